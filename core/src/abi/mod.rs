@@ -1,0 +1,4 @@
+//! The conventions by which guests and host exchange values, one file each.
+
+pub(crate) mod native;
+pub(crate) mod shape;

@@ -1,0 +1,417 @@
+//! One request to a guest: what it may still use, and how guest code is run in slices of fuel.
+//!
+//! Guest code runs a quantum at a time and is resumed until it is done. Between two slices the
+//! deadline is looked at, and wasmi gives back native stack that a guest's failing `memory.grow`
+//! leaves in use under tail-call dispatch.
+
+use crate::{
+    abi::shape::FlatValues,
+    error::{CallError, Trap, TrapKind},
+    host::LogSink,
+    limits::{Budget, Limits, Usage},
+    platform::Platform,
+};
+use alloc::{boxed::Box, sync::Arc};
+use core::time::Duration;
+use wasmi::{
+    AsContextMut, Func, Memory, ResourceLimiter, ResumableCall, TypedFunc, TypedResumableCall,
+    WasmParams, WasmResults,
+};
+use wasmi_core::LimiterError;
+
+/// The fuel of one slice. Ten times as much costs nothing less to run, but lets a loop of failing
+/// `memory.grow` use up a 2 MiB native stack.
+const QUANTUM: u64 = 10_000;
+
+/// Fuel for one host call, and for one exchange of bytes with a guest, whatever its size.
+pub(crate) const BASE: u64 = 20;
+
+/// Fuel for reading, writing or scanning `bytes` bytes: one unit for each 64, rounded up, as
+/// wasmi charges a guest's own bulk operations.
+pub(crate) const fn fuel_for(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(64)
+}
+
+/// What all instances of a plugin share.
+pub(crate) struct Shared {
+    pub(crate) name: Box<str>,
+    pub(crate) platform: Arc<dyn Platform>,
+    pub(crate) log: Option<Arc<dyn LogSink>>,
+}
+
+/// What a store holds: one instance's side of the host.
+pub(crate) struct State<T> {
+    pub(crate) data: T,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) guest: Guest,
+    pub(crate) meter: Meter,
+    pub(crate) bounds: Bounds,
+}
+
+/// The guest's memory and allocator, found once.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Guest {
+    pub(crate) memory: Option<Memory>,
+    pub(crate) allocate: Option<TypedFunc<u32, u32>>,
+    pub(crate) deallocate: Option<Deallocate>,
+    /// Whether the guest runs `allocate` for a host function that waits for it.
+    pub(crate) nested: bool,
+}
+
+/// How a guest takes a buffer back.
+#[derive(Clone, Copy)]
+pub(crate) enum Deallocate {
+    /// `(ptr, size)`.
+    Sized(TypedFunc<(u32, u32), ()>),
+    /// `(ptr)`, as C's `free`.
+    Plain(TypedFunc<u32, ()>),
+}
+
+/// What the running call may still use. The store holds one slice of the fuel, this the rest.
+pub(crate) struct Meter {
+    budget: Budget,
+    reserve: u64,
+    until: Option<Duration>,
+    pub(crate) usage: Usage,
+}
+
+impl Meter {
+    pub(crate) fn new() -> Self {
+        Self {
+            budget: Budget::device(),
+            reserve: 0,
+            until: None,
+            usage: Usage::default(),
+        }
+    }
+
+    fn out_of_fuel(&mut self) -> CallError {
+        self.reserve = 0;
+        CallError::OutOfFuel {
+            fuel: self.budget.fuel,
+        }
+    }
+
+    /// Counts one host call.
+    pub(crate) fn host_call(&mut self) -> Result<(), CallError> {
+        if self.usage.host_calls >= self.budget.host_calls {
+            return Err(CallError::HostCalls {
+                limit: self.budget.host_calls,
+            });
+        }
+        self.usage.host_calls = self.usage.host_calls.saturating_add(1);
+        Ok(())
+    }
+
+    /// Whether a log record of `bytes` bytes may still be written; counts it either way.
+    pub(crate) fn log(&mut self, bytes: usize) -> bool {
+        let total = u32::try_from(bytes)
+            .ok()
+            .and_then(|bytes| self.usage.log_bytes.checked_add(bytes));
+        match total {
+            Some(total)
+                if total <= self.budget.log_bytes
+                    && self.usage.log_records < self.budget.log_records =>
+            {
+                self.usage.log_bytes = total;
+                self.usage.log_records = self.usage.log_records.saturating_add(1);
+                true
+            }
+            _ => {
+                self.usage.log_dropped = self.usage.log_dropped.saturating_add(1);
+                false
+            }
+        }
+    }
+}
+
+/// Begins a call with `budget`.
+pub(crate) fn begin<T, C>(cx: &mut C, budget: &Budget)
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    let mut cx = cx.as_context_mut();
+    let state = cx.data_mut();
+    state.meter = Meter {
+        budget: *budget,
+        reserve: budget.fuel,
+        until: budget
+            .deadline
+            .and_then(|after| Some(state.shared.platform.now()?.saturating_add(after))),
+        usage: Usage::default(),
+    };
+    set_fuel(&mut cx, 0);
+}
+
+/// Ends a call: what it has used becomes final.
+pub(crate) fn end<T, C>(cx: &mut C)
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    let mut cx = cx.as_context_mut();
+    let left = fuel(&cx).saturating_add(cx.data().meter.reserve);
+    let meter = &mut cx.data_mut().meter;
+    meter.usage.fuel = meter.budget.fuel.saturating_sub(left);
+}
+
+/// Fuel in the store. Every engine of ours meters, so wasmi never refuses.
+fn fuel<T>(cx: &wasmi::StoreContextMut<'_, State<T>>) -> u64 {
+    cx.get_fuel().unwrap_or(0)
+}
+
+fn set_fuel<T>(cx: &mut wasmi::StoreContextMut<'_, State<T>>, fuel: u64) {
+    // As above: the error means that metering is off.
+    let _ = cx.set_fuel(fuel);
+}
+
+/// Fuel that the call may still use.
+pub(crate) fn fuel_left<T, C>(cx: &mut C) -> u64
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    let cx = cx.as_context_mut();
+    fuel(&cx).saturating_add(cx.data().meter.reserve)
+}
+
+/// Charges `units` for host work, before it is done.
+pub(crate) fn charge<T, C>(cx: &mut C, units: u64) -> Result<(), CallError>
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    let mut cx = cx.as_context_mut();
+    let slice = fuel(&cx);
+    if let Some(left) = slice.checked_sub(units) {
+        set_fuel(&mut cx, left);
+        return Ok(());
+    }
+    set_fuel(&mut cx, 0);
+    let meter = &mut cx.data_mut().meter;
+    match meter.reserve.checked_sub(units.saturating_sub(slice)) {
+        Some(left) => {
+            meter.reserve = left;
+            Ok(())
+        }
+        None => Err(meter.out_of_fuel()),
+    }
+}
+
+/// Hands the store fuel for the next slice, at least `required`.
+fn next_slice<T, C>(cx: &mut C, required: u64) -> Result<(), CallError>
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    let mut cx = cx.as_context_mut();
+    let slice = fuel(&cx);
+    let state = cx.data_mut();
+    if let Some(until) = state.meter.until
+        && state.shared.platform.now().is_some_and(|now| now >= until)
+    {
+        return Err(CallError::Deadline {
+            after: state.meter.budget.deadline.unwrap_or_default(),
+        });
+    }
+    if slice >= required && required > 0 {
+        let why = "it was stopped for fuel that it had: a resumed call would make no progress";
+        return Err(CallError::Trap(Trap::new(TrapKind::Other, why)));
+    }
+    let all = slice.saturating_add(state.meter.reserve);
+    if all < required {
+        let error = state.meter.out_of_fuel();
+        set_fuel(&mut cx, 0);
+        return Err(error);
+    }
+    let next = QUANTUM.max(required).min(all);
+    state.meter.reserve = all.saturating_sub(next);
+    set_fuel(&mut cx, next);
+    Ok(())
+}
+
+/// The first slice of a run of guest code; a nested run goes on with the fuel that is there.
+fn first_slice<T, C>(cx: &mut C) -> Result<(), CallError>
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    if fuel(&cx.as_context_mut()) < QUANTUM {
+        next_slice(cx, 0)
+    } else {
+        Ok(())
+    }
+}
+
+fn stopped<T, C>(cx: &mut C, error: &wasmi::Error) -> CallError
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    let mut cx = cx.as_context_mut();
+    let error = CallError::from_wasmi(error, cx.data().meter.budget.fuel);
+    if matches!(error, CallError::OutOfFuel { .. }) {
+        // What wasmi left over was too little; the call has no further use for it.
+        set_fuel(&mut cx, 0);
+        cx.data_mut().meter.reserve = 0;
+    }
+    error
+}
+
+/// Runs a guest function whose type is known.
+pub(crate) fn run<T, C, P, R>(
+    cx: &mut C,
+    function: TypedFunc<P, R>,
+    params: P,
+) -> Result<R, CallError>
+where
+    C: AsContextMut<Data = State<T>>,
+    P: WasmParams,
+    R: WasmResults,
+{
+    first_slice(cx)?;
+    let mut outcome = function.call_resumable(&mut *cx, params);
+    loop {
+        match outcome {
+            Ok(TypedResumableCall::Finished(results)) => return Ok(results),
+            Ok(TypedResumableCall::OutOfFuel(paused)) => {
+                next_slice(cx, paused.required_fuel())?;
+                outcome = paused.resume(&mut *cx);
+            }
+            Ok(TypedResumableCall::HostTrap(trap)) => return Err(stopped(cx, trap.host_error())),
+            Err(error) => return Err(stopped(cx, &error)),
+        }
+    }
+}
+
+/// Runs a guest function of any type. `results` must have its results' number and types.
+pub(crate) fn run_untyped<T, C>(
+    cx: &mut C,
+    function: Func,
+    params: &FlatValues,
+    results: &mut FlatValues,
+) -> Result<(), CallError>
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    first_slice(cx)?;
+    let mut outcome = function.call_resumable(&mut *cx, params, results);
+    loop {
+        match outcome {
+            Ok(ResumableCall::Finished) => return Ok(()),
+            Ok(ResumableCall::OutOfFuel(paused)) => {
+                next_slice(cx, paused.required_fuel())?;
+                outcome = paused.resume(&mut *cx, results);
+            }
+            Ok(ResumableCall::HostTrap(trap)) => return Err(stopped(cx, trap.host_error())),
+            Err(error) => return Err(stopped(cx, &error)),
+        }
+    }
+}
+
+/// Runs `instantiate`, which wasmi can't pause, with all of the call's fuel at once.
+pub(crate) fn run_start<T, C, R>(
+    cx: &mut C,
+    instantiate: impl FnOnce(&mut C) -> Result<R, wasmi::Error>,
+) -> Result<R, CallError>
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    let all = fuel_left(cx);
+    {
+        let mut cx = cx.as_context_mut();
+        cx.data_mut().meter.reserve = 0;
+        set_fuel(&mut cx, all);
+    }
+    instantiate(cx).map_err(|error| stopped(cx, &error))
+}
+
+/// What one instance may hold, summed over its memories and tables.
+pub(crate) struct Bounds {
+    memory: Held,
+    table: Held,
+}
+
+/// An amount with a limit. The last growth is kept, to be taken back should it fail.
+#[derive(Default)]
+struct Held {
+    limit: usize,
+    now: usize,
+    last: usize,
+}
+
+impl Held {
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        let more = desired.saturating_sub(current);
+        match self.now.checked_add(more) {
+            Some(now) if now <= self.limit => {
+                self.now = now;
+                self.last = more;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn take_back(&mut self) {
+        self.now = self.now.saturating_sub(self.last);
+        self.last = 0;
+    }
+}
+
+impl Bounds {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            memory: Held {
+                limit: limits.memory_bytes,
+                ..Held::default()
+            },
+            table: Held {
+                limit: limits.table_elements,
+                ..Held::default()
+            },
+        }
+    }
+}
+
+impl ResourceLimiter for Bounds {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool, LimiterError> {
+        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.memory.grow(current, desired))
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool, LimiterError> {
+        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.table.grow(current, desired))
+    }
+
+    fn memory_grow_failed(
+        &mut self,
+        _error: &wasmi::errors::MemoryError,
+    ) -> Result<(), LimiterError> {
+        self.memory.take_back();
+        Ok(())
+    }
+
+    fn table_grow_failed(
+        &mut self,
+        _error: &wasmi::errors::TableError,
+    ) -> Result<(), LimiterError> {
+        self.table.take_back();
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        1
+    }
+
+    fn tables(&self) -> usize {
+        usize::MAX
+    }
+
+    fn memories(&self) -> usize {
+        1
+    }
+}

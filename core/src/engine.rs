@@ -1,0 +1,228 @@
+//! A configured interpreter, from which plugins are loaded.
+
+use crate::{
+    abi::native,
+    call::State,
+    error::{LoadError, Mismatch},
+    host::{self, Grants},
+    limits::{Budget, Limits},
+    module::{self, Extern, ModuleInfo},
+    platform::{Bare, Platform},
+    plugin::Plugin,
+};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    vec::Vec,
+};
+use wasmi::{CompilationMode, Config, Linker, Module};
+
+/// Limits, default budget and platform for the plugins that are loaded from it. Cheap to clone.
+///
+/// Each plugin gets an interpreter engine of its own, since wasmi's keeps all code that it ever
+/// compiled; when the plugin goes, so does its code.
+///
+/// ```
+/// use hostel_core::{Budget, Engine, Grants, Limits};
+///
+/// let wasm = wat::parse_str(r#"(module (func (export "add") (param i32 i32) (result i32)
+///     (i32.add (local.get 0) (local.get 1))))"#)?;
+/// let engine = Engine::new(Limits::device()).with_budget(Budget::device());
+/// let plugin = engine.load("adder", &wasm, &Grants::<()>::new())?;
+/// assert_eq!(plugin.call::<(u32, u32), u32>("add", (10, 20))?, 30);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Engine {
+    limits: Limits,
+    budget: Budget,
+    platform: Arc<dyn Platform>,
+}
+
+impl Engine {
+    /// An engine with these limits, the default budget and no platform.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            budget: Budget::default(),
+            platform: Arc::new(Bare),
+        }
+    }
+
+    /// The same with `budget` for each call that does not bring its own.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// The same on `platform`.
+    #[must_use]
+    pub fn with_platform(mut self, platform: impl Platform) -> Self {
+        self.platform = Arc::new(platform);
+        self
+    }
+
+    /// What plugins and instances may be.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The budget of a call that does not bring its own.
+    #[must_use]
+    pub const fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// The platform.
+    pub(crate) fn platform(&self) -> &Arc<dyn Platform> {
+        &self.platform
+    }
+
+    /// Checks and compiles `wasm` to a plugin called `name`, with `grants` and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] says what the module is, what is wrong with it, or each import and export
+    /// that does not fit. Nothing is kept.
+    pub fn load<T: 'static>(
+        &self,
+        name: &str,
+        wasm: &[u8],
+        grants: &Grants<T>,
+    ) -> Result<Plugin<T>, LoadError> {
+        let info = self.check(wasm, grants)?;
+        let engine = wasmi::Engine::new(&self.config());
+        let module = self.compile(&engine, wasm)?;
+        let mut linker = Linker::<State<T>>::new(&engine);
+        let mut linked = BTreeSet::new();
+        for import in &info.imports {
+            let key = (&*import.module, &*import.name);
+            // The same import may be declared again; its type is then the same, see `check`.
+            if !linked.insert(key) {
+                continue;
+            }
+            if let (Extern::Function(ty), Some(function)) = (&import.ty, grants.find(key.0, key.1))
+                && let Some(shape) = native::shape_of(&function.params(), &function.results(), ty)
+            {
+                host::link(&mut linker, import, ty, function.clone(), shape).map_err(|error| {
+                    LoadError::Refused {
+                        reason: alloc::format!("{error}").into(),
+                    }
+                })?;
+            }
+        }
+        Ok(Plugin::new(self, name, info, module, linker, grants.sink()))
+    }
+
+    /// Checks `wasm` as [`load`](Self::load) does, without compiling it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`load`](Self::load), but for faults in functions' bodies.
+    pub fn check<T: 'static>(
+        &self,
+        wasm: &[u8],
+        grants: &Grants<T>,
+    ) -> Result<ModuleInfo, LoadError> {
+        if wasm.len() > self.limits.module_bytes {
+            return Err(LoadError::TooLarge {
+                limit: self.limits.module_bytes,
+                found: wasm.len(),
+            });
+        }
+        let info = ModuleInfo::read(wasm)?;
+        info.check_supported()?;
+        let bytes = info
+            .memories
+            .iter()
+            .fold(0u64, |sum, memory| sum.saturating_add(memory.min_bytes));
+        let elements = info
+            .tables
+            .iter()
+            .fold(0u64, |sum, table| sum.saturating_add(table.min));
+        for (what, limit, found) in [
+            ("bytes of memory", self.limits.memory_bytes, bytes),
+            ("table elements", self.limits.table_elements, elements),
+        ] {
+            let limit = limit as u64;
+            if found > limit {
+                return Err(LoadError::OverLimit { what, limit, found });
+            }
+        }
+        let mut mismatches = native::check(&info, grants);
+        mismatches.extend(conflicting_imports(&info));
+        if mismatches.is_empty() {
+            Ok(info)
+        } else {
+            Err(LoadError::Mismatch(mismatches))
+        }
+    }
+
+    fn config(&self) -> Config {
+        let stack = self.limits.stack_bytes;
+        let mut config = Config::default();
+        config
+            .consume_fuel(true)
+            // Lazy modes charge translation to a function's first call: fuel would not repeat.
+            .compilation_mode(CompilationMode::Eager)
+            .ignore_custom_sections(true)
+            .set_max_recursion_depth(self.limits.call_depth)
+            // The minimum first: wasmi panics where it exceeds the maximum.
+            .set_min_stack_height(stack.min(1_000))
+            .set_max_stack_height(stack);
+        module::configure_features(&mut config);
+        config
+    }
+
+    fn compile(&self, engine: &wasmi::Engine, wasm: &[u8]) -> Result<Module, LoadError> {
+        let mut result = None;
+        self.platform
+            .contain(&mut || result = Some(Module::new(engine, wasm)));
+        match result {
+            Some(Ok(module)) => Ok(module),
+            Some(Err(error)) => Err(module::refused(&error)),
+            None => Err(LoadError::Refused {
+                reason: "it panicked while compiling; please report the module".into(),
+            }),
+        }
+    }
+}
+
+impl Default for Engine {
+    /// [`Limits::server`], [`Budget::server`], no platform.
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+impl core::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Engine")
+            .field("limits", &self.limits)
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Imports that are declared twice with two types: one name can be bound to one of them only.
+fn conflicting_imports(info: &ModuleInfo) -> Vec<Mismatch> {
+    let mut first = BTreeMap::new();
+    let mut found = Vec::new();
+    for import in &info.imports {
+        let earlier = first
+            .entry((&import.module, &import.name))
+            .or_insert(&import.ty);
+        if **earlier != import.ty {
+            found.push(Mismatch::ImportType {
+                module: import.module.clone(),
+                name: import.name.clone(),
+                expected: alloc::format!("{earlier}, as it is declared before").into(),
+                found: alloc::format!("{}", import.ty).into(),
+            });
+        }
+    }
+    found
+}

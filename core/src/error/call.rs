@@ -1,0 +1,460 @@
+//! Why a call gave no answer.
+
+use alloc::{boxed::Box, string::String};
+use core::{error::Error, fmt, time::Duration};
+use wasmi::TrapCode;
+
+/// Why a call gave no result.
+///
+/// An *error* is an answer, from the guest ([`Guest`](Self::Guest)) or about the call; the
+/// instance stays usable. Where [`stops`](Self::stops) is true the guest was stopped in the
+/// middle of its work, and its instance refuses further calls.
+///
+/// ```
+/// use hostel_core::CallError;
+/// let error = CallError::InputTooLarge { limit: 10, found: 11 };
+/// assert_eq!(error.code(), "input-too-large");
+/// assert!(!error.stops());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The guest answered with an error of its own.
+    Guest {
+        /// What the guest said; invalid UTF-8 is replaced by U+FFFD.
+        message: Box<str>,
+    },
+    /// The plugin exports no function of this name.
+    UnknownExport {
+        /// The name asked for.
+        name: Box<str>,
+        /// The functions it does export, for the message.
+        exports: Box<str>,
+    },
+    /// The export cannot be called with these types.
+    ExportType {
+        /// The export's name.
+        name: Box<str>,
+        /// The signatures that the asked types could have.
+        expected: Box<str>,
+        /// The signature that the module declares.
+        found: Box<str>,
+    },
+    /// The input is larger than [`Budget::input_bytes`](crate::Budget::input_bytes).
+    InputTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+        /// The input's length, in bytes.
+        found: usize,
+    },
+    /// The guest's output is larger than [`Budget::output_bytes`](crate::Budget::output_bytes).
+    OutputTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+        /// The length that the guest gave, in bytes.
+        found: usize,
+    },
+    /// The caller's buffer is too small for the output; nothing was copied.
+    BufferTooSmall {
+        /// The output's length, in bytes.
+        needed: usize,
+        /// The buffer's length, in bytes.
+        found: usize,
+    },
+    /// A pointer and length from the guest lie outside of its memory.
+    OutOfBounds {
+        /// Which value it was.
+        what: &'static str,
+        /// The pointer.
+        ptr: u32,
+        /// The length, in bytes.
+        len: u32,
+        /// The memory's size at that time, in bytes.
+        memory: usize,
+    },
+    /// Text from the guest is not UTF-8.
+    NotUtf8 {
+        /// Which value it was.
+        what: &'static str,
+        /// The first byte that is not part of a character.
+        at: usize,
+    },
+    /// A number from the guest is not a value of the promised type.
+    BadValue {
+        /// The promised type.
+        expected: &'static str,
+        /// The number, in 64 bits.
+        found: i64,
+    },
+    /// The guest's allocator answered 0: it has no memory for a buffer of this size.
+    NoMemory {
+        /// The size asked for, in bytes.
+        asked: usize,
+    },
+    /// The plugin cannot take or give text or bytes: it lacks this export.
+    MissingExport {
+        /// `memory` or `allocate`.
+        name: &'static str,
+    },
+    /// A serialised value could not be written or read.
+    Serialization {
+        /// What went wrong.
+        reason: Box<str>,
+    },
+    /// All instances that the limits allow are in use.
+    Busy {
+        /// The limit, [`Limits::instances`](crate::Limits::instances).
+        limit: usize,
+    },
+    /// The plugin was closed.
+    Closed,
+    /// The instance was stopped by an earlier call and can't be used again.
+    Stopped,
+    /// The guest, or a host function on its behalf, trapped.
+    Trap(Trap),
+    /// The call used up its fuel.
+    OutOfFuel {
+        /// The budget, in units of fuel.
+        fuel: u64,
+    },
+    /// The call passed its deadline.
+    Deadline {
+        /// The time that it had.
+        after: Duration,
+    },
+    /// The guest called host functions more often than the budget allows.
+    HostCalls {
+        /// The budget.
+        limit: u32,
+    },
+}
+
+impl CallError {
+    /// The stable code of this kind of error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Guest { .. } => "guest-error",
+            Self::UnknownExport { .. } => "unknown-export",
+            Self::ExportType { .. } => "export-type",
+            Self::InputTooLarge { .. } => "input-too-large",
+            Self::OutputTooLarge { .. } => "output-too-large",
+            Self::BufferTooSmall { .. } => "buffer-too-small",
+            Self::OutOfBounds { .. } => "out-of-bounds",
+            Self::NotUtf8 { .. } => "not-utf8",
+            Self::BadValue { .. } => "bad-value",
+            Self::NoMemory { .. } => "no-memory",
+            Self::MissingExport { .. } => "missing-export",
+            Self::Serialization { .. } => "serialization",
+            Self::Busy { .. } => "busy",
+            Self::Closed => "closed",
+            Self::Stopped => "stopped",
+            Self::Trap(trap) => trap.kind.code(),
+            Self::OutOfFuel { .. } => "out-of-fuel",
+            Self::Deadline { .. } => "deadline",
+            Self::HostCalls { .. } => "host-calls",
+        }
+    }
+
+    /// Whether the guest was stopped, so that its instance can't be used again.
+    #[must_use]
+    pub const fn stops(&self) -> bool {
+        matches!(
+            self,
+            Self::Stopped
+                | Self::Trap(_)
+                | Self::OutOfFuel { .. }
+                | Self::Deadline { .. }
+                | Self::HostCalls { .. }
+        )
+    }
+
+    /// What a host function does with a value from the guest that it can't take: no answer could
+    /// reach a guest that breaks the ABI, so it is trapped.
+    pub(crate) fn into_stop(self) -> Self {
+        if self.stops() {
+            self
+        } else {
+            Self::Trap(Trap::new(TrapKind::BadHostCall, alloc::format!("{self}")))
+        }
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Guest { message } => write!(f, "the plugin answered with an error: {message}"),
+            Self::UnknownExport { name, exports } => {
+                write!(
+                    f,
+                    "the plugin exports no function `{name}`; it exports {exports}"
+                )
+            }
+            Self::ExportType {
+                name,
+                expected,
+                found,
+            } => {
+                write!(
+                    f,
+                    "export `{name}` has the wrong type: expected {expected}, found {found}"
+                )
+            }
+            Self::InputTooLarge { limit, found } => write!(
+                f,
+                "the input has {found} bytes, the budget allows {limit}: send less or raise `input_bytes`"
+            ),
+            Self::OutputTooLarge { limit, found } => write!(
+                f,
+                "the plugin's output has {found} bytes, the budget allows {limit}: raise `output_bytes` if that is expected"
+            ),
+            Self::BufferTooSmall { needed, found } => {
+                write!(
+                    f,
+                    "the output has {needed} bytes, the buffer given for it has {found}"
+                )
+            }
+            Self::OutOfBounds {
+                what,
+                ptr,
+                len,
+                memory,
+            } => write!(
+                f,
+                "the {what} lies outside of the guest's memory: {len} bytes at {ptr:#x}, memory has {memory} bytes"
+            ),
+            Self::NotUtf8 { what, at } => {
+                write!(
+                    f,
+                    "the {what} is not UTF-8: byte {at} does not belong to a character"
+                )
+            }
+            Self::BadValue { expected, found } => {
+                write!(f, "the guest gave {found} where {expected} was promised")
+            }
+            Self::NoMemory { asked } => {
+                write!(
+                    f,
+                    "the guest's allocator has no memory for {asked} bytes (it answered 0)"
+                )
+            }
+            Self::MissingExport { name } => {
+                write!(
+                    f,
+                    "the plugin can't exchange text or bytes: it does not export `{name}`"
+                )
+            }
+            Self::Serialization { reason } => write!(f, "a serialised value is broken: {reason}"),
+            Self::Busy { limit } => write!(
+                f,
+                "all {limit} instances of the plugin are in use: try again, or raise `instances`"
+            ),
+            Self::Closed => f.write_str("the plugin was closed: load it again"),
+            Self::Stopped => f.write_str(
+                "the instance was stopped by an earlier call: make a new one from the plugin",
+            ),
+            Self::Trap(trap) => write!(f, "the guest trapped: {trap}"),
+            Self::OutOfFuel { fuel } => {
+                write!(f, "the call used up its fuel of {fuel} units")
+            }
+            Self::Deadline { after } => write!(f, "the call passed its deadline of {after:?}"),
+            Self::HostCalls { limit } => {
+                write!(f, "the guest called host functions more than {limit} times")
+            }
+        }
+    }
+}
+
+impl Error for CallError {}
+
+/// Stops the guest: the way out of a host function that is not an answer.
+///
+/// ```
+/// use hostel_core::Trap;
+/// let check = |key: &str| -> Result<u32, Trap> {
+///     if key.is_empty() { return Err(Trap::host("empty key")) }
+///     Ok(1)
+/// };
+/// assert!(check("").is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trap {
+    kind: TrapKind,
+    message: Box<str>,
+}
+
+impl Trap {
+    /// A trap by an embedder's host function, with a message for whoever made the call.
+    #[must_use]
+    pub fn host(message: impl Into<String>) -> Self {
+        Self::new(TrapKind::HostFunction, message)
+    }
+
+    pub(crate) fn new(kind: TrapKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into().into_boxed_str(),
+        }
+    }
+
+    /// What kind of trap it was.
+    #[must_use]
+    pub const fn kind(&self) -> TrapKind {
+        self.kind
+    }
+
+    /// What was said beyond the kind; often empty.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.describe())?;
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Trap {}
+
+/// The kinds of trap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrapKind {
+    /// The guest executed `unreachable`: usually a panic or an assertion of its own.
+    Unreachable,
+    /// A load, store or bulk operation outside of the guest's memory.
+    MemoryOutOfBounds,
+    /// An access outside of a table.
+    TableOutOfBounds,
+    /// An indirect call through an empty table element.
+    IndirectCallToNull,
+    /// An indirect call to a function of another type.
+    BadSignature,
+    /// An integer division by zero.
+    DivisionByZero,
+    /// An integer result that does not fit.
+    IntegerOverflow,
+    /// A float that has no integer counterpart.
+    BadConversion,
+    /// Guest calls nested too deeply, or used too much value stack.
+    StackOverflow,
+    /// The host machine has no memory left for the guest.
+    OutOfMemory,
+    /// A host function of the embedder trapped.
+    HostFunction,
+    /// A host function of the embedder panicked and the platform contained it.
+    HostPanic,
+    /// The guest called a host function with values that break the ABI.
+    BadHostCall,
+    /// The guest called a host function from inside `allocate`, while the host waited for it.
+    Reentered,
+    /// Instantiating failed: a data or element segment does not fit, or a limit was passed.
+    Instantiation,
+    /// The interpreter stopped the guest for another reason.
+    Other,
+}
+
+impl TrapKind {
+    /// The stable code of this kind of trap.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.words().0
+    }
+
+    const fn describe(self) -> &'static str {
+        self.words().1
+    }
+
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Unreachable => (
+                "trap-unreachable",
+                "it executed `unreachable` (a panic or assertion in the plugin)",
+            ),
+            Self::MemoryOutOfBounds => ("trap-memory", "access outside of its memory"),
+            Self::TableOutOfBounds => ("trap-table", "access outside of a table"),
+            Self::IndirectCallToNull => {
+                ("trap-null-call", "indirect call to an empty table element")
+            }
+            Self::BadSignature => (
+                "trap-signature",
+                "indirect call to a function of another type",
+            ),
+            Self::DivisionByZero => ("trap-division", "integer division by zero"),
+            Self::IntegerOverflow => ("trap-overflow", "integer overflow"),
+            Self::BadConversion => (
+                "trap-conversion",
+                "conversion of a float that has no integer value",
+            ),
+            Self::StackOverflow => ("trap-stack", "its call stack overflowed"),
+            Self::OutOfMemory => (
+                "trap-out-of-memory",
+                "the machine has no memory left for it",
+            ),
+            Self::HostFunction => ("trap-host", "a host function stopped it"),
+            Self::HostPanic => ("trap-host-panic", "a host function panicked"),
+            Self::BadHostCall => ("trap-host-call", "it called a host function wrongly"),
+            Self::Reentered => (
+                "trap-reentered",
+                "it called a host function from inside its allocator",
+            ),
+            Self::Instantiation => ("trap-instantiation", "it can't be instantiated"),
+            Self::Other => ("trap", "the interpreter stopped it"),
+        }
+    }
+}
+
+/// Carries a [`CallError`] through the interpreter, out of a host function.
+#[derive(Debug)]
+pub(crate) struct Stop(pub(crate) CallError);
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl wasmi::errors::HostError for Stop {}
+
+impl From<CallError> for wasmi::Error {
+    fn from(error: CallError) -> Self {
+        Self::host(Stop(error.into_stop()))
+    }
+}
+
+impl CallError {
+    /// What the interpreter's error means. `fuel` is the call's budget, for the message.
+    pub(crate) fn from_wasmi(error: &wasmi::Error, fuel: u64) -> Self {
+        if let Some(Stop(error)) = error.downcast_ref::<Stop>() {
+            return error.clone();
+        }
+        let kind = match error.as_trap_code() {
+            Some(TrapCode::OutOfFuel) => return Self::OutOfFuel { fuel },
+            Some(TrapCode::UnreachableCodeReached) => TrapKind::Unreachable,
+            Some(TrapCode::MemoryOutOfBounds) => TrapKind::MemoryOutOfBounds,
+            Some(TrapCode::TableOutOfBounds) => TrapKind::TableOutOfBounds,
+            Some(TrapCode::IndirectCallToNull) => TrapKind::IndirectCallToNull,
+            Some(TrapCode::BadSignature) => TrapKind::BadSignature,
+            Some(TrapCode::IntegerDivisionByZero) => TrapKind::DivisionByZero,
+            Some(TrapCode::IntegerOverflow) => TrapKind::IntegerOverflow,
+            Some(TrapCode::BadConversionToInteger) => TrapKind::BadConversion,
+            Some(TrapCode::StackOverflow) => TrapKind::StackOverflow,
+            Some(TrapCode::OutOfSystemMemory) => TrapKind::OutOfMemory,
+            _ if matches!(error.kind(), wasmi::errors::ErrorKind::Instantiation(_)) => {
+                TrapKind::Instantiation
+            }
+            _ => return Self::Trap(Trap::new(TrapKind::Other, alloc::format!("{error}"))),
+        };
+        let message = match kind {
+            TrapKind::Instantiation => alloc::format!("{error}"),
+            _ => String::new(),
+        };
+        Self::Trap(Trap::new(kind, message))
+    }
+}

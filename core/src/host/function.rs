@@ -1,0 +1,212 @@
+//! Typed host functions: from a guest's values to a Rust closure and back.
+
+use super::Context;
+use crate::{
+    abi::shape::FlatValues,
+    call::{self, State},
+    error::{CallError, Trap},
+    instance::GuestBuffers,
+    marshal::{Lift, Lifter, Lower, Lowerer, Types},
+};
+use alloc::sync::Arc;
+use core::{cell::Cell, marker::PhantomData};
+use wasmi::{Caller, Memory, Val};
+
+/// A host function behind its types.
+pub(crate) trait HostFunction<T>: Send + Sync + 'static {
+    fn params(&self) -> Types;
+
+    fn results(&self) -> Types;
+
+    /// Lifts `params`, runs the closure, lowers its result into `results`.
+    fn call(
+        &self,
+        guest: &mut Caller<'_, State<T>>,
+        memory: Option<Memory>,
+        params: &[Val],
+        results: &mut FlatValues,
+    ) -> Result<(), CallError>;
+}
+
+/// Closures that can be host functions; see [`Grants::function`](crate::Grants::function).
+///
+/// `M` tells the implementations apart and is always inferred.
+pub trait IntoHostFunction<T, M> {
+    #[doc(hidden)]
+    fn into_host_function(self) -> Function<T>;
+}
+
+/// A host function whose types are forgotten.
+#[doc(hidden)]
+pub struct Function<T>(pub(crate) Arc<dyn HostFunction<T>>);
+
+/// What a host function may return: a value for the guest, or that or a [`Trap`].
+pub trait HostReturn {
+    #[doc(hidden)]
+    type Value: Lower;
+
+    #[doc(hidden)]
+    fn into_value(self) -> Result<Self::Value, Trap>;
+}
+
+impl<V: Lower> HostReturn for V {
+    type Value = V;
+
+    fn into_value(self) -> Result<V, Trap> {
+        Ok(self)
+    }
+}
+
+impl<V: Lower> HostReturn for Result<V, Trap> {
+    type Value = V;
+
+    fn into_value(self) -> Self {
+        self
+    }
+}
+
+/// A closure with its signature.
+struct Typed<F, M> {
+    function: F,
+    signature: PhantomData<fn() -> M>,
+}
+
+/// Runs `body` with the guest's values and memory and the instance's data, all borrowed, then
+/// charges what lifting and the closure spent.
+fn with_guest<T, R>(
+    guest: &mut Caller<'_, State<T>>,
+    memory: Option<Memory>,
+    params: &[Val],
+    body: impl FnOnce(&mut Lifter<'_>, &mut Context<'_, T>) -> Result<R, CallError>,
+) -> Result<R, CallError> {
+    let fuel = call::fuel_left(guest);
+    let spent = Cell::new(0);
+    let result = {
+        let (memory, state) = match memory {
+            Some(memory) => {
+                let (bytes, state) = memory.data_and_store_mut(&mut *guest);
+                (Some(&*bytes), state)
+            }
+            None => (None, guest.data_mut()),
+        };
+        let mut lifter = Lifter::new(params, memory, fuel, &spent, "host function's argument");
+        body(&mut lifter, &mut Context::new(state, fuel, &spent))
+    };
+    call::charge(guest, spent.get())?;
+    result
+}
+
+/// Lowers a closure's result into the guest.
+fn lower<T, R: HostReturn>(
+    guest: &mut Caller<'_, State<T>>,
+    returned: R,
+    values: &mut FlatValues,
+) -> Result<(), CallError> {
+    let value = returned.into_value().map_err(CallError::Trap)?;
+    value.lower(&mut Lowerer {
+        guest: &mut GuestBuffers::for_host_call(guest),
+        values,
+    })
+}
+
+/// Implements closures of one number of parameters, with and without a context.
+macro_rules! host_function {
+    ($($param:ident)*) => {
+        #[allow(non_snake_case, unused_variables)] // parameters are named after their types; there may be none
+        impl<T, F, R, $($param),*> HostFunction<T> for Typed<F, fn($($param),*) -> R>
+        where
+            T: 'static,
+            F: Send + Sync + 'static,
+            F: Fn($($param),*) -> R + for<'m> Fn($($param::View<'m>),*) -> R,
+            R: HostReturn + 'static,
+            $($param: Lift + 'static,)*
+        {
+            fn params(&self) -> Types {
+                Types::collect(|types| { $($param::types(types);)* })
+            }
+
+            fn results(&self) -> Types {
+                Types::collect(R::Value::types)
+            }
+
+            fn call(&self, guest: &mut Caller<'_, State<T>>, memory: Option<Memory>, params: &[Val], results: &mut FlatValues) -> Result<(), CallError> {
+                // Names one of the two bounds on `F`; a plain call would be ambiguous.
+                fn run<$($param,)* R>(function: &impl Fn($($param),*) -> R, $($param: $param),*) -> R {
+                    function($($param),*)
+                }
+                let returned = with_guest(guest, memory, params, |from, context| {
+                    $(let $param = $param::lift(from)?;)*
+                    context.contain(|_| run(&self.function, $($param),*))
+                })?;
+                lower(guest, returned, results)
+            }
+        }
+
+        #[allow(non_snake_case, unused_variables)] // as above
+        impl<T, F, R, $($param),*> HostFunction<T> for Typed<F, fn(&mut Context<'_, T>, $($param),*) -> R>
+        where
+            T: 'static,
+            F: Send + Sync + 'static,
+            F: Fn(&mut Context<'_, T>, $($param),*) -> R + for<'m> Fn(&mut Context<'_, T>, $($param::View<'m>),*) -> R,
+            R: HostReturn + 'static,
+            $($param: Lift + 'static,)*
+        {
+            fn params(&self) -> Types {
+                Types::collect(|types| { $($param::types(types);)* })
+            }
+
+            fn results(&self) -> Types {
+                Types::collect(R::Value::types)
+            }
+
+            fn call(&self, guest: &mut Caller<'_, State<T>>, memory: Option<Memory>, params: &[Val], results: &mut FlatValues) -> Result<(), CallError> {
+                fn run<T, $($param,)* R>(
+                    function: &impl Fn(&mut Context<'_, T>, $($param),*) -> R,
+                    context: &mut Context<'_, T>,
+                    $($param: $param),*
+                ) -> R {
+                    function(context, $($param),*)
+                }
+                let returned = with_guest(guest, memory, params, |from, context| {
+                    $(let $param = $param::lift(from)?;)*
+                    context.contain(|context| run(&self.function, context, $($param),*))
+                })?;
+                lower(guest, returned, results)
+            }
+        }
+
+        impl<T, F, R, $($param),*> IntoHostFunction<T, fn($($param),*) -> R> for F
+        where
+            T: 'static,
+            F: Send + Sync + 'static,
+            F: Fn($($param),*) -> R + for<'m> Fn($($param::View<'m>),*) -> R,
+            R: HostReturn + 'static,
+            $($param: Lift + 'static,)*
+        {
+            fn into_host_function(self) -> Function<T> {
+                Function(Arc::new(Typed { function: self, signature: PhantomData::<fn() -> fn($($param),*) -> R> }))
+            }
+        }
+
+        impl<T, F, R, $($param),*> IntoHostFunction<T, fn(&mut Context<'_, T>, $($param),*) -> R> for F
+        where
+            T: 'static,
+            F: Send + Sync + 'static,
+            F: Fn(&mut Context<'_, T>, $($param),*) -> R + for<'m> Fn(&mut Context<'_, T>, $($param::View<'m>),*) -> R,
+            R: HostReturn + 'static,
+            $($param: Lift + 'static,)*
+        {
+            fn into_host_function(self) -> Function<T> {
+                Function(Arc::new(Typed { function: self, signature: PhantomData::<fn() -> fn(&mut Context<'_, T>, $($param),*) -> R> }))
+            }
+        }
+    };
+}
+
+host_function! {}
+host_function! { A }
+host_function! { A B }
+host_function! { A B C }
+host_function! { A B C D }
+host_function! { A B C D E }
+host_function! { A B C D E G }

@@ -1,0 +1,176 @@
+//! Binds host functions to a module's imports, in the shape that each import declares.
+
+use super::HostFunction;
+use crate::{
+    abi::shape::{FlatValues, Record, Shape, pack, unsigned},
+    call::{self, State},
+    error::{CallError, Trap, TrapKind},
+    memory,
+    module::{Import, Signature},
+};
+use alloc::sync::Arc;
+use wasmi::{Caller, FuncType, Linker, Memory, Val, ValType, errors::LinkerError};
+
+/// A host function and the shape in which one import wants its results.
+struct Binding<T> {
+    function: Arc<dyn HostFunction<T>>,
+    shape: Shape,
+    /// Size of the results' record in memory, where the shape is [`Shape::Pointer`].
+    record: u32,
+}
+
+/// Defines `function` under the import's name.
+pub(crate) fn link<T: 'static>(
+    linker: &mut Linker<State<T>>,
+    import: &Import,
+    ty: &Signature,
+    function: Arc<dyn HostFunction<T>>,
+    shape: Shape,
+) -> Result<(), LinkerError> {
+    let record = Record::size(&function.results().flat);
+    let binding = Binding {
+        function,
+        shape,
+        record,
+    };
+    let (module, name) = (&*import.module, &*import.name);
+
+    /// Defines a function of i32 parameters alone, which wasmi calls without an allocation.
+    macro_rules! wrap {
+        ($result:expr $(, $param:ident)*) => {
+            linker.func_wrap(module, name, move |mut guest: Caller<'_, State<T>> $(, $param: i32)*| {
+                let values = binding.call(&mut guest, &[$(Val::I32($param)),*])?;
+                $result(&values)
+            })?
+        };
+    }
+    /// Picks by the number of parameters.
+    macro_rules! wrap_any {
+        ($result:expr) => {
+            match ty.params.len() {
+                0 => wrap!($result),
+                1 => wrap!($result, a),
+                2 => wrap!($result, a, b),
+                3 => wrap!($result, a, b, c),
+                4 => wrap!($result, a, b, c, d),
+                5 => wrap!($result, a, b, c, d, e),
+                _ => wrap!($result, a, b, c, d, e, f),
+            }
+        };
+    }
+    if ty.params.len() <= 6 && ty.params.iter().all(|param| *param == ValType::I32) {
+        match &*ty.results {
+            [] => {
+                wrap_any!(|_: &FlatValues| Ok(()));
+                return Ok(());
+            }
+            [ValType::I32] => {
+                wrap_any!(|values: &FlatValues| i32_at(values, 0));
+                return Ok(());
+            }
+            [ValType::I64] => {
+                wrap_any!(i64_of);
+                return Ok(());
+            }
+            [ValType::I32, ValType::I32] => {
+                wrap_any!(|values: &FlatValues| Ok((i32_at(values, 0)?, i32_at(values, 1)?)));
+                return Ok(());
+            }
+            _ => {}
+        }
+    }
+    let ty = FuncType::new(ty.params.iter().copied(), ty.results.iter().copied());
+    linker.func_new(module, name, ty, move |mut guest, params, results| {
+        let values = binding.call(&mut guest, params)?;
+        for (result, value) in results.iter_mut().zip(&values) {
+            *result = value.clone();
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn i32_at(values: &FlatValues, at: usize) -> Result<i32, wasmi::Error> {
+    match values.get(at) {
+        Some(Val::I32(value)) => Ok(*value),
+        _ => Err(CallError::BadValue {
+            expected: "an i32 result",
+            found: 0,
+        }
+        .into()),
+    }
+}
+
+fn i64_of(values: &FlatValues) -> Result<i64, wasmi::Error> {
+    match values.first() {
+        Some(Val::I64(value)) => Ok(*value),
+        _ => Err(CallError::BadValue {
+            expected: "an i64 result",
+            found: 0,
+        }
+        .into()),
+    }
+}
+
+impl<T: 'static> Binding<T> {
+    /// One call by the guest: charged, lifted, run, lowered, in the import's shape.
+    fn call(
+        &self,
+        guest: &mut Caller<'_, State<T>>,
+        params: &[Val],
+    ) -> Result<FlatValues, CallError> {
+        let state = guest.data_mut();
+        if state.guest.nested {
+            return Err(CallError::Trap(Trap::new(TrapKind::Reentered, "")));
+        }
+        state.meter.host_call()?;
+        let memory = state.guest.memory;
+        call::charge(guest, call::BASE)?;
+        // A start function runs before the guest's exports are known.
+        let memory = memory.or_else(|| guest.get_export("memory")?.into_memory());
+        let mut values = FlatValues::new();
+        match (self.shape, params) {
+            (Shape::Pointer, [Val::I32(record), params @ ..]) => {
+                let record = unsigned(*record);
+                self.record(guest, memory, record)?;
+                self.function.call(guest, memory, params, &mut values)?;
+                let bytes = self.record(guest, memory, record)?;
+                let mut fields = Record::new();
+                for value in values.drain(..) {
+                    fields.write(bytes, &value).ok_or(CallError::BadValue {
+                        expected: "a value with a layout",
+                        found: 0,
+                    })?;
+                }
+            }
+            (Shape::Packed, params) => {
+                self.function.call(guest, memory, params, &mut values)?;
+                if let [Val::I32(first), Val::I32(second)] = *values {
+                    let packed = pack(unsigned(first), unsigned(second));
+                    values.clear();
+                    // There is room: it has just been cleared.
+                    let _ = values.push(Val::I64(packed.cast_signed()));
+                }
+            }
+            (_, params) => self.function.call(guest, memory, params, &mut values)?,
+        }
+        Ok(values)
+    }
+
+    /// Where the results go in the guest's memory. Looked up anew each time: the guest may have
+    /// run, and its memory grown, in between.
+    fn record<'g>(
+        &self,
+        guest: &'g mut Caller<'_, State<T>>,
+        memory: Option<Memory>,
+        at: u32,
+    ) -> Result<&'g mut [u8], CallError> {
+        let memory = memory.ok_or(CallError::MissingExport { name: "memory" })?;
+        memory::bytes_mut(
+            memory.data_mut(&mut *guest),
+            at,
+            self.record,
+            "host function's result pointer",
+        )
+    }
+}

@@ -1,0 +1,189 @@
+//! `env.host_log` and `env.host_log_message`: lines from a plugin, made safe to show.
+
+use super::Context;
+use crate::{call::fuel_for, error::Trap};
+use core::fmt::{self, Write as _};
+
+/// Where a plugin's log records go. Any `Fn(&LogRecord<'_>)` is one.
+///
+/// A record has been counted against the call's budget; a sink must not block for long, since
+/// the guest, and whoever called it, wait.
+pub trait LogSink: Send + Sync + 'static {
+    /// Takes one record.
+    fn record(&self, record: &LogRecord<'_>);
+}
+
+impl<F> LogSink for F
+where
+    F: Fn(&LogRecord<'_>) + Send + Sync + 'static,
+{
+    fn record(&self, record: &LogRecord<'_>) {
+        self(record);
+    }
+}
+
+/// One record of a plugin's log.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct LogRecord<'a> {
+    /// The name under which the plugin was loaded; not the guest's to choose.
+    pub plugin: &'a str,
+    /// What the guest said.
+    pub text: Visible<'a>,
+}
+
+/// Bytes from a guest that print as one line of text without control characters.
+///
+/// Line ends, escapes, other control characters, bidirectional overrides and the like are shown
+/// as `\n` or `\u{1b}`; invalid UTF-8 as U+FFFD. So no guest can forge a second record, or speak
+/// to a terminal.
+///
+/// ```
+/// use hostel_core::Visible;
+/// assert_eq!(Visible::new(b"a\nb\x1b[2J\xff").to_string(), "a\\nb\\u{1b}[2J\u{fffd}");
+/// ```
+#[derive(Clone, Copy)]
+pub struct Visible<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Visible<'a> {
+    /// Wraps `bytes`.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// The bytes as the guest gave them.
+    #[must_use]
+    pub const fn raw(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+impl fmt::Display for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.bytes.utf8_chunks() {
+            for part in chunk.valid().split_inclusive(is_hidden) {
+                let mut last = part.chars();
+                match last.next_back() {
+                    Some(hidden) if is_hidden(hidden) => {
+                        f.write_str(last.as_str())?;
+                        write!(f, "{}", hidden.escape_default())?;
+                    }
+                    _ => f.write_str(part)?,
+                }
+            }
+            if !chunk.invalid().is_empty() {
+                f.write_char('\u{fffd}')?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// Characters that act on a terminal or a reader instead of being seen.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{061c}' // Arabic letter mark
+            | '\u{200b}'..='\u{200f}' // zero width, marks of direction
+            | '\u{2028}'..='\u{202e}' // line and paragraph separator, bidirectional embeddings
+            | '\u{2060}'..='\u{2069}' // invisible operators, bidirectional isolates
+            | '\u{feff}' // byte order mark
+            | '\u{e0000}'..='\u{e007f}' // tags
+        )
+}
+
+/// The host function.
+pub(super) fn write<T>(context: &mut Context<'_, T>, text: &[u8]) -> Result<(), Trap> {
+    context.charge(fuel_for(text.len()))?;
+    if context.meter.log(text.len())
+        && let Some(sink) = &context.shared().log
+    {
+        sink.record(&LogRecord {
+            plugin: context.plugin(),
+            text: Visible::new(text),
+        });
+    }
+    Ok(())
+}
+
+/// Tells `sink` that `dropped` records were over the call's budget.
+pub(crate) fn write_dropped(sink: &dyn LogSink, plugin: &str, dropped: u32) {
+    let mut text = heapless::String::<64>::new();
+    // The text fits: ten digits at most.
+    let _ = write!(
+        text,
+        "[{dropped} further log records dropped: over the budget]"
+    );
+    sink.record(&LogRecord {
+        plugin,
+        text: Visible::new(text.as_bytes()),
+    });
+}
+
+/// A sink that writes each record to the `log` crate, at level info, with the plugin as target.
+#[cfg(feature = "log")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogCrate;
+
+#[cfg(feature = "log")]
+impl LogSink for LogCrate {
+    fn record(&self, record: &LogRecord<'_>) {
+        log::info!(target: record.plugin, "{}", record.text);
+    }
+}
+
+/// A sink that writes each record to defmt, at level info.
+#[cfg(feature = "defmt")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Defmt;
+
+#[cfg(feature = "defmt")]
+impl LogSink for Defmt {
+    fn record(&self, record: &LogRecord<'_>) {
+        defmt::info!(
+            "{=str}: {}",
+            record.plugin,
+            defmt::Display2Format(&record.text)
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn whatever_a_guest_says_stays_one_line() {
+        for (bytes, shown) in [
+            (&b"plain text"[..], "plain text"),
+            (b"", ""),
+            (
+                "Gr\u{fc}\u{df}e \u{1f600}".as_bytes(),
+                "Gr\u{fc}\u{df}e \u{1f600}",
+            ),
+            (b"one\ntwo\r\n", "one\\ntwo\\r\\n"),
+            (b"\x1b]52;c;AAAA\x07", "\\u{1b}]52;c;AAAA\\u{7}"),
+            ("\u{9b}31m".as_bytes(), "\\u{9b}31m"),
+            (b"\x9b31m", "\u{fffd}31m"),
+            (
+                "a\u{202e}b\u{2028}c\u{feff}".as_bytes(),
+                "a\\u{202e}b\\u{2028}c\\u{feff}",
+            ),
+            (b"nul\0del\x7f", "nul\\u{0}del\\u{7f}"),
+            (b"\xf0\x9f\x98", "\u{fffd}"),
+        ] {
+            assert_eq!(Visible::new(bytes).to_string(), shown);
+        }
+    }
+}

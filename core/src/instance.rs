@@ -1,0 +1,608 @@
+//! One running sandbox of a plugin, and the calls made to it.
+
+use crate::{
+    abi::{
+        native::{self, BytesFunction},
+        shape::{FlatTypes, FlatValues, Record, Shape, unpack},
+    },
+    call::{self, BASE, Bounds, Deallocate, Guest, Meter, State, fuel_for},
+    error::CallError,
+    host,
+    limits::{Budget, Usage},
+    marshal::{Buffers, GiveBytes, Lift, Lifter, Lower, Lowerer, Types},
+    memory,
+    plugin::Plugin,
+    value::Value,
+};
+use alloc::vec::Vec;
+use core::cell::Cell;
+use wasmi::{AsContextMut, Caller, Store, Val, ValType};
+
+/// One running sandbox of a plugin, isolated from all others.
+///
+/// After a call that [stopped](CallError::stops) the guest, it refuses further calls.
+///
+/// ```
+/// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
+/// #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+/// #   (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1)))"#)?;
+/// use hostel_core::{Engine, Grants};
+/// let plugin = Engine::default().load("echo", &wasm, &Grants::<()>::new())?;
+/// let mut instance = plugin.instantiate(())?;
+/// assert_eq!(instance.process(b"hello")?, b"hello");
+/// assert!(instance.usage().fuel > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Instance<T: 'static = ()> {
+    store: Store<State<T>>,
+    instance: wasmi::Instance,
+    plugin: Plugin<T>,
+    budget: Budget,
+    /// The function that most calls are for.
+    process: Option<BytesFunction>,
+    /// The guest's buffer for results in memory: pointer and size.
+    record: Option<(u32, u32)>,
+    start_usage: Usage,
+    stopped: bool,
+}
+
+impl<T: 'static> Instance<T> {
+    /// Makes an instance: segments, start function, `_initialize`.
+    pub(crate) fn new(plugin: &Plugin<T>, budget: &Budget, data: T) -> Result<Self, CallError> {
+        let (module, linker) = plugin.code();
+        let mut store = Store::new(
+            module.engine(),
+            State {
+                data,
+                shared: plugin.shared().clone(),
+                guest: Guest::default(),
+                meter: Meter::new(),
+                bounds: Bounds::new(plugin.limits()),
+            },
+        );
+        store.limiter(|state| &mut state.bounds);
+        call::begin(&mut store, budget);
+        call::charge(
+            &mut store,
+            BASE.saturating_add(fuel_for(plugin.info().size)),
+        )?;
+        let instance = call::run_start(&mut store, |store| {
+            linker.instantiate_and_start(store, module)
+        })?;
+        store.data_mut().guest = native::guest(&store, instance);
+        if let Ok(initialize) = instance.get_typed_func::<(), ()>(&store, "_initialize") {
+            call::run(&mut store, initialize, ())?;
+        }
+        call::end(&mut store);
+        let mut instance = Self {
+            process: BytesFunction::find(&store, instance, "process"),
+            start_usage: store.data().meter.usage,
+            store,
+            instance,
+            plugin: plugin.clone(),
+            budget: *budget,
+            record: None,
+            stopped: false,
+        };
+        instance.tell_dropped();
+        Ok(instance)
+    }
+
+    /// Calls `process` with `input` and gives a copy of its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Guest`] is the guest's own answer; for the others see there.
+    pub fn process(&mut self, input: &[u8]) -> Result<Vec<u8>, CallError> {
+        self.process_with(input, <[u8]>::to_vec)
+    }
+
+    /// Calls `process` with `input`, copies its answer to the start of `output` and gives the
+    /// answer's length.
+    ///
+    /// # Errors
+    ///
+    /// As for [`process`](Self::process), and [`CallError::BufferTooSmall`] with the length that
+    /// is needed; then nothing was copied.
+    pub fn process_into(&mut self, input: &[u8], output: &mut [u8]) -> Result<usize, CallError> {
+        let found = output.len();
+        self.process_with(input, |answer| {
+            let needed = answer.len();
+            let place = output
+                .get_mut(..needed)
+                .ok_or(CallError::BufferTooSmall { needed, found })?;
+            place.copy_from_slice(answer);
+            Ok(needed)
+        })?
+    }
+
+    /// Calls `process` with `input` and hands its answer to `take` where it lies, in the guest's
+    /// memory, without a copy. The guest gets the buffer back when `take` is done.
+    ///
+    /// # Errors
+    ///
+    /// As for [`process`](Self::process).
+    pub fn process_with<R>(
+        &mut self,
+        input: &[u8],
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, CallError> {
+        match self.process {
+            Some(function) => self.request(|instance| instance.exchange(function, input, take)),
+            None => self.call_bytes("process", input, take),
+        }
+    }
+
+    /// Calls the export `name`, from bytes to bytes, as [`process_with`](Self::process_with).
+    ///
+    /// # Errors
+    ///
+    /// As for [`process`](Self::process); [`CallError::UnknownExport`] or
+    /// [`CallError::ExportType`] where there is no such function.
+    pub fn call_bytes<R>(
+        &mut self,
+        name: &str,
+        input: &[u8],
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, CallError> {
+        self.request(|instance| {
+            let ty = instance.plugin.signature(name)?;
+            let function = BytesFunction::find(&instance.store, instance.instance, name);
+            let function = function.ok_or_else(|| CallError::ExportType {
+                name: name.into(),
+                expected: BytesFunction::expected().into(),
+                found: alloc::format!("{ty}").into(),
+            })?;
+            instance.exchange(function, input, take)
+        })
+    }
+
+    /// Calls the export `name` with `params` lowered and its result lifted.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module
+    /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// let mut instance = plugin.instantiate(())?;
+    /// assert_eq!(instance.call::<(u32, u32), u32>("add", (10, 20))?, 30);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::ExportType`] tells which signatures the asked types could have.
+    pub fn call<P, R>(&mut self, name: &str, params: P) -> Result<R, CallError>
+    where
+        P: Lower,
+        R: for<'m> Lift<View<'m> = R>,
+    {
+        self.request(|instance| {
+            let shape = instance.plugin.shape_of::<P, R>(name)?;
+            let mut given = Buffers::new();
+            let results = instance.call_flat(
+                name,
+                &params,
+                &mut given,
+                shape,
+                &Types::collect(R::types).flat,
+            );
+            instance.answer(results, &given, |from| R::lift(from))
+        })
+    }
+
+    /// Calls the export `name` with plain core values, whatever its type.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::ExportType`] where `params` are not what it takes.
+    pub fn call_values(&mut self, name: &str, params: &[Value]) -> Result<Vec<Value>, CallError> {
+        self.request(|instance| {
+            let ty = instance.plugin.signature(name)?;
+            let mistyped = |expected: &str| CallError::ExportType {
+                name: name.into(),
+                expected: expected.into(),
+                found: alloc::format!("{ty}").into(),
+            };
+            if !params.iter().map(Value::ty).eq(ty.params.iter().copied()) {
+                let given: Vec<_> = params.iter().map(Value::ty).collect();
+                return Err(mistyped(&alloc::format!(
+                    "{}",
+                    crate::Signature::new(&given, &ty.results)
+                )));
+            }
+            let mut values = FlatValues::new();
+            for param in params {
+                values
+                    .push((*param).into())
+                    .map_err(|_| mistyped("at most 16 parameters"))?;
+            }
+            let mut results = FlatValues::new();
+            for result in &ty.results {
+                results
+                    .push(Val::default_for_ty(*result))
+                    .map_err(|_| mistyped("at most 16 results"))?;
+            }
+            call::charge(&mut instance.store, BASE)?;
+            instance.run_export(name, &values, &mut results)?;
+            results
+                .iter()
+                .map(|value| Value::new(value).ok_or_else(|| mistyped("numbers as results")))
+                .collect()
+        })
+    }
+
+    /// Sets the budget of each further call.
+    pub fn set_budget(&mut self, budget: Budget) {
+        self.budget = budget;
+    }
+
+    /// What the last call used; before the first, what instantiating did.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.store.data().meter.usage
+    }
+
+    /// What instantiating used: start function and `_initialize`.
+    #[must_use]
+    pub const fn start_usage(&self) -> Usage {
+        self.start_usage
+    }
+
+    /// The instance's data.
+    #[must_use]
+    pub fn data(&self) -> &T {
+        &self.store.data().data
+    }
+
+    /// The instance's data, to be changed.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.store.data_mut().data
+    }
+
+    /// Bytes of linear memory that the instance holds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.store
+            .data()
+            .guest
+            .memory
+            .map_or(0, |memory| memory.data_size(&self.store))
+    }
+
+    /// Whether an earlier call stopped it, so that it refuses further ones.
+    #[must_use]
+    pub const fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// One call: a budget before, and after it whatever the result means for the instance.
+    fn request<R>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        if self.stopped {
+            return Err(CallError::Stopped);
+        }
+        call::begin(&mut self.store, &self.budget);
+        let result = work(self);
+        call::end(&mut self.store);
+        self.stopped = result.as_ref().is_err_and(CallError::stops);
+        self.tell_dropped();
+        result
+    }
+
+    /// Bytes in, bytes out.
+    fn exchange<R>(
+        &mut self,
+        function: BytesFunction,
+        input: &[u8],
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, CallError> {
+        call::charge(&mut self.store, BASE)?;
+        let mut given = Buffers::new();
+        let results = self.exchange_pair(function, input, &mut given);
+        self.answer(results, &given, |from| Ok(take(from.bytes()?)))
+    }
+
+    fn exchange_pair(
+        &mut self,
+        function: BytesFunction,
+        input: &[u8],
+        given: &mut Buffers,
+    ) -> Result<FlatValues, CallError> {
+        let (ptr, len) =
+            GuestBuffers::for_arguments(&mut self.store, &self.budget, given).give(input)?;
+        let (ptr, len) = match function {
+            BytesFunction::Packed(function) => {
+                unpack(call::run(&mut self.store, function, (ptr, len))?)
+            }
+            BytesFunction::Values(function) => call::run(&mut self.store, function, (ptr, len))?,
+            BytesFunction::Pointer(function) => {
+                let record = self.record(8)?;
+                call::run(&mut self.store, function, (record, ptr, len))?;
+                return self.read_record(record, &[ValType::I32, ValType::I32]);
+            }
+        };
+        let mut values = FlatValues::new();
+        values.extend([ptr, len].map(|value| Val::I32(value.cast_signed())));
+        Ok(values)
+    }
+
+    /// Runs the export with lowered parameters, and gives its results in order, whatever the
+    /// shape. Buffers for the parameters are noted in `given`, also where this fails.
+    fn call_flat<P: Lower>(
+        &mut self,
+        name: &str,
+        params: &P,
+        given: &mut Buffers,
+        shape: Shape,
+        results: &FlatTypes,
+    ) -> Result<FlatValues, CallError> {
+        call::charge(&mut self.store, BASE)?;
+        let mut values = FlatValues::new();
+        let record = match shape {
+            Shape::Pointer => Some(self.record(Record::size(results))?),
+            Shape::Values | Shape::Packed => None,
+        };
+        let mut guest = GuestBuffers::for_arguments(&mut self.store, &self.budget, given);
+        let mut lowerer = Lowerer {
+            guest: &mut guest,
+            values: &mut values,
+        };
+        if let Some(record) = record {
+            lowerer.push(Val::I32(record.cast_signed()))?;
+        }
+        params.lower(&mut lowerer)?;
+        let mut found = FlatValues::new();
+        match shape {
+            Shape::Values => {
+                found.extend(results.iter().map(|ty| Val::default_for_ty(*ty)));
+                self.run_export(name, &values, &mut found)?;
+            }
+            Shape::Packed => {
+                found.extend([Val::I64(0)]);
+                self.run_export(name, &values, &mut found)?;
+                if let [Val::I64(packed)] = *found {
+                    let (first, second) = unpack(packed.cast_unsigned());
+                    found.clear();
+                    found.extend([first, second].map(|value| Val::I32(value.cast_signed())));
+                }
+            }
+            Shape::Pointer => {
+                self.run_export(name, &values, &mut found)?;
+                found = self.read_record(record.unwrap_or(0), results)?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn run_export(
+        &mut self,
+        name: &str,
+        params: &FlatValues,
+        results: &mut FlatValues,
+    ) -> Result<(), CallError> {
+        let function = self.instance.get_func(&self.store, name);
+        let function = function.ok_or_else(|| self.plugin.unknown_export(name))?;
+        call::run_untyped(&mut self.store, function, params, results)
+    }
+
+    /// Lifts what the guest answered, and gives it back the buffers of the call. Where the guest
+    /// was stopped, its buffers go with it.
+    fn answer<R>(
+        &mut self,
+        results: Result<FlatValues, CallError>,
+        given: &Buffers,
+        lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        let mut received = Buffers::new();
+        let answer = results.and_then(|values| {
+            let fuel = call::fuel_left(&mut self.store);
+            let spent = Cell::new(0);
+            let memory = self
+                .store
+                .data()
+                .guest
+                .memory
+                .map(|memory| memory.data(&self.store));
+            let mut lifter = Lifter::new(&values, memory, fuel, &spent, "plugin's result")
+                .answer(self.budget.output_bytes);
+            let answer = lift(&mut lifter);
+            received = lifter.into_received();
+            call::charge(&mut self.store, spent.get())?;
+            answer
+        });
+        if !answer.as_ref().is_err_and(CallError::stops) {
+            for buffer in given {
+                self.deallocate(*buffer)?;
+            }
+            for buffer in &received {
+                // A guest may answer with its input's own bytes: that buffer is given back once.
+                if !given.iter().any(|own| memory::overlap(*own, *buffer)) {
+                    self.deallocate(*buffer)?;
+                }
+            }
+        }
+        answer
+    }
+
+    fn deallocate(&mut self, (ptr, size): (u32, u32)) -> Result<(), CallError> {
+        match self.store.data().guest.deallocate {
+            Some(Deallocate::Sized(function)) => call::run(&mut self.store, function, (ptr, size)),
+            Some(Deallocate::Plain(function)) => call::run(&mut self.store, function, ptr),
+            None => Ok(()),
+        }
+    }
+
+    /// A buffer of the guest's for results in memory, kept from call to call.
+    fn record(&mut self, size: u32) -> Result<u32, CallError> {
+        if let Some((ptr, found)) = self.record {
+            if found >= size {
+                return Ok(ptr);
+            }
+            self.record = None;
+            self.deallocate((ptr, found))?;
+        }
+        let ptr = allocate(&mut self.store, size)?;
+        self.record = Some((ptr, size));
+        Ok(ptr)
+    }
+
+    fn read_record(&mut self, at: u32, types: &[ValType]) -> Result<FlatValues, CallError> {
+        let memory = self
+            .store
+            .data()
+            .guest
+            .memory
+            .ok_or(CallError::MissingExport { name: "memory" })?;
+        let bytes = memory::bytes(
+            memory.data(&self.store),
+            at,
+            Record::size(types),
+            "plugin's result record",
+        )?;
+        let mut fields = Record::new();
+        let mut values = FlatValues::new();
+        for ty in types {
+            let value = fields.read(bytes, *ty).unwrap_or(Val::default_for_ty(*ty));
+            values.extend([value]);
+        }
+        Ok(values)
+    }
+
+    /// One closing record for those that the budget did not allow.
+    fn tell_dropped(&mut self) {
+        let state = self.store.data();
+        let (shared, dropped) = (&state.shared, state.meter.usage.log_dropped);
+        if dropped > 0
+            && let Some(sink) = &shared.log
+        {
+            shared
+                .platform
+                .contain(&mut || host::write_dropped(&**sink, &shared.name, dropped));
+        }
+    }
+}
+
+impl<T: 'static> core::fmt::Debug for Instance<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Instance")
+            .field("plugin", &self.plugin.name())
+            .field("stopped", &self.stopped)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A buffer of `size` bytes from the guest's allocator.
+fn allocate<T, C>(cx: &mut C, size: u32) -> Result<u32, CallError>
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    let allocate = cx
+        .as_context()
+        .data()
+        .guest
+        .allocate
+        .ok_or(CallError::MissingExport { name: "allocate" })?;
+    match call::run(cx, allocate, size)? {
+        0 => Err(CallError::NoMemory {
+            asked: usize::try_from(size).unwrap_or(usize::MAX),
+        }),
+        ptr => Ok(ptr),
+    }
+}
+
+/// Puts bytes into the guest, in buffers from its own allocator.
+pub(crate) struct GuestBuffers<'a, C> {
+    cx: &'a mut C,
+    /// For an export's arguments, which the host takes back: the most bytes, and the buffers.
+    /// The results of a host function are the guest's.
+    arguments: Option<(usize, &'a mut Buffers)>,
+}
+
+impl<'a, T> GuestBuffers<'a, Store<State<T>>> {
+    fn for_arguments(
+        store: &'a mut Store<State<T>>,
+        budget: &Budget,
+        given: &'a mut Buffers,
+    ) -> Self {
+        Self {
+            cx: store,
+            arguments: Some((budget.input_bytes, given)),
+        }
+    }
+}
+
+impl<'a, 'c, T> GuestBuffers<'a, Caller<'c, State<T>>> {
+    pub(crate) fn for_host_call(caller: &'a mut Caller<'c, State<T>>) -> Self {
+        Self {
+            cx: caller,
+            arguments: None,
+        }
+    }
+}
+
+impl<T, C> GiveBytes for GuestBuffers<'_, C>
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    fn give(&mut self, bytes: &[u8]) -> Result<(u32, u32), CallError> {
+        let asked = bytes.len();
+        let len = u32::try_from(asked).map_err(|_| CallError::NoMemory { asked })?;
+        call::charge(self.cx, fuel_for(asked))?;
+        let ptr = match &mut self.arguments {
+            Some((limit, _)) if asked > *limit => {
+                return Err(CallError::InputTooLarge {
+                    limit: *limit,
+                    found: asked,
+                });
+            }
+            Some((_, given)) => {
+                // Never 0: allocators differ in what they answer then, and it is given back with
+                // the size that was asked for.
+                let size = len.max(1);
+                let ptr = allocate(self.cx, size)?;
+                given.push((ptr, size)).map_err(|_| CallError::BadValue {
+                    expected: "at most 8 texts or byte strings as arguments",
+                    found: 9,
+                })?;
+                ptr
+            }
+            None => self.allocate_nested(len)?,
+        };
+        let memory = self
+            .cx
+            .as_context()
+            .data()
+            .guest
+            .memory
+            .ok_or(CallError::MissingExport { name: "memory" })?;
+        let place = memory::bytes_mut(
+            memory.data_mut(self.cx.as_context_mut()),
+            ptr,
+            len,
+            "buffer from `allocate`",
+        )?;
+        place.copy_from_slice(bytes);
+        Ok((ptr, len))
+    }
+}
+
+impl<T, C> GuestBuffers<'_, C>
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    /// A buffer that the guest will own, asked for while the guest waits in a host call. The
+    /// guest's imports are refused meanwhile: each level of re-entry would take native stack that
+    /// no limit of wasmi's counts.
+    fn allocate_nested(&mut self, len: u32) -> Result<u32, CallError> {
+        self.cx.as_context_mut().data_mut().guest.nested = true;
+        let mut ptr = allocate(self.cx, len);
+        if len == 0 && matches!(ptr, Err(CallError::NoMemory { .. })) {
+            // An empty text that is there must differ from one that is absent, whose pointer is 0.
+            ptr = allocate(self.cx, 1);
+        }
+        self.cx.as_context_mut().data_mut().guest.nested = false;
+        ptr
+    }
+}

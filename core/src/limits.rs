@@ -1,0 +1,162 @@
+//! What an instance may ever be ([`Limits`]) and what one call may use ([`Budget`], [`Usage`]).
+
+use core::time::Duration;
+
+/// What a plugin and each of its instances may ever be. Set once, on the [`Engine`](crate::Engine).
+///
+/// Start from a preset and change what differs:
+///
+/// ```
+/// let mut limits = hostel_core::Limits::server();
+/// limits.memory_bytes = 4 << 20;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Largest module that is read at all, in bytes.
+    pub module_bytes: usize,
+    /// Most linear memory that one instance may hold, in bytes, summed over its memories.
+    pub memory_bytes: usize,
+    /// Most table elements that one instance may hold, summed over its tables.
+    pub table_elements: usize,
+    /// Most bytes of value stack that guest code may use in one call.
+    pub stack_bytes: usize,
+    /// Deepest nesting of guest calls in one call.
+    pub call_depth: usize,
+    /// Most instances of one plugin that [`Plugin::process`](crate::Plugin::process) and its
+    /// kin run at the same time.
+    pub instances: usize,
+}
+
+impl Limits {
+    /// For a server: 16 MiB of module, 64 MiB of memory, 16 instances at once.
+    #[must_use]
+    pub const fn server() -> Self {
+        Self {
+            module_bytes: 16 << 20,
+            memory_bytes: 64 << 20,
+            table_elements: 100_000,
+            stack_bytes: 512 << 10,
+            call_depth: 1_000,
+            instances: 16,
+        }
+    }
+
+    /// For a microcontroller: 64 KiB of module, 64 KiB of memory, one instance at once.
+    #[must_use]
+    pub const fn device() -> Self {
+        Self {
+            module_bytes: 64 << 10,
+            memory_bytes: 64 << 10,
+            table_elements: 512,
+            stack_bytes: 8 << 10,
+            call_depth: 64,
+            instances: 1,
+        }
+    }
+}
+
+impl Default for Limits {
+    /// [`Limits::server`].
+    fn default() -> Self {
+        Self::server()
+    }
+}
+
+/// What one call may use. Covers the guest and the work that the host does for it.
+///
+/// Instantiating (start function, `_initialize`) has a budget of the same size to itself.
+///
+/// ```
+/// use core::time::Duration;
+/// let budget = hostel_core::Budget::server()
+///     .fuel(5_000_000)
+///     .deadline(Duration::from_millis(50));
+/// assert_eq!(budget.fuel, 5_000_000);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Budget {
+    /// Units of fuel: about one for each instruction, plus what host work is charged.
+    pub fuel: u64,
+    /// Wall-clock time from the call's start. Needs a [`Platform`](crate::Platform) with a clock;
+    /// without one it is not enforced.
+    pub deadline: Option<Duration>,
+    /// Most calls of host functions.
+    pub host_calls: u32,
+    /// Longest input, in bytes.
+    pub input_bytes: usize,
+    /// Longest output, in bytes.
+    pub output_bytes: usize,
+    /// Most log records. Further ones are counted and dropped, with one closing record.
+    pub log_records: u32,
+    /// Most bytes of log text. A record that would pass it is dropped as a whole.
+    pub log_bytes: u32,
+}
+
+impl Budget {
+    /// For a server: 1,000,000,000 fuel (some seconds), no deadline, 16 MiB in and out.
+    #[must_use]
+    pub const fn server() -> Self {
+        Self {
+            fuel: 1_000_000_000,
+            deadline: None,
+            host_calls: 1_000_000,
+            input_bytes: 16 << 20,
+            output_bytes: 16 << 20,
+            log_records: 1_000,
+            log_bytes: 1 << 20,
+        }
+    }
+
+    /// For a microcontroller: 1,000,000 fuel, no deadline, 4 KiB in and out.
+    #[must_use]
+    pub const fn device() -> Self {
+        Self {
+            fuel: 1_000_000,
+            deadline: None,
+            host_calls: 1_000,
+            input_bytes: 4 << 10,
+            output_bytes: 4 << 10,
+            log_records: 16,
+            log_bytes: 1 << 10,
+        }
+    }
+
+    /// The same budget with `fuel` units of fuel.
+    #[must_use]
+    pub const fn fuel(mut self, fuel: u64) -> Self {
+        self.fuel = fuel;
+        self
+    }
+
+    /// The same budget with a wall-clock deadline, counted from the call's start.
+    #[must_use]
+    pub const fn deadline(mut self, after: Duration) -> Self {
+        self.deadline = Some(after);
+        self
+    }
+}
+
+impl Default for Budget {
+    /// [`Budget::server`].
+    fn default() -> Self {
+        Self::server()
+    }
+}
+
+/// What a call used, whether it answered or was stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Units of fuel, for the guest and for host work. The whole budget when it ran out.
+    pub fuel: u64,
+    /// Calls of host functions.
+    pub host_calls: u32,
+    /// Log records that reached the sink.
+    pub log_records: u32,
+    /// Bytes of log text that reached the sink.
+    pub log_bytes: u32,
+    /// Log records dropped because the budget's share of log was used up.
+    pub log_dropped: u32,
+}

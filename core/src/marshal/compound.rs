@@ -1,0 +1,129 @@
+//! `Option`, `Result` and tuples.
+
+use super::{Lift, Lifter, Lower, Lowerer, Types};
+use crate::error::CallError;
+use wasmi::{Val, ValType};
+
+impl<T: Lift> Lift for Option<T> {
+    type View<'m> = Option<T::View<'m>>;
+
+    fn types(types: &mut Types) {
+        if !T::NULLABLE {
+            types.push(ValType::I32);
+        }
+        T::types(types);
+    }
+
+    fn lift<'m>(from: &mut Lifter<'m>) -> Result<Self::View<'m>, CallError> {
+        let present = if T::NULLABLE {
+            !matches!(from.values, [Val::I32(0), Val::I32(0), ..])
+        } else {
+            bool::lift(from)?
+        };
+        if present {
+            return T::lift(from).map(Some);
+        }
+        from.skip(T::types)?;
+        Ok(None)
+    }
+}
+
+impl<T: Lower> Lower for Option<T> {
+    fn types(types: &mut Types) {
+        if !T::NULLABLE {
+            types.push(ValType::I32);
+        }
+        T::types(types);
+    }
+
+    fn lower(&self, to: &mut Lowerer<'_>) -> Result<(), CallError> {
+        if !T::NULLABLE {
+            to.push(Val::I32(self.is_some().into()))?;
+        }
+        match self {
+            Some(value) => value.lower(to),
+            None => to.zeros(T::types),
+        }
+    }
+}
+
+impl<T: Lift, E: Lift> Lift for Result<T, E> {
+    type View<'m> = Result<T::View<'m>, E::View<'m>>;
+
+    fn types(types: &mut Types) {
+        types.push(ValType::I32);
+        T::types(types);
+        E::types(types);
+    }
+
+    fn lift<'m>(from: &mut Lifter<'m>) -> Result<Self::View<'m>, CallError> {
+        if bool::lift(from)? {
+            from.skip(T::types)?;
+            return E::lift(from).map(Err);
+        }
+        let value = T::lift(from)?;
+        from.skip(E::types)?;
+        Ok(Ok(value))
+    }
+}
+
+impl<T: Lower, E: Lower> Lower for Result<T, E> {
+    fn types(types: &mut Types) {
+        types.push(ValType::I32);
+        T::types(types);
+        E::types(types);
+    }
+
+    fn lower(&self, to: &mut Lowerer<'_>) -> Result<(), CallError> {
+        to.push(Val::I32(self.is_err().into()))?;
+        match self {
+            Ok(value) => {
+                value.lower(to)?;
+                to.zeros(E::types)
+            }
+            Err(error) => {
+                to.zeros(T::types)?;
+                error.lower(to)
+            }
+        }
+    }
+}
+
+/// Implements both traits for a tuple.
+macro_rules! tuple {
+    ($($part:ident)*) => {
+        #[allow(non_snake_case, unused_variables)] // the parts are named after their types; `()` has none
+        impl<$($part: Lift),*> Lift for ($($part,)*) {
+            type View<'m> = ($($part::View<'m>,)*);
+
+            fn types(types: &mut Types) {
+                $($part::types(types);)*
+            }
+
+            fn lift<'m>(from: &mut Lifter<'m>) -> Result<Self::View<'m>, CallError> {
+                Ok(($($part::lift(from)?,)*))
+            }
+        }
+
+        #[allow(non_snake_case, unused_variables)] // as above
+        impl<$($part: Lower),*> Lower for ($($part,)*) {
+            fn types(types: &mut Types) {
+                $($part::types(types);)*
+            }
+
+            fn lower(&self, to: &mut Lowerer<'_>) -> Result<(), CallError> {
+                let ($($part,)*) = self;
+                $($part.lower(to)?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+tuple! {}
+tuple! { A }
+tuple! { A B }
+tuple! { A B C }
+tuple! { A B C D }
+tuple! { A B C D E }
+tuple! { A B C D E F }

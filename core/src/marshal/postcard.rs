@@ -1,0 +1,51 @@
+//! Serialised values.
+
+use super::{Lift, Lifter, Lower, Lowerer, Types};
+use crate::error::CallError;
+use alloc::{format, vec::Vec};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A value that crosses the boundary serialised, with serde in the postcard format.
+///
+/// ```
+/// use hostel_core::{Grants, Postcard};
+/// #[derive(serde::Deserialize)]
+/// struct Point { x: i32, y: i32 }
+/// let grants = Grants::<()>::new()
+///     .function("geometry", "norm1", |point: Postcard<Point>| point.0.x.abs() + point.0.y.abs());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Postcard<T>(pub T);
+
+fn broken(error: ::postcard::Error) -> CallError {
+    CallError::Serialization {
+        reason: format!("{error}").into(),
+    }
+}
+
+impl<T: DeserializeOwned> Lift for Postcard<T> {
+    type View<'m> = Self;
+    const NULLABLE: bool = true;
+
+    fn types(types: &mut Types) {
+        <&[u8] as Lift>::types(types);
+    }
+
+    fn lift<'m>(from: &mut Lifter<'m>) -> Result<Self, CallError> {
+        let bytes = from.bytes()?;
+        from.spend(crate::call::fuel_for(bytes.len()))?;
+        ::postcard::from_bytes(bytes).map(Self).map_err(broken)
+    }
+}
+
+impl<T: Serialize> Lower for Postcard<T> {
+    const NULLABLE: bool = true;
+
+    fn types(types: &mut Types) {
+        <Vec<u8> as Lower>::types(types);
+    }
+
+    fn lower(&self, to: &mut Lowerer<'_>) -> Result<(), CallError> {
+        to.bytes(&::postcard::to_allocvec(&self.0).map_err(broken)?)
+    }
+}

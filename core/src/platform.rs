@@ -1,0 +1,49 @@
+//! What the core needs of the world around it, as one trait.
+
+use core::time::Duration;
+
+/// Clock, waiting and panic containment, as far as the machine has them.
+///
+/// Every method has a default that is right where there is neither an operating system nor a
+/// clock, so a device starts with [`Bare`] and implements only what it has.
+///
+/// ```
+/// use core::time::Duration;
+/// struct Board;
+/// impl hostel_core::Platform for Board {
+///     fn now(&self) -> Option<Duration> {
+///         Some(Duration::from_millis(42)) // read a hardware timer here
+///     }
+/// }
+/// ```
+pub trait Platform: Send + Sync + 'static {
+    /// Time since any fixed moment; never goes back. `None` without a clock: then deadlines are
+    /// not enforced.
+    fn now(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Blocks the caller until `ready` answers true or `until` (on the clock of
+    /// [`now`](Self::now)) has passed; answers what `ready` said last.
+    ///
+    /// By default asks once and does not wait.
+    fn wait_until(&self, ready: &dyn Fn() -> bool, until: Option<Duration>) -> bool {
+        let _ = until;
+        ready()
+    }
+
+    /// Called when something that [`wait_until`](Self::wait_until) may wait for has changed.
+    fn wake(&self) {}
+
+    /// Runs the embedder's part of a host function. A platform that can stop a panic here
+    /// returns without having finished `work`, and the guest is trapped. By default just runs it.
+    fn contain(&self, work: &mut dyn FnMut()) {
+        work();
+    }
+}
+
+/// The platform of a machine with nothing: no clock, no waiting, no unwinding.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bare;
+
+impl Platform for Bare {}

@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# Builds the guests into prebuilt/.
+#
+#   guests/build.sh           builds them anew
+#   guests/build.sh --check   builds them elsewhere, and fails with the names of those that differ from prebuilt/
+#
+# The bytes depend on the sources and on the compilers' versions alone; prebuilt/tools.txt holds the versions. Where a
+# tool is missing, its guests are left out, unless CI=true: then that is a failure.
+set -euo pipefail
+
+check=false
+case "$*" in
+'') ;;
+--check) check=true ;;
+*)
+    echo "usage: ${0##*/} [--check]" >&2
+    exit 2
+    ;;
+esac
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-$(dirname "$0")/target}")
+cd "$(dirname "$0")"
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+# What could change the bytes from outside.
+export LC_ALL=C
+unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CARGO_BUILD_TARGET
+unset "${!CARGO_PROFILE_@}" "${!CARGO_TARGET_WASM32_@}"
+
+skipped=false
+# skip WHAT TOOL HOW: tells that WHAT is left out because TOOL is missing, and HOW to get it.
+skip() {
+    echo "SKIPPED: the guests in $1, because $2 is missing. To get it: $3" >&2
+    if [[ ${CI:-} == true ]]; then
+        exit 1
+    fi
+    skipped=true
+}
+
+build_rust() {
+    local triple=wasm32-unknown-unknown sysroot
+    sysroot=$(rustc --print sysroot)
+    if [[ ! -d $sysroot/lib/rustlib/$triple ]]; then
+        skip Rust "the target $triple" "rustup target add $triple"
+        return
+    fi
+    # Messages of panics name source files: without these, by their place on this machine.
+    local remap="'--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo', '--remap-path-prefix=$PWD=/guests'"
+    # One guest a build, so that what one of them needs never shows in another.
+    local manifest name
+    for manifest in rust/*/Cargo.toml; do
+        name=$(basename "$(dirname "$manifest")")
+        cargo build --quiet --locked --release --target "$triple" --target-dir "$target" --package "$name" \
+            --config "target.$triple.rustflags = [$remap]"
+        cp "$target/$triple/release/$name.wasm" "$out/"
+    done
+    rustc --version >>"$out/tools.txt"
+}
+
+build_c() {
+    if ! clang --print-targets 2>/dev/null | grep -q wasm32; then
+        skip C "a clang for wasm32" "apt-get install clang lld"
+        return
+    fi
+    if ! command -v wasm-ld >/dev/null; then
+        skip C wasm-ld "apt-get install lld"
+        return
+    fi
+    local source
+    for source in c/*.c; do
+        clang --target=wasm32 -std=c11 -O2 -Wall -Wextra -Werror -ffreestanding -mbulk-memory -nostdlib \
+            -Wl,--no-entry -Wl,--stack-first -Wl,-z,stack-size=16384 \
+            -o "$out/c_$(basename "$source" .c).wasm" "$source"
+    done
+    { clang --version | head -n 1 && wasm-ld --version; } >>"$out/tools.txt"
+}
+
+build_wat() {
+    cargo build --quiet --locked --release --target-dir "$target" --package wat2wasm
+    local source
+    for source in wat/*.wat; do
+        "$target/release/wat2wasm" "$source" "$out/wat_$(basename "$source" .wat).wasm"
+    done
+}
+
+build_rust
+build_c
+build_wat
+
+if $check; then
+    # The names that are in only one of the two folders, or differ; without those that were left out here.
+    different=()
+    for name in $(cd "$out" && ls -- *.wasm); do
+        cmp --silent "$out/$name" "prebuilt/$name" || different+=("$name")
+    done
+    if ! $skipped; then
+        for name in $(cd prebuilt && ls -- *.wasm); do
+            [[ -e $out/$name ]] || different+=("$name")
+        done
+    fi
+    if [[ ${#different[@]} -gt 0 ]]; then
+        {
+            echo "These guests are not what their sources build to; run guests/build.sh:"
+            printf '  prebuilt/%s\n' "${different[@]}"
+            if ! $skipped && ! cmp --silent prebuilt/tools.txt "$out/tools.txt"; then
+                echo "The tools differ too, those of prebuilt/ (-) from those here (+):"
+                diff -U 9 prebuilt/tools.txt "$out/tools.txt" | tail -n +4 || true
+            fi
+        } >&2
+        exit 1
+    fi
+    echo "All $(ls "$out"/*.wasm | wc -l) guests that were built are the same as in prebuilt/."
+    exit
+fi
+
+mkdir -p prebuilt
+if ! $skipped; then
+    rm -f prebuilt/*.wasm
+    install -m 644 "$out/tools.txt" prebuilt/
+fi
+install -m 644 "$out"/*.wasm prebuilt/
+(cd prebuilt && wc -c -- *.wasm)

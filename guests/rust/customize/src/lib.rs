@@ -1,0 +1,19 @@
+//! The upper-cased text behind a prefix that the host configures: logging, configuration and
+//! errors.
+
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
+use alloc::format;
+use alloc::string::String;
+use hostel_guest::{config, log};
+
+hostel_guest::plugin!(process);
+
+/// With the setting `prefix` = `CUSTOM`, "hello world" becomes "CUSTOM_HELLO WORLD".
+fn process(text: &str) -> String {
+    log(&format!("processing {} bytes", text.len()));
+    let prefix = config("prefix").unwrap_or("DEFAULT_PREFIX".into());
+    format!("{prefix}_{}", text.to_ascii_uppercase())
+}

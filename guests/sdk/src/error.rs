@@ -1,0 +1,145 @@
+//! The error that a plugin answers with.
+
+use alloc::string::{String, ToString};
+use core::fmt;
+
+/// An error answer: a message for whoever called the plugin.
+///
+/// The host receives the message as it is, so say what was wrong and what would be right. It is
+/// UTF-8 of any length, but a host may refuse answers over its own limit.
+///
+/// Every conversion below lets `?` work on a result of the standard library's parsers:
+///
+/// ```
+/// use hostel_guest::Error;
+///
+/// fn double(input: &str) -> Result<String, Error> {
+///     let number: u32 = input.trim().parse()?;
+///     let double = number.checked_mul(2).ok_or("the number is over 2147483647")?;
+///     Ok(double.to_string())
+/// }
+///
+/// assert_eq!(double("21").unwrap(), "42");
+/// assert_eq!(double("x").unwrap_err().to_string(), "invalid digit found in string");
+/// ```
+///
+/// For any other error type there is [`Error::from_display`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    message: String,
+}
+
+impl Error {
+    /// An error with this message.
+    ///
+    /// ```
+    /// let error = hostel_guest::Error::new("the image is empty");
+    /// assert_eq!(error.message(), "the image is empty");
+    /// ```
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+        }
+    }
+
+    /// An error whose message is how `cause` shows itself, for use with `map_err`.
+    ///
+    /// ```
+    /// use core::net::IpAddr;
+    /// use hostel_guest::Error;
+    ///
+    /// fn address(input: &str) -> Result<IpAddr, Error> {
+    ///     input.parse().map_err(Error::from_display)
+    /// }
+    ///
+    /// assert_eq!(address("here").unwrap_err().message(), "invalid IP address syntax");
+    /// ```
+    pub fn from_display(cause: impl fmt::Display) -> Self {
+        Self {
+            message: cause.to_string(),
+        }
+    }
+
+    /// The message.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The message, without a copy.
+    pub fn into_message(self) -> String {
+        self.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl From<&str> for Error {
+    fn from(message: &str) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<String> for Error {
+    fn from(message: String) -> Self {
+        Self::new(message)
+    }
+}
+
+/// `From` for errors of the standard library. A blanket implementation over `core::error::Error`
+/// would exclude those for `&str` and `String`.
+macro_rules! from_display {
+    ($($cause:ty),+ $(,)?) => {
+        $(impl From<$cause> for Error {
+            fn from(cause: $cause) -> Self {
+                Self::from_display(cause)
+            }
+        })+
+    };
+}
+
+from_display!(
+    alloc::string::FromUtf8Error,
+    core::array::TryFromSliceError,
+    core::char::ParseCharError,
+    core::fmt::Error,
+    core::num::ParseFloatError,
+    core::num::ParseIntError,
+    core::num::TryFromIntError,
+    core::str::ParseBoolError,
+    core::str::Utf8Error,
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_become_messages() {
+        assert_eq!(Error::from("a"), Error::new("a"));
+        assert_eq!(Error::from(String::from("b")), Error::new("b"));
+        assert_eq!(Error::new("c").to_string(), "c");
+        assert_eq!(Error::new("d").into_message(), "d");
+    }
+
+    #[test]
+    fn question_mark_takes_errors_of_the_standard_library() {
+        fn parse(input: &[u8]) -> Result<i8, Error> {
+            Ok(i8::try_from(core::str::from_utf8(input)?.parse::<i64>()?)?)
+        }
+        assert_eq!(parse(b"-7"), Ok(-7));
+        assert!(parse(b"\xff").unwrap_err().message().contains("utf-8"));
+        assert!(parse(b"seven").unwrap_err().message().contains("digit"));
+        assert!(
+            parse(b"700")
+                .unwrap_err()
+                .message()
+                .contains("out of range")
+        );
+    }
+}

@@ -1,0 +1,71 @@
+//! The macro that makes exports.
+
+/// Exports functions to the host, together with the `allocate` and `deallocate` that it calls to
+/// pass data.
+///
+/// Each function takes one [`Input`](crate::Input) and returns an [`Output`](crate::Output):
+/// `&[u8]`, `&str`, `Vec<u8>`, `String`, or a `Result` of one of them. It is exported under its own
+/// name, as `(ptr: i32, size: i32) -> i64` in the packed shape that [`abi`](crate::abi) describes.
+/// The host's default is to call `process`.
+///
+/// Name all functions in one use of the macro: a second one in the same plugin would export
+/// `allocate` twice. `plugin!()` exports the allocator alone, for a plugin whose functions are all
+/// exported by hand.
+///
+/// ```
+/// use hostel_guest::Error;
+///
+/// hostel_guest::plugin!(process, shout);
+///
+/// fn process(input: &[u8]) -> Result<Vec<u8>, Error> {
+///     let (first, _) = input.split_first().ok_or("the input is empty")?;
+///     Ok(vec![*first])
+/// }
+///
+/// fn shout(text: &str) -> String {
+///     text.to_uppercase()
+/// }
+/// ```
+///
+/// A function can't keep a borrowed input after it returns, because the host then frees it:
+///
+/// ```compile_fail
+/// hostel_guest::plugin!(process);
+///
+/// fn process(input: &'static [u8]) -> &'static [u8] {
+///     input
+/// }
+/// ```
+#[macro_export]
+macro_rules! plugin {
+    ($($function:ident),* $(,)?) => {
+        const _: () = {
+            #[allow(dead_code)]
+            #[cfg_attr(target_arch = "wasm32", unsafe(export_name = "allocate"))]
+            extern "C" fn allocate(size: usize) -> *mut u8 {
+                $crate::abi::allocate(size)
+            }
+
+            #[allow(dead_code)]
+            #[cfg_attr(target_arch = "wasm32", unsafe(export_name = "deallocate"))]
+            unsafe extern "C" fn deallocate(ptr: *mut u8, size: usize) {
+                // SAFETY: the host gives back what it got from `allocate` or as an answer, once.
+                unsafe { $crate::abi::deallocate(ptr, size) }
+            }
+        };
+        $(
+            const _: () = {
+                #[allow(dead_code)]
+                #[cfg_attr(target_arch = "wasm32", unsafe(export_name = stringify!($function)))]
+                unsafe extern "C" fn __hostel_export(ptr: *const u8, size: usize) -> i64 {
+                    let function = |input: &[u8]| {
+                        $crate::Output::into_bytes($function($crate::Input::from_bytes(input)?))
+                    };
+                    // SAFETY: the host passes a buffer that it got from `allocate` and filled, and
+                    // waits.
+                    unsafe { $crate::abi::respond(ptr, size, function) }
+                }
+            };
+        )*
+    };
+}

@@ -1,0 +1,33 @@
+//! hostel: a small, strict house for WebAssembly guests you don't trust.
+//!
+//! The whole host is [`hostel_core`], re-exported here; this crate adds what needs an operating
+//! system: plugins from files, a clock, threads that wait, logs, and the `hostel` program.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/prebuilt/customize.wasm");
+//! use hostel::{Grants, Tracing};
+//!
+//! let grants = Grants::<()>::new().log(Tracing).config([("prefix", "CUSTOM")]);
+//! let plugin = hostel::load_file(&hostel::engine(), file, &grants)?;
+//! assert_eq!(plugin.process(b"hello world")?, b"CUSTOM_HELLO WORLD");
+//! # Ok(())
+//! # }
+//! ```
+
+mod file;
+mod platform;
+mod tracing_sink;
+
+pub use self::{
+    file::{FileError, FileReason, load_file, read_module},
+    platform::Std,
+    tracing_sink::Tracing,
+};
+pub use hostel_core::*;
+
+/// An engine for this machine: [`Limits::server`], [`Budget::server`], [`Std`].
+#[must_use]
+pub fn engine() -> Engine {
+    Engine::default().with_platform(Std::new())
+}

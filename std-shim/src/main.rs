@@ -1,0 +1,3 @@
+//! The `hostel` program.
+
+fn main() {}

@@ -1,0 +1,84 @@
+//! The operating system, as the core asks for it.
+
+use hostel_core::Platform;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Condvar, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// A machine with an operating system: a monotonic clock, threads that can wait, and panics of
+/// host functions contained, so that they trap the guest instead of ending the process.
+///
+/// ```
+/// use hostel::{Engine, Limits, Std};
+/// let engine = Engine::new(Limits::server()).with_platform(Std::new());
+/// # drop(engine);
+/// ```
+#[derive(Debug)]
+pub struct Std {
+    start: Instant,
+    // Guards nothing but the moment between looking and waiting.
+    turn: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Std {
+    /// A clock that starts now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            turn: Mutex::new(()),
+            changed: Condvar::new(),
+        }
+    }
+}
+
+impl Default for Std {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Platform for Std {
+    fn now(&self) -> Option<Duration> {
+        Some(self.start.elapsed())
+    }
+
+    fn wait_until(&self, ready: &dyn Fn() -> bool, until: Option<Duration>) -> bool {
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if ready() {
+                return true;
+            }
+            turn = match until {
+                None => self
+                    .changed
+                    .wait(turn)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let left = until.saturating_sub(self.start.elapsed());
+                    if left.is_zero() {
+                        return false;
+                    }
+                    self.changed
+                        .wait_timeout(turn, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+            };
+        }
+    }
+
+    fn wake(&self) {
+        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+
+    fn contain(&self, work: &mut dyn FnMut()) {
+        // What the closure leaves half done is the guest's, which is trapped and not used again,
+        // or the embedder's, whose data should be fit for panics as anywhere else.
+        let _ = catch_unwind(AssertUnwindSafe(work));
+    }
+}
