@@ -1,0 +1,73 @@
+//! A whole call of the plugin `customize` with "hello world".
+
+use crate::bare::Bare;
+use hostel::{Grants, LogRecord};
+use std::{
+    hint::black_box,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+const TURNS: usize = 60;
+const CALLS: u32 = 5_000;
+const INPUT: &[u8] = b"hello world";
+const ANSWER: &[u8] = b"CUSTOM_HELLO WORLD";
+
+/// Measures and prints.
+pub fn run() {
+    for (name, wasm) in [
+        ("customize (Rust)", &include_bytes!("../../guests/prebuilt/customize.wasm")[..]),
+        ("customize (C)", &include_bytes!("../../guests/prebuilt/c_customize.wasm")[..]),
+    ] {
+        let mut bare = Bare::new(wasm, "CUSTOM").expect("the guest runs on bare wasmi");
+        let logged = Arc::new(AtomicU64::new(0));
+        let seen = logged.clone();
+        let grants = Grants::<()>::new()
+            .log(move |record: &LogRecord<'_>| {
+                seen.fetch_add(record.text.raw().len() as u64, Ordering::Relaxed);
+            })
+            .config([("prefix", "CUSTOM")]);
+        let plugin = hostel::engine().load("customize", wasm, &grants).expect("the guest loads");
+        let mut held = plugin.instantiate(()).expect("the guest starts");
+
+        let mut output = Vec::new();
+        let mut buffer = [0; 64];
+        bare.process(INPUT, &mut output).expect("the guest answers");
+        assert_eq!(output, ANSWER);
+        assert_eq!(held.process(INPUT).expect("the guest answers"), ANSWER);
+
+        let [by_hand, in_instance, in_plugin] = best_of([
+            &mut || bare.process(black_box(INPUT), &mut output).expect("the guest answers"),
+            &mut || {
+                held.process_into(black_box(INPUT), &mut buffer).expect("the guest answers");
+            },
+            &mut || {
+                black_box(plugin.process(black_box(INPUT)).expect("the guest answers"));
+            },
+        ]);
+        let ratio = |time: Duration| time.as_secs_f64() / by_hand.as_secs_f64();
+        println!("{name}, \"hello world\", fuel on in all, best of {TURNS} turns of {CALLS} calls");
+        println!("  bare wasmi, five guest calls by hand  {by_hand:>10.1?}  1.00");
+        println!("  hostel, an instance held              {in_instance:>10.1?}  {:.2}", ratio(in_instance));
+        println!("  hostel, an instance for each call     {in_plugin:>10.1?}  {:.2}", ratio(in_plugin));
+        println!("  bytes logged {}", logged.load(Ordering::Relaxed));
+    }
+}
+
+/// The time of one call of each in its best turn.
+fn best_of<const N: usize>(mut work: [&mut dyn FnMut(); N]) -> [Duration; N] {
+    let mut best = [Duration::MAX; N];
+    for _ in 0..TURNS {
+        for (best, work) in best.iter_mut().zip(&mut work) {
+            let start = Instant::now();
+            for _ in 0..CALLS {
+                work();
+            }
+            *best = (*best).min(start.elapsed() / CALLS);
+        }
+    }
+    best
+}
