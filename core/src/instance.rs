@@ -3,7 +3,7 @@
 use crate::{
     abi::{
         native::{self, BytesFunction},
-        shape::{FlatTypes, FlatValues, Record, Shape, unpack},
+        shape::{FlatTypes, FlatValues, Record, Shape, unpack, unsigned},
     },
     call::{self, BASE, Bounds, Deallocate, Guest, Meter, State, fuel_for},
     error::CallError,
@@ -17,6 +17,9 @@ use crate::{
 use alloc::vec::Vec;
 use core::cell::Cell;
 use wasmi::{AsContextMut, Caller, Store, Val, ValType};
+
+/// Longest input, in bytes, whose buffer in the guest is kept for the next call.
+const KEPT_INPUT: usize = 64 << 10;
 
 /// One running sandbox of a plugin, isolated from all others.
 ///
@@ -40,8 +43,10 @@ pub struct Instance<T: 'static = ()> {
     budget: Budget,
     /// The function that most calls are for.
     process: Option<BytesFunction>,
-    /// The guest's buffer for results in memory: pointer and size.
+    /// Buffers of the guest's that are kept from call to call, each a pointer and a size: for
+    /// results in memory, and for input.
     record: Option<(u32, u32)>,
+    input: Option<(u32, u32)>,
     start_usage: Usage,
     stopped: bool,
 }
@@ -82,6 +87,7 @@ impl<T: 'static> Instance<T> {
             plugin: plugin.clone(),
             budget: *budget,
             record: None,
+            input: None,
             stopped: false,
         };
         instance.tell_dropped();
@@ -110,7 +116,7 @@ impl<T: 'static> Instance<T> {
             let needed = answer.len();
             let place = output
                 .get_mut(..needed)
-                .ok_or(CallError::BufferTooSmall { needed, found })?;
+                .ok_or_else(|| CallError::BufferTooSmall { needed, found })?;
             place.copy_from_slice(answer);
             Ok(needed)
         })?
@@ -178,15 +184,10 @@ impl<T: 'static> Instance<T> {
     {
         self.request(|instance| {
             let shape = instance.plugin.shape_of::<P, R>(name)?;
-            let mut given = Buffers::new();
-            let results = instance.call_flat(
-                name,
-                &params,
-                &mut given,
-                shape,
-                &Types::collect(R::types).flat,
-            );
-            instance.answer(results, &given, |from| R::lift(from))
+            let types = Types::collect(R::types).flat;
+            let (mut given, mut results) = (Buffers::new(), FlatValues::new());
+            let ran = instance.call_flat(name, &params, &mut given, shape, &types, &mut results);
+            instance.answer(ran.map(|()| &*results), &given, |from| R::lift(from))
         })
     }
 
@@ -300,32 +301,46 @@ impl<T: 'static> Instance<T> {
     ) -> Result<R, CallError> {
         call::charge(&mut self.store, BASE)?;
         let mut given = Buffers::new();
-        let results = self.exchange_pair(function, input, &mut given);
-        self.answer(results, &given, |from| Ok(take(from.bytes()?)))
+        let pair = self.exchange_pair(function, input, &mut given);
+        let values = pair.map(|(ptr, len)| [ptr, len].map(|value| Val::I32(value.cast_signed())));
+        let values = values
+            .as_ref()
+            .map(|values| &values[..])
+            .map_err(Clone::clone);
+        self.answer(values, &given, |from| Ok(take(from.bytes()?)))
     }
 
+    /// Bytes in, and where the answer lies.
     fn exchange_pair(
         &mut self,
         function: BytesFunction,
         input: &[u8],
         given: &mut Buffers,
-    ) -> Result<FlatValues, CallError> {
-        let (ptr, len) =
-            GuestBuffers::for_arguments(&mut self.store, &self.budget, given).give(input)?;
-        let (ptr, len) = match function {
+    ) -> Result<(u32, u32), CallError> {
+        let limit = self.budget.input_bytes;
+        if input.len() > limit {
+            return Err(CallError::InputTooLarge {
+                limit,
+                found: input.len(),
+            });
+        }
+        let (ptr, len) = self.give_input(input, given)?;
+        match function {
             BytesFunction::Packed(function) => {
-                unpack(call::run(&mut self.store, function, (ptr, len))?)
+                call::run(&mut self.store, function, (ptr, len)).map(unpack)
             }
-            BytesFunction::Values(function) => call::run(&mut self.store, function, (ptr, len))?,
+            BytesFunction::Values(function) => call::run(&mut self.store, function, (ptr, len)),
             BytesFunction::Pointer(function) => {
                 let record = self.record(8)?;
                 call::run(&mut self.store, function, (record, ptr, len))?;
-                return self.read_record(record, &[ValType::I32, ValType::I32]);
+                let mut pair = FlatValues::new();
+                self.read_record(record, &[ValType::I32, ValType::I32], &mut pair)?;
+                match *pair {
+                    [Val::I32(ptr), Val::I32(len)] => Ok((unsigned(ptr), unsigned(len))),
+                    _ => Ok((0, 0)),
+                }
             }
-        };
-        let mut values = FlatValues::new();
-        values.extend([ptr, len].map(|value| Val::I32(value.cast_signed())));
-        Ok(values)
+        }
     }
 
     /// Runs the export with lowered parameters, and gives its results in order, whatever the
@@ -336,12 +351,13 @@ impl<T: 'static> Instance<T> {
         params: &P,
         given: &mut Buffers,
         shape: Shape,
-        results: &FlatTypes,
-    ) -> Result<FlatValues, CallError> {
+        types: &FlatTypes,
+        results: &mut FlatValues,
+    ) -> Result<(), CallError> {
         call::charge(&mut self.store, BASE)?;
         let mut values = FlatValues::new();
         let record = match shape {
-            Shape::Pointer => Some(self.record(Record::size(results))?),
+            Shape::Pointer => Some(self.record(Record::size(types))?),
             Shape::Values | Shape::Packed => None,
         };
         let mut guest = GuestBuffers::for_arguments(&mut self.store, &self.budget, given);
@@ -353,27 +369,26 @@ impl<T: 'static> Instance<T> {
             lowerer.push(Val::I32(record.cast_signed()))?;
         }
         params.lower(&mut lowerer)?;
-        let mut found = FlatValues::new();
         match shape {
             Shape::Values => {
-                found.extend(results.iter().map(|ty| Val::default_for_ty(*ty)));
-                self.run_export(name, &values, &mut found)?;
+                results.extend(types.iter().map(|ty| Val::default_for_ty(*ty)));
+                self.run_export(name, &values, results)
             }
             Shape::Packed => {
-                found.extend([Val::I64(0)]);
-                self.run_export(name, &values, &mut found)?;
-                if let [Val::I64(packed)] = *found {
+                results.extend([Val::I64(0)]);
+                self.run_export(name, &values, results)?;
+                if let [Val::I64(packed)] = **results {
                     let (first, second) = unpack(packed.cast_unsigned());
-                    found.clear();
-                    found.extend([first, second].map(|value| Val::I32(value.cast_signed())));
+                    results.clear();
+                    results.extend([first, second].map(|value| Val::I32(value.cast_signed())));
                 }
+                Ok(())
             }
             Shape::Pointer => {
-                self.run_export(name, &values, &mut found)?;
-                found = self.read_record(record.unwrap_or(0), results)?;
+                self.run_export(name, &values, results)?;
+                self.read_record(record.unwrap_or(0), types, results)
             }
         }
-        Ok(found)
     }
 
     fn run_export(
@@ -391,12 +406,12 @@ impl<T: 'static> Instance<T> {
     /// was stopped, its buffers go with it.
     fn answer<R>(
         &mut self,
-        results: Result<FlatValues, CallError>,
+        values: Result<&[Val], CallError>,
         given: &Buffers,
         lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
         let mut received = Buffers::new();
-        let answer = results.and_then(|values| {
+        let answer = values.and_then(|values| {
             let fuel = call::fuel_left(&mut self.store);
             let spent = Cell::new(0);
             let memory = self
@@ -405,7 +420,7 @@ impl<T: 'static> Instance<T> {
                 .guest
                 .memory
                 .map(|memory| memory.data(&self.store));
-            let mut lifter = Lifter::new(&values, memory, fuel, &spent, "plugin's result")
+            let mut lifter = Lifter::new(values, memory, fuel, &spent, "plugin's result")
                 .answer(self.budget.output_bytes);
             let answer = lift(&mut lifter);
             received = lifter.into_received();
@@ -417,8 +432,12 @@ impl<T: 'static> Instance<T> {
                 self.deallocate(*buffer)?;
             }
             for buffer in &received {
-                // A guest may answer with its input's own bytes: that buffer is given back once.
-                if !given.iter().any(|own| memory::overlap(*own, *buffer)) {
+                // A guest may answer with its input's own bytes: that buffer is not its answer's.
+                if !given
+                    .iter()
+                    .chain(&self.input)
+                    .any(|own| memory::overlap(*own, *buffer))
+                {
                     self.deallocate(*buffer)?;
                 }
             }
@@ -434,40 +453,55 @@ impl<T: 'static> Instance<T> {
         }
     }
 
-    /// A buffer of the guest's for results in memory, kept from call to call.
+    /// The guest's buffer for results in memory.
     fn record(&mut self, size: u32) -> Result<u32, CallError> {
-        if let Some((ptr, found)) = self.record {
-            if found >= size {
-                return Ok(ptr);
-            }
-            self.record = None;
-            self.deallocate((ptr, found))?;
-        }
-        let ptr = allocate(&mut self.store, size)?;
-        self.record = Some((ptr, size));
-        Ok(ptr)
+        let kept = self.record.take();
+        let kept = self.at_least(kept, size)?;
+        self.record = Some(kept);
+        Ok(kept.0)
     }
 
-    fn read_record(&mut self, at: u32, types: &[ValType]) -> Result<FlatValues, CallError> {
-        let memory = self
-            .store
-            .data()
-            .guest
-            .memory
-            .ok_or(CallError::MissingExport { name: "memory" })?;
-        let bytes = memory::bytes(
-            memory.data(&self.store),
-            at,
-            Record::size(types),
-            "plugin's result record",
-        )?;
-        let mut fields = Record::new();
-        let mut values = FlatValues::new();
-        for ty in types {
-            let value = fields.read(bytes, *ty).unwrap_or(Val::default_for_ty(*ty));
-            values.extend([value]);
+    /// The kept buffer where it is large enough, else a new one in its place.
+    fn at_least(&mut self, kept: Option<(u32, u32)>, size: u32) -> Result<(u32, u32), CallError> {
+        if let Some(kept) = kept {
+            if kept.1 >= size {
+                return Ok(kept);
+            }
+            self.deallocate(kept)?;
         }
-        Ok(values)
+        allocate(&mut self.store, size).map(|ptr| (ptr, size))
+    }
+
+    /// Writes `input` into the guest: into the kept buffer, or, where it is too long to be kept,
+    /// into one that is noted in `given`.
+    fn give_input(&mut self, input: &[u8], given: &mut Buffers) -> Result<(u32, u32), CallError> {
+        if input.len() > KEPT_INPUT {
+            return GuestBuffers::for_arguments(&mut self.store, &self.budget, given).give(input);
+        }
+        call::charge(&mut self.store, fuel_for(input.len()))?;
+        let len = u32::try_from(input.len()).unwrap_or(u32::MAX);
+        let kept = self.input.take();
+        let kept = self.at_least(kept, len.max(1))?;
+        self.input = Some(kept);
+        write(&mut self.store, kept.0, input)?;
+        Ok((kept.0, len))
+    }
+
+    fn read_record(
+        &mut self,
+        at: u32,
+        types: &[ValType],
+        values: &mut FlatValues,
+    ) -> Result<(), CallError> {
+        let memory = self.store.data().guest.memory;
+        let memory = memory.ok_or_else(|| CallError::MissingExport { name: "memory" })?;
+        let size = Record::size(types);
+        let bytes = memory::bytes(memory.data(&self.store), at, size, "plugin's result record")?;
+        let mut fields = Record::new();
+        for ty in types {
+            values.extend([fields.read(bytes, *ty).unwrap_or(Val::default_for_ty(*ty))]);
+        }
+        Ok(())
     }
 
     /// One closing record for those that the budget did not allow.
@@ -503,13 +537,31 @@ where
         .data()
         .guest
         .allocate
-        .ok_or(CallError::MissingExport { name: "allocate" })?;
+        .ok_or_else(|| CallError::MissingExport { name: "allocate" })?;
     match call::run(cx, allocate, size)? {
         0 => Err(CallError::NoMemory {
             asked: usize::try_from(size).unwrap_or(usize::MAX),
         }),
         ptr => Ok(ptr),
     }
+}
+
+/// Writes `bytes` to a buffer from the guest's allocator, which may be a lie.
+fn write<T, C>(cx: &mut C, ptr: u32, bytes: &[u8]) -> Result<(), CallError>
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    let memory = cx.as_context().data().guest.memory;
+    let memory = memory.ok_or_else(|| CallError::MissingExport { name: "memory" })?;
+    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    memory::bytes_mut(
+        memory.data_mut(cx.as_context_mut()),
+        ptr,
+        len,
+        "buffer from `allocate`",
+    )?
+    .copy_from_slice(bytes);
+    Ok(())
 }
 
 /// Puts bytes into the guest, in buffers from its own allocator.
@@ -570,20 +622,7 @@ where
             }
             None => self.allocate_nested(len)?,
         };
-        let memory = self
-            .cx
-            .as_context()
-            .data()
-            .guest
-            .memory
-            .ok_or(CallError::MissingExport { name: "memory" })?;
-        let place = memory::bytes_mut(
-            memory.data_mut(self.cx.as_context_mut()),
-            ptr,
-            len,
-            "buffer from `allocate`",
-        )?;
-        place.copy_from_slice(bytes);
+        write(self.cx, ptr, bytes)?;
         Ok((ptr, len))
     }
 }

@@ -13,12 +13,14 @@ pub(crate) fn bytes<'m>(
     len: u32,
     what: &'static str,
 ) -> Result<&'m [u8], CallError> {
-    memory.get(range(ptr, len)).ok_or(CallError::OutOfBounds {
-        what,
-        ptr,
-        len,
-        memory: memory.len(),
-    })
+    memory
+        .get(range(ptr, len))
+        .ok_or_else(|| CallError::OutOfBounds {
+            what,
+            ptr,
+            len,
+            memory: memory.len(),
+        })
 }
 
 /// The bytes at `ptr..ptr + len`, to be written.
@@ -31,7 +33,7 @@ pub(crate) fn bytes_mut<'m>(
     let size = memory.len();
     memory
         .get_mut(range(ptr, len))
-        .ok_or(CallError::OutOfBounds {
+        .ok_or_else(|| CallError::OutOfBounds {
             what,
             ptr,
             len,

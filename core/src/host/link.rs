@@ -39,7 +39,8 @@ pub(crate) fn link<T: 'static>(
     macro_rules! wrap {
         ($result:expr $(, $param:ident)*) => {
             linker.func_wrap(module, name, move |mut guest: Caller<'_, State<T>> $(, $param: i32)*| {
-                let values = binding.call(&mut guest, &[$(Val::I32($param)),*])?;
+                let mut values = FlatValues::new();
+                binding.call(&mut guest, &[$(Val::I32($param)),*], &mut values)?;
                 $result(&values)
             })?
         };
@@ -81,7 +82,8 @@ pub(crate) fn link<T: 'static>(
     }
     let ty = FuncType::new(ty.params.iter().copied(), ty.results.iter().copied());
     linker.func_new(module, name, ty, move |mut guest, params, results| {
-        let values = binding.call(&mut guest, params)?;
+        let mut values = FlatValues::new();
+        binding.call(&mut guest, params, &mut values)?;
         for (result, value) in results.iter_mut().zip(&values) {
             *result = value.clone();
         }
@@ -118,7 +120,8 @@ impl<T: 'static> Binding<T> {
         &self,
         guest: &mut Caller<'_, State<T>>,
         params: &[Val],
-    ) -> Result<FlatValues, CallError> {
+        values: &mut FlatValues,
+    ) -> Result<(), CallError> {
         let state = guest.data_mut();
         if state.guest.nested {
             return Err(CallError::Trap(Trap::new(TrapKind::Reentered, "")));
@@ -128,33 +131,34 @@ impl<T: 'static> Binding<T> {
         call::charge(guest, call::BASE)?;
         // A start function runs before the guest's exports are known.
         let memory = memory.or_else(|| guest.get_export("memory")?.into_memory());
-        let mut values = FlatValues::new();
         match (self.shape, params) {
             (Shape::Pointer, [Val::I32(record), params @ ..]) => {
                 let record = unsigned(*record);
                 self.record(guest, memory, record)?;
-                self.function.call(guest, memory, params, &mut values)?;
+                self.function.call(guest, memory, params, values)?;
                 let bytes = self.record(guest, memory, record)?;
                 let mut fields = Record::new();
                 for value in values.drain(..) {
-                    fields.write(bytes, &value).ok_or(CallError::BadValue {
-                        expected: "a value with a layout",
-                        found: 0,
-                    })?;
+                    fields
+                        .write(bytes, &value)
+                        .ok_or_else(|| CallError::BadValue {
+                            expected: "a value with a layout",
+                            found: 0,
+                        })?;
                 }
             }
             (Shape::Packed, params) => {
-                self.function.call(guest, memory, params, &mut values)?;
-                if let [Val::I32(first), Val::I32(second)] = *values {
+                self.function.call(guest, memory, params, values)?;
+                if let [Val::I32(first), Val::I32(second)] = **values {
                     let packed = pack(unsigned(first), unsigned(second));
                     values.clear();
                     // There is room: it has just been cleared.
                     let _ = values.push(Val::I64(packed.cast_signed()));
                 }
             }
-            (_, params) => self.function.call(guest, memory, params, &mut values)?,
+            (_, params) => self.function.call(guest, memory, params, values)?,
         }
-        Ok(values)
+        Ok(())
     }
 
     /// Where the results go in the guest's memory. Looked up anew each time: the guest may have
@@ -165,7 +169,7 @@ impl<T: 'static> Binding<T> {
         memory: Option<Memory>,
         at: u32,
     ) -> Result<&'g mut [u8], CallError> {
-        let memory = memory.ok_or(CallError::MissingExport { name: "memory" })?;
+        let memory = memory.ok_or_else(|| CallError::MissingExport { name: "memory" })?;
         memory::bytes_mut(
             memory.data_mut(&mut *guest),
             at,

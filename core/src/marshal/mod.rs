@@ -201,7 +201,7 @@ impl<'m> Lifter<'m> {
         }
         let memory = self
             .memory
-            .ok_or(CallError::MissingExport { name: "memory" })?;
+            .ok_or_else(|| CallError::MissingExport { name: "memory" })?;
         let bytes = memory::bytes(memory, ptr, len, self.what)?;
         let size = bytes.len();
         if self.answer_limit.is_some()

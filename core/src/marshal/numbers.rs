@@ -60,5 +60,5 @@ number! {
         other => Err(CallError::BadValue { expected: "a bool (0 or 1)", found: other.into() }),
     }, i32::from;
     char: I32, "a char", |value: i32| char::from_u32(unsigned(value))
-        .ok_or(CallError::BadValue { expected: "a char", found: value.into() }), |value| u32::from(value).cast_signed();
+        .ok_or_else(|| CallError::BadValue { expected: "a char", found: value.into() }), |value| u32::from(value).cast_signed();
 }
