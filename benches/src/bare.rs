@@ -1,7 +1,9 @@
 //! The host that an embedder would write by hand on bare wasmi for `customize`: handles are
 //! looked up once, fuel is on, and nothing is checked but what memory safety needs.
 
-use wasmi::{Caller, CompilationMode, Config, Engine, Error, Linker, Memory, Module, Store, TypedFunc};
+use wasmi::{
+    Caller, CompilationMode, Config, Engine, Error, Linker, Memory, Module, Store, TypedFunc,
+};
 
 /// What the host functions need.
 pub struct Data {
@@ -25,35 +27,58 @@ impl Bare {
     /// Compiles and instantiates `wasm`.
     pub fn new(wasm: &[u8], prefix: &'static str) -> Result<Self, Error> {
         let mut config = Config::default();
-        config.consume_fuel(true).compilation_mode(CompilationMode::Eager);
+        config
+            .consume_fuel(true)
+            .compilation_mode(CompilationMode::Eager);
         let engine = Engine::new(&config);
         let module = Module::new(&engine, wasm)?;
         let mut linker = Linker::<Data>::new(&engine);
-        linker.func_wrap("env", "host_log", |mut caller: Caller<'_, Data>, ptr: u32, len: u32| -> Result<(), Error> {
-            let memory = caller.data().memory.ok_or_else(|| Error::new("no memory"))?;
-            let (memory, data) = memory.data_and_store_mut(&mut caller);
-            let text = slice(memory, ptr, len)?;
-            data.logged += text.len() as u64;
-            Ok(())
-        })?;
-        linker.func_wrap("env", "host_get_config", |mut caller: Caller<'_, Data>, ptr: u32, len: u32| -> Result<u64, Error> {
-            let data = caller.data();
-            let (Some(memory), Some(allocate)) = (data.memory, data.allocate) else {
-                return Err(Error::new("no memory"));
-            };
-            let value = data.prefix;
-            if slice(memory.data(&caller), ptr, len)? != b"prefix" {
-                return Ok(0);
-            }
-            let size = value.len() as u32;
-            let at = allocate.call(&mut caller, size)?;
-            memory.write(&mut caller, at as usize, value.as_bytes())?;
-            Ok(u64::from(at) << 32 | u64::from(size))
-        })?;
-        let mut store = Store::new(&engine, Data { memory: None, allocate: None, prefix, logged: 0 });
+        linker.func_wrap(
+            "env",
+            "host_log",
+            |mut caller: Caller<'_, Data>, ptr: u32, len: u32| -> Result<(), Error> {
+                let memory = caller
+                    .data()
+                    .memory
+                    .ok_or_else(|| Error::new("no memory"))?;
+                let (memory, data) = memory.data_and_store_mut(&mut caller);
+                let text = slice(memory, ptr, len)?;
+                data.logged += text.len() as u64;
+                Ok(())
+            },
+        )?;
+        linker.func_wrap(
+            "env",
+            "host_get_config",
+            |mut caller: Caller<'_, Data>, ptr: u32, len: u32| -> Result<u64, Error> {
+                let data = caller.data();
+                let (Some(memory), Some(allocate)) = (data.memory, data.allocate) else {
+                    return Err(Error::new("no memory"));
+                };
+                let value = data.prefix;
+                if slice(memory.data(&caller), ptr, len)? != b"prefix" {
+                    return Ok(0);
+                }
+                let size = value.len() as u32;
+                let at = allocate.call(&mut caller, size)?;
+                memory.write(&mut caller, at as usize, value.as_bytes())?;
+                Ok(u64::from(at) << 32 | u64::from(size))
+            },
+        )?;
+        let mut store = Store::new(
+            &engine,
+            Data {
+                memory: None,
+                allocate: None,
+                prefix,
+                logged: 0,
+            },
+        );
         store.set_fuel(u64::MAX / 2)?;
         let instance = linker.instantiate_and_start(&mut store, &module)?;
-        let memory = instance.get_memory(&store, "memory").ok_or_else(|| Error::new("no memory"))?;
+        let memory = instance
+            .get_memory(&store, "memory")
+            .ok_or_else(|| Error::new("no memory"))?;
         let allocate = instance.get_typed_func(&store, "allocate")?;
         store.data_mut().memory = Some(memory);
         store.data_mut().allocate = Some(allocate);
@@ -82,5 +107,7 @@ impl Bare {
 
 fn slice(memory: &[u8], ptr: u32, len: u32) -> Result<&[u8], Error> {
     let start = ptr as usize;
-    memory.get(start..start + len as usize).ok_or_else(|| Error::new("out of bounds"))
+    memory
+        .get(start..start + len as usize)
+        .ok_or_else(|| Error::new("out of bounds"))
 }

@@ -19,8 +19,14 @@ const ANSWER: &[u8] = b"CUSTOM_HELLO WORLD";
 /// Measures and prints.
 pub fn run() {
     for (name, wasm) in [
-        ("customize (Rust)", &include_bytes!("../../guests/prebuilt/customize.wasm")[..]),
-        ("customize (C)", &include_bytes!("../../guests/prebuilt/c_customize.wasm")[..]),
+        (
+            "customize (Rust)",
+            &include_bytes!("../../guests/prebuilt/customize.wasm")[..],
+        ),
+        (
+            "customize (C)",
+            &include_bytes!("../../guests/prebuilt/c_customize.wasm")[..],
+        ),
     ] {
         let mut bare = Bare::new(wasm, "CUSTOM").expect("the guest runs on bare wasmi");
         let logged = Arc::new(AtomicU64::new(0));
@@ -30,7 +36,9 @@ pub fn run() {
                 seen.fetch_add(record.text.raw().len() as u64, Ordering::Relaxed);
             })
             .config([("prefix", "CUSTOM")]);
-        let plugin = hostel::engine().load("customize", wasm, &grants).expect("the guest loads");
+        let plugin = hostel::engine()
+            .load("customize", wasm, &grants)
+            .expect("the guest loads");
         let mut held = plugin.instantiate(()).expect("the guest starts");
 
         let mut output = Vec::new();
@@ -40,9 +48,13 @@ pub fn run() {
         assert_eq!(held.process(INPUT).expect("the guest answers"), ANSWER);
 
         let [by_hand, in_instance, in_plugin] = best_of([
-            &mut || bare.process(black_box(INPUT), &mut output).expect("the guest answers"),
             &mut || {
-                held.process_into(black_box(INPUT), &mut buffer).expect("the guest answers");
+                bare.process(black_box(INPUT), &mut output)
+                    .expect("the guest answers")
+            },
+            &mut || {
+                held.process_into(black_box(INPUT), &mut buffer)
+                    .expect("the guest answers");
             },
             &mut || {
                 black_box(plugin.process(black_box(INPUT)).expect("the guest answers"));
@@ -51,8 +63,14 @@ pub fn run() {
         let ratio = |time: Duration| time.as_secs_f64() / by_hand.as_secs_f64();
         println!("{name}, \"hello world\", fuel on in all, best of {TURNS} turns of {CALLS} calls");
         println!("  bare wasmi, five guest calls by hand  {by_hand:>10.1?}  1.00");
-        println!("  hostel, an instance held              {in_instance:>10.1?}  {:.2}", ratio(in_instance));
-        println!("  hostel, an instance for each call     {in_plugin:>10.1?}  {:.2}", ratio(in_plugin));
+        println!(
+            "  hostel, an instance held              {in_instance:>10.1?}  {:.2}",
+            ratio(in_instance)
+        );
+        println!(
+            "  hostel, an instance for each call     {in_plugin:>10.1?}  {:.2}",
+            ratio(in_plugin)
+        );
         println!("  bytes logged {}", logged.load(Ordering::Relaxed));
     }
 }
