@@ -238,7 +238,7 @@ where
     }
 }
 
-fn stopped<T, C>(cx: &mut C, error: &wasmi::Error) -> CallError
+pub(crate) fn stopped<T, C>(cx: &mut C, error: &wasmi::Error) -> CallError
 where
     C: AsContextMut<Data = State<T>>,
 {
@@ -301,23 +301,6 @@ where
             Err(error) => return Err(stopped(cx, &error)),
         }
     }
-}
-
-/// Runs `instantiate`, which wasmi can't pause, with all of the call's fuel at once.
-pub(crate) fn run_start<T, C, R>(
-    cx: &mut C,
-    instantiate: impl FnOnce(&mut C) -> Result<R, wasmi::Error>,
-) -> Result<R, CallError>
-where
-    C: AsContextMut<Data = State<T>>,
-{
-    let all = fuel_left(cx);
-    {
-        let mut cx = cx.as_context_mut();
-        cx.data_mut().meter.reserve = 0;
-        set_fuel(&mut cx, all);
-    }
-    instantiate(cx).map_err(|error| stopped(cx, &error))
 }
 
 /// What one instance may hold, summed over its memories and tables.

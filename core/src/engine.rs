@@ -9,6 +9,7 @@ use crate::{
     module::{self, Extern, ModuleInfo},
     platform::{Bare, Platform},
     plugin::Plugin,
+    start,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -95,7 +96,10 @@ impl Engine {
     ) -> Result<Plugin<T>, LoadError> {
         let info = self.check(wasm, grants)?;
         let engine = wasmi::Engine::new(&self.config());
-        let module = self.compile(&engine, wasm)?;
+        let exposed = info
+            .start_function
+            .and_then(|function| start::expose(wasm, function));
+        let module = self.compile(&engine, exposed.as_deref().unwrap_or(wasm))?;
         let mut linker = Linker::<State<T>>::new(&engine);
         let mut linked = BTreeSet::new();
         for import in &info.imports {
@@ -169,6 +173,8 @@ impl Engine {
             // Lazy modes charge translation to a function's first call: fuel would not repeat.
             .compilation_mode(CompilationMode::Eager)
             .ignore_custom_sections(true)
+            // It is an export by now; see `start`.
+            .allow_start_fn(false)
             .set_max_recursion_depth(self.limits.call_depth)
             // The minimum first: wasmi panics where it exceeds the maximum.
             .set_min_stack_height(stack.min(1_000))

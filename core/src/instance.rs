@@ -12,6 +12,7 @@ use crate::{
     marshal::{Buffers, GiveBytes, Lift, Lifter, Lower, Lowerer, Types},
     memory,
     plugin::Plugin,
+    start::START,
     value::Value,
 };
 use alloc::vec::Vec;
@@ -71,12 +72,14 @@ impl<T: 'static> Instance<T> {
             &mut store,
             BASE.saturating_add(fuel_for(plugin.info().size)),
         )?;
-        let instance = call::run_start(&mut store, |store| {
-            linker.instantiate_and_start(store, module)
-        })?;
+        let instance = linker
+            .instantiate_and_start(&mut store, module)
+            .map_err(|error| call::stopped(&mut store, &error))?;
         store.data_mut().guest = native::guest(&store, instance);
-        if let Ok(initialize) = instance.get_typed_func::<(), ()>(&store, "_initialize") {
-            call::run(&mut store, initialize, ())?;
+        for name in [START, "_initialize"] {
+            if let Ok(function) = instance.get_typed_func::<(), ()>(&store, name) {
+                call::run(&mut store, function, ())?;
+            }
         }
         call::end(&mut store);
         let mut instance = Self {

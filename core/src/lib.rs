@@ -4,8 +4,8 @@
 //! ```
 //! use hostel_core::{Engine, Grants, Limits, LogRecord};
 //!
-//! # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
-//! #   (import "env" "host_log" (func $log (param i32 i32)))
+//! # let wasm = wat::parse_str(r#"(module (import "env" "host_log" (func $log (param i32 i32)))
+//! #   (memory (export "memory") 1)
 //! #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
 //! #   (func (export "process") (param i32 i32) (result i32 i32)
 //! #     (call $log (local.get 0) (local.get 1)) (local.get 0) (local.get 1)))"#)?;
@@ -68,6 +68,7 @@ mod module;
 mod platform;
 mod plugin;
 mod pool;
+mod start;
 mod value;
 
 #[cfg(feature = "defmt")]

@@ -3,7 +3,7 @@
 //! Everything but the functions' bodies is validated here, with the parser that wasmi uses;
 //! wasmi then validates the bodies.
 
-use crate::error::LoadError;
+use crate::{error::LoadError, start::START};
 use alloc::{boxed::Box, format, vec::Vec};
 use core::fmt;
 use wasmi::ValType;
@@ -39,6 +39,8 @@ pub struct ModuleInfo {
     pub functions: usize,
     /// Whether instantiating runs a start function.
     pub start: bool,
+    /// The start function's index.
+    pub(crate) start_function: Option<u32>,
     /// Whether a function grows a table.
     grows_table: bool,
 }
@@ -184,7 +186,10 @@ impl ModuleInfo {
                         info.export(&export, &types, &functions, &imported);
                     }
                 }
-                Payload::StartSection { .. } => info.start = true,
+                Payload::StartSection { func, .. } => {
+                    info.start = true;
+                    info.start_function = Some(func);
+                }
                 Payload::CodeSectionEntry(body) if !info.grows_table => {
                     info.grows_table = grows_table(&body).map_err(|error| invalid(&error))?;
                 }
@@ -215,6 +220,11 @@ impl ModuleInfo {
         if self.grows_table {
             return Err(LoadError::Unsupported {
                 what: "a function uses `table.grow`; give the table its final size instead".into(),
+            });
+        }
+        if self.export_named(START).is_some() {
+            return Err(LoadError::Unsupported {
+                what: format!("it exports `{START}`, a reserved name").into(),
             });
         }
         Ok(())

@@ -129,8 +129,6 @@ impl<T: 'static> Binding<T> {
         state.meter.host_call()?;
         let memory = state.guest.memory;
         call::charge(guest, call::BASE)?;
-        // A start function runs before the guest's exports are known.
-        let memory = memory.or_else(|| guest.get_export("memory")?.into_memory());
         match (self.shape, params) {
             (Shape::Pointer, [Val::I32(record), params @ ..]) => {
                 let record = unsigned(*record);

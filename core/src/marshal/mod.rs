@@ -221,6 +221,7 @@ impl<'m> Lifter<'m> {
         }
         self.spend(fuel_for(size))?;
         if error {
+            self.spend(fuel_for(size))?;
             let message = alloc::string::String::from_utf8_lossy(bytes);
             return Err(CallError::Guest {
                 message: Box::from(message),
