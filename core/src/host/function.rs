@@ -160,6 +160,7 @@ macro_rules! host_function {
             }
 
             fn call(&self, guest: &mut Caller<'_, State<T>>, memory: Option<Memory>, params: &[Val], results: &mut FlatValues) -> Result<(), CallError> {
+                #[allow(clippy::too_many_arguments)] // as many as a host function may have
                 fn run<T, $($param,)* R>(
                     function: &impl Fn(&mut Context<'_, T>, $($param),*) -> R,
                     context: &mut Context<'_, T>,
