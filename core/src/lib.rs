@@ -55,6 +55,8 @@ compile_error!("the features `log` and `defmt` of hostel-core exclude each other
 extern crate alloc;
 
 mod abi;
+mod bounds;
+mod buffers;
 mod call;
 mod engine;
 mod error;

@@ -3,9 +3,9 @@
 use super::Context;
 use crate::{
     abi::shape::FlatValues,
+    buffers::GuestBuffers,
     call::{self, State},
     error::{CallError, Trap},
-    instance::GuestBuffers,
     marshal::{Lift, Lifter, Lower, Lowerer, Types},
 };
 use alloc::sync::Arc;
