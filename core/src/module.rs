@@ -3,7 +3,11 @@
 //! Everything but the functions' bodies is validated here, with the parser that wasmi uses;
 //! wasmi then validates the bodies.
 
-use crate::{error::LoadError, start::START};
+use crate::{
+    abi::native::{self, BytesFunction},
+    error::LoadError,
+    start::START,
+};
 use alloc::{boxed::Box, format, vec::Vec};
 use core::fmt;
 use wasmi::ValType;
@@ -205,6 +209,13 @@ impl ModuleInfo {
         self.exports.iter().find(|export| &*export.name == name)
     }
 
+    /// Whether its functions can take and give text and bytes: it exports a memory and an
+    /// allocator.
+    #[must_use]
+    pub fn exchanges_bytes(&self) -> bool {
+        native::exchanges_bytes(self)
+    }
+
     /// The names of the functions it exports.
     pub fn function_names(&self) -> impl Iterator<Item = &str> {
         self.exports
@@ -353,6 +364,14 @@ impl Signature {
             params: params.into(),
             results: results.into(),
         }
+    }
+}
+
+impl Signature {
+    /// Whether it is that of a function from bytes to bytes, in any of the ABI's shapes.
+    #[must_use]
+    pub fn is_bytes(&self) -> bool {
+        BytesFunction::fits(self)
     }
 }
 

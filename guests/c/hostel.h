@@ -9,8 +9,8 @@
  * Data crosses as a pointer and a size in the plugin's memory. The host
  *   1. calls `allocate` and writes the input there,
  *   2. calls the function with the input's pointer and size,
- *   3. reads the answer, and calls `deallocate` for the input and for the answer.
- * So a function never frees its input, and each answer lies in a buffer from `hostel_alloc`.
+ *   3. reads the answer, and gives the buffers back with `deallocate`, that of the input perhaps only after later calls.
+ * So a function never frees its input nor looks at it after it has returned, and each answer lies in a buffer from `hostel_alloc`.
  *
  * An answer takes one of two shapes, and the host tells them apart by the signature:
  *   packed          returns uint64_t, made by `hostel_pack`

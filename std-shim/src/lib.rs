@@ -15,6 +15,8 @@
 //! # }
 //! ```
 
+#![deny(missing_docs)]
+
 mod file;
 mod platform;
 mod tracing_sink;

@@ -1,3 +1,7 @@
-//! The `hostel` program.
+//! The program `hostel`: runs and inspects plugins from the command line.
 
-fn main() {}
+mod program;
+
+fn main() -> std::process::ExitCode {
+    program::main()
+}

@@ -73,6 +73,16 @@ pub(crate) fn guest<T>(store: &Store<State<T>>, instance: wasmi::Instance) -> Gu
     }
 }
 
+/// Whether the module has what text and bytes need: its memory and an allocator.
+pub(crate) fn exchanges_bytes(module: &ModuleInfo) -> bool {
+    let memory = module.export_named("memory");
+    memory.is_some_and(|export| export.ty == Extern::Memory)
+        && ALLOCATE.iter().any(|name| {
+            matches!(module.export_named(name), Some(Export { ty: Extern::Function(ty), .. })
+                if (&*ty.params, &*ty.results) == (&[I32], &[I32]))
+        })
+}
+
 /// Everything in which the module's imports and exports do not fit the ABI and the grants.
 pub(crate) fn check<T: 'static>(module: &ModuleInfo, grants: &Grants<T>) -> Vec<Mismatch> {
     let mut found = Vec::new();

@@ -1,5 +1,6 @@
 //! Why a call gave no answer.
 
+use super::shown;
 use alloc::{boxed::Box, string::String};
 use core::{error::Error, fmt, time::Duration};
 use wasmi::TrapCode;
@@ -183,11 +184,15 @@ impl CallError {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Guest { message } => write!(f, "the plugin answered with an error: {message}"),
+            Self::Guest { message } => {
+                write!(f, "the plugin answered with an error: {}", shown(message))
+            }
             Self::UnknownExport { name, exports } => {
                 write!(
                     f,
-                    "the plugin exports no function `{name}`; it exports {exports}"
+                    "the plugin exports no function `{}`; it exports {}",
+                    shown(name),
+                    shown(exports)
                 )
             }
             Self::ExportType {
@@ -197,7 +202,8 @@ impl fmt::Display for CallError {
             } => {
                 write!(
                     f,
-                    "export `{name}` has the wrong type: expected {expected}, found {found}"
+                    "export `{}` has the wrong type: expected {expected}, found {found}",
+                    shown(name)
                 )
             }
             Self::InputTooLarge { limit, found } => write!(
@@ -244,7 +250,9 @@ impl fmt::Display for CallError {
                     "the plugin can't exchange text or bytes: it does not export `{name}`"
                 )
             }
-            Self::Serialization { reason } => write!(f, "a serialised value is broken: {reason}"),
+            Self::Serialization { reason } => {
+                write!(f, "a serialised value is broken: {}", shown(reason))
+            }
             Self::Busy { limit } => write!(
                 f,
                 "all {limit} instances of the plugin are in use: try again, or raise `instances`"

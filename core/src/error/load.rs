@@ -1,5 +1,6 @@
 //! Why a module did not become a plugin.
 
+use crate::host::Visible;
 use alloc::{boxed::Box, string::String, vec::Vec};
 use core::{error::Error, fmt};
 
@@ -100,9 +101,9 @@ impl fmt::Display for LoadError {
             ),
             Self::Invalid { at, reason, truncated } => {
                 let what = if *truncated { "the module is cut off" } else { "the module is invalid" };
-                write!(f, "{what} at byte {at:#x}: {reason}")
+                write!(f, "{what} at byte {at:#x}: {}", shown(reason))
             }
-            Self::Unsupported { what } => write!(f, "the module is not supported: {what}"),
+            Self::Unsupported { what } => write!(f, "the module is not supported: {}", shown(what)),
             Self::OverLimit { what, limit, found } => {
                 write!(f, "the module starts with {found} {what}, the limits allow {limit}")
             }
@@ -113,7 +114,7 @@ impl fmt::Display for LoadError {
                 }
                 Ok(())
             }
-            Self::Refused { reason } => write!(f, "the interpreter refused the module: {reason}"),
+            Self::Refused { reason } => write!(f, "the interpreter refused the module: {}", shown(reason)),
         }
     }
 }
@@ -180,14 +181,6 @@ pub enum Mismatch {
     },
 }
 
-impl Mismatch {
-    /// A name as it is shown: control characters visible, so that a module's names can't forge a
-    /// message.
-    fn shown(name: &str) -> impl fmt::Display {
-        crate::host::Visible::new(name.as_bytes())
-    }
-}
-
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -199,8 +192,8 @@ impl fmt::Display for Mismatch {
             } => write!(
                 f,
                 "import `{}.{}` {found}: nothing supplies it; {hint}",
-                Self::shown(module),
-                Self::shown(name)
+                shown(module),
+                shown(name)
             ),
             Self::ImportType {
                 module,
@@ -210,8 +203,8 @@ impl fmt::Display for Mismatch {
             } => write!(
                 f,
                 "import `{}.{}`: expected {expected}, found {found}",
-                Self::shown(module),
-                Self::shown(name)
+                shown(module),
+                shown(name)
             ),
             Self::ImportKind {
                 module,
@@ -220,8 +213,8 @@ impl fmt::Display for Mismatch {
             } => write!(
                 f,
                 "import `{}.{}` is a {found}: only functions can be imported; define the {found} in the module and export it",
-                Self::shown(module),
-                Self::shown(name)
+                shown(module),
+                shown(name)
             ),
             Self::MissingExport {
                 name,
@@ -230,7 +223,8 @@ impl fmt::Display for Mismatch {
             } => {
                 write!(
                     f,
-                    "export `{name}` is missing: expected {expected}; {needed}"
+                    "export `{name}` is missing: expected {expected}; {}",
+                    shown(needed)
                 )
             }
             Self::ExportType {
@@ -248,6 +242,12 @@ impl fmt::Display for Mismatch {
             }
         }
     }
+}
+
+/// Text of a module's or a guest's as it is shown: control characters visible, so that nobody
+/// forges a message or speaks to a terminal.
+pub(crate) fn shown(text: &str) -> Visible<'_> {
+    Visible::new(text.as_bytes())
 }
 
 /// Joins `parts` for a message.

@@ -1,0 +1,116 @@
+//! The program's arguments, and its help.
+
+use super::exit;
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use hostel::{Budget, Limits};
+use std::path::PathBuf;
+
+/// Run WebAssembly plugins that you don't trust
+#[derive(Debug, Parser)]
+#[command(version, after_help = long(exit::HELP))]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Call a function of a plugin
+    #[command(after_help = long(&format!("{RUN}\n\n{}", exit::HELP)))]
+    Run(Run),
+    /// Show what a plugin declares and needs, and what stops it from loading
+    Inspect(Inspect),
+    /// Print the script that completes hostel's arguments in a shell
+    #[command(after_help = long(COMPLETIONS))]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The plugin's .wasm file
+    pub(super) plugin: PathBuf,
+    /// Text, @FILE, or - for stdin; @@… is text from @ on
+    #[arg(allow_negative_numbers = true)]
+    pub(super) input: Vec<String>,
+    /// The function to call
+    #[arg(long, value_name = "NAME", default_value = "process")]
+    pub(super) call: String,
+    /// A setting that the plugin can look up; can be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    pub(super) config: Vec<(String, String)>,
+    /// Most work, in instructions or so, such as 5_000_000 or 5M
+    #[arg(long, value_name = "N", value_parser = fuel, default_value_t = Budget::server().fuel)]
+    pub(super) fuel: u64,
+    /// Most memory, such as 16MiB
+    #[arg(long, value_name = "SIZE", default_value_t = memory())]
+    pub(super) memory: ByteSize,
+    /// Longest time, such as 2s or 200ms, for the start and for the call each
+    #[arg(long, value_name = "TIME")]
+    pub(super) timeout: Option<humantime::Duration>,
+    /// Print one JSON object: output, error, logs, what was used
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    /// The plugin's .wasm file
+    pub(super) plugin: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+const RUN: &str = "\
+A function from bytes to bytes takes one INPUT, or none for an empty one. Any
+other takes a number for each parameter and prints each result on a line.
+WebAssembly does not tell i32 from u32: both are taken, and results print as
+signed, so that 4294967295 prints as -1.
+
+Examples:
+  hostel run plugin.wasm \"hello world\" --config prefix=CUSTOM
+  hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
+  hostel run add.wasm --call add 10 -5";
+
+const COMPLETIONS: &str = "\
+Examples:
+  hostel completions bash > ~/.local/share/bash-completion/completions/hostel
+  hostel completions zsh > ~/.zfunc/_hostel
+  hostel completions fish > ~/.config/fish/completions/hostel.fish";
+
+/// Help that `--help` shows and `-h` does not. clap's own long help would do the same, but takes
+/// three lines for an option and so more than a screen.
+fn long(text: &str) -> String {
+    if std::env::args_os().any(|argument| argument == "--help" || argument == "help") {
+        text.to_owned()
+    } else {
+        "`--help` says more".to_owned()
+    }
+}
+
+const fn memory() -> ByteSize {
+    ByteSize(Limits::server().memory_bytes as u64)
+}
+
+fn setting(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE"),
+    }
+}
+
+fn fuel(text: &str) -> Result<u64, &'static str> {
+    let (number, unit) = [('k', 1_000), ('M', 1_000_000), ('G', 1_000_000_000)]
+        .into_iter()
+        .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
+        .unwrap_or((text, 1));
+    let number = number.replace('_', "").parse::<u64>().ok();
+    number
+        .and_then(|number| number.checked_mul(unit))
+        .ok_or("expected a whole number, such as 5000000, 5_000_000 or 5M")
+}

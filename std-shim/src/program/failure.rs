@@ -1,0 +1,94 @@
+//! Why the program did not do what it was asked, in words for people and for programs.
+
+use super::exit::Exit;
+use hostel::{CallError, FileError, FileReason, LoadError};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// A failure. Its texts may hold what a guest or a file said, as it was said.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) exit: Exit,
+    /// The stable code of the kind of failure.
+    code: &'static str,
+    pub(super) message: String,
+    /// The single faults, where there may be several.
+    pub(super) details: Vec<String>,
+    /// What to do about it.
+    pub(super) hint: Option<&'static str>,
+}
+
+impl Failure {
+    fn new(exit: Exit, code: &'static str, message: String) -> Self {
+        Self {
+            exit,
+            code,
+            message,
+            details: Vec::new(),
+            hint: None,
+        }
+    }
+
+    pub(super) fn usage(message: String, hint: Option<&'static str>) -> Self {
+        Self {
+            hint,
+            ..Self::new(Exit::Usage, "usage", message)
+        }
+    }
+
+    /// The module in the file `path` did not load.
+    pub(super) fn load(path: &Path, error: &LoadError) -> Self {
+        let message = format!("can't load {}", path.display());
+        let mut failure = Self::new(Exit::Load, error.code(), format!("{message}: {error}"));
+        match error {
+            LoadError::Mismatch(all) => {
+                failure.message = format!("{message}: it does not fit ({} found)", all.len());
+                failure.details = all.iter().map(ToString::to_string).collect();
+            }
+            LoadError::OverLimit { what, .. } if what.contains("memory") => {
+                failure.hint = Some("allow more with `hostel run --memory`");
+            }
+            _ => {}
+        }
+        failure
+    }
+
+    pub(super) fn output(error: &std::io::Error) -> Self {
+        let message = format!("can't write the output: {error}");
+        Self::new(Exit::Own, "output", message)
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "code": self.code,
+            "message": self.message,
+            "details": self.details,
+            "hint": self.hint,
+        })
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let hint = match &error {
+            CallError::UnknownExport { .. } => Some("choose a function with --call NAME"),
+            CallError::OutOfFuel { .. } => Some("allow more with --fuel, if that is expected"),
+            CallError::Deadline { .. } => Some("allow more with --timeout, if that is expected"),
+            CallError::NoMemory { .. } => Some("allow more with --memory, if it ran into that"),
+            _ => None,
+        };
+        Self {
+            hint,
+            ..Self::new(Exit::from(&error), error.code(), error.to_string())
+        }
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        match error.reason() {
+            FileReason::Load(reason) => Self::load(error.path(), reason),
+            _ => Self::new(Exit::Load, error.code(), error.to_string()),
+        }
+    }
+}

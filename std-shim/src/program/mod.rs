@@ -1,0 +1,40 @@
+//! What the program does, from its arguments to its exit code.
+
+mod abi;
+mod arguments;
+mod exit;
+mod failure;
+mod input;
+mod inspect;
+mod log;
+mod output;
+mod run;
+
+use self::{
+    arguments::{Arguments, Command},
+    exit::Exit,
+    failure::Failure,
+};
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::Shell;
+use std::process::ExitCode;
+
+pub(super) fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Completions { shell } => completions(shell),
+    };
+    let exit = done.unwrap_or_else(|failure| {
+        output::failure(&failure);
+        failure.exit
+    });
+    ExitCode::from(exit.code())
+}
+
+fn completions(shell: Shell) -> Result<Exit, Failure> {
+    // Into memory first: `generate` panics where it can't write.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "hostel", &mut script);
+    output::bytes(&script)
+}

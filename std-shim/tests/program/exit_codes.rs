@@ -1,0 +1,231 @@
+//! The exit codes, and what is said with each.
+
+use super::{Ended, Files, guest, hostel, path};
+
+fn says(ended: &Ended, words: &[&str]) {
+    assert_eq!(ended.text(), "");
+    for word in words {
+        assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn the_guest_s_error_is_1() {
+    let files = Files::new();
+    let input = format!("@{}", files.file("input", b"\xff"));
+    let ended = hostel(&["run", &guest("customize"), &input]).expect(1);
+    says(
+        &ended,
+        &["error: the plugin answered with an error: input is not UTF-8\n"],
+    );
+    let outside = files.process("(i32.const 65536) (i32.const 1)");
+    says(
+        &hostel(&["run", &outside]).expect(1),
+        &["outside of the guest's memory"],
+    );
+    let large = files.wat(
+        r#"(module (memory (export "memory") 300)
+            (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+            (func (export "process") (param i32 i32) (result i32 i32)
+                (i32.const 0) (i32.const 16777217)))"#,
+    );
+    says(&hostel(&["run", &large]).expect(1), &["`output_bytes`"]);
+}
+
+#[test]
+fn wrong_arguments_are_2() {
+    let (files, add, customize) = (Files::new(), guest("add"), guest("customize"));
+    let directory = format!("@{}", path(files.0.path()));
+    for (arguments, words) in [
+        (&[][..], &["Usage"][..]),
+        (&["walk"], &["walk"]),
+        (&["run"], &["PLUGIN"]),
+        (&["run", &customize, "--walk"], &["--walk"]),
+        (&["run", &customize, "--config", "a"], &["KEY=VALUE"]),
+        (&["run", &customize, "--config", "=a"], &["KEY=VALUE"]),
+        (&["run", &customize, "--memory", "much"], &["--memory"]),
+        (
+            &["run", &customize, "--timeout", "2"],
+            &["--timeout", "unit"],
+        ),
+        (
+            &["run", &customize, "@missing"],
+            &["INPUT", "missing", "hint: ", "@@"],
+        ),
+        (&["run", &customize, &directory], &["INPUT"]),
+        (
+            &["run", &customize, "two", "words"],
+            &["(i32, i32) -> i64", "hint: ", "quotes"],
+        ),
+        (
+            &["run", &add, "--call", "add", "1"],
+            &["(i32, i32) -> i32", "2 numbers, 1 given"],
+        ),
+        (
+            &["run", &add, "--call", "add", "1", "x\x1b"],
+            &["`x\\u{1b}`"],
+        ),
+        (&["run", &add, "--call", "add", "1", "1.5"], &["`1.5`"]),
+        (
+            &["run", &add, "--call", "add", "1", "4294967296"],
+            &["`4294967296`"],
+        ),
+    ] {
+        says(&hostel(arguments).expect(2), words);
+    }
+    #[cfg(target_os = "linux")]
+    says(
+        &hostel(&["run", &customize, "@/dev/zero"]).expect(2),
+        &["more than 16777216 bytes"],
+    );
+}
+
+#[test]
+fn what_can_t_be_loaded_is_3() {
+    let files = Files::new();
+    let customize = std::fs::read(guest("customize")).expect("the guest is there");
+    let large = files.file("large.wasm", b"");
+    std::fs::File::options()
+        .write(true)
+        .open(&large)
+        .and_then(|file| file.set_len((16 << 20) + 1))
+        .expect("the file can be made larger");
+    let bad = [
+        (
+            path(&files.path("missing.wasm")).to_owned(),
+            "error: can't read ",
+        ),
+        (path(files.0.path()).to_owned(), "it is a directory"),
+        (files.file("empty.wasm", b""), "the module is empty"),
+        (files.file("text.wasm", b"some text\n"), "found text"),
+        (
+            files.file("elf.wasm", b"\x7fELF\x02\x01\x01\0"),
+            "a native ELF file",
+        ),
+        (files.file("plugin.wat", b"(module)"), "WebAssembly text"),
+        (
+            files.file("component.wasm", b"\0asm\x0d\0\x01\0"),
+            "component",
+        ),
+        (
+            files.file("cut.wasm", &customize[..customize.len() / 2]),
+            "cut off",
+        ),
+        (large, "limits allow 16777216"),
+    ];
+    for (file, word) in &bad {
+        for command in ["run", "inspect"] {
+            says(
+                &hostel(&[command, file]).expect(3),
+                &[&file.replace('\n', "\\n"), word],
+            );
+            let told = hostel(&[command, "--json", file]).expect(3).json();
+            assert_eq!(told["code"], 3, "{told}");
+            assert!(
+                told["error"]["message"]
+                    .to_string()
+                    .contains(word.trim_start_matches("error: ")),
+                "{told}"
+            );
+        }
+    }
+    let (add, greet) = (guest("add"), guest("greet"));
+    let memory = ["run", &greet, "--call", "greet", "--memory", "1KiB"];
+    says(
+        &hostel(&memory).expect(3),
+        &["65536 bytes of memory", "hint: ", "--memory"],
+    );
+    says(
+        &hostel(&["run", &add]).expect(3),
+        &["no function `process`", "`add`", "hint: ", "--call"],
+    );
+    says(
+        &hostel(&["run", &add, "--call", "memory"]).expect(3),
+        &["no function `memory`"],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let files = Files::new();
+    let pipe = files.path("pipe.wasm");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo starts").success());
+    says(
+        &hostel(&["run", path(&pipe)]).expect(3),
+        &["expected a regular file"],
+    );
+    says(
+        &hostel(&["inspect", path(&pipe)]).expect(3),
+        &["expected a regular file"],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_files_forge_no_message() {
+    let files = Files::new();
+    let file = files.file("a\nerror: \x1b[2J.wasm", b"text");
+    let ended = hostel(&["run", &file]).expect(3);
+    says(&ended, &["a\\nerror: \\u{1b}[2J.wasm"]);
+    assert_eq!(ended.stderr.lines().count(), 1);
+}
+
+#[test]
+fn a_trap_is_4() {
+    let files = Files::new();
+    let plugin = files.process("unreachable");
+    says(
+        &hostel(&["run", &plugin]).expect(4),
+        &["error: the guest trapped: it executed `unreachable`"],
+    );
+    let plugin = files.wat(
+        r#"(module (memory (export "memory") 1) (data (i32.const 65536) "x") (func (export "f")))"#,
+    );
+    hostel(&["run", &plugin, "--call", "f"]).expect(4);
+    let plugin = files.wat("(module (func $f unreachable) (start $f) (export \"f\" (func $f)))");
+    let told = hostel(&["run", &plugin, "--call", "f", "--json"])
+        .expect(4)
+        .json();
+    assert_eq!(told["error"]["code"], "trap-unreachable");
+}
+
+#[test]
+fn a_quota_is_5_and_the_deadline_6() {
+    let files = Files::new();
+    let endless = files.process("(loop $l (br $l)) unreachable");
+    let ended = hostel(&["run", &endless, "--fuel", "100000"]).expect(5);
+    says(
+        &ended,
+        &[
+            "error: the call used up its fuel of 100000 units",
+            "hint: ",
+            "--fuel",
+        ],
+    );
+    let ended = hostel(&[
+        "run",
+        &endless,
+        "--timeout",
+        "200ms",
+        "--fuel",
+        "1_000_000G",
+    ])
+    .expect(6);
+    says(
+        &ended,
+        &[
+            "error: the call passed its deadline of 200ms",
+            "hint: ",
+            "--timeout",
+        ],
+    );
+    let talks =
+        files.process("(loop $l (call $log (i32.const 0) (i32.const 0)) (br $l)) unreachable");
+    let ended = hostel(&["run", &talks, "--fuel", "1_000_000G", "--json"])
+        .expect(5)
+        .json();
+    assert_eq!(ended["error"]["code"], "host-calls");
+    assert_eq!(ended["host_calls"], 1_000_000);
+}

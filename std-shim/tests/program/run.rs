@@ -1,0 +1,252 @@
+//! `hostel run`: inputs, outputs and options.
+
+use super::{Files, command, guest, hostel, hostel_with_stdin, path};
+use std::{io::Read as _, process::Stdio};
+
+#[test]
+fn the_example_of_the_front_page() {
+    let customize = guest("customize");
+    let ended = hostel(&[
+        "run",
+        &customize,
+        "--config",
+        "prefix=CUSTOM",
+        "hello world",
+    ])
+    .expect(0);
+    assert_eq!(ended.text(), "CUSTOM_HELLO WORLD");
+    assert_eq!(ended.stderr, "customize: processing 11 bytes\n");
+}
+
+#[test]
+fn settings_are_pairs() {
+    let customize = guest("customize");
+    for (arguments, prefix) in [
+        (&[][..], "DEFAULT_PREFIX"),
+        (&["--config", "other=1"], "DEFAULT_PREFIX"),
+        (&["--config", "prefix=a=b"], "a=b"),
+        (&["--config", "prefix="], ""),
+        (&["--config=other=1", "--config=prefix=x"], "x"),
+    ] {
+        let ended = hostel(&[&["run", &customize, "a"], arguments].concat()).expect(0);
+        assert_eq!(ended.text(), format!("{prefix}_A"));
+    }
+}
+
+#[test]
+fn input_is_text_a_file_or_stdin() {
+    let (files, echo) = (Files::new(), guest("wat_no_dealloc"));
+    let bytes: Vec<u8> = (0..=255).cycle().take(5_000).collect();
+    let at_file = format!("@{}", files.file("input", &bytes));
+    for (input, output) in [
+        ("text", &b"text"[..]),
+        ("", b""),
+        ("-5", b"-5"),
+        ("Gr\u{fc}\u{df}e", "Gr\u{fc}\u{df}e".as_bytes()),
+        ("@@text", b"@text"),
+        ("@@@", b"@@"),
+        (&at_file, &bytes),
+        ("-", b""),
+    ] {
+        assert_eq!(hostel(&["run", &echo, input]).expect(0).stdout, output);
+    }
+    assert_eq!(hostel(&["run", &echo]).expect(0).stdout, b"");
+    assert_eq!(
+        hostel(&["run", &echo, "--", "--json"]).expect(0).stdout,
+        b"--json"
+    );
+    let ended = hostel_with_stdin(&["run", &echo, "-"], &bytes).expect(0);
+    assert_eq!(ended.stdout, bytes);
+}
+
+#[test]
+fn every_shape_is_called_with_bytes() {
+    for name in [
+        "customize",
+        "c_customize",
+        "c_customize_retptr",
+        "wat_customize_multi",
+    ] {
+        let ended = hostel(&["run", &guest(name), "abc"]).expect(0);
+        assert_eq!(ended.text(), "DEFAULT_PREFIX_ABC", "{name}");
+        assert_eq!(ended.stderr, format!("{name}: processing 3 bytes\n"));
+    }
+    for name in ["greet", "c_greet", "wat_greet_multi"] {
+        let ended = hostel(&["run", "--call", "greet", &guest(name), "you"]).expect(0);
+        assert_eq!(ended.text(), "Hello, you!", "{name}");
+    }
+    // The allocator has other names there.
+    let reverse = hostel(&["run", &guest("c_malloc_free"), "abc"]).expect(0);
+    assert_eq!(reverse.text(), "cba");
+}
+
+#[test]
+fn numbers_go_by_the_declared_types() {
+    let (files, add) = (Files::new(), guest("add"));
+    let plugin = files.wat(
+        r#"(module
+            (func (export "i32") (param i32) (result i32) (local.get 0))
+            (func (export "i64") (param i64) (result i64) (local.get 0))
+            (func (export "f32") (param f32) (result f32) (local.get 0))
+            (func (export "f64") (param f64) (result f64) (local.get 0))
+            (func (export "pair") (param i32 i32) (result i32 i32) (local.get 1) (local.get 0))
+            (func (export "none")))"#,
+    );
+    for (plugin, name, numbers, results) in [
+        (&add, "add", &["10", "20"][..], "30\n"),
+        (&add, "add", &["10", "-20"], "-10\n"),
+        (&add, "add", &["4294967295", "0"], "-1\n"),
+        (&plugin, "i32", &["-2147483648"], "-2147483648\n"),
+        (&plugin, "i64", &["18446744073709551615"], "-1\n"),
+        (&plugin, "f32", &["-1.5"], "-1.5\n"),
+        (&plugin, "f64", &["-1e3"], "-1000\n"),
+        (&plugin, "f64", &["--", "-inf"], "-inf\n"),
+        (&plugin, "pair", &["1", "2"], "2\n1\n"),
+        (&plugin, "none", &[], ""),
+    ] {
+        let ended = hostel(&[&["run", plugin, "--call", name], numbers].concat()).expect(0);
+        assert_eq!(ended.text(), results, "{name} {numbers:?}");
+    }
+    let ended = hostel_with_stdin(&["run", &add, "--call", "add", "-", "1"], b"41\n").expect(0);
+    assert_eq!(ended.text(), "42\n");
+    // A function from bytes to bytes takes numbers too, where there are as many as parameters.
+    let ended = hostel(&[
+        "run",
+        &guest("wat_greet_multi"),
+        "--call",
+        "greet",
+        "0",
+        "0",
+    ])
+    .expect(0);
+    assert_eq!(ended.text().lines().count(), 2);
+}
+
+#[test]
+fn the_plugin_says_nothing_to_the_terminal_by_itself() {
+    let files = Files::new();
+    let plugin =
+        files.process("(call $log (i32.const 0) (i32.const 14)) (i32.const 0) (i32.const 14)");
+    let ended = hostel(&["run", &plugin]).expect(0);
+    assert_eq!(ended.stdout, b"\x1b[2Jred\n\xc2\x9b\xe2\x80\xae\xff");
+    let shown = "\\u{1b}[2Jred\\n\\u{9b}\\u{202e}\u{fffd}";
+    assert_eq!(ended.stderr, format!("plugin: {shown}\n"));
+    let plugin = files.process("(i32.const 0) (i32.const 0x8000000e)");
+    let ended = hostel(&["run", &plugin]).expect(1);
+    assert_eq!(ended.stdout, b"");
+    let error = "error: the plugin answered with an error";
+    assert_eq!(ended.stderr, format!("{error}: {shown}\n"));
+}
+
+#[test]
+fn colours_are_for_terminals_and_by_request() {
+    let run = |variable: &str| {
+        let mut command = command(&["run", &guest("customize")]);
+        let output = command.env(variable, "1").output().expect("it starts");
+        String::from_utf8(output.stderr).expect("stderr is text")
+    };
+    assert!(run("CLICOLOR_FORCE").contains("\x1b["));
+    assert!(!run("NO_COLOR").contains("\x1b["));
+}
+
+#[test]
+fn a_memory_of_the_size_asked_for() {
+    let files = Files::new();
+    let grow = files.wat(
+        r#"(module (memory (export "memory") 1)
+            (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))"#,
+    );
+    for (memory, pages, result) in [
+        ("1MiB", "15", "1\n"),
+        ("1MiB", "16", "-1\n"),
+        ("1MB", "15", "-1\n"),
+        ("131072", "1", "1\n"),
+    ] {
+        let arguments = ["run", &grow, "--call", "grow", pages, "--memory", memory];
+        assert_eq!(hostel(&arguments).expect(0).text(), result, "{memory}");
+    }
+}
+
+#[test]
+fn fuel_has_separators_and_units() {
+    let customize = guest("customize");
+    for (fuel, code) in [
+        ("100", 5),
+        ("1_00", 5),
+        ("1k", 5),
+        ("1_000k", 0),
+        ("1M", 0),
+        ("1G", 0),
+        ("", 2),
+        ("k", 2),
+        ("1.5k", 2),
+        ("-1", 2),
+        ("1kk", 2),
+        ("99999999999G", 2),
+    ] {
+        hostel(&["run", &customize, "--fuel", fuel]).expect(code);
+    }
+}
+
+#[test]
+fn an_output_that_nobody_reads_ends_it_quietly() {
+    let files = Files::new();
+    // More than a pipe holds.
+    let input = format!("@{}", files.file("input", &[b'x'; 1 << 20]));
+    let echo = files.wat(
+        r#"(module (memory (export "memory") 32)
+            (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+            (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1)))"#,
+    );
+    for option in [&[][..], &["--json"]] {
+        let mut child = command(&[&["run", &echo, &input], option].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut stdout = child.stdout.take().expect("stdout is a pipe");
+        stdout.read_exact(&mut [0]).expect("there is output");
+        drop(stdout);
+        let output = child.wait_with_output().expect("the program ends");
+        assert_eq!(output.status.code(), Some(7));
+        assert_eq!(output.stderr, b"");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_no_panic() {
+    let full = || {
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("it is there")
+    };
+    let customize = guest("customize");
+    for arguments in [
+        &["run", &customize][..],
+        &["run", &customize, "--json"],
+        &["inspect", &customize],
+        &["completions", "bash"],
+    ] {
+        let output = command(arguments)
+            .stdout(full())
+            .output()
+            .expect("it starts");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(7), "{stderr}");
+        assert!(stderr.contains("error: can't write the output"), "{stderr}");
+    }
+    let output = command(&["run", &customize])
+        .stderr(full())
+        .output()
+        .expect("it starts");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout, b"DEFAULT_PREFIX_");
+    let missing = path(std::path::Path::new("missing.wasm"));
+    let output = command(&["run", missing])
+        .stderr(full())
+        .output()
+        .expect("it starts");
+    assert_eq!(output.status.code(), Some(3));
+}
