@@ -1,6 +1,6 @@
 //! A whole call of the plugin `customize` with "hello world".
 
-use crate::bare::Bare;
+use crate::{bare::Bare, turns::best_of};
 use hostel::{Grants, LogRecord};
 use std::{
     hint::black_box,
@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 const TURNS: usize = 60;
@@ -47,19 +47,23 @@ pub fn run() {
         assert_eq!(output, ANSWER);
         assert_eq!(held.process(INPUT).expect("the guest answers"), ANSWER);
 
-        let [by_hand, in_instance, in_plugin] = best_of([
-            &mut || {
-                bare.process(black_box(INPUT), &mut output)
-                    .expect("the guest answers")
-            },
-            &mut || {
-                held.process_into(black_box(INPUT), &mut buffer)
-                    .expect("the guest answers");
-            },
-            &mut || {
-                black_box(plugin.process(black_box(INPUT)).expect("the guest answers"));
-            },
-        ]);
+        let [by_hand, in_instance, in_plugin] = best_of(
+            TURNS,
+            CALLS,
+            [
+                &mut || {
+                    bare.process(black_box(INPUT), &mut output)
+                        .expect("the guest answers")
+                },
+                &mut || {
+                    held.process_into(black_box(INPUT), &mut buffer)
+                        .expect("the guest answers");
+                },
+                &mut || {
+                    black_box(plugin.process(black_box(INPUT)).expect("the guest answers"));
+                },
+            ],
+        );
         let ratio = |time: Duration| time.as_secs_f64() / by_hand.as_secs_f64();
         println!("{name}, \"hello world\", fuel on in all, best of {TURNS} turns of {CALLS} calls");
         println!("  bare wasmi, five guest calls by hand  {by_hand:>10.1?}  1.00");
@@ -73,19 +77,4 @@ pub fn run() {
         );
         println!("  bytes logged {}", logged.load(Ordering::Relaxed));
     }
-}
-
-/// The time of one call of each in its best turn.
-fn best_of<const N: usize>(mut work: [&mut dyn FnMut(); N]) -> [Duration; N] {
-    let mut best = [Duration::MAX; N];
-    for _ in 0..TURNS {
-        for (best, work) in best.iter_mut().zip(&mut work) {
-            let start = Instant::now();
-            for _ in 0..CALLS {
-                work();
-            }
-            *best = (*best).min(start.elapsed() / CALLS);
-        }
-    }
-    best
 }

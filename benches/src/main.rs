@@ -6,7 +6,10 @@
 
 mod bare;
 mod customize;
+mod load;
+mod turns;
 
 fn main() {
     customize::run();
+    load::run();
 }

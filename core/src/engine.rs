@@ -9,7 +9,6 @@ use crate::{
     module::{self, Extern, ModuleInfo},
     platform::{Bare, Platform},
     plugin::Plugin,
-    start,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -96,10 +95,10 @@ impl Engine {
     ) -> Result<Plugin<T>, LoadError> {
         let info = self.check(wasm, grants)?;
         let engine = wasmi::Engine::new(&self.config());
-        let exposed = info
-            .start_function
-            .and_then(|function| start::expose(wasm, function));
-        let module = self.compile(&engine, exposed.as_deref().unwrap_or(wasm))?;
+        let changed = (!info.changes.is_none())
+            .then(|| module::rewrite(wasm, &info.changes))
+            .flatten();
+        let module = self.compile(&engine, changed.as_deref().unwrap_or(wasm))?;
         let mut linker = Linker::<State<T>>::new(&engine);
         let mut linked = BTreeSet::new();
         for import in &info.imports {
@@ -137,8 +136,7 @@ impl Engine {
                 found: wasm.len(),
             });
         }
-        let info = ModuleInfo::read(wasm)?;
-        info.check_supported()?;
+        let info = ModuleInfo::read_within(wasm, &self.limits.module)?;
         let bytes = info
             .memories
             .iter()
@@ -147,13 +145,13 @@ impl Engine {
             .tables
             .iter()
             .fold(0u64, |sum, table| sum.saturating_add(table.min));
-        for (what, limit, found) in [
-            ("bytes of memory", self.limits.memory_bytes, bytes),
-            ("table elements", self.limits.table_elements, elements),
+        for (cap, limit, found) in [
+            ("memory_bytes", self.limits.memory_bytes, bytes),
+            ("table_elements", self.limits.table_elements, elements),
         ] {
             let limit = limit as u64;
             if found > limit {
-                return Err(LoadError::OverLimit { what, limit, found });
+                return Err(LoadError::OverLimit { cap, limit, found });
             }
         }
         let mut mismatches = native::check(&info, grants);
@@ -173,7 +171,7 @@ impl Engine {
             // Lazy modes charge translation to a function's first call: fuel would not repeat.
             .compilation_mode(CompilationMode::Eager)
             .ignore_custom_sections(true)
-            // It is an export by now; see `start`.
+            // It is an export by now; see `module::rewrite`.
             .allow_start_fn(false)
             .set_max_recursion_depth(self.limits.call_depth)
             // The minimum first: wasmi panics where it exceeds the maximum.

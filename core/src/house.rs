@@ -90,10 +90,14 @@ impl<T: 'static> House<T> {
             .engine
             .load(name, wasm, grants)
             .map_err(HouseError::Load)?;
-        match self.plugins.write().get_mut(name) {
-            Some(place) => Ok(core::mem::replace(place, plugin)),
-            None => Err(self.unknown(name)),
-        }
+        let replaced = {
+            let mut plugins = self.plugins.write();
+            plugins
+                .get_mut(name)
+                .map(|place| core::mem::replace(place, plugin))
+        };
+        // Another thread may have unloaded it meanwhile. The message needs the lock again.
+        replaced.ok_or_else(|| self.unknown(name))
     }
 
     /// Takes the plugin of that name out of the house and closes it: calls that run end normally,

@@ -13,8 +13,8 @@ use crate::{
     limits::{Budget, Usage},
     marshal::{Buffers, GiveBytes, Lift, Lifter, Lower, Lowerer, Types},
     memory,
+    module::START,
     plugin::Plugin,
-    start::START,
     value::Value,
 };
 use alloc::vec::Vec;
@@ -27,6 +27,9 @@ const KEPT_INPUT: usize = 64 << 10;
 /// One running sandbox of a plugin, isolated from all others.
 ///
 /// After a call that [stopped](CallError::stops) the guest, it refuses further calls.
+///
+/// The guest's buffer for input is kept from call to call, up to 64 KiB, and so is one for results
+/// by pointer: a call with a longer input than any before also pays for its buffer.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)

@@ -70,7 +70,6 @@ mod module;
 mod platform;
 mod plugin;
 mod pool;
-mod start;
 mod value;
 
 #[cfg(feature = "defmt")]
@@ -85,7 +84,7 @@ pub use self::{
     host::{Context, Grants, HostReturn, IntoHostFunction, LogRecord, LogSink, Visible, grant_for},
     house::{House, HouseError},
     instance::Instance,
-    limits::{Budget, Limits, Usage},
+    limits::{Budget, Limits, ModuleLimits, Usage},
     marshal::{Lift, Lower},
     module::{Export, Extern, Import, MemoryInfo, ModuleInfo, Section, Signature, TableInfo},
     platform::{Bare, Platform},

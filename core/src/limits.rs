@@ -15,6 +15,8 @@ use core::time::Duration;
 pub struct Limits {
     /// Largest module that is read at all, in bytes.
     pub module_bytes: usize,
+    /// What a module may declare.
+    pub module: ModuleLimits,
     /// Most linear memory that one instance may hold, in bytes, summed over its memories.
     pub memory_bytes: usize,
     /// Most table elements that one instance may hold, summed over its tables.
@@ -34,6 +36,7 @@ impl Limits {
     pub const fn server() -> Self {
         Self {
             module_bytes: 16 << 20,
+            module: ModuleLimits::server(),
             memory_bytes: 64 << 20,
             table_elements: 100_000,
             stack_bytes: 512 << 10,
@@ -47,6 +50,7 @@ impl Limits {
     pub const fn device() -> Self {
         Self {
             module_bytes: 64 << 10,
+            module: ModuleLimits::device(),
             memory_bytes: 64 << 10,
             table_elements: 512,
             stack_bytes: 8 << 10,
@@ -60,6 +64,118 @@ impl Default for Limits {
     /// [`Limits::server`].
     fn default() -> Self {
         Self::server()
+    }
+}
+
+/// What a module may declare, whatever its size. Bounds what loading it costs: a small file can be
+/// built to need much time and memory.
+///
+/// ```
+/// let mut limits = hostel_core::Limits::server();
+/// limits.module.locals = 500;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ModuleLimits {
+    /// Most function types.
+    pub types: usize,
+    /// Most parameters of a function or block.
+    pub params: usize,
+    /// Most results of a function or block.
+    pub results: usize,
+    /// Most imports.
+    pub imports: usize,
+    /// Most exports.
+    pub exports: usize,
+    /// Longest name of an import or export, in bytes.
+    pub name_bytes: usize,
+    /// Most functions.
+    pub functions: usize,
+    /// Longest body of a function, in bytes.
+    pub function_bytes: usize,
+    /// Most locals of a function besides its parameters. They are set to zero at each call, for
+    /// which wasmi charges no fuel.
+    pub locals: usize,
+    /// Deepest nesting of blocks in a function.
+    pub nesting: usize,
+    /// Most targets of one branch table.
+    pub branch_targets: usize,
+    /// Most tables.
+    pub tables: usize,
+    /// Most globals.
+    pub globals: usize,
+    /// Most data segments, and most element segments.
+    pub segments: usize,
+    /// Most custom sections. They are not kept.
+    pub custom_sections: usize,
+}
+
+impl ModuleLimits {
+    /// For a server: what large programs in Rust, C or Go need.
+    #[must_use]
+    pub const fn server() -> Self {
+        Self {
+            types: 10_000,
+            params: 64,
+            results: 8,
+            imports: 1_000,
+            exports: 1_000,
+            name_bytes: 1_024,
+            functions: 50_000,
+            function_bytes: 1 << 20,
+            locals: 2_000,
+            nesting: 4_000,
+            branch_targets: 10_000,
+            tables: 16,
+            globals: 10_000,
+            segments: 10_000,
+            custom_sections: 100,
+        }
+    }
+
+    /// For a microcontroller.
+    #[must_use]
+    pub const fn device() -> Self {
+        Self {
+            types: 200,
+            params: 16,
+            results: 8,
+            imports: 64,
+            exports: 64,
+            name_bytes: 128,
+            functions: 1_000,
+            function_bytes: 32 << 10,
+            locals: 256,
+            nesting: 128,
+            branch_targets: 512,
+            tables: 1,
+            globals: 100,
+            segments: 100,
+            custom_sections: 16,
+        }
+    }
+
+    /// Whatever the parser takes: to look at a module, not to load it.
+    #[must_use]
+    pub const fn none() -> Self {
+        const ALL: usize = usize::MAX;
+        Self {
+            types: ALL,
+            params: ALL,
+            results: ALL,
+            imports: ALL,
+            exports: ALL,
+            name_bytes: ALL,
+            functions: ALL,
+            function_bytes: ALL,
+            locals: ALL,
+            nesting: ALL,
+            branch_targets: ALL,
+            tables: ALL,
+            globals: ALL,
+            segments: ALL,
+            custom_sections: ALL,
+        }
     }
 }
 

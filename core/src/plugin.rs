@@ -149,7 +149,10 @@ impl<T: 'static> Plugin<T> {
         P: Lower,
         R: Lift,
     {
-        self.shape_of::<P, R>(name).map(drop)
+        let shape = self.shape_of::<P, R>(name)?;
+        let gives = Types::collect(P::types).bytes || shape == Shape::Pointer;
+        let takes = Types::collect(R::types).bytes;
+        native::check_exchange(&self.inner.info, gives, gives || takes)
     }
 
     /// Refuses further calls and instances, through this handle and its clones. What runs is not

@@ -1,7 +1,10 @@
 //! What the tests share: the built guests, and modules written in place.
 
-use hostel::{Grants, Plugin};
-use std::path::PathBuf;
+use hostel::{CallError, Engine, Grants, LoadError, LogRecord, Plugin};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 /// The path of a built guest.
 #[must_use]
@@ -12,15 +15,166 @@ pub fn guest(name: &str) -> PathBuf {
         .with_extension("wasm")
 }
 
-/// Loads a module from its text.
+/// The bytes of a built guest.
+///
+/// # Panics
+///
+/// Where there is none of this name.
+#[must_use]
+pub fn guest_bytes(name: &str) -> Vec<u8> {
+    let path = guest(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A built guest, loaded.
+///
+/// # Panics
+///
+/// Where there is none of this name, or it does not load.
+#[must_use]
+pub fn load_guest<T: 'static>(name: &str, grants: &Grants<T>) -> Plugin<T> {
+    hostel::load_file(&hostel::engine(), guest(name), grants).expect("a built guest loads")
+}
+
+/// The names of the built guests that log, read a setting and answer `PREFIX_TEXT`.
+pub const CUSTOMIZE: [&str; 5] = [
+    "customize",
+    "c_customize",
+    "c_customize_retptr",
+    "wat_customize_multi",
+    "wat_customize_retptr",
+];
+
+/// Assembles a module.
+///
+/// # Panics
+///
+/// Where the text is not a module.
+#[must_use]
+pub fn assemble(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Loads a module from its text, as `guest`.
 ///
 /// # Panics
 ///
 /// Where the text is not a module that loads.
 #[must_use]
 pub fn load_wat<T: 'static>(text: &str, grants: &Grants<T>) -> Plugin<T> {
-    let wasm = wat::parse_str(text).expect("the test's module is well-formed text");
-    hostel::engine()
-        .load("guest", &wasm, grants)
-        .expect("the test's module loads")
+    try_load_wat(&hostel::engine(), text, grants).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Loads a module from its text, as `guest`.
+///
+/// # Errors
+///
+/// Those of [`Engine::load`].
+pub fn try_load_wat<T: 'static>(
+    engine: &Engine,
+    text: &str,
+    grants: &Grants<T>,
+) -> Result<Plugin<T>, LoadError> {
+    engine.load("guest", &assemble(text), grants)
+}
+
+/// The text of a module with two pages of memory, an allocator that never runs over what it gave
+/// and frees nothing, and `items`. Addresses below 4096 are free to use.
+#[must_use]
+pub fn with_allocator(imports: &str, items: &str) -> String {
+    format!(
+        r#"(module
+            {imports}
+            (memory $memory (export "memory") 2)
+            (global $top (mut i32) (i32.const 4096))
+            (func $allocate (export "allocate") (param $size i32) (result i32)
+              (local $ptr i32)
+              (local.set $ptr (global.get $top))
+              (if (i32.gt_u (local.get $size) (i32.sub (i32.const 131056) (local.get $ptr)))
+                (then (return (i32.const 0))))
+              (global.set $top (i32.and (i32.const -16)
+                (i32.add (i32.add (local.get $ptr) (local.get $size)) (i32.const 15))))
+              (local.get $ptr))
+            (func $deallocate (export "deallocate") (param i32 i32))
+            {items})"#
+    )
+}
+
+/// Packs a pointer and a length as the i64 of the packed shape, for a module's text.
+#[must_use]
+pub fn packed(ptr: u32, len: u32) -> String {
+    format!("(i64.const {:#x})", u64::from(ptr) << 32 | u64::from(len))
+}
+
+/// A log sink that keeps what it got, as it would be shown.
+#[derive(Clone, Default)]
+pub struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    /// Grants with this sink.
+    #[must_use]
+    pub fn granted<T: 'static>(&self) -> Grants<T> {
+        let lines = self.0.clone();
+        Grants::new().log(move |record: &LogRecord<'_>| {
+            let line = format!("{}: {}", record.plugin, record.text);
+            lines.lock().expect("no sink panics").push(line);
+        })
+    }
+
+    /// What was logged since the last time.
+    ///
+    /// # Panics
+    ///
+    /// Never: no sink panics while it holds the lines.
+    #[must_use]
+    pub fn take(&self) -> Vec<String> {
+        core::mem::take(&mut *self.0.lock().expect("no sink panics"))
+    }
+}
+
+/// The code of a call's error, `"ok"` where it gave a result.
+pub fn code<R>(result: &Result<R, CallError>) -> &'static str {
+    result.as_ref().err().map_or("ok", CallError::code)
+}
+
+/// The codes of a load's error, `"ok"` where it gave a plugin.
+pub fn load_code<R>(result: &Result<R, LoadError>) -> &'static str {
+    result.as_ref().err().map_or("ok", LoadError::code)
+}
+
+/// Proves that this process still serves a plugin that means no harm.
+///
+/// # Panics
+///
+/// Where it does not.
+pub fn a_good_plugin_still_answers() {
+    let grants = Grants::<()>::new()
+        .log(|_: &LogRecord<'_>| {})
+        .config([("prefix", "CUSTOM")]);
+    let plugin = load_guest("wat_customize_multi", &grants);
+    let answer = plugin.process(b"hello world");
+    assert_eq!(answer.as_deref(), Ok(&b"CUSTOM_HELLO WORLD"[..]));
+}
+
+/// Runs `body` in a process of its own, for what would end the whole process if it went wrong.
+/// `name` is the calling test's.
+///
+/// # Panics
+///
+/// Where that process does not end well; with what it said.
+pub fn in_its_own_process(name: &str, body: impl FnOnce()) {
+    const MARK: &str = "HOSTEL_TESTS_CHILD";
+    if std::env::var_os(MARK).is_some_and(|mark| *mark == *name) {
+        return body();
+    }
+    let test = std::env::current_exe().expect("a test has a file");
+    let output = std::process::Command::new(test)
+        .args(["--exact", name, "--nocapture"])
+        .env(MARK, name)
+        .output()
+        .expect("a test can be started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
+    let ran = String::from_utf8_lossy(&output.stdout).contains("1 passed");
+    assert!(ran, "no test is called {name}");
 }

@@ -4,7 +4,7 @@
 use super::shape::Shape;
 use crate::{
     call::{Deallocate, Guest, State},
-    error::Mismatch,
+    error::{CallError, Mismatch},
     host::Grants,
     marshal::Types,
     module::{Export, Extern, Import, ModuleInfo, Signature},
@@ -73,14 +73,21 @@ pub(crate) fn guest<T>(store: &Store<State<T>>, instance: wasmi::Instance) -> Gu
     }
 }
 
-/// Whether the module has what text and bytes need: its memory and an allocator.
-pub(crate) fn exchanges_bytes(module: &ModuleInfo) -> bool {
-    let memory = module.export_named("memory");
-    memory.is_some_and(|export| export.ty == Extern::Memory)
-        && ALLOCATE.iter().any(|name| {
-            matches!(module.export_named(name), Some(Export { ty: Extern::Function(ty), .. })
-                if (&*ty.params, &*ty.results) == (&[I32], &[I32]))
-        })
+/// Names the export that is missing for what a call needs.
+pub(crate) fn check_exchange(
+    module: &ModuleInfo,
+    needs_allocate: bool,
+    needs_memory: bool,
+) -> Result<(), CallError> {
+    // Where these are exported, loading has checked what they are.
+    let has = |name: &&str| module.export_named(name).is_some();
+    if needs_memory && !has(&"memory") {
+        return Err(CallError::MissingExport { name: "memory" });
+    }
+    if needs_allocate && !ALLOCATE.iter().any(has) {
+        return Err(CallError::MissingExport { name: "allocate" });
+    }
+    Ok(())
 }
 
 /// Everything in which the module's imports and exports do not fit the ABI and the grants.

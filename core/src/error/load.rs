@@ -45,13 +45,14 @@ pub enum LoadError {
         /// What it uses, and what to do.
         what: Box<str>,
     },
-    /// It starts with more than the limits allow an instance to hold.
+    /// It has, or starts with, more of something than the limits allow.
     OverLimit {
-        /// What it has too much of.
-        what: &'static str,
+        /// The limit's name, a field of [`Limits`](crate::Limits) or
+        /// [`ModuleLimits`](crate::ModuleLimits).
+        cap: &'static str,
         /// The limit.
         limit: u64,
-        /// What it starts with.
+        /// What it has.
         found: u64,
     },
     /// Imports or exports do not fit: all of them, not only the first.
@@ -104,9 +105,10 @@ impl fmt::Display for LoadError {
                 write!(f, "{what} at byte {at:#x}: {}", shown(reason))
             }
             Self::Unsupported { what } => write!(f, "the module is not supported: {}", shown(what)),
-            Self::OverLimit { what, limit, found } => {
-                write!(f, "the module starts with {found} {what}, the limits allow {limit}")
-            }
+            Self::OverLimit { cap, limit, found } => write!(
+                f,
+                "the module is over the limit `{cap}`: {limit} allowed, {found} found"
+            ),
             Self::Mismatch(all) => {
                 write!(f, "the module does not fit ({} found):", all.len())?;
                 for mismatch in all {

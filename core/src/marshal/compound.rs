@@ -16,7 +16,7 @@ impl<T: Lift> Lift for Option<T> {
 
     fn lift<'m>(from: &mut Lifter<'m>) -> Result<Self::View<'m>, CallError> {
         let present = if T::NULLABLE {
-            !matches!(from.values, [Val::I32(0), Val::I32(0), ..])
+            !from.is_absent()
         } else {
             bool::lift(from)?
         };

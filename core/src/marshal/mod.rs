@@ -172,6 +172,17 @@ impl<'m> Lifter<'m> {
         }
     }
 
+    /// Whether the next two values are those of an absent text or byte string: the pointer is 0,
+    /// and it is not an error message.
+    pub(crate) fn is_absent(&self) -> bool {
+        match self.values {
+            [Val::I32(0), Val::I32(len), ..] => {
+                self.answer_limit.is_none() || unsigned(*len) & ERROR_BIT == 0
+            }
+            _ => false,
+        }
+    }
+
     /// Passes over the values of a type that is absent.
     pub(crate) fn skip(&mut self, types: impl FnOnce(&mut Types)) -> Result<(), CallError> {
         for _ in Types::collect(types).flat {
@@ -196,9 +207,6 @@ impl<'m> Lifter<'m> {
         let (ptr, raw) = (self.next_u32()?, self.next_u32()?);
         let error = self.answer_limit.is_some() && raw & ERROR_BIT != 0;
         let len = if error { raw & !ERROR_BIT } else { raw };
-        if len == 0 && !error {
-            return Ok(&[]);
-        }
         let memory = self
             .memory
             .ok_or_else(|| CallError::MissingExport { name: "memory" })?;

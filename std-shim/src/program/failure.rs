@@ -45,7 +45,10 @@ impl Failure {
                 failure.message = format!("{message}: it does not fit ({} found)", all.len());
                 failure.details = all.iter().map(ToString::to_string).collect();
             }
-            LoadError::OverLimit { what, .. } if what.contains("memory") => {
+            LoadError::OverLimit {
+                cap: "memory_bytes",
+                ..
+            } => {
                 failure.hint = Some("allow more with `hostel run --memory`");
             }
             _ => {}

@@ -133,7 +133,11 @@ fn what_can_t_be_loaded_is_3() {
     let memory = ["run", &greet, "--call", "greet", "--memory", "1KiB"];
     says(
         &hostel(&memory).expect(3),
-        &["65536 bytes of memory", "hint: ", "--memory"],
+        &[
+            "`memory_bytes`: 1024 allowed, 65536 found",
+            "hint: ",
+            "--memory",
+        ],
     );
     says(
         &hostel(&["run", &add]).expect(3),

@@ -1,0 +1,22 @@
+//! Taking turns.
+
+use std::time::{Duration, Instant};
+
+/// The time of one call of each in its best of `turns` turns of `calls` calls.
+pub fn best_of<const N: usize>(
+    turns: usize,
+    calls: u32,
+    mut work: [&mut dyn FnMut(); N],
+) -> [Duration; N] {
+    let mut best = [Duration::MAX; N];
+    for _ in 0..turns {
+        for (best, work) in best.iter_mut().zip(&mut work) {
+            let start = Instant::now();
+            for _ in 0..calls {
+                work();
+            }
+            *best = (*best).min(start.elapsed() / calls);
+        }
+    }
+    best
+}

@@ -1,0 +1,264 @@
+//! Reads a module before the interpreter sees it: what it is, what it imports and exports, and
+//! whether it stays within the limits.
+//!
+//! Everything but the functions' bodies is validated here, with the parser that wasmi uses;
+//! wasmi then validates the bodies.
+
+mod body;
+mod read;
+mod rewrite;
+
+pub(crate) use self::{
+    read::{configure_features, refused},
+    rewrite::{Changes, START, rewrite},
+};
+
+use self::read::Reader;
+use crate::{
+    abi::native::{self, BytesFunction},
+    error::LoadError,
+    limits::ModuleLimits,
+};
+use alloc::{boxed::Box, vec::Vec};
+use core::fmt;
+use wasmi::ValType;
+
+/// What a module declares.
+///
+/// ```
+/// let wasm = wat::parse_str(r#"(module (func (export "f") (param i32) (result i64) i64.const 0))"#)?;
+/// let module = hostel_core::ModuleInfo::read(&wasm)?;
+/// assert_eq!(module.exports[0].to_string(), "f: (i32) -> i64");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ModuleInfo {
+    /// The module's size, in bytes.
+    pub size: usize,
+    /// What it imports, in its order.
+    pub imports: Vec<Import>,
+    /// What it exports, in its order.
+    pub exports: Vec<Export>,
+    /// Its memories, own and imported.
+    pub memories: Vec<MemoryInfo>,
+    /// Its tables, own and imported.
+    pub tables: Vec<TableInfo>,
+    /// Its sections, in their order.
+    pub sections: Vec<Section>,
+    /// The number of functions that it defines.
+    pub functions: usize,
+    /// Whether instantiating runs a start function.
+    pub start: bool,
+    /// What has to change in the module before wasmi sees it.
+    pub(crate) changes: Changes,
+}
+
+/// Something that a module imports.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Import {
+    /// The module name, such as `env`.
+    pub module: Box<str>,
+    /// The field name.
+    pub name: Box<str>,
+    /// What it is.
+    pub ty: Extern,
+}
+
+/// Something that a module exports.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Export {
+    /// The name.
+    pub name: Box<str>,
+    /// What it is.
+    pub ty: Extern,
+    /// Whether it is an import handed through.
+    pub imported: bool,
+}
+
+/// The kinds of imports and exports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Extern {
+    /// A function.
+    Function(Signature),
+    /// A linear memory.
+    Memory,
+    /// A table.
+    Table,
+    /// A global.
+    Global,
+    /// An exception tag.
+    Tag,
+}
+
+/// A function's type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signature {
+    /// The parameters' types.
+    pub params: Box<[ValType]>,
+    /// The results' types.
+    pub results: Box<[ValType]>,
+}
+
+/// A memory's declared size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryInfo {
+    /// Bytes at the start.
+    pub min_bytes: u64,
+    /// The most bytes that the module itself allows.
+    pub max_bytes: Option<u64>,
+}
+
+/// A table's declared size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TableInfo {
+    /// Elements at the start.
+    pub min: u64,
+    /// The most elements that the module itself allows.
+    pub max: Option<u64>,
+}
+
+/// A section of the module's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Section {
+    /// The section's name; a custom section's own name.
+    pub name: Box<str>,
+    /// Whether it is a custom section.
+    pub custom: bool,
+    /// Its contents' size, in bytes.
+    pub size: usize,
+}
+
+impl ModuleInfo {
+    /// Reads and validates all of `wasm` but its functions' bodies, whatever its size.
+    ///
+    /// # Errors
+    ///
+    /// Says what the bytes are, if not a module, or where and why they are invalid.
+    pub fn read(wasm: &[u8]) -> Result<Self, LoadError> {
+        Self::read_within(wasm, &ModuleLimits::none())
+    }
+
+    /// The same, as far as `limits` allow.
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`LoadError::OverLimit`].
+    pub fn read_within(wasm: &[u8], limits: &ModuleLimits) -> Result<Self, LoadError> {
+        Reader::new(wasm, limits).read()
+    }
+
+    /// The export of this name.
+    #[must_use]
+    pub fn export_named(&self, name: &str) -> Option<&Export> {
+        self.exports.iter().find(|export| &*export.name == name)
+    }
+
+    /// Whether its functions can take and give text and bytes: it exports a memory and an
+    /// allocator.
+    #[must_use]
+    pub fn exchanges_bytes(&self) -> bool {
+        native::check_exchange(self, true, true).is_ok()
+    }
+
+    /// The names of the functions it exports.
+    pub fn function_names(&self) -> impl Iterator<Item = &str> {
+        self.exports
+            .iter()
+            .filter(|export| matches!(export.ty, Extern::Function(_)))
+            .map(|export| &*export.name)
+    }
+}
+
+impl Extern {
+    /// The word for it: `function`, `memory`, `table`, `global`, `tag`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Function(_) => "function",
+            Self::Memory => "memory",
+            Self::Table => "table",
+            Self::Global => "global",
+            Self::Tag => "tag",
+        }
+    }
+}
+
+impl fmt::Display for Extern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Function(signature) => signature.fmt(f),
+            other => f.write_str(other.kind()),
+        }
+    }
+}
+
+impl fmt::Display for Export {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {}",
+            crate::host::Visible::new(self.name.as_bytes()),
+            self.ty
+        )
+    }
+}
+
+impl Signature {
+    pub(crate) fn new(params: &[ValType], results: &[ValType]) -> Self {
+        Self {
+            params: params.into(),
+            results: results.into(),
+        }
+    }
+}
+
+impl Signature {
+    /// Whether it is that of a function from bytes to bytes, in any of the ABI's shapes.
+    #[must_use]
+    pub fn is_bytes(&self) -> bool {
+        BytesFunction::fits(self)
+    }
+}
+
+impl fmt::Display for Signature {
+    /// `(i32, i32) -> i64`; several results in parentheses, none as `()`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_types(f, &self.params)?;
+        f.write_str(" -> ")?;
+        match &*self.results {
+            [one] => f.write_str(type_name(*one)),
+            several => write_types(f, several),
+        }
+    }
+}
+
+fn write_types(f: &mut fmt::Formatter<'_>, types: &[ValType]) -> fmt::Result {
+    f.write_str("(")?;
+    for (at, ty) in types.iter().enumerate() {
+        if at > 0 {
+            f.write_str(", ")?;
+        }
+        f.write_str(type_name(*ty))?;
+    }
+    f.write_str(")")
+}
+
+/// The name of a value type, as in the text format.
+pub(crate) const fn type_name(ty: ValType) -> &'static str {
+    match ty {
+        ValType::I32 => "i32",
+        ValType::I64 => "i64",
+        ValType::F32 => "f32",
+        ValType::F64 => "f64",
+        ValType::V128 => "v128",
+        ValType::FuncRef => "funcref",
+        ValType::ExternRef => "externref",
+    }
+}

@@ -1,0 +1,387 @@
+//! From bytes to what they declare.
+
+use super::{
+    Export, Extern, Import, MemoryInfo, ModuleInfo, START, Section, Signature, TableInfo, body,
+};
+use crate::{error::LoadError, limits::ModuleLimits};
+use alloc::{boxed::Box, format, vec::Vec};
+use wasmi::ValType;
+use wasmparser::{
+    BinaryReaderError, CompositeInnerType, ExternalKind, Parser, Payload, TypeRef, Validator,
+    WasmFeatures,
+};
+
+/// Reads one module.
+pub(super) struct Reader<'a> {
+    wasm: &'a [u8],
+    limits: &'a ModuleLimits,
+    info: ModuleInfo,
+    types: Vec<Signature>,
+    /// The type of each function, the imported ones first.
+    functions: Vec<u32>,
+    /// How many functions, tables, memories and globals are imported.
+    imported: [u32; 4],
+    custom_sections: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(wasm: &'a [u8], limits: &'a ModuleLimits) -> Self {
+        Self {
+            wasm,
+            limits,
+            info: ModuleInfo {
+                size: wasm.len(),
+                ..ModuleInfo::default()
+            },
+            types: Vec::new(),
+            functions: Vec::new(),
+            imported: [0; 4],
+            custom_sections: 0,
+        }
+    }
+
+    pub(super) fn read(mut self) -> Result<ModuleInfo, LoadError> {
+        check_preamble(self.wasm)?;
+        let mut validator = Validator::new_with_features(features());
+        for payload in Parser::new(0).parse_all(self.wasm) {
+            let payload = payload.map_err(|error| invalid(&error))?;
+            self.count(&payload)?;
+            validator
+                .payload(&payload)
+                .map_err(|error| invalid(&error))?;
+            self.section(&payload);
+            self.payload(payload)?;
+        }
+        Ok(self.info)
+    }
+
+    /// Checks the number of a section's entries before they are read.
+    fn count(&mut self, payload: &Payload<'_>) -> Result<(), LoadError> {
+        let limits = self.limits;
+        let (cap, limit, found) = match payload {
+            Payload::TypeSection(section) => ("types", limits.types, section.count()),
+            Payload::ImportSection(section) => ("imports", limits.imports, section.count()),
+            Payload::FunctionSection(section) => ("functions", limits.functions, section.count()),
+            Payload::TableSection(section) => ("tables", limits.tables, section.count()),
+            Payload::GlobalSection(section) => ("globals", limits.globals, section.count()),
+            Payload::ExportSection(section) => ("exports", limits.exports, section.count()),
+            Payload::ElementSection(section) => ("segments", limits.segments, section.count()),
+            Payload::DataSection(section) => ("segments", limits.segments, section.count()),
+            Payload::CustomSection(_) => {
+                self.custom_sections = self.custom_sections.saturating_add(1);
+                return over(
+                    "custom_sections",
+                    limits.custom_sections,
+                    self.custom_sections,
+                );
+            }
+            _ => return Ok(()),
+        };
+        over(cap, limit, usize::try_from(found).unwrap_or(usize::MAX))
+    }
+
+    fn section(&mut self, payload: &Payload<'_>) {
+        let (name, custom, size) = if let Payload::CustomSection(custom) = payload {
+            (custom.name(), true, custom.data().len())
+        } else if let Some((id, range)) = payload.as_section() {
+            (
+                section_name(id),
+                false,
+                range.end.min(self.wasm.len()).saturating_sub(range.start),
+            )
+        } else {
+            return;
+        };
+        self.info.sections.push(Section {
+            name: name.into(),
+            custom,
+            size,
+        });
+    }
+
+    fn payload(&mut self, payload: Payload<'_>) -> Result<(), LoadError> {
+        match payload {
+            Payload::TypeSection(section) => {
+                for group in section {
+                    for ty in group.map_err(|error| invalid(&error))?.types() {
+                        let ty = signature(&ty.composite_type.inner)?;
+                        over("params", self.limits.params, ty.params.len())?;
+                        over("results", self.limits.results, ty.results.len())?;
+                        self.types.push(ty);
+                    }
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section {
+                    self.import(&import.map_err(|error| invalid(&error))?)?;
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for ty in section {
+                    self.functions.push(ty.map_err(|error| invalid(&error))?);
+                    self.info.functions = self.info.functions.saturating_add(1);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    let table = table.map_err(|error| invalid(&error))?;
+                    self.info.tables.push(table_info(&table.ty));
+                }
+            }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    let memory = memory.map_err(|error| invalid(&error))?;
+                    self.info.memories.push(memory_info(&memory));
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    self.export(&export.map_err(|error| invalid(&error))?)?;
+                }
+            }
+            Payload::StartSection { func, .. } => {
+                self.info.start = true;
+                self.info.changes.start = Some(func);
+            }
+            Payload::CodeSectionEntry(body) => {
+                body::scan(&body, self.limits, &self.types, &mut self.info.changes)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, import: &wasmparser::Import<'_>) -> Result<(), LoadError> {
+        let most = import.module.len().max(import.name.len());
+        over("name_bytes", self.limits.name_bytes, most)?;
+        let [funcs, tables, memories, globals] = &mut self.imported;
+        let (ty, count) = match import.ty {
+            TypeRef::Func(index) => {
+                self.functions.push(index);
+                (Extern::Function(type_at(&self.types, index)), funcs)
+            }
+            TypeRef::Table(table) => {
+                self.info.tables.push(table_info(&table));
+                (Extern::Table, tables)
+            }
+            TypeRef::Memory(memory) => {
+                self.info.memories.push(memory_info(&memory));
+                (Extern::Memory, memories)
+            }
+            TypeRef::Global(_) => (Extern::Global, globals),
+            TypeRef::Tag(_) => (Extern::Tag, &mut 0),
+        };
+        *count = count.saturating_add(1);
+        self.info.imports.push(Import {
+            module: import.module.into(),
+            name: import.name.into(),
+            ty,
+        });
+        Ok(())
+    }
+
+    fn export(&mut self, export: &wasmparser::Export<'_>) -> Result<(), LoadError> {
+        over("name_bytes", self.limits.name_bytes, export.name.len())?;
+        let [funcs, tables, memories, globals] = self.imported;
+        let (ty, own_from) = match export.kind {
+            ExternalKind::Func => {
+                let index = usize::try_from(export.index).unwrap_or(usize::MAX);
+                let ty = self
+                    .functions
+                    .get(index)
+                    .map(|&ty| type_at(&self.types, ty));
+                (Extern::Function(ty.unwrap_or_default()), funcs)
+            }
+            ExternalKind::Table => (Extern::Table, tables),
+            ExternalKind::Memory => (Extern::Memory, memories),
+            ExternalKind::Global => (Extern::Global, globals),
+            ExternalKind::Tag => (Extern::Tag, 0),
+        };
+        if export.name == START {
+            let what = format!("it exports `{START}`, a reserved name");
+            return Err(LoadError::Unsupported { what: what.into() });
+        }
+        let imported = export.index < own_from;
+        self.info.exports.push(Export {
+            name: export.name.into(),
+            ty,
+            imported,
+        });
+        Ok(())
+    }
+}
+
+/// Refuses more than a limit allows.
+pub(super) fn over(cap: &'static str, limit: usize, found: usize) -> Result<(), LoadError> {
+    if found > limit {
+        return Err(LoadError::OverLimit {
+            cap,
+            limit: limit as u64,
+            found: found as u64,
+        });
+    }
+    Ok(())
+}
+
+/// What a plugin may use of WebAssembly. The same for this reader and for the interpreter.
+fn features() -> WasmFeatures {
+    let mut features = WasmFeatures::MUTABLE_GLOBAL
+        | WasmFeatures::MULTI_VALUE
+        | WasmFeatures::SATURATING_FLOAT_TO_INT
+        | WasmFeatures::SIGN_EXTENSION
+        | WasmFeatures::BULK_MEMORY
+        | WasmFeatures::REFERENCE_TYPES
+        | WasmFeatures::GC_TYPES
+        | WasmFeatures::EXTENDED_CONST
+        | WasmFeatures::FLOATS;
+    features.set(WasmFeatures::SIMD, cfg!(feature = "simd"));
+    features
+}
+
+/// Switches on in the interpreter what [`features`] names, and no more.
+pub(crate) fn configure_features(config: &mut wasmi::Config) {
+    config.wasm_multi_memory(false).wasm_tail_call(false);
+    #[cfg(feature = "simd")]
+    config.wasm_relaxed_simd(false);
+}
+
+fn check_preamble(wasm: &[u8]) -> Result<(), LoadError> {
+    const MAGIC: &[u8] = b"\0asm";
+    if wasm.is_empty() {
+        return Err(LoadError::Empty);
+    }
+    if !wasm.starts_with(MAGIC) {
+        if MAGIC.starts_with(wasm) {
+            return Err(LoadError::Invalid {
+                at: wasm.len(),
+                reason: "it ends within the first four bytes".into(),
+                truncated: true,
+            });
+        }
+        return Err(LoadError::NotWasm {
+            looks_like: looks_like(wasm),
+        });
+    }
+    match wasm.get(4..8) {
+        Some([_, _, 1, 0]) => Err(LoadError::Component),
+        _ => Ok(()),
+    }
+}
+
+fn looks_like(bytes: &[u8]) -> &'static str {
+    let start = bytes.get(..bytes.len().min(512)).unwrap_or(bytes);
+    let text = match core::str::from_utf8(start) {
+        Ok(text) => text,
+        // A character cut in two by the end of the sample is no sign against text.
+        Err(error) if error.error_len().is_none() => "text",
+        Err(_) => "",
+    };
+    let text = text.trim_start();
+    if start.starts_with(b"\x7fELF") {
+        "a native ELF file: build the plugin for `wasm32-unknown-unknown`"
+    } else if start.starts_with(b"\x1f\x8b") || start.starts_with(b"PK") {
+        "a compressed file: unpack it first"
+    } else if text.starts_with("(module") || text.starts_with(";;") || text.starts_with("(;") {
+        "WebAssembly text: assemble it first, for example with `wat2wasm`"
+    } else if text.is_empty() || text.contains('\0') {
+        "unknown binary data"
+    } else {
+        "text"
+    }
+}
+
+pub(super) fn invalid(error: &BinaryReaderError) -> LoadError {
+    let reason = error.message();
+    let truncated = reason.starts_with("unexpected end");
+    LoadError::Invalid {
+        at: error.offset(),
+        reason: reason.into(),
+        truncated,
+    }
+}
+
+/// What wasmi's refusal of a module means.
+pub(crate) fn refused(error: &wasmi::Error) -> LoadError {
+    match error.kind() {
+        wasmi::errors::ErrorKind::Wasm(error) => invalid(error),
+        _ => LoadError::Refused {
+            reason: format!("{error}").into(),
+        },
+    }
+}
+
+fn signature(ty: &CompositeInnerType) -> Result<Signature, LoadError> {
+    let CompositeInnerType::Func(ty) = ty else {
+        return Err(LoadError::Unsupported {
+            what: "it declares a type that is not a function's".into(),
+        });
+    };
+    let types = |list: &[wasmparser::ValType]| {
+        list.iter()
+            .map(|ty| val_type(*ty))
+            .collect::<Result<Box<[_]>, _>>()
+    };
+    Ok(Signature {
+        params: types(ty.params())?,
+        results: types(ty.results())?,
+    })
+}
+
+fn val_type(ty: wasmparser::ValType) -> Result<ValType, LoadError> {
+    Ok(match ty {
+        wasmparser::ValType::I32 => ValType::I32,
+        wasmparser::ValType::I64 => ValType::I64,
+        wasmparser::ValType::F32 => ValType::F32,
+        wasmparser::ValType::F64 => ValType::F64,
+        wasmparser::ValType::V128 => ValType::V128,
+        wasmparser::ValType::FUNCREF => ValType::FuncRef,
+        wasmparser::ValType::EXTERNREF => ValType::ExternRef,
+        other => {
+            return Err(LoadError::Unsupported {
+                what: format!("it uses the type {other}").into(),
+            });
+        }
+    })
+}
+
+fn type_at(types: &[Signature], index: u32) -> Signature {
+    usize::try_from(index)
+        .ok()
+        .and_then(|index| types.get(index))
+        .cloned()
+        .unwrap_or_default()
+}
+
+fn memory_info(memory: &wasmparser::MemoryType) -> MemoryInfo {
+    let page = 1u64 << memory.page_size_log2.unwrap_or(16).min(16);
+    MemoryInfo {
+        min_bytes: memory.initial.saturating_mul(page),
+        max_bytes: memory.maximum.map(|pages| pages.saturating_mul(page)),
+    }
+}
+
+fn table_info(table: &wasmparser::TableType) -> TableInfo {
+    TableInfo {
+        min: table.initial,
+        max: table.maximum,
+    }
+}
+
+const fn section_name(id: u8) -> &'static str {
+    match id {
+        1 => "type",
+        2 => "import",
+        3 => "function",
+        4 => "table",
+        5 => "memory",
+        6 => "global",
+        7 => "export",
+        8 => "start",
+        9 => "element",
+        10 => "code",
+        11 => "data",
+        12 => "data count",
+        13 => "tag",
+        _ => "unknown",
+    }
+}

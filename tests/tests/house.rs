@@ -1,0 +1,272 @@
+//! Plugins by name: loaded, replaced and unloaded while they are in use.
+
+use hostel::{Grants, House, HouseError, LogRecord};
+use hostel_tests::{assemble, code, guest_bytes};
+use std::{
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread,
+};
+
+fn house() -> House {
+    House::new(hostel::engine())
+}
+
+/// A module whose `process` answers `text`, and logs `text` before.
+fn that_says(text: &str) -> Vec<u8> {
+    let len = text.len();
+    assemble(&format!(
+        r#"(module
+            (import "env" "host_log" (func $log (param i32 i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "{text}")
+            (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+            (func (export "process") (param i32 i32) (result i32 i32)
+              (call $log (i32.const 0) (i32.const {len}))
+              (i32.const 0) (i32.const {len})))"#
+    ))
+}
+
+fn quiet() -> Grants<()> {
+    Grants::new().log(|_: &LogRecord<'_>| {})
+}
+
+fn house_code<R>(result: &Result<R, HouseError>) -> &'static str {
+    result.as_ref().err().map_or("ok", HouseError::code)
+}
+
+#[test]
+fn a_house_starts_empty_and_lists_names_in_order() {
+    let house = house();
+    assert_eq!(house.list(), [""; 0]);
+    for name in ["beta", "alpha", "", "Beta", "alpha 2"] {
+        let plugin = house.load(name, &that_says(name), &quiet()).unwrap();
+        assert_eq!(plugin.name(), name);
+        assert_eq!(house.process(name, b"").as_deref(), Ok(name.as_bytes()));
+    }
+    assert_eq!(house.list(), ["", "Beta", "alpha", "alpha 2", "beta"]);
+    house.unload("alpha").unwrap();
+    assert_eq!(house.list(), ["", "Beta", "alpha 2", "beta"]);
+    assert_eq!(house.get("beta").unwrap().name(), "beta");
+}
+
+#[test]
+fn an_unknown_name_is_told_with_those_that_are_loaded() {
+    let house = house();
+    let nothing = "no plugin `x` is loaded; loaded are none";
+    assert_eq!(house.get("x").unwrap_err().to_string(), nothing);
+    house.load("one", &that_says("1"), &quiet()).unwrap();
+    house.load("two", &that_says("2"), &quiet()).unwrap();
+    let wasm = that_says("3");
+    for error in [
+        house.get("x").map(drop).unwrap_err(),
+        house.process("x", b"").map(drop).unwrap_err(),
+        house.unload("x").unwrap_err(),
+        house.replace("x", &wasm, &quiet()).map(drop).unwrap_err(),
+    ] {
+        assert_eq!(error.code(), "unknown-plugin");
+        assert_eq!(
+            error.to_string(),
+            "no plugin `x` is loaded; loaded are `one`, `two`"
+        );
+    }
+    assert_eq!(house.list(), ["one", "two"]);
+}
+
+#[test]
+fn a_name_that_is_taken_stays_with_its_plugin() {
+    let house = house();
+    house.load("name", &that_says("first"), &quiet()).unwrap();
+    let error = house
+        .load("name", &that_says("second"), &quiet())
+        .unwrap_err();
+    assert_eq!(error.code(), "name-taken");
+    let message = "a plugin `name` is loaded already: replace or unload it first";
+    assert_eq!(error.to_string(), message);
+    assert_eq!(house.process("name", b"").as_deref(), Ok(&b"first"[..]));
+}
+
+#[test]
+fn a_module_that_does_not_load_leaves_its_name_free() {
+    let house = house();
+    for (wasm, expected) in [
+        (&b""[..], "empty-module"),
+        (b"not a module", "not-wasm"),
+        (&guest_bytes("customize"), "mismatch"),
+    ] {
+        let result = house.load("name", wasm, &quiet());
+        assert_eq!(house_code(&result), expected);
+        assert_eq!(house.list(), [""; 0]);
+    }
+    assert!(house.load("name", &that_says("at last"), &quiet()).is_ok());
+}
+
+#[test]
+fn a_replaced_plugin_goes_on_for_those_who_hold_it() {
+    let house = house();
+    house.load("name", &that_says("old"), &quiet()).unwrap();
+    let handle = house.get("name").unwrap();
+    let mut held = handle.instantiate(()).unwrap();
+    let given_back = house.replace("name", &that_says("new"), &quiet()).unwrap();
+    assert_eq!(house.process("name", b"").as_deref(), Ok(&b"new"[..]));
+    for old in [&handle, &given_back] {
+        assert_eq!(old.process(b"").as_deref(), Ok(&b"old"[..]));
+    }
+    assert_eq!(held.process(b"").as_deref(), Ok(&b"old"[..]));
+    drop((handle, given_back));
+    assert_eq!(held.process(b"").as_deref(), Ok(&b"old"[..]));
+    assert_eq!(house.list(), ["name"]);
+}
+
+#[test]
+fn a_failed_replacement_keeps_the_old_plugin() {
+    let house = house();
+    house.load("name", &that_says("old"), &quiet()).unwrap();
+    for wasm in [
+        &b""[..],
+        b"not a module",
+        &guest_bytes("customize")[..99],
+        &guest_bytes("customize"),
+    ] {
+        let result = house.replace("name", wasm, &quiet());
+        assert!(
+            ["empty-module", "not-wasm", "truncated-module", "mismatch"]
+                .contains(&house_code(&result))
+        );
+        assert_eq!(house.process("name", b"").as_deref(), Ok(&b"old"[..]));
+    }
+}
+
+#[test]
+fn an_unloaded_plugin_takes_no_new_calls_and_lets_held_instances_end() {
+    let house = house();
+    house.load("name", &that_says("it"), &quiet()).unwrap();
+    let handle = house.get("name").unwrap();
+    let mut held = handle.instantiate(()).unwrap();
+    house.unload("name").unwrap();
+    assert_eq!(code(&handle.process(b"")), "closed");
+    assert_eq!(code(&handle.instantiate(())), "closed");
+    assert_eq!(house_code(&house.process("name", b"")), "unknown-plugin");
+    assert_eq!(held.process(b"").as_deref(), Ok(&b"it"[..]));
+    // The name is free, and the new plugin does not open the old one.
+    house.load("name", &that_says("another"), &quiet()).unwrap();
+    assert_eq!(house.process("name", b"").as_deref(), Ok(&b"another"[..]));
+    assert_eq!(code(&handle.process(b"")), "closed");
+}
+
+#[test]
+fn a_call_that_runs_while_its_plugin_is_unloaded_ends_normally() {
+    let house = Arc::new(house());
+    let inside = house.clone();
+    let grants = Grants::<()>::new().log(move |_: &LogRecord<'_>| {
+        inside.unload("name").expect("it was loaded");
+    });
+    house.load("name", &that_says("the end"), &grants).unwrap();
+    assert_eq!(house.process("name", b"").as_deref(), Ok(&b"the end"[..]));
+    assert_eq!(house_code(&house.process("name", b"")), "unknown-plugin");
+}
+
+#[test]
+fn errors_of_a_call_come_through() {
+    let house = house();
+    let grants = quiet().config([("prefix", "CUSTOM")]);
+    house
+        .load("customize", &guest_bytes("customize"), &grants)
+        .unwrap();
+    let error = house.process("customize", b"\xff").unwrap_err();
+    assert_eq!(error.code(), "guest-error");
+    let message = "the plugin answered with an error: input is not UTF-8";
+    assert_eq!(error.to_string(), message);
+    assert_eq!(
+        house.process("customize", b"x").as_deref(),
+        Ok(&b"CUSTOM_X"[..])
+    );
+}
+
+#[test]
+fn three_concurrent_calls_use_three_instances() {
+    let wasm = assemble(
+        r#"(module
+            (import "host" "meet" (func $meet (result i32)))
+            (memory (export "memory") 1)
+            (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+            (func (export "process") (param i32 i32) (result i32 i32)
+              (i32.store8 (i32.const 0) (i32.add (i32.load8_u (i32.const 0)) (i32.const 1)))
+              (drop (call $meet))
+              (i32.const 0) (i32.const 1)))"#,
+    );
+    // None returns before all three are inside.
+    let barrier = Barrier::new(3);
+    let meet = move || u32::from(barrier.wait().is_leader());
+    let house = house();
+    let grants = Grants::new().function("host", "meet", meet);
+    house.load("name", &wasm, &grants).unwrap();
+    thread::scope(|scope| {
+        let calls = [(); 3].map(|()| scope.spawn(|| house.process("name", b"")));
+        for call in calls {
+            assert_eq!(call.join().unwrap().as_deref(), Ok(&[1][..]));
+        }
+    });
+}
+
+#[test]
+fn threads_call_replace_and_unload_at_once_and_answers_stay_whole() {
+    const ROUNDS: u32 = 300;
+    let versions = ["a".repeat(50), "b".repeat(700), "c".repeat(3)];
+    let modules = versions.clone().map(|text| that_says(&text));
+    let house = house();
+    house.load("name", &modules[0], &quiet()).unwrap();
+    let (done, answered) = (AtomicBool::new(false), AtomicU32::new(0));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    match house.process("name", b"input") {
+                        Ok(answer) => {
+                            answered.fetch_add(1, Ordering::Relaxed);
+                            let answer = String::from_utf8(answer).unwrap();
+                            assert!(versions.contains(&answer), "{answer}");
+                        }
+                        Err(error) => {
+                            assert!(
+                                ["unknown-plugin", "closed"].contains(&error.code()),
+                                "{error}"
+                            );
+                        }
+                    }
+                }
+            });
+        }
+        let replacing = scope.spawn(|| {
+            for round in 0..ROUNDS {
+                let result = house.replace("name", &modules[round as usize % 3], &quiet());
+                assert!(["ok", "unknown-plugin"].contains(&house_code(&result)));
+                let result = house.replace("name", b"broken", &quiet());
+                assert!(["not-wasm", "unknown-plugin"].contains(&house_code(&result)));
+            }
+        });
+        let unloading = scope.spawn(|| {
+            for round in 0..ROUNDS {
+                let held = house
+                    .get("name")
+                    .and_then(|plugin| plugin.instantiate(()).map_err(HouseError::Call));
+                if round % 3 == 0 {
+                    house.unload("name").unwrap();
+                    house
+                        .load("name", &modules[round as usize % 2], &quiet())
+                        .unwrap();
+                }
+                let answer = held.unwrap().process(b"input").unwrap();
+                assert!(versions.contains(&String::from_utf8(answer).unwrap()));
+            }
+        });
+        let ended = [replacing.join(), unloading.join()];
+        done.store(true, Ordering::Relaxed);
+        assert!(ended.iter().all(Result::is_ok));
+    });
+    assert!(answered.load(Ordering::Relaxed) > 100);
+    assert_eq!(house.list(), ["name"]);
+    assert!(house.process("name", b"").is_ok());
+}
