@@ -13,7 +13,10 @@ use crate::{
     platform::Platform,
 };
 use alloc::{boxed::Box, sync::Arc};
-use core::time::Duration;
+use core::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use wasmi::{
     AsContextMut, Func, Memory, ResumableCall, TypedFunc, TypedResumableCall, WasmParams,
     WasmResults,
@@ -46,6 +49,39 @@ pub(crate) struct State<T> {
     pub(crate) guest: Guest,
     pub(crate) meter: Meter,
     pub(crate) bounds: Bounds,
+    /// Set once somebody asked for a [`Canceller`].
+    pub(crate) canceller: Option<Canceller>,
+}
+
+/// Stops the call that an instance runs, or its next one, from another thread or an interrupt.
+///
+/// Acts within one slice of 10,000 fuel, on this instance alone; a host function that runs is not
+/// interrupted. It can't be taken back.
+///
+/// ```
+/// # let wasm = wat::parse_str(r#"(module (func (export "spin") (loop $l (br $l))))"#)?;
+/// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+/// let mut instance = plugin.instantiate(())?;
+/// let canceller = instance.canceller();
+/// std::thread::spawn(move || canceller.cancel());
+/// let error = instance.call::<(), ()>("spin", ()).unwrap_err();
+/// assert_eq!(error.code(), "cancelled");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Canceller(Arc<AtomicBool>);
+
+impl Canceller {
+    /// Asks for the stop. Cheap; safe in an interrupt.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the stop was asked for.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// The guest's memory and allocator, found once.
@@ -203,6 +239,13 @@ where
     let mut cx = cx.as_context_mut();
     let slice = fuel(&cx);
     let state = cx.data_mut();
+    if state
+        .canceller
+        .as_ref()
+        .is_some_and(Canceller::is_cancelled)
+    {
+        return Err(CallError::Cancelled);
+    }
     if let Some(until) = state.meter.until
         && state.shared.platform.now().is_some_and(|now| now >= until)
     {

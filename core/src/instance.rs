@@ -7,7 +7,7 @@ use crate::{
     },
     bounds::Bounds,
     buffers::{GuestBuffers, allocate, write},
-    call::{self, BASE, Deallocate, Guest, Meter, State, fuel_for},
+    call::{self, BASE, Canceller, Deallocate, Guest, Meter, State, fuel_for},
     error::CallError,
     host,
     limits::{Budget, Usage},
@@ -69,6 +69,7 @@ impl<T: 'static> Instance<T> {
                 guest: Guest::default(),
                 meter: Meter::new(),
                 bounds: Bounds::new(plugin.limits()),
+                canceller: None,
             },
         );
         store.limiter(|state| &mut state.bounds);
@@ -238,6 +239,12 @@ impl<T: 'static> Instance<T> {
                 .map(|value| Value::new(value).ok_or_else(|| mistyped("numbers as results")))
                 .collect()
         })
+    }
+
+    /// A handle by which another thread, or an interrupt, can stop what this instance runs.
+    pub fn canceller(&mut self) -> Canceller {
+        let canceller = &mut self.store.data_mut().canceller;
+        canceller.get_or_insert_default().clone()
     }
 
     /// Sets the budget of each further call.

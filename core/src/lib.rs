@@ -79,6 +79,7 @@ pub use self::host::LogCrate;
 #[cfg(feature = "postcard")]
 pub use self::marshal::Postcard;
 pub use self::{
+    call::Canceller,
     engine::Engine,
     error::{CallError, LoadError, Mismatch, Trap, TrapKind},
     host::{Context, Grants, HostReturn, IntoHostFunction, LogRecord, LogSink, Visible, grant_for},

@@ -123,6 +123,8 @@ pub enum CallError {
         /// The time that it had.
         after: Duration,
     },
+    /// The call was cancelled by a [`Canceller`](crate::Canceller).
+    Cancelled,
     /// The guest called host functions more often than the budget allows.
     HostCalls {
         /// The budget.
@@ -153,6 +155,7 @@ impl CallError {
             Self::Trap(trap) => trap.kind.code(),
             Self::OutOfFuel { .. } => "out-of-fuel",
             Self::Deadline { .. } => "deadline",
+            Self::Cancelled => "cancelled",
             Self::HostCalls { .. } => "host-calls",
         }
     }
@@ -166,6 +169,7 @@ impl CallError {
                 | Self::Trap(_)
                 | Self::OutOfFuel { .. }
                 | Self::Deadline { .. }
+                | Self::Cancelled
                 | Self::HostCalls { .. }
         )
     }
@@ -265,6 +269,7 @@ impl fmt::Display for CallError {
             Self::OutOfFuel { fuel } => {
                 write!(f, "the call used up its fuel of {fuel} units")
             }
+            Self::Cancelled => f.write_str("the call was cancelled"),
             Self::Deadline { after } => write!(f, "the call passed its deadline of {after:?}"),
             Self::HostCalls { limit } => {
                 write!(f, "the guest called host functions more than {limit} times")

@@ -6,18 +6,20 @@ use super::{
 };
 use crate::{error::LoadError, limits::ModuleLimits};
 use alloc::vec::Vec;
-use wasmparser::{BlockType, FunctionBody, Operator};
+use wasmparser::{BlockType, FunctionBody, Operator, VisitOperator};
 
 /// The offset from which on wasmi 2.0.0 has no encoding of an integer store whose address and
 /// value are the same local, and panics.
 const WIDE_OFFSET: u64 = 1 << 16;
 
-/// Checks `body` against the limits, and notes what has to change in it.
+/// Checks `body` against the limits, and notes what has to change in it. `carried` is working
+/// memory, kept from body to body.
 pub(super) fn scan(
     body: &FunctionBody<'_>,
     limits: &ModuleLimits,
     types: &[Signature],
     changes: &mut Changes,
+    carried: &mut Vec<usize>,
 ) -> Result<(), LoadError> {
     let size = body.range().len();
     over("function_bytes", limits.function_bytes, size)?;
@@ -28,36 +30,68 @@ pub(super) fn scan(
     }
     over("locals", limits.locals, locals)?;
 
-    // How many values a branch to each enclosing block carries. The outermost is the function:
-    // what it returns is bounded by the limit on results.
-    let mut carried: Vec<usize> = Vec::new();
-    let mut copies = 0usize;
-    let mut fresh = false;
+    carried.clear();
+    let mut scan = Scan {
+        limits,
+        types,
+        changes,
+        at: 0,
+        carried,
+        copies: 0,
+        fresh: false,
+    };
     let mut operators = body
         .get_operators_reader()
         .map_err(|error| invalid(&error))?;
     while !operators.eof() {
-        let at = operators.original_position();
-        let operator = operators.read().map_err(|error| invalid(&error))?;
-        match &operator {
+        scan.at = operators.original_position();
+        operators
+            .visit_operator(&mut scan)
+            .map_err(|error| invalid(&error))??;
+    }
+    // Each copy becomes code, so that many values carried by many branches make a small module
+    // large. A branch of one value takes two bytes itself.
+    over(
+        "values carried by branches for each byte of code",
+        size,
+        scan.copies,
+    )
+}
+
+/// What is known in the middle of a body.
+struct Scan<'a> {
+    limits: &'a ModuleLimits,
+    types: &'a [Signature],
+    changes: &'a mut Changes,
+    /// Where the operator begins.
+    at: usize,
+    /// How many values a branch to each enclosing block carries. A branch to the function's own
+    /// block returns: what that carries is bounded by the limit on results.
+    carried: &'a mut Vec<usize>,
+    /// How many values all branches carry.
+    copies: usize,
+    /// Whether the last operator left a value that is certainly not a local's.
+    fresh: bool,
+}
+
+impl Scan<'_> {
+    /// Called with an operator that is known where this is inlined, so that little is left of it.
+    #[inline(always)]
+    fn note(&mut self, operator: &Operator<'_>) -> Result<(), LoadError> {
+        match operator {
             Operator::Block { blockty } | Operator::If { blockty } => {
-                carried.push(arity(*blockty, types).1);
-                over("nesting", limits.nesting, carried.len())?;
+                self.enter(arity(*blockty, self.types).1)?;
             }
-            Operator::Loop { blockty } => {
-                carried.push(arity(*blockty, types).0);
-                over("nesting", limits.nesting, carried.len())?;
-            }
-            Operator::End => drop(carried.pop()),
+            Operator::Loop { blockty } => self.enter(arity(*blockty, self.types).0)?,
+            Operator::End => drop(self.carried.pop()),
             Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => {
-                copies = copies.saturating_add(at_depth(&carried, *relative_depth));
+                self.branch(*relative_depth);
             }
             Operator::BrTable { targets } => {
                 let count = usize::try_from(targets.len()).unwrap_or(usize::MAX);
-                over("branch_targets", limits.branch_targets, count)?;
+                over("branch_targets", self.limits.branch_targets, count)?;
                 for target in targets.targets() {
-                    let target = target.map_err(|error| invalid(&error))?;
-                    copies = copies.saturating_add(at_depth(&carried, target));
+                    self.branch(target.map_err(|error| invalid(&error))?);
                 }
             }
             // wasmi 2.0.0 does not save its position when fuel runs out in `table.grow`, so a
@@ -70,29 +104,61 @@ pub(super) fn scan(
             Operator::I32Store { memarg }
             | Operator::I32Store8 { memarg }
             | Operator::I32Store16 { memarg }
-                if memarg.offset >= WIDE_OFFSET && !fresh =>
+                if memarg.offset >= WIDE_OFFSET && !self.fresh =>
             {
-                changes.stores.push((at, false));
+                self.changes.stores.push((self.at, false));
             }
             Operator::I64Store { memarg }
             | Operator::I64Store8 { memarg }
             | Operator::I64Store16 { memarg }
             | Operator::I64Store32 { memarg }
-                if memarg.offset >= WIDE_OFFSET && !fresh =>
+                if memarg.offset >= WIDE_OFFSET && !self.fresh =>
             {
-                changes.stores.push((at, true));
+                self.changes.stores.push((self.at, true));
             }
             _ => {}
         }
-        fresh = is_fresh(&operator);
+        self.fresh = is_fresh(operator);
+        Ok(())
     }
-    // Each copy becomes code, so that many values carried by many branches make a small module
-    // large. A branch of one value takes two bytes itself.
-    over(
-        "values carried by branches for each byte of code",
-        size,
-        copies,
-    )
+
+    fn enter(&mut self, carries: usize) -> Result<(), LoadError> {
+        self.carried.push(carries);
+        over("nesting", self.limits.nesting, self.carried.len())
+    }
+
+    fn branch(&mut self, depth: u32) {
+        let depth = usize::try_from(depth).unwrap_or(usize::MAX);
+        let carries = self.carried.iter().nth_back(depth).copied().unwrap_or(0);
+        self.copies = self.copies.saturating_add(carries);
+    }
+}
+
+/// Makes each visiting method call [`Scan::note`].
+macro_rules! note {
+    ($(@$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {$(
+        fn $visit(&mut self $($(, $arg: $argty)*)?) -> Self::Output {
+            self.note(&Operator::$op $({ $($arg),* })?)
+        }
+    )*};
+}
+
+impl<'a> VisitOperator<'a> for Scan<'_> {
+    type Output = Result<(), LoadError>;
+
+    #[cfg(feature = "simd")]
+    fn simd_visitor(
+        &mut self,
+    ) -> Option<&mut dyn wasmparser::VisitSimdOperator<'a, Output = Self::Output>> {
+        Some(self)
+    }
+
+    wasmparser::for_each_visit_operator!(note);
+}
+
+#[cfg(feature = "simd")]
+impl wasmparser::VisitSimdOperator<'_> for Scan<'_> {
+    wasmparser::for_each_visit_simd_operator!(note);
 }
 
 /// The numbers of parameters and results of a block.
@@ -107,13 +173,9 @@ fn arity(ty: BlockType, types: &[Signature]) -> (usize, usize) {
     }
 }
 
-fn at_depth(carried: &[usize], depth: u32) -> usize {
-    let depth = usize::try_from(depth).unwrap_or(usize::MAX);
-    carried.iter().nth_back(depth).copied().unwrap_or(0)
-}
-
 /// Whether the operator leaves a value on the stack that is certainly not a local's: then a store
 /// right after it does not need to be changed. The common cases will do.
+#[inline(always)]
 const fn is_fresh(operator: &Operator<'_>) -> bool {
     matches!(
         operator,

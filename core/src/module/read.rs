@@ -22,6 +22,8 @@ pub(super) struct Reader<'a> {
     /// How many functions, tables, memories and globals are imported.
     imported: [u32; 4],
     custom_sections: usize,
+    /// Working memory of [`body::scan`].
+    carried: Vec<usize>,
 }
 
 impl<'a> Reader<'a> {
@@ -37,6 +39,7 @@ impl<'a> Reader<'a> {
             functions: Vec::new(),
             imported: [0; 4],
             custom_sections: 0,
+            carried: Vec::new(),
         }
     }
 
@@ -144,7 +147,13 @@ impl<'a> Reader<'a> {
                 self.info.changes.start = Some(func);
             }
             Payload::CodeSectionEntry(body) => {
-                body::scan(&body, self.limits, &self.types, &mut self.info.changes)?;
+                body::scan(
+                    &body,
+                    self.limits,
+                    &self.types,
+                    &mut self.info.changes,
+                    &mut self.carried,
+                )?;
             }
             _ => {}
         }

@@ -49,7 +49,7 @@ impl From<&CallError> for Exit {
             | CallError::MissingExport { .. } => Self::Load,
             CallError::Trap(_) => Self::Trap,
             CallError::OutOfFuel { .. } | CallError::HostCalls { .. } => Self::Quota,
-            CallError::Deadline { .. } => Self::Deadline,
+            CallError::Deadline { .. } | CallError::Cancelled => Self::Deadline,
             // Of a plugin that nobody else uses and that is called once.
             CallError::Busy { .. } | CallError::Closed | CallError::Stopped => Self::Own,
             _ => Self::Guest,
