@@ -6,10 +6,12 @@
 
 mod bare;
 mod customize;
+mod fuel;
 mod load;
 mod turns;
 
 fn main() {
     customize::run();
     load::run();
+    fuel::run();
 }

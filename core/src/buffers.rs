@@ -117,6 +117,7 @@ where
     /// guest's imports are refused meanwhile: each level of re-entry would take native stack that
     /// no limit of wasmi's counts.
     fn allocate_nested(&mut self, len: u32) -> Result<u32, CallError> {
+        let slice = call::slice(self.cx);
         self.cx.as_context_mut().data_mut().guest.nested = true;
         let mut ptr = allocate(self.cx, len);
         if len == 0 && matches!(ptr, Err(CallError::NoMemory { .. })) {
@@ -124,6 +125,7 @@ where
             ptr = allocate(self.cx, 1);
         }
         self.cx.as_context_mut().data_mut().guest.nested = false;
+        call::end_nested(self.cx, slice);
         ptr
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     abi::shape::FlatValues,
     bounds::Bounds,
     error::{CallError, Trap, TrapKind},
-    host::LogSink,
+    host::{self, LogSink},
     limits::{Budget, Usage},
     platform::Platform,
 };
@@ -179,15 +179,46 @@ where
     set_fuel(&mut cx, 0);
 }
 
-/// Ends a call: what it has used becomes final.
+/// Ends a call: what it has used becomes final, and one closing record tells of log records that
+/// the budget did not allow.
 pub(crate) fn end<T, C>(cx: &mut C)
 where
     C: AsContextMut<Data = State<T>>,
 {
     let mut cx = cx.as_context_mut();
     let left = fuel(&cx).saturating_add(cx.data().meter.reserve);
-    let meter = &mut cx.data_mut().meter;
-    meter.usage.fuel = meter.budget.fuel.saturating_sub(left);
+    let state = cx.data_mut();
+    state.meter.usage.fuel = state.meter.budget.fuel.saturating_sub(left);
+    let (shared, dropped) = (&state.shared, state.meter.usage.log_dropped);
+    if dropped > 0
+        && let Some(sink) = &shared.log
+    {
+        let platform = &*shared.platform;
+        platform.contain(&mut || host::write_dropped(&**sink, &shared.name, dropped));
+    }
+}
+
+/// Fuel in the slice that runs.
+pub(crate) fn slice<T, C>(cx: &mut C) -> u64
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    fuel(&cx.as_context_mut())
+}
+
+/// Puts back into the reserve what the slice has beyond `before`: a nested run may have been
+/// handed slices of its own, and the run around it must end its slice as if there had been none.
+pub(crate) fn end_nested<T, C>(cx: &mut C, before: u64)
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    let mut cx = cx.as_context_mut();
+    let slice = fuel(&cx);
+    if let Some(more) = slice.checked_sub(before) {
+        let reserve = &mut cx.data_mut().meter.reserve;
+        *reserve = reserve.saturating_add(more);
+        set_fuel(&mut cx, before);
+    }
 }
 
 /// Fuel in the store. Every engine of ours meters, so wasmi never refuses.

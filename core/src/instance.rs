@@ -9,7 +9,6 @@ use crate::{
     buffers::{GuestBuffers, allocate, write},
     call::{self, BASE, Canceller, Deallocate, Guest, Meter, State, fuel_for},
     error::CallError,
-    host,
     limits::{Budget, Usage},
     marshal::{Buffers, GiveBytes, Lift, Lifter, Lower, Lowerer, Types},
     memory,
@@ -60,9 +59,8 @@ pub struct Instance<T: 'static = ()> {
 impl<T: 'static> Instance<T> {
     /// Makes an instance: segments, start function, `_initialize`.
     pub(crate) fn new(plugin: &Plugin<T>, budget: &Budget, data: T) -> Result<Self, CallError> {
-        let (module, linker) = plugin.code();
         let mut store = Store::new(
-            module.engine(),
+            plugin.code().0.engine(),
             State {
                 data,
                 shared: plugin.shared().clone(),
@@ -74,21 +72,10 @@ impl<T: 'static> Instance<T> {
         );
         store.limiter(|state| &mut state.bounds);
         call::begin(&mut store, budget);
-        call::charge(
-            &mut store,
-            BASE.saturating_add(fuel_for(plugin.info().size)),
-        )?;
-        let instance = linker
-            .instantiate_and_start(&mut store, module)
-            .map_err(|error| call::stopped(&mut store, &error))?;
-        store.data_mut().guest = native::guest(&store, instance);
-        for name in [START, "_initialize"] {
-            if let Ok(function) = instance.get_typed_func::<(), ()>(&store, name) {
-                call::run(&mut store, function, ())?;
-            }
-        }
+        let started = Self::start(&mut store, plugin);
         call::end(&mut store);
-        let mut instance = Self {
+        let instance = started?;
+        Ok(Self {
             process: BytesFunction::find(&store, instance, "process"),
             start_usage: store.data().meter.usage,
             store,
@@ -98,8 +85,24 @@ impl<T: 'static> Instance<T> {
             record: None,
             input: None,
             stopped: false,
-        };
-        instance.tell_dropped();
+        })
+    }
+
+    fn start(
+        store: &mut Store<State<T>>,
+        plugin: &Plugin<T>,
+    ) -> Result<wasmi::Instance, CallError> {
+        let (module, linker) = plugin.code();
+        call::charge(store, BASE.saturating_add(fuel_for(plugin.info().size)))?;
+        let instance = linker
+            .instantiate_and_start(&mut *store, module)
+            .map_err(|error| call::stopped(store, &error))?;
+        store.data_mut().guest = native::guest(store, instance);
+        for name in [START, "_initialize"] {
+            if let Ok(function) = instance.get_typed_func::<(), ()>(&*store, name) {
+                call::run(store, function, ())?;
+            }
+        }
         Ok(instance)
     }
 
@@ -305,7 +308,6 @@ impl<T: 'static> Instance<T> {
         let result = work(self);
         call::end(&mut self.store);
         self.stopped = result.as_ref().is_err_and(CallError::stops);
-        self.tell_dropped();
         result
     }
 
@@ -519,19 +521,6 @@ impl<T: 'static> Instance<T> {
             values.extend([fields.read(bytes, *ty).unwrap_or(Val::default_for_ty(*ty))]);
         }
         Ok(())
-    }
-
-    /// One closing record for those that the budget did not allow.
-    fn tell_dropped(&mut self) {
-        let state = self.store.data();
-        let (shared, dropped) = (&state.shared, state.meter.usage.log_dropped);
-        if dropped > 0
-            && let Some(sink) = &shared.log
-        {
-            shared
-                .platform
-                .contain(&mut || host::write_dropped(&**sink, &shared.name, dropped));
-        }
     }
 }
 

@@ -454,6 +454,24 @@ fn a_guest_that_floods_and_is_stopped_leaves_its_closing_record() {
 }
 
 #[test]
+fn a_start_function_that_floods_and_traps_leaves_its_closing_record() {
+    let text = r#"(module
+        (import "env" "host_log" (func $log (param i32 i32)))
+        (memory (export "memory") 1)
+        (func (export "f"))
+        (func (export "_initialize")
+          (call $log (i32.const 0) (i32.const 0)) (call $log (i32.const 0) (i32.const 0))
+          (call $log (i32.const 0) (i32.const 0)) (unreachable)))"#;
+    let lines = Lines::default();
+    let mut budget = SMALL;
+    budget.log_records = 1;
+    let plugin = load_wat::<()>(text, &lines.granted()).with_budget(budget);
+    assert_eq!(code(&plugin.instantiate(())), "trap-unreachable");
+    let closing = "guest: [2 further log records dropped: over the budget]";
+    assert_eq!(lines.take(), ["guest: ", closing]);
+}
+
+#[test]
 fn a_sink_that_panics_stops_the_guest_alone() {
     let grants = Grants::<()>::new().log(|_: &hostel::LogRecord<'_>| {
         panic!("this panic belongs to the test: the host contains it");

@@ -1,11 +1,13 @@
 //! Plugins by name: loaded, replaced and unloaded while they are in use.
 
-use hostel::{Grants, House, HouseError, LogRecord};
+use core::time::Duration;
+use hostel::{Engine, Grants, House, HouseError, LogRecord, Platform};
 use hostel_tests::{assemble, code, guest_bytes};
 use std::{
     sync::{
-        Arc, Barrier,
+        Arc, Barrier, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
+        mpsc,
     },
     thread,
 };
@@ -35,6 +37,14 @@ fn quiet() -> Grants<()> {
 
 fn house_code<R>(result: &Result<R, HouseError>) -> &'static str {
     result.as_ref().err().map_or("ok", HouseError::code)
+}
+
+/// Does `work` on a thread of its own, so that a test of it fails instead of waiting for ever.
+fn must_end<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || send.send(work()));
+    let ended = receive.recv_timeout(Duration::from_secs(60));
+    ended.expect("it panicked or hangs")
 }
 
 #[test]
@@ -211,8 +221,41 @@ fn three_concurrent_calls_use_three_instances() {
     });
 }
 
+/// A platform that runs something of the test's, once it is there, while a module is compiled.
+#[derive(Default)]
+struct Meanwhile(Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>);
+
+impl Platform for Meanwhile {
+    fn contain(&self, work: &mut dyn FnMut()) {
+        work();
+        if let Some(meanwhile) = self.0.get() {
+            meanwhile();
+        }
+    }
+}
+
+#[test]
+fn a_plugin_unloaded_while_its_replacement_is_compiled_is_unknown() {
+    let result = must_end(|| {
+        let platform = Meanwhile::default();
+        let meanwhile = platform.0.clone();
+        let engine = Engine::default().with_platform(platform);
+        let house = Arc::new(House::new(engine));
+        house.load("name", &that_says("old"), &quiet()).unwrap();
+        let inside = house.clone();
+        let _ = meanwhile.set(Box::new(move || inside.unload("name").unwrap()));
+        let result = house.replace("name", &that_says("new"), &quiet());
+        (house_code(&result), house.list())
+    });
+    assert_eq!(result, ("unknown-plugin", vec![]));
+}
+
 #[test]
 fn threads_call_replace_and_unload_at_once_and_answers_stay_whole() {
+    must_end(call_replace_and_unload_at_once);
+}
+
+fn call_replace_and_unload_at_once() {
     const ROUNDS: u32 = 300;
     let versions = ["a".repeat(50), "b".repeat(700), "c".repeat(3)];
     let modules = versions.clone().map(|text| that_says(&text));

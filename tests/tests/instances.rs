@@ -244,6 +244,22 @@ fn a_place_comes_free_whatever_happened_in_it() {
     assert_eq!(plugin.call("count", ()), Ok((1, 1)));
 }
 
+#[test]
+fn a_panic_of_the_callers_own_stops_that_instance_alone() {
+    let plugin = load_guest("customize", &customized());
+    let mut instance = plugin.instantiate(()).unwrap();
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        instance.process_with(b"hello", |_| panic!("this panic belongs to the test"))
+    }));
+    assert!(panicked.is_err());
+    assert!(instance.is_stopped());
+    assert_eq!(instance.process(b"hello"), Err(CallError::Stopped));
+    assert_eq!(
+        plugin.process(b"hello").as_deref(),
+        Ok(&b"CUSTOM_HELLO"[..])
+    );
+}
+
 // Closing
 
 #[test]

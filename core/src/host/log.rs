@@ -1,7 +1,7 @@
 //! `env.host_log` and `env.host_log_message`: lines from a plugin, made safe to show.
 
 use super::Context;
-use crate::{call::fuel_for, error::Trap};
+use crate::error::Trap;
 use core::fmt::{self, Write as _};
 
 /// Where a plugin's log records go. Any `Fn(&LogRecord<'_>)` is one.
@@ -64,16 +64,18 @@ impl<'a> Visible<'a> {
 impl fmt::Display for Visible<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.bytes.utf8_chunks() {
-            for part in chunk.valid().split_inclusive(is_hidden) {
-                let mut last = part.chars();
-                match last.next_back() {
-                    Some(hidden) if is_hidden(hidden) => {
-                        f.write_str(last.as_str())?;
-                        write!(f, "{}", hidden.escape_default())?;
-                    }
-                    _ => f.write_str(part)?,
+            let text = chunk.valid();
+            let mut written = 0;
+            for (at, c) in text.char_indices() {
+                // Most text is this, and needs no closer look.
+                if matches!(c, ' '..='~') || !is_hidden(c) {
+                    continue;
                 }
+                f.write_str(text.get(written..at).unwrap_or_default())?;
+                c.escape_default().try_for_each(|c| f.write_char(c))?;
+                written = at.saturating_add(c.len_utf8());
             }
+            f.write_str(text.get(written..).unwrap_or_default())?;
             if !chunk.invalid().is_empty() {
                 f.write_char('\u{fffd}')?;
             }
@@ -102,9 +104,9 @@ fn is_hidden(c: char) -> bool {
         )
 }
 
-/// The host function.
+/// The host function. Showing text costs far more than reading it, so each byte is a unit of fuel.
 pub(super) fn write<T>(context: &mut Context<'_, T>, text: &[u8]) -> Result<(), Trap> {
-    context.charge(fuel_for(text.len()))?;
+    context.charge(text.len() as u64)?;
     if context.meter.log(text.len())
         && let Some(sink) = &context.shared().log
     {

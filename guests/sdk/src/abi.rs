@@ -10,7 +10,7 @@
 //! | host | calls `allocate(n)` and writes the input there |
 //! | host | calls the function with the pointer and `n` |
 //! | guest | returns a buffer of its own, and leaves the input alone |
-//! | host | reads the answer, and calls `deallocate` for the input and for the answer |
+//! | host | reads the answer, and calls `deallocate` for it; gives the input's buffer back or keeps it for the next call |
 //!
 //! An answer whose size has [`ERROR_BIT`] set is an error: the other 31 bits are the length of a
 //! UTF-8 message at the pointer. The host frees it with that length.

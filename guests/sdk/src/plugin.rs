@@ -27,7 +27,7 @@
 /// }
 /// ```
 ///
-/// A function can't keep a borrowed input after it returns, because the host then frees it:
+/// A function can't keep a borrowed input after it returns, because the host then frees or overwrites it:
 ///
 /// ```compile_fail
 /// hostel_guest::plugin!(process);
