@@ -49,6 +49,19 @@ fn wide_stores_of_a_local_at_itself_are_compiled_and_right() {
         "(local.get 1) (block (result i32) (local.get 1))",
         "(local.get 1) (local.get 1) (local.set 0 (i32.const 3))",
         "(local.get 1) (local.get 1) (nop)",
+        // Arithmetic that changes nothing, and that the interpreter leaves out.
+        "(local.get 1) (i32.add (local.get 1) (i32.const 0))",
+        "(local.get 1) (i32.sub (local.get 1) (i32.const 0))",
+        "(local.get 1) (i32.mul (local.get 1) (i32.const 1))",
+        "(local.get 1) (i32.or (local.get 1) (i32.const 0))",
+        "(local.get 1) (i32.xor (local.get 1) (i32.const 0))",
+        "(local.get 1) (i32.and (local.get 1) (i32.const -1))",
+        "(local.get 1) (i32.and (local.get 1) (local.get 1))",
+        "(local.get 1) (i32.shl (local.get 1) (i32.const 0))",
+        "(local.get 1) (i32.shr_u (local.get 1) (i32.const 32))",
+        "(local.get 1) (i32.rotl (local.get 1) (i32.const 0))",
+        "(local.get 1) (i32.div_u (local.get 1) (i32.const 1))",
+        "(local.get 1) (i32.wrap_i64 (i64.extend_i32_u (local.get 1)))",
         "(local.get 1) (select (local.get 1) (local.get 0) (i32.const 1))",
     ];
     for (ty, store, size) in stores {

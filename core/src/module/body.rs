@@ -174,7 +174,8 @@ fn arity(ty: BlockType, types: &[Signature]) -> (usize, usize) {
 }
 
 /// Whether the operator leaves a value on the stack that is certainly not a local's: then a store
-/// right after it does not need to be changed. The common cases will do.
+/// right after it does not need to be changed. Not so for arithmetic, of which wasmi leaves out
+/// what changes nothing, such as adding 0.
 #[inline(always)]
 const fn is_fresh(operator: &Operator<'_>) -> bool {
     matches!(
@@ -187,20 +188,6 @@ const fn is_fresh(operator: &Operator<'_>) -> bool {
             | Operator::I32Load16U { .. }
             | Operator::I32Load16S { .. }
             | Operator::I64Load { .. }
-            | Operator::I32Add
-            | Operator::I32Sub
-            | Operator::I32Mul
-            | Operator::I32And
-            | Operator::I32Or
-            | Operator::I32Xor
-            | Operator::I32Shl
-            | Operator::I32ShrU
-            | Operator::I32ShrS
-            | Operator::I64Add
-            | Operator::I64Sub
-            | Operator::I64And
-            | Operator::I64Or
-            | Operator::I64Xor
             | Operator::GlobalGet { .. }
     )
 }
