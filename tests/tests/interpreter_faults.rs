@@ -232,6 +232,34 @@ fn branches_that_carry_many_values_are_limited() {
     assert_eq!(over_limit(&text), "results");
 }
 
+/// On bare wasmi 2.0.0 the first of these answers with whatever lay in a stack slot.
+#[test]
+fn blocks_that_take_parameters_are_refused() {
+    let around = |before: &str, block: &str, inside: &str| {
+        format!(
+            r#"(module (memory 1) (func (export "f") (result i32) (local i32)
+                (local.set 0 (i32.const 7))
+                (local.get 0)
+                {before}
+                ({block}
+                    {inside}
+                    (br_if 0 (i32.eqz (i32.load (i32.const 4))))
+                    (drop) (local.set 0 (i32.const 99)) (i32.const 0))
+                i32.add))"#
+        )
+    };
+    let load_0 = "(i32.load (i32.const 0))";
+    for block in [
+        "block (param i32) (result i32)",
+        "loop (param i32) (result i32)",
+    ] {
+        let error = load(&around(load_0, block, "")).expect_err("a block takes a parameter");
+        assert!(error.to_string().contains("takes parameters"), "{error}");
+    }
+    let plugin = load(&around("", "block (result i32)", load_0)).expect("the module loads");
+    assert_eq!(plugin.call::<(), u32>("f", ()).expect("it answers"), 7);
+}
+
 #[test]
 fn growing_tables_is_refused() {
     let error = load(

@@ -80,9 +80,9 @@ impl Scan<'_> {
     fn note(&mut self, operator: &Operator<'_>) -> Result<(), LoadError> {
         match operator {
             Operator::Block { blockty } | Operator::If { blockty } => {
-                self.enter(arity(*blockty, self.types).1)?;
+                self.enter(*blockty, arity(*blockty, self.types).1)?;
             }
-            Operator::Loop { blockty } => self.enter(arity(*blockty, self.types).0)?,
+            Operator::Loop { blockty } => self.enter(*blockty, 0)?,
             Operator::End => drop(self.carried.pop()),
             Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => {
                 self.branch(*relative_depth);
@@ -122,7 +122,14 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn enter(&mut self, carries: usize) -> Result<(), LoadError> {
+    fn enter(&mut self, ty: BlockType, carries: usize) -> Result<(), LoadError> {
+        // wasmi 2.0.0 saves a local that is still to be used to a stack slot too late where the
+        // block that sets it has parameters: a branch around that reads what the slot held
+        // before, another guest's values among it. No mainstream compiler emits such blocks.
+        if arity(ty, self.types).0 > 0 {
+            let what = "a block takes parameters; set them in locals before it instead";
+            return Err(LoadError::Unsupported { what: what.into() });
+        }
         self.carried.push(carries);
         over("nesting", self.limits.nesting, self.carried.len())
     }
