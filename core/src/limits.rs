@@ -106,6 +106,8 @@ pub struct ModuleLimits {
     pub globals: usize,
     /// Most data segments, and most element segments.
     pub segments: usize,
+    /// Most elements in all element segments together. Each instance has its own copy.
+    pub elements: usize,
     /// Most custom sections. They are not kept.
     pub custom_sections: usize,
 }
@@ -129,6 +131,7 @@ impl ModuleLimits {
             tables: 16,
             globals: 10_000,
             segments: 10_000,
+            elements: 100_000,
             custom_sections: 100,
         }
     }
@@ -151,6 +154,7 @@ impl ModuleLimits {
             tables: 1,
             globals: 100,
             segments: 100,
+            elements: 512,
             custom_sections: 16,
         }
     }
@@ -174,6 +178,7 @@ impl ModuleLimits {
             tables: ALL,
             globals: ALL,
             segments: ALL,
+            elements: ALL,
             custom_sections: ALL,
         }
     }

@@ -261,6 +261,25 @@ fn blocks_that_take_parameters_are_refused() {
 }
 
 #[test]
+fn branches_out_of_the_function_are_counted_too() {
+    let results = "i32 ".repeat(8);
+    let zeros = "(i32.const 0)".repeat(8);
+    let targets = "0 ".repeat(9_000);
+    let text = format!(
+        r#"(module (func (export "f") (result {results}) {zeros} (br_table {targets} (i32.const 0))))"#
+    );
+    let cap = over_limit(&text);
+    assert_eq!(cap, "values carried by branches for each byte of code");
+}
+
+#[test]
+fn elements_that_every_instance_copies_are_limited() {
+    let functions = "$f ".repeat(100_001);
+    let text = format!(r#"(module (func $f (export "f")) (elem func {functions}))"#);
+    assert_eq!(over_limit(&text), "elements");
+}
+
+#[test]
 fn growing_tables_is_refused() {
     let error = load(
         r#"(module (table 1 funcref) (func (export "f")

@@ -12,14 +12,15 @@ use wasmparser::{BlockType, FunctionBody, Operator, VisitOperator};
 /// value are the same local, and panics.
 const WIDE_OFFSET: u64 = 1 << 16;
 
-/// Checks `body` against the limits, and notes what has to change in it. `carried` is working
-/// memory, kept from body to body.
+/// Checks `body`, of a function with so many `results`, against the limits, and notes what has to
+/// change in it. `carried` is working memory, kept from body to body.
 pub(super) fn scan(
     body: &FunctionBody<'_>,
     limits: &ModuleLimits,
     types: &[Signature],
     changes: &mut Changes,
     carried: &mut Vec<usize>,
+    results: usize,
 ) -> Result<(), LoadError> {
     let size = body.range().len();
     over("function_bytes", limits.function_bytes, size)?;
@@ -31,6 +32,7 @@ pub(super) fn scan(
     over("locals", limits.locals, locals)?;
 
     carried.clear();
+    carried.push(results);
     let mut scan = Scan {
         limits,
         types,
@@ -65,8 +67,7 @@ struct Scan<'a> {
     changes: &'a mut Changes,
     /// Where the operator begins.
     at: usize,
-    /// How many values a branch to each enclosing block carries. A branch to the function's own
-    /// block returns: what that carries is bounded by the limit on results.
+    /// How many values a branch to each enclosing block carries, the function's own first.
     carried: &'a mut Vec<usize>,
     /// How many values all branches carry.
     copies: usize,
@@ -130,8 +131,9 @@ impl Scan<'_> {
             let what = "a block takes parameters; set them in locals before it instead";
             return Err(LoadError::Unsupported { what: what.into() });
         }
+        over("nesting", self.limits.nesting, self.carried.len())?;
         self.carried.push(carries);
-        over("nesting", self.limits.nesting, self.carried.len())
+        Ok(())
     }
 
     fn branch(&mut self, depth: u32) {

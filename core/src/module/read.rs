@@ -7,8 +7,8 @@ use crate::{error::LoadError, limits::ModuleLimits};
 use alloc::{boxed::Box, format, vec::Vec};
 use wasmi::ValType;
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, ExternalKind, Parser, Payload, TypeRef, Validator,
-    WasmFeatures,
+    BinaryReaderError, CompositeInnerType, ElementItems, ExternalKind, Parser, Payload, TypeRef,
+    Validator, WasmFeatures,
 };
 
 /// Reads one module.
@@ -22,6 +22,10 @@ pub(super) struct Reader<'a> {
     /// How many functions, tables, memories and globals are imported.
     imported: [u32; 4],
     custom_sections: usize,
+    /// How many bodies of functions were read.
+    bodies: usize,
+    /// How many elements the element segments have.
+    elements: usize,
     /// Working memory of [`body::scan`].
     carried: Vec<usize>,
 }
@@ -39,6 +43,8 @@ impl<'a> Reader<'a> {
             functions: Vec::new(),
             imported: [0; 4],
             custom_sections: 0,
+            bodies: 0,
+            elements: 0,
             carried: Vec::new(),
         }
     }
@@ -142,17 +148,36 @@ impl<'a> Reader<'a> {
                     self.export(&export.map_err(|error| invalid(&error))?)?;
                 }
             }
+            Payload::ElementSection(section) => {
+                for element in section {
+                    let count = match element.map_err(|error| invalid(&error))?.items {
+                        ElementItems::Functions(items) => items.count(),
+                        ElementItems::Expressions(_, items) => items.count(),
+                    };
+                    let count = usize::try_from(count).unwrap_or(usize::MAX);
+                    self.elements = self.elements.saturating_add(count);
+                    over("elements", self.limits.elements, self.elements)?;
+                }
+            }
             Payload::StartSection { func, .. } => {
                 self.info.start = true;
                 self.info.changes.start = Some(func);
             }
             Payload::CodeSectionEntry(body) => {
+                let [imported_functions, ..] = self.imported;
+                let ty = usize::try_from(imported_functions)
+                    .ok()
+                    .and_then(|imported| self.functions.get(imported.checked_add(self.bodies)?));
+                let results = ty.and_then(|&ty| type_ref(&self.types, ty));
+                let results = results.map_or(0, |ty| ty.results.len());
+                self.bodies = self.bodies.saturating_add(1);
                 body::scan(
                     &body,
                     self.limits,
                     &self.types,
                     &mut self.info.changes,
                     &mut self.carried,
+                    results,
                 )?;
             }
             _ => {}
@@ -353,12 +378,12 @@ fn val_type(ty: wasmparser::ValType) -> Result<ValType, LoadError> {
     })
 }
 
+fn type_ref(types: &[Signature], index: u32) -> Option<&Signature> {
+    types.get(usize::try_from(index).ok()?)
+}
+
 fn type_at(types: &[Signature], index: u32) -> Signature {
-    usize::try_from(index)
-        .ok()
-        .and_then(|index| types.get(index))
-        .cloned()
-        .unwrap_or_default()
+    type_ref(types, index).cloned().unwrap_or_default()
 }
 
 fn memory_info(memory: &wasmparser::MemoryType) -> MemoryInfo {
