@@ -108,6 +108,8 @@ pub struct ModuleLimits {
     pub segments: usize,
     /// Most elements in all element segments together. Each instance has its own copy.
     pub elements: usize,
+    /// Longest constant expression, of a global, an offset or an element, in bytes.
+    pub expression_bytes: usize,
     /// Most custom sections. They are not kept.
     pub custom_sections: usize,
 }
@@ -132,6 +134,7 @@ impl ModuleLimits {
             globals: 10_000,
             segments: 10_000,
             elements: 100_000,
+            expression_bytes: 128,
             custom_sections: 100,
         }
     }
@@ -155,6 +158,7 @@ impl ModuleLimits {
             globals: 100,
             segments: 100,
             elements: 512,
+            expression_bytes: 64,
             custom_sections: 16,
         }
     }
@@ -179,6 +183,7 @@ impl ModuleLimits {
             globals: ALL,
             segments: ALL,
             elements: ALL,
+            expression_bytes: ALL,
             custom_sections: ALL,
         }
     }

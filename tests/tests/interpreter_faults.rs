@@ -279,6 +279,19 @@ fn elements_that_every_instance_copies_are_limited() {
     assert_eq!(over_limit(&text), "elements");
 }
 
+/// Computed by recursion, on the native stack.
+#[test]
+fn long_constant_expressions_are_limited() {
+    let sum = format!("(i32.const 0) {}", "(i32.const 1) (i32.add)".repeat(10_000));
+    for text in [
+        format!(r#"(module (global i32 {sum}) (func (export "f")))"#),
+        format!(r#"(module (memory 1) (data (offset {sum}) "x") (func (export "f")))"#),
+        format!(r#"(module (table 1 funcref) (elem (offset {sum}) func) (func (export "f")))"#),
+    ] {
+        assert_eq!(over_limit(&text), "expression_bytes");
+    }
+}
+
 #[test]
 fn growing_tables_is_refused() {
     let error = load(

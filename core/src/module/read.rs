@@ -7,8 +7,8 @@ use crate::{error::LoadError, limits::ModuleLimits};
 use alloc::{boxed::Box, format, vec::Vec};
 use wasmi::ValType;
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, ElementItems, ExternalKind, Parser, Payload, TypeRef,
-    Validator, WasmFeatures,
+    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, Element, ElementItems, ElementKind,
+    ExternalKind, Parser, Payload, TableInit, TypeRef, Validator, WasmFeatures,
 };
 
 /// Reads one module.
@@ -70,7 +70,13 @@ impl<'a> Reader<'a> {
         let (cap, limit, found) = match payload {
             Payload::TypeSection(section) => ("types", limits.types, section.count()),
             Payload::ImportSection(section) => ("imports", limits.imports, section.count()),
-            Payload::FunctionSection(section) => ("functions", limits.functions, section.count()),
+            Payload::FunctionSection(section) => {
+                // Empty functions cost wasmi far more memory than the few bytes that they have.
+                let most = (self.wasm.len() / 8).saturating_add(1_000);
+                let found = usize::try_from(section.count()).unwrap_or(usize::MAX);
+                over("functions for each 8 bytes, beyond 1000", most, found)?;
+                ("functions", limits.functions, section.count())
+            }
             Payload::TableSection(section) => ("tables", limits.tables, section.count()),
             Payload::GlobalSection(section) => ("globals", limits.globals, section.count()),
             Payload::ExportSection(section) => ("exports", limits.exports, section.count()),
@@ -134,6 +140,9 @@ impl<'a> Reader<'a> {
             Payload::TableSection(section) => {
                 for table in section {
                     let table = table.map_err(|error| invalid(&error))?;
+                    if let TableInit::Expr(expression) = &table.init {
+                        self.expression(expression)?;
+                    }
                     self.info.tables.push(table_info(&table.ty));
                 }
             }
@@ -148,15 +157,22 @@ impl<'a> Reader<'a> {
                     self.export(&export.map_err(|error| invalid(&error))?)?;
                 }
             }
+            Payload::GlobalSection(section) => {
+                for global in section {
+                    self.expression(&global.map_err(|error| invalid(&error))?.init_expr)?;
+                }
+            }
             Payload::ElementSection(section) => {
                 for element in section {
-                    let count = match element.map_err(|error| invalid(&error))?.items {
-                        ElementItems::Functions(items) => items.count(),
-                        ElementItems::Expressions(_, items) => items.count(),
-                    };
-                    let count = usize::try_from(count).unwrap_or(usize::MAX);
-                    self.elements = self.elements.saturating_add(count);
-                    over("elements", self.limits.elements, self.elements)?;
+                    self.element(element.map_err(|error| invalid(&error))?)?;
+                }
+            }
+            Payload::DataSection(section) => {
+                for data in section {
+                    let data = data.map_err(|error| invalid(&error))?;
+                    if let DataKind::Active { offset_expr, .. } = data.kind {
+                        self.expression(&offset_expr)?;
+                    }
                 }
             }
             Payload::StartSection { func, .. } => {
@@ -183,6 +199,31 @@ impl<'a> Reader<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    fn element(&mut self, element: Element<'_>) -> Result<(), LoadError> {
+        if let ElementKind::Active { offset_expr, .. } = &element.kind {
+            self.expression(offset_expr)?;
+        }
+        let count = match &element.items {
+            ElementItems::Functions(items) => items.count(),
+            ElementItems::Expressions(_, items) => items.count(),
+        };
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        self.elements = self.elements.saturating_add(count);
+        over("elements", self.limits.elements, self.elements)?;
+        if let ElementItems::Expressions(_, items) = element.items {
+            for item in items {
+                self.expression(&item.map_err(|error| invalid(&error))?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// wasmi 2.0.0 computes constant expressions by recursion, on the native stack.
+    fn expression(&self, expression: &ConstExpr<'_>) -> Result<(), LoadError> {
+        let size = expression.get_binary_reader().bytes_remaining();
+        over("expression_bytes", self.limits.expression_bytes, size)
     }
 
     fn import(&mut self, import: &wasmparser::Import<'_>) -> Result<(), LoadError> {
