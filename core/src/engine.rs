@@ -15,7 +15,7 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
-use wasmi::{CompilationMode, Config, Linker, Module};
+use wasmi::{CompilationMode, Config, Linker, Module, OperatorCost};
 
 /// Limits, default budget and platform for the plugins that are loaded from it. Cheap to clone.
 ///
@@ -177,6 +177,12 @@ impl Engine {
             // The minimum first: wasmi panics where it exceeds the maximum.
             .set_min_stack_height(stack.min(1_000))
             .set_max_stack_height(stack);
+        // Under tail dispatch a growth that fails leaves native stack in use until its slice ends:
+        // this dear, few of them fit into one.
+        config.operator_cost(OperatorCost {
+            memory_grow: u8::MAX,
+            ..OperatorCost::default()
+        });
         module::configure_features(&mut config);
         config
     }

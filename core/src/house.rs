@@ -4,6 +4,7 @@ use crate::{
     engine::Engine,
     error::{CallError, LoadError, listed},
     host::Grants,
+    marshal::{Lift, Lower},
     plugin::Plugin,
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
@@ -156,6 +157,20 @@ impl<T: Default + 'static> House<T> {
     /// [`HouseError::UnknownPlugin`], or [`HouseError::Call`].
     pub fn process(&self, name: &str, input: &[u8]) -> Result<Vec<u8>, HouseError> {
         self.get(name)?.process(input).map_err(HouseError::Call)
+    }
+
+    /// Calls the export `export` of the plugin `name`; see [`Plugin::call`].
+    ///
+    /// # Errors
+    ///
+    /// [`HouseError::UnknownPlugin`], or [`HouseError::Call`].
+    pub fn call<P, R>(&self, name: &str, export: &str, params: P) -> Result<R, HouseError>
+    where
+        P: Lower,
+        R: for<'m> Lift<View<'m> = R>,
+    {
+        let plugin = self.get(name)?;
+        plugin.call(export, params).map_err(HouseError::Call)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     call::{Meter, Shared, State},
-    error::{CallError, Trap, TrapKind},
+    error::Trap,
 };
 use core::cell::Cell;
 
@@ -76,17 +76,5 @@ impl<'a, T> Context<'a, T> {
 
     pub(super) fn shared(&self) -> &'a Shared {
         self.shared
-    }
-
-    /// Runs the embedder's code where a panic in it may be contained.
-    pub(super) fn contain<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> Result<R, CallError> {
-        let platform = &*self.shared.platform;
-        let (mut work, mut result) = (Some(work), None);
-        platform.contain(&mut || {
-            if let Some(work) = work.take() {
-                result = Some(work(self));
-            }
-        });
-        result.ok_or_else(|| CallError::Trap(Trap::new(TrapKind::HostPanic, "")))
     }
 }

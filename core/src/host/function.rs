@@ -5,8 +5,9 @@ use crate::{
     abi::shape::FlatValues,
     buffers::GuestBuffers,
     call::{self, State},
-    error::{CallError, Trap},
+    error::{CallError, Trap, TrapKind},
     marshal::{Lift, Lifter, Lower, Lowerer, Types},
+    platform::Platform,
 };
 use alloc::sync::Arc;
 use core::{cell::Cell, marker::PhantomData};
@@ -90,10 +91,23 @@ fn with_guest<T, R>(
             None => (None, guest.data_mut()),
         };
         let mut lifter = Lifter::new(params, memory, fuel, &spent, "host function's argument");
-        body(&mut lifter, &mut Context::new(state, fuel, &spent))
+        let platform = state.shared.platform.clone();
+        let mut context = Context::new(state, fuel, &spent);
+        contained(&*platform, || body(&mut lifter, &mut context))
     };
     call::charge(guest, spent.get())?;
     result
+}
+
+/// Runs the embedder's code, which reading and writing serialised values is too, where a panic in
+/// it may be contained.
+fn contained<R>(
+    platform: &dyn Platform,
+    work: impl FnOnce() -> Result<R, CallError>,
+) -> Result<R, CallError> {
+    let (mut work, mut result) = (Some(work), None);
+    platform.contain(&mut || result = work.take().map(|work| work()));
+    result.unwrap_or_else(|| Err(CallError::Trap(Trap::new(TrapKind::HostPanic, ""))))
 }
 
 /// Lowers a closure's result into the guest.
@@ -103,9 +117,13 @@ fn lower<T, R: HostReturn>(
     values: &mut FlatValues,
 ) -> Result<(), CallError> {
     let value = returned.into_value().map_err(CallError::Trap)?;
-    value.lower(&mut Lowerer {
-        guest: &mut GuestBuffers::for_host_call(guest),
-        values,
+    let platform = guest.data().shared.platform.clone();
+    let mut guest = GuestBuffers::for_host_call(guest);
+    contained(&*platform, || {
+        value.lower(&mut Lowerer {
+            guest: &mut guest,
+            values,
+        })
     })
 }
 
@@ -136,7 +154,7 @@ macro_rules! host_function {
                 }
                 let returned = with_guest(guest, memory, params, |from, context| {
                     $(let $param = $param::lift(from)?;)*
-                    context.contain(|_| run(&self.function, $($param),*))
+                    Ok(run(&self.function, $($param),*))
                 })?;
                 lower(guest, returned, results)
             }
@@ -170,7 +188,7 @@ macro_rules! host_function {
                 }
                 let returned = with_guest(guest, memory, params, |from, context| {
                     $(let $param = $param::lift(from)?;)*
-                    context.contain(|context| run(&self.function, context, $($param),*))
+                    Ok(run(&self.function, context, $($param),*))
                 })?;
                 lower(guest, returned, results)
             }

@@ -7,6 +7,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// A value that crosses the boundary serialised, with serde in the postcard format.
 ///
+/// From guests you don't trust, take no type that contains itself: serde reads one by recursion,
+/// as deep as the guest likes, and nothing bounds that but the native stack.
+///
 /// ```
 /// use hostel_core::{Grants, Postcard};
 /// #[derive(serde::Deserialize)]

@@ -12,6 +12,9 @@ use wasmparser::{BlockType, FunctionBody, Operator, VisitOperator};
 /// value are the same local, and panics.
 const WIDE_OFFSET: u64 = 1 << 16;
 
+/// Most operators of one function that grow its memory. An allocator has one or two.
+const MAX_GROWS: usize = 100;
+
 /// Checks `body`, of a function with so many `results`, against the limits, and notes what has to
 /// change in it. `carried` is working memory, kept from body to body.
 pub(super) fn scan(
@@ -40,6 +43,7 @@ pub(super) fn scan(
         at: 0,
         carried,
         copies: 0,
+        grows: 0,
         fresh: false,
     };
     let mut operators = body
@@ -71,6 +75,8 @@ struct Scan<'a> {
     carried: &'a mut Vec<usize>,
     /// How many values all branches carry.
     copies: usize,
+    /// How many operators grow the memory.
+    grows: usize,
     /// Whether the last operator left a value that is certainly not a local's.
     fresh: bool,
 }
@@ -94,6 +100,12 @@ impl Scan<'_> {
                 for target in targets.targets() {
                     self.branch(target.map_err(|error| invalid(&error))?);
                 }
+            }
+            // Fuel is taken for a straight line of code at once, however much: see the cost of
+            // growing in `engine`.
+            Operator::MemoryGrow { .. } => {
+                self.grows = self.grows.saturating_add(1);
+                over("memory.grow in one function", MAX_GROWS, self.grows)?;
             }
             // wasmi 2.0.0 does not save its position when fuel runs out in `table.grow`, so a
             // call that is resumed there would do other work twice. No mainstream compiler

@@ -74,8 +74,8 @@ impl<'a> Reader<'a> {
                 // Empty functions cost wasmi far more memory than the few bytes that they have.
                 let most = (self.wasm.len() / 8).saturating_add(1_000);
                 let found = usize::try_from(section.count()).unwrap_or(usize::MAX);
-                over("functions for each 8 bytes, beyond 1000", most, found)?;
-                ("functions", limits.functions, section.count())
+                over("functions", limits.functions, found)?;
+                return over("functions for each 8 bytes, beyond 1000", most, found);
             }
             Payload::TableSection(section) => ("tables", limits.tables, section.count()),
             Payload::GlobalSection(section) => ("globals", limits.globals, section.count()),

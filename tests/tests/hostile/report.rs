@@ -1,0 +1,262 @@
+//! Arguments as libtest has them, and the table of all cases.
+
+use crate::case::{Case, Letter, Verdict};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Write as _,
+    path::PathBuf,
+    process::{ExitCode, Output},
+    time::Duration,
+};
+
+/// How many of the worst peaks are shown.
+const WORST: usize = 10;
+
+#[derive(Default)]
+pub(crate) struct Args {
+    pub list: bool,
+    pub nocapture: bool,
+    exact: bool,
+    filters: Vec<String>,
+    skips: Vec<String>,
+}
+
+impl Args {
+    pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut found = Self::default();
+        while let Some(arg) = args.next() {
+            match &*arg {
+                "--list" => found.list = true,
+                "--nocapture" | "--show-output" => found.nocapture = true,
+                "--exact" => found.exact = true,
+                "--skip" => found.skips.extend(args.next()),
+                // libtest's own that take a value and mean nothing here.
+                "--test-threads" | "--format" | "--color" | "--logfile" | "-Z" => {
+                    args.next();
+                }
+                "--quiet" | "-q" | "--include-ignored" => {}
+                "--ignored" | "--bench" => found.skips.push(String::new()),
+                option if option.starts_with('-') => {
+                    if !option.contains('=') {
+                        return Err(format!("unknown option {option}"));
+                    }
+                }
+                _ => found.filters.push(arg),
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        let fits = |filter: &String| {
+            if self.exact {
+                name == filter
+            } else {
+                name.contains(&**filter)
+            }
+        };
+        (self.filters.is_empty() || self.filters.iter().any(fits)) && !self.skips.iter().any(fits)
+    }
+}
+
+/// Prints what cases declare.
+pub(crate) fn list<'a>(cases: impl Iterator<Item = &'a Case>) {
+    let mut count = 0;
+    for case in cases {
+        let Verdict { letter, code } = &case.verdict;
+        println!("{:<72} {letter:?}  {code}", case.name);
+        count += 1;
+    }
+    println!("{count} cases");
+}
+
+/// What became of a case.
+pub(crate) struct Row {
+    name: String,
+    declared: Verdict,
+    bound: usize,
+    peak: usize,
+    faults: Vec<String>,
+    pub took: Duration,
+}
+
+impl Row {
+    pub(crate) fn new(case: &Case, module: usize) -> Self {
+        Self {
+            name: case.name.clone(),
+            declared: case.verdict.clone(),
+            bound: case.bound(module),
+            peak: 0,
+            faults: Vec::new(),
+            took: Duration::ZERO,
+        }
+    }
+
+    /// Notes a run in this process.
+    pub(crate) fn note(&mut self, run: Result<(Verdict, usize), String>) {
+        match run {
+            Ok((verdict, peak)) => {
+                if verdict != self.declared {
+                    let Verdict { letter, code } = verdict;
+                    self.faults.push(format!("found {letter:?} {code}"));
+                }
+                if peak > self.bound {
+                    let bound = self.bound;
+                    self.faults
+                        .push(format!("peak of {peak} bytes, over {bound}"));
+                }
+                self.peak = self.peak.max(peak);
+            }
+            Err(fault) => self.faults.push(fault),
+        }
+    }
+
+    /// Notes what went wrong beside the runs.
+    pub(crate) fn fail(&mut self, fault: String) {
+        self.faults.push(fault);
+    }
+
+    /// Notes a run in a process of its own, by what that printed.
+    pub(crate) fn note_apart(&mut self, run: Result<Output, String>) {
+        let output = match run {
+            Ok(output) => output,
+            Err(error) => return self.faults.push(error),
+        };
+        let said = String::from_utf8_lossy(&output.stdout);
+        let mut figures = said
+            .lines()
+            .find_map(|line| line.strip_prefix("apart "))
+            .unwrap_or_default()
+            .split(' ')
+            .map(str::parse);
+        if let (Some(Ok(peak)), Some(Ok(bound))) = (figures.next(), figures.next()) {
+            (self.peak, self.bound) = (peak, bound);
+        }
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            let words: Vec<_> = errors.split_whitespace().collect();
+            let fault = format!("{}: {}", output.status, words.join(" "));
+            self.faults.push(fault);
+        } else if !said.contains("1 passed, 0 failed") {
+            self.faults.push(format!("no case was run: {said}"));
+        }
+    }
+
+    fn line(&self) -> String {
+        let Verdict { letter, code } = &self.declared;
+        let mut line = format!(
+            "{:<72} {letter:?}  {code:<34} {:>10}  {:>6} ms",
+            self.name,
+            self.peak,
+            self.took.as_millis()
+        );
+        for fault in &self.faults {
+            line += "\n    FAILED: ";
+            line += fault;
+        }
+        line
+    }
+}
+
+/// All rows, also in a file, to which each is written at once: if the process is lost, the file
+/// ends with the name of the case that did it.
+pub(crate) struct Report {
+    rows: Vec<Row>,
+    file: Option<(PathBuf, File)>,
+}
+
+impl Report {
+    pub(crate) fn new(apart: bool) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../hostile-guests.txt");
+        let file = (!apart).then(|| {
+            let file = File::create(&path);
+            let file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            (path, file)
+        });
+        Self {
+            rows: Vec::new(),
+            file,
+        }
+    }
+
+    pub(crate) fn begin(&mut self, name: &str) {
+        self.write(name);
+    }
+
+    pub(crate) fn add(&mut self, row: Row) {
+        let line = row.line();
+        self.write(line.strip_prefix(&*row.name).unwrap_or_default());
+        self.write("\n");
+        self.rows.push(row);
+    }
+
+    fn write(&mut self, text: &str) {
+        if let Some((path, file)) = &mut self.file {
+            let written = file.write_all(text.as_bytes());
+            written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+    }
+
+    pub(crate) fn end(mut self, print: bool) -> ExitCode {
+        let failed = self.rows.iter().filter(|row| !row.faults.is_empty());
+        let failed = failed.count();
+        if self.file.is_none() {
+            // One case, for the process that started this one.
+            for row in &self.rows {
+                println!("apart {} {}", row.peak, row.bound);
+                row.faults.iter().for_each(|fault| eprintln!("{fault}"));
+            }
+        } else if print || failed > 0 {
+            for row in &self.rows {
+                println!("{}", row.line());
+            }
+        }
+        let end = self.summary();
+        self.write(&end);
+        print!("{end}");
+        let end = format!("{} passed, {failed} failed", self.rows.len() - failed);
+        self.write(&format!("{end}\n"));
+        println!("{end}");
+        ExitCode::from(u8::from(failed > 0))
+    }
+
+    /// How many cases each threat has by verdict, and the worst peaks of memory.
+    fn summary(&mut self) -> String {
+        if self.file.is_none() || self.rows.is_empty() {
+            return String::new();
+        }
+        let mut counts = BTreeMap::<&str, [usize; 5]>::new();
+        for row in &self.rows {
+            let id = row.name.split('/').next().unwrap_or_default();
+            counts.entry(id).or_default()[row.declared.letter as usize] += 1;
+        }
+        let mut end = String::from("\ncases    R    T    F    E    C\n");
+        let mut sums = [0; 5];
+        for (id, of) in counts {
+            end += &format!(
+                "{id:<5} {:>4} {:>4} {:>4} {:>4} {:>4}\n",
+                of[0], of[1], of[2], of[3], of[4]
+            );
+            sums.iter_mut().zip(of).for_each(|(sum, of)| *sum += of);
+        }
+        end += &format!(
+            "all   {:>4} {:>4} {:>4} {:>4} {:>4}\n\nworst peaks\n",
+            sums[Letter::R as usize],
+            sums[Letter::T as usize],
+            sums[Letter::F as usize],
+            sums[Letter::E as usize],
+            sums[Letter::C as usize]
+        );
+        self.rows
+            .sort_by_key(|row| core::cmp::Reverse(row.peak * 1000 / row.bound.max(1)));
+        for row in self.rows.iter().take(WORST) {
+            let share = row.peak * 100 / row.bound.max(1);
+            end += &format!(
+                "{:<72} {:>11} bytes of {:>11}, {share:>3} %\n",
+                row.name, row.peak, row.bound
+            );
+        }
+        end + "\n"
+    }
+}
