@@ -279,6 +279,60 @@ fn elements_that_every_instance_copies_are_limited() {
     assert_eq!(over_limit(&text), "elements");
 }
 
+/// On bare wasmi 2.0.0 the first of these answers with 1.
+#[test]
+fn a_choice_by_a_comparison_with_0_is_right() {
+    let conditions = [
+        "(i32.eqz (local.get 0))",
+        "(i32.eq (local.get 0) (i32.const 0))",
+        "(i32.eq (i32.const 0) (local.get 0))",
+        "(i32.eqz (i32.ne (local.get 0) (i32.const 0)))",
+        "(i32.or (i32.eqz (local.get 0)) (i32.const 0))",
+        "(i32.and (i32.eqz (local.get 0)) (i32.const -1))",
+        "(i32.eqz (local.get 0)) (nop)",
+        "(i32.eqz (local.get 0)) (drop (local.get 0))",
+        "(i32.eqz (local.get 0)) (drop (i32.const 5))",
+        "(block (result i32) (i32.eqz (local.get 0)))",
+        "(local.tee 1 (i32.eqz (local.get 0)))",
+    ];
+    for condition in conditions {
+        for select in ["select", "select (result i32)"] {
+            for (before, value) in [
+                ("", 3u32),
+                ("", 0),
+                ("(drop (i32.add (local.get 0) (i32.const 9)))", 3),
+            ] {
+                let text = format!(
+                    r#"(module (func (export "f") (param i32) (result i32) (local i32)
+                        {before} (i32.const 1) (local.get 0) {condition} {select}))"#
+                );
+                let plugin = load(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+                let expected = if value == 0 { 1 } else { value };
+                assert_eq!(plugin.call::<u32, u32>("f", value), Ok(expected), "{text}");
+            }
+        }
+    }
+}
+
+/// On bare wasmi 2.0.0 this answers with whatever lay in a stack slot.
+#[test]
+fn branch_tables_that_carry_several_values_are_refused() {
+    let text = r#"(module (func (export "f") (param i64) (result i32 i64) (local i32)
+        (block (result i32 i64)
+            (local.get 0) (i32.const 58) (i64.clz (local.get 0)) (local.get 1) (br_table 0 1 0))))"#;
+    let text = text.replace("(i64.clz (local.get 0))", "(local.get 0) (i64.clz)");
+    let error = load(&text).expect_err("the table carries two values");
+    assert!(error.to_string().contains("branch table"), "{error}");
+}
+
+/// wasmi 2.0.0 panics on these before it finds them to be too many.
+#[test]
+fn operators_after_the_end_of_a_function_are_refused() {
+    let wasm = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x05\x01\x01f\0\0\x0a\x08\x01\x06\0\x03\x40\x0b\x0b\x0b";
+    let checked = hostel::engine().check(wasm, &Grants::<()>::new());
+    assert_eq!(checked.expect_err("it goes on").code(), "invalid-module");
+}
+
 /// Computed by recursion, on the native stack.
 #[test]
 fn long_constant_expressions_are_limited() {

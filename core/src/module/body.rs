@@ -12,6 +12,9 @@ use wasmparser::{BlockType, FunctionBody, Operator, VisitOperator};
 /// value are the same local, and panics.
 const WIDE_OFFSET: u64 = 1 << 16;
 
+/// How many values a branch surely carries in registers.
+const IN_REGISTER: usize = if cfg!(feature = "simd") { 0 } else { 1 };
+
 /// Most operators of one function that grow its memory. An allocator has one or two.
 const MAX_GROWS: usize = 100;
 
@@ -45,6 +48,7 @@ pub(super) fn scan(
         copies: 0,
         grows: 0,
         fresh: false,
+        compared: false,
     };
     let mut operators = body
         .get_operators_reader()
@@ -79,13 +83,29 @@ struct Scan<'a> {
     grows: usize,
     /// Whether the last operator left a value that is certainly not a local's.
     fresh: bool,
+    /// Whether two i32 were compared for being equal, and nothing that certainly becomes code has
+    /// come since.
+    compared: bool,
 }
 
 impl Scan<'_> {
     /// Called with an operator that is known where this is inlined, so that little is left of it.
     #[inline(always)]
     fn note(&mut self, operator: &Operator<'_>) -> Result<(), LoadError> {
+        if self.carried.is_empty() {
+            // wasmi 2.0.0 panics on these before it finds that they are too many.
+            return Err(LoadError::Invalid {
+                at: self.at,
+                reason: "operators remaining after end of function".into(),
+                truncated: false,
+            });
+        }
         match operator {
+            // wasmi 2.0.0 makes one instruction of a comparison with 0 and a choice by it, and
+            // then looks for what was compared in the wrong place.
+            Operator::Select | Operator::TypedSelect { .. } if self.compared => {
+                self.invert()?;
+            }
             Operator::Block { blockty } | Operator::If { blockty } => {
                 self.enter(*blockty, arity(*blockty, self.types).1)?;
             }
@@ -97,8 +117,19 @@ impl Scan<'_> {
             Operator::BrTable { targets } => {
                 let count = usize::try_from(targets.len()).unwrap_or(usize::MAX);
                 over("branch_targets", self.limits.branch_targets, count)?;
+                let carries = self.carries(targets.default());
                 for target in targets.targets() {
-                    self.branch(target.map_err(|error| invalid(&error))?);
+                    let target = target.map_err(|error| invalid(&error))?;
+                    self.branch(target);
+                    // wasmi 2.0.0 leaves the values where they are if all targets have the same
+                    // height, though the targets look elsewhere: in unset stack slots. One value
+                    // travels in a register, unless it is a vector. No mainstream compiler emits
+                    // such tables.
+                    if carries > IN_REGISTER && target != targets.default() {
+                        let what =
+                            "a branch table carries several values; set them in locals instead";
+                        return Err(LoadError::Unsupported { what: what.into() });
+                    }
                 }
             }
             // Fuel is taken for a straight line of code at once, however much: see the cost of
@@ -117,21 +148,31 @@ impl Scan<'_> {
             Operator::I32Store { memarg }
             | Operator::I32Store8 { memarg }
             | Operator::I32Store16 { memarg }
-                if memarg.offset >= WIDE_OFFSET && !self.fresh =>
-            {
-                self.changes.stores.push((self.at, false));
-            }
-            Operator::I64Store { memarg }
+            | Operator::I64Store { memarg }
             | Operator::I64Store8 { memarg }
             | Operator::I64Store16 { memarg }
             | Operator::I64Store32 { memarg }
                 if memarg.offset >= WIDE_OFFSET && !self.fresh =>
             {
-                self.changes.stores.push((self.at, true));
+                self.invert()?;
             }
             _ => {}
         }
         self.fresh = is_fresh(operator);
+        self.compared = match operator {
+            Operator::I32Eqz | Operator::I32Eq | Operator::I32Ne => true,
+            _ => self.compared && !becomes_code(operator),
+        };
+        Ok(())
+    }
+
+    /// Notes that the operator's last operand is to be inverted twice.
+    fn invert(&mut self) -> Result<(), LoadError> {
+        let Ok(at) = u32::try_from(self.at) else {
+            // Longer than lengths in a module can tell.
+            return over("module_bytes", 0xffff_ffff, self.at);
+        };
+        self.changes.inversions.push(at);
         Ok(())
     }
 
@@ -149,9 +190,13 @@ impl Scan<'_> {
     }
 
     fn branch(&mut self, depth: u32) {
+        self.copies = self.copies.saturating_add(self.carries(depth));
+    }
+
+    /// How many values a branch to this depth carries.
+    fn carries(&self, depth: u32) -> usize {
         let depth = usize::try_from(depth).unwrap_or(usize::MAX);
-        let carries = self.carried.iter().nth_back(depth).copied().unwrap_or(0);
-        self.copies = self.copies.saturating_add(carries);
+        self.carried.iter().nth_back(depth).copied().unwrap_or(0)
     }
 }
 
@@ -192,6 +237,23 @@ fn arity(ty: BlockType, types: &[Signature]) -> (usize, usize) {
             .and_then(|index| types.get(index))
             .map_or((0, 0), |ty| (ty.params.len(), ty.results.len())),
     }
+}
+
+/// Whether the operator certainly becomes code of its own, so that wasmi no longer joins what came
+/// before it with what comes after. Arithmetic may be folded away. The common cases will do.
+#[inline(always)]
+const fn becomes_code(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::Call { .. }
+            | Operator::CallIndirect { .. }
+            | Operator::I32Load { .. }
+            | Operator::I32Load8U { .. }
+            | Operator::I64Load { .. }
+            | Operator::I32Store { .. }
+            | Operator::I32Store8 { .. }
+            | Operator::I64Store { .. }
+    )
 }
 
 /// Whether the operator leaves a value on the stack that is certainly not a local's: then a store

@@ -5,6 +5,8 @@
 //! * wasmi 2.0.0 panics on an integer store with an offset of 64 KiB or more whose address and
 //!   value are the same local, which ordinary compilers emit. So such a store's value is first
 //!   inverted twice, which makes it a value of its own.
+//! * wasmi 2.0.0 joins a comparison with 0 and a `select` by it wrongly. So such a condition is
+//!   inverted twice, which keeps the two apart.
 
 use alloc::vec::Vec;
 use wasmparser::{BinaryReader, FunctionBody, Parser, Payload};
@@ -14,14 +16,14 @@ use wasmparser::{BinaryReader, FunctionBody, Parser, Payload};
 pub(crate) struct Changes {
     /// The start function, which becomes an export.
     pub(super) start: Option<u32>,
-    /// Where stores begin whose value has to become one of its own, and whether it is an i64; in
-    /// the module's order.
-    pub(super) stores: Vec<(usize, bool)>,
+    /// Where the operators begin whose last operand is to be inverted twice, in the module's order.
+    /// A position takes four bytes: a hostile module can be made of little else.
+    pub(super) inversions: Vec<u32>,
 }
 
 impl Changes {
     pub(crate) const fn is_none(&self) -> bool {
-        self.start.is_none() && self.stores.is_empty()
+        self.start.is_none() && self.inversions.is_empty()
     }
 }
 
@@ -48,13 +50,13 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &Changes) -> Option<Vec<u8>> {
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.ok()?;
         match &payload {
-            Payload::CodeSectionStart { count, .. } if !changes.stores.is_empty() => {
+            Payload::CodeSectionStart { count, .. } if !changes.inversions.is_empty() => {
                 bodies_left = *count;
                 leb128(&mut code, *count);
                 continue;
             }
             Payload::CodeSectionEntry(body) if bodies_left > 0 => {
-                let body = change_stores(wasm, body, &changes.stores)?;
+                let body = invert(wasm, body, &changes.inversions)?;
                 leb128(&mut code, length(&body));
                 code.extend_from_slice(&body);
                 bodies_left = bodies_left.saturating_sub(1);
@@ -88,28 +90,26 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &Changes) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// A function's body, with the values of those of `stores` that are in it inverted twice.
-fn change_stores(
-    wasm: &[u8],
-    body: &FunctionBody<'_>,
-    stores: &[(usize, bool)],
-) -> Option<Vec<u8>> {
+/// A function's body, with the last operands of those of `inversions` that are in it inverted
+/// twice.
+fn invert(wasm: &[u8], body: &FunctionBody<'_>, inversions: &[u32]) -> Option<Vec<u8>> {
     let range = body.range();
     let mut out = Vec::with_capacity(range.len());
     let mut copied = range.start;
-    let from = stores.partition_point(|(at, _)| *at < range.start);
-    for (at, wide) in stores
-        .get(from..)?
-        .iter()
-        .take_while(|(at, _)| *at < range.end)
-    {
-        out.extend_from_slice(wasm.get(copied..*at)?);
-        out.extend_from_slice(if *wide {
-            &INVERT_TWICE_I64
-        } else {
-            &INVERT_TWICE_I32
+    let (start, end) = (
+        u32::try_from(range.start).ok()?,
+        u32::try_from(range.end).ok()?,
+    );
+    let from = inversions.partition_point(|at| *at < start);
+    for at in inversions.get(from..)?.iter().take_while(|at| **at < end) {
+        let at = usize::try_from(*at).ok()?;
+        out.extend_from_slice(wasm.get(copied..at)?);
+        out.extend_from_slice(match wasm.get(at)? {
+            // The opcodes of i64.store, i64.store8, i64.store16, i64.store32.
+            0x37 | 0x3c..=0x3e => &INVERT_TWICE_I64,
+            _ => &INVERT_TWICE_I32,
         });
-        copied = *at;
+        copied = at;
     }
     out.extend_from_slice(wasm.get(copied..range.end)?);
     Some(out)
