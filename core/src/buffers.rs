@@ -20,7 +20,8 @@ where
         .guest
         .allocate
         .ok_or_else(|| CallError::MissingExport { name: "allocate" })?;
-    match call::run(cx, allocate, size)? {
+    let ran = call::run(cx, allocate, size).map_err(|error| error.in_export("allocate"));
+    match ran? {
         0 => Err(CallError::NoMemory {
             asked: usize::try_from(size).unwrap_or(usize::MAX),
         }),
@@ -102,7 +103,10 @@ where
                 })?;
                 ptr
             }
-            None => self.allocate_nested(len)?,
+            None => {
+                self.cx.as_context_mut().data_mut().meter.arena(asked)?;
+                self.allocate_nested(len)?
+            }
         };
         write(self.cx, ptr, bytes)?;
         Ok((ptr, len))

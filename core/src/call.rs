@@ -139,6 +139,17 @@ impl Meter {
         Ok(())
     }
 
+    /// Counts `bytes` that a host function has for the guest.
+    pub(crate) fn arena(&mut self, bytes: usize) -> Result<(), CallError> {
+        let limit = self.budget.arena_bytes;
+        let total = self.usage.arena_bytes.saturating_add(bytes);
+        if total > limit {
+            return Err(CallError::ArenaBytes { limit });
+        }
+        self.usage.arena_bytes = total;
+        Ok(())
+    }
+
     /// Whether a log record of `bytes` bytes may still be written; counts it either way.
     pub(crate) fn log(&mut self, bytes: usize) -> bool {
         let total = u32::try_from(bytes)
@@ -161,22 +172,39 @@ impl Meter {
     }
 }
 
-/// Begins a call with `budget`.
-pub(crate) fn begin<T, C>(cx: &mut C, budget: &Budget)
+/// When a call with `budget` that begins now has to be over, on the platform's clock.
+pub(crate) fn until(budget: &Budget, platform: &dyn Platform) -> Option<Duration> {
+    let after = budget.deadline?;
+    Some(platform.now()?.saturating_add(after))
+}
+
+/// Begins a call with `budget`, which ends at `until`.
+pub(crate) fn begin<T, C>(cx: &mut C, budget: &Budget, until: Option<Duration>)
 where
     C: AsContextMut<Data = State<T>>,
 {
     let mut cx = cx.as_context_mut();
-    let state = cx.data_mut();
-    state.meter = Meter {
+    cx.data_mut().meter = Meter {
         budget: *budget,
         reserve: budget.fuel,
-        until: budget
-            .deadline
-            .and_then(|after| Some(state.shared.platform.now()?.saturating_add(after))),
+        until,
         usage: Usage::default(),
     };
     set_fuel(&mut cx, 0);
+}
+
+/// What the call has used so far.
+pub(crate) fn usage<T, C>(cx: &mut C) -> Usage
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    let left = fuel_left(cx);
+    let cx = cx.as_context();
+    let meter = &cx.data().meter;
+    Usage {
+        fuel: meter.budget.fuel.saturating_sub(left),
+        ..meter.usage
+    }
 }
 
 /// Ends a call: what it has used becomes final, and one closing record tells of log records that
@@ -185,17 +213,36 @@ pub(crate) fn end<T, C>(cx: &mut C)
 where
     C: AsContextMut<Data = State<T>>,
 {
+    let usage = usage(cx);
     let mut cx = cx.as_context_mut();
-    let left = fuel(&cx).saturating_add(cx.data().meter.reserve);
     let state = cx.data_mut();
-    state.meter.usage.fuel = state.meter.budget.fuel.saturating_sub(left);
-    let (shared, dropped) = (&state.shared, state.meter.usage.log_dropped);
+    state.meter.usage = usage;
+    let (shared, dropped) = (&state.shared, usage.log_dropped);
     if dropped > 0
         && let Some(sink) = &shared.log
     {
         let platform = &*shared.platform;
         platform.contain(&mut || host::write_dropped(&**sink, &shared.name, dropped));
     }
+}
+
+/// Ends the call with an error if it was cancelled or is past its deadline.
+pub(crate) fn check_time<T>(state: &State<T>) -> Result<(), CallError> {
+    if state
+        .canceller
+        .as_ref()
+        .is_some_and(Canceller::is_cancelled)
+    {
+        return Err(CallError::Cancelled);
+    }
+    if let Some(until) = state.meter.until
+        && state.shared.platform.now().is_some_and(|now| now >= until)
+    {
+        return Err(CallError::Deadline {
+            after: state.meter.budget.deadline.unwrap_or_default(),
+        });
+    }
+    Ok(())
 }
 
 /// Fuel in the slice that runs.
@@ -270,20 +317,7 @@ where
     let mut cx = cx.as_context_mut();
     let slice = fuel(&cx);
     let state = cx.data_mut();
-    if state
-        .canceller
-        .as_ref()
-        .is_some_and(Canceller::is_cancelled)
-    {
-        return Err(CallError::Cancelled);
-    }
-    if let Some(until) = state.meter.until
-        && state.shared.platform.now().is_some_and(|now| now >= until)
-    {
-        return Err(CallError::Deadline {
-            after: state.meter.budget.deadline.unwrap_or_default(),
-        });
-    }
+    check_time(state)?;
     if slice >= required && required > 0 {
         let why = "it was stopped for fuel that it had: a resumed call would make no progress";
         return Err(CallError::Trap(Trap::new(TrapKind::Other, why)));

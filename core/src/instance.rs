@@ -17,7 +17,7 @@ use crate::{
     value::Value,
 };
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::{cell::Cell, time::Duration};
 use wasmi::{Store, Val, ValType};
 
 /// Longest input, in bytes, whose buffer in the guest is kept for the next call.
@@ -53,12 +53,23 @@ pub struct Instance<T: 'static = ()> {
     record: Option<(u32, u32)>,
     input: Option<(u32, u32)>,
     start_usage: Usage,
+    /// Whether the first call goes on with the budget that making the instance began with.
+    carries: bool,
     stopped: bool,
 }
 
 impl<T: 'static> Instance<T> {
-    /// Makes an instance: segments, start function, `_initialize`.
-    pub(crate) fn new(plugin: &Plugin<T>, budget: &Budget, data: T) -> Result<Self, CallError> {
+    /// Makes an instance: segments, start function, `_initialize`. All of it, and of the instance's
+    /// first call if it `carries` on with the budget, has to be over at `until`. What was used is
+    /// added to `used`, also where this fails.
+    pub(crate) fn new(
+        plugin: &Plugin<T>,
+        budget: &Budget,
+        until: Option<Duration>,
+        carries: bool,
+        data: T,
+        used: &mut Usage,
+    ) -> Result<Self, CallError> {
         let mut store = Store::new(
             plugin.code().0.engine(),
             State {
@@ -71,13 +82,18 @@ impl<T: 'static> Instance<T> {
             },
         );
         store.limiter(|state| &mut state.bounds);
-        call::begin(&mut store, budget);
+        call::begin(&mut store, budget, until);
         let started = Self::start(&mut store, plugin);
-        call::end(&mut store);
+        *used = call::usage(&mut store);
+        store.data_mut().meter.usage = *used;
+        if started.is_err() || !carries {
+            call::end(&mut store);
+        }
         let instance = started?;
         Ok(Self {
             process: BytesFunction::find(&store, instance, "process"),
-            start_usage: store.data().meter.usage,
+            start_usage: *used,
+            carries,
             store,
             instance,
             plugin: plugin.clone(),
@@ -93,14 +109,20 @@ impl<T: 'static> Instance<T> {
         plugin: &Plugin<T>,
     ) -> Result<wasmi::Instance, CallError> {
         let (module, linker) = plugin.code();
-        call::charge(store, BASE.saturating_add(fuel_for(plugin.info().size)))?;
+        let size = plugin
+            .info()
+            .size
+            .saturating_add(plugin.info().first_bytes());
+        call::charge(store, BASE.saturating_add(fuel_for(size)))?;
         let instance = linker
             .instantiate_and_start(&mut *store, module)
             .map_err(|error| call::stopped(store, &error))?;
+        // The segments were copied in one go.
+        call::check_time(store.data())?;
         store.data_mut().guest = native::guest(store, instance);
-        for name in [START, "_initialize"] {
-            if let Ok(function) = instance.get_typed_func::<(), ()>(&*store, name) {
-                call::run(store, function, ())?;
+        for (export, name) in [(START, "start function"), ("_initialize", "_initialize")] {
+            if let Ok(function) = instance.get_typed_func::<(), ()>(&*store, export) {
+                call::run(store, function, ()).map_err(|error| error.in_export(name))?;
             }
         }
         Ok(instance)
@@ -146,7 +168,9 @@ impl<T: 'static> Instance<T> {
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
         match self.process {
-            Some(function) => self.request(|instance| instance.exchange(function, input, take)),
+            Some(function) => {
+                self.request(|instance| instance.exchange("process", function, input, take))
+            }
             None => self.call_bytes("process", input, take),
         }
     }
@@ -171,7 +195,7 @@ impl<T: 'static> Instance<T> {
                 expected: BytesFunction::expected().into(),
                 found: alloc::format!("{ty}").into(),
             })?;
-            instance.exchange(function, input, take)
+            instance.exchange(name, function, input, take)
         })
     }
 
@@ -255,7 +279,8 @@ impl<T: 'static> Instance<T> {
         self.budget = budget;
     }
 
-    /// What the last call used; before the first, what instantiating did.
+    /// What the last call used; before the first, what instantiating did. Where that shared the
+    /// first call's budget (see [`Plugin::lend`]), both.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.store.data().meter.usage
@@ -304,7 +329,10 @@ impl<T: 'static> Instance<T> {
         }
         // Also where `work` unwinds, out of the caller's code.
         self.stopped = true;
-        call::begin(&mut self.store, &self.budget);
+        if !core::mem::take(&mut self.carries) {
+            let until = call::until(&self.budget, &*self.store.data().shared.platform);
+            call::begin(&mut self.store, &self.budget, until);
+        }
         let result = work(self);
         call::end(&mut self.store);
         self.stopped = result.as_ref().is_err_and(CallError::stops);
@@ -314,6 +342,7 @@ impl<T: 'static> Instance<T> {
     /// Bytes in, bytes out.
     fn exchange<R>(
         &mut self,
+        name: &str,
         function: BytesFunction,
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
@@ -321,6 +350,8 @@ impl<T: 'static> Instance<T> {
         call::charge(&mut self.store, BASE)?;
         let mut given = Buffers::new();
         let pair = self.exchange_pair(function, input, &mut given);
+        // What has no place yet did not happen in the guest's allocator.
+        let pair = pair.map_err(|error| error.in_export(name));
         let values = pair.map(|(ptr, len)| [ptr, len].map(|value| Val::I32(value.cast_signed())));
         let values = values
             .as_ref()
@@ -419,6 +450,7 @@ impl<T: 'static> Instance<T> {
         let function = self.instance.get_func(&self.store, name);
         let function = function.ok_or_else(|| self.plugin.unknown_export(name))?;
         call::run_untyped(&mut self.store, function, params, results)
+            .map_err(|error| error.in_export(name))
     }
 
     /// Lifts what the guest answered, and gives it back the buffers of the call. Where the guest
@@ -465,11 +497,12 @@ impl<T: 'static> Instance<T> {
     }
 
     fn deallocate(&mut self, (ptr, size): (u32, u32)) -> Result<(), CallError> {
-        match self.store.data().guest.deallocate {
+        let ran = match self.store.data().guest.deallocate {
             Some(Deallocate::Sized(function)) => call::run(&mut self.store, function, (ptr, size)),
             Some(Deallocate::Plain(function)) => call::run(&mut self.store, function, ptr),
             None => Ok(()),
-        }
+        };
+        ran.map_err(|error| error.in_export("deallocate"))
     }
 
     /// The guest's buffer for results in memory.

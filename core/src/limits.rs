@@ -191,7 +191,9 @@ impl ModuleLimits {
 
 /// What one call may use. Covers the guest and the work that the host does for it.
 ///
-/// Instantiating (start function, `_initialize`) has a budget of the same size to itself.
+/// Where a plugin makes an instance for a call, as [`Plugin::process`](crate::Plugin::process)
+/// does, the budget covers both, and its deadline the wait for a place too. Making an
+/// [`Instance`](crate::Instance) to keep has a budget of the same size to itself.
 ///
 /// ```
 /// use core::time::Duration;
@@ -214,6 +216,8 @@ pub struct Budget {
     pub input_bytes: usize,
     /// Longest output, in bytes.
     pub output_bytes: usize,
+    /// Most bytes that host functions may hand to the guest, in buffers from its allocator.
+    pub arena_bytes: usize,
     /// Most log records. Further ones are counted and dropped, with one closing record.
     pub log_records: u32,
     /// Most bytes of log text. A record that would pass it is dropped as a whole.
@@ -230,6 +234,7 @@ impl Budget {
             host_calls: 1_000_000,
             input_bytes: 16 << 20,
             output_bytes: 16 << 20,
+            arena_bytes: 64 << 20,
             log_records: 1_000,
             log_bytes: 1 << 20,
         }
@@ -244,6 +249,7 @@ impl Budget {
             host_calls: 1_000,
             input_bytes: 4 << 10,
             output_bytes: 4 << 10,
+            arena_bytes: 16 << 10,
             log_records: 16,
             log_bytes: 1 << 10,
         }
@@ -279,6 +285,8 @@ pub struct Usage {
     pub fuel: u64,
     /// Calls of host functions.
     pub host_calls: u32,
+    /// Bytes that host functions handed to the guest, in buffers from its allocator.
+    pub arena_bytes: usize,
     /// Log records that reached the sink.
     pub log_records: u32,
     /// Bytes of log text that reached the sink.

@@ -2,18 +2,21 @@
 
 use crate::{
     abi::{native, shape::Shape},
-    call::{Shared, State},
+    call::{self, Shared, State},
     engine::Engine,
     error::{CallError, listed},
     host::LogSink,
     instance::Instance,
-    limits::{Budget, Limits},
+    limits::{Budget, Limits, Usage},
     marshal::{Lift, Lower, Types},
     module::{Extern, ModuleInfo, Signature},
-    pool::{Place, Pool},
+    pool::Pool,
 };
 use alloc::{sync::Arc, vec::Vec};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use hashbrown::HashMap;
 use wasmi::{Linker, Module};
 
@@ -124,10 +127,22 @@ impl<T: 'static> Plugin<T> {
     ///
     /// Those of the guest's start function and `_initialize`.
     pub fn instantiate(&self, data: T) -> Result<Instance<T>, CallError> {
+        let until = call::until(&self.budget, &*self.inner.shared.platform);
+        self.make(until, false, data, &mut Usage::default())
+    }
+
+    /// See [`Instance::new`].
+    fn make(
+        &self,
+        until: Option<Duration>,
+        carries: bool,
+        data: T,
+        used: &mut Usage,
+    ) -> Result<Instance<T>, CallError> {
         if self.inner.closed.load(Ordering::Acquire) {
             return Err(CallError::Closed);
         }
-        Instance::new(self, &self.budget, data)
+        Instance::new(self, &self.budget, until, carries, data, used)
     }
 
     /// Checks that a call of the export `name` with these types is possible.
@@ -227,7 +242,8 @@ impl<T: Default + 'static> Plugin<T> {
         self.lend(|instance| instance.call(name, params))
     }
 
-    /// Runs `work` with an instance of its own, one of at most [`Limits::instances`].
+    /// Runs `work` with an instance of its own, one of at most [`Limits::instances`]. Waiting for
+    /// a place, making the instance and its first call share one budget.
     ///
     /// # Errors
     ///
@@ -237,17 +253,43 @@ impl<T: Default + 'static> Plugin<T> {
         &self,
         work: impl FnOnce(&mut Instance<T>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let _place = self.place()?;
-        work(&mut self.instantiate(T::default())?)
+        self.metered(work).0
     }
 
-    fn place(&self) -> Result<Place<'_>, CallError> {
+    /// The same, and what was used, whether or not it went well: by making the instance and the
+    /// last of its calls.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (func $f (loop (br 0))) (start $f) (func (export "g")))"#)?;
+    /// use hostel_core::{Budget, Engine, Grants};
+    /// let engine = Engine::default().with_budget(Budget::device());
+    /// let plugin = engine.load("endless", &wasm, &Grants::<()>::new())?;
+    /// let (result, used) = plugin.metered(|instance| instance.call::<(), ()>("g", ()));
+    /// assert_eq!(result.unwrap_err().code(), "out-of-fuel");
+    /// assert_eq!(used.fuel, Budget::device().fuel);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn metered<R>(
+        &self,
+        work: impl FnOnce(&mut Instance<T>) -> Result<R, CallError>,
+    ) -> (Result<R, CallError>, Usage) {
+        let mut used = Usage::default();
+        let result = self.lend_metered(&mut used, work);
+        (result, used)
+    }
+
+    fn lend_metered<R>(
+        &self,
+        used: &mut Usage,
+        work: impl FnOnce(&mut Instance<T>) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
         let platform = &*self.inner.shared.platform;
-        let until = self
-            .budget
-            .deadline
-            .and_then(|after| Some(platform.now()?.saturating_add(after)));
-        self.inner.pool.enter(platform, until)
+        let until = call::until(&self.budget, platform);
+        let _place = self.inner.pool.enter(platform, until)?;
+        let mut instance = self.make(until, true, T::default(), used)?;
+        let result = work(&mut instance);
+        *used = instance.usage();
+        result
     }
 }
 

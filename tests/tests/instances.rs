@@ -372,7 +372,44 @@ fn starting_has_a_budget_and_a_usage_of_its_own() {
     let starved = plugin.with_budget(Budget::server().fuel(start.fuel - 1));
     assert_eq!(code(&starved.instantiate(())), "out-of-fuel");
     let just_enough = plugin.with_budget(Budget::server().fuel(start.fuel));
-    assert_eq!(code(&just_enough.call::<(), ()>("f", ())), "ok");
+    assert_eq!(code(&just_enough.instantiate(())), "ok");
+}
+
+#[test]
+fn making_an_instance_for_a_call_and_the_call_share_one_budget() {
+    let plugin = load_guest("customize", &customized());
+    let mut kept = plugin.instantiate(()).unwrap();
+    kept.process(b"hello world").unwrap();
+    let both = kept.start_usage().fuel + kept.usage().fuel;
+    let once = |fuel| {
+        let plugin = plugin.with_budget(Budget::server().fuel(fuel));
+        let (result, used) = plugin.metered(|instance| instance.process(b"hello world"));
+        (code(&result), used.fuel)
+    };
+    assert_eq!(once(both), ("ok", both));
+    assert_eq!(once(both - 1), ("out-of-fuel", both - 1));
+    // What a start used that failed is told too.
+    let start = kept.start_usage().fuel;
+    assert_eq!(once(start - 1), ("out-of-fuel", start - 1));
+}
+
+#[test]
+fn instantiating_is_charged_by_the_modules_size_and_its_memory() {
+    for (pages, elements) in [(0, 0), (1, 0), (16, 0), (16, 1_000), (0, 10_000)] {
+        let text =
+            format!(r#"(module (memory {pages}) (table {elements} funcref) (func (export "f")))"#);
+        let wasm = hostel_tests::assemble(&text);
+        let plugin = hostel::engine()
+            .load("guest", &wasm, &Grants::<()>::new())
+            .unwrap();
+        let instance = plugin.instantiate(()).unwrap();
+        let bytes = wasm.len() + pages * 65_536 + elements * 8;
+        assert_eq!(
+            instance.start_usage().fuel,
+            20 + bytes.div_ceil(64) as u64,
+            "{text}"
+        );
+    }
 }
 
 /// What `process` used in a fresh instance.

@@ -1,7 +1,7 @@
 //! Guests that trap, never end, or eat what the host machine has: memory, time and stack.
 
 use core::time::Duration;
-use hostel::{Budget, CallError, Engine, Grants, Instance, Limits, Platform};
+use hostel::{Budget, CallError, Engine, Grants, Instance, Limits, LogRecord, Platform, Trap};
 use hostel_tests::{
     a_good_plugin_still_answers, assemble, code, in_its_own_process, load_wat, try_load_wat,
 };
@@ -86,6 +86,100 @@ fn each_trap_has_its_code_and_stops_the_instance() {
         assert_eq!(instance.process(b""), Err(CallError::Stopped));
         a_good_plugin_still_answers();
     }
+}
+
+/// The trap of an error, with the export and the host function that it names.
+fn placed(error: &CallError) -> (Option<&str>, Option<&str>) {
+    match error {
+        CallError::Trap(trap) => (trap.export(), trap.import()),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_trap_says_which_export_ran_and_which_host_function_was_called() {
+    let load = |items: &str| {
+        let text = format!(
+            r#"(module
+            (import "env" "host_get_config" (func $get (param i32 i32) (result i64)))
+            (import "env" "host_log" (func $log (param i32 i32)))
+            (import "env" "fail" (func $fail))
+            (memory (export "memory") 1) (data (i32.const 0) "key") {items})"#
+        );
+        let grants = Grants::<()>::new()
+            .config([("key", "value")])
+            .log(|_: &LogRecord<'_>| {})
+            .function("env", "fail", || -> Result<(), Trap> {
+                Err(Trap::host("no"))
+            });
+        load_wat(&text, &grants)
+    };
+    let fine = r#"(func (export "allocate") (param i32) (result i32) (i32.const 1024))"#;
+    let process = |body: &str| {
+        format!(r#"(func (export "process") (param i32 i32) (result i64) {body} (i64.const 0))"#)
+    };
+    for (items, export, import) in [
+        (process("(unreachable)") + fine, "process", None),
+        (process("(call $fail)") + fine, "process", Some("env.fail")),
+        (
+            process("(call $log (i32.const -1) (i32.const 1))") + fine,
+            "process",
+            Some("env.host_log"),
+        ),
+        (
+            process("") + &fine.replace("(i32.const 1024)", "(unreachable)"),
+            "allocate",
+            None,
+        ),
+        (
+            process("").replace("(i64.const 0)", "(i64.const 0x80000000001)")
+                + fine
+                + r#"(func (export "deallocate") (param i32 i32) (unreachable))"#,
+            "deallocate",
+            None,
+        ),
+        // Three bytes are asked for by the lookup, more by the input.
+        (
+            process("(drop (call $get (i32.const 0) (i32.const 3)))")
+                + r#"(func (export "allocate") (param i32) (result i32)
+                     (if (i32.eq (local.get 0) (i32.const 5)) (then (call $fail)))
+                     (i32.const 1024))"#,
+            "allocate",
+            Some("env.fail"),
+        ),
+    ] {
+        let mut instance = load(&items).instantiate(()).unwrap();
+        let error = instance.process(b"a longer input").expect_err(&items);
+        assert_eq!(placed(&error), (Some(export), import), "{error}");
+        let message = error.to_string();
+        assert!(
+            message.ends_with(&format!("while `{export}` ran")),
+            "{message}"
+        );
+    }
+    for (items, export) in [
+        ("(func $run (unreachable)) (start $run)", "start function"),
+        (
+            r#"(func (export "_initialize") (unreachable))"#,
+            "_initialize",
+        ),
+    ] {
+        let plugin = load(&(items.to_owned() + fine));
+        let error = plugin.instantiate(()).err().unwrap();
+        assert_eq!(placed(&error), (Some(export), None), "{error}");
+    }
+}
+
+#[test]
+fn copying_segments_counts_against_the_deadline() {
+    // The clock goes on whenever it is looked at: at the call's beginning, and after the segments.
+    let engine = Engine::default().with_platform(Ticking::default());
+    let text = r#"(module (memory 1) (data (i32.const 0) "data") (func (export "f")))"#;
+    let plugin = try_load_wat(&engine, text, &Grants::<()>::new()).unwrap();
+    let after = Duration::from_millis(1);
+    let plugin = plugin.with_budget(Budget::server().deadline(after));
+    let error = plugin.instantiate(()).err();
+    assert_eq!(error, Some(CallError::Deadline { after }));
 }
 
 #[test]

@@ -130,6 +130,12 @@ pub enum CallError {
         /// The budget.
         limit: u32,
     },
+    /// Host functions were to hand the guest more bytes than
+    /// [`Budget::arena_bytes`](crate::Budget::arena_bytes).
+    ArenaBytes {
+        /// The budget, in bytes.
+        limit: usize,
+    },
 }
 
 impl CallError {
@@ -157,6 +163,7 @@ impl CallError {
             Self::Deadline { .. } => "deadline",
             Self::Cancelled => "cancelled",
             Self::HostCalls { .. } => "host-calls",
+            Self::ArenaBytes { .. } => "arena-bytes",
         }
     }
 
@@ -171,7 +178,27 @@ impl CallError {
                 | Self::Deadline { .. }
                 | Self::Cancelled
                 | Self::HostCalls { .. }
+                | Self::ArenaBytes { .. }
         )
+    }
+
+    /// The same, said to have happened in the export `name`. The innermost counts.
+    pub(crate) fn in_export(mut self, name: &str) -> Self {
+        if let Self::Trap(trap) = &mut self {
+            trap.place.export.get_or_insert_with(|| name.into());
+        }
+        self
+    }
+
+    /// The same, said to have happened in the host function `name`; not so where that had called
+    /// the guest's `allocate`, and it happened there.
+    pub(crate) fn in_import(mut self, name: &str) -> Self {
+        if let Self::Trap(trap) = &mut self
+            && trap.place.export.is_none()
+        {
+            trap.place.import.get_or_insert_with(|| name.into());
+        }
+        self
     }
 
     /// What a host function does with a value from the guest that it can't take: no answer could
@@ -274,6 +301,10 @@ impl fmt::Display for CallError {
             Self::HostCalls { limit } => {
                 write!(f, "the guest called host functions more than {limit} times")
             }
+            Self::ArenaBytes { limit } => write!(
+                f,
+                "host functions had more than {limit} bytes for the guest: raise `arena_bytes` if that is expected"
+            ),
         }
     }
 }
@@ -294,6 +325,15 @@ impl Error for CallError {}
 pub struct Trap {
     kind: TrapKind,
     message: Box<str>,
+    place: Place,
+}
+
+/// Where a guest was when it was stopped. wasmi keeps no trace of its functions, so this is what
+/// the host itself knows: which export it had called, and which import the guest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Place {
+    export: Option<Box<str>>,
+    import: Option<Box<str>>,
 }
 
 impl Trap {
@@ -307,6 +347,7 @@ impl Trap {
         Self {
             kind,
             message: message.into().into_boxed_str(),
+            place: Place::default(),
         }
     }
 
@@ -321,6 +362,18 @@ impl Trap {
     pub fn message(&self) -> &str {
         &self.message
     }
+
+    /// The export that ran: `process`, `allocate` and so on; `start function` for that.
+    #[must_use]
+    pub fn export(&self) -> Option<&str> {
+        self.place.export.as_deref()
+    }
+
+    /// The host function that the guest had called, as `module.name`, where that is what failed.
+    #[must_use]
+    pub fn import(&self) -> Option<&str> {
+        self.place.import.as_deref()
+    }
 }
 
 impl fmt::Display for Trap {
@@ -328,6 +381,12 @@ impl fmt::Display for Trap {
         f.write_str(self.kind.describe())?;
         if !self.message.is_empty() {
             write!(f, ": {}", shown(&self.message))?;
+        }
+        if let Some(import) = &self.place.import {
+            write!(f, ", in host function `{}`", shown(import))?;
+        }
+        if let Some(export) = &self.place.export {
+            write!(f, ", while `{}` ran", shown(export))?;
         }
         Ok(())
     }

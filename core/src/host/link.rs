@@ -8,11 +8,13 @@ use crate::{
     memory,
     module::{Import, Signature},
 };
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 use wasmi::{Caller, FuncType, Linker, Memory, Val, ValType, errors::LinkerError};
 
 /// A host function and the shape in which one import wants its results.
 struct Binding<T> {
+    /// `module.name`, for messages.
+    name: Box<str>,
     function: Arc<dyn HostFunction<T>>,
     shape: Shape,
     /// Size of the results' record in memory, where the shape is [`Shape::Pointer`].
@@ -29,6 +31,7 @@ pub(crate) fn link<T: 'static>(
 ) -> Result<(), LinkerError> {
     let record = Record::size(&function.results().flat);
     let binding = Binding {
+        name: alloc::format!("{}.{}", import.module, import.name).into(),
         function,
         shape,
         record,
@@ -115,8 +118,19 @@ fn i64_of(values: &FlatValues) -> Result<i64, wasmi::Error> {
 }
 
 impl<T: 'static> Binding<T> {
-    /// One call by the guest: charged, lifted, run, lowered, in the import's shape.
+    /// One call by the guest.
     fn call(
+        &self,
+        guest: &mut Caller<'_, State<T>>,
+        params: &[Val],
+        values: &mut FlatValues,
+    ) -> Result<(), wasmi::Error> {
+        self.exchange(guest, params, values)
+            .map_err(|error| error.into_stop().in_import(&self.name).into())
+    }
+
+    /// Charged, lifted, run, lowered, in the import's shape.
+    fn exchange(
         &self,
         guest: &mut Caller<'_, State<T>>,
         params: &[Val],

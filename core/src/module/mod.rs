@@ -167,6 +167,15 @@ impl ModuleInfo {
         native::check_exchange(self, true, true).is_ok()
     }
 
+    /// Bytes that instantiating sets up: memories and tables at their first size. Those that are
+    /// not within the limits are not loaded.
+    pub(crate) fn first_bytes(&self) -> usize {
+        let memories = self.memories.iter().map(|memory| memory.min_bytes);
+        let tables = self.tables.iter().map(|table| table.min.saturating_mul(8));
+        let bytes = memories.chain(tables).fold(0, u64::saturating_add);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
     /// The names of the functions it exports.
     pub fn function_names(&self) -> impl Iterator<Item = &str> {
         self.exports

@@ -48,7 +48,9 @@ impl From<&CallError> for Exit {
             | CallError::ExportType { .. }
             | CallError::MissingExport { .. } => Self::Load,
             CallError::Trap(_) => Self::Trap,
-            CallError::OutOfFuel { .. } | CallError::HostCalls { .. } => Self::Quota,
+            CallError::OutOfFuel { .. }
+            | CallError::HostCalls { .. }
+            | CallError::ArenaBytes { .. } => Self::Quota,
             CallError::Deadline { .. } | CallError::Cancelled => Self::Deadline,
             // Of a plugin that nobody else uses and that is called once.
             CallError::Busy { .. } | CallError::Closed | CallError::Stopped => Self::Own,

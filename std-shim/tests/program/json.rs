@@ -76,14 +76,14 @@ fn what_ended_a_call_is_told() {
     assert_eq!(told["error"]["hint"], Value::Null);
     assert!(told["micros"]["call"].is_u64());
 
-    let told = hostel(&["run", "--json", &customize, "--fuel=1k"])
+    let told = hostel(&["run", "--json", &customize, "--fuel=2k"])
         .expect(5)
         .json();
     assert_eq!(told["error"]["code"], "out-of-fuel");
     assert!(told["error"]["hint"].is_string());
     assert_eq!(
         (&told["code"], &told["fuel"]["call"]),
-        (&json!(5), &json!(1000))
+        (&json!(5), &json!(2000))
     );
 
     // Nothing is told of what was not reached.

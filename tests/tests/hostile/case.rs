@@ -43,7 +43,8 @@ impl Verdict {
             CallError::OutOfFuel { .. }
             | CallError::Deadline { .. }
             | CallError::Cancelled
-            | CallError::HostCalls { .. } => Letter::F,
+            | CallError::HostCalls { .. }
+            | CallError::ArenaBytes { .. } => Letter::F,
             error if error.stops() => Letter::T,
             _ => Letter::E,
         };

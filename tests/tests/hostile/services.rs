@@ -258,7 +258,8 @@ fn quoted(cases: &mut Vec<Case>) {
     let text = r#"(module (import "host" "refuse" (func $refuse (param i32 i32)))
         (memory (export "memory") 1) (data (i32.const 0) "\1b[2J\nroot: x")
         (func (export "run") (call $refuse (i32.const 0) (i32.const 12))))"#;
-    let shown = "the guest trapped: a host function stopped it: no \\u{1b}[2J\\nroot: x";
+    let shown = "the guest trapped: a host function stopped it: no \\u{1b}[2J\\nroot: x, \
+        in host function `host.refuse`, while `run` ran";
     cases.push(Case::new(
         "S02/trap of the embedder's that quotes the guest",
         text,
@@ -390,7 +391,10 @@ fn large(kit: &Kit<'_>, size: usize) -> Verdict {
         .engine
         .load("guest", kit.wasm, &grants)
         .expect("it loads");
-    let mut instance = plugin.instantiate(()).expect("it starts");
+    // Making it has the library's budget: it sets up memory, which costs more than the call.
+    let making = plugin.with_budget(hostel::Budget::server());
+    let mut instance = making.instantiate(()).expect("it starts");
+    instance.set_budget(*kit.engine.budget());
     let found = instance.call::<&str, Option<String>>("get", "key");
     Verdict::of(found.map(|found| format!("{} bytes", found.map_or(0, |text| text.len()))))
 }
@@ -421,6 +425,13 @@ fn large_settings(cases: &mut Vec<Case>) {
         spent("out-of-fuel"),
     );
     cases.push(dear.fuel(1_500));
+    let over = Case::new(
+        "S05/setting over what host functions may hand over",
+        guest(""),
+        Act::that(|kit| large(kit, 100_000)),
+        spent("arena-bytes"),
+    );
+    cases.push(over.budget(|budget| budget.arena_bytes = 99_999));
     let long = Case::new(
         "S05/setting over the output's limit comes in, and not out",
         guest(""),
