@@ -1,32 +1,128 @@
-//! Buffers in a guest's memory, from its own allocator.
+//! Values on their way into a guest, their texts and byte strings into buffers from its allocator.
 
 use crate::{
+    abi::shape::FlatValues,
     call::{self, State, fuel_for},
     error::CallError,
-    limits::Budget,
-    marshal::{Buffers, GiveBytes},
+    marshal::Lowerer,
     memory,
 };
-use wasmi::{AsContextMut, Caller, Store};
+use wasmi::{AsContextMut, TypedFunc, Val};
 
-/// A buffer of `size` bytes from the guest's allocator.
-pub(crate) fn allocate<T, C>(cx: &mut C, size: u32) -> Result<u32, CallError>
-where
-    C: AsContextMut<Data = State<T>>,
-{
-    let allocate = cx
-        .as_context()
-        .data()
-        .guest
-        .allocate
-        .ok_or_else(|| CallError::MissingExport { name: "allocate" })?;
-    let ran = call::run(cx, allocate, size).map_err(|error| error.in_export("allocate"));
-    match ran? {
-        0 => Err(CallError::NoMemory {
-            asked: usize::try_from(size).unwrap_or(usize::MAX),
-        }),
-        ptr => Ok(ptr),
+/// What goes into a guest, and how far it has come. Whoever runs the guest asks it for each
+/// buffer in turn.
+pub(crate) struct Delivery<'v> {
+    lowered: Lowerer<'v>,
+    /// How many of the byte strings are in their buffers.
+    done: usize,
+    /// The size asked for, for the one that comes next.
+    asked: Option<u32>,
+    /// For an export's arguments, the most bytes that each may have. The results of a host function
+    /// count against the call's arena instead.
+    input_bytes: Option<usize>,
+}
+
+impl<'v> Delivery<'v> {
+    /// Arguments of an export.
+    pub(crate) const fn arguments(lowered: Lowerer<'v>, input_bytes: usize) -> Self {
+        Self {
+            lowered,
+            done: 0,
+            asked: None,
+            input_bytes: Some(input_bytes),
+        }
     }
+
+    /// Results of a host function.
+    pub(crate) const fn results(lowered: Lowerer<'v>) -> Self {
+        Self {
+            lowered,
+            done: 0,
+            asked: None,
+            input_bytes: None,
+        }
+    }
+
+    /// The size of the buffer that is needed next, charged for what will be written to it.
+    pub(crate) fn next<T, C>(&mut self, cx: &mut C) -> Result<Option<u32>, CallError>
+    where
+        C: AsContextMut<Data = State<T>>,
+    {
+        let Some((_, bytes)) = self.lowered.bytes.get(self.done) else {
+            return Ok(None);
+        };
+        if self.asked.is_none() {
+            let found = bytes.len();
+            call::charge(cx, fuel_for(found))?;
+            let len = u32::try_from(found).unwrap_or(u32::MAX);
+            self.asked = match self.input_bytes {
+                Some(limit) if found > limit => {
+                    return Err(CallError::InputTooLarge { limit, found });
+                }
+                // Never 0: allocators differ in what they answer then, and it is given back with
+                // the size that was asked for.
+                Some(_) => Some(len.max(1)),
+                None => {
+                    cx.as_context_mut().data_mut().meter.arena(found)?;
+                    Some(len)
+                }
+            };
+        }
+        Ok(self.asked)
+    }
+
+    /// Puts what comes next into the buffer that the guest's allocator answered with.
+    pub(crate) fn got<T, C>(&mut self, cx: &mut C, ptr: u32) -> Result<(), CallError>
+    where
+        C: AsContextMut<Data = State<T>>,
+    {
+        match (ptr, self.asked.take()) {
+            // An empty text that is there must differ from one that is absent, whose pointer is 0.
+            (0, Some(0)) => {
+                self.asked = Some(1);
+                return Ok(());
+            }
+            (0, asked) => {
+                return Err(no_memory(asked.unwrap_or(0)));
+            }
+            _ => {}
+        }
+        if let Some((pointer, bytes)) = self.lowered.bytes.get(self.done) {
+            write(cx, ptr, bytes)?;
+            if let Some(value) = self.lowered.values.get_mut(*pointer) {
+                *value = Val::I32(ptr.cast_signed());
+            }
+        }
+        self.done = self.done.saturating_add(1);
+        Ok(())
+    }
+
+    /// The values, once no more buffers are needed.
+    pub(crate) fn into_values(self) -> FlatValues {
+        self.lowered.values
+    }
+
+    /// The same with bytes of its own.
+    pub(crate) fn into_owned(self) -> Delivery<'static> {
+        Delivery {
+            lowered: self.lowered.into_owned(),
+            done: self.done,
+            asked: self.asked,
+            input_bytes: self.input_bytes,
+        }
+    }
+}
+
+pub(crate) fn no_memory(asked: u32) -> CallError {
+    CallError::NoMemory {
+        asked: usize::try_from(asked).unwrap_or(usize::MAX),
+    }
+}
+
+/// The guest's allocator.
+pub(crate) fn allocator<T>(state: &State<T>) -> Result<TypedFunc<u32, u32>, CallError> {
+    let allocate = state.guest.allocate;
+    allocate.ok_or_else(|| CallError::MissingExport { name: "allocate" })
 }
 
 /// Writes `bytes` to a buffer from the guest's allocator, which may be a lie.
@@ -45,91 +141,4 @@ where
     )?
     .copy_from_slice(bytes);
     Ok(())
-}
-
-/// Puts bytes into the guest, in buffers from its own allocator.
-pub(crate) struct GuestBuffers<'a, C> {
-    cx: &'a mut C,
-    /// For an export's arguments, which the host takes back: the most bytes, and the buffers.
-    /// The results of a host function are the guest's.
-    arguments: Option<(usize, &'a mut Buffers)>,
-}
-
-impl<'a, T> GuestBuffers<'a, Store<State<T>>> {
-    pub(crate) fn for_arguments(
-        store: &'a mut Store<State<T>>,
-        budget: &Budget,
-        given: &'a mut Buffers,
-    ) -> Self {
-        Self {
-            cx: store,
-            arguments: Some((budget.input_bytes, given)),
-        }
-    }
-}
-
-impl<'a, 'c, T> GuestBuffers<'a, Caller<'c, State<T>>> {
-    pub(crate) fn for_host_call(caller: &'a mut Caller<'c, State<T>>) -> Self {
-        Self {
-            cx: caller,
-            arguments: None,
-        }
-    }
-}
-
-impl<T, C> GiveBytes for GuestBuffers<'_, C>
-where
-    C: AsContextMut<Data = State<T>>,
-{
-    fn give(&mut self, bytes: &[u8]) -> Result<(u32, u32), CallError> {
-        let asked = bytes.len();
-        let len = u32::try_from(asked).map_err(|_| CallError::NoMemory { asked })?;
-        call::charge(self.cx, fuel_for(asked))?;
-        let ptr = match &mut self.arguments {
-            Some((limit, _)) if asked > *limit => {
-                return Err(CallError::InputTooLarge {
-                    limit: *limit,
-                    found: asked,
-                });
-            }
-            Some((_, given)) => {
-                // Never 0: allocators differ in what they answer then, and it is given back with
-                // the size that was asked for.
-                let size = len.max(1);
-                let ptr = allocate(self.cx, size)?;
-                given.push((ptr, size)).map_err(|_| CallError::BadValue {
-                    expected: "at most 8 texts or byte strings as arguments",
-                    found: 9,
-                })?;
-                ptr
-            }
-            None => {
-                self.cx.as_context_mut().data_mut().meter.arena(asked)?;
-                self.allocate_nested(len)?
-            }
-        };
-        write(self.cx, ptr, bytes)?;
-        Ok((ptr, len))
-    }
-}
-
-impl<T, C> GuestBuffers<'_, C>
-where
-    C: AsContextMut<Data = State<T>>,
-{
-    /// A buffer that the guest will own, asked for while the guest waits in a host call. The
-    /// guest's imports are refused meanwhile: each level of re-entry would take native stack that
-    /// no limit of wasmi's counts.
-    fn allocate_nested(&mut self, len: u32) -> Result<u32, CallError> {
-        let slice = call::slice(self.cx);
-        self.cx.as_context_mut().data_mut().guest.nested = true;
-        let mut ptr = allocate(self.cx, len);
-        if len == 0 && matches!(ptr, Err(CallError::NoMemory { .. })) {
-            // An empty text that is there must differ from one that is absent, whose pointer is 0.
-            ptr = allocate(self.cx, 1);
-        }
-        self.cx.as_context_mut().data_mut().guest.nested = false;
-        call::end_nested(self.cx, slice);
-        ptr
-    }
 }

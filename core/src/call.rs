@@ -1,30 +1,19 @@
-//! One request to a guest: what it may still use, and how guest code is run in slices of fuel.
-//!
-//! Guest code runs a quantum at a time and is resumed until it is done. Between two slices the
-//! deadline is looked at, and wasmi gives back native stack that a guest's failing `memory.grow`
-//! leaves in use under tail-call dispatch.
+//! One request to a guest: what it may still use.
 
 use crate::{
-    abi::shape::FlatValues,
     bounds::Bounds,
-    error::{CallError, Trap, TrapKind},
+    error::CallError,
     host::{self, LogSink},
     limits::{Budget, Usage},
     platform::Platform,
+    run::{Pace, Suspended},
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
-use wasmi::{
-    AsContextMut, Func, Memory, ResumableCall, TypedFunc, TypedResumableCall, WasmParams,
-    WasmResults,
-};
-
-/// The fuel of one slice. Ten times as much costs nothing less to run, but lets a loop of failing
-/// `memory.grow` use up a 2 MiB native stack.
-const QUANTUM: u64 = 10_000;
+use wasmi::{AsContextMut, Memory, TypedFunc};
 
 /// Fuel for one host call, and for one exchange of bytes with a guest, whatever its size.
 pub(crate) const BASE: u64 = 20;
@@ -51,6 +40,11 @@ pub(crate) struct State<T> {
     pub(crate) bounds: Bounds,
     /// Set once somebody asked for a [`Canceller`].
     pub(crate) canceller: Option<Canceller>,
+    /// Set where a call is run by steps.
+    pub(crate) pace: Option<Arc<Pace>>,
+    /// What the guest waits for, between a host function that can't answer at once and the run
+    /// that goes on with it.
+    pub(crate) suspended: Option<Suspended>,
 }
 
 /// Stops the call that an instance runs, or its next one, from another thread or an interrupt.
@@ -106,7 +100,7 @@ pub(crate) enum Deallocate {
 /// What the running call may still use. The store holds one slice of the fuel, this the rest.
 pub(crate) struct Meter {
     budget: Budget,
-    reserve: u64,
+    pub(crate) reserve: u64,
     until: Option<Duration>,
     pub(crate) usage: Usage,
 }
@@ -121,11 +115,20 @@ impl Meter {
         }
     }
 
-    fn out_of_fuel(&mut self) -> CallError {
+    pub(crate) fn out_of_fuel(&mut self) -> CallError {
         self.reserve = 0;
         CallError::OutOfFuel {
             fuel: self.budget.fuel,
         }
+    }
+
+    pub(crate) const fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// When the call has to be over, on the platform's clock.
+    pub(crate) const fn until(&self) -> Option<Duration> {
+        self.until
     }
 
     /// Counts one host call.
@@ -245,35 +248,12 @@ pub(crate) fn check_time<T>(state: &State<T>) -> Result<(), CallError> {
     Ok(())
 }
 
-/// Fuel in the slice that runs.
-pub(crate) fn slice<T, C>(cx: &mut C) -> u64
-where
-    C: AsContextMut<Data = State<T>>,
-{
-    fuel(&cx.as_context_mut())
-}
-
-/// Puts back into the reserve what the slice has beyond `before`: a nested run may have been
-/// handed slices of its own, and the run around it must end its slice as if there had been none.
-pub(crate) fn end_nested<T, C>(cx: &mut C, before: u64)
-where
-    C: AsContextMut<Data = State<T>>,
-{
-    let mut cx = cx.as_context_mut();
-    let slice = fuel(&cx);
-    if let Some(more) = slice.checked_sub(before) {
-        let reserve = &mut cx.data_mut().meter.reserve;
-        *reserve = reserve.saturating_add(more);
-        set_fuel(&mut cx, before);
-    }
-}
-
-/// Fuel in the store. Every engine of ours meters, so wasmi never refuses.
-fn fuel<T>(cx: &wasmi::StoreContextMut<'_, State<T>>) -> u64 {
+/// Fuel in the store, of the slice that runs. Every engine of ours meters, so wasmi never refuses.
+pub(crate) fn fuel<T>(cx: &wasmi::StoreContextMut<'_, State<T>>) -> u64 {
     cx.get_fuel().unwrap_or(0)
 }
 
-fn set_fuel<T>(cx: &mut wasmi::StoreContextMut<'_, State<T>>, fuel: u64) {
+pub(crate) fn set_fuel<T>(cx: &mut wasmi::StoreContextMut<'_, State<T>>, fuel: u64) {
     // As above: the error means that metering is off.
     let _ = cx.set_fuel(fuel);
 }
@@ -306,107 +286,5 @@ where
             Ok(())
         }
         None => Err(meter.out_of_fuel()),
-    }
-}
-
-/// Hands the store fuel for the next slice, at least `required`.
-fn next_slice<T, C>(cx: &mut C, required: u64) -> Result<(), CallError>
-where
-    C: AsContextMut<Data = State<T>>,
-{
-    let mut cx = cx.as_context_mut();
-    let slice = fuel(&cx);
-    let state = cx.data_mut();
-    check_time(state)?;
-    if slice >= required && required > 0 {
-        let why = "it was stopped for fuel that it had: a resumed call would make no progress";
-        return Err(CallError::Trap(Trap::new(TrapKind::Other, why)));
-    }
-    let all = slice.saturating_add(state.meter.reserve);
-    if all < required {
-        let error = state.meter.out_of_fuel();
-        set_fuel(&mut cx, 0);
-        return Err(error);
-    }
-    let next = QUANTUM.max(required).min(all);
-    state.meter.reserve = all.saturating_sub(next);
-    set_fuel(&mut cx, next);
-    Ok(())
-}
-
-/// The first slice of a run of guest code; a nested run goes on with the fuel that is there.
-fn first_slice<T, C>(cx: &mut C) -> Result<(), CallError>
-where
-    C: AsContextMut<Data = State<T>>,
-{
-    if fuel(&cx.as_context_mut()) < QUANTUM {
-        next_slice(cx, 0)
-    } else {
-        Ok(())
-    }
-}
-
-pub(crate) fn stopped<T, C>(cx: &mut C, error: &wasmi::Error) -> CallError
-where
-    C: AsContextMut<Data = State<T>>,
-{
-    let mut cx = cx.as_context_mut();
-    let error = CallError::from_wasmi(error, cx.data().meter.budget.fuel);
-    if matches!(error, CallError::OutOfFuel { .. }) {
-        // What wasmi left over was too little; the call has no further use for it.
-        set_fuel(&mut cx, 0);
-        cx.data_mut().meter.reserve = 0;
-    }
-    error
-}
-
-/// Runs a guest function whose type is known.
-pub(crate) fn run<T, C, P, R>(
-    cx: &mut C,
-    function: TypedFunc<P, R>,
-    params: P,
-) -> Result<R, CallError>
-where
-    C: AsContextMut<Data = State<T>>,
-    P: WasmParams,
-    R: WasmResults,
-{
-    first_slice(cx)?;
-    let mut outcome = function.call_resumable(&mut *cx, params);
-    loop {
-        match outcome {
-            Ok(TypedResumableCall::Finished(results)) => return Ok(results),
-            Ok(TypedResumableCall::OutOfFuel(paused)) => {
-                next_slice(cx, paused.required_fuel())?;
-                outcome = paused.resume(&mut *cx);
-            }
-            Ok(TypedResumableCall::HostTrap(trap)) => return Err(stopped(cx, trap.host_error())),
-            Err(error) => return Err(stopped(cx, &error)),
-        }
-    }
-}
-
-/// Runs a guest function of any type. `results` must have its results' number and types.
-pub(crate) fn run_untyped<T, C>(
-    cx: &mut C,
-    function: Func,
-    params: &FlatValues,
-    results: &mut FlatValues,
-) -> Result<(), CallError>
-where
-    C: AsContextMut<Data = State<T>>,
-{
-    first_slice(cx)?;
-    let mut outcome = function.call_resumable(&mut *cx, params, results);
-    loop {
-        match outcome {
-            Ok(ResumableCall::Finished) => return Ok(()),
-            Ok(ResumableCall::OutOfFuel(paused)) => {
-                next_slice(cx, paused.required_fuel())?;
-                outcome = paused.resume(&mut *cx, results);
-            }
-            Ok(ResumableCall::HostTrap(trap)) => return Err(stopped(cx, trap.host_error())),
-            Err(error) => return Err(stopped(cx, &error)),
-        }
     }
 }

@@ -1,27 +1,20 @@
 //! One running sandbox of a plugin, and the calls made to it.
 
 use crate::{
-    abi::{
-        native::{self, BytesFunction},
-        shape::{FlatTypes, FlatValues, Record, Shape, unpack, unsigned},
-    },
-    bounds::Bounds,
-    buffers::{GuestBuffers, allocate, write},
-    call::{self, BASE, Canceller, Deallocate, Guest, Meter, State, fuel_for},
+    abi::{native::BytesFunction, shape::FlatValues},
+    call::{self, BASE, Canceller},
     error::CallError,
     limits::{Budget, Usage},
-    marshal::{Buffers, GiveBytes, Lift, Lifter, Lower, Lowerer, Types},
-    memory,
-    module::START,
+    marshal::{Lift, Lower},
     plugin::Plugin,
+    run::{Pace, block},
+    running::Running,
+    sandbox::{self, Sandbox},
     value::Value,
 };
-use alloc::vec::Vec;
-use core::{cell::Cell, time::Duration};
-use wasmi::{Store, Val, ValType};
-
-/// Longest input, in bytes, whose buffer in the guest is kept for the next call.
-const KEPT_INPUT: usize = 64 << 10;
+use alloc::{sync::Arc, vec::Vec};
+use core::{future::Future, time::Duration};
+use wasmi::Val;
 
 /// One running sandbox of a plugin, isolated from all others.
 ///
@@ -42,16 +35,9 @@ const KEPT_INPUT: usize = 64 << 10;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Instance<T: 'static = ()> {
-    store: Store<State<T>>,
-    instance: wasmi::Instance,
+    sandbox: Sandbox<T>,
     plugin: Plugin<T>,
     budget: Budget,
-    /// The function that most calls are for.
-    process: Option<BytesFunction>,
-    /// Buffers of the guest's that are kept from call to call, each a pointer and a size: for
-    /// results in memory, and for input.
-    record: Option<(u32, u32)>,
-    input: Option<(u32, u32)>,
     start_usage: Usage,
     /// Whether the first call goes on with the budget that making the instance began with.
     carries: bool,
@@ -61,71 +47,31 @@ pub struct Instance<T: 'static = ()> {
 impl<T: 'static> Instance<T> {
     /// Makes an instance: segments, start function, `_initialize`. All of it, and of the instance's
     /// first call if it `carries` on with the budget, has to be over at `until`. What was used is
-    /// added to `used`, also where this fails.
-    pub(crate) fn new(
+    /// put in `used`, also where this fails.
+    pub(crate) async fn new(
         plugin: &Plugin<T>,
         budget: &Budget,
         until: Option<Duration>,
         carries: bool,
+        pace: Option<Arc<Pace>>,
         data: T,
         used: &mut Usage,
     ) -> Result<Self, CallError> {
-        let mut store = Store::new(
-            plugin.code().0.engine(),
-            State {
-                data,
-                shared: plugin.shared().clone(),
-                guest: Guest::default(),
-                meter: Meter::new(),
-                bounds: Bounds::new(plugin.limits()),
-                canceller: None,
-            },
-        );
-        store.limiter(|state| &mut state.bounds);
-        call::begin(&mut store, budget, until);
-        let started = Self::start(&mut store, plugin);
+        let mut store = sandbox::open(plugin, budget, until, pace, data);
+        let started = sandbox::instantiate(&mut store, plugin).await;
         *used = call::usage(&mut store);
         store.data_mut().meter.usage = *used;
         if started.is_err() || !carries {
             call::end(&mut store);
         }
-        let instance = started?;
         Ok(Self {
-            process: BytesFunction::find(&store, instance, "process"),
-            start_usage: *used,
-            carries,
-            store,
-            instance,
+            sandbox: Sandbox::new(store, started?),
             plugin: plugin.clone(),
             budget: *budget,
-            record: None,
-            input: None,
+            start_usage: *used,
+            carries,
             stopped: false,
         })
-    }
-
-    fn start(
-        store: &mut Store<State<T>>,
-        plugin: &Plugin<T>,
-    ) -> Result<wasmi::Instance, CallError> {
-        let (module, linker) = plugin.code();
-        let size = plugin
-            .info()
-            .size
-            .saturating_add(plugin.info().first_bytes());
-        call::charge(store, BASE.saturating_add(fuel_for(size)))?;
-        let instance = linker
-            .instantiate_and_start(&mut *store, module)
-            .map_err(|error| call::stopped(store, &error))?;
-        // The segments were copied in one go.
-        call::check_time(store.data())?;
-        store.data_mut().guest = native::guest(store, instance);
-        for (export, name) in [(START, "start function"), ("_initialize", "_initialize")] {
-            if let Ok(function) = instance.get_typed_func::<(), ()>(&*store, export) {
-                call::run(store, function, ()).map_err(|error| error.in_export(name))?;
-            }
-        }
-        Ok(instance)
     }
 
     /// Calls `process` with `input` and gives a copy of its answer.
@@ -167,12 +113,7 @@ impl<T: 'static> Instance<T> {
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
-        match self.process {
-            Some(function) => {
-                self.request(|instance| instance.exchange("process", function, input, take))
-            }
-            None => self.call_bytes("process", input, take),
-        }
+        self.call_bytes("process", input, take)
     }
 
     /// Calls the export `name`, from bytes to bytes, as [`process_with`](Self::process_with).
@@ -187,16 +128,12 @@ impl<T: 'static> Instance<T> {
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
-        self.request(|instance| {
-            let ty = instance.plugin.signature(name)?;
-            let function = BytesFunction::find(&instance.store, instance.instance, name);
-            let function = function.ok_or_else(|| CallError::ExportType {
-                name: name.into(),
-                expected: BytesFunction::expected().into(),
-                found: alloc::format!("{ty}").into(),
-            })?;
-            instance.exchange(name, function, input, take)
-        })
+        let until = self.enter()?;
+        let result = block(self.plugin.platform(), until, async {
+            let function = bytes_function(&self.plugin, &self.sandbox, name)?;
+            self.sandbox.exchange(name, function, input, take).await
+        });
+        self.leave(result)
     }
 
     /// Calls the export `name` with `params` lowered and its result lifted.
@@ -218,13 +155,12 @@ impl<T: 'static> Instance<T> {
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        self.request(|instance| {
-            let shape = instance.plugin.shape_of::<P, R>(name)?;
-            let types = Types::collect(R::types).flat;
-            let (mut given, mut results) = (Buffers::new(), FlatValues::new());
-            let ran = instance.call_flat(name, &params, &mut given, shape, &types, &mut results);
-            instance.answer(ran.map(|()| &*results), &given, |from| R::lift(from))
-        })
+        let until = self.enter()?;
+        let result = block(self.plugin.platform(), until, async {
+            let shape = self.plugin.shape_of::<P, R>(name)?;
+            self.sandbox.call(name, &params, shape).await
+        });
+        self.leave(result)
     }
 
     /// Calls the export `name` with plain core values, whatever its type.
@@ -233,44 +169,98 @@ impl<T: 'static> Instance<T> {
     ///
     /// [`CallError::ExportType`] where `params` are not what it takes.
     pub fn call_values(&mut self, name: &str, params: &[Value]) -> Result<Vec<Value>, CallError> {
-        self.request(|instance| {
-            let ty = instance.plugin.signature(name)?;
-            let mistyped = |expected: &str| CallError::ExportType {
-                name: name.into(),
-                expected: expected.into(),
-                found: alloc::format!("{ty}").into(),
-            };
-            if !params.iter().map(Value::ty).eq(ty.params.iter().copied()) {
-                let given: Vec<_> = params.iter().map(Value::ty).collect();
-                return Err(mistyped(&alloc::format!(
-                    "{}",
-                    crate::Signature::new(&given, &ty.results)
-                )));
+        let until = self.enter()?;
+        let result = block(
+            self.plugin.platform(),
+            until,
+            run_values(&self.plugin, &mut self.sandbox, name, params),
+        );
+        self.leave(result)
+    }
+
+    /// A call of `process` with `input`, to be run by steps or awaited: see [`Running`].
+    ///
+    /// # Errors
+    ///
+    /// Its result is that of [`process`](Self::process).
+    pub fn start<'a>(
+        &'a mut self,
+        input: &'a [u8],
+    ) -> Running<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
+        let pace = Arc::new(Pace::new());
+        let run = self.process_paced(input, pace.clone());
+        Running::new(pace, run)
+    }
+
+    pub(crate) async fn process_paced(
+        &mut self,
+        input: &[u8],
+        pace: Arc<Pace>,
+    ) -> Result<Vec<u8>, CallError> {
+        self.enter_paced(pace)?;
+        let result = match bytes_function(&self.plugin, &self.sandbox, "process") {
+            Ok(function) => {
+                let take = <[u8]>::to_vec;
+                self.sandbox
+                    .exchange("process", function, input, take)
+                    .await
             }
-            let mut values = FlatValues::new();
-            for param in params {
-                values
-                    .push((*param).into())
-                    .map_err(|_| mistyped("at most 16 parameters"))?;
-            }
-            let mut results = FlatValues::new();
-            for result in &ty.results {
-                results
-                    .push(Val::default_for_ty(*result))
-                    .map_err(|_| mistyped("at most 16 results"))?;
-            }
-            call::charge(&mut instance.store, BASE)?;
-            instance.run_export(name, &values, &mut results)?;
-            results
-                .iter()
-                .map(|value| Value::new(value).ok_or_else(|| mistyped("numbers as results")))
-                .collect()
-        })
+            Err(error) => Err(error),
+        };
+        self.leave(result)
+    }
+
+    /// A call of the export `name`, to be run by steps or awaited: see [`Running`].
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module
+    /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// use hostel_core::Step;
+    /// let mut instance = plugin.instantiate(())?;
+    /// let mut call = instance.start_call::<(u32, u32), u32>("add", (10, 20));
+    /// assert_eq!(call.step(1_000), Step::Done(Ok(30)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Its result is that of [`call`](Self::call).
+    pub fn start_call<'a, P, R>(
+        &'a mut self,
+        name: &'a str,
+        params: P,
+    ) -> Running<impl Future<Output = Result<R, CallError>> + use<'a, T, P, R>>
+    where
+        P: Lower,
+        R: for<'m> Lift<View<'m> = R>,
+    {
+        let pace = Arc::new(Pace::new());
+        let run = self.call_paced(name, params, pace.clone());
+        Running::new(pace, run)
+    }
+
+    async fn call_paced<P, R>(
+        &mut self,
+        name: &str,
+        params: P,
+        pace: Arc<Pace>,
+    ) -> Result<R, CallError>
+    where
+        P: Lower,
+        R: for<'m> Lift<View<'m> = R>,
+    {
+        self.enter_paced(pace)?;
+        let result = match self.plugin.shape_of::<P, R>(name) {
+            Ok(shape) => self.sandbox.call(name, &params, shape).await,
+            Err(error) => Err(error),
+        };
+        self.leave(result)
     }
 
     /// A handle by which another thread, or an interrupt, can stop what this instance runs.
     pub fn canceller(&mut self) -> Canceller {
-        let canceller = &mut self.store.data_mut().canceller;
+        let canceller = &mut self.sandbox.store.data_mut().canceller;
         canceller.get_or_insert_default().clone()
     }
 
@@ -283,7 +273,7 @@ impl<T: 'static> Instance<T> {
     /// first call's budget (see [`Plugin::lend`]), both.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.store.data().meter.usage
+        self.sandbox.store.data().meter.usage
     }
 
     /// What instantiating used: start function and `_initialize`.
@@ -295,22 +285,23 @@ impl<T: 'static> Instance<T> {
     /// The instance's data.
     #[must_use]
     pub fn data(&self) -> &T {
-        &self.store.data().data
+        &self.sandbox.store.data().data
     }
 
     /// The instance's data, to be changed.
     pub fn data_mut(&mut self) -> &mut T {
-        &mut self.store.data_mut().data
+        &mut self.sandbox.store.data_mut().data
     }
 
     /// Bytes of linear memory that the instance holds.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.store
+        self.sandbox
+            .store
             .data()
             .guest
             .memory
-            .map_or(0, |memory| memory.data_size(&self.store))
+            .map_or(0, |memory| memory.data_size(&self.sandbox.store))
     }
 
     /// Whether an earlier call stopped it, so that it refuses further ones.
@@ -319,242 +310,88 @@ impl<T: 'static> Instance<T> {
         self.stopped
     }
 
-    /// One call: a budget before, and after it whatever the result means for the instance.
-    fn request<R>(
-        &mut self,
-        work: impl FnOnce(&mut Self) -> Result<R, CallError>,
-    ) -> Result<R, CallError> {
+    /// Begins a call: a budget, or what making the instance left of it. Answers with when it has to
+    /// be over.
+    fn enter(&mut self) -> Result<Option<Duration>, CallError> {
         if self.stopped {
             return Err(CallError::Stopped);
         }
-        // Also where `work` unwinds, out of the caller's code.
+        // Until it has ended: not so where the caller's code unwinds, or a call is dropped.
         self.stopped = true;
+        let store = &mut self.sandbox.store;
         if !core::mem::take(&mut self.carries) {
-            let until = call::until(&self.budget, &*self.store.data().shared.platform);
-            call::begin(&mut self.store, &self.budget, until);
+            let until = call::until(&self.budget, &**self.plugin.platform());
+            call::begin(store, &self.budget, until);
         }
-        let result = work(self);
-        call::end(&mut self.store);
+        Ok(store.data().meter.until())
+    }
+
+    fn enter_paced(&mut self, pace: Arc<Pace>) -> Result<(), CallError> {
+        self.enter()?;
+        self.sandbox.store.data_mut().pace = Some(pace);
+        Ok(())
+    }
+
+    /// Ends a call, with what its result means for the instance.
+    fn leave<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
+        call::end(&mut self.sandbox.store);
+        self.sandbox.store.data_mut().pace = None;
         self.stopped = result.as_ref().is_err_and(CallError::stops);
         result
     }
+}
 
-    /// Bytes in, bytes out.
-    fn exchange<R>(
-        &mut self,
-        name: &str,
-        function: BytesFunction,
-        input: &[u8],
-        take: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R, CallError> {
-        call::charge(&mut self.store, BASE)?;
-        let mut given = Buffers::new();
-        let pair = self.exchange_pair(function, input, &mut given);
-        // What has no place yet did not happen in the guest's allocator.
-        let pair = pair.map_err(|error| error.in_export(name));
-        let values = pair.map(|(ptr, len)| [ptr, len].map(|value| Val::I32(value.cast_signed())));
-        let values = values
-            .as_ref()
-            .map(|values| &values[..])
-            .map_err(Clone::clone);
-        self.answer(values, &given, |from| Ok(take(from.bytes()?)))
+fn bytes_function<T>(
+    plugin: &Plugin<T>,
+    sandbox: &Sandbox<T>,
+    name: &str,
+) -> Result<BytesFunction, CallError> {
+    if let Some(function) = sandbox.bytes_function(name) {
+        return Ok(function);
     }
+    let found = plugin.signature(name)?;
+    Err(CallError::ExportType {
+        name: name.into(),
+        expected: BytesFunction::expected().into(),
+        found: alloc::format!("{found}").into(),
+    })
+}
 
-    /// Bytes in, and where the answer lies.
-    fn exchange_pair(
-        &mut self,
-        function: BytesFunction,
-        input: &[u8],
-        given: &mut Buffers,
-    ) -> Result<(u32, u32), CallError> {
-        let limit = self.budget.input_bytes;
-        if input.len() > limit {
-            return Err(CallError::InputTooLarge {
-                limit,
-                found: input.len(),
-            });
-        }
-        let (ptr, len) = self.give_input(input, given)?;
-        match function {
-            BytesFunction::Packed(function) => {
-                call::run(&mut self.store, function, (ptr, len)).map(unpack)
-            }
-            BytesFunction::Values(function) => call::run(&mut self.store, function, (ptr, len)),
-            BytesFunction::Pointer(function) => {
-                let record = self.record(8)?;
-                call::run(&mut self.store, function, (record, ptr, len))?;
-                let mut pair = FlatValues::new();
-                self.read_record(record, &[ValType::I32, ValType::I32], &mut pair)?;
-                match *pair {
-                    [Val::I32(ptr), Val::I32(len)] => Ok((unsigned(ptr), unsigned(len))),
-                    _ => Ok((0, 0)),
-                }
-            }
-        }
+async fn run_values<T>(
+    plugin: &Plugin<T>,
+    sandbox: &mut Sandbox<T>,
+    name: &str,
+    params: &[Value],
+) -> Result<Vec<Value>, CallError> {
+    let ty = plugin.signature(name)?;
+    let mistyped = |expected: &str| CallError::ExportType {
+        name: name.into(),
+        expected: expected.into(),
+        found: alloc::format!("{ty}").into(),
+    };
+    if !params.iter().map(Value::ty).eq(ty.params.iter().copied()) {
+        let given: Vec<_> = params.iter().map(Value::ty).collect();
+        let expected = crate::Signature::new(&given, &ty.results);
+        return Err(mistyped(&alloc::format!("{expected}")));
     }
-
-    /// Runs the export with lowered parameters, and gives its results in order, whatever the
-    /// shape. Buffers for the parameters are noted in `given`, also where this fails.
-    fn call_flat<P: Lower>(
-        &mut self,
-        name: &str,
-        params: &P,
-        given: &mut Buffers,
-        shape: Shape,
-        types: &FlatTypes,
-        results: &mut FlatValues,
-    ) -> Result<(), CallError> {
-        call::charge(&mut self.store, BASE)?;
-        let mut values = FlatValues::new();
-        let record = match shape {
-            Shape::Pointer => Some(self.record(Record::size(types))?),
-            Shape::Values | Shape::Packed => None,
-        };
-        let mut guest = GuestBuffers::for_arguments(&mut self.store, &self.budget, given);
-        let mut lowerer = Lowerer {
-            guest: &mut guest,
-            values: &mut values,
-        };
-        if let Some(record) = record {
-            lowerer.push(Val::I32(record.cast_signed()))?;
-        }
-        params.lower(&mut lowerer)?;
-        match shape {
-            Shape::Values => {
-                results.extend(types.iter().map(|ty| Val::default_for_ty(*ty)));
-                self.run_export(name, &values, results)
-            }
-            Shape::Packed => {
-                results.extend([Val::I64(0)]);
-                self.run_export(name, &values, results)?;
-                if let [Val::I64(packed)] = **results {
-                    let (first, second) = unpack(packed.cast_unsigned());
-                    results.clear();
-                    results.extend([first, second].map(|value| Val::I32(value.cast_signed())));
-                }
-                Ok(())
-            }
-            Shape::Pointer => {
-                self.run_export(name, &values, results)?;
-                self.read_record(record.unwrap_or(0), types, results)
-            }
-        }
+    let mut values = FlatValues::new();
+    for param in params {
+        values
+            .push((*param).into())
+            .map_err(|_| mistyped("at most 16 parameters"))?;
     }
-
-    fn run_export(
-        &mut self,
-        name: &str,
-        params: &FlatValues,
-        results: &mut FlatValues,
-    ) -> Result<(), CallError> {
-        let function = self.instance.get_func(&self.store, name);
-        let function = function.ok_or_else(|| self.plugin.unknown_export(name))?;
-        call::run_untyped(&mut self.store, function, params, results)
-            .map_err(|error| error.in_export(name))
+    let mut results = FlatValues::new();
+    for result in &ty.results {
+        results
+            .push(Val::default_for_ty(*result))
+            .map_err(|_| mistyped("at most 16 results"))?;
     }
-
-    /// Lifts what the guest answered, and gives it back the buffers of the call. Where the guest
-    /// was stopped, its buffers go with it.
-    fn answer<R>(
-        &mut self,
-        values: Result<&[Val], CallError>,
-        given: &Buffers,
-        lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
-    ) -> Result<R, CallError> {
-        let mut received = Buffers::new();
-        let answer = values.and_then(|values| {
-            let fuel = call::fuel_left(&mut self.store);
-            let spent = Cell::new(0);
-            let memory = self
-                .store
-                .data()
-                .guest
-                .memory
-                .map(|memory| memory.data(&self.store));
-            let mut lifter = Lifter::new(values, memory, fuel, &spent, "plugin's result")
-                .answer(self.budget.output_bytes);
-            let answer = lift(&mut lifter);
-            received = lifter.into_received();
-            call::charge(&mut self.store, spent.get())?;
-            answer
-        });
-        if !answer.as_ref().is_err_and(CallError::stops) {
-            for buffer in given {
-                self.deallocate(*buffer)?;
-            }
-            for buffer in &received {
-                // A guest may answer with its input's own bytes: that buffer is not its answer's.
-                if !given
-                    .iter()
-                    .chain(&self.input)
-                    .any(|own| memory::overlap(*own, *buffer))
-                {
-                    self.deallocate(*buffer)?;
-                }
-            }
-        }
-        answer
-    }
-
-    fn deallocate(&mut self, (ptr, size): (u32, u32)) -> Result<(), CallError> {
-        let ran = match self.store.data().guest.deallocate {
-            Some(Deallocate::Sized(function)) => call::run(&mut self.store, function, (ptr, size)),
-            Some(Deallocate::Plain(function)) => call::run(&mut self.store, function, ptr),
-            None => Ok(()),
-        };
-        ran.map_err(|error| error.in_export("deallocate"))
-    }
-
-    /// The guest's buffer for results in memory.
-    fn record(&mut self, size: u32) -> Result<u32, CallError> {
-        let kept = self.record.take();
-        let kept = self.at_least(kept, size)?;
-        self.record = Some(kept);
-        Ok(kept.0)
-    }
-
-    /// The kept buffer where it is large enough, else a new one in its place.
-    fn at_least(&mut self, kept: Option<(u32, u32)>, size: u32) -> Result<(u32, u32), CallError> {
-        if let Some(kept) = kept {
-            if kept.1 >= size {
-                return Ok(kept);
-            }
-            self.deallocate(kept)?;
-        }
-        allocate(&mut self.store, size).map(|ptr| (ptr, size))
-    }
-
-    /// Writes `input` into the guest: into the kept buffer, or, where it is too long to be kept,
-    /// into one that is noted in `given`.
-    fn give_input(&mut self, input: &[u8], given: &mut Buffers) -> Result<(u32, u32), CallError> {
-        if input.len() > KEPT_INPUT {
-            return GuestBuffers::for_arguments(&mut self.store, &self.budget, given).give(input);
-        }
-        call::charge(&mut self.store, fuel_for(input.len()))?;
-        let len = u32::try_from(input.len()).unwrap_or(u32::MAX);
-        let kept = self.input.take();
-        let kept = self.at_least(kept, len.max(1))?;
-        self.input = Some(kept);
-        write(&mut self.store, kept.0, input)?;
-        Ok((kept.0, len))
-    }
-
-    fn read_record(
-        &mut self,
-        at: u32,
-        types: &[ValType],
-        values: &mut FlatValues,
-    ) -> Result<(), CallError> {
-        let memory = self.store.data().guest.memory;
-        let memory = memory.ok_or_else(|| CallError::MissingExport { name: "memory" })?;
-        let size = Record::size(types);
-        let bytes = memory::bytes(memory.data(&self.store), at, size, "plugin's result record")?;
-        let mut fields = Record::new();
-        for ty in types {
-            values.extend([fields.read(bytes, *ty).unwrap_or(Val::default_for_ty(*ty))]);
-        }
-        Ok(())
-    }
+    call::charge(&mut sandbox.store, BASE)?;
+    sandbox.run_export(name, &values, &mut results).await?;
+    results
+        .iter()
+        .map(|value| Value::new(value).ok_or_else(|| mistyped("numbers as results")))
+        .collect()
 }
 
 impl<T: 'static> core::fmt::Debug for Instance<T> {

@@ -70,6 +70,9 @@ mod module;
 mod platform;
 mod plugin;
 mod pool;
+mod run;
+mod running;
+mod sandbox;
 mod value;
 
 #[cfg(feature = "defmt")]
@@ -82,7 +85,10 @@ pub use self::{
     call::Canceller,
     engine::Engine,
     error::{CallError, LoadError, Mismatch, Trap, TrapKind},
-    host::{Context, Grants, HostReturn, IntoHostFunction, LogRecord, LogSink, Visible, grant_for},
+    host::{
+        Async, Context, Grants, HostReturn, IntoHostFunction, LogRecord, LogSink, Visible,
+        grant_for,
+    },
     house::{House, HouseError},
     instance::Instance,
     limits::{Budget, Limits, ModuleLimits, Usage},
@@ -90,6 +96,7 @@ pub use self::{
     module::{Export, Extern, Import, MemoryInfo, ModuleInfo, Section, Signature, TableInfo},
     platform::{Bare, Platform},
     plugin::Plugin,
+    running::{Running, Step},
     value::Value,
 };
 /// The types of core values.

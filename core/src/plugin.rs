@@ -10,7 +10,9 @@ use crate::{
     limits::{Budget, Limits, Usage},
     marshal::{Lift, Lower, Types},
     module::{Extern, ModuleInfo, Signature},
+    platform::Platform,
     pool::Pool,
+    run::block,
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::{
@@ -142,7 +144,8 @@ impl<T: 'static> Plugin<T> {
         if self.inner.closed.load(Ordering::Acquire) {
             return Err(CallError::Closed);
         }
-        Instance::new(self, &self.budget, until, carries, data, used)
+        let make = Instance::new(self, &self.budget, until, carries, None, data, used);
+        block(self.platform(), until, make)
     }
 
     /// Checks that a call of the export `name` with these types is possible.
@@ -174,6 +177,10 @@ impl<T: 'static> Plugin<T> {
     /// disturbed; memory is given back when the last handle and instance go.
     pub fn close(&self) {
         self.inner.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn platform(&self) -> &Arc<dyn Platform> {
+        &self.inner.shared.platform
     }
 
     pub(crate) fn code(&self) -> (&Module, &Linker<State<T>>) {

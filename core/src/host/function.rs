@@ -3,14 +3,15 @@
 use super::Context;
 use crate::{
     abi::shape::FlatValues,
-    buffers::GuestBuffers,
+    buffers::Delivery,
     call::{self, State},
     error::{CallError, Trap, TrapKind},
     marshal::{Lift, Lifter, Lower, Lowerer, Types},
     platform::Platform,
+    run::{self, Work},
 };
-use alloc::sync::Arc;
-use core::{cell::Cell, marker::PhantomData};
+use alloc::{boxed::Box, sync::Arc};
+use core::{cell::Cell, future::Future, marker::PhantomData, pin::Pin};
 use wasmi::{Caller, Memory, Val};
 
 /// A host function behind its types.
@@ -19,14 +20,15 @@ pub(crate) trait HostFunction<T>: Send + Sync + 'static {
 
     fn results(&self) -> Types;
 
-    /// Lifts `params`, runs the closure, lowers its result into `results`.
+    /// Lifts `params`, runs the closure, lowers its result into `results`. Or answers with what the
+    /// guest has to wait for.
     fn call(
         &self,
         guest: &mut Caller<'_, State<T>>,
         memory: Option<Memory>,
         params: &[Val],
         results: &mut FlatValues,
-    ) -> Result<(), CallError>;
+    ) -> Result<Option<Work>, CallError>;
 }
 
 /// Closures that can be host functions; see [`Grants::function`](crate::Grants::function).
@@ -41,28 +43,67 @@ pub trait IntoHostFunction<T, M> {
 #[doc(hidden)]
 pub struct Function<T>(pub(crate) Arc<dyn HostFunction<T>>);
 
-/// What a host function may return: a value for the guest, or that or a [`Trap`].
+/// What a host function may return: a value for the guest, or that or a [`Trap`], at once or
+/// [later](Async).
 pub trait HostReturn {
     #[doc(hidden)]
-    type Value: Lower;
-
+    type Value: Lower + 'static;
     #[doc(hidden)]
-    fn into_value(self) -> Result<Self::Value, Trap>;
+    fn into_answer(self) -> Answer<Self::Value>;
 }
 
-impl<V: Lower> HostReturn for V {
+/// When a host function's value comes.
+#[doc(hidden)]
+pub enum Answer<V> {
+    Now(Result<V, Trap>),
+    Later(Pin<Box<dyn Future<Output = Result<V, Trap>> + Send>>),
+}
+
+impl<V: Lower + 'static> HostReturn for V {
     type Value = V;
 
-    fn into_value(self) -> Result<V, Trap> {
-        Ok(self)
+    fn into_answer(self) -> Answer<V> {
+        Answer::Now(Ok(self))
     }
 }
 
-impl<V: Lower> HostReturn for Result<V, Trap> {
+impl<V: Lower + 'static> HostReturn for Result<V, Trap> {
     type Value = V;
 
-    fn into_value(self) -> Self {
-        self
+    fn into_answer(self) -> Answer<V> {
+        Answer::Now(self)
+    }
+}
+
+/// The result of an asynchronous host function: the guest waits for it, no thread does. What the
+/// future needs of the guest's parameters has to be copied into it.
+///
+/// Where a call is run by [`Instance::start`](crate::Instance::start), whoever runs it gets
+/// control back meanwhile; otherwise the calling thread waits as its
+/// [`Platform`](crate::Platform) can. A future that never ends keeps its guest until the deadline.
+///
+/// ```
+/// use hostel_core::{Async, Grants, Trap};
+/// # async fn look_up(name: String) -> Option<u32> { Some(name.len() as u32) }
+/// let grants = Grants::<()>::new().function("shop", "price", |article: &str| {
+///     let article = article.to_owned();
+///     Async(async move {
+///         look_up(article).await.ok_or_else(|| Trap::host("no such article"))
+///     })
+/// });
+/// # drop(grants);
+/// ```
+pub struct Async<F>(pub F);
+
+impl<F, V> HostReturn for Async<F>
+where
+    F: Future<Output = Result<V, Trap>> + Send + 'static,
+    V: Lower + 'static,
+{
+    type Value = V;
+
+    fn into_answer(self) -> Answer<V> {
+        Answer::Later(Box::pin(self.0))
     }
 }
 
@@ -110,21 +151,36 @@ fn contained<R>(
     result.unwrap_or_else(|| Err(CallError::Trap(Trap::new(TrapKind::HostPanic, ""))))
 }
 
-/// Lowers a closure's result into the guest.
+/// Lowers a closure's result into the guest, or says what it has to wait for.
 fn lower<T, R: HostReturn>(
     guest: &mut Caller<'_, State<T>>,
     returned: R,
     values: &mut FlatValues,
-) -> Result<(), CallError> {
-    let value = returned.into_value().map_err(CallError::Trap)?;
-    let platform = guest.data().shared.platform.clone();
-    let mut guest = GuestBuffers::for_host_call(guest);
-    contained(&*platform, || {
-        value.lower(&mut Lowerer {
-            guest: &mut guest,
-            values,
-        })
-    })
+) -> Result<Option<Work>, CallError> {
+    match returned.into_answer() {
+        Answer::Now(value) => {
+            let value = value.map_err(CallError::Trap)?;
+            let platform = guest.data().shared.platform.clone();
+            let lowered = contained(&*platform, || lowered(&value))?;
+            let mut delivery = Delivery::results(lowered);
+            if let Some(paused) = run::deliver_in_call(guest, &mut delivery)? {
+                let delivery = Box::new(delivery.into_owned());
+                return Ok(Some(Work::Allocate(paused, delivery)));
+            }
+            *values = delivery.into_values();
+            Ok(None)
+        }
+        Answer::Later(value) => Ok(Some(Work::Results(Box::pin(async {
+            let value = value.await.map_err(CallError::Trap)?;
+            lowered(&value).map(Lowerer::into_owned)
+        })))),
+    }
+}
+
+fn lowered<V: Lower>(value: &V) -> Result<Lowerer<'_>, CallError> {
+    let mut lowerer = Lowerer::default();
+    value.lower(&mut lowerer)?;
+    Ok(lowerer)
 }
 
 /// Implements closures of one number of parameters, with and without a context.
@@ -147,7 +203,7 @@ macro_rules! host_function {
                 Types::collect(R::Value::types)
             }
 
-            fn call(&self, guest: &mut Caller<'_, State<T>>, memory: Option<Memory>, params: &[Val], results: &mut FlatValues) -> Result<(), CallError> {
+            fn call(&self, guest: &mut Caller<'_, State<T>>, memory: Option<Memory>, params: &[Val], results: &mut FlatValues) -> Result<Option<Work>, CallError> {
                 // Names one of the two bounds on `F`; a plain call would be ambiguous.
                 fn run<$($param,)* R>(function: &impl Fn($($param),*) -> R, $($param: $param),*) -> R {
                     function($($param),*)
@@ -177,7 +233,7 @@ macro_rules! host_function {
                 Types::collect(R::Value::types)
             }
 
-            fn call(&self, guest: &mut Caller<'_, State<T>>, memory: Option<Memory>, params: &[Val], results: &mut FlatValues) -> Result<(), CallError> {
+            fn call(&self, guest: &mut Caller<'_, State<T>>, memory: Option<Memory>, params: &[Val], results: &mut FlatValues) -> Result<Option<Work>, CallError> {
                 #[allow(clippy::too_many_arguments)] // as many as a host function may have
                 fn run<T, $($param,)* R>(
                     function: &impl Fn(&mut Context<'_, T>, $($param),*) -> R,

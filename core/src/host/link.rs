@@ -7,15 +7,22 @@ use crate::{
     error::{CallError, Trap, TrapKind},
     memory,
     module::{Import, Signature},
+    run::{Suspend, Suspended},
 };
-use alloc::{boxed::Box, sync::Arc};
-use wasmi::{Caller, FuncType, Linker, Memory, Val, ValType, errors::LinkerError};
+use alloc::sync::Arc;
+use wasmi::{AsContextMut, Caller, FuncType, Linker, Val, ValType, errors::LinkerError};
 
-/// A host function and the shape in which one import wants its results.
+/// A host function, bound to an import.
 struct Binding<T> {
-    /// `module.name`, for messages.
-    name: Box<str>,
     function: Arc<dyn HostFunction<T>>,
+    back: Back,
+}
+
+/// How results go back to an import.
+#[derive(Clone)]
+pub(crate) struct Back {
+    /// `module.name`, for messages.
+    pub(crate) name: Arc<str>,
     shape: Shape,
     /// Size of the results' record in memory, where the shape is [`Shape::Pointer`].
     record: u32,
@@ -29,13 +36,12 @@ pub(crate) fn link<T: 'static>(
     function: Arc<dyn HostFunction<T>>,
     shape: Shape,
 ) -> Result<(), LinkerError> {
-    let record = Record::size(&function.results().flat);
-    let binding = Binding {
+    let back = Back {
         name: alloc::format!("{}.{}", import.module, import.name).into(),
-        function,
         shape,
-        record,
+        record: Record::size(&function.results().flat),
     };
+    let binding = Binding { function, back };
     let (module, name) = (&*import.module, &*import.name);
 
     /// Defines a function of i32 parameters alone, which wasmi calls without an allocation.
@@ -125,17 +131,23 @@ impl<T: 'static> Binding<T> {
         params: &[Val],
         values: &mut FlatValues,
     ) -> Result<(), wasmi::Error> {
-        self.exchange(guest, params, values)
-            .map_err(|error| error.into_stop().in_import(&self.name).into())
+        match self.exchange(guest, params, values) {
+            Ok(None) => Ok(()),
+            Ok(Some(suspended)) => {
+                guest.data_mut().suspended = Some(suspended);
+                Err(wasmi::Error::host(Suspend))
+            }
+            Err(error) => Err(error.into_stop().in_import(&self.back.name).into()),
+        }
     }
 
-    /// Charged, lifted, run, lowered, in the import's shape.
+    /// Charged, lifted, run, lowered, in the import's shape; or what the guest has to wait for.
     fn exchange(
         &self,
         guest: &mut Caller<'_, State<T>>,
         params: &[Val],
         values: &mut FlatValues,
-    ) -> Result<(), CallError> {
+    ) -> Result<Option<Suspended>, CallError> {
         let state = guest.data_mut();
         if state.guest.nested {
             return Err(CallError::Trap(Trap::new(TrapKind::Reentered, "")));
@@ -143,12 +155,46 @@ impl<T: 'static> Binding<T> {
         state.meter.host_call()?;
         let memory = state.guest.memory;
         call::charge(guest, call::BASE)?;
-        match (self.shape, params) {
-            (Shape::Pointer, [Val::I32(record), params @ ..]) => {
-                let record = unsigned(*record);
-                self.record(guest, memory, record)?;
-                self.function.call(guest, memory, params, values)?;
-                let bytes = self.record(guest, memory, record)?;
+        let (at, params) = match (self.back.shape, params) {
+            (Shape::Pointer, [Val::I32(record), params @ ..]) => (unsigned(*record), params),
+            (_, params) => (0, params),
+        };
+        if self.back.shape == Shape::Pointer {
+            // Before anything is done for a guest that can't get it.
+            self.back.record(guest, at)?;
+        }
+        if let Some(work) = self.function.call(guest, memory, params, values)? {
+            let back = self.back.clone();
+            return Ok(Some(Suspended { work, back, at }));
+        }
+        self.back.bring(guest, at, values)?;
+        Ok(None)
+    }
+}
+
+impl Back {
+    /// Makes of a host function's values what its import returns; `at` is its record.
+    pub(crate) fn bring<T, C>(
+        &self,
+        cx: &mut C,
+        at: u32,
+        values: &mut FlatValues,
+    ) -> Result<(), CallError>
+    where
+        C: AsContextMut<Data = State<T>>,
+    {
+        match self.shape {
+            Shape::Values => {}
+            Shape::Packed => {
+                if let [Val::I32(first), Val::I32(second)] = **values {
+                    let packed = pack(unsigned(first), unsigned(second));
+                    values.clear();
+                    // There is room: it has just been cleared.
+                    let _ = values.push(Val::I64(packed.cast_signed()));
+                }
+            }
+            Shape::Pointer => {
+                let bytes = self.record(cx, at)?;
                 let mut fields = Record::new();
                 for value in values.drain(..) {
                     fields
@@ -159,31 +205,21 @@ impl<T: 'static> Binding<T> {
                         })?;
                 }
             }
-            (Shape::Packed, params) => {
-                self.function.call(guest, memory, params, values)?;
-                if let [Val::I32(first), Val::I32(second)] = **values {
-                    let packed = pack(unsigned(first), unsigned(second));
-                    values.clear();
-                    // There is room: it has just been cleared.
-                    let _ = values.push(Val::I64(packed.cast_signed()));
-                }
-            }
-            (_, params) => self.function.call(guest, memory, params, values)?,
         }
         Ok(())
     }
 
     /// Where the results go in the guest's memory. Looked up anew each time: the guest may have
     /// run, and its memory grown, in between.
-    fn record<'g>(
-        &self,
-        guest: &'g mut Caller<'_, State<T>>,
-        memory: Option<Memory>,
-        at: u32,
-    ) -> Result<&'g mut [u8], CallError> {
+    fn record<'c, T, C>(&self, cx: &'c mut C, at: u32) -> Result<&'c mut [u8], CallError>
+    where
+        T: 'c,
+        C: AsContextMut<Data = State<T>>,
+    {
+        let memory = cx.as_context().data().guest.memory;
         let memory = memory.ok_or_else(|| CallError::MissingExport { name: "memory" })?;
         memory::bytes_mut(
-            memory.data_mut(&mut *guest),
+            memory.data_mut(cx.as_context_mut()),
             at,
             self.record,
             "host function's result pointer",

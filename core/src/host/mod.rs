@@ -13,10 +13,14 @@ pub use self::log::Defmt;
 pub use self::log::LogCrate;
 pub use self::{
     context::Context,
-    function::{HostReturn, IntoHostFunction},
+    function::{Async, HostReturn, IntoHostFunction},
     log::{LogRecord, LogSink, Visible},
 };
-pub(crate) use self::{function::HostFunction, link::link, log::write_dropped};
+pub(crate) use self::{
+    function::HostFunction,
+    link::{Back, link},
+    log::write_dropped,
+};
 
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc};
 

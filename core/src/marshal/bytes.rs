@@ -39,7 +39,7 @@ macro_rules! lower {
                 types.push_bytes();
             }
 
-            fn lower(&self, to: &mut Lowerer<'_>) -> Result<(), CallError> {
+            fn lower<'v>(&'v self, to: &mut Lowerer<'v>) -> Result<(), CallError> {
                 to.bytes(AsRef::<[u8]>::as_ref(&**self))
             }
         }
@@ -55,7 +55,7 @@ impl<const N: usize> Lower for &[u8; N] {
         types.push_bytes();
     }
 
-    fn lower(&self, to: &mut Lowerer<'_>) -> Result<(), CallError> {
+    fn lower<'v>(&'v self, to: &mut Lowerer<'v>) -> Result<(), CallError> {
         to.bytes(self.as_slice())
     }
 }

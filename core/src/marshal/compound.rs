@@ -36,7 +36,7 @@ impl<T: Lower> Lower for Option<T> {
         T::types(types);
     }
 
-    fn lower(&self, to: &mut Lowerer<'_>) -> Result<(), CallError> {
+    fn lower<'v>(&'v self, to: &mut Lowerer<'v>) -> Result<(), CallError> {
         if !T::NULLABLE {
             to.push(Val::I32(self.is_some().into()))?;
         }
@@ -74,7 +74,7 @@ impl<T: Lower, E: Lower> Lower for Result<T, E> {
         E::types(types);
     }
 
-    fn lower(&self, to: &mut Lowerer<'_>) -> Result<(), CallError> {
+    fn lower<'v>(&'v self, to: &mut Lowerer<'v>) -> Result<(), CallError> {
         to.push(Val::I32(self.is_err().into()))?;
         match self {
             Ok(value) => {
@@ -111,7 +111,7 @@ macro_rules! tuple {
                 $($part::types(types);)*
             }
 
-            fn lower(&self, to: &mut Lowerer<'_>) -> Result<(), CallError> {
+            fn lower<'v>(&'v self, to: &mut Lowerer<'v>) -> Result<(), CallError> {
                 let ($($part,)*) = self;
                 $($part.lower(to)?;)*
                 Ok(())

@@ -29,7 +29,7 @@ use crate::{
     error::CallError,
     memory,
 };
-use alloc::boxed::Box;
+use alloc::{borrow::Cow, boxed::Box};
 use core::cell::Cell;
 use heapless::Vec;
 use wasmi::{Val, ValType};
@@ -95,7 +95,7 @@ pub trait Lower {
     fn types(types: &mut Types);
 
     #[doc(hidden)]
-    fn lower(&self, to: &mut Lowerer<'_>) -> Result<(), CallError>;
+    fn lower<'v>(&'v self, to: &mut Lowerer<'v>) -> Result<(), CallError>;
 }
 
 /// Reads values, in order, and the memory that they point into.
@@ -249,21 +249,22 @@ impl<'m> Lifter<'m> {
     }
 }
 
-/// Collects the core values of what goes into a guest.
-pub struct Lowerer<'g> {
-    pub(crate) guest: &'g mut dyn GiveBytes,
-    pub(crate) values: &'g mut FlatValues,
+/// Collects what goes into a guest: core values, and texts and byte strings that still need
+/// buffers there.
+#[derive(Default)]
+pub struct Lowerer<'v> {
+    pub(crate) values: FlatValues,
+    /// Each with the index of its pointer among the values; its length comes after.
+    pub(crate) bytes: Vec<(usize, Cow<'v, [u8]>), MAX_BYTES>,
 }
 
-/// Puts bytes into a buffer from the guest's allocator.
-pub(crate) trait GiveBytes {
-    fn give(&mut self, bytes: &[u8]) -> Result<(u32, u32), CallError>;
-}
+/// Most texts and byte strings that go into a guest at once.
+const MAX_BYTES: usize = 8;
 
 /// Buffers that the host got from a guest: pointer and size.
-pub(crate) type Buffers = Vec<(u32, u32), 8>;
+pub(crate) type Buffers = Vec<(u32, u32), MAX_BYTES>;
 
-impl Lowerer<'_> {
+impl<'v> Lowerer<'v> {
     pub(crate) fn push(&mut self, value: Val) -> Result<(), CallError> {
         self.values.push(value).map_err(|_| CallError::BadValue {
             expected: "at most 16 core values",
@@ -279,9 +280,29 @@ impl Lowerer<'_> {
         Ok(())
     }
 
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), CallError> {
-        let (ptr, len) = self.guest.give(bytes)?;
-        self.push(Val::I32(ptr.cast_signed()))?;
-        self.push(Val::I32(len.cast_signed()))
+    pub(crate) fn bytes(&mut self, bytes: impl Into<Cow<'v, [u8]>>) -> Result<(), CallError> {
+        let bytes = bytes.into();
+        let asked = bytes.len();
+        let len = u32::try_from(asked).map_err(|_| CallError::NoMemory { asked })?;
+        let pointer = self.values.len();
+        self.push(Val::I32(0))?;
+        self.push(Val::I32(len.cast_signed()))?;
+        self.bytes
+            .push((pointer, bytes))
+            .map_err(|_| CallError::BadValue {
+                expected: "at most 8 texts or byte strings",
+                found: 9,
+            })
+    }
+
+    /// The same with bytes of its own.
+    pub(crate) fn into_owned(self) -> Lowerer<'static> {
+        let bytes = self.bytes.into_iter();
+        Lowerer {
+            values: self.values,
+            bytes: bytes
+                .map(|(at, bytes)| (at, Cow::Owned(bytes.into_owned())))
+                .collect(),
+        }
     }
 }

@@ -27,7 +27,7 @@ macro_rules! number {
                 types.push(ValType::$core);
             }
 
-            fn lower(&self, to: &mut Lowerer<'_>) -> Result<(), CallError> {
+            fn lower<'v>(&'v self, to: &mut Lowerer<'v>) -> Result<(), CallError> {
                 to.push(Val::$core($lower(*self)))
             }
         }

@@ -48,7 +48,7 @@ impl<T: Serialize> Lower for Postcard<T> {
         <Vec<u8> as Lower>::types(types);
     }
 
-    fn lower(&self, to: &mut Lowerer<'_>) -> Result<(), CallError> {
-        to.bytes(&::postcard::to_allocvec(&self.0).map_err(broken)?)
+    fn lower<'v>(&'v self, to: &mut Lowerer<'v>) -> Result<(), CallError> {
+        to.bytes(::postcard::to_allocvec(&self.0).map_err(broken)?)
     }
 }

@@ -1,0 +1,397 @@
+//! Runs guest code, in slices of fuel, and waits with it for what host functions wait for.
+//!
+//! Guest code runs a quantum at a time and is resumed until it is done. Between two slices the
+//! deadline is looked at, and wasmi gives back native stack that a guest's failing `memory.grow`
+//! leaves in use under tail-call dispatch. Who runs a call by steps gets control back there.
+//!
+//! A host function that can't answer at once, because it is asynchronous or because the guest's
+//! allocator needs longer than its slice, leaves the guest by an error of ours. What it waits for
+//! is then done here, outside of the guest, which goes on with the answer.
+
+use crate::{
+    abi::shape::FlatValues,
+    buffers::{Delivery, allocator, no_memory},
+    call::{self, State},
+    error::{CallError, Trap, TrapKind},
+    host::Back,
+    marshal::Lowerer,
+    platform::Platform,
+};
+use alloc::{boxed::Box, sync::Arc, task::Wake};
+use core::{
+    fmt,
+    future::Future,
+    pin::{Pin, pin},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+use wasmi::{
+    AsContextMut, Caller, Func, ResumableCall, Store, TypedFunc, TypedResumableCall,
+    TypedResumableCallOutOfFuel, Val, WasmParams, WasmResults,
+};
+
+/// The fuel of one slice, unless steps say otherwise. Ten times as much costs nothing less to run,
+/// but lets a loop of failing `memory.grow` use up a 2 MiB native stack.
+const QUANTUM: u32 = 10_000;
+
+/// How a call is run by steps; shared by who steps and what runs.
+pub(crate) struct Pace {
+    quantum: AtomicUsize,
+    /// Whether the last step ended with its quantum.
+    ended: AtomicBool,
+}
+
+impl Pace {
+    pub(crate) const fn new() -> Self {
+        Self {
+            quantum: AtomicUsize::new(QUANTUM as usize),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Sets the fuel of the slices from the next one on. More than a word holds is as good as all.
+    pub(crate) fn set_quantum(&self, fuel: u64) {
+        let fuel = usize::try_from(fuel).unwrap_or(usize::MAX);
+        self.quantum.store(fuel.max(1), Ordering::Relaxed);
+    }
+
+    /// Whether a slice has ended since this was last asked.
+    pub(crate) fn take_ended(&self) -> bool {
+        self.ended.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// A guest that waits in a host function.
+pub(crate) struct Suspended {
+    pub(crate) work: Work,
+    pub(crate) back: Back,
+    /// Where its results' record is, where the shape has one.
+    pub(crate) at: u32,
+}
+
+/// What a guest waits for.
+pub(crate) enum Work {
+    /// Its own allocator, which has used up the slice, for the host function's results.
+    Allocate(TypedResumableCallOutOfFuel<u32>, Box<Delivery<'static>>),
+    /// The results themselves.
+    Results(Results),
+}
+
+/// A host function's results that come later.
+pub(crate) type Results = Pin<Box<dyn Future<Output = Result<Lowerer<'static>, CallError>> + Send>>;
+
+/// The error by which a host function leaves a guest that has to wait.
+#[derive(Debug)]
+pub(crate) struct Suspend;
+
+impl fmt::Display for Suspend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the guest waits")
+    }
+}
+
+impl wasmi::errors::HostError for Suspend {}
+
+/// Runs a guest function whose type is known.
+pub(crate) async fn run<T, P, R>(
+    store: &mut Store<State<T>>,
+    function: TypedFunc<P, R>,
+    params: P,
+) -> Result<R, CallError>
+where
+    P: WasmParams,
+    R: WasmResults,
+{
+    first_slice(store)?;
+    let mut outcome = function.call_resumable(&mut *store, params);
+    loop {
+        match outcome {
+            Ok(TypedResumableCall::Finished(results)) => return Ok(results),
+            Ok(TypedResumableCall::OutOfFuel(paused)) => {
+                next_slice(store, paused.required_fuel())?;
+                slice_ended(store).await;
+                outcome = paused.resume(&mut *store);
+            }
+            Ok(TypedResumableCall::HostTrap(paused)) => {
+                let suspended = suspended(store, paused.host_error())?;
+                let results = settle(store, suspended).await?;
+                outcome = paused.resume(&mut *store, &results);
+            }
+            Err(error) => return Err(stopped(store, &error)),
+        }
+    }
+}
+
+/// Runs a guest function of any type. `results` must have its results' number and types.
+pub(crate) async fn run_untyped<T>(
+    store: &mut Store<State<T>>,
+    function: Func,
+    params: &[Val],
+    results: &mut [Val],
+) -> Result<(), CallError> {
+    first_slice(store)?;
+    let mut outcome = function.call_resumable(&mut *store, params, results);
+    loop {
+        match outcome {
+            Ok(ResumableCall::Finished) => return Ok(()),
+            Ok(ResumableCall::OutOfFuel(paused)) => {
+                next_slice(store, paused.required_fuel())?;
+                slice_ended(store).await;
+                outcome = paused.resume(&mut *store, results);
+            }
+            Ok(ResumableCall::HostTrap(paused)) => {
+                let suspended = suspended(store, paused.host_error())?;
+                let values = settle(store, suspended).await?;
+                outcome = paused.resume(&mut *store, &values, results);
+            }
+            Err(error) => return Err(stopped(store, &error)),
+        }
+    }
+}
+
+/// A buffer of `size` bytes from the guest's allocator.
+pub(crate) async fn allocate<T>(store: &mut Store<State<T>>, size: u32) -> Result<u32, CallError> {
+    match ask(store, size).await? {
+        0 => Err(no_memory(size)),
+        ptr => Ok(ptr),
+    }
+}
+
+/// What the guest's allocator answers; 0 where it has no memory.
+pub(crate) async fn ask<T>(store: &mut Store<State<T>>, size: u32) -> Result<u32, CallError> {
+    let allocate = allocator(store.data())?;
+    let ran = run(store, allocate, size).await;
+    ran.map_err(|error| error.in_export("allocate"))
+}
+
+/// Brings a host function's results into the guest that waits for them, in its call: runs its
+/// allocator with what is left of the slice. Answers with what is still to be run, if that is not
+/// enough.
+///
+/// The guest's imports are refused meanwhile: each level of re-entry would take native stack that
+/// no limit of wasmi's counts.
+pub(crate) fn deliver_in_call<T>(
+    guest: &mut Caller<'_, State<T>>,
+    delivery: &mut Delivery<'_>,
+) -> Result<Option<TypedResumableCallOutOfFuel<u32>>, CallError> {
+    while let Some(size) = delivery.next(guest)? {
+        let allocate = allocator(guest.data())?;
+        guest.data_mut().guest.nested = true;
+        let outcome = allocate.call_resumable(&mut *guest, size);
+        guest.data_mut().guest.nested = false;
+        match in_allocate(guest, outcome)? {
+            Allocated::At(ptr) => delivery.got(guest, ptr)?,
+            Allocated::Paused(paused) => return Ok(Some(paused)),
+        }
+    }
+    Ok(None)
+}
+
+/// How far an allocator has come that runs while its guest waits.
+enum Allocated {
+    At(u32),
+    Paused(TypedResumableCallOutOfFuel<u32>),
+}
+
+fn in_allocate<T, C>(
+    cx: &mut C,
+    outcome: Result<TypedResumableCall<u32>, wasmi::Error>,
+) -> Result<Allocated, CallError>
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    let error = match outcome {
+        Ok(TypedResumableCall::Finished(ptr)) => return Ok(Allocated::At(ptr)),
+        Ok(TypedResumableCall::OutOfFuel(paused)) => return Ok(Allocated::Paused(paused)),
+        // Not to wait: imports are refused.
+        Ok(TypedResumableCall::HostTrap(trap)) => stopped(cx, trap.host_error()),
+        Err(error) => stopped(cx, &error),
+    };
+    Err(error.in_export("allocate"))
+}
+
+/// What the guest waits for, if it was not stopped.
+fn suspended<T>(store: &mut Store<State<T>>, error: &wasmi::Error) -> Result<Suspended, CallError> {
+    let waits = error.downcast_ref::<Suspend>().is_some();
+    let suspended = store.data_mut().suspended.take().filter(|_| waits);
+    suspended.ok_or_else(|| stopped(store, error))
+}
+
+/// Does what the guest waits for, and gives what its import returns.
+async fn settle<T>(
+    store: &mut Store<State<T>>,
+    suspended: Suspended,
+) -> Result<FlatValues, CallError> {
+    let Suspended { work, back, at } = suspended;
+    let delivered = deliver(store, work).await;
+    let results = delivered.and_then(|mut values| {
+        back.bring(store, at, &mut values)?;
+        Ok(values)
+    });
+    results.map_err(|error| error.into_stop().in_import(&back.name))
+}
+
+/// The same as [`deliver_in_call`], from outside of the guest's call.
+async fn deliver<T>(store: &mut Store<State<T>>, work: Work) -> Result<FlatValues, CallError> {
+    let (mut paused, mut delivery) = match work {
+        Work::Allocate(paused, delivery) => (Some(paused), *delivery),
+        Work::Results(results) => (None, Delivery::results(wait(store, results).await?)),
+    };
+    while let Some(size) = delivery.next(store)? {
+        let outcome = match paused.take() {
+            Some(paused) => {
+                next_slice(store, paused.required_fuel())?;
+                slice_ended(store).await;
+                store.data_mut().guest.nested = true;
+                paused.resume(&mut *store)
+            }
+            None => {
+                first_slice(store)?;
+                let allocate = allocator(store.data())?;
+                store.data_mut().guest.nested = true;
+                allocate.call_resumable(&mut *store, size)
+            }
+        };
+        store.data_mut().guest.nested = false;
+        match in_allocate(store, outcome)? {
+            Allocated::At(ptr) => delivery.got(store, ptr)?,
+            Allocated::Paused(again) => paused = Some(again),
+        }
+    }
+    Ok(delivery.into_values())
+}
+
+/// Waits for an asynchronous host function, no longer than the call may last. Its code is the
+/// embedder's.
+async fn wait<T>(
+    store: &mut Store<State<T>>,
+    mut results: Results,
+) -> Result<Lowerer<'static>, CallError> {
+    core::future::poll_fn(|context| {
+        let mut polled = None;
+        let platform = &store.data().shared.platform;
+        platform.contain(&mut || polled = Some(results.as_mut().poll(context)));
+        match polled {
+            Some(Poll::Ready(results)) => Poll::Ready(results),
+            Some(Poll::Pending) => match call::check_time(store.data()) {
+                Ok(()) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
+            },
+            None => Poll::Ready(Err(CallError::Trap(Trap::new(TrapKind::HostPanic, "")))),
+        }
+    })
+    .await
+}
+
+/// Hands the store fuel for the next slice, at least `required`.
+fn next_slice<T>(store: &mut Store<State<T>>, required: u64) -> Result<(), CallError> {
+    let mut cx = store.as_context_mut();
+    let slice = call::fuel(&cx);
+    let state = cx.data_mut();
+    call::check_time(state)?;
+    if slice >= required && required > 0 {
+        let why = "it was stopped for fuel that it had: a resumed call would make no progress";
+        return Err(CallError::Trap(Trap::new(TrapKind::Other, why)));
+    }
+    let all = slice.saturating_add(state.meter.reserve);
+    if all < required {
+        let error = state.meter.out_of_fuel();
+        call::set_fuel(&mut cx, 0);
+        return Err(error);
+    }
+    let quantum = match &state.pace {
+        Some(pace) => pace.quantum.load(Ordering::Relaxed) as u64,
+        None => QUANTUM.into(),
+    };
+    let next = quantum.max(required).min(all);
+    state.meter.reserve = all.saturating_sub(next);
+    call::set_fuel(&mut cx, next);
+    Ok(())
+}
+
+/// A slice for a run of guest code that begins. What an earlier run of the call left goes on.
+fn first_slice<T>(store: &mut Store<State<T>>) -> Result<(), CallError> {
+    if call::fuel(&store.as_context_mut()) == 0 {
+        next_slice(store, 0)
+    } else {
+        Ok(())
+    }
+}
+
+/// Gives control to whoever runs the call by steps.
+async fn slice_ended<T>(store: &Store<State<T>>) {
+    let Some(pace) = &store.data().pace else {
+        return;
+    };
+    pace.ended.store(true, Ordering::Relaxed);
+    let mut came_back = false;
+    core::future::poll_fn(|context| {
+        if core::mem::replace(&mut came_back, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// What the interpreter's error means.
+pub(crate) fn stopped<T, C>(cx: &mut C, error: &wasmi::Error) -> CallError
+where
+    C: AsContextMut<Data = State<T>>,
+{
+    let mut cx = cx.as_context_mut();
+    let budget = cx.data().meter.budget().fuel;
+    let error = CallError::from_wasmi(error, budget);
+    if matches!(error, CallError::OutOfFuel { .. }) {
+        // What wasmi left over was too little; the call has no further use for it.
+        call::set_fuel(&mut cx, 0);
+        cx.data_mut().meter.reserve = 0;
+    }
+    error
+}
+
+/// Runs `future` to its end on this thread. Without steps it is only ever not ready where an
+/// asynchronous host function waits: then the platform waits, until `until` at most between two
+/// looks.
+pub(crate) fn block<R>(
+    platform: &Arc<dyn Platform>,
+    until: Option<Duration>,
+    future: impl Future<Output = R>,
+) -> R {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
+        return result;
+    }
+    let signal = Arc::new(Signal {
+        woken: AtomicBool::new(true),
+        platform: platform.clone(),
+    });
+    let waker = Waker::from(signal.clone());
+    let mut context = Context::from_waker(&waker);
+    loop {
+        platform.wait_until(&|| signal.woken.swap(false, Ordering::AcqRel), until);
+        if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
+            return result;
+        }
+    }
+}
+
+/// Wakes a thread that blocks.
+struct Signal {
+    woken: AtomicBool,
+    platform: Arc<dyn Platform>,
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.platform.wake();
+    }
+}

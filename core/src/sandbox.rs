@@ -1,0 +1,384 @@
+//! One instance of a module in the interpreter, and the exchange of values with it.
+
+use crate::{
+    abi::{
+        native::{self, BytesFunction},
+        shape::{FlatTypes, FlatValues, Record, Shape, unpack, unsigned},
+    },
+    bounds::Bounds,
+    buffers::{Delivery, write},
+    call::{self, BASE, Deallocate, Guest, Meter, State, fuel_for},
+    error::CallError,
+    limits::Budget,
+    marshal::{Buffers, Lift, Lifter, Lower, Lowerer, Types},
+    memory,
+    module::START,
+    plugin::Plugin,
+    run::{Pace, allocate, ask, run, run_untyped, stopped},
+};
+use alloc::sync::Arc;
+use core::{cell::Cell, time::Duration};
+use wasmi::{Store, Val, ValType};
+
+/// Longest input, in bytes, whose buffer in the guest is kept for the next call.
+const KEPT_INPUT: usize = 64 << 10;
+
+/// A guest in its store.
+pub(crate) struct Sandbox<T: 'static> {
+    pub(crate) store: Store<State<T>>,
+    instance: wasmi::Instance,
+    /// The function that most calls are for.
+    process: Option<BytesFunction>,
+    /// Buffers of the guest's that are kept from call to call, each a pointer and a size: for
+    /// results in memory, and for input.
+    record: Option<(u32, u32)>,
+    input: Option<(u32, u32)>,
+}
+
+/// A store without a guest, whose first call has begun.
+pub(crate) fn open<T: 'static>(
+    plugin: &Plugin<T>,
+    budget: &Budget,
+    until: Option<Duration>,
+    pace: Option<Arc<Pace>>,
+    data: T,
+) -> Store<State<T>> {
+    let state = State {
+        data,
+        shared: plugin.shared().clone(),
+        guest: Guest::default(),
+        meter: Meter::new(),
+        bounds: Bounds::new(plugin.limits()),
+        canceller: None,
+        pace,
+        suspended: None,
+    };
+    let mut store = Store::new(plugin.code().0.engine(), state);
+    store.limiter(|state| &mut state.bounds);
+    call::begin(&mut store, budget, until);
+    store
+}
+
+/// Makes an instance in `store`: segments, start function, `_initialize`.
+pub(crate) async fn instantiate<T>(
+    store: &mut Store<State<T>>,
+    plugin: &Plugin<T>,
+) -> Result<wasmi::Instance, CallError> {
+    let (module, linker) = plugin.code();
+    let size = plugin
+        .info()
+        .size
+        .saturating_add(plugin.info().first_bytes());
+    call::charge(store, BASE.saturating_add(fuel_for(size)))?;
+    let instance = linker
+        .instantiate_and_start(&mut *store, module)
+        .map_err(|error| stopped(store, &error))?;
+    // The segments were copied in one go.
+    call::check_time(store.data())?;
+    store.data_mut().guest = native::guest(store, instance);
+    for (export, name) in [(START, "start function"), ("_initialize", "_initialize")] {
+        if let Ok(function) = instance.get_typed_func::<(), ()>(&*store, export) {
+            let ran = run(store, function, ()).await;
+            ran.map_err(|error| error.in_export(name))?;
+        }
+    }
+    Ok(instance)
+}
+
+impl<T: 'static> Sandbox<T> {
+    pub(crate) fn new(store: Store<State<T>>, instance: wasmi::Instance) -> Self {
+        Self {
+            process: BytesFunction::find(&store, instance, "process"),
+            store,
+            instance,
+            record: None,
+            input: None,
+        }
+    }
+
+    /// The export `name`, if it is a function from bytes to bytes.
+    pub(crate) fn bytes_function(&self, name: &str) -> Option<BytesFunction> {
+        match self.process {
+            Some(process) if name == "process" => Some(process),
+            _ => BytesFunction::find(&self.store, self.instance, name),
+        }
+    }
+
+    /// Bytes in, bytes out.
+    pub(crate) async fn exchange<R>(
+        &mut self,
+        name: &str,
+        function: BytesFunction,
+        input: &[u8],
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, CallError> {
+        call::charge(&mut self.store, BASE)?;
+        let mut given = Buffers::new();
+        let pair = self.exchange_pair(function, input, &mut given).await;
+        let values = match pair {
+            Ok((ptr, len)) => Ok([ptr, len].map(|value| Val::I32(value.cast_signed()))),
+            // What has no place yet did not happen in the guest's allocator.
+            Err(error) => Err(error.in_export(name)),
+        };
+        let values = values.as_ref().map(|values| &values[..]);
+        self.answer(values.map_err(Clone::clone), &given, |from| {
+            Ok(take(from.bytes()?))
+        })
+        .await
+    }
+
+    /// Bytes in, and where the answer lies.
+    async fn exchange_pair(
+        &mut self,
+        function: BytesFunction,
+        input: &[u8],
+        given: &mut Buffers,
+    ) -> Result<(u32, u32), CallError> {
+        let limit = self.store.data().meter.budget().input_bytes;
+        if input.len() > limit {
+            return Err(CallError::InputTooLarge {
+                limit,
+                found: input.len(),
+            });
+        }
+        let (ptr, len) = self.give_input(input, given).await?;
+        match function {
+            BytesFunction::Packed(function) => {
+                run(&mut self.store, function, (ptr, len)).await.map(unpack)
+            }
+            BytesFunction::Values(function) => run(&mut self.store, function, (ptr, len)).await,
+            BytesFunction::Pointer(function) => {
+                let record = self.record(8).await?;
+                run(&mut self.store, function, (record, ptr, len)).await?;
+                let mut pair = FlatValues::new();
+                self.read_record(record, &[ValType::I32, ValType::I32], &mut pair)?;
+                match *pair {
+                    [Val::I32(ptr), Val::I32(len)] => Ok((unsigned(ptr), unsigned(len))),
+                    _ => Ok((0, 0)),
+                }
+            }
+        }
+    }
+
+    /// Values in, a value out. `shape` is that of the export `name`.
+    pub(crate) async fn call<P, R>(
+        &mut self,
+        name: &str,
+        params: &P,
+        shape: Shape,
+    ) -> Result<R, CallError>
+    where
+        P: Lower,
+        R: for<'m> Lift<View<'m> = R>,
+    {
+        let types = Types::collect(R::types).flat;
+        let (mut given, mut results) = (Buffers::new(), FlatValues::new());
+        let ran = self
+            .call_flat(name, params, &mut given, shape, &types, &mut results)
+            .await;
+        self.answer(ran.map(|()| &*results), &given, |from| R::lift(from))
+            .await
+    }
+
+    /// Runs the export with lowered parameters, and gives its results in order, whatever the
+    /// shape. Buffers for the parameters are noted in `given`, also where this fails.
+    async fn call_flat<P: Lower>(
+        &mut self,
+        name: &str,
+        params: &P,
+        given: &mut Buffers,
+        shape: Shape,
+        types: &FlatTypes,
+        results: &mut FlatValues,
+    ) -> Result<(), CallError> {
+        call::charge(&mut self.store, BASE)?;
+        let mut lowerer = Lowerer::default();
+        let record = match shape {
+            Shape::Pointer => {
+                let record = self.record(Record::size(types)).await?;
+                lowerer.push(Val::I32(record.cast_signed()))?;
+                record
+            }
+            Shape::Values | Shape::Packed => 0,
+        };
+        params.lower(&mut lowerer)?;
+        let values = self.give(lowerer, given).await?;
+        match shape {
+            Shape::Values => {
+                results.extend(types.iter().map(|ty| Val::default_for_ty(*ty)));
+                self.run_export(name, &values, results).await
+            }
+            Shape::Packed => {
+                results.extend([Val::I64(0)]);
+                self.run_export(name, &values, results).await?;
+                if let [Val::I64(packed)] = **results {
+                    let (first, second) = unpack(packed.cast_unsigned());
+                    results.clear();
+                    results.extend([first, second].map(|value| Val::I32(value.cast_signed())));
+                }
+                Ok(())
+            }
+            Shape::Pointer => {
+                self.run_export(name, &values, results).await?;
+                self.read_record(record, types, results)
+            }
+        }
+    }
+
+    /// Runs the export `name`, which there is. `results` must have its results' number and types.
+    pub(crate) async fn run_export(
+        &mut self,
+        name: &str,
+        params: &FlatValues,
+        results: &mut FlatValues,
+    ) -> Result<(), CallError> {
+        let Some(function) = self.instance.get_func(&self.store, name) else {
+            return Ok(());
+        };
+        let ran = run_untyped(&mut self.store, function, params, results).await;
+        ran.map_err(|error| error.in_export(name))
+    }
+
+    /// Lifts what the guest answered, and gives it back the buffers of the call. Where the guest
+    /// was stopped, its buffers go with it.
+    async fn answer<R>(
+        &mut self,
+        values: Result<&[Val], CallError>,
+        given: &Buffers,
+        lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        let mut received = Buffers::new();
+        let answer = match values {
+            Ok(values) => self.lift(values, lift, &mut received),
+            Err(error) => Err(error),
+        };
+        if !answer.as_ref().is_err_and(CallError::stops) {
+            for buffer in given {
+                self.deallocate(*buffer).await?;
+            }
+            for buffer in &received {
+                // A guest may answer with its input's own bytes: that buffer is not its answer's.
+                if !given
+                    .iter()
+                    .chain(&self.input)
+                    .any(|own| memory::overlap(*own, *buffer))
+                {
+                    self.deallocate(*buffer).await?;
+                }
+            }
+        }
+        answer
+    }
+
+    /// Lifts what the guest answered, charged, and tells the buffers that it came in.
+    fn lift<R>(
+        &mut self,
+        values: &[Val],
+        lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
+        received: &mut Buffers,
+    ) -> Result<R, CallError> {
+        let fuel = call::fuel_left(&mut self.store);
+        let spent = Cell::new(0);
+        let state = self.store.data();
+        let memory = state.guest.memory.map(|memory| memory.data(&self.store));
+        let mut lifter = Lifter::new(values, memory, fuel, &spent, "plugin's result")
+            .answer(state.meter.budget().output_bytes);
+        let answer = lift(&mut lifter);
+        *received = lifter.into_received();
+        call::charge(&mut self.store, spent.get())?;
+        answer
+    }
+
+    async fn deallocate(&mut self, (ptr, size): (u32, u32)) -> Result<(), CallError> {
+        let ran = match self.store.data().guest.deallocate {
+            Some(Deallocate::Sized(function)) => run(&mut self.store, function, (ptr, size)).await,
+            Some(Deallocate::Plain(function)) => run(&mut self.store, function, ptr).await,
+            None => Ok(()),
+        };
+        ran.map_err(|error| error.in_export("deallocate"))
+    }
+
+    /// The guest's buffer for results in memory.
+    async fn record(&mut self, size: u32) -> Result<u32, CallError> {
+        let kept = self.record.take();
+        let kept = self.at_least(kept, size).await?;
+        self.record = Some(kept);
+        Ok(kept.0)
+    }
+
+    /// The kept buffer where it is large enough, else a new one in its place.
+    async fn at_least(
+        &mut self,
+        kept: Option<(u32, u32)>,
+        size: u32,
+    ) -> Result<(u32, u32), CallError> {
+        if let Some(kept) = kept {
+            if kept.1 >= size {
+                return Ok(kept);
+            }
+            self.deallocate(kept).await?;
+        }
+        let ptr = allocate(&mut self.store, size).await?;
+        Ok((ptr, size))
+    }
+
+    /// Writes `input` into the guest: into the kept buffer, or, where it is too long to be kept,
+    /// into one that is noted in `given`.
+    async fn give_input(
+        &mut self,
+        input: &[u8],
+        given: &mut Buffers,
+    ) -> Result<(u32, u32), CallError> {
+        if input.len() > KEPT_INPUT {
+            let mut lowerer = Lowerer::default();
+            lowerer.bytes(input)?;
+            return match *self.give(lowerer, given).await? {
+                [Val::I32(ptr), Val::I32(len)] => Ok((unsigned(ptr), unsigned(len))),
+                _ => Ok((0, 0)),
+            };
+        }
+        call::charge(&mut self.store, fuel_for(input.len()))?;
+        let len = u32::try_from(input.len()).unwrap_or(u32::MAX);
+        let kept = self.input.take();
+        let kept = self.at_least(kept, len.max(1)).await?;
+        self.input = Some(kept);
+        write(&mut self.store, kept.0, input)?;
+        Ok((kept.0, len))
+    }
+
+    /// Brings an export's arguments into the guest. Their buffers are noted in `given`.
+    async fn give(
+        &mut self,
+        lowered: Lowerer<'_>,
+        given: &mut Buffers,
+    ) -> Result<FlatValues, CallError> {
+        let limit = self.store.data().meter.budget().input_bytes;
+        let mut delivery = Delivery::arguments(lowered, limit);
+        while let Some(size) = delivery.next(&mut self.store)? {
+            let ptr = ask(&mut self.store, size).await?;
+            if ptr != 0 {
+                // There is room: a lowerer holds no more byte strings.
+                let _ = given.push((ptr, size));
+            }
+            delivery.got(&mut self.store, ptr)?;
+        }
+        Ok(delivery.into_values())
+    }
+
+    fn read_record(
+        &mut self,
+        at: u32,
+        types: &[ValType],
+        values: &mut FlatValues,
+    ) -> Result<(), CallError> {
+        let memory = self.store.data().guest.memory;
+        let memory = memory.ok_or_else(|| CallError::MissingExport { name: "memory" })?;
+        let size = Record::size(types);
+        let bytes = memory::bytes(memory.data(&self.store), at, size, "plugin's result record")?;
+        let mut fields = Record::new();
+        for ty in types {
+            values.extend([fields.read(bytes, *ty).unwrap_or(Val::default_for_ty(*ty))]);
+        }
+        Ok(())
+    }
+}
