@@ -12,7 +12,7 @@ use wasmi::{AsContextMut, TypedFunc, Val};
 /// What goes into a guest, and how far it has come. Whoever runs the guest asks it for each
 /// buffer in turn.
 pub(crate) struct Delivery<'v> {
-    lowered: Lowerer<'v>,
+    pub(crate) lowered: Lowerer<'v>,
     /// How many of the byte strings are in their buffers.
     done: usize,
     /// The size asked for, for the one that comes next.
@@ -23,23 +23,14 @@ pub(crate) struct Delivery<'v> {
 }
 
 impl<'v> Delivery<'v> {
-    /// Arguments of an export.
-    pub(crate) const fn arguments(lowered: Lowerer<'v>, input_bytes: usize) -> Self {
+    /// Arguments of an export, each of `input_bytes` at most, or results of a host function. They
+    /// are to be lowered into it: it is large to be moved.
+    pub(crate) fn new(input_bytes: Option<usize>) -> Self {
         Self {
-            lowered,
+            lowered: Lowerer::default(),
             done: 0,
             asked: None,
-            input_bytes: Some(input_bytes),
-        }
-    }
-
-    /// Results of a host function.
-    pub(crate) const fn results(lowered: Lowerer<'v>) -> Self {
-        Self {
-            lowered,
-            done: 0,
-            asked: None,
-            input_bytes: None,
+            input_bytes,
         }
     }
 
@@ -98,8 +89,8 @@ impl<'v> Delivery<'v> {
     }
 
     /// The values, once no more buffers are needed.
-    pub(crate) fn into_values(self) -> FlatValues {
-        self.lowered.values
+    pub(crate) const fn values(&self) -> &FlatValues {
+        &self.lowered.values
     }
 
     /// The same with bytes of its own.

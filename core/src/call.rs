@@ -13,6 +13,7 @@ use core::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
+use spin::Mutex;
 use wasmi::{AsContextMut, Memory, TypedFunc};
 
 /// Fuel for one host call, and for one exchange of bytes with a guest, whatever its size.
@@ -43,8 +44,9 @@ pub(crate) struct State<T> {
     /// Set where a call is run by steps.
     pub(crate) pace: Option<Arc<Pace>>,
     /// What the guest waits for, between a host function that can't answer at once and the run
-    /// that goes on with it.
-    pub(crate) suspended: Option<Suspended>,
+    /// that goes on with it. Behind a mutex, which is never locked, because futures are not to be
+    /// shared between threads, and stores are.
+    pub(crate) suspended: Mutex<Option<Suspended>>,
 }
 
 /// Stops the call that an instance runs, or its next one, from another thread or an interrupt.

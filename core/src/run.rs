@@ -14,7 +14,6 @@ use crate::{
     call::{self, State},
     error::{CallError, Trap, TrapKind},
     host::Back,
-    marshal::Lowerer,
     platform::Platform,
 };
 use alloc::{boxed::Box, sync::Arc, task::Wake};
@@ -79,7 +78,8 @@ pub(crate) enum Work {
 }
 
 /// A host function's results that come later.
-pub(crate) type Results = Pin<Box<dyn Future<Output = Result<Lowerer<'static>, CallError>> + Send>>;
+pub(crate) type Results =
+    Pin<Box<dyn Future<Output = Result<Delivery<'static>, CallError>> + Send>>;
 
 /// The error by which a host function leaves a guest that has to wait.
 #[derive(Debug)]
@@ -104,7 +104,17 @@ where
     R: WasmResults,
 {
     first_slice(store)?;
-    let mut outcome = function.call_resumable(&mut *store, params);
+    // Most runs end in their first slice: the rest is kept apart.
+    match function.call_resumable(&mut *store, params) {
+        Ok(TypedResumableCall::Finished(results)) => Ok(results),
+        outcome => go_on(store, outcome).await,
+    }
+}
+
+async fn go_on<T, R: WasmResults>(
+    store: &mut Store<State<T>>,
+    mut outcome: Result<TypedResumableCall<R>, wasmi::Error>,
+) -> Result<R, CallError> {
     loop {
         match outcome {
             Ok(TypedResumableCall::Finished(results)) => return Ok(results),
@@ -214,7 +224,8 @@ where
 /// What the guest waits for, if it was not stopped.
 fn suspended<T>(store: &mut Store<State<T>>, error: &wasmi::Error) -> Result<Suspended, CallError> {
     let waits = error.downcast_ref::<Suspend>().is_some();
-    let suspended = store.data_mut().suspended.take().filter(|_| waits);
+    let suspended = store.data_mut().suspended.get_mut().take();
+    let suspended = suspended.filter(|_| waits);
     suspended.ok_or_else(|| stopped(store, error))
 }
 
@@ -236,7 +247,7 @@ async fn settle<T>(
 async fn deliver<T>(store: &mut Store<State<T>>, work: Work) -> Result<FlatValues, CallError> {
     let (mut paused, mut delivery) = match work {
         Work::Allocate(paused, delivery) => (Some(paused), *delivery),
-        Work::Results(results) => (None, Delivery::results(wait(store, results).await?)),
+        Work::Results(results) => (None, wait(store, results).await?),
     };
     while let Some(size) = delivery.next(store)? {
         let outcome = match paused.take() {
@@ -259,7 +270,7 @@ async fn deliver<T>(store: &mut Store<State<T>>, work: Work) -> Result<FlatValue
             Allocated::Paused(again) => paused = Some(again),
         }
     }
-    Ok(delivery.into_values())
+    Ok(delivery.values().clone())
 }
 
 /// Waits for an asynchronous host function, no longer than the call may last. Its code is the
@@ -267,7 +278,7 @@ async fn deliver<T>(store: &mut Store<State<T>>, work: Work) -> Result<FlatValue
 async fn wait<T>(
     store: &mut Store<State<T>>,
     mut results: Results,
-) -> Result<Lowerer<'static>, CallError> {
+) -> Result<Delivery<'static>, CallError> {
     core::future::poll_fn(|context| {
         let mut polled = None;
         let platform = &store.data().shared.platform;

@@ -10,7 +10,7 @@ use crate::{
     call::{self, BASE, Deallocate, Guest, Meter, State, fuel_for},
     error::CallError,
     limits::Budget,
-    marshal::{Buffers, Lift, Lifter, Lower, Lowerer, Types},
+    marshal::{Buffers, Lift, Lifter, Lower, Types},
     memory,
     module::START,
     plugin::Plugin,
@@ -18,6 +18,7 @@ use crate::{
 };
 use alloc::sync::Arc;
 use core::{cell::Cell, time::Duration};
+use spin::Mutex;
 use wasmi::{Store, Val, ValType};
 
 /// Longest input, in bytes, whose buffer in the guest is kept for the next call.
@@ -51,7 +52,7 @@ pub(crate) fn open<T: 'static>(
         bounds: Bounds::new(plugin.limits()),
         canceller: None,
         pace,
-        suspended: None,
+        suspended: Mutex::new(None),
     };
     let mut store = Store::new(plugin.code().0.engine(), state);
     store.limiter(|state| &mut state.bounds);
@@ -192,25 +193,26 @@ impl<T: 'static> Sandbox<T> {
         results: &mut FlatValues,
     ) -> Result<(), CallError> {
         call::charge(&mut self.store, BASE)?;
-        let mut lowerer = Lowerer::default();
+        let mut delivery = self.arguments();
         let record = match shape {
             Shape::Pointer => {
                 let record = self.record(Record::size(types)).await?;
-                lowerer.push(Val::I32(record.cast_signed()))?;
+                delivery.lowered.push(Val::I32(record.cast_signed()))?;
                 record
             }
             Shape::Values | Shape::Packed => 0,
         };
-        params.lower(&mut lowerer)?;
-        let values = self.give(lowerer, given).await?;
+        params.lower(&mut delivery.lowered)?;
+        self.give(&mut delivery, given).await?;
+        let values = delivery.values();
         match shape {
             Shape::Values => {
                 results.extend(types.iter().map(|ty| Val::default_for_ty(*ty)));
-                self.run_export(name, &values, results).await
+                self.run_export(name, values, results).await
             }
             Shape::Packed => {
                 results.extend([Val::I64(0)]);
-                self.run_export(name, &values, results).await?;
+                self.run_export(name, values, results).await?;
                 if let [Val::I64(packed)] = **results {
                     let (first, second) = unpack(packed.cast_unsigned());
                     results.clear();
@@ -219,7 +221,7 @@ impl<T: 'static> Sandbox<T> {
                 Ok(())
             }
             Shape::Pointer => {
-                self.run_export(name, &values, results).await?;
+                self.run_export(name, values, results).await?;
                 self.read_record(record, types, results)
             }
         }
@@ -330,9 +332,10 @@ impl<T: 'static> Sandbox<T> {
         given: &mut Buffers,
     ) -> Result<(u32, u32), CallError> {
         if input.len() > KEPT_INPUT {
-            let mut lowerer = Lowerer::default();
-            lowerer.bytes(input)?;
-            return match *self.give(lowerer, given).await? {
+            let mut delivery = self.arguments();
+            delivery.lowered.bytes(input)?;
+            self.give(&mut delivery, given).await?;
+            return match **delivery.values() {
                 [Val::I32(ptr), Val::I32(len)] => Ok((unsigned(ptr), unsigned(len))),
                 _ => Ok((0, 0)),
             };
@@ -346,23 +349,25 @@ impl<T: 'static> Sandbox<T> {
         Ok((kept.0, len))
     }
 
+    fn arguments<'v>(&self) -> Delivery<'v> {
+        Delivery::new(Some(self.store.data().meter.budget().input_bytes))
+    }
+
     /// Brings an export's arguments into the guest. Their buffers are noted in `given`.
     async fn give(
         &mut self,
-        lowered: Lowerer<'_>,
+        delivery: &mut Delivery<'_>,
         given: &mut Buffers,
-    ) -> Result<FlatValues, CallError> {
-        let limit = self.store.data().meter.budget().input_bytes;
-        let mut delivery = Delivery::arguments(lowered, limit);
+    ) -> Result<(), CallError> {
         while let Some(size) = delivery.next(&mut self.store)? {
             let ptr = ask(&mut self.store, size).await?;
             if ptr != 0 {
-                // There is room: a lowerer holds no more byte strings.
+                // There is room: a delivery holds no more byte strings.
                 let _ = given.push((ptr, size));
             }
             delivery.got(&mut self.store, ptr)?;
         }
-        Ok(delivery.into_values())
+        Ok(())
     }
 
     fn read_record(

@@ -6,7 +6,7 @@ use crate::{
     buffers::Delivery,
     call::{self, State},
     error::{CallError, Trap, TrapKind},
-    marshal::{Lift, Lifter, Lower, Lowerer, Types},
+    marshal::{Lift, Lifter, Lower, Types},
     platform::Platform,
     run::{self, Work},
 };
@@ -161,26 +161,23 @@ fn lower<T, R: HostReturn>(
         Answer::Now(value) => {
             let value = value.map_err(CallError::Trap)?;
             let platform = guest.data().shared.platform.clone();
-            let lowered = contained(&*platform, || lowered(&value))?;
-            let mut delivery = Delivery::results(lowered);
+            let mut delivery = Delivery::new(None);
+            contained(&*platform, || value.lower(&mut delivery.lowered))?;
             if let Some(paused) = run::deliver_in_call(guest, &mut delivery)? {
                 let delivery = Box::new(delivery.into_owned());
                 return Ok(Some(Work::Allocate(paused, delivery)));
             }
-            *values = delivery.into_values();
+            // There is room: both have the same.
+            let _ = values.extend_from_slice(delivery.values());
             Ok(None)
         }
         Answer::Later(value) => Ok(Some(Work::Results(Box::pin(async {
             let value = value.await.map_err(CallError::Trap)?;
-            lowered(&value).map(Lowerer::into_owned)
+            let mut delivery = Delivery::new(None);
+            value.lower(&mut delivery.lowered)?;
+            Ok(delivery.into_owned())
         })))),
     }
-}
-
-fn lowered<V: Lower>(value: &V) -> Result<Lowerer<'_>, CallError> {
-    let mut lowerer = Lowerer::default();
-    value.lower(&mut lowerer)?;
-    Ok(lowerer)
 }
 
 /// Implements closures of one number of parameters, with and without a context.

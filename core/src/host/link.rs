@@ -134,7 +134,7 @@ impl<T: 'static> Binding<T> {
         match self.exchange(guest, params, values) {
             Ok(None) => Ok(()),
             Ok(Some(suspended)) => {
-                guest.data_mut().suspended = Some(suspended);
+                *guest.data_mut().suspended.get_mut() = Some(suspended);
                 Err(wasmi::Error::host(Suspend))
             }
             Err(error) => Err(error.into_stop().in_import(&self.back.name).into()),
