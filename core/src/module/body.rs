@@ -49,15 +49,22 @@ pub(super) fn scan(
         grows: 0,
         fresh: false,
         compared: false,
+        failed: None,
     };
     let mut operators = body
         .get_operators_reader()
         .map_err(|error| invalid(&error))?;
     while !operators.eof() {
         scan.at = operators.original_position();
-        operators
+        let fine = operators
             .visit_operator(&mut scan)
-            .map_err(|error| invalid(&error))??;
+            .map_err(|error| invalid(&error))?;
+        if !fine {
+            break;
+        }
+    }
+    if let Some(error) = scan.failed {
+        return Err(error);
     }
     // Each copy becomes code, so that many values carried by many branches make a small module
     // large. A branch of one value takes two bytes itself.
@@ -86,6 +93,9 @@ struct Scan<'a> {
     /// Whether two i32 were compared for being equal, and nothing that certainly becomes code has
     /// come since.
     compared: bool,
+    /// Why the module is refused. Kept here because an error is large to be handed on for each
+    /// operator that has none.
+    failed: Option<LoadError>,
 }
 
 impl Scan<'_> {
@@ -204,13 +214,20 @@ impl Scan<'_> {
 macro_rules! note {
     ($(@$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {$(
         fn $visit(&mut self $($(, $arg: $argty)*)?) -> Self::Output {
-            self.note(&Operator::$op $({ $($arg),* })?)
+            match self.note(&Operator::$op $({ $($arg),* })?) {
+                Ok(()) => true,
+                Err(error) => {
+                    self.failed = Some(error);
+                    false
+                }
+            }
         }
     )*};
 }
 
 impl<'a> VisitOperator<'a> for Scan<'_> {
-    type Output = Result<(), LoadError>;
+    /// Whether the module is fine so far.
+    type Output = bool;
 
     #[cfg(feature = "simd")]
     fn simd_visitor(
