@@ -4,6 +4,7 @@ use crate::{
     abi::{native::BytesFunction, shape::FlatValues},
     call::{self, BASE, Canceller},
     error::CallError,
+    image::Image,
     limits::{Budget, Usage},
     marshal::{Lift, Lower},
     plugin::Plugin,
@@ -72,6 +73,62 @@ impl<T: 'static> Instance<T> {
             carries,
             stopped: false,
         })
+    }
+
+    /// An instance that was made as new, for whose making `used` is charged again: a call costs the
+    /// same whether its instance is new or as new.
+    pub(crate) fn reused(
+        plugin: &Plugin<T>,
+        budget: &Budget,
+        until: Option<Duration>,
+        mut sandbox: Sandbox<T>,
+        used: Usage,
+    ) -> Result<Self, CallError> {
+        call::begin(&mut sandbox.store, budget, until);
+        sandbox.store.data_mut().meter.usage = used;
+        call::charge(&mut sandbox.store, used.fuel)?;
+        Ok(Self {
+            sandbox,
+            plugin: plugin.clone(),
+            budget: *budget,
+            start_usage: used,
+            carries: true,
+            stopped: false,
+        })
+    }
+
+    /// What is left when it is given back: nothing of one that was stopped.
+    pub(crate) fn into_sandbox(self) -> Option<Sandbox<T>> {
+        (!self.stopped).then_some(self.sandbox)
+    }
+
+    /// What it holds, where instances can be made like it.
+    pub(crate) fn image(&mut self) -> Option<Image> {
+        // What host functions answered may differ from time to time.
+        if self.plugin.info().changes.drifts || self.start_usage.host_calls > 0 {
+            return None;
+        }
+        let (store, changing) = self.sandbox.changing();
+        Some(Image::of(store, changing))
+    }
+
+    /// A hash of all that the guest can change: its memory and its globals. Two instances with the
+    /// same are in the same state, unless the module changes tables or drops segments. It does not
+    /// withstand somebody who looks for two states with one hash.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (global $n (mut i32) (i32.const 0))
+    /// #   (func (export "count") (global.set $n (i32.add (global.get $n) (i32.const 1)))))"#)?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// let (mut one, mut other) = (plugin.instantiate(())?, plugin.instantiate(())?);
+    /// assert_eq!(one.state_hash(), other.state_hash());
+    /// one.call::<(), ()>("count", ())?;
+    /// assert_ne!(one.state_hash(), other.state_hash());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn state_hash(&mut self) -> u64 {
+        let (store, changing) = self.sandbox.changing();
+        changing.hash(store)
     }
 
     /// Calls `process` with `input` and gives a copy of its answer.

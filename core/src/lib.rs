@@ -62,6 +62,7 @@ mod engine;
 mod error;
 mod host;
 mod house;
+mod image;
 mod instance;
 mod limits;
 pub mod marshal;
@@ -96,6 +97,7 @@ pub use self::{
     module::{Export, Extern, Import, MemoryInfo, ModuleInfo, Section, Signature, TableInfo},
     platform::{Bare, Platform},
     plugin::Plugin,
+    pool::PoolFigures,
     running::{Running, Step},
     value::Value,
 };

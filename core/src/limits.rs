@@ -28,6 +28,9 @@ pub struct Limits {
     /// Most instances of one plugin that [`Plugin::process`](crate::Plugin::process) and its
     /// kin run at the same time.
     pub instances: usize,
+    /// Most instances of one plugin that are kept between calls, made as new. Each keeps its
+    /// memory, and the plugin a copy of what a new one's holds.
+    pub idle: usize,
 }
 
 impl Limits {
@@ -42,6 +45,7 @@ impl Limits {
             stack_bytes: 512 << 10,
             call_depth: 1_000,
             instances: 16,
+            idle: 4,
         }
     }
 
@@ -56,6 +60,7 @@ impl Limits {
             stack_bytes: 8 << 10,
             call_depth: 64,
             instances: 1,
+            idle: 0,
         }
     }
 }

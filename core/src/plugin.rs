@@ -11,7 +11,7 @@ use crate::{
     marshal::{Lift, Lower, Types},
     module::{Extern, ModuleInfo, Signature},
     platform::Platform,
-    pool::Pool,
+    pool::{Fresh, Pool, PoolFigures},
     run::block,
 };
 use alloc::{sync::Arc, vec::Vec};
@@ -25,9 +25,13 @@ use wasmi::{Linker, Module};
 /// A plugin: compiled once, instantiated as often as needed. A cheap handle to clone and to share
 /// between threads.
 ///
-/// Its own `process` and `call` run each request in an instance of its own, made for it, at most
-/// [`Limits::instances`] at a time, so that no request sees what another one left behind. Hold an
-/// [`Instance`] to keep a guest's state.
+/// Its own `process` and `call` run each request in an instance of its own, at most
+/// [`Limits::instances`] at a time, so that no request sees what another one left behind: it is
+/// made for it, or one of [`Limits::idle`] that were made as new after a request, with memory and
+/// globals as they were right after its start. That costs the call the same fuel and is some
+/// times as fast. It is not done where it can't be sound: where the start called host functions,
+/// the memory has grown, or the module changes tables or drops segments. Hold an [`Instance`] to
+/// keep a guest's state.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -51,7 +55,7 @@ struct Inner<T: 'static> {
     functions: HashMap<alloc::boxed::Box<str>, Signature>,
     shared: Arc<Shared>,
     limits: Limits,
-    pool: Pool,
+    pool: Pool<T>,
     closed: AtomicBool,
 }
 
@@ -78,7 +82,7 @@ impl<T: 'static> Plugin<T> {
             log,
         });
         let limits = *engine.limits();
-        let pool = Pool::new(limits.instances);
+        let pool = Pool::new(&limits);
         let inner = Inner {
             info,
             module,
@@ -133,6 +137,13 @@ impl<T: 'static> Plugin<T> {
         self.make(until, false, data, &mut Usage::default())
     }
 
+    fn check_open(&self) -> Result<(), CallError> {
+        if self.inner.closed.load(Ordering::Acquire) {
+            return Err(CallError::Closed);
+        }
+        Ok(())
+    }
+
     /// See [`Instance::new`].
     fn make(
         &self,
@@ -141,9 +152,7 @@ impl<T: 'static> Plugin<T> {
         data: T,
         used: &mut Usage,
     ) -> Result<Instance<T>, CallError> {
-        if self.inner.closed.load(Ordering::Acquire) {
-            return Err(CallError::Closed);
-        }
+        self.check_open()?;
         let make = Instance::new(self, &self.budget, until, carries, None, data, used);
         block(self.platform(), until, make)
     }
@@ -177,6 +186,13 @@ impl<T: 'static> Plugin<T> {
     /// disturbed; memory is given back when the last handle and instance go.
     pub fn close(&self) {
         self.inner.closed.store(true, Ordering::Release);
+        self.inner.pool.clear();
+    }
+
+    /// What its pool of instances does.
+    #[must_use]
+    pub fn pool_figures(&self) -> PoolFigures {
+        self.inner.pool.figures()
     }
 
     pub(crate) fn platform(&self) -> &Arc<dyn Platform> {
@@ -293,9 +309,32 @@ impl<T: Default + 'static> Plugin<T> {
         let platform = &*self.inner.shared.platform;
         let until = call::until(&self.budget, platform);
         let _place = self.inner.pool.enter(platform, until)?;
-        let mut instance = self.make(until, true, T::default(), used)?;
+        let pool = &self.inner.pool;
+        self.check_open()?;
+        let mut instance = match pool.idle() {
+            Some((sandbox, making)) => {
+                *used = making;
+                // As where a new one can't be made for this budget.
+                used.fuel = used.fuel.min(self.budget.fuel);
+                Instance::reused(self, &self.budget, until, sandbox, making)?
+            }
+            None => {
+                let mut instance = self.make(until, true, T::default(), used)?;
+                pool.note(|| {
+                    let usage = instance.start_usage();
+                    let image = instance.image()?;
+                    Some(Fresh { image, usage })
+                });
+                instance
+            }
+        };
         let result = work(&mut instance);
         *used = instance.usage();
+        pool.give_back(instance.into_sandbox(), T::default());
+        if self.check_open().is_err() {
+            // It was closed meanwhile.
+            pool.clear();
+        }
         result
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     buffers::{Delivery, write},
     call::{self, BASE, Deallocate, Guest, Meter, State, fuel_for},
     error::CallError,
+    image::{Changing, Image},
     limits::Budget,
     marshal::{Buffers, Lift, Lifter, Lower, Types},
     memory,
@@ -34,6 +35,8 @@ pub(crate) struct Sandbox<T: 'static> {
     /// results in memory, and for input.
     record: Option<(u32, u32)>,
     input: Option<(u32, u32)>,
+    /// What the guest can change, once that was asked for.
+    changing: Option<Changing>,
 }
 
 /// A store without a guest, whose first call has begun.
@@ -94,7 +97,30 @@ impl<T: 'static> Sandbox<T> {
             instance,
             record: None,
             input: None,
+            changing: None,
         }
+    }
+
+    /// What the guest can change.
+    pub(crate) fn changing(&mut self) -> (&Store<State<T>>, &Changing) {
+        let (store, instance) = (&self.store, self.instance);
+        let find = || Changing::find(store, instance);
+        (store, self.changing.get_or_insert_with(find))
+    }
+
+    /// Makes the instance as new, with `data`; whether that went well. One that was stopped must
+    /// not be.
+    pub(crate) fn reset(&mut self, image: &Image, data: T) -> bool {
+        self.record = None;
+        self.input = None;
+        let state = self.store.data_mut();
+        state.data = data;
+        state.canceller = None;
+        let (store, instance) = (&mut self.store, self.instance);
+        let changing = self
+            .changing
+            .get_or_insert_with(|| Changing::find(store, instance));
+        image.restore(store, changing)
     }
 
     /// The export `name`, if it is a function from bytes to bytes.

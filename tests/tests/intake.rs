@@ -1,6 +1,8 @@
 //! Whatever comes as a module: WebAssembly's own test suite, and modules with bytes changed.
 
-use hostel::{Budget, Engine, Grants, Instance, Limits, LogRecord, Plugin, Value};
+use hostel::{
+    Budget, CallError, Engine, Extern, Grants, Instance, Limits, LogRecord, Plugin, ValType, Value,
+};
 use hostel_tests::{code, guest_bytes, load_code};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -212,6 +214,58 @@ fn the_door_knows_each_module_of_the_test_suite() {
     assert_eq!(codes(&starts[&Kind::Valid]), ["ok"]);
     let traps = ["trap-instantiation", "trap-memory", "trap-unreachable"];
     assert_eq!(codes(&starts[&Kind::Traps]), traps);
+}
+
+#[test]
+fn an_instance_made_as_new_is_in_the_state_of_a_fresh_one() {
+    let engine = engine(200_000);
+    let (mut changed, mut reset, mut calls) = (0, 0, 0);
+    let own = MODULES.iter().filter(|case| case.kind == Kind::Valid);
+    for case in own {
+        let wasm = case.callable.as_ref().unwrap_or(&case.wasm);
+        let Ok(plugin) = engine.load("module", wasm, &Grants::<()>::new()) else {
+            continue;
+        };
+        let fresh = plugin.instantiate(()).unwrap().state_hash();
+        for seed in [0i64, 3, -1] {
+            let found = plugin.lend(|instance| {
+                let before = instance.state_hash();
+                for export in plugin.info().exports.iter() {
+                    let Extern::Function(ty) = &export.ty else {
+                        continue;
+                    };
+                    let params: Option<Vec<_>> =
+                        ty.params.iter().map(|ty| of_type(*ty, seed)).collect();
+                    if let Some(params) = params {
+                        let result = instance.call_values(&export.name, &params);
+                        calls += 1;
+                        // It would be given up.
+                        if result.as_ref().is_err_and(CallError::stops) {
+                            break;
+                        }
+                    }
+                }
+                changed += usize::from(instance.state_hash() != before);
+                Ok(before)
+            });
+            assert_eq!(found, Ok(fresh), "{}", case.name);
+        }
+        reset += usize::from(plugin.pool_figures().resets > 0);
+    }
+    println!(
+        "{reset} modules' instances were made as new, {changed} of them after {calls} calls had changed them"
+    );
+    assert!(reset >= 200 && changed >= 50);
+}
+
+fn of_type(ty: ValType, seed: i64) -> Option<Value> {
+    Some(match ty {
+        ValType::I32 => Value::I32(seed as i32),
+        ValType::I64 => Value::I64(seed),
+        ValType::F32 => Value::F32(seed as f32),
+        ValType::F64 => Value::F64(seed as f64),
+        _ => return None,
+    })
 }
 
 /// Numbers without a pattern, the same each time.

@@ -155,6 +155,12 @@ impl Scan<'_> {
                 let what = "a function uses `table.grow`; give the table its final size instead";
                 return Err(LoadError::Unsupported { what: what.into() });
             }
+            Operator::TableSet { .. }
+            | Operator::TableInit { .. }
+            | Operator::TableCopy { .. }
+            | Operator::TableFill { .. }
+            | Operator::ElemDrop { .. }
+            | Operator::DataDrop { .. } => self.changes.drifts = true,
             Operator::I32Store { memarg }
             | Operator::I32Store8 { memarg }
             | Operator::I32Store16 { memarg }

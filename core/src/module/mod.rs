@@ -10,10 +10,10 @@ mod rewrite;
 
 pub(crate) use self::{
     read::{configure_features, refused},
-    rewrite::{Changes, START, rewrite},
+    rewrite::{Changes, MEMORY, START, global_name, rewrite},
 };
 
-use self::read::Reader;
+use self::{read::Reader, rewrite::RESERVED};
 use crate::{
     abi::native::{self, BytesFunction},
     error::LoadError,

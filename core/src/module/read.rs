@@ -1,7 +1,7 @@
 //! From bytes to what they declare.
 
 use super::{
-    Export, Extern, Import, MemoryInfo, ModuleInfo, START, Section, Signature, TableInfo, body,
+    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, Signature, TableInfo, body,
 };
 use crate::{error::LoadError, limits::ModuleLimits};
 use alloc::{boxed::Box, format, vec::Vec};
@@ -150,6 +150,7 @@ impl<'a> Reader<'a> {
                 for memory in section {
                     let memory = memory.map_err(|error| invalid(&error))?;
                     self.info.memories.push(memory_info(&memory));
+                    self.info.changes.memory = true;
                 }
             }
             Payload::ExportSection(section) => {
@@ -158,8 +159,13 @@ impl<'a> Reader<'a> {
                 }
             }
             Payload::GlobalSection(section) => {
-                for global in section {
-                    self.expression(&global.map_err(|error| invalid(&error))?.init_expr)?;
+                let [_, _, _, imported] = self.imported;
+                for (index, global) in (imported..).zip(section) {
+                    let global = global.map_err(|error| invalid(&error))?;
+                    self.expression(&global.init_expr)?;
+                    if global.ty.mutable {
+                        self.info.changes.globals.push(index);
+                    }
                 }
             }
             Payload::ElementSection(section) => {
@@ -272,8 +278,9 @@ impl<'a> Reader<'a> {
             ExternalKind::Global => (Extern::Global, globals),
             ExternalKind::Tag => (Extern::Tag, 0),
         };
-        if export.name == START {
-            let what = format!("it exports `{START}`, a reserved name");
+        if export.name.starts_with(RESERVED) {
+            let what =
+                format!("it exports a name that begins with `{RESERVED}`, which is reserved");
             return Err(LoadError::Unsupported { what: what.into() });
         }
         let imported = export.index < own_from;

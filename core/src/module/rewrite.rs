@@ -2,20 +2,28 @@
 //!
 //! * wasmi runs a start function while instantiating, all at once: it could not be paused at a
 //!   deadline, nor in slices. So it becomes an export, and is called like any other function.
+//! * An instance is made as new by setting its memory and globals back, which wasmi lets nobody do
+//!   who can't name them. So they become exports too.
 //! * wasmi 2.0.0 panics on an integer store with an offset of 64 KiB or more whose address and
 //!   value are the same local, which ordinary compilers emit. So such a store's value is first
 //!   inverted twice, which makes it a value of its own.
 //! * wasmi 2.0.0 joins a comparison with 0 and a `select` by it wrongly. So such a condition is
 //!   inverted twice, which keeps the two apart.
 
-use alloc::vec::Vec;
-use wasmparser::{BinaryReader, FunctionBody, Parser, Payload};
+use alloc::{format, string::String, vec::Vec};
+use wasmparser::{BinaryReader, ExternalKind, FunctionBody, Parser, Payload};
 
 /// What has to change in a module.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
     /// The start function, which becomes an export.
     pub(super) start: Option<u32>,
+    /// The globals that can change, which become exports, and how many there are.
+    pub(super) globals: Vec<u32>,
+    /// Whether there is a memory, which becomes an export.
+    pub(super) memory: bool,
+    /// Whether a function changes what can't be set back: a table, or what is left of a segment.
+    pub(crate) drifts: bool,
     /// Where the operators begin whose last operand is to be inverted twice, in the module's order.
     /// A position takes four bytes: a hostile module can be made of little else.
     pub(super) inversions: Vec<u32>,
@@ -23,16 +31,32 @@ pub(crate) struct Changes {
 
 impl Changes {
     pub(crate) const fn is_none(&self) -> bool {
-        self.start.is_none() && self.inversions.is_empty()
+        self.exports() == 0 && self.inversions.is_empty()
+    }
+
+    /// How many exports are added.
+    const fn exports(&self) -> usize {
+        self.globals
+            .len()
+            .saturating_add(self.start.is_some() as usize)
+            .saturating_add(self.memory as usize)
     }
 }
 
-/// The export's name; modules that use it themselves are refused.
+/// How names begin that modules may not use for exports of their own.
+pub(super) const RESERVED: &str = "hostel:";
+
+/// The names under which the start function and the memory are exported.
 pub(crate) const START: &str = "hostel:start";
+pub(crate) const MEMORY: &str = "hostel:memory";
+
+/// The name under which the module's changing global of this number is exported.
+pub(crate) fn global_name(number: usize) -> String {
+    format!("{RESERVED}{number}")
+}
 
 const EXPORT_SECTION: u8 = 7;
 const START_SECTION: u8 = 8;
-
 const CODE_SECTION: u8 = 10;
 
 /// `i32.const -1`, `i32.xor`, both twice.
@@ -44,11 +68,21 @@ const INVERT_TWICE_I64: [u8; 6] = [0x42, 0x7f, 0x85, 0x42, 0x7f, 0x85];
 pub(crate) fn rewrite(wasm: &[u8], changes: &Changes) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(wasm.len().saturating_add(256));
     out.extend_from_slice(wasm.get(..8)?);
-    let mut start = changes.start;
+    let mut exported = changes.exports() == 0;
     let mut code = Vec::new();
     let mut bodies_left = 0;
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.ok()?;
+        let section_of = payload.as_section();
+        // Sections are in order, but for custom ones, which are 0: where one comes that belongs
+        // after the exports, there are none.
+        let after = section_of
+            .as_ref()
+            .is_some_and(|(id, _)| *id > EXPORT_SECTION);
+        if !exported && (after || matches!(payload, Payload::End(_))) {
+            section(&mut out, EXPORT_SECTION, &exports(0, &[], changes));
+            exported = true;
+        }
         match &payload {
             Payload::CodeSectionStart { count, .. } if !changes.inversions.is_empty() => {
                 bodies_left = *count;
@@ -67,23 +101,19 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &Changes) -> Option<Vec<u8>> {
             }
             _ => {}
         }
-        let Some((id, range)) = payload.as_section() else {
+        let Some((id, range)) = section_of else {
             continue;
         };
         let contents = wasm.get(range)?;
-        match (id, start) {
-            (EXPORT_SECTION, Some(function)) => {
+        match id {
+            EXPORT_SECTION if !exported => {
                 let mut reader = BinaryReader::new(contents, 0);
                 let count = reader.read_var_u32().ok()?;
                 let entries = contents.get(reader.original_position()..)?;
-                section(&mut out, id, &exports(count, entries, function));
-                start = None;
+                section(&mut out, id, &exports(count, entries, changes));
+                exported = true;
             }
-            // Sections are in order: where none came before, there is no export section.
-            (START_SECTION, Some(function)) => {
-                section(&mut out, EXPORT_SECTION, &exports(0, &[], function));
-            }
-            (START_SECTION, None) => {}
+            START_SECTION => {}
             _ => section(&mut out, id, contents),
         }
     }
@@ -115,16 +145,38 @@ fn invert(wasm: &[u8], body: &FunctionBody<'_>, inversions: &[u32]) -> Option<Ve
     Some(out)
 }
 
-/// An export section's contents: `count` entries, and one more.
-fn exports(count: u32, entries: &[u8], function: u32) -> Vec<u8> {
-    let mut contents = Vec::with_capacity(entries.len().saturating_add(32));
-    leb128(&mut contents, count.saturating_add(1));
+/// An export section's contents: `count` entries, and those that are added.
+fn exports(count: u32, entries: &[u8], changes: &Changes) -> Vec<u8> {
+    let mut contents = Vec::with_capacity(entries.len().saturating_add(64));
+    let added = u32::try_from(changes.exports()).unwrap_or(u32::MAX);
+    leb128(&mut contents, count.saturating_add(added));
     contents.extend_from_slice(entries);
-    leb128(&mut contents, length(START.as_bytes()));
-    contents.extend_from_slice(START.as_bytes());
-    contents.push(0);
-    leb128(&mut contents, function);
+    if let Some(function) = changes.start {
+        export(&mut contents, START, ExternalKind::Func, function);
+    }
+    if changes.memory {
+        export(&mut contents, MEMORY, ExternalKind::Memory, 0);
+    }
+    for (number, global) in changes.globals.iter().enumerate() {
+        export(
+            &mut contents,
+            &global_name(number),
+            ExternalKind::Global,
+            *global,
+        );
+    }
     contents
+}
+
+fn export(contents: &mut Vec<u8>, name: &str, kind: ExternalKind, index: u32) {
+    leb128(contents, length(name.as_bytes()));
+    contents.extend_from_slice(name.as_bytes());
+    contents.push(match kind {
+        ExternalKind::Memory => 2,
+        ExternalKind::Global => 3,
+        _ => 0,
+    });
+    leb128(contents, index);
 }
 
 fn section(out: &mut Vec<u8>, id: u8, contents: &[u8]) {
@@ -159,7 +211,7 @@ mod tests {
             (
                 r#"(module (func $f) (func (export "a") (param i32)) (memory (export "m") 1) (start $f)
                     (data (i32.const 0) "x"))"#,
-                &["a", "hostel:start", "m"],
+                &["a", "hostel:memory", "hostel:start", "m"],
             ),
         ] {
             let wasm = wat::parse_str(text).unwrap();

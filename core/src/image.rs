@@ -1,0 +1,112 @@
+//! The state of an instance right after it was made, to which used ones are set back.
+
+use crate::{
+    call::State,
+    module::{MEMORY, global_name},
+};
+use alloc::vec::Vec;
+use wasmi::{Global, Memory, Mutability, Store, Val};
+
+/// All that a guest can change, by handles: its memory and its globals. Tables and segments are
+/// not among it; where a module can change these, its instances are not set back.
+pub(crate) struct Changing {
+    memory: Option<Memory>,
+    globals: Vec<Global>,
+}
+
+impl Changing {
+    pub(crate) fn find<T>(store: &Store<State<T>>, instance: wasmi::Instance) -> Self {
+        let mut globals = Vec::new();
+        while let Some(global) = instance.get_global(store, &global_name(globals.len())) {
+            globals.push(global);
+        }
+        Self {
+            memory: instance.get_memory(store, MEMORY),
+            globals,
+        }
+    }
+
+    fn values<'a, T>(&'a self, store: &'a Store<State<T>>) -> impl Iterator<Item = Val> + 'a {
+        self.globals.iter().map(move |global| global.get(store))
+    }
+
+    /// A hash of all of it.
+    pub(crate) fn hash<T>(&self, store: &Store<State<T>>) -> u64 {
+        let mut hash = Fnv::new();
+        let memory = self.memory.map_or(&[][..], |memory| memory.data(store));
+        hash.write(&memory.len().to_le_bytes());
+        hash.write(memory);
+        for value in self.values(store) {
+            match value {
+                Val::I32(value) => hash.write(&value.to_le_bytes()),
+                Val::I64(value) => hash.write(&value.to_le_bytes()),
+                Val::F32(value) => hash.write(&value.to_bits().to_le_bytes()),
+                Val::F64(value) => hash.write(&value.to_bits().to_le_bytes()),
+                Val::V128(value) => hash.write(&value.as_u128().to_le_bytes()),
+                Val::FuncRef(value) => hash.write(&[u8::from(value.is_null())]),
+                Val::ExternRef(value) => hash.write(&[u8::from(value.is_null())]),
+            }
+        }
+        hash.0
+    }
+}
+
+/// What a fresh instance of a plugin holds.
+pub(crate) struct Image {
+    /// Its memory up to the last byte that is not 0, and all its size.
+    memory: Vec<u8>,
+    size: usize,
+    globals: Vec<Val>,
+}
+
+impl Image {
+    pub(crate) fn of<T>(store: &Store<State<T>>, changing: &Changing) -> Self {
+        let memory = changing.memory.map_or(&[][..], |memory| memory.data(store));
+        let used = memory.iter().rposition(|byte| *byte != 0);
+        let used = used.map_or(0, |last| last.saturating_add(1));
+        Self {
+            memory: memory.get(..used).unwrap_or_default().to_vec(),
+            size: memory.len(),
+            globals: changing.values(store).collect(),
+        }
+    }
+
+    /// Makes an instance as it was; whether that went well. It does not where its memory has
+    /// grown: memory can't shrink.
+    pub(crate) fn restore<T>(&self, store: &mut Store<State<T>>, changing: &Changing) -> bool {
+        if let Some(memory) = changing.memory {
+            let bytes = memory.data_mut(&mut *store);
+            if bytes.len() != self.size {
+                return false;
+            }
+            let Some((first, rest)) = bytes.split_at_mut_checked(self.memory.len()) else {
+                return false;
+            };
+            first.copy_from_slice(&self.memory);
+            rest.fill(0);
+        }
+        changing
+            .globals
+            .iter()
+            .zip(&self.globals)
+            .all(|(global, value)| {
+                global.ty(&*store).mutability() == Mutability::Var
+                    && global.set(&mut *store, value.clone()).is_ok()
+            })
+    }
+}
+
+/// The hash of Fowler, Noll and Vo in 64 bits: it is not to withstand anybody.
+struct Fnv(u64);
+
+impl Fnv {
+    const fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}

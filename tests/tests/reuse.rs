@@ -1,0 +1,220 @@
+//! Instances that are kept from call to call, made as new.
+
+use hostel::{Budget, CallError, Engine, Grants, Limits, LogRecord, Plugin};
+use hostel_tests::{CUSTOMIZE, code, load_guest, load_wat, try_load_wat, with_allocator};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A guest that keeps what it was given in all places that it has, and tells what it finds there.
+const SECRETIVE: &str = r#"
+    (global $kept (mut i64) (i64.const 0))
+    (global $last (mut f64) (f64.const 0))
+    (func (export "keep") (param $secret i64)
+      (global.set $kept (local.get $secret))
+      (global.set $last (f64.reinterpret_i64 (local.get $secret)))
+      (i64.store (i32.const 8) (local.get $secret))
+      (i64.store (i32.const 100000) (local.get $secret))
+      (i64.store (i32.const 131064) (local.get $secret)))
+    (func (export "grow") (result i32) (memory.grow (i32.const 1)))
+    (func (export "trap") (unreachable))
+    (func (export "found") (result i64)
+      (i64.or (i64.or (global.get $kept) (i64.reinterpret_f64 (global.get $last)))
+        (i64.or (i64.load (i32.const 8))
+          (i64.or (i64.load (i32.const 100000)) (i64.load (i32.const 131064))))))"#;
+
+fn secretive() -> Plugin {
+    load_wat(&with_allocator("", SECRETIVE), &Grants::new())
+}
+
+#[test]
+fn nothing_of_a_call_is_left_for_the_next() {
+    let plugin = secretive();
+    for secret in 1..100i64 {
+        let found = plugin.lend(|instance| {
+            let found = instance.call::<(), i64>("found", ())?;
+            instance.call::<i64, ()>("keep", secret)?;
+            assert_eq!(instance.call::<(), i64>("found", ()), Ok(secret));
+            Ok(found)
+        });
+        assert_eq!(found, Ok(0));
+    }
+    let figures = plugin.pool_figures();
+    assert_eq!((figures.resets, figures.discards), (99, 0));
+    assert_eq!((figures.in_use, figures.idle), (0, 1));
+}
+
+#[test]
+fn what_was_stopped_or_has_grown_is_given_up() {
+    let plugin = secretive();
+    assert_eq!(plugin.call::<i64, ()>("keep", 7), Ok(()));
+    assert_eq!(plugin.pool_figures().idle, 1);
+    assert_eq!(code(&plugin.call::<(), ()>("trap", ())), "trap-unreachable");
+    assert_eq!(plugin.pool_figures().idle, 0);
+    assert_eq!(plugin.call::<(), u32>("grow", ()), Ok(2));
+    assert_eq!(plugin.call::<(), u32>("grow", ()), Ok(2));
+    let figures = plugin.pool_figures();
+    assert_eq!((figures.resets, figures.discards), (1, 3));
+    let starved = plugin.with_budget(Budget::server().fuel(1));
+    assert_eq!(code(&starved.call::<(), i64>("found", ())), "out-of-fuel");
+    assert_eq!(plugin.call::<(), i64>("found", ()), Ok(0));
+}
+
+#[test]
+fn eight_tenants_on_two_threads_find_nothing_of_each_other() {
+    let checkouts: usize = std::env::var("HOSTEL_CHECKOUTS").map_or(20_000, |count| {
+        count.parse().expect("HOSTEL_CHECKOUTS is a number")
+    });
+    let plugin = secretive();
+    let tenants = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let turn = tenants.fetch_add(1, Ordering::Relaxed);
+                    if turn >= checkouts {
+                        break;
+                    }
+                    let secret = i64::try_from(0x5ec2_e700 + turn % 8).unwrap();
+                    let found = plugin.lend(|instance| {
+                        let found = instance.call::<(), i64>("found", ())?;
+                        instance.call::<i64, ()>("keep", secret)?;
+                        if turn % 97 == 0 {
+                            instance.call::<(), ()>("trap", ())?;
+                        }
+                        Ok(found)
+                    });
+                    if turn % 97 == 0 {
+                        assert_eq!(code(&found), "trap-unreachable");
+                    } else {
+                        assert_eq!(found, Ok(0), "in turn {turn}");
+                    }
+                }
+            });
+        }
+    });
+    let figures = plugin.pool_figures();
+    let all = u64::try_from(checkouts).unwrap();
+    assert_eq!(figures.resets + figures.discards, all);
+    assert!(figures.resets > all / 2);
+    println!("{all} checkouts by 8 tenants on 2 threads: {figures:?}");
+}
+
+#[test]
+fn a_call_uses_the_same_in_a_new_instance_and_in_one_made_as_new() {
+    for name in CUSTOMIZE {
+        let grants = Grants::<()>::new()
+            .log(|_: &LogRecord<'_>| {})
+            .config([("prefix", "CUSTOM")]);
+        let plugin = load_guest(name, &grants);
+        let call = |input: &[u8]| plugin.metered(|instance| instance.process(input));
+        let first = call(b"hello world");
+        assert_eq!(call(&[b'x'; 3_000]).0.unwrap().len(), 3_007);
+        for _ in 0..3 {
+            assert_eq!(call(b"hello world"), first, "{name}");
+        }
+        assert!(plugin.pool_figures().resets >= 4, "{name}");
+        // One unit less than it takes, in a new one and in a used one.
+        for fuel in [first.1.fuel, first.1.fuel - 1, first.1.fuel / 2, 10] {
+            let budget = Budget::server().fuel(fuel);
+            let used = plugin.with_budget(budget);
+            let used = used.metered(|instance| instance.process(b"hello world"));
+            let fresh = load_guest(name, &grants).with_budget(budget);
+            let fresh = fresh.metered(|instance| instance.process(b"hello world"));
+            assert_eq!(used, fresh, "{name} with {fuel}");
+        }
+    }
+}
+
+#[test]
+fn a_start_that_asks_the_host_is_run_each_time() {
+    let asked = std::sync::Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let grants = Grants::<()>::new().function("env", "next", move || {
+        u32::try_from(counter.fetch_add(1, Ordering::Relaxed)).unwrap_or(0)
+    });
+    let text = r#"(module (import "env" "next" (func $next (result i32)))
+        (global $n (mut i32) (i32.const -1))
+        (func (export "_initialize") (global.set $n (call $next)))
+        (func (export "n") (result i32) (global.get $n)))"#;
+    let plugin = load_wat(text, &grants);
+    for n in 0..5 {
+        assert_eq!(plugin.call::<(), u32>("n", ()), Ok(n));
+    }
+    assert_eq!(plugin.pool_figures().resets, 0);
+}
+
+#[test]
+fn tables_and_segments_that_a_module_changes_are_made_by_instantiating() {
+    let text = r#"(module
+        (memory (export "memory") 1)
+        (table $t 2 funcref)
+        (elem declare func $one)
+        (data $d "secret")
+        (func $one (result i32) (i32.const 1))
+        (func (export "use") (result i32)
+          (table.set $t (i32.const 0) (ref.func $one))
+          (memory.init $d (i32.const 0) (i32.const 0) (i32.const 6))
+          (data.drop $d)
+          (i32.const 1))
+        (func (export "empty") (result i32) (ref.is_null (table.get $t (i32.const 0)))))"#;
+    let plugin = load_wat(text, &Grants::<()>::new());
+    for _ in 0..3 {
+        assert_eq!(plugin.call::<(), u32>("empty", ()), Ok(1));
+        assert_eq!(plugin.call::<(), u32>("use", ()), Ok(1));
+    }
+    assert_eq!(plugin.pool_figures().resets, 0);
+}
+
+#[test]
+fn data_of_the_embedder_and_cancellers_go_with_their_call() {
+    let grants = Grants::<Vec<u32>>::new().function(
+        "env",
+        "push",
+        |context: &mut hostel::Context<'_, Vec<u32>>, value: u32| -> u32 {
+            context.data_mut().push(value);
+            u32::try_from(context.data().len()).unwrap_or(0)
+        },
+    );
+    let text = r#"(module (import "env" "push" (func $push (param i32) (result i32)))
+        (func (export "f") (result i32) (call $push (i32.const 1))))"#;
+    let plugin = load_wat(text, &grants);
+    let mut cancellers = Vec::new();
+    for _ in 0..5 {
+        let found = plugin.lend(|instance| {
+            cancellers.push(instance.canceller());
+            instance.call::<(), u32>("f", ())
+        });
+        assert_eq!(found, Ok(1));
+        cancellers.iter().for_each(hostel::Canceller::cancel);
+    }
+    assert_eq!(plugin.pool_figures().resets, 5);
+}
+
+#[test]
+fn no_more_are_kept_than_the_limit_and_none_by_a_closed_plugin() {
+    let text = with_allocator("", SECRETIVE);
+    for idle in [0, 1, 3] {
+        let mut limits = Limits::server();
+        limits.idle = idle;
+        let plugin = try_load_wat(&Engine::new(limits), &text, &Grants::<()>::new()).unwrap();
+        let nested = |depth: usize| {
+            fn hold(plugin: &Plugin, depth: usize) -> Result<i64, CallError> {
+                plugin.lend(|instance| {
+                    if depth > 0 {
+                        hold(plugin, depth - 1)?;
+                    }
+                    instance.call::<(), i64>("found", ())
+                })
+            }
+            hold(&plugin, depth)
+        };
+        assert_eq!(nested(5), Ok(0));
+        assert_eq!(plugin.pool_figures().idle, idle);
+        let result = plugin.lend(|instance| {
+            plugin.close();
+            instance.call::<(), i64>("found", ())
+        });
+        assert_eq!(result, Ok(0));
+        assert_eq!(plugin.pool_figures().idle, 0);
+        assert_eq!(plugin.call::<(), i64>("found", ()), Err(CallError::Closed));
+    }
+}
