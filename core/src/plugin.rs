@@ -12,10 +12,12 @@ use crate::{
     module::{Extern, ModuleInfo, Signature},
     platform::Platform,
     pool::{Fresh, Pool, PoolFigures},
-    run::block,
+    run::{Pace, block},
+    running::Running,
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::{
+    future::Future,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -133,8 +135,11 @@ impl<T: 'static> Plugin<T> {
     ///
     /// Those of the guest's start function and `_initialize`.
     pub fn instantiate(&self, data: T) -> Result<Instance<T>, CallError> {
-        let until = call::until(&self.budget, &*self.inner.shared.platform);
-        self.make(until, false, data, &mut Usage::default())
+        self.check_open()?;
+        let until = call::until(&self.budget, &**self.platform());
+        let mut used = Usage::default();
+        let make = Instance::new(self, &self.budget, until, false, None, data, &mut used);
+        block(self.platform(), until, make)
     }
 
     fn check_open(&self) -> Result<(), CallError> {
@@ -142,19 +147,6 @@ impl<T: 'static> Plugin<T> {
             return Err(CallError::Closed);
         }
         Ok(())
-    }
-
-    /// See [`Instance::new`].
-    fn make(
-        &self,
-        until: Option<Duration>,
-        carries: bool,
-        data: T,
-        used: &mut Usage,
-    ) -> Result<Instance<T>, CallError> {
-        self.check_open()?;
-        let make = Instance::new(self, &self.budget, until, carries, None, data, used);
-        block(self.platform(), until, make)
     }
 
     /// Checks that a call of the export `name` with these types is possible.
@@ -306,36 +298,87 @@ impl<T: Default + 'static> Plugin<T> {
         used: &mut Usage,
         work: impl FnOnce(&mut Instance<T>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let platform = &*self.inner.shared.platform;
+        let platform = &**self.platform();
         let until = call::until(&self.budget, platform);
         let _place = self.inner.pool.enter(platform, until)?;
-        let pool = &self.inner.pool;
-        self.check_open()?;
-        let mut instance = match pool.idle() {
-            Some((sandbox, making)) => {
-                *used = making;
-                // As where a new one can't be made for this budget.
-                used.fuel = used.fuel.min(self.budget.fuel);
-                Instance::reused(self, &self.budget, until, sandbox, making)?
-            }
-            None => {
-                let mut instance = self.make(until, true, T::default(), used)?;
-                pool.note(|| {
-                    let usage = instance.start_usage();
-                    let image = instance.image()?;
-                    Some(Fresh { image, usage })
-                });
-                instance
-            }
-        };
+        let obtain = self.obtain(until, None, used);
+        let mut instance = block(self.platform(), until, obtain)?;
         let result = work(&mut instance);
         *used = instance.usage();
+        self.give_back(instance);
+        result
+    }
+
+    /// A call of `process` with `input` in an instance of its own, to be run by steps or awaited,
+    /// start function and all: see [`Running`]. It does not wait for a place.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
+    /// #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+    /// #   (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1)))"#)?;
+    /// use hostel_core::{Engine, Grants, Step};
+    /// let plugin = Engine::default().load("echo", &wasm, &Grants::<()>::new())?;
+    /// let mut calls = [plugin.start(b"one"), plugin.start(b"two")];
+    /// let answers = calls.each_mut().map(|call| call.step(10_000));
+    /// assert_eq!(answers, [Step::Done(Ok(b"one".to_vec())), Step::Done(Ok(b"two".to_vec()))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Its result is that of [`process`](Self::process).
+    pub fn start<'a>(
+        &'a self,
+        input: &'a [u8],
+    ) -> Running<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
+        let pace = Arc::new(Pace::new());
+        let run = self.process_paced(input, pace.clone());
+        Running::new(pace, run)
+    }
+
+    async fn process_paced(&self, input: &[u8], pace: Arc<Pace>) -> Result<Vec<u8>, CallError> {
+        let platform = &**self.platform();
+        let until = call::until(&self.budget, platform);
+        let _place = self.inner.pool.try_enter(platform)?;
+        let mut used = Usage::default();
+        let mut instance = self.obtain(until, Some(pace.clone()), &mut used).await?;
+        let result = instance.process_paced(input, pace).await;
+        self.give_back(instance);
+        result
+    }
+
+    /// An instance for one call, new or made as new.
+    async fn obtain(
+        &self,
+        until: Option<Duration>,
+        pace: Option<Arc<Pace>>,
+        used: &mut Usage,
+    ) -> Result<Instance<T>, CallError> {
+        self.check_open()?;
+        let pool = &self.inner.pool;
+        if let Some((sandbox, making)) = pool.idle() {
+            *used = making;
+            // As where a new one can't be made for this budget.
+            used.fuel = used.fuel.min(self.budget.fuel);
+            return Instance::reused(self, &self.budget, until, sandbox, making);
+        }
+        let make = Instance::new(self, &self.budget, until, true, pace, T::default(), used);
+        let mut instance = make.await?;
+        pool.note(|| {
+            let usage = instance.start_usage();
+            let image = instance.image()?;
+            Some(Fresh { image, usage })
+        });
+        Ok(instance)
+    }
+
+    fn give_back(&self, instance: Instance<T>) {
+        let pool = &self.inner.pool;
         pool.give_back(instance.into_sandbox(), T::default());
         if self.check_open().is_err() {
             // It was closed meanwhile.
             pool.clear();
         }
-        result
     }
 }
 

@@ -69,13 +69,28 @@ impl<T> Pool<T> {
         platform: &'a dyn Platform,
         until: Option<Duration>,
     ) -> Result<Place<'a, T>, CallError> {
-        if self.take() || self.wait(platform, until) {
-            Ok(Place {
-                pool: self,
-                platform,
-            })
+        match self.try_enter(platform) {
+            Err(CallError::Busy { .. }) if self.wait(platform, until) => Ok(self.place(platform)),
+            place => place,
+        }
+    }
+
+    /// Takes a place if one is free.
+    pub(crate) fn try_enter<'a>(
+        &'a self,
+        platform: &'a dyn Platform,
+    ) -> Result<Place<'a, T>, CallError> {
+        if self.take() {
+            Ok(self.place(platform))
         } else {
             Err(CallError::Busy { limit: self.limit })
+        }
+    }
+
+    const fn place<'a>(&'a self, platform: &'a dyn Platform) -> Place<'a, T> {
+        Place {
+            pool: self,
+            platform,
         }
     }
 

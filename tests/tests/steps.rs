@@ -7,8 +7,8 @@ use core::{
     time::Duration,
 };
 use hostel::{
-    Async, Budget, CallError, Engine, Grants, Instance, LogRecord, Platform, Plugin, Step, Trap,
-    Usage,
+    Async, Budget, CallError, Engine, Grants, Instance, Limits, LogRecord, Platform, Plugin, Step,
+    Trap, Usage,
 };
 use hostel_tests::{CUSTOMIZE, code, load_guest, load_wat, packed, try_load_wat, with_allocator};
 use std::sync::{
@@ -163,6 +163,56 @@ fn calls_of_many_instances_take_turns_on_one_thread() {
     }
     assert!(rounds > 5);
     assert!(ended.iter().all(|ended| *ended));
+}
+
+#[test]
+fn a_plugins_call_by_steps_includes_its_start() {
+    let text = r#"(module (memory (export "memory") 1)
+        (func $run (loop $on (br $on))) (start $run)
+        (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+        (func (export "process") (param i32 i32) (result i64) (i64.const 0)))"#;
+    let mut limits = Limits::server();
+    limits.instances = 1;
+    let engine = Engine::new(limits);
+    let endless = try_load_wat(&engine, text, &Grants::<()>::new()).unwrap();
+    let endless = endless.with_budget(Budget::server().fuel(50_000));
+    let mut call = endless.start(b"");
+    for _ in 0..4 {
+        assert_eq!(call.step(10_000), Step::More);
+        assert_eq!(endless.pool_figures().in_use, 1);
+    }
+    let busy = endless.start(b"").step(10_000);
+    assert_eq!(busy, Step::Done(Err(CallError::Busy { limit: 1 })));
+    let fuel = 50_000;
+    loop {
+        match call.step(10_000) {
+            Step::Done(result) => break assert_eq!(result, Err(CallError::OutOfFuel { fuel })),
+            more => assert_eq!(more, Step::More),
+        }
+    }
+    assert_eq!(endless.pool_figures().in_use, 0);
+    // A place that was taken comes back when its call is dropped.
+    let mut call = endless.start(b"");
+    assert_eq!(call.step(10_000), Step::More);
+    drop(call);
+    assert_eq!(endless.pool_figures().in_use, 0);
+}
+
+#[test]
+fn a_plugins_call_by_steps_is_the_same_call() {
+    for name in CUSTOMIZE {
+        let plugin = load_guest(name, &customized());
+        for _ in 0..3 {
+            let mut call = plugin.start(b"hello world");
+            let result = loop {
+                if let Step::Done(result) = call.step(500) {
+                    break result;
+                }
+            };
+            assert_eq!(result, Ok(b"CUSTOM_HELLO WORLD".to_vec()), "{name}");
+        }
+        assert_eq!(plugin.pool_figures().resets, 3);
+    }
 }
 
 /// A future that is ready when it is polled the third time, and wakes whoever polled it.
