@@ -82,7 +82,10 @@ pub use self::{
     call::Canceller,
     engine::Engine,
     error::{CallError, LoadError, Mismatch, Trap, TrapKind},
-    host::{Context, Grants, HostReturn, IntoHostFunction, LogRecord, LogSink, Visible, grant_for},
+    host::{
+        Context, Grants, HostReturn, IntoHostFunction, LogRecord, LogSink, Visible, grant_for,
+        services,
+    },
     house::{House, HouseError},
     instance::Instance,
     limits::{Budget, Limits, ModuleLimits, Usage},
