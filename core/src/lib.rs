@@ -88,7 +88,7 @@ pub use self::{
     error::{CallError, LoadError, Mismatch, Trap, TrapKind},
     host::{
         Async, Context, Grants, HostReturn, IntoHostFunction, LogRecord, LogSink, Visible,
-        grant_for,
+        grant_for, services,
     },
     house::{House, HouseError},
     instance::Instance,

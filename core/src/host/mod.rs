@@ -168,6 +168,15 @@ pub fn grant_for(module: &str, name: &str) -> Option<&'static str> {
         .map(|(_, _, grant)| *grant)
 }
 
+/// The built-in host functions: module, name, and the grant that supplies each.
+///
+/// ```
+/// assert!(hostel_core::services().any(|service| service == ("env", "host_log", "log")));
+/// ```
+pub fn services() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    SERVICES.into_iter()
+}
+
 impl<T: 'static> Default for Grants<T> {
     fn default() -> Self {
         Self::new()

@@ -1,0 +1,173 @@
+//! 10,000 plugins loaded and unloaded in one process, half of them broken: nothing of them stays.
+//! Alone in its binary, since it looks at the whole process.
+//!
+//! `cargo test -p hostel-tests --test loading_for_ever -- --nocapture` shows the figures.
+
+use hostel::{Grants, House, HouseError, LoadError, LogRecord, read_module};
+use hostel_tests::{assemble, guest_bytes};
+use std::{fs, io::Write as _, path::PathBuf, time::Instant};
+
+/// Half of them are of good modules, half of broken ones.
+const LOADS: u32 = 10_000;
+
+/// After these, whatever is set up once in a process is there.
+const WARM_UP: u32 = 1_000;
+
+/// How many KiB the process may grow by after the warm-up.
+const GROWTH: u64 = 2 << 10;
+
+/// What the process holds.
+struct Held {
+    resident_kib: u64,
+    handles: usize,
+    threads: usize,
+}
+
+/// `None` where the system does not say it in `/proc`.
+fn held() -> Option<Held> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let resident = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let count = |folder| fs::read_dir(folder).ok().map(Iterator::count);
+    Some(Held {
+        resident_kib: resident.trim().strip_suffix(" kB")?.parse().ok()?,
+        handles: count("/proc/self/fd")?,
+        threads: count("/proc/self/task")?,
+    })
+}
+
+/// Marsaglia's xorshift: the same numbers in each run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+}
+
+/// A house and what is granted to its only guest, which always comes from a file.
+struct Host {
+    house: House<()>,
+    grants: Grants<()>,
+    file: PathBuf,
+    random: Random,
+}
+
+impl Host {
+    fn load(&self, wasm: &[u8]) -> Result<(), HouseError> {
+        // Anew: some file systems wait for the disk where a file's contents are replaced.
+        let _ = fs::remove_file(&self.file);
+        fs::write(&self.file, wasm).expect("a file can be written");
+        let limit = self.house.engine().limits().module_bytes;
+        let read = read_module(&self.file, limit).expect("the file can be read");
+        self.house.load("guest", &read, &self.grants).map(drop)
+    }
+
+    fn unload(&self) {
+        self.house.unload("guest").expect("the guest was loaded");
+    }
+
+    /// Loads, calls and unloads.
+    fn serve(&self, wasm: &[u8], answer: &[u8]) {
+        self.load(wasm).expect("a good module loads");
+        let found = self.house.process("guest", b"hello");
+        assert_eq!(found.as_deref(), Ok(answer));
+        self.unload();
+    }
+
+    /// Damages the module, further and further, until it is refused.
+    fn refuse_damaged(&mut self, wasm: &[u8], damage: fn(&mut Vec<u8>, &mut Random)) {
+        let mut damaged = wasm.to_vec();
+        loop {
+            damage(&mut damaged, &mut self.random);
+            match self.load(&damaged) {
+                Ok(()) => self.unload(),
+                Err(HouseError::Load(_)) => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn round(&mut self, number: u32, modules: &Modules) {
+        let (good, answer) = &modules.good[self.random.below(modules.good.len())];
+        match number % 6 {
+            0 => self.refuse_damaged(good, |wasm, random| wasm.truncate(random.below(wasm.len()))),
+            2 => self.refuse_damaged(good, |wasm, random| {
+                let at = random.below(wasm.len());
+                wasm[at] = random.below(256) as u8;
+            }),
+            4 => match self.load(&modules.unfit) {
+                Err(HouseError::Load(LoadError::Mismatch(found))) => assert_eq!(found.len(), 2),
+                other => panic!("two imports do not fit: {other:?}"),
+            },
+            _ => self.serve(good, answer),
+        }
+    }
+}
+
+struct Modules {
+    /// With what they answer to "hello".
+    good: Vec<(Vec<u8>, &'static [u8])>,
+    /// Imports what nobody granted.
+    unfit: Vec<u8>,
+}
+
+#[test]
+fn ten_thousand_loads_leave_nothing_behind() {
+    let mut host = Host {
+        house: House::new(hostel::engine()),
+        grants: Grants::new()
+            .log(|_: &LogRecord<'_>| {})
+            .config([("prefix", "CUSTOM")]),
+        file: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("loading_for_ever.wasm"),
+        random: Random(0x5eed),
+    };
+    let modules = Modules {
+        good: vec![
+            (guest_bytes("wat_customize_multi"), b"CUSTOM_HELLO"),
+            (guest_bytes("wat_customize_retptr"), b"CUSTOM_HELLO"),
+            (
+                assemble(&hostel_tests::with_allocator(
+                    "",
+                    r#"(func (export "process") (param i32 i32) (result i32 i32)
+                        (local.get 0) (local.get 1))"#,
+                )),
+                b"hello",
+            ),
+        ],
+        unfit: assemble(
+            r#"(module (import "env" "host_log" (func (param i64)))
+                (import "env" "nobody_granted_this" (func))
+                (memory (export "memory") 1) (func (export "f")))"#,
+        ),
+    };
+    let start = Instant::now();
+    (0..WARM_UP).for_each(|number| host.round(number, &modules));
+    let Some(before) = held() else {
+        // Not by a macro, whose output a test that passes does not show.
+        let why = "SKIPPED: what a process holds is read from /proc, which this system lacks\n";
+        return std::io::stderr()
+            .write_all(why.as_bytes())
+            .expect("it can be said");
+    };
+    (WARM_UP..LOADS).for_each(|number| host.round(number, &modules));
+    let after = held().expect("it was there before");
+    let grown = after.resident_kib.saturating_sub(before.resident_kib);
+    println!(
+        "{LOADS} loads and unloads, half of broken modules: {:.1?}; after the first {WARM_UP}, \
+         resident {} KiB grew by {grown} KiB, handles {} -> {}, threads {} -> {}",
+        start.elapsed(),
+        before.resident_kib,
+        before.handles,
+        after.handles,
+        before.threads,
+        after.threads,
+    );
+    assert!(grown <= GROWTH, "{grown} KiB");
+    assert_eq!(after.handles, before.handles);
+    assert_eq!(after.threads, before.threads);
+}
