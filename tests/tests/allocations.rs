@@ -105,6 +105,53 @@ fn bytes_in_and_out_of_a_held_instance_allocate_nothing() {
 }
 
 #[test]
+fn an_instance_made_as_new_for_each_call_allocates_nothing() {
+    for name in CUSTOMIZE {
+        let plugin = load_guest(name, &customized());
+        let mut output = [0; 64];
+        let found = allocations(|| {
+            let length = plugin.lend(|instance| instance.process_into(b"hello world", &mut output));
+            assert_eq!(&output[..length.unwrap()], b"CUSTOM_HELLO WORLD");
+        });
+        assert_eq!(found, 0, "{name}");
+        assert!(plugin.pool_figures().resets > 1_000);
+    }
+}
+
+/// Bytes of the heap that one more instance takes, less its linear memory.
+fn per_instance<I>(memory: usize, mut make: impl FnMut() -> I) -> i64 {
+    let first = make();
+    let before = LIVE.get();
+    let instances: Vec<I> = Vec::from_iter([make(), make(), make(), make()]);
+    let vec = (instances.capacity() * size_of::<I>()) as i64;
+    let all = LIVE.get() - before - vec;
+    drop((first, instances));
+    all / 4 - memory as i64
+}
+
+#[test]
+fn an_idle_instance_takes_little_more_than_in_bare_wasmi() {
+    let text = format!(
+        r#"(module (memory (export "memory") 1) (global $n (mut i32) (i32.const 0)) {}
+            (func (export "f")))"#,
+        "(func (global.set $n (i32.const 1)))".repeat(100)
+    );
+    let wasm = assemble(&text);
+    let engine = wasmi::Engine::default();
+    let module = wasmi::Module::new(&engine, &wasm).unwrap();
+    let bare = per_instance(1 << 16, || {
+        let mut store = Box::new(wasmi::Store::new(&engine, ()));
+        let linker = wasmi::Linker::new(&engine);
+        let instance = linker.instantiate_and_start(&mut *store, &module);
+        (store, instance.unwrap())
+    });
+    let plugin = load_wat::<()>(&text, &Grants::new());
+    let hostel = per_instance(1 << 16, || Box::new(plugin.instantiate(()).unwrap()));
+    println!("an idle instance of 100 functions: {bare} bytes in bare wasmi, {hostel} in hostel");
+    assert!(hostel <= bare + 1_024, "{hostel} over {bare}");
+}
+
+#[test]
 fn a_view_of_the_answer_allocates_nothing() {
     let mut instance = load_guest("customize", &customized())
         .instantiate(())
