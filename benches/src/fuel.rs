@@ -270,6 +270,7 @@ pub fn run() {
         })
         .function("env", "echo", |text: String| text);
     let mut budget = Budget::server().fuel(FUEL);
+    budget.arena_bytes = usize::MAX;
     budget.host_calls = u32::MAX;
     budget.log_records = u32::MAX;
     budget.log_bytes = u32::MAX;

@@ -5,6 +5,7 @@
 //! times beside them are this machine's.
 
 mod bare;
+mod concurrent;
 mod customize;
 mod fuel;
 mod load;
@@ -13,5 +14,6 @@ mod turns;
 fn main() {
     customize::run();
     load::run();
+    concurrent::run();
     fuel::run();
 }

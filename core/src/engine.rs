@@ -8,7 +8,7 @@ use crate::{
     limits::{Budget, Limits},
     module::{self, Extern, ModuleInfo},
     platform::{Bare, Platform},
-    plugin::Plugin,
+    plugin::{Code, Plugin},
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -94,30 +94,19 @@ impl Engine {
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
         let info = self.check(wasm, grants)?;
-        let engine = wasmi::Engine::new(&self.config());
         let changed = (!info.changes.is_none())
             .then(|| module::rewrite(wasm, &info.changes))
             .flatten();
-        let module = self.compile(&engine, changed.as_deref().unwrap_or(wasm))?;
-        let mut linker = Linker::<State<T>>::new(&engine);
-        let mut linked = BTreeSet::new();
-        for import in &info.imports {
-            let key = (&*import.module, &*import.name);
-            // The same import may be declared again; its type is then the same, see `check`.
-            if !linked.insert(key) {
-                continue;
-            }
-            if let (Extern::Function(ty), Some(function)) = (&import.ty, grants.find(key.0, key.1))
-                && let Some(shape) = native::shape_of(&function.params(), &function.results(), ty)
-            {
-                host::link(&mut linker, import, ty, function.clone(), shape).map_err(|error| {
-                    LoadError::Refused {
-                        reason: alloc::format!("{error}").into(),
-                    }
-                })?;
-            }
-        }
-        Ok(Plugin::new(self, name, info, module, linker, grants.sink()))
+        let changed = changed.as_deref().unwrap_or(wasm);
+        let copies = (0..self.limits.copies.max(1))
+            .map(|_| {
+                let engine = wasmi::Engine::new(&self.config());
+                let module = self.compile(&engine, changed)?;
+                let linker = link(&engine, &info, grants)?;
+                Ok(Code { module, linker })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Plugin::new(self, name, info, copies, grants.sink()))
     }
 
     /// Checks `wasm` as [`load`](Self::load) does, without compiling it.
@@ -215,6 +204,33 @@ impl core::fmt::Debug for Engine {
             .field("budget", &self.budget)
             .finish_non_exhaustive()
     }
+}
+
+/// Binds what the module imports to what was granted.
+fn link<T: 'static>(
+    engine: &wasmi::Engine,
+    info: &ModuleInfo,
+    grants: &Grants<T>,
+) -> Result<Linker<State<T>>, LoadError> {
+    let mut linker = Linker::<State<T>>::new(engine);
+    let mut linked = BTreeSet::new();
+    for import in &info.imports {
+        let key = (&*import.module, &*import.name);
+        // The same import may be declared again; its type is then the same, see `check`.
+        if !linked.insert(key) {
+            continue;
+        }
+        if let (Extern::Function(ty), Some(function)) = (&import.ty, grants.find(key.0, key.1))
+            && let Some(shape) = native::shape_of(&function.params(), &function.results(), ty)
+        {
+            host::link(&mut linker, import, ty, function.clone(), shape).map_err(|error| {
+                LoadError::Refused {
+                    reason: alloc::format!("{error}").into(),
+                }
+            })?;
+        }
+    }
+    Ok(linker)
 }
 
 /// Imports that are declared twice with two types: one name can be bound to one of them only.

@@ -58,8 +58,10 @@ impl<T: 'static> Instance<T> {
         data: T,
         used: &mut Usage,
     ) -> Result<Self, CallError> {
-        let mut store = sandbox::open(plugin, budget, until, pace, data);
-        let started = sandbox::instantiate(&mut store, plugin).await;
+        // There is always one.
+        let code = plugin.code().ok_or(CallError::Closed)?;
+        let mut store = sandbox::open(plugin, code, budget, until, pace, data);
+        let started = sandbox::instantiate(&mut store, plugin.info(), code).await;
         *used = call::usage(&mut store);
         store.data_mut().meter.usage = *used;
         if started.is_err() || !carries {

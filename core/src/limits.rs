@@ -28,6 +28,10 @@ pub struct Limits {
     /// Most instances of one plugin that [`Plugin::process`](crate::Plugin::process) and its
     /// kin run at the same time.
     pub instances: usize,
+    /// How often a plugin's code is compiled, 1 at least; its instances are spread over the copies.
+    /// Calls of instances of one copy wait for each other for a moment as they begin and end, in
+    /// wasmi: short calls on several processors want as many copies.
+    pub copies: usize,
     /// Most instances of one plugin that are kept between calls, made as new. Each keeps its
     /// memory, and the plugin a copy of what a new one's holds.
     pub idle: usize,
@@ -45,6 +49,7 @@ impl Limits {
             stack_bytes: 512 << 10,
             call_depth: 1_000,
             instances: 16,
+            copies: 1,
             idle: 4,
         }
     }
@@ -60,6 +65,7 @@ impl Limits {
             stack_bytes: 8 << 10,
             call_depth: 64,
             instances: 1,
+            copies: 1,
             idle: 0,
         }
     }

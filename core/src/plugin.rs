@@ -18,7 +18,7 @@ use crate::{
 use alloc::{sync::Arc, vec::Vec};
 use core::{
     future::Future,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
 use hashbrown::HashMap;
@@ -49,10 +49,17 @@ pub struct Plugin<T: 'static = ()> {
     budget: Budget,
 }
 
+/// A module's code, compiled in an engine of its own, and its imports.
+pub(crate) struct Code<T: 'static> {
+    pub(crate) module: Module,
+    pub(crate) linker: Linker<State<T>>,
+}
+
 struct Inner<T: 'static> {
     info: ModuleInfo,
-    module: Module,
-    linker: Linker<State<T>>,
+    copies: Vec<Code<T>>,
+    /// The copy that the next instance is made of, modulo their number.
+    next_copy: AtomicUsize,
     /// Where each exported function is among the exports.
     functions: HashMap<alloc::boxed::Box<str>, Signature>,
     shared: Arc<Shared>,
@@ -66,8 +73,7 @@ impl<T: 'static> Plugin<T> {
         engine: &Engine,
         name: &str,
         info: ModuleInfo,
-        module: Module,
-        linker: Linker<State<T>>,
+        copies: Vec<Code<T>>,
         log: Option<Arc<dyn LogSink>>,
     ) -> Self {
         let functions = info
@@ -87,8 +93,8 @@ impl<T: 'static> Plugin<T> {
         let pool = Pool::new(&limits);
         let inner = Inner {
             info,
-            module,
-            linker,
+            copies,
+            next_copy: AtomicUsize::new(0),
             functions,
             shared,
             limits,
@@ -191,8 +197,11 @@ impl<T: 'static> Plugin<T> {
         &self.inner.shared.platform
     }
 
-    pub(crate) fn code(&self) -> (&Module, &Linker<State<T>>) {
-        (&self.inner.module, &self.inner.linker)
+    /// The code for one more instance.
+    pub(crate) fn code(&self) -> Option<&Code<T>> {
+        let next = self.inner.next_copy.fetch_add(1, Ordering::Relaxed);
+        let copies = &self.inner.copies;
+        copies.get(next.checked_rem(copies.len())?)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

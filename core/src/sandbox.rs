@@ -13,8 +13,8 @@ use crate::{
     limits::Budget,
     marshal::{Buffers, Lift, Lifter, Lower, Types},
     memory,
-    module::START,
-    plugin::Plugin,
+    module::{ModuleInfo, START},
+    plugin::{Code, Plugin},
     run::{Pace, allocate, ask, run, run_untyped, stopped},
 };
 use alloc::sync::Arc;
@@ -42,6 +42,7 @@ pub(crate) struct Sandbox<T: 'static> {
 /// A store without a guest, whose first call has begun.
 pub(crate) fn open<T: 'static>(
     plugin: &Plugin<T>,
+    code: &Code<T>,
     budget: &Budget,
     until: Option<Duration>,
     pace: Option<Arc<Pace>>,
@@ -57,7 +58,7 @@ pub(crate) fn open<T: 'static>(
         pace,
         suspended: Mutex::new(None),
     };
-    let mut store = Store::new(plugin.code().0.engine(), state);
+    let mut store = Store::new(code.module.engine(), state);
     store.limiter(|state| &mut state.bounds);
     call::begin(&mut store, budget, until);
     store
@@ -66,16 +67,14 @@ pub(crate) fn open<T: 'static>(
 /// Makes an instance in `store`: segments, start function, `_initialize`.
 pub(crate) async fn instantiate<T>(
     store: &mut Store<State<T>>,
-    plugin: &Plugin<T>,
+    info: &ModuleInfo,
+    code: &Code<T>,
 ) -> Result<wasmi::Instance, CallError> {
-    let (module, linker) = plugin.code();
-    let size = plugin
-        .info()
-        .size
-        .saturating_add(plugin.info().first_bytes());
+    let size = info.size.saturating_add(info.first_bytes());
     call::charge(store, BASE.saturating_add(fuel_for(size)))?;
-    let instance = linker
-        .instantiate_and_start(&mut *store, module)
+    let instance = code
+        .linker
+        .instantiate_and_start(&mut *store, &code.module)
         .map_err(|error| stopped(store, &error))?;
     // The segments were copied in one go.
     call::check_time(store.data())?;

@@ -1,0 +1,125 @@
+//! Many calls at once: on one thread by steps, and on two threads.
+
+use hostel::{Budget, Engine, Grants, Limits, Plugin, Step};
+use std::{
+    collections::VecDeque,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Calls at once on one thread.
+const CALLS: usize = 10_000;
+/// Fuel of a step.
+const QUANTUM: u64 = 10_000;
+
+/// A guest that works for as many rounds as its input says, four units of fuel or so each.
+const GUEST: &str = r#"(module
+    (memory (export "memory") 1)
+    (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+    (func (export "tiny") (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))
+    (func (export "process") (param $ptr i32) (param $len i32) (result i64) (local $n i32)
+      (local.set $n (i32.load (local.get $ptr)))
+      (if (local.get $n) (then
+        (loop $on (br_if $on (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))))
+      (i64.or (i64.shl (i64.extend_i32_u (local.get $ptr)) (i64.const 32))
+        (i64.extend_i32_u (local.get $len)))))"#;
+
+fn plugin(copies: usize) -> Plugin {
+    let mut limits = Limits::server();
+    limits.instances = CALLS + 2;
+    limits.copies = copies;
+    let engine = Engine::new(limits).with_budget(Budget::server());
+    let wasm = wat::parse_str(GUEST).expect("the guest assembles");
+    engine
+        .load("guest", &wasm, &Grants::<()>::new())
+        .expect("the guest loads")
+}
+
+/// Measures and prints.
+pub fn run() {
+    println!("many calls at once");
+    on_one_thread();
+    beside_a_busy_one();
+    on_two_threads();
+}
+
+/// All calls take turns; the time is set against running them one after another.
+fn on_one_thread() {
+    let plugin = plugin(1);
+    let input = 20_000u32.to_le_bytes();
+    let begin = Instant::now();
+    for _ in 0..CALLS {
+        assert_eq!(plugin.process(&input).expect("it answers"), input);
+    }
+    let in_turn = begin.elapsed();
+    let begin = Instant::now();
+    let mut calls: VecDeque<_> = (0..CALLS).map(|_| plugin.start(&input)).collect();
+    let mut steps = 0u64;
+    while let Some(mut call) = calls.pop_front() {
+        steps += 1;
+        match call.step(QUANTUM) {
+            Step::Done(result) => assert_eq!(result.expect("it answers"), input),
+            _ => calls.push_back(call),
+        }
+    }
+    let at_once = begin.elapsed();
+    println!(
+        "  {CALLS} calls at once on one thread, {steps} steps: {:.2} of the time one after another",
+        at_once.as_secs_f64() / in_turn.as_secs_f64()
+    );
+}
+
+/// How many steps a busy guest gets before a short call beside it has ended.
+fn beside_a_busy_one() {
+    let plugin = plugin(1);
+    let (busy, short) = (u32::MAX.to_le_bytes(), 10u32.to_le_bytes());
+    let mut busy = plugin.start(&busy);
+    let mut worst = 0;
+    for _ in 0..1_000 {
+        let mut short = plugin.start(&short);
+        let mut waited = 0;
+        loop {
+            assert_eq!(busy.step(QUANTUM), Step::More);
+            waited += 1;
+            if let Step::Done(result) = short.step(QUANTUM) {
+                result.expect("it answers");
+                break;
+            }
+        }
+        worst = worst.max(waited);
+    }
+    println!("  a short call beside a busy guest waits for {worst} of its steps at most");
+}
+
+/// Tiny calls of one plugin, each thread with an instance that it holds.
+fn on_two_threads() {
+    for copies in [1, 2] {
+        let plugin = plugin(copies);
+        let work = || {
+            let mut instance = plugin.instantiate(()).expect("it starts");
+            let (mut calls, begin) = (0u64, Instant::now());
+            while begin.elapsed() < Duration::from_millis(500) {
+                for n in 0..1_000u32 {
+                    assert_eq!(instance.call::<u32, u32>("tiny", n), Ok(n + 1));
+                }
+                calls += 1_000;
+            }
+            calls
+        };
+        let (mut one, mut two) = (0, 0);
+        for _ in 0..5 {
+            one = one.max(work());
+            let both: u64 = thread::scope(|scope| {
+                let threads = [scope.spawn(work), scope.spawn(work)];
+                let calls = threads.map(|thread| thread.join().expect("it ends"));
+                calls.iter().sum()
+            });
+            two = two.max(both);
+        }
+        println!(
+            "  tiny calls of one plugin, code compiled {copies} times: {one} on one thread in \
+            0.5 s, on two {:.2} times as many",
+            two as f64 / one as f64
+        );
+    }
+}
