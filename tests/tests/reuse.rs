@@ -77,12 +77,12 @@ fn eight_tenants_on_two_threads_find_nothing_of_each_other() {
                     let found = plugin.lend(|instance| {
                         let found = instance.call::<(), i64>("found", ())?;
                         instance.call::<i64, ()>("keep", secret)?;
-                        if turn % 97 == 0 {
+                        if turn.is_multiple_of(97) {
                             instance.call::<(), ()>("trap", ())?;
                         }
                         Ok(found)
                     });
-                    if turn % 97 == 0 {
+                    if turn.is_multiple_of(97) {
                         assert_eq!(code(&found), "trap-unreachable");
                     } else {
                         assert_eq!(found, Ok(0), "in turn {turn}");
