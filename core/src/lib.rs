@@ -94,7 +94,9 @@ pub use self::{
     instance::Instance,
     limits::{Budget, Limits, ModuleLimits, Usage},
     marshal::{Lift, Lower},
-    module::{Export, Extern, Import, MemoryInfo, ModuleInfo, Section, Signature, TableInfo},
+    module::{
+        Export, Extern, Footprint, Import, MemoryInfo, ModuleInfo, Section, Signature, TableInfo,
+    },
     platform::{Bare, Platform},
     plugin::Plugin,
     pool::PoolFigures,

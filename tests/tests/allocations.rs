@@ -1,8 +1,11 @@
 //! What the host takes from the machine's heap: nothing per call in steady state, and nothing that
 //! outlives a plugin.
 
-use hostel::{Budget, Engine, Grants, Instance, LoadError, LogRecord};
-use hostel_tests::{CUSTOMIZE, assemble, guest_bytes, load_guest, load_wat};
+use hostel::{
+    Budget, Engine, Extern, Footprint, Grants, Instance, Limits, LoadError, LogRecord, ModuleInfo,
+    Value,
+};
+use hostel_tests::{CUSTOMIZE, assemble, guest, guest_bytes, load_guest, load_wat};
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
@@ -46,7 +49,9 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        Self::note(1, size, layout.size());
+        // As if it moved each time: for a moment both blocks are live.
+        Self::note(1, size, 0);
+        Self::note(0, 0, layout.size());
         // SAFETY: as above.
         unsafe { System.realloc(ptr, layout, size) }
     }
@@ -392,4 +397,140 @@ fn a_small_module_cannot_make_a_long_message() {
         "{found} bytes for a module of {}",
         wasm.len()
     );
+}
+
+// Known ahead
+
+/// Loads `wasm` under `limits`, and has as many instances as there may be do `work`, all kept.
+/// Gives what that was to take at most, and what it took.
+fn foreseen(limits: Limits, wasm: &[u8], mut work: impl FnMut(&mut Instance)) -> (Footprint, u64) {
+    let footprint = ModuleInfo::read(wasm).unwrap().footprint(&limits);
+    let engine = Engine::new(limits);
+    let grants = customized();
+    let took = peak(|| {
+        let plugin = engine.load("guest", wasm, &grants).unwrap();
+        let mut instances: Vec<_> = (0..limits.instances)
+            .map(|_| plugin.instantiate(()).unwrap())
+            .collect();
+        instances.iter_mut().for_each(&mut work);
+    });
+    (footprint, u64::try_from(took).unwrap())
+}
+
+/// Calls all that it exports.
+fn call_all(instance: &mut Instance, module: &ModuleInfo) {
+    for export in &module.exports {
+        let Extern::Function(ty) = &export.ty else {
+            continue;
+        };
+        if ty.is_bytes() {
+            let answer = instance.call_bytes(&export.name, b"processing", |_| ());
+            assert_eq!(answer, Ok(()), "{export}");
+        } else {
+            let zero = |ty: &hostel::ValType| Value::parse("0", *ty).unwrap();
+            let zeros: Vec<_> = ty.params.iter().map(zero).collect();
+            instance.call_values(&export.name, &zeros).unwrap();
+        }
+    }
+}
+
+#[test]
+fn built_guests_take_what_was_foreseen_and_no_small_part_of_it() {
+    let directory = guest("any");
+    let files = std::fs::read_dir(directory.parent().unwrap()).unwrap();
+    let names = files.map(|file| file.unwrap().path());
+    let mut count = 0;
+    for path in names.filter(|path| path.extension().is_some_and(|end| end == "wasm")) {
+        let wasm = std::fs::read(&path).unwrap();
+        let module = ModuleInfo::read(&wasm).unwrap();
+        let (footprint, took) = foreseen(Limits::device(), &wasm, |guest| call_all(guest, &module));
+        let most = footprint.total();
+        let name = path.display();
+        assert!(took <= most, "{name}: {took} of {footprint:?}");
+        assert!(
+            most <= 3 * took + (32 << 10),
+            "{name}: {took} of {footprint:?}"
+        );
+        count += 1;
+    }
+    assert!(count >= CUSTOMIZE.len());
+}
+
+#[test]
+fn guests_that_want_all_take_what_was_foreseen() {
+    // Of the operators that become most code.
+    let operators = "(if (local.get 0) (then) (else)) (call $f (i32.const 1))".repeat(100);
+    let taking = "(func $f (param i32))";
+    let functions = format!("(func (param i32) {operators})").repeat(40);
+    let function = format!(
+        "(func (param i32) {})",
+        "(if (local.get 0) (then) (else))".repeat(1_000)
+    );
+    let nested = format!("(func {} {})", "block ".repeat(2_000), "end ".repeat(2_000));
+    let table = format!(
+        "(table 5000 funcref) (func $f) (elem (i32.const 0) {})",
+        "$f ".repeat(5_000)
+    );
+    let grow = |by: u32| {
+        format!("(loop $on (br_if $on (i32.ne (memory.grow (i32.const {by})) (i32.const -1))))")
+    };
+    let recursion = |locals: &str| {
+        format!(
+            "(func $deep (param i32) (result i32) (local {locals})
+               (i32.add (call $deep (local.get 0)) (local.get 0)))"
+        )
+    };
+    let deep = "(drop (call $deep (i32.const 0)))".to_owned();
+    // The value stack is nearly full when the host calls `allocate`, which fills another one.
+    let wide = "i64 ".repeat(100);
+    let twice = format!(
+        r#"(import "env" "host_get_config" (func $config (param i32 i32) (result i64)))
+           (memory (export "memory") 1) (data (i32.const 0) "prefix")
+           (func $deep (export "allocate") (param i32) (result i32) (local {wide})
+             (i32.add (call $deep (local.get 0)) (local.get 0)))
+           (func $down (param i32) (result i32) (local {wide})
+             (if (local.get 0)
+               (then (drop (call $down (i32.sub (local.get 0) (i32.const 1)))))
+               (else (drop (call $config (i32.const 0) (i32.const 6)))))
+             (local.get 0))"#
+    );
+    let several = |item: &str| item.repeat(3_000);
+    for (items, run) in [
+        ("(memory (export \"memory\") 1)".to_owned(), grow(1)),
+        ("(memory 0)".to_owned(), grow(1)),
+        ("(memory 3 40)".to_owned(), grow(7)),
+        ("(memory 10)".to_owned(), grow(6)),
+        ("(memory 15)".to_owned(), grow(1)),
+        (recursion("i64"), deep.clone()),
+        (recursion(&wide), deep),
+        (twice, "(drop (call $down (i32.const 70)))".to_owned()),
+        (taking.to_owned() + &functions, String::new()),
+        (function, String::new()),
+        (nested, String::new()),
+        (table, String::new()),
+        (several("(global (mut i64) (i64.const 0))"), String::new()),
+        (
+            "(memory 1)".to_owned() + &several("(data \"text\")"),
+            String::new(),
+        ),
+        (several("(func nop nop nop nop)"), String::new()),
+    ] {
+        let text = format!("(module {items} (func (export \"run\") {run}))");
+        for instances in [1, 3] {
+            let mut limits = Limits::server();
+            (limits.memory_bytes, limits.instances) = (16 << 16, instances);
+            // No more than is used, that nothing hides behind it.
+            let recurses = run.contains("call");
+            limits.stack_bytes = if recurses { 64 << 10 } else { 1 << 10 };
+            limits.call_depth = if recurses { 100 } else { 5 };
+            let (footprint, took) = foreseen(limits, &assemble(&text), |guest| {
+                match guest.call::<(), ()>("run", ()) {
+                    Ok(()) => {}
+                    Err(error) => assert_eq!(error.code(), "trap-stack", "{text:.200}"),
+                }
+            });
+            let most = footprint.total();
+            assert!(took <= most, "{took} of {footprint:?}: {text:.200}");
+        }
+    }
 }

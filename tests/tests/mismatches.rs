@@ -52,6 +52,21 @@ fn an_import_that_nobody_granted_is_told_with_what_would_supply_it() {
             "import `env.price` (f64) -> (f32, i64): nothing supplies it; the same name is known as `shop.price`",
         ),
         (
+            r#"(import "env" "log" (func (param i32 i32)))"#,
+            Grants::new(),
+            "import `env.log` (i32, i32) -> (): nothing supplies it; the nearest known name is `env.host_log`",
+        ),
+        (
+            r#"(import "env" "price_of" (func))"#,
+            granted(),
+            "import `env.price_of` () -> (): nothing supplies it; the nearest known name is `shop.price`",
+        ),
+        (
+            r#"(import "env" "lo" (func))"#,
+            Grants::new(),
+            "import `env.lo` () -> (): nothing supplies it; granted are: none",
+        ),
+        (
             r#"(import "env" "open" (func))"#,
             granted(),
             "import `env.open` () -> (): nothing supplies it; granted are: `env.host_get_config`, \

@@ -130,18 +130,22 @@ impl<T: 'static> Grants<T> {
         if let Some((_, _, grant)) = service {
             return format!("the grant `{grant}` would");
         }
-        let same_name = SERVICES
-            .iter()
-            .map(|(m, n, _)| (*m, *n))
-            .chain(self.names())
-            .find(|(_, n)| *n == name);
-        if let Some((m, n)) = same_name {
+        let known = || {
+            let services = SERVICES.iter().map(|(m, n, _)| (*m, *n));
+            services.chain(self.names())
+        };
+        if let Some((m, n)) = known().find(|(_, n)| *n == name) {
             return format!("the same name is known as `{m}.{n}`");
         }
         if module.starts_with("wasi_") {
             return String::from(
                 "WASI is not supported yet: build the plugin for `wasm32-unknown-unknown`",
             );
+        }
+        // `log` is meant for `host_log`. One letter or two are in many names.
+        let near = |n: &str| n.len().min(name.len()) > 2 && (n.contains(name) || name.contains(n));
+        if let Some((m, n)) = known().find(|(_, n)| near(n)) {
+            return format!("the nearest known name is `{m}.{n}`");
         }
         let granted = crate::error::listed(self.names().map(|(m, n)| format!("{m}.{n}")));
         format!("granted are: {granted}")

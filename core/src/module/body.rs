@@ -1,7 +1,7 @@
 //! One pass over a function's body, before wasmi compiles it.
 
 use super::{
-    Changes, Signature,
+    Changes, Counts, Signature,
     read::{invalid, over},
 };
 use crate::{error::LoadError, limits::ModuleLimits};
@@ -19,12 +19,14 @@ const IN_REGISTER: usize = if cfg!(feature = "simd") { 0 } else { 1 };
 const MAX_GROWS: usize = 100;
 
 /// Checks `body`, of a function with so many `results`, against the limits, and notes what has to
-/// change in it. `carried` is working memory, kept from body to body.
+/// change in it and what it adds to the module's size. `carried` is working memory, kept from body
+/// to body.
 pub(super) fn scan(
     body: &FunctionBody<'_>,
     limits: &ModuleLimits,
     types: &[Signature],
     changes: &mut Changes,
+    counts: &mut Counts,
     carried: &mut Vec<usize>,
     results: usize,
 ) -> Result<(), LoadError> {
@@ -45,6 +47,8 @@ pub(super) fn scan(
         changes,
         at: 0,
         carried,
+        deepest: 0,
+        operators: 0,
         copies: 0,
         grows: 0,
         fresh: false,
@@ -66,6 +70,12 @@ pub(super) fn scan(
     if let Some(error) = scan.failed {
         return Err(error);
     }
+    let operations = scan.operators.saturating_add(scan.copies);
+    counts.operations = counts.operations.saturating_add(operations);
+    counts.largest = counts.largest.max(operations);
+    counts.locals = counts.locals.max(locals);
+    counts.nesting = counts.nesting.max(scan.deepest);
+    counts.grows |= scan.grows > 0;
     // Each copy becomes code, so that many values carried by many branches make a small module
     // large. A branch of one value takes two bytes itself.
     over(
@@ -84,6 +94,10 @@ struct Scan<'a> {
     at: usize,
     /// How many values a branch to each enclosing block carries, the function's own first.
     carried: &'a mut Vec<usize>,
+    /// The deepest nesting of blocks so far.
+    deepest: usize,
+    /// How many operators there are, each target of a branch table counted as one.
+    operators: usize,
     /// How many values all branches carry.
     copies: usize,
     /// How many operators grow the memory.
@@ -110,6 +124,7 @@ impl Scan<'_> {
                 truncated: false,
             });
         }
+        self.operators = self.operators.saturating_add(1);
         match operator {
             // wasmi 2.0.0 makes one instruction of a comparison with 0 and a choice by it, and
             // then looks for what was compared in the wrong place.
@@ -127,6 +142,7 @@ impl Scan<'_> {
             Operator::BrTable { targets } => {
                 let count = usize::try_from(targets.len()).unwrap_or(usize::MAX);
                 over("branch_targets", self.limits.branch_targets, count)?;
+                self.operators = self.operators.saturating_add(count);
                 let carries = self.carries(targets.default());
                 for target in targets.targets() {
                     let target = target.map_err(|error| invalid(&error))?;
@@ -202,6 +218,7 @@ impl Scan<'_> {
         }
         over("nesting", self.limits.nesting, self.carried.len())?;
         self.carried.push(carries);
+        self.deepest = self.deepest.max(self.carried.len());
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! wasmi then validates the bodies.
 
 mod body;
+mod footprint;
 mod read;
 mod rewrite;
 
@@ -13,7 +14,8 @@ pub(crate) use self::{
     rewrite::{Changes, MEMORY, START, global_name, rewrite},
 };
 
-use self::{read::Reader, rewrite::RESERVED};
+pub use self::footprint::Footprint;
+use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 use crate::{
     abi::native::{self, BytesFunction},
     error::LoadError,
@@ -52,6 +54,8 @@ pub struct ModuleInfo {
     pub start: bool,
     /// What has to change in the module before wasmi sees it.
     pub(crate) changes: Changes,
+    /// How many there are of what costs memory.
+    counts: Counts,
 }
 
 /// Something that a module imports.

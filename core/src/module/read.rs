@@ -24,8 +24,6 @@ pub(super) struct Reader<'a> {
     custom_sections: usize,
     /// How many bodies of functions were read.
     bodies: usize,
-    /// How many elements the element segments have.
-    elements: usize,
     /// Working memory of [`body::scan`].
     carried: Vec<usize>,
 }
@@ -44,7 +42,6 @@ impl<'a> Reader<'a> {
             imported: [0; 4],
             custom_sections: 0,
             bodies: 0,
-            elements: 0,
             carried: Vec::new(),
         }
     }
@@ -123,6 +120,7 @@ impl<'a> Reader<'a> {
                         over("params", self.limits.params, ty.params.len())?;
                         over("results", self.limits.results, ty.results.len())?;
                         self.types.push(ty);
+                        self.info.counts.types = self.types.len();
                     }
                 }
             }
@@ -162,6 +160,7 @@ impl<'a> Reader<'a> {
                 let [_, _, _, imported] = self.imported;
                 for (index, global) in (imported..).zip(section) {
                     let global = global.map_err(|error| invalid(&error))?;
+                    self.info.counts.globals = self.info.counts.globals.saturating_add(1);
                     self.expression(&global.init_expr)?;
                     if global.ty.mutable {
                         self.info.changes.globals.push(index);
@@ -176,6 +175,7 @@ impl<'a> Reader<'a> {
             Payload::DataSection(section) => {
                 for data in section {
                     let data = data.map_err(|error| invalid(&error))?;
+                    self.info.counts.segments = self.info.counts.segments.saturating_add(1);
                     if let DataKind::Active { offset_expr, .. } = data.kind {
                         self.expression(&offset_expr)?;
                     }
@@ -198,6 +198,7 @@ impl<'a> Reader<'a> {
                     self.limits,
                     &self.types,
                     &mut self.info.changes,
+                    &mut self.info.counts,
                     &mut self.carried,
                     results,
                 )?;
@@ -216,8 +217,10 @@ impl<'a> Reader<'a> {
             ElementItems::Expressions(_, items) => items.count(),
         };
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        self.elements = self.elements.saturating_add(count);
-        over("elements", self.limits.elements, self.elements)?;
+        let counts = &mut self.info.counts;
+        counts.segments = counts.segments.saturating_add(1);
+        counts.elements = counts.elements.saturating_add(count);
+        over("elements", self.limits.elements, counts.elements)?;
         if let ElementItems::Expressions(_, items) = element.items {
             for item in items {
                 self.expression(&item.map_err(|error| invalid(&error))?)?;
@@ -227,8 +230,10 @@ impl<'a> Reader<'a> {
     }
 
     /// wasmi 2.0.0 computes constant expressions by recursion, on the native stack.
-    fn expression(&self, expression: &ConstExpr<'_>) -> Result<(), LoadError> {
+    fn expression(&mut self, expression: &ConstExpr<'_>) -> Result<(), LoadError> {
         let size = expression.get_binary_reader().bytes_remaining();
+        let bytes = &mut self.info.counts.expression_bytes;
+        *bytes = bytes.saturating_add(size);
         over("expression_bytes", self.limits.expression_bytes, size)
     }
 

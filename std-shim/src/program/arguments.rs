@@ -1,6 +1,9 @@
 //! The program's arguments, and its help.
 
-use super::exit;
+use super::{
+    exit,
+    limits::{self, Preset},
+};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -22,6 +25,9 @@ pub(super) enum Command {
     Run(Run),
     /// Show what a plugin declares and needs, and what stops it from loading
     Inspect(Inspect),
+    /// Tell how much memory a plugin may take, and all that refuses it
+    #[command(after_help = long(&format!("{PROBE}\n\nLimits: {}", limits::names())))]
+    Probe(Probe),
     /// Print the script that completes hostel's arguments in a shell
     #[command(after_help = long(COMPLETIONS))]
     Completions {
@@ -49,7 +55,7 @@ pub(super) struct Run {
     /// Most memory, such as 16MiB
     #[arg(long, value_name = "SIZE", default_value_t = memory())]
     pub(super) memory: ByteSize,
-    /// Longest time, such as 2s or 200ms, for the start and for the call each
+    /// Longest time, such as 2s or 200ms, from reading to the answer
     #[arg(long, value_name = "TIME")]
     pub(super) timeout: Option<humantime::Duration>,
     /// Print one JSON object: output, error, logs, what was used
@@ -66,16 +72,55 @@ pub(super) struct Inspect {
     pub(super) json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Probe {
+    /// The plugin's .wasm file
+    pub(super) plugin: PathBuf,
+    /// The limits to start from
+    #[arg(long, value_enum, value_name = "PRESET", default_value_t = Preset::Server)]
+    limits: Preset,
+    /// Another value for one of them; can be given several times
+    #[arg(long, value_name = "NAME=N", value_parser = limits::setting)]
+    limit: Vec<(String, usize)>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Probe {
+    /// The limits to probe with.
+    pub(super) fn limits(&self) -> Limits {
+        let mut limits = self.limits.limits();
+        for (name, value) in &self.limit {
+            if let Some(cap) = limits::cap(&mut limits, name) {
+                *cap = *value;
+            }
+        }
+        limits
+    }
+}
+
 const RUN: &str = "\
 A function from bytes to bytes takes one INPUT, or none for an empty one. Any
 other takes a number for each parameter and prints each result on a line.
 WebAssembly does not tell i32 from u32: both are taken, and results print as
 signed, so that 4294967295 prints as -1.
 
+Reading and compiling use up time, but only the plugin's code is stopped when
+it is over: compiling is bounded by limits on the module.
+
 Examples:
   hostel run plugin.wasm \"hello world\" --config prefix=CUSTOM
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
   hostel run add.wasm --call add 10 -5";
+
+const PROBE: &str = "\
+The plugin is not run. What it would take is told as the most that its code can
+make of the limits, whatever it does. Exits with 0 if it can run, 3 if not.
+
+Examples:
+  hostel probe plugin.wasm
+  hostel probe plugin.wasm --limits device --limit memory_bytes=128KiB";
 
 const COMPLETIONS: &str = "\
 Examples:

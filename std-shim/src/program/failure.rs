@@ -3,7 +3,7 @@
 use super::exit::Exit;
 use hostel::{CallError, FileError, FileReason, LoadError};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{fmt::Display, path::Path};
 
 /// A failure. Its texts may hold what a guest or a file said, as it was said.
 #[derive(Debug)]
@@ -56,6 +56,37 @@ impl Failure {
         failure
     }
 
+    /// The module in the file `path` is refused by `all`, and perhaps by more unless that is
+    /// `complete`.
+    pub(super) fn refused(path: &Path, all: &[LoadError], complete: bool) -> Self {
+        let is_limit = |error: &LoadError| {
+            matches!(
+                error,
+                LoadError::OverLimit { .. } | LoadError::TooLarge { .. }
+            )
+        };
+        let mut failure = match all {
+            [error] if !is_limit(error) => Self::load(path, error),
+            _ => {
+                let code = all.first().map_or("refused", LoadError::code);
+                let details: Vec<_> = all.iter().flat_map(reasons).collect();
+                let message = format!("can't run {}: {} in the way", path.display(), details.len());
+                Self {
+                    details,
+                    ..Self::new(Exit::Load, code, message)
+                }
+            }
+        };
+        failure.hint = match all.last() {
+            Some(LoadError::Unsupported { .. } | LoadError::OverLimit { .. }) if !complete => {
+                Some("the last one hides what may come after it: mend it, then probe again")
+            }
+            _ if all.iter().any(is_limit) => Some("allow more with --limit NAME=N"),
+            _ => None,
+        };
+        failure
+    }
+
     pub(super) fn output(error: &std::io::Error) -> Self {
         let message = format!("can't write the output: {error}");
         Self::new(Exit::Own, "output", message)
@@ -69,6 +100,20 @@ impl Failure {
             "hint": self.hint,
         })
     }
+}
+
+/// What one error says, in few words.
+fn reasons(error: &LoadError) -> Vec<String> {
+    match error {
+        LoadError::Mismatch(all) => all.iter().map(ToString::to_string).collect(),
+        LoadError::TooLarge { limit, found } => vec![over("module_bytes", *limit, *found)],
+        LoadError::OverLimit { cap, limit, found } => vec![over(cap, *limit, *found)],
+        error => vec![error.to_string()],
+    }
+}
+
+fn over(cap: &str, limit: impl Display, found: impl Display) -> String {
+    format!("limit `{cap}`: {limit} allowed, {found} found")
 }
 
 impl From<CallError> for Failure {

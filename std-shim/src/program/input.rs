@@ -75,7 +75,11 @@ fn read(text: &str, limit: usize) -> Result<Vec<u8>, Failure> {
             Some("for text that begins with `@`, write `@@`"),
         ),
     };
-    read.map_err(|error| Failure::usage(format!("can't read INPUT from {from}: {error}"), hint))
+    read.map_err(|error| {
+        // What is too long was found, and is no text.
+        let hint = hint.filter(|_| error.kind() != io::ErrorKind::FileTooLarge);
+        Failure::usage(format!("can't read INPUT from {from}: {error}"), hint)
+    })
 }
 
 /// Reads to the end, but no more than a call takes anyway.
@@ -84,7 +88,7 @@ fn read_all(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
     let most = u64::try_from(limit).unwrap_or(u64::MAX);
     from.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
-        let message = format!("it has more than {limit} bytes");
+        let message = format!("it has more than {limit} bytes, the most that a call takes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
     Ok(bytes)

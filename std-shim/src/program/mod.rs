@@ -6,8 +6,10 @@ mod exit;
 mod failure;
 mod input;
 mod inspect;
+mod limits;
 mod log;
 mod output;
+mod probe;
 mod run;
 
 use self::{
@@ -23,6 +25,7 @@ pub(super) fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Probe(arguments) => probe::probe(&arguments),
         Command::Completions { shell } => completions(shell),
     };
     let exit = done.unwrap_or_else(|failure| {

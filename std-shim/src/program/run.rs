@@ -2,11 +2,11 @@
 
 use super::{arguments::Run, exit::Exit, failure::Failure, input::Input, log, output};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use hostel::{Budget, Engine, Grants, Limits, LogRecord, Std, Tracing, Usage};
+use hostel::{Budget, CallError, Engine, Grants, Limits, LogRecord, Std, Tracing, Usage};
 use serde_json::{Value, json};
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
@@ -49,17 +49,21 @@ struct Micros {
 
 impl Report {
     fn run(&mut self, arguments: &Run, grants: &Grants) -> Result<Vec<u8>, Failure> {
+        let timeout = Timeout::new(arguments);
         let engine = engine(arguments);
         let plugin = timed(&mut self.micros.load, || {
             hostel::load_file(&engine, &arguments.plugin, grants)
         })?;
         let name = &arguments.call;
         let input = Input::new(&plugin, name, &arguments.input, engine.budget().input_bytes)?;
-        let mut instance = timed(&mut self.micros.instantiate, || plugin.instantiate(()))?;
+        let plugin = plugin.with_budget(timeout.limit(engine.budget())?);
+        let instance = timed(&mut self.micros.instantiate, || plugin.instantiate(()));
+        let mut instance = instance.map_err(|error| timeout.whole(error))?;
         self.start = Some(instance.start_usage());
+        instance.set_budget(timeout.limit(engine.budget())?);
         let answer = timed(&mut self.micros.call, || input.call(&mut instance, name));
         self.call = Some(instance.usage());
-        Ok(answer?)
+        Ok(answer.map_err(|error| timeout.whole(error))?)
     }
 
     fn json(&self, result: Result<Vec<u8>, Failure>, exit: Exit) -> Value {
@@ -93,11 +97,44 @@ impl Report {
     }
 }
 
+/// The time for all of a run, of which each step gets what the steps before it left.
+struct Timeout {
+    start: Instant,
+    after: Option<Duration>,
+}
+
+impl Timeout {
+    fn new(arguments: &Run) -> Self {
+        Self {
+            start: Instant::now(),
+            after: arguments.timeout.map(Into::into),
+        }
+    }
+
+    /// The budget of the next step.
+    fn limit(&self, budget: &Budget) -> Result<Budget, CallError> {
+        let Some(after) = self.after else {
+            return Ok(*budget);
+        };
+        match after.checked_sub(self.start.elapsed()) {
+            Some(left) if !left.is_zero() => Ok(budget.deadline(left)),
+            _ => Err(CallError::Deadline { after }),
+        }
+    }
+
+    /// The error of a step, told of the whole time and not of what was left for the step.
+    fn whole(&self, error: CallError) -> CallError {
+        match (error, self.after) {
+            (CallError::Deadline { .. }, Some(after)) => CallError::Deadline { after },
+            (error, _) => error,
+        }
+    }
+}
+
 fn engine(arguments: &Run) -> Engine {
     let (mut limits, mut budget) = (Limits::server(), Budget::server());
     limits.memory_bytes = usize::try_from(arguments.memory.as_u64()).unwrap_or(usize::MAX);
     budget.fuel = arguments.fuel;
-    budget.deadline = arguments.timeout.map(Into::into);
     Engine::new(limits)
         .with_budget(budget)
         .with_platform(Std::new())

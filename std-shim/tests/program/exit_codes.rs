@@ -73,6 +73,25 @@ fn wrong_arguments_are_2() {
     ] {
         says(&hostel(arguments).expect(2), words);
     }
+    let limit = |setting| hostel(&["probe", &customize, "--limit", setting]).expect(2);
+    says(&limit("types"), &["NAME=N"]);
+    says(&limit("type=1"), &["memory_bytes, ", ", types, "]);
+    for number in [
+        "types=",
+        "types=1x",
+        "types=-1",
+        "types=99999999999999999999",
+    ] {
+        says(&limit(number), &["expected a number", "64KiB"]);
+    }
+    says(
+        &hostel(&["probe", &customize, "--limits", "desk"]).expect(2),
+        &["server, device"],
+    );
+    let large = format!("@{}", files.file("large", &[0; (16 << 20) + 1]));
+    let ended = hostel(&["run", &customize, &large]).expect(2);
+    says(&ended, &["it has more than 16777216 bytes, the most"]);
+    assert!(!ended.stderr.contains("hint"), "{}", ended.stderr);
     #[cfg(target_os = "linux")]
     says(
         &hostel(&["run", &customize, "@/dev/zero"]).expect(2),
@@ -114,7 +133,7 @@ fn what_can_t_be_loaded_is_3() {
         (large, "limits allow 16777216"),
     ];
     for (file, word) in &bad {
-        for command in ["run", "inspect"] {
+        for command in ["run", "inspect", "probe"] {
             says(
                 &hostel(&[command, file]).expect(3),
                 &[&file.replace('\n', "\\n"), word],

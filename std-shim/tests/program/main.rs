@@ -3,6 +3,7 @@
 mod exit_codes;
 mod inspect;
 mod json;
+mod probe;
 mod run;
 
 use std::{
@@ -129,7 +130,7 @@ impl Files {
 #[test]
 fn help_says_all_in_a_screen() {
     let help = hostel(&["--help"]).expect(0);
-    for command in ["run", "inspect", "completions"] {
+    for command in ["run", "inspect", "probe", "completions"] {
         assert!(help.text().contains(&format!("\n  {command} ")));
         let help = hostel(&[command, "--help"]).expect(0);
         assert!(help.text().lines().count() <= 40, "{}", help.text());

@@ -189,6 +189,24 @@ fn fuel_has_separators_and_units() {
 }
 
 #[test]
+fn the_time_counts_from_the_start() {
+    let (customize, add) = (guest("customize"), guest("add"));
+    for (arguments, code) in [
+        (&[&*customize, "a", "--timeout", "1h"][..], 0),
+        // Its load is over, and more than the time.
+        (&[&customize, "a", "--timeout", "1ns"], 6),
+        (&[&add, "--call", "add", "1", "2", "--timeout", "1ns"], 6),
+        (&["missing.wasm", "a", "--timeout", "1ns"], 3),
+    ] {
+        let ended = hostel(&[&["run"], arguments].concat()).expect(code);
+        if code == 6 {
+            let message = "error: the call passed its deadline of 1ns\n";
+            assert!(ended.stderr.starts_with(message), "{}", ended.stderr);
+        }
+    }
+}
+
+#[test]
 fn an_output_that_nobody_reads_ends_it_quietly() {
     let files = Files::new();
     // More than a pipe holds.
@@ -227,6 +245,7 @@ fn a_full_disk_is_no_panic() {
         &["run", &customize][..],
         &["run", &customize, "--json"],
         &["inspect", &customize],
+        &["probe", &customize],
         &["completions", "bash"],
     ] {
         let output = command(arguments)

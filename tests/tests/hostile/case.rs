@@ -1,7 +1,7 @@
 //! What a case is, and how one is run.
 
 use hostel::{Budget, CallError, Engine, Grants, Instance, Limits, LoadError, Mismatch, Plugin};
-use hostel::{FileError, FileReason, Value};
+use hostel::{FileError, FileReason, ModuleInfo, Value};
 use hostel_tests::{Lines, assemble};
 
 /// How a hostile guest has to end.
@@ -302,9 +302,19 @@ impl Case {
         self
     }
 
-    /// The most bytes that the host may take for it.
-    pub(crate) fn bound(&self, module: usize) -> usize {
-        2 * self.instances * self.limits.memory_bytes + 32 * module + (1 << 20)
+    /// The most bytes that the host may take for it: twice the memory of its instances, 32 times the
+    /// module and 1 MiB; and no more than what is known of a module ahead, and a little for inputs,
+    /// outputs and messages.
+    pub(crate) fn bound(&self, wasm: &[u8]) -> usize {
+        let promised = 2 * self.instances * self.limits.memory_bytes + 32 * wasm.len() + (1 << 20);
+        let Ok(module) = ModuleInfo::read(wasm) else {
+            return promised;
+        };
+        let mut limits = self.limits;
+        limits.instances = self.instances;
+        let most = module.footprint(&limits).total();
+        let most = usize::try_from(most).expect("it is small") + (64 << 10);
+        most.min(promised)
     }
 
     /// Does what is to be done, and says how it ended.

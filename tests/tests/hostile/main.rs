@@ -142,7 +142,7 @@ fn all_cases() -> Vec<Case> {
 fn run(case: &Case, good: &Good) -> Row {
     let wasm = case.module.bytes();
     let began = Instant::now();
-    let mut row = Row::new(case, wasm.len());
+    let mut row = Row::new(case, &wasm);
     row.note(observed(case, good, || case.run(&wasm)));
     row.note(observed(case, good, || {
         thread::scope(|scope| {
@@ -185,7 +185,7 @@ fn observed(
 /// Runs a case in a process of its own, which may be lost.
 fn in_its_own_process(case: &Case) -> Row {
     let began = Instant::now();
-    let mut row = Row::new(case, 0);
+    let mut row = Row::new(case, &[]);
     let output = std::env::current_exe().and_then(|test| {
         Command::new(test)
             .args(["--exact", &case.name])

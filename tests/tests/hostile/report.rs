@@ -82,11 +82,11 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn new(case: &Case, module: usize) -> Self {
+    pub(crate) fn new(case: &Case, wasm: &[u8]) -> Self {
         Self {
             name: case.name.clone(),
             declared: case.verdict.clone(),
-            bound: case.bound(module),
+            bound: case.bound(wasm),
             peak: 0,
             faults: Vec::new(),
             took: Duration::ZERO,

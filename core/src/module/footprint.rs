@@ -1,0 +1,258 @@
+//! How much memory a plugin may take, told from its module before it is compiled.
+
+use super::ModuleInfo;
+use crate::limits::Limits;
+use wasmi_core::RawRef;
+
+/// How many there are in a module of what costs memory, where nothing else tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Function types.
+    pub(super) types: usize,
+    /// Globals that it defines.
+    pub(super) globals: usize,
+    /// Data segments and element segments.
+    pub(super) segments: usize,
+    /// Elements in all element segments.
+    pub(super) elements: usize,
+    /// Bytes of all constant expressions.
+    pub(super) expression_bytes: usize,
+    /// Operators of all functions, with the values that their branches carry.
+    pub(super) operations: usize,
+    /// The same of the function that has most.
+    pub(super) largest: usize,
+    /// Most locals of a function besides its parameters.
+    pub(super) locals: usize,
+    /// Deepest nesting of blocks in a function.
+    pub(super) nesting: usize,
+    /// Whether a function grows the memory.
+    pub(super) grows: bool,
+}
+
+/// The most memory that a plugin takes from the heap, in bytes, whatever its guest does.
+///
+/// Linear memory, tables and stacks follow from the module and the limits. The rest is an estimate
+/// from above: what the module declares and the operators that it has are counted, each at a price
+/// that was measured on 64-bit machines, and that tests hold against real and hostile modules.
+/// Plugins of ordinary compilers take between a third and three quarters of it, and machines of
+/// 32 bits need less. A block that grows counts as if it moved, old and new at once.
+///
+/// Not included are the module's own bytes while it is loaded, messages of errors, inputs and
+/// outputs of calls, the data of instances, and what host functions allocate.
+///
+/// A device can ask whether a plugin fits before it compiles it:
+///
+/// ```
+/// use hostel_core::{Limits, ModuleInfo};
+///
+/// let wasm = wat::parse_str(r#"(module (memory 1) (func (export "f")))"#)?;
+/// let footprint = ModuleInfo::read(&wasm)?.footprint(&Limits::device());
+/// assert_eq!(footprint.memory_at_start, 65_536);
+/// assert_eq!(footprint.memory_at_most, 65_536);
+/// let free = 128 << 10;
+/// assert!(footprint.total() <= free);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Footprint {
+    /// The plugin, while it is loaded and from then on: its compiled code, what it declares, the
+    /// compiler's working memory.
+    pub plugin: u64,
+    /// Linear memory of an instance when it starts.
+    pub memory_at_start: u64,
+    /// Linear memory of an instance at most: as its module and the limits allow, if it has code
+    /// that grows its memory at all.
+    pub memory_at_most: u64,
+    /// What growing the linear memory takes beyond that: wasmi doubles the block, and moves it.
+    pub memory_growth: u64,
+    /// Tables of an instance. They don't grow: modules that use `table.grow` are refused.
+    pub tables: u64,
+    /// Stacks of a running instance at most: two where it imports functions, since a host function
+    /// may call the guest's allocator.
+    pub stacks: u64,
+    /// Globals of an instance.
+    pub globals: u64,
+    /// What else an instance takes, whatever it does: a fixed part, and an entry for each function,
+    /// import, export and segment.
+    pub overhead: u64,
+    /// Instances that are kept between calls, made as new, and the copy of what a new one holds.
+    pub kept: u64,
+    /// How many instances there may be at once; those that the embedder keeps for itself
+    /// ([`Plugin::instantiate`](crate::Plugin::instantiate)) come on top.
+    pub instances: u64,
+}
+
+impl Footprint {
+    /// One instance that has just been made.
+    #[must_use]
+    pub const fn instance_at_start(&self) -> u64 {
+        self.memory_at_start
+            .saturating_add(self.tables)
+            .saturating_add(self.globals)
+            .saturating_add(self.overhead)
+    }
+
+    /// One instance at most.
+    #[must_use]
+    pub const fn instance_at_most(&self) -> u64 {
+        self.memory_at_most
+            .saturating_add(self.memory_growth)
+            .saturating_add(self.tables)
+            .saturating_add(self.stacks)
+            .saturating_add(self.globals)
+            .saturating_add(self.overhead)
+    }
+
+    /// The plugin and all instances at once.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.instance_at_most()
+            .saturating_mul(self.instances)
+            .saturating_add(self.kept)
+            .saturating_add(self.plugin)
+    }
+}
+
+impl ModuleInfo {
+    /// The most memory that a plugin of this module takes under `limits`, told without compiling
+    /// it. Whether they allow the module at all is another question, for
+    /// [`Engine::check`](crate::Engine::check).
+    #[must_use]
+    pub fn footprint(&self, limits: &Limits) -> Footprint {
+        let (start, most) = self.memory(limits);
+        let elements = sum(self.tables.iter().map(|table| table.min));
+        let stack = (limits.stack_bytes as u64)
+            .saturating_add((limits.call_depth as u64).saturating_mul(FRAME));
+        let stacks = if self.imports.is_empty() { 1 } else { 2 };
+        let mut footprint = Footprint {
+            plugin: self.plugin().saturating_mul(limits.copies.max(1) as u64),
+            memory_at_start: start,
+            memory_at_most: most,
+            memory_growth: growth(start, most),
+            tables: elements.saturating_mul(size_of::<RawRef>() as u64),
+            stacks: moved(stack).saturating_mul(stacks),
+            globals: priced(&[(self.counts.globals, 120)]),
+            overhead: self.overhead(),
+            kept: 0,
+            instances: limits.instances as u64,
+        };
+        if limits.idle > 0 {
+            footprint.kept = footprint
+                .instance_at_start()
+                .saturating_mul(limits.idle as u64)
+                .saturating_add(start);
+        }
+        footprint
+    }
+
+    /// Bytes of linear memory of an instance, at the start and at most.
+    fn memory(&self, limits: &Limits) -> (u64, u64) {
+        let limit = limits.memory_bytes as u64;
+        let start = sum(self.memories.iter().map(|memory| memory.min_bytes));
+        let maximum = self
+            .memories
+            .iter()
+            .map(|memory| memory.max_bytes.unwrap_or(limit));
+        if self.counts.grows {
+            (start, sum(maximum).min(limit).max(start))
+        } else {
+            (start, start)
+        }
+    }
+
+    /// The plugin, loaded.
+    fn plugin(&self) -> u64 {
+        let counts = &self.counts;
+        let imports = self.imports.iter();
+        let imported = imports.flat_map(|import| [&*import.module, &*import.name]);
+        let sections = self.sections.iter().map(|section| &*section.name);
+        let section = |name: &str| {
+            let mut sections = self.sections.iter();
+            let found = sections.find(|section| !section.custom && &*section.name == name);
+            found.map_or(0, |section| section.size)
+        };
+        // A copy of the module is made where something has to change in it.
+        let rewritten = if self.changes.is_none() { 0 } else { self.size };
+        priced(&[
+            (1, 12_000),
+            (counts.operations, 28),
+            (counts.largest, 72),
+            (counts.nesting, 400),
+            (counts.locals, 48),
+            (self.functions, 200),
+            (counts.types, 256),
+            (section("type"), 16),
+            (self.imports.len(), 800),
+            (length(imported), 8),
+            (self.exports.len(), 400),
+            (length(self.exported()), 8),
+            (self.tables.len(), 100),
+            (counts.globals, 100),
+            (counts.segments, 256),
+            (counts.elements, 32),
+            (counts.expression_bytes, 20),
+            (section("data"), 3),
+            (self.sections.len(), 200),
+            (length(sections), 2),
+            (rewritten, 4),
+            (self.changes.inversions.len(), 48),
+        ])
+    }
+
+    /// The names of its exports.
+    fn exported(&self) -> impl Iterator<Item = &str> {
+        self.exports.iter().map(|export| &*export.name)
+    }
+
+    /// An instance, but for its memory, tables, globals and stacks.
+    fn overhead(&self) -> u64 {
+        priced(&[
+            (1, 10_000),
+            (self.functions, 200),
+            (self.imports.len(), 250),
+            (self.exports.len(), 200),
+            (length(self.exported()), 2),
+            (self.tables.len(), 200),
+            (self.counts.segments, 140),
+            (self.counts.elements, size_of::<RawRef>()),
+        ])
+    }
+}
+
+/// Bytes of a frame of wasmi's call stack.
+const FRAME: u64 = 24;
+
+/// So many of each, at so many bytes.
+fn priced(items: &[(usize, usize)]) -> u64 {
+    let bytes = |&(count, price): &(usize, usize)| (count as u64).saturating_mul(price as u64);
+    sum(items.iter().map(bytes))
+}
+
+/// The bytes of all `names`.
+fn length<'a>(names: impl Iterator<Item = &'a str>) -> usize {
+    names.fold(0, |sum, name| sum.saturating_add(name.len()))
+}
+
+fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
+}
+
+/// What a vector that grows to `bytes` may hold while it is moved: it doubles.
+const fn moved(bytes: u64) -> u64 {
+    bytes.saturating_mul(3)
+}
+
+/// What a linear memory may take, beyond `most` bytes, while it grows to that.
+fn growth(start: u64, most: u64) -> u64 {
+    /// By so much it grows at least.
+    const PAGE: u64 = 65_536;
+    if start >= most {
+        return 0;
+    }
+    // The last time that it moves, it has at most a page less than it may have.
+    let before = most.saturating_sub(PAGE);
+    moved(before)
+        .max(before.saturating_add(most))
+        .saturating_sub(most)
+}

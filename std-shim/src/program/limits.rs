@@ -1,0 +1,98 @@
+//! The limits, by the names of their fields.
+
+use bytesize::ByteSize;
+use clap::ValueEnum;
+use hostel::Limits;
+
+/// The limits to start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Preset {
+    Server,
+    Device,
+}
+
+impl Preset {
+    pub(super) const fn limits(self) -> Limits {
+        match self {
+            Self::Server => Limits::server(),
+            Self::Device => Limits::device(),
+        }
+    }
+}
+
+/// All limits, each with its name.
+pub(super) fn caps(limits: &mut Limits) -> [(&'static str, &mut usize); 25] {
+    let module = &mut limits.module;
+    [
+        ("module_bytes", &mut limits.module_bytes),
+        ("memory_bytes", &mut limits.memory_bytes),
+        ("table_elements", &mut limits.table_elements),
+        ("stack_bytes", &mut limits.stack_bytes),
+        ("call_depth", &mut limits.call_depth),
+        ("instances", &mut limits.instances),
+        ("copies", &mut limits.copies),
+        ("idle", &mut limits.idle),
+        ("types", &mut module.types),
+        ("params", &mut module.params),
+        ("results", &mut module.results),
+        ("imports", &mut module.imports),
+        ("exports", &mut module.exports),
+        ("name_bytes", &mut module.name_bytes),
+        ("functions", &mut module.functions),
+        ("function_bytes", &mut module.function_bytes),
+        ("locals", &mut module.locals),
+        ("nesting", &mut module.nesting),
+        ("branch_targets", &mut module.branch_targets),
+        ("tables", &mut module.tables),
+        ("globals", &mut module.globals),
+        ("segments", &mut module.segments),
+        ("elements", &mut module.elements),
+        ("expression_bytes", &mut module.expression_bytes),
+        ("custom_sections", &mut module.custom_sections),
+    ]
+}
+
+/// The limit of this name.
+pub(super) fn cap<'a>(limits: &'a mut Limits, name: &str) -> Option<&'a mut usize> {
+    let mut caps = caps(limits).into_iter();
+    caps.find_map(|(known, value)| (known == name).then_some(value))
+}
+
+/// The names of all limits, for a message.
+pub(super) fn names() -> String {
+    caps(&mut Limits::server()).map(|(name, _)| name).join(", ")
+}
+
+/// Reads `NAME=N`, where N may have a unit.
+pub(super) fn setting(text: &str) -> Result<(String, usize), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=N")?;
+    if cap(&mut Limits::server(), name).is_none() {
+        return Err(format!("there is no such limit; there are: {}", names()));
+    }
+    let value = value.replace('_', "").parse::<ByteSize>().ok();
+    value
+        .and_then(|value| usize::try_from(value.as_u64()).ok())
+        .map(|value| (name.to_owned(), value))
+        .ok_or_else(|| "expected a number after the `=`, such as 5000, 64KiB or 1MiB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Limits, caps};
+
+    #[test]
+    fn every_limit_has_its_name() {
+        let mut limits = Limits::server();
+        let told = format!("{limits:?}");
+        let fields = told.split(['{', ',', '}']).filter_map(|field| {
+            let (name, value) = field.trim().split_once(": ")?;
+            value
+                .parse()
+                .ok()
+                .map(|value: usize| (name.to_owned(), value))
+        });
+        let fields: std::collections::BTreeMap<_, _> = fields.collect();
+        let caps = caps(&mut limits).map(|(name, value)| (name.to_owned(), *value));
+        assert_eq!(fields, caps.into());
+    }
+}
