@@ -70,6 +70,7 @@ mod module;
 mod platform;
 mod plugin;
 mod pool;
+mod state;
 mod value;
 
 #[cfg(feature = "defmt")]
@@ -90,6 +91,7 @@ pub use self::{
     module::{Export, Extern, Import, MemoryInfo, ModuleInfo, Section, Signature, TableInfo},
     platform::{Bare, Platform},
     plugin::Plugin,
+    state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     value::Value,
 };
 /// The types of core values.

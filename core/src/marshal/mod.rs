@@ -284,4 +284,11 @@ impl Lowerer<'_> {
         self.push(Val::I32(ptr.cast_signed()))?;
         self.push(Val::I32(len.cast_signed()))
     }
+
+    /// An error message in the place of bytes.
+    pub(crate) fn error(&mut self, message: &str) -> Result<(), CallError> {
+        let (ptr, len) = self.guest.give(message.as_bytes())?;
+        self.push(Val::I32(ptr.cast_signed()))?;
+        self.push(Val::I32((len | ERROR_BIT).cast_signed()))
+    }
 }
