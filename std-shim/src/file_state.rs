@@ -172,9 +172,11 @@ fn used(found: redb::AccessGuard<'_, (u64, u64)>) -> StateUse {
 impl StateStore for FileState {
     fn costs(&self) -> StateCosts {
         StateCosts {
+            // A page of the file for each, at worst.
             read: 500,
-            write: 100_000,
-            scan: 50,
+            scan: 500,
+            // The disk takes some milliseconds to say that it is there.
+            write: 200_000,
         }
     }
 
@@ -267,7 +269,14 @@ impl From<redb::Error> for StateFileReason {
     fn from(error: redb::Error) -> Self {
         match error {
             redb::Error::DatabaseAlreadyOpen => Self::Locked,
-            redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => Self::Io(error),
+            redb::Error::Io(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+                ) =>
+            {
+                Self::Io(error)
+            }
             error => Self::Corrupt(error.to_string().into()),
         }
     }

@@ -1,7 +1,10 @@
 //! What the host takes from the machine's heap: nothing per call in steady state, and nothing that
 //! outlives a plugin.
 
-use hostel::{Budget, Engine, Grants, Instance, LoadError, LogRecord};
+use hostel::{
+    Budget, Engine, Grants, Instance, LoadError, LogRecord, MemoryState, StateLimits,
+    StateStore as _, StateUse,
+};
 use hostel_tests::{CUSTOMIZE, assemble, guest_bytes, load_guest, load_wat};
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -298,6 +301,25 @@ fn a_house_gives_back_what_it_replaces_and_unloads() {
         house.unload("guest").unwrap();
     });
     assert_eq!(left, 0, "bytes");
+}
+
+#[test]
+fn a_million_overwrites_leave_nothing_behind() {
+    let store = MemoryState::new(StateLimits::server());
+    let value = [7; 300];
+    let overwrite = |round: usize| {
+        let key = [round as u8 % 10];
+        store.set("guest", &key, &value[..round % 300]).unwrap();
+    };
+    (0..3_000).for_each(overwrite);
+    let before = LIVE.get();
+    // As many as are needed to come back to the same values.
+    (0..1_002_000).for_each(overwrite);
+    assert_eq!(LIVE.get() - before, 0, "bytes");
+    for key in 0..10 {
+        store.delete("guest", &[key]).unwrap();
+    }
+    assert_eq!(store.used("guest"), Ok(StateUse::default()));
 }
 
 // By a module's will

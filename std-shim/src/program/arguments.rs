@@ -43,6 +43,9 @@ pub(super) struct Run {
     /// A setting that the plugin can look up; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
+    /// A file for what the plugin keeps, under the name of its own file
+    #[arg(long, value_name = "FILE")]
+    pub(super) state: Option<PathBuf>,
     /// Most work, in instructions or so, such as 5_000_000 or 5M
     #[arg(long, value_name = "N", value_parser = fuel, default_value_t = Budget::server().fuel)]
     pub(super) fuel: u64,
@@ -75,6 +78,7 @@ signed, so that 4294967295 prints as -1.
 Examples:
   hostel run plugin.wasm \"hello world\" --config prefix=CUSTOM
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
+  hostel run counter.wasm --state visits.state Gopher
   hostel run add.wasm --call add 10 -5";
 
 const COMPLETIONS: &str = "\

@@ -147,6 +147,7 @@ fn help_says_all_in_a_screen() {
     for word in [
         "--call",
         "--config",
+        "--state",
         "--fuel",
         "--memory",
         "--timeout",
