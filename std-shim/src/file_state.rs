@@ -100,6 +100,7 @@ impl FileState {
     /// Does `work`, which may fail for reasons of the host, and within that for the plugin's.
     fn with<R>(
         &self,
+        namespace: &str,
         work: impl FnOnce(&Database) -> Result<Result<R, StateError>, redb::Error>,
     ) -> Result<R, StateError> {
         let database = self.database.as_ref().ok_or(StateError::Failed)?;
@@ -109,12 +110,12 @@ impl FileState {
         match catch_unwind(AssertUnwindSafe(|| work(database))) {
             Ok(Ok(done)) => done,
             Ok(Err(error)) => {
-                tracing::error!(target: "hostel::state", "the store of plugins' state failed: {error}");
+                tracing::error!(target: "hostel::state", plugin = namespace, "the store failed: {error}");
                 Err(StateError::Failed)
             }
             Err(_) => {
                 self.panicked.store(true, Ordering::Release);
-                tracing::error!(target: "hostel::state", "the store of plugins' state panicked");
+                tracing::error!(target: "hostel::state", plugin = namespace, "the store panicked");
                 Err(StateError::Failed)
             }
         }
@@ -129,7 +130,7 @@ impl FileState {
         value: Option<&[u8]>,
         admit: impl FnOnce(StateUse, Option<usize>) -> Result<StateUse, StateError>,
     ) -> Result<(), StateError> {
-        self.with(|database| {
+        self.with(namespace, |database| {
             let mut change = database.begin_write()?;
             // Plugins choose the bytes: two phases do not lean on a checksum that is no hash.
             change.set_two_phase_commit(true);
@@ -182,7 +183,7 @@ impl StateStore for FileState {
 
     fn get(&self, namespace: &str, key: &[u8]) -> Result<Option<Arc<[u8]>>, StateError> {
         self.limits.check_key(key)?;
-        self.with(|database| {
+        self.with(namespace, |database| {
             let values = database.begin_read()?.open_table(VALUES)?;
             let value = values.get((namespace, key))?;
             Ok(Ok(value.map(|value| Arc::from(value.value()))))
@@ -211,7 +212,7 @@ impl StateStore for FileState {
     ) -> Result<(), StateError> {
         self.limits.check_key(prefix)?;
         self.limits.check_key(after.unwrap_or_default())?;
-        self.with(|database| {
+        self.with(namespace, |database| {
             let values = database.begin_read()?.open_table(VALUES)?;
             let from = match after {
                 Some(after) if after >= prefix => Bound::Excluded((namespace, after)),
@@ -229,7 +230,7 @@ impl StateStore for FileState {
     }
 
     fn used(&self, namespace: &str) -> Result<StateUse, StateError> {
-        self.with(|database| {
+        self.with(namespace, |database| {
             let uses = database.begin_read()?.open_table(USED)?;
             Ok(Ok(uses.get(namespace)?.map_or(StateUse::default(), used)))
         })

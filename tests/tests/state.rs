@@ -4,7 +4,9 @@ use hostel::{
     Budget, CallError, Engine, FileState, Grants, MemoryState, Plugin, StateCosts, StateError,
     StateLimits, StateStore, StateUse,
 };
-use hostel_tests::{a_good_plugin_still_answers, code, guest_bytes, load_wat, with_allocator};
+use hostel_tests::{
+    Random, a_good_plugin_still_answers, code, guest_bytes, load_wat, with_allocator,
+};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A guest that hands on to the host whatever it is called with, and the host's answer.
@@ -385,33 +387,23 @@ fn under_a_lowered_limit_what_is_there_may_shrink() {
 
 // Random operations
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as usize % end
-    }
-
-    fn key(&mut self) -> Vec<u8> {
-        let length = self.below(6);
-        (0..length)
-            .map(|_| [0, b'.', b'/', 0xff][self.below(4)])
-            .collect()
-    }
+/// A short key of few different bytes; some are too long.
+fn any_key(random: &mut Random) -> Vec<u8> {
+    let length = random.below(6);
+    (0..length)
+        .map(|_| [0, b'.', b'/', 0xff][random.below(4)])
+        .collect()
 }
 
 /// Does random operations on a store and on a map, which must agree on all that can be seen.
 fn agrees_with_a_map(store: &dyn StateStore, operations: usize) {
     let limits = small();
-    let mut random = Random(20_261_123);
+    let mut random = Random::new(20_261_123);
     let mut model = BTreeMap::<(&str, Vec<u8>), Vec<u8>>::new();
     let mut seen = BTreeMap::<&str, usize>::new();
     for _ in 0..operations {
         let space = ["a", "a/"][random.below(2)];
-        let key = random.key();
+        let key = any_key(&mut random);
         let kept = model.get(&(space, key.clone())).cloned();
         let outcome = match random.below(8) {
             0 => store.get(space, &key).map(|found| {
@@ -448,12 +440,12 @@ fn agrees_with_a_map(store: &dyn StateStore, operations: usize) {
             }
         };
         *seen
-            .entry(outcome.map_or_else(|e| e.code(), |done| done))
+            .entry(outcome.unwrap_or_else(|error| error.code()))
             .or_default() += 1;
         let (keys, bytes) = sums(&model, space);
         assert_eq!(store.used(space), Ok(StateUse { keys, bytes }));
 
-        let (prefix, after) = (random.key(), random.key());
+        let (prefix, after) = (any_key(&mut random), any_key(&mut random));
         let (prefix, after) = (&prefix[..prefix.len().min(2)], &after[..after.len().min(4)]);
         let after = (random.below(2) == 0).then_some(after);
         let mut listed = Vec::new();

@@ -12,6 +12,7 @@
 //! What a loss of power does to the disk's own cache is not tested.
 
 use hostel::{FileState, StateLimits, StateStore as _, StateUse};
+use hostel_tests::Random;
 use std::{
     env,
     io::{BufRead as _, BufReader, Write as _},
@@ -127,13 +128,15 @@ fn main() {
     let rounds = rounds.map_or(20, |rounds| number(rounds.as_bytes()));
     let directory = tempfile::tempdir().expect("there is a place for files");
     let path = directory.path().join("state");
-    let (mut random, mut last, mut unheard, mut early) = (20_261_123u64, 0, 0, 0);
+    let mut random = Random::new(20_261_123);
+    let (mut last, mut unheard, mut early) = (0, 0, 0);
     for _ in 0..rounds {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
         // From before it has opened the store to after some tens of values.
-        let told = killed(&path, last, Duration::from_micros(random % 120_000));
+        let told = killed(
+            &path,
+            last,
+            Duration::from_micros(random.below(120_000) as u64),
+        );
         let found = check(&path, told);
         unheard += found - told;
         early += u64::from(told == last);

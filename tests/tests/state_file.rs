@@ -1,7 +1,7 @@
 //! A file that keeps plugins' state: what it survives, and what it refuses.
 
 use hostel::{FileState, Grants, StateFileReason, StateLimits, StateStore as _};
-use hostel_tests::load_guest;
+use hostel_tests::{Random, load_guest};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -83,17 +83,6 @@ fn what_is_no_store_is_refused_and_left_alone() {
     assert_eq!(code(&path), "ok", "an empty file becomes a store");
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as usize % end
-    }
-}
-
 /// Whatever a store says over a damaged file, it says so: no panic comes out, and nothing hangs.
 #[test]
 fn a_damaged_file_is_an_error_or_still_works() {
@@ -106,7 +95,7 @@ fn a_damaged_file_is_an_error_or_still_works() {
     let sound = fs::read(&path).unwrap();
     // What is in use; the rest of the file is room.
     let end = sound.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-    let mut random = Random(20_261_123);
+    let mut random = Random::new(20_261_123);
     let (mut refused, mut failed, mut worked) = (0, 0, 0);
     for round in 0..40 {
         let mut bytes = sound.clone();
