@@ -97,7 +97,7 @@ fn a_damaged_file_is_an_error_or_still_works() {
     let end = sound.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     let mut random = Random::new(20_261_123);
     let (mut refused, mut failed, mut worked) = (0, 0, 0);
-    for round in 0..40 {
+    for round in 0..24 {
         let mut bytes = sound.clone();
         match round % 4 {
             0 => bytes.truncate(random.below(end)),
@@ -128,7 +128,7 @@ fn a_damaged_file_is_an_error_or_still_works() {
         *(if sound { &mut worked } else { &mut failed }) += 1;
     }
     println!("refused {refused}, failed {failed}, worked {worked}");
-    assert!(refused > 4 && worked > 4, "{refused} {failed} {worked}");
+    assert!(refused > 2 && worked > 2, "{refused} {failed} {worked}");
 }
 
 #[test]
@@ -136,10 +136,10 @@ fn overwriting_does_not_grow_the_file() {
     let (_directory, path) = place();
     let store = open(&path).unwrap();
     let mut sizes = Vec::new();
-    for round in 0..200u32 {
+    for round in 0..120u32 {
         let value = vec![round as u8; 1_000 + (round as usize * 7_919) % 60_000];
         store.set("guest", &[round as u8 % 10], &value).unwrap();
-        if round % 50 == 49 {
+        if round % 30 == 29 {
             sizes.push(fs::metadata(&path).unwrap().len());
         }
     }
