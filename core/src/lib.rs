@@ -74,6 +74,7 @@ mod pool;
 mod run;
 mod running;
 mod sandbox;
+mod state;
 mod value;
 
 #[cfg(feature = "defmt")]
@@ -101,6 +102,7 @@ pub use self::{
     plugin::Plugin,
     pool::PoolFigures,
     running::{Running, Step},
+    state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     value::Value,
 };
 /// The types of core values.

@@ -60,6 +60,43 @@ HOSTEL_IMPORT("host_log_message") void host_log_message(const uint8_t *ptr, uint
 HOSTEL_IMPORT("host_get_config") uint64_t host_get_config(const uint8_t *key, uint32_t key_size);
 HOSTEL_IMPORT("host_get_config") hostel_slice host_get_config_struct(const uint8_t *key, uint32_t key_size);
 
+/* Values that the host keeps beyond the call. Keys and values are any bytes. As above, in both shapes; each answer is the
+ * plugin's, and an error if its size has HOSTEL_ERROR_BIT: the message begins with a code, such as "state-keys: ".
+ *   get     the value; the pointer is null if there is none
+ *   set     nothing: the pointer is null
+ *   delete  the same, also where there was no value
+ *   list    at most `max` keys, no more than 64 KiB, that begin with the prefix and come after the key `after`, or from
+ *           the first one if that is null; see `hostel_next_key`. The size is 0 if there are no more */
+HOSTEL_IMPORT("host_state_get") uint64_t host_state_get(const uint8_t *key, uint32_t key_size);
+HOSTEL_IMPORT("host_state_get") hostel_slice host_state_get_struct(const uint8_t *key, uint32_t key_size);
+HOSTEL_IMPORT("host_state_set")
+uint64_t host_state_set(const uint8_t *key, uint32_t key_size, const uint8_t *value, uint32_t value_size);
+HOSTEL_IMPORT("host_state_set")
+hostel_slice host_state_set_struct(const uint8_t *key, uint32_t key_size, const uint8_t *value, uint32_t value_size);
+HOSTEL_IMPORT("host_state_delete") uint64_t host_state_delete(const uint8_t *key, uint32_t key_size);
+HOSTEL_IMPORT("host_state_delete") hostel_slice host_state_delete_struct(const uint8_t *key, uint32_t key_size);
+HOSTEL_IMPORT("host_state_list")
+uint64_t host_state_list(const uint8_t *prefix, uint32_t prefix_size, const uint8_t *after, uint32_t after_size,
+                         uint32_t max);
+HOSTEL_IMPORT("host_state_list")
+hostel_slice host_state_list_struct(const uint8_t *prefix, uint32_t prefix_size, const uint8_t *after,
+                                    uint32_t after_size, uint32_t max);
+
+/* Takes the first key off a list: its size, a little-endian uint32_t, and its bytes. False if there are no more. */
+static inline bool hostel_next_key(hostel_slice *list, hostel_slice *key) {
+    if (list->size < 4) {
+        return false;
+    }
+    __builtin_memcpy(&key->size, list->ptr, 4);
+    key->ptr = list->ptr + 4;
+    if (key->size > list->size - 4) {
+        return false;
+    }
+    list->ptr += 4 + key->size;
+    list->size -= 4 + key->size;
+    return true;
+}
+
 /* ---- The allocator: first fit in a list of free blocks, which are joined with their neighbours ---- */
 
 /* The header of a block. The size counts the whole block, and is a multiple of 8. `next` is used while the block is

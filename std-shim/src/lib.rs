@@ -18,9 +18,13 @@
 #![deny(missing_docs)]
 
 mod file;
+#[cfg(feature = "redb")]
+mod file_state;
 mod platform;
 mod tracing_sink;
 
+#[cfg(feature = "redb")]
+pub use self::file_state::{FileState, StateFileError, StateFileReason};
 pub use self::{
     file::{FileError, FileReason, load_file, read_module},
     platform::Std,

@@ -132,6 +132,26 @@ impl Lines {
     }
 }
 
+/// Numbers that look random, the same each time.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// Begins with a seed that is not 0.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `end`, which is not 0.
+    pub const fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 33) as usize % end
+    }
+}
+
 /// The code of a call's error, `"ok"` where it gave a result.
 pub fn code<R>(result: &Result<R, CallError>) -> &'static str {
     result.as_ref().err().map_or("ok", CallError::code)

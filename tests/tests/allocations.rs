@@ -2,8 +2,8 @@
 //! outlives a plugin.
 
 use hostel::{
-    Budget, Engine, Extern, Footprint, Grants, Instance, Limits, LoadError, LogRecord, ModuleInfo,
-    Value,
+    Budget, Engine, Extern, Footprint, Grants, Instance, Limits, LoadError, LogRecord, MemoryState,
+    ModuleInfo, StateLimits, StateStore as _, StateUse, Value,
 };
 use hostel_tests::{CUSTOMIZE, assemble, guest, guest_bytes, load_guest, load_wat};
 use std::{
@@ -352,6 +352,25 @@ fn a_house_gives_back_what_it_replaces_and_unloads() {
     assert_eq!(left, 0, "bytes");
 }
 
+#[test]
+fn a_million_overwrites_leave_nothing_behind() {
+    let store = MemoryState::new(StateLimits::server());
+    let value = [7; 300];
+    let overwrite = |round: usize| {
+        let key = [round as u8 % 10];
+        store.set("guest", &key, &value[..round % 300]).unwrap();
+    };
+    (0..3_000).for_each(overwrite);
+    let before = LIVE.get();
+    // As many as are needed to come back to the same values.
+    (0..1_002_000).for_each(overwrite);
+    assert_eq!(LIVE.get() - before, 0, "bytes");
+    for key in 0..10 {
+        store.delete("guest", &[key]).unwrap();
+    }
+    assert_eq!(store.used("guest"), Ok(StateUse::default()));
+}
+
 // By a module's will
 
 #[test]
@@ -406,7 +425,7 @@ fn a_small_module_cannot_make_a_long_message() {
 fn foreseen(limits: Limits, wasm: &[u8], mut work: impl FnMut(&mut Instance)) -> (Footprint, u64) {
     let footprint = ModuleInfo::read(wasm).unwrap().footprint(&limits);
     let engine = Engine::new(limits);
-    let grants = customized();
+    let grants = customized().state(MemoryState::new(StateLimits::server()));
     let took = peak(|| {
         let plugin = engine.load("guest", wasm, &grants).unwrap();
         let mut instances: Vec<_> = (0..limits.instances)

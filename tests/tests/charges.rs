@@ -1,9 +1,12 @@
 //! What the host charges for its work, to the unit: the guest's own fuel is measured on bare wasmi
 //! and taken off.
 
-use hostel::{Budget, Context, Grants, Instance, LogRecord, Postcard, Trap, Value};
+use hostel::{
+    Budget, Context, Grants, Instance, LogRecord, Postcard, StateCosts, StateError, StateStore,
+    StateUse, Trap, Value,
+};
 use hostel_tests::{assemble, load_wat};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 use wasmi::{CompilationMode, Config, Engine, Linker, Module, Store, Val};
 
 /// How many bytes are exchanged.
@@ -45,6 +48,11 @@ const ROWS: &[Row] = &[
     Row { module: "env", name: "host_log_message", ty: "(param i32 i32)", arguments: PTR_LEN, results: 0, buffers: 0, charge: |n| BASE + pass(n) + n },
     // A key, and a value of the same length.
     Row { module: "env", name: "host_get_config", ty: "(param i32 i32) (result i32 i32)", arguments: PTR_LEN, results: 2, buffers: 1, charge: |n| BASE + pass(n) + pass(n) },
+    // State: a value, or one key in the list, of the same length as the key asked for.
+    Row { module: "env", name: "host_state_get", ty: "(param i32 i32) (result i32 i32)", arguments: PTR_LEN, results: 2, buffers: 1, charge: |n| BASE + pass(n) + READ + pass(n) },
+    Row { module: "env", name: "host_state_set", ty: "(param i32 i32 i32 i32) (result i32 i32)", arguments: "(local.get 0) (local.get 1) (local.get 0) (local.get 1)", results: 2, buffers: 0, charge: |n| BASE + 2 * pass(n) + WRITE },
+    Row { module: "env", name: "host_state_delete", ty: "(param i32 i32) (result i32 i32)", arguments: PTR_LEN, results: 2, buffers: 0, charge: |n| BASE + pass(n) + WRITE },
+    Row { module: "env", name: "host_state_list", ty: "(param i32 i32 i32 i32 i32) (result i32 i32)", arguments: "(local.get 0) (local.get 1) (i32.const 0) (i32.const 0) (i32.const 9)", results: 2, buffers: 1, charge: |n| BASE + pass(n) + READ + SCAN + 2 * pass(4 + n) },
 
     // Numbers.
     Row { module: "number", name: "none", ty: "", arguments: "", results: 0, buffers: 0, charge: |_| BASE },
@@ -80,6 +88,51 @@ const ROWS: &[Row] = &[
     Row { module: "several", name: "both", ty: "(param i32 i32 i32 i32) (result i32 i32)", arguments: "(local.get 0) (local.get 1) (local.get 0) (local.get 1)", results: 2, buffers: 1, charge: |n| BASE + 3 * pass(n) + pass(2 * n) },
 ];
 
+/// What a store of state asks for its own work.
+const READ: u64 = 1_009;
+const WRITE: u64 = 10_007;
+const SCAN: u64 = 101;
+
+/// A store that has a value for each key, which is the key.
+struct Mirror;
+
+impl StateStore for Mirror {
+    fn costs(&self) -> StateCosts {
+        StateCosts {
+            read: READ,
+            write: WRITE,
+            scan: SCAN,
+        }
+    }
+
+    fn get(&self, _: &str, key: &[u8]) -> Result<Option<Arc<[u8]>>, StateError> {
+        Ok(Some(key.into()))
+    }
+
+    fn set(&self, _: &str, _: &[u8], _: &[u8]) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    fn delete(&self, _: &str, _: &[u8]) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    fn list(
+        &self,
+        _: &str,
+        prefix: &[u8],
+        _: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(), StateError> {
+        visit(prefix);
+        Ok(())
+    }
+
+    fn used(&self, _: &str) -> Result<StateUse, StateError> {
+        Ok(StateUse::default())
+    }
+}
+
 /// Every service, and every embedder's function of the table.
 fn granted() -> Grants<()> {
     let text = |n: u32| "v".repeat(n as usize);
@@ -88,6 +141,7 @@ fn granted() -> Grants<()> {
     Grants::new()
         .log(|_: &LogRecord<'_>| {})
         .config(SIZES.map(|n| ("a".repeat(n as usize), text(n))))
+        .state(Mirror)
         .function("number", "none", || {})
         .function("number", "in", |_: u32, _: i32| {})
         .function("number", "out", || (1u32, 2u64))

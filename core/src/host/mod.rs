@@ -5,6 +5,7 @@ mod context;
 mod function;
 mod link;
 mod log;
+mod state;
 
 use self::function::Function;
 #[cfg(feature = "defmt")]
@@ -22,16 +23,21 @@ pub(crate) use self::{
     log::write_dropped,
 };
 
+use crate::state::StateStore;
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc};
 
 /// Host functions by module and name.
 type Functions<T> = BTreeMap<(Box<str>, Box<str>), Arc<dyn HostFunction<T>>>;
 
 /// The built-in host functions, and the grant that supplies each.
-const SERVICES: [(&str, &str, &str); 3] = [
+const SERVICES: [(&str, &str, &str); 7] = [
     ("env", "host_log", "log"),
     ("env", "host_log_message", "log"),
     ("env", "host_get_config", "config"),
+    ("env", "host_state_get", "state"),
+    ("env", "host_state_set", "state"),
+    ("env", "host_state_delete", "state"),
+    ("env", "host_state_list", "state"),
 ];
 
 /// What an embedder hands a plugin: host functions and services. Empty at first; whatever a
@@ -105,6 +111,33 @@ impl<T: 'static> Grants<T> {
     {
         self.insert("env", "host_get_config", config::lookup(values));
         self
+    }
+
+    /// Grants `env.host_state_get`, `_set`, `_delete` and `_list`: the plugin can keep values in
+    /// `store`, in the namespace of its name.
+    ///
+    /// They outlive its instances, and what a call has set stays also if the call then fails. Where
+    /// plugins of several owners may have the same name, choose the namespace:
+    /// [`state_in`](Self::state_in).
+    #[must_use]
+    pub fn state(self, store: impl StateStore) -> Self {
+        state::grant(self, store, None)
+    }
+
+    /// As [`state`](Self::state), in a namespace of the embedder's choice. Plugins with one
+    /// namespace share its values and its limits.
+    ///
+    /// ```
+    /// use hostel_core::{Grants, MemoryState, StateLimits};
+    /// use std::sync::Arc;
+    /// let store = Arc::new(MemoryState::new(StateLimits::server()));
+    /// let anna = Grants::<()>::new().state_in("anna/counter", store.clone());
+    /// let ben = Grants::<()>::new().state_in("ben/counter", store);
+    /// # drop((anna, ben));
+    /// ```
+    #[must_use]
+    pub fn state_in(self, namespace: &str, store: impl StateStore) -> Self {
+        state::grant(self, store, Some(namespace))
     }
 
     fn insert(&mut self, module: &str, name: &str, function: Function<T>) {

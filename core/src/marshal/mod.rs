@@ -29,7 +29,7 @@ use crate::{
     error::CallError,
     memory,
 };
-use alloc::{borrow::Cow, boxed::Box};
+use alloc::{borrow::Cow, boxed::Box, string::String};
 use core::cell::Cell;
 use heapless::Vec;
 use wasmi::{Val, ValType};
@@ -304,5 +304,14 @@ impl<'v> Lowerer<'v> {
                 .map(|(at, bytes)| (at, Cow::Owned(bytes.into_owned())))
                 .collect(),
         }
+    }
+
+    /// An error message in the place of bytes.
+    pub(crate) fn error(&mut self, message: String) -> Result<(), CallError> {
+        self.bytes(message.into_bytes())?;
+        if let Some(Val::I32(len)) = self.values.last_mut() {
+            *len |= ERROR_BIT.cast_signed();
+        }
+        Ok(())
     }
 }

@@ -72,6 +72,11 @@ pub fn config(key: &str) -> Option<String> {
 /// ```
 pub fn config_bytes(key: &str) -> Option<Vec<u8>> {
     let (ptr, size) = crate::abi::unpack(host_get_config(key.as_ptr(), key.len()));
+    received(ptr, size)
+}
+
+/// The bytes of a buffer that a host function gave us; `None` for a pointer of 0.
+pub(crate) fn received(ptr: u32, size: u32) -> Option<Vec<u8>> {
     match (ptr, size) {
         (0, _) => None,
         (_, 0) => Some(Vec::new()),

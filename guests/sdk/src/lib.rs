@@ -2,8 +2,8 @@
 //!
 //! A plugin is a function from bytes to bytes, or from text to text. The macro [`plugin!`] turns
 //! such functions into exports that the host can call, together with the `allocate` and
-//! `deallocate` the host needs to pass data in and out. [`log`] and [`config`] ask the host for
-//! what it grants.
+//! `deallocate` the host needs to pass data in and out. [`log`], [`config`] and [`state`] ask the
+//! host for what it grants.
 //!
 //! # Example
 //!
@@ -88,7 +88,7 @@
 //!
 //! On every target but wasm32 the macro exports nothing, and the host functions answer as a host
 //! that grants nothing: [`log`] and [`log_message`] discard the line, [`config`] and
-//! [`config_bytes`] give `None`. So `cargo test` runs the functions of a plugin natively, provided
+//! [`config_bytes`] give `None`, [`state`] keeps nothing. So `cargo test` runs the functions of a plugin natively, provided
 //! that it is `no_std` on wasm32 only, as above.
 //!
 //! # Features
@@ -114,6 +114,7 @@ mod host;
 #[cfg(all(target_arch = "wasm32", feature = "panic-handler"))]
 mod panic_handler;
 mod plugin;
+pub mod state;
 mod value;
 
 pub use error::Error;

@@ -49,7 +49,10 @@ pub(super) struct Run {
     /// A setting that the plugin can look up; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
-    /// Most work, in instructions or so, such as 5_000_000 or 5M
+    /// A file for what the plugin keeps, under the name of its own file
+    #[arg(long, value_name = "FILE")]
+    pub(super) state: Option<PathBuf>,
+    /// Most work, in instructions, such as 5M
     #[arg(long, value_name = "N", value_parser = fuel, default_value_t = Budget::server().fuel)]
     pub(super) fuel: u64,
     /// Most memory, such as 16MiB
@@ -106,12 +109,12 @@ other takes a number for each parameter and prints each result on a line.
 WebAssembly does not tell i32 from u32: both are taken, and results print as
 signed, so that 4294967295 prints as -1.
 
-Reading and compiling use up time, but only the plugin's code is stopped when
-it is over: compiling is bounded by limits on the module.
+Compiling uses up time too, but only the plugin's code is stopped by it.
 
 Examples:
   hostel run plugin.wasm \"hello world\" --config prefix=CUSTOM
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
+  hostel run counter.wasm --state visits.state Gopher
   hostel run add.wasm --call add 10 -5";
 
 const PROBE: &str = "\

@@ -20,7 +20,7 @@ pub(super) const HELP: &str = "\
 Exit codes:
   0  done
   1  the plugin answered with an error, or its answer can't be used
-  2  wrong arguments, or an INPUT that can't be read
+  2  wrong arguments, or an INPUT or FILE that can't be used
   3  the plugin can't be loaded, or lacks the function
   4  the plugin trapped: it crashed, or broke the rules
   5  out of fuel, or of another quota

@@ -1,7 +1,7 @@
 //! Why the program did not do what it was asked, in words for people and for programs.
 
 use super::exit::Exit;
-use hostel::{CallError, FileError, FileReason, LoadError};
+use hostel::{CallError, FileError, FileReason, LoadError, Mismatch, StateFileError, grant_for};
 use serde_json::{Value, json};
 use std::{fmt::Display, path::Path};
 
@@ -44,6 +44,13 @@ impl Failure {
             LoadError::Mismatch(all) => {
                 failure.message = format!("{message}: it does not fit ({} found)", all.len());
                 failure.details = all.iter().map(ToString::to_string).collect();
+                let needs_state = |one: &Mismatch| {
+                    matches!(one, Mismatch::UnknownImport { module, name, .. }
+                        if grant_for(module, name) == Some("state"))
+                };
+                if all.iter().any(needs_state) {
+                    failure.hint = Some("let it keep state in a file with --state FILE");
+                }
             }
             LoadError::OverLimit {
                 cap: "memory_bytes",
@@ -129,6 +136,12 @@ impl From<CallError> for Failure {
             hint,
             ..Self::new(Exit::from(&error), error.code(), error.to_string())
         }
+    }
+}
+
+impl From<StateFileError> for Failure {
+    fn from(error: StateFileError) -> Self {
+        Self::new(Exit::Usage, error.code(), error.to_string())
     }
 }
 

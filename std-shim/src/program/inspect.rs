@@ -8,7 +8,9 @@ use super::{
     output::{self, visible},
 };
 use anstyle::Style;
-use hostel::{Extern, Grants, ModuleInfo, Tracing, grant_for, read_module};
+use hostel::{
+    Extern, Grants, MemoryState, ModuleInfo, StateLimits, Tracing, grant_for, read_module,
+};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -18,7 +20,10 @@ pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
     let (wasm, failure) = match read_module(path, engine.limits().module_bytes) {
         Ok(wasm) => {
             let none: [(&str, &str); 0] = [];
-            let grants = Grants::<()>::new().log(Tracing).config(none);
+            let grants = Grants::<()>::new()
+                .log(Tracing)
+                .config(none)
+                .state(MemoryState::new(StateLimits::server()));
             let loaded = engine.load("plugin", &wasm, &grants);
             (
                 Some(wasm),

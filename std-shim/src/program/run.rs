@@ -2,7 +2,10 @@
 
 use super::{arguments::Run, exit::Exit, failure::Failure, input::Input, log, output};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use hostel::{Budget, CallError, Engine, Grants, Limits, LogRecord, Std, Tracing, Usage};
+use hostel::{
+    Budget, CallError, Engine, FileState, Grants, Limits, LogRecord, StateLimits, Std, Tracing,
+    Usage,
+};
 use serde_json::{Value, json};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -14,7 +17,7 @@ pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
     let mut report = Report::default();
     if !arguments.json {
         log::show();
-        return output::answer(&report.run(arguments, &grants.log(Tracing))?);
+        return output::answer(&report.run(arguments, grants.log(Tracing))?);
     }
     let logs = report.logs.clone();
     let grants = grants.log(move |record: &LogRecord<'_>| {
@@ -23,7 +26,7 @@ pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
             .unwrap_or_else(PoisonError::into_inner)
             .push(text);
     });
-    let result = report.run(arguments, &grants);
+    let result = report.run(arguments, grants);
     let exit = result
         .as_ref()
         .map_or_else(|failure| failure.exit, |_| Exit::Ok);
@@ -48,11 +51,14 @@ struct Micros {
 }
 
 impl Report {
-    fn run(&mut self, arguments: &Run, grants: &Grants) -> Result<Vec<u8>, Failure> {
+    fn run(&mut self, arguments: &Run, mut grants: Grants) -> Result<Vec<u8>, Failure> {
         let timeout = Timeout::new(arguments);
+        if let Some(file) = &arguments.state {
+            grants = grants.state(FileState::open(file, StateLimits::server())?);
+        }
         let engine = engine(arguments);
         let plugin = timed(&mut self.micros.load, || {
-            hostel::load_file(&engine, &arguments.plugin, grants)
+            hostel::load_file(&engine, &arguments.plugin, &grants)
         })?;
         let name = &arguments.call;
         let input = Input::new(&plugin, name, &arguments.input, engine.budget().input_bytes)?;

@@ -148,6 +148,7 @@ fn help_says_all_in_a_screen() {
     for word in [
         "--call",
         "--config",
+        "--state",
         "--fuel",
         "--memory",
         "--timeout",

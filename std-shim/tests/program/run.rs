@@ -34,6 +34,34 @@ fn settings_are_pairs() {
 }
 
 #[test]
+fn state_is_kept_in_a_file() {
+    let (files, counter) = (Files::new(), guest("counter"));
+    let (visits, others) = (files.path("visits.state"), files.path("others.state"));
+    for (file, answer) in [
+        (&visits, "Gopher: visit 1"),
+        (&visits, "Gopher: visit 2"),
+        (&others, "Gopher: visit 1"),
+        (&visits, "Gopher: visit 3"),
+    ] {
+        let ended = hostel(&["run", &counter, "--state", path(file), "Gopher"]).expect(0);
+        assert_eq!((ended.text(), &*ended.stderr), (answer, ""));
+    }
+    let ended = hostel(&["run", &counter, "Gopher"]).expect(3);
+    assert!(ended.stderr.contains("host_state_set"), "{}", ended.stderr);
+    let hint = "hint: let it keep state in a file with --state FILE\n";
+    assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
+
+    let text = files.file("text", b"not a store");
+    let ended = hostel(&["run", &counter, "--state", &text, "Gopher"]).expect(2);
+    let start = format!("error: can't keep state in {text}: it is not a store");
+    assert!(ended.stderr.starts_with(&start), "{}", ended.stderr);
+    assert_eq!(std::fs::read(&text).expect("it is there"), b"not a store");
+    let ended = hostel(&["run", &counter, "--state", &text, "Gopher", "--json"]).expect(2);
+    assert_eq!(ended.json()["error"]["code"], "state-file-corrupt");
+    hostel(&["inspect", &counter]).expect(0);
+}
+
+#[test]
 fn input_is_text_a_file_or_stdin() {
     let (files, echo) = (Files::new(), guest("wat_no_dealloc"));
     let bytes: Vec<u8> = (0..=255).cycle().take(5_000).collect();

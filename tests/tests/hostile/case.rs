@@ -1,7 +1,7 @@
 //! What a case is, and how one is run.
 
 use hostel::{Budget, CallError, Engine, Grants, Instance, Limits, LoadError, Mismatch, Plugin};
-use hostel::{FileError, FileReason, ModuleInfo, Value};
+use hostel::{FileError, FileReason, MemoryState, ModuleInfo, StateLimits, Value};
 use hostel_tests::{Lines, assemble};
 
 /// How a hostile guest has to end.
@@ -407,6 +407,7 @@ fn granted(lines: &Lines) -> Grants<()> {
     lines
         .granted()
         .config([("key", "value"), ("empty", ""), ("prefix", "CUSTOM")])
+        .state(MemoryState::new(StateLimits::server()))
         .function("host", "noop", || {})
         .function("host", "text", |_: &str| {})
         .function("host", "bytes", |_: &[u8]| {})

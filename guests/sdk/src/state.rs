@@ -1,0 +1,183 @@
+//! Values that the host keeps, for as long as it likes to: beyond the call, the instance, and
+//! perhaps the host's own life.
+//!
+//! Keys and values are any bytes, also none. What one plugin keeps, no other sees. An error's
+//! message begins with a code, such as `state-keys: `, and says which limit was passed; nothing has
+//! changed then. Natively nothing is kept: [`set`] and [`delete`] do nothing, [`get`] and [`list`]
+//! find nothing.
+//!
+//! Each function is atomic; two of them are not one. Where the host runs several instances of a
+//! plugin at once, another one may have come in between a [`get`] and a [`set`].
+//!
+//! ```
+//! use hostel_guest::{Error, state};
+//!
+//! fn seen_before(name: &str) -> Result<bool, Error> {
+//!     let seen = state::get(name)?.is_some();
+//!     state::set(name, "")?;
+//!     Ok(seen)
+//! }
+//!
+//! assert_eq!(seen_before("Gopher"), Ok(false));
+//! ```
+
+use crate::abi::ERROR_BIT;
+use crate::{Error, host};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+// Safe to call with any numbers: the host only reads, and refuses what is outside the memory.
+#[cfg(target_arch = "wasm32")]
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    safe fn host_state_get(key: *const u8, key_size: usize) -> i64;
+    safe fn host_state_set(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> i64;
+    safe fn host_state_delete(key: *const u8, key_size: usize) -> i64;
+    safe fn host_state_list(
+        prefix: *const u8,
+        prefix_size: usize,
+        after: *const u8,
+        after_size: usize,
+        max: u32,
+    ) -> i64;
+}
+
+/// The functions of a host that keeps nothing.
+#[cfg(not(target_arch = "wasm32"))]
+mod ungranted {
+    pub(super) fn host_state_get(_: *const u8, _: usize) -> i64 {
+        0
+    }
+    pub(super) fn host_state_set(_: *const u8, _: usize, _: *const u8, _: usize) -> i64 {
+        0
+    }
+    pub(super) fn host_state_delete(_: *const u8, _: usize) -> i64 {
+        0
+    }
+    pub(super) fn host_state_list(_: *const u8, _: usize, _: *const u8, _: usize, _: u32) -> i64 {
+        0
+    }
+}
+#[cfg(not(target_arch = "wasm32"))]
+use ungranted::{host_state_delete, host_state_get, host_state_list, host_state_set};
+
+/// The value of `key`, if it has one; by the import `env.host_state_get`.
+///
+/// # Errors
+///
+/// If the key is longer than the host allows, or the host's store does not work.
+pub fn get(key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
+    let key = key.as_ref();
+    answer(host_state_get(key.as_ptr(), key.len()))
+}
+
+/// Gives `key` a value, instead of the one that it has; by the import `env.host_state_set`.
+///
+/// # Errors
+///
+/// If the key, the value, the number of keys or all bytes together would be over the host's limit,
+/// or its store does not work. The key then has the value that it had.
+pub fn set(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), Error> {
+    let (key, value) = (key.as_ref(), value.as_ref());
+    let done = host_state_set(key.as_ptr(), key.len(), value.as_ptr(), value.len());
+    answer(done).map(drop)
+}
+
+/// Takes the value of `key` away, if it has one; by the import `env.host_state_delete`.
+///
+/// # Errors
+///
+/// As for [`get`].
+pub fn delete(key: impl AsRef<[u8]>) -> Result<(), Error> {
+    let key = key.as_ref();
+    answer(host_state_delete(key.as_ptr(), key.len())).map(drop)
+}
+
+/// All keys that begin with `prefix`, in the order of their bytes; by the import
+/// `env.host_state_list`.
+///
+/// # Errors
+///
+/// As for [`get`].
+pub fn list(prefix: impl AsRef<[u8]>) -> Result<Vec<Vec<u8>>, Error> {
+    let mut keys = Vec::new();
+    loop {
+        let page = page(&prefix, keys.last().map(Vec::as_slice), u32::MAX)?;
+        if page.is_empty() {
+            return Ok(keys);
+        }
+        keys.extend(page);
+    }
+}
+
+/// At most `max` of the keys that begin with `prefix` and come after `after`, in the order of their
+/// bytes. Fewer where they are more than 64 KiB; there are no more when there are none.
+///
+/// # Errors
+///
+/// As for [`get`].
+pub fn page(
+    prefix: impl AsRef<[u8]>,
+    after: Option<&[u8]>,
+    max: u32,
+) -> Result<Vec<Vec<u8>>, Error> {
+    let prefix = prefix.as_ref();
+    // A slice's pointer is never null: that says that there is none.
+    let (after, after_size) = after.map_or((core::ptr::null(), 0), |key| (key.as_ptr(), key.len()));
+    let page = host_state_list(prefix.as_ptr(), prefix.len(), after, after_size, max);
+    Ok(keys(&answer(page)?.unwrap_or_default()))
+}
+
+/// The keys of a page: each its length, a little-endian u32, and its bytes.
+fn keys(mut page: &[u8]) -> Vec<Vec<u8>> {
+    let mut keys = Vec::new();
+    while let Some((size, rest)) = page.split_first_chunk() {
+        let size = u32::from_le_bytes(*size) as usize;
+        let Some((key, rest)) = rest.split_at_checked(size) else {
+            break;
+        };
+        keys.push(key.into());
+        page = rest;
+    }
+    keys
+}
+
+/// Bytes, nothing or an error, as the host tells them apart.
+fn answer(packed: i64) -> Result<Option<Vec<u8>>, Error> {
+    let (ptr, size) = crate::abi::unpack(packed);
+    let bytes = host::received(ptr, size & !ERROR_BIT);
+    if size & ERROR_BIT == 0 {
+        return Ok(bytes);
+    }
+    let message = bytes.unwrap_or_default();
+    Err(Error::new(String::from_utf8_lossy(&message)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn natively_nothing_is_kept() {
+        assert_eq!(set("key", "value"), Ok(()));
+        assert_eq!(get("key"), Ok(None));
+        assert_eq!(delete("key"), Ok(()));
+        assert_eq!(list(""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_page_is_lengths_and_keys() {
+        assert_eq!(keys(b""), [b""; 0]);
+        assert_eq!(keys(b"\0\0\0\0"), [b""]);
+        assert_eq!(
+            keys(b"\x01\0\0\0a\0\0\0\0\x02\0\0\0\0\xff"),
+            [&b"a"[..], b"", b"\0\xff"]
+        );
+        assert_eq!(keys(b"\x01\0\0\0a\x02\0\0\0b"), [b"a"], "cut");
+    }
+}

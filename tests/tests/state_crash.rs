@@ -1,0 +1,150 @@
+//! State in a file loses nothing that was acknowledged when its process is killed.
+//!
+//! In each round a child process opens the store and sets numbered values, telling each on its
+//! stdout when it is set; it is killed at a random moment. Then the store is opened, and each key
+//! has the value that was told last, or the one value that was being set. The file goes through
+//! all rounds. `HOSTEL_CRASH_ROUNDS` sets their number:
+//!
+//! ```sh
+//! HOSTEL_CRASH_ROUNDS=200 cargo test -p hostel-tests --test state_crash
+//! ```
+//!
+//! What a loss of power does to the disk's own cache is not tested.
+
+use hostel::{FileState, StateLimits, StateStore as _, StateUse};
+use hostel_tests::Random;
+use std::{
+    env,
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+/// Names the file in the child.
+const FILE: &str = "HOSTEL_CRASH_FILE";
+
+/// Keys that the values go to in turn.
+const KEYS: u64 = 7;
+
+fn open(path: &Path) -> FileState {
+    FileState::open(path, StateLimits::server()).expect("the store opens")
+}
+
+fn key(number: u64) -> Vec<u8> {
+    vec![b'k'; 1 + (number % KEYS) as usize]
+}
+
+/// The value of a number: of another length for each, so that one torn, or a mixture, shows.
+fn value(number: u64) -> Vec<u8> {
+    let length = 8 + (number * 7_919 % 20_000) as usize;
+    number
+        .to_le_bytes()
+        .into_iter()
+        .cycle()
+        .take(length)
+        .collect()
+}
+
+/// Sets values from the one after `last` on, until it is killed.
+fn child(path: &Path, last: u64) {
+    let store = open(path);
+    let mut stdout = std::io::stdout().lock();
+    for number in last + 1.. {
+        store
+            .set("guest", &key(number), &value(number))
+            .expect("a value is set");
+        writeln!(stdout, "{number}").expect("the parent listens");
+    }
+}
+
+/// Runs a child, kills it this long after its start or after the first value that it told, and
+/// returns the last one.
+fn killed(path: &Path, last: u64, from_start: bool, after: Duration) -> u64 {
+    let mut child = Command::new(env::current_exe().expect("this program has a path"))
+        .env(FILE, path)
+        .arg(last.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the child starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("it is a pipe"))
+        .split(b'\n')
+        .map(|line| number(&line.expect("the pipe works")));
+    let mut told = last;
+    if !from_start {
+        told = lines.next().expect("the child sets a value");
+    }
+    let rest = thread::spawn(move || lines.last());
+    thread::sleep(after);
+    child.kill().expect("the child is killed");
+    let status = child.wait().expect("the child ends");
+    assert_eq!(
+        status.code(),
+        None,
+        "it was killed, and ended not by itself"
+    );
+    rest.join().expect("the lines are numbers").unwrap_or(told)
+}
+
+fn number(line: &[u8]) -> u64 {
+    let text = str::from_utf8(line).expect("a line is text");
+    text.parse().expect("a line is a number")
+}
+
+/// Checks what is in the store, and returns the number of the last value.
+fn check(path: &Path, told: u64) -> u64 {
+    let store = open(path);
+    let mut used = StateUse::default();
+    let mut last = told;
+    for place in 0..KEYS {
+        // The last number up to the one that was told whose key this is, and the one after it.
+        let old = (0..KEYS)
+            .map(|back| told.wrapping_sub(back))
+            .find(|n| n % KEYS == place);
+        let old = old.filter(|number| (1..=told).contains(number));
+        let found = store.get("guest", &key(place)).expect("it can be read");
+        if let Some(found) = &found {
+            used.keys += 1;
+            used.bytes += key(place).len() + found.len();
+        }
+        if found.as_deref() == old.map(value).as_deref() {
+            continue;
+        }
+        let new = told + 1;
+        assert_eq!(new % KEYS, place, "value {old:?} is lost");
+        assert!(found.as_deref() == Some(&value(new)), "value {new} is torn");
+        last = new;
+    }
+    assert_eq!(store.used("guest"), Ok(used), "the accounts are in step");
+    last
+}
+
+fn main() {
+    let argument = env::args().nth(1).unwrap_or_default();
+    if let Some(path) = env::var_os(FILE) {
+        return child(Path::new(&path), number(argument.as_bytes()));
+    }
+    let rounds = env::var("HOSTEL_CRASH_ROUNDS");
+    let rounds = rounds.map_or(20, |rounds| number(rounds.as_bytes()));
+    let directory = tempfile::tempdir().expect("there is a place for files");
+    let path = directory.path().join("state");
+    let mut random = Random::new(20_261_123);
+    let (mut last, mut unheard, mut early) = (0, 0, 0);
+    for round in 0..rounds {
+        // Also before the child has opened the store.
+        let (from_start, after) = (round % 4 == 0, random.below(60_000) as u64);
+        let told = killed(&path, last, from_start, Duration::from_micros(after));
+        let found = check(&path, told);
+        unheard += found - told;
+        early += u64::from(told == last);
+        last = found;
+    }
+    println!(
+        "killed {rounds} times ({early} before the first value); {last} values set, {unheard} of them not told; none lost"
+    );
+    assert!(
+        last >= rounds - rounds.div_ceil(4),
+        "most rounds set a value"
+    );
+}
