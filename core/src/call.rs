@@ -128,6 +128,35 @@ impl Meter {
         }
     }
 
+    /// When the call must end, on the platform's clock.
+    pub(crate) const fn until(&self) -> Option<Duration> {
+        self.until
+    }
+
+    /// Most bytes of output.
+    pub(crate) const fn output_bytes(&self) -> usize {
+        self.budget.output_bytes
+    }
+
+    /// Fails where the call must end now: it was cancelled, or its time is up.
+    pub(crate) fn check(
+        &self,
+        canceller: Option<&Canceller>,
+        platform: &dyn Platform,
+    ) -> Result<(), CallError> {
+        if canceller.is_some_and(Canceller::is_cancelled) {
+            return Err(CallError::Cancelled);
+        }
+        if let Some(until) = self.until
+            && platform.now().is_some_and(|now| now >= until)
+        {
+            return Err(CallError::Deadline {
+                after: self.budget.deadline.unwrap_or_default(),
+            });
+        }
+        Ok(())
+    }
+
     /// Counts one host call.
     pub(crate) fn host_call(&mut self) -> Result<(), CallError> {
         if self.usage.host_calls >= self.budget.host_calls {
@@ -270,20 +299,8 @@ where
     let mut cx = cx.as_context_mut();
     let slice = fuel(&cx);
     let state = cx.data_mut();
-    if state
-        .canceller
-        .as_ref()
-        .is_some_and(Canceller::is_cancelled)
-    {
-        return Err(CallError::Cancelled);
-    }
-    if let Some(until) = state.meter.until
-        && state.shared.platform.now().is_some_and(|now| now >= until)
-    {
-        return Err(CallError::Deadline {
-            after: state.meter.budget.deadline.unwrap_or_default(),
-        });
-    }
+    let platform = &*state.shared.platform;
+    state.meter.check(state.canceller.as_ref(), platform)?;
     if slice >= required && required > 0 {
         let why = "it was stopped for fuel that it had: a resumed call would make no progress";
         return Err(CallError::Trap(Trap::new(TrapKind::Other, why)));
