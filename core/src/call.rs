@@ -11,6 +11,7 @@ use crate::{
     host::{self, LogSink},
     limits::{Budget, Usage},
     platform::Platform,
+    wasi::Session,
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{
@@ -51,6 +52,9 @@ pub(crate) struct State<T> {
     pub(crate) bounds: Bounds,
     /// Set once somebody asked for a [`Canceller`].
     pub(crate) canceller: Option<Canceller>,
+    /// Set once the instance called a function of WASI's. Without it, the next such call finds
+    /// WASI as in a new instance.
+    pub(crate) wasi: Option<Box<Session>>,
 }
 
 /// Stops the call that an instance runs, or its next one, from another thread or an interrupt.
@@ -218,6 +222,9 @@ where
     let left = fuel(&cx).saturating_add(cx.data().meter.reserve);
     let state = cx.data_mut();
     state.meter.usage.fuel = state.meter.budget.fuel.saturating_sub(left);
+    if let Some(wasi) = &mut state.wasi {
+        wasi.end_call(&state.shared, &mut state.meter);
+    }
     let (shared, dropped) = (&state.shared, state.meter.usage.log_dropped);
     if dropped > 0
         && let Some(sink) = &shared.log

@@ -23,6 +23,9 @@ use wasmi::{Store, Val, ValType};
 /// Longest input, in bytes, whose buffer in the guest is kept for the next call.
 const KEPT_INPUT: usize = 64 << 10;
 
+/// The export of a WASI command.
+const COMMAND: &str = "_start";
+
 /// One running sandbox of a plugin, isolated from all others.
 ///
 /// After a call that [stopped](CallError::stops) the guest, it refuses further calls.
@@ -68,6 +71,7 @@ impl<T: 'static> Instance<T> {
                 meter: Meter::new(),
                 bounds: Bounds::new(plugin.limits()),
                 canceller: None,
+                wasi: None,
             },
         );
         store.limiter(|state| &mut state.bounds);
@@ -242,6 +246,43 @@ impl<T: 'static> Instance<T> {
                 .map(|value| Value::new(value).ok_or_else(|| mistyped("numbers as results")))
                 .collect()
         })
+    }
+
+    /// Runs a WASI command: calls its `_start`, once, and gives its exit code, 0 where it just
+    /// returned. The instance can't be used again.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::UnknownExport`] or [`CallError::ExportType`] where the plugin is no command;
+    /// for the others see there.
+    pub fn run_command(&mut self) -> Result<u32, CallError> {
+        let ended = self.request(|instance| {
+            instance.plugin.shape_of::<(), ()>(COMMAND)?;
+            call::charge(&mut instance.store, BASE)?;
+            let (params, mut results) = (FlatValues::new(), FlatValues::new());
+            instance.run_export(COMMAND, &params, &mut results)
+        });
+        // What a command leaves behind is not made to be started twice.
+        self.stopped |= ended.is_ok();
+        match ended {
+            Ok(()) => Ok(0),
+            Err(CallError::Exited { code }) => Ok(code),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the guest has written to stdout since the last time, where that goes to a
+    /// [buffer](crate::WasiOutput::buffer).
+    pub fn take_stdout(&mut self) -> Vec<u8> {
+        let wasi = self.store.data_mut().wasi.as_mut();
+        wasi.map(|wasi| wasi.take_stdout()).unwrap_or_default()
+    }
+
+    /// What the guest has written to stderr since the last time, as for
+    /// [`take_stdout`](Self::take_stdout).
+    pub fn take_stderr(&mut self) -> Vec<u8> {
+        let wasi = self.store.data_mut().wasi.as_mut();
+        wasi.map(|wasi| wasi.take_stderr()).unwrap_or_default()
     }
 
     /// A handle by which another thread, or an interrupt, can stop what this instance runs.

@@ -71,6 +71,7 @@ mod platform;
 mod plugin;
 mod pool;
 mod value;
+mod wasi;
 
 #[cfg(feature = "defmt")]
 pub use self::host::Defmt;
@@ -91,6 +92,7 @@ pub use self::{
     platform::{Bare, Platform},
     plugin::Plugin,
     value::Value,
+    wasi::{Wasi, WasiInput, WasiOutput},
 };
 /// The types of core values.
 pub use wasmi::ValType;

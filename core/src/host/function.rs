@@ -101,7 +101,7 @@ fn with_guest<T, R>(
 
 /// Runs the embedder's code, which reading and writing serialised values is too, where a panic in
 /// it may be contained.
-fn contained<R>(
+pub(crate) fn contained<R>(
     platform: &dyn Platform,
     work: impl FnOnce() -> Result<R, CallError>,
 ) -> Result<R, CallError> {

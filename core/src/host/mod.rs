@@ -16,8 +16,13 @@ pub use self::{
     function::{HostReturn, IntoHostFunction},
     log::{LogRecord, LogSink, Visible},
 };
-pub(crate) use self::{function::HostFunction, link::link, log::write_dropped};
+pub(crate) use self::{
+    function::{HostFunction, contained},
+    link::link,
+    log::write_dropped,
+};
 
+use crate::wasi::{self, Wasi};
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc};
 
 /// Host functions by module and name.
@@ -53,6 +58,7 @@ const SERVICES: [(&str, &str, &str); 3] = [
 pub struct Grants<T = ()> {
     functions: Functions<T>,
     log: Option<Arc<dyn LogSink>>,
+    wasi: Option<Arc<Wasi>>,
 }
 
 impl<T: 'static> Grants<T> {
@@ -62,6 +68,7 @@ impl<T: 'static> Grants<T> {
         Self {
             functions: BTreeMap::new(),
             log: None,
+            wasi: None,
         }
     }
 
@@ -103,17 +110,26 @@ impl<T: 'static> Grants<T> {
         self
     }
 
+    /// Grants WASI preview 1, under `wasi_snapshot_preview1` and its old name `wasi_unstable`. A
+    /// [`function`](Self::function) of the same name goes before.
+    #[must_use]
+    pub fn wasi(mut self, wasi: Wasi) -> Self {
+        self.wasi = Some(Arc::new(wasi));
+        self
+    }
+
     fn insert(&mut self, module: &str, name: &str, function: Function<T>) {
         self.functions
             .insert((module.into(), name.into()), function.0);
     }
 
-    pub(crate) fn find(&self, module: &str, name: &str) -> Option<&Arc<dyn HostFunction<T>>> {
+    pub(crate) fn find(&self, module: &str, name: &str) -> Option<Arc<dyn HostFunction<T>>> {
         // A map with owned pairs as keys cannot be searched by borrowed ones; there are few.
         self.functions
             .iter()
             .find(|((m, n), _)| **m == *module && **n == *name)
-            .map(|(_, function)| function)
+            .map(|(_, function)| function.clone())
+            .or_else(|| wasi::find(self.wasi.as_ref()?, module, name))
     }
 
     pub(crate) fn sink(&self) -> Option<Arc<dyn LogSink>> {
@@ -122,8 +138,7 @@ impl<T: 'static> Grants<T> {
 
     /// What would supply an import that nothing supplies.
     pub(crate) fn hint(&self, module: &str, name: &str) -> String {
-        let service = SERVICES.iter().find(|(m, n, _)| (*m, *n) == (module, name));
-        if let Some((_, _, grant)) = service {
+        if let Some(grant) = grant_for(module, name) {
             return format!("the grant `{grant}` would");
         }
         let same_name = SERVICES
@@ -136,7 +151,7 @@ impl<T: 'static> Grants<T> {
         }
         if module.starts_with("wasi_") {
             return String::from(
-                "WASI is not supported yet: build the plugin for `wasm32-unknown-unknown`",
+                "of WASI there is preview 1 only: build the plugin for `wasm32-wasip1`",
             );
         }
         let granted = crate::error::listed(self.names().map(|(m, n)| format!("{m}.{n}")));
@@ -154,6 +169,7 @@ impl<T: 'static> Grants<T> {
 ///
 /// ```
 /// assert_eq!(hostel_core::grant_for("env", "host_log"), Some("log"));
+/// assert_eq!(hostel_core::grant_for("wasi_snapshot_preview1", "fd_write"), Some("wasi"));
 /// assert_eq!(hostel_core::grant_for("env", "open"), None);
 /// ```
 #[must_use]
@@ -162,6 +178,7 @@ pub fn grant_for(module: &str, name: &str) -> Option<&'static str> {
         .iter()
         .find(|(m, n, _)| (*m, *n) == (module, name))
         .map(|(_, _, grant)| *grant)
+        .or_else(|| wasi::is_function(module, name).then_some("wasi"))
 }
 
 impl<T: 'static> Default for Grants<T> {
@@ -175,6 +192,7 @@ impl<T> Clone for Grants<T> {
         Self {
             functions: self.functions.clone(),
             log: self.log.clone(),
+            wasi: self.wasi.clone(),
         }
     }
 }
