@@ -227,6 +227,16 @@ impl<T: Default + 'static> Plugin<T> {
         self.lend(|instance| instance.call(name, params))
     }
 
+    /// Runs the plugin as a WASI command, in an instance of its own; see
+    /// [`Instance::run_command`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`CallError::Busy`] where no place came free in time.
+    pub fn run_command(&self) -> Result<u32, CallError> {
+        self.lend(Instance::run_command)
+    }
+
     /// Runs `work` with an instance of its own, one of at most [`Limits::instances`].
     ///
     /// # Errors

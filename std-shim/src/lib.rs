@@ -20,11 +20,13 @@
 mod file;
 mod platform;
 mod tracing_sink;
+mod wasi;
 
 pub use self::{
     file::{FileError, FileReason, load_file, read_module},
     platform::Std,
     tracing_sink::Tracing,
+    wasi::wasi,
 };
 pub use hostel_core::*;
 

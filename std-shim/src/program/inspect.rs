@@ -18,7 +18,10 @@ pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
     let (wasm, failure) = match read_module(path, engine.limits().module_bytes) {
         Ok(wasm) => {
             let none: [(&str, &str); 0] = [];
-            let grants = Grants::<()>::new().log(Tracing).config(none);
+            let grants = Grants::<()>::new()
+                .log(Tracing)
+                .config(none)
+                .wasi(hostel::wasi());
             let loaded = engine.load("plugin", &wasm, &grants);
             (
                 Some(wasm),
@@ -173,7 +176,9 @@ fn takes(module: &ModuleInfo, ty: &Extern) -> Option<Calling> {
 }
 
 fn abi_name(module: &ModuleInfo) -> &'static str {
-    if module.exchanges_bytes() {
+    if module.export_named("_start").is_some() {
+        "WASI command"
+    } else if module.exchanges_bytes() {
         "native"
     } else {
         "numbers only"

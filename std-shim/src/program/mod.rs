@@ -9,6 +9,7 @@ mod inspect;
 mod log;
 mod output;
 mod run;
+mod stdio;
 
 use self::{
     arguments::{Arguments, Command},
