@@ -37,19 +37,19 @@ pub(super) struct Run {
     /// Text, @FILE, or - for stdin; @@… is text from @ on
     #[arg(allow_negative_numbers = true)]
     pub(super) input: Vec<String>,
-    /// The function to call, if not `process`, or `_start` of a WASI command
+    /// The function to call, if not `process` or the `_start` of a command
     #[arg(long, value_name = "NAME")]
     pub(super) call: Option<String>,
-    /// An argument for WASI, after the plugin's name; can be given several times
+    /// An argument for a WASI plugin; can be given several times
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(super) arg: Vec<String>,
-    /// An environment variable for WASI; can be given several times
+    /// An environment variable for a WASI plugin; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) env: Vec<(String, String)>,
     /// A setting that the plugin can look up; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
-    /// Most work, in instructions or so, such as 5_000_000 or 5M
+    /// Most work, in instructions or so, such as 5M
     #[arg(long, value_name = "N", value_parser = fuel, default_value_t = Budget::server().fuel)]
     pub(super) fuel: u64,
     /// Most memory, such as 16MiB
@@ -77,7 +77,7 @@ A function from bytes to bytes takes one INPUT, or none for an empty one. Any
 other takes a number for each parameter and prints each result on a line.
 WebAssembly does not tell i32 from u32: both are taken, and results print as
 signed, so that 4294967295 prints as -1. A WASI command has hostel's stdin,
-stdout and stderr, and sees nothing else of this machine but its clock.
+stdout, stderr and exit code, and sees no more of this machine than the time.
 
 Examples:
   hostel run plugin.wasm \"hello world\" --config prefix=CUSTOM

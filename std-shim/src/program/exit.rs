@@ -27,8 +27,7 @@ Exit codes:
   4  the plugin trapped: it crashed, or broke the rules
   5  out of fuel, or of another quota
   6  the time was up
-  7  hostel's own failure, such as a closed output
-A WASI command that ends by itself ends hostel with its own code.";
+  7  hostel's own failure, such as a closed output";
 
 impl Exit {
     pub(super) const fn code(self) -> u8 {

@@ -122,7 +122,10 @@ fn module_text(module: &ModuleInfo, path: &str) -> String {
         [name, import.ty.to_string(), grant]
     });
     let exports = module.exports.iter().map(|export| {
-        let takes = takes(module, &export.ty).map(|what| format!("`run` with {}", what.name()));
+        let takes = takes(module, &export.ty).map(|what| match &*export.name {
+            "_start" => "`run`".to_owned(),
+            _ => format!("`run` with {}", what.name()),
+        });
         [
             visible(&export.name).to_string(),
             export.ty.to_string(),

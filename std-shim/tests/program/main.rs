@@ -4,6 +4,7 @@ mod exit_codes;
 mod inspect;
 mod json;
 mod run;
+mod wasi;
 
 use std::{
     io::Write as _,
@@ -146,6 +147,8 @@ fn help_says_all_in_a_screen() {
     let help = hostel(&["run", "--help"]).expect(0);
     for word in [
         "--call",
+        "--arg",
+        "--env",
         "--config",
         "--fuel",
         "--memory",
