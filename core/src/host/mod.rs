@@ -151,7 +151,7 @@ impl<T: 'static> Grants<T> {
         }
         if module.starts_with("wasi_") {
             return String::from(
-                "of WASI there is preview 1 only: build the plugin for `wasm32-wasip1`",
+                "of WASI, preview 1 alone is supported: build the plugin for `wasm32-wasip1`",
             );
         }
         let granted = crate::error::listed(self.names().map(|(m, n)| format!("{m}.{n}")));

@@ -2,7 +2,7 @@
 
 use super::errno::{Errno, Fail};
 use crate::{
-    call::{Meter, Shared},
+    call::{BASE, Meter, Shared},
     error::{CallError, Trap},
     host::{self, LogRecord, Visible},
 };
@@ -76,12 +76,16 @@ impl WasiOutput {
         Self(Sink::Function(Arc::new(write)))
     }
 
-    /// Fuel for `bytes` bytes besides that for reading them. Showing text costs far more.
-    pub(super) const fn fuel(&self, bytes: u64) -> u64 {
-        match self.0 {
-            Sink::Log => bytes,
-            _ => 0,
+    /// Fuel for `bytes` besides that for reading them. Showing text costs far more, and a record
+    /// as much as a host call.
+    pub(super) fn fuel(&self, bytes: &[u8]) -> u64 {
+        if !matches!(self.0, Sink::Log) {
+            return 0;
         }
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        lines
+            .saturating_mul(BASE)
+            .saturating_add(bytes.len() as u64)
     }
 }
 

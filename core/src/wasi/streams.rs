@@ -35,19 +35,20 @@ pub(super) fn fd_write(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail>
     if most == 0 && size > 0 {
         return Err(Errno::Nospc.into());
     }
-    call.charge(fuel_for(most).saturating_add(to.fuel(most as u64)))?;
-    let mut left = most;
+    call.charge(fuel_for(most))?;
+    let mut left = u32::try_from(most).unwrap_or(u32::MAX);
     for at in 0..count {
         let (ptr, len) = buffer(call, buffers, at)?;
-        let bytes = memory::bytes(call.memory, ptr, len, "buffer to write")?;
-        let bytes = bytes.get(..left).unwrap_or(bytes);
-        left = left.saturating_sub(bytes.len());
-        if !bytes.is_empty() {
+        let len = len.min(left);
+        left = left.saturating_sub(len);
+        if len > 0 {
             // A sink takes its time.
             call.check()?;
-            call.session
-                .pending(stream)
-                .write(to, bytes, call.shared, call.meter)?;
+            let fuel = to.fuel(call.bytes(ptr, len)?);
+            call.charge(fuel)?;
+            let bytes = memory::bytes(call.memory, ptr, len, "buffer to write")?;
+            let pending = call.session.pending(stream);
+            pending.write(to, bytes, call.shared, call.meter)?;
         }
     }
     call.session.written = call.session.written.saturating_add(most);

@@ -253,11 +253,11 @@ fn what_is_no_function_of_wasi_is_refused() {
     for (import, words) in [
         (
             r#""wasi_snapshot_preview1" "fd_open" (func)"#,
-            "preview 1 only",
+            "preview 1 alone",
         ),
         (
             r#""wasi_snapshot_preview2" "fd_write" (func)"#,
-            "preview 1 only",
+            "preview 1 alone",
         ),
         (
             r#""wasi_snapshot_preview1" "fd_write" (func)"#,
