@@ -38,24 +38,28 @@ skip() {
     skipped=true
 }
 
+# build_rust FOLDER TRIPLE PREFIX: builds the guests in FOLDER for the target TRIPLE.
 build_rust() {
-    local triple=wasm32-unknown-unknown sysroot
+    local triple=$2 sysroot
     sysroot=$(rustc --print sysroot)
     if [[ ! -d $sysroot/lib/rustlib/$triple ]]; then
-        skip Rust "the target $triple" "rustup target add $triple"
+        skip "$1" "the target $triple" "rustup target add $triple"
         return
     fi
     # Messages of panics name source files: without these, by their place on this machine.
     local remap="'--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo', '--remap-path-prefix=$PWD=/guests'"
+    if [[ $triple == *wasi* ]]; then
+        # The names in the whole of std are half of such a guest.
+        remap+=", '-Cstrip=symbols'"
+    fi
     # One guest a build, so that what one of them needs never shows in another.
     local manifest name
-    for manifest in rust/*/Cargo.toml; do
+    for manifest in "$1"/*/Cargo.toml; do
         name=$(basename "$(dirname "$manifest")")
         cargo build --quiet --locked --release --target "$triple" --target-dir "$target" --package "$name" \
             --config "target.$triple.rustflags = [$remap]"
-        cp "$target/$triple/release/$name.wasm" "$out/"
+        cp "$target/$triple/release/$name.wasm" "$out/$3$name.wasm"
     done
-    rustc --version >>"$out/tools.txt"
 }
 
 build_c() {
@@ -74,6 +78,16 @@ build_c() {
             -o "$out/c_$(basename "$source" .c).wasm" "$source"
     done
     { clang --version | head -n 1 && wasm-ld --version; } >>"$out/tools.txt"
+    local libc=/usr/lib/wasm32-wasi/libc.a
+    if [[ ! -e $libc ]]; then
+        skip "C for WASI" wasi-libc "apt-get install wasi-libc libclang-rt-dev-wasm32"
+        return
+    fi
+    for source in wasi-c/*.c; do
+        clang --target=wasm32-wasi -std=c11 -D_GNU_SOURCE -Os -Wall -Wextra -Werror -mbulk-memory -Wl,--strip-all \
+            -o "$out/wasi_c_$(basename "$source" .c).wasm" "$source"
+    done
+    echo "wasi-libc $(sha256sum "$libc" | cut -c -16)" >>"$out/tools.txt"
 }
 
 build_wat() {
@@ -84,7 +98,9 @@ build_wat() {
     done
 }
 
-build_rust
+rustc --version >>"$out/tools.txt"
+build_rust rust wasm32-unknown-unknown ""
+build_rust wasi-rust wasm32-wasip1 wasi_rust_
 build_c
 build_wat
 

@@ -7,6 +7,7 @@ use crate::{
     limits::{Budget, Usage},
     platform::Platform,
     run::{Pace, Suspended},
+    wasi::Session,
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{
@@ -47,12 +48,16 @@ pub(crate) struct State<T> {
     /// that goes on with it. Behind a mutex, which is never locked, because futures are not to be
     /// shared between threads, and stores are.
     pub(crate) suspended: Mutex<Option<Suspended>>,
+    /// Set once the instance called a function of WASI's. Without it, the next such call finds
+    /// WASI as in a new instance.
+    pub(crate) wasi: Option<Box<Session>>,
 }
 
 /// Stops the call that an instance runs, or its next one, from another thread or an interrupt.
 ///
-/// Acts within one slice of 10,000 fuel, on this instance alone; a host function that runs is not
-/// interrupted. It can't be taken back.
+/// Acts within one slice of 10,000 fuel, on this instance alone, also where a thread waits for an
+/// asynchronous host function; one that runs is not interrupted. A call that is awaited looks when
+/// it is next polled. It can't be taken back.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (func (export "spin") (loop $l (br $l))))"#)?;
@@ -64,19 +69,38 @@ pub(crate) struct State<T> {
 /// assert_eq!(error.code(), "cancelled");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
-pub struct Canceller(Arc<AtomicBool>);
+#[derive(Clone)]
+pub struct Canceller {
+    cancelled: Arc<AtomicBool>,
+    platform: Arc<dyn Platform>,
+}
 
 impl Canceller {
     /// Asks for the stop. Cheap; safe in an interrupt.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.cancelled.store(true, Ordering::Release);
+        self.platform.wake();
     }
 
     /// Whether the stop was asked for.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn new(platform: Arc<dyn Platform>) -> Self {
+        Self {
+            cancelled: Arc::default(),
+            platform,
+        }
+    }
+}
+
+impl core::fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Canceller")
+            .field("cancelled", &self.is_cancelled())
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,6 +155,25 @@ impl Meter {
     /// When the call has to be over, on the platform's clock.
     pub(crate) const fn until(&self) -> Option<Duration> {
         self.until
+    }
+
+    /// Fails where the call must end now: it was cancelled, or its time is up.
+    pub(crate) fn check(
+        &self,
+        canceller: Option<&Canceller>,
+        platform: &dyn Platform,
+    ) -> Result<(), CallError> {
+        if canceller.is_some_and(Canceller::is_cancelled) {
+            return Err(CallError::Cancelled);
+        }
+        if let Some(until) = self.until
+            && platform.now().is_some_and(|now| now >= until)
+        {
+            return Err(CallError::Deadline {
+                after: self.budget.deadline.unwrap_or_default(),
+            });
+        }
+        Ok(())
     }
 
     /// Counts one host call.
@@ -222,7 +265,10 @@ where
     let mut cx = cx.as_context_mut();
     let state = cx.data_mut();
     state.meter.usage = usage;
-    let (shared, dropped) = (&state.shared, usage.log_dropped);
+    if let Some(wasi) = &mut state.wasi {
+        wasi.end_call(&state.shared, &mut state.meter);
+    }
+    let (shared, dropped) = (&state.shared, state.meter.usage.log_dropped);
     if dropped > 0
         && let Some(sink) = &shared.log
     {
@@ -233,21 +279,8 @@ where
 
 /// Ends the call with an error if it was cancelled or is past its deadline.
 pub(crate) fn check_time<T>(state: &State<T>) -> Result<(), CallError> {
-    if state
-        .canceller
-        .as_ref()
-        .is_some_and(Canceller::is_cancelled)
-    {
-        return Err(CallError::Cancelled);
-    }
-    if let Some(until) = state.meter.until
-        && state.shared.platform.now().is_some_and(|now| now >= until)
-    {
-        return Err(CallError::Deadline {
-            after: state.meter.budget.deadline.unwrap_or_default(),
-        });
-    }
-    Ok(())
+    let platform = &*state.shared.platform;
+    state.meter.check(state.canceller.as_ref(), platform)
 }
 
 /// Fuel in the store, of the slice that runs. Every engine of ours meters, so wasmi never refuses.

@@ -223,7 +223,7 @@ fn link<T: 'static>(
         if let (Extern::Function(ty), Some(function)) = (&import.ty, grants.find(key.0, key.1))
             && let Some(shape) = native::shape_of(&function.params(), &function.results(), ty)
         {
-            host::link(&mut linker, import, ty, function.clone(), shape).map_err(|error| {
+            host::link(&mut linker, import, ty, function, shape).map_err(|error| {
                 LoadError::Refused {
                     reason: alloc::format!("{error}").into(),
                 }

@@ -90,7 +90,9 @@ impl Image {
             .iter()
             .zip(&self.globals)
             .all(|(global, value)| {
-                global.ty(&*store).mutability() == Mutability::Var
+                // wasmi panics on a reference into another store.
+                !matches!(value, Val::FuncRef(_) | Val::ExternRef(_))
+                    && global.ty(&*store).mutability() == Mutability::Var
                     && global.set(&mut *store, value.clone()).is_ok()
             })
     }

@@ -17,6 +17,9 @@ use alloc::{sync::Arc, vec::Vec};
 use core::{future::Future, time::Duration};
 use wasmi::Val;
 
+/// The export of a WASI command.
+const COMMAND: &str = "_start";
+
 /// One running sandbox of a plugin, isolated from all others.
 ///
 /// After a call that [stopped](CallError::stops) the guest, it refuses further calls.
@@ -187,8 +190,8 @@ impl<T: 'static> Instance<T> {
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
-        let until = self.enter()?;
-        let result = block(self.plugin.platform(), until, async {
+        let (until, canceller) = self.enter()?;
+        let result = block(self.plugin.platform(), until, canceller, async {
             let function = bytes_function(&self.plugin, &self.sandbox, name)?;
             self.sandbox.exchange(name, function, input, take).await
         });
@@ -214,8 +217,8 @@ impl<T: 'static> Instance<T> {
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        let until = self.enter()?;
-        let result = block(self.plugin.platform(), until, async {
+        let (until, canceller) = self.enter()?;
+        let result = block(self.plugin.platform(), until, canceller, async {
             let shape = self.plugin.shape_of::<P, R>(name)?;
             self.sandbox.call(name, &params, shape).await
         });
@@ -228,10 +231,11 @@ impl<T: 'static> Instance<T> {
     ///
     /// [`CallError::ExportType`] where `params` are not what it takes.
     pub fn call_values(&mut self, name: &str, params: &[Value]) -> Result<Vec<Value>, CallError> {
-        let until = self.enter()?;
+        let (until, canceller) = self.enter()?;
         let result = block(
             self.plugin.platform(),
             until,
+            canceller,
             run_values(&self.plugin, &mut self.sandbox, name, params),
         );
         self.leave(result)
@@ -317,10 +321,54 @@ impl<T: 'static> Instance<T> {
         self.leave(result)
     }
 
+    /// Runs a WASI command: calls its `_start`, once, and gives its exit code, 0 where it just
+    /// returned. The instance can't be used again.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::UnknownExport`] or [`CallError::ExportType`] where the plugin is no command;
+    /// for the others see there.
+    pub fn run_command(&mut self) -> Result<u32, CallError> {
+        let (until, canceller) = self.enter()?;
+        let ended = block(self.plugin.platform(), until, canceller, async {
+            self.plugin.shape_of::<(), ()>(COMMAND)?;
+            call::charge(&mut self.sandbox.store, BASE)?;
+            let (params, mut results) = (FlatValues::new(), FlatValues::new());
+            self.sandbox
+                .run_export(COMMAND, &params, &mut results)
+                .await
+        });
+        let ended = self.leave(ended);
+        // What a command leaves behind is not made to be started twice.
+        self.stopped |= ended.is_ok();
+        match ended {
+            Ok(()) => Ok(0),
+            Err(CallError::Exited { code }) => Ok(code),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the guest has written to stdout since the last time, where that goes to a
+    /// [buffer](crate::WasiOutput::buffer).
+    pub fn take_stdout(&mut self) -> Vec<u8> {
+        let wasi = self.sandbox.store.data_mut().wasi.as_mut();
+        wasi.map(|wasi| wasi.take_stdout()).unwrap_or_default()
+    }
+
+    /// What the guest has written to stderr since the last time, as for
+    /// [`take_stdout`](Self::take_stdout).
+    pub fn take_stderr(&mut self) -> Vec<u8> {
+        let wasi = self.sandbox.store.data_mut().wasi.as_mut();
+        wasi.map(|wasi| wasi.take_stderr()).unwrap_or_default()
+    }
+
     /// A handle by which another thread, or an interrupt, can stop what this instance runs.
     pub fn canceller(&mut self) -> Canceller {
+        let platform = self.plugin.platform();
         let canceller = &mut self.sandbox.store.data_mut().canceller;
-        canceller.get_or_insert_default().clone()
+        canceller
+            .get_or_insert_with(|| Canceller::new(platform.clone()))
+            .clone()
     }
 
     /// Sets the budget of each further call.
@@ -370,8 +418,8 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Begins a call: a budget, or what making the instance left of it. Answers with when it has to
-    /// be over.
-    fn enter(&mut self) -> Result<Option<Duration>, CallError> {
+    /// be over, and what may end it before.
+    fn enter(&mut self) -> Result<(Option<Duration>, Option<Canceller>), CallError> {
         if self.stopped {
             return Err(CallError::Stopped);
         }
@@ -382,7 +430,8 @@ impl<T: 'static> Instance<T> {
             let until = call::until(&self.budget, &**self.plugin.platform());
             call::begin(store, &self.budget, until);
         }
-        Ok(store.data().meter.until())
+        let state = store.data();
+        Ok((state.meter.until(), state.canceller.clone()))
     }
 
     fn enter_paced(&mut self, pace: Arc<Pace>) -> Result<(), CallError> {

@@ -23,6 +23,7 @@
 //! An [`Engine`] has [`Limits`], a [`Budget`] and a [`Platform`]; from it a [`Plugin`] is loaded:
 //! its module checked, its imports bound to [`Grants`]. From a plugin come [`Instance`]s, each an
 //! isolated sandbox, and each call of one is charged for the guest's work and the host's.
+//! A guest of [WASI](Wasi) is granted what it may see, and a command is [run](Plugin::run_command).
 //! Values are [lifted](Lift) out of a guest and [lowered](Lower) into it. A [`House`] holds
 //! plugins by name.
 //!
@@ -76,6 +77,7 @@ mod running;
 mod sandbox;
 mod state;
 mod value;
+mod wasi;
 
 #[cfg(feature = "defmt")]
 pub use self::host::Defmt;
@@ -104,6 +106,7 @@ pub use self::{
     running::{Running, Step},
     state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     value::Value,
+    wasi::{Wasi, WasiInput, WasiOutput},
 };
 /// The types of core values.
 pub use wasmi::ValType;

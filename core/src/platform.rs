@@ -1,5 +1,6 @@
 //! What the core needs of the world around it, as one trait.
 
+use alloc::sync::Arc;
 use core::time::Duration;
 
 /// Clock, waiting and panic containment, as far as the machine has them.
@@ -39,6 +40,24 @@ pub trait Platform: Send + Sync + 'static {
     /// returns without having finished `work`, and the guest is trapped. By default just runs it.
     fn contain(&self, work: &mut dyn FnMut()) {
         work();
+    }
+}
+
+impl<P: Platform + ?Sized> Platform for Arc<P> {
+    fn now(&self) -> Option<Duration> {
+        (**self).now()
+    }
+
+    fn wait_until(&self, ready: &dyn Fn() -> bool, until: Option<Duration>) -> bool {
+        (**self).wait_until(ready, until)
+    }
+
+    fn wake(&self) {
+        (**self).wake();
+    }
+
+    fn contain(&self, work: &mut dyn FnMut()) {
+        (**self).contain(work);
     }
 }
 

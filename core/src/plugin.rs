@@ -145,7 +145,7 @@ impl<T: 'static> Plugin<T> {
         let until = call::until(&self.budget, &**self.platform());
         let mut used = Usage::default();
         let make = Instance::new(self, &self.budget, until, false, None, data, &mut used);
-        block(self.platform(), until, make)
+        block(self.platform(), until, None, make)
     }
 
     fn check_open(&self) -> Result<(), CallError> {
@@ -266,6 +266,16 @@ impl<T: Default + 'static> Plugin<T> {
         self.lend(|instance| instance.call(name, params))
     }
 
+    /// Runs the plugin as a WASI command, in an instance of its own; see
+    /// [`Instance::run_command`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`CallError::Busy`] where no place came free in time.
+    pub fn run_command(&self) -> Result<u32, CallError> {
+        self.lend(Instance::run_command)
+    }
+
     /// Runs `work` with an instance of its own, one of at most [`Limits::instances`]. Waiting for
     /// a place, making the instance and its first call share one budget.
     ///
@@ -311,7 +321,7 @@ impl<T: Default + 'static> Plugin<T> {
         let until = call::until(&self.budget, platform);
         let _place = self.inner.pool.enter(platform, until)?;
         let obtain = self.obtain(until, None, used);
-        let mut instance = block(self.platform(), until, obtain)?;
+        let mut instance = block(self.platform(), until, None, obtain)?;
         let result = work(&mut instance);
         *used = instance.usage();
         self.give_back(instance);

@@ -11,7 +11,7 @@
 use crate::{
     abi::shape::FlatValues,
     buffers::{Delivery, allocator, no_memory},
-    call::{self, State},
+    call::{self, Canceller, State},
     error::{CallError, Trap, TrapKind},
     host::Back,
     platform::Platform,
@@ -30,13 +30,15 @@ use wasmi::{
     TypedResumableCallOutOfFuel, Val, WasmParams, WasmResults,
 };
 
-/// The fuel of one slice, unless steps say otherwise. Ten times as much costs nothing less to run,
-/// but lets a loop of failing `memory.grow` use up a 2 MiB native stack.
-const QUANTUM: u32 = 10_000;
+/// The most fuel of one slice, whatever a step's quantum is. Ten times as much costs nothing less
+/// to run, but lets a loop of failing `memory.grow` use up a 2 MiB native stack.
+const SLICE: u32 = 10_000;
 
 /// How a call is run by steps; shared by who steps and what runs.
 pub(crate) struct Pace {
+    /// The fuel of a step, and what is left of it for further slices.
     quantum: AtomicUsize,
+    left: AtomicUsize,
     /// Whether the last step ended with its quantum.
     ended: AtomicBool,
 }
@@ -44,20 +46,53 @@ pub(crate) struct Pace {
 impl Pace {
     pub(crate) const fn new() -> Self {
         Self {
-            quantum: AtomicUsize::new(QUANTUM as usize),
+            quantum: AtomicUsize::new(SLICE as usize),
+            left: AtomicUsize::new(SLICE as usize),
             ended: AtomicBool::new(false),
         }
     }
 
-    /// Sets the fuel of the slices from the next one on. More than a word holds is as good as all.
+    /// Sets the fuel of a step that begins. More than a word holds is as good as all.
     pub(crate) fn set_quantum(&self, fuel: u64) {
-        let fuel = usize::try_from(fuel).unwrap_or(usize::MAX);
-        self.quantum.store(fuel.max(1), Ordering::Relaxed);
+        let fuel = usize::try_from(fuel).unwrap_or(usize::MAX).max(1);
+        self.quantum.store(fuel, Ordering::Relaxed);
+        self.left.store(fuel, Ordering::Relaxed);
     }
 
-    /// Whether a slice has ended since this was last asked.
+    /// Whether a step has ended with its quantum since this was last asked.
     pub(crate) fn take_ended(&self) -> bool {
         self.ended.swap(false, Ordering::Relaxed)
+    }
+
+    /// Gives control to whoever runs the call by steps, once the quantum is used up.
+    async fn step(&self) {
+        if self.left.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        self.ended.store(true, Ordering::Relaxed);
+        // Who awaits the call sets nothing anew.
+        let quantum = self.quantum.load(Ordering::Relaxed);
+        self.left.store(quantum, Ordering::Relaxed);
+        let mut came_back = false;
+        core::future::poll_fn(|context| {
+            if core::mem::replace(&mut came_back, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Fuel for a slice of the step.
+    fn slice(&self) -> u64 {
+        self.left.load(Ordering::Relaxed).min(SLICE as usize) as u64
+    }
+
+    fn take(&self, fuel: u64) {
+        let fuel = usize::try_from(fuel).unwrap_or(usize::MAX);
+        let left = self.left.load(Ordering::Relaxed).saturating_sub(fuel);
+        self.left.store(left, Ordering::Relaxed);
     }
 }
 
@@ -103,7 +138,7 @@ where
     P: WasmParams,
     R: WasmResults,
 {
-    first_slice(store)?;
+    first_slice(store).await?;
     // Most runs end in their first slice: the rest is kept apart.
     match function.call_resumable(&mut *store, params) {
         Ok(TypedResumableCall::Finished(results)) => Ok(results),
@@ -119,8 +154,7 @@ async fn go_on<T, R: WasmResults>(
         match outcome {
             Ok(TypedResumableCall::Finished(results)) => return Ok(results),
             Ok(TypedResumableCall::OutOfFuel(paused)) => {
-                next_slice(store, paused.required_fuel())?;
-                slice_ended(store).await;
+                next_slice(store, paused.required_fuel()).await?;
                 outcome = paused.resume(&mut *store);
             }
             Ok(TypedResumableCall::HostTrap(paused)) => {
@@ -140,14 +174,13 @@ pub(crate) async fn run_untyped<T>(
     params: &[Val],
     results: &mut [Val],
 ) -> Result<(), CallError> {
-    first_slice(store)?;
+    first_slice(store).await?;
     let mut outcome = function.call_resumable(&mut *store, params, results);
     loop {
         match outcome {
             Ok(ResumableCall::Finished) => return Ok(()),
             Ok(ResumableCall::OutOfFuel(paused)) => {
-                next_slice(store, paused.required_fuel())?;
-                slice_ended(store).await;
+                next_slice(store, paused.required_fuel()).await?;
                 outcome = paused.resume(&mut *store, results);
             }
             Ok(ResumableCall::HostTrap(paused)) => {
@@ -252,13 +285,12 @@ async fn deliver<T>(store: &mut Store<State<T>>, work: Work) -> Result<FlatValue
     while let Some(size) = delivery.next(store)? {
         let outcome = match paused.take() {
             Some(paused) => {
-                next_slice(store, paused.required_fuel())?;
-                slice_ended(store).await;
+                next_slice(store, paused.required_fuel()).await?;
                 store.data_mut().guest.nested = true;
                 paused.resume(&mut *store)
             }
             None => {
-                first_slice(store)?;
+                first_slice(store).await?;
                 let allocate = allocator(store.data())?;
                 store.data_mut().guest.nested = true;
                 allocate.call_resumable(&mut *store, size)
@@ -295,8 +327,13 @@ async fn wait<T>(
     .await
 }
 
-/// Hands the store fuel for the next slice, at least `required`.
-fn next_slice<T>(store: &mut Store<State<T>>, required: u64) -> Result<(), CallError> {
+/// Hands the store fuel for the next slice, at least `required`; before that, control to whoever
+/// runs the call by steps, if its step is over.
+async fn next_slice<T>(store: &mut Store<State<T>>, required: u64) -> Result<(), CallError> {
+    let pace = store.data().pace.clone();
+    if let Some(pace) = &pace {
+        pace.step().await;
+    }
     let mut cx = store.as_context_mut();
     let slice = call::fuel(&cx);
     let state = cx.data_mut();
@@ -311,40 +348,22 @@ fn next_slice<T>(store: &mut Store<State<T>>, required: u64) -> Result<(), CallE
         call::set_fuel(&mut cx, 0);
         return Err(error);
     }
-    let quantum = match &state.pace {
-        Some(pace) => pace.quantum.load(Ordering::Relaxed) as u64,
-        None => QUANTUM.into(),
-    };
-    let next = quantum.max(required).min(all);
+    let most = pace.as_ref().map_or(SLICE.into(), |pace| pace.slice());
+    let next = most.max(required).min(all);
+    if let Some(pace) = &pace {
+        pace.take(next.saturating_sub(slice));
+    }
     state.meter.reserve = all.saturating_sub(next);
     call::set_fuel(&mut cx, next);
     Ok(())
 }
 
 /// A slice for a run of guest code that begins. What an earlier run of the call left goes on.
-fn first_slice<T>(store: &mut Store<State<T>>) -> Result<(), CallError> {
+async fn first_slice<T>(store: &mut Store<State<T>>) -> Result<(), CallError> {
     if call::fuel(&store.as_context_mut()) == 0 {
-        next_slice(store, 0)
-    } else {
-        Ok(())
+        next_slice(store, 0).await?;
     }
-}
-
-/// Gives control to whoever runs the call by steps.
-async fn slice_ended<T>(store: &Store<State<T>>) {
-    let Some(pace) = &store.data().pace else {
-        return;
-    };
-    pace.ended.store(true, Ordering::Relaxed);
-    let mut came_back = false;
-    core::future::poll_fn(|context| {
-        if core::mem::replace(&mut came_back, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+    Ok(())
 }
 
 /// What the interpreter's error means.
@@ -353,6 +372,12 @@ where
     C: AsContextMut<Data = State<T>>,
 {
     let mut cx = cx.as_context_mut();
+    if error.downcast_ref::<Suspend>().is_some() {
+        // Where the host calls an import that the guest hands on, no guest is there to wait.
+        drop(cx.data_mut().suspended.get_mut().take());
+        let why = "an asynchronous host function can be called by guest code alone";
+        return CallError::Trap(Trap::new(TrapKind::Other, why));
+    }
     let budget = cx.data().meter.budget().fuel;
     let error = CallError::from_wasmi(error, budget);
     if matches!(error, CallError::OutOfFuel { .. }) {
@@ -369,6 +394,7 @@ where
 pub(crate) fn block<R>(
     platform: &Arc<dyn Platform>,
     until: Option<Duration>,
+    canceller: Option<Canceller>,
     future: impl Future<Output = R>,
 ) -> R {
     let mut future = pin!(future);
@@ -383,7 +409,11 @@ pub(crate) fn block<R>(
     let waker = Waker::from(signal.clone());
     let mut context = Context::from_waker(&waker);
     loop {
-        platform.wait_until(&|| signal.woken.swap(false, Ordering::AcqRel), until);
+        let cancelled = || canceller.as_ref().is_some_and(Canceller::is_cancelled);
+        platform.wait_until(
+            &|| signal.woken.swap(false, Ordering::AcqRel) || cancelled(),
+            until,
+        );
         if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
             return result;
         }

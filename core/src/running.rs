@@ -13,7 +13,8 @@ use core::{
 ///
 /// Dropping it cancels the call; its instance then [refuses further
 /// calls](crate::Instance::is_stopped). Its result, its errors and the fuel that it uses do not
-/// depend on the quantum. A deadline counts from the first step.
+/// depend on the quantum. A deadline counts from the first step, and is looked at in each; who awaits
+/// a call whose guest may wait for something else needs a timer of the executor's.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -91,7 +92,9 @@ impl<F: Future> Future for Running<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        self.call.as_mut().poll(context)
+        let polled = self.call.as_mut().poll(context);
+        self.pace.take_ended();
+        polled
     }
 }
 

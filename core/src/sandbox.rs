@@ -57,6 +57,7 @@ pub(crate) fn open<T: 'static>(
         canceller: None,
         pace,
         suspended: Mutex::new(None),
+        wasi: None,
     };
     let mut store = Store::new(code.module.engine(), state);
     store.limiter(|state| &mut state.bounds);
@@ -70,8 +71,7 @@ pub(crate) async fn instantiate<T>(
     info: &ModuleInfo,
     code: &Code<T>,
 ) -> Result<wasmi::Instance, CallError> {
-    let size = info.size.saturating_add(info.first_bytes());
-    call::charge(store, BASE.saturating_add(fuel_for(size)))?;
+    call::charge(store, info.making())?;
     let instance = code
         .linker
         .instantiate_and_start(&mut *store, &code.module)
@@ -115,6 +115,7 @@ impl<T: 'static> Sandbox<T> {
         let state = self.store.data_mut();
         state.data = data;
         state.canceller = None;
+        state.wasi = None;
         let (store, instance) = (&mut self.store, self.instance);
         let changing = self
             .changing

@@ -22,6 +22,7 @@ mod file;
 mod file_state;
 mod platform;
 mod tracing_sink;
+mod wasi;
 
 #[cfg(feature = "redb")]
 pub use self::file_state::{FileState, StateFileError, StateFileReason};
@@ -29,6 +30,7 @@ pub use self::{
     file::{FileError, FileReason, load_file, read_module},
     platform::Std,
     tracing_sink::Tracing,
+    wasi::wasi,
 };
 pub use hostel_core::*;
 

@@ -425,7 +425,8 @@ fn a_small_module_cannot_make_a_long_message() {
 fn foreseen(limits: Limits, wasm: &[u8], mut work: impl FnMut(&mut Instance)) -> (Footprint, u64) {
     let footprint = ModuleInfo::read(wasm).unwrap().footprint(&limits);
     let engine = Engine::new(limits);
-    let grants = customized().state(MemoryState::new(StateLimits::server()));
+    let state = MemoryState::new(StateLimits::server());
+    let grants = customized().state(state).wasi(hostel::wasi());
     let took = peak(|| {
         let plugin = engine.load("guest", wasm, &grants).unwrap();
         let mut instances: Vec<_> = (0..limits.instances)
@@ -459,10 +460,14 @@ fn built_guests_take_what_was_foreseen_and_no_small_part_of_it() {
     let files = std::fs::read_dir(directory.parent().unwrap()).unwrap();
     let names = files.map(|file| file.unwrap().path());
     let mut count = 0;
+    let mut limits = Limits::device();
+    limits.module_bytes = 128 << 10;
     for path in names.filter(|path| path.extension().is_some_and(|end| end == "wasm")) {
         let wasm = std::fs::read(&path).unwrap();
         let module = ModuleInfo::read(&wasm).unwrap();
-        let (footprint, took) = foreseen(Limits::device(), &wasm, |guest| call_all(guest, &module));
+        let start = module.memories.iter().map(|memory| memory.min_bytes).sum();
+        limits.memory_bytes = usize::try_from(u64::max(start, 64 << 10)).unwrap();
+        let (footprint, took) = foreseen(limits, &wasm, |guest| call_all(guest, &module));
         let most = footprint.total();
         let name = path.display();
         assert!(took <= most, "{name}: {took} of {footprint:?}");

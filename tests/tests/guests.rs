@@ -39,12 +39,20 @@ fn the_guests_in_wat_are_what_their_sources_assemble_to() {
 #[test]
 fn each_built_guest_has_a_source_and_each_source_is_built() {
     let mut expected = BTreeSet::new();
-    for (folder, ending, prefix) in [("wat", "wat", "wat_"), ("c", "c", "c_")] {
+    for (folder, ending, prefix) in [
+        ("wat", "wat", "wat_"),
+        ("c", "c", "c_"),
+        ("wasi-c", "c", "wasi_c_"),
+    ] {
         let names = names(&sources().join(folder), ending);
         expected.extend(names.iter().map(|name| format!("{prefix}{name}")));
     }
-    let rust = fs::read_dir(sources().join("rust")).unwrap();
-    expected.extend(rust.map(|guest| guest.unwrap().file_name().to_string_lossy().into_owned()));
+    for (folder, prefix) in [("rust", ""), ("wasi-rust", "wasi_rust_")] {
+        for guest in fs::read_dir(sources().join(folder)).unwrap() {
+            let name = guest.unwrap().file_name();
+            expected.insert(format!("{prefix}{}", name.to_string_lossy()));
+        }
+    }
     assert_eq!(names(&sources().join("prebuilt"), "wasm"), expected);
 }
 

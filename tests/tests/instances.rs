@@ -394,6 +394,32 @@ fn making_an_instance_for_a_call_and_the_call_share_one_budget() {
 }
 
 #[test]
+fn instantiating_is_charged_by_what_is_made() {
+    let fuel = |items: &str| {
+        let text = format!(r#"(module (func $f (export "f")) {items})"#);
+        let wasm = hostel_tests::assemble(&text);
+        let plugin = load_wat::<()>(&text, &Grants::new());
+        let used = plugin.instantiate(()).unwrap().start_usage().fuel;
+        used - (wasm.len() as u64).div_ceil(64)
+    };
+    let least = fuel("");
+    for (item, price) in [
+        // A constant expression of three bytes, with its end.
+        ("(global i32 (i32.const 0))", 5 + 3),
+        ("(global (mut i32) (i32.const 0))", 5 + 35 + 3),
+        ("(func)", 1),
+        (r#"(data "")"#, 5),
+        ("(elem func $f $f $f)", 5 + 3),
+    ] {
+        assert_eq!(fuel(&item.repeat(1_000)), least + 1_000 * price, "{item}");
+    }
+    let exports: String = (0..500)
+        .map(|n| format!(r#"(export "{n}" (func $f))"#))
+        .collect();
+    assert_eq!(fuel(&exports), least + 500 * 10);
+}
+
+#[test]
 fn instantiating_is_charged_by_the_modules_size_and_its_memory() {
     for (pages, elements) in [(0, 0), (1, 0), (16, 0), (16, 1_000), (0, 10_000)] {
         let text =
@@ -404,9 +430,10 @@ fn instantiating_is_charged_by_the_modules_size_and_its_memory() {
             .unwrap();
         let instance = plugin.instantiate(()).unwrap();
         let bytes = wasm.len() + pages * 65_536 + elements * 8;
+        // An export, a function.
         assert_eq!(
             instance.start_usage().fuel,
-            20 + bytes.div_ceil(64) as u64,
+            20 + 10 + 1 + bytes.div_ceil(64) as u64,
             "{text}"
         );
     }

@@ -96,7 +96,7 @@ fn wasi_is_told_as_wasi() {
         message.contains("`wasi_snapshot_preview1.fd_write`"),
         "{message}"
     );
-    assert!(message.contains("WASI"), "{message}");
+    assert!(message.contains("the grant `wasi` would"), "{message}");
 }
 
 #[test]

@@ -238,3 +238,34 @@ fn instances_of_several_copies_of_the_code_are_the_same() {
         assert!(usages.windows(2).all(|pair| pair[0] == pair[1]));
     }
 }
+
+#[test]
+fn descriptors_and_output_of_wasi_are_made_as_new() {
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "close") (result i32) (call $close (i32.const 1))))"#;
+    let grants = Grants::<()>::new().wasi(hostel::Wasi::new());
+    let plugin = load_wat(text, &grants);
+    for _ in 0..3 {
+        let closed = plugin.lend(|instance| {
+            let first = instance.call::<(), u32>("close", ())?;
+            Ok((first, instance.call::<(), u32>("close", ())?))
+        });
+        // Success, then EBADF.
+        assert_eq!(closed, Ok((0, 8)));
+    }
+    assert_eq!(plugin.pool_figures().resets, 3);
+}
+
+#[test]
+fn references_in_globals_do_not_reach_another_instance() {
+    let text = r#"(module (global $g (mut funcref) (ref.func $f)) (func $f) (elem declare func $f)
+        (func (export "trap") (unreachable)) (func (export "ok")))"#;
+    let plugin = load_wat(text, &Grants::<()>::new());
+    assert_eq!(code(&plugin.call::<(), ()>("trap", ())), "trap-unreachable");
+    for _ in 0..3 {
+        assert_eq!(plugin.call::<(), ()>("ok", ()), Ok(()));
+    }
+    assert_eq!(plugin.pool_figures().resets, 0);
+}

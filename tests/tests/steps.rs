@@ -321,6 +321,51 @@ fn a_wait_without_end_can_be_cancelled() {
 }
 
 #[test]
+fn a_thread_that_waits_can_be_cancelled_by_another() {
+    let plugin = load_wat(&fetching(), &waiting_grants(0));
+    let mut instance = plugin.instantiate(()).unwrap();
+    let canceller = instance.canceller();
+    let result = std::thread::scope(|scope| {
+        let call = scope.spawn(|| instance.call::<(), ()>("never", ()));
+        std::thread::sleep(Duration::from_millis(20));
+        canceller.cancel();
+        call.join().unwrap()
+    });
+    assert_eq!(result, Err(CallError::Cancelled));
+}
+
+#[test]
+fn an_import_that_is_handed_on_cannot_wait() {
+    let text = r#"(module (import "net" "fail" (func $fail (result i32)))
+        (export "f" (func $fail)))"#;
+    let mut instance = load_wat(text, &waiting_grants(0)).instantiate(()).unwrap();
+    let error = instance.call::<(), u32>("f", ()).unwrap_err().to_string();
+    assert!(error.contains("asynchronous"), "{error}");
+}
+
+#[test]
+fn no_step_is_so_long_that_growths_use_up_the_native_stack() {
+    hostel_tests::in_its_own_process(
+        "no_step_is_so_long_that_growths_use_up_the_native_stack",
+        || {
+            let text = r#"(module (memory 1) (func (export "run")
+                (loop $on (drop (memory.grow (i32.const 65535))) (br $on))))"#;
+            let plugin = load_wat(text, &Grants::<()>::new());
+            let plugin = plugin.with_budget(Budget::server().fuel(20_000_000));
+            let small = std::thread::Builder::new().stack_size(256 << 10);
+            let thread = small.spawn(move || {
+                let mut instance = plugin.instantiate(()).unwrap();
+                let mut call = instance.start_call::<(), ()>("run", ());
+                call.step(u64::MAX)
+            });
+            let fuel = 20_000_000;
+            let out = Step::Done(Err(CallError::OutOfFuel { fuel }));
+            assert_eq!(thread.unwrap().join().unwrap(), out);
+        },
+    );
+}
+
+#[test]
 fn a_future_that_panics_traps_its_guest_alone() {
     let grants = Grants::<()>::new().function("net", "broken", || {
         Async(async { if true { panic!("broken") } else { Ok(0u32) } })

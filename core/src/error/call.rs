@@ -111,6 +111,12 @@ pub enum CallError {
     Closed,
     /// The instance was stopped by an earlier call and can't be used again.
     Stopped,
+    /// The guest ended itself with WASI's `proc_exit`, in the middle of a call.
+    /// [`Instance::run_command`](crate::Instance::run_command) gives the code as its answer.
+    Exited {
+        /// The code; 0 for success.
+        code: u32,
+    },
     /// The guest, or a host function on its behalf, trapped.
     Trap(Trap),
     /// The call used up its fuel.
@@ -158,6 +164,7 @@ impl CallError {
             Self::Busy { .. } => "busy",
             Self::Closed => "closed",
             Self::Stopped => "stopped",
+            Self::Exited { .. } => "exited",
             Self::Trap(trap) => trap.kind.code(),
             Self::OutOfFuel { .. } => "out-of-fuel",
             Self::Deadline { .. } => "deadline",
@@ -173,6 +180,7 @@ impl CallError {
         matches!(
             self,
             Self::Stopped
+                | Self::Exited { .. }
                 | Self::Trap(_)
                 | Self::OutOfFuel { .. }
                 | Self::Deadline { .. }
@@ -292,6 +300,12 @@ impl fmt::Display for CallError {
             Self::Stopped => f.write_str(
                 "the instance was stopped by an earlier call: make a new one from the plugin",
             ),
+            Self::Exited { code } => {
+                write!(
+                    f,
+                    "the guest ended itself with exit code {code}: a plugin that answers calls must not"
+                )
+            }
             Self::Trap(trap) => write!(f, "the guest trapped: {trap}"),
             Self::OutOfFuel { fuel } => {
                 write!(f, "the call used up its fuel of {fuel} units")

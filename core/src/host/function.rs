@@ -80,7 +80,11 @@ impl<V: Lower + 'static> HostReturn for Result<V, Trap> {
 ///
 /// Where a call is run by [`Instance::start`](crate::Instance::start), whoever runs it gets
 /// control back meanwhile; otherwise the calling thread waits as its
-/// [`Platform`](crate::Platform) can. A future that never ends keeps its guest until the deadline.
+/// [`Platform`](crate::Platform) can. A future that never ends keeps its guest until the deadline,
+/// which is looked at whenever the call is polled: who awaits a call brings a timer.
+///
+/// A function that a guest exports just as it was imported can't be asynchronous: there is no guest
+/// code that could wait.
 ///
 /// ```
 /// use hostel_core::{Async, Grants, Trap};
@@ -142,7 +146,7 @@ fn with_guest<T, R>(
 
 /// Runs the embedder's code, which reading and writing serialised values is too, where a panic in
 /// it may be contained.
-fn contained<R>(
+pub(crate) fn contained<R>(
     platform: &dyn Platform,
     work: impl FnOnce() -> Result<R, CallError>,
 ) -> Result<R, CallError> {

@@ -18,12 +18,15 @@ pub use self::{
     log::{LogRecord, LogSink, Visible},
 };
 pub(crate) use self::{
-    function::HostFunction,
+    function::{HostFunction, contained},
     link::{Back, link},
     log::write_dropped,
 };
 
-use crate::state::StateStore;
+use crate::{
+    state::StateStore,
+    wasi::{self, Wasi},
+};
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc};
 
 /// Host functions by module and name.
@@ -63,6 +66,7 @@ const SERVICES: [(&str, &str, &str); 7] = [
 pub struct Grants<T = ()> {
     functions: Functions<T>,
     log: Option<Arc<dyn LogSink>>,
+    wasi: Option<Arc<Wasi>>,
 }
 
 impl<T: 'static> Grants<T> {
@@ -72,6 +76,7 @@ impl<T: 'static> Grants<T> {
         Self {
             functions: BTreeMap::new(),
             log: None,
+            wasi: None,
         }
     }
 
@@ -140,17 +145,26 @@ impl<T: 'static> Grants<T> {
         state::grant(self, store, Some(namespace))
     }
 
+    /// Grants WASI preview 1, under `wasi_snapshot_preview1` and its old name `wasi_unstable`. A
+    /// [`function`](Self::function) of the same name goes before.
+    #[must_use]
+    pub fn wasi(mut self, wasi: Wasi) -> Self {
+        self.wasi = Some(Arc::new(wasi));
+        self
+    }
+
     fn insert(&mut self, module: &str, name: &str, function: Function<T>) {
         self.functions
             .insert((module.into(), name.into()), function.0);
     }
 
-    pub(crate) fn find(&self, module: &str, name: &str) -> Option<&Arc<dyn HostFunction<T>>> {
+    pub(crate) fn find(&self, module: &str, name: &str) -> Option<Arc<dyn HostFunction<T>>> {
         // A map with owned pairs as keys cannot be searched by borrowed ones; there are few.
         self.functions
             .iter()
             .find(|((m, n), _)| **m == *module && **n == *name)
-            .map(|(_, function)| function)
+            .map(|(_, function)| function.clone())
+            .or_else(|| wasi::find(self.wasi.as_ref()?, module, name))
     }
 
     pub(crate) fn sink(&self) -> Option<Arc<dyn LogSink>> {
@@ -159,8 +173,7 @@ impl<T: 'static> Grants<T> {
 
     /// What would supply an import that nothing supplies.
     pub(crate) fn hint(&self, module: &str, name: &str) -> String {
-        let service = SERVICES.iter().find(|(m, n, _)| (*m, *n) == (module, name));
-        if let Some((_, _, grant)) = service {
+        if let Some(grant) = grant_for(module, name) {
             return format!("the grant `{grant}` would");
         }
         let known = || {
@@ -172,7 +185,7 @@ impl<T: 'static> Grants<T> {
         }
         if module.starts_with("wasi_") {
             return String::from(
-                "WASI is not supported yet: build the plugin for `wasm32-unknown-unknown`",
+                "of WASI, preview 1 alone is supported: build the plugin for `wasm32-wasip1`",
             );
         }
         // `log` is meant for `host_log`. One letter or two are in many names.
@@ -195,6 +208,7 @@ impl<T: 'static> Grants<T> {
 ///
 /// ```
 /// assert_eq!(hostel_core::grant_for("env", "host_log"), Some("log"));
+/// assert_eq!(hostel_core::grant_for("wasi_snapshot_preview1", "fd_write"), Some("wasi"));
 /// assert_eq!(hostel_core::grant_for("env", "open"), None);
 /// ```
 #[must_use]
@@ -203,6 +217,7 @@ pub fn grant_for(module: &str, name: &str) -> Option<&'static str> {
         .iter()
         .find(|(m, n, _)| (*m, *n) == (module, name))
         .map(|(_, _, grant)| *grant)
+        .or_else(|| wasi::is_function(module, name).then_some("wasi"))
 }
 
 /// The built-in host functions: module, name, and the grant that supplies each.
@@ -225,6 +240,7 @@ impl<T> Clone for Grants<T> {
         Self {
             functions: self.functions.clone(),
             log: self.log.clone(),
+            wasi: self.wasi.clone(),
         }
     }
 }

@@ -6,7 +6,7 @@ use wasmi_core::RawRef;
 
 /// How many there are in a module of what costs memory, where nothing else tells.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     /// Function types.
     pub(super) types: usize,
     /// Globals that it defines.

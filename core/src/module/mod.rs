@@ -18,6 +18,7 @@ pub use self::footprint::Footprint;
 use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 use crate::{
     abi::native::{self, BytesFunction},
+    call::{BASE, fuel_for},
     error::LoadError,
     limits::ModuleLimits,
 };
@@ -169,6 +170,28 @@ impl ModuleInfo {
     #[must_use]
     pub fn exchanges_bytes(&self) -> bool {
         native::check_exchange(self, true, true).is_ok()
+    }
+
+    /// Fuel for making an instance, by all that is made: so that none of it is much dearer for the
+    /// host than a guest's own work.
+    pub(crate) fn making(&self) -> u64 {
+        let size = self.size.saturating_add(self.first_bytes());
+        let counts = &self.counts;
+        let (imports, exports) = (self.imports.len(), self.exports.len());
+        [
+            (counts.globals, 5),
+            // They are exported too.
+            (self.changes.globals.len(), 35),
+            (imports, 10),
+            (exports, 10),
+            (counts.segments, 5),
+            (counts.elements, 1),
+            (counts.expression_bytes, 1),
+            (self.functions, 1),
+        ]
+        .iter()
+        .map(|(count, price)| count.saturating_mul(*price) as u64)
+        .fold(BASE.saturating_add(fuel_for(size)), u64::saturating_add)
     }
 
     /// Bytes that instantiating sets up: memories and tables at their first size. Those that are

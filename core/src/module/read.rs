@@ -164,6 +164,9 @@ impl<'a> Reader<'a> {
                     self.expression(&global.init_expr)?;
                     if global.ty.mutable {
                         self.info.changes.globals.push(index);
+                        // A reference is one into its own instance's store.
+                        let reference = global.ty.content_type.is_reference_type();
+                        self.info.changes.drifts |= reference;
                     }
                 }
             }

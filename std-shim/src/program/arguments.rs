@@ -43,9 +43,15 @@ pub(super) struct Run {
     /// Text, @FILE, or - for stdin; @@… is text from @ on
     #[arg(allow_negative_numbers = true)]
     pub(super) input: Vec<String>,
-    /// The function to call
-    #[arg(long, value_name = "NAME", default_value = "process")]
-    pub(super) call: String,
+    /// The function to call, if not `process` or the `_start` of a command
+    #[arg(long, value_name = "NAME")]
+    pub(super) call: Option<String>,
+    /// An argument for a WASI plugin; can be given several times
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(super) arg: Vec<String>,
+    /// An environment variable for a WASI plugin; can be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    pub(super) env: Vec<(String, String)>,
     /// A setting that the plugin can look up; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
@@ -105,16 +111,14 @@ impl Probe {
 
 const RUN: &str = "\
 A function from bytes to bytes takes one INPUT, or none for an empty one. Any
-other takes a number for each parameter and prints each result on a line.
-WebAssembly does not tell i32 from u32: both are taken, and results print as
-signed, so that 4294967295 prints as -1.
-
-Compiling uses up time too, but only the plugin's code is stopped by it.
+other takes a number for each parameter, i32 or u32, and prints each result on
+a line, as signed: 4294967295 as -1. A WASI command has hostel's stdin,
+stdout, stderr and exit code, and sees no more of this machine than the time.
 
 Examples:
-  hostel run plugin.wasm \"hello world\" --config prefix=CUSTOM
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
   hostel run counter.wasm --state visits.state Gopher
+  hostel run sort.wasm --arg=--reverse --env LANG=C < words.txt
   hostel run add.wasm --call add 10 -5";
 
 const PROBE: &str = "\

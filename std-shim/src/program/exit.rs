@@ -5,14 +5,16 @@ use hostel::CallError;
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    Ok = 0,
-    Guest = 1,
-    Usage = 2,
-    Load = 3,
-    Trap = 4,
-    Quota = 5,
-    Deadline = 6,
-    Own = 7,
+    Ok,
+    Guest,
+    Usage,
+    Load,
+    Trap,
+    Quota,
+    Deadline,
+    Own,
+    /// As a command ended itself.
+    Command(u8),
 }
 
 /// The codes, as the help shows them.
@@ -29,7 +31,17 @@ Exit codes:
 
 impl Exit {
     pub(super) const fn code(self) -> u8 {
-        self as u8
+        match self {
+            Self::Ok => 0,
+            Self::Guest => 1,
+            Self::Usage => 2,
+            Self::Load => 3,
+            Self::Trap => 4,
+            Self::Quota => 5,
+            Self::Deadline => 6,
+            Self::Own => 7,
+            Self::Command(code) => code,
+        }
     }
 
     /// This one, or `other` where all went well so far.
@@ -37,6 +49,17 @@ impl Exit {
         match self {
             Self::Ok => other,
             failed => failed,
+        }
+    }
+}
+
+impl From<u32> for Exit {
+    /// The exit code of a command. One that the operating system has no room for stays a failure.
+    fn from(code: u32) -> Self {
+        match u8::try_from(code) {
+            Ok(0) => Self::Ok,
+            Ok(code) => Self::Command(code),
+            Err(_) => Self::Command(u8::MAX),
         }
     }
 }

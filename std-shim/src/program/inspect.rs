@@ -23,7 +23,8 @@ pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
             let grants = Grants::<()>::new()
                 .log(Tracing)
                 .config(none)
-                .state(MemoryState::new(StateLimits::server()));
+                .state(MemoryState::new(StateLimits::server()))
+                .wasi(hostel::wasi());
             let loaded = engine.load("plugin", &wasm, &grants);
             (
                 Some(wasm),
@@ -124,7 +125,10 @@ fn module_text(module: &ModuleInfo, path: &str) -> String {
         [name, import.ty.to_string(), grant]
     });
     let exports = module.exports.iter().map(|export| {
-        let takes = takes(module, &export.ty).map(|what| format!("`run` with {}", what.name()));
+        let takes = takes(module, &export.ty).map(|what| match &*export.name {
+            "_start" => "`run`".to_owned(),
+            _ => format!("`run` with {}", what.name()),
+        });
         [
             visible(&export.name).to_string(),
             export.ty.to_string(),
@@ -178,7 +182,9 @@ fn takes(module: &ModuleInfo, ty: &Extern) -> Option<Calling> {
 }
 
 fn abi_name(module: &ModuleInfo) -> &'static str {
-    if module.exchanges_bytes() {
+    if module.export_named("_start").is_some() {
+        "WASI command"
+    } else if module.exchanges_bytes() {
         "native"
     } else {
         "numbers only"

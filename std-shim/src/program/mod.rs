@@ -11,6 +11,7 @@ mod log;
 mod output;
 mod probe;
 mod run;
+mod stdio;
 
 use self::{
     arguments::{Arguments, Command},

@@ -66,8 +66,17 @@ fn write(mut to: impl Write, bytes: &[u8]) -> Result<Exit, Failure> {
     }
 }
 
-/// Lines and tabs stay, other control characters become visible, the last line ends.
+/// As [`visible_lines`], and the last line ends.
 fn shown(bytes: &[u8]) -> String {
+    let mut text = visible_lines(bytes);
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
+/// Lines and tabs stay, other control characters become visible.
+pub(super) fn visible_lines(bytes: &[u8]) -> String {
     let mut text = String::new();
     for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\t')) {
         let (part, end) = match part.split_last() {
@@ -76,9 +85,6 @@ fn shown(bytes: &[u8]) -> String {
         };
         let _ = write!(text, "{}", Visible::new(part));
         text.extend(end.map(char::from));
-    }
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
     }
     text
 }

@@ -1,23 +1,31 @@
 //! `hostel run`: one call of one plugin.
 
-use super::{arguments::Run, exit::Exit, failure::Failure, input::Input, log, output};
+use super::{abi, arguments::Run, exit::Exit, failure::Failure, input::Input, log, output, stdio};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hostel::{
-    Budget, CallError, Engine, FileState, Grants, Limits, LogRecord, StateLimits, Std, Tracing,
-    Usage,
+    Budget, CallError, Engine, FileState, Grants, Instance, Limits, LogRecord, ModuleInfo, Plugin,
+    StateLimits, Std, Tracing, Usage, Wasi, WasiOutput,
 };
 use serde_json::{Value, json};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
     let grants = Grants::new().config(arguments.config.iter().cloned());
-    let mut report = Report::default();
+    let mut report = Report::new();
     if !arguments.json {
         log::show();
-        return output::answer(&report.run(arguments, grants.log(Tracing))?);
+        let result = report.run(arguments, grants.log(Tracing));
+        if report.unread.load(Ordering::Relaxed) {
+            // Whoever reads has seen enough.
+            return Ok(Exit::Own);
+        }
+        return Ok(output::answer(&result?)?.or(report.exit));
     }
     let logs = report.logs.clone();
     let grants = grants.log(move |record: &LogRecord<'_>| {
@@ -29,13 +37,15 @@ pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
     let result = report.run(arguments, grants);
     let exit = result
         .as_ref()
-        .map_or_else(|failure| failure.exit, |_| Exit::Ok);
+        .map_or_else(|failure| failure.exit, |_| report.exit);
     Ok(output::json(&report.json(result, exit))?.or(exit))
 }
 
 /// What is known of a run, as far as it came.
-#[derive(Default)]
 struct Report {
+    exit: Exit,
+    /// Whether a command was stopped because nobody reads what it writes.
+    unread: Arc<AtomicBool>,
     start: Option<Usage>,
     call: Option<Usage>,
     micros: Micros,
@@ -51,25 +61,91 @@ struct Micros {
 }
 
 impl Report {
+    fn new() -> Self {
+        Self {
+            exit: Exit::Ok,
+            unread: Arc::default(),
+            start: None,
+            call: None,
+            micros: Micros::default(),
+            logs: Arc::default(),
+        }
+    }
+
     fn run(&mut self, arguments: &Run, mut grants: Grants) -> Result<Vec<u8>, Failure> {
         let timeout = Timeout::new(arguments);
         if let Some(file) = &arguments.state {
             grants = grants.state(FileState::open(file, StateLimits::server())?);
         }
-        let engine = engine(arguments);
+        let platform = Arc::new(Std::new());
+        let mut budget = budget(arguments);
+        let limits = limits(arguments);
+        let path = &arguments.plugin;
+        let wasm = hostel::read_module(path, limits.module_bytes)?;
+        let name = arguments.call.as_deref();
+        let command = name.map_or_else(|| is_command(&wasm), |name| name == COMMAND);
+        let mut wasi = wasi(arguments);
+        if command {
+            wasi = stdio::pass_through(wasi, platform.clone(), &self.unread);
+        }
+        if command && arguments.json {
+            wasi = wasi
+                .stdout(WasiOutput::buffer(budget.output_bytes))
+                .stderr(WasiOutput::log());
+        } else if command {
+            budget.output_bytes = usize::MAX;
+        }
+        let engine = Engine::new(limits)
+            .with_budget(budget)
+            .with_platform(platform);
+        let stem = path.file_stem().unwrap_or(path.as_os_str());
         let plugin = timed(&mut self.micros.load, || {
-            hostel::load_file(&engine, &arguments.plugin, &grants)
-        })?;
-        let name = &arguments.call;
+            engine.load(&stem.to_string_lossy(), &wasm, &grants.wasi(wasi))
+        })
+        .map_err(|error| Failure::load(path, &error))?;
+        if command {
+            return self.command(arguments, &plugin, &engine, &timeout);
+        }
+        let name = name.unwrap_or("process");
         let input = Input::new(&plugin, name, &arguments.input, engine.budget().input_bytes)?;
+        let mut instance = self.instantiate(&plugin, &engine, &timeout)?;
+        let answer = timed(&mut self.micros.call, || input.call(&mut instance, name));
+        self.call = Some(instance.usage());
+        Ok(answer.map_err(|error| timeout.whole(error))?)
+    }
+
+    /// Runs the plugin as a command; gives its stdout where that was not passed through.
+    fn command(
+        &mut self,
+        arguments: &Run,
+        plugin: &Plugin,
+        engine: &Engine,
+        timeout: &Timeout,
+    ) -> Result<Vec<u8>, Failure> {
+        if !arguments.input.is_empty() {
+            let hint = Some("for its arguments use --arg TEXT, for its stdin < FILE");
+            return Err(Failure::usage("a command takes no INPUT".into(), hint));
+        }
+        let mut instance = self.instantiate(plugin, engine, timeout)?;
+        let ended = timed(&mut self.micros.call, || instance.run_command());
+        self.call = Some(instance.usage());
+        self.exit = Exit::from(ended.map_err(|error| timeout.whole(error))?);
+        Ok(instance.take_stdout())
+    }
+
+    /// An instance whose start, and then whose call, has the time that is left.
+    fn instantiate(
+        &mut self,
+        plugin: &Plugin,
+        engine: &Engine,
+        timeout: &Timeout,
+    ) -> Result<Instance, Failure> {
         let plugin = plugin.with_budget(timeout.limit(engine.budget())?);
         let instance = timed(&mut self.micros.instantiate, || plugin.instantiate(()));
         let mut instance = instance.map_err(|error| timeout.whole(error))?;
         self.start = Some(instance.start_usage());
         instance.set_budget(timeout.limit(engine.budget())?);
-        let answer = timed(&mut self.micros.call, || input.call(&mut instance, name));
-        self.call = Some(instance.usage());
-        Ok(answer.map_err(|error| timeout.whole(error))?)
+        Ok(instance)
     }
 
     fn json(&self, result: Result<Vec<u8>, Failure>, exit: Exit) -> Value {
@@ -137,13 +213,35 @@ impl Timeout {
     }
 }
 
-fn engine(arguments: &Run) -> Engine {
-    let (mut limits, mut budget) = (Limits::server(), Budget::server());
+fn limits(arguments: &Run) -> Limits {
+    let mut limits = Limits::server();
     limits.memory_bytes = usize::try_from(arguments.memory.as_u64()).unwrap_or(usize::MAX);
-    budget.fuel = arguments.fuel;
-    Engine::new(limits)
-        .with_budget(budget)
-        .with_platform(Std::new())
+    limits
+}
+
+fn budget(arguments: &Run) -> Budget {
+    Budget::server().fuel(arguments.fuel)
+}
+
+/// WASI with the arguments, and with its output in the log.
+fn wasi(arguments: &Run) -> Wasi {
+    let name = arguments.plugin.file_name().unwrap_or_default();
+    hostel::wasi()
+        .args([name.to_string_lossy()])
+        .args(&arguments.arg)
+        .env(arguments.env.iter().map(|(key, value)| (key, value)))
+        .stdout(WasiOutput::log())
+        .stderr(WasiOutput::log())
+}
+
+/// The function by which a WASI command is run.
+const COMMAND: &str = "_start";
+
+/// Whether a module is a WASI command and nothing else.
+fn is_command(wasm: &[u8]) -> bool {
+    ModuleInfo::read(wasm).is_ok_and(|module| {
+        abi::signature(&module, COMMAND).is_some() && abi::signature(&module, "process").is_none()
+    })
 }
 
 fn timed<R>(micros: &mut Option<u128>, work: impl FnOnce() -> R) -> R {

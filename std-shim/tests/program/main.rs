@@ -5,6 +5,7 @@ mod inspect;
 mod json;
 mod probe;
 mod run;
+mod wasi;
 
 use std::{
     io::Write as _,
@@ -147,6 +148,8 @@ fn help_says_all_in_a_screen() {
     let help = hostel(&["run", "--help"]).expect(0);
     for word in [
         "--call",
+        "--arg",
+        "--env",
         "--config",
         "--state",
         "--fuel",

@@ -7,8 +7,8 @@
 //! `hostile-guests.txt` in the target directory, and printed with `--nocapture` or on failure;
 //! `--list` prints what is declared.
 //!
-//! Threats that do not apply yet: P01-P10 (no WASI), S09 (no guest's: see `state_crash.rs`), C04-C08 (no
-//! server).
+//! WASI (P01-P10) has a test of its own, `wasi`. Threats that do not apply yet: S09 (no guest's: see
+//! `state_crash.rs`), C04-C08 (no server).
 
 mod abi;
 mod abi_tables;

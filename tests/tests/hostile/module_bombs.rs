@@ -142,7 +142,9 @@ fn at_the_limits(cases: &mut Vec<Case>) {
         ("1,000 imports", imports(1_000)),
     ] {
         let name = format!("M05/{what} are allowed");
-        cases.push(Case::new(name, module, Act::Start, clean("started")));
+        // Each is charged for when an instance is made.
+        let case = Case::new(name, module, Act::Start, clean("started"));
+        cases.push(case.fuel(500_000));
     }
 }
 

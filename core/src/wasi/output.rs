@@ -1,0 +1,201 @@
+//! What a guest writes to stdout and stderr, and where it goes.
+
+use super::errno::{Errno, Fail};
+use crate::{
+    call::{BASE, Meter, Shared},
+    error::{CallError, Trap},
+    host::{self, LogRecord, Visible},
+};
+use alloc::{sync::Arc, vec::Vec};
+
+/// Longest line of output that becomes one log record, in bytes. A longer one becomes several.
+const LINE: usize = 1_024;
+
+/// One of the two output streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// Where a stream of a guest's output goes.
+///
+/// ```
+/// use hostel_core::{Wasi, WasiOutput};
+/// let wasi = Wasi::new()
+///     .stdout(WasiOutput::buffer(64 << 10))
+///     .stderr(WasiOutput::to(|bytes: &[u8]| {
+///         eprintln!("{}", hostel_core::Visible::new(bytes));
+///         Ok(())
+///     }));
+/// # drop(wasi);
+/// ```
+#[derive(Clone)]
+pub struct WasiOutput(Sink);
+
+#[derive(Clone)]
+enum Sink {
+    Discard,
+    Log,
+    Buffer(usize),
+    Function(Arc<Write>),
+}
+
+/// An embedder's function that takes output.
+type Write = dyn Fn(&[u8]) -> Result<(), Trap> + Send + Sync;
+
+impl WasiOutput {
+    /// Nowhere. The guest sees its writes succeed.
+    #[must_use]
+    pub const fn discard() -> Self {
+        Self(Sink::Discard)
+    }
+
+    /// To the log sink of the [grants](crate::Grants::log), a line a record, within the budget's
+    /// share of log; nowhere if no log is granted. A line over 1,024 bytes becomes several
+    /// records, one without an end becomes a record when the call ends.
+    #[must_use]
+    pub const fn log() -> Self {
+        Self(Sink::Log)
+    }
+
+    /// Into a buffer of the instance's, up to `limit` bytes, until
+    /// [`Instance::take_stdout`](crate::Instance::take_stdout) or
+    /// [`take_stderr`](crate::Instance::take_stderr) takes them. Where it is full, the guest is
+    /// told that there is no space left.
+    #[must_use]
+    pub const fn buffer(limit: usize) -> Self {
+        Self(Sink::Buffer(limit))
+    }
+
+    /// To `write`, as the guest wrote them, which is in any pieces. An error stops the guest.
+    /// Control characters are in it, and a guest that speaks to a terminal can make it lie: see
+    /// [`Visible`].
+    #[must_use]
+    pub fn to(write: impl Fn(&[u8]) -> Result<(), Trap> + Send + Sync + 'static) -> Self {
+        Self(Sink::Function(Arc::new(write)))
+    }
+
+    /// Fuel for `bytes` besides that for reading them. Showing text costs far more, and a record
+    /// as much as a host call.
+    pub(super) fn fuel(&self, bytes: &[u8]) -> u64 {
+        if !matches!(self.0, Sink::Log) {
+            return 0;
+        }
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        lines
+            .saturating_mul(BASE)
+            .saturating_add(bytes.len() as u64)
+    }
+}
+
+impl core::fmt::Debug for WasiOutput {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self.0 {
+            Sink::Discard => "discard",
+            Sink::Log => "log",
+            Sink::Buffer(_) => "buffer",
+            Sink::Function(_) => "function",
+        })
+    }
+}
+
+/// One instance's side of a stream: for a log the line that has not ended, for a buffer what was
+/// written.
+#[derive(Default)]
+pub(super) struct Pending(Vec<u8>);
+
+impl Pending {
+    /// How many of `bytes` bytes there is room for.
+    pub(super) fn room(&self, to: &WasiOutput, bytes: usize) -> usize {
+        match to.0 {
+            Sink::Buffer(limit) => bytes.min(limit.saturating_sub(self.0.len())),
+            _ => bytes,
+        }
+    }
+
+    /// Writes `bytes`, for which there is [room](Self::room).
+    pub(super) fn write(
+        &mut self,
+        to: &WasiOutput,
+        bytes: &[u8],
+        shared: &Shared,
+        meter: &mut Meter,
+    ) -> Result<(), Fail> {
+        match &to.0 {
+            Sink::Discard => Ok(()),
+            Sink::Log => {
+                let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+                lines.for_each(|line| self.log(line, shared, meter));
+                Ok(())
+            }
+            Sink::Buffer(_) => {
+                let reserved = self.0.try_reserve(bytes.len());
+                reserved.map_err(|_| Errno::Nospc)?;
+                self.0.extend_from_slice(bytes);
+                Ok(())
+            }
+            Sink::Function(write) => {
+                host::contained(&*shared.platform, || write(bytes).map_err(CallError::Trap))?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a line, or the part of one, and makes records of what is complete.
+    fn log(&mut self, line: &[u8], shared: &Shared, meter: &mut Meter) {
+        let (line, ended) = match line.strip_suffix(b"\n") {
+            Some(line) => (line, true),
+            None => (line, false),
+        };
+        let mut rest = line;
+        while self.0.len().saturating_add(rest.len()) > LINE {
+            let (head, tail) = rest.split_at(LINE.saturating_sub(self.0.len()).min(rest.len()));
+            self.0.extend_from_slice(head);
+            self.flush(shared, meter);
+            rest = tail;
+        }
+        if ended && self.0.is_empty() {
+            record(rest, shared, meter);
+        } else {
+            self.0.extend_from_slice(rest);
+            if ended {
+                self.flush(shared, meter);
+            }
+        }
+    }
+
+    fn flush(&mut self, shared: &Shared, meter: &mut Meter) {
+        record(&self.0, shared, meter);
+        self.0.clear();
+    }
+
+    /// Makes a record of a line that has not ended: the call has.
+    pub(super) fn end_call(&mut self, to: &WasiOutput, shared: &Shared, meter: &mut Meter) {
+        if matches!(to.0, Sink::Log) && !self.0.is_empty() {
+            self.flush(shared, meter);
+        }
+    }
+
+    /// What a buffer holds; empties it.
+    pub(super) fn take(&mut self, to: &WasiOutput) -> Vec<u8> {
+        match to.0 {
+            Sink::Buffer(_) => core::mem::take(&mut self.0),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Hands one line to the log, if the budget allows it.
+fn record(line: &[u8], shared: &Shared, meter: &mut Meter) {
+    if let Some(sink) = &shared.log
+        && meter.log(line.len())
+    {
+        shared.platform.contain(&mut || {
+            sink.record(&LogRecord {
+                plugin: &shared.name,
+                text: Visible::new(line),
+            });
+        });
+    }
+}

@@ -1,0 +1,165 @@
+//! One instance's side of WASI, and what a single call of one of its functions can reach.
+
+use super::{
+    descriptors::{Descriptor, Descriptors, File},
+    errno::{Errno, Fail},
+    grant::{Random, Wasi},
+    output::{Pending, Stream},
+};
+use crate::{
+    abi::shape::unsigned,
+    call::{Canceller, Meter, Shared},
+    error::CallError,
+    memory,
+};
+use alloc::{sync::Arc, vec::Vec};
+use core::time::Duration;
+use wasmi::Val;
+
+/// What an instance has of WASI for itself. Begun at its first call of a WASI function.
+pub(crate) struct Session {
+    grant: Arc<Wasi>,
+    pub(super) descriptors: Descriptors,
+    /// How much of stdin was read, where that is bytes.
+    pub(super) stdin_at: usize,
+    stdout: Pending,
+    stderr: Pending,
+    /// Bytes written by the running call.
+    pub(super) written: usize,
+    /// What random bytes follow from, where they follow from a seed.
+    pub(super) random: u64,
+    /// The platform's time when the instance first asked for it.
+    pub(super) origin: Option<Duration>,
+}
+
+impl Session {
+    pub(super) fn new(grant: &Arc<Wasi>) -> Self {
+        Self {
+            grant: grant.clone(),
+            descriptors: Descriptors::new(),
+            stdin_at: 0,
+            stdout: Pending::default(),
+            stderr: Pending::default(),
+            written: 0,
+            random: match grant.random {
+                Some(Random::Seed(seed)) => seed,
+                _ => 0,
+            },
+            origin: None,
+        }
+    }
+
+    pub(super) fn pending(&mut self, stream: Stream) -> &mut Pending {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
+
+    /// Ends a call: what is left of a line becomes a log record.
+    pub(crate) fn end_call(&mut self, shared: &Shared, meter: &mut Meter) {
+        self.written = 0;
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let grant = self.grant.clone();
+            let to = grant.output(stream);
+            self.pending(stream).end_call(to, shared, meter);
+        }
+    }
+
+    pub(crate) fn take_stdout(&mut self) -> Vec<u8> {
+        self.stdout.take(self.grant.output(Stream::Stdout))
+    }
+
+    pub(crate) fn take_stderr(&mut self) -> Vec<u8> {
+        self.stderr.take(self.grant.output(Stream::Stderr))
+    }
+}
+
+/// The parameters of a call. Their number and types were checked when the import was bound.
+pub(super) struct Args<'a>(pub(super) &'a [Val]);
+
+impl Args<'_> {
+    pub(super) fn u32(&self, at: usize) -> u32 {
+        match self.0.get(at) {
+            Some(Val::I32(value)) => unsigned(*value),
+            _ => 0,
+        }
+    }
+
+    pub(super) fn u64(&self, at: usize) -> u64 {
+        match self.0.get(at) {
+            Some(Val::I64(value)) => value.cast_unsigned(),
+            _ => 0,
+        }
+    }
+}
+
+/// One call of a WASI function.
+pub(super) struct Call<'a> {
+    /// The guest's memory; empty where it has none.
+    pub(super) memory: &'a mut [u8],
+    pub(super) session: &'a mut Session,
+    pub(super) grant: &'a Wasi,
+    pub(super) shared: &'a Shared,
+    pub(super) meter: &'a mut Meter,
+    pub(super) canceller: Option<&'a Canceller>,
+    /// Whether it came by the old name, `wasi_unstable`, some of whose layouts differ.
+    pub(super) old: bool,
+    /// The fuel that there was, and what is spent of it.
+    pub(super) fuel: u64,
+    pub(super) spent: u64,
+}
+
+impl Call<'_> {
+    /// Charges for work that is about to be done.
+    pub(super) fn charge(&mut self, units: u64) -> Result<(), Fail> {
+        self.spent = self.spent.saturating_add(units);
+        if self.spent > self.fuel {
+            // Whoever charges what was spent says how much fuel there was.
+            let fuel = self.fuel;
+            return Err(Fail::Stop(CallError::OutOfFuel { fuel }));
+        }
+        Ok(())
+    }
+
+    /// Fails where the call around this one must end now.
+    pub(super) fn check(&self) -> Result<(), Fail> {
+        let platform = &*self.shared.platform;
+        Ok(self.meter.check(self.canceller, platform)?)
+    }
+
+    pub(super) fn bytes(&self, ptr: u32, len: u32) -> Result<&[u8], Fail> {
+        Ok(memory::bytes(self.memory, ptr, len, "WASI call's buffer")?)
+    }
+
+    pub(super) fn bytes_mut(&mut self, ptr: u32, len: u32) -> Result<&mut [u8], Fail> {
+        Ok(memory::bytes_mut(
+            self.memory,
+            ptr,
+            len,
+            "WASI call's buffer",
+        )?)
+    }
+
+    /// Writes `bytes` at `ptr`.
+    pub(super) fn put(&mut self, ptr: u32, bytes: &[u8]) -> Result<(), Fail> {
+        let len = u32::try_from(bytes.len()).map_err(|_| Errno::Fault)?;
+        self.bytes_mut(ptr, len)?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The open descriptor `fd`, where it may be used for `needed`.
+    pub(super) fn descriptor(&mut self, fd: u32, needed: u64) -> Result<&mut Descriptor, Errno> {
+        let descriptor = self.session.descriptors.get(fd)?;
+        descriptor.allow(needed)?;
+        Ok(descriptor)
+    }
+
+    /// The output stream behind `fd`, where it may be used for `needed`.
+    pub(super) fn output(&mut self, fd: u32, needed: u64) -> Result<Stream, Errno> {
+        match self.descriptor(fd, needed)?.file {
+            File::Output(stream) => Ok(stream),
+            File::Input => Err(Errno::Notcapable),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! WASI on this machine.
+
+use hostel_core::{Trap, Wasi};
+use std::time::{Duration, SystemTime};
+
+/// [`Wasi::new`] with this machine's time of day and randomness. Arguments, environment and streams
+/// are yours to grant.
+///
+/// ```
+/// # let wasm = wat::parse_str(r#"(module (func (export "_start")))"#)?;
+/// use hostel::{Grants, WasiOutput};
+/// let wasi = hostel::wasi().args(["greet"]).stderr(WasiOutput::log());
+/// let plugin = hostel::engine().load("greet", &wasm, &Grants::<()>::new().wasi(wasi))?;
+/// assert_eq!(plugin.run_command()?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn wasi() -> Wasi {
+    Wasi::new().realtime(now).random(|bytes| {
+        getrandom::fill(bytes).map_err(|error| Trap::host(format!("no random bytes: {error}")))
+    })
+}
+
+fn now() -> Duration {
+    // Before 1970 there is no time of day to show.
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+}
