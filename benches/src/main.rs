@@ -7,7 +7,9 @@
 
 mod bare;
 mod beside;
+mod containments;
 mod customize;
+mod deadline;
 mod fuel;
 mod load;
 mod overhead;
@@ -22,6 +24,8 @@ const PARTS: &[(&str, Part)] = &[
     ("customize", customize::run),
     ("load", load::run),
     ("overhead", overhead::run),
+    ("deadline", deadline::run),
+    ("containments", containments::run),
     ("fuel", fuel::run),
 ];
 
