@@ -78,10 +78,10 @@ fn loading() -> (f64, f64, f64, Duration) {
     )
 }
 
-/// Bytes that an engine of its own takes, from what 20,000 of them do. `None` where the system
+/// Bytes that an engine of its own takes, from what 100,000 of them do. `None` where the system
 /// does not tell in `/proc`.
 fn engine_bytes() -> Option<u64> {
-    const COUNT: u64 = 20_000;
+    const COUNT: u64 = 100_000;
     let config = config(true, hostels_cost());
     let before = resident()?;
     let engines: Vec<_> = (0..COUNT).map(|_| Engine::new(&config)).collect();

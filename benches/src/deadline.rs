@@ -238,7 +238,7 @@ fn deadlines(case: &Case) -> Vec<Duration> {
         assert_eq!(found, Err(error.clone()), "{}", case.name);
         start.elapsed()
     };
-    (0..ROUNDS).map(|_| rested(&once)).collect()
+    (0..ROUNDS).map(|_| rested(once)).collect()
 }
 
 /// Times from `cancel` on another thread to the call's end.
@@ -260,7 +260,7 @@ fn cancellations(case: &Case) -> Vec<Duration> {
             end - other.join().expect("it does not panic")
         })
     };
-    (0..ROUNDS).map(|_| rested(&once)).collect()
+    (0..ROUNDS).map(|_| rested(once)).collect()
 }
 
 /// Measures and prints. Whether control came back in time, and the plugin beside it was served.
