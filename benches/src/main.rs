@@ -8,7 +8,9 @@
 mod bare;
 mod beside;
 mod concurrent;
+mod containments;
 mod customize;
+mod deadline;
 mod fuel;
 mod load;
 mod overhead;
@@ -24,6 +26,8 @@ const PARTS: &[(&str, Part)] = &[
     ("load", load::run),
     ("overhead", overhead::run),
     ("concurrent", concurrent::run),
+    ("deadline", deadline::run),
+    ("containments", containments::run),
     ("fuel", fuel::run),
 ];
 

@@ -55,7 +55,7 @@ pub(crate) struct State<T> {
 
 /// Stops the call that an instance runs, or its next one, from another thread or an interrupt.
 ///
-/// Acts within one slice of 10,000 fuel, on this instance alone, also where a thread waits for an
+/// Acts within one slice of 50,000 fuel, on this instance alone, also where a thread waits for an
 /// asynchronous host function; one that runs is not interrupted. A call that is awaited looks when
 /// it is next polled. It can't be taken back.
 ///

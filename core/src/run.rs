@@ -30,9 +30,12 @@ use wasmi::{
     TypedResumableCallOutOfFuel, Val, WasmParams, WasmResults,
 };
 
-/// The most fuel of one slice, whatever a step's quantum is. Ten times as much costs nothing less
-/// to run, but lets a loop of failing `memory.grow` use up a 2 MiB native stack.
-const SLICE: u32 = 10_000;
+/// The most fuel of one slice, whatever a step's quantum is. Longer ones cost nothing less to run,
+/// but a hundred times as much lets a loop of failing `memory.grow` use up a native stack of 256 KiB.
+const SLICE: u32 = 50_000;
+
+/// The fuel of a step where nobody says otherwise.
+const QUANTUM: usize = 10_000;
 
 /// How a call is run by steps; shared by who steps and what runs.
 pub(crate) struct Pace {
@@ -46,8 +49,8 @@ pub(crate) struct Pace {
 impl Pace {
     pub(crate) const fn new() -> Self {
         Self {
-            quantum: AtomicUsize::new(SLICE as usize),
-            left: AtomicUsize::new(SLICE as usize),
+            quantum: AtomicUsize::new(QUANTUM),
+            left: AtomicUsize::new(QUANTUM),
             ended: AtomicBool::new(false),
         }
     }

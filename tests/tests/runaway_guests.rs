@@ -237,7 +237,7 @@ fn start_until_deadline(item: &str) -> Option<CallError> {
     let text = format!(r#"(module (func (export "f")) {item})"#);
     let plugin = try_load_wat(&engine, &text, &Grants::<()>::new()).unwrap();
     let budget = Budget::server()
-        .fuel(2_000_000)
+        .fuel(20_000_000)
         .deadline(Duration::from_millis(50));
     plugin.with_budget(budget).instantiate(()).err()
 }
