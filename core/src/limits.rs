@@ -227,6 +227,9 @@ pub struct Budget {
     pub input_bytes: usize,
     /// Longest output, in bytes.
     pub output_bytes: usize,
+    /// Longest text or byte string that the guest may hand to a host function, in bytes. It is read,
+    /// and may be copied, in one go.
+    pub argument_bytes: usize,
     /// Most bytes that host functions may hand to the guest, in buffers from its allocator.
     pub arena_bytes: usize,
     /// Most log records. Further ones are counted and dropped, with one closing record.
@@ -245,6 +248,7 @@ impl Budget {
             host_calls: 1_000_000,
             input_bytes: 16 << 20,
             output_bytes: 16 << 20,
+            argument_bytes: 8 << 20,
             arena_bytes: 64 << 20,
             log_records: 1_000,
             log_bytes: 1 << 20,
@@ -260,6 +264,7 @@ impl Budget {
             host_calls: 1_000,
             input_bytes: 4 << 10,
             output_bytes: 4 << 10,
+            argument_bytes: 4 << 10,
             arena_bytes: 16 << 10,
             log_records: 16,
             log_bytes: 1 << 10,

@@ -61,6 +61,21 @@ fn forwarding(ran: &Ran) -> Plugin {
 }
 
 #[test]
+fn an_argument_over_the_budget_stops_the_guest_before_it_is_read() {
+    let text = r#"(module (import "env" "host_log" (func $log (param i32 i32)))
+        (memory (export "memory") 1)
+        (func (export "say") (param i32) (call $log (i32.const 0) (local.get 0))))"#;
+    let grants = Grants::<()>::new().log(|_: &hostel::LogRecord<'_>| {});
+    let mut budget = hostel::Budget::server();
+    budget.argument_bytes = 1_000;
+    let plugin = load_wat(text, &grants).with_budget(budget);
+    assert_eq!(plugin.call::<u32, ()>("say", 1_000), Ok(()));
+    let (limit, found) = (1_000, 1_001);
+    let error = plugin.call::<u32, ()>("say", 1_001);
+    assert_eq!(error, Err(CallError::ArgumentTooLarge { limit, found }));
+}
+
+#[test]
 fn an_argument_is_taken_only_from_inside_memory() {
     let ran = Ran::default();
     let plugin = forwarding(&ran);

@@ -136,6 +136,14 @@ pub enum CallError {
         /// The budget.
         limit: u32,
     },
+    /// The guest called a host function with more bytes in one argument than
+    /// [`Budget::argument_bytes`](crate::Budget::argument_bytes).
+    ArgumentTooLarge {
+        /// The budget, in bytes.
+        limit: usize,
+        /// The argument's length, in bytes.
+        found: usize,
+    },
     /// Host functions were to hand the guest more bytes than
     /// [`Budget::arena_bytes`](crate::Budget::arena_bytes).
     ArenaBytes {
@@ -170,6 +178,7 @@ impl CallError {
             Self::Deadline { .. } => "deadline",
             Self::Cancelled => "cancelled",
             Self::HostCalls { .. } => "host-calls",
+            Self::ArgumentTooLarge { .. } => "argument-too-large",
             Self::ArenaBytes { .. } => "arena-bytes",
         }
     }
@@ -186,6 +195,7 @@ impl CallError {
                 | Self::Deadline { .. }
                 | Self::Cancelled
                 | Self::HostCalls { .. }
+                | Self::ArgumentTooLarge { .. }
                 | Self::ArenaBytes { .. }
         )
     }
@@ -315,6 +325,10 @@ impl fmt::Display for CallError {
             Self::HostCalls { limit } => {
                 write!(f, "the guest called host functions more than {limit} times")
             }
+            Self::ArgumentTooLarge { limit, found } => write!(
+                f,
+                "the guest called a host function with {found} bytes, the budget allows {limit}: raise `argument_bytes` if that is expected"
+            ),
             Self::ArenaBytes { limit } => write!(
                 f,
                 "host functions had more than {limit} bytes for the guest: raise `arena_bytes` if that is expected"

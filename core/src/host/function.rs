@@ -135,7 +135,9 @@ fn with_guest<T, R>(
             }
             None => (None, guest.data_mut()),
         };
-        let mut lifter = Lifter::new(params, memory, fuel, &spent, "host function's argument");
+        let most = state.meter.budget().argument_bytes;
+        let mut lifter =
+            Lifter::new(params, memory, fuel, &spent, "host function's argument").arguments(most);
         let platform = state.shared.platform.clone();
         let mut context = Context::new(state, fuel, &spent);
         contained(&*platform, || body(&mut lifter, &mut context))

@@ -108,6 +108,8 @@ pub struct Lifter<'m> {
     /// For a guest's answer, which the guest may have marked as an error: the most bytes it may
     /// have.
     answer_limit: Option<usize>,
+    /// For a host function's argument, the most bytes it may have.
+    argument_limit: Option<usize>,
     /// The buffers that an answer came in, to be given back to the guest.
     received: Buffers,
     /// What is read, for messages.
@@ -131,6 +133,7 @@ impl<'m> Lifter<'m> {
             fuel,
             spent,
             answer_limit: None,
+            argument_limit: None,
             received: Buffers::new(),
             what,
         }
@@ -140,6 +143,14 @@ impl<'m> Lifter<'m> {
     pub(crate) fn answer(self, limit: usize) -> Self {
         Self {
             answer_limit: Some(limit),
+            ..self
+        }
+    }
+
+    /// Reads a host function's arguments of at most `limit` bytes for each text or byte string.
+    pub(crate) fn arguments(self, limit: usize) -> Self {
+        Self {
+            argument_limit: Some(limit),
             ..self
         }
     }
@@ -226,6 +237,11 @@ impl<'m> Lifter<'m> {
             && size > limit
         {
             return Err(CallError::OutputTooLarge { limit, found: size });
+        }
+        if let Some(limit) = self.argument_limit
+            && size > limit
+        {
+            return Err(CallError::ArgumentTooLarge { limit, found: size });
         }
         self.spend(fuel_for(size))?;
         if error {

@@ -73,6 +73,7 @@ impl From<&CallError> for Exit {
             CallError::Trap(_) => Self::Trap,
             CallError::OutOfFuel { .. }
             | CallError::HostCalls { .. }
+            | CallError::ArgumentTooLarge { .. }
             | CallError::ArenaBytes { .. } => Self::Quota,
             CallError::Deadline { .. } | CallError::Cancelled => Self::Deadline,
             // Of a plugin that nobody else uses and that is called once.

@@ -44,6 +44,7 @@ impl Verdict {
             | CallError::Deadline { .. }
             | CallError::Cancelled
             | CallError::HostCalls { .. }
+            | CallError::ArgumentTooLarge { .. }
             | CallError::ArenaBytes { .. } => Letter::F,
             error if error.stops() => Letter::T,
             _ => Letter::E,
