@@ -13,6 +13,7 @@ mod customize;
 mod deadline;
 mod fuel;
 mod load;
+mod making;
 mod overhead;
 mod turns;
 
@@ -29,6 +30,7 @@ const PARTS: &[(&str, Part)] = &[
     ("deadline", deadline::run),
     ("containments", containments::run),
     ("fuel", fuel::run),
+    ("making", making::run),
 ];
 
 fn main() -> ExitCode {
