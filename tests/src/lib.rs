@@ -1,9 +1,13 @@
 //! What the tests share: the built guests, and modules written in place.
 
-use hostel::{CallError, Engine, Grants, LoadError, LogRecord, Plugin};
+use core::time::Duration;
+use hostel::{CallError, Engine, Grants, LoadError, LogRecord, Platform, Plugin};
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// The path of a built guest.
@@ -197,4 +201,16 @@ pub fn in_its_own_process(name: &str, body: impl FnOnce()) {
     assert!(output.status.success(), "{}: {said}", output.status);
     let ran = String::from_utf8_lossy(&output.stdout).contains("1 passed");
     assert!(ran, "no test is called {name}");
+}
+
+/// A clock that goes on by a millisecond whenever it is looked at.
+#[derive(Default)]
+pub struct Ticking(AtomicU64);
+
+impl Platform for Ticking {
+    fn now(&self) -> Option<Duration> {
+        Some(Duration::from_millis(
+            self.0.fetch_add(1, Ordering::Relaxed),
+        ))
+    }
 }

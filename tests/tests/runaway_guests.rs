@@ -1,11 +1,11 @@
 //! Guests that trap, never end, or eat what the host machine has: memory, time and stack.
 
 use core::time::Duration;
-use hostel::{Budget, CallError, Engine, Grants, Instance, Limits, LogRecord, Platform, Trap};
+use hostel::{Budget, CallError, Engine, Grants, Instance, Limits, LogRecord, Trap};
 use hostel_tests::{
-    a_good_plugin_still_answers, assemble, code, in_its_own_process, load_wat, try_load_wat,
+    Ticking, a_good_plugin_still_answers, assemble, code, in_its_own_process, load_wat,
+    try_load_wat,
 };
-use std::sync::atomic::{AtomicU64, Ordering};
 
 fn start(text: &str) -> Instance {
     load_wat(text, &Grants::new())
@@ -199,18 +199,6 @@ fn memory_stays_within_its_limit() {
     }
     assert_eq!(instance.memory_bytes(), 3 << 16);
     assert!(!instance.is_stopped());
-}
-
-/// A clock that goes on by a millisecond whenever it is looked at.
-#[derive(Default)]
-struct Ticking(AtomicU64);
-
-impl Platform for Ticking {
-    fn now(&self) -> Option<Duration> {
-        Some(Duration::from_millis(
-            self.0.fetch_add(1, Ordering::Relaxed),
-        ))
-    }
 }
 
 #[test]

@@ -7,13 +7,15 @@ use core::{
     time::Duration,
 };
 use hostel::{
-    Async, Budget, CallError, Engine, Grants, Instance, Limits, LogRecord, Platform, Plugin, Step,
-    Trap, Usage,
+    Async, Budget, CallError, Engine, Grants, Instance, Limits, LogRecord, Plugin, Step, Trap,
+    Usage,
 };
-use hostel_tests::{CUSTOMIZE, code, load_guest, load_wat, packed, try_load_wat, with_allocator};
+use hostel_tests::{
+    CUSTOMIZE, Ticking, code, load_guest, load_wat, packed, try_load_wat, with_allocator,
+};
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicU32, Ordering},
 };
 
 fn customized() -> Grants<()> {
@@ -406,18 +408,6 @@ fn an_allocator_that_waits_for_results_can_call_nothing() {
         (trap.export(), trap.import()),
         (Some("allocate"), Some("env.host_log"))
     );
-}
-
-/// A clock that goes on by a millisecond whenever it is looked at.
-#[derive(Default)]
-struct Ticking(AtomicU64);
-
-impl Platform for Ticking {
-    fn now(&self) -> Option<Duration> {
-        Some(Duration::from_millis(
-            self.0.fetch_add(1, Ordering::Relaxed),
-        ))
-    }
 }
 
 #[test]
