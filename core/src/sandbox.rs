@@ -100,11 +100,13 @@ impl<T: 'static> Sandbox<T> {
         }
     }
 
-    /// What the guest can change.
-    pub(crate) fn changing(&mut self) -> (&Store<State<T>>, &Changing) {
-        let (store, instance) = (&self.store, self.instance);
-        let find = || Changing::find(store, instance);
-        (store, self.changing.get_or_insert_with(find))
+    /// What the guest can change, in its store.
+    pub(crate) fn changing(&mut self) -> (&mut Store<State<T>>, &Changing) {
+        let (store, instance) = (&mut self.store, self.instance);
+        let changing = self
+            .changing
+            .get_or_insert_with(|| Changing::find(store, instance));
+        (store, changing)
     }
 
     /// Makes the instance as new, with `data`; whether that went well. One that was stopped must
@@ -116,10 +118,7 @@ impl<T: 'static> Sandbox<T> {
         state.data = data;
         state.canceller = None;
         state.wasi = None;
-        let (store, instance) = (&mut self.store, self.instance);
-        let changing = self
-            .changing
-            .get_or_insert_with(|| Changing::find(store, instance));
+        let (store, changing) = self.changing();
         image.restore(store, changing)
     }
 

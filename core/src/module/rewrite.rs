@@ -18,11 +18,12 @@ use wasmparser::{BinaryReader, ExternalKind, FunctionBody, Parser, Payload};
 pub(crate) struct Changes {
     /// The start function, which becomes an export.
     pub(super) start: Option<u32>,
-    /// The globals that can change, which become exports, and how many there are.
+    /// The globals that can change, which become exports.
     pub(super) globals: Vec<u32>,
     /// Whether there is a memory, which becomes an export.
     pub(super) memory: bool,
-    /// Whether a function changes what can't be set back: a table, or what is left of a segment.
+    /// Whether the guest may change what can't be set back: a table, what is left of a segment, a
+    /// reference in a global.
     pub(crate) drifts: bool,
     /// Where the operators begin whose last operand is to be inverted twice, in the module's order.
     /// A position takes four bytes: a hostile module can be made of little else.
