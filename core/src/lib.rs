@@ -93,7 +93,7 @@ pub use self::{
         Async, Context, Grants, HostReturn, IntoHostFunction, LogRecord, LogSink, Visible,
         grant_for, services,
     },
-    house::{House, HouseError},
+    house::{House, HouseError, Version},
     instance::Instance,
     limits::{Budget, Limits, ModuleLimits, Usage},
     marshal::{Lift, Lower},

@@ -1,7 +1,7 @@
 //! Plugins by name: loaded, replaced and unloaded while they are in use.
 
 use core::time::Duration;
-use hostel::{Engine, Grants, House, HouseError, LogRecord, Platform};
+use hostel::{CallError, Engine, Grants, House, HouseError, LogRecord, Platform, Plugin, Version};
 use hostel_tests::{assemble, code, guest_bytes};
 use std::{
     sync::{
@@ -312,4 +312,60 @@ fn call_replace_and_unload_at_once() {
     assert!(answered.load(Ordering::Relaxed) > 100);
     assert_eq!(house.list(), ["name"]);
     assert!(house.process("name", b"").is_ok());
+}
+
+#[test]
+fn a_version_tells_which_module_serves() {
+    let house = house();
+    let (one, two) = (that_says("one"), that_says("two"));
+    house.load("a", &one, &quiet()).unwrap();
+    house.load("b", &two, &quiet()).unwrap();
+    let version = house.version("a").unwrap();
+    assert_eq!(version.sha256, Version::sha256(&one));
+    assert_eq!(version.number, 1);
+    house.replace("a", &two, &quiet()).unwrap();
+    let version = house.version("a").unwrap();
+    assert_eq!(version.sha256, house.version("b").unwrap().sha256);
+    assert_eq!(version.number, 3);
+    // What was refused is not counted.
+    house.replace("a", b"broken", &quiet()).unwrap_err();
+    assert_eq!(house.version("a").unwrap(), version);
+    let shown = version.to_string();
+    assert!(
+        shown.starts_with("3 (sha256 ") && shown.len() == 75,
+        "{shown}"
+    );
+    assert_eq!(house_code(&house.version("c")), "unknown-plugin");
+}
+
+#[test]
+fn a_plugin_that_fails_its_smoke_call_is_not_taken_in() {
+    let house = house();
+    let says = |text: &'static str| {
+        move |plugin: &Plugin| match plugin.process(b"ping")? {
+            answer if answer == text.as_bytes() => Ok(()),
+            _ => Err(CallError::Guest {
+                message: "another text".into(),
+            }),
+        }
+    };
+    let (one, two) = (that_says("one"), that_says("two"));
+    let refused = house.load_if("name", &two, &quiet(), says("one"));
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "it is not taken in, its smoke call failed: the plugin answered with an error: another text"
+    );
+    assert_eq!(house.list(), [""; 0]);
+    house.load_if("name", &one, &quiet(), says("one")).unwrap();
+    // The old one serves while the new one is tried.
+    let refused = house.replace_if("name", &two, &quiet(), |new| {
+        assert_eq!(house.process("name", b"").as_deref(), Ok(&b"one"[..]));
+        says("one")(new)
+    });
+    assert_eq!(house_code(&refused), "guest-error");
+    assert_eq!(house.process("name", b"").as_deref(), Ok(&b"one"[..]));
+    house
+        .replace_if("name", &two, &quiet(), says("two"))
+        .unwrap();
+    assert_eq!(house.process("name", b"").as_deref(), Ok(&b"two"[..]));
 }
