@@ -8,6 +8,7 @@ use crate::{
     limits::{Budget, Usage},
     marshal::{Lift, Lower},
     plugin::Plugin,
+    pool::Idle,
     run::{Pace, block},
     running::Running,
     sandbox::{self, Sandbox},
@@ -80,31 +81,34 @@ impl<T: 'static> Instance<T> {
         })
     }
 
-    /// An instance that was made as new, for whose making `used` is charged again: a call costs the
-    /// same whether its instance is new or as new.
+    /// An instance that was made before, for whose making is charged again: a call costs the same
+    /// whether its instance is new or as new.
     pub(crate) fn reused(
         plugin: &Plugin<T>,
         budget: &Budget,
         until: Option<Duration>,
-        mut sandbox: Sandbox<T>,
-        used: Usage,
+        idle: Idle<T>,
     ) -> Result<Self, CallError> {
+        let Idle { mut sandbox, usage } = idle;
         call::begin(&mut sandbox.store, budget, until);
-        sandbox.store.data_mut().meter.usage = used;
-        call::charge(&mut sandbox.store, used.fuel)?;
+        sandbox.store.data_mut().meter.usage = usage;
+        call::charge(&mut sandbox.store, usage.fuel)?;
         Ok(Self {
             sandbox,
             plugin: plugin.clone(),
             budget: *budget,
-            start_usage: used,
+            start_usage: usage,
             carries: true,
             stopped: false,
         })
     }
 
     /// What is left when it is given back: nothing of one that was stopped.
-    pub(crate) fn into_sandbox(self) -> Option<Sandbox<T>> {
-        (!self.stopped).then_some(self.sandbox)
+    pub(crate) fn into_idle(self) -> Option<Idle<T>> {
+        (!self.stopped).then_some(Idle {
+            sandbox: self.sandbox,
+            usage: self.start_usage,
+        })
     }
 
     /// What it holds, where instances can be made like it.
@@ -303,7 +307,7 @@ impl<T: 'static> Instance<T> {
         Running::new(pace, run)
     }
 
-    async fn call_paced<P, R>(
+    pub(crate) async fn call_paced<P, R>(
         &mut self,
         name: &str,
         params: P,
@@ -443,7 +447,10 @@ impl<T: 'static> Instance<T> {
     /// Ends a call, with what its result means for the instance.
     fn leave<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
         call::end(&mut self.sandbox.store);
-        self.sandbox.store.data_mut().pace = None;
+        let state = self.sandbox.store.data_mut();
+        if let Some(pace) = state.pace.take() {
+            pace.note(state.meter.usage);
+        }
         self.stopped = result.as_ref().is_err_and(CallError::stops);
         result
     }

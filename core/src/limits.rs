@@ -35,6 +35,13 @@ pub struct Limits {
     /// Most instances of one plugin that are kept between calls, made as new. Each keeps its
     /// memory, and the plugin a copy of what a new one's holds.
     pub idle: usize,
+    /// How many instances are made ahead of their calls, [`idle`](Self::idle) at most: by
+    /// [`Plugin::warm_up`](crate::Plugin::warm_up), and whenever one was given up, right after the
+    /// call that it was used for.
+    pub warm: usize,
+    /// Most calls that wait for one of [`instances`](Self::instances), first come, first served.
+    /// Others are refused at once.
+    pub waiting: usize,
 }
 
 impl Limits {
@@ -51,6 +58,8 @@ impl Limits {
             instances: 16,
             copies: 1,
             idle: 4,
+            warm: 0,
+            waiting: 10_000,
         }
     }
 
@@ -67,6 +76,8 @@ impl Limits {
             instances: 1,
             copies: 1,
             idle: 0,
+            warm: 0,
+            waiting: 16,
         }
     }
 }
@@ -309,4 +320,16 @@ pub struct Usage {
     pub log_bytes: u32,
     /// Log records dropped because the budget's share of log was used up.
     pub log_dropped: u32,
+}
+
+impl Usage {
+    /// Nothing used.
+    pub(crate) const ZERO: Self = Self {
+        fuel: 0,
+        host_calls: 0,
+        arena_bytes: 0,
+        log_records: 0,
+        log_bytes: 0,
+        log_dropped: 0,
+    };
 }

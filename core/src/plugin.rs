@@ -11,7 +11,7 @@ use crate::{
     marshal::{Lift, Lower, Types},
     module::{Extern, ModuleInfo, Signature},
     platform::Platform,
-    pool::{Fresh, Pool, PoolFigures},
+    pool::{Pool, PoolFigures},
     run::{Pace, block},
     running::Running,
 };
@@ -319,17 +319,49 @@ impl<T: Default + 'static> Plugin<T> {
     ) -> Result<R, CallError> {
         let platform = &**self.platform();
         let until = call::until(&self.budget, platform);
-        let _place = self.inner.pool.enter(platform, until)?;
+        let place = self.inner.pool.enter_blocking(platform, until)?;
         let obtain = self.obtain(until, None, used);
         let mut instance = block(self.platform(), until, None, obtain)?;
         let result = work(&mut instance);
         *used = instance.usage();
         self.give_back(instance);
+        drop(place);
+        block(self.platform(), None, None, self.replenish(None));
         result
     }
 
+    /// Makes instances for later calls, until [`Limits::warm`] are kept, and tells how many it made.
+    /// The pool does so itself after an instance was given up; this is for the time after loading,
+    /// so that the first calls find instances too.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
+    /// #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+    /// #   (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1)))"#)?;
+    /// use hostel_core::{Engine, Grants, Limits};
+    /// let mut limits = Limits::server();
+    /// limits.warm = 2;
+    /// let plugin = Engine::new(limits).load("echo", &wasm, &Grants::<()>::new())?;
+    /// assert_eq!(plugin.warm_up()?, 2);
+    /// assert_eq!(plugin.pool_figures().idle, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the guest's start.
+    pub fn warm_up(&self) -> Result<usize, CallError> {
+        let mut made = 0usize;
+        while self.inner.pool.is_cool() {
+            block(self.platform(), None, None, self.make_idle(None))?;
+            made = made.saturating_add(1);
+        }
+        Ok(made)
+    }
+
     /// A call of `process` with `input` in an instance of its own, to be run by steps or awaited,
-    /// start function and all: see [`Running`]. It does not wait for a place.
+    /// start function and all: see [`Running`]. While there is no place for it, it
+    /// [waits](crate::Step::Waiting), without holding up the thread.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -351,18 +383,59 @@ impl<T: Default + 'static> Plugin<T> {
         input: &'a [u8],
     ) -> Running<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
         let pace = Arc::new(Pace::new());
-        let run = self.process_paced(input, pace.clone());
+        let run = self.paced(pace.clone(), async move |instance, pace| {
+            instance.process_paced(input, pace).await
+        });
         Running::new(pace, run)
     }
 
-    async fn process_paced(&self, input: &[u8], pace: Arc<Pace>) -> Result<Vec<u8>, CallError> {
+    /// A call of the export `name` in an instance of its own, as [`start`](Self::start).
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module
+    /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// use hostel_core::Step;
+    /// let mut call = plugin.start_call::<(u32, u32), u32>("add", (10, 20));
+    /// assert_eq!(call.step(1_000), Step::Done(Ok(30)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Its result is that of [`call`](Self::call).
+    pub fn start_call<'a, P, R>(
+        &'a self,
+        name: &'a str,
+        params: P,
+    ) -> Running<impl Future<Output = Result<R, CallError>> + use<'a, T, P, R>>
+    where
+        P: Lower + 'a,
+        R: for<'m> Lift<View<'m> = R> + 'a,
+    {
+        let pace = Arc::new(Pace::new());
+        let run = self.paced(pace.clone(), async move |instance, pace| {
+            instance.call_paced(name, params, pace).await
+        });
+        Running::new(pace, run)
+    }
+
+    async fn paced<R>(
+        &self,
+        pace: Arc<Pace>,
+        work: impl AsyncFnOnce(&mut Instance<T>, Arc<Pace>) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
         let platform = &**self.platform();
         let until = call::until(&self.budget, platform);
-        let _place = self.inner.pool.try_enter(platform)?;
+        let place = self.inner.pool.enter(platform, until).await?;
         let mut used = Usage::default();
-        let mut instance = self.obtain(until, Some(pace.clone()), &mut used).await?;
-        let result = instance.process_paced(input, pace).await;
+        let obtained = self.obtain(until, Some(pace.clone()), &mut used).await;
+        pace.note(used);
+        let mut instance = obtained?;
+        let result = work(&mut instance, pace.clone()).await;
         self.give_back(instance);
+        drop(place);
+        self.replenish(Some(pace)).await;
         result
     }
 
@@ -375,28 +448,52 @@ impl<T: Default + 'static> Plugin<T> {
     ) -> Result<Instance<T>, CallError> {
         self.check_open()?;
         let pool = &self.inner.pool;
-        if let Some((sandbox, making)) = pool.idle() {
-            *used = making;
+        if let Some(idle) = pool.idle() {
+            *used = idle.usage;
             // As where a new one can't be made for this budget.
             used.fuel = used.fuel.min(self.budget.fuel);
-            return Instance::reused(self, &self.budget, until, sandbox, making);
+            return Instance::reused(self, &self.budget, until, idle);
         }
         let make = Instance::new(self, &self.budget, until, true, pace, T::default(), used);
         let mut instance = make.await?;
-        pool.note(|| {
-            let usage = instance.start_usage();
-            let image = instance.image()?;
-            Some(Fresh { image, usage })
-        });
+        pool.note(|| instance.image());
         Ok(instance)
     }
 
     fn give_back(&self, instance: Instance<T>) {
         let pool = &self.inner.pool;
-        pool.give_back(instance.into_sandbox(), T::default());
+        pool.give_back(instance.into_idle(), T::default());
+        self.clear_if_closed();
+    }
+
+    /// Makes an instance for later calls, with a budget of its own.
+    async fn make_idle(&self, pace: Option<Arc<Pace>>) -> Result<(), CallError> {
+        self.check_open()?;
+        let pool = &self.inner.pool;
+        let until = call::until(&self.budget, &**self.platform());
+        let (data, mut used) = (T::default(), Usage::default());
+        let make = Instance::new(self, &self.budget, until, false, pace, data, &mut used);
+        let mut instance = make.await?;
+        pool.note(|| instance.image());
+        if let Some(idle) = instance.into_idle() {
+            pool.keep(idle);
+        }
+        self.clear_if_closed();
+        Ok(())
+    }
+
+    /// Makes one instance in the place of one that was given up, where as many should be kept. What
+    /// is wrong with it the next call will tell.
+    async fn replenish(&self, pace: Option<Arc<Pace>>) {
+        if self.inner.pool.is_cool() {
+            let _ = self.make_idle(pace).await;
+        }
+    }
+
+    fn clear_if_closed(&self) {
         if self.check_open().is_err() {
             // It was closed meanwhile.
-            pool.clear();
+            self.inner.pool.clear();
         }
     }
 }

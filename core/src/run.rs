@@ -14,6 +14,7 @@ use crate::{
     call::{self, Canceller, State},
     error::{CallError, Trap, TrapKind},
     host::Back,
+    limits::Usage,
     platform::Platform,
 };
 use alloc::{boxed::Box, sync::Arc, task::Wake};
@@ -25,6 +26,7 @@ use core::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
+use spin::Mutex;
 use wasmi::{
     AsContextMut, Caller, Func, ResumableCall, Store, TypedFunc, TypedResumableCall,
     TypedResumableCallOutOfFuel, Val, WasmParams, WasmResults,
@@ -44,6 +46,8 @@ pub(crate) struct Pace {
     left: AtomicUsize,
     /// Whether the last step ended with its quantum.
     ended: AtomicBool,
+    /// What the call has used, once that is known.
+    usage: Mutex<Usage>,
 }
 
 impl Pace {
@@ -52,7 +56,17 @@ impl Pace {
             quantum: AtomicUsize::new(QUANTUM),
             left: AtomicUsize::new(QUANTUM),
             ended: AtomicBool::new(false),
+            usage: Mutex::new(Usage::ZERO),
         }
+    }
+
+    /// Notes what the call has used.
+    pub(crate) fn note(&self, usage: Usage) {
+        *self.usage.lock() = usage;
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        *self.usage.lock()
     }
 
     /// Sets the fuel of a step that begins. More than a word holds is as good as all.

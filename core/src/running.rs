@@ -1,6 +1,6 @@
 //! A call in progress, run step by step or awaited.
 
-use crate::run::Pace;
+use crate::{limits::Usage, run::Pace};
 use alloc::{boxed::Box, sync::Arc};
 use core::{
     future::Future,
@@ -52,8 +52,8 @@ pub enum Step<R> {
     Done(R),
     /// The quantum is used up; there is more to run.
     More,
-    /// The guest waits for an asynchronous host function. Step again when that may have ended; who
-    /// wants to be woken awaits the call instead.
+    /// It waits for an asynchronous host function, or for a place among its plugin's instances. Step
+    /// again when that may have ended; who wants to be woken awaits the call instead.
     Waiting,
 }
 
@@ -79,6 +79,22 @@ impl<F: Future> Running<F> {
             Poll::Pending if self.pace.take_ended() => Step::More,
             Poll::Pending => Step::Waiting,
         }
+    }
+
+    /// What the call used, its instance's making included, once it is over; nothing before.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (func (export "f")))"#)?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// let mut call = plugin.start_call::<(), ()>("f", ());
+    /// assert_eq!(call.usage().fuel, 0);
+    /// call.step(1_000);
+    /// assert!(call.usage().fuel > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.pace.usage()
     }
 
     /// The same call with another quantum where it is awaited; 10,000 units of fuel at first.

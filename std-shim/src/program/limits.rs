@@ -21,7 +21,7 @@ impl Preset {
 }
 
 /// All limits, each with its name.
-pub(super) fn caps(limits: &mut Limits) -> [(&'static str, &mut usize); 25] {
+pub(super) fn caps(limits: &mut Limits) -> [(&'static str, &mut usize); 27] {
     let module = &mut limits.module;
     [
         ("module_bytes", &mut limits.module_bytes),
@@ -32,6 +32,8 @@ pub(super) fn caps(limits: &mut Limits) -> [(&'static str, &mut usize); 25] {
         ("instances", &mut limits.instances),
         ("copies", &mut limits.copies),
         ("idle", &mut limits.idle),
+        ("warm", &mut limits.warm),
+        ("waiting", &mut limits.waiting),
         ("types", &mut module.types),
         ("params", &mut module.params),
         ("results", &mut module.results),
