@@ -64,6 +64,14 @@ impl Engine {
         self
     }
 
+    /// The same with other limits.
+    pub(crate) fn with_limits(&self, limits: Limits) -> Self {
+        Self {
+            limits,
+            ..self.clone()
+        }
+    }
+
     /// What plugins and instances may be.
     #[must_use]
     pub const fn limits(&self) -> &Limits {

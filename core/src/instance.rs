@@ -111,6 +111,15 @@ impl<T: 'static> Instance<T> {
         })
     }
 
+    /// Its sandbox, after the guest got back the buffers that were kept for it.
+    pub(crate) fn into_settled(mut self) -> Result<Sandbox<T>, CallError> {
+        let (until, canceller) = self.enter()?;
+        let released = self.sandbox.release();
+        let released = block(self.plugin.platform(), until, canceller, released);
+        self.leave(released)?;
+        Ok(self.sandbox)
+    }
+
     /// What it holds, where instances can be made like it.
     pub(crate) fn image(&mut self) -> Option<Image> {
         // What host functions answered may differ from time to time.

@@ -75,6 +75,7 @@ mod pool;
 mod run;
 mod running;
 mod sandbox;
+mod snapshot;
 mod state;
 mod value;
 mod wasi;
@@ -104,6 +105,7 @@ pub use self::{
     plugin::Plugin,
     pool::PoolFigures,
     running::{Running, Step},
+    snapshot::SnapshotError,
     state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     value::Value,
     wasi::{Wasi, WasiInput, WasiOutput},

@@ -20,7 +20,7 @@ use crate::{
 use alloc::sync::Arc;
 use core::{cell::Cell, time::Duration};
 use spin::Mutex;
-use wasmi::{Store, Val, ValType};
+use wasmi::{Func, Ref, Store, Val, ValType};
 
 /// Longest input, in bytes, whose buffer in the guest is kept for the next call.
 const KEPT_INPUT: usize = 64 << 10;
@@ -120,6 +120,28 @@ impl<T: 'static> Sandbox<T> {
         state.wasi = None;
         let (store, changing) = self.changing();
         image.restore(store, changing)
+    }
+
+    /// Gives the guest back the buffers that are kept from call to call.
+    pub(crate) async fn release(&mut self) -> Result<(), CallError> {
+        for kept in [self.record.take(), self.input.take()]
+            .into_iter()
+            .flatten()
+        {
+            self.deallocate(kept).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn function(&self, name: &str) -> Option<Func> {
+        self.instance.get_func(&self.store, name)
+    }
+
+    /// What the exported table `name` holds.
+    pub(crate) fn references(&self, name: &str) -> impl Iterator<Item = Ref> {
+        let table = self.instance.get_table(&self.store, name);
+        let size = table.map_or(0, |table| table.size(&self.store));
+        (0..size).map_while(move |at| table?.get(&self.store, at))
     }
 
     /// The export `name`, if it is a function from bytes to bytes.
@@ -259,7 +281,7 @@ impl<T: 'static> Sandbox<T> {
         params: &FlatValues,
         results: &mut FlatValues,
     ) -> Result<(), CallError> {
-        let Some(function) = self.instance.get_func(&self.store, name) else {
+        let Some(function) = self.function(name) else {
             return Ok(());
         };
         let ran = run_untyped(&mut self.store, function, params, results).await;
