@@ -11,7 +11,7 @@ use crate::{
     marshal::{Lift, Lower, Types},
     module::{Extern, ModuleInfo, Signature},
     platform::Platform,
-    pool::{Pool, PoolFigures},
+    pool::{Place, Pool, PoolFigures},
     run::{Pace, block},
     running::Running,
 };
@@ -319,13 +319,13 @@ impl<T: Default + 'static> Plugin<T> {
     ) -> Result<R, CallError> {
         let platform = &**self.platform();
         let until = call::until(&self.budget, platform);
-        let place = self.inner.pool.enter_blocking(platform, until)?;
+        let mut place = self.inner.pool.enter_blocking(platform, until)?;
         let obtain = self.obtain(until, None, used);
         let mut instance = block(self.platform(), until, None, obtain)?;
+        place.lend();
         let result = work(&mut instance);
         *used = instance.usage();
-        self.give_back(instance);
-        drop(place);
+        self.give_back(place, instance);
         block(self.platform(), None, None, self.replenish(None));
         result
     }
@@ -427,14 +427,14 @@ impl<T: Default + 'static> Plugin<T> {
     ) -> Result<R, CallError> {
         let platform = &**self.platform();
         let until = call::until(&self.budget, platform);
-        let place = self.inner.pool.enter(platform, until).await?;
+        let mut place = self.inner.pool.enter(platform, until).await?;
         let mut used = Usage::default();
         let obtained = self.obtain(until, Some(pace.clone()), &mut used).await;
         pace.note(used);
         let mut instance = obtained?;
+        place.lend();
         let result = work(&mut instance, pace.clone()).await;
-        self.give_back(instance);
-        drop(place);
+        self.give_back(place, instance);
         self.replenish(Some(pace)).await;
         result
     }
@@ -460,9 +460,8 @@ impl<T: Default + 'static> Plugin<T> {
         Ok(instance)
     }
 
-    fn give_back(&self, instance: Instance<T>) {
-        let pool = &self.inner.pool;
-        pool.give_back(instance.into_idle(), T::default());
+    fn give_back(&self, mut place: Place<'_, T>, instance: Instance<T>) {
+        place.give_back(instance.into_idle(), T::default());
         self.clear_if_closed();
     }
 

@@ -53,7 +53,8 @@ pub struct PoolFigures {
     pub waits: u64,
     /// Instances that were used, made as new and kept.
     pub resets: u64,
-    /// Instances that were used and given up: stopped, not to be made as new, or too many.
+    /// Instances that were used and given up: stopped, dropped in the middle of a call, not to be
+    /// made as new, or too many.
     pub discards: u64,
 }
 
@@ -122,6 +123,7 @@ impl<T> Pool<T> {
             pool: self,
             platform,
             waiter,
+            lent: false,
         })
     }
 
@@ -172,20 +174,6 @@ impl<T> Pool<T> {
         }
     }
 
-    /// Makes a used instance as new, with `data`, and keeps it, if it can be and there is room.
-    /// `None` is one that was stopped.
-    pub(crate) fn give_back(&self, used: Option<Idle<T>>, data: T) {
-        let reset = used.and_then(|mut used| {
-            let image = self.fresh.get()?.as_ref()?;
-            let room = self.books.lock().idle.len() < self.limits.idle;
-            (room && used.sandbox.reset(image, data)).then_some(used)
-        });
-        let kept = reset.is_some_and(|reset| self.keep(reset));
-        let figures = &mut self.books.lock().figures;
-        figures.resets = figures.resets.saturating_add(kept.into());
-        figures.discards = figures.discards.saturating_add((!kept).into());
-    }
-
     /// Keeps an instance that is new, or as new, if there is room.
     pub(crate) fn keep(&self, idle: Idle<T>) -> bool {
         let mut books = self.books.lock();
@@ -223,6 +211,8 @@ pub(crate) struct Place<'a, T: 'static> {
     platform: &'a dyn Platform,
     /// Where it was not free at once.
     waiter: Option<Arc<Waiter>>,
+    /// Whether an instance is used in it, which was not given back.
+    lent: bool,
 }
 
 impl<T> Place<'_, T> {
@@ -240,8 +230,35 @@ impl<T> Place<'_, T> {
     }
 }
 
+impl<T> Place<'_, T> {
+    /// Notes that an instance is used in it from now on.
+    pub(crate) const fn lend(&mut self) {
+        self.lent = true;
+    }
+
+    /// Makes the instance that was used as new, with `data`, and keeps it, if it can be and there
+    /// is room. `None` is one that was stopped.
+    pub(crate) fn give_back(&mut self, used: Option<Idle<T>>, data: T) {
+        let pool = self.pool;
+        let reset = used.and_then(|mut used| {
+            let image = pool.fresh.get()?.as_ref()?;
+            let room = pool.books.lock().idle.len() < pool.limits.idle;
+            (room && used.sandbox.reset(image, data)).then_some(used)
+        });
+        if reset.is_some_and(|reset| pool.keep(reset)) {
+            self.lent = false;
+            let figures = &mut pool.books.lock().figures;
+            figures.resets = figures.resets.saturating_add(1);
+        }
+    }
+}
+
 impl<T> Drop for Place<'_, T> {
     fn drop(&mut self) {
+        if self.lent {
+            let figures = &mut self.pool.books.lock().figures;
+            figures.discards = figures.discards.saturating_add(1);
+        }
         if let Some(waiter) = &self.waiter {
             let mut books = self.pool.books.lock();
             if !self.is_held() {
