@@ -82,6 +82,32 @@ pub fn try_load_wat<T: 'static>(
     engine.load("guest", &assemble(text), grants)
 }
 
+/// A module whose `process` answers `text`, and logs `text` before.
+///
+/// # Panics
+///
+/// Where `text` can't stand in a module's text as it is.
+#[must_use]
+pub fn that_says(text: &str) -> Vec<u8> {
+    let len = text.len();
+    assemble(&format!(
+        r#"(module
+            (import "env" "host_log" (func $log (param i32 i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "{text}")
+            (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+            (func (export "process") (param i32 i32) (result i32 i32)
+              (call $log (i32.const 0) (i32.const {len}))
+              (i32.const 0) (i32.const {len})))"#
+    ))
+}
+
+/// Grants of a log that nobody reads.
+#[must_use]
+pub fn quiet() -> Grants<()> {
+    Grants::new().log(|_: &LogRecord<'_>| {})
+}
+
 /// The text of a module with two pages of memory, an allocator that never runs over what it gave
 /// and frees nothing, and `items`. Addresses below 4096 are free to use.
 #[must_use]
