@@ -1,11 +1,11 @@
 //! A directory of plugins, taken into a house.
 
 use crate::{FileError, FileReason, read_module};
-use hostel_core::{CallError, Grants, House, HouseError, Plugin, Version};
+use hostel_core::{CallError, Grants, House, HouseError, Plugin, Version, Visible};
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
-    fs, io,
+    fmt, fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -36,7 +36,7 @@ use std::{
 /// let grants = |_name: &str| Grants::new().log(Tracing);
 /// let mut directory = PluginDirectory::new(house.clone(), plugins.path(), grants)
 ///     .smoke(|plugin| plugin.process(b"ping").map(drop))
-///     .observer(|event| println!("{event:?}"));
+///     .observer(|event| println!("{event}"));
 ///
 /// install_module(plugins.path().join("echo.wasm"), &wasm)?;
 /// directory.rescan();
@@ -82,6 +82,17 @@ pub enum DirectoryEvent {
     /// A file was not taken in, or the directory can't be read or watched; what was loaded before
     /// stays. It is tried again when it changes.
     Failed(FileError),
+}
+
+impl fmt::Display for DirectoryEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loaded { name, version } => write!(f, "loaded `{name}`, version {version}"),
+            Self::Replaced { name, version } => write!(f, "replaced `{name}`, version {version}"),
+            Self::Unloaded { name } => write!(f, "unloaded `{name}`"),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
 }
 
 impl<T: 'static> PluginDirectory<T> {
@@ -226,17 +237,12 @@ impl<T: 'static> PluginDirectory<T> {
 
     fn tell(&mut self, event: DirectoryEvent) {
         const TARGET: &str = "hostel::directory";
+        // Guests and names of files have a say in it.
+        let text = event.to_string();
+        let text = Visible::new(text.as_bytes());
         match &event {
-            DirectoryEvent::Loaded { name, version } => {
-                tracing::info!(target: TARGET, plugin = name, "loaded, version {version}");
-            }
-            DirectoryEvent::Replaced { name, version } => {
-                tracing::info!(target: TARGET, plugin = name, "replaced, version {version}");
-            }
-            DirectoryEvent::Unloaded { name } => {
-                tracing::info!(target: TARGET, plugin = name, "unloaded");
-            }
-            DirectoryEvent::Failed(error) => tracing::warn!(target: TARGET, "{error}"),
+            DirectoryEvent::Failed(_) => tracing::warn!(target: TARGET, "{text}"),
+            _ => tracing::info!(target: TARGET, "{text}"),
         }
         let observer = AssertUnwindSafe(|| (self.observer)(event));
         if catch_unwind(observer).is_err() {
@@ -245,8 +251,8 @@ impl<T: 'static> PluginDirectory<T> {
     }
 }
 
-impl<T> std::fmt::Debug for PluginDirectory<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<T> fmt::Debug for PluginDirectory<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PluginDirectory")
             .field("path", &self.path)
             .finish_non_exhaustive()

@@ -287,3 +287,80 @@ impl Inbox {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Event, EventKind, Inbox, NAMES, PathBuf, take};
+    use notify::event::{
+        AccessKind, AccessMode, CreateKind, DataChange, Flag, ModifyKind, RemoveKind,
+    };
+    use std::ffi::OsString;
+
+    /// What is known after an event: the changed files, whether all may have changed, whether the
+    /// directory may be lost.
+    fn after(event: notify::Result<Event>) -> (Vec<OsString>, bool, bool) {
+        let inbox = Inbox::default();
+        take(event, &PathBuf::from("plugins"), &inbox);
+        let changes = inbox.lock();
+        let names = changes.names.iter().cloned().collect();
+        (names, changes.all, changes.lost)
+    }
+
+    fn of(kind: EventKind, path: &str) -> notify::Result<Event> {
+        Ok(Event::new(kind).add_path(path.into()))
+    }
+
+    #[test]
+    fn a_change_names_its_file() {
+        let one = (vec![OsString::from("a.wasm")], false, false);
+        for kind in [
+            EventKind::Any,
+            EventKind::Create(CreateKind::File),
+            EventKind::Modify(ModifyKind::Data(DataChange::Any)),
+            EventKind::Remove(RemoveKind::File),
+            EventKind::Access(AccessKind::Close(AccessMode::Write)),
+        ] {
+            assert_eq!(after(of(kind, "plugins/a.wasm")), one);
+        }
+    }
+
+    #[test]
+    fn reading_is_no_change() {
+        for kind in [
+            AccessKind::Open(AccessMode::Any),
+            AccessKind::Close(AccessMode::Read),
+            AccessKind::Read,
+        ] {
+            let read = of(EventKind::Access(kind), "plugins/a.wasm");
+            assert_eq!(after(read), (vec![], false, false));
+        }
+    }
+
+    #[test]
+    fn where_events_were_lost_all_files_may_have_changed() {
+        // As notify tells that the kernel's queue has overflowed: without a path.
+        let overflow = Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        assert_eq!(after(Ok(overflow)), (vec![], true, false));
+    }
+
+    #[test]
+    fn what_happens_to_the_directory_itself_may_end_its_watch() {
+        let removed = of(EventKind::Remove(RemoveKind::Folder), "plugins");
+        assert_eq!(after(removed), (vec![], false, true));
+        let failed = Err(notify::Error::generic("a reason"));
+        assert_eq!(after(failed), (vec![], false, true));
+    }
+
+    #[test]
+    fn a_storm_of_names_takes_bounded_memory() {
+        let inbox = Inbox::default();
+        for number in 0..2 * NAMES {
+            let path = format!("plugins/{number}.wasm");
+            let event = of(EventKind::Any, &path);
+            take(event, &PathBuf::from("plugins"), &inbox);
+        }
+        let changes = inbox.wait();
+        assert_eq!((changes.names.len(), changes.all), (NAMES, true));
+        assert!(inbox.lock().names.is_empty());
+    }
+}

@@ -1,5 +1,7 @@
 //! What the tests share: the built guests, and modules written in place.
 
+pub mod crash;
+
 use core::time::Duration;
 use hostel::{CallError, Engine, Grants, LoadError, LogRecord, Platform, Plugin};
 use std::{

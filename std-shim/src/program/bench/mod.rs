@@ -35,7 +35,7 @@ fn measure(arguments: &Bench) -> Result<Report, Failure> {
     let interrupted = on_interrupt();
     let target = Target::load(arguments)?;
     // What can't be called at all is not measured.
-    let (first, used) = target.call();
+    let (first, memory) = target.call_and_weigh();
     if let Err(error) = first
         && Exit::from(&error) == Exit::Load
     {
@@ -47,16 +47,13 @@ fn measure(arguments: &Bench) -> Result<Report, Failure> {
         given => given,
     };
     phase(time.map(|time| time / 10), calls.map(|calls| calls / 10)).run("warming up")?;
-    let mut tally = phase(time, calls).run("measuring")?;
-    if arguments.sliced.is_some() {
-        // Steps don't tell what a call uses. It is the same as without.
-        tally.used.add(used);
-    }
+    let tally = phase(time, calls).run("measuring")?;
     Ok(Report {
         plugin: arguments.run.plugin.clone(),
         concurrency: arguments.concurrency,
         sliced: arguments.sliced,
         interrupted: interrupted.load(Ordering::Relaxed),
+        memory,
         besides: target.bytes_besides(),
         function: target.function,
         tally,

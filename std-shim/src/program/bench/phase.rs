@@ -98,9 +98,8 @@ impl<'a> Phase<'a> {
             None => {
                 while self.next() {
                     let start = Instant::now();
-                    let (result, used) = self.target.call();
-                    tally.note(start, result);
-                    tally.used.add(used);
+                    let (result, fuel) = self.target.call();
+                    tally.note(start, result, fuel);
                 }
             }
         }
@@ -123,7 +122,7 @@ impl<'a> Phase<'a> {
                 let Step::Done(result) = step else {
                     return true;
                 };
-                tally.note(*began, result.map(|_| 0));
+                tally.note(*began, result.map(|_| 0), running.usage().fuel);
                 let next = start();
                 next.map(|next| *call = next).is_some()
             });

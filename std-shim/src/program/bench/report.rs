@@ -19,6 +19,8 @@ pub(super) struct Report {
     pub(super) concurrency: u32,
     pub(super) sliced: Option<u64>,
     pub(super) interrupted: bool,
+    /// Bytes of linear memory of an instance, after a call.
+    pub(super) memory: usize,
     /// Bytes that an instance takes besides its linear memory.
     pub(super) besides: u64,
     pub(super) tally: Tally,
@@ -47,7 +49,7 @@ impl Report {
 
     pub(super) fn text(&self) -> String {
         let bold = Style::new().bold();
-        let (path, used) = (self.plugin.to_string_lossy(), &self.tally.used);
+        let (path, fuel) = (self.plugin.to_string_lossy(), self.tally.fuel);
         let mut text = format!("{bold}{}{bold:#}\n", visible(&path));
         let mut row = |name, value: String| {
             // Writing to a String does not fail.
@@ -74,16 +76,13 @@ impl Report {
             let times = PERCENTILES.map(|(name, at)| format!("{name} {:.1?}", self.time(at)));
             row("time", times.join(", "));
         }
-        if let Some(mean) = used.mean_fuel() {
-            let [mean, least, most] = [mean, used.least_fuel, used.most_fuel].map(HumanCount);
+        if let Some(mean) = fuel.mean(self.calls()) {
+            let [mean, least, most] = [mean, fuel.least, fuel.most].map(HumanCount);
             row("fuel", format!("{mean} a call, from {least} to {most}"));
-            let memory = ByteSize(used.memory as u64);
-            let besides = ByteSize(self.besides);
-            row(
-                "memory",
-                format!("{memory} an instance, and at most {besides} besides"),
-            );
         }
+        let [memory, besides] = [self.memory as u64, self.besides].map(ByteSize);
+        let memory = format!("{memory} an instance, and at most {besides} besides");
+        row("memory", memory);
         for (code, failed) in &self.tally.errors {
             let (count, message) = (HumanCount(failed.count), visible(&failed.message));
             row("errors", format!("{count} {code}: {message}"));
@@ -95,7 +94,7 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let (calls, used) = (self.calls(), &self.tally.used);
+        let (calls, fuel) = (self.calls(), self.tally.fuel);
         let percentiles = PERCENTILES.map(|(name, at)| {
             let micros = self.time(at).as_nanos() as f64 / 1_000.0;
             (name.to_owned(), (calls > 0).then_some(micros).into())
@@ -103,7 +102,7 @@ impl Report {
         let errors = self.tally.errors.iter().map(|(code, failed)| {
             json!({ "code": code, "message": failed.message, "count": failed.count })
         });
-        let mean = used.mean_fuel();
+        let mean = fuel.mean(calls);
         json!({
             "function": self.function,
             "concurrency": self.concurrency,
@@ -115,10 +114,10 @@ impl Report {
             "micros": Value::Object(percentiles.into_iter().collect()),
             "fuel": {
                 "mean": mean,
-                "least": mean.map(|_| used.least_fuel),
-                "most": mean.map(|_| used.most_fuel),
+                "least": mean.map(|_| fuel.least),
+                "most": mean.map(|_| fuel.most),
             },
-            "memory": { "linear": mean.map(|_| used.memory), "besides": self.besides },
+            "memory": { "linear": self.memory, "besides": self.besides },
             "errors": errors.collect::<Value>(),
         })
     }

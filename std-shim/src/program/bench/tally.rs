@@ -17,7 +17,7 @@ pub(super) struct Tally {
     pub(super) times: Histogram<u64>,
     /// From the first one's start to the last one's end.
     span: Option<(Instant, Instant)>,
-    pub(super) used: Used,
+    pub(super) fuel: Fuel,
     /// Those that failed, by the error's code.
     pub(super) errors: BTreeMap<&'static str, Failed>,
 }
@@ -37,17 +37,18 @@ impl Tally {
             // Three digits of each time are kept.
             times: Histogram::new_with_max(LONGEST, 3).expect("the bounds are in order"),
             span: None,
-            used: Used::NONE,
+            fuel: Fuel::NONE,
             errors: BTreeMap::new(),
         }
     }
 
     /// Notes a call that began at `start` and ended now, as a command with this exit code.
-    pub(super) fn note(&mut self, start: Instant, result: Result<u32, CallError>) {
+    pub(super) fn note(&mut self, start: Instant, result: Result<u32, CallError>, fuel: u64) {
         let now = Instant::now();
         let took = (now - start).as_nanos().try_into().unwrap_or(LONGEST);
         self.times.saturating_record(took);
         self.widen((start, now));
+        self.fuel.add(Fuel::of(fuel));
         let (code, exit) = match &result {
             Ok(0) => return,
             Ok(code) => ("exit-code", Exit::from(*code)),
@@ -67,7 +68,7 @@ impl Tally {
     /// Adds what another thread measured at the same time.
     pub(super) fn add(&mut self, other: &Self) {
         self.times += &other.times;
-        self.used.add(other.used);
+        self.fuel.add(other.fuel);
         if let Some(span) = other.span {
             self.widen(span);
         }
@@ -91,49 +92,39 @@ impl Tally {
     }
 }
 
-/// What calls used.
+/// Fuel that calls used.
 #[derive(Clone, Copy)]
-pub(super) struct Used {
-    calls: u64,
-    fuel: u128,
-    pub(super) least_fuel: u64,
-    pub(super) most_fuel: u64,
-    /// Bytes of linear memory, of the one that had most.
-    pub(super) memory: usize,
+pub(super) struct Fuel {
+    total: u128,
+    pub(super) least: u64,
+    pub(super) most: u64,
 }
 
-impl Used {
+impl Fuel {
     /// That of no call.
     const NONE: Self = Self {
-        calls: 0,
-        fuel: 0,
-        least_fuel: u64::MAX,
-        most_fuel: 0,
-        memory: 0,
+        total: 0,
+        least: u64::MAX,
+        most: 0,
     };
 
-    /// What one call used.
-    pub(super) fn new(fuel: u64, memory: usize) -> Self {
+    const fn of(call: u64) -> Self {
         Self {
-            calls: 1,
-            fuel: fuel.into(),
-            least_fuel: fuel,
-            most_fuel: fuel,
-            memory,
+            total: call as u128,
+            least: call,
+            most: call,
         }
     }
 
-    pub(super) fn add(&mut self, other: Self) {
-        self.least_fuel = self.least_fuel.min(other.least_fuel);
-        self.calls += other.calls;
-        self.fuel += other.fuel;
-        self.most_fuel = self.most_fuel.max(other.most_fuel);
-        self.memory = self.memory.max(other.memory);
+    fn add(&mut self, other: Self) {
+        self.total += other.total;
+        self.least = self.least.min(other.least);
+        self.most = self.most.max(other.most);
     }
 
-    /// Fuel that a call used on the average; `None` where there was none.
-    pub(super) fn mean_fuel(&self) -> Option<u64> {
-        let mean = self.fuel.checked_div(self.calls.into())?;
+    /// What one of so many calls used on the average; `None` where there was none.
+    pub(super) fn mean(&self, calls: u64) -> Option<u64> {
+        let mean = self.total.checked_div(calls.into())?;
         u64::try_from(mean).ok()
     }
 }

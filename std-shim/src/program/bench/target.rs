@@ -1,9 +1,6 @@
 //! What is called.
 
-use super::{
-    super::{arguments::Bench, failure::Failure, input::Input, run},
-    tally::Used,
-};
+use super::super::{arguments::Bench, failure::Failure, input::Input, run};
 use hostel::{CallError, Engine, Instance, LogRecord, Plugin, Running, Std, WasiOutput};
 use std::{num::NonZero, thread};
 
@@ -66,15 +63,21 @@ impl Target {
         })
     }
 
-    /// One call: an exit code, 0 where it was no command's, and what was used.
-    pub(super) fn call(&self) -> (Result<u32, CallError>, Used) {
+    /// One call: an exit code, 0 where it was no command's, and the fuel that it used.
+    pub(super) fn call(&self) -> (Result<u32, CallError>, u64) {
+        let (result, usage) = self.plugin.metered(|instance| self.call_in(instance));
+        (result, usage.fuel)
+    }
+
+    /// The same, and the bytes of linear memory that the instance then had.
+    pub(super) fn call_and_weigh(&self) -> (Result<u32, CallError>, usize) {
         let mut memory = 0;
-        let (result, usage) = self.plugin.metered(|instance| {
+        let result = self.plugin.lend(|instance| {
             let result = self.call_in(instance);
             memory = instance.memory_bytes();
             result
         });
-        (result, Used::new(usage.fuel, memory))
+        (result, memory)
     }
 
     fn call_in(&self, instance: &mut Instance) -> Result<u32, CallError> {
