@@ -30,10 +30,11 @@ const NAMES: usize = 1_000;
 /// A [`PluginDirectory`] that a thread watches and keeps its house in step with.
 ///
 /// Changes are taken in when nothing has changed for 50 milliseconds, and after a second where
-/// changes go on; so a file that is being written is tried half-written only where its writer
-/// pauses, and again when it goes on. Who can use [`install_module`](crate::install_module) leaves
-/// no such doubt. Where the system lost count of changes, all files are read. A directory that is
-/// gone is waited for, and one that takes its place is watched.
+/// changes go on. So a file that is being written is tried half-written where its writer pauses, and
+/// again when it goes on; half of it is seldom a module, but can be. With
+/// [`install_module`](crate::install_module) there is never half of one. Where the system lost count
+/// of changes, all files are read. A directory that is gone is waited for, and one that takes its
+/// place is watched.
 ///
 /// What a symbolic link leads to is not watched: it is read again with any change in the directory.
 ///

@@ -383,6 +383,13 @@ fn a_directory_that_vanishes_is_empty_and_one_that_comes_back_is_watched() {
     place.until("loaded name");
     place.install("name.wasm", "four");
     place.until("replaced name");
+    // The same so fast that it may get the number of the old one.
+    fs::remove_dir_all(&plugins).unwrap();
+    fs::create_dir(&plugins).unwrap();
+    place.install("name.wasm", "at once");
+    soon(|| place.says("name") == "at once");
+    place.install("name.wasm", "and again");
+    soon(|| place.says("name") == "and again");
     // Replaced by another.
     fs::create_dir(&away).unwrap();
     fs::write(away.join("name.wasm"), that_says("five")).unwrap();
@@ -391,6 +398,22 @@ fn a_directory_that_vanishes_is_empty_and_one_that_comes_back_is_watched() {
     soon(|| place.says("name") == "five");
     place.install("name.wasm", "six");
     soon(|| place.says("name") == "six");
+}
+
+#[test]
+fn a_directory_that_can_t_be_read_changes_nothing() {
+    let mut place = Place::new();
+    place.install("name.wasm", "one");
+    let mut directory = place.directory.take().unwrap();
+    directory.rescan();
+    fs::remove_dir_all(place.plugins()).unwrap();
+    fs::write(place.plugins(), "no directory").unwrap();
+    directory.rescan();
+    assert_eq!(place.rest(), ["loaded name", "plugins: file-unreadable"]);
+    assert_eq!(place.says("name"), "one");
+    fs::remove_file(place.plugins()).unwrap();
+    directory.rescan();
+    assert_eq!(place.rest(), ["plugins: file-missing", "unloaded name"]);
 }
 
 #[test]
