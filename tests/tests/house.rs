@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 use hostel::{CallError, Engine, Grants, House, HouseError, LogRecord, Platform, Plugin, Version};
-use hostel_tests::{assemble, code, guest_bytes};
+use hostel_tests::{assemble, code, guest_bytes, quiet, that_says};
 use std::{
     sync::{
         Arc, Barrier, OnceLock,
@@ -14,25 +14,6 @@ use std::{
 
 fn house() -> House {
     House::new(hostel::engine())
-}
-
-/// A module whose `process` answers `text`, and logs `text` before.
-fn that_says(text: &str) -> Vec<u8> {
-    let len = text.len();
-    assemble(&format!(
-        r#"(module
-            (import "env" "host_log" (func $log (param i32 i32)))
-            (memory (export "memory") 1)
-            (data (i32.const 0) "{text}")
-            (func (export "allocate") (param i32) (result i32) (i32.const 1024))
-            (func (export "process") (param i32 i32) (result i32 i32)
-              (call $log (i32.const 0) (i32.const {len}))
-              (i32.const 0) (i32.const {len})))"#
-    ))
-}
-
-fn quiet() -> Grants<()> {
-    Grants::new().log(|_: &LogRecord<'_>| {})
 }
 
 fn house_code<R>(result: &Result<R, HouseError>) -> &'static str {

@@ -5,10 +5,10 @@ use super::{
     limits::{self, Preset},
 };
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 use clap_complete::Shell;
 use hostel::{Budget, Limits};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Run WebAssembly plugins that you don't trust
 #[derive(Debug, Parser)]
@@ -23,6 +23,15 @@ pub(super) enum Command {
     /// Call a function of a plugin
     #[command(after_help = long(&format!("{RUN}\n\n{}", exit::HELP)))]
     Run(Run),
+    /// Measure how fast a plugin answers, and what a call takes
+    #[command(
+        after_help = long(BENCH),
+        mut_arg("timeout", |it| it.help("Longest time of one call, such as 200ms")),
+        mut_arg("json", |it| it.help("Print one JSON object")),
+        mut_arg("arg", |it| it.hide(asked_for("-h"))),
+        mut_arg("env", |it| it.hide(asked_for("-h"))),
+    )]
+    Bench(Bench),
     /// Show what a plugin declares and needs, and what stops it from loading
     Inspect(Inspect),
     /// Tell how much memory a plugin may take, and all that refuses it
@@ -70,6 +79,24 @@ pub(super) struct Run {
     /// Print one JSON object: output, error, logs, what was used
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Bench {
+    #[command(flatten)]
+    pub(super) run: Run,
+    /// Calls at a time, each on a thread of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub(super) concurrency: u32,
+    /// All on one thread, in slices of FUEL, if not 10k
+    #[arg(long, value_name = "FUEL", value_parser = quantum, num_args = 0..=1, require_equals = true, default_missing_value = "10k")]
+    pub(super) sliced: Option<u64>,
+    /// Seconds to measure, if not 3; with --calls at most
+    #[arg(long, value_name = "N", value_parser = seconds)]
+    pub(super) seconds: Option<Duration>,
+    /// How many calls to measure
+    #[arg(long, value_name = "N")]
+    pub(super) calls: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -121,6 +148,17 @@ Examples:
   hostel run sort.wasm --arg=--reverse --env LANG=C < words.txt
   hostel run add.wasm --call add 10 -5";
 
+const BENCH: &str = "\
+Each call has an instance of its own, new or made as new, as a server's calls
+have, and gets INPUT as for `run`; what it logs is dropped. Calls that fail are
+counted, and measured as the others; the exit code is theirs, as `run` would
+have it, the highest if they differ. A tenth as many calls, or for a tenth of
+the time, warm up before. Ctrl-C ends early, with the report.
+
+Examples:
+  hostel bench plugin.wasm @photo.png --concurrency 2 --seconds 10
+  hostel bench plugin.wasm hello --sliced=50k --concurrency 1000 --json";
+
 const PROBE: &str = "\
 The plugin is not run. What it would take is told as the most that its code can
 make of the limits, whatever it does. Exits with 0 if it can run, 3 if not.
@@ -138,11 +176,15 @@ Examples:
 /// Help that `--help` shows and `-h` does not. clap's own long help would do the same, but takes
 /// three lines for an option and so more than a screen.
 fn long(text: &str) -> String {
-    if std::env::args_os().any(|argument| argument == "--help" || argument == "help") {
+    if asked_for("--help") || asked_for("help") {
         text.to_owned()
     } else {
         "`--help` says more".to_owned()
     }
+}
+
+fn asked_for(what: &str) -> bool {
+    std::env::args_os().any(|argument| argument == what)
 }
 
 const fn memory() -> ByteSize {
@@ -165,4 +207,18 @@ fn fuel(text: &str) -> Result<u64, &'static str> {
     number
         .and_then(|number| number.checked_mul(unit))
         .ok_or("expected a whole number, such as 5000000, 5_000_000 or 5M")
+}
+
+fn quantum(text: &str) -> Result<u64, &'static str> {
+    match fuel(text)? {
+        0 => Err("a slice has at least 1"),
+        fuel => Ok(fuel),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok();
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or("expected seconds, such as 10 or 0.5")
 }

@@ -99,6 +99,14 @@ impl Failure {
         Self::new(Exit::Own, "output", message)
     }
 
+    pub(super) fn threads(many: u32, error: &std::io::Error) -> Self {
+        let message = format!("can't start {many} threads: {error}");
+        Self {
+            hint: Some("ask for less with --concurrency, or for one thread with --sliced"),
+            ..Self::new(Exit::Own, "threads", message)
+        }
+    }
+
     pub(super) fn json(&self) -> Value {
         json!({
             "code": self.code,

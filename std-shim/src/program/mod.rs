@@ -2,6 +2,7 @@
 
 mod abi;
 mod arguments;
+mod bench;
 mod exit;
 mod failure;
 mod input;
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 pub(super) fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Probe(arguments) => probe::probe(&arguments),
         Command::Completions { shell } => completions(shell),

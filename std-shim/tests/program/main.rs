@@ -1,5 +1,6 @@
 //! The program `hostel`, as whoever starts it sees it.
 
+mod bench;
 mod exit_codes;
 mod inspect;
 mod json;
@@ -131,7 +132,7 @@ impl Files {
 #[test]
 fn help_says_all_in_a_screen() {
     let help = hostel(&["--help"]).expect(0);
-    for command in ["run", "inspect", "probe", "completions"] {
+    for command in ["run", "bench", "inspect", "probe", "completions"] {
         assert!(help.text().contains(&format!("\n  {command} ")));
         let help = hostel(&[command, "--help"]).expect(0);
         assert!(help.text().lines().count() <= 40, "{}", help.text());
