@@ -32,6 +32,14 @@ pub(super) enum Command {
         mut_arg("env", |it| it.hide(asked_for("-h"))),
     )]
     Bench(Bench),
+    /// Write a plugin that starts from the state that this one comes to
+    #[command(
+        after_help = long(SNAPSHOT),
+        mut_arg("call", |it| it.help("A function to call first, with INPUT")),
+        mut_arg("timeout", |it| it.help("Longest time of the start, and of the call, such as 2s")),
+        mut_arg("json", |it| it.help("Print one JSON object")),
+    )]
+    Snapshot(Snapshot),
     /// Show what a plugin declares and needs, and what stops it from loading
     Inspect(Inspect),
     /// Tell how much memory a plugin may take, and all that refuses it
@@ -100,6 +108,15 @@ pub(super) struct Bench {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Snapshot {
+    #[command(flatten)]
+    pub(super) run: Run,
+    /// The file to write
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Inspect {
     /// The plugin's .wasm file
     pub(super) plugin: PathBuf,
@@ -158,6 +175,14 @@ the time, warm up before. Ctrl-C ends early, with the report.
 Examples:
   hostel bench plugin.wasm @photo.png --concurrency 2 --seconds 10
   hostel bench plugin.wasm hello --sliced=50k --concurrency 1000 --json";
+
+const SNAPSHOT: &str = "\
+The plugin's start function, its `_initialize` and the call of --call are run
+now, and never again: memory, globals and tables begin as they were after that.
+What is on the host's side, such as settings, is not in it.
+
+Example:
+  hostel snapshot plugin.wasm --call learn @words.txt -o learned.wasm";
 
 const PROBE: &str = "\
 The plugin is not run. What it would take is told as the most that its code can

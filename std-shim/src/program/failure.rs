@@ -1,7 +1,9 @@
 //! Why the program did not do what it was asked, in words for people and for programs.
 
 use super::exit::Exit;
-use hostel::{CallError, FileError, FileReason, LoadError, Mismatch, StateFileError, grant_for};
+use hostel::{
+    CallError, FileError, FileReason, LoadError, Mismatch, SnapshotError, StateFileError, grant_for,
+};
 use serde_json::{Value, json};
 use std::{fmt::Display, path::Path};
 
@@ -107,6 +109,10 @@ impl Failure {
         }
     }
 
+    pub(super) fn snapshot(error: &SnapshotError) -> Self {
+        Self::new(Exit::Load, error.code(), error.to_string())
+    }
+
     pub(super) fn json(&self) -> Value {
         json!({
             "code": self.code,
@@ -157,6 +163,7 @@ impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
         match error.reason() {
             FileReason::Load(reason) => Self::load(error.path(), reason),
+            FileReason::Write(_) => Self::new(Exit::Usage, error.code(), error.to_string()),
             _ => Self::new(Exit::Load, error.code(), error.to_string()),
         }
     }

@@ -12,6 +12,7 @@ mod log;
 mod output;
 mod probe;
 mod run;
+mod snapshot;
 mod stdio;
 
 use self::{
@@ -27,6 +28,7 @@ pub(super) fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
+        Command::Snapshot(arguments) => snapshot::snapshot(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Probe(arguments) => probe::probe(&arguments),
         Command::Completions { shell } => completions(shell),

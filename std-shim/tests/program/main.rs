@@ -6,6 +6,7 @@ mod inspect;
 mod json;
 mod probe;
 mod run;
+mod snapshot;
 mod wasi;
 
 use std::{
