@@ -108,7 +108,7 @@ pub use self::{
     snapshot::SnapshotError,
     state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     value::Value,
-    wasi::{Wasi, WasiInput, WasiOutput},
+    wasi::{Wasi, WasiInput, WasiOutput, files},
 };
 /// The types of core values.
 pub use wasmi::ValType;

@@ -17,26 +17,30 @@
 
 #![deny(missing_docs)]
 
+#[cfg(feature = "files")]
 mod directory;
 mod file;
 #[cfg(feature = "redb")]
 mod file_state;
 mod install;
 mod platform;
+mod plugin_directory;
 mod tracing_sink;
 mod wasi;
 #[cfg(feature = "watch")]
 mod watch;
 
+#[cfg(feature = "files")]
+pub use self::directory::{HostDirectory, directory};
 #[cfg(feature = "redb")]
 pub use self::file_state::{FileState, StateFileError, StateFileReason};
 #[cfg(feature = "watch")]
 pub use self::watch::WatchedDirectory;
 pub use self::{
-    directory::{DirectoryEvent, PluginDirectory},
     file::{FileError, FileReason, load_file, read_module},
     install::install_module,
     platform::Std,
+    plugin_directory::{DirectoryEvent, PluginDirectory},
     tracing_sink::Tracing,
     wasi::wasi,
 };

@@ -3,6 +3,7 @@
 mod abi;
 mod arguments;
 mod bench;
+mod directories;
 mod exit;
 mod failure;
 mod input;

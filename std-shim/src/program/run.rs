@@ -1,6 +1,9 @@
 //! `hostel run`: one call of one plugin.
 
-use super::{abi, arguments::Run, exit::Exit, failure::Failure, input::Input, log, output, stdio};
+use super::{
+    abi, arguments::Run, directories, exit::Exit, failure::Failure, input::Input, log, output,
+    stdio,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hostel::{
     Budget, CallError, Engine, FileState, Grants, Instance, Limits, LogRecord, LogSink, ModuleInfo,
@@ -81,7 +84,7 @@ impl Report {
         let path = &arguments.plugin;
         let wasm = hostel::read_module(path, limits.module_bytes)?;
         let command = runs_command(arguments, &wasm)?;
-        let mut wasi = wasi(arguments);
+        let mut wasi = wasi(arguments)?;
         if command {
             wasi = stdio::pass_through(wasi, platform.clone(), &self.unread);
         }
@@ -237,15 +240,16 @@ pub(super) fn budget(arguments: &Run) -> Budget {
     Budget::server().fuel(arguments.fuel)
 }
 
-/// WASI with the arguments, and with its output in the log.
-pub(super) fn wasi(arguments: &Run) -> Wasi {
+/// WASI with the arguments and directories, and with its output in the log.
+pub(super) fn wasi(arguments: &Run) -> Result<Wasi, Failure> {
     let name = arguments.plugin.file_name().unwrap_or_default();
-    hostel::wasi()
+    let wasi = hostel::wasi()
         .args([name.to_string_lossy()])
         .args(&arguments.arg)
         .env(arguments.env.iter().map(|(key, value)| (key, value)))
         .stdout(WasiOutput::log())
-        .stderr(WasiOutput::log())
+        .stderr(WasiOutput::log());
+    directories::grant(wasi, &arguments.dir)
 }
 
 /// The function that is called where nothing else is said.

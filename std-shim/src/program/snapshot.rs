@@ -37,7 +37,7 @@ fn write(arguments: &Snapshot) -> Result<usize, Failure> {
         .with_budget(budget)
         .with_platform(Std::new());
     let wasm = hostel::read_module(&run.plugin, engine.limits().module_bytes)?;
-    let grants = run::grants(run, Tracing)?.wasi(run::wasi(run));
+    let grants = run::grants(run, Tracing)?.wasi(run::wasi(run)?);
     let plugin = run::load(&run.plugin, &engine, &wasm, &grants)?;
     let call = match &run.call {
         Some(name) => Some((

@@ -64,7 +64,11 @@ fn what_goes_wrong_leaves_no_file() {
     let out = path(&out);
     let nowhere = files.path("nowhere/learned.wasm");
     for (arguments, code, said) in [
-        (&["-o", out, "--call", "fail"][..], 4, "executed `unreachable`"),
+        (
+            &["-o", out, "--call", "fail"][..],
+            4,
+            "executed `unreachable`",
+        ),
         (&["-o", out, "--call", "missing"], 3, "missing"),
         (&["-o", out, "12345"], 2, "INPUT is for a function"),
         (

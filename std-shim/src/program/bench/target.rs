@@ -26,7 +26,7 @@ impl Target {
         }
         let wasm = hostel::read_module(&run.plugin, limits.module_bytes)?;
         let command = run::runs_command(run, &wasm)?;
-        let mut wasi = run::wasi(run);
+        let mut wasi = run::wasi(run)?;
         if command {
             wasi = wasi
                 .stdout(WasiOutput::discard())
