@@ -40,6 +40,9 @@ pub(super) enum Command {
         mut_arg("call", |it| it.help("A function to call first, with INPUT")),
         mut_arg("timeout", |it| it.help("Longest time of the start, and of the call, such as 2s")),
         mut_arg("json", |it| it.help("Print one JSON object")),
+        mut_arg("arg", |it| it.hide(asked_for("-h"))),
+        mut_arg("env", |it| it.hide(asked_for("-h"))),
+        mut_arg("dir", |it| it.hide(asked_for("-h"))),
     )]
     Snapshot(Snapshot),
     /// Show what a plugin declares and needs, and what stops it from loading
@@ -65,16 +68,16 @@ pub(super) struct Run {
     /// The function to call, if not `process` or the `_start` of a command
     #[arg(long, value_name = "NAME")]
     pub(super) call: Option<String>,
-    /// An argument for a WASI plugin; can be given several times
+    /// An argument for a WASI plugin; repeatable
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(super) arg: Vec<String>,
-    /// An environment variable for a WASI plugin; can be given several times
+    /// An environment variable for a WASI plugin; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) env: Vec<(String, String)>,
-    /// A directory for a WASI plugin, read-only unless rw; can be given several times
+    /// A directory for a WASI plugin, read-only unless rw; repeatable
     #[arg(long, value_name = "HOST[:GUEST][:rw]", value_parser = GivenDirectory::parse)]
     pub(super) dir: Vec<GivenDirectory>,
-    /// A setting that the plugin can look up; can be given several times
+    /// A setting that the plugin can look up; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
     /// A file for what the plugin keeps, under the name of its own file
@@ -137,7 +140,7 @@ pub(super) struct Probe {
     /// The limits to start from
     #[arg(long, value_enum, value_name = "PRESET", default_value_t = Preset::Server)]
     limits: Preset,
-    /// Another value for one of them; can be given several times
+    /// Another value for one of them; repeatable
     #[arg(long, value_name = "NAME=N", value_parser = limits::setting)]
     limit: Vec<(String, usize)>,
     /// Print one JSON object
@@ -161,15 +164,12 @@ impl Probe {
 const RUN: &str = "\
 A function from bytes to bytes takes one INPUT, or none for an empty one. Any
 other takes a number for each parameter, i32 or u32, and prints each result on
-a line, as signed: 4294967295 as -1. A WASI command has hostel's stdin,
-stdout, stderr and exit code, and sees no more of this machine than the time
-and what --dir gives, under the name GUEST, or else HOST.
+a line, as signed: 4294967295 as -1. A WASI command has hostel's streams and
+exit code, and sees only the time and each --dir, under the name GUEST or HOST.
 
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
-  hostel run counter.wasm --state visits.state Gopher
-  hostel run sort.wasm --arg=--reverse --env LANG=C < words.txt
-  hostel run index.wasm --dir ./texts:/in --dir ./index:/out:rw
+  hostel run sort.wasm --arg=-r --env LANG=C --dir ./in --dir ./out:/out:rw
   hostel run add.wasm --call add 10 -5";
 
 const BENCH: &str = "\

@@ -133,7 +133,14 @@ impl Files {
 #[test]
 fn help_says_all_in_a_screen() {
     let help = hostel(&["--help"]).expect(0);
-    for command in ["run", "bench", "inspect", "probe", "completions"] {
+    for command in [
+        "run",
+        "bench",
+        "snapshot",
+        "inspect",
+        "probe",
+        "completions",
+    ] {
         assert!(help.text().contains(&format!("\n  {command} ")));
         let help = hostel(&[command, "--help"]).expect(0);
         assert!(help.text().lines().count() <= 40, "{}", help.text());
