@@ -6,7 +6,7 @@ use hostel_tests::{assemble, code, guest_bytes, skip};
 use std::{fs, path::Path, process::Command};
 
 fn engine() -> Engine {
-    Engine::new(Limits::device()).with_budget(Budget::device())
+    Engine::new(Limits::device(256 << 10)).with_budget(Budget::device())
 }
 
 fn load(name: &str) -> Plugin {
@@ -75,7 +75,7 @@ fn heaps_grow_by_what_is_asked_for() {
         ("small_c_reverse", "process", 3_000, "guest-error"),
     ] {
         let wasm = guest_bytes(name);
-        let mut limits = Limits::device();
+        let mut limits = Limits::device(256 << 10);
         let start = ModuleInfo::read(&wasm).unwrap().memories[0].min_bytes;
         // The input, the answer, and as little as that beside them.
         limits.memory_bytes = usize::try_from(start).unwrap() + 2 * input + 600;
@@ -120,7 +120,7 @@ fn a_memory_of_single_bytes_is_bounded_as_any_other() {
         (func (export "f") (result i32)
           (loop $on (br_if $on (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
           (memory.size)))"#;
-    let mut limits = Limits::device();
+    let mut limits = Limits::device(256 << 10);
     limits.memory_bytes = 1_500;
     let engine = Engine::new(limits).with_budget(Budget::device());
     let plugin = engine.load::<()>("m", &assemble(text), &Grants::new());
