@@ -7,6 +7,7 @@ use crate::{
     marshal::Lowerer,
     memory,
 };
+use alloc::vec::Vec;
 use wasmi::{AsContextMut, TypedFunc, Val};
 
 /// What goes into a guest, and how far it has come. Whoever runs the guest asks it for each
@@ -101,6 +102,23 @@ impl<'v> Delivery<'v> {
             asked: self.asked,
             input_bytes: self.input_bytes,
         }
+    }
+}
+
+/// A copy of what a guest gave, if the machine has room for it.
+pub(crate) fn copied(bytes: &[u8]) -> Result<Vec<u8>, CallError> {
+    let mut copy = Vec::new();
+    let reserved = copy.try_reserve_exact(bytes.len());
+    reserved.map_err(|_| no_room(bytes.len()))?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}
+
+/// The machine has no room for so many bytes that a guest gave.
+pub(crate) const fn no_room(needed: usize) -> CallError {
+    CallError::DoesNotFit {
+        needed: needed as u64,
+        free: None,
     }
 }
 

@@ -27,7 +27,7 @@ use wasmi::{CompilationMode, Config, Linker, Module, OperatorCost};
 ///
 /// let wasm = wat::parse_str(r#"(module (func (export "add") (param i32 i32) (result i32)
 ///     (i32.add (local.get 0) (local.get 1))))"#)?;
-/// let engine = Engine::new(Limits::device()).with_budget(Budget::device());
+/// let engine = Engine::new(Limits::device(256 << 10)).with_budget(Budget::device());
 /// let plugin = engine.load("adder", &wasm, &Grants::<()>::new())?;
 /// assert_eq!(plugin.call::<(u32, u32), u32>("add", (10, 20))?, 30);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -133,7 +133,7 @@ impl Engine {
                 found: wasm.len(),
             });
         }
-        let info = ModuleInfo::read_within(wasm, &self.limits.module)?;
+        let info = ModuleInfo::read_in(wasm, &self.limits.module, self.room())?;
         let bytes = info
             .memories
             .iter()
@@ -154,10 +154,28 @@ impl Engine {
         let mut mismatches = native::check(&info, grants);
         mismatches.extend(conflicting_imports(&info));
         if mismatches.is_empty() {
+            self.admit(&info)?;
             Ok(info)
         } else {
             Err(LoadError::Mismatch(mismatches))
         }
+    }
+
+    /// Bytes of the heap that a plugin may take; all of them where nobody says how many.
+    fn room(&self) -> usize {
+        let free = self.platform.free_bytes().unwrap_or(usize::MAX);
+        free.min(self.limits.heap_bytes)
+    }
+
+    /// Refuses what the heap has no room for.
+    fn admit(&self, info: &ModuleInfo) -> Result<(), LoadError> {
+        let free = self.room();
+        let needed = info.footprint(&self.limits).to_run();
+        if free == usize::MAX || needed <= free as u64 {
+            return Ok(());
+        }
+        let free = free as u64;
+        Err(LoadError::DoesNotFit { needed, free })
     }
 
     fn config(&self) -> Config {
@@ -172,7 +190,7 @@ impl Engine {
             .allow_start_fn(false)
             .set_max_recursion_depth(self.limits.call_depth)
             // The minimum first: wasmi panics where it exceeds the maximum.
-            .set_min_stack_height(stack.min(1_000))
+            .set_min_stack_height(stack.min(module::FIRST_STACK))
             .set_max_stack_height(stack);
         // Under tail dispatch a growth that fails leaves native stack in use until its slice ends:
         // this dear, few of them fit into one.
@@ -189,7 +207,12 @@ impl Engine {
         self.platform
             .contain(&mut || result = Some(Module::new(engine, wasm)));
         match result {
-            Some(Ok(module)) => Ok(module),
+            Some(Ok(module)) => {
+                // wasmi keeps the working memory of a function's compilation for the next one, a
+                // third of what a plugin keeps in all, unless that fails.
+                drop(Module::new(engine, INVALID));
+                Ok(module)
+            }
             Some(Err(error)) => Err(module::refused(&error)),
             None => Err(LoadError::Refused {
                 reason: "it panicked while compiling; please report the module".into(),
@@ -197,6 +220,10 @@ impl Engine {
         }
     }
 }
+
+/// A module with one function, which lacks the result that its type promises.
+const INVALID: &[u8] =
+    b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\x0a\x04\x01\x02\0\x0b";
 
 impl Default for Engine {
     /// [`Limits::server`], [`Budget::server`], no platform.

@@ -2,6 +2,7 @@
 
 use crate::{
     abi::{native::BytesFunction, shape::FlatValues},
+    buffers::copied,
     call::{self, BASE, Canceller},
     error::CallError,
     image::Image,
@@ -62,6 +63,7 @@ impl<T: 'static> Instance<T> {
         data: T,
         used: &mut Usage,
     ) -> Result<Self, CallError> {
+        plugin.admit(plugin.needs().0)?;
         // There is always one.
         let code = plugin.code().ok_or(CallError::Closed)?;
         let mut store = sandbox::open(plugin, code, budget, until, pace, data);
@@ -155,7 +157,7 @@ impl<T: 'static> Instance<T> {
     ///
     /// [`CallError::Guest`] is the guest's own answer; for the others see there.
     pub fn process(&mut self, input: &[u8]) -> Result<Vec<u8>, CallError> {
-        self.process_with(input, <[u8]>::to_vec)
+        self.process_with(input, copied)?
     }
 
     /// Calls `process` with `input`, copies its answer to the start of `output` and gives the
@@ -276,10 +278,8 @@ impl<T: 'static> Instance<T> {
         self.enter_paced(pace)?;
         let result = match bytes_function(&self.plugin, &self.sandbox, "process") {
             Ok(function) => {
-                let take = <[u8]>::to_vec;
-                self.sandbox
-                    .exchange("process", function, input, take)
-                    .await
+                let answer = self.sandbox.exchange("process", function, input, copied);
+                answer.await.and_then(|copy| copy)
             }
             Err(error) => Err(error),
         };
@@ -436,6 +436,7 @@ impl<T: 'static> Instance<T> {
         if self.stopped {
             return Err(CallError::Stopped);
         }
+        self.plugin.admit(self.plugin.needs().1)?;
         // Until it has ended: not so where the caller's code unwinds, or a call is dropped.
         self.stopped = true;
         let store = &mut self.sandbox.store;

@@ -99,7 +99,8 @@ pub use self::{
     limits::{Budget, Limits, ModuleLimits, Usage},
     marshal::{Lift, Lower},
     module::{
-        Export, Extern, Footprint, Import, MemoryInfo, ModuleInfo, Section, Signature, TableInfo,
+        Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, Signature,
+        TableInfo,
     },
     platform::{Bare, Platform},
     plugin::Plugin,

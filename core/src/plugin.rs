@@ -64,6 +64,8 @@ struct Inner<T: 'static> {
     functions: HashMap<alloc::boxed::Box<str>, Signature>,
     shared: Arc<Shared>,
     limits: Limits,
+    /// Bytes of the heap that an instance, and that a call, may take before the guest runs.
+    needs: (u64, u64),
     pool: Pool<T>,
     closed: AtomicBool,
 }
@@ -91,7 +93,9 @@ impl<T: 'static> Plugin<T> {
         });
         let limits = *engine.limits();
         let pool = Pool::new(&limits);
+        let footprint = info.footprint(&limits);
         let inner = Inner {
+            needs: (footprint.instance_to_run(), footprint.frames),
             info,
             copies,
             next_copy: AtomicUsize::new(0),
@@ -206,6 +210,20 @@ impl<T: 'static> Plugin<T> {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
+    }
+
+    /// Bytes of the heap that an instance, and that a call, may take before the guest runs.
+    pub(crate) fn needs(&self) -> (u64, u64) {
+        self.inner.needs
+    }
+
+    /// Refuses what the heap has no room for.
+    pub(crate) fn admit(&self, needed: u64) -> Result<(), CallError> {
+        let free = self.platform().free_bytes().map(|free| free as u64);
+        if free.is_some_and(|free| needed > free) {
+            return Err(CallError::DoesNotFit { needed, free });
+        }
+        Ok(())
     }
 
     /// The type of the exported function `name`.

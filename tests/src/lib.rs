@@ -231,6 +231,17 @@ pub fn in_its_own_process(name: &str, body: impl FnOnce()) {
     assert!(ran, "no test is called {name}");
 }
 
+/// Says that a test was left out because a tool is missing, and how to get it.
+///
+/// # Panics
+///
+/// Where `CI=true`: there nothing may be left out.
+pub fn skip(what: &str, how: &str) {
+    let told = format!("SKIPPED: {what}. To get what it needs: {how}");
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{told}");
+    eprintln!("{told}");
+}
+
 /// A clock that goes on by a millisecond whenever it is looked at.
 #[derive(Default)]
 pub struct Ticking(AtomicU64);

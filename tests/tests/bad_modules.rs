@@ -225,7 +225,7 @@ fn a_module_that_grows_a_table_is_told_what_to_do() {
 
 #[test]
 fn a_module_over_the_limits_is_refused_with_both_figures() {
-    let mut limits = Limits::device();
+    let mut limits = Limits::device(256 << 10);
     limits.module_bytes = 100;
     let engine = Engine::new(limits);
     let largest = [b"\0asm\x01\0\0\0\0\x5a\0", &[0; 89][..]].concat();
@@ -250,7 +250,7 @@ fn a_module_over_the_limits_is_refused_with_both_figures() {
         error.to_string(),
         "the module has 101 bytes, the limits allow 100: raise `module_bytes` if that is expected"
     );
-    let mut limits = Limits::device();
+    let mut limits = Limits::device(256 << 10);
     limits.module.tables = 2;
     let engine = Engine::new(limits);
     for (item, expected) in [

@@ -42,12 +42,13 @@ fn each_built_guest_has_a_source_and_each_source_is_built() {
     for (folder, ending, prefix) in [
         ("wat", "wat", "wat_"),
         ("c", "c", "c_"),
+        ("small-c", "c", "small_c_"),
         ("wasi-c", "c", "wasi_c_"),
     ] {
         let names = names(&sources().join(folder), ending);
         expected.extend(names.iter().map(|name| format!("{prefix}{name}")));
     }
-    for (folder, prefix) in [("rust", ""), ("wasi-rust", "wasi_rust_")] {
+    for (folder, prefix) in [("rust", ""), ("small", ""), ("wasi-rust", "wasi_rust_")] {
         for guest in fs::read_dir(sources().join(folder)).unwrap() {
             let name = guest.unwrap().file_name();
             expected.insert(format!("{prefix}{}", name.to_string_lossy()));

@@ -102,6 +102,14 @@ pub enum CallError {
         /// What went wrong.
         reason: Box<str>,
     },
+    /// The machine's heap has no room for the instance, the call or its answer. Nothing was done,
+    /// or the answer is lost.
+    DoesNotFit {
+        /// The bytes that it takes at most.
+        needed: u64,
+        /// The bytes that were free, where the [`Platform`](crate::Platform) knows.
+        free: Option<u64>,
+    },
     /// All instances that the limits allow are in use.
     Busy {
         /// The limit, [`Limits::instances`](crate::Limits::instances).
@@ -169,6 +177,7 @@ impl CallError {
             Self::NoMemory { .. } => "no-memory",
             Self::MissingExport { .. } => "missing-export",
             Self::Serialization { .. } => "serialization",
+            Self::DoesNotFit { .. } => "does-not-fit",
             Self::Busy { .. } => "busy",
             Self::Closed => "closed",
             Self::Stopped => "stopped",
@@ -301,6 +310,13 @@ impl fmt::Display for CallError {
             }
             Self::Serialization { reason } => {
                 write!(f, "a serialised value is broken: {}", shown(reason))
+            }
+            Self::DoesNotFit { needed, free } => {
+                write!(f, "the machine has no {needed} bytes of heap for it")?;
+                if let Some(free) = free {
+                    write!(f, ", {free} are free")?;
+                }
+                f.write_str(": drop an instance or unload a plugin")
             }
             Self::Busy { limit } => write!(
                 f,

@@ -49,6 +49,7 @@ pub(super) fn scan(
         carried,
         deepest: 0,
         operators: 0,
+        branches: 0,
         copies: 0,
         grows: 0,
         fresh: false,
@@ -72,7 +73,9 @@ pub(super) fn scan(
     }
     let operations = scan.operators.saturating_add(scan.copies);
     counts.operations = counts.operations.saturating_add(operations);
-    counts.largest = counts.largest.max(operations);
+    counts.branches = counts.branches.saturating_add(scan.branches);
+    counts.largest.0 = counts.largest.0.max(operations);
+    counts.largest.1 = counts.largest.1.max(scan.branches);
     counts.locals = counts.locals.max(locals);
     counts.nesting = counts.nesting.max(scan.deepest);
     counts.grows |= scan.grows > 0;
@@ -98,6 +101,8 @@ struct Scan<'a> {
     deepest: usize,
     /// How many operators there are, each target of a branch table counted as one.
     operators: usize,
+    /// How many of them branch or call, counted for what they become.
+    branches: usize,
     /// How many values all branches carry.
     copies: usize,
     /// How many operators grow the memory.
@@ -125,6 +130,7 @@ impl Scan<'_> {
             });
         }
         self.operators = self.operators.saturating_add(1);
+        self.branches = self.branches.saturating_add(weight(operator));
         match operator {
             // wasmi 2.0.0 makes one instruction of a comparison with 0 and a choice by it, and
             // then looks for what was compared in the wrong place.
@@ -143,6 +149,7 @@ impl Scan<'_> {
                 let count = usize::try_from(targets.len()).unwrap_or(usize::MAX);
                 over("branch_targets", self.limits.branch_targets, count)?;
                 self.operators = self.operators.saturating_add(count);
+                self.branches = self.branches.saturating_add(count);
                 let carries = self.carries(targets.default());
                 for target in targets.targets() {
                     let target = target.map_err(|error| invalid(&error))?;
@@ -276,6 +283,23 @@ fn arity(ty: BlockType, types: &[Signature]) -> (usize, usize) {
             .ok()
             .and_then(|index| types.get(index))
             .map_or((0, 0), |ty| (ty.params.len(), ty.results.len())),
+    }
+}
+
+/// How much code an operator becomes beyond what any may, in that of a branch.
+#[inline(always)]
+const fn weight(operator: &Operator<'_>) -> usize {
+    match operator {
+        Operator::CallIndirect { .. } => 2,
+        Operator::Block { .. }
+        | Operator::Loop { .. }
+        | Operator::If { .. }
+        | Operator::Else
+        | Operator::Br { .. }
+        | Operator::BrIf { .. }
+        | Operator::BrTable { .. }
+        | Operator::Call { .. } => 1,
+        _ => 0,
     }
 }
 

@@ -10,11 +10,12 @@ mod read;
 mod rewrite;
 
 pub(crate) use self::{
+    footprint::FIRST_STACK,
     read::{configure_features, refused},
     rewrite::{Changes, MEMORY, START, global_name, rewrite},
 };
 
-pub use self::footprint::Footprint;
+pub use self::footprint::{Footprint, Machine};
 use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 use crate::{
     abi::native::{self, BytesFunction},
@@ -112,6 +113,8 @@ pub struct Signature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryInfo {
+    /// Bytes by which it grows at least: 65,536, or 1 in a module for small machines.
+    pub page_bytes: u64,
     /// Bytes at the start.
     pub min_bytes: u64,
     /// The most bytes that the module itself allows.
@@ -156,7 +159,16 @@ impl ModuleInfo {
     ///
     /// As there, and [`LoadError::OverLimit`].
     pub fn read_within(wasm: &[u8], limits: &ModuleLimits) -> Result<Self, LoadError> {
-        Reader::new(wasm, limits).read()
+        Self::read_in(wasm, limits, usize::MAX)
+    }
+
+    /// The same in `room` bytes of heap.
+    pub(crate) fn read_in(
+        wasm: &[u8],
+        limits: &ModuleLimits,
+        room: usize,
+    ) -> Result<Self, LoadError> {
+        Reader::new(wasm, limits, room).read()
     }
 
     /// The export of this name.

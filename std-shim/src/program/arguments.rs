@@ -3,7 +3,7 @@
 use super::{
     directories::GivenDirectory,
     exit,
-    limits::{self, Preset},
+    limits::{self, DEVICE_HEAP, Preset, Target},
 };
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, value_parser};
@@ -137,9 +137,15 @@ pub(super) struct Inspect {
 pub(super) struct Probe {
     /// The plugin's .wasm file
     pub(super) plugin: PathBuf,
-    /// The limits to start from
-    #[arg(long, value_enum, value_name = "PRESET", default_value_t = Preset::Server)]
-    limits: Preset,
+    /// The machine that it is to run on
+    #[arg(long, value_enum, value_name = "MACHINE", default_value_t = Target::Server)]
+    pub(super) target: Target,
+    /// The heap of a device, such as 128KiB
+    #[arg(long, value_name = "SIZE", default_value_t = ByteSize(DEVICE_HEAP as u64))]
+    heap: ByteSize,
+    /// The limits to start from, if not those that the target suggests
+    #[arg(long, value_enum, value_name = "PRESET")]
+    limits: Option<Preset>,
     /// Another value for one of them; repeatable
     #[arg(long, value_name = "NAME=N", value_parser = limits::setting)]
     limit: Vec<(String, usize)>,
@@ -151,7 +157,9 @@ pub(super) struct Probe {
 impl Probe {
     /// The limits to probe with.
     pub(super) fn limits(&self) -> Limits {
-        let mut limits = self.limits.limits();
+        let preset = self.limits.unwrap_or(self.target.preset());
+        let heap = usize::try_from(self.heap.as_u64()).unwrap_or(usize::MAX);
+        let mut limits = preset.limits(heap);
         for (name, value) in &self.limit {
             if let Some(cap) = limits::cap(&mut limits, name) {
                 *cap = *value;
@@ -197,6 +205,7 @@ make of the limits, whatever it does. Exits with 0 if it can run, 3 if not.
 
 Examples:
   hostel probe plugin.wasm
+  hostel probe plugin.wasm --target cortex-m4 --heap 128KiB
   hostel probe plugin.wasm --limits device --limit memory_bytes=128KiB";
 
 const COMPLETIONS: &str = "\

@@ -71,7 +71,9 @@ impl Failure {
         let is_limit = |error: &LoadError| {
             matches!(
                 error,
-                LoadError::OverLimit { .. } | LoadError::TooLarge { .. }
+                LoadError::OverLimit { .. }
+                    | LoadError::TooLarge { .. }
+                    | LoadError::DoesNotFit { .. }
             )
         };
         let mut failure = match all {
@@ -129,6 +131,7 @@ fn reasons(error: &LoadError) -> Vec<String> {
         LoadError::Mismatch(all) => all.iter().map(ToString::to_string).collect(),
         LoadError::TooLarge { limit, found } => vec![over("module_bytes", *limit, *found)],
         LoadError::OverLimit { cap, limit, found } => vec![over(cap, *limit, *found)],
+        LoadError::DoesNotFit { needed, free } => vec![over("heap_bytes", *free, *needed)],
         error => vec![error.to_string()],
     }
 }
