@@ -129,7 +129,7 @@ impl ModuleInfo {
             plugin: self.plugin().saturating_mul(limits.copies.max(1) as u64),
             memory_at_start: start,
             memory_at_most: most,
-            memory_growth: growth(start, most),
+            memory_growth: growth(start, most, self.page()),
             tables: elements.saturating_mul(size_of::<RawRef>() as u64),
             stacks: moved(stack).saturating_mul(stacks),
             globals: priced(&[(self.counts.globals, 120)]),
@@ -159,6 +159,12 @@ impl ModuleInfo {
         } else {
             (start, start)
         }
+    }
+
+    /// Bytes by which a linear memory grows at least.
+    fn page(&self) -> u64 {
+        let pages = self.memories.iter().map(|memory| memory.page_bytes);
+        pages.min().unwrap_or(1)
     }
 
     /// The plugin, loaded.
@@ -243,15 +249,13 @@ const fn moved(bytes: u64) -> u64 {
     bytes.saturating_mul(3)
 }
 
-/// What a linear memory may take, beyond `most` bytes, while it grows to that.
-fn growth(start: u64, most: u64) -> u64 {
-    /// By so much it grows at least.
-    const PAGE: u64 = 65_536;
+/// What a linear memory may take, beyond `most` bytes, while it grows to that by `page` or more.
+fn growth(start: u64, most: u64, page: u64) -> u64 {
     if start >= most {
         return 0;
     }
     // The last time that it moves, it has at most a page less than it may have.
-    let before = most.saturating_sub(PAGE);
+    let before = most.saturating_sub(page);
     moved(before)
         .max(before.saturating_add(most))
         .saturating_sub(most)

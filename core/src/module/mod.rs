@@ -112,6 +112,8 @@ pub struct Signature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryInfo {
+    /// Bytes by which it grows at least: 65,536, or 1 in a module for small machines.
+    pub page_bytes: u64,
     /// Bytes at the start.
     pub min_bytes: u64,
     /// The most bytes that the module itself allows.

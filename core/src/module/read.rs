@@ -323,6 +323,7 @@ fn features() -> WasmFeatures {
         | WasmFeatures::REFERENCE_TYPES
         | WasmFeatures::GC_TYPES
         | WasmFeatures::EXTENDED_CONST
+        | WasmFeatures::CUSTOM_PAGE_SIZES
         | WasmFeatures::FLOATS;
     features.set(WasmFeatures::SIMD, cfg!(feature = "simd"));
     features
@@ -330,7 +331,10 @@ fn features() -> WasmFeatures {
 
 /// Switches on in the interpreter what [`features`] names, and no more.
 pub(crate) fn configure_features(config: &mut wasmi::Config) {
-    config.wasm_multi_memory(false).wasm_tail_call(false);
+    config
+        .wasm_multi_memory(false)
+        .wasm_tail_call(false)
+        .wasm_custom_page_sizes(true);
     #[cfg(feature = "simd")]
     config.wasm_relaxed_simd(false);
 }
@@ -445,6 +449,7 @@ fn type_at(types: &[Signature], index: u32) -> Signature {
 fn memory_info(memory: &wasmparser::MemoryType) -> MemoryInfo {
     let page = 1u64 << memory.page_size_log2.unwrap_or(16).min(16);
     MemoryInfo {
+        page_bytes: page,
         min_bytes: memory.initial.saturating_mul(page),
         max_bytes: memory.maximum.map(|pages| pages.saturating_mul(page)),
     }
