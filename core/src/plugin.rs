@@ -15,13 +15,12 @@ use crate::{
     run::{Pace, block},
     running::Running,
 };
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
     future::Future,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
-use hashbrown::HashMap;
 use wasmi::{Linker, Module};
 
 /// A plugin: compiled once, instantiated as often as needed. A cheap handle to clone and to share
@@ -60,8 +59,8 @@ struct Inner<T: 'static> {
     copies: Vec<Code<T>>,
     /// The copy that the next instance is made of, modulo their number.
     next_copy: AtomicUsize,
-    /// Where each exported function is among the exports.
-    functions: HashMap<alloc::boxed::Box<str>, Signature>,
+    /// Where each export is among the exports, in the order of their names.
+    by_name: Box<[usize]>,
     shared: Arc<Shared>,
     limits: Limits,
     pool: Pool<T>,
@@ -76,14 +75,9 @@ impl<T: 'static> Plugin<T> {
         copies: Vec<Code<T>>,
         log: Option<Arc<dyn LogSink>>,
     ) -> Self {
-        let functions = info
-            .exports
-            .iter()
-            .filter_map(|export| match &export.ty {
-                Extern::Function(ty) => Some((export.name.clone(), ty.clone())),
-                _ => None,
-            })
-            .collect();
+        let name_at = |at: &usize| info.exports.get(*at).map(|export| &export.name);
+        let mut by_name: Box<[usize]> = (0..info.exports.len()).collect();
+        by_name.sort_unstable_by(|a, b| name_at(a).cmp(&name_at(b)));
         let shared = Arc::new(Shared {
             name: name.into(),
             platform: engine.platform().clone(),
@@ -95,7 +89,7 @@ impl<T: 'static> Plugin<T> {
             info,
             copies,
             next_copy: AtomicUsize::new(0),
-            functions,
+            by_name,
             shared,
             limits,
             pool,
@@ -208,13 +202,21 @@ impl<T: 'static> Plugin<T> {
         &self.inner.shared
     }
 
+    fn function(&self, name: &str) -> Result<&Signature, CallError> {
+        let Inner { info, by_name, .. } = &*self.inner;
+        let export = |at: &usize| info.exports.get(*at);
+        let found =
+            by_name.binary_search_by(|at| export(at).map(|export| &*export.name).cmp(&Some(name)));
+        let found = found.ok().and_then(|at| by_name.get(at)).and_then(export);
+        match found.map(|export| &export.ty) {
+            Some(Extern::Function(ty)) => Ok(ty),
+            _ => Err(self.unknown_export(name)),
+        }
+    }
+
     /// The type of the exported function `name`.
     pub(crate) fn signature(&self, name: &str) -> Result<Signature, CallError> {
-        self.inner
-            .functions
-            .get(name)
-            .cloned()
-            .ok_or_else(|| self.unknown_export(name))
+        self.function(name).cloned()
     }
 
     pub(crate) fn shape_of<P, R>(&self, name: &str) -> Result<Shape, CallError>
@@ -223,11 +225,7 @@ impl<T: 'static> Plugin<T> {
         R: Lift,
     {
         let (params, results) = (Types::collect(P::types), Types::collect(R::types));
-        let found = self
-            .inner
-            .functions
-            .get(name)
-            .ok_or_else(|| self.unknown_export(name))?;
+        let found = self.function(name)?;
         native::shape_of(&params, &results, found).ok_or_else(|| CallError::ExportType {
             name: name.into(),
             expected: Shape::expected(&params.flat, &results.flat).into(),

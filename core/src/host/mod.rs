@@ -66,8 +66,12 @@ const SERVICES: [(&str, &str, &str); 7] = [
 pub struct Grants<T = ()> {
     functions: Functions<T>,
     log: Option<Arc<dyn LogSink>>,
-    wasi: Option<Arc<Wasi>>,
+    wasi: Option<WasiGrant<T>>,
 }
+
+/// A grant of WASI, and how its functions are found: who does not grant it links none of them.
+type WasiGrant<T> = (Arc<Wasi>, FindWasi<T>);
+type FindWasi<T> = fn(&Arc<Wasi>, &str, &str) -> Option<Arc<dyn HostFunction<T>>>;
 
 impl<T: 'static> Grants<T> {
     /// Nothing granted.
@@ -149,7 +153,7 @@ impl<T: 'static> Grants<T> {
     /// [`function`](Self::function) of the same name goes before.
     #[must_use]
     pub fn wasi(mut self, wasi: Wasi) -> Self {
-        self.wasi = Some(Arc::new(wasi));
+        self.wasi = Some((Arc::new(wasi), wasi::find::<T>));
         self
     }
 
@@ -164,7 +168,10 @@ impl<T: 'static> Grants<T> {
             .iter()
             .find(|((m, n), _)| **m == *module && **n == *name)
             .map(|(_, function)| function.clone())
-            .or_else(|| wasi::find(self.wasi.as_ref()?, module, name))
+            .or_else(|| {
+                let (grant, find) = self.wasi.as_ref()?;
+                find(grant, module, name)
+            })
     }
 
     pub(crate) fn sink(&self) -> Option<Arc<dyn LogSink>> {

@@ -112,23 +112,78 @@ struct Scan<'a> {
     failed: Option<LoadError>,
 }
 
+/// What an operator means for the one after it.
+struct Next {
+    /// See [`Scan::fresh`].
+    fresh: bool,
+    /// See [`Scan::compared`]; none where that stays as it is.
+    compared: Option<bool>,
+}
+
 impl Scan<'_> {
-    /// Called with an operator that is known where this is inlined, so that little is left of it.
+    /// Called with an operator that is known where this is inlined, so that little is left of it:
+    /// most are alike.
     #[inline(always)]
-    fn note(&mut self, operator: &Operator<'_>) -> Result<(), LoadError> {
+    fn note(&mut self, operator: &Operator<'_>) -> bool {
+        let next = Next {
+            fresh: is_fresh(operator),
+            compared: match operator {
+                Operator::I32Eqz | Operator::I32Eq | Operator::I32Ne => Some(true),
+                _ if becomes_code(operator) => Some(false),
+                _ => None,
+            },
+        };
+        if is_plain(operator) {
+            self.pass(next)
+        } else {
+            self.look(operator, next)
+        }
+    }
+
+    /// An operator of which nothing else is to be known.
+    #[inline(never)]
+    fn pass(&mut self, next: Next) -> bool {
         if self.carried.is_empty() {
             // wasmi 2.0.0 panics on these before it finds that they are too many.
-            return Err(LoadError::Invalid {
+            self.failed = Some(LoadError::Invalid {
                 at: self.at,
                 reason: "operators remaining after end of function".into(),
                 truncated: false,
             });
+            return false;
         }
         self.operators = self.operators.saturating_add(1);
+        self.fresh = next.fresh;
+        self.compared = next.compared.unwrap_or(self.compared);
+        true
+    }
+
+    #[inline(never)]
+    fn look(&mut self, operator: &Operator<'_>, next: Next) -> bool {
+        let (fresh, compared) = (self.fresh, self.compared);
+        if !self.pass(next) {
+            return false;
+        }
+        match self.check(operator, fresh, compared) {
+            Ok(()) => true,
+            Err(error) => {
+                self.failed = Some(error);
+                false
+            }
+        }
+    }
+
+    /// Checks an operator. `fresh` and `compared` say what was known before it.
+    fn check(
+        &mut self,
+        operator: &Operator<'_>,
+        fresh: bool,
+        compared: bool,
+    ) -> Result<(), LoadError> {
         match operator {
             // wasmi 2.0.0 makes one instruction of a comparison with 0 and a choice by it, and
             // then looks for what was compared in the wrong place.
-            Operator::Select | Operator::TypedSelect { .. } if self.compared => {
+            Operator::Select | Operator::TypedSelect { .. } if compared => {
                 self.invert()?;
             }
             Operator::Block { blockty } | Operator::If { blockty } => {
@@ -184,17 +239,12 @@ impl Scan<'_> {
             | Operator::I64Store8 { memarg }
             | Operator::I64Store16 { memarg }
             | Operator::I64Store32 { memarg }
-                if memarg.offset >= WIDE_OFFSET && !self.fresh =>
+                if memarg.offset >= WIDE_OFFSET && !fresh =>
             {
                 self.invert()?;
             }
             _ => {}
         }
-        self.fresh = is_fresh(operator);
-        self.compared = match operator {
-            Operator::I32Eqz | Operator::I32Eq | Operator::I32Ne => true,
-            _ => self.compared && !becomes_code(operator),
-        };
         Ok(())
     }
 
@@ -237,13 +287,7 @@ impl Scan<'_> {
 macro_rules! note {
     ($(@$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {$(
         fn $visit(&mut self $($(, $arg: $argty)*)?) -> Self::Output {
-            match self.note(&Operator::$op $({ $($arg),* })?) {
-                Ok(()) => true,
-                Err(error) => {
-                    self.failed = Some(error);
-                    false
-                }
-            }
+            self.note(&Operator::$op $({ $($arg),* })?)
         }
     )*};
 }
@@ -277,6 +321,38 @@ fn arity(ty: BlockType, types: &[Signature]) -> (usize, usize) {
             .and_then(|index| types.get(index))
             .map_or((0, 0), |ty| (ty.params.len(), ty.results.len())),
     }
+}
+
+/// Whether [`Scan::check`] has nothing to look at in the operator.
+#[inline(always)]
+const fn is_plain(operator: &Operator<'_>) -> bool {
+    !matches!(
+        operator,
+        Operator::Select
+            | Operator::TypedSelect { .. }
+            | Operator::Block { .. }
+            | Operator::If { .. }
+            | Operator::Loop { .. }
+            | Operator::End
+            | Operator::Br { .. }
+            | Operator::BrIf { .. }
+            | Operator::BrTable { .. }
+            | Operator::MemoryGrow { .. }
+            | Operator::TableGrow { .. }
+            | Operator::TableSet { .. }
+            | Operator::TableInit { .. }
+            | Operator::TableCopy { .. }
+            | Operator::TableFill { .. }
+            | Operator::ElemDrop { .. }
+            | Operator::DataDrop { .. }
+            | Operator::I32Store { .. }
+            | Operator::I32Store8 { .. }
+            | Operator::I32Store16 { .. }
+            | Operator::I64Store { .. }
+            | Operator::I64Store8 { .. }
+            | Operator::I64Store16 { .. }
+            | Operator::I64Store32 { .. }
+    )
 }
 
 /// Whether the operator certainly becomes code of its own, so that wasmi no longer joins what came
