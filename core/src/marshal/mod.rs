@@ -275,7 +275,7 @@ pub struct Lowerer<'v> {
 }
 
 /// Most texts and byte strings that go into a guest at once.
-const MAX_BYTES: usize = 8;
+pub(crate) const MAX_BYTES: usize = 8;
 
 /// Buffers that the host got from a guest: pointer and size.
 pub(crate) type Buffers = Vec<(u32, u32), MAX_BYTES>;
