@@ -14,7 +14,7 @@ use crate::{
     value::Value,
 };
 use alloc::{sync::Arc, vec::Vec};
-use core::{future::Future, time::Duration};
+use core::{future::Future, pin::pin, time::Duration};
 use wasmi::Val;
 
 /// The export of a WASI command.
@@ -191,10 +191,15 @@ impl<T: 'static> Instance<T> {
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
         let (until, canceller) = self.enter()?;
-        let result = block(self.plugin.platform(), until, canceller, async {
-            let function = bytes_function(&self.plugin, &self.sandbox, name)?;
-            self.sandbox.exchange(name, function, input, take).await
-        });
+        let result = block(
+            self.plugin.platform(),
+            until,
+            canceller,
+            pin!(async {
+                let function = bytes_function(&self.plugin, &self.sandbox, name)?;
+                self.sandbox.exchange(name, function, input, take).await
+            }),
+        );
         self.leave(result)
     }
 
@@ -218,10 +223,15 @@ impl<T: 'static> Instance<T> {
         R: for<'m> Lift<View<'m> = R>,
     {
         let (until, canceller) = self.enter()?;
-        let result = block(self.plugin.platform(), until, canceller, async {
-            let shape = self.plugin.shape_of::<P, R>(name)?;
-            self.sandbox.call(name, &params, shape).await
-        });
+        let result = block(
+            self.plugin.platform(),
+            until,
+            canceller,
+            pin!(async {
+                let shape = self.plugin.shape_of::<P, R>(name)?;
+                self.sandbox.call(name, &params, shape).await
+            }),
+        );
         self.leave(result)
     }
 
@@ -232,12 +242,8 @@ impl<T: 'static> Instance<T> {
     /// [`CallError::ExportType`] where `params` are not what it takes.
     pub fn call_values(&mut self, name: &str, params: &[Value]) -> Result<Vec<Value>, CallError> {
         let (until, canceller) = self.enter()?;
-        let result = block(
-            self.plugin.platform(),
-            until,
-            canceller,
-            run_values(&self.plugin, &mut self.sandbox, name, params),
-        );
+        let call = run_values(&self.plugin, &mut self.sandbox, name, params);
+        let result = block(self.plugin.platform(), until, canceller, pin!(call));
         self.leave(result)
     }
 
@@ -330,14 +336,19 @@ impl<T: 'static> Instance<T> {
     /// for the others see there.
     pub fn run_command(&mut self) -> Result<u32, CallError> {
         let (until, canceller) = self.enter()?;
-        let ended = block(self.plugin.platform(), until, canceller, async {
-            self.plugin.shape_of::<(), ()>(COMMAND)?;
-            call::charge(&mut self.sandbox.store, BASE)?;
-            let (params, mut results) = (FlatValues::new(), FlatValues::new());
-            self.sandbox
-                .run_export(COMMAND, &params, &mut results)
-                .await
-        });
+        let ended = block(
+            self.plugin.platform(),
+            until,
+            canceller,
+            pin!(async {
+                self.plugin.shape_of::<(), ()>(COMMAND)?;
+                call::charge(&mut self.sandbox.store, BASE)?;
+                let (params, mut results) = (FlatValues::new(), FlatValues::new());
+                self.sandbox
+                    .run_export(COMMAND, &params, &mut results)
+                    .await
+            }),
+        );
         let ended = self.leave(ended);
         // What a command leaves behind is not made to be started twice.
         self.stopped |= ended.is_ok();

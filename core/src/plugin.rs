@@ -9,15 +9,16 @@ use crate::{
     instance::Instance,
     limits::{Budget, Limits, Usage},
     marshal::{Lift, Lower, Types},
-    module::{Extern, ModuleInfo, Signature},
+    module::{Extern, ModuleInfo, Signature, in_order},
     platform::Platform,
     pool::{Fresh, Pool, PoolFigures},
     run::{Pace, block},
     running::Running,
 };
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 use core::{
     future::Future,
+    pin::pin,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
@@ -60,7 +61,7 @@ struct Inner<T: 'static> {
     /// The copy that the next instance is made of, modulo their number.
     next_copy: AtomicUsize,
     /// Where each export is among the exports, in the order of their names.
-    by_name: Box<[usize]>,
+    by_name: Vec<usize>,
     shared: Arc<Shared>,
     limits: Limits,
     pool: Pool<T>,
@@ -75,9 +76,8 @@ impl<T: 'static> Plugin<T> {
         copies: Vec<Code<T>>,
         log: Option<Arc<dyn LogSink>>,
     ) -> Self {
-        let name_at = |at: &usize| info.exports.get(*at).map(|export| &export.name);
-        let mut by_name: Box<[usize]> = (0..info.exports.len()).collect();
-        by_name.sort_unstable_by(|a, b| name_at(a).cmp(&name_at(b)));
+        let export = |at: usize| info.exports.get(at).map(|export| &*export.name);
+        let by_name = in_order(info.exports.len(), export);
         let shared = Arc::new(Shared {
             name: name.into(),
             platform: engine.platform().clone(),
@@ -138,7 +138,15 @@ impl<T: 'static> Plugin<T> {
         self.check_open()?;
         let until = call::until(&self.budget, &**self.platform());
         let mut used = Usage::default();
-        let make = Instance::new(self, &self.budget, until, false, None, data, &mut used);
+        let make = pin!(Instance::new(
+            self,
+            &self.budget,
+            until,
+            false,
+            None,
+            data,
+            &mut used
+        ));
         block(self.platform(), until, None, make)
     }
 
@@ -318,8 +326,12 @@ impl<T: Default + 'static> Plugin<T> {
         let platform = &**self.platform();
         let until = call::until(&self.budget, platform);
         let _place = self.inner.pool.enter(platform, until)?;
-        let obtain = self.obtain(until, None, used);
-        let mut instance = block(self.platform(), until, None, obtain)?;
+        let mut instance = block(
+            self.platform(),
+            until,
+            None,
+            pin!(self.obtain(until, None, used)),
+        )?;
         let result = work(&mut instance);
         *used = instance.usage();
         self.give_back(instance);

@@ -20,7 +20,7 @@ use alloc::{boxed::Box, sync::Arc, task::Wake};
 use core::{
     fmt,
     future::Future,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -363,16 +363,16 @@ where
     error
 }
 
-/// Runs `future` to its end on this thread. Without steps it is only ever not ready where an
+/// Runs `future`, pinned by the caller since it is large to be moved, to its end on this thread.
+/// Without steps it is only ever not ready where an
 /// asynchronous host function waits: then the platform waits, until `until` at most between two
 /// looks.
 pub(crate) fn block<R>(
     platform: &Arc<dyn Platform>,
     until: Option<Duration>,
     canceller: Option<Canceller>,
-    future: impl Future<Output = R>,
+    mut future: Pin<&mut impl Future<Output = R>>,
 ) -> R {
-    let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
         return result;

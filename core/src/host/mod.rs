@@ -27,10 +27,10 @@ use crate::{
     state::StateStore,
     wasi::{self, Wasi},
 };
-use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 
-/// Host functions by module and name.
-type Functions<T> = BTreeMap<(Box<str>, Box<str>), Arc<dyn HostFunction<T>>>;
+/// Host functions, each with its module and name. There are few.
+type Functions<T> = Vec<(Box<str>, Box<str>, Arc<dyn HostFunction<T>>)>;
 
 /// The built-in host functions, and the grant that supplies each.
 const SERVICES: [(&str, &str, &str); 7] = [
@@ -78,7 +78,7 @@ impl<T: 'static> Grants<T> {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            functions: BTreeMap::new(),
+            functions: Vec::new(),
             log: None,
             wasi: None,
         }
@@ -158,16 +158,20 @@ impl<T: 'static> Grants<T> {
     }
 
     fn insert(&mut self, module: &str, name: &str, function: Function<T>) {
-        self.functions
-            .insert((module.into(), name.into()), function.0);
+        let named = |(m, n, _): &(Box<str>, Box<str>, _)| (&**m, &**n) == (module, name);
+        match self.functions.iter_mut().find(|known| named(known)) {
+            Some((_, _, known)) => *known = function.0,
+            None => self
+                .functions
+                .push((module.into(), name.into(), function.0)),
+        }
     }
 
     pub(crate) fn find(&self, module: &str, name: &str) -> Option<Arc<dyn HostFunction<T>>> {
-        // A map with owned pairs as keys cannot be searched by borrowed ones; there are few.
         self.functions
             .iter()
-            .find(|((m, n), _)| **m == *module && **n == *name)
-            .map(|(_, function)| function.clone())
+            .find(|(m, n, _)| **m == *module && **n == *name)
+            .map(|(_, _, function)| function.clone())
             .or_else(|| {
                 let (grant, find) = self.wasi.as_ref()?;
                 find(grant, module, name)
@@ -206,8 +210,8 @@ impl<T: 'static> Grants<T> {
 
     fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         self.functions
-            .keys()
-            .map(|(module, name)| (&**module, &**name))
+            .iter()
+            .map(|(module, name, _)| (&**module, &**name))
     }
 }
 
@@ -252,10 +256,10 @@ impl<T> Clone for Grants<T> {
     }
 }
 
-impl<T> core::fmt::Debug for Grants<T> {
+impl<T: 'static> core::fmt::Debug for Grants<T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_set()
-            .entries(self.functions.keys().map(|(m, n)| format!("{m}.{n}")))
+            .entries(self.names().map(|(m, n)| format!("{m}.{n}")))
             .finish()
     }
 }

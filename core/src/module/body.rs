@@ -112,12 +112,15 @@ struct Scan<'a> {
     failed: Option<LoadError>,
 }
 
-/// What an operator means for the one after it.
-struct Next {
-    /// See [`Scan::fresh`].
-    fresh: bool,
-    /// See [`Scan::compared`]; none where that stays as it is.
-    compared: Option<bool>,
+/// What an operator means for the one after it: see [`is_fresh`], [`becomes_code`] and
+/// [`Scan::compared`].
+#[derive(Clone, Copy)]
+enum Next {
+    Nothing,
+    Fresh,
+    Code,
+    FreshCode,
+    Compared,
 }
 
 impl Scan<'_> {
@@ -125,13 +128,20 @@ impl Scan<'_> {
     /// most are alike.
     #[inline(always)]
     fn note(&mut self, operator: &Operator<'_>) -> bool {
-        let next = Next {
-            fresh: is_fresh(operator),
-            compared: match operator {
-                Operator::I32Eqz | Operator::I32Eq | Operator::I32Ne => Some(true),
-                _ if becomes_code(operator) => Some(false),
-                _ => None,
-            },
+        let compares = matches!(
+            operator,
+            Operator::I32Eqz | Operator::I32Eq | Operator::I32Ne
+        );
+        let next = if compares {
+            Next::Compared
+        } else if is_fresh(operator) && becomes_code(operator) {
+            Next::FreshCode
+        } else if becomes_code(operator) {
+            Next::Code
+        } else if is_fresh(operator) {
+            Next::Fresh
+        } else {
+            Next::Nothing
         };
         if is_plain(operator) {
             self.pass(next)
@@ -153,8 +163,12 @@ impl Scan<'_> {
             return false;
         }
         self.operators = self.operators.saturating_add(1);
-        self.fresh = next.fresh;
-        self.compared = next.compared.unwrap_or(self.compared);
+        self.fresh = matches!(next, Next::Fresh | Next::FreshCode);
+        self.compared = match next {
+            Next::Compared => true,
+            Next::Code | Next::FreshCode => false,
+            Next::Fresh | Next::Nothing => self.compared,
+        };
         true
     }
 
