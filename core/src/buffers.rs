@@ -8,7 +8,7 @@ use crate::{
     memory,
 };
 use alloc::vec::Vec;
-use wasmi::{AsContextMut, TypedFunc, Val};
+use wasmi::{AsContextMut, Func, Val};
 
 /// What goes into a guest, and how far it has come. Whoever runs the guest asks it for each
 /// buffer in turn.
@@ -129,7 +129,7 @@ pub(crate) fn no_memory(asked: u32) -> CallError {
 }
 
 /// The guest's allocator.
-pub(crate) fn allocator<T>(state: &State<T>) -> Result<TypedFunc<u32, u32>, CallError> {
+pub(crate) fn allocator<T>(state: &State<T>) -> Result<Func, CallError> {
     let allocate = state.guest.allocate;
     allocate.ok_or_else(|| CallError::MissingExport { name: "allocate" })
 }

@@ -6,15 +6,11 @@ use crate::{
     error::{LoadError, Mismatch},
     host::{self, Grants},
     limits::{Budget, Limits},
-    module::{self, Extern, ModuleInfo},
+    module::{self, Extern, ModuleInfo, in_order},
     platform::{Bare, Platform},
     plugin::{Code, Plugin},
 };
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    vec::Vec,
-};
+use alloc::{sync::Arc, vec::Vec};
 use wasmi::{CompilationMode, Config, Linker, Module, OperatorCost};
 
 /// Limits, default budget and platform for the plugins that are loaded from it. Cheap to clone.
@@ -248,14 +244,13 @@ fn link<T: 'static>(
     grants: &Grants<T>,
 ) -> Result<Linker<State<T>>, LoadError> {
     let mut linker = Linker::<State<T>>::new(engine);
-    let mut linked = BTreeSet::new();
-    for import in &info.imports {
-        let key = (&*import.module, &*import.name);
-        // The same import may be declared again; its type is then the same, see `check`.
-        if !linked.insert(key) {
+    // The same import may be declared again; its type is then the same, see `check`.
+    for import in in_order(info.imports.len(), |at| info.import_name(at)) {
+        let Some(import) = info.imports.get(import) else {
             continue;
-        }
-        if let (Extern::Function(ty), Some(function)) = (&import.ty, grants.find(key.0, key.1))
+        };
+        if let (Extern::Function(ty), Some(function)) =
+            (&import.ty, grants.find(&import.module, &import.name))
             && let Some(shape) = native::shape_of(&function.params(), &function.results(), ty)
         {
             host::link(&mut linker, import, ty, function, shape).map_err(|error| {
@@ -270,17 +265,20 @@ fn link<T: 'static>(
 
 /// Imports that are declared twice with two types: one name can be bound to one of them only.
 fn conflicting_imports(info: &ModuleInfo) -> Vec<Mismatch> {
-    let mut first = BTreeMap::new();
+    let name = |at: usize| info.import_name(at);
+    let first = in_order(info.imports.len(), name);
     let mut found = Vec::new();
-    for import in &info.imports {
-        let earlier = first
-            .entry((&import.module, &import.name))
-            .or_insert(&import.ty);
-        if **earlier != import.ty {
+    for (at, import) in info.imports.iter().enumerate() {
+        let earlier = first.binary_search_by(|other| name(*other).cmp(&name(at)));
+        let earlier = earlier.ok().and_then(|place| first.get(place));
+        let Some(earlier) = earlier.and_then(|at| info.imports.get(*at)) else {
+            continue;
+        };
+        if earlier.ty != import.ty {
             found.push(Mismatch::ImportType {
                 module: import.module.clone(),
                 name: import.name.clone(),
-                expected: alloc::format!("{earlier}, as it is declared before").into(),
+                expected: alloc::format!("{}, as it is declared before", earlier.ty).into(),
                 found: alloc::format!("{}", import.ty).into(),
             });
         }

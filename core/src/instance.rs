@@ -16,7 +16,7 @@ use crate::{
     value::Value,
 };
 use alloc::{sync::Arc, vec::Vec};
-use core::{future::Future, time::Duration};
+use core::{future::Future, pin::pin, time::Duration};
 use wasmi::Val;
 
 /// The export of a WASI command.
@@ -116,8 +116,8 @@ impl<T: 'static> Instance<T> {
     /// Its sandbox, after the guest got back the buffers that were kept for it.
     pub(crate) fn into_settled(mut self) -> Result<Sandbox<T>, CallError> {
         let (until, canceller) = self.enter()?;
-        let released = self.sandbox.release();
-        let released = block(self.plugin.platform(), until, canceller, released);
+        let platform = self.plugin.platform();
+        let released = block(platform, until, canceller, pin!(self.sandbox.release()));
         self.leave(released)?;
         Ok(self.sandbox)
     }
@@ -206,10 +206,15 @@ impl<T: 'static> Instance<T> {
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
         let (until, canceller) = self.enter()?;
-        let result = block(self.plugin.platform(), until, canceller, async {
-            let function = bytes_function(&self.plugin, &self.sandbox, name)?;
-            self.sandbox.exchange(name, function, input, take).await
-        });
+        let result = block(
+            self.plugin.platform(),
+            until,
+            canceller,
+            pin!(async {
+                let function = bytes_function(&self.plugin, &self.sandbox, name)?;
+                self.sandbox.exchange(name, function, input, take).await
+            }),
+        );
         self.leave(result)
     }
 
@@ -233,10 +238,15 @@ impl<T: 'static> Instance<T> {
         R: for<'m> Lift<View<'m> = R>,
     {
         let (until, canceller) = self.enter()?;
-        let result = block(self.plugin.platform(), until, canceller, async {
-            let shape = self.plugin.shape_of::<P, R>(name)?;
-            self.sandbox.call(name, &params, shape).await
-        });
+        let result = block(
+            self.plugin.platform(),
+            until,
+            canceller,
+            pin!(async {
+                let shape = self.plugin.shape_of::<P, R>(name)?;
+                self.sandbox.call(name, &params, shape).await
+            }),
+        );
         self.leave(result)
     }
 
@@ -247,12 +257,8 @@ impl<T: 'static> Instance<T> {
     /// [`CallError::ExportType`] where `params` are not what it takes.
     pub fn call_values(&mut self, name: &str, params: &[Value]) -> Result<Vec<Value>, CallError> {
         let (until, canceller) = self.enter()?;
-        let result = block(
-            self.plugin.platform(),
-            until,
-            canceller,
-            run_values(&self.plugin, &mut self.sandbox, name, params),
-        );
+        let call = run_values(&self.plugin, &mut self.sandbox, name, params);
+        let result = block(self.plugin.platform(), until, canceller, pin!(call));
         self.leave(result)
     }
 
@@ -343,14 +349,19 @@ impl<T: 'static> Instance<T> {
     /// for the others see there.
     pub fn run_command(&mut self) -> Result<u32, CallError> {
         let (until, canceller) = self.enter()?;
-        let ended = block(self.plugin.platform(), until, canceller, async {
-            self.plugin.shape_of::<(), ()>(COMMAND)?;
-            call::charge(&mut self.sandbox.store, BASE)?;
-            let (params, mut results) = (FlatValues::new(), FlatValues::new());
-            self.sandbox
-                .run_export(COMMAND, &params, &mut results)
-                .await
-        });
+        let ended = block(
+            self.plugin.platform(),
+            until,
+            canceller,
+            pin!(async {
+                self.plugin.shape_of::<(), ()>(COMMAND)?;
+                call::charge(&mut self.sandbox.store, BASE)?;
+                let (params, mut results) = (FlatValues::new(), FlatValues::new());
+                self.sandbox
+                    .run_export(COMMAND, &params, &mut results)
+                    .await
+            }),
+        );
         let ended = self.leave(ended);
         // What a command leaves behind is not made to be started twice.
         self.stopped |= ended.is_ok();

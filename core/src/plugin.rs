@@ -9,7 +9,7 @@ use crate::{
     instance::Instance,
     limits::{Budget, Limits, Usage},
     marshal::{Lift, Lower, Types},
-    module::{Extern, ModuleInfo, Signature},
+    module::{Extern, ModuleInfo, Signature, in_order},
     platform::Platform,
     pool::{Place, Pool, PoolFigures},
     run::{Pace, block},
@@ -18,10 +18,10 @@ use crate::{
 use alloc::{sync::Arc, vec::Vec};
 use core::{
     future::Future,
+    pin::pin,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
-use hashbrown::HashMap;
 use wasmi::{Linker, Module};
 
 /// A plugin: compiled once, instantiated as often as needed. A cheap handle to clone and to share
@@ -60,8 +60,8 @@ struct Inner<T: 'static> {
     copies: Vec<Code<T>>,
     /// The copy that the next instance is made of, modulo their number.
     next_copy: AtomicUsize,
-    /// Where each exported function is among the exports.
-    functions: HashMap<alloc::boxed::Box<str>, Signature>,
+    /// Where each export is among the exports, in the order of their names.
+    by_name: Vec<usize>,
     shared: Arc<Shared>,
     limits: Limits,
     /// Bytes of the heap that an instance, and that a call, may take before the guest runs.
@@ -78,14 +78,8 @@ impl<T: 'static> Plugin<T> {
         copies: Vec<Code<T>>,
         log: Option<Arc<dyn LogSink>>,
     ) -> Self {
-        let functions = info
-            .exports
-            .iter()
-            .filter_map(|export| match &export.ty {
-                Extern::Function(ty) => Some((export.name.clone(), ty.clone())),
-                _ => None,
-            })
-            .collect();
+        let export = |at: usize| info.exports.get(at).map(|export| &*export.name);
+        let by_name = in_order(info.exports.len(), export);
         let shared = Arc::new(Shared {
             name: name.into(),
             platform: engine.platform().clone(),
@@ -99,7 +93,7 @@ impl<T: 'static> Plugin<T> {
             info,
             copies,
             next_copy: AtomicUsize::new(0),
-            functions,
+            by_name,
             shared,
             limits,
             pool,
@@ -148,7 +142,15 @@ impl<T: 'static> Plugin<T> {
         self.check_open()?;
         let until = call::until(&self.budget, &**self.platform());
         let mut used = Usage::default();
-        let make = Instance::new(self, &self.budget, until, false, None, data, &mut used);
+        let make = pin!(Instance::new(
+            self,
+            &self.budget,
+            until,
+            false,
+            None,
+            data,
+            &mut used
+        ));
         block(self.platform(), until, None, make)
     }
 
@@ -226,13 +228,21 @@ impl<T: 'static> Plugin<T> {
         Ok(())
     }
 
+    fn function(&self, name: &str) -> Result<&Signature, CallError> {
+        let Inner { info, by_name, .. } = &*self.inner;
+        let export = |at: &usize| info.exports.get(*at);
+        let found =
+            by_name.binary_search_by(|at| export(at).map(|export| &*export.name).cmp(&Some(name)));
+        let found = found.ok().and_then(|at| by_name.get(at)).and_then(export);
+        match found.map(|export| &export.ty) {
+            Some(Extern::Function(ty)) => Ok(ty),
+            _ => Err(self.unknown_export(name)),
+        }
+    }
+
     /// The type of the exported function `name`.
     pub(crate) fn signature(&self, name: &str) -> Result<Signature, CallError> {
-        self.inner
-            .functions
-            .get(name)
-            .cloned()
-            .ok_or_else(|| self.unknown_export(name))
+        self.function(name).cloned()
     }
 
     pub(crate) fn shape_of<P, R>(&self, name: &str) -> Result<Shape, CallError>
@@ -241,11 +251,7 @@ impl<T: 'static> Plugin<T> {
         R: Lift,
     {
         let (params, results) = (Types::collect(P::types), Types::collect(R::types));
-        let found = self
-            .inner
-            .functions
-            .get(name)
-            .ok_or_else(|| self.unknown_export(name))?;
+        let found = self.function(name)?;
         native::shape_of(&params, &results, found).ok_or_else(|| CallError::ExportType {
             name: name.into(),
             expected: Shape::expected(&params.flat, &results.flat).into(),
@@ -338,13 +344,17 @@ impl<T: Default + 'static> Plugin<T> {
         let platform = &**self.platform();
         let until = call::until(&self.budget, platform);
         let mut place = self.inner.pool.enter_blocking(platform, until)?;
-        let obtain = self.obtain(until, None, used);
-        let mut instance = block(self.platform(), until, None, obtain)?;
+        let mut instance = block(
+            self.platform(),
+            until,
+            None,
+            pin!(self.obtain(until, None, used)),
+        )?;
         place.lend();
         let result = work(&mut instance);
         *used = instance.usage();
         self.give_back(place, instance);
-        block(self.platform(), None, None, self.replenish(None));
+        block(self.platform(), None, None, pin!(self.replenish(None)));
         result
     }
 
@@ -371,7 +381,7 @@ impl<T: Default + 'static> Plugin<T> {
     pub fn warm_up(&self) -> Result<usize, CallError> {
         let mut made = 0usize;
         while self.inner.pool.is_cool() {
-            block(self.platform(), None, None, self.make_idle(None))?;
+            block(self.platform(), None, None, pin!(self.make_idle(None)))?;
             made = made.saturating_add(1);
         }
         Ok(made)

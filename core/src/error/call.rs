@@ -3,7 +3,10 @@
 use super::shown;
 use alloc::{boxed::Box, string::String};
 use core::{error::Error, fmt, time::Duration};
-use wasmi::TrapCode;
+use wasmi::{
+    TrapCode,
+    errors::{ErrorKind, InstantiationError},
+};
 
 /// Why a call gave no result.
 ///
@@ -527,12 +530,18 @@ impl TrapKind {
 }
 
 /// Carries a [`CallError`] through the interpreter, out of a host function.
-#[derive(Debug)]
 pub(crate) struct Stop(pub(crate) CallError);
+
+/// wasmi asks for it. As text, so that the code to show every field is not linked.
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
 
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
@@ -562,13 +571,17 @@ impl CallError {
             Some(TrapCode::BadConversionToInteger) => TrapKind::BadConversion,
             Some(TrapCode::StackOverflow) => TrapKind::StackOverflow,
             Some(TrapCode::OutOfSystemMemory) => TrapKind::OutOfMemory,
-            _ if matches!(error.kind(), wasmi::errors::ErrorKind::Instantiation(_)) => {
-                TrapKind::Instantiation
-            }
+            _ if matches!(error.kind(), ErrorKind::Instantiation(_)) => TrapKind::Instantiation,
             _ => return Self::Trap(Trap::new(TrapKind::Other, alloc::format!("{error}"))),
         };
-        let message = match kind {
-            TrapKind::Instantiation => alloc::format!("{error}"),
+        let message = match error.kind() {
+            // wasmi names its own numbers, which differ from time to time.
+            ErrorKind::Instantiation(InstantiationError::ElementSegmentDoesNotFit {
+                table_index,
+                len,
+                ..
+            }) => alloc::format!("{len} elements at {table_index} are outside of their table"),
+            ErrorKind::Instantiation(error) => alloc::format!("{error}"),
             _ => String::new(),
         };
         Self::Trap(Trap::new(kind, message))

@@ -177,6 +177,12 @@ impl ModuleInfo {
         self.exports.iter().find(|export| &*export.name == name)
     }
 
+    /// The module and name of the import of this number.
+    pub(crate) fn import_name(&self, at: usize) -> Option<(&str, &str)> {
+        let import = self.imports.get(at)?;
+        Some((&import.module, &import.name))
+    }
+
     /// Whether its functions can take and give text and bytes: it exports a memory and an
     /// allocator.
     #[must_use]
@@ -296,6 +302,18 @@ fn write_types(f: &mut fmt::Formatter<'_>, types: &[ValType]) -> fmt::Result {
         f.write_str(type_name(*ty))?;
     }
     f.write_str(")")
+}
+
+/// Which of `count` things come in the order of their keys; of several with one key, the first. Less
+/// code than a map, for what is built once.
+pub(crate) fn in_order<K: Ord>(count: usize, key: impl Fn(usize) -> K) -> Vec<usize> {
+    let mut order = Vec::with_capacity(count);
+    for at in 0..count {
+        if let Err(place) = order.binary_search_by(|other| key(*other).cmp(&key(at))) {
+            order.insert(place, at);
+        }
+    }
+    order
 }
 
 /// The name of a value type, as in the text format.
