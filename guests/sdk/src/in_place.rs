@@ -120,7 +120,7 @@ mod tests {
     fn an_answer_is_no_longer_than_the_buffer_and_an_error_is_marked() {
         let place = Place::<16>::new();
         // SAFETY: nobody else has this buffer.
-        let mut respond = |answer| unsafe {
+        let respond = |answer| unsafe {
             place.respond(20, |_, size| {
                 assert_eq!(size, 16);
                 answer
