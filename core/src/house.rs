@@ -123,21 +123,13 @@ impl<T: 'static> House<T> {
         grants: &Grants<T>,
         smoke: impl FnOnce(&Plugin<T>) -> Result<(), CallError>,
     ) -> Result<Plugin<T>, HouseError> {
-        let taken = || HouseError::NameTaken { name: name.into() };
-        if self.plugins.read().contains_key(name) {
-            return Err(taken());
-        }
-        let tenant = self.admit(name, wasm, grants, smoke)?;
-        let plugin = tenant.plugin.clone();
-        // Another thread may have been faster meanwhile.
-        match self.plugins.write().try_insert(name.into(), tenant) {
-            Ok(_) => Ok(plugin),
-            Err(_) => Err(taken()),
-        }
+        let (plugin, _) = self.take_in(name, None, wasm, grants, smoke)?;
+        Ok(plugin)
     }
 
     /// Loads a plugin in place of the one of that name, which is given back. Calls that run on the
-    /// old one end there; where the new one can't be loaded, the old one stays.
+    /// old one end there; where the new one can't be loaded, the old one stays, and so does one that
+    /// somebody else has put there meanwhile.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -154,7 +146,8 @@ impl<T: 'static> House<T> {
     ///
     /// # Errors
     ///
-    /// [`HouseError::UnknownPlugin`], or [`HouseError::Load`] with what is wrong with the module.
+    /// [`HouseError::UnknownPlugin`], [`HouseError::Superseded`], or [`HouseError::Load`] with what
+    /// is wrong with the module.
     pub fn replace(
         &self,
         name: &str,
@@ -195,38 +188,91 @@ impl<T: 'static> House<T> {
         grants: &Grants<T>,
         smoke: impl FnOnce(&Plugin<T>) -> Result<(), CallError>,
     ) -> Result<Plugin<T>, HouseError> {
-        self.get(name)?;
-        let tenant = self.admit(name, wasm, grants, smoke)?;
-        let replaced = {
-            let mut plugins = self.plugins.write();
-            plugins
-                .get_mut(name)
-                .map(|place| core::mem::replace(place, tenant))
-        };
-        // Another thread may have unloaded it meanwhile. The message needs the lock again.
-        match replaced {
-            Some(old) => Ok(old.plugin),
-            None => Err(self.unknown(name)),
-        }
+        let (old, over) = self.look(name, |tenant| (tenant.plugin.clone(), tenant.version))?;
+        self.take_in(name, Some(over), wasm, grants, smoke)?;
+        Ok(old)
     }
 
-    /// Loads a plugin and tries it, without a lock.
-    fn admit(
+    /// Loads a plugin under a name that is free, or in place of the version `over` of it and no
+    /// other, if a smoke call goes well; gives its version.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (func (export "f")))"#)?;
+    /// use hostel_core::{Engine, Grants, House};
+    /// let (house, grants) = (House::<()>::new(Engine::default()), Grants::new());
+    /// let first = house.put("name", None, &wasm, &grants, |_| Ok(()))?;
+    /// let second = house.put("name", Some(first), &wasm, &grants, |_| Ok(()))?;
+    /// let refused = house.put("name", Some(first), &wasm, &grants, |_| Ok(()));
+    /// assert_eq!(refused.unwrap_err().code(), "superseded");
+    /// assert_eq!(house.version("name")?, second);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`HouseError::NameTaken`] where it is not free, [`HouseError::UnknownPlugin`] and
+    /// [`HouseError::Superseded`] where that version is not there, [`HouseError::Load`] and
+    /// [`HouseError::Smoke`].
+    pub fn put(
         &self,
         name: &str,
+        over: Option<Version>,
         wasm: &[u8],
         grants: &Grants<T>,
         smoke: impl FnOnce(&Plugin<T>) -> Result<(), CallError>,
-    ) -> Result<Tenant<T>, HouseError> {
+    ) -> Result<Version, HouseError> {
+        let (_, version) = self.take_in(name, over, wasm, grants, smoke)?;
+        Ok(version)
+    }
+
+    fn take_in(
+        &self,
+        name: &str,
+        over: Option<Version>,
+        wasm: &[u8],
+        grants: &Grants<T>,
+        smoke: impl FnOnce(&Plugin<T>) -> Result<(), CallError>,
+    ) -> Result<(Plugin<T>, Version), HouseError> {
+        let found = self.version(name).ok();
+        if found != over {
+            return Err(self.refusal(name, over, found));
+        }
+        // Loaded and tried without a lock, and so are dropped what is replaced and what is refused.
         let loaded = self.engine.load(name, wasm, grants);
         let plugin = loaded.map_err(HouseError::Load)?;
         smoke(&plugin).map_err(HouseError::Smoke)?;
-        let before = self.newest.fetch_add(1, Ordering::Relaxed);
-        let version = Version {
-            number: before.saturating_add(1),
-            sha256: Version::sha256(wasm),
+        let sha256 = Version::sha256(wasm);
+        let found = {
+            let mut plugins = self.plugins.write();
+            let found = plugins.get(name).map(|tenant| tenant.version);
+            if found == over {
+                let before = self.newest.fetch_add(1, Ordering::Relaxed);
+                let number = before.saturating_add(1);
+                let version = Version { number, sha256 };
+                let plugin = plugin.clone();
+                let tenant = Tenant { plugin, version };
+                Ok((version, plugins.insert(name.into(), tenant)))
+            } else {
+                Err(found)
+            }
         };
-        Ok(Tenant { plugin, version })
+        match found {
+            Ok((version, replaced)) => {
+                drop(replaced);
+                Ok((plugin, version))
+            }
+            // Another thread was faster.
+            Err(found) => Err(self.refusal(name, over, found)),
+        }
+    }
+
+    /// Why a plugin is not taken in where not the version `over` was found under its name.
+    fn refusal(&self, name: &str, over: Option<Version>, found: Option<Version>) -> HouseError {
+        match (over, found) {
+            (None, _) => HouseError::NameTaken { name: name.into() },
+            (Some(_), None) => self.unknown(name),
+            (Some(_), Some(_)) => HouseError::Superseded { name: name.into() },
+        }
     }
 
     /// Takes the plugin of that name out of the house and closes it: calls that run end normally,
@@ -339,6 +385,11 @@ pub enum HouseError {
         /// The name.
         name: Box<str>,
     },
+    /// Another module took that place while this one was loaded.
+    Superseded {
+        /// The name.
+        name: Box<str>,
+    },
     /// The module did not become a plugin.
     Load(LoadError),
     /// The plugin was loaded, but the smoke call did not go well.
@@ -354,6 +405,7 @@ impl HouseError {
         match self {
             Self::UnknownPlugin { .. } => "unknown-plugin",
             Self::NameTaken { .. } => "name-taken",
+            Self::Superseded { .. } => "superseded",
             Self::Load(error) => error.code(),
             Self::Smoke(error) | Self::Call(error) => error.code(),
         }
@@ -372,6 +424,10 @@ impl fmt::Display for HouseError {
                     "a plugin `{name}` is loaded already: replace or unload it first"
                 )
             }
+            Self::Superseded { name } => write!(
+                f,
+                "another module took the place of `{name}` meanwhile, and stays: look which, and replace that"
+            ),
             Self::Load(error) => error.fmt(f),
             Self::Smoke(error) => write!(f, "it is not taken in, its smoke call failed: {error}"),
             Self::Call(error) => error.fmt(f),

@@ -105,6 +105,10 @@ impl<T: 'static> Instance<T> {
         })
     }
 
+    pub(crate) const fn plugin(&self) -> &Plugin<T> {
+        &self.plugin
+    }
+
     /// What is left when it is given back: nothing of one that was stopped.
     pub(crate) fn into_idle(self) -> Option<Idle<T>> {
         (!self.stopped).then_some(Idle {
@@ -271,9 +275,7 @@ impl<T: 'static> Instance<T> {
         &'a mut self,
         input: &'a [u8],
     ) -> Running<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
-        let pace = Arc::new(Pace::new());
-        let run = self.process_paced(input, pace.clone());
-        Running::new(pace, run)
+        Running::begin(|pace| self.process_paced(input, pace))
     }
 
     pub(crate) async fn process_paced(
@@ -317,9 +319,7 @@ impl<T: 'static> Instance<T> {
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        let pace = Arc::new(Pace::new());
-        let run = self.call_paced(name, params, pace.clone());
-        Running::new(pace, run)
+        Running::begin(|pace| self.call_paced(name, params, pace))
     }
 
     pub(crate) async fn call_paced<P, R>(

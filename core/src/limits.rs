@@ -37,9 +37,8 @@ pub struct Limits {
     /// Most instances of one plugin that are kept between calls, made as new. Each keeps its
     /// memory, and the plugin a copy of what a new one's holds.
     pub idle: usize,
-    /// How many instances are made ahead of their calls, [`idle`](Self::idle) at most: by
-    /// [`Plugin::warm_up`](crate::Plugin::warm_up), and whenever one was given up, right after the
-    /// call that it was used for.
+    /// How many instances [`Plugin::warm_up`](crate::Plugin::warm_up) makes ahead of their calls,
+    /// [`idle`](Self::idle) at most.
     pub warm: usize,
     /// Most calls that wait for one of [`instances`](Self::instances), first come, first served.
     /// Others are refused at once.

@@ -199,6 +199,11 @@ impl<T: 'static> Plugin<T> {
         self.inner.pool.figures()
     }
 
+    /// Whether both are handles of one plugin.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     pub(crate) fn platform(&self) -> &Arc<dyn Platform> {
         &self.inner.shared.platform
     }
@@ -354,13 +359,14 @@ impl<T: Default + 'static> Plugin<T> {
         let result = work(&mut instance);
         *used = instance.usage();
         self.give_back(place, instance);
-        block(self.platform(), None, None, pin!(self.replenish(None)));
         result
     }
 
     /// Makes instances for later calls, until [`Limits::warm`] are kept, and tells how many it made.
-    /// The pool does so itself after an instance was given up; this is for the time after loading,
-    /// so that the first calls find instances too.
+    /// Each takes a place of [`Limits::instances`] and a call's budget, while it is made.
+    ///
+    /// No call does so, since it would pay for others: it is for the time after loading, and then for
+    /// whoever has time whenever fewer are [idle](PoolFigures::idle), such as a thread.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -377,11 +383,24 @@ impl<T: Default + 'static> Plugin<T> {
     ///
     /// # Errors
     ///
-    /// Those of the guest's start.
+    /// Those of the guest's start, and [`CallError::Busy`] where no place came free in time.
     pub fn warm_up(&self) -> Result<usize, CallError> {
+        let platform = &**self.platform();
+        let pool = &self.inner.pool;
         let mut made = 0usize;
-        while self.inner.pool.is_cool() {
-            block(self.platform(), None, None, pin!(self.make_idle(None)))?;
+        while pool.is_cool() {
+            let until = call::until(&self.budget, platform);
+            let place = pool.enter_blocking(platform, until)?;
+            self.check_open()?;
+            let (data, mut used) = (T::default(), Usage::default());
+            let make = Instance::new(self, &self.budget, until, false, None, data, &mut used);
+            let mut instance = block(self.platform(), until, None, pin!(make))?;
+            pool.note(|| instance.image());
+            if let Some(idle) = instance.into_idle() {
+                pool.keep(idle);
+            }
+            self.clear_if_closed();
+            drop(place);
             made = made.saturating_add(1);
         }
         Ok(made)
@@ -410,11 +429,11 @@ impl<T: Default + 'static> Plugin<T> {
         &'a self,
         input: &'a [u8],
     ) -> Running<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
-        let pace = Arc::new(Pace::new());
-        let run = self.paced(pace.clone(), async move |instance, pace| {
-            instance.process_paced(input, pace).await
-        });
-        Running::new(pace, run)
+        Running::begin(|pace| {
+            self.paced(pace, async move |instance, pace| {
+                instance.process_paced(input, pace).await
+            })
+        })
     }
 
     /// A call of the export `name` in an instance of its own, as [`start`](Self::start).
@@ -441,11 +460,11 @@ impl<T: Default + 'static> Plugin<T> {
         P: Lower + 'a,
         R: for<'m> Lift<View<'m> = R> + 'a,
     {
-        let pace = Arc::new(Pace::new());
-        let run = self.paced(pace.clone(), async move |instance, pace| {
-            instance.call_paced(name, params, pace).await
-        });
-        Running::new(pace, run)
+        Running::begin(|pace| {
+            self.paced(pace, async move |instance, pace| {
+                instance.call_paced(name, params, pace).await
+            })
+        })
     }
 
     async fn paced<R>(
@@ -461,9 +480,8 @@ impl<T: Default + 'static> Plugin<T> {
         pace.note(used);
         let mut instance = obtained?;
         place.lend();
-        let result = work(&mut instance, pace.clone()).await;
+        let result = work(&mut instance, pace).await;
         self.give_back(place, instance);
-        self.replenish(Some(pace)).await;
         result
     }
 
@@ -477,9 +495,14 @@ impl<T: Default + 'static> Plugin<T> {
         self.check_open()?;
         let pool = &self.inner.pool;
         if let Some(idle) = pool.idle() {
+            let fuel = self.budget.fuel;
             *used = idle.usage;
-            // As where a new one can't be made for this budget.
-            used.fuel = used.fuel.min(self.budget.fuel);
+            if used.fuel > fuel {
+                // As where a new one can't be made for this budget. Others may have a larger one.
+                used.fuel = fuel;
+                pool.keep(idle);
+                return Err(CallError::OutOfFuel { fuel });
+            }
             return Instance::reused(self, &self.budget, until, idle);
         }
         let make = Instance::new(self, &self.budget, until, true, pace, T::default(), used);
@@ -488,33 +511,11 @@ impl<T: Default + 'static> Plugin<T> {
         Ok(instance)
     }
 
+    /// Takes an instance back. Whoever used it may have put another plugin's in its place.
     fn give_back(&self, mut place: Place<'_, T>, instance: Instance<T>) {
-        place.give_back(instance.into_idle(), T::default());
+        let own = self.is_same(instance.plugin());
+        place.give_back(instance.into_idle().filter(|_| own), T::default());
         self.clear_if_closed();
-    }
-
-    /// Makes an instance for later calls, with a budget of its own.
-    async fn make_idle(&self, pace: Option<Arc<Pace>>) -> Result<(), CallError> {
-        self.check_open()?;
-        let pool = &self.inner.pool;
-        let until = call::until(&self.budget, &**self.platform());
-        let (data, mut used) = (T::default(), Usage::default());
-        let make = Instance::new(self, &self.budget, until, false, pace, data, &mut used);
-        let mut instance = make.await?;
-        pool.note(|| instance.image());
-        if let Some(idle) = instance.into_idle() {
-            pool.keep(idle);
-        }
-        self.clear_if_closed();
-        Ok(())
-    }
-
-    /// Makes one instance in the place of one that was given up, where as many should be kept. What
-    /// is wrong with it the next call will tell.
-    async fn replenish(&self, pace: Option<Arc<Pace>>) {
-        if self.inner.pool.is_cool() {
-            let _ = self.make_idle(pace).await;
-        }
     }
 
     fn clear_if_closed(&self) {

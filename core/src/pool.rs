@@ -111,7 +111,7 @@ impl<T> Pool<T> {
         let waiter = if books.figures.in_use < self.limits.instances {
             books.figures.in_use = books.figures.in_use.saturating_add(1);
             None
-        } else if books.queue.len() < self.limits.waiting {
+        } else if self.limits.instances > 0 && books.queue.len() < self.limits.waiting {
             books.figures.waits = books.figures.waits.saturating_add(1);
             let waiter = Arc::<Waiter>::default();
             books.queue.push_back(waiter.clone());
@@ -224,7 +224,10 @@ impl<T> Place<'_, T> {
     /// The same; if not yet, whoever polls is woken then.
     fn poll_held(&self, context: &Context<'_>) -> bool {
         if let Some(waiter) = &self.waiter {
-            *waiter.waker.lock() = Some(context.waker().clone());
+            let waker = Some(context.waker().clone());
+            let before = core::mem::replace(&mut *waiter.waker.lock(), waker);
+            // Without the lock: a waker may hold whatever its executor put there.
+            drop(before);
         }
         self.is_held()
     }

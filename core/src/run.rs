@@ -67,11 +67,16 @@ impl Pace {
         *self.usage.lock()
     }
 
-    /// Sets the fuel of a step that begins. More than a word holds is as good as all.
+    /// Sets the fuel of a step where nobody says otherwise.
     pub(crate) fn set_quantum(&self, fuel: u64) {
-        let fuel = usize::try_from(fuel).unwrap_or(usize::MAX).max(1);
-        self.quantum.store(fuel, Ordering::Relaxed);
-        self.left.store(fuel, Ordering::Relaxed);
+        self.quantum.store(in_a_word(fuel), Ordering::Relaxed);
+    }
+
+    /// Begins a step of so much fuel.
+    pub(crate) fn begin(&self, fuel: Option<u64>) {
+        let usual = || self.quantum.load(Ordering::Relaxed);
+        self.left
+            .store(fuel.map_or_else(usual, in_a_word), Ordering::Relaxed);
     }
 
     /// Whether a step has ended with its quantum since this was last asked.
@@ -85,9 +90,6 @@ impl Pace {
             return;
         }
         self.ended.store(true, Ordering::Relaxed);
-        // Who awaits the call sets nothing anew.
-        let quantum = self.quantum.load(Ordering::Relaxed);
-        self.left.store(quantum, Ordering::Relaxed);
         let mut came_back = false;
         core::future::poll_fn(|context| {
             if core::mem::replace(&mut came_back, true) {
@@ -109,6 +111,11 @@ impl Pace {
         let left = self.left.load(Ordering::Relaxed).saturating_sub(fuel);
         self.left.store(left, Ordering::Relaxed);
     }
+}
+
+/// More than a word holds is as good as all.
+fn in_a_word(fuel: u64) -> usize {
+    usize::try_from(fuel).unwrap_or(usize::MAX).max(1)
 }
 
 /// A guest that waits in a host function.

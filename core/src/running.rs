@@ -11,7 +11,7 @@ use core::{
 /// A call in progress. It does nothing until it is run: by [`step`](Self::step), or as a future,
 /// on any executor, which then gets control back after each quantum of fuel.
 ///
-/// Dropping it cancels the call; its instance then [refuses further
+/// Dropping it cancels the call; its instance, where it has begun there, then [refuses further
 /// calls](crate::Instance::is_stopped). Its result, its errors and the fuel that it uses do not
 /// depend on the quantum. A deadline counts from the first step, and is looked at in each; who awaits
 /// a call whose guest may wait for something else needs a timer of the executor's.
@@ -58,9 +58,10 @@ pub enum Step<R> {
 }
 
 impl<F: Future> Running<F> {
-    pub(crate) fn new(pace: Arc<Pace>, call: F) -> Self {
+    pub(crate) fn begin(call: impl FnOnce(Arc<Pace>) -> F) -> Self {
+        let pace = Arc::new(Pace::new());
         Self {
-            call: Box::pin(call),
+            call: Box::pin(call(pace.clone())),
             pace,
         }
     }
@@ -72,7 +73,7 @@ impl<F: Future> Running<F> {
     ///
     /// If it has ended before.
     pub fn step(&mut self, quantum: u64) -> Step<F::Output> {
-        self.pace.set_quantum(quantum);
+        self.pace.begin(Some(quantum));
         let mut context = Context::from_waker(Waker::noop());
         match self.call.as_mut().poll(&mut context) {
             Poll::Ready(result) => Step::Done(result),
@@ -108,6 +109,7 @@ impl<F: Future> Future for Running<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        self.pace.begin(None);
         let polled = self.call.as_mut().poll(context);
         self.pace.take_ended();
         polled

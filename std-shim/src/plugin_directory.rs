@@ -216,12 +216,8 @@ impl<T: 'static> PluginDirectory<T> {
             return Ok(None);
         }
         let grants = (self.grants)(name);
-        let loaded = match ours {
-            Some(_) => house.replace_if(name, &wasm, &grants, &self.smoke),
-            None => house.load_if(name, &wasm, &grants, &self.smoke),
-        };
-        let version = loaded.and_then(|_| house.version(name));
-        let (name, version) = (name.to_owned(), version.map_err(FileReason::from)?);
+        let taken = house.put(name, ours, &wasm, &grants, &self.smoke);
+        let (name, version) = (name.to_owned(), taken.map_err(FileReason::from)?);
         let event = match ours {
             Some(_) => DirectoryEvent::Replaced { name, version },
             None => DirectoryEvent::Loaded { name, version },

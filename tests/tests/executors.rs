@@ -4,7 +4,8 @@ use core::time::Duration;
 use hostel::{Async, Budget, Engine, Grants, Limits, Plugin, Trap};
 use hostel_tests::{code, try_load_wat, with_allocator};
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -60,17 +61,37 @@ fn ten_thousand_calls_share_one_thread_and_a_few_instances() {
 }
 
 #[test]
-fn short_calls_go_by_a_long_one() {
-    let plugin = plugin(4);
+fn a_long_call_delays_each_short_one_by_a_quantum_or_two() {
+    let plugin = plugin(400);
+    let quanta = Arc::new(AtomicUsize::new(0));
     on_one_thread(async {
         let long = tokio::spawn({
             let plugin = plugin.with_budget(Budget::server().fuel(u64::MAX));
-            async move { plugin.start(&u32::MAX.to_le_bytes()).await }
+            let quanta = quanta.clone();
+            async move {
+                let input = u32::MAX.to_le_bytes();
+                let mut call = pin!(plugin.start(&input));
+                // Counted: each time that it is polled it runs for a quantum.
+                poll_fn(|context| {
+                    quanta.fetch_add(1, Ordering::Relaxed);
+                    call.as_mut().poll(context)
+                })
+                .await
+            }
         });
-        for n in 0..200u32 {
-            let input = n.to_le_bytes();
-            assert_eq!(plugin.start(&input).await.unwrap(), input);
-            tokio::task::yield_now().await;
+        let mut calls = JoinSet::new();
+        for n in 0..300u32 {
+            let (plugin, quanta) = (plugin.clone(), quanta.clone());
+            calls.spawn(async move {
+                let input = n.to_le_bytes();
+                tokio::task::yield_now().await;
+                let before = quanta.load(Ordering::Relaxed);
+                assert_eq!(plugin.start(&input).await.unwrap(), input);
+                quanta.load(Ordering::Relaxed) - before
+            });
+        }
+        while let Some(delay) = calls.join_next().await {
+            assert!(delay.unwrap() <= 2);
         }
         assert!(!long.is_finished());
         assert_eq!(plugin.pool_figures().in_use, 1);
@@ -78,6 +99,7 @@ fn short_calls_go_by_a_long_one() {
         long.abort();
         assert!(long.await.unwrap_err().is_cancelled());
     });
+    assert!(quanta.load(Ordering::Relaxed) > 1);
     assert_eq!(plugin.pool_figures().in_use, 0);
 }
 

@@ -266,7 +266,8 @@ fn call_replace_and_unload_at_once() {
         let replacing = scope.spawn(|| {
             for round in 0..ROUNDS {
                 let result = house.replace("name", &modules[round as usize % 3], &quiet());
-                assert!(["ok", "unknown-plugin"].contains(&house_code(&result)));
+                let expected = ["ok", "unknown-plugin", "superseded"];
+                assert!(expected.contains(&house_code(&result)));
                 let result = house.replace("name", b"broken", &quiet());
                 assert!(["not-wasm", "unknown-plugin"].contains(&house_code(&result)));
             }
@@ -349,4 +350,79 @@ fn a_plugin_that_fails_its_smoke_call_is_not_taken_in() {
         .replace_if("name", &two, &quiet(), says("two"))
         .unwrap();
     assert_eq!(house.process("name", b"").as_deref(), Ok(&b"two"[..]));
+}
+
+#[test]
+fn what_took_a_place_meanwhile_stays() {
+    let house = house();
+    let (old, slow, quick) = (that_says("old"), that_says("slow"), that_says("quick"));
+    house.load("name", &old, &quiet()).unwrap();
+    let superseded = house.replace_if("name", &slow, &quiet(), |_| {
+        house.replace("name", &quick, &quiet()).unwrap();
+        Ok(())
+    });
+    assert_eq!(house_code(&superseded), "superseded");
+    let answer = house.process("name", b"");
+    assert_eq!(answer.as_deref(), Ok(&b"quick"[..]));
+    // The same for a name that was free.
+    let taken = house.load_if("other", &slow, &quiet(), |_| {
+        house.load("other", &quick, &quiet()).map(drop).unwrap();
+        Ok(())
+    });
+    assert_eq!(house_code(&taken), "name-taken");
+    // And for one that is no longer there.
+    let gone = house.replace_if("other", &slow, &quiet(), |_| {
+        house.unload("other").unwrap();
+        Ok(())
+    });
+    assert_eq!(house_code(&gone), "unknown-plugin");
+    assert_eq!(house.version("name").unwrap().number, 2);
+}
+
+/// Looks into the house when it goes: it must not be locked then.
+struct Looking(Option<Arc<House<Looking>>>);
+
+impl Default for Looking {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        if let Some(house) = &self.0 {
+            assert!(house.list().len() <= 2);
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_and_what_is_replaced_is_dropped_without_a_lock() {
+    must_end(|| {
+        let house = Arc::new(House::<Looking>::new(hostel::engine()));
+        let wasm = assemble(r#"(module (func (export "f")))"#);
+        let grants = Grants::new();
+        let leave = |plugin: &Plugin<Looking>| {
+            // What a call leaves is kept with the plugin.
+            plugin.lend(|instance| {
+                instance.data_mut().0 = Some(house.clone());
+                instance.call::<(), ()>("f", ())
+            })
+        };
+        house.load_if("x", &wasm, &grants, leave).unwrap();
+        let gone = house.replace_if("x", &wasm, &grants, |plugin| {
+            leave(plugin)?;
+            house.unload("x").unwrap();
+            Ok(())
+        });
+        assert_eq!(gone.err().map(|error| error.code()), Some("unknown-plugin"));
+        let taken = house.load_if("y", &wasm, &grants, |plugin| {
+            leave(plugin)?;
+            house.load_if("y", &wasm, &grants, leave).map(drop).unwrap();
+            Ok(())
+        });
+        assert_eq!(taken.err().map(|error| error.code()), Some("name-taken"));
+        house.replace_if("y", &wasm, &grants, leave).unwrap();
+        house.unload("y").unwrap();
+    });
 }

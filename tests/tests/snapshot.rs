@@ -181,6 +181,26 @@ fn segments_that_were_dropped_stay_so() {
 }
 
 #[test]
+fn functions_stay_declared_for_code_that_refers_to_them() {
+    // By the first value of a global that has changed.
+    let by_global = r#"(module
+        (table 1 funcref)
+        (global $g (mut funcref) (ref.func $f))
+        (func $f (result i32) (i32.const 3))
+        (func (export "learn") (global.set $g (ref.null func)))
+        (func (export "call") (result i32)
+          (table.set 0 (i32.const 0) (ref.func $f))
+          (call_indirect 0 (result i32) (i32.const 0))))"#;
+    assert_eq!(answers(&learned(by_global), &["call"]), ["3"]);
+    // By an export that is not there any more.
+    let by_export = r#"(module
+        (func $init (export "_initialize"))
+        (func (export "learn"))
+        (func (export "null") (result i32) (ref.is_null (ref.func $init))))"#;
+    assert_eq!(answers(&learned(by_export), &["null"]), ["0"]);
+}
+
+#[test]
 fn names_that_a_guest_has_taken_are_no_obstacle() {
     let text = r#"(module
         (table $t (export "state: table 0") 1 funcref)
@@ -320,11 +340,24 @@ fn what_can_not_be_done_is_said() {
     let start = assemble(r#"(module (func $f unreachable) (start $f) (func (export "f")))"#);
     let failed = snapshot(&start, |_| Ok(())).unwrap_err();
     assert_eq!(failed.code(), "trap-unreachable");
-    // One that has become too large to be loaded again.
+    let other = engine.load("other", &wasm, &grants).unwrap();
+    let mut held = other.instantiate(()).unwrap();
+    let swapped = engine.snapshot("guest", &wasm, &grants, |instance| {
+        core::mem::swap(instance, &mut held);
+        Ok(())
+    });
+    assert_eq!(swapped.unwrap_err().code(), "snapshot-unsupported");
+    // One that has become too large to be loaded again, in bytes or in segments.
+    let mut limits = Limits::server();
+    limits.module.segments = 1;
+    let text = r#"(module (memory 1) (data "passive") (func (export "learn")
+        (memory.init 0 (i32.const 0) (i32.const 0) (i32.const 7))))"#;
+    let many = Engine::new(limits).snapshot("guest", &assemble(text), &grants, learn);
+    assert_eq!(many.unwrap_err().code(), "over-limit");
     let mut limits = Limits::server();
     limits.module_bytes = 1_000;
     let text = r#"(module (memory 1) (func (export "learn")
         (memory.fill (i32.const 0) (i32.const 1) (i32.const 1000))))"#;
-    let large = Engine::new(limits).load_warmed("guest", &assemble(text), &grants, learn);
+    let large = Engine::new(limits).snapshot("guest", &assemble(text), &grants, learn);
     assert_eq!(large.unwrap_err().code(), "module-too-large");
 }

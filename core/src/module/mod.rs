@@ -11,7 +11,7 @@ mod rewrite;
 
 pub(crate) use self::{
     footprint::FIRST_STACK,
-    read::{configure_features, refused},
+    read::{configure_features, refused, validate},
     rewrite::{Changes, MEMORY, START, global_name, rewrite},
 };
 

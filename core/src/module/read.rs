@@ -340,6 +340,13 @@ pub(super) fn over(cap: &'static str, limit: usize, found: usize) -> Result<(), 
     Ok(())
 }
 
+/// Validates all of `wasm`, the functions' bodies too.
+pub(crate) fn validate(wasm: &[u8]) -> Result<(), LoadError> {
+    let mut validator = Validator::new_with_features(features());
+    let validated = validator.validate_all(wasm);
+    validated.map(drop).map_err(|error| invalid(&error))
+}
+
 /// What a plugin may use of WebAssembly. The same for this reader and for the interpreter.
 fn features() -> WasmFeatures {
     let mut features = WasmFeatures::MUTABLE_GLOBAL

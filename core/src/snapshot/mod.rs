@@ -15,6 +15,7 @@ use crate::{
     error::{CallError, LoadError},
     host::Grants,
     instance::Instance,
+    module,
     plugin::Plugin,
 };
 use alloc::vec::Vec;
@@ -47,7 +48,7 @@ impl Engine {
     /// # Errors
     ///
     /// [`SnapshotError`]: the module can't be loaded, its start or `init` failed, or it holds what
-    /// a module can't start with.
+    /// a module can't start with; [`SnapshotError::Load`] also where it has grown over the limits.
     pub fn snapshot<T: Default + 'static>(
         &self,
         name: &str,
@@ -68,14 +69,23 @@ impl Engine {
             .instantiate(T::default())
             .map_err(SnapshotError::Call)?;
         init(&mut instance).map_err(SnapshotError::Call)?;
+        if !plugin.is_same(instance.plugin()) {
+            return Err(SnapshotError::Unsupported {
+                what: "`init` has put another plugin's instance in the place of this one's",
+            });
+        }
         let mut sandbox = instance.into_settled().map_err(SnapshotError::Call)?;
         let captured = Captured::of(&mut sandbox, exposed.as_ref())?;
         let segments = self.limits().module.segments;
-        captured
-            .write(wasm, segments)
-            .ok_or(SnapshotError::Unsupported {
-                what: "a part of the module can't be written anew",
-            })
+        let unwritten = || SnapshotError::Unsupported {
+            what: "a part of the module can't be written anew",
+        };
+        let snapshot = captured.write(wasm, segments).ok_or_else(unwritten)?;
+        // Whoever gets it may keep it long before it is loaded.
+        let valid = module::validate(&snapshot);
+        let fits = valid.and_then(|()| self.check(&snapshot, grants));
+        fits.map_err(SnapshotError::Load)?;
+        Ok(snapshot)
     }
 
     /// Loads a plugin whose instances each start from the state after `init`, which is run once:
@@ -95,8 +105,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// As for [`snapshot`](Self::snapshot); [`SnapshotError::Load`] also where the module has grown
-    /// over the limits.
+    /// As for [`snapshot`](Self::snapshot).
     pub fn load_warmed<T: Default + 'static>(
         &self,
         name: &str,

@@ -16,7 +16,7 @@ use wasm_encoder::{
     MemorySection, RefType, SectionId,
 };
 use wasmi::{Func, Nullable, Ref, Val};
-use wasmparser::{DataKind, Element, ElementItems, ElementKind, Parser, Payload};
+use wasmparser::{DataKind, Element, ElementItems, ElementKind, ExternalKind, Parser, Payload};
 
 /// Most segments that the memory's contents are written in.
 const MOST_SEGMENTS: usize = 1_000;
@@ -85,13 +85,22 @@ impl<'a> Captured<'a> {
                 Payload::MemorySection(section) => {
                     sections.put(&self.memories(section.into_iter())?);
                 }
-                Payload::GlobalSection(section) => sections.put(&self.globals(wasm, section)?),
-                Payload::ExportSection(section) => sections.put(&exports(section)?),
-                Payload::ElementSection(section) if self.exposed => {
+                Payload::GlobalSection(section) => {
+                    sections.put(&self.globals(wasm, section, &mut declared)?);
+                }
+                Payload::ExportSection(section) => {
+                    sections.put(&exports(section, &mut declared)?);
+                }
+                Payload::ElementSection(section) => {
                     for (index, element) in (0..).zip(section) {
                         let element = element.ok()?;
+                        let active = matches!(element.kind, ElementKind::Active { .. });
                         let dropped = self.dropped.contains(&Segment::Element(index));
-                        write_element(&mut elements, wasm, element, dropped, &mut declared)?;
+                        if dropped || active && self.exposed {
+                            write_emptied(&mut elements, element, &mut declared)?;
+                        } else {
+                            elements.raw(wasm.get(element.range)?);
+                        }
                     }
                 }
                 Payload::DataCountSection { count, .. } => data_count = Some(count),
@@ -112,10 +121,11 @@ impl<'a> Captured<'a> {
             }
         }
         sections.remove(SectionId::Start.into());
-        if self.exposed {
-            self.write_tables(&mut elements, declared);
-            sections.put_or_remove(&elements, elements.is_empty());
+        self.write_tables(&mut elements);
+        if !declared.is_empty() {
+            elements.declared(Elements::Functions(declared.into_iter().collect()));
         }
+        sections.put_or_remove(&elements, elements.is_empty());
         let memory = self.memory.unwrap_or_default();
         let most = segments.saturating_sub(usize::try_from(data.len()).ok()?);
         for run in runs(memory, most.min(MOST_SEGMENTS)) {
@@ -157,11 +167,13 @@ impl<'a> Captured<'a> {
         Some(section)
     }
 
-    /// The globals, with the values that they have come to.
+    /// The globals, with the values that they have come to. Functions that the first ones referred
+    /// to are noted in `declared`.
     fn globals(
         &self,
         wasm: &[u8],
         globals: wasmparser::GlobalSectionReader<'_>,
+        declared: &mut BTreeSet<u32>,
     ) -> Option<GlobalSection> {
         let mut values = self.globals.iter();
         let mut section = GlobalSection::new();
@@ -173,6 +185,7 @@ impl<'a> Captured<'a> {
                 let mut bytes = ty.to_vec();
                 wasm_encoder::Encode::encode(values.next()?, &mut bytes);
                 section.raw(&bytes);
+                super::expose::referenced(&global.init_expr, declared)?;
             } else {
                 section.raw(wasm.get(start..initial.end)?);
             }
@@ -180,12 +193,8 @@ impl<'a> Captured<'a> {
         Some(section)
     }
 
-    /// What the tables hold, and the functions that code may refer to, though no segment has them
-    /// any more.
-    fn write_tables(&self, elements: &mut ElementSection, declared: BTreeSet<u32>) {
-        if !declared.is_empty() {
-            elements.declared(Elements::Functions(declared.into_iter().collect()));
-        }
+    /// What the tables hold.
+    fn write_tables(&self, elements: &mut ElementSection) {
         for (index, table) in (0..).zip(&self.tables) {
             let Some(first) = table.iter().position(Option::is_some) else {
                 continue;
@@ -210,32 +219,30 @@ impl<'a> Captured<'a> {
     }
 }
 
-/// The exports, but for what would initialise the instance again.
-fn exports(exports: wasmparser::ExportSectionReader<'_>) -> Option<ExportSection> {
+/// The exports, but for what would initialise the instance again: that is noted in `declared`.
+fn exports(
+    exports: wasmparser::ExportSectionReader<'_>,
+    declared: &mut BTreeSet<u32>,
+) -> Option<ExportSection> {
     let mut section = ExportSection::new();
     for export in exports {
         let export = export.ok()?;
         if export.name != "_initialize" {
             super::expose::copy_export(&mut section, &export);
+        } else if export.kind == ExternalKind::Func {
+            declared.insert(export.index);
         }
     }
     Some(section)
 }
 
-/// Writes a segment of elements as it is, or, where it is dropped by now, with nothing in it; then
-/// its functions are noted in `declared`.
-fn write_element(
+/// Writes a segment of elements that is dropped by now: with nothing in it. Its functions are noted
+/// in `declared`: code may refer to what is declared somewhere, and to nothing else.
+fn write_emptied(
     elements: &mut ElementSection,
-    wasm: &[u8],
     element: Element<'_>,
-    dropped: bool,
     declared: &mut BTreeSet<u32>,
 ) -> Option<()> {
-    let active = matches!(element.kind, ElementKind::Active { .. });
-    if !active && !dropped {
-        elements.raw(wasm.get(element.range)?);
-        return Some(());
-    }
     let mut ty = RefType::FUNCREF;
     match element.items {
         ElementItems::Functions(items) => {

@@ -95,7 +95,8 @@ fn memory_is_told_for_the_limits_given() {
         ("1", grow, "memory_bytes=196_608", 3 << 16),
         ("1", "", "memory_bytes=192KiB", 1 << 16),
         ("1 2", grow, "memory_bytes=192KiB", 2 << 16),
-        ("1", grow, "instances=7", 1 << 16),
+        // A quarter of the heap.
+        ("1", grow, "instances=7", 4 << 16),
     ] {
         let plugin = module(memory, code);
         let device = [
