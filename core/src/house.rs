@@ -337,6 +337,17 @@ impl<T: 'static> House<T> {
 }
 
 impl<T: Default + 'static> House<T> {
+    /// Has each plugin [warm up](Plugin::warm_up), and gives the number of instances that were made.
+    /// Of a plugin that can't, its next call tells why.
+    pub fn warm_up(&self) -> usize {
+        let plugins: Vec<_> = {
+            let plugins = self.plugins.read();
+            plugins.values().map(|it| it.plugin.clone()).collect()
+        };
+        let made = plugins.iter().map(|plugin| plugin.warm_up().unwrap_or(0));
+        made.sum()
+    }
+
     /// Calls `process` of the plugin `name`; see [`Plugin::process`].
     ///
     /// # Errors

@@ -38,7 +38,7 @@ pub struct Limits {
     /// memory, and the plugin a copy of what a new one's holds.
     pub idle: usize,
     /// How many instances [`Plugin::warm_up`](crate::Plugin::warm_up) makes ahead of their calls,
-    /// [`idle`](Self::idle) at most.
+    /// [`idle`](Self::idle) at most. `hostel::keep_warm` has a thread do so.
     pub warm: usize,
     /// Most calls that wait for one of [`instances`](Self::instances), first come, first served.
     /// Others are refused at once.

@@ -23,6 +23,7 @@ mod file;
 #[cfg(feature = "redb")]
 mod file_state;
 mod install;
+mod keep_warm;
 mod platform;
 mod plugin_directory;
 mod tracing_sink;
@@ -39,6 +40,7 @@ pub use self::watch::WatchedDirectory;
 pub use self::{
     file::{FileError, FileReason, load_file, read_module},
     install::install_module,
+    keep_warm::{KeptWarm, keep_warm},
     platform::Std,
     plugin_directory::{DirectoryEvent, PluginDirectory},
     tracing_sink::Tracing,

@@ -327,6 +327,30 @@ fn a_file_with_the_same_bytes_is_not_loaded_again() {
 }
 
 #[test]
+fn what_takes_the_place_while_a_file_is_loaded_stays() {
+    let mut place = Place::new();
+    let house = place.house.clone();
+    let mut directory = place.directory.take().unwrap().smoke(move |plugin| {
+        if plugin.process(b"")? == b"second" {
+            house.unload("name").unwrap();
+            let theirs = house.load("name", &that_says("theirs"), &quiet());
+            theirs.unwrap();
+        }
+        Ok(())
+    });
+    place.install("name.wasm", "first");
+    directory.rescan();
+    place.install("name.wasm", "second");
+    directory.rescan();
+    assert_eq!(place.rest(), ["loaded name", "name.wasm: superseded"]);
+    assert_eq!(place.says("name"), "theirs");
+    // Nor is it unloaded with the file.
+    fs::remove_file(place.file("name.wasm")).unwrap();
+    directory.rescan();
+    assert_eq!(place.says("name"), "theirs");
+}
+
+#[test]
 fn a_name_that_the_house_has_from_elsewhere_is_left_to_it() {
     let mut place = Place::new();
     let load = |text| place.house.load("name", &that_says(text), &quiet());
