@@ -116,15 +116,13 @@ impl Probe {
 const RUN: &str = "\
 A function from bytes to bytes takes one INPUT, or none for an empty one. Any
 other takes a number for each parameter, i32 or u32, and prints each result on
-a line, as signed: 4294967295 as -1. A WASI command has hostel's stdin,
-stdout, stderr and exit code, and sees no more of this machine than the time
-and what --dir gives, under the name GUEST, or else HOST.
+a line, as signed: 4294967295 as -1. A WASI command has hostel's stdin, stdout,
+stderr and exit code, and sees of this machine the time and what --dir gives.
 
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
   hostel run counter.wasm --state visits.state Gopher
-  hostel run sort.wasm --arg=--reverse --env LANG=C < words.txt
-  hostel run index.wasm --dir ./texts:/in --dir ./index:/out:rw
+  hostel run sort.wasm --arg=-r --env LANG=C --dir texts:/in --dir out:/out:rw
   hostel run add.wasm --call add 10 -5";
 
 const PROBE: &str = "\
