@@ -53,8 +53,8 @@ pub(super) struct Run {
     /// An environment variable for a WASI plugin; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) env: Vec<(String, String)>,
-    /// A directory for a WASI plugin, read-only unless rw; can be given several times
-    #[arg(long, value_name = "HOST[:GUEST][:rw]", value_parser = GivenDirectory::parse)]
+    /// A directory for a WASI plugin (read-only); can be given several times
+    #[arg(long, value_name = "DIR[:AS][:rw]", value_parser = GivenDirectory::parse)]
     pub(super) dir: Vec<GivenDirectory>,
     /// A setting that the plugin can look up; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
@@ -121,7 +121,6 @@ stderr and exit code, and sees of this machine the time and what --dir gives.
 
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
-  hostel run counter.wasm --state visits.state Gopher
   hostel run sort.wasm --arg=-r --env LANG=C --dir texts:/in --dir out:/out:rw
   hostel run add.wasm --call add 10 -5";
 

@@ -141,7 +141,7 @@ fn what_is_no_directory_is_said() {
     for text in ["", ":", "a:", ":/b", "a:b:c", "a:b:wr"] {
         let ended = hostel(&["run", &plugin, "--dir", text]).expect(2);
         assert!(
-            ended.stderr.contains("HOST:GUEST"),
+            ended.stderr.contains("DIR:AS:rw"),
             "{text}: {}",
             ended.stderr
         );
