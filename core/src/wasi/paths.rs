@@ -204,6 +204,9 @@ pub(super) fn path_symlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), F
     if target.starts_with('/') {
         return Err(Errno::Perm.into());
     }
+    if target.split('/').count() > LINK_NAMES {
+        return Err(Errno::Nametoolong.into());
+    }
     Ok(contained(call.shared, || {
         directory.symlink(&target, &path)
     })??)
