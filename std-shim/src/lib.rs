@@ -26,6 +26,7 @@ mod install;
 mod keep_warm;
 mod platform;
 mod plugin_directory;
+mod timer;
 mod tracing_sink;
 mod wasi;
 #[cfg(feature = "watch")]

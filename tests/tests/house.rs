@@ -380,13 +380,8 @@ fn what_took_a_place_meanwhile_stays() {
 }
 
 /// Looks into the house when it goes: it must not be locked then.
+#[derive(Default)]
 struct Looking(Option<Arc<House<Looking>>>);
-
-impl Default for Looking {
-    fn default() -> Self {
-        Self(None)
-    }
-}
 
 impl Drop for Looking {
     fn drop(&mut self) {

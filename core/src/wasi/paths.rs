@@ -3,7 +3,7 @@
 use super::{
     descriptors::{Descriptor, Node as Open, OpenDirectory, OpenFile, rights},
     errno::{Errno, Fail},
-    files::{self, Directory, Node},
+    files::{self, Access, Directory, Node},
     lists::put_len,
     session::{Args, Call, contained},
     streams::FLAGS,
@@ -17,6 +17,10 @@ const NAME: u64 = 20;
 
 /// Longest path, in bytes.
 const PATH: u32 = 4_096;
+
+/// Most names in what a link points to that a guest makes. Systems follow some 40 links in a row, so
+/// one short path could lead over ten thousands of names for the price of one.
+const LINK_NAMES: usize = 32;
 
 /// The directory behind `fd`, where it may be used for `needed`.
 pub(super) fn directory(
@@ -90,7 +94,8 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     if truncate {
         needed |= rights::PATH_SET_SIZE;
     }
-    let directory = directory(call, fd, needed)?;
+    let open = call.session.descriptors.directory(fd, needed)?;
+    let (directory, access) = (open.directory.clone(), open.access);
     let follow = follows(args.u32(1))?;
     let fd_flags = u16::try_from(args.u32(7)).map_err(|_| Errno::Inval)?;
     let contradicts = directory_only && (create || exclusive || truncate);
@@ -103,6 +108,9 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
         return Err(Errno::Notcapable.into());
     }
     let asked = asked & may;
+    if asked & rights::WRITE != 0 && access == Access::Read {
+        return Err(Errno::Rofs.into());
+    }
     let how = files::Open {
         follow,
         directory: directory_only,
@@ -128,6 +136,7 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
         Node::Directory(directory) => {
             let open = OpenDirectory {
                 directory,
+                access,
                 granted: None,
                 list: Vec::new(),
             };
@@ -194,6 +203,9 @@ pub(super) fn path_symlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), F
     // A guest is not led out of a directory by a link, but another program might be.
     if target.starts_with('/') {
         return Err(Errno::Perm.into());
+    }
+    if target.split('/').count() > LINK_NAMES {
+        return Err(Errno::Nametoolong.into());
     }
     Ok(contained(call.shared, || {
         directory.symlink(&target, &path)

@@ -1,6 +1,7 @@
 //! The program `hostel`, as whoever starts it sees it.
 
 mod bench;
+mod directories;
 mod exit_codes;
 mod inspect;
 mod json;
@@ -159,6 +160,7 @@ fn help_says_all_in_a_screen() {
         "--call",
         "--arg",
         "--env",
+        "--dir",
         "--config",
         "--state",
         "--fuel",
