@@ -58,9 +58,9 @@ fn plugins() -> tempfile::TempDir {
     folder
 }
 
-/// Builds the static library with `arguments` into a folder of its own, and says where it is.
+/// Builds the static library with `arguments`, and says where it is.
 fn library(arguments: &[&str], folder: &str) -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c-face");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("..");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args([
         "rustc",
