@@ -126,6 +126,12 @@ impl<T: 'static> Plugin<T> {
         &self.inner.info
     }
 
+    /// The budget of calls made through this handle.
+    #[must_use]
+    pub const fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// What its instances may be.
     #[must_use]
     pub fn limits(&self) -> &Limits {
