@@ -92,7 +92,7 @@ impl Image {
                 return false;
             };
             first.copy_from_slice(&self.memory);
-            rest.fill(0);
+            clear(rest);
         }
         changing
             .globals
@@ -104,6 +104,18 @@ impl Image {
                     && global.ty(&*store).mutability() == Mutability::Var
                     && global.set(&mut *store, value.clone()).is_ok()
             })
+    }
+}
+
+/// Makes all of `bytes` 0. Most of a memory is 0 anyway, and reading it takes three quarters of the
+/// time of writing.
+fn clear(bytes: &mut [u8]) {
+    const CHUNK: usize = 4_096;
+    for chunk in bytes.chunks_mut(CHUNK) {
+        // Without an end at the first one that is not 0, several are looked at at once.
+        if chunk.iter().fold(0, |all, byte| all | byte) != 0 {
+            chunk.fill(0);
+        }
     }
 }
 
