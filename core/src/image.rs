@@ -107,13 +107,11 @@ impl Image {
     }
 }
 
-/// Makes all of `bytes` 0. Most of a memory is 0 anyway, and reading it takes three quarters of the
-/// time of writing.
+/// Makes all of `bytes` 0. Most of a memory is 0 anyway, and comparing takes less time than writing.
 fn clear(bytes: &mut [u8]) {
-    const CHUNK: usize = 4_096;
-    for chunk in bytes.chunks_mut(CHUNK) {
-        // Without an end at the first one that is not 0, several are looked at at once.
-        if chunk.iter().fold(0, |all, byte| all | byte) != 0 {
+    static CLEAR: [u8; 4_096] = [0; 4_096];
+    for chunk in bytes.chunks_mut(CLEAR.len()) {
+        if Some(&*chunk) != CLEAR.get(..chunk.len()) {
             chunk.fill(0);
         }
     }
