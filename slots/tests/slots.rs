@@ -1,5 +1,14 @@
 //! Slots are lent to one store at a time, and nothing is left in them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::std_instead_of_core,
+    clippy::std_instead_of_alloc
+)]
+
 use hostel_slots::{NoSlot, Slots};
 use std::thread;
 use wasmi::{Engine, Memory, Store};
