@@ -208,6 +208,7 @@ pub extern "C" fn hostel_code_name(code: u32) -> *const core::ffi::c_char {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

@@ -1,6 +1,15 @@
 //! The header is current, and a C program that uses all of it compiles without a warning, links, and
 //! finds all as expected.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::std_instead_of_core,
+    clippy::std_instead_of_alloc
+)]
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -11,15 +20,20 @@ fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+/// Says that something was left out, and how to get what it needs. In CI that is a failure.
+fn skip(what: &str, how: &str) {
+    let told = format!("SKIPPED: {what}. To get it: {how}");
+    assert_ne!(env::var("CI").as_deref(), Ok("true"), "{told}");
+    eprintln!("{told}");
+}
+
 /// Runs a program, and gives what it said where it went well. `None` where there is no such program,
 /// which is told; in CI that is a failure.
 fn run(command: &mut Command, how: &str) -> Option<Output> {
     let output = match command.output() {
         Ok(output) => output,
         Err(error) => {
-            let told = format!("SKIPPED: {command:?}: {error}. To get it: {how}");
-            assert_ne!(env::var("CI").as_deref(), Ok("true"), "{told}");
-            eprintln!("{told}");
+            skip(&format!("{command:?}: {error}"), how);
             return None;
         }
     };
@@ -99,6 +113,73 @@ fn a_c_program_finds_all_as_expected() {
     if run(&mut cc, "apt-get install gcc").is_some() {
         let said = run(Command::new(&program).arg(folder.path()), "").unwrap();
         assert_eq!(said.stdout, b"all is as expected\n");
+    }
+}
+
+/// On a machine that has neither an operating system nor Rust's library: a Cortex-M4F in QEMU, with
+/// newlib's `malloc`, and files and the exit code by way of the debugger.
+#[test]
+fn a_c_program_finds_all_as_expected_on_a_cortex_m4f() {
+    let (target, how) = ("thumbv7em-none-eabihf", "rustup target add");
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print", "target-libdir", "--target", target]);
+    let libraries = String::from_utf8(run(&mut rustc, how).unwrap().stdout).unwrap();
+    if !Path::new(libraries.trim()).exists() {
+        return skip("firmware in C", &format!("{how} {target}"));
+    }
+    let arguments = [
+        "--release",
+        "--target",
+        target,
+        "--no-default-features",
+        "--features=c-allocator,panic-handler,portable-dispatch,indirect-dispatch",
+        "--config=profile.release.opt-level='s'",
+    ];
+    let library = library(&arguments, &format!("{target}/release"));
+    let folder = plugins();
+    let program = folder.path().join("all.elf");
+    let mut cc = Command::new("arm-none-eabi-gcc");
+    cc.args([
+        "-mcpu=cortex-m4",
+        "-mthumb",
+        "-mfloat-abi=hard",
+        "-mfpu=fpv4-sp-d16",
+    ]);
+    cc.args([
+        "-std=gnu11",
+        "-Os",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-ffunction-sections",
+    ]);
+    cc.args([
+        "--specs=rdimon.specs",
+        "-nostartfiles",
+        "-Wl,--gc-sections",
+        "-T",
+    ]);
+    cc.arg(here("c/mps2/mps2-an386.ld"))
+        .arg("-I")
+        .arg(here("include"));
+    cc.arg(format!("-DPLUGINS=\"{}\"", folder.path().display()));
+    cc.arg("-o").arg(&program);
+    cc.args([here("c/mps2/start.c"), here("c/all.c"), library]);
+    let gcc = "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi";
+    if run(&mut cc, gcc).is_some() {
+        let mut qemu = Command::new("qemu-system-arm");
+        qemu.args([
+            "-machine",
+            "mps2-an386",
+            "-nographic",
+            "-semihosting-config",
+        ]);
+        qemu.args(["enable=on,target=native", "-kernel"])
+            .arg(&program);
+        qemu.stdin(std::process::Stdio::null());
+        if let Some(said) = run(&mut qemu, "apt-get install qemu-system-arm") {
+            assert_eq!(said.stdout, b"all is as expected\n");
+        }
     }
 }
 

@@ -96,6 +96,7 @@ impl ResourceLimiter for Bounds {
     }
 
     fn memories(&self) -> usize {
-        1
+        // A module has one at most. wasmi counts one that is imported, from a slot, twice.
+        if cfg!(feature = "slots") { 2 } else { 1 }
     }
 }

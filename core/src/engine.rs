@@ -6,7 +6,7 @@ use crate::{
     error::{LoadError, Mismatch},
     host::{self, Grants},
     limits::{Budget, Limits},
-    module::{self, Extern, ModuleInfo, in_order},
+    module::{self, Extern, Footprint, ModuleInfo, in_order},
     platform::{Bare, Platform},
     plugin::{Code, Plugin},
 };
@@ -33,6 +33,8 @@ pub struct Engine {
     limits: Limits,
     budget: Budget,
     platform: Arc<dyn Platform>,
+    #[cfg(feature = "slots")]
+    slots: Option<hostel_slots::Slots>,
 }
 
 impl Engine {
@@ -43,6 +45,8 @@ impl Engine {
             limits,
             budget: Budget::default(),
             platform: Arc::new(Bare),
+            #[cfg(feature = "slots")]
+            slots: None,
         }
     }
 
@@ -66,6 +70,29 @@ impl Engine {
             limits,
             ..self.clone()
         }
+    }
+
+    /// The same with the memories of instances in `slots` instead of on the heap: each instance has
+    /// one until it goes, and its memory grows as far as that does. An instance for which none is
+    /// free is refused.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1000 (pagesize 1)) (func (export "f")))"#)?;
+    /// use hostel_core::{Engine, Grants, Limits, Slots};
+    /// let buffer = vec![0; 8192].leak(); // a `static` on a device
+    /// let engine = Engine::new(Limits::device(256 << 10)).with_memory_slots(Slots::split(buffer, 4096));
+    /// let plugin = engine.load("m", &wasm, &Grants::<()>::new())?;
+    /// let held = [plugin.instantiate(())?, plugin.instantiate(())?];
+    /// assert_eq!(plugin.instantiate(()).unwrap_err().code(), "does-not-fit");
+    /// drop(held);
+    /// plugin.instantiate(())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "slots")]
+    #[must_use]
+    pub fn with_memory_slots(mut self, slots: hostel_slots::Slots) -> Self {
+        self.slots = Some(slots);
+        self
     }
 
     /// What plugins and instances may be.
@@ -97,7 +124,12 @@ impl Engine {
         wasm: &[u8],
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
-        let info = self.check(wasm, grants)?;
+        #[allow(unused_mut)] // changed with slots
+        let mut info = self.check(wasm, grants)?;
+        #[cfg(feature = "slots")]
+        {
+            info.changes.slotted = self.slots.is_some() && !info.memories.is_empty();
+        }
         let changed = (!info.changes.is_none())
             .then(|| module::rewrite(wasm, &info.changes))
             .flatten();
@@ -107,7 +139,12 @@ impl Engine {
                 let engine = wasmi::Engine::new(&self.config());
                 let module = self.compile(&engine, changed)?;
                 let linker = link(&engine, &info, grants)?;
-                Ok(Code { module, linker })
+                Ok(Code {
+                    module,
+                    linker,
+                    #[cfg(feature = "slots")]
+                    slots: self.slots.clone(),
+                })
             })
             .collect::<Result<_, _>>()?;
         Ok(Plugin::new(self, name, info, copies, grants.sink()))
@@ -157,6 +194,16 @@ impl Engine {
         }
     }
 
+    /// What a plugin takes from the heap.
+    pub(crate) fn footprint(&self, info: &ModuleInfo) -> Footprint {
+        let footprint = info.footprint(&self.limits);
+        #[cfg(feature = "slots")]
+        if self.slots.is_some() {
+            return footprint.without_memory(self.limits.idle as u64);
+        }
+        footprint
+    }
+
     /// Bytes of the heap that a plugin may take; all of them where nobody says how many.
     fn room(&self) -> usize {
         let free = self.platform.free_bytes().unwrap_or(usize::MAX);
@@ -165,8 +212,15 @@ impl Engine {
 
     /// Refuses what the heap has no room for.
     fn admit(&self, info: &ModuleInfo) -> Result<(), LoadError> {
+        #[cfg(feature = "slots")]
+        if let Some(slots) = &self.slots {
+            let (needed, free) = (info.memory_at_start(), slots.largest() as u64);
+            if needed > free {
+                return Err(LoadError::DoesNotFit { needed, free });
+            }
+        }
         let free = self.room();
-        let needed = info.footprint(&self.limits).to_run();
+        let needed = self.footprint(info).to_run();
         if free == usize::MAX || needed <= free as u64 {
             return Ok(());
         }

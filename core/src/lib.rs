@@ -41,6 +41,7 @@
 //!
 //! * `postcard` – `Postcard<T>`, serialised values at the boundary.
 //! * `simd` – plugins may use 128-bit SIMD instructions.
+//! * `slots` – `Slots`, static buffers for guests' memories.
 //! * `log`, `defmt` – sinks for plugins' log records; one of the two at most.
 
 #![no_std]
@@ -111,5 +112,7 @@ pub use self::{
     value::Value,
     wasi::{Wasi, WasiInput, WasiOutput, files},
 };
+#[cfg(feature = "slots")]
+pub use hostel_slots::Slots;
 /// The types of core values.
 pub use wasmi::ValType;

@@ -1,5 +1,7 @@
 //! A validated module with its imports bound, from which instances are made.
 
+#[cfg(feature = "slots")]
+use crate::module::SLOT;
 use crate::{
     abi::{native, shape::Shape},
     call::{self, Shared, State},
@@ -53,6 +55,37 @@ pub struct Plugin<T: 'static = ()> {
 pub(crate) struct Code<T: 'static> {
     pub(crate) module: Module,
     pub(crate) linker: Linker<State<T>>,
+    /// Where memories are, if not on the heap.
+    #[cfg(feature = "slots")]
+    pub(crate) slots: Option<hostel_slots::Slots>,
+}
+
+#[cfg(feature = "slots")]
+impl<T> Code<T> {
+    /// The imports with a memory in a slot, for an instance in `store`; `None` where the module
+    /// needs none.
+    pub(crate) fn with_memory(
+        &self,
+        store: &mut wasmi::Store<State<T>>,
+        info: &ModuleInfo,
+    ) -> Result<Option<Linker<State<T>>>, CallError> {
+        let (Some(slots), Some(memory)) = (&self.slots, info.memories.first()) else {
+            return Ok(None);
+        };
+        let none = CallError::DoesNotFit {
+            needed: memory.min_bytes,
+            free: Some(0),
+        };
+        let page = memory.page_bytes;
+        let pages = |bytes: u64| bytes.checked_div(page).unwrap_or(0);
+        let (first, most) = (pages(memory.min_bytes), memory.max_bytes.map(pages));
+        let memory = slots.memory(store, first, most, page);
+        let memory = memory.map_err(|_| none.clone())?;
+        let mut linker = self.linker.clone();
+        let defined = linker.define(SLOT.0, SLOT.1, memory);
+        defined.map_err(|_| none)?;
+        Ok(Some(linker))
+    }
 }
 
 struct Inner<T: 'static> {
@@ -87,7 +120,7 @@ impl<T: 'static> Plugin<T> {
         });
         let limits = *engine.limits();
         let pool = Pool::new(&limits);
-        let footprint = info.footprint(&limits);
+        let footprint = engine.footprint(&info);
         let inner = Inner {
             needs: (footprint.instance_to_run(), footprint.frames),
             info,

@@ -72,8 +72,12 @@ pub(crate) async fn instantiate<T>(
     code: &Code<T>,
 ) -> Result<wasmi::Instance, CallError> {
     call::charge(store, info.making())?;
-    let instance = code
-        .linker
+    let linker = &code.linker;
+    #[cfg(feature = "slots")]
+    let with_memory = code.with_memory(store, info)?;
+    #[cfg(feature = "slots")]
+    let linker = with_memory.as_ref().unwrap_or(linker);
+    let instance = linker
         .instantiate_and_start(&mut *store, &code.module)
         .map_err(|error| stopped(store, &error))?;
     // The segments were copied in one go.

@@ -8,12 +8,12 @@
 //!
 //! ```
 //! use hostel_slots::Slots;
-//! use wasmi::{Engine, MemoryType, Store};
+//! use wasmi::{Engine, Store};
 //!
 //! let slots = Slots::split(vec![0; 8192].leak(), 4096);
 //! let engine = Engine::default();
 //! let mut store = Store::new(&engine, ());
-//! let memory = slots.memory(&mut store, MemoryType::new(0, None), 0).unwrap();
+//! let memory = slots.memory(&mut store, 1024, None, 1).unwrap();
 //! assert_eq!(slots.free(), 1);
 //! # let _ = memory;
 //! drop(store);
@@ -29,7 +29,7 @@ use core::{
     fmt, slice,
     sync::atomic::{AtomicBool, Ordering},
 };
-use wasmi::{ExternRef, Memory, MemoryType, Store};
+use wasmi::{ExternRef, Memory, MemoryTypeBuilder, Store};
 
 /// Buffers, each for one memory at a time. Cheap to clone: clones share the buffers.
 #[derive(Clone)]
@@ -83,9 +83,10 @@ impl Slots {
         self.slots.last().map_or(0, |slot| slot.size)
     }
 
-    /// A memory for `store`, in the smallest free slot that has room for its first size of `needed`
-    /// bytes. It can grow as far as the slot goes. Bytes of its former users are set to zero before they can be read.
-    /// The slot is free again when the store is dropped.
+    /// A memory for `store`, of `pages` pages of `page_bytes` bytes, 1 or 65,536, in the smallest free
+    /// slot that has room for them. It can grow to `most` pages, as far as the slot goes: this becomes
+    /// its maximum, since wasmi 2.0.0 panics where it would grow beyond. Bytes of its former users are
+    /// set to zero before they can be read. The slot is free again when the store is dropped.
     ///
     /// # Errors
     ///
@@ -93,11 +94,13 @@ impl Slots {
     pub fn memory<T>(
         &self,
         store: &mut Store<T>,
-        ty: MemoryType,
-        needed: usize,
+        pages: u64,
+        most: Option<u64>,
+        page_bytes: u64,
     ) -> Result<Memory, NoSlot> {
+        let needed = pages.saturating_mul(page_bytes);
         let lent = self.slots.iter().enumerate().find(|(_, slot)| {
-            slot.size >= needed
+            slot.size as u64 >= needed
                 && slot
                     .lent
                     .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
@@ -108,6 +111,11 @@ impl Slots {
         };
         let slots = self.slots.clone();
         ExternRef::new(&mut *store, Loan { slots, index });
+        let room = slot.size as u64 / page_bytes.max(1);
+        let mut ty = MemoryTypeBuilder::new();
+        ty.min(pages).max(Some(most.unwrap_or(room).min(room)));
+        ty.page_size_log2(page_bytes.trailing_zeros().min(16) as u8);
+        let ty = ty.build().map_err(|_| NoSlot { needed })?;
         // SAFETY: it was a `&'static mut [u8]` of this size, handed to `new`, and was not lent until
         // now. It is used by the store alone until the loan is dropped; the store owns both the loan
         // and the memory, drops them together, and touches the memory's bytes no more from then on.
@@ -143,7 +151,7 @@ impl Drop for Loan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoSlot {
     /// The bytes that the memory was to start with.
-    pub needed: usize,
+    pub needed: u64,
 }
 
 impl fmt::Display for NoSlot {

@@ -1,19 +1,22 @@
 //! Slots are lent to one store at a time, and nothing is left in them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::std_instead_of_core,
+    clippy::std_instead_of_alloc
+)]
+
 use hostel_slots::{NoSlot, Slots};
 use std::thread;
-use wasmi::{Engine, Memory, MemoryType, MemoryTypeBuilder, Store};
-
-fn bytes(min: u64, max: Option<u64>) -> MemoryType {
-    let mut ty = MemoryTypeBuilder::new();
-    ty.min(min).max(max).page_size_log2(0);
-    ty.build().unwrap()
-}
+use wasmi::{Engine, Memory, Store};
 
 /// A store with a memory of `min` to 64 bytes.
 fn open(slots: &Slots, min: u64) -> Result<(Store<()>, Memory), NoSlot> {
     let mut store = Store::new(&Engine::default(), ());
-    let memory = slots.memory(&mut store, bytes(min, Some(64)), min as usize)?;
+    let memory = slots.memory(&mut store, min, Some(64), 1)?;
     Ok((store, memory))
 }
 
@@ -60,6 +63,20 @@ fn stores_that_change_places_keep_their_slots() {
     assert_eq!(slots.free(), 1);
     let (_third, _) = open(&slots, 16).unwrap();
     assert_eq!(first.data(&other), [1; 16]);
+}
+
+#[test]
+fn a_memory_grows_as_far_as_its_slot_and_its_maximum_allow() {
+    let slots = Slots::split(vec![0; 100].leak(), 100);
+    for (most, expected) in [(None, 100), (Some(64), 64), (Some(500), 100)] {
+        let mut store = Store::new(&Engine::default(), ());
+        let memory = slots.memory(&mut store, 10, most, 1).unwrap();
+        assert_eq!(memory.ty(&store).maximum(), Some(expected));
+        assert_eq!(memory.grow(&mut store, expected - 10).ok(), Some(10));
+        assert!(memory.grow(&mut store, 1).is_err());
+    }
+    let mut store = Store::new(&Engine::default(), ());
+    assert!(slots.memory(&mut store, 1, None, 65_536).is_err());
 }
 
 #[test]

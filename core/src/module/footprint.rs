@@ -130,6 +130,19 @@ impl Footprint {
             .saturating_add(self.overhead)
     }
 
+    /// The same where memories are elsewhere: but for the copy of what a new instance holds, of
+    /// which `idle` are kept.
+    #[cfg(feature = "slots")]
+    pub(crate) const fn without_memory(mut self, idle: u64) -> Self {
+        self.kept = self
+            .kept
+            .saturating_sub(self.memory_at_start.saturating_mul(idle));
+        self.memory_at_start = 0;
+        self.memory_at_most = 0;
+        self.memory_growth = 0;
+        self
+    }
+
     /// One instance, so that a call can begin.
     #[must_use]
     pub const fn instance_to_run(&self) -> u64 {
@@ -196,6 +209,12 @@ impl ModuleInfo {
                 .saturating_add(start);
         }
         footprint
+    }
+
+    /// Bytes of linear memory of an instance at the start.
+    #[cfg(feature = "slots")]
+    pub(crate) fn memory_at_start(&self) -> u64 {
+        sum(self.memories.iter().map(|memory| memory.min_bytes))
     }
 
     /// Bytes of linear memory of an instance, at the start and at most.

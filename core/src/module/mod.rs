@@ -9,14 +9,15 @@ mod footprint;
 mod read;
 mod rewrite;
 
+pub use self::footprint::{Footprint, Machine};
+#[cfg(feature = "slots")]
+pub(crate) use self::rewrite::SLOT;
+use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 pub(crate) use self::{
     footprint::FIRST_STACK,
     read::{configure_features, refused, validate},
     rewrite::{Changes, MEMORY, START, global_name, rewrite},
 };
-
-pub use self::footprint::{Footprint, Machine};
-use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 use crate::{
     abi::native::{self, BytesFunction},
     call::{BASE, fuel_for},

@@ -9,6 +9,8 @@
 //!   inverted twice, which makes it a value of its own.
 //! * wasmi 2.0.0 joins a comparison with 0 and a `select` by it wrongly. So such a condition is
 //!   inverted twice, which keeps the two apart.
+//! * wasmi puts a module's own memory on the heap. Where memories are to be in static buffers, it
+//!   becomes an import.
 
 use alloc::{format, string::String, vec::Vec};
 use wasmparser::{BinaryReader, ExternalKind, FunctionBody, Parser, Payload};
@@ -28,9 +30,20 @@ pub(crate) struct Changes {
     /// Where the operators begin whose last operand is to be inverted twice, in the module's order.
     /// A position takes four bytes: a hostile module can be made of little else.
     pub(super) inversions: Vec<u32>,
+    /// Whether the memory becomes an import.
+    #[cfg(feature = "slots")]
+    pub(crate) slotted: bool,
 }
 
 impl Changes {
+    /// Whether the memory becomes an import.
+    const fn slotted(&self) -> bool {
+        #[cfg(feature = "slots")]
+        return self.slotted;
+        #[cfg(not(feature = "slots"))]
+        false
+    }
+
     pub(crate) const fn is_none(&self) -> bool {
         self.exports() == 0 && self.inversions.is_empty()
     }
@@ -70,6 +83,11 @@ pub(crate) fn global_name(number: usize) -> String {
     format!("{RESERVED}{number}")
 }
 
+/// The module and the name under which a memory is imported.
+pub(crate) const SLOT: (&str, &str) = ("hostel:slots", "memory");
+
+const IMPORT_SECTION: u8 = 2;
+const MEMORY_SECTION: u8 = 5;
 const EXPORT_SECTION: u8 = 7;
 const START_SECTION: u8 = 8;
 const CODE_SECTION: u8 = 10;
@@ -83,6 +101,8 @@ const INVERT_TWICE_I64: [u8; 6] = [0x42, 0x7f, 0x85, 0x42, 0x7f, 0x85];
 pub(crate) fn rewrite(wasm: &[u8], changes: &Changes) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(wasm.len().saturating_add(256));
     out.extend_from_slice(wasm.get(..8)?);
+    let memory = changes.slotted().then(|| memory_type(wasm)).flatten();
+    let mut imported = memory.is_none();
     let mut exported = changes.exports() == 0;
     let mut code = Vec::new();
     let mut bodies_left = 0;
@@ -91,10 +111,15 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &Changes) -> Option<Vec<u8>> {
         let section_of = payload.as_section();
         // Sections are in order, but for custom ones, which are 0: where one comes that belongs
         // after the exports, there are none.
-        let after = section_of
-            .as_ref()
-            .is_some_and(|(id, _)| *id > EXPORT_SECTION);
-        if !exported && (after || matches!(payload, Payload::End(_))) {
+        let after = |last| section_of.as_ref().is_some_and(|(id, _)| *id > last);
+        if let Some(ty) = memory
+            && !imported
+            && after(IMPORT_SECTION)
+        {
+            section(&mut out, IMPORT_SECTION, &imports(0, &[], ty));
+            imported = true;
+        }
+        if !exported && (after(EXPORT_SECTION) || matches!(payload, Payload::End(_))) {
             section(&mut out, EXPORT_SECTION, &exports(0, &[], changes));
             exported = true;
         }
@@ -121,10 +146,14 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &Changes) -> Option<Vec<u8>> {
         };
         let contents = wasm.get(range)?;
         match id {
+            IMPORT_SECTION if !imported => {
+                let (count, entries) = counted(contents)?;
+                section(&mut out, id, &imports(count, entries, memory?));
+                imported = true;
+            }
+            MEMORY_SECTION if memory.is_some() => {}
             EXPORT_SECTION if !exported => {
-                let mut reader = BinaryReader::new(contents, 0);
-                let count = reader.read_var_u32().ok()?;
-                let entries = contents.get(reader.original_position()..)?;
+                let (count, entries) = counted(contents)?;
                 section(&mut out, id, &exports(count, entries, changes));
                 exported = true;
             }
@@ -133,6 +162,37 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &Changes) -> Option<Vec<u8>> {
         }
     }
     Some(out)
+}
+
+/// A section's contents, after the number of its entries.
+fn counted(contents: &[u8]) -> Option<(u32, &[u8])> {
+    let mut reader = BinaryReader::new(contents, 0);
+    let count = reader.read_var_u32().ok()?;
+    Some((count, contents.get(reader.original_position()..)?))
+}
+
+/// The type of the module's memory, as it stands there; a module has one at most.
+fn memory_type(wasm: &[u8]) -> Option<&[u8]> {
+    let mut payloads = Parser::new(0).parse_all(wasm).filter_map(Result::ok);
+    let range = payloads.find_map(|payload| match payload {
+        Payload::MemorySection(reader) => Some(reader.range()),
+        _ => None,
+    })?;
+    counted(wasm.get(range)?).map(|(_, ty)| ty)
+}
+
+/// An import section's contents: `count` entries, and a memory of type `ty`.
+fn imports(count: u32, entries: &[u8], ty: &[u8]) -> Vec<u8> {
+    let mut contents = Vec::with_capacity(entries.len().saturating_add(64));
+    leb128(&mut contents, count.saturating_add(1));
+    contents.extend_from_slice(entries);
+    for name in [SLOT.0, SLOT.1] {
+        leb128(&mut contents, length(name.as_bytes()));
+        contents.extend_from_slice(name.as_bytes());
+    }
+    contents.push(2);
+    contents.extend_from_slice(ty);
+    contents
 }
 
 /// A function's body, with the last operands of those of `inversions` that are in it inverted

@@ -1,0 +1,172 @@
+//! The functions as C calls them, for Miri to watch: pointers in and out, handles given and taken.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::std_instead_of_core,
+    clippy::std_instead_of_alloc
+)]
+
+use core::ffi::{CStr, c_char, c_void};
+use hostel_c::*;
+use std::{ptr, slice};
+
+unsafe extern "C" fn sum(
+    context: *mut c_void,
+    params: *const i32,
+    count: usize,
+    result: *mut i32,
+) -> i32 {
+    // SAFETY: hostel hands over `count` numbers, and the context that it was given with.
+    let (params, calls) = unsafe {
+        (
+            slice::from_raw_parts(params, count),
+            &mut *context.cast::<i32>(),
+        )
+    };
+    *calls += 1;
+    // SAFETY: hostel hands over a place for the result.
+    unsafe { *result = params.iter().sum() };
+    0
+}
+
+unsafe extern "C" fn reverse(
+    _: *mut c_void,
+    input: *const u8,
+    size: usize,
+    output: *mut u8,
+    capacity: usize,
+    length: *mut usize,
+) -> i32 {
+    // SAFETY: hostel hands over what it says.
+    let (input, output) = unsafe {
+        (
+            slice::from_raw_parts(input, size),
+            slice::from_raw_parts_mut(output, capacity),
+        )
+    };
+    for (to, from) in output.iter_mut().zip(input.iter().rev()) {
+        *to = *from;
+    }
+    // SAFETY: as above.
+    unsafe { *length = size };
+    i32::from(size > capacity)
+}
+
+unsafe extern "C" fn log(context: *mut c_void, plugin: *const c_char, text: *const c_char) {
+    // SAFETY: hostel hands over two texts, and the context that it was given with.
+    let (lines, plugin, text) = unsafe {
+        (
+            &mut *context.cast::<Vec<String>>(),
+            CStr::from_ptr(plugin),
+            CStr::from_ptr(text),
+        )
+    };
+    lines.push(format!(
+        "{}: {}",
+        plugin.to_str().unwrap(),
+        text.to_str().unwrap()
+    ));
+}
+
+const MODULE: &str = r#"(module
+    (import "host" "sum" (func $sum (param i32 i32) (result i32)))
+    (import "host" "reverse" (func $reverse (param i32 i32) (result i32 i32)))
+    (import "env" "host_log" (func $log (param i32 i32)))
+    (memory (export "memory") 256 (pagesize 1))
+    (global $next (mut i32) (i32.const 64))
+    (func (export "allocate") (param i32) (result i32)
+      (global.set $next (i32.sub (i32.const 192) (global.get $next))) (global.get $next))
+    (func (export "add") (param i32 i32) (result i32) (call $sum (local.get 0) (local.get 1)))
+    (func (export "process") (param i32 i32) (result i32 i32)
+      (call $log (local.get 0) (local.get 1))
+      (call $reverse (local.get 0) (local.get 1))))"#;
+
+#[test]
+fn all_goes_in_and_out() {
+    let wasm = wat::parse_str(MODULE).unwrap();
+    let (mut calls, mut lines) = (0i32, Vec::<String>::new());
+    let (calls_at, lines_at) = (&raw mut calls, &raw mut lines);
+    let mut said = [0xffu8; 40];
+    let mut message = HostelMessage {
+        text: said.as_mut_ptr(),
+        capacity: said.len(),
+    };
+    let message_at = &raw mut message;
+    // SAFETY: all pointers are to live values of this function's, and each handle is used as told.
+    unsafe {
+        let engine = hostel_engine_new(1 << 20, ptr::null());
+        let grants = hostel_grants_new();
+        let ok = HostelCode::Ok;
+        let (host, env) = (c"host".as_ptr(), c"sum".as_ptr());
+        assert_eq!(
+            hostel_grant_numbers(grants, host, env, 2, Some(sum), calls_at.cast()),
+            ok
+        );
+        let name = c"reverse".as_ptr();
+        assert_eq!(
+            hostel_grant_bytes(grants, host, name, 8, Some(reverse), ptr::null_mut()),
+            ok
+        );
+        assert_eq!(hostel_grant_log(grants, Some(log), lines_at.cast()), ok);
+
+        let (mut plugin, mut instance) = (ptr::null_mut(), ptr::null_mut());
+        let (bytes, size) = (wasm.as_ptr(), wasm.len());
+        let name = c"test".as_ptr();
+        let refused = hostel_load(
+            engine,
+            name,
+            bytes,
+            size,
+            ptr::null(),
+            &mut plugin,
+            message_at,
+        );
+        assert_eq!(refused, HostelCode::Mismatch);
+        assert!(plugin.is_null());
+        let text = CStr::from_ptr(said.as_ptr().cast());
+        assert_eq!(
+            text.to_str(),
+            Ok("the module does not fit (3 found):\n  im")
+        );
+        let loaded = hostel_load(engine, name, bytes, size, grants, &mut plugin, message_at);
+        assert_eq!(loaded, ok);
+        assert_eq!(hostel_instantiate(plugin, &mut instance, message_at), ok);
+        hostel_grants_free(grants);
+        hostel_unload(plugin);
+        hostel_engine_free(engine);
+
+        let mut result = 0;
+        let (name, params) = (c"add".as_ptr(), [30, 12]);
+        let added =
+            hostel_call_numbers(instance, name, params.as_ptr(), 2, &mut result, message_at);
+        assert_eq!((added, result, *calls_at), (ok, 42, 1));
+
+        let (mut output, mut length) = ([0u8; 6], 0);
+        let name = c"process".as_ptr();
+        let mut process = |input: &[u8]| {
+            let (data, size) = (input.as_ptr(), input.len());
+            let (to, room) = (output.as_mut_ptr(), output.len());
+            let code = hostel_call_bytes(
+                instance,
+                name,
+                data,
+                size,
+                to,
+                room,
+                &mut length,
+                message_at,
+            );
+            (code, length, output)
+        };
+        assert_eq!(process(b"abc"), (ok, 3, *b"cba\0\0\0"));
+        let (code, length, _) = process(b"1234567");
+        assert_eq!((code, length), (HostelCode::BufferTooSmall, 7));
+        assert_eq!(process(b"123456789").0, HostelCode::TrapHost);
+        assert!(hostel_is_stopped(instance));
+        hostel_instance_free(instance);
+    }
+    assert_eq!(lines, ["test: abc", "test: 1234567", "test: 123456789"]);
+}
