@@ -126,10 +126,10 @@ fn a_command_that_panics_says_so_and_does_not_succeed() {
     }
 }
 
-fn plugin() -> Instance {
+fn plugin(prefix: &str) -> Instance {
     let grants = Grants::new()
         .wasi(wasi())
-        .config([("prefix", "CUSTOM")])
+        .config([("prefix", prefix)])
         .log(|record: &LogRecord<'_>| assert!(record.text.raw().starts_with(b"processing ")));
     let (_, wasm) = guest!("go_customize");
     let plugin = engine().load("customize", wasm, &grants);
@@ -138,11 +138,22 @@ fn plugin() -> Instance {
 
 #[test]
 fn a_plugin_with_a_run_time_of_its_own_answers_call_after_call() {
-    let mut instance = plugin();
+    let mut instance = plugin("CUSTOM");
     for round in 0..300 {
         let input = "word ".repeat(round);
         let answer = instance.process(input.as_bytes()).expect("it answers");
         let expected = format!("CUSTOM_{}", input.to_uppercase());
         assert!(answer == expected.as_bytes(), "round {round}");
+    }
+}
+
+#[test]
+fn a_plugin_collects_its_garbage_also_while_the_host_waits_for_a_buffer() {
+    // Each call leaves some megabytes, most of them allocated for the host.
+    let prefix = "P".repeat(1 << 20);
+    let mut instance = plugin(&prefix);
+    for round in 0..30 {
+        let answer = instance.process(b"text");
+        assert_eq!(answer.map(|answer| answer.len()), Ok((1 << 20) + 5), "round {round}");
     }
 }

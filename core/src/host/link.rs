@@ -149,7 +149,7 @@ impl<T: 'static> Binding<T> {
         values: &mut FlatValues,
     ) -> Result<Option<Suspended>, CallError> {
         let state = guest.data_mut();
-        if state.guest.nested {
+        if state.guest.nested && !self.function.runs_no_guest() {
             return Err(CallError::Trap(Trap::new(TrapKind::Reentered, "")));
         }
         state.meter.host_call()?;

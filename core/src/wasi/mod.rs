@@ -85,6 +85,10 @@ impl<T: 'static> HostFunction<T> for Granted {
         Types::collect(|types| self.function.results.iter().for_each(|ty| types.push(*ty)))
     }
 
+    fn runs_no_guest(&self) -> bool {
+        true
+    }
+
     fn call(
         &self,
         guest: &mut Caller<'_, State<T>>,

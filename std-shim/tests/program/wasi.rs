@@ -3,7 +3,13 @@
 use super::{Ended, Files, command, guest, hostel, hostel_with_stdin};
 use std::{fs, io::Read as _, process::Stdio};
 
-const REPORTS: [&str; 2] = ["wasi_rust_report", "wasi_c_report"];
+const REPORTS: [&str; 5] = [
+    "wasi_rust_report",
+    "wasi_c_report",
+    "wasi_zigcc_report",
+    "wasi_zig_report",
+    "wasi_go_report",
+];
 
 #[test]
 fn a_command_has_the_streams_and_gives_the_exit_code() {
@@ -15,8 +21,8 @@ fn a_command_has_the_streams_and_gives_the_exit_code() {
         assert_eq!((ended.text(), &*ended.stderr), (&*out, ""));
         hostel(&["run", &report, "--arg", "0"]).expect(0);
         hostel(&["run", &report, "--call", "_start", "--arg", "3"]).expect(3);
-        let ended = hostel(&["run", &report, "--arg", "file"]).expect(0);
-        assert!(ended.stderr.starts_with("file: "), "{}", ended.stderr);
+        let ended = hostel(&["run", &report, "--arg", "files"]).expect(1);
+        assert!(ended.stderr.starts_with("files: "), "{}", ended.stderr);
     }
 }
 
@@ -119,11 +125,11 @@ fn json_tells_all_of_a_command() {
             (&told["code"], &told["error"]),
             (&7.into(), &serde_json::Value::Null)
         );
-        let told = hostel(&["run", "--json", &guest(name), "--arg", "file"])
-            .expect(0)
+        let told = hostel(&["run", "--json", &guest(name), "--arg", "files"])
+            .expect(1)
             .json();
         let logs = told["logs"].as_array().expect("a list");
-        assert!(logs[0].as_str().unwrap().starts_with("file: "), "{told}");
+        assert!(logs[0].as_str().unwrap().starts_with("files: "), "{told}");
     }
 }
 
