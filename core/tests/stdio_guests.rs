@@ -59,7 +59,10 @@ struct Ended(Result<u32, CallError>, String, String, u64);
 
 fn run(wasm: &[u8], wasi: &Wasi) -> Ended {
     let plugin = engine().load("report", wasm, &Grants::<()>::new().wasi(wasi.clone()));
-    let mut instance = plugin.expect("it loads").instantiate(()).expect("it starts");
+    let mut instance = plugin
+        .expect("it loads")
+        .instantiate(())
+        .expect("it starts");
     let ended = instance.run_command();
     let text = |bytes| String::from_utf8(bytes).expect("it is text");
     let (out, err) = (text(instance.take_stdout()), text(instance.take_stderr()));
@@ -133,7 +136,10 @@ fn plugin(prefix: &str) -> Instance {
         .log(|record: &LogRecord<'_>| assert!(record.text.raw().starts_with(b"processing ")));
     let (_, wasm) = guest!("go_customize");
     let plugin = engine().load("customize", wasm, &grants);
-    plugin.expect("it loads").instantiate(()).expect("it starts")
+    plugin
+        .expect("it loads")
+        .instantiate(())
+        .expect("it starts")
 }
 
 #[test]
@@ -154,6 +160,10 @@ fn a_plugin_collects_its_garbage_also_while_the_host_waits_for_a_buffer() {
     let mut instance = plugin(&prefix);
     for round in 0..30 {
         let answer = instance.process(b"text");
-        assert_eq!(answer.map(|answer| answer.len()), Ok((1 << 20) + 5), "round {round}");
+        assert_eq!(
+            answer.map(|answer| answer.len()),
+            Ok((1 << 20) + 5),
+            "round {round}"
+        );
     }
 }

@@ -5,6 +5,7 @@ mod clocks;
 mod commands;
 mod descriptors;
 mod endings;
+mod plugins;
 mod polling;
 mod randomness;
 mod reading;
