@@ -106,7 +106,7 @@ pub use self::{
     running::{Running, Step},
     state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     value::Value,
-    wasi::{Wasi, WasiInput, WasiOutput},
+    wasi::{Wasi, WasiInput, WasiOutput, files},
 };
 /// The types of core values.
 pub use wasmi::ValType;

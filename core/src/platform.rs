@@ -1,7 +1,7 @@
 //! What the core needs of the world around it, as one trait.
 
 use alloc::sync::Arc;
-use core::time::Duration;
+use core::{task::Waker, time::Duration};
 
 /// Clock, waiting and panic containment, as far as the machine has them.
 ///
@@ -36,6 +36,17 @@ pub trait Platform: Send + Sync + 'static {
     /// Called when something that [`wait_until`](Self::wait_until) may wait for has changed.
     fn wake(&self) {}
 
+    /// Wakes `waker`, once, no later than `at` on the clock of [`now`](Self::now), without blocking
+    /// the caller: a guest of WASI waits until then in a call that is run by steps or
+    /// [awaited](crate::Running). Without `at`, it waits for input alone.
+    ///
+    /// By default wakes at once: right everywhere, but an executor then polls the call again and
+    /// again. Whoever has a timer sets it here.
+    fn wake_at(&self, at: Option<Duration>, waker: &Waker) {
+        let _ = at;
+        waker.wake_by_ref();
+    }
+
     /// Runs the embedder's part of a host function. A platform that can stop a panic here
     /// returns without having finished `work`, and the guest is trapped. By default just runs it.
     fn contain(&self, work: &mut dyn FnMut()) {
@@ -54,6 +65,10 @@ impl<P: Platform + ?Sized> Platform for Arc<P> {
 
     fn wake(&self) {
         (**self).wake();
+    }
+
+    fn wake_at(&self, at: Option<Duration>, waker: &Waker) {
+        (**self).wake_at(at, waker);
     }
 
     fn contain(&self, work: &mut dyn FnMut()) {

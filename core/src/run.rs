@@ -15,6 +15,7 @@ use crate::{
     error::{CallError, Trap, TrapKind},
     host::Back,
     platform::Platform,
+    wasi::Waiting,
 };
 use alloc::{boxed::Box, sync::Arc, task::Wake};
 use core::{
@@ -113,6 +114,8 @@ pub(crate) enum Work {
     Allocate(TypedResumableCallOutOfFuel<u32>, Box<Delivery<'static>>),
     /// The results themselves.
     Results(Results),
+    /// A time, or input.
+    Wasi(Box<Waiting>),
 }
 
 /// A host function's results that come later.
@@ -284,6 +287,7 @@ async fn deliver<T>(store: &mut Store<State<T>>, work: Work) -> Result<FlatValue
     let (mut paused, mut delivery) = match work {
         Work::Allocate(paused, delivery) => (Some(paused), *delivery),
         Work::Results(results) => (None, wait(store, results).await?),
+        Work::Wasi(waiting) => return waiting.finish(store).await,
     };
     while let Some(size) = delivery.next(store)? {
         let outcome = match paused.take() {

@@ -17,6 +17,8 @@
 
 #![deny(missing_docs)]
 
+#[cfg(feature = "files")]
+mod directory;
 mod file;
 #[cfg(feature = "redb")]
 mod file_state;
@@ -24,6 +26,8 @@ mod platform;
 mod tracing_sink;
 mod wasi;
 
+#[cfg(feature = "files")]
+pub use self::directory::{HostDirectory, directory};
 #[cfg(feature = "redb")]
 pub use self::file_state::{FileState, StateFileError, StateFileReason};
 pub use self::{

@@ -1,42 +1,127 @@
-//! The file descriptors of one instance. There are the three of stdio; nothing opens more.
+//! The file descriptors of one instance: stdio, the granted directories, and what it opens.
 
-use super::{errno::Errno, output::Stream};
+use super::{
+    errno::Errno,
+    files::{Access, Directory, File, Kind, Limits},
+    grant::Preopen,
+    output::Stream,
+};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 /// What a descriptor may be used for, as WASI's `rights` numbers it.
 pub(super) mod rights {
+    pub(in crate::wasi) const DATASYNC: u64 = 1;
     pub(in crate::wasi) const READ: u64 = 1 << 1;
+    pub(in crate::wasi) const SEEK: u64 = 1 << 2;
     pub(in crate::wasi) const SET_FLAGS: u64 = 1 << 3;
+    pub(in crate::wasi) const SYNC: u64 = 1 << 4;
+    pub(in crate::wasi) const TELL: u64 = 1 << 5;
     pub(in crate::wasi) const WRITE: u64 = 1 << 6;
+    pub(in crate::wasi) const ADVISE: u64 = 1 << 7;
+    pub(in crate::wasi) const ALLOCATE: u64 = 1 << 8;
+    pub(in crate::wasi) const PATH_CREATE_DIRECTORY: u64 = 1 << 9;
+    pub(in crate::wasi) const PATH_CREATE_FILE: u64 = 1 << 10;
+    pub(in crate::wasi) const PATH_LINK_SOURCE: u64 = 1 << 11;
+    pub(in crate::wasi) const PATH_LINK_TARGET: u64 = 1 << 12;
+    pub(in crate::wasi) const PATH_OPEN: u64 = 1 << 13;
+    pub(in crate::wasi) const READDIR: u64 = 1 << 14;
+    pub(in crate::wasi) const PATH_READLINK: u64 = 1 << 15;
+    pub(in crate::wasi) const PATH_RENAME_SOURCE: u64 = 1 << 16;
+    pub(in crate::wasi) const PATH_RENAME_TARGET: u64 = 1 << 17;
+    pub(in crate::wasi) const PATH_FILESTAT: u64 = 1 << 18;
+    pub(in crate::wasi) const PATH_SET_SIZE: u64 = 1 << 19;
+    pub(in crate::wasi) const PATH_SET_TIMES: u64 = 1 << 20;
     pub(in crate::wasi) const FILESTAT: u64 = 1 << 21;
+    pub(in crate::wasi) const SET_SIZE: u64 = 1 << 22;
+    pub(in crate::wasi) const SET_TIMES: u64 = 1 << 23;
+    pub(in crate::wasi) const PATH_SYMLINK: u64 = 1 << 24;
+    pub(in crate::wasi) const PATH_REMOVE_DIRECTORY: u64 = 1 << 25;
+    pub(in crate::wasi) const PATH_UNLINK_FILE: u64 = 1 << 26;
     pub(in crate::wasi) const POLL: u64 = 1 << 27;
+
+    /// Those of a directory that is only read, and of files in it.
+    const READ_DIRECTORY: u64 = PATH_OPEN | READDIR | PATH_READLINK | PATH_FILESTAT | FILESTAT;
+    const READ_FILE: u64 = READ | SEEK | SET_FLAGS | TELL | ADVISE | FILESTAT | POLL;
+
+    /// Those without which nothing in it can be changed.
+    const CHANGE_DIRECTORY: u64 = PATH_CREATE_DIRECTORY
+        | PATH_CREATE_FILE
+        | PATH_LINK_SOURCE
+        | PATH_LINK_TARGET
+        | PATH_RENAME_SOURCE
+        | PATH_RENAME_TARGET
+        | PATH_SET_SIZE
+        | PATH_SET_TIMES
+        | SET_TIMES
+        | PATH_SYMLINK
+        | PATH_REMOVE_DIRECTORY
+        | PATH_UNLINK_FILE;
+    const CHANGE_FILE: u64 = WRITE | DATASYNC | SYNC | ALLOCATE | SET_SIZE | SET_TIMES;
+
+    /// Those that a directory can have, and those that a file can have.
+    pub(in crate::wasi) const DIRECTORY: u64 = READ_DIRECTORY | CHANGE_DIRECTORY;
+    pub(in crate::wasi) const FILE: u64 = READ_FILE | CHANGE_FILE;
+
+    /// Of a granted directory: its own, and what is opened in it may have.
+    pub(super) const fn of(access: super::Access) -> (u64, u64) {
+        match access {
+            super::Access::Read => (READ_DIRECTORY, READ_DIRECTORY | READ_FILE),
+            super::Access::ReadWrite => (DIRECTORY, DIRECTORY | FILE),
+        }
+    }
 }
 
 /// What is behind a descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum File {
+pub(super) enum Node {
     Input,
     Output(Stream),
+    File(OpenFile),
+    Directory(OpenDirectory),
+}
+
+/// A file, and where the guest stands in it.
+pub(super) struct OpenFile {
+    pub(super) file: Box<dyn File>,
+    pub(super) at: u64,
+}
+
+/// A directory that a guest has open.
+pub(super) struct OpenDirectory {
+    pub(super) directory: Arc<dyn Directory>,
+    /// The guest's name for it, where it was granted.
+    pub(super) granted: Option<Arc<str>>,
+    /// Its entries, as they were when the guest began to read them, as the guest gets them.
+    pub(super) list: Vec<u8>,
 }
 
 /// One open descriptor.
-#[derive(Clone, Copy, Debug)]
 pub(super) struct Descriptor {
-    pub(super) file: File,
+    pub(super) node: Node,
     pub(super) rights: u64,
     pub(super) inheriting: u64,
     pub(super) flags: u16,
 }
 
 impl Descriptor {
-    fn new(file: File) -> Self {
-        let use_it = match file {
-            File::Input => rights::READ,
-            File::Output(_) => rights::WRITE,
-        };
+    fn stdio(node: Node, use_it: u64) -> Self {
         Self {
-            file,
+            node,
             rights: use_it | rights::SET_FLAGS | rights::FILESTAT | rights::POLL,
             inheriting: 0,
+            flags: 0,
+        }
+    }
+
+    fn granted(preopen: &Preopen) -> Self {
+        let (rights, inheriting) = rights::of(preopen.access);
+        Self {
+            node: Node::Directory(OpenDirectory {
+                directory: preopen.directory.clone(),
+                granted: Some(preopen.name.clone()),
+                list: Vec::new(),
+            }),
+            rights,
+            inheriting,
             flags: 0,
         }
     }
@@ -49,20 +134,39 @@ impl Descriptor {
             Err(Errno::Notcapable)
         }
     }
+
+    /// Its kind. Stdio has none that is known, so that it is no terminal.
+    pub(super) fn kind(&self) -> Kind {
+        match self.node {
+            Node::Input | Node::Output(_) => Kind::Unknown,
+            Node::File(_) => Kind::File,
+            Node::Directory(_) => Kind::Directory,
+        }
+    }
+
+    /// Whether the guest opened it, and it was not there from the start.
+    fn was_opened(&self) -> bool {
+        match &self.node {
+            Node::Input | Node::Output(_) => false,
+            Node::File(_) => true,
+            Node::Directory(directory) => directory.granted.is_none(),
+        }
+    }
 }
 
 /// The table: a number names a place in it.
-pub(super) struct Descriptors([Option<Descriptor>; 3]);
+pub(super) struct Descriptors(Vec<Option<Descriptor>>);
 
 impl Descriptors {
-    /// stdin, stdout and stderr.
-    pub(super) fn new() -> Self {
-        let files = [
-            File::Input,
-            File::Output(Stream::Stdout),
-            File::Output(Stream::Stderr),
+    /// stdin, stdout and stderr, and the granted directories.
+    pub(super) fn new(preopens: &[Preopen]) -> Self {
+        let stdio = [
+            Descriptor::stdio(Node::Input, rights::READ),
+            Descriptor::stdio(Node::Output(Stream::Stdout), rights::WRITE),
+            Descriptor::stdio(Node::Output(Stream::Stderr), rights::WRITE),
         ];
-        Self(files.map(|file| Some(Descriptor::new(file))))
+        let granted = preopens.iter().map(Descriptor::granted);
+        Self(stdio.into_iter().chain(granted).map(Some).collect())
     }
 
     fn place(&mut self, fd: u32) -> Result<&mut Option<Descriptor>, Errno> {
@@ -75,14 +179,92 @@ impl Descriptors {
         self.place(fd)?.as_mut().ok_or(Errno::Badf)
     }
 
+    /// The open descriptor `fd`, where it may be used for `needed`.
+    pub(super) fn allowed(&mut self, fd: u32, needed: u64) -> Result<&mut Descriptor, Errno> {
+        let descriptor = self.get(fd)?;
+        descriptor.allow(needed)?;
+        Ok(descriptor)
+    }
+
+    /// The file behind `fd`, where it may be used for `needed`, and its flags. `of_stdio` is the
+    /// answer for what has no place to go to.
+    pub(super) fn file(
+        &mut self,
+        fd: u32,
+        needed: u64,
+        of_stdio: Errno,
+    ) -> Result<(&mut OpenFile, u16), Errno> {
+        let descriptor = self.get(fd)?;
+        match descriptor.node {
+            Node::Input | Node::Output(_) => return Err(of_stdio),
+            Node::Directory(_) => return Err(Errno::Isdir),
+            Node::File(_) => descriptor.allow(needed)?,
+        }
+        match &mut descriptor.node {
+            Node::File(file) => Ok((file, descriptor.flags)),
+            _ => Err(Errno::Badf),
+        }
+    }
+
+    /// The directory behind `fd`, where it may be used for `needed`.
+    pub(super) fn directory(&mut self, fd: u32, needed: u64) -> Result<&mut OpenDirectory, Errno> {
+        let descriptor = self.get(fd)?;
+        if !matches!(descriptor.node, Node::Directory(_)) {
+            return Err(Errno::Notdir);
+        }
+        descriptor.allow(needed)?;
+        match &mut descriptor.node {
+            Node::Directory(directory) => Ok(directory),
+            _ => Err(Errno::Notdir),
+        }
+    }
+
+    /// Fails where the guest can't have one more open.
+    pub(super) fn check_room(&self, limits: &Limits) -> Result<(), Errno> {
+        let open = self.0.iter().flatten();
+        if open.filter(|open| open.was_opened()).count() < limits.open {
+            Ok(())
+        } else {
+            Err(Errno::Mfile)
+        }
+    }
+
+    /// Gives a descriptor the lowest number that is free.
+    pub(super) fn insert(&mut self, descriptor: Descriptor) -> Result<u32, Errno> {
+        let free = self.0.iter().position(Option::is_none);
+        let at = free.unwrap_or(self.0.len());
+        let fd = u32::try_from(at).map_err(|_| Errno::Mfile)?;
+        match self.0.get_mut(at) {
+            Some(place) => *place = Some(descriptor),
+            None => {
+                self.0.try_reserve(1).map_err(|_| Errno::Nomem)?;
+                self.0.push(Some(descriptor));
+            }
+        }
+        Ok(fd)
+    }
+
+    /// Bytes of all lists of directories.
+    pub(super) fn list_bytes(&self) -> usize {
+        let lists = self.0.iter().flatten().map(|open| match &open.node {
+            Node::Directory(directory) => directory.list.capacity(),
+            _ => 0,
+        });
+        lists.fold(0, usize::saturating_add)
+    }
+
     pub(super) fn close(&mut self, fd: u32) -> Result<(), Errno> {
         self.place(fd)?.take().map(drop).ok_or(Errno::Badf)
     }
 
     /// Moves `from` to the number `to`, whose descriptor is closed. Both must be open.
     pub(super) fn renumber(&mut self, from: u32, to: u32) -> Result<(), Errno> {
-        let moved = *self.get(from)?;
-        *self.get(to)? = moved;
-        if from == to { Ok(()) } else { self.close(from) }
+        self.get(from)?;
+        self.get(to)?;
+        if from != to {
+            let moved = self.place(from)?.take();
+            *self.place(to)? = moved;
+        }
+        Ok(())
     }
 }

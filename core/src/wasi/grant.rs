@@ -1,6 +1,7 @@
 //! What of WASI is granted: the words that a guest sees, its streams, clock and randomness.
 
 use super::{
+    files::{Access, Directory, Limits},
     input::{Stdin, WasiInput},
     output::{Stream, WasiOutput},
 };
@@ -8,11 +9,10 @@ use crate::error::Trap;
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::time::Duration;
 
-/// A grant of WASI preview 1, for guests built for `wasm32-wasip1`, with wasi-libc, TinyGo or Go:
-/// everything that needs no operating system. Files there are none.
+/// A grant of WASI preview 1, for guests built for `wasm32-wasip1`, with wasi-libc, TinyGo or Go.
 ///
-/// Nothing of the host's shows through it. At first a guest sees no arguments, no environment and
-/// an empty stdin; its output is discarded; it has a monotonic clock where the
+/// Nothing of the host's shows through it. At first a guest sees no arguments, no environment, no
+/// files and an empty stdin; its output is discarded; it has a monotonic clock where the
 /// [`Platform`](crate::Platform) has one, but neither the time of day nor randomness.
 ///
 /// ```
@@ -46,6 +46,17 @@ pub struct Wasi {
     pub(super) realtime: Option<Arc<dyn Fn() -> Duration + Send + Sync>>,
     pub(super) resolution: Duration,
     pub(super) random: Option<Random>,
+    pub(super) preopens: Vec<Preopen>,
+    pub(super) file_limits: Limits,
+}
+
+/// A directory that a guest has open from the start.
+#[derive(Clone)]
+pub(super) struct Preopen {
+    /// The guest's name for it.
+    pub(super) name: Arc<str>,
+    pub(super) access: Access,
+    pub(super) directory: Arc<dyn Directory>,
 }
 
 /// Where random bytes come from.
@@ -88,6 +99,8 @@ impl Wasi {
             realtime: None,
             resolution: Duration::from_millis(1),
             random: None,
+            preopens: Vec::new(),
+            file_limits: Limits::server(),
         }
     }
 
@@ -175,6 +188,29 @@ impl Wasi {
         self
     }
 
+    /// Grants a directory, which the guest finds under `name`, such as `/data`, at the descriptor 3;
+    /// further ones at 4 and so on. All instances of the plugin share it. A name is cut at its first
+    /// NUL.
+    ///
+    /// On a machine with files, `hostel::directory` makes one of a directory there.
+    #[must_use]
+    pub fn directory(mut self, name: &str, access: Access, directory: impl Directory) -> Self {
+        let name = name.split('\0').next().unwrap_or_default();
+        self.preopens.push(Preopen {
+            name: name.into(),
+            access,
+            directory: Arc::new(directory),
+        });
+        self
+    }
+
+    /// Limits what each instance may have of files; [`Limits::server`] at first.
+    #[must_use]
+    pub const fn file_limits(mut self, limits: Limits) -> Self {
+        self.file_limits = limits;
+        self
+    }
+
     pub(super) const fn output(&self, stream: Stream) -> &WasiOutput {
         match stream {
             Stream::Stdout => &self.stdout,
@@ -198,6 +234,7 @@ impl core::fmt::Debug for Wasi {
             .field("stdout", &self.stdout)
             .field("stderr", &self.stderr)
             .field("resolution", &self.resolution)
+            .field("directories", &self.preopens.len())
             .finish_non_exhaustive()
     }
 }

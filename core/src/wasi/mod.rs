@@ -1,21 +1,28 @@
-//! WASI preview 1 without an operating system: arguments, environment, clocks, randomness, stdio,
-//! and the guest's end. Every other function links and answers with the error number that a guest
-//! without files and sockets expects.
+//! WASI preview 1: arguments, environment, clocks, randomness, stdio, files and directories of
+//! whoever has them, and the guest's end. Every other function links and answers with the error
+//! number that a guest without sockets and signals expects.
 //!
 //! Files that the functions share: [`session`] what a call can reach, [`table`] which there are.
 
 mod clocks;
 mod descriptors;
+mod directories;
 mod errno;
+pub mod files;
 mod grant;
 mod input;
+mod lists;
+mod opened;
 mod output;
+mod paths;
 mod poll;
 mod process;
 mod random;
 mod session;
+mod stat;
 mod streams;
 mod table;
+mod wait;
 mod words;
 
 pub(crate) use self::session::Session;
@@ -25,6 +32,7 @@ use self::{
     errno::Fail,
     session::{Args, Call},
     table::{FUNCTIONS, Function},
+    wait::Wait,
 };
 use crate::{
     abi::shape::FlatValues,
@@ -35,7 +43,8 @@ use crate::{
     run::Work,
 };
 use alloc::{boxed::Box, sync::Arc};
-use wasmi::{Caller, Memory, Val};
+use core::{task::Poll, time::Duration};
+use wasmi::{AsContext as _, AsContextMut, Caller, Memory, Store, Val};
 
 /// The names under which WASI preview 1 is imported: today's, and the one before.
 const MODULES: [&str; 2] = ["wasi_snapshot_preview1", OLD];
@@ -67,6 +76,7 @@ pub(crate) fn find<T: 'static>(
 }
 
 /// A function under a grant.
+#[derive(Clone)]
 struct Granted {
     grant: Arc<Wasi>,
     function: &'static Function,
@@ -92,14 +102,56 @@ impl<T: 'static> HostFunction<T> for Granted {
     fn call(
         &self,
         guest: &mut Caller<'_, State<T>>,
-        memory: Option<Memory>,
+        _: Option<Memory>,
         params: &[Val],
         results: &mut FlatValues,
     ) -> Result<Option<Work>, CallError> {
+        let mut begun = None;
+        match self.attempt(guest, params, &mut begun, None)? {
+            Attempt::Done(errno) => {
+                // There is room: a function of WASI's has one result at most.
+                let _ = results.push(errno);
+                Ok(None)
+            }
+            Attempt::Waits(wait) => {
+                let waiting = Waiting {
+                    granted: self.clone(),
+                    params: params.iter().cloned().collect(),
+                    begun,
+                    wait,
+                };
+                Ok(Some(Work::Wasi(Box::new(waiting))))
+            }
+        }
+    }
+}
+
+/// How far a function has come.
+enum Attempt {
+    /// It is done, with this error number.
+    Done(Val),
+    /// It has to be called again, when this is over.
+    Waits(Wait),
+}
+
+impl Granted {
+    /// Calls the function, unless what it waits for is not over. `begun` is since when it waits.
+    fn attempt<T, C>(
+        &self,
+        guest: &mut C,
+        params: &[Val],
+        begun: &mut Option<Duration>,
+        waits: Option<Wait>,
+    ) -> Result<Attempt, CallError>
+    where
+        C: AsContextMut<Data = State<T>>,
+    {
         let fuel = call::fuel_left(guest);
+        let memory = guest.as_context().data().guest.memory;
+        let mut store = guest.as_context_mut();
         let (memory, state) = match memory {
-            Some(memory) => memory.data_and_store_mut(&mut *guest),
-            None => (&mut [][..], guest.data_mut()),
+            Some(memory) => memory.data_and_store_mut(&mut store),
+            None => (&mut [][..], store.data_mut()),
         };
         let fresh = || Box::new(Session::new(&self.grant));
         let mut call = Call {
@@ -112,17 +164,81 @@ impl<T: 'static> HostFunction<T> for Granted {
             old: self.old,
             fuel,
             spent: 0,
+            begun: *begun,
         };
-        let done = (self.function.run)(&mut call, &Args(params));
+        let done = self.run(&mut call, params, state.pace.is_none(), waits);
+        *begun = call.begun;
         let spent = call.spent;
         call::charge(guest, spent)?;
-        let errno = match done {
-            Ok(()) => 0,
-            Err(Fail::Errno(errno)) => errno as i32,
-            Err(Fail::Stop(error)) => return Err(error),
-        };
-        // There is room: a function of WASI's has one result at most.
-        let _ = results.push(Val::I32(errno));
-        Ok(None)
+        match done {
+            Ok(()) => Ok(Attempt::Done(Val::I32(0))),
+            Err(Fail::Errno(errno)) => Ok(Attempt::Done(Val::I32(errno as i32))),
+            Err(Fail::Stop(error)) => Err(error),
+            Err(Fail::Wait(wait)) => Ok(Attempt::Waits(wait)),
+        }
+    }
+
+    /// Calls the function, and again after it had to wait, if the thread `blocks` meanwhile.
+    fn run(
+        &self,
+        call: &mut Call<'_>,
+        params: &[Val],
+        blocks: bool,
+        waits: Option<Wait>,
+    ) -> Result<(), Fail> {
+        if let Some(mut wait) = waits
+            && !wait.is_over(call)?
+        {
+            return Err(Fail::Wait(wait));
+        }
+        loop {
+            let mut wait = match (self.function.run)(call, &Args(params)) {
+                Err(Fail::Wait(wait)) => wait,
+                done => return done,
+            };
+            if blocks {
+                wait.block(call)?;
+            } else if !wait.is_over(call)? {
+                return Err(Fail::Wait(wait));
+            }
+        }
+    }
+}
+
+/// A guest that waits in a function of WASI's while other work may be done.
+pub(crate) struct Waiting {
+    granted: Granted,
+    params: FlatValues,
+    begun: Option<Duration>,
+    wait: Wait,
+}
+
+impl Waiting {
+    /// What the function answers, once it is done.
+    pub(crate) async fn finish<T>(
+        self,
+        store: &mut Store<State<T>>,
+    ) -> Result<FlatValues, CallError> {
+        let Self {
+            granted,
+            params,
+            mut begun,
+            wait,
+        } = self;
+        let mut wait = Some(wait);
+        core::future::poll_fn(|context| {
+            let waits = wait.take();
+            match granted.attempt(store, &params, &mut begun, waits) {
+                Ok(Attempt::Done(errno)) => Poll::Ready(Ok([errno].into_iter().collect())),
+                Ok(Attempt::Waits(again)) => {
+                    let platform = &store.data().shared.platform;
+                    platform.wake_at(again.next(), context.waker());
+                    wait = Some(again);
+                    Poll::Pending
+                }
+                Err(error) => Poll::Ready(Err(error)),
+            }
+        })
+        .await
     }
 }

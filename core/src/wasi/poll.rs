@@ -1,13 +1,13 @@
-//! Waiting: for clocks and for stdin, never past the call's deadline, and paid for.
+//! Telling a guest what has happened of what it waits for: clocks, stdin, and whatever does not block.
 
 use super::{
     clocks,
-    descriptors::{File, rights},
+    descriptors::{Node, rights},
     errno::{Errno, Fail},
+    lists::Layout,
     session::{Args, Call},
-    streams::{Layout, is_ready},
+    wait::{Wait, input_is_ready},
 };
-use crate::call::Canceller;
 use core::time::Duration;
 
 /// Most subscriptions in one call.
@@ -18,12 +18,6 @@ const FUEL: u64 = 5;
 
 /// Size of an event in memory.
 const EVENT: u32 = 32;
-
-/// How long the platform is asked to wait at a time: a canceller does not wake it.
-const PIECE: Duration = Duration::from_millis(10);
-
-/// Fuel for each millisecond that begins while the guest waits.
-const FUEL_PER_MS: u64 = 100;
 
 /// A guest's wish to be told of something.
 struct Subscription {
@@ -56,35 +50,35 @@ pub(super) fn poll_oneoff(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
     call.bytes(list, count.saturating_mul(size))?;
     call.bytes(events, count.saturating_mul(EVENT))?;
     call.bytes(args.u32(3), 4)?;
-    let begun = call.shared.platform.now().unwrap_or_default();
-    loop {
-        call.charge(u64::from(count).saturating_mul(FUEL))?;
-        let now = call.shared.platform.now().unwrap_or_default();
-        let (mut happened, mut wake, mut input) = (0u32, None::<Duration>, false);
-        for at in 0..count {
-            let wish = subscription(call, list.wrapping_add(at.wrapping_mul(size)))?;
-            let error = match judge(call, &wish, begun)? {
-                Event::At(end) if end > now => {
-                    wake = Some(wake.map_or(end, |wake| wake.min(end)));
-                    continue;
-                }
-                Event::Ready(false) => {
-                    input = true;
-                    continue;
-                }
-                Event::At(_) | Event::Ready(true) => 0u16,
-                Event::Failed(errno) => errno as u16,
-            };
-            let event = event(&wish, error);
-            let place = events.wrapping_add(happened.wrapping_mul(EVENT));
-            call.put(place, &event.0)?;
-            happened = happened.saturating_add(1);
-        }
-        if happened > 0 {
-            return call.put(args.u32(3), &happened.to_le_bytes());
-        }
-        wait(call, wake, input)?;
+    let platform = &call.shared.platform;
+    let begun = || platform.now().unwrap_or_default();
+    let begun = *call.begun.get_or_insert_with(begun);
+    call.charge(u64::from(count).saturating_mul(FUEL))?;
+    let now = platform.now().unwrap_or_default();
+    let (mut happened, mut wake, mut input) = (0u32, None::<Duration>, false);
+    for at in 0..count {
+        let wish = subscription(call, list.wrapping_add(at.wrapping_mul(size)))?;
+        let error = match judge(call, &wish, begun)? {
+            Event::At(end) if end > now => {
+                wake = Some(wake.map_or(end, |wake| wake.min(end)));
+                continue;
+            }
+            Event::Ready(false) => {
+                input = true;
+                continue;
+            }
+            Event::At(_) | Event::Ready(true) => 0u16,
+            Event::Failed(errno) => errno as u16,
+        };
+        let event = event(&wish, error);
+        let place = events.wrapping_add(happened.wrapping_mul(EVENT));
+        call.put(place, &event.0)?;
+        happened = happened.saturating_add(1);
     }
+    if happened > 0 {
+        return call.put(args.u32(3), &happened.to_le_bytes());
+    }
+    Err(Fail::Wait(Wait::until(call, wake, input)?))
 }
 
 /// How an event is told.
@@ -136,53 +130,11 @@ fn judge(call: &mut Call<'_>, wish: &Subscription, begun: Duration) -> Result<Ev
         2 => rights::POLL | rights::WRITE,
         _ => return Err(Errno::Inval.into()),
     };
-    Ok(match call.descriptor(wish.fd, needed) {
+    Ok(match call.session.descriptors.allowed(wish.fd, needed) {
         Ok(descriptor) => {
-            let file = descriptor.file;
-            Event::Ready(is_ready(call, file))
+            let waits = matches!(descriptor.node, Node::Input);
+            Event::Ready(!waits || input_is_ready(call))
         }
         Err(errno) => Event::Failed(errno),
     })
-}
-
-/// Waits until `wake` on the platform's clock or, with `input`, until stdin has something.
-pub(super) fn wait(call: &mut Call<'_>, wake: Option<Duration>, input: bool) -> Result<(), Fail> {
-    let ready = |call: &Call<'_>| input && is_ready(call, File::Input);
-    let Some(mut paid) = call.shared.platform.now() else {
-        // Without a clock there is stdin only.
-        let platform = &*call.shared.platform;
-        let came = ready(call) || platform.wait_until(&|| ready(call), None);
-        return if came {
-            Ok(())
-        } else {
-            Err(Errno::Again.into())
-        };
-    };
-    let deadline = call.meter.until().unwrap_or(Duration::MAX);
-    if let Some(wake) = wake {
-        pay(call, &mut paid, wake.min(deadline))?;
-    }
-    loop {
-        call.check()?;
-        let now = clocks::platform_now(call.shared)?;
-        if wake.is_some_and(|wake| now >= wake) || ready(call) {
-            return Ok(());
-        }
-        let until = now.saturating_add(PIECE).min(deadline);
-        let until = wake.map_or(until, |wake| wake.min(until));
-        pay(call, &mut paid, until)?;
-        let stop = || call.canceller.is_some_and(Canceller::is_cancelled) || ready(call);
-        call.shared.platform.wait_until(&stop, Some(until));
-    }
-}
-
-/// Charges for waiting until `until`, as far as that is not `paid` for.
-fn pay(call: &mut Call<'_>, paid: &mut Duration, until: Duration) -> Result<(), Fail> {
-    if until > *paid {
-        let ms = until.saturating_sub(*paid).as_micros().div_ceil(1_000);
-        let ms = u64::try_from(ms).unwrap_or(u64::MAX);
-        call.charge(ms.saturating_mul(FUEL_PER_MS))?;
-        *paid = until;
-    }
-    Ok(())
 }

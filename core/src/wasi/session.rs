@@ -1,7 +1,7 @@
 //! One instance's side of WASI, and what a single call of one of its functions can reach.
 
 use super::{
-    descriptors::{Descriptor, Descriptors, File},
+    descriptors::Descriptors,
     errno::{Errno, Fail},
     grant::{Random, Wasi},
     output::{Pending, Stream},
@@ -10,7 +10,7 @@ use crate::{
     abi::shape::unsigned,
     call::{Canceller, Meter, Shared},
     error::CallError,
-    memory,
+    host, memory,
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::time::Duration;
@@ -24,8 +24,9 @@ pub(crate) struct Session {
     pub(super) stdin_at: usize,
     stdout: Pending,
     stderr: Pending,
-    /// Bytes written by the running call.
+    /// Bytes written by the running call: to the streams, and to files, or what these grew by.
     pub(super) written: usize,
+    pub(super) file_written: u64,
     /// What random bytes follow from, where they follow from a seed.
     pub(super) random: u64,
     /// The platform's time when the instance first asked for it.
@@ -36,11 +37,12 @@ impl Session {
     pub(super) fn new(grant: &Arc<Wasi>) -> Self {
         Self {
             grant: grant.clone(),
-            descriptors: Descriptors::new(),
+            descriptors: Descriptors::new(&grant.preopens),
             stdin_at: 0,
             stdout: Pending::default(),
             stderr: Pending::default(),
             written: 0,
+            file_written: 0,
             random: match grant.random {
                 Some(Random::Seed(seed)) => seed,
                 _ => 0,
@@ -59,6 +61,7 @@ impl Session {
     /// Ends a call: what is left of a line becomes a log record.
     pub(crate) fn end_call(&mut self, shared: &Shared, meter: &mut Meter) {
         self.written = 0;
+        self.file_written = 0;
         for stream in [Stream::Stdout, Stream::Stderr] {
             let grant = self.grant.clone();
             let to = grant.output(stream);
@@ -108,6 +111,8 @@ pub(super) struct Call<'a> {
     /// The fuel that there was, and what is spent of it.
     pub(super) fuel: u64,
     pub(super) spent: u64,
+    /// Since when a function waits, on the platform's clock, where it has waited.
+    pub(super) begun: Option<Duration>,
 }
 
 impl Call<'_> {
@@ -148,18 +153,14 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// The open descriptor `fd`, where it may be used for `needed`.
-    pub(super) fn descriptor(&mut self, fd: u32, needed: u64) -> Result<&mut Descriptor, Errno> {
-        let descriptor = self.session.descriptors.get(fd)?;
-        descriptor.allow(needed)?;
-        Ok(descriptor)
+    /// How many bytes the running call may still write to files.
+    pub(super) fn written_room(&self) -> u64 {
+        let limit = self.grant.file_limits.written_bytes;
+        limit.saturating_sub(self.session.file_written)
     }
+}
 
-    /// The output stream behind `fd`, where it may be used for `needed`.
-    pub(super) fn output(&mut self, fd: u32, needed: u64) -> Result<Stream, Errno> {
-        match self.descriptor(fd, needed)?.file {
-            File::Output(stream) => Ok(stream),
-            File::Input => Err(Errno::Notcapable),
-        }
-    }
+/// Does the embedder's work, a panic in which may be contained.
+pub(super) fn contained<R>(shared: &Shared, work: impl FnOnce() -> R) -> Result<R, CallError> {
+    host::contained(&*shared.platform, || Ok(work()))
 }

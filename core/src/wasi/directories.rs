@@ -1,0 +1,146 @@
+//! Directories that are open: which were granted, and what is in them.
+
+use super::{
+    descriptors::{Node, rights},
+    errno::{Errno, Fail},
+    files::{Entry, Kind},
+    lists::{Layout, put_len},
+    paths::FUEL,
+    session::{Args, Call, contained},
+};
+use crate::call::fuel_for;
+use alloc::{sync::Arc, vec::Vec};
+
+/// Fuel for each entry that is listed.
+const ENTRY: u64 = 20;
+
+/// Size of an entry in memory, before its name.
+const HEAD: usize = 24;
+
+/// The name of the directory that was granted at `fd`.
+fn granted(call: &mut Call<'_>, fd: u32) -> Result<Arc<str>, Errno> {
+    match &call.session.descriptors.get(fd)?.node {
+        Node::Directory(directory) => directory.granted.clone().ok_or(Errno::Badf),
+        _ => Err(Errno::Badf),
+    }
+}
+
+/// Writes that a directory was granted, and how long its name is.
+pub(super) fn fd_prestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let name = granted(call, args.u32(0))?;
+    let len = u32::try_from(name.len()).map_err(|_| Errno::Nametoolong)?;
+    let mut stat = Layout::<8>::new();
+    stat.put(4, &len.to_le_bytes());
+    call.put(args.u32(1), &stat.0)
+}
+
+pub(super) fn fd_prestat_dir_name(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let name = granted(call, args.u32(0))?;
+    let room = usize::try_from(args.u32(2)).unwrap_or(usize::MAX);
+    if room < name.len() {
+        return Err(Errno::Nametoolong.into());
+    }
+    call.charge(fuel_for(name.len()))?;
+    call.put(args.u32(1), name.as_bytes())
+}
+
+/// Writes entries, the last one perhaps in part. A cookie is a place in the list, which is made when
+/// the guest begins, so that it does not shift under a guest that removes what it reads.
+pub(super) fn fd_readdir(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let (fd, buffer, room, used) = (args.u32(0), args.u32(1), args.u32(2), args.u32(4));
+    let cookie = usize::try_from(args.u64(3)).unwrap_or(usize::MAX);
+    let open = call.session.descriptors.directory(fd, rights::READDIR)?;
+    let begins = cookie == 0 || open.list.is_empty();
+    call.bytes(buffer, room)?;
+    call.bytes(used, 4)?;
+    if begins {
+        make_list(call, fd)?;
+    }
+    let list = &call
+        .session
+        .descriptors
+        .directory(fd, rights::READDIR)?
+        .list;
+    let skipped = cookie.min(list.len());
+    let most = usize::try_from(room).unwrap_or(usize::MAX);
+    let most = most.min(list.len().saturating_sub(skipped));
+    call.charge(fuel_for(skipped).saturating_add(fuel_for(most)))?;
+    let open = call.session.descriptors.directory(fd, rights::READDIR)?;
+    let rest = from_entry(&open.list, skipped);
+    let bytes = rest.get(..most.min(rest.len())).unwrap_or_default();
+    let (len, whole) = (bytes.len(), bytes.len() == rest.len());
+    let size = u32::try_from(len).unwrap_or(u32::MAX);
+    let into = crate::memory::bytes_mut(call.memory, buffer, size, "buffer for entries")?;
+    into.copy_from_slice(bytes);
+    if whole && size < room {
+        // The guest has seen the end.
+        open.list = Vec::new();
+    }
+    put_len(call, used, len)
+}
+
+/// The list from the first entry on that begins at `at` or later.
+fn from_entry(list: &[u8], at: usize) -> &[u8] {
+    let mut rest = list;
+    while list.len().saturating_sub(rest.len()) < at {
+        let next = rest
+            .first_chunk()
+            .and_then(|next| usize::try_from(u64::from_le_bytes(*next)).ok());
+        rest = next.and_then(|next| list.get(next..)).unwrap_or_default();
+    }
+    rest
+}
+
+/// Lists the directory behind `fd`, as the guest gets it.
+fn make_list(call: &mut Call<'_>, fd: u32) -> Result<(), Fail> {
+    let open = call.session.descriptors.directory(fd, rights::READDIR)?;
+    open.list = Vec::new();
+    let directory = open.directory.clone();
+    call.charge(FUEL.saturating_mul(2))?;
+    let shared = call.shared;
+    let inode = contained(shared, || directory.stat(".", true))??.inode;
+    let limit = call.grant.file_limits.list_bytes;
+    let room = limit.saturating_sub(call.session.descriptors.list_bytes());
+    let (mut list, mut done) = (Vec::new(), Ok(()));
+    for name in [".", ".."] {
+        let kind = Kind::Directory;
+        add(call, &mut list, room, &Entry { name, kind, inode })?;
+    }
+    let mut visit = |entry: Entry<'_>| {
+        done = add(call, &mut list, room, &entry);
+        done.is_ok()
+    };
+    contained(shared, || directory.list(&mut visit))??;
+    done?;
+    call.session
+        .descriptors
+        .directory(fd, rights::READDIR)?
+        .list = list;
+    Ok(())
+}
+
+/// Adds an entry to a list, charged for.
+fn add(
+    call: &mut Call<'_>,
+    list: &mut Vec<u8>,
+    room: usize,
+    entry: &Entry<'_>,
+) -> Result<(), Fail> {
+    let len = u32::try_from(entry.name.len()).map_err(|_| Errno::Nametoolong)?;
+    let size = HEAD.saturating_add(entry.name.len());
+    let end = list.len().saturating_add(size);
+    call.check()?;
+    call.charge(ENTRY.saturating_add(fuel_for(size)))?;
+    if end > room {
+        return Err(Errno::Nomem.into());
+    }
+    list.try_reserve(size).map_err(|_| Errno::Nomem)?;
+    let mut head = Layout::<HEAD>::new();
+    head.put(0, &(end as u64).to_le_bytes());
+    head.put(8, &entry.inode.to_le_bytes());
+    head.put(16, &len.to_le_bytes());
+    head.put(20, &[entry.kind as u8]);
+    list.extend_from_slice(&head.0);
+    list.extend_from_slice(entry.name.as_bytes());
+    Ok(())
+}

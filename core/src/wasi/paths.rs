@@ -1,0 +1,252 @@
+//! Functions that take a path in a directory.
+
+use super::{
+    descriptors::{Descriptor, Node as Open, OpenDirectory, OpenFile, rights},
+    errno::{Errno, Fail},
+    files::{self, Directory, Node},
+    lists::put_len,
+    session::{Args, Call, contained},
+    streams::FLAGS,
+};
+use crate::call::fuel_for;
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+/// Fuel for an operation on a directory, and for each name in a path.
+pub(super) const FUEL: u64 = 1_000;
+const NAME: u64 = 20;
+
+/// Longest path, in bytes.
+const PATH: u32 = 4_096;
+
+/// The directory behind `fd`, where it may be used for `needed`.
+pub(super) fn directory(
+    call: &mut Call<'_>,
+    fd: u32,
+    needed: u64,
+) -> Result<Arc<dyn Directory>, Errno> {
+    let open = call.session.descriptors.directory(fd, needed)?;
+    Ok(open.directory.clone())
+}
+
+/// Whether flags of a look-up say that a symbolic link at a path's end is followed.
+pub(super) const fn follows(flags: u32) -> Result<bool, Errno> {
+    match flags {
+        0 | 1 => Ok(flags == 1),
+        _ => Err(Errno::Inval),
+    }
+}
+
+/// A path from the guest's memory, charged for and in the form that a [`Directory`] gets.
+pub(super) fn path(call: &mut Call<'_>, ptr: u32, len: u32) -> Result<String, Fail> {
+    let path = text(call, ptr, len)?;
+    if !stays_inside(&path) {
+        return Err(Errno::Perm.into());
+    }
+    Ok(path)
+}
+
+/// The text of a path, charged for as one.
+fn text(call: &mut Call<'_>, ptr: u32, len: u32) -> Result<String, Fail> {
+    match len {
+        0 => return Err(Errno::Noent.into()),
+        1..=PATH => {}
+        _ => return Err(Errno::Nametoolong.into()),
+    }
+    let size = usize::try_from(len).unwrap_or(usize::MAX);
+    call.charge(FUEL.saturating_add(fuel_for(size)))?;
+    let bytes = call.bytes(ptr, len)?;
+    if bytes.contains(&0) {
+        return Err(Errno::Inval.into());
+    }
+    let path = core::str::from_utf8(bytes).map_err(|_| Errno::Ilseq)?;
+    let names = path.split('/').count() as u64;
+    let mut own = String::new();
+    own.try_reserve_exact(size).map_err(|_| Errno::Nomem)?;
+    own.push_str(path);
+    call.charge(names.saturating_mul(NAME))?;
+    Ok(own)
+}
+
+/// Whether a path leads into a directory by its words alone; symbolic links may still lead out of it.
+fn stays_inside(path: &str) -> bool {
+    let depth = path.split('/').try_fold(0usize, |depth, name| match name {
+        "" | "." => Some(depth),
+        ".." => depth.checked_sub(1),
+        _ => depth.checked_add(1),
+    });
+    depth.is_some() && !path.starts_with('/')
+}
+
+pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let (fd, flags, opened) = (args.u32(0), args.u32(4), args.u32(8));
+    let (asked, inheriting) = (args.u64(5), args.u64(6));
+    let flag = |bit: u32| flags & (1 << bit) != 0;
+    let (create, directory_only) = (flag(0), flag(1));
+    let (exclusive, truncate) = (flag(2), flag(3));
+    let mut needed = rights::PATH_OPEN;
+    if create {
+        needed |= rights::PATH_CREATE_FILE;
+    }
+    if truncate {
+        needed |= rights::PATH_SET_SIZE;
+    }
+    let directory = directory(call, fd, needed)?;
+    let follow = follows(args.u32(1))?;
+    let fd_flags = u16::try_from(args.u32(7)).map_err(|_| Errno::Inval)?;
+    let contradicts = directory_only && (create || exclusive || truncate);
+    if fd_flags & !FLAGS != 0 || flags > 0b1111 || contradicts {
+        return Err(Errno::Inval.into());
+    }
+    let may = call.session.descriptors.get(fd)?.inheriting;
+    // Guests ask for more than they use, so other rights that can't be had are left out silently.
+    if asked & !may & (rights::READ | rights::WRITE) != 0 {
+        return Err(Errno::Notcapable.into());
+    }
+    let asked = asked & may;
+    let how = files::Open {
+        follow,
+        directory: directory_only,
+        create,
+        exclusive: create && exclusive,
+        truncate,
+        write: create
+            || truncate
+            || asked & (rights::WRITE | rights::ALLOCATE | rights::SET_SIZE) != 0,
+    };
+    call.bytes(opened, 4)?;
+    let path = path(call, args.u32(2), args.u32(3))?;
+    let descriptors = &mut call.session.descriptors;
+    descriptors.check_room(&call.grant.file_limits)?;
+    let (node, rights) = match contained(call.shared, || directory.open(&path, &how))?? {
+        Node::File(_) if directory_only => return Err(Errno::Notdir.into()),
+        Node::File(file) => (Open::File(OpenFile { file, at: 0 }), asked & rights::FILE),
+        Node::Directory(_) if how.write => return Err(Errno::Isdir.into()),
+        Node::Directory(directory) => {
+            let open = OpenDirectory {
+                directory,
+                granted: None,
+                list: Vec::new(),
+            };
+            (Open::Directory(open), asked & rights::DIRECTORY)
+        }
+    };
+    let fd = descriptors.insert(Descriptor {
+        node,
+        rights,
+        inheriting: inheriting & may,
+        flags: fd_flags,
+    })?;
+    call.put(opened, &fd.to_le_bytes())
+}
+
+/// Does `work` at a path whose descriptor, pointer and length are the first parameters.
+fn at_path<R>(
+    call: &mut Call<'_>,
+    args: &Args<'_>,
+    needed: u64,
+    work: impl FnOnce(&dyn Directory, &str) -> Result<R, Errno>,
+) -> Result<R, Fail> {
+    let directory = directory(call, args.u32(0), needed)?;
+    let path = path(call, args.u32(1), args.u32(2))?;
+    Ok(contained(call.shared, || work(&*directory, &path))??)
+}
+
+pub(super) fn path_create_directory(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let create = |directory: &dyn Directory, path: &str| directory.create_directory(path);
+    at_path(call, args, rights::PATH_CREATE_DIRECTORY, create)
+}
+
+pub(super) fn path_remove_directory(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let remove = |directory: &dyn Directory, path: &str| directory.remove_directory(path);
+    at_path(call, args, rights::PATH_REMOVE_DIRECTORY, remove)
+}
+
+pub(super) fn path_unlink_file(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let remove = |directory: &dyn Directory, path: &str| directory.remove_file(path);
+    at_path(call, args, rights::PATH_UNLINK_FILE, remove)
+}
+
+/// Writes what a link points to, as far as there is room.
+pub(super) fn path_readlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let (buffer, size, used) = (args.u32(3), args.u32(4), args.u32(5));
+    call.session
+        .descriptors
+        .directory(args.u32(0), rights::PATH_READLINK)?;
+    call.bytes(buffer, size)?;
+    call.bytes(used, 4)?;
+    let read = |directory: &dyn Directory, path: &str| directory.read_link(path);
+    let target = at_path(call, args, rights::PATH_READLINK, read)?;
+    let room = usize::try_from(size).unwrap_or(usize::MAX);
+    let fits = target.len().min(room);
+    call.charge(fuel_for(fits))?;
+    call.put(buffer, target.as_bytes().get(..fits).unwrap_or_default())?;
+    put_len(call, used, fits)
+}
+
+pub(super) fn path_symlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let directory = directory(call, args.u32(2), rights::PATH_SYMLINK)?;
+    let target = text(call, args.u32(0), args.u32(1))?;
+    let path = path(call, args.u32(3), args.u32(4))?;
+    // A guest is not led out of a directory by a link, but another program might be.
+    if target.starts_with('/') {
+        return Err(Errno::Perm.into());
+    }
+    Ok(contained(call.shared, || {
+        directory.symlink(&target, &path)
+    })??)
+}
+
+pub(super) fn path_rename(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let from = directory(call, args.u32(0), rights::PATH_RENAME_SOURCE)?;
+    let to = directory(call, args.u32(3), rights::PATH_RENAME_TARGET)?;
+    let path = path(call, args.u32(1), args.u32(2))?;
+    let to_path = self::path(call, args.u32(4), args.u32(5))?;
+    let rename = || from.rename(&path, &*to, &to_path);
+    Ok(contained(call.shared, rename)??)
+}
+
+pub(super) fn path_link(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let from = directory(call, args.u32(0), rights::PATH_LINK_SOURCE)?;
+    let to = directory(call, args.u32(4), rights::PATH_LINK_TARGET)?;
+    if args.u32(1) != 0 {
+        return Err(Errno::Inval.into());
+    }
+    let path = path(call, args.u32(2), args.u32(3))?;
+    let to_path = self::path(call, args.u32(5), args.u32(6))?;
+    let link = || from.link(&path, &*to, &to_path);
+    Ok(contained(call.shared, link)??)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stays_inside;
+
+    #[test]
+    fn words_alone_lead_out_or_not() {
+        for inside in [
+            ".",
+            "a",
+            "a/",
+            "./a//b/../c",
+            "a/..",
+            "..a",
+            "...",
+            "a/b/../../c",
+            " ",
+        ] {
+            assert!(stays_inside(inside), "{inside}");
+        }
+        for outside in [
+            "/",
+            "/a",
+            "..",
+            "../a",
+            "a/../..",
+            "./..",
+            "a/../../b",
+            "//",
+        ] {
+            assert!(!stays_inside(outside), "{outside}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Attributes of files and directories, and setting their times.
+
+use super::{
+    descriptors::{Node, rights},
+    errno::{Errno, Fail},
+    files::{Kind, Stat, Time, Times},
+    lists::Layout,
+    opened,
+    paths::{self, FUEL},
+    session::{Args, Call, contained},
+};
+use core::time::Duration;
+
+pub(super) fn fd_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let fd = args.u32(0);
+    let descriptor = call.session.descriptors.allowed(fd, rights::FILESTAT)?;
+    let stat = match &descriptor.node {
+        Node::Input | Node::Output(_) => Stat::new(Kind::Unknown, 0),
+        Node::File(_) => opened::stat(call, fd)?,
+        Node::Directory(open) => {
+            let directory = open.directory.clone();
+            call.charge(FUEL)?;
+            contained(call.shared, || directory.stat(".", true))??
+        }
+    };
+    put(call, args.u32(1), &stat)
+}
+
+pub(super) fn path_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let directory = paths::directory(call, args.u32(0), rights::PATH_FILESTAT)?;
+    let follow = paths::follows(args.u32(1))?;
+    let path = paths::path(call, args.u32(2), args.u32(3))?;
+    let stat = contained(call.shared, || directory.stat(&path, follow))??;
+    put(call, args.u32(4), &stat)
+}
+
+pub(super) fn fd_filestat_set_times(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let (fd, needed) = (args.u32(0), rights::SET_TIMES);
+    let times = times(args.u64(1), args.u64(2), args.u32(3));
+    let descriptor = call.session.descriptors.allowed(fd, needed)?;
+    let times = times?;
+    match &descriptor.node {
+        Node::Directory(open) => {
+            let directory = open.directory.clone();
+            call.charge(FUEL)?;
+            Ok(contained(call.shared, || {
+                directory.set_times(".", true, &times)
+            })??)
+        }
+        _ => opened::set_times(call, fd, &times),
+    }
+}
+
+pub(super) fn path_filestat_set_times(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    let directory = paths::directory(call, args.u32(0), rights::PATH_SET_TIMES)?;
+    let follow = paths::follows(args.u32(1))?;
+    let times = times(args.u64(4), args.u64(5), args.u32(6))?;
+    let path = paths::path(call, args.u32(2), args.u32(3))?;
+    let set = || directory.set_times(&path, follow, &times);
+    Ok(contained(call.shared, set)??)
+}
+
+/// Which times a guest wants to set, by its flags: each to the one given, or to now, or not at all.
+fn times(accessed: u64, modified: u64, flags: u32) -> Result<Times, Errno> {
+    let time = |given: u64, flags: u32| match flags & 0b11 {
+        0 => Ok(None),
+        1 => Ok(Some(Time::At(Duration::from_nanos(given)))),
+        2 => Ok(Some(Time::Now)),
+        _ => Err(Errno::Inval),
+    };
+    if flags > 0b1111 {
+        return Err(Errno::Inval);
+    }
+    Ok(Times {
+        accessed: time(accessed, flags)?,
+        modified: time(modified, flags >> 2)?,
+    })
+}
+
+/// Writes attributes. Under the old name, links are counted in 32 bits.
+fn put(call: &mut Call<'_>, at: u32, stat: &Stat) -> Result<(), Fail> {
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let times = [stat.accessed, stat.modified, stat.changed].map(nanos);
+    let mut layout = Layout::<64>::new();
+    layout.put(0, &stat.device.to_le_bytes());
+    layout.put(8, &stat.inode.to_le_bytes());
+    layout.put(16, &[stat.kind as u8]);
+    let rest = if call.old {
+        let links = u32::try_from(stat.links).unwrap_or(u32::MAX);
+        layout.put(20, &links.to_le_bytes());
+        24
+    } else {
+        layout.put(24, &stat.links.to_le_bytes());
+        32usize
+    };
+    let fields = [stat.size].into_iter().chain(times);
+    for (field, at) in fields.zip((rest..).step_by(8)) {
+        layout.put(at, &field.to_le_bytes());
+    }
+    let size = rest.saturating_add(32);
+    call.put(at, layout.0.get(..size).unwrap_or_default())
+}
