@@ -166,7 +166,8 @@ impl Granted {
             spent: 0,
             begun: *begun,
         };
-        let done = self.run(&mut call, params, state.pace.is_none(), waits);
+        let blocks = state.pace.is_none() && !state.guest.nested;
+        let done = self.run(&mut call, params, blocks, waits);
         *begun = call.begun;
         let spent = call.spent;
         call::charge(guest, spent)?;

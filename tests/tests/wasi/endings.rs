@@ -119,6 +119,7 @@ fn allocating(work: &str) -> Instance {
         r#"(module {IMPORT}
             (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
             (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
             (import "env" "host_log" (func $log (param i32 i32)))
             (import "env" "host_get_config" (func $get (param i32 i32) (result i64)))
             (memory (export "memory") 1) (data (i32.const 0) "\08\00\00\00\03\00\00\00one")
@@ -152,6 +153,9 @@ fn an_allocator_that_the_host_waits_for_has_wasi() {
     for work in [
         "(call $log (i32.const 0) (i32.const 1))",
         "(drop (call $get (i32.const 0) (i32.const 0)))",
+        // A subscription to the monotonic clock in 10 ms.
+        "(i32.store (i32.const 144) (i32.const 1)) (i64.store (i32.const 152) (i64.const 10000000))
+         (drop (call $poll (i32.const 128) (i32.const 256) (i32.const 1) (i32.const 320)))",
     ] {
         let ended = allocating(work).call::<(), u64>("f", ());
         assert_eq!(code(&ended), "trap-reentered");
