@@ -162,7 +162,8 @@ impl Directory for HostDirectory {
     }
 
     fn remove_directory(&self, path: &str) -> Result<(), Errno> {
-        answer(self.0.remove_dir(path))
+        // With a slash at its end, cap-std would remove `.` in it, which no system does.
+        answer(self.0.remove_dir(path.trim_end_matches('/')))
     }
 
     fn remove_file(&self, path: &str) -> Result<(), Errno> {
@@ -203,7 +204,8 @@ impl Directory for HostDirectory {
             return answer(self.0.set_symlink_times(path, accessed, modified));
         }
         // cap-std's own opens whatever is there, and waits for the other end of a pipe.
-        let how = Open::default();
+        let mut how = Open::default();
+        how.follow = true;
         let file = match answer(self.open(path, &how))? {
             Opened::File(file) => file,
             Opened::Directory(directory) => directory.into_std_file(),

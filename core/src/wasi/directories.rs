@@ -107,11 +107,15 @@ fn make_list(call: &mut Call<'_>, fd: u32) -> Result<(), Fail> {
         add(call, &mut list, room, &Entry { name, kind, inode })?;
     }
     let mut visit = |entry: Entry<'_>| {
-        done = add(call, &mut list, room, &entry);
+        // Also for one that does not stop when it is told to.
+        if done.is_ok() {
+            done = add(call, &mut list, room, &entry);
+        }
         done.is_ok()
     };
     contained(shared, || directory.list(&mut visit))??;
     done?;
+    list.shrink_to_fit();
     call.session
         .descriptors
         .directory(fd, rights::READDIR)?

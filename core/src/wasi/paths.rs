@@ -109,9 +109,7 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
         create,
         exclusive: create && exclusive,
         truncate,
-        write: create
-            || truncate
-            || asked & (rights::WRITE | rights::ALLOCATE | rights::SET_SIZE) != 0,
+        write: create || truncate || asked & rights::WRITE != 0,
     };
     call.bytes(opened, 4)?;
     let path = path(call, args.u32(2), args.u32(3))?;
@@ -119,7 +117,13 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     descriptors.check_room(&call.grant.file_limits)?;
     let (node, rights) = match contained(call.shared, || directory.open(&path, &how))?? {
         Node::File(_) if directory_only => return Err(Errno::Notdir.into()),
-        Node::File(file) => (Open::File(OpenFile { file, at: 0 }), asked & rights::FILE),
+        Node::File(file) => {
+            let rights = match how.write {
+                true => asked & rights::FILE,
+                false => asked & rights::FILE & !(rights::ALLOCATE | rights::SET_SIZE),
+            };
+            (Open::File(OpenFile { file, at: 0 }), rights)
+        }
         Node::Directory(_) if how.write => return Err(Errno::Isdir.into()),
         Node::Directory(directory) => {
             let open = OpenDirectory {

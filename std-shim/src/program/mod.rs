@@ -2,6 +2,7 @@
 
 mod abi;
 mod arguments;
+mod directories;
 mod exit;
 mod failure;
 mod input;

@@ -1,6 +1,9 @@
 //! `hostel run`: one call of one plugin.
 
-use super::{abi, arguments::Run, exit::Exit, failure::Failure, input::Input, log, output, stdio};
+use super::{
+    abi, arguments::Run, directories, exit::Exit, failure::Failure, input::Input, log, output,
+    stdio,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hostel::{
     Budget, CallError, Engine, FileState, Grants, Instance, Limits, LogRecord, ModuleInfo, Plugin,
@@ -84,7 +87,7 @@ impl Report {
         let wasm = hostel::read_module(path, limits.module_bytes)?;
         let name = arguments.call.as_deref();
         let command = name.map_or_else(|| is_command(&wasm), |name| name == COMMAND);
-        let mut wasi = wasi(arguments);
+        let mut wasi = directories::grant(wasi(arguments), &arguments.dir)?;
         if command {
             wasi = stdio::pass_through(wasi, platform.clone(), &self.unread);
         }

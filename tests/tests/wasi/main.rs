@@ -1,14 +1,25 @@
 //! WASI preview 1, function by function: the right answer, the wrong pointer, the huge count.
 
 mod absent;
+mod attributes;
+mod bad_arguments;
 mod clocks;
 mod commands;
+mod conformance;
+mod contents;
 mod descriptors;
+mod embedders;
 mod endings;
+mod escapes;
+mod listing;
+mod open_files;
+mod opening;
 mod plugins;
 mod polling;
 mod randomness;
 mod reading;
+mod suspended;
+mod tree;
 mod words;
 mod writing;
 
@@ -26,13 +37,24 @@ const END: u64 = 1 << 16;
 const SUCCESS: u32 = 0;
 const EAGAIN: u32 = 6;
 const EBADF: u32 = 8;
+const EDQUOT: u32 = 19;
+const EEXIST: u32 = 20;
 const EFAULT: u32 = 21;
+const EILSEQ: u32 = 25;
 const EINVAL: u32 = 28;
+const EISDIR: u32 = 31;
+const ELOOP: u32 = 32;
+const EMFILE: u32 = 33;
+const ENAMETOOLONG: u32 = 37;
+const ENOENT: u32 = 44;
+const ENOMEM: u32 = 48;
 const ENOSPC: u32 = 51;
 const ENOSYS: u32 = 52;
 const ENOTDIR: u32 = 54;
+const ENOTEMPTY: u32 = 55;
 const ENOTSOCK: u32 = 57;
 const ENOTSUP: u32 = 58;
+const EPERM: u32 = 63;
 const ESPIPE: u32 = 70;
 const ENOTCAPABLE: u32 = 76;
 

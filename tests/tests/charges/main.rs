@@ -1,6 +1,8 @@
 //! What the host charges for its work, to the unit: the guest's own fuel is measured on bare wasmi
 //! and taken off.
 
+mod wasi;
+
 use hostel::{
     Budget, Context, Grants, Instance, LogRecord, Postcard, StateCosts, StateError, StateStore,
     StateUse, Trap, Value,

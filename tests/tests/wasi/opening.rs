@@ -1,0 +1,247 @@
+//! `path_open`: what is opened, with which rights, and what is not.
+
+use super::{
+    EEXIST, EILSEQ, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTCAPABLE, ENOTDIR, EPERM,
+    Guest, SUCCESS,
+    tree::{
+        ALL, CREATE, DIRECTORY, EXCLUSIVE, FILESTAT, FOLLOW, IS_DIRECTORY, IS_FILE, READ, READDIR,
+        ROOT, SEEK, TRUNCATE, Tree, WRITE, grant,
+    },
+};
+use hostel::{Wasi, files::Access};
+
+#[test]
+fn a_granted_directory_is_found_by_its_name() {
+    let (one, two) = (Tree::new(), Tree::new());
+    let wasi = one.grant(Wasi::new(), Access::Read);
+    let wasi = grant(wasi, "data\0x", Access::ReadWrite, &two.inside(""));
+    let mut guest = Guest::new(wasi);
+    for (fd, name) in [(3, "/"), (4, "data")] {
+        guest.put(64, &[0xff; 8]);
+        assert_eq!(guest.errno("fd_prestat_get", &[fd, 64]), SUCCESS);
+        assert_eq!((guest.get(64, 4)[0], guest.u32(68)), (0, name.len() as u32));
+        let len = name.len() as u64;
+        for room in [len, len + 1, 1_000] {
+            guest.put(64, &[0xff; 5]);
+            assert_eq!(guest.errno("fd_prestat_dir_name", &[fd, 64, room]), SUCCESS);
+            assert_eq!(guest.get(64, len), name.as_bytes());
+            assert_eq!(guest.get(64 + len, 1), [0xff], "the name and no more");
+        }
+        let short = guest.errno("fd_prestat_dir_name", &[fd, 64, len - 1]);
+        assert_eq!(short, ENAMETOOLONG);
+        assert_eq!(guest.stat(fd).kind, IS_DIRECTORY);
+    }
+    for fd in [0, 2, 5] {
+        assert_eq!(guest.errno("fd_prestat_get", &[fd, 64]), super::EBADF);
+        let name = guest.errno("fd_prestat_dir_name", &[fd, 64, 9]);
+        assert_eq!(name, super::EBADF);
+    }
+    // One that was opened was not granted.
+    let opened = guest.open(".", DIRECTORY, ALL & !WRITE).unwrap();
+    assert_eq!(guest.errno("fd_prestat_get", &[opened, 64]), super::EBADF);
+}
+
+#[test]
+fn files_are_made_opened_and_made_empty_by_flags() {
+    let tree = Tree::new();
+    let mut guest = tree.guest();
+    let rights = READ | WRITE;
+    assert_eq!(guest.open("a", 0, rights), Err(ENOENT));
+    let fd = guest.open("a", CREATE | EXCLUSIVE, rights).unwrap();
+    assert_eq!(guest.write(fd, b"text"), (SUCCESS, 4));
+    assert_eq!(guest.open("a", CREATE | EXCLUSIVE, rights), Err(EEXIST));
+    let again = guest.open("a", CREATE, rights).unwrap();
+    assert_ne!(fd, again);
+    assert_eq!(guest.read(again, 10).unwrap(), b"text");
+    guest.open("a", TRUNCATE, 0).unwrap();
+    assert_eq!(tree.text("a"), "");
+    // Also without any rights to it afterwards.
+    let made = guest.open("b", CREATE, 0).unwrap();
+    assert_eq!(guest.rights(made), (0, 0));
+    assert_eq!(guest.read(made, 1), Err(ENOTCAPABLE));
+    assert_eq!(guest.write(made, b"x").0, ENOTCAPABLE);
+    assert_eq!(tree.text("b"), "");
+}
+
+#[test]
+fn directories_are_no_files_and_the_other_way_round() {
+    let tree = Tree::new();
+    tree.file("dir/file", "x");
+    let mut guest = tree.guest();
+    let dir = guest.open("dir", DIRECTORY, ALL & !WRITE).unwrap();
+    assert_eq!(guest.stat(dir).kind, IS_DIRECTORY);
+    let same = guest.open("dir", 0, READ | FILESTAT).unwrap();
+    assert_eq!(guest.stat(same).inode, guest.stat(dir).inode);
+    let file = guest.open_in((dir, 0), "file", 0, (READ, 0), 0);
+    assert_eq!(file, Err(ENOTCAPABLE), "none are handed on");
+    for flags in [0, DIRECTORY] {
+        assert_eq!(guest.open("dir", flags, READ | WRITE), Err(EISDIR));
+    }
+    assert_eq!(guest.open("dir", TRUNCATE, 0), Err(EISDIR));
+    assert_eq!(guest.open("dir", CREATE | EXCLUSIVE, 0), Err(EEXIST));
+    assert_eq!(guest.open("dir/file", DIRECTORY, 0), Err(ENOTDIR));
+    for path in ["dir/file/", "dir/file/.", "dir/file/x"] {
+        assert_eq!(guest.open(path, 0, 0), Err(ENOTDIR), "{path}");
+    }
+    // A file is no directory to open something in.
+    let file = guest.open("dir/file", 0, READ | FILESTAT).unwrap();
+    assert_eq!(guest.stat(file).kind, IS_FILE);
+    assert_eq!(guest.open_in((file, 0), "x", 0, (READ, 0), 0), Err(ENOTDIR));
+}
+
+#[test]
+fn flags_that_there_are_not() {
+    let tree = Tree::new();
+    tree.file("a", "x");
+    let mut guest = tree.guest();
+    for flags in [
+        16,
+        0xffff,
+        0x1_0000,
+        DIRECTORY | CREATE,
+        DIRECTORY | TRUNCATE,
+        DIRECTORY | EXCLUSIVE,
+    ] {
+        assert_eq!(guest.open("a", flags, 0), Err(EINVAL), "{flags:#x}");
+    }
+    for lookup in [2, 3, 0xffff_ffff] {
+        let opened = guest.open_in((ROOT, lookup), "a", 0, (0, 0), 0);
+        assert_eq!(opened, Err(EINVAL), "{lookup:#x}");
+    }
+    for fd_flags in [32, 0xffff, 0x1_0000] {
+        let opened = guest.open_in((ROOT, 0), "a", 0, (0, 0), fd_flags);
+        assert_eq!(opened, Err(EINVAL), "{fd_flags:#x}");
+    }
+    let every_flag = guest.open_in((ROOT, FOLLOW), "a", 0, (READ, 0), 0x1f);
+    assert!(every_flag.is_ok());
+}
+
+#[test]
+fn paths_that_are_none() {
+    let tree = Tree::new();
+    tree.file("a", "x");
+    let mut guest = tree.guest();
+    assert_eq!(guest.open("", 0, 0), Err(ENOENT));
+    assert_eq!(guest.open("a\0", 0, 0), Err(EINVAL));
+    assert_eq!(guest.open("\0", 0, 0), Err(EINVAL));
+    assert_eq!(guest.open(&"a".repeat(256), 0, 0), Err(ENAMETOOLONG));
+    let long = format!("{}a", "./".repeat(2_047));
+    assert!(guest.open(&long, 0, 0).is_ok(), "4,095 bytes");
+    assert_eq!(guest.open(&format!("./{long}"), 0, 0), Err(ENAMETOOLONG));
+    guest.put(super::tree::PATH, &[b'a', 0xff, 0xfe]);
+    let args = [ROOT, 0, super::tree::PATH, 3, 0, 0, 0, 0, 64];
+    assert_eq!(guest.errno("path_open", &args), EILSEQ);
+    // Before anything is read.
+    let args = [ROOT, 0, super::tree::PATH, 0xffff_ffff, 0, 0, 0, 0, 64];
+    assert_eq!(guest.errno("path_open", &args), ENAMETOOLONG);
+    assert!(guest.0.usage().fuel < 100);
+}
+
+#[test]
+fn rights_are_those_of_the_directory_at_most() {
+    let tree = Tree::new();
+    tree.file("dir/a", "x");
+    let mut guest = tree.guest();
+    // What guests ask for by habit, and can't have, is left out.
+    let file = guest.open("dir/a", 0, ALL).unwrap();
+    assert_eq!(guest.rights(file).0 & READDIR, 0);
+    assert_ne!(guest.rights(file).0 & (READ | WRITE | SEEK), 0);
+    let read = (READ | READDIR, READ | SEEK);
+    let dir = guest.open_in((ROOT, 0), "dir", 0, (ALL & !WRITE, read.1), 0);
+    let dir = dir.unwrap();
+    assert_eq!(guest.rights(dir).1, read.1);
+    let opened = guest.open_in((dir, 0), "a", 0, (READ | WRITE, 0), 0);
+    assert_eq!(opened, Err(ENOTCAPABLE));
+    let opened = guest.open_in((dir, 0), "a", 0, (READ | SEEK, ALL), 0);
+    assert_eq!(guest.rights(opened.unwrap()), (READ | SEEK, read.1));
+}
+
+#[test]
+fn what_may_only_be_read_is_not_changed() {
+    let tree = Tree::new();
+    tree.file("dir/a", "text");
+    let before = tree.all();
+    let mut guest = tree.reader();
+    let fd = guest.open("dir/a", 0, ALL & !WRITE).unwrap();
+    assert_eq!(guest.read(fd, 10).unwrap(), b"text");
+    assert_eq!(guest.write(fd, b"x").0, ENOTCAPABLE);
+    for (name, args) in [
+        ("fd_filestat_set_size", &[fd, 0][..]),
+        ("fd_filestat_set_times", &[fd, 0, 0, 10]),
+        ("fd_allocate", &[fd, 0, 1]),
+        ("fd_sync", &[fd]),
+        ("fd_datasync", &[fd]),
+        ("fd_filestat_set_times", &[ROOT, 0, 0, 10]),
+        ("fd_pwrite", &[fd, 0, 0, 0, 64]),
+    ] {
+        assert_eq!(guest.errno(name, args), ENOTCAPABLE, "{name}");
+    }
+    for flags in [CREATE, CREATE | EXCLUSIVE, TRUNCATE, CREATE | TRUNCATE] {
+        assert_eq!(guest.open("dir/a", flags, READ), Err(ENOTCAPABLE));
+        assert_eq!(guest.open("new", flags, READ), Err(ENOTCAPABLE));
+    }
+    assert_eq!(guest.open("dir/a", 0, READ | WRITE), Err(ENOTCAPABLE));
+    for name in [
+        "path_create_directory",
+        "path_remove_directory",
+        "path_unlink_file",
+    ] {
+        assert_eq!(guest.at(name, "dir/a"), ENOTCAPABLE, "{name}");
+    }
+    assert_eq!(guest.rename((ROOT, "dir/a"), (ROOT, "b")), ENOTCAPABLE);
+    assert_eq!(guest.link((ROOT, 0, "dir/a"), (ROOT, "b")), ENOTCAPABLE);
+    assert_eq!(guest.symlink("dir/a", "b"), ENOTCAPABLE);
+    let (ptr, len) = guest.path("dir/a");
+    let args = [ROOT, 0, ptr, len, 0, 0, 10];
+    assert_eq!(guest.errno("path_filestat_set_times", &args), ENOTCAPABLE);
+    // Nor by a detour over a directory that is opened in it.
+    let dir = guest.open_in((ROOT, 0), "dir", 0, (ALL & !WRITE, ALL), 0);
+    let opened = guest.open_in((dir.unwrap(), 0), "a", 0, (WRITE, 0), 0);
+    assert_eq!(opened, Err(ENOTCAPABLE));
+    assert_eq!(tree.all(), before);
+}
+
+#[test]
+fn a_file_of_a_read_only_directory_gets_no_name_in_another() {
+    let (readable, writable) = (Tree::new(), Tree::new());
+    readable.file("a", "text");
+    let wasi = readable.grant(Wasi::new(), Access::Read);
+    let wasi = grant(wasi, "/rw", Access::ReadWrite, &writable.inside(""));
+    let mut guest = Guest::new(wasi);
+    assert_eq!(guest.link((3, 0, "a"), (4, "a")), ENOTCAPABLE);
+    assert_eq!(guest.rename((3, "a"), (4, "a")), ENOTCAPABLE);
+    writable.file("b", "");
+    assert_eq!(guest.link((4, 0, "b"), (3, "b")), ENOTCAPABLE);
+    assert_eq!(guest.rename((4, "b"), (3, "b")), ENOTCAPABLE);
+    // From one that may be changed to another, both are possible.
+    let wasi = readable.grant(Wasi::new(), Access::ReadWrite);
+    let wasi = grant(wasi, "/rw", Access::ReadWrite, &writable.inside(""));
+    let mut guest = Guest::new(wasi);
+    assert_eq!(guest.link((3, 0, "a"), (4, "c")), SUCCESS);
+    assert_eq!(guest.rename((3, "a"), (4, "a")), SUCCESS);
+    assert_eq!(
+        (&*writable.text("a"), &*writable.text("c")),
+        ("text", "text")
+    );
+}
+
+#[test]
+fn a_symbolic_link_is_followed_if_the_guest_says_so() {
+    let tree = Tree::new();
+    tree.file("dir/a", "text");
+    let mut guest = tree.guest();
+    assert_eq!(guest.symlink("dir", "to_dir"), SUCCESS);
+    assert_eq!(guest.symlink("dir/../to_dir/a", "to_file"), SUCCESS);
+    for (path, target) in [("to_dir", "dir"), ("to_file", "dir/../to_dir/a")] {
+        assert_eq!(guest.open(path, 0, READ), Err(ELOOP));
+        assert_eq!(guest.open(path, CREATE | EXCLUSIVE, READ), Err(EEXIST));
+        assert!(guest.open_in((ROOT, FOLLOW), path, 0, (READ, 0), 0).is_ok());
+        assert_eq!(guest.read_link(path).unwrap(), target.as_bytes());
+    }
+    // Those before the end are followed in any case.
+    let fd = guest.open("to_dir/a", 0, READ).unwrap();
+    assert_eq!(guest.read(fd, 9).unwrap(), b"text");
+    assert_eq!(guest.read_link("dir"), Err(EINVAL));
+    assert_eq!(guest.symlink("/etc", "absolute"), EPERM);
+    assert_eq!(guest.read_link("absolute"), Err(ENOENT));
+}
