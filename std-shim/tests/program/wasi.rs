@@ -27,6 +27,41 @@ fn a_command_has_the_streams_and_gives_the_exit_code() {
 }
 
 #[test]
+fn a_command_has_the_directory_that_is_given() {
+    for name in REPORTS {
+        let files = Files::new();
+        let input = files.file("input", b"hello");
+        let data = input.strip_suffix("/input").expect("it is in a directory");
+        let run = |access: &str| {
+            let dir = format!("{data}:/data{access}");
+            hostel(&["run", &guest(name), "--dir", &dir, "--arg", "files"])
+        };
+        let ended = run("").expect(1);
+        assert!(!ended.stderr.is_empty() && !files.path("output").exists());
+        let ended = run(":rw").expect(0);
+        let out =
+            "input 5 bytes: hello\nlist input\noutside refused\noutput 13 bytes, then second\n";
+        assert!(ended.text().contains(out), "{name}: {}", ended.text());
+        let output = fs::read(files.path("output")).expect("it was written");
+        assert_eq!(output, b"first\nsecond\n", "{name}");
+    }
+}
+
+#[test]
+fn a_plugin_in_go_is_called_as_any_other() {
+    let run = [
+        "run",
+        &guest("go_customize"),
+        "--config",
+        "prefix=CUSTOM",
+        "hello",
+    ];
+    let ended = hostel(&run).expect(0);
+    assert_eq!(ended.text(), "CUSTOM_HELLO");
+    assert_eq!(ended.stderr, "go_customize: processing 5 bytes\n");
+}
+
+#[test]
 fn exit_codes_that_the_system_has_no_room_for_stay_failures() {
     let files = Files::new();
     for (code, expected) in [

@@ -1,8 +1,9 @@
 //! The built commands, of five compilers, with an operating system and without.
 
-use hostel::{CallError, Engine, Grants, Instance, Platform, Wasi, WasiOutput};
+use hostel::{CallError, Engine, Grants, Instance, Platform, Wasi, WasiOutput, files::Access};
 use hostel_tests::{Ticking, guest_bytes};
 use std::{
+    fs,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -102,6 +103,49 @@ fn there_are_no_files() {
         assert_eq!(std, bare);
         assert_eq!(std.0, Ok(1), "{name}");
         assert!(std.2.starts_with("files: "), "{name}: {}", std.2);
+    }
+}
+
+/// What a command says that found a file `input` and nothing else in its directory.
+const FILES: &str = "\
+input 5 bytes: hello
+list input
+outside refused
+output 13 bytes, then second
+made moved
+list input output
+";
+
+#[test]
+fn files_are_read_and_written_in_a_granted_directory_alone() {
+    for name in REPORTS {
+        for access in [Access::ReadWrite, Access::Read] {
+            let parent = tempfile::tempdir().unwrap();
+            let data = parent.path().join("data");
+            fs::create_dir(&data).unwrap();
+            fs::write(data.join("input"), "hello").unwrap();
+            fs::write(parent.path().join("outside"), "secret").unwrap();
+            let wasi = hostel::wasi().args(["files"]).directory(
+                "/data",
+                access,
+                hostel::directory(&data).unwrap(),
+            );
+            let mut instance = report(&hostel::engine(), name, wasi);
+            let ended = instance.run_command();
+            let text = |bytes| String::from_utf8(bytes).unwrap();
+            let (out, err) = (text(instance.take_stdout()), text(instance.take_stderr()));
+            let out = out.strip_prefix("arg files\n").expect("it says its name");
+            let found = fs::read_dir(&data).unwrap().count();
+            if access == Access::ReadWrite {
+                assert_eq!((ended, out, &*err), (Ok(0), FILES, ""), "{name}");
+                let output = fs::read_to_string(data.join("output")).unwrap();
+                assert_eq!((found, &*output), (2, "first\nsecond\n"), "{name}");
+            } else {
+                // What it wrote before it was refused may be in its own buffer yet.
+                assert_eq!((ended, found), (Ok(1), 1), "{name}: {err}");
+                assert!(FILES.starts_with(out) && !err.is_empty(), "{name}: {out}");
+            }
+        }
     }
 }
 
