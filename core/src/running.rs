@@ -13,8 +13,14 @@ use core::{
 ///
 /// Dropping it cancels the call; its instance then [refuses further
 /// calls](crate::Instance::is_stopped). Its result, its errors and the fuel that it uses do not
-/// depend on the quantum. A deadline counts from the first step, and is looked at in each; who awaits
-/// a call whose guest may wait for something else needs a timer of the executor's.
+/// depend on the quantum. A deadline counts from the first step, and is looked at in each.
+///
+/// A guest of WASI that sleeps or waits for stdin is suspended; no thread waits with it. Whoever
+/// steps the call steps it again later, at most 10 ms if it is to be in time. Where the call is
+/// awaited, [`Platform::wake_at`](crate::Platform::wake_at) has it polled in time: `hostel::Std` has
+/// a timer for that, and by default it is polled at once, again and again. For an
+/// [asynchronous](crate::Async) host function that has not ended at the deadline, a timer of the
+/// executor's is needed.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -52,8 +58,8 @@ pub enum Step<R> {
     Done(R),
     /// The quantum is used up; there is more to run.
     More,
-    /// The guest waits for an asynchronous host function. Step again when that may have ended; who
-    /// wants to be woken awaits the call instead.
+    /// The guest waits for an asynchronous host function, or for a time or stdin with WASI. Step
+    /// again when that may have ended; who wants to be woken awaits the call instead.
     Waiting,
 }
 

@@ -23,6 +23,7 @@ mod file;
 #[cfg(feature = "redb")]
 mod file_state;
 mod platform;
+mod timer;
 mod tracing_sink;
 mod wasi;
 

@@ -1,14 +1,17 @@
 //! The operating system, as the core asks for it.
 
+use crate::timer::Timer;
 use hostel_core::Platform;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Condvar, Mutex, PoisonError},
+    task::Waker,
     time::{Duration, Instant},
 };
 
-/// A machine with an operating system: a monotonic clock, threads that can wait, and panics of
-/// host functions contained, so that they trap the guest instead of ending the process.
+/// A machine with an operating system: a monotonic clock, threads that can wait, a timer for guests
+/// that sleep in awaited calls, which is a thread while there are some, and panics of host functions
+/// contained, so that they trap the guest instead of ending the process.
 ///
 /// ```
 /// use hostel::{Engine, Limits, Std};
@@ -21,6 +24,7 @@ pub struct Std {
     // Guards nothing but the moment between looking and waiting.
     turn: Mutex<()>,
     changed: Condvar,
+    timer: Timer,
 }
 
 impl Std {
@@ -31,6 +35,7 @@ impl Std {
             start: Instant::now(),
             turn: Mutex::new(()),
             changed: Condvar::new(),
+            timer: Timer::default(),
         }
     }
 }
@@ -74,6 +79,11 @@ impl Platform for Std {
     fn wake(&self) {
         drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
+    }
+
+    fn wake_at(&self, at: Option<Duration>, waker: &Waker) {
+        let at = at.and_then(|at| self.start.checked_add(at));
+        self.timer.wake_at(at.unwrap_or_else(Instant::now), waker);
     }
 
     fn contain(&self, work: &mut dyn FnMut()) {

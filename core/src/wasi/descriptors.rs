@@ -62,10 +62,12 @@ pub(super) mod rights {
     pub(in crate::wasi) const DIRECTORY: u64 = READ_DIRECTORY | CHANGE_DIRECTORY;
     pub(in crate::wasi) const FILE: u64 = READ_FILE | CHANGE_FILE;
 
-    /// Of a granted directory: its own, and what is opened in it may have.
+    /// Of a granted directory: its own, and those that can be asked for when something is opened in
+    /// it. To write is one of them in any case. Many guests ask for no more than is told here, and
+    /// would find out that they can't write only when they do.
     pub(super) const fn of(access: super::Access) -> (u64, u64) {
         match access {
-            super::Access::Read => (READ_DIRECTORY, READ_DIRECTORY | READ_FILE),
+            super::Access::Read => (READ_DIRECTORY, READ_DIRECTORY | READ_FILE | WRITE),
             super::Access::ReadWrite => (DIRECTORY, DIRECTORY | FILE),
         }
     }
@@ -88,6 +90,7 @@ pub(super) struct OpenFile {
 /// A directory that a guest has open.
 pub(super) struct OpenDirectory {
     pub(super) directory: Arc<dyn Directory>,
+    pub(super) access: Access,
     /// The guest's name for it, where it was granted.
     pub(super) granted: Option<Arc<str>>,
     /// Its entries, as they were when the guest began to read them, as the guest gets them.
@@ -117,6 +120,7 @@ impl Descriptor {
         Self {
             node: Node::Directory(OpenDirectory {
                 directory: preopen.directory.clone(),
+                access: preopen.access,
                 granted: Some(preopen.name.clone()),
                 list: Vec::new(),
             }),

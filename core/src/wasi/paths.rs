@@ -3,7 +3,7 @@
 use super::{
     descriptors::{Descriptor, Node as Open, OpenDirectory, OpenFile, rights},
     errno::{Errno, Fail},
-    files::{self, Directory, Node},
+    files::{self, Access, Directory, Node},
     lists::put_len,
     session::{Args, Call, contained},
     streams::FLAGS,
@@ -90,7 +90,8 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     if truncate {
         needed |= rights::PATH_SET_SIZE;
     }
-    let directory = directory(call, fd, needed)?;
+    let open = call.session.descriptors.directory(fd, needed)?;
+    let (directory, access) = (open.directory.clone(), open.access);
     let follow = follows(args.u32(1))?;
     let fd_flags = u16::try_from(args.u32(7)).map_err(|_| Errno::Inval)?;
     let contradicts = directory_only && (create || exclusive || truncate);
@@ -103,6 +104,9 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
         return Err(Errno::Notcapable.into());
     }
     let asked = asked & may;
+    if asked & rights::WRITE != 0 && access == Access::Read {
+        return Err(Errno::Rofs.into());
+    }
     let how = files::Open {
         follow,
         directory: directory_only,
@@ -133,6 +137,7 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
         Node::Directory(directory) => {
             let open = OpenDirectory {
                 directory,
+                access,
                 granted: None,
                 list: Vec::new(),
             };

@@ -53,8 +53,8 @@ pub(super) struct Run {
     /// An environment variable for a WASI plugin; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) env: Vec<(String, String)>,
-    /// A directory for a WASI plugin, read-only unless rw; can be given several times
-    #[arg(long, value_name = "HOST[:GUEST][:rw]", value_parser = GivenDirectory::parse)]
+    /// A directory for a WASI plugin (read-only); can be given several times
+    #[arg(long, value_name = "DIR[:AS][:rw]", value_parser = GivenDirectory::parse)]
     pub(super) dir: Vec<GivenDirectory>,
     /// A setting that the plugin can look up; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
@@ -116,15 +116,12 @@ impl Probe {
 const RUN: &str = "\
 A function from bytes to bytes takes one INPUT, or none for an empty one. Any
 other takes a number for each parameter, i32 or u32, and prints each result on
-a line, as signed: 4294967295 as -1. A WASI command has hostel's stdin,
-stdout, stderr and exit code, and sees no more of this machine than the time
-and what --dir gives, under the name GUEST, or else HOST.
+a line, as signed: 4294967295 as -1. A WASI command has hostel's stdin, stdout,
+stderr and exit code, and sees of this machine the time and what --dir gives.
 
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
-  hostel run counter.wasm --state visits.state Gopher
-  hostel run sort.wasm --arg=--reverse --env LANG=C < words.txt
-  hostel run index.wasm --dir ./texts:/in --dir ./index:/out:rw
+  hostel run sort.wasm --arg=-r --env LANG=C --dir texts:/in --dir out:/out:rw
   hostel run add.wasm --call add 10 -5";
 
 const PROBE: &str = "\

@@ -17,7 +17,7 @@ pub(super) struct GivenDirectory {
 }
 
 impl GivenDirectory {
-    /// From `HOST[:GUEST][:ro|rw]`.
+    /// From `DIR[:AS][:ro|rw]`.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let (paths, access) = match text.rsplit_once(':') {
             Some((paths, "ro")) => (paths, Access::Read),
@@ -26,7 +26,7 @@ impl GivenDirectory {
         };
         let (host, guest) = paths.split_once(':').unwrap_or((paths, paths));
         if host.is_empty() || guest.is_empty() || guest.contains(':') {
-            return Err("expected HOST, HOST:GUEST or HOST:GUEST:rw");
+            return Err("expected DIR, DIR:AS, DIR:rw or DIR:AS:rw");
         }
         Ok(Self {
             host: host.into(),

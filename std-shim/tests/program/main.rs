@@ -1,5 +1,6 @@
 //! The program `hostel`, as whoever starts it sees it.
 
+mod directories;
 mod exit_codes;
 mod inspect;
 mod json;
@@ -150,6 +151,7 @@ fn help_says_all_in_a_screen() {
         "--call",
         "--arg",
         "--env",
+        "--dir",
         "--config",
         "--state",
         "--fuel",

@@ -55,6 +55,7 @@ const ENOTEMPTY: u32 = 55;
 const ENOTSOCK: u32 = 57;
 const ENOTSUP: u32 = 58;
 const EPERM: u32 = 63;
+const EROFS: u32 = 69;
 const ESPIPE: u32 = 70;
 const ENOTCAPABLE: u32 = 76;
 

@@ -288,3 +288,49 @@ fn many_guests_sleep_on_one_thread() {
         assert_eq!(calls.len() as u64, 100 - now, "those whose time has come");
     }
 }
+
+/// Unparks a thread, and counts how often.
+struct Unpark(std::thread::Thread, AtomicU64);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.unpark();
+    }
+}
+
+#[test]
+fn on_a_machine_with_threads_an_executor_needs_no_timer() {
+    let plugin = load_wat(GUEST, &Grants::<()>::new().wasi(Wasi::new()));
+    let mut instances = [(); 3].map(|()| plugin.instantiate(()).unwrap());
+    let deadline = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(30));
+    instances[2].set_budget(deadline);
+    let unpark = Arc::new(Unpark(std::thread::current(), AtomicU64::new(0)));
+    let waker = Waker::from(unpark.clone());
+    let mut context = Context::from_waker(&waker);
+    let mut calls = Vec::from_iter(
+        instances
+            .iter_mut()
+            .zip([1, 40 * MS, 1 << 63])
+            .map(|(instance, nanos)| {
+                Box::pin(instance.start_call::<u64, (u32, u64)>("sleep", nanos))
+            }),
+    );
+    let mut results = Vec::new();
+    while !calls.is_empty() {
+        calls.retain_mut(|call| match call.as_mut().poll(&mut context) {
+            Poll::Ready(result) => {
+                results.push(code(&result));
+                false
+            }
+            Poll::Pending => true,
+        });
+        if !calls.is_empty() {
+            std::thread::park();
+        }
+    }
+    results.sort();
+    assert_eq!(results, ["deadline", "ok", "ok"]);
+    // Some ten, where one that is woken at once is woken thousands of times.
+    assert!(unpark.1.load(Ordering::Relaxed) < 200);
+}

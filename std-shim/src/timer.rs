@@ -1,0 +1,79 @@
+//! Wakes those who wait for a time.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::Waker,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long the thread stays when there is nothing to do.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// A thread that wakes at set times, while there are such.
+#[derive(Debug, Default)]
+pub(crate) struct Timer(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waits: Vec<(Instant, Waker)>,
+    runs: bool,
+}
+
+impl Timer {
+    /// Wakes `waker` at `at`; at once where no thread can be had.
+    pub(crate) fn wake_at(&self, at: Instant, waker: &Waker) {
+        let mut state = self.0.lock();
+        if !state.runs {
+            let shared = self.0.clone();
+            let started = thread::Builder::new().spawn(move || shared.run());
+            if started.is_err() {
+                drop(state);
+                waker.wake_by_ref();
+                return;
+            }
+            state.runs = true;
+        }
+        state.waits.push((at, waker.clone()));
+        drop(state);
+        self.0.changed.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        let mut state = self.lock();
+        let mut idle = false;
+        loop {
+            let now = Instant::now();
+            let due: Vec<_> = state.waits.extract_if(.., |(at, _)| *at <= now).collect();
+            if !due.is_empty() {
+                // Whoever is woken may ask for the next time at once.
+                drop(state);
+                due.into_iter().for_each(|(_, waker)| waker.wake());
+                state = self.lock();
+                idle = false;
+                continue;
+            }
+            let next = state.waits.iter().map(|(at, _)| *at).min();
+            if next.is_none() && idle {
+                state.runs = false;
+                return;
+            }
+            idle = next.is_none();
+            let time = next.map_or(IDLE, |next| next.saturating_duration_since(now));
+            let waited = self.changed.wait_timeout(state, time);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
