@@ -18,6 +18,10 @@ const NAME: u64 = 20;
 /// Longest path, in bytes.
 const PATH: u32 = 4_096;
 
+/// Most names in what a link points to that a guest makes. Systems follow some 40 links in a row, so
+/// one short path could lead over ten thousands of names for the price of one.
+const LINK_NAMES: usize = 32;
+
 /// The directory behind `fd`, where it may be used for `needed`.
 pub(super) fn directory(
     call: &mut Call<'_>,
@@ -205,6 +209,9 @@ pub(super) fn path_symlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), F
     // A guest is not led out of a directory by a link, but another program might be.
     if target.starts_with('/') {
         return Err(Errno::Perm.into());
+    }
+    if target.split('/').count() > LINK_NAMES {
+        return Err(Errno::Nametoolong.into());
     }
     Ok(contained(call.shared, || {
         directory.symlink(&target, &path)

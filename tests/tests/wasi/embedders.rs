@@ -17,7 +17,10 @@ use std::{
 
 /// A directory in memory, as a device might have one: files alone, without times.
 #[derive(Clone, Default)]
-struct Table(Arc<Mutex<BTreeMap<String, Arc<Mutex<Vec<u8>>>>>>);
+struct Table(Arc<Mutex<BTreeMap<String, Content>>>);
+
+/// What a file holds, while there is one or it is open.
+type Content = Arc<Mutex<Vec<u8>>>;
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -53,12 +56,16 @@ impl Directory for Table {
 
     fn list(&self, visit: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), Errno> {
         let files = lock(&self.0);
-        let entries = files.keys().map(|name| Entry {
-            name,
-            kind: Kind::File,
-            inode: 0,
-        });
-        let _ = entries.map(visit).all(|goes_on| goes_on);
+        let kind = Kind::File;
+        for name in files.keys() {
+            if !visit(Entry {
+                name,
+                kind,
+                inode: 0,
+            }) {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -67,7 +74,7 @@ impl Directory for Table {
     }
 }
 
-struct Bytes(Arc<Mutex<Vec<u8>>>);
+struct Bytes(Content);
 
 impl File for Bytes {
     fn read(&mut self, at: u64, into: &mut [u8]) -> Result<usize, Errno> {

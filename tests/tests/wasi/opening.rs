@@ -253,4 +253,10 @@ fn a_symbolic_link_is_followed_if_the_guest_says_so() {
     assert_eq!(guest.read_link("dir"), Err(EINVAL));
     assert_eq!(guest.symlink("/etc", "absolute"), EPERM);
     assert_eq!(guest.read_link("absolute"), Err(ENOENT));
+    assert_eq!(
+        guest.symlink(&format!("{}a", "./".repeat(31)), "long"),
+        SUCCESS
+    );
+    let longer = guest.symlink(&format!("{}a", "./".repeat(32)), "longer");
+    assert_eq!(longer, ENAMETOOLONG);
 }
