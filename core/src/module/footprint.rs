@@ -35,7 +35,8 @@ pub(crate) struct Counts {
 /// from above: what the module declares and the operators that it has are counted, each at a price
 /// that was measured on 64-bit machines, and that tests hold against real and hostile modules.
 /// Plugins of ordinary compilers take between three tenths and three quarters of it, those of Go a
-/// quarter, and machines of 32 bits need less. A block that grows counts as if it moved, old and new at once.
+/// quarter, and machines of 32 bits need less. A block that grows counts as if it moved, old and new
+/// at once.
 ///
 /// Not included are the module's own bytes while it is loaded, messages of errors, inputs and
 /// outputs of calls, the data of instances, and what host functions allocate.
