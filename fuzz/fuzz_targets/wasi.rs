@@ -258,8 +258,9 @@ fn check_memory(
         let range = range.start.min(after.len())..range.end.min(after.len());
         expected[range.clone()].copy_from_slice(&after[range]);
     }
-    if let Some(at) = (0..after.len()).find(|at| after[*at] != expected[*at]) {
-        panic!("{name} {values:?} writes at {at}");
+    if after != expected {
+        let at = (0..after.len()).find(|at| after[*at] != expected[*at]);
+        panic!("{name} {values:?} writes at {at:?}");
     }
     after
 }
