@@ -65,12 +65,14 @@ current() {
     echo "$3 $4" >>"$out/tools.txt"
 }
 
-# build_rust FOLDER TRIPLE PREFIX: builds the guests in FOLDER for the target TRIPLE.
+# build_rust FOLDER TRIPLE PREFIX [ARGUMENT...]: builds the guests in FOLDER for the target TRIPLE, with these arguments
+# for the linker.
 build_rust() {
-    local triple=$2 sysroot
+    local folder=$1 triple=$2 prefix=$3 sysroot
+    shift 3
     sysroot=$(rustc --print sysroot)
     if [[ ! -d $sysroot/lib/rustlib/$triple ]]; then
-        skip "$1" "the target $triple" "rustup target add $triple"
+        skip "$folder" "the target $triple" "rustup target add $triple"
         return
     fi
     # Messages of panics name source files: without these, by their place on this machine.
@@ -79,13 +81,17 @@ build_rust() {
         # The names in the whole of std are half of such a guest.
         remap+=", '-Cstrip=symbols'"
     fi
+    local argument
+    for argument; do
+        remap+=", '-Clink-arg=$argument'"
+    done
     # One guest a build, so that what one of them needs never shows in another.
     local manifest name
-    for manifest in "$1"/*/Cargo.toml; do
+    for manifest in "$folder"/*/Cargo.toml; do
         name=$(basename "$(dirname "$manifest")")
         cargo build --quiet --locked --release --target "$triple" --target-dir "$target" --package "$name" \
             --config "target.$triple.rustflags = [$remap]"
-        cp "$target/$triple/release/$name.wasm" "$out/$3$name.wasm"
+        cp "$target/$triple/release/$name.wasm" "$out/$prefix$name.wasm"
     done
 }
 
@@ -99,11 +105,20 @@ build_c() {
         return
     fi
     # In two steps: when clang links with -O, it runs a wasm-opt that it finds, such as AssemblyScript's.
-    local source object="$out/guest.o"
+    local source name object="$out/guest.o"
     for source in c/*.c; do
         clang --target=wasm32 -std=c11 -O2 -Wall -Wextra -Werror -ffreestanding -mbulk-memory -c -o "$object" "$source"
         clang --target=wasm32 -nostdlib -Wl,--no-entry -Wl,--stack-first -Wl,-z,stack-size=16384 \
             -o "$out/c_$(basename "$source" .c).wasm" "$object"
+    done
+    # Pages of one byte take a later linker than Debian's: rustc brings one.
+    local linker=("$(rustc --print sysroot)"/lib/rustlib/*/bin/gcc-ld/wasm-ld)
+    for source in small-c/*.c; do
+        name=$(basename "$source" .c)
+        clang --target=wasm32 -std=c11 -Os -Wall -Wextra -Werror -ffreestanding -mbulk-memory -c \
+            -o "$out/$name.o" "$source"
+        "${linker[0]}" --no-entry --stack-first -z stack-size=512 --page-size=1 --strip-all \
+            -o "$out/small_c_$name.wasm" "$out/$name.o"
     done
     { clang --version | head -n 1 && wasm-ld --version; } >>"$out/tools.txt"
     local libc=/usr/lib/wasm32-wasi/libc.a
@@ -162,6 +177,7 @@ build_wat() {
 
 rustc --version >>"$out/tools.txt"
 build_rust rust wasm32-unknown-unknown ""
+build_rust small wasm32-unknown-unknown "" --page-size=1 -zstack-size=512
 build_rust wasi-rust wasm32-wasip1 wasi_rust_
 build_c
 build_wat

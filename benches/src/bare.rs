@@ -14,6 +14,14 @@ pub struct Data {
     pub logged: u64,
 }
 
+/// A compiled module and its imports.
+pub struct BarePlugin {
+    engine: Engine,
+    module: Module,
+    linker: Linker<Data>,
+    prefix: &'static str,
+}
+
 /// An instance and its handles.
 pub struct Bare {
     store: Store<Data>,
@@ -23,8 +31,8 @@ pub struct Bare {
     process: TypedFunc<(u32, u32), u64>,
 }
 
-impl Bare {
-    /// Compiles and instantiates `wasm`.
+impl BarePlugin {
+    /// Compiles `wasm`.
     pub fn new(wasm: &[u8], prefix: &'static str) -> Result<Self, Error> {
         let mut config = Config::default();
         config
@@ -65,24 +73,34 @@ impl Bare {
                 Ok(u64::from(at) << 32 | u64::from(size))
             },
         )?;
-        let mut store = Store::new(
-            &engine,
-            Data {
-                memory: None,
-                allocate: None,
-                prefix,
-                logged: 0,
-            },
-        );
+        Ok(Self {
+            engine,
+            module,
+            linker,
+            prefix,
+        })
+    }
+
+    /// A new instance.
+    pub fn instantiate(&self) -> Result<Bare, Error> {
+        let data = Data {
+            memory: None,
+            allocate: None,
+            prefix: self.prefix,
+            logged: 0,
+        };
+        let mut store = Store::new(&self.engine, data);
         store.set_fuel(u64::MAX / 2)?;
-        let instance = linker.instantiate_and_start(&mut store, &module)?;
+        let instance = self
+            .linker
+            .instantiate_and_start(&mut store, &self.module)?;
         let memory = instance
             .get_memory(&store, "memory")
             .ok_or_else(|| Error::new("no memory"))?;
         let allocate = instance.get_typed_func(&store, "allocate")?;
         store.data_mut().memory = Some(memory);
         store.data_mut().allocate = Some(allocate);
-        Ok(Self {
+        Ok(Bare {
             memory,
             allocate,
             deallocate: instance.get_typed_func(&store, "deallocate")?,
@@ -90,7 +108,9 @@ impl Bare {
             store,
         })
     }
+}
 
+impl Bare {
     /// Five guest calls: `allocate`, `process` with `allocate` inside, `deallocate` twice.
     pub fn process(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
         let len = input.len() as u32;

@@ -2,7 +2,12 @@
 
 use hostel::{Budget, Engine, Grants, Limits, Plugin, Step};
 use std::{
+    cell::Cell,
     collections::VecDeque,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex},
+    task::{Context, Wake, Waker},
     thread,
     time::{Duration, Instant},
 };
@@ -35,10 +40,10 @@ fn plugin(copies: usize) -> Plugin {
         .expect("the guest loads")
 }
 
-/// The most steps of a busy guest that a short call may wait for.
+/// The most quanta of a busy guest that a short call may wait for.
 const FEW: u32 = 3;
 
-/// Measures and prints; whether a short call does not wait long.
+/// Measures and prints; whether short calls don't wait long.
 pub fn run() -> bool {
     println!("many calls at once");
     on_one_thread();
@@ -73,26 +78,72 @@ fn on_one_thread() {
     );
 }
 
-/// How many steps a busy guest gets before a short call beside it has ended.
+/// Tasks that are to be polled, in the order in which they were woken.
+#[derive(Default)]
+struct Queue(Mutex<VecDeque<usize>>);
+
+/// Puts a task into the queue.
+struct Woken {
+    queue: Arc<Queue>,
+    task: usize,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.queue
+            .0
+            .lock()
+            .expect("nobody panics")
+            .push_back(self.task);
+    }
+}
+
+/// How many quanta a busy guest gets while a short call runs, at most, among all calls at once on an
+/// executor of one thread.
 fn beside_a_busy_one() -> u32 {
     let plugin = plugin(1);
-    let (busy, short) = (u32::MAX.to_le_bytes(), 10u32.to_le_bytes());
-    let mut busy = plugin.start(&busy);
-    let mut worst = 0;
-    for _ in 0..1_000 {
-        let mut short = plugin.start(&short);
-        let mut waited = 0;
-        loop {
-            assert_eq!(busy.step(QUANTUM), Step::More);
-            waited += 1;
-            if let Step::Done(result) = short.step(QUANTUM) {
-                result.expect("it answers");
-                break;
-            }
-        }
-        worst = worst.max(waited);
+    let endless = plugin.with_budget(Budget::server().fuel(u64::MAX));
+    let (quanta, worst, left) = (Cell::new(0u32), Cell::new(0u32), Cell::new(CALLS));
+    let (most, few) = (u32::MAX.to_le_bytes(), 10u32.to_le_bytes());
+    let busy = async {
+        let mut call = pin!(endless.start(&most).with_quantum(QUANTUM));
+        let call = poll_fn(|context| {
+            quanta.set(quanta.get() + 1);
+            call.as_mut().poll(context)
+        });
+        call.await.expect("it runs longer than all others");
+    };
+    let short = async || {
+        let before = quanta.get();
+        let call = plugin.start(&few).with_quantum(QUANTUM);
+        assert_eq!(call.await.expect("it answers"), few);
+        worst.set(worst.get().max(quanta.get() - before));
+        left.set(left.get() - 1);
+    };
+    let mut tasks: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = vec![Box::pin(busy)];
+    tasks.extend((0..CALLS).map(|_| Box::pin(short()) as Pin<Box<dyn Future<Output = ()> + '_>>));
+    let queue = Arc::new(Queue::default());
+    let wakers: Vec<Waker> = (0..tasks.len())
+        .map(|task| {
+            let queue = queue.clone();
+            Waker::from(Arc::new(Woken { queue, task }))
+        })
+        .collect();
+    wakers.iter().for_each(Waker::wake_by_ref);
+    while left.get() > 0 {
+        let next = queue.0.lock().expect("nobody panics").pop_front();
+        let next = next.expect("somebody was woken");
+        let polled = tasks[next]
+            .as_mut()
+            .poll(&mut Context::from_waker(&wakers[next]));
+        // What is ready is not woken again.
+        let _ = polled.is_ready();
     }
-    println!("  a short call beside a busy guest waits for {worst} of its steps at most");
+    let (quanta, worst) = (quanta.get(), worst.get());
+    println!(
+        "  {CALLS} short calls on an executor of one thread, beside a guest that is busy for ever: \
+        each waits for {worst} of its {quanta} quanta at most"
+    );
     worst
 }
 

@@ -1,6 +1,6 @@
 //! A whole call of the plugin `customize` with "hello world".
 
-use crate::{bare::Bare, turns::best_of};
+use crate::{bare::BarePlugin, turns::best_of};
 use hostel::{Grants, LogRecord};
 use std::{
     hint::black_box,
@@ -16,8 +16,9 @@ const CALLS: u32 = 5_000;
 const INPUT: &[u8] = b"hello world";
 const ANSWER: &[u8] = b"CUSTOM_HELLO WORLD";
 
-/// Measures and prints. There is no target.
+/// Measures and prints; whether an instance that is lent costs less than bare wasmi's new one.
 pub fn run() -> bool {
+    let mut met = true;
     for (name, wasm) in [
         (
             "customize (Rust)",
@@ -28,7 +29,8 @@ pub fn run() -> bool {
             &include_bytes!("../../guests/prebuilt/c_customize.wasm")[..],
         ),
     ] {
-        let mut bare = Bare::new(wasm, "CUSTOM").expect("the guest runs on bare wasmi");
+        let bare_plugin = BarePlugin::new(wasm, "CUSTOM").expect("bare wasmi loads the guest");
+        let mut bare = bare_plugin.instantiate().expect("the guest starts");
         let logged = Arc::new(AtomicU64::new(0));
         let seen = logged.clone();
         let grants = Grants::<()>::new()
@@ -47,7 +49,8 @@ pub fn run() -> bool {
         assert_eq!(output, ANSWER);
         assert_eq!(held.process(INPUT).expect("the guest answers"), ANSWER);
 
-        let [by_hand, in_instance, in_plugin] = best_of(
+        let (mut new_output, mut new_buffer) = (Vec::new(), [0; 64]);
+        let [by_hand, in_instance, by_hand_new, in_plugin] = best_of(
             TURNS,
             CALLS,
             [
@@ -60,7 +63,14 @@ pub fn run() -> bool {
                         .expect("the guest answers");
                 },
                 &mut || {
-                    black_box(plugin.process(black_box(INPUT)).expect("the guest answers"));
+                    let mut new = bare_plugin.instantiate().expect("the guest starts");
+                    new.process(black_box(INPUT), &mut new_output)
+                        .expect("the guest answers");
+                },
+                &mut || {
+                    plugin
+                        .lend(|instance| instance.process_into(black_box(INPUT), &mut new_buffer))
+                        .expect("the guest answers");
                 },
             ],
         );
@@ -72,10 +82,18 @@ pub fn run() -> bool {
             ratio(in_instance)
         );
         println!(
-            "  hostel, an instance for each call     {in_plugin:>10.1?}  {:.2}",
-            ratio(in_plugin)
+            "  bare wasmi, instantiated for each call{by_hand_new:>10.1?}  {:.2}",
+            ratio(by_hand_new)
         );
+        println!(
+            "  hostel, lent, called, made as new     {in_plugin:>10.1?}  {:.2}, {:.2} of a held one's; \
+            so lending and making as new take {:.1?}",
+            ratio(in_plugin),
+            in_plugin.as_secs_f64() / in_instance.as_secs_f64(),
+            in_plugin.saturating_sub(in_instance),
+        );
+        met &= in_plugin < by_hand_new;
         println!("  bytes logged {}", logged.load(Ordering::Relaxed));
     }
-    true
+    met
 }

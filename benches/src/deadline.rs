@@ -4,7 +4,7 @@
 //! These are times, not ratios: what else the machine runs adds to them. Where it can't be still,
 //! on Linux, `chrt --reset-on-fork --rr 10` before the program gives this thread its processor.
 
-use hostel::{Budget, CallError, Engine, Grants, Instance, LogRecord, Plugin};
+use hostel::{Budget, CallError, Engine, Grants, Instance, LogRecord, Plugin, Wasi};
 use std::{
     hint::black_box,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -100,6 +100,14 @@ const CASES: &[Case] = &[
         "(call $text (i32.const 0) (i32.const 0x800000))",
         By::Call,
     ),
+    case(
+        "poll_oneoff of a clock for 2^63 ns",
+        1,
+        "(i32.store (i32.const 16) (i32.const 1))
+         (i64.store (i32.const 24) (i64.const 0x8000000000000000))
+         (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))",
+        By::Call,
+    ),
 ];
 
 impl Case {
@@ -147,6 +155,8 @@ impl Case {
                 (import "env" "host_log" (func $log (param i32 i32)))
                 (import "env" "bytes" (func $bytes (param i32 i32)))
                 (import "env" "text" (func $text (param i32 i32)))
+                (import "wasi_snapshot_preview1" "poll_oneoff"
+                  (func $poll (param i32 i32 i32 i32) (result i32)))
                 (memory (export "memory") {pages})
                 (func (export "prepare") (local i32) {text})
                 (func $locals (local {locals}))
@@ -166,6 +176,7 @@ fn grants() -> Grants<()> {
             black_box(record.text.to_string());
         })
         .config([("prefix", "CUSTOM")])
+        .wasi(Wasi::new())
         .function("env", "bytes", |bytes: Vec<u8>| {
             black_box(bytes);
         })

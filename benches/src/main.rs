@@ -16,6 +16,7 @@ mod load;
 mod making;
 mod overhead;
 mod turns;
+mod warmed;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ const PARTS: &[(&str, Part)] = &[
     ("containments", containments::run),
     ("fuel", fuel::run),
     ("making", making::run),
+    ("warmed", warmed::run),
 ];
 
 fn main() -> ExitCode {

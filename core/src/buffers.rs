@@ -7,7 +7,8 @@ use crate::{
     marshal::Lowerer,
     memory,
 };
-use wasmi::{AsContextMut, TypedFunc, Val};
+use alloc::vec::Vec;
+use wasmi::{AsContextMut, Func, Val};
 
 /// What goes into a guest, and how far it has come. Whoever runs the guest asks it for each
 /// buffer in turn.
@@ -104,6 +105,23 @@ impl<'v> Delivery<'v> {
     }
 }
 
+/// A copy of what a guest gave, if the machine has room for it.
+pub(crate) fn copied(bytes: &[u8]) -> Result<Vec<u8>, CallError> {
+    let mut copy = Vec::new();
+    let reserved = copy.try_reserve_exact(bytes.len());
+    reserved.map_err(|_| no_room(bytes.len()))?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}
+
+/// The machine has no room for so many bytes that a guest gave.
+pub(crate) const fn no_room(needed: usize) -> CallError {
+    CallError::DoesNotFit {
+        needed: needed as u64,
+        free: None,
+    }
+}
+
 pub(crate) fn no_memory(asked: u32) -> CallError {
     CallError::NoMemory {
         asked: usize::try_from(asked).unwrap_or(usize::MAX),
@@ -111,7 +129,7 @@ pub(crate) fn no_memory(asked: u32) -> CallError {
 }
 
 /// The guest's allocator.
-pub(crate) fn allocator<T>(state: &State<T>) -> Result<TypedFunc<u32, u32>, CallError> {
+pub(crate) fn allocator<T>(state: &State<T>) -> Result<Func, CallError> {
     let allocate = state.guest.allocate;
     allocate.ok_or_else(|| CallError::MissingExport { name: "allocate" })
 }

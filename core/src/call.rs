@@ -15,7 +15,7 @@ use core::{
     time::Duration,
 };
 use spin::Mutex;
-use wasmi::{AsContextMut, Memory, TypedFunc};
+use wasmi::{AsContextMut, Func, Memory};
 
 /// Fuel for one host call, and for one exchange of bytes with a guest, whatever its size.
 pub(crate) const BASE: u64 = 20;
@@ -108,7 +108,7 @@ impl core::fmt::Debug for Canceller {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Guest {
     pub(crate) memory: Option<Memory>,
-    pub(crate) allocate: Option<TypedFunc<u32, u32>>,
+    pub(crate) allocate: Option<Func>,
     pub(crate) deallocate: Option<Deallocate>,
     /// Whether the guest runs `allocate` for a host function that waits for it.
     pub(crate) nested: bool,
@@ -116,11 +116,10 @@ pub(crate) struct Guest {
 
 /// How a guest takes a buffer back.
 #[derive(Clone, Copy)]
-pub(crate) enum Deallocate {
-    /// `(ptr, size)`.
-    Sized(TypedFunc<(u32, u32), ()>),
-    /// `(ptr)`, as C's `free`.
-    Plain(TypedFunc<u32, ()>),
+pub(crate) struct Deallocate {
+    pub(crate) function: Func,
+    /// 2 for `(ptr, size)`, 1 for `(ptr)`, as C's `free`.
+    pub(crate) params: usize,
 }
 
 /// What the running call may still use. The store holds one slice of the fuel, this the rest.

@@ -6,15 +6,11 @@ use crate::{
     error::{LoadError, Mismatch},
     host::{self, Grants},
     limits::{Budget, Limits},
-    module::{self, Extern, ModuleInfo},
+    module::{self, Extern, ModuleInfo, in_order},
     platform::{Bare, Platform},
     plugin::{Code, Plugin},
 };
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    vec::Vec,
-};
+use alloc::{sync::Arc, vec::Vec};
 use wasmi::{CompilationMode, Config, Linker, Module, OperatorCost};
 
 /// Limits, default budget and platform for the plugins that are loaded from it. Cheap to clone.
@@ -27,7 +23,7 @@ use wasmi::{CompilationMode, Config, Linker, Module, OperatorCost};
 ///
 /// let wasm = wat::parse_str(r#"(module (func (export "add") (param i32 i32) (result i32)
 ///     (i32.add (local.get 0) (local.get 1))))"#)?;
-/// let engine = Engine::new(Limits::device()).with_budget(Budget::device());
+/// let engine = Engine::new(Limits::device(256 << 10)).with_budget(Budget::device());
 /// let plugin = engine.load("adder", &wasm, &Grants::<()>::new())?;
 /// assert_eq!(plugin.call::<(u32, u32), u32>("add", (10, 20))?, 30);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -62,6 +58,14 @@ impl Engine {
     pub fn with_platform(mut self, platform: impl Platform) -> Self {
         self.platform = Arc::new(platform);
         self
+    }
+
+    /// The same with other limits.
+    pub(crate) fn with_limits(&self, limits: Limits) -> Self {
+        Self {
+            limits,
+            ..self.clone()
+        }
     }
 
     /// What plugins and instances may be.
@@ -125,7 +129,7 @@ impl Engine {
                 found: wasm.len(),
             });
         }
-        let info = ModuleInfo::read_within(wasm, &self.limits.module)?;
+        let info = ModuleInfo::read_in(wasm, &self.limits.module, self.room())?;
         let bytes = info
             .memories
             .iter()
@@ -146,10 +150,28 @@ impl Engine {
         let mut mismatches = native::check(&info, grants);
         mismatches.extend(conflicting_imports(&info));
         if mismatches.is_empty() {
+            self.admit(&info)?;
             Ok(info)
         } else {
             Err(LoadError::Mismatch(mismatches))
         }
+    }
+
+    /// Bytes of the heap that a plugin may take; all of them where nobody says how many.
+    fn room(&self) -> usize {
+        let free = self.platform.free_bytes().unwrap_or(usize::MAX);
+        free.min(self.limits.heap_bytes)
+    }
+
+    /// Refuses what the heap has no room for.
+    fn admit(&self, info: &ModuleInfo) -> Result<(), LoadError> {
+        let free = self.room();
+        let needed = info.footprint(&self.limits).to_run();
+        if free == usize::MAX || needed <= free as u64 {
+            return Ok(());
+        }
+        let free = free as u64;
+        Err(LoadError::DoesNotFit { needed, free })
     }
 
     fn config(&self) -> Config {
@@ -164,7 +186,7 @@ impl Engine {
             .allow_start_fn(false)
             .set_max_recursion_depth(self.limits.call_depth)
             // The minimum first: wasmi panics where it exceeds the maximum.
-            .set_min_stack_height(stack.min(1_000))
+            .set_min_stack_height(stack.min(module::FIRST_STACK))
             .set_max_stack_height(stack);
         // Under tail dispatch a growth that fails leaves native stack in use until its slice ends:
         // this dear, few of them fit into one.
@@ -181,7 +203,12 @@ impl Engine {
         self.platform
             .contain(&mut || result = Some(Module::new(engine, wasm)));
         match result {
-            Some(Ok(module)) => Ok(module),
+            Some(Ok(module)) => {
+                // wasmi keeps the working memory of a function's compilation for the next one, a
+                // third of what a plugin keeps in all, unless that fails.
+                drop(Module::new(engine, INVALID));
+                Ok(module)
+            }
             Some(Err(error)) => Err(module::refused(&error)),
             None => Err(LoadError::Refused {
                 reason: "it panicked while compiling; please report the module".into(),
@@ -189,6 +216,10 @@ impl Engine {
         }
     }
 }
+
+/// A module with one function, which lacks the result that its type promises.
+const INVALID: &[u8] =
+    b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\x0a\x04\x01\x02\0\x0b";
 
 impl Default for Engine {
     /// [`Limits::server`], [`Budget::server`], no platform.
@@ -213,14 +244,13 @@ fn link<T: 'static>(
     grants: &Grants<T>,
 ) -> Result<Linker<State<T>>, LoadError> {
     let mut linker = Linker::<State<T>>::new(engine);
-    let mut linked = BTreeSet::new();
-    for import in &info.imports {
-        let key = (&*import.module, &*import.name);
-        // The same import may be declared again; its type is then the same, see `check`.
-        if !linked.insert(key) {
+    // The same import may be declared again; its type is then the same, see `check`.
+    for import in in_order(info.imports.len(), |at| info.import_name(at)) {
+        let Some(import) = info.imports.get(import) else {
             continue;
-        }
-        if let (Extern::Function(ty), Some(function)) = (&import.ty, grants.find(key.0, key.1))
+        };
+        if let (Extern::Function(ty), Some(function)) =
+            (&import.ty, grants.find(&import.module, &import.name))
             && let Some(shape) = native::shape_of(&function.params(), &function.results(), ty)
         {
             host::link(&mut linker, import, ty, function, shape).map_err(|error| {
@@ -235,17 +265,20 @@ fn link<T: 'static>(
 
 /// Imports that are declared twice with two types: one name can be bound to one of them only.
 fn conflicting_imports(info: &ModuleInfo) -> Vec<Mismatch> {
-    let mut first = BTreeMap::new();
+    let name = |at: usize| info.import_name(at);
+    let first = in_order(info.imports.len(), name);
     let mut found = Vec::new();
-    for import in &info.imports {
-        let earlier = first
-            .entry((&import.module, &import.name))
-            .or_insert(&import.ty);
-        if **earlier != import.ty {
+    for (at, import) in info.imports.iter().enumerate() {
+        let earlier = first.binary_search_by(|other| name(*other).cmp(&name(at)));
+        let earlier = earlier.ok().and_then(|place| first.get(place));
+        let Some(earlier) = earlier.and_then(|at| info.imports.get(*at)) else {
+            continue;
+        };
+        if earlier.ty != import.ty {
             found.push(Mismatch::ImportType {
                 module: import.module.clone(),
                 name: import.name.clone(),
-                expected: alloc::format!("{earlier}, as it is declared before").into(),
+                expected: alloc::format!("{}, as it is declared before", earlier.ty).into(),
                 found: alloc::format!("{}", import.ty).into(),
             });
         }

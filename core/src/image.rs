@@ -26,14 +26,23 @@ impl Changing {
         }
     }
 
-    fn values<'a, T>(&'a self, store: &'a Store<State<T>>) -> impl Iterator<Item = Val> + 'a {
+    /// The memory, where there is one.
+    pub(crate) fn memory<'a, T>(&self, store: &'a Store<State<T>>) -> Option<&'a [u8]> {
+        self.memory.map(|memory| memory.data(store))
+    }
+
+    /// The values of the globals, in their order.
+    pub(crate) fn values<'a, T>(
+        &'a self,
+        store: &'a Store<State<T>>,
+    ) -> impl Iterator<Item = Val> + 'a {
         self.globals.iter().map(move |global| global.get(store))
     }
 
     /// A hash of all of it.
     pub(crate) fn hash<T>(&self, store: &Store<State<T>>) -> u64 {
         let mut hash = Fnv::new();
-        let memory = self.memory.map_or(&[][..], |memory| memory.data(store));
+        let memory = self.memory(store).unwrap_or_default();
         hash.write(&memory.len().to_le_bytes());
         hash.write(memory);
         for value in self.values(store) {
@@ -61,7 +70,7 @@ pub(crate) struct Image {
 
 impl Image {
     pub(crate) fn of<T>(store: &Store<State<T>>, changing: &Changing) -> Self {
-        let memory = changing.memory.map_or(&[][..], |memory| memory.data(store));
+        let memory = changing.memory(store).unwrap_or_default();
         let used = memory.iter().rposition(|byte| *byte != 0);
         let used = used.map_or(0, |last| last.saturating_add(1));
         Self {
@@ -83,7 +92,7 @@ impl Image {
                 return false;
             };
             first.copy_from_slice(&self.memory);
-            rest.fill(0);
+            clear(rest);
         }
         changing
             .globals
@@ -95,6 +104,16 @@ impl Image {
                     && global.ty(&*store).mutability() == Mutability::Var
                     && global.set(&mut *store, value.clone()).is_ok()
             })
+    }
+}
+
+/// Makes all of `bytes` 0. Most of a memory is 0 anyway, and comparing takes less time than writing.
+fn clear(bytes: &mut [u8]) {
+    static CLEAR: [u8; 4_096] = [0; 4_096];
+    for chunk in bytes.chunks_mut(CLEAR.len()) {
+        if Some(&*chunk) != CLEAR.get(..chunk.len()) {
+            chunk.fill(0);
+        }
     }
 }
 

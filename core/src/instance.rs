@@ -2,19 +2,21 @@
 
 use crate::{
     abi::{native::BytesFunction, shape::FlatValues},
+    buffers::copied,
     call::{self, BASE, Canceller},
     error::CallError,
     image::Image,
     limits::{Budget, Usage},
     marshal::{Lift, Lower},
     plugin::Plugin,
+    pool::Idle,
     run::{Pace, block},
     running::Running,
     sandbox::{self, Sandbox},
     value::Value,
 };
 use alloc::{sync::Arc, vec::Vec};
-use core::{future::Future, time::Duration};
+use core::{future::Future, pin::pin, time::Duration};
 use wasmi::Val;
 
 /// The export of a WASI command.
@@ -61,6 +63,7 @@ impl<T: 'static> Instance<T> {
         data: T,
         used: &mut Usage,
     ) -> Result<Self, CallError> {
+        plugin.admit(plugin.needs().0)?;
         // There is always one.
         let code = plugin.code().ok_or(CallError::Closed)?;
         let mut store = sandbox::open(plugin, code, budget, until, pace, data);
@@ -80,31 +83,47 @@ impl<T: 'static> Instance<T> {
         })
     }
 
-    /// An instance that was made as new, for whose making `used` is charged again: a call costs the
-    /// same whether its instance is new or as new.
+    /// An instance that was made before, for whose making is charged again: a call costs the same
+    /// whether its instance is new or as new.
     pub(crate) fn reused(
         plugin: &Plugin<T>,
         budget: &Budget,
         until: Option<Duration>,
-        mut sandbox: Sandbox<T>,
-        used: Usage,
+        idle: Idle<T>,
     ) -> Result<Self, CallError> {
+        let Idle { mut sandbox, usage } = idle;
         call::begin(&mut sandbox.store, budget, until);
-        sandbox.store.data_mut().meter.usage = used;
-        call::charge(&mut sandbox.store, used.fuel)?;
+        sandbox.store.data_mut().meter.usage = usage;
+        call::charge(&mut sandbox.store, usage.fuel)?;
         Ok(Self {
             sandbox,
             plugin: plugin.clone(),
             budget: *budget,
-            start_usage: used,
+            start_usage: usage,
             carries: true,
             stopped: false,
         })
     }
 
+    pub(crate) const fn plugin(&self) -> &Plugin<T> {
+        &self.plugin
+    }
+
     /// What is left when it is given back: nothing of one that was stopped.
-    pub(crate) fn into_sandbox(self) -> Option<Sandbox<T>> {
-        (!self.stopped).then_some(self.sandbox)
+    pub(crate) fn into_idle(self) -> Option<Idle<T>> {
+        (!self.stopped).then_some(Idle {
+            sandbox: self.sandbox,
+            usage: self.start_usage,
+        })
+    }
+
+    /// Its sandbox, after the guest got back the buffers that were kept for it.
+    pub(crate) fn into_settled(mut self) -> Result<Sandbox<T>, CallError> {
+        let (until, canceller) = self.enter()?;
+        let platform = self.plugin.platform();
+        let released = block(platform, until, canceller, pin!(self.sandbox.release()));
+        self.leave(released)?;
+        Ok(self.sandbox)
     }
 
     /// What it holds, where instances can be made like it.
@@ -142,7 +161,7 @@ impl<T: 'static> Instance<T> {
     ///
     /// [`CallError::Guest`] is the guest's own answer; for the others see there.
     pub fn process(&mut self, input: &[u8]) -> Result<Vec<u8>, CallError> {
-        self.process_with(input, <[u8]>::to_vec)
+        self.process_with(input, copied)?
     }
 
     /// Calls `process` with `input`, copies its answer to the start of `output` and gives the
@@ -191,10 +210,15 @@ impl<T: 'static> Instance<T> {
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
         let (until, canceller) = self.enter()?;
-        let result = block(self.plugin.platform(), until, canceller, async {
-            let function = bytes_function(&self.plugin, &self.sandbox, name)?;
-            self.sandbox.exchange(name, function, input, take).await
-        });
+        let result = block(
+            self.plugin.platform(),
+            until,
+            canceller,
+            pin!(async {
+                let function = bytes_function(&self.plugin, &self.sandbox, name)?;
+                self.sandbox.exchange(name, function, input, take).await
+            }),
+        );
         self.leave(result)
     }
 
@@ -218,10 +242,15 @@ impl<T: 'static> Instance<T> {
         R: for<'m> Lift<View<'m> = R>,
     {
         let (until, canceller) = self.enter()?;
-        let result = block(self.plugin.platform(), until, canceller, async {
-            let shape = self.plugin.shape_of::<P, R>(name)?;
-            self.sandbox.call(name, &params, shape).await
-        });
+        let result = block(
+            self.plugin.platform(),
+            until,
+            canceller,
+            pin!(async {
+                let shape = self.plugin.shape_of::<P, R>(name)?;
+                self.sandbox.call(name, &params, shape).await
+            }),
+        );
         self.leave(result)
     }
 
@@ -232,12 +261,8 @@ impl<T: 'static> Instance<T> {
     /// [`CallError::ExportType`] where `params` are not what it takes.
     pub fn call_values(&mut self, name: &str, params: &[Value]) -> Result<Vec<Value>, CallError> {
         let (until, canceller) = self.enter()?;
-        let result = block(
-            self.plugin.platform(),
-            until,
-            canceller,
-            run_values(&self.plugin, &mut self.sandbox, name, params),
-        );
+        let call = run_values(&self.plugin, &mut self.sandbox, name, params);
+        let result = block(self.plugin.platform(), until, canceller, pin!(call));
         self.leave(result)
     }
 
@@ -250,9 +275,7 @@ impl<T: 'static> Instance<T> {
         &'a mut self,
         input: &'a [u8],
     ) -> Running<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
-        let pace = Arc::new(Pace::new());
-        let run = self.process_paced(input, pace.clone());
-        Running::new(pace, run)
+        Running::begin(|pace| self.process_paced(input, pace))
     }
 
     pub(crate) async fn process_paced(
@@ -263,10 +286,8 @@ impl<T: 'static> Instance<T> {
         self.enter_paced(pace)?;
         let result = match bytes_function(&self.plugin, &self.sandbox, "process") {
             Ok(function) => {
-                let take = <[u8]>::to_vec;
-                self.sandbox
-                    .exchange("process", function, input, take)
-                    .await
+                let answer = self.sandbox.exchange("process", function, input, copied);
+                answer.await.and_then(|copy| copy)
             }
             Err(error) => Err(error),
         };
@@ -298,12 +319,10 @@ impl<T: 'static> Instance<T> {
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        let pace = Arc::new(Pace::new());
-        let run = self.call_paced(name, params, pace.clone());
-        Running::new(pace, run)
+        Running::begin(|pace| self.call_paced(name, params, pace))
     }
 
-    async fn call_paced<P, R>(
+    pub(crate) async fn call_paced<P, R>(
         &mut self,
         name: &str,
         params: P,
@@ -330,14 +349,19 @@ impl<T: 'static> Instance<T> {
     /// for the others see there.
     pub fn run_command(&mut self) -> Result<u32, CallError> {
         let (until, canceller) = self.enter()?;
-        let ended = block(self.plugin.platform(), until, canceller, async {
-            self.plugin.shape_of::<(), ()>(COMMAND)?;
-            call::charge(&mut self.sandbox.store, BASE)?;
-            let (params, mut results) = (FlatValues::new(), FlatValues::new());
-            self.sandbox
-                .run_export(COMMAND, &params, &mut results)
-                .await
-        });
+        let ended = block(
+            self.plugin.platform(),
+            until,
+            canceller,
+            pin!(async {
+                self.plugin.shape_of::<(), ()>(COMMAND)?;
+                call::charge(&mut self.sandbox.store, BASE)?;
+                let (params, mut results) = (FlatValues::new(), FlatValues::new());
+                self.sandbox
+                    .run_export(COMMAND, &params, &mut results)
+                    .await
+            }),
+        );
         let ended = self.leave(ended);
         // What a command leaves behind is not made to be started twice.
         self.stopped |= ended.is_ok();
@@ -423,6 +447,7 @@ impl<T: 'static> Instance<T> {
         if self.stopped {
             return Err(CallError::Stopped);
         }
+        self.plugin.admit(self.plugin.needs().1)?;
         // Until it has ended: not so where the caller's code unwinds, or a call is dropped.
         self.stopped = true;
         let store = &mut self.sandbox.store;
@@ -443,7 +468,10 @@ impl<T: 'static> Instance<T> {
     /// Ends a call, with what its result means for the instance.
     fn leave<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
         call::end(&mut self.sandbox.store);
-        self.sandbox.store.data_mut().pace = None;
+        let state = self.sandbox.store.data_mut();
+        if let Some(pace) = state.pace.take() {
+            pace.note(state.meter.usage);
+        }
         self.stopped = result.as_ref().is_err_and(CallError::stops);
         result
     }

@@ -75,6 +75,7 @@ mod pool;
 mod run;
 mod running;
 mod sandbox;
+mod snapshot;
 mod state;
 mod value;
 mod wasi;
@@ -93,17 +94,19 @@ pub use self::{
         Async, Context, Grants, HostReturn, IntoHostFunction, LogRecord, LogSink, Visible,
         grant_for, services,
     },
-    house::{House, HouseError},
+    house::{House, HouseError, Version},
     instance::Instance,
     limits::{Budget, Limits, ModuleLimits, Usage},
     marshal::{Lift, Lower},
     module::{
-        Export, Extern, Footprint, Import, MemoryInfo, ModuleInfo, Section, Signature, TableInfo,
+        Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, Signature,
+        TableInfo,
     },
     platform::{Bare, Platform},
     plugin::Plugin,
     pool::PoolFigures,
     running::{Running, Step},
+    snapshot::SnapshotError,
     state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     value::Value,
     wasi::{Wasi, WasiInput, WasiOutput, files},

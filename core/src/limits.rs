@@ -13,6 +13,8 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
+    /// Most heap that a plugin may [need to run](crate::Footprint::to_run), in bytes.
+    pub heap_bytes: usize,
     /// Largest module that is read at all, in bytes.
     pub module_bytes: usize,
     /// What a module may declare.
@@ -35,6 +37,12 @@ pub struct Limits {
     /// Most instances of one plugin that are kept between calls, made as new. Each keeps its
     /// memory, and the plugin a copy of what a new one's holds.
     pub idle: usize,
+    /// How many instances [`Plugin::warm_up`](crate::Plugin::warm_up) makes ahead of their calls,
+    /// [`idle`](Self::idle) at most. `hostel::keep_warm` has a thread do so.
+    pub warm: usize,
+    /// Most calls that wait for one of [`instances`](Self::instances), first come, first served.
+    /// Others are refused at once.
+    pub waiting: usize,
 }
 
 impl Limits {
@@ -42,6 +50,7 @@ impl Limits {
     #[must_use]
     pub const fn server() -> Self {
         Self {
+            heap_bytes: usize::MAX,
             module_bytes: 16 << 20,
             module: ModuleLimits::server(),
             memory_bytes: 64 << 20,
@@ -51,23 +60,45 @@ impl Limits {
             instances: 16,
             copies: 1,
             idle: 4,
+            warm: 0,
+            waiting: 10_000,
         }
     }
 
-    /// For a microcontroller: 64 KiB of module, 64 KiB of memory, one instance at once.
+    /// For a microcontroller whose heap has `heap` bytes: a quarter of it for a module, as much for
+    /// the memory of an instance, one instance at once. A plugin that needs more than the heap is
+    /// refused before it is compiled.
+    ///
+    /// ```
+    /// let limits = hostel_core::Limits::device(256 << 10);
+    /// assert_eq!((limits.heap_bytes, limits.memory_bytes), (256 << 10, 64 << 10));
+    /// ```
     #[must_use]
-    pub const fn device() -> Self {
+    pub const fn device(heap: usize) -> Self {
         Self {
-            module_bytes: 64 << 10,
+            heap_bytes: heap,
+            module_bytes: heap / 4,
             module: ModuleLimits::device(),
-            memory_bytes: 64 << 10,
+            memory_bytes: heap / 4,
             table_elements: 512,
-            stack_bytes: 8 << 10,
-            call_depth: 64,
+            stack_bytes: within(heap / 64, 1 << 10, 8 << 10),
+            call_depth: within(heap / 8_192, 16, 64),
             instances: 1,
             copies: 1,
             idle: 0,
+            warm: 0,
+            waiting: 16,
         }
+    }
+}
+
+const fn within(value: usize, least: usize, most: usize) -> usize {
+    if value < least {
+        least
+    } else if value > most {
+        most
+    } else {
+        value
     }
 }
 
@@ -310,4 +341,16 @@ pub struct Usage {
     pub log_bytes: u32,
     /// Log records dropped because the budget's share of log was used up.
     pub log_dropped: u32,
+}
+
+impl Usage {
+    /// Nothing used.
+    pub(crate) const ZERO: Self = Self {
+        fuel: 0,
+        host_calls: 0,
+        arena_bytes: 0,
+        log_records: 0,
+        log_bytes: 0,
+        log_dropped: 0,
+    };
 }

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::{task::Waker, time::Duration};
 
-/// Clock, waiting and panic containment, as far as the machine has them.
+/// Clock, waiting, free memory and panic containment, as far as the machine has them.
 ///
 /// Every method has a default that is right where there is neither an operating system nor a
 /// clock, so a device starts with [`Bare`] and implements only what it has.
@@ -21,6 +21,12 @@ pub trait Platform: Send + Sync + 'static {
     /// Time since any fixed moment; never goes back. `None` without a clock: then deadlines are
     /// not enforced.
     fn now(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Bytes of the heap that are free, where that is known: then a plugin, an instance or a call for
+    /// which they are too few is refused, instead of failing in the middle of an allocation.
+    fn free_bytes(&self) -> Option<usize> {
         None
     }
 
@@ -57,6 +63,10 @@ pub trait Platform: Send + Sync + 'static {
 impl<P: Platform + ?Sized> Platform for Arc<P> {
     fn now(&self) -> Option<Duration> {
         (**self).now()
+    }
+
+    fn free_bytes(&self) -> Option<usize> {
+        (**self).free_bytes()
     }
 
     fn wait_until(&self, ready: &dyn Fn() -> bool, until: Option<Duration>) -> bool {

@@ -9,19 +9,19 @@ use crate::{
     instance::Instance,
     limits::{Budget, Limits, Usage},
     marshal::{Lift, Lower, Types},
-    module::{Extern, ModuleInfo, Signature},
+    module::{Extern, ModuleInfo, Signature, in_order},
     platform::Platform,
-    pool::{Fresh, Pool, PoolFigures},
+    pool::{Place, Pool, PoolFigures},
     run::{Pace, block},
     running::Running,
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::{
     future::Future,
+    pin::pin,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
-use hashbrown::HashMap;
 use wasmi::{Linker, Module};
 
 /// A plugin: compiled once, instantiated as often as needed. A cheap handle to clone and to share
@@ -60,10 +60,12 @@ struct Inner<T: 'static> {
     copies: Vec<Code<T>>,
     /// The copy that the next instance is made of, modulo their number.
     next_copy: AtomicUsize,
-    /// Where each exported function is among the exports.
-    functions: HashMap<alloc::boxed::Box<str>, Signature>,
+    /// Where each export is among the exports, in the order of their names.
+    by_name: Vec<usize>,
     shared: Arc<Shared>,
     limits: Limits,
+    /// Bytes of the heap that an instance, and that a call, may take before the guest runs.
+    needs: (u64, u64),
     pool: Pool<T>,
     closed: AtomicBool,
 }
@@ -76,14 +78,8 @@ impl<T: 'static> Plugin<T> {
         copies: Vec<Code<T>>,
         log: Option<Arc<dyn LogSink>>,
     ) -> Self {
-        let functions = info
-            .exports
-            .iter()
-            .filter_map(|export| match &export.ty {
-                Extern::Function(ty) => Some((export.name.clone(), ty.clone())),
-                _ => None,
-            })
-            .collect();
+        let export = |at: usize| info.exports.get(at).map(|export| &*export.name);
+        let by_name = in_order(info.exports.len(), export);
         let shared = Arc::new(Shared {
             name: name.into(),
             platform: engine.platform().clone(),
@@ -91,11 +87,13 @@ impl<T: 'static> Plugin<T> {
         });
         let limits = *engine.limits();
         let pool = Pool::new(&limits);
+        let footprint = info.footprint(&limits);
         let inner = Inner {
+            needs: (footprint.instance_to_run(), footprint.frames),
             info,
             copies,
             next_copy: AtomicUsize::new(0),
-            functions,
+            by_name,
             shared,
             limits,
             pool,
@@ -128,6 +126,12 @@ impl<T: 'static> Plugin<T> {
         &self.inner.info
     }
 
+    /// The budget of calls made through this handle.
+    #[must_use]
+    pub const fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// What its instances may be.
     #[must_use]
     pub fn limits(&self) -> &Limits {
@@ -144,7 +148,15 @@ impl<T: 'static> Plugin<T> {
         self.check_open()?;
         let until = call::until(&self.budget, &**self.platform());
         let mut used = Usage::default();
-        let make = Instance::new(self, &self.budget, until, false, None, data, &mut used);
+        let make = pin!(Instance::new(
+            self,
+            &self.budget,
+            until,
+            false,
+            None,
+            data,
+            &mut used
+        ));
         block(self.platform(), until, None, make)
     }
 
@@ -193,6 +205,11 @@ impl<T: 'static> Plugin<T> {
         self.inner.pool.figures()
     }
 
+    /// Whether both are handles of one plugin.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     pub(crate) fn platform(&self) -> &Arc<dyn Platform> {
         &self.inner.shared.platform
     }
@@ -208,13 +225,35 @@ impl<T: 'static> Plugin<T> {
         &self.inner.shared
     }
 
+    /// Bytes of the heap that an instance, and that a call, may take before the guest runs.
+    pub(crate) fn needs(&self) -> (u64, u64) {
+        self.inner.needs
+    }
+
+    /// Refuses what the heap has no room for.
+    pub(crate) fn admit(&self, needed: u64) -> Result<(), CallError> {
+        let free = self.platform().free_bytes().map(|free| free as u64);
+        if free.is_some_and(|free| needed > free) {
+            return Err(CallError::DoesNotFit { needed, free });
+        }
+        Ok(())
+    }
+
+    fn function(&self, name: &str) -> Result<&Signature, CallError> {
+        let Inner { info, by_name, .. } = &*self.inner;
+        let export = |at: &usize| info.exports.get(*at);
+        let found =
+            by_name.binary_search_by(|at| export(at).map(|export| &*export.name).cmp(&Some(name)));
+        let found = found.ok().and_then(|at| by_name.get(at)).and_then(export);
+        match found.map(|export| &export.ty) {
+            Some(Extern::Function(ty)) => Ok(ty),
+            _ => Err(self.unknown_export(name)),
+        }
+    }
+
     /// The type of the exported function `name`.
     pub(crate) fn signature(&self, name: &str) -> Result<Signature, CallError> {
-        self.inner
-            .functions
-            .get(name)
-            .cloned()
-            .ok_or_else(|| self.unknown_export(name))
+        self.function(name).cloned()
     }
 
     pub(crate) fn shape_of<P, R>(&self, name: &str) -> Result<Shape, CallError>
@@ -223,11 +262,7 @@ impl<T: 'static> Plugin<T> {
         R: Lift,
     {
         let (params, results) = (Types::collect(P::types), Types::collect(R::types));
-        let found = self
-            .inner
-            .functions
-            .get(name)
-            .ok_or_else(|| self.unknown_export(name))?;
+        let found = self.function(name)?;
         native::shape_of(&params, &results, found).ok_or_else(|| CallError::ExportType {
             name: name.into(),
             expected: Shape::expected(&params.flat, &results.flat).into(),
@@ -319,17 +354,67 @@ impl<T: Default + 'static> Plugin<T> {
     ) -> Result<R, CallError> {
         let platform = &**self.platform();
         let until = call::until(&self.budget, platform);
-        let _place = self.inner.pool.enter(platform, until)?;
-        let obtain = self.obtain(until, None, used);
-        let mut instance = block(self.platform(), until, None, obtain)?;
+        let mut place = self.inner.pool.enter_blocking(platform, until)?;
+        let mut instance = block(
+            self.platform(),
+            until,
+            None,
+            pin!(self.obtain(until, None, used)),
+        )?;
+        place.lend();
         let result = work(&mut instance);
         *used = instance.usage();
-        self.give_back(instance);
+        self.give_back(place, instance);
         result
     }
 
+    /// Makes instances for later calls, until [`Limits::warm`] are kept, and tells how many it made.
+    /// Each takes a place of [`Limits::instances`] and a call's budget, while it is made.
+    ///
+    /// No call does so, since it would pay for others: it is for the time after loading, and then for
+    /// whoever has time whenever fewer are [idle](PoolFigures::idle), such as a thread.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
+    /// #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+    /// #   (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1)))"#)?;
+    /// use hostel_core::{Engine, Grants, Limits};
+    /// let mut limits = Limits::server();
+    /// limits.warm = 2;
+    /// let plugin = Engine::new(limits).load("echo", &wasm, &Grants::<()>::new())?;
+    /// assert_eq!(plugin.warm_up()?, 2);
+    /// assert_eq!(plugin.pool_figures().idle, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the guest's start, and [`CallError::Busy`] where no place came free in time.
+    pub fn warm_up(&self) -> Result<usize, CallError> {
+        let platform = &**self.platform();
+        let pool = &self.inner.pool;
+        let mut made = 0usize;
+        while pool.is_cool() {
+            let until = call::until(&self.budget, platform);
+            let place = pool.enter_blocking(platform, until)?;
+            self.check_open()?;
+            let (data, mut used) = (T::default(), Usage::default());
+            let make = Instance::new(self, &self.budget, until, false, None, data, &mut used);
+            let mut instance = block(self.platform(), until, None, pin!(make))?;
+            pool.note(|| instance.image());
+            if let Some(idle) = instance.into_idle() {
+                pool.keep(idle);
+            }
+            self.clear_if_closed();
+            drop(place);
+            made = made.saturating_add(1);
+        }
+        Ok(made)
+    }
+
     /// A call of `process` with `input` in an instance of its own, to be run by steps or awaited,
-    /// start function and all: see [`Running`]. It does not wait for a place.
+    /// start function and all: see [`Running`]. While there is no place for it, it
+    /// [waits](crate::Step::Waiting), without holding up the thread.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -350,19 +435,59 @@ impl<T: Default + 'static> Plugin<T> {
         &'a self,
         input: &'a [u8],
     ) -> Running<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
-        let pace = Arc::new(Pace::new());
-        let run = self.process_paced(input, pace.clone());
-        Running::new(pace, run)
+        Running::begin(|pace| {
+            self.paced(pace, async move |instance, pace| {
+                instance.process_paced(input, pace).await
+            })
+        })
     }
 
-    async fn process_paced(&self, input: &[u8], pace: Arc<Pace>) -> Result<Vec<u8>, CallError> {
+    /// A call of the export `name` in an instance of its own, as [`start`](Self::start).
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module
+    /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// use hostel_core::Step;
+    /// let mut call = plugin.start_call::<(u32, u32), u32>("add", (10, 20));
+    /// assert_eq!(call.step(1_000), Step::Done(Ok(30)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Its result is that of [`call`](Self::call).
+    pub fn start_call<'a, P, R>(
+        &'a self,
+        name: &'a str,
+        params: P,
+    ) -> Running<impl Future<Output = Result<R, CallError>> + use<'a, T, P, R>>
+    where
+        P: Lower + 'a,
+        R: for<'m> Lift<View<'m> = R> + 'a,
+    {
+        Running::begin(|pace| {
+            self.paced(pace, async move |instance, pace| {
+                instance.call_paced(name, params, pace).await
+            })
+        })
+    }
+
+    async fn paced<R>(
+        &self,
+        pace: Arc<Pace>,
+        work: impl AsyncFnOnce(&mut Instance<T>, Arc<Pace>) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
         let platform = &**self.platform();
         let until = call::until(&self.budget, platform);
-        let _place = self.inner.pool.try_enter(platform)?;
+        let mut place = self.inner.pool.enter(platform, until).await?;
         let mut used = Usage::default();
-        let mut instance = self.obtain(until, Some(pace.clone()), &mut used).await?;
-        let result = instance.process_paced(input, pace).await;
-        self.give_back(instance);
+        let obtained = self.obtain(until, Some(pace.clone()), &mut used).await;
+        pace.note(used);
+        let mut instance = obtained?;
+        place.lend();
+        let result = work(&mut instance, pace).await;
+        self.give_back(place, instance);
         result
     }
 
@@ -375,28 +500,34 @@ impl<T: Default + 'static> Plugin<T> {
     ) -> Result<Instance<T>, CallError> {
         self.check_open()?;
         let pool = &self.inner.pool;
-        if let Some((sandbox, making)) = pool.idle() {
-            *used = making;
-            // As where a new one can't be made for this budget.
-            used.fuel = used.fuel.min(self.budget.fuel);
-            return Instance::reused(self, &self.budget, until, sandbox, making);
+        if let Some(idle) = pool.idle() {
+            let fuel = self.budget.fuel;
+            *used = idle.usage;
+            if used.fuel > fuel {
+                // As where a new one can't be made for this budget. Others may have a larger one.
+                used.fuel = fuel;
+                pool.keep(idle);
+                return Err(CallError::OutOfFuel { fuel });
+            }
+            return Instance::reused(self, &self.budget, until, idle);
         }
         let make = Instance::new(self, &self.budget, until, true, pace, T::default(), used);
         let mut instance = make.await?;
-        pool.note(|| {
-            let usage = instance.start_usage();
-            let image = instance.image()?;
-            Some(Fresh { image, usage })
-        });
+        pool.note(|| instance.image());
         Ok(instance)
     }
 
-    fn give_back(&self, instance: Instance<T>) {
-        let pool = &self.inner.pool;
-        pool.give_back(instance.into_sandbox(), T::default());
+    /// Takes an instance back. Whoever used it may have put another plugin's in its place.
+    fn give_back(&self, mut place: Place<'_, T>, instance: Instance<T>) {
+        let own = self.is_same(instance.plugin());
+        place.give_back(instance.into_idle().filter(|_| own), T::default());
+        self.clear_if_closed();
+    }
+
+    fn clear_if_closed(&self) {
         if self.check_open().is_err() {
             // It was closed meanwhile.
-            pool.clear();
+            self.inner.pool.clear();
         }
     }
 }

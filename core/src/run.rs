@@ -9,11 +9,12 @@
 //! is then done here, outside of the guest, which goes on with the answer.
 
 use crate::{
-    abi::shape::FlatValues,
+    abi::shape::{FlatValues, unsigned},
     buffers::{Delivery, allocator, no_memory},
     call::{self, Canceller, State},
     error::{CallError, Trap, TrapKind},
     host::Back,
+    limits::Usage,
     platform::Platform,
     wasi::Waiting,
 };
@@ -21,15 +22,13 @@ use alloc::{boxed::Box, sync::Arc, task::Wake};
 use core::{
     fmt,
     future::Future,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use wasmi::{
-    AsContextMut, Caller, Func, ResumableCall, Store, TypedFunc, TypedResumableCall,
-    TypedResumableCallOutOfFuel, Val, WasmParams, WasmResults,
-};
+use spin::Mutex;
+use wasmi::{AsContextMut, Caller, Func, ResumableCall, ResumableCallOutOfFuel, Store, Val};
 
 /// The most fuel of one slice, whatever a step's quantum is. Longer ones cost nothing less to run,
 /// but a hundred times as much lets a loop of failing `memory.grow` use up a native stack of 256 KiB.
@@ -45,6 +44,8 @@ pub(crate) struct Pace {
     left: AtomicUsize,
     /// Whether the last step ended with its quantum.
     ended: AtomicBool,
+    /// What the call has used, once that is known.
+    usage: Mutex<Usage>,
 }
 
 impl Pace {
@@ -53,14 +54,29 @@ impl Pace {
             quantum: AtomicUsize::new(QUANTUM),
             left: AtomicUsize::new(QUANTUM),
             ended: AtomicBool::new(false),
+            usage: Mutex::new(Usage::ZERO),
         }
     }
 
-    /// Sets the fuel of a step that begins. More than a word holds is as good as all.
+    /// Notes what the call has used.
+    pub(crate) fn note(&self, usage: Usage) {
+        *self.usage.lock() = usage;
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        *self.usage.lock()
+    }
+
+    /// Sets the fuel of a step where nobody says otherwise.
     pub(crate) fn set_quantum(&self, fuel: u64) {
-        let fuel = usize::try_from(fuel).unwrap_or(usize::MAX).max(1);
-        self.quantum.store(fuel, Ordering::Relaxed);
-        self.left.store(fuel, Ordering::Relaxed);
+        self.quantum.store(in_a_word(fuel), Ordering::Relaxed);
+    }
+
+    /// Begins a step of so much fuel.
+    pub(crate) fn begin(&self, fuel: Option<u64>) {
+        let usual = || self.quantum.load(Ordering::Relaxed);
+        self.left
+            .store(fuel.map_or_else(usual, in_a_word), Ordering::Relaxed);
     }
 
     /// Whether a step has ended with its quantum since this was last asked.
@@ -74,9 +90,6 @@ impl Pace {
             return;
         }
         self.ended.store(true, Ordering::Relaxed);
-        // Who awaits the call sets nothing anew.
-        let quantum = self.quantum.load(Ordering::Relaxed);
-        self.left.store(quantum, Ordering::Relaxed);
         let mut came_back = false;
         core::future::poll_fn(|context| {
             if core::mem::replace(&mut came_back, true) {
@@ -100,6 +113,11 @@ impl Pace {
     }
 }
 
+/// More than a word holds is as good as all.
+fn in_a_word(fuel: u64) -> usize {
+    usize::try_from(fuel).unwrap_or(usize::MAX).max(1)
+}
+
 /// A guest that waits in a host function.
 pub(crate) struct Suspended {
     pub(crate) work: Work,
@@ -111,7 +129,7 @@ pub(crate) struct Suspended {
 /// What a guest waits for.
 pub(crate) enum Work {
     /// Its own allocator, which has used up the slice, for the host function's results.
-    Allocate(TypedResumableCallOutOfFuel<u32>, Box<Delivery<'static>>),
+    Allocate(ResumableCallOutOfFuel, Box<Delivery<'static>>),
     /// The results themselves.
     Results(Results),
     /// A time, or input.
@@ -134,47 +152,9 @@ impl fmt::Display for Suspend {
 
 impl wasmi::errors::HostError for Suspend {}
 
-/// Runs a guest function whose type is known.
-pub(crate) async fn run<T, P, R>(
-    store: &mut Store<State<T>>,
-    function: TypedFunc<P, R>,
-    params: P,
-) -> Result<R, CallError>
-where
-    P: WasmParams,
-    R: WasmResults,
-{
-    first_slice(store).await?;
-    // Most runs end in their first slice: the rest is kept apart.
-    match function.call_resumable(&mut *store, params) {
-        Ok(TypedResumableCall::Finished(results)) => Ok(results),
-        outcome => go_on(store, outcome).await,
-    }
-}
-
-async fn go_on<T, R: WasmResults>(
-    store: &mut Store<State<T>>,
-    mut outcome: Result<TypedResumableCall<R>, wasmi::Error>,
-) -> Result<R, CallError> {
-    loop {
-        match outcome {
-            Ok(TypedResumableCall::Finished(results)) => return Ok(results),
-            Ok(TypedResumableCall::OutOfFuel(paused)) => {
-                next_slice(store, paused.required_fuel()).await?;
-                outcome = paused.resume(&mut *store);
-            }
-            Ok(TypedResumableCall::HostTrap(paused)) => {
-                let suspended = suspended(store, paused.host_error())?;
-                let results = settle(store, suspended).await?;
-                outcome = paused.resume(&mut *store, &results);
-            }
-            Err(error) => return Err(stopped(store, &error)),
-        }
-    }
-}
-
-/// Runs a guest function of any type. `results` must have its results' number and types.
-pub(crate) async fn run_untyped<T>(
+/// Runs a guest function. `params` must have its parameters' number and types, `results` its
+/// results' number.
+pub(crate) async fn run<T>(
     store: &mut Store<State<T>>,
     function: Func,
     params: &[Val],
@@ -210,8 +190,11 @@ pub(crate) async fn allocate<T>(store: &mut Store<State<T>>, size: u32) -> Resul
 /// What the guest's allocator answers; 0 where it has no memory.
 pub(crate) async fn ask<T>(store: &mut Store<State<T>>, size: u32) -> Result<u32, CallError> {
     let allocate = allocator(store.data())?;
-    let ran = run(store, allocate, size).await;
-    ran.map_err(|error| error.in_export("allocate"))
+    let mut ptr = [Val::I32(0)];
+    match run(store, allocate, &[word(size)], &mut ptr).await {
+        Ok(()) => Ok(pointer(&ptr)),
+        Err(error) => Err(error.in_export("allocate")),
+    }
 }
 
 /// Brings a host function's results into the guest that waits for them, in its call: runs its
@@ -223,41 +206,50 @@ pub(crate) async fn ask<T>(store: &mut Store<State<T>>, size: u32) -> Result<u32
 pub(crate) fn deliver_in_call<T>(
     guest: &mut Caller<'_, State<T>>,
     delivery: &mut Delivery<'_>,
-) -> Result<Option<TypedResumableCallOutOfFuel<u32>>, CallError> {
+) -> Result<Option<ResumableCallOutOfFuel>, CallError> {
     while let Some(size) = delivery.next(guest)? {
         let allocate = allocator(guest.data())?;
         guest.data_mut().guest.nested = true;
-        let outcome = allocate.call_resumable(&mut *guest, size);
+        let mut ptr = [Val::I32(0)];
+        let outcome = allocate.call_resumable(&mut *guest, &[word(size)], &mut ptr);
         guest.data_mut().guest.nested = false;
         match in_allocate(guest, outcome)? {
-            Allocated::At(ptr) => delivery.got(guest, ptr)?,
-            Allocated::Paused(paused) => return Ok(Some(paused)),
+            None => delivery.got(guest, pointer(&ptr))?,
+            paused => return Ok(paused),
         }
     }
     Ok(None)
 }
 
-/// How far an allocator has come that runs while its guest waits.
-enum Allocated {
-    At(u32),
-    Paused(TypedResumableCallOutOfFuel<u32>),
-}
-
+/// What is still to be run of an allocator that runs while its guest waits.
 fn in_allocate<T, C>(
     cx: &mut C,
-    outcome: Result<TypedResumableCall<u32>, wasmi::Error>,
-) -> Result<Allocated, CallError>
+    outcome: Result<ResumableCall, wasmi::Error>,
+) -> Result<Option<ResumableCallOutOfFuel>, CallError>
 where
     C: AsContextMut<Data = State<T>>,
 {
     let error = match outcome {
-        Ok(TypedResumableCall::Finished(ptr)) => return Ok(Allocated::At(ptr)),
-        Ok(TypedResumableCall::OutOfFuel(paused)) => return Ok(Allocated::Paused(paused)),
+        Ok(ResumableCall::Finished) => return Ok(None),
+        Ok(ResumableCall::OutOfFuel(paused)) => return Ok(Some(paused)),
         // Not to wait: imports that could are refused.
-        Ok(TypedResumableCall::HostTrap(trap)) => stopped(cx, trap.host_error()),
+        Ok(ResumableCall::HostTrap(trap)) => stopped(cx, trap.host_error()),
         Err(error) => stopped(cx, &error),
     };
     Err(error.in_export("allocate"))
+}
+
+/// A pointer or length as a guest's function takes it.
+pub(crate) const fn word(value: u32) -> Val {
+    Val::I32(value.cast_signed())
+}
+
+/// What `allocate` answered.
+fn pointer(results: &[Val]) -> u32 {
+    match results {
+        [Val::I32(ptr)] => unsigned(*ptr),
+        _ => 0,
+    }
 }
 
 /// What the guest waits for, if it was not stopped.
@@ -290,23 +282,24 @@ async fn deliver<T>(store: &mut Store<State<T>>, work: Work) -> Result<FlatValue
         Work::Wasi(waiting) => return waiting.finish(store).await,
     };
     while let Some(size) = delivery.next(store)? {
+        let mut ptr = [Val::I32(0)];
         let outcome = match paused.take() {
             Some(paused) => {
                 next_slice(store, paused.required_fuel()).await?;
                 store.data_mut().guest.nested = true;
-                paused.resume(&mut *store)
+                paused.resume(&mut *store, &mut ptr)
             }
             None => {
                 first_slice(store).await?;
                 let allocate = allocator(store.data())?;
                 store.data_mut().guest.nested = true;
-                allocate.call_resumable(&mut *store, size)
+                allocate.call_resumable(&mut *store, &[word(size)], &mut ptr)
             }
         };
         store.data_mut().guest.nested = false;
-        match in_allocate(store, outcome)? {
-            Allocated::At(ptr) => delivery.got(store, ptr)?,
-            Allocated::Paused(again) => paused = Some(again),
+        paused = in_allocate(store, outcome)?;
+        if paused.is_none() {
+            delivery.got(store, pointer(&ptr))?;
         }
     }
     Ok(delivery.values().clone())
@@ -395,16 +388,16 @@ where
     error
 }
 
-/// Runs `future` to its end on this thread. Without steps it is only ever not ready where an
+/// Runs `future`, pinned by the caller since it is large to be moved, to its end on this thread.
+/// Without steps it is only ever not ready where an
 /// asynchronous host function waits: then the platform waits, until `until` at most between two
 /// looks.
 pub(crate) fn block<R>(
     platform: &Arc<dyn Platform>,
     until: Option<Duration>,
     canceller: Option<Canceller>,
-    future: impl Future<Output = R>,
+    mut future: Pin<&mut impl Future<Output = R>>,
 ) -> R {
-    let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
         return result;

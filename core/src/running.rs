@@ -1,6 +1,6 @@
 //! A call in progress, run step by step or awaited.
 
-use crate::run::Pace;
+use crate::{limits::Usage, run::Pace};
 use alloc::{boxed::Box, sync::Arc};
 use core::{
     future::Future,
@@ -11,7 +11,7 @@ use core::{
 /// A call in progress. It does nothing until it is run: by [`step`](Self::step), or as a future,
 /// on any executor, which then gets control back after each quantum of fuel.
 ///
-/// Dropping it cancels the call; its instance then [refuses further
+/// Dropping it cancels the call; its instance, where it has begun there, then [refuses further
 /// calls](crate::Instance::is_stopped). Its result, its errors and the fuel that it uses do not
 /// depend on the quantum. A deadline counts from the first step, and is looked at in each.
 ///
@@ -58,15 +58,17 @@ pub enum Step<R> {
     Done(R),
     /// The quantum is used up; there is more to run.
     More,
-    /// The guest waits for an asynchronous host function, or for a time or stdin with WASI. Step
-    /// again when that may have ended; who wants to be woken awaits the call instead.
+    /// It waits for an asynchronous host function, for a time or stdin with WASI, or for a place among
+    /// its plugin's instances. Step again when that may have ended; who wants to be woken awaits the
+    /// call instead.
     Waiting,
 }
 
 impl<F: Future> Running<F> {
-    pub(crate) fn new(pace: Arc<Pace>, call: F) -> Self {
+    pub(crate) fn begin(call: impl FnOnce(Arc<Pace>) -> F) -> Self {
+        let pace = Arc::new(Pace::new());
         Self {
-            call: Box::pin(call),
+            call: Box::pin(call(pace.clone())),
             pace,
         }
     }
@@ -78,13 +80,29 @@ impl<F: Future> Running<F> {
     ///
     /// If it has ended before.
     pub fn step(&mut self, quantum: u64) -> Step<F::Output> {
-        self.pace.set_quantum(quantum);
+        self.pace.begin(Some(quantum));
         let mut context = Context::from_waker(Waker::noop());
         match self.call.as_mut().poll(&mut context) {
             Poll::Ready(result) => Step::Done(result),
             Poll::Pending if self.pace.take_ended() => Step::More,
             Poll::Pending => Step::Waiting,
         }
+    }
+
+    /// What the call used, its instance's making included, once it is over; nothing before.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (func (export "f")))"#)?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// let mut call = plugin.start_call::<(), ()>("f", ());
+    /// assert_eq!(call.usage().fuel, 0);
+    /// call.step(1_000);
+    /// assert!(call.usage().fuel > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.pace.usage()
     }
 
     /// The same call with another quantum where it is awaited; 10,000 units of fuel at first.
@@ -98,6 +116,7 @@ impl<F: Future> Future for Running<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        self.pace.begin(None);
         let polled = self.call.as_mut().poll(context);
         self.pace.take_ended();
         polled

@@ -11,16 +11,16 @@ use crate::{
     error::CallError,
     image::{Changing, Image},
     limits::Budget,
-    marshal::{Buffers, Lift, Lifter, Lower, Types},
+    marshal::{Buffers, Lift, Lifter, Lower, MAX_BYTES, Types},
     memory,
     module::{ModuleInfo, START},
     plugin::{Code, Plugin},
-    run::{Pace, allocate, ask, run, run_untyped, stopped},
+    run::{Pace, allocate, ask, run, stopped, word},
 };
 use alloc::sync::Arc;
 use core::{cell::Cell, time::Duration};
 use spin::Mutex;
-use wasmi::{Store, Val, ValType};
+use wasmi::{Func, Ref, Store, Val, ValType};
 
 /// Longest input, in bytes, whose buffer in the guest is kept for the next call.
 const KEPT_INPUT: usize = 64 << 10;
@@ -80,8 +80,8 @@ pub(crate) async fn instantiate<T>(
     call::check_time(store.data())?;
     store.data_mut().guest = native::guest(store, instance);
     for (export, name) in [(START, "start function"), ("_initialize", "_initialize")] {
-        if let Ok(function) = instance.get_typed_func::<(), ()>(&*store, export) {
-            let ran = run(store, function, ()).await;
+        if let Some(function) = instance.get_func(&*store, export) {
+            let ran = run(store, function, &[], &mut []).await;
             ran.map_err(|error| error.in_export(name))?;
         }
     }
@@ -122,6 +122,28 @@ impl<T: 'static> Sandbox<T> {
         image.restore(store, changing)
     }
 
+    /// Gives the guest back the buffers that are kept from call to call.
+    pub(crate) async fn release(&mut self) -> Result<(), CallError> {
+        for kept in [self.record.take(), self.input.take()]
+            .into_iter()
+            .flatten()
+        {
+            self.deallocate(kept).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn function(&self, name: &str) -> Option<Func> {
+        self.instance.get_func(&self.store, name)
+    }
+
+    /// What the exported table `name` holds.
+    pub(crate) fn references(&self, name: &str) -> impl Iterator<Item = Ref> {
+        let table = self.instance.get_table(&self.store, name);
+        let size = table.map_or(0, |table| table.size(&self.store));
+        (0..size).map_while(move |at| table?.get(&self.store, at))
+    }
+
     /// The export `name`, if it is a function from bytes to bytes.
     pub(crate) fn bytes_function(&self, name: &str) -> Option<BytesFunction> {
         match self.process {
@@ -138,28 +160,24 @@ impl<T: 'static> Sandbox<T> {
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
-        call::charge(&mut self.store, BASE)?;
-        let mut given = Buffers::new();
-        let pair = self.exchange_pair(function, input, &mut given).await;
-        let values = match pair {
-            Ok((ptr, len)) => Ok([ptr, len].map(|value| Val::I32(value.cast_signed()))),
-            // What has no place yet did not happen in the guest's allocator.
-            Err(error) => Err(error.in_export(name)),
-        };
-        let values = values.as_ref().map(|values| &values[..]);
-        self.answer(values.map_err(Clone::clone), &given, |from| {
-            Ok(take(from.bytes()?))
-        })
-        .await
+        let (mut given, mut results) = (Buffers::new(), FlatValues::new());
+        let ran = self
+            .exchange_flat(name, function, input, &mut given, &mut results)
+            .await;
+        let (answer, received) = self.lift(ran, &results, |from| Ok(take(from.bytes()?)));
+        self.end(answer, &given, &received).await
     }
 
     /// Bytes in, and where the answer lies.
-    async fn exchange_pair(
+    async fn exchange_flat(
         &mut self,
+        name: &str,
         function: BytesFunction,
         input: &[u8],
         given: &mut Buffers,
-    ) -> Result<(u32, u32), CallError> {
+        results: &mut FlatValues,
+    ) -> Result<(), CallError> {
+        call::charge(&mut self.store, BASE)?;
         let limit = self.store.data().meter.budget().input_bytes;
         if input.len() > limit {
             return Err(CallError::InputTooLarge {
@@ -167,23 +185,20 @@ impl<T: 'static> Sandbox<T> {
                 found: input.len(),
             });
         }
-        let (ptr, len) = self.give_input(input, given).await?;
-        match function {
-            BytesFunction::Packed(function) => {
-                run(&mut self.store, function, (ptr, len)).await.map(unpack)
+        let BytesFunction { function, shape } = function;
+        // What has no place yet did not happen in the guest's allocator.
+        let located = |error: CallError| error.in_export(name);
+        let (ptr, len) = self.give_input(input, given).await.map_err(located)?;
+        let types = [ValType::I32, ValType::I32];
+        let (record, values) = match shape {
+            Shape::Pointer => {
+                let record = self.record(8).await.map_err(located)?;
+                (record, &[word(record), word(ptr), word(len)][..])
             }
-            BytesFunction::Values(function) => run(&mut self.store, function, (ptr, len)).await,
-            BytesFunction::Pointer(function) => {
-                let record = self.record(8).await?;
-                run(&mut self.store, function, (record, ptr, len)).await?;
-                let mut pair = FlatValues::new();
-                self.read_record(record, &[ValType::I32, ValType::I32], &mut pair)?;
-                match *pair {
-                    [Val::I32(ptr), Val::I32(len)] => Ok((unsigned(ptr), unsigned(len))),
-                    _ => Ok((0, 0)),
-                }
-            }
-        }
+            _ => (0, &[word(ptr), word(len)][..]),
+        };
+        self.run_shaped(name, function, shape, record, values, &types, results)
+            .await
     }
 
     /// Values in, a value out. `shape` is that of the export `name`.
@@ -199,56 +214,90 @@ impl<T: 'static> Sandbox<T> {
     {
         let types = Types::collect(R::types).flat;
         let (mut given, mut results) = (Buffers::new(), FlatValues::new());
-        let ran = self
-            .call_flat(name, params, &mut given, shape, &types, &mut results)
-            .await;
-        self.answer(ran.map(|()| &*results), &given, |from| R::lift(from))
-            .await
+        let mut delivery = self.arguments();
+        let ran = match self.begin(shape, &types, &mut delivery).await {
+            Ok(record) => match params.lower(&mut delivery.lowered) {
+                Ok(()) => {
+                    let place = (shape, record);
+                    self.call_flat(name, &mut delivery, &mut given, place, &types, &mut results)
+                        .await
+                }
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        let (answer, received) = self.lift(ran, &results, |from| R::lift(from));
+        self.end(answer, &given, &received).await
+    }
+
+    /// Begins a call: charged, and with the results' record, where the shape has one, as the first
+    /// value.
+    async fn begin(
+        &mut self,
+        shape: Shape,
+        types: &FlatTypes,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<u32, CallError> {
+        call::charge(&mut self.store, BASE)?;
+        if shape != Shape::Pointer {
+            return Ok(0);
+        }
+        let record = self.record(Record::size(types)).await?;
+        delivery.lowered.push(word(record))?;
+        Ok(record)
     }
 
     /// Runs the export with lowered parameters, and gives its results in order, whatever the
     /// shape. Buffers for the parameters are noted in `given`, also where this fails.
-    async fn call_flat<P: Lower>(
+    async fn call_flat(
         &mut self,
         name: &str,
-        params: &P,
+        delivery: &mut Delivery<'_>,
         given: &mut Buffers,
-        shape: Shape,
+        (shape, record): (Shape, u32),
         types: &FlatTypes,
         results: &mut FlatValues,
     ) -> Result<(), CallError> {
-        call::charge(&mut self.store, BASE)?;
-        let mut delivery = self.arguments();
-        let record = match shape {
-            Shape::Pointer => {
-                let record = self.record(Record::size(types)).await?;
-                delivery.lowered.push(Val::I32(record.cast_signed()))?;
-                record
-            }
-            Shape::Values | Shape::Packed => 0,
+        self.give(delivery, given).await?;
+        let Some(function) = self.instance.get_func(&self.store, name) else {
+            return Ok(());
         };
-        params.lower(&mut delivery.lowered)?;
-        self.give(&mut delivery, given).await?;
         let values = delivery.values();
+        self.run_shaped(name, function, shape, record, values, types, results)
+            .await
+    }
+
+    /// Runs the export `name`, which is `function`, and gives its results in order, whatever the
+    /// shape.
+    #[allow(clippy::too_many_arguments)] // all that a call is
+    async fn run_shaped(
+        &mut self,
+        name: &str,
+        function: Func,
+        shape: Shape,
+        record: u32,
+        values: &[Val],
+        types: &[ValType],
+        results: &mut FlatValues,
+    ) -> Result<(), CallError> {
         match shape {
-            Shape::Values => {
-                results.extend(types.iter().map(|ty| Val::default_for_ty(*ty)));
-                self.run_export(name, values, results).await
-            }
+            Shape::Values => results.extend(types.iter().map(|ty| Val::default_for_ty(*ty))),
+            Shape::Packed => results.extend([Val::I64(0)]),
+            Shape::Pointer => {}
+        }
+        let ran = run(&mut self.store, function, values, results).await;
+        ran.map_err(|error| error.in_export(name))?;
+        match shape {
+            Shape::Values => Ok(()),
             Shape::Packed => {
-                results.extend([Val::I64(0)]);
-                self.run_export(name, values, results).await?;
                 if let [Val::I64(packed)] = **results {
                     let (first, second) = unpack(packed.cast_unsigned());
                     results.clear();
-                    results.extend([first, second].map(|value| Val::I32(value.cast_signed())));
+                    results.extend([first, second].map(word));
                 }
                 Ok(())
             }
-            Shape::Pointer => {
-                self.run_export(name, values, results).await?;
-                self.read_record(record, types, results)
-            }
+            Shape::Pointer => self.read_record(record, types, results),
         }
     }
 
@@ -259,51 +308,49 @@ impl<T: 'static> Sandbox<T> {
         params: &FlatValues,
         results: &mut FlatValues,
     ) -> Result<(), CallError> {
-        let Some(function) = self.instance.get_func(&self.store, name) else {
+        let Some(function) = self.function(name) else {
             return Ok(());
         };
-        let ran = run_untyped(&mut self.store, function, params, results).await;
+        let ran = run(&mut self.store, function, params, results).await;
         ran.map_err(|error| error.in_export(name))
     }
 
-    /// Lifts what the guest answered, and gives it back the buffers of the call. Where the guest
-    /// was stopped, its buffers go with it.
-    async fn answer<R>(
+    /// Gives the guest back the buffers of a call. Where the guest was stopped, its buffers go with
+    /// it.
+    async fn end<R>(
         &mut self,
-        values: Result<&[Val], CallError>,
+        answer: Result<R, CallError>,
         given: &Buffers,
-        lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
+        received: &Buffers,
     ) -> Result<R, CallError> {
-        let mut received = Buffers::new();
-        let answer = match values {
-            Ok(values) => self.lift(values, lift, &mut received),
-            Err(error) => Err(error),
-        };
         if !answer.as_ref().is_err_and(CallError::stops) {
-            for buffer in given {
-                self.deallocate(*buffer).await?;
-            }
-            for buffer in &received {
-                // A guest may answer with its input's own bytes: that buffer is not its answer's.
-                if !given
-                    .iter()
-                    .chain(&self.input)
-                    .any(|own| memory::overlap(*own, *buffer))
-                {
-                    self.deallocate(*buffer).await?;
-                }
-            }
+            self.give_back(given, received).await?;
         }
         answer
+    }
+
+    async fn give_back(&mut self, given: &Buffers, received: &Buffers) -> Result<(), CallError> {
+        let own = given.iter().chain(&self.input).copied();
+        // A guest may answer with its input's own bytes: that buffer is not its answer's.
+        let theirs = |buffer: &&(u32, u32)| !own.clone().any(|own| memory::overlap(own, **buffer));
+        let all = given.iter().chain(received.iter().filter(theirs));
+        let all: heapless::Vec<_, { 2 * MAX_BYTES }> = all.copied().collect();
+        for buffer in all {
+            self.deallocate(buffer).await?;
+        }
+        Ok(())
     }
 
     /// Lifts what the guest answered, charged, and tells the buffers that it came in.
     fn lift<R>(
         &mut self,
+        ran: Result<(), CallError>,
         values: &[Val],
         lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
-        received: &mut Buffers,
-    ) -> Result<R, CallError> {
+    ) -> (Result<R, CallError>, Buffers) {
+        if let Err(error) = ran {
+            return (Err(error), Buffers::new());
+        }
         let fuel = call::fuel_left(&mut self.store);
         let spent = Cell::new(0);
         let state = self.store.data();
@@ -311,17 +358,18 @@ impl<T: 'static> Sandbox<T> {
         let mut lifter = Lifter::new(values, memory, fuel, &spent, "plugin's result")
             .answer(state.meter.budget().output_bytes);
         let answer = lift(&mut lifter);
-        *received = lifter.into_received();
-        call::charge(&mut self.store, spent.get())?;
-        answer
+        let received = lifter.into_received();
+        let charged = call::charge(&mut self.store, spent.get());
+        (charged.and(answer), received)
     }
 
     async fn deallocate(&mut self, (ptr, size): (u32, u32)) -> Result<(), CallError> {
-        let ran = match self.store.data().guest.deallocate {
-            Some(Deallocate::Sized(function)) => run(&mut self.store, function, (ptr, size)).await,
-            Some(Deallocate::Plain(function)) => run(&mut self.store, function, ptr).await,
-            None => Ok(()),
+        let Some(Deallocate { function, params }) = self.store.data().guest.deallocate else {
+            return Ok(());
         };
+        let values = [word(ptr), word(size)];
+        let values = values.get(..params).unwrap_or_default();
+        let ran = run(&mut self.store, function, values, &mut []).await;
         ran.map_err(|error| error.in_export("deallocate"))
     }
 

@@ -54,7 +54,7 @@ static PLUGIN: LazyLock<Plugin<()>> = LazyLock::new(|| {
         .log(|record: &LogRecord<'_>| assert!(!record.text.to_string().contains(char::is_control)))
         .config([("", "empty"), ("key", "value")])
         .function("fuzz", "echo", |text: &str| text.to_uppercase());
-    let mut limits = Limits::device();
+    let mut limits = Limits::device(256 << 10);
     limits.memory_bytes = 2 << 16;
     let budget = Budget::device().fuel(100_000);
     let wasm = wat::parse_str(GUEST).expect("the guest is well-formed");

@@ -13,7 +13,7 @@ static GRANTS: LazyLock<Grants<()>> = LazyLock::new(|| {
 
 fuzz_target!(|wasm: &[u8]| {
     let read = ModuleInfo::read(wasm);
-    match Engine::new(Limits::device()).check(wasm, &GRANTS) {
+    match Engine::new(Limits::device(256 << 10)).check(wasm, &GRANTS) {
         Ok(info) => assert_eq!(
             info.size,
             wasm.len(),

@@ -111,7 +111,8 @@ pub fn check(plugin: &Plugin<u64>, instance: &Instance<u64>) {
 }
 
 /// Some number of this type, another one in each round.
-fn number(ty: ValType, round: i32) -> Option<Value> {
+#[must_use]
+pub fn number(ty: ValType, round: i32) -> Option<Value> {
     Some(match ty {
         ValType::I32 => Value::I32(16 - 17 * round),
         ValType::I64 => Value::I64(16 - 17 * i64::from(round)),

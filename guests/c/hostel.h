@@ -6,6 +6,12 @@
  *     clang --target=wasm32 -O2 -ffreestanding -mbulk-memory -nostdlib -Wl,--no-entry \
  *         -Wl,--stack-first -Wl,-z,stack-size=16384 -o plugin.wasm plugin.c
  *
+ * For a microcontroller, with memory in steps of one byte instead of 64 KiB, which takes the linker of LLVM 21 or later,
+ * or the one that comes with rustc, in lib/rustlib/.../bin/gcc-ld of `rustc --print sysroot`:
+ *
+ *     clang --target=wasm32 -Os -ffreestanding -mbulk-memory -c plugin.c
+ *     wasm-ld --no-entry --stack-first -z stack-size=512 --page-size=1 --strip-all -o plugin.wasm plugin.o
+ *
  * Data crosses as a pointer and a size in the plugin's memory. The host
  *   1. calls `allocate` and writes the input there,
  *   2. calls the function with the input's pointer and size,
@@ -137,8 +143,11 @@ static inline void hostel_release(hostel_block *block) {
 /* Adds at least `size` bytes to the free blocks: first what the linker left of the memory, then new pages. */
 static inline bool hostel_add_memory(uint32_t size) {
     extern uint8_t __heap_base;
+    /* Linkers that know pages of one byte tell here how large they are. */
+    extern uint8_t __wasm_first_page_end[] __attribute__((weak));
     static bool started;
-    const uint32_t page = 65536, most_pages = 65535; /* Below 4 GiB, so that the end has an address. */
+    const uint32_t page = __wasm_first_page_end ? (uint32_t)__wasm_first_page_end : 65536;
+    const uint32_t most_pages = 0xffffffff / page; /* Below 4 GiB, so that the end has an address. */
 
     uint32_t pages = (size + page - 1) / page;
     uint32_t old_pages = __builtin_wasm_memory_size(0);
@@ -149,7 +158,7 @@ static inline bool hostel_add_memory(uint32_t size) {
             pages = 0;
         }
     }
-    if (pages && (old_pages + pages > most_pages || __builtin_wasm_memory_grow(0, pages) == (size_t)-1)) {
+    if (pages && (pages > most_pages - old_pages || __builtin_wasm_memory_grow(0, pages) == (size_t)-1)) {
         return false;
     }
     started = true;

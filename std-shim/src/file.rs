@@ -1,6 +1,6 @@
 //! Plugins from files.
 
-use hostel_core::{Engine, Grants, LoadError, Plugin};
+use hostel_core::{Engine, Grants, HouseError, LoadError, Plugin};
 use std::{
     error::Error,
     fmt,
@@ -18,10 +18,7 @@ use std::{
 /// [`FileError`], which names the file.
 pub fn read_module(path: impl AsRef<Path>, limit: usize) -> Result<Vec<u8>, FileError> {
     let path = path.as_ref();
-    let fail = |reason| FileError {
-        path: path.to_owned(),
-        reason,
-    };
+    let fail = |reason| FileError::new(path, reason);
     // Looked at before it is opened: opening a named pipe would wait for a writer.
     let metadata = std::fs::metadata(path).map_err(|error| fail(FileReason::Io(error)))?;
     if !metadata.is_file() {
@@ -72,13 +69,10 @@ pub fn load_file<T: 'static>(
         .to_string_lossy();
     engine
         .load(&name, &wasm, grants)
-        .map_err(|error| FileError {
-            path: path.to_owned(),
-            reason: FileReason::Load(error),
-        })
+        .map_err(|error| FileError::new(path, FileReason::Load(error)))
 }
 
-/// Why a file did not become a plugin.
+/// Why a file did not become a plugin, or was not written.
 #[derive(Debug)]
 pub struct FileError {
     path: PathBuf,
@@ -97,9 +91,28 @@ pub enum FileReason {
     NotAFile,
     /// Its contents are not a module that can be loaded.
     Load(LoadError),
+    /// The house does not take the plugin in.
+    House(HouseError),
+    /// Its name is not UTF-8, as a plugin's has to be.
+    Name,
+    /// What grants the plugin its functions, or tries it, panicked.
+    Panicked,
+    /// The operating system refused to write it.
+    Write(io::Error),
 }
 
 impl FileError {
+    pub(crate) fn new(path: &Path, reason: FileReason) -> Self {
+        Self {
+            path: path.to_owned(),
+            reason,
+        }
+    }
+
+    pub(crate) fn into_reason(self) -> FileReason {
+        self.reason
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -121,6 +134,10 @@ impl FileError {
             FileReason::Directory => "file-is-directory",
             FileReason::NotAFile => "file-not-regular",
             FileReason::Load(error) => error.code(),
+            FileReason::House(error) => error.code(),
+            FileReason::Name => "file-name",
+            FileReason::Panicked => "host-panicked",
+            FileReason::Write(_) => "file-unwritable",
         }
     }
 }
@@ -136,6 +153,13 @@ impl fmt::Display for FileError {
             ),
             FileReason::NotAFile => write!(f, "can't load {path}: expected a regular file"),
             FileReason::Load(error) => write!(f, "can't load {path}: {error}"),
+            FileReason::House(error) => write!(f, "can't load {path}: {error}"),
+            FileReason::Name => write!(f, "can't load {path}: rename it, to UTF-8"),
+            FileReason::Panicked => write!(
+                f,
+                "can't load {path}: what grants it functions, or tries it, panicked"
+            ),
+            FileReason::Write(error) => write!(f, "can't write {path}: {error}"),
         }
     }
 }
@@ -143,9 +167,13 @@ impl fmt::Display for FileError {
 impl Error for FileError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.reason {
-            FileReason::Io(error) => Some(error),
+            FileReason::Io(error) | FileReason::Write(error) => Some(error),
             FileReason::Load(error) => Some(error),
-            FileReason::Directory | FileReason::NotAFile => None,
+            FileReason::House(error) => Some(error),
+            FileReason::Directory
+            | FileReason::NotAFile
+            | FileReason::Name
+            | FileReason::Panicked => None,
         }
     }
 }

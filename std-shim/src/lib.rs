@@ -1,7 +1,7 @@
 //! hostel: a small, strict house for WebAssembly guests you don't trust.
 //!
 //! The whole host is [`hostel_core`], re-exported here; this crate adds what needs an operating
-//! system: plugins from files, a clock, threads that wait, logs, and the `hostel` program.
+//! system: plugins from files and directories, a clock, threads that wait, logs, and the `hostel` program.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,18 +22,28 @@ mod directory;
 mod file;
 #[cfg(feature = "redb")]
 mod file_state;
+mod install;
+mod keep_warm;
 mod platform;
+mod plugin_directory;
 mod timer;
 mod tracing_sink;
 mod wasi;
+#[cfg(feature = "watch")]
+mod watch;
 
 #[cfg(feature = "files")]
 pub use self::directory::{HostDirectory, directory};
 #[cfg(feature = "redb")]
 pub use self::file_state::{FileState, StateFileError, StateFileReason};
+#[cfg(feature = "watch")]
+pub use self::watch::WatchedDirectory;
 pub use self::{
     file::{FileError, FileReason, load_file, read_module},
+    install::install_module,
+    keep_warm::{KeptWarm, keep_warm},
     platform::Std,
+    plugin_directory::{DirectoryEvent, PluginDirectory},
     tracing_sink::Tracing,
     wasi::wasi,
 };

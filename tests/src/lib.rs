@@ -1,5 +1,7 @@
 //! What the tests share: the built guests, and modules written in place.
 
+pub mod crash;
+
 use core::time::Duration;
 use hostel::{CallError, Engine, Grants, LoadError, LogRecord, Platform, Plugin};
 use std::{
@@ -81,6 +83,32 @@ pub fn try_load_wat<T: 'static>(
     grants: &Grants<T>,
 ) -> Result<Plugin<T>, LoadError> {
     engine.load("guest", &assemble(text), grants)
+}
+
+/// A module whose `process` answers `text`, and logs `text` before.
+///
+/// # Panics
+///
+/// Where `text` can't stand in a module's text as it is.
+#[must_use]
+pub fn that_says(text: &str) -> Vec<u8> {
+    let len = text.len();
+    assemble(&format!(
+        r#"(module
+            (import "env" "host_log" (func $log (param i32 i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "{text}")
+            (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+            (func (export "process") (param i32 i32) (result i32 i32)
+              (call $log (i32.const 0) (i32.const {len}))
+              (i32.const 0) (i32.const {len})))"#
+    ))
+}
+
+/// Grants of a log that nobody reads.
+#[must_use]
+pub fn quiet() -> Grants<()> {
+    Grants::new().log(|_: &LogRecord<'_>| {})
 }
 
 /// The text of a module with two pages of memory, an allocator that never runs over what it gave
@@ -202,6 +230,17 @@ pub fn in_its_own_process(name: &str, body: impl FnOnce()) {
     assert!(output.status.success(), "{}: {said}", output.status);
     let ran = String::from_utf8_lossy(&output.stdout).contains("1 passed");
     assert!(ran, "no test is called {name}");
+}
+
+/// Says that a test was left out because a tool is missing, and how to get it.
+///
+/// # Panics
+///
+/// Where `CI=true`: there nothing may be left out.
+pub fn skip(what: &str, how: &str) {
+    let told = format!("SKIPPED: {what}. To get what it needs: {how}");
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{told}");
+    eprintln!("{told}");
 }
 
 /// A clock that goes on by a millisecond whenever it is looked at.

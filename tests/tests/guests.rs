@@ -42,6 +42,7 @@ fn each_built_guest_has_a_source_and_each_source_is_built() {
     for (folder, ending, prefix) in [
         ("wat", "wat", "wat_"),
         ("c", "c", "c_"),
+        ("small-c", "c", "small_c_"),
         ("wasi-c", "c", "wasi_c_"),
         ("wasi-c", "c", "wasi_zigcc_"),
         ("wasi-zig", "zig", "wasi_zig_"),
@@ -53,6 +54,7 @@ fn each_built_guest_has_a_source_and_each_source_is_built() {
     }
     for (folder, prefix) in [
         ("rust", ""),
+        ("small", ""),
         ("wasi-rust", "wasi_rust_"),
         ("go", "go_"),
         ("wasi-go", "wasi_go_"),

@@ -1,8 +1,8 @@
 //! Plugins by name: loaded, replaced and unloaded while they are in use.
 
 use core::time::Duration;
-use hostel::{Engine, Grants, House, HouseError, LogRecord, Platform};
-use hostel_tests::{assemble, code, guest_bytes};
+use hostel::{CallError, Engine, Grants, House, HouseError, LogRecord, Platform, Plugin, Version};
+use hostel_tests::{assemble, code, guest_bytes, quiet, that_says};
 use std::{
     sync::{
         Arc, Barrier, OnceLock,
@@ -14,25 +14,6 @@ use std::{
 
 fn house() -> House {
     House::new(hostel::engine())
-}
-
-/// A module whose `process` answers `text`, and logs `text` before.
-fn that_says(text: &str) -> Vec<u8> {
-    let len = text.len();
-    assemble(&format!(
-        r#"(module
-            (import "env" "host_log" (func $log (param i32 i32)))
-            (memory (export "memory") 1)
-            (data (i32.const 0) "{text}")
-            (func (export "allocate") (param i32) (result i32) (i32.const 1024))
-            (func (export "process") (param i32 i32) (result i32 i32)
-              (call $log (i32.const 0) (i32.const {len}))
-              (i32.const 0) (i32.const {len})))"#
-    ))
-}
-
-fn quiet() -> Grants<()> {
-    Grants::new().log(|_: &LogRecord<'_>| {})
 }
 
 fn house_code<R>(result: &Result<R, HouseError>) -> &'static str {
@@ -285,7 +266,8 @@ fn call_replace_and_unload_at_once() {
         let replacing = scope.spawn(|| {
             for round in 0..ROUNDS {
                 let result = house.replace("name", &modules[round as usize % 3], &quiet());
-                assert!(["ok", "unknown-plugin"].contains(&house_code(&result)));
+                let expected = ["ok", "unknown-plugin", "superseded"];
+                assert!(expected.contains(&house_code(&result)));
                 let result = house.replace("name", b"broken", &quiet());
                 assert!(["not-wasm", "unknown-plugin"].contains(&house_code(&result)));
             }
@@ -312,4 +294,130 @@ fn call_replace_and_unload_at_once() {
     assert!(answered.load(Ordering::Relaxed) > 100);
     assert_eq!(house.list(), ["name"]);
     assert!(house.process("name", b"").is_ok());
+}
+
+#[test]
+fn a_version_tells_which_module_serves() {
+    let house = house();
+    let (one, two) = (that_says("one"), that_says("two"));
+    house.load("a", &one, &quiet()).unwrap();
+    house.load("b", &two, &quiet()).unwrap();
+    let version = house.version("a").unwrap();
+    assert_eq!(version.sha256, Version::sha256(&one));
+    assert_eq!(version.number, 1);
+    house.replace("a", &two, &quiet()).unwrap();
+    let version = house.version("a").unwrap();
+    assert_eq!(version.sha256, house.version("b").unwrap().sha256);
+    assert_eq!(version.number, 3);
+    // What was refused is not counted.
+    house.replace("a", b"broken", &quiet()).unwrap_err();
+    assert_eq!(house.version("a").unwrap(), version);
+    let shown = version.to_string();
+    assert!(
+        shown.starts_with("3 (sha256 ") && shown.len() == 75,
+        "{shown}"
+    );
+    assert_eq!(house_code(&house.version("c")), "unknown-plugin");
+}
+
+#[test]
+fn a_plugin_that_fails_its_smoke_call_is_not_taken_in() {
+    let house = house();
+    let says = |text: &'static str| {
+        move |plugin: &Plugin| match plugin.process(b"ping")? {
+            answer if answer == text.as_bytes() => Ok(()),
+            _ => Err(CallError::Guest {
+                message: "another text".into(),
+            }),
+        }
+    };
+    let (one, two) = (that_says("one"), that_says("two"));
+    let refused = house.load_if("name", &two, &quiet(), says("one"));
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "it is not taken in, its smoke call failed: the plugin answered with an error: another text"
+    );
+    assert_eq!(house.list(), [""; 0]);
+    house.load_if("name", &one, &quiet(), says("one")).unwrap();
+    // The old one serves while the new one is tried.
+    let refused = house.replace_if("name", &two, &quiet(), |new| {
+        assert_eq!(house.process("name", b"").as_deref(), Ok(&b"one"[..]));
+        says("one")(new)
+    });
+    assert_eq!(house_code(&refused), "guest-error");
+    assert_eq!(house.process("name", b"").as_deref(), Ok(&b"one"[..]));
+    house
+        .replace_if("name", &two, &quiet(), says("two"))
+        .unwrap();
+    assert_eq!(house.process("name", b"").as_deref(), Ok(&b"two"[..]));
+}
+
+#[test]
+fn what_took_a_place_meanwhile_stays() {
+    let house = house();
+    let (old, slow, quick) = (that_says("old"), that_says("slow"), that_says("quick"));
+    house.load("name", &old, &quiet()).unwrap();
+    let superseded = house.replace_if("name", &slow, &quiet(), |_| {
+        house.replace("name", &quick, &quiet()).unwrap();
+        Ok(())
+    });
+    assert_eq!(house_code(&superseded), "superseded");
+    let answer = house.process("name", b"");
+    assert_eq!(answer.as_deref(), Ok(&b"quick"[..]));
+    // The same for a name that was free.
+    let taken = house.load_if("other", &slow, &quiet(), |_| {
+        house.load("other", &quick, &quiet()).map(drop).unwrap();
+        Ok(())
+    });
+    assert_eq!(house_code(&taken), "name-taken");
+    // And for one that is no longer there.
+    let gone = house.replace_if("other", &slow, &quiet(), |_| {
+        house.unload("other").unwrap();
+        Ok(())
+    });
+    assert_eq!(house_code(&gone), "unknown-plugin");
+    assert_eq!(house.version("name").unwrap().number, 2);
+}
+
+/// Looks into the house when it goes: it must not be locked then.
+#[derive(Default)]
+struct Looking(Option<Arc<House<Looking>>>);
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        if let Some(house) = &self.0 {
+            assert!(house.list().len() <= 2);
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_and_what_is_replaced_is_dropped_without_a_lock() {
+    must_end(|| {
+        let house = Arc::new(House::<Looking>::new(hostel::engine()));
+        let wasm = assemble(r#"(module (func (export "f")))"#);
+        let grants = Grants::new();
+        let leave = |plugin: &Plugin<Looking>| {
+            // What a call leaves is kept with the plugin.
+            plugin.lend(|instance| {
+                instance.data_mut().0 = Some(house.clone());
+                instance.call::<(), ()>("f", ())
+            })
+        };
+        house.load_if("x", &wasm, &grants, leave).unwrap();
+        let gone = house.replace_if("x", &wasm, &grants, |plugin| {
+            leave(plugin)?;
+            house.unload("x").unwrap();
+            Ok(())
+        });
+        assert_eq!(gone.err().map(|error| error.code()), Some("unknown-plugin"));
+        let taken = house.load_if("y", &wasm, &grants, |plugin| {
+            leave(plugin)?;
+            house.load_if("y", &wasm, &grants, leave).map(drop).unwrap();
+            Ok(())
+        });
+        assert_eq!(taken.err().map(|error| error.code()), Some("name-taken"));
+        house.replace_if("y", &wasm, &grants, leave).unwrap();
+        house.unload("y").unwrap();
+    });
 }

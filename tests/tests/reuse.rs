@@ -269,3 +269,29 @@ fn references_in_globals_do_not_reach_another_instance() {
     }
     assert_eq!(plugin.pool_figures().resets, 0);
 }
+
+#[test]
+fn an_instance_of_another_plugin_is_not_taken_back() {
+    let who = |number: u32| {
+        load_wat(
+            &format!(r#"(module (func (export "who") (result i32) (i32.const {number})))"#),
+            &Grants::<()>::new(),
+        )
+    };
+    let (one, other) = (who(1), who(2));
+    assert_eq!(one.call::<(), u32>("who", ()), Ok(1));
+    let mut held = other.instantiate(()).unwrap();
+    let swapped = one.lend(|instance| {
+        core::mem::swap(instance, &mut held);
+        Ok(())
+    });
+    assert_eq!(swapped, Ok(()));
+    assert_eq!(one.call::<(), u32>("who", ()), Ok(1));
+    let figures = one.pool_figures();
+    assert_eq!((figures.resets, figures.discards), (2, 1));
+    assert_eq!(
+        held.call::<(), u32>("who", ()),
+        Ok(1),
+        "it is the caller's now"
+    );
+}

@@ -12,18 +12,8 @@
 //! What a loss of power does to the disk's own cache is not tested.
 
 use hostel::{FileState, StateLimits, StateStore as _, StateUse};
-use hostel_tests::Random;
-use std::{
-    env,
-    io::{BufRead as _, BufReader, Write as _},
-    path::Path,
-    process::{Command, Stdio},
-    thread,
-    time::Duration,
-};
-
-/// Names the file in the child.
-const FILE: &str = "HOSTEL_CRASH_FILE";
+use hostel_tests::{Random, crash};
+use std::{path::Path, time::Duration};
 
 /// Keys that the values go to in turn.
 const KEYS: u64 = 7;
@@ -50,46 +40,12 @@ fn value(number: u64) -> Vec<u8> {
 /// Sets values from the one after `last` on, until it is killed.
 fn child(path: &Path, last: u64) {
     let store = open(path);
-    let mut stdout = std::io::stdout().lock();
     for number in last + 1.. {
         store
             .set("guest", &key(number), &value(number))
             .expect("a value is set");
-        writeln!(stdout, "{number}").expect("the parent listens");
+        crash::tell(number);
     }
-}
-
-/// Runs a child, kills it this long after its start or after the first value that it told, and
-/// returns the last one.
-fn killed(path: &Path, last: u64, from_start: bool, after: Duration) -> u64 {
-    let mut child = Command::new(env::current_exe().expect("this program has a path"))
-        .env(FILE, path)
-        .arg(last.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the child starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("it is a pipe"))
-        .split(b'\n')
-        .map(|line| number(&line.expect("the pipe works")));
-    let mut told = last;
-    if !from_start {
-        told = lines.next().expect("the child sets a value");
-    }
-    let rest = thread::spawn(move || lines.last());
-    thread::sleep(after);
-    child.kill().expect("the child is killed");
-    let status = child.wait().expect("the child ends");
-    assert_eq!(
-        status.code(),
-        None,
-        "it was killed, and ended not by itself"
-    );
-    rest.join().expect("the lines are numbers").unwrap_or(told)
-}
-
-fn number(line: &[u8]) -> u64 {
-    let text = str::from_utf8(line).expect("a line is text");
-    text.parse().expect("a line is a number")
 }
 
 /// Checks what is in the store, and returns the number of the last value.
@@ -121,12 +77,10 @@ fn check(path: &Path, told: u64) -> u64 {
 }
 
 fn main() {
-    let argument = env::args().nth(1).unwrap_or_default();
-    if let Some(path) = env::var_os(FILE) {
-        return child(Path::new(&path), number(argument.as_bytes()));
+    if let Some((path, last)) = crash::in_child() {
+        return child(&path, last);
     }
-    let rounds = env::var("HOSTEL_CRASH_ROUNDS");
-    let rounds = rounds.map_or(20, |rounds| number(rounds.as_bytes()));
+    let rounds = crash::rounds();
     let directory = tempfile::tempdir().expect("there is a place for files");
     let path = directory.path().join("state");
     let mut random = Random::new(20_261_123);
@@ -134,7 +88,7 @@ fn main() {
     for round in 0..rounds {
         // Also before the child has opened the store.
         let (from_start, after) = (round % 4 == 0, random.below(60_000) as u64);
-        let told = killed(&path, last, from_start, Duration::from_micros(after));
+        let told = crash::killed(&path, last, from_start, Duration::from_micros(after));
         let found = check(&path, told);
         unheard += found - told;
         early += u64::from(told == last);

@@ -11,7 +11,7 @@ use hostel::{
     Usage,
 };
 use hostel_tests::{
-    CUSTOMIZE, Ticking, code, load_guest, load_wat, packed, try_load_wat, with_allocator,
+    CUSTOMIZE, Random, Ticking, code, load_guest, load_wat, packed, try_load_wat, with_allocator,
 };
 use std::sync::{
     Arc,
@@ -108,6 +108,45 @@ fn results_errors_and_fuel_do_not_depend_on_the_quantum() {
 }
 
 #[test]
+fn calls_of_a_plugin_are_the_same_by_any_mix_of_quanta_in_new_and_in_used_instances() {
+    let mut random = Random::new(4);
+    let mut plugins: Vec<_> = CUSTOMIZE
+        .iter()
+        .map(|name| load_guest(name, &customized()))
+        .collect();
+    plugins.push(slow());
+    for plugin in &plugins {
+        let input = b"hello world";
+        let (_, whole) = plugin.metered(|instance| instance.process(input));
+        for round in 0..60 {
+            // Each third call has too little.
+            let enough = Budget::server().fuel;
+            let few = random.below(usize::try_from(whole.fuel).unwrap()) as u64;
+            let fuel = if round % 3 == 0 { few } else { enough };
+            let plugin = plugin.with_budget(Budget::server().fuel(fuel));
+            let expected = plugin.metered(|instance| instance.process(input));
+            let mut call = plugin.start(input);
+            let result = loop {
+                // From 1,000 fuel to all that there is, in no order.
+                let quantum = match random.below(4) {
+                    0 => 1_000,
+                    1 => 1_000 + random.below(20_000) as u64,
+                    2 => 50_000 + random.below(1_000_000) as u64,
+                    _ => u64::MAX,
+                };
+                match call.step(quantum) {
+                    Step::Done(result) => break result,
+                    step => assert_eq!(step, Step::More),
+                }
+            };
+            assert_eq!((result, call.usage()), expected, "with {fuel} fuel");
+        }
+        let figures = plugin.pool_figures();
+        assert!(figures.resets >= 80, "{figures:?}");
+    }
+}
+
+#[test]
 fn a_step_runs_no_more_than_its_quantum_and_the_next_operator() {
     // The longest straight line of `slow` is far below 200 units.
     let plugin = slow();
@@ -183,8 +222,8 @@ fn a_plugins_call_by_steps_includes_its_start() {
         assert_eq!(call.step(10_000), Step::More);
         assert_eq!(endless.pool_figures().in_use, 1);
     }
-    let busy = endless.start(b"").step(10_000);
-    assert_eq!(busy, Step::Done(Err(CallError::Busy { limit: 1 })));
+    // Another one waits for its place.
+    assert_eq!(endless.start(b"").step(10_000), Step::Waiting);
     let fuel = 50_000;
     loop {
         match call.step(10_000) {

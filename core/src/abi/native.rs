@@ -11,7 +11,7 @@ use crate::{
 };
 use ValType::I32;
 use alloc::{boxed::Box, format, string::ToString, vec::Vec};
-use wasmi::{Store, TypedFunc, ValType};
+use wasmi::{Func, Store, ValType};
 
 /// The allocator's two names, and those of its counterpart.
 const ALLOCATE: [&str; 2] = ["allocate", "malloc"];
@@ -20,12 +20,18 @@ const DEALLOCATE: [&str; 2] = ["deallocate", "free"];
 /// Core values of one text or byte string.
 const PAIR: &[ValType] = &[I32, I32];
 
+/// A function's parameters and results.
+type Type = (&'static [ValType], &'static [ValType]);
+
+/// The types that they may have.
+const ALLOCATE_TYPES: &[Type] = &[(&[I32], &[I32])];
+const DEALLOCATE_TYPES: &[Type] = &[(PAIR, &[]), (&[I32], &[])];
+
 /// A guest function from bytes to bytes, in the shape that its module declares.
 #[derive(Clone, Copy)]
-pub(crate) enum BytesFunction {
-    Values(TypedFunc<(u32, u32), (u32, u32)>),
-    Packed(TypedFunc<(u32, u32), u64>),
-    Pointer(TypedFunc<(u32, u32, u32), ()>),
+pub(crate) struct BytesFunction {
+    pub(crate) function: Func,
+    pub(crate) shape: Shape,
 }
 
 impl BytesFunction {
@@ -45,30 +51,28 @@ impl BytesFunction {
         instance: wasmi::Instance,
         name: &str,
     ) -> Option<Self> {
-        if let Ok(function) = instance.get_typed_func(store, name) {
-            return Some(Self::Packed(function));
-        }
-        if let Ok(function) = instance.get_typed_func(store, name) {
-            return Some(Self::Values(function));
-        }
-        instance.get_typed_func(store, name).ok().map(Self::Pointer)
+        let function = instance.get_func(store, name)?;
+        let ty = function.ty(store);
+        let shape = Shape::find(PAIR, PAIR, (ty.params(), ty.results()))?;
+        Some(Self { function, shape })
     }
 }
 
 /// The guest's memory and allocator, as far as it exports them.
 pub(crate) fn guest<T>(store: &Store<State<T>>, instance: wasmi::Instance) -> Guest {
-    let deallocate = DEALLOCATE.into_iter().find_map(|name| {
-        let sized = instance.get_typed_func(store, name).map(Deallocate::Sized);
-        sized
-            .or_else(|_| instance.get_typed_func(store, name).map(Deallocate::Plain))
-            .ok()
-    });
+    let find = |names: [&str; 2], types: &[(&[ValType], &[ValType])]| {
+        names.into_iter().find_map(|name| {
+            let function = instance.get_func(store, name)?;
+            let ty = function.ty(store);
+            let fits = types.contains(&(ty.params(), ty.results()));
+            fits.then_some((function, ty.params().len()))
+        })
+    };
+    let deallocate = find(DEALLOCATE, DEALLOCATE_TYPES);
     Guest {
         memory: instance.get_memory(store, "memory"),
-        allocate: ALLOCATE
-            .into_iter()
-            .find_map(|name| instance.get_typed_func(store, name).ok()),
-        deallocate,
+        allocate: find(ALLOCATE, ALLOCATE_TYPES).map(|(function, _)| function),
+        deallocate: deallocate.map(|(function, params)| Deallocate { function, params }),
         nested: false,
     }
 }
@@ -111,8 +115,8 @@ pub(crate) fn check<T: 'static>(module: &ModuleInfo, grants: &Grants<T>) -> Vec<
             .get_or_insert_with(|| "the input of `process` needs a buffer".into());
     }
     for (names, types) in [
-        (ALLOCATE, &[(&[I32][..], &[I32][..])][..]),
-        (DEALLOCATE, &[(PAIR, &[]), (&[I32], &[])]),
+        (ALLOCATE, ALLOCATE_TYPES),
+        (DEALLOCATE, DEALLOCATE_TYPES),
         (["_initialize", "_initialize"], &[(&[], &[])]),
     ] {
         let export = names.into_iter().find_map(|name| module.export_named(name));

@@ -3,7 +3,10 @@
 use super::shown;
 use alloc::{boxed::Box, string::String};
 use core::{error::Error, fmt, time::Duration};
-use wasmi::TrapCode;
+use wasmi::{
+    TrapCode,
+    errors::{ErrorKind, InstantiationError},
+};
 
 /// Why a call gave no result.
 ///
@@ -102,6 +105,14 @@ pub enum CallError {
         /// What went wrong.
         reason: Box<str>,
     },
+    /// The machine's heap has no room for the instance, the call or its answer. Nothing was done,
+    /// or the answer is lost.
+    DoesNotFit {
+        /// The bytes that it takes at most.
+        needed: u64,
+        /// The bytes that were free, where the [`Platform`](crate::Platform) knows.
+        free: Option<u64>,
+    },
     /// All instances that the limits allow are in use.
     Busy {
         /// The limit, [`Limits::instances`](crate::Limits::instances).
@@ -169,6 +180,7 @@ impl CallError {
             Self::NoMemory { .. } => "no-memory",
             Self::MissingExport { .. } => "missing-export",
             Self::Serialization { .. } => "serialization",
+            Self::DoesNotFit { .. } => "does-not-fit",
             Self::Busy { .. } => "busy",
             Self::Closed => "closed",
             Self::Stopped => "stopped",
@@ -301,6 +313,13 @@ impl fmt::Display for CallError {
             }
             Self::Serialization { reason } => {
                 write!(f, "a serialised value is broken: {}", shown(reason))
+            }
+            Self::DoesNotFit { needed, free } => {
+                write!(f, "the machine has no {needed} bytes of heap for it")?;
+                if let Some(free) = free {
+                    write!(f, ", {free} are free")?;
+                }
+                f.write_str(": drop an instance or unload a plugin")
             }
             Self::Busy { limit } => write!(
                 f,
@@ -512,12 +531,18 @@ impl TrapKind {
 }
 
 /// Carries a [`CallError`] through the interpreter, out of a host function.
-#[derive(Debug)]
 pub(crate) struct Stop(pub(crate) CallError);
+
+/// wasmi asks for it. As text, so that the code to show every field is not linked.
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
 
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
@@ -547,13 +572,17 @@ impl CallError {
             Some(TrapCode::BadConversionToInteger) => TrapKind::BadConversion,
             Some(TrapCode::StackOverflow) => TrapKind::StackOverflow,
             Some(TrapCode::OutOfSystemMemory) => TrapKind::OutOfMemory,
-            _ if matches!(error.kind(), wasmi::errors::ErrorKind::Instantiation(_)) => {
-                TrapKind::Instantiation
-            }
+            _ if matches!(error.kind(), ErrorKind::Instantiation(_)) => TrapKind::Instantiation,
             _ => return Self::Trap(Trap::new(TrapKind::Other, alloc::format!("{error}"))),
         };
-        let message = match kind {
-            TrapKind::Instantiation => alloc::format!("{error}"),
+        let message = match error.kind() {
+            // wasmi names its own numbers, which differ from time to time.
+            ErrorKind::Instantiation(InstantiationError::ElementSegmentDoesNotFit {
+                table_index,
+                len,
+                ..
+            }) => alloc::format!("{len} elements at {table_index} are outside of their table"),
+            ErrorKind::Instantiation(error) => alloc::format!("{error}"),
             _ => String::new(),
         };
         Self::Trap(Trap::new(kind, message))

@@ -55,6 +55,15 @@ pub enum LoadError {
         /// What it has.
         found: u64,
     },
+    /// It needs more heap than the limits allow or the machine has left; told before it is compiled.
+    DoesNotFit {
+        /// The bytes that it [needs to run](crate::Footprint::to_run); where there is no room to
+        /// find that out, those that reading it needs.
+        needed: u64,
+        /// [`Limits::heap_bytes`](crate::Limits::heap_bytes), or what the
+        /// [`Platform`](crate::Platform) has left if that is less.
+        free: u64,
+    },
     /// Imports or exports do not fit: all of them, not only the first.
     Mismatch(Vec<Mismatch>),
     /// The interpreter refused it.
@@ -79,6 +88,7 @@ impl LoadError {
             Self::Invalid { .. } => "invalid-module",
             Self::Unsupported { .. } => "unsupported",
             Self::OverLimit { .. } => "over-limit",
+            Self::DoesNotFit { .. } => "does-not-fit",
             Self::Mismatch(_) => "mismatch",
             Self::Refused { .. } => "refused",
         }
@@ -108,6 +118,10 @@ impl fmt::Display for LoadError {
             Self::OverLimit { cap, limit, found } => write!(
                 f,
                 "the module is over the limit `{cap}`: {limit} allowed, {found} found"
+            ),
+            Self::DoesNotFit { needed, free } => write!(
+                f,
+                "the module does not fit into memory: it needs {needed} bytes of heap, there are {free}: unload another plugin, or give it less memory or code"
             ),
             Self::Mismatch(all) => {
                 write!(f, "the module does not fit ({} found):", all.len())?;

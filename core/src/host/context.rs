@@ -1,7 +1,7 @@
 //! What a host function can reach besides its parameters.
 
 use crate::{
-    call::{Meter, Shared, State},
+    call::{Meter, Shared},
     error::Trap,
 };
 use core::cell::Cell;
@@ -22,25 +22,15 @@ use core::cell::Cell;
 /// # drop(grants);
 /// ```
 pub struct Context<'a, T> {
-    data: &'a mut T,
-    shared: &'a Shared,
+    pub(super) data: &'a mut T,
+    pub(super) shared: &'a Shared,
     pub(super) meter: &'a mut Meter,
     /// The fuel that there was, and what is spent of it.
-    fuel: u64,
-    spent: &'a Cell<u64>,
+    pub(super) fuel: u64,
+    pub(super) spent: &'a Cell<u64>,
 }
 
 impl<'a, T> Context<'a, T> {
-    pub(super) fn new(state: &'a mut State<T>, fuel: u64, spent: &'a Cell<u64>) -> Self {
-        Self {
-            data: &mut state.data,
-            shared: &state.shared,
-            meter: &mut state.meter,
-            fuel,
-            spent,
-        }
-    }
-
     /// The instance's data.
     #[must_use]
     pub fn data(&self) -> &T {

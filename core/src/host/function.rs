@@ -142,11 +142,17 @@ fn with_guest<T, R>(
             None => (None, guest.data_mut()),
         };
         let most = state.meter.budget().argument_bytes;
-        let mut lifter =
-            Lifter::new(params, memory, fuel, &spent, "host function's argument").arguments(most);
-        let platform = state.shared.platform.clone();
-        let mut context = Context::new(state, fuel, &spent);
-        contained(&*platform, || body(&mut lifter, &mut context))
+        let mut lifter = Lifter::new(params, memory, fuel, &spent, "host function's argument");
+        lifter.argument_limit = Some(most);
+        let platform = &*state.shared.platform;
+        let mut context = Context {
+            data: &mut state.data,
+            shared: &state.shared,
+            meter: &mut state.meter,
+            fuel,
+            spent: &spent,
+        };
+        contained(platform, || body(&mut lifter, &mut context))
     };
     call::charge(guest, spent.get())?;
     result
@@ -172,6 +178,9 @@ fn lower<T, R: HostReturn>(
     match returned.into_answer() {
         Answer::Now(value) => {
             let value = value.map_err(CallError::Trap)?;
+            if R::Value::NOTHING {
+                return Ok(None);
+            }
             let platform = guest.data().shared.platform.clone();
             let mut delivery = Delivery::new(None);
             contained(&*platform, || value.lower(&mut delivery.lowered))?;

@@ -2,7 +2,7 @@
 
 use super::HostFunction;
 use crate::{
-    abi::shape::{FlatValues, Record, Shape, pack, unsigned},
+    abi::shape::{FlatValues, Record, Shape, pack, unpack, unsigned},
     call::{self, State},
     error::{CallError, Trap, TrapKind},
     memory,
@@ -48,9 +48,7 @@ pub(crate) fn link<T: 'static>(
     macro_rules! wrap {
         ($result:expr $(, $param:ident)*) => {
             linker.func_wrap(module, name, move |mut guest: Caller<'_, State<T>> $(, $param: i32)*| {
-                let mut values = FlatValues::new();
-                binding.call(&mut guest, &[$(Val::I32($param)),*], &mut values)?;
-                $result(&values)
+                binding.call_words(&mut guest, &[$(Val::I32($param)),*]).map($result)
             })?
         };
     }
@@ -68,22 +66,23 @@ pub(crate) fn link<T: 'static>(
             }
         };
     }
-    if ty.params.len() <= 6 && ty.params.iter().all(|param| *param == ValType::I32) {
+    let all = |params: &[ValType]| params.iter().all(|param| *param == ValType::I32);
+    if ty.params.len() <= 6 && all(&ty.params) {
         match &*ty.results {
             [] => {
-                wrap_any!(|_: &FlatValues| Ok(()));
+                wrap_any!(|_| ());
                 return Ok(());
             }
             [ValType::I32] => {
-                wrap_any!(|values: &FlatValues| i32_at(values, 0));
+                wrap_any!(|word| unpack(word).1);
                 return Ok(());
             }
             [ValType::I64] => {
-                wrap_any!(i64_of);
+                wrap_any!(|word| word);
                 return Ok(());
             }
             [ValType::I32, ValType::I32] => {
-                wrap_any!(|values: &FlatValues| Ok((i32_at(values, 0)?, i32_at(values, 1)?)));
+                wrap_any!(unpack);
                 return Ok(());
             }
             _ => {}
@@ -101,29 +100,30 @@ pub(crate) fn link<T: 'static>(
     Ok(())
 }
 
-fn i32_at(values: &FlatValues, at: usize) -> Result<i32, wasmi::Error> {
-    match values.get(at) {
-        Some(Val::I32(value)) => Ok(*value),
-        _ => Err(CallError::BadValue {
-            expected: "an i32 result",
-            found: 0,
-        }
-        .into()),
-    }
-}
-
-fn i64_of(values: &FlatValues) -> Result<i64, wasmi::Error> {
-    match values.first() {
-        Some(Val::I64(value)) => Ok(*value),
-        _ => Err(CallError::BadValue {
-            expected: "an i64 result",
-            found: 0,
-        }
-        .into()),
-    }
-}
-
 impl<T: 'static> Binding<T> {
+    /// One call by the guest, whose results are integers of 64 bits at most: an i32 in the lower
+    /// half, two i32 as they are packed.
+    #[inline(never)]
+    fn call_words(
+        &self,
+        guest: &mut Caller<'_, State<T>>,
+        params: &[Val],
+    ) -> Result<u64, wasmi::Error> {
+        let mut values = FlatValues::new();
+        self.call(guest, params, &mut values)?;
+        match *values {
+            [] => Ok(0),
+            [Val::I32(value)] => Ok(unsigned(value).into()),
+            [Val::I64(value)] => Ok(value.cast_unsigned()),
+            [Val::I32(first), Val::I32(second)] => Ok(pack(unsigned(first), unsigned(second))),
+            _ => Err(CallError::BadValue {
+                expected: "other results",
+                found: 0,
+            }
+            .into()),
+        }
+    }
+
     /// One call by the guest.
     fn call(
         &self,

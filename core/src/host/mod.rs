@@ -27,10 +27,10 @@ use crate::{
     state::StateStore,
     wasi::{self, Wasi},
 };
-use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 
-/// Host functions by module and name.
-type Functions<T> = BTreeMap<(Box<str>, Box<str>), Arc<dyn HostFunction<T>>>;
+/// Host functions, each with its module and name. There are few.
+type Functions<T> = Vec<(Box<str>, Box<str>, Arc<dyn HostFunction<T>>)>;
 
 /// The built-in host functions, and the grant that supplies each.
 const SERVICES: [(&str, &str, &str); 7] = [
@@ -66,15 +66,19 @@ const SERVICES: [(&str, &str, &str); 7] = [
 pub struct Grants<T = ()> {
     functions: Functions<T>,
     log: Option<Arc<dyn LogSink>>,
-    wasi: Option<Arc<Wasi>>,
+    wasi: Option<WasiGrant<T>>,
 }
+
+/// A grant of WASI, and how its functions are found: who does not grant it links none of them.
+type WasiGrant<T> = (Arc<Wasi>, FindWasi<T>);
+type FindWasi<T> = fn(&Arc<Wasi>, &str, &str) -> Option<Arc<dyn HostFunction<T>>>;
 
 impl<T: 'static> Grants<T> {
     /// Nothing granted.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            functions: BTreeMap::new(),
+            functions: Vec::new(),
             log: None,
             wasi: None,
         }
@@ -149,22 +153,29 @@ impl<T: 'static> Grants<T> {
     /// [`function`](Self::function) of the same name goes before.
     #[must_use]
     pub fn wasi(mut self, wasi: Wasi) -> Self {
-        self.wasi = Some(Arc::new(wasi));
+        self.wasi = Some((Arc::new(wasi), wasi::find::<T>));
         self
     }
 
     fn insert(&mut self, module: &str, name: &str, function: Function<T>) {
-        self.functions
-            .insert((module.into(), name.into()), function.0);
+        let named = |(m, n, _): &(Box<str>, Box<str>, _)| (&**m, &**n) == (module, name);
+        match self.functions.iter_mut().find(|known| named(known)) {
+            Some((_, _, known)) => *known = function.0,
+            None => self
+                .functions
+                .push((module.into(), name.into(), function.0)),
+        }
     }
 
     pub(crate) fn find(&self, module: &str, name: &str) -> Option<Arc<dyn HostFunction<T>>> {
-        // A map with owned pairs as keys cannot be searched by borrowed ones; there are few.
         self.functions
             .iter()
-            .find(|((m, n), _)| **m == *module && **n == *name)
-            .map(|(_, function)| function.clone())
-            .or_else(|| wasi::find(self.wasi.as_ref()?, module, name))
+            .find(|(m, n, _)| **m == *module && **n == *name)
+            .map(|(_, _, function)| function.clone())
+            .or_else(|| {
+                let (grant, find) = self.wasi.as_ref()?;
+                find(grant, module, name)
+            })
     }
 
     pub(crate) fn sink(&self) -> Option<Arc<dyn LogSink>> {
@@ -199,8 +210,8 @@ impl<T: 'static> Grants<T> {
 
     fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         self.functions
-            .keys()
-            .map(|(module, name)| (&**module, &**name))
+            .iter()
+            .map(|(module, name, _)| (&**module, &**name))
     }
 }
 
@@ -245,10 +256,10 @@ impl<T> Clone for Grants<T> {
     }
 }
 
-impl<T> core::fmt::Debug for Grants<T> {
+impl<T: 'static> core::fmt::Debug for Grants<T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_set()
-            .entries(self.functions.keys().map(|(m, n)| format!("{m}.{n}")))
+            .entries(self.names().map(|(m, n)| format!("{m}.{n}")))
             .finish()
     }
 }

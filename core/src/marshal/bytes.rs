@@ -1,8 +1,11 @@
 //! Text and bytes.
 
 use super::{Lift, Lifter, Lower, Lowerer, Types};
-use crate::error::CallError;
-use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
+use crate::{
+    buffers::{copied, no_room},
+    error::CallError,
+};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 /// Implements [`Lift`] for a type made from a borrowed text or byte string.
 macro_rules! lift {
@@ -16,17 +19,25 @@ macro_rules! lift {
             }
 
             fn lift<'m>(from: &mut Lifter<'m>) -> Result<$view, CallError> {
-                from.$read().map($make)
+                from.$read().and_then($make)
             }
         }
     )*};
 }
 
 lift! {
-    &str => &'m str: text, |text| text;
-    String => String: text, ToOwned::to_owned;
-    &[u8] => &'m [u8]: bytes, |bytes| bytes;
-    Vec<u8> => Vec<u8>: bytes, ToOwned::to_owned;
+    &str => &'m str: text, Ok;
+    String => String: text, owned;
+    &[u8] => &'m [u8]: bytes, Ok;
+    Vec<u8> => Vec<u8>: bytes, copied;
+}
+
+fn owned(text: &str) -> Result<String, CallError> {
+    let mut copy = String::new();
+    let reserved = copy.try_reserve_exact(text.len());
+    reserved.map_err(|_| no_room(text.len()))?;
+    copy.push_str(text);
+    Ok(copy)
 }
 
 /// Implements [`Lower`] for a type that can be looked at as bytes.

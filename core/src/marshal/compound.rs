@@ -107,6 +107,8 @@ macro_rules! tuple {
 
         #[allow(non_snake_case, unused_variables)] // as above
         impl<$($part: Lower),*> Lower for ($($part,)*) {
+            const NOTHING: bool = true $(&& $part::NOTHING)*;
+
             fn types(types: &mut Types) {
                 $($part::types(types);)*
             }

@@ -91,6 +91,10 @@ pub trait Lower {
     #[doc(hidden)]
     const NULLABLE: bool = false;
 
+    /// Whether the type is no value at all.
+    #[doc(hidden)]
+    const NOTHING: bool = false;
+
     #[doc(hidden)]
     fn types(types: &mut Types);
 
@@ -109,7 +113,7 @@ pub struct Lifter<'m> {
     /// have.
     answer_limit: Option<usize>,
     /// For a host function's argument, the most bytes it may have.
-    argument_limit: Option<usize>,
+    pub(crate) argument_limit: Option<usize>,
     /// The buffers that an answer came in, to be given back to the guest.
     received: Buffers,
     /// What is read, for messages.
@@ -143,14 +147,6 @@ impl<'m> Lifter<'m> {
     pub(crate) fn answer(self, limit: usize) -> Self {
         Self {
             answer_limit: Some(limit),
-            ..self
-        }
-    }
-
-    /// Reads a host function's arguments of at most `limit` bytes for each text or byte string.
-    pub(crate) fn arguments(self, limit: usize) -> Self {
-        Self {
-            argument_limit: Some(limit),
             ..self
         }
     }
@@ -275,7 +271,7 @@ pub struct Lowerer<'v> {
 }
 
 /// Most texts and byte strings that go into a guest at once.
-const MAX_BYTES: usize = 8;
+pub(crate) const MAX_BYTES: usize = 8;
 
 /// Buffers that the host got from a guest: pointer and size.
 pub(crate) type Buffers = Vec<(u32, u32), MAX_BYTES>;

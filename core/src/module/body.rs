@@ -49,6 +49,7 @@ pub(super) fn scan(
         carried,
         deepest: 0,
         operators: 0,
+        branches: 0,
         copies: 0,
         grows: 0,
         fresh: false,
@@ -72,7 +73,9 @@ pub(super) fn scan(
     }
     let operations = scan.operators.saturating_add(scan.copies);
     counts.operations = counts.operations.saturating_add(operations);
-    counts.largest = counts.largest.max(operations);
+    counts.branches = counts.branches.saturating_add(scan.branches);
+    counts.largest.0 = counts.largest.0.max(operations);
+    counts.largest.1 = counts.largest.1.max(scan.branches);
     counts.locals = counts.locals.max(locals);
     counts.nesting = counts.nesting.max(scan.deepest);
     counts.grows |= scan.grows > 0;
@@ -98,6 +101,8 @@ struct Scan<'a> {
     deepest: usize,
     /// How many operators there are, each target of a branch table counted as one.
     operators: usize,
+    /// How many of them branch or call, counted for what they become.
+    branches: usize,
     /// How many values all branches carry.
     copies: usize,
     /// How many operators grow the memory.
@@ -112,23 +117,96 @@ struct Scan<'a> {
     failed: Option<LoadError>,
 }
 
+/// What an operator means for the one after it: see [`is_fresh`], [`becomes_code`] and
+/// [`Scan::compared`].
+#[derive(Clone, Copy)]
+enum Next {
+    Nothing,
+    Fresh,
+    Code,
+    FreshCode,
+    Compared,
+}
+
 impl Scan<'_> {
-    /// Called with an operator that is known where this is inlined, so that little is left of it.
+    /// Called with an operator that is known where this is inlined, so that little is left of it:
+    /// most are alike.
     #[inline(always)]
-    fn note(&mut self, operator: &Operator<'_>) -> Result<(), LoadError> {
+    fn note(&mut self, operator: &Operator<'_>) -> bool {
+        let compares = matches!(
+            operator,
+            Operator::I32Eqz | Operator::I32Eq | Operator::I32Ne
+        );
+        let next = if compares {
+            Next::Compared
+        } else if is_fresh(operator) && becomes_code(operator) {
+            Next::FreshCode
+        } else if becomes_code(operator) {
+            Next::Code
+        } else if is_fresh(operator) {
+            Next::Fresh
+        } else {
+            Next::Nothing
+        };
+        let weight = weight(operator);
+        if weight > 0 {
+            self.branches = self.branches.saturating_add(weight);
+        }
+        if is_plain(operator) {
+            self.pass(next)
+        } else {
+            self.look(operator, next)
+        }
+    }
+
+    /// An operator of which nothing else is to be known.
+    #[inline(never)]
+    fn pass(&mut self, next: Next) -> bool {
         if self.carried.is_empty() {
             // wasmi 2.0.0 panics on these before it finds that they are too many.
-            return Err(LoadError::Invalid {
+            self.failed = Some(LoadError::Invalid {
                 at: self.at,
                 reason: "operators remaining after end of function".into(),
                 truncated: false,
             });
+            return false;
         }
         self.operators = self.operators.saturating_add(1);
+        self.fresh = matches!(next, Next::Fresh | Next::FreshCode);
+        self.compared = match next {
+            Next::Compared => true,
+            Next::Code | Next::FreshCode => false,
+            Next::Fresh | Next::Nothing => self.compared,
+        };
+        true
+    }
+
+    #[inline(never)]
+    fn look(&mut self, operator: &Operator<'_>, next: Next) -> bool {
+        let (fresh, compared) = (self.fresh, self.compared);
+        if !self.pass(next) {
+            return false;
+        }
+        match self.check(operator, fresh, compared) {
+            Ok(()) => true,
+            Err(error) => {
+                self.failed = Some(error);
+                false
+            }
+        }
+    }
+
+    /// Checks an operator. `fresh` and `compared` say what was known before it.
+    fn check(
+        &mut self,
+        operator: &Operator<'_>,
+        fresh: bool,
+        compared: bool,
+    ) -> Result<(), LoadError> {
         match operator {
             // wasmi 2.0.0 makes one instruction of a comparison with 0 and a choice by it, and
             // then looks for what was compared in the wrong place.
-            Operator::Select | Operator::TypedSelect { .. } if self.compared => {
+            Operator::Select | Operator::TypedSelect { .. } if compared => {
                 self.invert()?;
             }
             Operator::Block { blockty } | Operator::If { blockty } => {
@@ -143,6 +221,7 @@ impl Scan<'_> {
                 let count = usize::try_from(targets.len()).unwrap_or(usize::MAX);
                 over("branch_targets", self.limits.branch_targets, count)?;
                 self.operators = self.operators.saturating_add(count);
+                self.branches = self.branches.saturating_add(count);
                 let carries = self.carries(targets.default());
                 for target in targets.targets() {
                     let target = target.map_err(|error| invalid(&error))?;
@@ -184,17 +263,12 @@ impl Scan<'_> {
             | Operator::I64Store8 { memarg }
             | Operator::I64Store16 { memarg }
             | Operator::I64Store32 { memarg }
-                if memarg.offset >= WIDE_OFFSET && !self.fresh =>
+                if memarg.offset >= WIDE_OFFSET && !fresh =>
             {
                 self.invert()?;
             }
             _ => {}
         }
-        self.fresh = is_fresh(operator);
-        self.compared = match operator {
-            Operator::I32Eqz | Operator::I32Eq | Operator::I32Ne => true,
-            _ => self.compared && !becomes_code(operator),
-        };
         Ok(())
     }
 
@@ -237,13 +311,7 @@ impl Scan<'_> {
 macro_rules! note {
     ($(@$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {$(
         fn $visit(&mut self $($(, $arg: $argty)*)?) -> Self::Output {
-            match self.note(&Operator::$op $({ $($arg),* })?) {
-                Ok(()) => true,
-                Err(error) => {
-                    self.failed = Some(error);
-                    false
-                }
-            }
+            self.note(&Operator::$op $({ $($arg),* })?)
         }
     )*};
 }
@@ -277,6 +345,55 @@ fn arity(ty: BlockType, types: &[Signature]) -> (usize, usize) {
             .and_then(|index| types.get(index))
             .map_or((0, 0), |ty| (ty.params.len(), ty.results.len())),
     }
+}
+
+/// How much code an operator becomes beyond what any may, in that of a branch.
+#[inline(always)]
+const fn weight(operator: &Operator<'_>) -> usize {
+    match operator {
+        Operator::CallIndirect { .. } => 2,
+        Operator::Block { .. }
+        | Operator::Loop { .. }
+        | Operator::If { .. }
+        | Operator::Else
+        | Operator::Br { .. }
+        | Operator::BrIf { .. }
+        | Operator::BrTable { .. }
+        | Operator::Call { .. } => 1,
+        _ => 0,
+    }
+}
+
+/// Whether [`Scan::check`] has nothing to look at in the operator.
+#[inline(always)]
+const fn is_plain(operator: &Operator<'_>) -> bool {
+    !matches!(
+        operator,
+        Operator::Select
+            | Operator::TypedSelect { .. }
+            | Operator::Block { .. }
+            | Operator::If { .. }
+            | Operator::Loop { .. }
+            | Operator::End
+            | Operator::Br { .. }
+            | Operator::BrIf { .. }
+            | Operator::BrTable { .. }
+            | Operator::MemoryGrow { .. }
+            | Operator::TableGrow { .. }
+            | Operator::TableSet { .. }
+            | Operator::TableInit { .. }
+            | Operator::TableCopy { .. }
+            | Operator::TableFill { .. }
+            | Operator::ElemDrop { .. }
+            | Operator::DataDrop { .. }
+            | Operator::I32Store { .. }
+            | Operator::I32Store8 { .. }
+            | Operator::I32Store16 { .. }
+            | Operator::I64Store { .. }
+            | Operator::I64Store8 { .. }
+            | Operator::I64Store16 { .. }
+            | Operator::I64Store32 { .. }
+    )
 }
 
 /// Whether the operator certainly becomes code of its own, so that wasmi no longer joins what came

@@ -19,8 +19,10 @@ pub(crate) struct Counts {
     pub(super) expression_bytes: usize,
     /// Operators of all functions, with the values that their branches carry.
     pub(super) operations: usize,
-    /// The same of the function that has most.
-    pub(super) largest: usize,
+    /// Those of them that branch or call, which become most code.
+    pub(super) branches: usize,
+    /// The most operators of one function, and the most branches and calls.
+    pub(super) largest: (usize, usize),
     /// Most locals of a function besides its parameters.
     pub(super) locals: usize,
     /// Deepest nesting of blocks in a function.
@@ -29,29 +31,48 @@ pub(crate) struct Counts {
     pub(super) grows: bool,
 }
 
+/// A machine, as far as the memory that a plugin takes depends on it: by the size of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// Microcontrollers: Cortex-M, RV32.
+    Bits32,
+    /// Servers.
+    Bits64,
+}
+
+impl Machine {
+    /// The one that this is compiled for.
+    pub const HERE: Self = if size_of::<usize>() > 4 {
+        Self::Bits64
+    } else {
+        Self::Bits32
+    };
+}
+
 /// The most memory that a plugin takes from the heap, in bytes, whatever its guest does.
 ///
 /// Linear memory, tables and stacks follow from the module and the limits. The rest is an estimate
 /// from above: what the module declares and the operators that it has are counted, each at a price
-/// that was measured on 64-bit machines, and that tests hold against real and hostile modules.
-/// Plugins of ordinary compilers take between three tenths and three quarters of it, those of Go a
-/// quarter, and machines of 32 bits need less. A block that grows counts as if it moved, old and new
-/// at once.
+/// that was measured, for machines of 32 and of 64 bits, and that tests hold against real and
+/// hostile modules. Plugins of ordinary compilers take between three tenths and three quarters of
+/// it, those of Go a quarter. A block that grows counts as if it moved, old and new at once.
 ///
 /// Not included are the module's own bytes while it is loaded, messages of errors, inputs and
 /// outputs of calls, the data of instances, and what host functions allocate.
 ///
-/// A device can ask whether a plugin fits before it compiles it:
+/// An [`Engine`](crate::Engine) refuses what [needs more to run](Self::to_run) than
+/// [`Limits::heap_bytes`], or than its [`Platform`](crate::Platform) has left, before it compiles
+/// it. On the desk:
 ///
 /// ```
-/// use hostel_core::{Limits, ModuleInfo};
+/// use hostel_core::{Limits, Machine, ModuleInfo};
 ///
 /// let wasm = wat::parse_str(r#"(module (memory 1) (func (export "f")))"#)?;
-/// let footprint = ModuleInfo::read(&wasm)?.footprint(&Limits::device());
+/// let module = ModuleInfo::read(&wasm)?;
+/// let footprint = module.footprint_on(&Limits::device(256 << 10), Machine::Bits32);
 /// assert_eq!(footprint.memory_at_start, 65_536);
 /// assert_eq!(footprint.memory_at_most, 65_536);
-/// let free = 128 << 10;
-/// assert!(footprint.total() <= free);
+/// assert!(footprint.to_run() <= 96 << 10);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +93,10 @@ pub struct Footprint {
     /// Stacks of a running instance at most: two where it imports functions, since a host function
     /// may call the guest's allocator.
     pub stacks: u64,
+    /// What a call may take of that before the guest runs, and where wasmi can't do without: its
+    /// frames, and the beginning of the values. For more values that there is no room for, the
+    /// guest is stopped.
+    pub frames: u64,
     /// Globals of an instance.
     pub globals: u64,
     /// What else an instance takes, whatever it does: a fixed part, and an entry for each function,
@@ -105,7 +130,24 @@ impl Footprint {
             .saturating_add(self.overhead)
     }
 
-    /// The plugin and all instances at once.
+    /// One instance, so that a call can begin.
+    #[must_use]
+    pub const fn instance_to_run(&self) -> u64 {
+        self.instance_at_start().saturating_add(self.frames)
+    }
+
+    /// The plugin and all instances at once, so that calls can begin: what has to be there before
+    /// it is loaded. A guest that then asks for more than there is, is told so (`memory.grow`) or
+    /// stopped.
+    #[must_use]
+    pub const fn to_run(&self) -> u64 {
+        self.instance_to_run()
+            .saturating_mul(self.instances)
+            .saturating_add(self.kept)
+            .saturating_add(self.plugin)
+    }
+
+    /// The plugin and all instances at once, at most.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.instance_at_most()
@@ -116,25 +158,34 @@ impl Footprint {
 }
 
 impl ModuleInfo {
-    /// The most memory that a plugin of this module takes under `limits`, told without compiling
-    /// it. Whether they allow the module at all is another question, for
-    /// [`Engine::check`](crate::Engine::check).
+    /// The most memory that a plugin of this module takes under `limits` on this machine, told
+    /// without compiling it.
     #[must_use]
     pub fn footprint(&self, limits: &Limits) -> Footprint {
+        self.footprint_on(limits, Machine::HERE)
+    }
+
+    /// The same on another machine. Whether the limits allow the module at all is another
+    /// question, for [`Engine::check`](crate::Engine::check).
+    #[must_use]
+    pub fn footprint_on(&self, limits: &Limits, machine: Machine) -> Footprint {
         let (start, most) = self.memory(limits);
         let elements = sum(self.tables.iter().map(|table| table.min));
-        let stack = (limits.stack_bytes as u64)
-            .saturating_add((limits.call_depth as u64).saturating_mul(FRAME));
+        let frames = frames(limits, machine);
+        let values = limits.stack_bytes as u64;
+        let first = values.min(FIRST_STACK as u64);
         let stacks = if self.imports.is_empty() { 1 } else { 2 };
+        let plugin = self.plugin(machine);
         let mut footprint = Footprint {
-            plugin: self.plugin().saturating_mul(limits.copies.max(1) as u64),
+            plugin: plugin.saturating_mul(limits.copies.max(1) as u64),
             memory_at_start: start,
             memory_at_most: most,
-            memory_growth: growth(start, most),
+            memory_growth: growth(start, most, self.page()),
             tables: elements.saturating_mul(size_of::<RawRef>() as u64),
-            stacks: moved(stack).saturating_mul(stacks),
-            globals: priced(&[(self.counts.globals, 120)]),
-            overhead: self.overhead(),
+            stacks: moved(values.saturating_add(frames)).saturating_mul(stacks),
+            frames: moved(frames).saturating_add(first).saturating_mul(stacks),
+            globals: priced(machine, &[(self.counts.globals, 130, 160)]),
+            overhead: self.overhead(machine),
             kept: 0,
             instances: limits.instances as u64,
         };
@@ -162,8 +213,14 @@ impl ModuleInfo {
         }
     }
 
+    /// Bytes by which a linear memory grows at least.
+    fn page(&self) -> u64 {
+        let pages = self.memories.iter().map(|memory| memory.page_bytes);
+        pages.min().unwrap_or(1)
+    }
+
     /// The plugin, loaded.
-    fn plugin(&self) -> u64 {
+    fn plugin(&self, machine: Machine) -> u64 {
         let counts = &self.counts;
         let imports = self.imports.iter();
         let imported = imports.flat_map(|import| [&*import.module, &*import.name]);
@@ -173,32 +230,37 @@ impl ModuleInfo {
             let found = sections.find(|section| !section.custom && &*section.name == name);
             found.map_or(0, |section| section.size)
         };
-        // A copy of the module is made where something has to change in it.
-        let rewritten = if self.changes.is_none() { 0 } else { self.size };
-        priced(&[
-            (1, 12_000),
-            (counts.operations, 28),
-            (counts.largest, 72),
-            (counts.nesting, 400),
-            (counts.locals, 48),
-            (self.functions, 200),
-            (counts.types, 256),
-            (section("type"), 16),
-            (self.imports.len(), 800),
-            (length(imported), 8),
-            (self.exports.len(), 400),
-            (length(self.exported()), 8),
-            (self.tables.len(), 100),
-            (counts.globals, 100),
-            (counts.segments, 256),
-            (counts.elements, 32),
-            (counts.expression_bytes, 20),
-            (section("data"), 3),
-            (self.sections.len(), 200),
-            (length(sections), 2),
-            (rewritten, 4),
-            (self.changes.inversions.len(), 48),
-        ])
+        let (operations, branches) = counts.largest;
+        priced(
+            machine,
+            &[
+                (1, 7_500, 12_000),
+                (counts.operations, 8, 12),
+                (counts.branches, 16, 20),
+                // The compiler's working memory grows with the longest function, by doubling.
+                (operations, 20, 32),
+                (branches, 60, 100),
+                (counts.nesting, 250, 400),
+                (counts.locals, 32, 48),
+                (self.functions, 150, 200),
+                (counts.types, 180, 256),
+                (section("type"), 12, 16),
+                (self.imports.len(), 600, 800),
+                (length(imported), 8, 8),
+                (self.exports.len(), 300, 400),
+                (length(self.exported()), 8, 8),
+                (self.tables.len(), 100, 100),
+                (counts.globals, 90, 100),
+                (counts.segments, 180, 256),
+                (counts.elements, 24, 32),
+                (counts.expression_bytes, 16, 20),
+                (section("data"), 3, 3),
+                (self.sections.len(), 130, 200),
+                (length(sections), 2, 2),
+                (self.changes.copied(self.size, section("export")), 1, 1),
+                (self.changes.inversions.len(), 48, 48),
+            ],
+        )
     }
 
     /// The names of its exports.
@@ -207,26 +269,48 @@ impl ModuleInfo {
     }
 
     /// An instance, but for its memory, tables, globals and stacks.
-    fn overhead(&self) -> u64 {
-        priced(&[
-            (1, 10_000),
-            (self.functions, 200),
-            (self.imports.len(), 250),
-            (self.exports.len(), 200),
-            (length(self.exported()), 2),
-            (self.tables.len(), 200),
-            (self.counts.segments, 140),
-            (self.counts.elements, size_of::<RawRef>()),
-        ])
+    fn overhead(&self, machine: Machine) -> u64 {
+        priced(
+            machine,
+            &[
+                (1, 6_500, 10_000),
+                (self.functions, 120, 200),
+                (self.imports.len(), 180, 250),
+                (self.exports.len(), 150, 200),
+                (length(self.exported()), 2, 2),
+                (self.tables.len(), 150, 200),
+                (self.counts.segments, 100, 140),
+                (
+                    self.counts.elements,
+                    size_of::<RawRef>(),
+                    size_of::<RawRef>(),
+                ),
+            ],
+        )
     }
 }
 
-/// Bytes of a frame of wasmi's call stack.
-const FRAME: u64 = 24;
+/// The least that wasmi sets aside for a stack of values, in bytes.
+pub(crate) const FIRST_STACK: usize = 1_000;
 
-/// So many of each, at so many bytes.
-fn priced(items: &[(usize, usize)]) -> u64 {
-    let bytes = |&(count, price): &(usize, usize)| (count as u64).saturating_mul(price as u64);
+/// Bytes of all frames of wasmi's call stack.
+const fn frames(limits: &Limits, machine: Machine) -> u64 {
+    let frame = match machine {
+        Machine::Bits32 => 12,
+        Machine::Bits64 => 24,
+    };
+    (limits.call_depth as u64).saturating_mul(frame)
+}
+
+/// So many of each, at so many bytes on a machine of 32 bits, and on one of 64.
+fn priced(machine: Machine, items: &[(usize, usize, usize)]) -> u64 {
+    let bytes = |&(count, bits32, bits64): &(usize, usize, usize)| {
+        let price = match machine {
+            Machine::Bits32 => bits32,
+            Machine::Bits64 => bits64,
+        };
+        (count as u64).saturating_mul(price as u64)
+    };
     sum(items.iter().map(bytes))
 }
 
@@ -244,15 +328,13 @@ const fn moved(bytes: u64) -> u64 {
     bytes.saturating_mul(3)
 }
 
-/// What a linear memory may take, beyond `most` bytes, while it grows to that.
-fn growth(start: u64, most: u64) -> u64 {
-    /// By so much it grows at least.
-    const PAGE: u64 = 65_536;
+/// What a linear memory may take, beyond `most` bytes, while it grows to that by `page` or more.
+fn growth(start: u64, most: u64, page: u64) -> u64 {
     if start >= most {
         return 0;
     }
     // The last time that it moves, it has at most a page less than it may have.
-    let before = most.saturating_sub(PAGE);
+    let before = most.saturating_sub(page);
     moved(before)
         .max(before.saturating_add(most))
         .saturating_sub(most)

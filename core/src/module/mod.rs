@@ -10,11 +10,12 @@ mod read;
 mod rewrite;
 
 pub(crate) use self::{
-    read::{configure_features, refused},
+    footprint::FIRST_STACK,
+    read::{configure_features, refused, validate},
     rewrite::{Changes, MEMORY, START, global_name, rewrite},
 };
 
-pub use self::footprint::Footprint;
+pub use self::footprint::{Footprint, Machine};
 use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 use crate::{
     abi::native::{self, BytesFunction},
@@ -112,6 +113,8 @@ pub struct Signature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryInfo {
+    /// Bytes by which it grows at least: 65,536, or 1 in a module for small machines.
+    pub page_bytes: u64,
     /// Bytes at the start.
     pub min_bytes: u64,
     /// The most bytes that the module itself allows.
@@ -156,13 +159,28 @@ impl ModuleInfo {
     ///
     /// As there, and [`LoadError::OverLimit`].
     pub fn read_within(wasm: &[u8], limits: &ModuleLimits) -> Result<Self, LoadError> {
-        Reader::new(wasm, limits).read()
+        Self::read_in(wasm, limits, usize::MAX)
+    }
+
+    /// The same in `room` bytes of heap.
+    pub(crate) fn read_in(
+        wasm: &[u8],
+        limits: &ModuleLimits,
+        room: usize,
+    ) -> Result<Self, LoadError> {
+        Reader::new(wasm, limits, room).read()
     }
 
     /// The export of this name.
     #[must_use]
     pub fn export_named(&self, name: &str) -> Option<&Export> {
         self.exports.iter().find(|export| &*export.name == name)
+    }
+
+    /// The module and name of the import of this number.
+    pub(crate) fn import_name(&self, at: usize) -> Option<(&str, &str)> {
+        let import = self.imports.get(at)?;
+        Some((&import.module, &import.name))
     }
 
     /// Whether its functions can take and give text and bytes: it exports a memory and an
@@ -284,6 +302,18 @@ fn write_types(f: &mut fmt::Formatter<'_>, types: &[ValType]) -> fmt::Result {
         f.write_str(type_name(*ty))?;
     }
     f.write_str(")")
+}
+
+/// Which of `count` things come in the order of their keys; of several with one key, the first. Less
+/// code than a map, for what is built once.
+pub(crate) fn in_order<K: Ord>(count: usize, key: impl Fn(usize) -> K) -> Vec<usize> {
+    let mut order = Vec::with_capacity(count);
+    for at in 0..count {
+        if let Err(place) = order.binary_search_by(|other| key(*other).cmp(&key(at))) {
+            order.insert(place, at);
+        }
+    }
+    order
 }
 
 /// The name of a value type, as in the text format.

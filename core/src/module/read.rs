@@ -24,12 +24,15 @@ pub(super) struct Reader<'a> {
     custom_sections: usize,
     /// How many bodies of functions were read.
     bodies: usize,
+    /// Bytes of the heap that reading may take, and may have taken so far.
+    room: usize,
+    taken: usize,
     /// Working memory of [`body::scan`].
     carried: Vec<usize>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(wasm: &'a [u8], limits: &'a ModuleLimits) -> Self {
+    pub(super) fn new(wasm: &'a [u8], limits: &'a ModuleLimits, room: usize) -> Self {
         Self {
             wasm,
             limits,
@@ -42,12 +45,15 @@ impl<'a> Reader<'a> {
             imported: [0; 4],
             custom_sections: 0,
             bodies: 0,
+            room,
+            taken: 0,
             carried: Vec::new(),
         }
     }
 
     pub(super) fn read(mut self) -> Result<ModuleInfo, LoadError> {
         check_preamble(self.wasm)?;
+        self.take(READING)?;
         let mut validator = Validator::new_with_features(features());
         for payload in Parser::new(0).parse_all(self.wasm) {
             let payload = payload.map_err(|error| invalid(&error))?;
@@ -61,35 +67,52 @@ impl<'a> Reader<'a> {
         Ok(self.info)
     }
 
-    /// Checks the number of a section's entries before they are read.
+    /// Checks the number of a section's entries, and that there is room for them, before they are
+    /// read.
     fn count(&mut self, payload: &Payload<'_>) -> Result<(), LoadError> {
         let limits = self.limits;
-        let (cap, limit, found) = match payload {
-            Payload::TypeSection(section) => ("types", limits.types, section.count()),
-            Payload::ImportSection(section) => ("imports", limits.imports, section.count()),
+        let (cap, limit, found, each) = match payload {
+            Payload::TypeSection(section) => ("types", limits.types, section.count(), 500),
+            Payload::ImportSection(section) => ("imports", limits.imports, section.count(), 400),
             Payload::FunctionSection(section) => {
-                // Empty functions cost wasmi far more memory than the few bytes that they have.
-                let most = (self.wasm.len() / 8).saturating_add(1_000);
-                let found = usize::try_from(section.count()).unwrap_or(usize::MAX);
-                over("functions", limits.functions, found)?;
-                return over("functions for each 8 bytes, beyond 1000", most, found);
+                ("functions", limits.functions, section.count(), 50)
             }
-            Payload::TableSection(section) => ("tables", limits.tables, section.count()),
-            Payload::GlobalSection(section) => ("globals", limits.globals, section.count()),
-            Payload::ExportSection(section) => ("exports", limits.exports, section.count()),
-            Payload::ElementSection(section) => ("segments", limits.segments, section.count()),
-            Payload::DataSection(section) => ("segments", limits.segments, section.count()),
+            Payload::TableSection(section) => ("tables", limits.tables, section.count(), 100),
+            Payload::GlobalSection(section) => ("globals", limits.globals, section.count(), 100),
+            Payload::ExportSection(section) => ("exports", limits.exports, section.count(), 400),
+            Payload::ElementSection(section) => ("segments", limits.segments, section.count(), 20),
+            Payload::DataSection(section) => ("segments", limits.segments, section.count(), 20),
             Payload::CustomSection(_) => {
                 self.custom_sections = self.custom_sections.saturating_add(1);
-                return over(
-                    "custom_sections",
-                    limits.custom_sections,
-                    self.custom_sections,
-                );
+                let (limit, found) = (limits.custom_sections, self.custom_sections);
+                over("custom_sections", limit, found)?;
+                return self.take(READING_SECTION);
             }
             _ => return Ok(()),
         };
-        over(cap, limit, usize::try_from(found).unwrap_or(usize::MAX))
+        let found = usize::try_from(found).unwrap_or(usize::MAX);
+        over(cap, limit, found)?;
+        if cap == "functions" {
+            // Empty functions cost wasmi far more memory than the few bytes that they have.
+            let most = (self.wasm.len() / 8).saturating_add(1_000);
+            over("functions for each 8 bytes, beyond 1000", most, found)?;
+        }
+        let size = payload.as_section().map_or(0, |(_, range)| range.len());
+        // Claims are checked against what is there: an entry has a byte at least.
+        let entries = found.min(size).saturating_mul(each);
+        self.take(entries.saturating_add(size).saturating_add(READING_SECTION))
+    }
+
+    /// Counts what reading may take, and refuses what the heap has no room for.
+    fn take(&mut self, bytes: usize) -> Result<(), LoadError> {
+        self.taken = self.taken.saturating_add(bytes);
+        if self.taken > self.room {
+            return Err(LoadError::DoesNotFit {
+                needed: self.taken as u64,
+                free: self.room as u64,
+            });
+        }
+        Ok(())
     }
 
     fn section(&mut self, payload: &Payload<'_>) {
@@ -301,6 +324,10 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Bytes that reading any module may take, and each of its sections.
+const READING: usize = 6_000;
+const READING_SECTION: usize = 200;
+
 /// Refuses more than a limit allows.
 pub(super) fn over(cap: &'static str, limit: usize, found: usize) -> Result<(), LoadError> {
     if found > limit {
@@ -313,6 +340,13 @@ pub(super) fn over(cap: &'static str, limit: usize, found: usize) -> Result<(), 
     Ok(())
 }
 
+/// Validates all of `wasm`, the functions' bodies too.
+pub(crate) fn validate(wasm: &[u8]) -> Result<(), LoadError> {
+    let mut validator = Validator::new_with_features(features());
+    let validated = validator.validate_all(wasm);
+    validated.map(drop).map_err(|error| invalid(&error))
+}
+
 /// What a plugin may use of WebAssembly. The same for this reader and for the interpreter.
 fn features() -> WasmFeatures {
     let mut features = WasmFeatures::MUTABLE_GLOBAL
@@ -323,6 +357,7 @@ fn features() -> WasmFeatures {
         | WasmFeatures::REFERENCE_TYPES
         | WasmFeatures::GC_TYPES
         | WasmFeatures::EXTENDED_CONST
+        | WasmFeatures::CUSTOM_PAGE_SIZES
         | WasmFeatures::FLOATS;
     features.set(WasmFeatures::SIMD, cfg!(feature = "simd"));
     features
@@ -330,7 +365,10 @@ fn features() -> WasmFeatures {
 
 /// Switches on in the interpreter what [`features`] names, and no more.
 pub(crate) fn configure_features(config: &mut wasmi::Config) {
-    config.wasm_multi_memory(false).wasm_tail_call(false);
+    config
+        .wasm_multi_memory(false)
+        .wasm_tail_call(false)
+        .wasm_custom_page_sizes(true);
     #[cfg(feature = "simd")]
     config.wasm_relaxed_simd(false);
 }
@@ -445,6 +483,7 @@ fn type_at(types: &[Signature], index: u32) -> Signature {
 fn memory_info(memory: &wasmparser::MemoryType) -> MemoryInfo {
     let page = 1u64 << memory.page_size_log2.unwrap_or(16).min(16);
     MemoryInfo {
+        page_bytes: page,
         min_bytes: memory.initial.saturating_mul(page),
         max_bytes: memory.maximum.map(|pages| pages.saturating_mul(page)),
     }

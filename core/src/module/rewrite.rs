@@ -35,6 +35,20 @@ impl Changes {
         self.exports() == 0 && self.inversions.is_empty()
     }
 
+    /// The bytes that [`rewrite`] takes at most, for a module of `size` bytes, `exports` of them its
+    /// export section's.
+    pub(super) fn copied(&self, size: usize, exports: usize) -> usize {
+        if self.is_none() {
+            0
+        } else if self.inversions.is_empty() && self.exports() < 12 {
+            // What is added has room in what is set aside at first.
+            size.saturating_add(exports.saturating_mul(3))
+                .saturating_add(1_024)
+        } else {
+            size.saturating_mul(4)
+        }
+    }
+
     /// How many exports are added.
     const fn exports(&self) -> usize {
         self.globals

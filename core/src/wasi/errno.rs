@@ -2,8 +2,8 @@
 
 use crate::error::CallError;
 
-/// An error number of WASI's, of those that are answered here. A [`Directory`](super::Directory) or
-/// [`File`](super::File) of the embedder's fails with one.
+/// An error number of WASI's, of those that are answered here. A [`Directory`](super::files::Directory)
+/// or [`File`](super::files::File) of the embedder's fails with one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Errno {

@@ -31,7 +31,7 @@ pub use self::{grant::Wasi, input::WasiInput, output::WasiOutput};
 use self::{
     errno::Fail,
     session::{Args, Call},
-    table::{FUNCTIONS, Function},
+    table::{FUNCTIONS, Function, NAMES},
     wait::Wait,
 };
 use crate::{
@@ -52,13 +52,7 @@ const OLD: &str = "wasi_unstable";
 
 /// Whether `name` in `module` is a function of WASI preview 1.
 pub(crate) fn is_function(module: &str, name: &str) -> bool {
-    function(module, name).is_some()
-}
-
-fn function(module: &str, name: &str) -> Option<&'static Function> {
-    let known = MODULES.contains(&module);
-    let mut functions = FUNCTIONS.iter().filter(|_| known);
-    functions.find(|function| function.name == name)
+    MODULES.contains(&module) && NAMES.contains(&name)
 }
 
 /// The function `name` in `module`, under a grant.
@@ -67,7 +61,8 @@ pub(crate) fn find<T: 'static>(
     module: &str,
     name: &str,
 ) -> Option<Arc<dyn HostFunction<T>>> {
-    let function = function(module, name)?;
+    let known = FUNCTIONS.iter().filter(|_| MODULES.contains(&module));
+    let function = { known }.find(|function| function.name == name)?;
     Some(Arc::new(Granted {
         grant: grant.clone(),
         function,

@@ -44,7 +44,23 @@ const fn plain(name: &'static str, params: &'static [ValType], run: Run) -> Func
 }
 
 /// In the specification's order.
-pub(super) static FUNCTIONS: [Function; 46] = [
+pub(super) static FUNCTIONS: [Function; 46] = TABLE;
+
+/// Their names alone: who does not grant WASI links nothing else of it.
+pub(super) const NAMES: [&str; 46] = names(&TABLE);
+
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // the compiler does it
+const fn names<const N: usize>(table: &[Function; N]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut at = 0;
+    while at < N {
+        names[at] = table[at].name;
+        at += 1;
+    }
+    names
+}
+
+const TABLE: [Function; 46] = [
     with_pointers("args_get", &[I32, I32], words::args_get),
     with_pointers("args_sizes_get", &[I32, I32], words::args_sizes_get),
     with_pointers("environ_get", &[I32, I32], words::environ_get),

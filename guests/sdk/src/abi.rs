@@ -38,6 +38,7 @@
 //! ```
 
 use crate::Error;
+pub use crate::in_place::Place;
 use alloc::alloc::Layout;
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -1,7 +1,7 @@
 //! The global allocator of the feature `allocator`.
 
 use core::alloc::Layout;
-use core::arch::wasm32::memory_grow;
+use core::arch::wasm32::{memory_grow, memory_size};
 use core::ptr::NonNull;
 use talc::base::{Talc, binning::Binning};
 use talc::{cell::TalcSyncCell, source::Source, wasm::WasmBinning};
@@ -9,9 +9,11 @@ use talc::{cell::TalcSyncCell, source::Source, wasm::WasmBinning};
 #[global_allocator]
 static ALLOCATOR: TalcSyncCell<LinearMemory, WasmBinning> = TalcSyncCell::new_wasm(LinearMemory {
     started: false,
+    page: PAGE,
     end: None,
 });
 
+/// The size of a page, unless the linker was told that it is one byte.
 const PAGE: usize = 64 * 1024;
 
 /// More than talc needs beside a block, for its tags and for rounding.
@@ -23,6 +25,8 @@ const OVERHEAD: usize = 64;
 struct LinearMemory {
     /// Whether the linker's rest was taken.
     started: bool,
+    /// By so much the memory grows at least.
+    page: usize,
     /// The end of the heap that was claimed last.
     end: Option<NonNull<u8>>,
 }
@@ -34,24 +38,33 @@ unsafe impl Source for LinearMemory {
         if cfg!(target_os = "unknown") && !talc.source.started {
             talc.source.started = true;
             let (base, size) = linker_rest();
+            if memory_size::<0>() == base as usize + size {
+                talc.source.page = 1;
+            }
             // SAFETY: nobody else uses the memory between the linker's two symbols.
             talc.source.end = unsafe { talc.claim(base, size) };
             if talc.source.end.is_some() {
                 return Ok(());
             }
         }
-        let wanted = layout
-            .size()
+        // The first heap holds talc's own table too.
+        let table = match talc.source.end {
+            None => talc::min_first_heap_size::<B>(),
+            Some(_) => 0,
+        };
+        let wanted = table
+            .saturating_add(layout.size())
             .saturating_add(layout.align())
             .saturating_add(OVERHEAD);
-        let pages = wanted.div_ceil(PAGE);
+        let page = talc.source.page;
+        let pages = wanted.div_ceil(page);
         let base = match memory_grow::<0>(pages) {
             usize::MAX => return Err(()),
-            old_pages => (old_pages * PAGE) as *mut u8,
+            old_pages => (old_pages * page) as *mut u8,
         };
         // The last page ends where addresses do: its last byte stays unused, so that the end has an
         // address.
-        let size = (pages * PAGE).min(usize::MAX - base as usize);
+        let size = (pages * page).min(usize::MAX - base as usize);
         // SAFETY: the pages are new, so they are ours alone. An end that equals their base is that
         // of our last heap.
         talc.source.end = unsafe {

@@ -59,6 +59,19 @@
 //! rustflags = ["-Clink-arg=-zstack-size=16384"]
 //! ```
 //!
+//! # Small guests
+//!
+//! For a microcontroller, a plugin should take what it needs instead of 64 KiB. With pages of one
+//! byte its memory is as large as its stack and its data, and grows by what its heap asks for:
+//!
+//! ```toml
+//! [target.wasm32-unknown-unknown]
+//! rustflags = ["-Clink-arg=--page-size=1", "-Clink-arg=-zstack-size=1024"]
+//! ```
+//!
+//! The linker of rustc takes it since Rust 1.91 or so. [`in_place!`] does without a heap, and
+//! makes plugins of some hundred bytes; the folder `template` beside the SDK is one to copy.
+//!
 //! # Guests with std
 //!
 //! Leave both features off and drop the line with `no_std`: std has its own allocator and panic
@@ -93,11 +106,12 @@
 //!
 //! # Features
 //!
-//! Both are off by default and do nothing on targets other than wasm32.
+//! All are off by default and do nothing on targets other than wasm32.
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `allocator` | a small global allocator, for memories with pages of 64 KiB |
+//! | `allocator` | a small global allocator, for memories with pages of 64 KiB or of one byte |
+//! | `no-heap` | a global allocator that has nothing, for plugins that never allocate |
 //! | `panic-handler` | a panic handler that traps, without formatting the message |
 
 #![no_std]
@@ -111,6 +125,13 @@ pub mod abi;
 mod allocator;
 mod error;
 mod host;
+mod in_place;
+#[cfg(all(
+    target_arch = "wasm32",
+    feature = "no-heap",
+    not(feature = "allocator")
+))]
+mod no_heap;
 #[cfg(all(target_arch = "wasm32", feature = "panic-handler"))]
 mod panic_handler;
 mod plugin;

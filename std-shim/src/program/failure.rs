@@ -1,7 +1,9 @@
 //! Why the program did not do what it was asked, in words for people and for programs.
 
 use super::exit::Exit;
-use hostel::{CallError, FileError, FileReason, LoadError, Mismatch, StateFileError, grant_for};
+use hostel::{
+    CallError, FileError, FileReason, LoadError, Mismatch, SnapshotError, StateFileError, grant_for,
+};
 use serde_json::{Value, json};
 use std::{fmt::Display, path::Path};
 
@@ -69,7 +71,9 @@ impl Failure {
         let is_limit = |error: &LoadError| {
             matches!(
                 error,
-                LoadError::OverLimit { .. } | LoadError::TooLarge { .. }
+                LoadError::OverLimit { .. }
+                    | LoadError::TooLarge { .. }
+                    | LoadError::DoesNotFit { .. }
             )
         };
         let mut failure = match all {
@@ -99,6 +103,18 @@ impl Failure {
         Self::new(Exit::Own, "output", message)
     }
 
+    pub(super) fn threads(many: u32, error: &std::io::Error) -> Self {
+        let message = format!("can't start {many} threads: {error}");
+        Self {
+            hint: Some("ask for less with --concurrency, or for one thread with --sliced"),
+            ..Self::new(Exit::Own, "threads", message)
+        }
+    }
+
+    pub(super) fn snapshot(error: &SnapshotError) -> Self {
+        Self::new(Exit::Load, error.code(), error.to_string())
+    }
+
     pub(super) fn json(&self) -> Value {
         json!({
             "code": self.code,
@@ -115,6 +131,7 @@ fn reasons(error: &LoadError) -> Vec<String> {
         LoadError::Mismatch(all) => all.iter().map(ToString::to_string).collect(),
         LoadError::TooLarge { limit, found } => vec![over("module_bytes", *limit, *found)],
         LoadError::OverLimit { cap, limit, found } => vec![over(cap, *limit, *found)],
+        LoadError::DoesNotFit { needed, free } => vec![over("heap_bytes", *free, *needed)],
         error => vec![error.to_string()],
     }
 }
@@ -149,6 +166,7 @@ impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
         match error.reason() {
             FileReason::Load(reason) => Self::load(error.path(), reason),
+            FileReason::Write(_) => Self::new(Exit::Usage, error.code(), error.to_string()),
             _ => Self::new(Exit::Load, error.code(), error.to_string()),
         }
     }

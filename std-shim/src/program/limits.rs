@@ -2,7 +2,39 @@
 
 use bytesize::ByteSize;
 use clap::ValueEnum;
-use hostel::Limits;
+use hostel::{Limits, Machine};
+
+/// The heap of a device where nobody says otherwise, in bytes.
+pub(super) const DEVICE_HEAP: usize = 256 << 10;
+
+/// The machines to probe for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Target {
+    Server,
+    CortexM3,
+    CortexM4,
+    CortexM33,
+    Riscv32imac,
+}
+
+impl Target {
+    pub(super) const fn machine(self) -> Machine {
+        match self {
+            Self::Server => Machine::Bits64,
+            Self::CortexM3 | Self::CortexM4 | Self::CortexM33 | Self::Riscv32imac => {
+                Machine::Bits32
+            }
+        }
+    }
+
+    /// The limits where nobody names others.
+    pub(super) const fn preset(self) -> Preset {
+        match self.machine() {
+            Machine::Bits64 => Preset::Server,
+            Machine::Bits32 => Preset::Device,
+        }
+    }
+}
 
 /// The limits to start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -12,18 +44,20 @@ pub(super) enum Preset {
 }
 
 impl Preset {
-    pub(super) const fn limits(self) -> Limits {
+    /// The limits, of a device with a heap of `heap` bytes.
+    pub(super) const fn limits(self, heap: usize) -> Limits {
         match self {
             Self::Server => Limits::server(),
-            Self::Device => Limits::device(),
+            Self::Device => Limits::device(heap),
         }
     }
 }
 
 /// All limits, each with its name.
-pub(super) fn caps(limits: &mut Limits) -> [(&'static str, &mut usize); 25] {
+pub(super) fn caps(limits: &mut Limits) -> [(&'static str, &mut usize); 28] {
     let module = &mut limits.module;
     [
+        ("heap_bytes", &mut limits.heap_bytes),
         ("module_bytes", &mut limits.module_bytes),
         ("memory_bytes", &mut limits.memory_bytes),
         ("table_elements", &mut limits.table_elements),
@@ -32,6 +66,8 @@ pub(super) fn caps(limits: &mut Limits) -> [(&'static str, &mut usize); 25] {
         ("instances", &mut limits.instances),
         ("copies", &mut limits.copies),
         ("idle", &mut limits.idle),
+        ("warm", &mut limits.warm),
+        ("waiting", &mut limits.waiting),
         ("types", &mut module.types),
         ("params", &mut module.params),
         ("results", &mut module.results),

@@ -2,6 +2,7 @@
 
 mod abi;
 mod arguments;
+mod bench;
 mod directories;
 mod exit;
 mod failure;
@@ -12,6 +13,7 @@ mod log;
 mod output;
 mod probe;
 mod run;
+mod snapshot;
 mod stdio;
 
 use self::{
@@ -26,6 +28,8 @@ use std::process::ExitCode;
 pub(super) fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments),
+        Command::Snapshot(arguments) => snapshot::snapshot(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Probe(arguments) => probe::probe(&arguments),
         Command::Completions { shell } => completions(shell),

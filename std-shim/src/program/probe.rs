@@ -20,17 +20,25 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     let limits = arguments.limits();
     // A module that is too large for a device can still be looked at here.
     let most = limits.module_bytes.max(Limits::server().module_bytes);
-    let (wasm, refusals, failure) = match read_module(path, most) {
-        Ok(wasm) => {
-            let refusals = Refusals::find(&wasm, &limits);
-            let failure = (!refusals.all.is_empty())
-                .then(|| Failure::refused(path, &refusals.all, refusals.complete));
-            (Some(wasm), refusals, failure)
-        }
-        Err(error) => (None, Refusals::default(), Some(error.into())),
+    let read = read_module(path, most);
+    let wasm = read.as_ref().ok();
+    let module = wasm.and_then(|wasm| ModuleInfo::read(wasm).ok());
+    let machine = arguments.target.machine();
+    let footprint = module
+        .as_ref()
+        .map(|module| module.footprint_on(&limits, machine));
+    let mut refusals = wasm.map_or_else(Refusals::default, |wasm| Refusals::find(wasm, &limits));
+    let needed = footprint.map_or(0, |footprint| footprint.to_run());
+    if limits.heap_bytes < usize::MAX && needed > limits.heap_bytes as u64 {
+        let free = limits.heap_bytes as u64;
+        refusals.all.push(LoadError::DoesNotFit { needed, free });
+    }
+    let bytes = wasm.map(Vec::len);
+    let failure = match read {
+        Err(error) => Some(error.into()),
+        Ok(_) if refusals.all.is_empty() => None,
+        Ok(_) => Some(Failure::refused(path, &refusals.all, refusals.complete)),
     };
-    let module = wasm.as_ref().and_then(|wasm| ModuleInfo::read(wasm).ok());
-    let footprint = module.as_ref().map(|module| module.footprint(&limits));
     let grants: Option<BTreeSet<_>> = module.as_ref().map(|module| {
         let imports = module.imports.iter();
         let grants = imports.filter_map(|import| grant_for(&import.module, &import.name));
@@ -40,7 +48,7 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
         let exit = failure.as_ref().map_or(Exit::Ok, |failure| failure.exit);
         let written = output::json(&json!({
             "path": path.to_string_lossy(),
-            "bytes": wasm.map(|wasm| wasm.len()),
+            "bytes": bytes,
             "can_run": failure.is_none(),
             "refusals": refusals.all.iter().flat_map(refusal_json).collect::<Value>(),
             "all_refusals": refusals.complete,
@@ -95,6 +103,8 @@ impl Refusals {
         let mut raised = *limits;
         // All copies of the code are the same.
         raised.copies = 1;
+        // This machine's heap is not the one that is asked about.
+        raised.heap_bytes = usize::MAX;
         let mut all = Vec::new();
         for _ in 0..ROUNDS {
             let engine = Engine::new(raised).with_platform(Std::new());
@@ -169,6 +179,10 @@ fn refusal_json(error: &LoadError) -> Vec<Value> {
             let cap = ["module_bytes".into(), (*limit).into(), (*found).into()];
             vec![one(error.to_string(), cap)]
         }
+        LoadError::DoesNotFit { needed, free } => {
+            let cap = ["heap_bytes".into(), (*free).into(), (*needed).into()];
+            vec![one(error.to_string(), cap)]
+        }
         LoadError::OverLimit { cap, limit, found } => {
             let cap = [(*cap).into(), (*limit).into(), (*found).into()];
             vec![one(error.to_string(), cap)]
@@ -179,7 +193,9 @@ fn refusal_json(error: &LoadError) -> Vec<Value> {
 
 fn limits_json(mut limits: Limits) -> Value {
     let caps = limits::caps(&mut limits);
-    let caps = caps.map(|(name, value)| (name.to_owned(), Value::from(*value)));
+    // One that is none has no number.
+    let number = |value| (value < usize::MAX).then_some(value);
+    let caps = caps.map(|(name, value)| (name.to_owned(), Value::from(number(*value))));
     Value::Object(Map::from_iter(caps))
 }
 
@@ -193,12 +209,14 @@ fn footprint_json(footprint: &Footprint) -> Value {
             "tables": footprint.tables,
             "globals": footprint.globals,
             "stacks": footprint.stacks,
+            "frames": footprint.frames,
             "overhead": footprint.overhead,
             "at_start": footprint.instance_at_start(),
             "at_most": footprint.instance_at_most(),
         },
         "kept": footprint.kept,
         "instances": footprint.instances,
+        "to_run": footprint.to_run(),
         "total": footprint.total(),
     })
 }
@@ -213,12 +231,12 @@ fn write_footprint(text: &mut String, footprint: &Footprint) {
         instances,
         ..
     } = *footprint;
-    let (start, most) = (footprint.instance_at_start(), footprint.instance_at_most());
+    let most = footprint.instance_at_most();
     let together = match instances {
         1 => "with 1 instance".to_owned(),
         many => format!("with {many} instances"),
     };
-    let all_at_start = start.saturating_mul(instances).saturating_add(plugin);
+    let runs = footprint.instance_to_run();
     let rows = [
         (
             "linear memory",
@@ -228,18 +246,18 @@ fn write_footprint(text: &mut String, footprint: &Footprint) {
         ("growing it", 0, footprint.memory_growth),
         ("tables", tables, tables),
         ("globals", globals, globals),
-        ("stacks", 0, footprint.stacks),
+        ("stacks", footprint.frames, footprint.stacks),
         ("overhead", overhead, overhead),
-        ("an instance", start, most),
+        ("an instance", runs, most),
         ("the plugin", plugin, plugin),
-        ("kept between calls", 0, footprint.kept),
-        (&together, all_at_start, footprint.total()),
+        ("kept between calls", footprint.kept, footprint.kept),
+        (&together, footprint.to_run(), footprint.total()),
     ];
     // Writing to a String does not fail.
     let _ = writeln!(
         text,
         "{bold}{:<24}{:>12}{:>12}{bold:#}",
-        "memory", "at start", "at most"
+        "memory", "to run", "at most"
     );
     for (name, start, most) in rows {
         let [start, most] = [start, most].map(|bytes| ByteSize(bytes).to_string());

@@ -6,11 +6,12 @@ use super::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hostel::{
-    Budget, CallError, Engine, FileState, Grants, Instance, Limits, LogRecord, ModuleInfo, Plugin,
-    StateLimits, Std, Tracing, Usage, Wasi, WasiOutput,
+    Budget, CallError, Engine, FileState, Grants, Instance, Limits, LogRecord, LogSink, ModuleInfo,
+    Plugin, StateLimits, Std, Tracing, Usage, Wasi, WasiOutput,
 };
 use serde_json::{Value, json};
 use std::{
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,11 +20,10 @@ use std::{
 };
 
 pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
-    let grants = Grants::new().config(arguments.config.iter().cloned());
     let mut report = Report::new();
     if !arguments.json {
         log::show();
-        let result = report.run(arguments, grants.log(Tracing));
+        let result = report.run(arguments, Tracing);
         if report.unread.load(Ordering::Relaxed) {
             // Whoever reads has seen enough.
             return Ok(Exit::Own);
@@ -31,13 +31,13 @@ pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
         return Ok(output::answer(&result?)?.or(report.exit));
     }
     let logs = report.logs.clone();
-    let grants = grants.log(move |record: &LogRecord<'_>| {
+    let log = move |record: &LogRecord<'_>| {
         let text = String::from_utf8_lossy(record.text.raw()).into_owned();
         logs.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(text);
-    });
-    let result = report.run(arguments, grants);
+    };
+    let result = report.run(arguments, log);
     let exit = result
         .as_ref()
         .map_or_else(|failure| failure.exit, |_| report.exit);
@@ -75,19 +75,16 @@ impl Report {
         }
     }
 
-    fn run(&mut self, arguments: &Run, mut grants: Grants) -> Result<Vec<u8>, Failure> {
+    fn run(&mut self, arguments: &Run, log: impl LogSink) -> Result<Vec<u8>, Failure> {
         let timeout = Timeout::new(arguments);
-        if let Some(file) = &arguments.state {
-            grants = grants.state(FileState::open(file, StateLimits::server())?);
-        }
+        let grants = grants(arguments, log)?;
         let platform = Arc::new(Std::new());
         let mut budget = budget(arguments);
         let limits = limits(arguments);
         let path = &arguments.plugin;
         let wasm = hostel::read_module(path, limits.module_bytes)?;
-        let name = arguments.call.as_deref();
-        let command = name.map_or_else(|| is_command(&wasm), |name| name == COMMAND);
-        let mut wasi = directories::grant(wasi(arguments), &arguments.dir)?;
+        let command = runs_command(arguments, &wasm)?;
+        let mut wasi = wasi(arguments)?;
         if command {
             wasi = stdio::pass_through(wasi, platform.clone(), &self.unread);
         }
@@ -101,15 +98,14 @@ impl Report {
         let engine = Engine::new(limits)
             .with_budget(budget)
             .with_platform(platform);
-        let stem = path.file_stem().unwrap_or(path.as_os_str());
+        let grants = grants.wasi(wasi);
         let plugin = timed(&mut self.micros.load, || {
-            engine.load(&stem.to_string_lossy(), &wasm, &grants.wasi(wasi))
-        })
-        .map_err(|error| Failure::load(path, &error))?;
+            load(path, &engine, &wasm, &grants)
+        })?;
         if command {
-            return self.command(arguments, &plugin, &engine, &timeout);
+            return self.command(&plugin, &engine, &timeout);
         }
-        let name = name.unwrap_or("process");
+        let name = arguments.call.as_deref().unwrap_or(FUNCTION);
         let input = Input::new(&plugin, name, &arguments.input, engine.budget().input_bytes)?;
         let mut instance = self.instantiate(&plugin, &engine, &timeout)?;
         let answer = timed(&mut self.micros.call, || input.call(&mut instance, name));
@@ -120,15 +116,10 @@ impl Report {
     /// Runs the plugin as a command; gives its stdout where that was not passed through.
     fn command(
         &mut self,
-        arguments: &Run,
         plugin: &Plugin,
         engine: &Engine,
         timeout: &Timeout,
     ) -> Result<Vec<u8>, Failure> {
-        if !arguments.input.is_empty() {
-            let hint = Some("for its arguments use --arg TEXT, for its stdin < FILE");
-            return Err(Failure::usage("a command takes no INPUT".into(), hint));
-        }
         let mut instance = self.instantiate(plugin, engine, timeout)?;
         let ended = timed(&mut self.micros.call, || instance.run_command());
         self.call = Some(instance.usage());
@@ -216,34 +207,74 @@ impl Timeout {
     }
 }
 
-fn limits(arguments: &Run) -> Limits {
+/// The log, the settings and the state.
+pub(super) fn grants(arguments: &Run, log: impl LogSink) -> Result<Grants, Failure> {
+    let grants = Grants::new()
+        .log(log)
+        .config(arguments.config.iter().cloned());
+    Ok(match &arguments.state {
+        Some(file) => grants.state(FileState::open(file, StateLimits::server())?),
+        None => grants,
+    })
+}
+
+/// The plugin of the file `path`, which holds `wasm`.
+pub(super) fn load(
+    path: &Path,
+    engine: &Engine,
+    wasm: &[u8],
+    grants: &Grants,
+) -> Result<Plugin, Failure> {
+    let name = path.file_stem().unwrap_or(path.as_os_str());
+    let plugin = engine.load(&name.to_string_lossy(), wasm, grants);
+    plugin.map_err(|error| Failure::load(path, &error))
+}
+
+pub(super) fn limits(arguments: &Run) -> Limits {
     let mut limits = Limits::server();
     limits.memory_bytes = usize::try_from(arguments.memory.as_u64()).unwrap_or(usize::MAX);
     limits
 }
 
-fn budget(arguments: &Run) -> Budget {
+pub(super) fn budget(arguments: &Run) -> Budget {
     Budget::server().fuel(arguments.fuel)
 }
 
-/// WASI with the arguments, and with its output in the log.
-fn wasi(arguments: &Run) -> Wasi {
+/// WASI with the arguments and directories, and with its output in the log.
+pub(super) fn wasi(arguments: &Run) -> Result<Wasi, Failure> {
     let name = arguments.plugin.file_name().unwrap_or_default();
-    hostel::wasi()
+    let wasi = hostel::wasi()
         .args([name.to_string_lossy()])
         .args(&arguments.arg)
         .env(arguments.env.iter().map(|(key, value)| (key, value)))
         .stdout(WasiOutput::log())
-        .stderr(WasiOutput::log())
+        .stderr(WasiOutput::log());
+    directories::grant(wasi, &arguments.dir)
 }
 
+/// The function that is called where nothing else is said.
+pub(super) const FUNCTION: &str = "process";
+
 /// The function by which a WASI command is run.
-const COMMAND: &str = "_start";
+pub(super) const COMMAND: &str = "_start";
+
+/// Whether the plugin is to be run as a command.
+pub(super) fn runs_command(arguments: &Run, wasm: &[u8]) -> Result<bool, Failure> {
+    let command = match arguments.call.as_deref() {
+        Some(name) => name == COMMAND,
+        None => is_command(wasm),
+    };
+    if command && !arguments.input.is_empty() {
+        let hint = Some("for its arguments use --arg TEXT, for its stdin < FILE");
+        return Err(Failure::usage("a command takes no INPUT".into(), hint));
+    }
+    Ok(command)
+}
 
 /// Whether a module is a WASI command and nothing else.
 fn is_command(wasm: &[u8]) -> bool {
     ModuleInfo::read(wasm).is_ok_and(|module| {
-        abi::signature(&module, COMMAND).is_some() && abi::signature(&module, "process").is_none()
+        abi::signature(&module, COMMAND).is_some() && abi::signature(&module, FUNCTION).is_none()
     })
 }
 

@@ -1,11 +1,13 @@
 //! The program `hostel`, as whoever starts it sees it.
 
+mod bench;
 mod directories;
 mod exit_codes;
 mod inspect;
 mod json;
 mod probe;
 mod run;
+mod snapshot;
 mod wasi;
 
 use std::{
@@ -132,7 +134,14 @@ impl Files {
 #[test]
 fn help_says_all_in_a_screen() {
     let help = hostel(&["--help"]).expect(0);
-    for command in ["run", "inspect", "probe", "completions"] {
+    for command in [
+        "run",
+        "bench",
+        "snapshot",
+        "inspect",
+        "probe",
+        "completions",
+    ] {
         assert!(help.text().contains(&format!("\n  {command} ")));
         let help = hostel(&[command, "--help"]).expect(0);
         assert!(help.text().lines().count() <= 40, "{}", help.text());

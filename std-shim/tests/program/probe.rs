@@ -36,7 +36,7 @@ fn a_plugin_that_can_run() {
     for line in [
         "can run yes: it is within the limits, and compiles",
         "grants config, log",
-        "memory at start at most",
+        "memory to run at most",
         "linear memory 64.0 KiB 64.0 MiB",
     ] {
         assert!(found.iter().any(|found| found == line), "{found:?}");
@@ -95,11 +95,12 @@ fn memory_is_told_for_the_limits_given() {
         ("1", grow, "memory_bytes=196_608", 3 << 16),
         ("1", "", "memory_bytes=192KiB", 1 << 16),
         ("1 2", grow, "memory_bytes=192KiB", 2 << 16),
-        ("1", grow, "instances=7", 1 << 16),
+        // A quarter of the heap.
+        ("1", grow, "instances=7", 4 << 16),
     ] {
         let plugin = module(memory, code);
         let device = [
-            "probe", &plugin, "--json", "--limits", "device", "--limit", limit,
+            "probe", &plugin, "--json", "--limits", "device", "--heap", "1MiB", "--limit", limit,
         ];
         let told = hostel(&device).expect(0).json();
         let footprint = &told["footprint"];
@@ -224,6 +225,40 @@ fn what_hides_the_rest_is_told_as_that() {
             .json();
         assert_eq!(told["all_refusals"], false);
     }
+}
+
+#[test]
+fn what_a_plugin_takes_on_a_device_is_told_on_the_desk() {
+    let plugin = guest("small_filter");
+    let take = |target: &str, more: &[&str], code| {
+        let told = hostel(&[&["probe", &plugin, "--json", "--target", target], more].concat());
+        told.expect(code).json()
+    };
+    let total = |told: &Value| told["footprint"]["to_run"].as_u64().expect("a number");
+    let server = take("server", &["--limits", "device"], 0);
+    for target in ["cortex-m3", "cortex-m4", "cortex-m33", "riscv32imac"] {
+        let told = take(target, &[], 0);
+        assert_eq!(told["limits"]["heap_bytes"], 256 << 10);
+        assert_eq!(told["footprint"]["instance"]["memory_at_most"], 1_568);
+        assert!(total(&told) < total(&server), "{target}: {told}");
+    }
+    assert_eq!(take("server", &[], 0)["limits"]["heap_bytes"], Value::Null);
+
+    let heap = total(&take("cortex-m4", &["--heap", "32KiB"], 0));
+    let exact = format!("heap_bytes={heap}");
+    take("cortex-m4", &["--heap", "32KiB", "--limit", &exact], 0);
+    let less = format!("heap_bytes={}", heap - 1);
+    let told = take("cortex-m4", &["--heap", "32KiB", "--limit", &less], 3);
+    assert_eq!(told["error"]["code"], "does-not-fit");
+    let refusal = &told["refusals"][0];
+    assert_eq!(refusal["cap"], "heap_bytes");
+    assert_eq!(refusal["limit"], heap - 1);
+    assert_eq!(refusal["found"], heap);
+    let told = told["error"]["details"][0].as_str().expect("a text");
+    assert_eq!(
+        told,
+        format!("limit `heap_bytes`: {} allowed, {heap} found", heap - 1)
+    );
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //! Each case runs twice, on this thread and on one with a native stack of 256 KiB, within a bound
 //! on the host's memory; after each, a good plugin must answer. A table of all is written to
 //! `hostile-guests.txt` in the target directory, and printed with `--nocapture` or on failure;
-//! `--list` prints what is declared.
+//! `--list` prints what is declared; `--export DIRECTORY` hands those that fit a device to the
+//! firmware for it.
 //!
 //! WASI (P01-P10) has a test of its own, `wasi`. Threats that do not apply yet: S09 (no guest's: see
 //! `state_crash.rs`), C04-C08 (no server).
@@ -15,6 +16,7 @@ mod abi_tables;
 mod bytes;
 mod case;
 mod counting;
+mod export;
 mod host_calls;
 mod module_bombs;
 mod module_bytes;
@@ -75,6 +77,15 @@ fn main() -> ExitCode {
     if args.list {
         report::list(cases.iter().filter(|case| args.wants(&case.name)));
         return ExitCode::SUCCESS;
+    }
+    if let Some(directory) = &args.export {
+        return match export::export(&cases, directory) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{}: {error}", directory.display());
+                ExitCode::FAILURE
+            }
+        };
     }
     std::panic::set_hook(Box::new(|panic| {
         PANICS.fetch_add(1, Ordering::Relaxed);

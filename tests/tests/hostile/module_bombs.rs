@@ -115,7 +115,7 @@ fn many(cases: &mut Vec<Case>) {
             Act::Load,
             refused(&format!("over-limit {cap}")),
         );
-        case.limits(|limits| *limits = Limits::device())
+        case.limits(|limits| *limits = Limits::device(256 << 10))
     };
     cases.extend([
         device("M05/201 types for a device", types(201), "types"),

@@ -302,9 +302,19 @@ fn tables_and_memories(cases: &mut Vec<Case>) {
         ("two memories", "(memory 1) (memory 1)", "invalid-module"),
         ("shared memory", "(memory 1 1 shared)", "invalid-module"),
         (
-            "memory with pages of a byte",
-            "(memory 1 (pagesize 1))",
-            "invalid-module",
+            "memory with pages of a byte, one too much",
+            "(memory 1048577 (pagesize 1))",
+            "over-limit memory_bytes",
+        ),
+        (
+            "memory with pages of a byte, as large as allowed",
+            "(memory 1048576 (pagesize 1))",
+            "loaded",
+        ),
+        (
+            "memory with pages of a byte that may have 4 GiB",
+            "(memory 0 0xffffffff (pagesize 1))",
+            "loaded",
         ),
     ] {
         let text = format!(r#"(module {items} (func (export "run")))"#);

@@ -17,6 +17,7 @@ const WORST: usize = 10;
 pub(crate) struct Args {
     pub list: bool,
     pub nocapture: bool,
+    pub export: Option<PathBuf>,
     exact: bool,
     filters: Vec<String>,
     skips: Vec<String>,
@@ -29,6 +30,7 @@ impl Args {
             match &*arg {
                 "--list" => found.list = true,
                 "--nocapture" | "--show-output" => found.nocapture = true,
+                "--export" => found.export = args.next().map(PathBuf::from),
                 "--exact" => found.exact = true,
                 "--skip" => found.skips.extend(args.next()),
                 // libtest's own that take a value and mean nothing here.

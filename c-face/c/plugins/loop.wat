@@ -1,0 +1,2 @@
+;; Never ends.
+(module (func (export "loop") (loop $on (br $on))))

@@ -1,0 +1,40 @@
+//! hostel for programs and firmware in C: a static library, and `include/hostel.h`, which is made
+//! from this crate. All of hostel's `unsafe` code is here, where pointers come in from C.
+//!
+//! For a program on a machine with an operating system, build it as it is. For firmware:
+//!
+//! ```sh
+//! cargo build -p hostel-c --release --target thumbv7em-none-eabihf --no-default-features \
+//!     --features c-allocator,panic-handler,portable-dispatch,indirect-dispatch
+//! ```
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+mod code;
+mod engine;
+mod firmware;
+mod grants;
+mod instance;
+mod message;
+mod plugin;
+mod raw;
+
+pub use self::{
+    code::{HostelCode, hostel_code_name},
+    engine::{HostelEngine, HostelPlatform, hostel_engine_free, hostel_engine_new},
+    grants::{
+        HostelBytesFunction, HostelGrants, HostelLog, HostelNumbersFunction, hostel_grant_bytes,
+        hostel_grant_config, hostel_grant_log, hostel_grant_numbers, hostel_grants_free,
+        hostel_grants_new,
+    },
+    instance::{
+        HostelInstance, hostel_call_bytes, hostel_call_numbers, hostel_fuel_used,
+        hostel_instance_free, hostel_instantiate, hostel_is_stopped, hostel_set_budget,
+    },
+    message::HostelMessage,
+    plugin::{HostelPlugin, hostel_load, hostel_unload},
+};

@@ -1,0 +1,130 @@
+//! What was measured.
+
+use super::super::exit::Exit;
+use hdrhistogram::Histogram;
+use hostel::CallError;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+/// The longest time that is told apart, in nanoseconds: an hour.
+const LONGEST: u64 = 3_600_000_000_000;
+
+/// What was measured of some calls.
+pub(super) struct Tally {
+    /// How long each took, in nanoseconds.
+    pub(super) times: Histogram<u64>,
+    /// From the first one's start to the last one's end.
+    span: Option<(Instant, Instant)>,
+    pub(super) fuel: Fuel,
+    /// Those that failed, by the error's code.
+    pub(super) errors: BTreeMap<&'static str, Failed>,
+}
+
+/// The calls that failed in one way.
+#[derive(Clone)]
+pub(super) struct Failed {
+    pub(super) count: u64,
+    /// What the first of them said.
+    pub(super) message: String,
+    pub(super) exit: Exit,
+}
+
+impl Tally {
+    pub(super) fn new() -> Self {
+        Self {
+            // Three digits of each time are kept.
+            times: Histogram::new_with_max(LONGEST, 3).expect("the bounds are in order"),
+            span: None,
+            fuel: Fuel::NONE,
+            errors: BTreeMap::new(),
+        }
+    }
+
+    /// Notes a call that began at `start` and ended now, as a command with this exit code.
+    pub(super) fn note(&mut self, start: Instant, result: Result<u32, CallError>, fuel: u64) {
+        let now = Instant::now();
+        let took = (now - start).as_nanos().try_into().unwrap_or(LONGEST);
+        self.times.saturating_record(took);
+        self.widen((start, now));
+        self.fuel.add(Fuel::of(fuel));
+        let (code, exit) = match &result {
+            Ok(0) => return,
+            Ok(code) => ("exit-code", Exit::from(*code)),
+            Err(error) => (error.code(), Exit::from(error)),
+        };
+        let new = || Failed {
+            count: 0,
+            message: match &result {
+                Ok(code) => format!("the command ended with exit code {code}"),
+                Err(error) => error.to_string(),
+            },
+            exit,
+        };
+        self.errors.entry(code).or_insert_with(new).count += 1;
+    }
+
+    /// Adds what another thread measured at the same time.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.times += &other.times;
+        self.fuel.add(other.fuel);
+        if let Some(span) = other.span {
+            self.widen(span);
+        }
+        for (code, failed) in &other.errors {
+            let new = || Failed {
+                count: 0,
+                ..failed.clone()
+            };
+            self.errors.entry(code).or_insert_with(new).count += failed.count;
+        }
+    }
+
+    fn widen(&mut self, (start, end): (Instant, Instant)) {
+        let (first, last) = self.span.unwrap_or((start, end));
+        self.span = Some((first.min(start), last.max(end)));
+    }
+
+    /// How long all took together, if there was one.
+    pub(super) fn elapsed(&self) -> Option<Duration> {
+        self.span.map(|(start, end)| end - start)
+    }
+}
+
+/// Fuel that calls used.
+#[derive(Clone, Copy)]
+pub(super) struct Fuel {
+    total: u128,
+    pub(super) least: u64,
+    pub(super) most: u64,
+}
+
+impl Fuel {
+    /// That of no call.
+    const NONE: Self = Self {
+        total: 0,
+        least: u64::MAX,
+        most: 0,
+    };
+
+    const fn of(call: u64) -> Self {
+        Self {
+            total: call as u128,
+            least: call,
+            most: call,
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.total += other.total;
+        self.least = self.least.min(other.least);
+        self.most = self.most.max(other.most);
+    }
+
+    /// What one of so many calls used on the average; `None` where there was none.
+    pub(super) fn mean(&self, calls: u64) -> Option<u64> {
+        let mean = self.total.checked_div(calls.into())?;
+        u64::try_from(mean).ok()
+    }
+}

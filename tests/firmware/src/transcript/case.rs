@@ -1,0 +1,211 @@
+//! One guest, what is done with it, and what is seen of that.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+use core::fmt;
+use hostel_core::{
+    Budget, CallError, Engine, Grants, Instance, Limits, LoadError, LogRecord, MemoryState, Plugin,
+    StateLimits, Step, Usage, Value, Wasi, WasiOutput,
+};
+use spin::Mutex;
+
+/// One guest.
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    pub(super) wasm: &'static [u8],
+    pub(super) act: Act,
+    pub(super) fuel: u64,
+    pub(super) host_calls: u32,
+    /// How it has to end: refused (R), trapped (T), out of fuel or another quota (F), with an error
+    /// (E), and its code; or with an answer (C).
+    pub(super) verdict: &'static str,
+}
+
+/// What is done with a guest.
+pub(super) enum Act {
+    Load,
+    Start,
+    Process(&'static [u8]),
+    Call(&'static str, &'static [Value]),
+    Command,
+}
+
+/// What is seen of a guest from outside.
+#[derive(PartialEq)]
+pub(super) struct Seen {
+    verdict: String,
+    message: String,
+    usage: Usage,
+    state: Option<u64>,
+    log: Vec<String>,
+}
+
+impl Seen {
+    /// Whether it ended as declared. A device has stricter limits than those that were declared
+    /// for, and may refuse what they allow.
+    pub(super) fn meets(&self, declared: &str) -> bool {
+        let refused = self.verdict.starts_with("R over-limit");
+        self.verdict == declared || refused && !declared.starts_with("R over-limit")
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.verdict)?;
+        for line in self.message.lines() {
+            write!(f, " | {line}")?;
+        }
+        let usage = &self.usage;
+        write!(f, " | fuel {}", usage.fuel)?;
+        for (what, count) in [
+            ("host calls", usage.host_calls as usize),
+            ("arena bytes", usage.arena_bytes),
+            ("records dropped", usage.log_dropped as usize),
+        ] {
+            if count > 0 {
+                write!(f, ", {what} {count}")?;
+            }
+        }
+        if let Some(state) = self.state {
+            write!(f, ", state {state:016x}")?;
+        }
+        for line in &self.log {
+            write!(f, " | log {line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Case {
+    /// Does what is to be done, in steps of `quantum` fuel if that is said.
+    pub(super) fn run(&self, quantum: Option<u64>) -> Seen {
+        let mut limits = Limits::device(256 << 10);
+        limits.memory_bytes = 128 << 10;
+        let mut budget = Budget::device().fuel(self.fuel);
+        budget.host_calls = self.host_calls;
+        let engine = Engine::new(limits).with_budget(budget);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut seen = match engine.load("guest", self.wasm, &grants(&log)) {
+            Err(error) => Seen::refused(&error),
+            Ok(plugin) => match plugin.instantiate(()) {
+                Err(error) => Seen::of(Err(error), Usage::default(), None),
+                Ok(mut instance) => {
+                    let result = self.act(&plugin, &mut instance, quantum);
+                    let stdout = instance.take_stdout();
+                    let result = result.map(|answer| answer + &shown(&stdout));
+                    Seen::of(result, instance.usage(), Some(instance.state_hash()))
+                }
+            },
+        };
+        if matches!(self.act, Act::Load) && seen.state.is_some() {
+            seen.verdict = "C loaded".into();
+        }
+        seen.log = core::mem::take(&mut log.lock());
+        seen
+    }
+
+    fn act(&self, plugin: &Plugin, instance: &mut Instance, quantum: Option<u64>) -> Result<String, CallError> {
+        match (&self.act, quantum) {
+            (Act::Load | Act::Start, _) => Ok("started".into()),
+            (Act::Command, _) => instance.run_command().map(|code| format!("exit {code} ")),
+            (Act::Process(input), None) => instance.process(input).map(|answer| shown(&answer)),
+            (Act::Process(input), Some(quantum)) => {
+                let mut call = instance.start(input);
+                loop {
+                    if let Step::Done(result) = call.step(quantum) {
+                        return result.map(|answer| shown(&answer));
+                    }
+                }
+            }
+            (Act::Call(name, []), Some(quantum)) if plugin.check::<(), ()>(name).is_ok() => {
+                let mut call = instance.start_call::<(), ()>(name, ());
+                loop {
+                    if let Step::Done(result) = call.step(quantum) {
+                        return result.map(|()| String::new());
+                    }
+                }
+            }
+            (Act::Call(name, params), _) => {
+                let values = instance.call_values(name, params)?;
+                let values: Vec<_> = values.iter().map(ToString::to_string).collect();
+                Ok(values.join(" "))
+            }
+        }
+    }
+}
+
+/// Bytes as a verdict shows them.
+fn shown(bytes: &[u8]) -> String {
+    if bytes.len() > 64 {
+        format!("{} bytes", bytes.len())
+    } else {
+        bytes.escape_ascii().to_string()
+    }
+}
+
+impl Seen {
+    fn of(result: Result<String, CallError>, usage: Usage, state: Option<u64>) -> Self {
+        let (verdict, message) = match result {
+            Ok(answer) => (format!("C {answer}"), String::new()),
+            Err(error) => {
+                let letter = match error {
+                    CallError::OutOfFuel { .. }
+                    | CallError::HostCalls { .. }
+                    | CallError::ArgumentTooLarge { .. }
+                    | CallError::ArenaBytes { .. } => 'F',
+                    _ if error.stops() => 'T',
+                    _ => 'E',
+                };
+                (format!("{letter} {}", error.code()), error.to_string())
+            }
+        };
+        Self {
+            verdict,
+            message,
+            usage,
+            state,
+            log: Vec::new(),
+        }
+    }
+
+    fn refused(error: &LoadError) -> Self {
+        let code = match error {
+            LoadError::OverLimit { cap, .. } => format!("over-limit {cap}"),
+            error => error.code().into(),
+        };
+        Self {
+            verdict: format!("R {code}"),
+            message: error.to_string(),
+            usage: Usage::default(),
+            state: None,
+            log: Vec::new(),
+        }
+    }
+}
+
+/// What every guest may import.
+fn grants(log: &Arc<Mutex<Vec<String>>>) -> Grants<()> {
+    let log = log.clone();
+    Grants::new()
+        .log(move |record: &LogRecord<'_>| log.lock().push(record.text.to_string()))
+        .config([("key", "value"), ("empty", ""), ("prefix", "CUSTOM")])
+        .state(MemoryState::new(StateLimits::device()))
+        .wasi(
+            Wasi::new()
+                .args(["guest", "hello"])
+                .stdin(*b"one\ntwo\n")
+                .stdout(WasiOutput::buffer(1_000))
+                .random_seed(42),
+        )
+        .function("host", "noop", || {})
+        .function("host", "text", |_: &str| {})
+        .function("host", "bytes", |_: &[u8]| {})
+        .function("host", "give", || "hello")
+        .function("host", "echo", |text: &str| -> String { text.into() })
+        .function("host", "pair", || (7u32, 8u32))
+        .function("host", "boom", || 0u32)
+}

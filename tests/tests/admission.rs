@@ -1,0 +1,279 @@
+//! A heap that is too small is said to be, before anything is allocated in vain: an allocation that
+//! fails would end the process. Here each thread has a heap of its own, as large as a test says.
+
+use hostel::{
+    Budget, Engine, Grants, Instance, Limits, LoadError, LogRecord, Machine, ModuleInfo, Platform,
+    Plugin,
+};
+use hostel_tests::{assemble, code, guest_bytes, load_code};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+/// The system's allocator, which has no more than this thread's heap.
+struct Small;
+
+#[global_allocator]
+static SMALL: Small = Small;
+
+thread_local! {
+    static HEAP: Cell<usize> = const { Cell::new(usize::MAX) };
+    static LIVE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Takes so many bytes of this thread's heap, if they are there.
+fn take(bytes: usize) -> bool {
+    let taken = LIVE.try_with(|live| {
+        let now = live.get().saturating_add(bytes);
+        let fits = HEAP.try_with(|heap| now <= heap.get()).unwrap_or(true);
+        if fits {
+            live.set(now);
+        }
+        fits
+    });
+    taken.unwrap_or(true)
+}
+
+fn give_back(bytes: usize) {
+    // What another thread took counts for nothing here.
+    let _ = LIVE.try_with(|live| live.set(live.get().saturating_sub(bytes)));
+}
+
+// SAFETY: each call is handed on to the system's allocator as it is, or answered with null.
+unsafe impl GlobalAlloc for Small {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if !take(layout.size()) {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: the caller keeps the contract, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // As if it moved each time: for a moment both blocks are live.
+        if !take(size) {
+            return std::ptr::null_mut();
+        }
+        give_back(layout.size());
+        // SAFETY: as above.
+        unsafe { System.realloc(ptr, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        give_back(layout.size());
+        // SAFETY: as above.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+/// Runs `work` with a heap of so many bytes beyond what is there now.
+fn with_heap<R>(bytes: usize, work: impl FnOnce() -> R) -> R {
+    /// Ends it, also where a test fails: its message needs more.
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            HEAP.set(usize::MAX);
+        }
+    }
+    let _end = End;
+    HEAP.set(LIVE.get() + bytes);
+    work()
+}
+
+/// Knows what this thread's heap has left.
+struct Device;
+
+impl Platform for Device {
+    fn free_bytes(&self) -> Option<usize> {
+        Some(HEAP.get() - LIVE.get())
+    }
+}
+
+/// Says what it is told.
+#[derive(Clone)]
+struct Told(Arc<AtomicUsize>);
+
+impl Platform for Told {
+    fn free_bytes(&self) -> Option<usize> {
+        Some(self.0.load(Relaxed))
+    }
+}
+
+fn granted() -> Grants<()> {
+    Grants::new()
+        .log(|_: &LogRecord<'_>| {})
+        .config([("prefix", "CUSTOM")])
+}
+
+fn device(heap: usize) -> Engine {
+    Engine::new(Limits::device(heap))
+        .with_budget(Budget::device())
+        .with_platform(Device)
+}
+
+#[test]
+fn a_plugin_that_does_not_fit_is_refused_with_both_numbers() {
+    let wasm = guest_bytes("wat_customize_multi");
+    let limits = Limits::device(256 << 10);
+    let needed = ModuleInfo::read(&wasm).unwrap().footprint(&limits).to_run();
+    let exact = usize::try_from(needed).unwrap();
+    for (heap, free, fits) in [
+        (exact, usize::MAX, true),
+        (exact - 1, usize::MAX, false),
+        (exact, exact - 1, false),
+        (usize::MAX, exact, true),
+        (usize::MAX, exact - 1, false),
+    ] {
+        let mut limits = limits;
+        limits.heap_bytes = heap;
+        let told = Told(Arc::new(AtomicUsize::new(free)));
+        let engine = Engine::new(limits).with_platform(told);
+        let loaded = engine.load("guest", &wasm, &granted());
+        if fits {
+            assert_eq!(load_code(&loaded), "ok", "{heap}, {free}");
+            continue;
+        }
+        let free = heap.min(free) as u64;
+        let error = loaded.unwrap_err();
+        assert_eq!(error, LoadError::DoesNotFit { needed, free });
+        assert_eq!(error.code(), "does-not-fit");
+        let said = error.to_string();
+        assert!(said.contains(&format!("needs {needed} bytes")), "{said}");
+        assert!(said.contains(&format!("there are {free}")), "{said}");
+        let checked = engine.check(&wasm, &granted()).unwrap_err();
+        assert_eq!(checked, error);
+    }
+    // Where there is no room to read it, nobody knows how much it needs to run.
+    let engine = Engine::new(limits).with_platform(Told(Arc::default()));
+    let error = engine.check(&wasm, &granted()).unwrap_err();
+    assert!(matches!(error, LoadError::DoesNotFit { needed, free: 0 } if needed > 0));
+}
+
+#[test]
+fn servers_have_no_such_limit_whatever_their_words() {
+    let wasm = guest_bytes("customize");
+    let engine = Engine::new(Limits::server());
+    assert_eq!(load_code(&engine.load("guest", &wasm, &granted())), "ok");
+}
+
+#[test]
+fn instances_and_calls_are_refused_too_and_go_on_when_there_is_room_again() {
+    let free = Arc::new(AtomicUsize::new(1 << 20));
+    let engine = Engine::new(Limits::device(256 << 10)).with_platform(Told(free.clone()));
+    let wasm = guest_bytes("wat_no_dealloc");
+    let plugin: Plugin = engine.load("guest", &wasm, &Grants::new()).unwrap();
+    let footprint = plugin.info().footprint(plugin.limits());
+    let mut instance = plugin.instantiate(()).unwrap();
+
+    let call = usize::try_from(footprint.frames).unwrap();
+    for _ in 0..2 {
+        free.store(call - 1, Relaxed);
+        assert_eq!(code(&instance.process(b"hello")), "does-not-fit");
+        free.store(call, Relaxed);
+        assert_eq!(instance.process(b"hello").unwrap(), b"hello");
+    }
+    let made = usize::try_from(footprint.instance_to_run()).unwrap();
+    free.store(made - 1, Relaxed);
+    let error = plugin.instantiate(()).unwrap_err();
+    assert_eq!(error.code(), "does-not-fit");
+    assert!(!error.stops());
+    let said = error.to_string();
+    assert!(said.contains(&format!("{made} bytes")), "{said}");
+    assert!(said.contains(&format!("{} are free", made - 1)), "{said}");
+    assert_eq!(code(&plugin.process(b"hello")), "does-not-fit");
+    free.store(made, Relaxed);
+    assert_eq!(plugin.process(b"hello").unwrap(), b"hello");
+}
+
+/// Fills a heap with plugins that each have an instance that has run, and gives how many there
+/// were when the next one was refused.
+fn fill(heap: usize, wasm: &[u8], export: &str) -> usize {
+    with_heap(heap, || {
+        let engine = device(heap);
+        let mut held: Vec<Instance> = Vec::with_capacity(32);
+        loop {
+            let loaded = engine.load::<()>("guest", wasm, &Grants::new());
+            let Ok(plugin) = loaded else {
+                assert_eq!(load_code(&loaded), "does-not-fit");
+                return held.len();
+            };
+            let mut instance = plugin.instantiate(()).unwrap();
+            instance.call_bytes(export, b"even", |_| ()).unwrap();
+            held.push(instance);
+        }
+    })
+}
+
+#[test]
+fn a_heap_is_filled_with_plugins_until_one_is_refused() {
+    let heap = 256 << 10;
+    for (name, export, bits32, bits64) in [
+        ("small_filter", "process", 14, 8),
+        ("small_c_reverse", "process", 11, 6),
+    ] {
+        let found = fill(heap, &guest_bytes(name), export);
+        println!("{name}: {found} plugins in {heap} bytes");
+        let least = match Machine::HERE {
+            Machine::Bits32 => bits32,
+            Machine::Bits64 => bits64,
+        };
+        assert!(found >= least, "{name}: {found}");
+    }
+}
+
+#[test]
+fn no_heap_is_too_small_to_say_so() {
+    // Whatever there is: the plugin answers, or somebody says that there is no room.
+    let grower = assemble(
+        r#"(module (memory (export "memory") 1)
+            (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+            (func $deep (param i32) (result i32)
+              (if (result i32) (local.get 0)
+                (then (call $deep (i32.sub (local.get 0) (i32.const 1))))
+                (else (i32.const 0))))
+            (func (export "process") (param i32 i32) (result i32 i32)
+              (loop $on (br_if $on (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
+              (drop (call $deep (i32.const 1000)))
+              (local.get 0) (local.get 1)))"#,
+    );
+    let mut answers = 0;
+    for (wasm, export) in [
+        (guest_bytes("small_filter"), "process"),
+        (guest_bytes("small_greet"), "greet"),
+        (guest_bytes("small_c_reverse"), "process"),
+        (guest_bytes("c_greet"), "greet"),
+        (guest_bytes("customize"), "process"),
+        (grower, "process"),
+    ] {
+        let grants = granted();
+        let mut refused = 0;
+        for heap in (1..512).map(|step| step << 10) {
+            let result = with_heap(heap, || {
+                let engine = device(heap);
+                let plugin = match engine.load("guest", &wasm, &grants) {
+                    Ok(plugin) => plugin,
+                    Err(error) => return error.code(),
+                };
+                let result = plugin
+                    .instantiate(())
+                    .and_then(|mut instance| instance.call_bytes(export, b"in", |_| ()));
+                code(&result)
+            });
+            match result {
+                "ok" => answers += 1,
+                "does-not-fit" => refused += 1,
+                // Limits come from the heap too.
+                "module-too-large" | "over-limit" => refused += 1,
+                "trap-stack" | "trap-out-of-memory" | "no-memory" => {}
+                other => panic!("{heap}: {other}"),
+            }
+        }
+        assert!(refused > 8, "{export}: {refused}");
+    }
+    assert!(answers > 1_000, "{answers}");
+}
