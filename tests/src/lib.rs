@@ -43,10 +43,11 @@ pub fn load_guest<T: 'static>(name: &str, grants: &Grants<T>) -> Plugin<T> {
 }
 
 /// The names of the built guests that log, read a setting and answer `PREFIX_TEXT`.
-pub const CUSTOMIZE: [&str; 5] = [
+pub const CUSTOMIZE: [&str; 6] = [
     "customize",
     "c_customize",
     "c_customize_retptr",
+    "as_customize",
     "wat_customize_multi",
     "wat_customize_retptr",
 ];

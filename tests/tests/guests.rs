@@ -44,15 +44,29 @@ fn each_built_guest_has_a_source_and_each_source_is_built() {
         ("c", "c", "c_"),
         ("small-c", "c", "small_c_"),
         ("wasi-c", "c", "wasi_c_"),
+        ("wasi-c", "c", "wasi_zigcc_"),
+        ("wasi-zig", "zig", "wasi_zig_"),
+        ("zig", "zig", "zig_"),
+        ("assemblyscript", "ts", "as_"),
     ] {
         let names = names(&sources().join(folder), ending);
         expected.extend(names.iter().map(|name| format!("{prefix}{name}")));
     }
-    for (folder, prefix) in [("rust", ""), ("small", ""), ("wasi-rust", "wasi_rust_")] {
+    for (folder, prefix) in [
+        ("rust", ""),
+        ("small", ""),
+        ("wasi-rust", "wasi_rust_"),
+        ("go", "go_"),
+        ("wasi-go", "wasi_go_"),
+    ] {
         for guest in fs::read_dir(sources().join(folder)).unwrap() {
             let name = guest.unwrap().file_name();
             expected.insert(format!("{prefix}{}", name.to_string_lossy()));
         }
+    }
+    // What plugins in these languages share.
+    for library in ["zig_hostel", "as_hostel", "go_hostel"] {
+        assert!(expected.remove(library));
     }
     assert_eq!(names(&sources().join("prebuilt"), "wasm"), expected);
 }

@@ -471,7 +471,8 @@ pub enum TrapKind {
     HostPanic,
     /// The guest called a host function with values that break the ABI.
     BadHostCall,
-    /// The guest called a host function from inside `allocate`, while the host waited for it.
+    /// The guest called a host function from inside `allocate`, while the host waited for it; or one
+    /// of WASI's, which it may call there, and had to wait.
     Reentered,
     /// Instantiating failed: a data or element segment does not fit, or a limit was passed.
     Instantiation,

@@ -20,6 +20,12 @@ pub(crate) trait HostFunction<T>: Send + Sync + 'static {
 
     fn results(&self) -> Types;
 
+    /// Whether it never runs guest code: then the guest's allocator may call it, also while the host
+    /// waits for that. Go's run time can't do without the clock there.
+    fn runs_no_guest(&self) -> bool {
+        false
+    }
+
     /// Lifts `params`, runs the closure, lowers its result into `results`. Or answers with what the
     /// guest has to wait for.
     fn call(

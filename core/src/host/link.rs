@@ -149,8 +149,10 @@ impl<T: 'static> Binding<T> {
         values: &mut FlatValues,
     ) -> Result<Option<Suspended>, CallError> {
         let state = guest.data_mut();
-        if state.guest.nested {
-            return Err(CallError::Trap(Trap::new(TrapKind::Reentered, "")));
+        let nested = state.guest.nested;
+        let reentered = || CallError::Trap(Trap::new(TrapKind::Reentered, ""));
+        if nested && !self.function.runs_no_guest() {
+            return Err(reentered());
         }
         state.meter.host_call()?;
         let memory = state.guest.memory;
@@ -164,6 +166,10 @@ impl<T: 'static> Binding<T> {
             self.back.record(guest, at)?;
         }
         if let Some(work) = self.function.call(guest, memory, params, values)? {
+            if nested {
+                // Who waits for it already can't wait for more.
+                return Err(reentered());
+            }
             let back = self.back.clone();
             return Ok(Some(Suspended { work, back, at }));
         }

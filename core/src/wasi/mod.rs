@@ -90,6 +90,10 @@ impl<T: 'static> HostFunction<T> for Granted {
         Types::collect(|types| self.function.results.iter().for_each(|ty| types.push(*ty)))
     }
 
+    fn runs_no_guest(&self) -> bool {
+        true
+    }
+
     fn call(
         &self,
         guest: &mut Caller<'_, State<T>>,
@@ -157,7 +161,8 @@ impl Granted {
             spent: 0,
             begun: *begun,
         };
-        let done = self.run(&mut call, params, state.pace.is_none(), waits);
+        let blocks = state.pace.is_none() && !state.guest.nested;
+        let done = self.run(&mut call, params, blocks, waits);
         *begun = call.begun;
         let spent = call.spent;
         call::charge(guest, spent)?;

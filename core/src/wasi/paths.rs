@@ -123,14 +123,19 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     let path = path(call, args.u32(2), args.u32(3))?;
     let descriptors = &mut call.session.descriptors;
     descriptors.check_room(&call.grant.file_limits)?;
-    let (node, rights) = match contained(call.shared, || directory.open(&path, &how))?? {
+    let (node, rights, inheriting) = match contained(call.shared, || directory.open(&path, &how))??
+    {
         Node::File(_) if directory_only => return Err(Errno::Notdir.into()),
         Node::File(file) => {
             let rights = match how.write {
                 true => asked & rights::FILE,
                 false => asked & rights::FILE & !(rights::ALLOCATE | rights::SET_SIZE),
             };
-            (Open::File(OpenFile { file, at: 0 }), rights)
+            (
+                Open::File(OpenFile { file, at: 0 }),
+                rights,
+                inheriting & may,
+            )
         }
         Node::Directory(_) if how.write => return Err(Errno::Isdir.into()),
         Node::Directory(directory) => {
@@ -140,13 +145,14 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
                 granted: None,
                 list: Vec::new(),
             };
-            (Open::Directory(open), asked & rights::DIRECTORY)
+            // It hands on what it was given, whatever is asked: Zig asks for less than it uses.
+            (Open::Directory(open), asked & rights::DIRECTORY, may)
         }
     };
     let fd = descriptors.insert(Descriptor {
         node,
         rights,
-        inheriting: inheriting & may,
+        inheriting,
         flags: fd_flags,
     })?;
     call.put(opened, &fd.to_le_bytes())

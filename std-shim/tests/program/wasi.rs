@@ -3,7 +3,13 @@
 use super::{Ended, Files, command, guest, hostel, hostel_with_stdin};
 use std::{fs, io::Read as _, process::Stdio};
 
-const REPORTS: [&str; 2] = ["wasi_rust_report", "wasi_c_report"];
+const REPORTS: [&str; 5] = [
+    "wasi_rust_report",
+    "wasi_c_report",
+    "wasi_zigcc_report",
+    "wasi_zig_report",
+    "wasi_go_report",
+];
 
 #[test]
 fn a_command_has_the_streams_and_gives_the_exit_code() {
@@ -15,9 +21,44 @@ fn a_command_has_the_streams_and_gives_the_exit_code() {
         assert_eq!((ended.text(), &*ended.stderr), (&*out, ""));
         hostel(&["run", &report, "--arg", "0"]).expect(0);
         hostel(&["run", &report, "--call", "_start", "--arg", "3"]).expect(3);
-        let ended = hostel(&["run", &report, "--arg", "file"]).expect(0);
-        assert!(ended.stderr.starts_with("file: "), "{}", ended.stderr);
+        let ended = hostel(&["run", &report, "--arg", "files"]).expect(1);
+        assert!(ended.stderr.starts_with("files: "), "{}", ended.stderr);
     }
+}
+
+#[test]
+fn a_command_has_the_directory_that_is_given() {
+    for name in REPORTS {
+        let files = Files::new();
+        let input = files.file("input", b"hello");
+        let data = input.strip_suffix("/input").expect("it is in a directory");
+        let run = |access: &str| {
+            let dir = format!("{data}:/data{access}");
+            hostel(&["run", &guest(name), "--dir", &dir, "--arg", "files"])
+        };
+        let ended = run("").expect(1);
+        assert!(!ended.stderr.is_empty() && !files.path("output").exists());
+        let ended = run(":rw").expect(0);
+        let out =
+            "input 5 bytes: hello\nlist input\noutside refused\noutput 13 bytes, then second\n";
+        assert!(ended.text().contains(out), "{name}: {}", ended.text());
+        let output = fs::read(files.path("output")).expect("it was written");
+        assert_eq!(output, b"first\nsecond\n", "{name}");
+    }
+}
+
+#[test]
+fn a_plugin_in_go_is_called_as_any_other() {
+    let run = [
+        "run",
+        &guest("go_customize"),
+        "--config",
+        "prefix=CUSTOM",
+        "hello",
+    ];
+    let ended = hostel(&run).expect(0);
+    assert_eq!(ended.text(), "CUSTOM_HELLO");
+    assert_eq!(ended.stderr, "go_customize: processing 5 bytes\n");
 }
 
 #[test]
@@ -119,11 +160,11 @@ fn json_tells_all_of_a_command() {
             (&told["code"], &told["error"]),
             (&7.into(), &serde_json::Value::Null)
         );
-        let told = hostel(&["run", "--json", &guest(name), "--arg", "file"])
-            .expect(0)
+        let told = hostel(&["run", "--json", &guest(name), "--arg", "files"])
+            .expect(1)
             .json();
         let logs = told["logs"].as_array().expect("a list");
-        assert!(logs[0].as_str().unwrap().starts_with("file: "), "{told}");
+        assert!(logs[0].as_str().unwrap().starts_with("files: "), "{told}");
     }
 }
 

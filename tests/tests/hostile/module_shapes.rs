@@ -463,15 +463,15 @@ fn segments(cases: &mut Vec<Case>) {
             "over-limit segments",
         ),
         (
-            "10,001 data segments",
+            "100,001 data segments",
             vec![section(5, &[1, 0, 1])],
-            repeated(11, 10_001, &[1, 0]),
+            repeated(11, 100_001, &[1, 0]),
             "over-limit segments",
         ),
         (
-            "10,000 data segments",
+            "100,000 data segments",
             vec![section(5, &[1, 0, 1])],
-            repeated(11, 10_000, &[1, 0]),
+            repeated(11, 100_000, &[1, 0]),
             "loaded",
         ),
         (
@@ -509,15 +509,15 @@ fn segments(cases: &mut Vec<Case>) {
             "invalid-module",
         ),
         (
-            "10,001 element segments",
+            "100,001 element segments",
             table(),
-            repeated(9, 10_001, &[1, 0, 0]),
+            repeated(9, 100_001, &[1, 0, 0]),
             "over-limit segments",
         ),
         (
-            "10,000 element segments",
+            "100,000 element segments",
             table(),
-            repeated(9, 10_000, &[1, 0, 0]),
+            repeated(9, 100_000, &[1, 0, 0]),
             "loaded",
         ),
         (

@@ -1,13 +1,21 @@
-//! The built commands, in Rust and C, with an operating system and without.
+//! The built commands, of five compilers, with an operating system and without.
 
-use hostel::{CallError, Engine, Grants, Instance, Platform, Wasi, WasiOutput};
-use hostel_tests::guest_bytes;
+use hostel::{CallError, Engine, Grants, Instance, Platform, Wasi, WasiOutput, files::Access};
+use hostel_tests::{Ticking, guest_bytes};
 use std::{
+    fs,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-const REPORTS: [&str; 2] = ["wasi_rust_report", "wasi_c_report"];
+const REPORTS: [&str; 5] = [
+    "wasi_rust_report",
+    "wasi_c_report",
+    "wasi_zigcc_report",
+    "wasi_zig_report",
+    GO,
+];
+const GO: &str = "wasi_go_report";
 
 fn report(engine: &Engine, name: &str, wasi: Wasi) -> Instance {
     let buffer = || WasiOutput::buffer(64 << 10);
@@ -20,15 +28,30 @@ fn report(engine: &Engine, name: &str, wasi: Wasi) -> Instance {
         .expect("it starts")
 }
 
+/// How a command ended, and what it wrote to stdout and stderr.
+type Ended = (Result<u32, CallError>, String, String);
+
 /// What the two ways of having a machine give.
-fn both(name: &str, wasi: &Wasi) -> [(Result<u32, CallError>, String, String, u64); 2] {
-    [hostel::engine(), Engine::default()].map(|engine| {
+fn both(name: &str, wasi: &Wasi) -> [Ended; 2] {
+    // Go's run time looks at the clock: there has to be one, and its fuel is by what it shows.
+    let bare = match name {
+        GO => Engine::default().with_platform(Ticking::default()),
+        _ => Engine::default(),
+    };
+    let mut fuel = Vec::new();
+    let both = [hostel::engine(), bare].map(|engine| {
         let mut instance = report(&engine, name, wasi.clone());
         let ended = instance.run_command();
         let text = |bytes| String::from_utf8(bytes).expect("it is text");
-        let (out, err) = (text(instance.take_stdout()), text(instance.take_stderr()));
-        (ended, out, err, instance.usage().fuel)
-    })
+        fuel.push(instance.usage().fuel);
+        (
+            ended,
+            text(instance.take_stdout()),
+            text(instance.take_stderr()),
+        )
+    });
+    assert!(name == GO || fuel[0] == fuel[1], "{name}: {fuel:?}");
+    both
 }
 
 #[test]
@@ -76,18 +99,76 @@ fn nothing_granted_is_nothing_seen() {
 #[test]
 fn there_are_no_files() {
     for name in REPORTS {
-        let [std, bare] = both(name, &Wasi::new().args(["report", "file"]));
+        let [std, bare] = both(name, &Wasi::new().args(["report", "files"]));
         assert_eq!(std, bare);
-        assert!(std.2.starts_with("file: "), "{}", std.2);
+        assert_eq!(std.0, Ok(1), "{name}");
+        assert!(std.2.starts_with("files: "), "{name}: {}", std.2);
+    }
+}
+
+/// What a command says that found a file `input` and nothing else in its directory.
+const FILES: &str = "\
+input 5 bytes: hello
+list input
+outside refused
+output 13 bytes, then second
+made moved
+list input output
+";
+
+#[test]
+fn files_are_read_and_written_in_a_granted_directory_alone() {
+    for name in REPORTS {
+        for access in [Access::ReadWrite, Access::Read] {
+            let parent = tempfile::tempdir().unwrap();
+            let data = parent.path().join("data");
+            fs::create_dir(&data).unwrap();
+            fs::write(data.join("input"), "hello").unwrap();
+            fs::write(parent.path().join("outside"), "secret").unwrap();
+            let wasi = hostel::wasi().args(["files"]).directory(
+                "/data",
+                access,
+                hostel::directory(&data).unwrap(),
+            );
+            let mut instance = report(&hostel::engine(), name, wasi);
+            let ended = instance.run_command();
+            let text = |bytes| String::from_utf8(bytes).unwrap();
+            let (out, err) = (text(instance.take_stdout()), text(instance.take_stderr()));
+            let out = out.strip_prefix("arg files\n").expect("it says its name");
+            let found = fs::read_dir(&data).unwrap().count();
+            if access == Access::ReadWrite {
+                assert_eq!((ended, out, &*err), (Ok(0), FILES, ""), "{name}");
+                let output = fs::read_to_string(data.join("output")).unwrap();
+                assert_eq!((found, &*output), (2, "first\nsecond\n"), "{name}");
+            } else {
+                // What it wrote before it was refused may be in its own buffer yet.
+                assert_eq!((ended, found), (Ok(1), 1), "{name}: {err}");
+                assert!(FILES.starts_with(out) && !err.is_empty(), "{name}: {out}");
+            }
+        }
     }
 }
 
 #[test]
 fn a_panic_goes_to_stderr_and_traps() {
-    let [std, bare] = both("wasi_rust_report", &Wasi::new().args(["panic"]));
-    assert_eq!(std, bare);
-    assert_eq!(std.0.unwrap_err().code(), "trap-unreachable");
-    assert!(std.2.contains("as asked"), "{}", std.2);
+    for name in REPORTS {
+        let [std, bare] = both(name, &Wasi::new().args(["panic"]));
+        assert_eq!(std, bare);
+        assert!(std.2.contains("as asked"), "{}", std.2);
+        match std.0 {
+            // Go's run time exits.
+            Ok(code) => assert_eq!((name, code), (GO, 2)),
+            Err(error) => assert_eq!(error.code(), "trap-unreachable", "{name}"),
+        }
+    }
+}
+
+#[test]
+fn go_says_that_it_needs_a_clock() {
+    let mut instance = report(&Engine::default(), GO, Wasi::new().args(["report"]));
+    assert_eq!(instance.run_command(), Ok(2));
+    let err = String::from_utf8(instance.take_stderr()).unwrap();
+    assert!(err.contains("clock_time_get failed"), "{err}");
 }
 
 /// A machine with a clock and nothing else.
@@ -121,7 +202,11 @@ fn a_full_stdout_is_told_to_the_guest() {
         let mut instance = report(&hostel::engine(), name, wasi.clone());
         let ended = instance.run_command();
         assert_eq!(instance.take_stdout().len(), 64 << 10, "{name}");
-        // The one in Rust gives up, the one in C takes no notice.
-        assert_eq!(ended.is_ok(), name == "wasi_c_report", "{ended:?}");
+        match name {
+            "wasi_rust_report" => assert_eq!(ended.unwrap_err().code(), "trap-unreachable"),
+            // Those in C take no notice.
+            "wasi_c_report" | "wasi_zigcc_report" => assert_eq!(ended, Ok(0)),
+            _ => assert_eq!(ended, Ok(1), "{name}"),
+        }
     }
 }

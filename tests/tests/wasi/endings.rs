@@ -1,8 +1,8 @@
 //! `proc_exit`, wherever it is called, and commands that end in other ways.
 
 use super::{EBADF, SMALL};
-use hostel::{CallError, Grants, Plugin, Wasi};
-use hostel_tests::{a_good_plugin_still_answers, code, load_wat, with_allocator};
+use hostel::{CallError, Grants, Instance, Plugin, Wasi, WasiOutput};
+use hostel_tests::{Lines, a_good_plugin_still_answers, code, load_wat, with_allocator};
 
 const IMPORT: &str = r#"(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))"#;
 const CODES: [i32; 9] = [0, 1, 2, 125, 126, 127, 256, i32::MAX, -1];
@@ -113,20 +113,53 @@ fn elsewhere_it_ends_the_call() {
     assert!(exited(0).stops());
 }
 
-#[test]
-fn in_an_allocator_that_the_host_waits_for_it_traps() {
+/// A guest whose allocator does `work` while the host waits for it to bring a setting.
+fn allocating(work: &str) -> Instance {
     let text = format!(
         r#"(module {IMPORT}
+            (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+            (import "env" "host_log" (func $log (param i32 i32)))
             (import "env" "host_get_config" (func $get (param i32 i32) (result i64)))
-            (memory (export "memory") 1)
-            (func (export "allocate") (param i32) (result i32) (call $exit (i32.const 0)) (unreachable))
-            (func (export "f") (drop (call $get (i32.const 0) (i32.const 0)))))"#
+            (memory (export "memory") 1) (data (i32.const 0) "\08\00\00\00\03\00\00\00one")
+            (func (export "allocate") (param i32) (result i32) (local $n i32) {work} (i32.const 1024))
+            (func (export "f") (result i64) (call $get (i32.const 0) (i32.const 0))))"#
     );
-    let grants = Grants::<()>::new()
+    let grants = Lines::default()
+        .granted::<()>()
         .config([("", "value")])
-        .wasi(Wasi::new());
-    let mut instance = load_wat(&text, &grants).instantiate(()).unwrap();
-    assert_eq!(code(&instance.call::<(), ()>("f", ())), "trap-reentered");
+        .wasi(Wasi::new().stdout(WasiOutput::buffer(100)));
+    load_wat(&text, &grants).instantiate(()).unwrap()
+}
+
+#[test]
+fn an_allocator_that_the_host_waits_for_has_wasi() {
+    let write = "(drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))";
+    // With the second one it is resumed on its own, outside of the guest's call.
+    let long = "(local.set $n (i32.const 40000))
+        (loop $on (br_if $on (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))";
+    for work in [write.to_owned(), format!("{long} {write}")] {
+        let work = format!("{work} (drop (call $time (i32.const 1) (i64.const 0) (i32.const 64)))");
+        let mut instance = allocating(&work);
+        assert_eq!(instance.call::<(), u64>("f", ()), Ok(1024 << 32 | 5));
+        assert_eq!(instance.take_stdout(), b"one");
+        assert_eq!(instance.usage().host_calls, 3);
+    }
+    let mut instance = allocating("(call $exit (i32.const 3))");
+    let ended = instance.call::<(), u64>("f", ());
+    assert_eq!(ended, Err(CallError::Exited { code: 3 }));
+    assert!(instance.is_stopped());
+    for work in [
+        "(call $log (i32.const 0) (i32.const 1))",
+        "(drop (call $get (i32.const 0) (i32.const 0)))",
+        // A subscription to the monotonic clock in 10 ms.
+        "(i32.store (i32.const 144) (i32.const 1)) (i64.store (i32.const 152) (i64.const 10000000))
+         (drop (call $poll (i32.const 128) (i32.const 256) (i32.const 1) (i32.const 320)))",
+    ] {
+        let ended = allocating(work).call::<(), u64>("f", ());
+        assert_eq!(code(&ended), "trap-reentered");
+    }
 }
 
 #[test]
@@ -139,7 +172,7 @@ fn start_functions_have_wasi() {
         (start $one)
         (func (export "_initialize") (call $one) (drop (call $close (i32.const 2))))
         (func (export "close") (param i32) (result i32) (call $close (local.get 0))))"#;
-    let wasi = Wasi::new().stdout(hostel::WasiOutput::buffer(100));
+    let wasi = Wasi::new().stdout(WasiOutput::buffer(100));
     let mut instance = load_wat(text, &Grants::<()>::new().wasi(wasi))
         .instantiate(())
         .unwrap();

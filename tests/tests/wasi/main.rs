@@ -14,6 +14,7 @@ mod escapes;
 mod listing;
 mod open_files;
 mod opening;
+mod plugins;
 mod polling;
 mod randomness;
 mod reading;

@@ -1,0 +1,3 @@
+module hostel/guests
+
+go 1.24
