@@ -17,19 +17,17 @@ pub(crate) fn export(cases: &[Case], directory: &Path) -> io::Result<()> {
     let mut written = 0;
     for case in cases {
         let wasm = case.module.bytes();
-        let Some(act) = act(&case.act).filter(|_| fits(case, &wasm)) else {
+        let (Some(act), true) = (act(&case.act), fits(case, &wasm)) else {
             continue;
         };
         let file = format!("{written}.wasm");
         fs::write(directory.join(&file), wasm)?;
         let (letter, code) = (case.verdict.letter, &case.verdict.code);
-        // Writing to a String does not fail.
         let _ = writeln!(
             list,
-            "Case {{ name: {:?}, wasm: include_bytes!({file:?}), act: {act}, fuel: {}, host_calls: {}, verdict: {:?} }},",
+            "Case {{ name: {:?}, wasm: include_bytes!({file:?}), act: {act}, budget: |_budget| {{ {} }}, verdict: {:?} }},",
             case.name,
-            case.budget.fuel,
-            case.budget.host_calls,
+            budget(&case.budget),
             format!("{letter:?} {code}"),
         );
         written += 1;
@@ -40,14 +38,56 @@ pub(crate) fn export(cases: &[Case], directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Not what needs a panic contained, or much memory.
+/// Not what needs a panic contained, limits of its own, or more memory or time than there is.
 fn fits(case: &Case, wasm: &[u8]) -> bool {
     // What is no module takes nothing.
     let takes = ModuleInfo::read(wasm).map_or(0, |module| module.footprint(&device()).total());
+    let plain = Case::new("", "", Act::Load, case.verdict.clone());
+    let answer = case.verdict.code.strip_suffix(" bytes");
+    let answer = answer.map_or(0, |bytes| bytes.parse().expect("a number of bytes"));
     case.panics == 0
+        && case.limits == plain.limits
         && wasm.len() <= MODULE
         && takes <= FOOTPRINT
         && case.budget.fuel <= Budget::device().fuel
+        && answer <= Budget::device().output_bytes
+}
+
+/// What differs from the usual budget, as assignments to `_budget`.
+fn budget(budget: &Budget) -> String {
+    let usual = Budget::server();
+    let mut text = format!("_budget.fuel = {};", budget.fuel);
+    for (name, usual, found) in [
+        (
+            "host_calls",
+            usual.host_calls as usize,
+            budget.host_calls as usize,
+        ),
+        ("input_bytes", usual.input_bytes, budget.input_bytes),
+        ("output_bytes", usual.output_bytes, budget.output_bytes),
+        (
+            "argument_bytes",
+            usual.argument_bytes,
+            budget.argument_bytes,
+        ),
+        ("arena_bytes", usual.arena_bytes, budget.arena_bytes),
+        (
+            "log_records",
+            usual.log_records as usize,
+            budget.log_records as usize,
+        ),
+        (
+            "log_bytes",
+            usual.log_bytes as usize,
+            budget.log_bytes as usize,
+        ),
+    ] {
+        if usual != found {
+            // Writing to a String does not fail.
+            let _ = write!(text, " _budget.{name} = {found};");
+        }
+    }
+    text
 }
 
 /// What the act is, in the firmware's words; none for what is code of ours.

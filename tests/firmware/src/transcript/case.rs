@@ -8,8 +8,8 @@ use alloc::{
 };
 use core::fmt;
 use hostel_core::{
-    Budget, CallError, Engine, Grants, Instance, Limits, LoadError, LogRecord, MemoryState, Plugin,
-    StateLimits, Step, Usage, Value, Wasi, WasiOutput,
+    Budget, CallError, Engine, Grants, Instance, Limits, LoadError, LogRecord, MemoryState,
+    Mismatch, Plugin, StateLimits, Step, Usage, Value, Wasi, WasiOutput,
 };
 use spin::Mutex;
 
@@ -18,8 +18,8 @@ pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) wasm: &'static [u8],
     pub(super) act: Act,
-    pub(super) fuel: u64,
-    pub(super) host_calls: u32,
+    /// What differs from a device's usual budget.
+    pub(super) budget: fn(&mut Budget),
     /// How it has to end: refused (R), trapped (T), out of fuel or another quota (F), with an error
     /// (E), and its code; or with an answer (C).
     pub(super) verdict: &'static str,
@@ -31,6 +31,7 @@ pub(super) enum Act {
     Start,
     Process(&'static [u8]),
     Call(&'static str, &'static [Value]),
+    Bytes(&'static str, &'static [u8]),
     Command,
 }
 
@@ -85,8 +86,8 @@ impl Case {
     pub(super) fn run(&self, quantum: Option<u64>) -> Seen {
         let mut limits = Limits::device(256 << 10);
         limits.memory_bytes = 128 << 10;
-        let mut budget = Budget::device().fuel(self.fuel);
-        budget.host_calls = self.host_calls;
+        let mut budget = Budget::device();
+        (self.budget)(&mut budget);
         let engine = Engine::new(limits).with_budget(budget);
         let log = Arc::new(Mutex::new(Vec::new()));
         let mut seen = match engine.load("guest", self.wasm, &grants(&log)) {
@@ -108,9 +109,15 @@ impl Case {
         seen
     }
 
-    fn act(&self, plugin: &Plugin, instance: &mut Instance, quantum: Option<u64>) -> Result<String, CallError> {
+    fn act(
+        &self,
+        plugin: &Plugin,
+        instance: &mut Instance,
+        quantum: Option<u64>,
+    ) -> Result<String, CallError> {
         match (&self.act, quantum) {
             (Act::Load | Act::Start, _) => Ok("started".into()),
+            (Act::Bytes(name, input), _) => instance.call_bytes(name, input, shown),
             (Act::Command, _) => instance.run_command().map(|code| format!("exit {code} ")),
             (Act::Process(input), None) => instance.process(input).map(|answer| shown(&answer)),
             (Act::Process(input), Some(quantum)) => {
@@ -175,6 +182,10 @@ impl Seen {
     fn refused(error: &LoadError) -> Self {
         let code = match error {
             LoadError::OverLimit { cap, .. } => format!("over-limit {cap}"),
+            LoadError::Mismatch(all) => {
+                let kinds: Vec<_> = all.iter().map(kind).collect();
+                format!("mismatch {}", kinds.join("+"))
+            }
             error => error.code().into(),
         };
         Self {
@@ -184,6 +195,18 @@ impl Seen {
             state: None,
             log: Vec::new(),
         }
+    }
+}
+
+const fn kind(mismatch: &Mismatch) -> &'static str {
+    match mismatch {
+        Mismatch::UnknownImport { .. } => "unknown-import",
+        Mismatch::ImportType { .. } => "import-type",
+        Mismatch::ImportKind { .. } => "import-kind",
+        Mismatch::MissingExport { .. } => "missing-export",
+        Mismatch::ExportType { .. } => "export-type",
+        Mismatch::ReexportedImport { .. } => "reexported-import",
+        _ => "other",
     }
 }
 
