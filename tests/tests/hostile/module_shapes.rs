@@ -304,7 +304,7 @@ fn tables_and_memories(cases: &mut Vec<Case>) {
         (
             "memory with pages of a byte",
             "(memory 1 (pagesize 1))",
-            "invalid-module",
+            "loaded",
         ),
     ] {
         let text = format!(r#"(module {items} (func (export "run")))"#);

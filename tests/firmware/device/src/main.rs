@@ -125,7 +125,7 @@ async fn stop(plugin: Plugin) {
     let watch = async {
         Timer::after_millis(50).await;
         canceller.cancel();
-        core::future::pending().await
+        core::future::pending::<()>().await
     };
     let ended = embassy_futures::select::select(call, watch).await;
     match ended {

@@ -32,9 +32,18 @@ const GREET: Act = Act::Bytes("greet", b"world");
 const ADD: Act = Act::Call("add", &[Value::I32(10), Value::I32(20)]);
 
 pub(super) const CASES: &[Case] = &[
-    floats!("single", "C ?"),
-    floats!("double", "C ?"),
-    floats!("round", "C ?"),
+    floats!(
+        "single",
+        "C 2143289344 2143289344 2143289344 2143289344 2143289344 2143289344"
+    ),
+    floats!(
+        "double",
+        "C 9221120237041090560 9221120237041090560 9221120237041090560 9221120237041090560 9221120237041090560 9221120237041090560"
+    ),
+    floats!(
+        "round",
+        "C -1073741824 1051372203 4603375528459645724 6746741776910 2147483647"
+    ),
     guest!("add", ADD, "C 30"),
     guest!("c_add", ADD, "C 30"),
     guest!("wat_add", ADD, "C 30"),
