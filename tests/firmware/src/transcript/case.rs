@@ -25,6 +25,12 @@ pub(super) struct Case {
     pub(super) verdict: &'static str,
 }
 
+/// What hostile guests get: little fuel, but more host calls than it allows.
+pub(super) fn usual(budget: &mut Budget) {
+    budget.fuel = 50_000;
+    budget.host_calls = 1_000_000;
+}
+
 /// What is done with a guest.
 pub(super) enum Act {
     Load,

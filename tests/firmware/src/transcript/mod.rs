@@ -4,7 +4,7 @@
 mod case;
 mod guests;
 
-use self::case::{Act, Case};
+use self::case::{Act, Case, usual};
 #[cfg(target_os = "none")]
 use crate::heap::live;
 use crate::println;
