@@ -118,6 +118,8 @@ impl Engine {
     ///
     /// [`LoadError`] says what the module is, what is wrong with it, or each import and export
     /// that does not fit. Nothing is kept.
+    // Apart, so that the compiler's native stack does not come on top of its caller's other work.
+    #[inline(never)]
     pub fn load<T: 'static>(
         &self,
         name: &str,

@@ -43,7 +43,8 @@ impl Changing {
     pub(crate) fn hash<T>(&self, store: &Store<State<T>>) -> u64 {
         let mut hash = Fnv::new();
         let memory = self.memory(store).unwrap_or_default();
-        hash.write(&memory.len().to_le_bytes());
+        // In 64 bits on every machine: the hash is the same on all of them.
+        hash.write(&(memory.len() as u64).to_le_bytes());
         hash.write(memory);
         for value in self.values(store) {
             match value {

@@ -177,6 +177,8 @@ impl<T: 'static> Plugin<T> {
     /// # Errors
     ///
     /// Those of the guest's start function and `_initialize`.
+    // Apart, so that its native stack does not stay in use while the instance's calls run.
+    #[inline(never)]
     pub fn instantiate(&self, data: T) -> Result<Instance<T>, CallError> {
         self.check_open()?;
         let until = call::until(&self.budget, &**self.platform());

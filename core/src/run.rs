@@ -171,7 +171,7 @@ pub(crate) async fn run<T>(
             }
             Ok(ResumableCall::HostTrap(paused)) => {
                 let suspended = suspended(store, paused.host_error())?;
-                let values = settle(store, suspended).await?;
+                let values = settle_apart(store, suspended).await?;
                 outcome = paused.resume(&mut *store, &values, results);
             }
             Err(error) => return Err(stopped(store, &error)),
@@ -258,6 +258,16 @@ fn suspended<T>(store: &mut Store<State<T>>, error: &wasmi::Error) -> Result<Sus
     let suspended = store.data_mut().suspended.get_mut().take();
     let suspended = suspended.filter(|_| waits);
     suspended.ok_or_else(|| stopped(store, error))
+}
+
+/// The same as [`settle`], which is rare and large: on the heap it is no part of every call.
+#[cold]
+#[inline(never)]
+fn settle_apart<'a, T>(
+    store: &'a mut Store<State<T>>,
+    suspended: Suspended,
+) -> Pin<Box<impl Future<Output = Result<FlatValues, CallError>> + use<'a, T>>> {
+    Box::pin(settle(store, suspended))
 }
 
 /// Does what the guest waits for, and gives what its import returns.

@@ -66,7 +66,11 @@ fn typical() -> String {
         })
         .collect();
     let calls: String = (1..=12)
-        .map(|n| format!("(drop (call $filter{n} (local.get 0) (i32.shr_u (local.get 1) (i32.const 1))))"))
+        .map(|n| {
+            format!(
+                "(drop (call $filter{n} (local.get 0) (i32.shr_u (local.get 1) (i32.const 1))))"
+            )
+        })
         .collect();
     format!(
         r#"(module

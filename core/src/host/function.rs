@@ -12,7 +12,7 @@ use crate::{
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{cell::Cell, future::Future, marker::PhantomData, pin::Pin};
-use wasmi::{Caller, Memory, Val};
+use wasmi::{Caller, Memory, ResumableCallOutOfFuel, Val};
 
 /// A host function behind its types.
 pub(crate) trait HostFunction<T>: Send + Sync + 'static {
@@ -169,6 +169,14 @@ pub(crate) fn contained<R>(
     result.unwrap_or_else(|| Err(CallError::Trap(Trap::new(TrapKind::HostPanic, ""))))
 }
 
+/// What the guest waits for whose allocator needs longer. Apart from the rest, since it takes native
+/// stack, and is rare.
+#[cold]
+#[inline(never)]
+fn later(paused: ResumableCallOutOfFuel, delivery: Delivery<'_>) -> Work {
+    Work::Allocate(paused, Box::new(delivery.into_owned()))
+}
+
 /// Lowers a closure's result into the guest, or says what it has to wait for.
 fn lower<T, R: HostReturn>(
     guest: &mut Caller<'_, State<T>>,
@@ -185,8 +193,7 @@ fn lower<T, R: HostReturn>(
             let mut delivery = Delivery::new(None);
             contained(&*platform, || value.lower(&mut delivery.lowered))?;
             if let Some(paused) = run::deliver_in_call(guest, &mut delivery)? {
-                let delivery = Box::new(delivery.into_owned());
-                return Ok(Some(Work::Allocate(paused, delivery)));
+                return Ok(Some(later(paused, delivery)));
             }
             // There is room: both have the same.
             let _ = values.extend_from_slice(delivery.values());

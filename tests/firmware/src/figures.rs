@@ -1,7 +1,7 @@
 //! What a plugin takes and does on a device: the same program for hostel and for bare wasmi.
 
 use crate::{heap, instructions, println, stack};
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 /// The plugin that is measured.
 const MEASURED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/measured.wasm"));
@@ -71,7 +71,8 @@ fn smallest_heap<H: Host>(make: &impl Fn() -> H) {
 fn idle<H: Host>(make: &impl Fn() -> H) {
     let host = make();
     let before = heap::live();
-    let plugin = host.load(IDLE);
+    // With the handle itself.
+    let plugin = Box::new(host.load(IDLE));
     figure("idle-plugin-bytes", heap::live() - before);
     drop(plugin);
     assert_eq!(heap::live(), before);
@@ -97,7 +98,9 @@ fn calls<H: Host>(make: &impl Fn() -> H) {
         println!("instructions-per-host-call-{name} {}", each(all - once));
     }
     let (sum, all) = instructions::count(|| {
-        (0..TIMES).fold(0u32, |sum, n| sum.wrapping_add(host.add(&mut plugin, sum, n)))
+        (0..TIMES).fold(0u32, |sum, n| {
+            sum.wrapping_add(host.add(&mut plugin, sum, n))
+        })
     });
     core::hint::black_box(sum);
     println!("instructions-per-guest-call {}", each(all));
@@ -138,16 +141,15 @@ fn many<H: Host>(make: &impl Fn() -> H) {
     println!("typical-plugin-wasm-bytes {}", TYPICAL.len());
     heap::reset();
     let host = make();
-    let mut plugins = Vec::with_capacity(32);
+    let mut plugins = Vec::new();
     loop {
         let before = heap::reach();
-        plugins.push(host.load(TYPICAL));
+        plugins.push(Box::new(host.load(TYPICAL)));
         let step = heap::reach() - before;
-        println!("{} {step} {}", plugins.len(), heap::live());
         if plugins.len() == 1 {
             figure("reach-by-first-typical-plugin-bytes", heap::reach());
         }
-        if heap::reach() + step > heap::SIZE - (2 << 10) {
+        if heap::reach() + 2 * step > heap::SIZE {
             break;
         }
     }
@@ -157,5 +159,8 @@ fn many<H: Host>(make: &impl Fn() -> H) {
     }
     figure("typical-plugins", plugins.len());
     figure("typical-plugins-heap-bytes", heap::reach());
-    figure("typical-plugins-in-256-kib", plugins.len() * HEAP / heap::reach());
+    figure(
+        "typical-plugins-in-256-kib",
+        plugins.len() * HEAP / heap::reach(),
+    );
 }

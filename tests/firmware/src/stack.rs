@@ -15,9 +15,7 @@ unsafe extern "C" {
 
 /// Where the stack ends, to which it grows.
 fn end() -> *mut u32 {
-    (&raw const _stack_start)
-        .cast_mut()
-        .wrapping_byte_sub(SIZE)
+    (&raw const _stack_start).cast_mut().wrapping_byte_sub(SIZE)
 }
 
 /// About where it has come to.

@@ -1,11 +1,22 @@
 //! Hands the cases that fit a small machine to the firmware for devices, as source for it.
 
-use crate::case::{Act, Case};
-use hostel::{Budget, Limits, ModuleInfo, Value};
+use crate::case::{Act, Case, FUEL};
+use hostel::{Budget, Limits, LoadError, ModuleInfo, Value};
 use std::{fmt::Write as _, fs, io, path::Path};
 
 /// Longest module that is handed on, in bytes.
-const MODULE: usize = 4 << 10;
+const MODULE: usize = 370;
+
+/// How the names of cases begin that need more than a device's limits and budget allow: deep calls,
+/// memory that grows by a page, and arguments of 128 KiB.
+const TOO_MUCH: [&str; 6] = [
+    "A03/allocate that answers a new page",
+    "A04/300 settings, each a call deeper",
+    "R02/900 calls deep",
+    "R02/Ackermann of 4, 4",
+    "A01/argument ptr=0x0 len=0x20000 ",
+    "A01/argument ptr=0x1 len=0x1ffff ",
+];
 
 /// Most memory that one may take, with what it may grow to, in bytes.
 const FOOTPRINT: u64 = 216 << 10;
@@ -17,19 +28,17 @@ pub(crate) fn export(cases: &[Case], directory: &Path) -> io::Result<()> {
     let mut written = 0;
     for case in cases {
         let wasm = case.module.bytes();
-        let Some(act) = act(&case.act).filter(|_| fits(case, &wasm)) else {
+        let (Some(act), true) = (act(&case.act), fits(case, &wasm)) else {
             continue;
         };
         let file = format!("{written}.wasm");
         fs::write(directory.join(&file), wasm)?;
         let (letter, code) = (case.verdict.letter, &case.verdict.code);
-        // Writing to a String does not fail.
         let _ = writeln!(
             list,
-            "Case {{ name: {:?}, wasm: include_bytes!({file:?}), act: {act}, fuel: {}, host_calls: {}, verdict: {:?} }},",
+            "Case {{ name: {:?}, wasm: include_bytes!({file:?}), act: {act}, budget: {}, verdict: {:?} }},",
             case.name,
-            case.budget.fuel,
-            case.budget.host_calls,
+            budget(&case.budget),
             format!("{letter:?} {code}"),
         );
         written += 1;
@@ -40,14 +49,64 @@ pub(crate) fn export(cases: &[Case], directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Not what needs a panic contained, or much memory.
+/// Not what needs a panic contained, limits of its own, or more memory or time than there is.
 fn fits(case: &Case, wasm: &[u8]) -> bool {
     // What is no module takes nothing.
     let takes = ModuleInfo::read(wasm).map_or(0, |module| module.footprint(&device()).total());
+    let plain = Case::new("", "", Act::Load, case.verdict.clone());
+    let answer = case.verdict.code.strip_suffix(" bytes");
+    let answer = answer.map_or(0, |bytes| bytes.parse().expect("a number of bytes"));
+    // A device's limits refuse what a server's allow.
+    let refused = ModuleInfo::read_within(wasm, &device().module);
+    let refused = matches!(refused, Err(LoadError::OverLimit { .. }));
+    // The same pointers and lengths come in each shape.
+    let again = case.name.starts_with("A01/") && !case.name.ends_with(" packed");
     case.panics == 0
+        && !again
+        && refused == case.verdict.code.starts_with("over-limit")
+        && !TOO_MUCH.iter().any(|name| case.name.starts_with(name))
+        && case.limits == plain.limits
         && wasm.len() <= MODULE
         && takes <= FOOTPRINT
         && case.budget.fuel <= Budget::device().fuel
+        && answer <= Budget::device().output_bytes
+}
+
+/// What differs from a device's budget: the firmware's `usual`, or a closure.
+fn budget(budget: &Budget) -> String {
+    let usual = Budget::server();
+    if *budget == usual.fuel(FUEL) {
+        return "usual".to_owned();
+    }
+    let (fuel, calls) = (budget.fuel, budget.host_calls);
+    let mut text = format!("|budget| {{ budget.fuel = {fuel}; budget.host_calls = {calls};");
+    for (name, usual, found) in [
+        ("input_bytes", usual.input_bytes, budget.input_bytes),
+        ("output_bytes", usual.output_bytes, budget.output_bytes),
+        (
+            "argument_bytes",
+            usual.argument_bytes,
+            budget.argument_bytes,
+        ),
+        ("arena_bytes", usual.arena_bytes, budget.arena_bytes),
+        (
+            "log_records",
+            usual.log_records as usize,
+            budget.log_records as usize,
+        ),
+        (
+            "log_bytes",
+            usual.log_bytes as usize,
+            budget.log_bytes as usize,
+        ),
+    ] {
+        if usual != found {
+            // As much as a machine of 32 bits can say. Writing to a String does not fail.
+            let found = found.min(u32::MAX as usize);
+            let _ = write!(text, " budget.{name} = {found};");
+        }
+    }
+    text + " }"
 }
 
 /// What the act is, in the firmware's words; none for what is code of ours.

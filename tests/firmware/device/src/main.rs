@@ -56,8 +56,14 @@ async fn main(spawner: Spawner) {
         Ok(plugin) => plugin,
         Err(error) => defmt::panic!("{}", defmt::Display2Format(&error)),
     };
-    let filter = load("filter", include_bytes!(concat!(env!("OUT_DIR"), "/filter.wasm")));
-    let runaway = load("runaway", include_bytes!(concat!(env!("OUT_DIR"), "/runaway.wasm")));
+    let filter = load(
+        "filter",
+        include_bytes!(concat!(env!("OUT_DIR"), "/filter.wasm")),
+    );
+    let runaway = load(
+        "runaway",
+        include_bytes!(concat!(env!("OUT_DIR"), "/runaway.wasm")),
+    );
     let house = House::new(engine.clone());
 
     spawner.spawn(on_time().expect("there is one"));
@@ -119,7 +125,7 @@ async fn stop(plugin: Plugin) {
     let watch = async {
         Timer::after_millis(50).await;
         canceller.cancel();
-        core::future::pending().await
+        core::future::pending::<()>().await
     };
     let ended = embassy_futures::select::select(call, watch).await;
     match ended {

@@ -36,7 +36,7 @@ impl Driver for Timer {
         critical_section::with(|cs| {
             let mut periods = *self.periods.borrow_ref(cs);
             let mut left = SYST::get_current();
-            if SCB::is_pendst_set() {
+            if SCB::is_pendst_pending() {
                 // A period has ended that is not yet counted.
                 periods += 1;
                 left = SYST::get_current();

@@ -126,7 +126,9 @@ fn process(plugin: &mut Plugin, input: &[u8], output: &mut [u8]) -> Result<usize
     let at = plugin.guest.allocate.call(&mut *store, len)?;
     let outside = |_| Error::new("out of bounds");
     let memory = plugin.guest.memory;
-    memory.write(&mut *store, at as usize, input).map_err(outside)?;
+    memory
+        .write(&mut *store, at as usize, input)
+        .map_err(outside)?;
     let (ptr, length) = match (plugin.process, plugin.packed) {
         (Some(process), _) => process.call(&mut *store, (at, len))?,
         (_, Some(process)) => {
@@ -138,7 +140,9 @@ fn process(plugin: &mut Plugin, input: &[u8], output: &mut [u8]) -> Result<usize
     let output = output
         .get_mut(..length as usize)
         .ok_or_else(|| Error::new("too long"))?;
-    memory.read(&*store, ptr as usize, output).map_err(outside)?;
+    memory
+        .read(&*store, ptr as usize, output)
+        .map_err(outside)?;
     if let Some(deallocate) = plugin.deallocate {
         deallocate.call(&mut *store, (at, len))?;
         if ptr != at {
@@ -171,7 +175,9 @@ impl figures::Host for Bare {
 
     fn repeat(&self, plugin: &mut Plugin, export: &str, times: u32) {
         fine(plugin.store.set_fuel(1_000_000));
-        let function = plugin.instance.get_typed_func::<u32, ()>(&plugin.store, export);
+        let function = plugin
+            .instance
+            .get_typed_func::<u32, ()>(&plugin.store, export);
         fine(fine(function).call(&mut plugin.store, times))
     }
 }

@@ -4,11 +4,11 @@
 mod case;
 mod guests;
 
-use self::case::{Act, Case};
-use crate::println;
-use hostel_core::Value;
+use self::case::{Act, Case, usual};
 #[cfg(target_os = "none")]
 use crate::heap::live;
+use crate::println;
+use hostel_core::Value;
 
 /// Where there is an operating system, the heap is not ours.
 #[cfg(not(target_os = "none"))]
