@@ -504,6 +504,15 @@ fn guests_that_want_all_take_what_was_foreseen() {
         "(func (param i32) {})",
         "(if (local.get 0) (then) (else))".repeat(1_000)
     );
+    // As many as make the compiler's buffers grow once more.
+    let returns = |count: usize| {
+        let results = "(i32.const 7)".repeat(8);
+        format!(
+            "(func (param i32) (result {}) {})",
+            "i32 ".repeat(8),
+            format!("(if (local.get 0) (then (return {results})))").repeat(count) + &results
+        )
+    };
     let nested = format!("(func {} {})", "block ".repeat(2_000), "end ".repeat(2_000));
     let table = format!(
         "(table 5000 funcref) (func $f) (elem (i32.const 0) {})",
@@ -544,6 +553,9 @@ fn guests_that_want_all_take_what_was_foreseen() {
         (twice, "(drop (call $down (i32.const 70)))".to_owned()),
         (taking.to_owned() + &functions, String::new()),
         (function, String::new()),
+        (returns(1_000), String::new()),
+        (returns(1_500), String::new()),
+        (returns(1_900), String::new()),
         (nested, String::new()),
         (table, String::new()),
         (several("(global (mut i64) (i64.const 0))"), String::new()),

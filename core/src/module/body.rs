@@ -359,6 +359,7 @@ const fn weight(operator: &Operator<'_>) -> usize {
         | Operator::Br { .. }
         | Operator::BrIf { .. }
         | Operator::BrTable { .. }
+        | Operator::Return
         | Operator::Call { .. } => 1,
         _ => 0,
     }
