@@ -6,6 +6,7 @@
 
 mod body;
 mod footprint;
+mod lengths;
 mod read;
 mod rewrite;
 

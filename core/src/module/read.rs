@@ -2,6 +2,7 @@
 
 use super::{
     Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, Signature, TableInfo, body,
+    lengths,
 };
 use crate::{error::LoadError, limits::ModuleLimits};
 use alloc::{boxed::Box, format, vec::Vec};
@@ -53,6 +54,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn read(mut self) -> Result<ModuleInfo, LoadError> {
         check_preamble(self.wasm)?;
+        lengths::check(self.wasm)?;
         self.take(READING)?;
         let mut validator = Validator::new_with_features(features());
         for payload in Parser::new(0).parse_all(self.wasm) {

@@ -9,7 +9,7 @@ use embedded_alloc::LlffHeap;
 
 /// What a board has of it.
 pub const SIZE: usize = if cfg!(feature = "netduinoplus2") {
-    120 << 10
+    88 << 10
 } else if cfg!(feature = "musca-b1") {
     400 << 10
 } else {

@@ -23,7 +23,7 @@ use hostel_core::{Budget, CallError, Defmt, Engine, Grants, House, Limits, Plugi
 /// Fuel that a plugin uses before the other tasks have their turn.
 const QUANTUM: u64 = 2_000;
 
-/// The longest that a quantum takes here, in microseconds: some 40 instructions a unit of fuel, a
+/// The longest that a quantum takes here, in microseconds: up to 50 instructions a unit of fuel, a
 /// nanosecond each, and what the executor does.
 const QUANTUM_TAKES: u32 = 150;
 
