@@ -78,9 +78,11 @@ impl Machine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Footprint {
-    /// The plugin, while it is loaded and from then on: its compiled code, what it declares, the
-    /// compiler's working memory.
+    /// The plugin, as long as it is there: its compiled code and what it declares.
     pub plugin: u64,
+    /// What loading it takes besides, and gives back before there are instances: the compiler's
+    /// working memory, and a copy of the module.
+    pub loading: u64,
     /// Linear memory of an instance when it starts.
     pub memory_at_start: u64,
     /// Linear memory of an instance at most: as its module and the limits allow, if it has code
@@ -154,19 +156,26 @@ impl Footprint {
     /// stopped.
     #[must_use]
     pub const fn to_run(&self) -> u64 {
-        self.instance_to_run()
-            .saturating_mul(self.instances)
-            .saturating_add(self.kept)
-            .saturating_add(self.plugin)
+        self.loaded_with(self.instance_to_run())
     }
 
     /// The plugin and all instances at once, at most.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.instance_at_most()
+        self.loaded_with(self.instance_at_most())
+    }
+
+    /// The plugin, while it is loaded or has all its instances, of so many bytes each.
+    const fn loaded_with(&self, instance: u64) -> u64 {
+        let instances = instance
             .saturating_mul(self.instances)
-            .saturating_add(self.kept)
-            .saturating_add(self.plugin)
+            .saturating_add(self.kept);
+        let most = if self.loading > instances {
+            self.loading
+        } else {
+            instances
+        };
+        self.plugin.saturating_add(most)
     }
 }
 
@@ -191,6 +200,7 @@ impl ModuleInfo {
         let plugin = self.plugin(machine);
         let mut footprint = Footprint {
             plugin: plugin.saturating_mul(limits.copies.max(1) as u64),
+            loading: self.loading(machine),
             memory_at_start: start,
             memory_at_most: most,
             memory_growth: growth(start, most, self.page()),
@@ -249,24 +259,18 @@ impl ModuleInfo {
             let found = sections.find(|section| !section.custom && &*section.name == name);
             found.map_or(0, |section| section.size)
         };
-        let (operations, branches) = counts.largest;
         priced(
             machine,
             &[
-                (1, 7_500, 12_000),
+                (1, 6_000, 9_800),
                 (counts.operations, 8, 12),
                 (counts.branches, 16, 20),
-                // The compiler's working memory grows with the longest function, by doubling.
-                (operations, 20, 32),
-                (branches, 60, 100),
-                (counts.nesting, 250, 400),
-                (counts.locals, 32, 48),
                 (self.functions, 150, 200),
-                (counts.types, 180, 256),
+                (counts.types, 120, 180),
                 (section("type"), 12, 16),
                 (self.imports.len(), 600, 800),
                 (length(imported), 8, 8),
-                (self.exports.len(), 300, 400),
+                (self.exports.len(), 250, 350),
                 (length(self.exported()), 8, 8),
                 (self.tables.len(), 100, 100),
                 (counts.globals, 90, 100),
@@ -274,9 +278,31 @@ impl ModuleInfo {
                 (counts.elements, 24, 32),
                 (counts.expression_bytes, 16, 20),
                 (section("data"), 3, 3),
-                (self.sections.len(), 130, 200),
+                (self.sections.len(), 60, 120),
                 (length(sections), 2, 2),
-                (self.changes.copied(self.size, section("export")), 1, 1),
+            ],
+        )
+    }
+
+    /// What loading it takes besides. The compiler's working memory grows with the longest function,
+    /// by doubling.
+    fn loading(&self, machine: Machine) -> u64 {
+        let counts = &self.counts;
+        let (operations, branches) = counts.largest;
+        let mut sections = self.sections.iter();
+        let exports = sections.find(|section| !section.custom && &*section.name == "export");
+        let exports = exports.map_or(0, |section| section.size);
+        priced(
+            machine,
+            &[
+                (1, 1_500, 2_200),
+                (operations, 18, 32),
+                (branches, 55, 100),
+                (counts.nesting, 200, 400),
+                (counts.locals, 32, 48),
+                (counts.globals, 160, 200),
+                (counts.types, 180, 240),
+                (self.changes.copied(self.size, exports), 1, 1),
                 (self.changes.inversions.len(), 48, 48),
             ],
         )
@@ -292,7 +318,7 @@ impl ModuleInfo {
         priced(
             machine,
             &[
-                (1, 6_500, 10_000),
+                (1, 5_000, 8_000),
                 (self.functions, 120, 200),
                 (self.imports.len(), 180, 250),
                 (self.exports.len(), 150, 200),

@@ -202,6 +202,7 @@ fn limits_json(mut limits: Limits) -> Value {
 fn footprint_json(footprint: &Footprint) -> Value {
     json!({
         "plugin": footprint.plugin,
+        "loading": footprint.loading,
         "instance": {
             "memory_at_start": footprint.memory_at_start,
             "memory_at_most": footprint.memory_at_most,
@@ -250,6 +251,7 @@ fn write_footprint(text: &mut String, footprint: &Footprint) {
         ("overhead", overhead, overhead),
         ("an instance", runs, most),
         ("the plugin", plugin, plugin),
+        ("loading it", footprint.loading, footprint.loading),
         ("kept between calls", footprint.kept, footprint.kept),
         (&together, footprint.to_run(), footprint.total()),
     ];
@@ -263,7 +265,5 @@ fn write_footprint(text: &mut String, footprint: &Footprint) {
         let [start, most] = [start, most].map(|bytes| ByteSize(bytes).to_string());
         let _ = writeln!(text, "  {name:<22}{start:>12}{most:>12}");
     }
-    text.push_str(
-        "  the plugin, globals, overhead: estimated from above; on top: the file, inputs\n",
-    );
+    text.push_str("  loading is over before there are instances; on top: the file, inputs\n");
 }
