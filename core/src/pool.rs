@@ -97,9 +97,11 @@ impl<T> Pool<T> {
                 return Poll::Ready(Ok(()));
             }
             match (platform.now(), until) {
-                (Some(now), Some(until)) if now >= until => Poll::Ready(Err(self.busy())),
-                _ => Poll::Pending,
+                (Some(now), Some(until)) if now >= until => return Poll::Ready(Err(self.busy())),
+                (Some(_), Some(_)) => platform.wake_at(until, context.waker()),
+                _ => {}
             }
+            Poll::Pending
         })
         .await?;
         Ok(place)

@@ -385,7 +385,7 @@ where
     if error.downcast_ref::<Suspend>().is_some() {
         // Where the host calls an import that the guest hands on, no guest is there to wait.
         drop(cx.data_mut().suspended.get_mut().take());
-        let why = "an asynchronous host function can be called by guest code alone";
+        let why = "a host function that has to wait can be called by guest code alone";
         return CallError::Trap(Trap::new(TrapKind::Other, why));
     }
     let budget = cx.data().meter.budget().fuel;

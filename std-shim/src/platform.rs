@@ -4,7 +4,7 @@ use crate::timer::Timer;
 use hostel_core::Platform;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     task::Waker,
     time::{Duration, Instant},
 };
@@ -21,8 +21,8 @@ use std::{
 #[derive(Debug)]
 pub struct Std {
     start: Instant,
-    // Guards nothing but the moment between looking and waiting.
-    turn: Mutex<()>,
+    /// How often something has changed that is waited for.
+    changes: Mutex<u64>,
     changed: Condvar,
     timer: Timer,
 }
@@ -33,10 +33,16 @@ impl Std {
     pub fn new() -> Self {
         Self {
             start: Instant::now(),
-            turn: Mutex::new(()),
+            changes: Mutex::new(0),
             changed: Condvar::new(),
             timer: Timer::default(),
         }
+    }
+}
+
+impl Std {
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,32 +58,31 @@ impl Platform for Std {
     }
 
     fn wait_until(&self, ready: &dyn Fn() -> bool, until: Option<Duration>) -> bool {
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
+            let before = *self.lock();
+            // Without the lock: it is the embedder's, may take its time, and wake others.
             if ready() {
                 return true;
             }
-            turn = match until {
-                None => self
-                    .changed
-                    .wait(turn)
-                    .unwrap_or_else(PoisonError::into_inner),
+            let changes = self.lock();
+            let same = |changes: &mut u64| *changes == before;
+            match until {
+                None => drop(self.changed.wait_while(changes, same)),
                 Some(until) => {
                     let left = until.saturating_sub(self.start.elapsed());
                     if left.is_zero() {
                         return false;
                     }
-                    self.changed
-                        .wait_timeout(turn, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+                    drop(self.changed.wait_timeout_while(changes, left, same));
                 }
-            };
+            }
         }
     }
 
     fn wake(&self) {
-        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut changes = self.lock();
+        *changes = changes.wrapping_add(1);
+        drop(changes);
         self.changed.notify_all();
     }
 

@@ -1,6 +1,8 @@
 //! Wakes those who wait for a time.
 
 use std::{
+    collections::{HashMap, hash_map::Entry},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::Waker,
     thread,
@@ -22,7 +24,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    waits: Vec<(Instant, Waker)>,
+    /// By who waits: one time each, the first.
+    waits: HashMap<usize, (Instant, Waker)>,
     runs: bool,
 }
 
@@ -40,7 +43,22 @@ impl Timer {
             }
             state.runs = true;
         }
-        state.waits.push((at, waker.clone()));
+        let wait = state.waits.entry(waker.data().addr());
+        match wait {
+            Entry::Occupied(mut wait) if wait.get().1.will_wake(waker) => {
+                let first = &mut wait.get_mut().0;
+                *first = at.min(*first);
+            }
+            Entry::Occupied(mut wait) => {
+                // Another's, whose task is gone; or one that shares its data, and is woken early.
+                let (_, other) = wait.insert((at, waker.clone()));
+                drop(state);
+                wake(other);
+                self.0.changed.notify_one();
+                return;
+            }
+            Entry::Vacant(wait) => drop(wait.insert((at, waker.clone()))),
+        }
         drop(state);
         self.0.changed.notify_one();
     }
@@ -56,16 +74,17 @@ impl Shared {
         let mut idle = false;
         loop {
             let now = Instant::now();
-            let due: Vec<_> = state.waits.extract_if(.., |(at, _)| *at <= now).collect();
+            let due = state.waits.extract_if(|_, (at, _)| *at <= now);
+            let due: Vec<_> = due.map(|(_, (_, waker))| waker).collect();
             if !due.is_empty() {
                 // Whoever is woken may ask for the next time at once.
                 drop(state);
-                due.into_iter().for_each(|(_, waker)| waker.wake());
+                due.into_iter().for_each(wake);
                 state = self.lock();
                 idle = false;
                 continue;
             }
-            let next = state.waits.iter().map(|(at, _)| *at).min();
+            let next = state.waits.values().map(|(at, _)| *at).min();
             if next.is_none() && idle {
                 state.runs = false;
                 return;
@@ -76,4 +95,9 @@ impl Shared {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+}
+
+/// Wakes; a panic of the executor's is not to end the timer.
+fn wake(waker: Waker) {
+    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
 }

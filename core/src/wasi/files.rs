@@ -331,28 +331,33 @@ pub struct Limits {
     /// Most bytes that one call may write to files or otherwise make them longer by. What is more is
     /// [`Errno::Dquot`].
     pub written_bytes: u64,
+    /// Most files, directories and links that one call may make, those that were there included. What
+    /// is more is [`Errno::Dquot`].
+    pub created: u32,
     /// Most bytes that lists of directories take which it has begun to read. A longer one is
     /// [`Errno::Nomem`].
     pub list_bytes: usize,
 }
 
 impl Limits {
-    /// For a server: 64 open, 64 MiB written by a call, 1 MiB of lists.
+    /// For a server: 64 open, 64 MiB written and 10,000 made by a call, 1 MiB of lists.
     #[must_use]
     pub const fn server() -> Self {
         Self {
             open: 64,
             written_bytes: 64 << 20,
+            created: 10_000,
             list_bytes: 1 << 20,
         }
     }
 
-    /// For a microcontroller: 4 open, 64 KiB written by a call, 4 KiB of lists.
+    /// For a microcontroller: 4 open, 64 KiB written and 16 made by a call, 4 KiB of lists.
     #[must_use]
     pub const fn device() -> Self {
         Self {
             open: 4,
             written_bytes: 64 << 10,
+            created: 16,
             list_bytes: 4 << 10,
         }
     }

@@ -15,6 +15,9 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 pub(super) const FUEL: u64 = 1_000;
 const NAME: u64 = 20;
 
+/// Fuel for changing what is in a directory, on top.
+const CHANGE: u64 = 20_000;
+
 /// Longest path, in bytes.
 const PATH: u32 = 4_096;
 
@@ -57,6 +60,7 @@ fn text(call: &mut Call<'_>, ptr: u32, len: u32) -> Result<String, Fail> {
         _ => return Err(Errno::Nametoolong.into()),
     }
     let size = usize::try_from(len).unwrap_or(usize::MAX);
+    call.check()?;
     call.charge(FUEL.saturating_add(fuel_for(size)))?;
     let bytes = call.bytes(ptr, len)?;
     if bytes.contains(&0) {
@@ -121,11 +125,25 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     };
     call.bytes(opened, 4)?;
     let path = path(call, args.u32(2), args.u32(3))?;
-    let descriptors = &mut call.session.descriptors;
-    descriptors.check_room(&call.grant.file_limits)?;
-    let (node, rights, inheriting) = match contained(call.shared, || directory.open(&path, &how))??
-    {
-        Node::File(_) if directory_only => return Err(Errno::Notdir.into()),
+    let room = call.session.descriptors.check_room(&call.grant.file_limits);
+    room?;
+    if create {
+        count_created(call)?;
+    } else if truncate {
+        change(call)?;
+    }
+    let node = contained(call.shared, || directory.open(&path, &how))??;
+    let wrong = match &node {
+        Node::File(_) if directory_only => Some(Errno::Notdir),
+        Node::Directory(_) if how.write => Some(Errno::Isdir),
+        _ => None,
+    };
+    if let Some(errno) = wrong {
+        // What is closed is the embedder's.
+        contained(call.shared, || drop(node))?;
+        return Err(errno.into());
+    }
+    let (node, rights, inheriting) = match node {
         Node::File(file) => {
             let rights = match how.write {
                 true => asked & rights::FILE,
@@ -137,7 +155,6 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
                 inheriting & may,
             )
         }
-        Node::Directory(_) if how.write => return Err(Errno::Isdir.into()),
         Node::Directory(directory) => {
             let open = OpenDirectory {
                 directory,
@@ -149,7 +166,7 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
             (Open::Directory(open), asked & rights::DIRECTORY, may)
         }
     };
-    let fd = descriptors.insert(Descriptor {
+    let fd = call.session.descriptors.insert(Descriptor {
         node,
         rights,
         inheriting,
@@ -158,43 +175,55 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     call.put(opened, &fd.to_le_bytes())
 }
 
-/// Does `work` at a path whose descriptor, pointer and length are the first parameters.
-fn at_path<R>(
-    call: &mut Call<'_>,
-    args: &Args<'_>,
-    needed: u64,
-    work: impl FnOnce(&dyn Directory, &str) -> Result<R, Errno>,
-) -> Result<R, Fail> {
-    let directory = directory(call, args.u32(0), needed)?;
-    let path = path(call, args.u32(1), args.u32(2))?;
-    Ok(contained(call.shared, || work(&*directory, &path))??)
+/// Charges for a change of what is in a directory, unless the call must end now.
+fn change(call: &mut Call<'_>) -> Result<(), Fail> {
+    call.check()?;
+    call.charge(CHANGE)
+}
+
+/// The same for something new, which counts against a limit.
+fn count_created(call: &mut Call<'_>) -> Result<(), Fail> {
+    change(call)?;
+    let created = &mut call.session.created;
+    if *created >= call.grant.file_limits.created {
+        return Err(Errno::Dquot.into());
+    }
+    *created = created.saturating_add(1);
+    Ok(())
 }
 
 pub(super) fn path_create_directory(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let create = |directory: &dyn Directory, path: &str| directory.create_directory(path);
-    at_path(call, args, rights::PATH_CREATE_DIRECTORY, create)
+    let directory = directory(call, args.u32(0), rights::PATH_CREATE_DIRECTORY)?;
+    let path = path(call, args.u32(1), args.u32(2))?;
+    count_created(call)?;
+    let create = || directory.create_directory(&path);
+    Ok(contained(call.shared, create)??)
 }
 
 pub(super) fn path_remove_directory(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let remove = |directory: &dyn Directory, path: &str| directory.remove_directory(path);
-    at_path(call, args, rights::PATH_REMOVE_DIRECTORY, remove)
+    let directory = directory(call, args.u32(0), rights::PATH_REMOVE_DIRECTORY)?;
+    let path = path(call, args.u32(1), args.u32(2))?;
+    change(call)?;
+    let remove = || directory.remove_directory(&path);
+    Ok(contained(call.shared, remove)??)
 }
 
 pub(super) fn path_unlink_file(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let remove = |directory: &dyn Directory, path: &str| directory.remove_file(path);
-    at_path(call, args, rights::PATH_UNLINK_FILE, remove)
+    let directory = directory(call, args.u32(0), rights::PATH_UNLINK_FILE)?;
+    let path = path(call, args.u32(1), args.u32(2))?;
+    change(call)?;
+    let remove = || directory.remove_file(&path);
+    Ok(contained(call.shared, remove)??)
 }
 
 /// Writes what a link points to, as far as there is room.
 pub(super) fn path_readlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (buffer, size, used) = (args.u32(3), args.u32(4), args.u32(5));
-    call.session
-        .descriptors
-        .directory(args.u32(0), rights::PATH_READLINK)?;
+    let directory = directory(call, args.u32(0), rights::PATH_READLINK)?;
     call.bytes(buffer, size)?;
     call.bytes(used, 4)?;
-    let read = |directory: &dyn Directory, path: &str| directory.read_link(path);
-    let target = at_path(call, args, rights::PATH_READLINK, read)?;
+    let path = path(call, args.u32(1), args.u32(2))?;
+    let target = contained(call.shared, || directory.read_link(&path))??;
     let room = usize::try_from(size).unwrap_or(usize::MAX);
     let fits = target.len().min(room);
     call.charge(fuel_for(fits))?;
@@ -213,9 +242,9 @@ pub(super) fn path_symlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), F
     if target.split('/').count() > LINK_NAMES {
         return Err(Errno::Nametoolong.into());
     }
-    Ok(contained(call.shared, || {
-        directory.symlink(&target, &path)
-    })??)
+    count_created(call)?;
+    let link = || directory.symlink(&target, &path);
+    Ok(contained(call.shared, link)??)
 }
 
 pub(super) fn path_rename(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
@@ -223,6 +252,7 @@ pub(super) fn path_rename(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
     let to = directory(call, args.u32(3), rights::PATH_RENAME_TARGET)?;
     let path = path(call, args.u32(1), args.u32(2))?;
     let to_path = self::path(call, args.u32(4), args.u32(5))?;
+    change(call)?;
     let rename = || from.rename(&path, &*to, &to_path);
     Ok(contained(call.shared, rename)??)
 }
@@ -235,6 +265,7 @@ pub(super) fn path_link(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     }
     let path = path(call, args.u32(2), args.u32(3))?;
     let to_path = self::path(call, args.u32(5), args.u32(6))?;
+    count_created(call)?;
     let link = || from.link(&path, &*to, &to_path);
     Ok(contained(call.shared, link)??)
 }

@@ -56,9 +56,11 @@ pub(super) fn poll_oneoff(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
     call.charge(u64::from(count).saturating_mul(FUEL))?;
     let now = platform.now().unwrap_or_default();
     let (mut happened, mut wake, mut input) = (0u32, None::<Duration>, false);
+    // Asked once, however many want to know.
+    let mut came = None;
     for at in 0..count {
         let wish = subscription(call, list.wrapping_add(at.wrapping_mul(size)))?;
-        let error = match judge(call, &wish, begun)? {
+        let error = match judge(call, &wish, begun, &mut came)? {
             Event::At(end) if end > now => {
                 wake = Some(wake.map_or(end, |wake| wake.min(end)));
                 continue;
@@ -116,7 +118,12 @@ fn subscription(call: &Call<'_>, at: u32) -> Result<Subscription, Fail> {
     })
 }
 
-fn judge(call: &mut Call<'_>, wish: &Subscription, begun: Duration) -> Result<Event, Fail> {
+fn judge(
+    call: &mut Call<'_>,
+    wish: &Subscription,
+    begun: Duration,
+    came: &mut Option<bool>,
+) -> Result<Event, Fail> {
     let needed = match wish.kind {
         0 => {
             let (id, timeout) = (wish.clock, wish.timeout);
@@ -133,7 +140,10 @@ fn judge(call: &mut Call<'_>, wish: &Subscription, begun: Duration) -> Result<Ev
     Ok(match call.session.descriptors.allowed(wish.fd, needed) {
         Ok(descriptor) => {
             let waits = matches!(descriptor.node, Node::Input);
-            Event::Ready(!waits || input_is_ready(call))
+            if waits && came.is_none() {
+                *came = Some(input_is_ready(call)?);
+            }
+            Event::Ready(!waits || *came == Some(true))
         }
         Err(errno) => Event::Failed(errno),
     })

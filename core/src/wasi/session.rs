@@ -27,6 +27,8 @@ pub(crate) struct Session {
     /// Bytes written by the running call: to the streams, and to files, or what these grew by.
     pub(super) written: usize,
     pub(super) file_written: u64,
+    /// How many files, directories and links the running call has made.
+    pub(super) created: u32,
     /// What random bytes follow from, where they follow from a seed.
     pub(super) random: u64,
     /// The platform's time when the instance first asked for it.
@@ -43,6 +45,7 @@ impl Session {
             stderr: Pending::default(),
             written: 0,
             file_written: 0,
+            created: 0,
             random: match grant.random {
                 Some(Random::Seed(seed)) => seed,
                 _ => 0,
@@ -62,6 +65,7 @@ impl Session {
     pub(crate) fn end_call(&mut self, shared: &Shared, meter: &mut Meter) {
         self.written = 0;
         self.file_written = 0;
+        self.created = 0;
         for stream in [Stream::Stdout, Stream::Stderr] {
             let grant = self.grant.clone();
             let to = grant.output(stream);

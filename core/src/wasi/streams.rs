@@ -105,7 +105,7 @@ pub(super) fn fd_read(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
         Stdin::Source(source) => {
             let mut got = 0;
             if let Some((ptr, len)) = buffers.first(call)? {
-                if !wait::input_is_ready(call) {
+                if !wait::input_is_ready(call)? {
                     return Err(Fail::Wait(Wait::until(call, None, true)?));
                 }
                 let len = len.min(u32::try_from(CHUNK).unwrap_or(u32::MAX));
@@ -129,13 +129,18 @@ pub(super) fn no_socket(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     Err(Errno::Notsock.into())
 }
 
+/// Fuel for closing something, which may be a call of the operating system.
+const CLOSE: u64 = 100;
+
 pub(super) fn fd_close(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    call.charge(CLOSE)?;
     let descriptors = &mut call.session.descriptors;
     // What is closed may be the embedder's.
     Ok(contained(call.shared, || descriptors.close(args.u32(0)))??)
 }
 
 pub(super) fn fd_renumber(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+    call.charge(CLOSE)?;
     let descriptors = &mut call.session.descriptors;
     let (from, to) = (args.u32(0), args.u32(1));
     Ok(contained(call.shared, || descriptors.renumber(from, to))??)

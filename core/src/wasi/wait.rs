@@ -5,9 +5,9 @@ use super::{
     clocks,
     errno::{Errno, Fail},
     input::Stdin,
-    session::Call,
+    session::{Call, contained},
 };
-use crate::call::Canceller;
+use crate::{call::Canceller, error::CallError};
 use core::time::Duration;
 
 /// How long the platform is asked to wait at a time: a canceller does not wake it.
@@ -30,8 +30,8 @@ pub(super) struct Wait {
 }
 
 impl Wait {
-    /// A wait until `wake` or, with `input`, until stdin has something. Pays for all of it that is
-    /// known.
+    /// A wait until `wake` or, with `input`, until stdin has something. Pays for all of it, where it
+    /// is known how long that is.
     pub(super) fn until(
         call: &mut Call<'_>,
         wake: Option<Duration>,
@@ -43,7 +43,9 @@ impl Wait {
             paid: call.shared.platform.now(),
             next: None,
         };
-        if let Some(wake) = wake {
+        if let Some(wake) = wake
+            && !input
+        {
             let deadline = call.meter.until().unwrap_or(Duration::MAX);
             wait.pay(call, wake.min(deadline))?;
         }
@@ -53,7 +55,7 @@ impl Wait {
     /// Whether it is over. If not, pays for waiting until it is to be looked at again.
     pub(super) fn is_over(&mut self, call: &mut Call<'_>) -> Result<bool, Fail> {
         call.check()?;
-        if self.input && input_is_ready(call) {
+        if self.input && input_is_ready(call)? {
             return Ok(true);
         }
         if self.paid.is_none() {
@@ -81,7 +83,8 @@ impl Wait {
     /// Blocks the thread until it is over.
     pub(super) fn block(&mut self, call: &mut Call<'_>) -> Result<(), Fail> {
         while !self.is_over(call)? {
-            let came = || self.input && input_is_ready(call);
+            // What went wrong there is told when it is looked at again.
+            let came = || self.input && input_is_ready(call).unwrap_or(true);
             let stop = || call.canceller.is_some_and(Canceller::is_cancelled) || came();
             let stopped = call.shared.platform.wait_until(&stop, self.next);
             if self.next.is_none() && !stopped {
@@ -107,14 +110,9 @@ impl Wait {
 }
 
 /// Whether a read of stdin would find something at once, its end included.
-pub(super) fn input_is_ready(call: &Call<'_>) -> bool {
+pub(super) fn input_is_ready(call: &Call<'_>) -> Result<bool, CallError> {
     match &call.grant.stdin {
-        Stdin::Bytes(_) => true,
-        Stdin::Source(source) => {
-            let mut ready = false;
-            let platform = &*call.shared.platform;
-            platform.contain(&mut || ready = source.ready());
-            ready
-        }
+        Stdin::Bytes(_) => Ok(true),
+        Stdin::Source(source) => contained(call.shared, || source.ready()),
     }
 }

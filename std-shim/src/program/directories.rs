@@ -7,6 +7,9 @@ use std::path::PathBuf;
 /// Most bytes that one run writes to files.
 const WRITTEN_BYTES: u64 = 1 << 30;
 
+/// Most files, directories and links that a run may make.
+const CREATED: u32 = 100_000;
+
 /// One that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GivenDirectory {
@@ -40,6 +43,7 @@ impl GivenDirectory {
 pub(super) fn grant(wasi: Wasi, directories: &[GivenDirectory]) -> Result<Wasi, Failure> {
     let mut limits = Limits::server();
     limits.written_bytes = WRITTEN_BYTES;
+    limits.created = CREATED;
     directories
         .iter()
         .try_fold(wasi.file_limits(limits), |wasi, given| {

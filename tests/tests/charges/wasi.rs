@@ -14,6 +14,9 @@ const FILE: u64 = 100;
 const PATH: u64 = 1_000;
 const NAME: u64 = 20;
 
+/// Changing what is in a directory, on top.
+const CHANGE: u64 = 20_000;
+
 /// Bringing a file to the disk.
 const SYNC: u64 = 200_000;
 
@@ -23,6 +26,11 @@ fn path(n: u64) -> u64 {
         1..=4_096 => PATH + pass(n) + NAME,
         _ => 0,
     }
+}
+
+/// What is charged for changing what is at a path of `n` bytes.
+fn change(n: u64) -> u64 {
+    if path(n) > 0 { CHANGE } else { 0 }
 }
 
 /// What is charged for reading or writing `n` bytes of a file, 64 KiB at a time.
@@ -63,7 +71,7 @@ const ROWS: &[Row] = &[
     Row("clock_time_get", "i32 i64 i32", "(i32.const 0) (i64.const 0) (i32.const 64)", fine, |_| BASE),
     Row("fd_advise", "i32 i64 i64 i32", "(i32.const 4) (i64.const 0) (i64.const 0) (i32.const 0)", fine, |_| BASE),
     Row("fd_allocate", "i32 i64 i64", "(i32.const 4) (i64.const 0) (i64.const 1)", |_| 58, |_| BASE),
-    Row("fd_close", "i32", "(i32.const 4)", fine, |_| BASE),
+    Row("fd_close", "i32", "(i32.const 4)", fine, |_| BASE + FILE),
     Row("fd_datasync", "i32", "(i32.const 4)", fine, |_| BASE + SYNC),
     Row("fd_fdstat_get", "i32 i32", "(i32.const 4) (i32.const 64)", fine, |_| BASE),
     Row("fd_fdstat_set_flags", "i32 i32", "(i32.const 4) (i32.const 0)", fine, |_| BASE),
@@ -83,23 +91,23 @@ const ROWS: &[Row] = &[
     Row("fd_read", "i32 i32 i32 i32", "(i32.const 0) (i32.const 0) (i32.const 1) (i32.const 64)", fine, |n| BASE + BASE + pass(n.min(1_000))),
     // Itself, its parent, and one whose name has ten letters.
     Row("fd_readdir", "i32 i32 i32 i64 i32", "(i32.const 3) (local.get 0) (local.get 1) (i64.const 0) (i32.const 64)", fine, |n| BASE + 2 * PATH + 3 * 20 + pass(25) + pass(26) + pass(34) + pass(n.min(85))),
-    Row("fd_renumber", "i32 i32", "(i32.const 4) (i32.const 3)", fine, |_| BASE),
+    Row("fd_renumber", "i32 i32", "(i32.const 4) (i32.const 3)", fine, |_| BASE + FILE),
     Row("fd_seek", "i32 i64 i32 i32", "(i32.const 4) (i64.const 1) (i32.const 1) (i32.const 64)", fine, |_| BASE),
     Row("fd_seek", "i32 i64 i32 i32", "(i32.const 4) (i64.const 1) (i32.const 2) (i32.const 64)", fine, |_| BASE + FILE),
     Row("fd_sync", "i32", "(i32.const 4)", fine, |_| BASE + SYNC),
     Row("fd_tell", "i32 i32", "(i32.const 4) (i32.const 64)", fine, |_| BASE),
     Row("fd_write", "i32 i32 i32 i32", "(i32.const 4) (i32.const 0) (i32.const 1) (i32.const 64)", fine, |n| BASE + BASE + if n > 0 { FILE + file(n) } else { 0 }),
     Row("fd_write", "i32 i32 i32 i32", "(i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)", fine, |n| BASE + BASE + pass(n)),
-    Row("path_create_directory", "i32 i32 i32", "(i32.const 3) (local.get 0) (local.get 1)", of_path, |n| BASE + path(n)),
+    Row("path_create_directory", "i32 i32 i32", "(i32.const 3) (local.get 0) (local.get 1)", of_path, |n| BASE + path(n) + change(n)),
     Row("path_filestat_get", "i32 i32 i32 i32 i32", "(i32.const 3) (i32.const 0) (local.get 0) (local.get 1) (i32.const 64)", of_path, |n| BASE + path(n)),
     Row("path_filestat_set_times", "i32 i32 i32 i32 i64 i64 i32", "(i32.const 3) (i32.const 0) (local.get 0) (local.get 1) (i64.const 0) (i64.const 0) (i32.const 0)", of_path, |n| BASE + path(n)),
-    Row("path_link", "i32 i32 i32 i32 i32 i32 i32", "(i32.const 3) (i32.const 0) (local.get 0) (local.get 1) (i32.const 3) (local.get 0) (local.get 1)", of_path, |n| BASE + 2 * path(n)),
+    Row("path_link", "i32 i32 i32 i32 i32 i32 i32", "(i32.const 3) (i32.const 0) (local.get 0) (local.get 1) (i32.const 3) (local.get 0) (local.get 1)", of_path, |n| BASE + 2 * path(n) + change(n)),
     Row("path_open", "i32 i32 i32 i32 i32 i64 i64 i32 i32", "(i32.const 3) (i32.const 0) (local.get 0) (local.get 1) (i32.const 0) (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 64)", of_path, |n| BASE + path(n)),
     Row("path_readlink", "i32 i32 i32 i32 i32 i32", "(i32.const 3) (local.get 0) (local.get 1) (i32.const 128) (i32.const 65) (i32.const 64)", of_path, |n| BASE + path(n) + if path(n) > 0 { pass(65) } else { 0 }),
-    Row("path_remove_directory", "i32 i32 i32", "(i32.const 3) (local.get 0) (local.get 1)", of_path, |n| BASE + path(n)),
-    Row("path_rename", "i32 i32 i32 i32 i32 i32", "(i32.const 3) (local.get 0) (local.get 1) (i32.const 3) (local.get 0) (local.get 1)", of_path, |n| BASE + 2 * path(n)),
-    Row("path_symlink", "i32 i32 i32 i32 i32", "(local.get 0) (local.get 1) (i32.const 3) (local.get 0) (local.get 1)", of_path, |n| BASE + 2 * path(n)),
-    Row("path_unlink_file", "i32 i32 i32", "(i32.const 3) (local.get 0) (local.get 1)", of_path, |n| BASE + path(n)),
+    Row("path_remove_directory", "i32 i32 i32", "(i32.const 3) (local.get 0) (local.get 1)", of_path, |n| BASE + path(n) + change(n)),
+    Row("path_rename", "i32 i32 i32 i32 i32 i32", "(i32.const 3) (local.get 0) (local.get 1) (i32.const 3) (local.get 0) (local.get 1)", of_path, |n| BASE + 2 * path(n) + change(n)),
+    Row("path_symlink", "i32 i32 i32 i32 i32", "(local.get 0) (local.get 1) (i32.const 3) (local.get 0) (local.get 1)", of_path, |n| BASE + 2 * path(n) + change(n)),
+    Row("path_unlink_file", "i32 i32 i32", "(i32.const 3) (local.get 0) (local.get 1)", of_path, |n| BASE + path(n) + change(n)),
     // A clock's time that has come: zeros.
     Row("poll_oneoff", "i32 i32 i32 i32", "(i32.const 512) (i32.const 1024) (i32.const 1) (i32.const 64)", fine, |_| BASE + 5),
     Row("proc_raise", "i32", "(i32.const 0)", |_| 52, |_| BASE),
@@ -259,9 +267,9 @@ fn a_path_is_charged_for_each_of_its_names() {
         (errno, instance.usage().fuel - BASE - guest - BASE)
     };
     let names = |names: u64, len: u64| PATH + pass(len) + names * NAME;
-    assert_eq!(row("a"), (0, names(1, 1)));
-    assert_eq!(row("a/b/c"), (0, names(3, 5)));
-    assert_eq!(row(&"a/".repeat(500)), (0, names(501, 1_000)));
+    assert_eq!(row("a"), (0, names(1, 1) + CHANGE));
+    assert_eq!(row("a/b/c"), (0, names(3, 5) + CHANGE));
+    assert_eq!(row(&"a/".repeat(500)), (0, names(501, 1_000) + CHANGE));
     // One that leads out is charged too: it was looked at.
     assert_eq!(row("a/../.."), (63, names(3, 7)));
 }

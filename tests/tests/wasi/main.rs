@@ -8,6 +8,7 @@ mod commands;
 mod conformance;
 mod contents;
 mod descriptors;
+mod embedder_faults;
 mod embedders;
 mod endings;
 mod escapes;
