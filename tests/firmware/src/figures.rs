@@ -124,9 +124,9 @@ fn loading<H: Host>(make: &impl Fn() -> H) {
     let host = make();
     let (plugin, depth) = stack::depth(|| host.load(CUSTOMIZE));
     figure("stack-of-load-bytes", depth);
+    drop(plugin);
     let (_, count) = instructions::count(|| drop(host.load(TYPICAL)));
     println!("instructions-per-load-2-kib {count}");
-    drop(plugin);
     let before = heap::live();
     let mut output = [0; 64];
     for _ in 0..TIMES {
