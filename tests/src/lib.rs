@@ -209,6 +209,18 @@ pub fn a_good_plugin_still_answers() {
     assert_eq!(answer.as_deref(), Ok(&b"CUSTOM_HELLO WORLD"[..]));
 }
 
+/// Does `work` on a thread of its own, so that a test of it fails instead of waiting for ever.
+///
+/// # Panics
+///
+/// Where it panics, or does not end within a minute.
+pub fn must_end<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || send.send(work()));
+    let ended = receive.recv_timeout(Duration::from_secs(60));
+    ended.expect("it panicked or hangs")
+}
+
 /// Runs `body` in a process of its own, for what would end the whole process if it went wrong.
 /// `name` is the calling test's.
 ///

@@ -1,13 +1,11 @@
 //! Plugins by name: loaded, replaced and unloaded while they are in use.
 
-use core::time::Duration;
 use hostel::{CallError, Engine, Grants, House, HouseError, LogRecord, Platform, Plugin, Version};
-use hostel_tests::{assemble, code, guest_bytes, quiet, that_says};
+use hostel_tests::{assemble, code, guest_bytes, must_end, quiet, that_says};
 use std::{
     sync::{
         Arc, Barrier, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
-        mpsc,
     },
     thread,
 };
@@ -18,14 +16,6 @@ fn house() -> House {
 
 fn house_code<R>(result: &Result<R, HouseError>) -> &'static str {
     result.as_ref().err().map_or("ok", HouseError::code)
-}
-
-/// Does `work` on a thread of its own, so that a test of it fails instead of waiting for ever.
-fn must_end<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
-    let (send, receive) = mpsc::channel();
-    thread::spawn(move || send.send(work()));
-    let ended = receive.recv_timeout(Duration::from_secs(60));
-    ended.expect("it panicked or hangs")
 }
 
 #[test]

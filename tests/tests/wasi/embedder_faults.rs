@@ -11,7 +11,7 @@ use hostel::{
     WasiInput,
     files::{self, Access, Directory, Entry, Errno, File, Kind, Node, Open, Stat},
 };
-use hostel_tests::{assemble, code};
+use hostel_tests::{assemble, code, must_end};
 use std::{
     sync::{
         Arc, OnceLock,
@@ -96,14 +96,6 @@ fn within(deadline: u64) -> Budget {
     Budget::server()
         .fuel(u64::MAX)
         .deadline(Duration::from_millis(deadline))
-}
-
-/// Does `work` on a thread of its own, so that a test of it fails instead of waiting for ever.
-fn must_end<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
-    let (send, receive) = mpsc::channel();
-    std::thread::spawn(move || send.send(work()));
-    let ended = receive.recv_timeout(Duration::from_secs(60));
-    ended.expect("it panicked or hangs")
 }
 
 #[test]
