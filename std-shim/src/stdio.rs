@@ -176,15 +176,12 @@ impl Output {
             let error = io::Error::from(kind);
             return Err(Trap::host(format!("its output can't be written: {error}")));
         }
-        let mut taken = bytes.len().min(MOST.saturating_sub(state.bytes.len()));
-        if terminal && taken < bytes.len() {
-            // A character is not made visible by halves.
-            let begins = |at: &usize| bytes[*at] & 0xc0 != 0x80;
-            taken = (taken.saturating_sub(3)..=taken)
-                .rev()
-                .find(begins)
-                .unwrap_or(taken);
-        }
+        let room = MOST.saturating_sub(state.bytes.len());
+        let taken = if terminal {
+            whole_characters(bytes, room)
+        } else {
+            bytes.len().min(room)
+        };
         if taken > 0 {
             state.bytes.extend_from_slice(&bytes[..taken]);
             match state.pieces.last_mut() {
@@ -267,6 +264,18 @@ impl Queue {
             }
         }
     }
+}
+
+/// How many bytes at the start of `bytes` are at most `room` and end where a character does: halves
+/// of one would not be shown as it.
+fn whole_characters(bytes: &[u8], room: usize) -> usize {
+    if bytes.len() <= room {
+        return bytes.len();
+    }
+    let begins = |at: &usize| bytes[*at] & 0xc0 != 0x80;
+    let mut ends = (room.saturating_sub(3)..=room).rev();
+    // What has no beginning is no text.
+    ends.find(begins).unwrap_or(room)
 }
 
 /// Writes all of `bytes`: as they are, or so that a terminal obeys nothing in them.
@@ -356,5 +365,32 @@ impl Ahead {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_characters;
+
+    #[test]
+    fn a_terminal_gets_whole_characters() {
+        for (text, room, taken) in [
+            ("", 0, 0),
+            ("abc", 9, 3),
+            ("abc", 2, 2),
+            ("abc", 0, 0),
+            ("aé", 2, 1),
+            ("aé", 3, 3),
+            ("é", 1, 0),
+            ("a\u{10ffff}b", 4, 1),
+            ("a\u{10ffff}b", 5, 5),
+        ] {
+            assert_eq!(
+                whole_characters(text.as_bytes(), room),
+                taken,
+                "{text:?} {room}"
+            );
+        }
+        assert_eq!(whole_characters(&[0x80; 9], 5), 5);
     }
 }
