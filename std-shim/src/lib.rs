@@ -26,6 +26,7 @@ mod install;
 mod keep_warm;
 mod platform;
 mod plugin_directory;
+mod stdio;
 mod timer;
 mod tracing_sink;
 mod wasi;
@@ -44,6 +45,7 @@ pub use self::{
     keep_warm::{KeptWarm, keep_warm},
     platform::Std,
     plugin_directory::{DirectoryEvent, PluginDirectory},
+    stdio::{WasiStdio, visible_lines},
     tracing_sink::Tracing,
     wasi::wasi,
 };

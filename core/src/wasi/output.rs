@@ -11,6 +11,9 @@ use alloc::{sync::Arc, vec::Vec};
 /// Longest line of output that becomes one log record, in bytes. A longer one becomes several.
 const LINE: usize = 1_024;
 
+/// Most bytes that a queue is offered by one call.
+const OFFERED: usize = 64 << 10;
+
 /// One of the two output streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stream {
@@ -39,10 +42,14 @@ enum Sink {
     Log,
     Buffer(usize),
     Function(Arc<Write>),
+    Queue(Arc<Take>),
 }
 
 /// An embedder's function that takes output.
 type Write = dyn Fn(&[u8]) -> Result<(), Trap> + Send + Sync;
+
+/// One that takes as much as it has room for.
+type Take = dyn Fn(&[u8]) -> Result<usize, Trap> + Send + Sync;
 
 impl WasiOutput {
     /// Nowhere. The guest sees its writes succeed.
@@ -70,10 +77,34 @@ impl WasiOutput {
 
     /// To `write`, as the guest wrote them, which is in any pieces. An error stops the guest.
     /// Control characters are in it, and a guest that speaks to a terminal can make it lie: see
-    /// [`Visible`].
+    /// [`Visible`]. While `write` runs, neither deadline nor cancellation act: what may block is
+    /// better a [queue](Self::queue).
     #[must_use]
     pub fn to(write: impl Fn(&[u8]) -> Result<(), Trap> + Send + Sync + 'static) -> Self {
         Self(Sink::Function(Arc::new(write)))
+    }
+
+    /// To `take`, which takes from the start of the bytes, at most 64 KiB, as many as it has room
+    /// for at once, and answers how many. While that is 0 the guest waits, no longer than its
+    /// deadline and its fuel allow; it is asked again every millisecond. Without a clock the guest
+    /// is told to try again (`EAGAIN`). Otherwise as [`to`](Self::to).
+    ///
+    /// ```
+    /// use hostel_core::WasiOutput;
+    /// use std::sync::Mutex;
+    /// // Somebody else takes from it, at their leisure.
+    /// static QUEUE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+    /// let output = WasiOutput::queue(|bytes: &[u8]| {
+    ///     let mut queue = QUEUE.lock().unwrap();
+    ///     let taken = bytes.len().min(1_024 - queue.len());
+    ///     queue.extend_from_slice(&bytes[..taken]);
+    ///     Ok(taken)
+    /// });
+    /// # drop(output);
+    /// ```
+    #[must_use]
+    pub fn queue(take: impl Fn(&[u8]) -> Result<usize, Trap> + Send + Sync + 'static) -> Self {
+        Self(Sink::Queue(Arc::new(take)))
     }
 
     /// Fuel for `bytes` besides that for reading them. Showing text costs far more, and a record
@@ -96,6 +127,7 @@ impl core::fmt::Debug for WasiOutput {
             Sink::Log => "log",
             Sink::Buffer(_) => "buffer",
             Sink::Function(_) => "function",
+            Sink::Queue(_) => "queue",
         })
     }
 }
@@ -106,40 +138,45 @@ impl core::fmt::Debug for WasiOutput {
 pub(super) struct Pending(Vec<u8>);
 
 impl Pending {
-    /// How many of `bytes` bytes there is room for.
+    /// How many of `bytes` bytes there is room for, as far as that is known.
     pub(super) fn room(&self, to: &WasiOutput, bytes: usize) -> usize {
         match to.0 {
             Sink::Buffer(limit) => bytes.min(limit.saturating_sub(self.0.len())),
+            Sink::Queue(_) => bytes.min(OFFERED),
             _ => bytes,
         }
     }
 
-    /// Writes `bytes`, for which there is [room](Self::room).
+    /// Writes `bytes`, for which there is [room](Self::room). How many it wrote: all, unless it is
+    /// a queue.
     pub(super) fn write(
         &mut self,
         to: &WasiOutput,
         bytes: &[u8],
         shared: &Shared,
         meter: &mut Meter,
-    ) -> Result<(), Fail> {
+    ) -> Result<usize, Fail> {
         match &to.0 {
-            Sink::Discard => Ok(()),
+            Sink::Discard => {}
             Sink::Log => {
                 let lines = bytes.split_inclusive(|byte| *byte == b'\n');
                 lines.for_each(|line| self.log(line, shared, meter));
-                Ok(())
             }
             Sink::Buffer(_) => {
                 let reserved = self.0.try_reserve(bytes.len());
                 reserved.map_err(|_| Errno::Nospc)?;
                 self.0.extend_from_slice(bytes);
-                Ok(())
             }
             Sink::Function(write) => {
                 host::contained(&*shared.platform, || write(bytes).map_err(CallError::Trap))?;
-                Ok(())
+            }
+            Sink::Queue(take) => {
+                let taken =
+                    host::contained(&*shared.platform, || take(bytes).map_err(CallError::Trap))?;
+                return Ok(taken.min(bytes.len()));
             }
         }
+        Ok(bytes.len())
     }
 
     /// Takes a line, or the part of one, and makes records of what is complete.

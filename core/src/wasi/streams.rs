@@ -11,9 +11,14 @@ use super::{
     wait::{self, Wait},
 };
 use crate::{call::fuel_for, error::CallError, host, memory};
+use core::time::Duration;
 
 /// Most bytes that a source of stdin is asked for at a time.
 const CHUNK: usize = 64 << 10;
+
+/// How long a guest waits until a full queue of output is looked at again. Short, so that a reader
+/// who is fast is not kept waiting.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// The flags that a descriptor may have, append to sync.
 pub(super) const FLAGS: u16 = 0b1_1111;
@@ -57,6 +62,7 @@ fn write(
     }
     call.charge(fuel_for(most))?;
     let mut left = u32::try_from(most).unwrap_or(u32::MAX);
+    let mut done = 0usize;
     for at in 0..buffers.count {
         let (ptr, len) = buffers.get(call, at)?;
         let len = len.min(left);
@@ -68,11 +74,21 @@ fn write(
             call.charge(fuel)?;
             let bytes = memory::bytes(call.memory, ptr, len, "buffer to write")?;
             let pending = call.session.pending(stream);
-            pending.write(to, bytes, call.shared, call.meter)?;
+            let size = bytes.len();
+            let wrote = pending.write(to, bytes, call.shared, call.meter)?;
+            done = done.saturating_add(wrote);
+            if wrote < size {
+                break;
+            }
         }
     }
-    call.session.written = call.session.written.saturating_add(most);
-    put_len(call, written, most)
+    if done == 0 && most > 0 {
+        let now = call.shared.platform.now().ok_or(Errno::Again)?;
+        let look = Some(now.saturating_add(LOOK));
+        return Err(Fail::Wait(Wait::until(call, look, false)?));
+    }
+    call.session.written = call.session.written.saturating_add(done);
+    put_len(call, written, done)
 }
 
 pub(super) fn fd_read(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {

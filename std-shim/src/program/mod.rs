@@ -14,7 +14,6 @@ mod output;
 mod probe;
 mod run;
 mod snapshot;
-mod stdio;
 
 use self::{
     arguments::{Arguments, Command},

@@ -66,25 +66,11 @@ fn write(mut to: impl Write, bytes: &[u8]) -> Result<Exit, Failure> {
     }
 }
 
-/// As [`visible_lines`], and the last line ends.
+/// As [`hostel::visible_lines`], and the last line ends.
 fn shown(bytes: &[u8]) -> String {
-    let mut text = visible_lines(bytes);
+    let mut text = hostel::visible_lines(bytes);
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
-    }
-    text
-}
-
-/// Lines and tabs stay, other control characters become visible.
-pub(super) fn visible_lines(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\t')) {
-        let (part, end) = match part.split_last() {
-            Some((&end @ (b'\n' | b'\t'), part)) => (part, Some(end)),
-            _ => (part, None),
-        };
-        let _ = write!(text, "{}", Visible::new(part));
-        text.extend(end.map(char::from));
     }
     text
 }

@@ -2,33 +2,35 @@
 
 use super::{
     abi, arguments::Run, directories, exit::Exit, failure::Failure, input::Input, log, output,
-    stdio,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hostel::{
     Budget, CallError, Engine, FileState, Grants, Instance, Limits, LogRecord, LogSink, ModuleInfo,
-    Plugin, StateLimits, Std, Tracing, Usage, Wasi, WasiOutput,
+    Plugin, StateLimits, Std, Tracing, Usage, Wasi, WasiOutput, WasiStdio,
 };
 use serde_json::{Value, json};
 use std::{
+    io,
     path::Path,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
     time::{Duration, Instant},
 };
+
+/// How long a run whose time is up still tries to write what it has to say.
+const GRACE: Duration = Duration::from_millis(100);
 
 pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
     let mut report = Report::new();
     if !arguments.json {
         log::show();
         let result = report.run(arguments, Tracing);
-        if report.unread.load(Ordering::Relaxed) {
+        return match report.output {
+            Output::Written => Ok(output::answer(&result?)?.or(report.exit)),
             // Whoever reads has seen enough.
-            return Ok(Exit::Own);
-        }
-        return Ok(output::answer(&result?)?.or(report.exit));
+            Output::Unwanted => Ok(Exit::Own),
+            Output::Stuck => Ok(result.map_or_else(tell_in_time, |_| report.exit)),
+        };
     }
     let logs = report.logs.clone();
     let log = move |record: &LogRecord<'_>| {
@@ -47,12 +49,20 @@ pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
 /// What is known of a run, as far as it came.
 struct Report {
     exit: Exit,
-    /// Whether a command was stopped because nobody reads what it writes.
-    unread: Arc<AtomicBool>,
+    output: Output,
     start: Option<Usage>,
     call: Option<Usage>,
     micros: Micros,
     logs: Arc<Mutex<Vec<String>>>,
+}
+
+/// What became of what a command wrote.
+enum Output {
+    Written,
+    /// Its reader has gone.
+    Unwanted,
+    /// Its reader does not read, and the time is up.
+    Stuck,
 }
 
 /// How long each part took, in microseconds.
@@ -67,7 +77,7 @@ impl Report {
     fn new() -> Self {
         Self {
             exit: Exit::Ok,
-            unread: Arc::default(),
+            output: Output::Written,
             start: None,
             call: None,
             micros: Micros::default(),
@@ -84,15 +94,14 @@ impl Report {
         let path = &arguments.plugin;
         let wasm = hostel::read_module(path, limits.module_bytes)?;
         let command = runs_command(arguments, &wasm)?;
+        let stdio = WasiStdio::new(platform.clone());
         let mut wasi = wasi(arguments)?;
-        if command {
-            wasi = stdio::pass_through(wasi, platform.clone(), &self.unread);
-        }
         if command && arguments.json {
             wasi = wasi
-                .stdout(WasiOutput::buffer(budget.output_bytes))
-                .stderr(WasiOutput::log());
+                .stdin_from(stdio.stdin())
+                .stdout(WasiOutput::buffer(budget.output_bytes));
         } else if command {
+            wasi = stdio.inherit(wasi);
             budget.output_bytes = usize::MAX;
         }
         let engine = Engine::new(limits)
@@ -103,7 +112,8 @@ impl Report {
             load(path, &engine, &wasm, &grants)
         })?;
         if command {
-            return self.command(&plugin, &engine, &timeout);
+            let done = self.command(&plugin, &engine, &timeout);
+            return self.written(stdio.flush(timeout.left()), done, &timeout);
         }
         let name = arguments.call.as_deref().unwrap_or(FUNCTION);
         let input = Input::new(&plugin, name, &arguments.input, engine.budget().input_bytes)?;
@@ -125,6 +135,31 @@ impl Report {
         self.call = Some(instance.usage());
         self.exit = Exit::from(ended.map_err(|error| timeout.whole(error))?);
         Ok(instance.take_stdout())
+    }
+
+    /// How a command is `done`, now that it is known whether what it wrote was written.
+    fn written(
+        &mut self,
+        flushed: io::Result<()>,
+        done: Result<Vec<u8>, Failure>,
+        timeout: &Timeout,
+    ) -> Result<Vec<u8>, Failure> {
+        let Err(error) = flushed else {
+            return done;
+        };
+        let failure = match error.kind() {
+            io::ErrorKind::BrokenPipe => {
+                self.output = Output::Unwanted;
+                return done;
+            }
+            io::ErrorKind::TimedOut => {
+                self.output = Output::Stuck;
+                let after = timeout.after.unwrap_or_default();
+                CallError::Deadline { after }.into()
+            }
+            _ => Failure::output(&error),
+        };
+        done.and(Err(failure))
     }
 
     /// An instance whose start, and then whose call, has the time that is left.
@@ -198,6 +233,12 @@ impl Timeout {
         }
     }
 
+    /// How long what was written may still take.
+    fn left(&self) -> Option<Duration> {
+        let left = self.after?.saturating_sub(self.start.elapsed());
+        Some(left.max(GRACE))
+    }
+
     /// The error of a step, told of the whole time and not of what was left for the step.
     fn whole(&self, error: CallError) -> CallError {
         match (error, self.after) {
@@ -205,6 +246,19 @@ impl Timeout {
             (error, _) => error,
         }
     }
+}
+
+/// Tells of a failure on a stderr that may be stuck too.
+fn tell_in_time(failure: Failure) -> Exit {
+    let exit = failure.exit;
+    let (told, tells) = mpsc::channel();
+    thread::spawn(move || {
+        output::failure(&failure);
+        // Nobody waits any more if it took too long.
+        let _ = told.send(());
+    });
+    let _ = tells.recv_timeout(GRACE);
+    exit
 }
 
 /// The log, the settings and the state.

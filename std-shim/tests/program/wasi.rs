@@ -1,7 +1,13 @@
 //! `hostel run` with WASI commands, and with plugins that use WASI.
 
 use super::{Ended, Files, command, guest, hostel, hostel_with_stdin};
-use std::{fs, io::Read as _, process::Stdio};
+use std::{
+    fs,
+    io::Read as _,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
 
 const REPORTS: [&str; 5] = [
     "wasi_rust_report",
@@ -126,18 +132,91 @@ fn a_command_waits_for_stdin_no_longer_than_it_may() {
     }
 }
 
-#[test]
-fn an_output_that_nobody_reads_ends_a_command_quietly() {
-    let files = Files::new();
-    let plugin = files.wat(
+/// A command that writes to the stream `fd` without end.
+fn spam(files: &Files, fd: u32) -> String {
+    files.wat(&format!(
         r#"(module
             (import "wasi_unstable" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
             (memory (export "memory") 1) (data (i32.const 0) "\10\00\00\00\00\10\00\00")
             (func (export "_start") (loop $on
-                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
-                (br $on))))"#,
+                (drop (call $write (i32.const {fd}) (i32.const 0) (i32.const 1) (i32.const 8)))
+                (br $on))))"#
+    ))
+}
+
+#[test]
+fn a_command_waits_for_a_reader_no_longer_than_it_may() {
+    let files = Files::new();
+    for fd in [1, 2] {
+        let mut command = command(&["run", &spam(&files, fd), "--timeout", "500ms"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        // The pipes stay open, and nobody reads.
+        let patience = Instant::now() + Duration::from_secs(60);
+        let ended = loop {
+            match child.try_wait().expect("it can be asked") {
+                None if Instant::now() < patience => thread::sleep(Duration::from_millis(10)),
+                ended => break ended,
+            }
+        };
+        child.kill().expect("it has ended or can be");
+        let output = child.wait_with_output().expect("it ends");
+        let code = ended.and_then(|ended| ended.code());
+        assert_eq!(code, Some(6), "stream {fd}");
+        if fd == 1 {
+            let told = String::from_utf8(output.stderr).expect("it is text");
+            assert!(told.starts_with("error: "), "{told}");
+        }
+    }
+}
+
+#[test]
+fn what_was_written_comes_in_order_before_the_end() {
+    let files = Files::new();
+    let plugin = files.wat(
+        r#"(module
+            (import "wasi_unstable" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 4)
+            (data (i32.const 0) "\00\01\00\00\00\00\00\00\18\00\00\00\00\00\00\00")
+            (data (i32.const 24) "!")
+            (func $all (param $fd i32) (param $list i32) (local $left i32)
+                (local.set $left (i32.load offset=4 (local.get $list)))
+                (loop $on
+                    (drop (call $write (local.get $fd) (local.get $list) (i32.const 1) (i32.const 16)))
+                    (local.set $left (i32.sub (local.get $left) (i32.load (i32.const 16))))
+                    (i32.store offset=4 (local.get $list) (local.get $left))
+                    (br_if $on (local.get $left))))
+            (func (export "_start") (local $round i32)
+                (loop $on
+                    (i32.store (i32.const 4) (i32.const 100000))
+                    (i32.store (i32.const 12) (i32.const 1))
+                    (call $all (i32.const 1) (i32.const 0))
+                    (call $all (i32.const 2) (i32.const 8))
+                    (local.set $round (i32.add (local.get $round) (i32.const 1)))
+                    (br_if $on (i32.lt_u (local.get $round) (i32.const 5))))
+                (unreachable)))"#,
     );
+    // Both streams are one file.
+    let path = files.path("output");
+    let file = fs::File::create(&path).expect("it can be made");
     let mut command = command(&["run", &plugin]);
+    command.stdout(file.try_clone().expect("it can be shared"));
+    let status = command.stderr(file).status().expect("it starts");
+    assert_eq!(status.code(), Some(4));
+    let output = fs::read(path).expect("it was written");
+    let mut rest = &output[..];
+    for _ in 0..5 {
+        let (zeros, after) = rest.split_at(100_000);
+        assert!(zeros.iter().all(|byte| *byte == 0));
+        rest = after.strip_prefix(b"!").expect("the other stream is next");
+    }
+    assert!(rest.starts_with(b"error: the guest trapped"));
+}
+
+#[test]
+fn an_output_that_nobody_reads_ends_a_command_quietly() {
+    let files = Files::new();
+    let mut command = command(&["run", &spam(&files, 1)]);
     let child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

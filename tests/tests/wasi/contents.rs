@@ -1,15 +1,24 @@
 //! What files hold: reading, writing, places, sizes.
 
 use super::{
-    EDQUOT, EINVAL, EISDIR, ENOTCAPABLE, ENOTSUP, ESPIPE, Guest, OLD, SMALL, SUCCESS,
+    EDQUOT, EINVAL, EISDIR, ENOTCAPABLE, ENOTSUP, ESPIPE, Guest, NEW, OLD, SMALL, SUCCESS,
     tree::{
         ADVISE, ALL, ALLOCATE, APPEND, CREATE, DATA, READ, RESULT, ROOT, SEEK, SET_SIZE, SYNC,
         TELL, Tree, WRITE,
     },
 };
-use hostel::{Wasi, files::Access};
+use hostel::{
+    Engine, Platform, Wasi,
+    files::{Access, Directory, Entry, Errno, File, Kind, Node, Open, Stat},
+};
 use hostel_tests::code;
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 #[test]
 fn bytes_are_written_and_read_over_several_buffers() {
@@ -267,16 +276,70 @@ fn bringing_it_to_the_disk_is_dear() {
     assert_eq!(code(&result), "out-of-fuel");
 }
 
+/// A clock that goes on by 10 ms whenever a piece is read or written, and counts these.
+#[derive(Clone, Default)]
+struct Slow(Arc<AtomicU32>);
+
+impl Slow {
+    fn piece(&self, bytes: usize) -> Result<usize, Errno> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(bytes)
+    }
+}
+
+impl Platform for Slow {
+    fn now(&self) -> Option<Duration> {
+        Some(Duration::from_millis(10) * self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Directory for Slow {
+    fn open(&self, _: &str, _: &Open) -> Result<Node, Errno> {
+        Ok(Node::File(Box::new(self.clone())))
+    }
+
+    fn stat(&self, _: &str, _: bool) -> Result<Stat, Errno> {
+        Ok(Stat::new(Kind::File, 0))
+    }
+
+    fn list(&self, _: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), Errno> {
+        Ok(())
+    }
+}
+
+impl File for Slow {
+    fn read(&mut self, _: u64, into: &mut [u8]) -> Result<usize, Errno> {
+        self.piece(into.len())
+    }
+
+    fn write(&mut self, _: u64, bytes: &[u8]) -> Result<usize, Errno> {
+        self.piece(bytes.len())
+    }
+
+    fn stat(&mut self) -> Result<Stat, Errno> {
+        Ok(Stat::new(Kind::File, 0))
+    }
+}
+
 #[test]
-fn a_deadline_ends_a_long_read() {
-    let tree = Tree::new();
-    std::fs::write(tree.inside("a"), vec![0; 200_000]).unwrap();
-    let mut guest = tree.limited(|_| {});
-    let fd = guest.create("a");
-    guest.buffers(0, &[(DATA, 200_000)]);
-    guest.0.set_budget(SMALL.deadline(Duration::ZERO));
-    let result = guest.call("fd_read", &[fd, 0, 1, RESULT]);
-    assert_eq!(code(&result), "deadline");
+fn a_deadline_ends_a_long_read_and_a_long_write_in_the_middle() {
+    for name in ["fd_read", "fd_write"] {
+        for (deadline, pieces) in [(25, 3), (1_000, 4)] {
+            let slow = Slow::default();
+            let wasi = Wasi::new().directory("/", Access::ReadWrite, slow.clone());
+            let engine = Engine::default().with_platform(slow.clone());
+            let mut guest = Guest::start(&engine, NEW, 4, wasi);
+            let fd = guest.create("a");
+            guest.buffers(0, &[(DATA, 200_000)]);
+            let deadline = SMALL.deadline(Duration::from_millis(deadline));
+            guest.0.set_budget(deadline);
+            let result = guest.call(name, &[fd, 0, 1, RESULT]);
+            // 200,000 bytes are four pieces.
+            let expected = if pieces < 4 { "deadline" } else { "ok" };
+            assert_eq!(code(&result), expected, "{name}");
+            assert_eq!(slow.0.load(Ordering::Relaxed), pieces, "{name}");
+        }
+    }
 }
 
 #[test]

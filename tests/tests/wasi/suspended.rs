@@ -1,7 +1,7 @@
 //! Guests that wait in calls that are run by steps or awaited: no thread waits with them.
 
 use super::{EAGAIN, SMALL, SUCCESS};
-use hostel::{Budget, Engine, Grants, Platform, Plugin, Step, Trap, Wasi, WasiInput};
+use hostel::{Budget, Engine, Grants, Platform, Plugin, Step, Trap, Wasi, WasiInput, WasiOutput};
 use hostel_tests::{code, load_wat};
 use std::{
     future::Future,
@@ -14,10 +14,11 @@ use std::{
     time::Duration,
 };
 
-/// Polls a clock for so many nanoseconds, stdin, or both; or reads stdin.
+/// Polls a clock for so many nanoseconds, stdin, or both; or reads stdin; or writes to stdout.
 const GUEST: &str = r#"(module
     (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
     (memory (export "memory") 1)
     (data (i32.const 96) "\80\00\00\00\08\00\00\00")
     (func $clock (param i64)
@@ -37,6 +38,9 @@ const GUEST: &str = r#"(module
         (i64.load (i32.const 256)))
     (func (export "read") (result i32 i32)
         (call $read (i32.const 0) (i32.const 96) (i32.const 1) (i32.const 104))
+        (i32.load (i32.const 104)))
+    (func (export "write") (result i32 i32)
+        (call $write (i32.const 1) (i32.const 96) (i32.const 1) (i32.const 104))
         (i32.load (i32.const 104))))"#;
 
 /// A clock that stands until it is set.
@@ -89,7 +93,10 @@ impl WasiInput for Gate {
 }
 
 fn guest(machine: &Machine, gate: &Gate, budget: Budget) -> Plugin {
-    let grants = Grants::new().wasi(Wasi::new().stdin_from(gate.clone()));
+    let opens = gate.clone();
+    let output = WasiOutput::queue(move |_| Ok(if opens.ready() { 2 } else { 0 }));
+    let wasi = Wasi::new().stdin_from(gate.clone()).stdout(output);
+    let grants = Grants::new().wasi(wasi);
     let engine = Engine::default().with_platform(machine.clone());
     let plugin = engine.load("guest", &hostel_tests::assemble(GUEST), &grants);
     plugin.expect("it loads").with_budget(budget)
@@ -216,6 +223,25 @@ fn a_read_of_stdin_is_suspended() {
         }
     });
     assert_eq!(ended, Some("out-of-fuel"));
+}
+
+#[test]
+fn a_write_to_a_full_queue_is_suspended() {
+    let (machine, gate) = (Machine::default(), Gate::default());
+    let plugin = guest(&machine, &gate, SMALL);
+    let mut instance = plugin.instantiate(()).unwrap();
+    let mut call = instance.start_call::<(), (u32, u32)>("write", ());
+    for now in [0, 1, 2, 100] {
+        machine.0.set(now);
+        assert_eq!(call.step(1_000), Step::Waiting);
+        let asked = machine.0.asked.lock().unwrap().take().unwrap().0;
+        assert_eq!(asked, Some(Duration::from_millis(now + 1)));
+    }
+    gate.0.store(true, Ordering::Relaxed);
+    machine.0.set(101);
+    assert_eq!(call.step(1_000), Step::Done(Ok((SUCCESS, 2))));
+    drop(call);
+    assert!(!machine.0.waits.load(Ordering::Relaxed), "no thread waited");
 }
 
 #[test]

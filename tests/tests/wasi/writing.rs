@@ -1,9 +1,15 @@
 //! Writing to stdout and stderr.
 
-use super::{EFAULT, EINVAL, END, ENOSPC, Guest, NEW, SMALL, SUCCESS};
+use super::{EAGAIN, EFAULT, EINVAL, END, ENOSPC, Guest, NEW, SMALL, SUCCESS};
 use hostel::{Grants, Trap, Wasi, WasiOutput};
 use hostel_tests::{Lines, a_good_plugin_still_answers, code};
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 fn buffered(limit: usize) -> Guest {
     let buffer = || WasiOutput::buffer(limit);
@@ -131,6 +137,7 @@ fn output_without_end_is_ended() {
         (WasiOutput::log(), 0),
         (WasiOutput::buffer(1 << 20), 1 << 20),
         (WasiOutput::to(|_| Ok(())), 0),
+        (WasiOutput::queue(|bytes| Ok(bytes.len())), 0),
     ] {
         let grants = lines.granted().wasi(Wasi::new().stdout(output));
         let plugin = hostel_tests::try_load_wat(&hostel::engine(), forever, &grants).unwrap();
@@ -245,6 +252,11 @@ fn an_embedder_s_function_that_fails_stops_the_guest() {
             "trap-host",
         ),
         (WasiOutput::to(|_| panic!("expected")), "trap-host-panic"),
+        (
+            WasiOutput::queue(|_| Err(Trap::host("nobody reads"))),
+            "trap-host",
+        ),
+        (WasiOutput::queue(|_| panic!("expected")), "trap-host-panic"),
     ] {
         let mut guest = Guest::new(Wasi::new().stderr(output));
         assert_eq!(guest.write(1, b"a"), (SUCCESS, 1));
@@ -253,6 +265,66 @@ fn an_embedder_s_function_that_fails_stops_the_guest() {
         assert!(guest.0.is_stopped());
         a_good_plugin_still_answers();
     }
+}
+
+#[test]
+fn a_queue_takes_what_it_has_room_for() {
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let kept = got.clone();
+    let take = move |bytes: &[u8]| {
+        let taken = bytes.len().min(5);
+        kept.lock().unwrap().extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    };
+    let mut guest = Guest::new(Wasi::new().stdout(WasiOutput::queue(take)));
+    guest.put(128, b"Hello, world!");
+    guest.buffers(0, &[(128, 3), (131, 0), (131, 8), (139, 2)]);
+    assert_eq!(guest.errno("fd_write", &[1, 0, 4, 64]), SUCCESS);
+    assert_eq!(
+        guest.u32(64),
+        8,
+        "not the buffers after the one that was cut"
+    );
+    assert_eq!(*got.lock().unwrap(), b"Hello, w");
+    assert_eq!(guest.write(1, b""), (SUCCESS, 0));
+    // It is offered 64 KiB at most, and can't have taken more.
+    let lies = |bytes: &[u8]| {
+        assert!(bytes.len() <= 64 << 10);
+        Ok(usize::MAX)
+    };
+    let wasi = Wasi::new().stdout(WasiOutput::queue(lies));
+    let mut guest = Guest::start(&hostel::engine(), NEW, 2, wasi);
+    guest.buffers(0, &[(0, 100_000)]);
+    assert_eq!(guest.errno("fd_write", &[1, 0, 1, 64]), SUCCESS);
+    assert_eq!(guest.u32(64), 64 << 10);
+}
+
+#[test]
+fn a_full_queue_is_waited_for_no_longer_than_it_may() {
+    // Room comes when it was asked for four times.
+    let asked = AtomicUsize::new(0);
+    let later = move |bytes: &[u8]| match asked.fetch_add(1, Ordering::Relaxed) {
+        0..3 => Ok(0),
+        _ => Ok(bytes.len()),
+    };
+    let mut guest = Guest::new(Wasi::new().stdout(WasiOutput::queue(later)));
+    guest.buffers(0, &[(0, 4)]);
+    assert_eq!(guest.errno("fd_write", &[1, 0, 1, 64]), SUCCESS);
+    assert!(guest.0.usage().fuel >= 3 * 100, "waiting is paid for");
+    assert_eq!(guest.u32(64), 4);
+    let full = || Wasi::new().stdout(WasiOutput::queue(|_| Ok(0)));
+    for (budget, expected) in [
+        (SMALL.deadline(Duration::from_millis(20)), "deadline"),
+        (SMALL.fuel(5_000), "out-of-fuel"),
+    ] {
+        let mut guest = Guest::new(full());
+        guest.buffers(0, &[(0, 8)]);
+        guest.0.set_budget(budget);
+        assert_eq!(code(&guest.call("fd_write", &[1, 0, 1, 16])), expected);
+        assert!(guest.0.is_stopped());
+    }
+    // Without a clock nobody can wait.
+    assert_eq!(Guest::bare(full()).write(1, b"text").0, EAGAIN);
 }
 
 #[test]
