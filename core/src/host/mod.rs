@@ -204,7 +204,9 @@ impl<T: 'static> Grants<T> {
         if let Some((m, n)) = known().find(|(_, n)| near(n)) {
             return format!("the nearest known name is `{m}.{n}`");
         }
-        let granted = crate::error::listed(self.names().map(|(m, n)| format!("{m}.{n}")));
+        let mut granted: Vec<_> = self.names().map(|(m, n)| format!("{m}.{n}")).collect();
+        granted.sort_unstable();
+        let granted = crate::error::listed(granted);
         format!("granted are: {granted}")
     }
 

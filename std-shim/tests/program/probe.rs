@@ -137,8 +137,8 @@ fn all_that_refuses_a_plugin_is_told() {
         "  limit `memory_bytes`: 65536 allowed, 196608 found",
         "  limit `table_elements`: 512 allowed, 1000 found",
         "  import `env.log` (i32, i32) -> (): nothing supplies it; the nearest known name is `env.host_log`",
-        "  import `e\\n\\u{1b}[2J.open` () -> (): nothing supplies it; granted are: `env.host_log`, \
-         `env.host_log_message`, `env.host_get_config`",
+        "  import `e\\n\\u{1b}[2J.open` () -> (): nothing supplies it; granted are: `env.host_get_config`, \
+         `env.host_log`, `env.host_log_message`",
         "  export `process`: expected (i32, i32) -> (i32, i32) or (i32, i32) -> i64 or (i32, i32, i32) -> (), found () -> ()",
         "  export `allocate` is missing: expected (i32) -> i32; the result of `env.host_get_config` needs a buffer",
         "hint: allow more with --limit NAME=N",
