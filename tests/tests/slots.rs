@@ -119,7 +119,8 @@ fn real_guests_answer_as_on_the_heap_and_use_the_same_fuel() {
 fn slots_are_no_part_of_the_heap_that_is_needed() {
     let wasm = guest_bytes("c_greet");
     let mut limits = Limits::device(256 << 10);
-    limits.heap_bytes = 100 << 10;
+    // Little more than its memory alone.
+    limits.heap_bytes = 66 << 10;
     let error = Engine::new(limits).load::<()>("greet", &wasm, &Grants::new());
     assert_eq!(hostel_tests::load_code(&error), "does-not-fit");
     let (engine, _) = engine(limits, 1, 64 << 10);
