@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
         .arbitrary()
         .unwrap_or(false)
         .then(modules::all_imports);
-    if let Ok(module) = modules::valid(&mut bytes, imports) {
+    if let Ok(module) = modules::valid(&mut bytes, imports, true) {
         // They give it an allocator, so that host functions can answer it.
         let wasm = observers::add(&module.to_bytes()).expect("a made-up module can be read");
         hostel_fuzz::load_and_call(&ENGINE, &wasm);

@@ -13,7 +13,7 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| hostel_fuzz::engine(modules::
 type Call = (String, Vec<Value>);
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(module) = modules::valid(&mut Unstructured::new(bytes), None) else {
+    let Ok(module) = modules::valid(&mut Unstructured::new(bytes), None, true) else {
         return;
     };
     let (wasm, grants) = (module.to_bytes(), Grants::new());

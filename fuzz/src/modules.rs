@@ -18,17 +18,23 @@ pub fn limits() -> Limits {
     limits
 }
 
-/// A module of the WebAssembly that hostel runs; `imports` are the functions that it may import.
+/// A module of the WebAssembly that hostel runs; `imports` are the functions that it may import,
+/// `floats` is whether it may compute with such.
 ///
 /// # Errors
 ///
 /// Where `bytes` do not describe one.
-pub fn valid(bytes: &mut Unstructured<'_>, imports: Option<Vec<u8>>) -> Result<Module> {
+pub fn valid(
+    bytes: &mut Unstructured<'_>,
+    imports: Option<Vec<u8>>,
+    floats: bool,
+) -> Result<Module> {
     let references = bytes.ratio(1u8, 4u8)?;
+    let allow_floats = bytes.arbitrary::<bool>()? && floats;
     let config = Config {
         max_imports: if imports.is_some() { 10 } else { 0 },
         available_imports: imports,
-        allow_floats: bytes.arbitrary()?,
+        allow_floats,
         disallow_traps: bytes.arbitrary()?,
         bulk_memory_enabled: true,
         // Different interpreters may give different ones.
