@@ -46,11 +46,13 @@ impl<'a> Captured<'a> {
             named.collect()
         });
         let mut tables = Vec::new();
-        for index in exposed.map_or(0..0, |exposed| 0..exposed.tables) {
-            let name = exposed.map(|exposed| exposed.table_name(index));
-            let references = sandbox.references(name.as_deref().unwrap_or_default());
-            let references = references.map(|reference| function_of(reference, &functions));
-            tables.push(references.collect::<Result<_, _>>()?);
+        if let Some(exposed) = exposed {
+            for index in 0..exposed.tables {
+                let name = exposed.table_name(index);
+                let references = sandbox.references(&name);
+                let references = references.map(|reference| function_of(reference, &functions));
+                tables.push(references.collect::<Result<_, _>>()?);
+            }
         }
         let (store, changing) = sandbox.changing();
         let mut values: Vec<Val> = changing.values(store).collect();
