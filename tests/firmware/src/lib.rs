@@ -1,5 +1,5 @@
 //! What the firmware for tests shares: a board's start, its heap, stack and count of instructions,
-//! and what is run on it.
+//! and what it measures.
 
 #![no_std]
 
@@ -17,7 +17,6 @@ pub mod heap;
 pub mod instructions;
 #[cfg(target_os = "none")]
 pub mod stack;
-pub mod transcript;
 
 #[cfg(target_os = "none")]
 pub use semihosting::println;

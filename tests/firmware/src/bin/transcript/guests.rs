@@ -7,7 +7,7 @@ macro_rules! guest {
     ($name:literal, $act:expr, $verdict:expr) => {
         Case {
             name: $name,
-            wasm: include_bytes!(concat!("../../../../guests/prebuilt/", $name, ".wasm")),
+            wasm: include_bytes!(concat!("../../../../../guests/prebuilt/", $name, ".wasm")),
             act: $act,
             budget: |_| {},
             verdict: $verdict,
@@ -72,7 +72,7 @@ pub(super) fn a_good_one_answers() -> bool {
         .log(|_: &LogRecord<'_>| {})
         .config([("prefix", "CUSTOM")]);
     let engine = Engine::new(Limits::device(256 << 10)).with_budget(Budget::device());
-    let wasm = include_bytes!("../../../../guests/prebuilt/wat_customize_multi.wasm");
+    let wasm = include_bytes!("../../../../../guests/prebuilt/wat_customize_multi.wasm");
     let plugin = engine.load("good", wasm, &grants);
     plugin
         .is_ok_and(|plugin| plugin.process(b"hello world").as_deref() == Ok(b"CUSTOM_HELLO WORLD"))

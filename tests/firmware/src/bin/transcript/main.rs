@@ -1,14 +1,30 @@
 //! The same guests on every machine, with a line on each of all that can be seen from outside: to
 //! be compared byte for byte.
 
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+extern crate alloc;
+
 mod case;
 mod guests;
 
 use self::case::{Act, Case, usual};
 #[cfg(target_os = "none")]
-use crate::heap::live;
-use crate::println;
+use firmware::heap::live;
+use firmware::println;
 use hostel_core::Value;
+
+#[cfg(target_os = "none")]
+firmware::main!(run);
+
+#[cfg(not(target_os = "none"))]
+fn main() -> std::process::ExitCode {
+    if run() {
+        std::process::ExitCode::SUCCESS
+    } else {
+        std::process::ExitCode::FAILURE
+    }
+}
 
 /// Where there is an operating system, the heap is not ours.
 #[cfg(not(target_os = "none"))]
@@ -17,15 +33,14 @@ fn live() -> usize {
 }
 
 /// Hostile guests, which the workspace's tests hand on: see the script `run`.
-const HOSTILE: &[Case] = include!("../../target/hostile/cases.rs");
+const HOSTILE: &[Case] = include!("../../../target/hostile/cases.rs");
 
 /// The fuel of a step, where a call is run by steps.
 const QUANTA: [u64; 2] = [777, 10_000];
 
 /// Runs all; whether each met its verdict, whatever the quantum, left the heap as it was, and a
 /// good plugin still answers after it.
-#[must_use]
-pub fn run() -> bool {
+fn run() -> bool {
     let mut faults = 0;
     let mut fault = |what: core::fmt::Arguments<'_>| {
         println!("  {what}");
