@@ -5,19 +5,24 @@ use crate::{
     buffers::copied,
     call::{self, BASE, Canceller},
     error::CallError,
+    exchange::{Exchange, Target},
     image::Image,
     limits::{Budget, Usage},
-    marshal::{Lift, Lower},
+    marshal::{Lift, Lifter, Lower, Types},
     plugin::Plugin,
     pool::Idle,
-    run::{Pace, block},
+    run::{self, Pace, Run},
     running::Running,
-    sandbox::{self, Sandbox},
+    sandbox::{self, Sandbox, Start},
     value::Value,
 };
 use alloc::{sync::Arc, vec::Vec};
-use core::{future::Future, pin::pin, time::Duration};
-use wasmi::Val;
+use core::{
+    future::{Future, poll_fn},
+    task::{Context, Poll},
+    time::Duration,
+};
+use wasmi::{Func, Val, ValType};
 
 /// The export of a WASI command.
 const COMMAND: &str = "_start";
@@ -67,7 +72,12 @@ impl<T: 'static> Instance<T> {
         // There is always one.
         let code = plugin.code().ok_or(CallError::Closed)?;
         let mut store = sandbox::open(plugin, code, budget, until, pace, data);
-        let started = sandbox::instantiate(&mut store, plugin.info(), code).await;
+        let mut started = sandbox::instantiate(&mut store, plugin.info(), code);
+        if let Ok(instance) = started {
+            let mut start = Start::default();
+            let ran = poll_fn(|context| start.poll(&mut store, context, instance)).await;
+            started = ran.map(|()| instance);
+        }
         *used = call::usage(&mut store);
         store.data_mut().meter.usage = *used;
         if started.is_err() || !carries {
@@ -119,9 +129,11 @@ impl<T: 'static> Instance<T> {
 
     /// Its sandbox, after the guest got back the buffers that were kept for it.
     pub(crate) fn into_settled(mut self) -> Result<Sandbox<T>, CallError> {
-        let (until, canceller) = self.enter()?;
-        let platform = self.plugin.platform();
-        let released = block(platform, until, canceller, pin!(self.sandbox.release()));
+        let waits = self.enter()?;
+        let mut run = Run::default();
+        let released = self.block(&waits, |sandbox, context| {
+            sandbox.poll_release(&mut run, context)
+        });
         self.leave(released)?;
         Ok(self.sandbox)
     }
@@ -209,16 +221,8 @@ impl<T: 'static> Instance<T> {
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
-        let (until, canceller) = self.enter()?;
-        let result = block(
-            self.plugin.platform(),
-            until,
-            canceller,
-            pin!(async {
-                let function = bytes_function(&self.plugin, &self.sandbox, name)?;
-                self.sandbox.exchange(name, function, input, take).await
-            }),
-        );
+        let waits = self.enter()?;
+        let result = self.exchange_bytes(&waits, name, input, take);
         self.leave(result)
     }
 
@@ -241,16 +245,8 @@ impl<T: 'static> Instance<T> {
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        let (until, canceller) = self.enter()?;
-        let result = block(
-            self.plugin.platform(),
-            until,
-            canceller,
-            pin!(async {
-                let shape = self.plugin.shape_of::<P, R>(name)?;
-                self.sandbox.call(name, &params, shape).await
-            }),
-        );
+        let waits = self.enter()?;
+        let result = self.exchange_values(&waits, name, &params);
         self.leave(result)
     }
 
@@ -260,9 +256,8 @@ impl<T: 'static> Instance<T> {
     ///
     /// [`CallError::ExportType`] where `params` are not what it takes.
     pub fn call_values(&mut self, name: &str, params: &[Value]) -> Result<Vec<Value>, CallError> {
-        let (until, canceller) = self.enter()?;
-        let call = run_values(&self.plugin, &mut self.sandbox, name, params);
-        let result = block(self.plugin.platform(), until, canceller, pin!(call));
+        let waits = self.enter()?;
+        let result = self.run_values(&waits, name, params);
         self.leave(result)
     }
 
@@ -284,14 +279,26 @@ impl<T: 'static> Instance<T> {
         pace: Arc<Pace>,
     ) -> Result<Vec<u8>, CallError> {
         self.enter_paced(pace)?;
-        let result = match bytes_function(&self.plugin, &self.sandbox, "process") {
-            Ok(function) => {
-                let answer = self.sandbox.exchange("process", function, input, copied);
-                answer.await.and_then(|copy| copy)
-            }
-            Err(error) => Err(error),
-        };
+        let result = self.exchange_bytes_paced("process", input).await;
         self.leave(result)
+    }
+
+    async fn exchange_bytes_paced(
+        &mut self,
+        name: &str,
+        input: &[u8],
+    ) -> Result<Vec<u8>, CallError> {
+        let target = self.bytes_target(name)?;
+        let mut exchange = Exchange::new(&self.sandbox, name, target);
+        exchange.begin(&mut self.sandbox)?;
+        exchange.give_bytes(&mut self.sandbox, input)?;
+        let ran = poll_fn(|context| exchange.poll_results(&mut self.sandbox, context)).await;
+        let lift = |from: &mut Lifter<'_>| copied(from.bytes()?);
+        let answer = ran.and_then(|()| exchange.lift(&mut self.sandbox, lift));
+        if !stopped(&answer) {
+            poll_fn(|context| exchange.poll_return(&mut self.sandbox, context)).await?;
+        }
+        answer
     }
 
     /// A call of the export `name`, to be run by steps or awaited: see [`Running`].
@@ -333,11 +340,25 @@ impl<T: 'static> Instance<T> {
         R: for<'m> Lift<View<'m> = R>,
     {
         self.enter_paced(pace)?;
-        let result = match self.plugin.shape_of::<P, R>(name) {
-            Ok(shape) => self.sandbox.call(name, &params, shape).await,
-            Err(error) => Err(error),
-        };
+        let result = self.exchange_values_paced(name, &params).await;
         self.leave(result)
+    }
+
+    async fn exchange_values_paced<P, R>(&mut self, name: &str, params: &P) -> Result<R, CallError>
+    where
+        P: Lower,
+        R: for<'m> Lift<View<'m> = R>,
+    {
+        let target = self.target::<P, R>(name)?;
+        let mut exchange = Exchange::new(&self.sandbox, name, target);
+        exchange.begin(&mut self.sandbox)?;
+        params.lower(exchange.arguments())?;
+        let ran = poll_fn(|context| exchange.poll_results(&mut self.sandbox, context)).await;
+        let answer = ran.and_then(|()| exchange.lift(&mut self.sandbox, R::lift));
+        if !stopped(&answer) {
+            poll_fn(|context| exchange.poll_return(&mut self.sandbox, context)).await?;
+        }
+        answer
     }
 
     /// Runs a WASI command: calls its `_start`, once, and gives its exit code, 0 where it just
@@ -348,20 +369,8 @@ impl<T: 'static> Instance<T> {
     /// [`CallError::UnknownExport`] or [`CallError::ExportType`] where the plugin is no command;
     /// for the others see there.
     pub fn run_command(&mut self) -> Result<u32, CallError> {
-        let (until, canceller) = self.enter()?;
-        let ended = block(
-            self.plugin.platform(),
-            until,
-            canceller,
-            pin!(async {
-                self.plugin.shape_of::<(), ()>(COMMAND)?;
-                call::charge(&mut self.sandbox.store, BASE)?;
-                let (params, mut results) = (FlatValues::new(), FlatValues::new());
-                self.sandbox
-                    .run_export(COMMAND, &params, &mut results)
-                    .await
-            }),
-        );
+        let waits = self.enter()?;
+        let ended = self.run_start(&waits);
         let ended = self.leave(ended);
         // What a command leaves behind is not made to be started twice.
         self.stopped |= ended.is_ok();
@@ -443,7 +452,7 @@ impl<T: 'static> Instance<T> {
 
     /// Begins a call: a budget, or what making the instance left of it. Answers with when it has to
     /// be over, and what may end it before.
-    fn enter(&mut self) -> Result<(Option<Duration>, Option<Canceller>), CallError> {
+    fn enter(&mut self) -> Result<Waits, CallError> {
         if self.stopped {
             return Err(CallError::Stopped);
         }
@@ -456,7 +465,10 @@ impl<T: 'static> Instance<T> {
             call::begin(store, &self.budget, until);
         }
         let state = store.data();
-        Ok((state.meter.until(), state.canceller.clone()))
+        Ok(Waits {
+            until: state.meter.until(),
+            canceller: state.canceller.clone(),
+        })
     }
 
     fn enter_paced(&mut self, pace: Arc<Pace>) -> Result<(), CallError> {
@@ -472,62 +484,184 @@ impl<T: 'static> Instance<T> {
         if let Some(pace) = state.pace.take() {
             pace.note(state.meter.usage);
         }
-        self.stopped = result.as_ref().is_err_and(CallError::stops);
+        self.stopped = stopped(&result);
         result
     }
-}
 
-fn bytes_function<T>(
-    plugin: &Plugin<T>,
-    sandbox: &Sandbox<T>,
-    name: &str,
-) -> Result<BytesFunction, CallError> {
-    if let Some(function) = sandbox.bytes_function(name) {
-        return Ok(function);
+    /// Runs what `poll` does to its end on this thread.
+    fn block<R>(
+        &mut self,
+        waits: &Waits,
+        mut poll: impl FnMut(&mut Sandbox<T>, &mut Context<'_>) -> Poll<R>,
+    ) -> R {
+        let Self {
+            sandbox, plugin, ..
+        } = self;
+        let canceller = waits.canceller.as_ref();
+        run::block(plugin.platform(), waits.until, canceller, |context| {
+            poll(sandbox, context)
+        })
     }
-    let found = plugin.signature(name)?;
-    Err(CallError::ExportType {
-        name: name.into(),
-        expected: BytesFunction::expected().into(),
-        found: alloc::format!("{found}").into(),
-    })
-}
 
-async fn run_values<T>(
-    plugin: &Plugin<T>,
-    sandbox: &mut Sandbox<T>,
-    name: &str,
-    params: &[Value],
-) -> Result<Vec<Value>, CallError> {
-    let ty = plugin.signature(name)?;
-    let mistyped = |expected: &str| CallError::ExportType {
-        name: name.into(),
-        expected: expected.into(),
-        found: alloc::format!("{ty}").into(),
-    };
-    if !params.iter().map(Value::ty).eq(ty.params.iter().copied()) {
-        let given: Vec<_> = params.iter().map(Value::ty).collect();
-        let expected = crate::Signature::new(&given, &ty.results);
-        return Err(mistyped(&alloc::format!("{expected}")));
+    /// Bytes in, bytes out.
+    fn exchange_bytes<R>(
+        &mut self,
+        waits: &Waits,
+        name: &str,
+        input: &[u8],
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, CallError> {
+        let target = self.bytes_target(name)?;
+        let mut exchange = Exchange::new(&self.sandbox, name, target);
+        exchange.begin(&mut self.sandbox)?;
+        exchange.give_bytes(&mut self.sandbox, input)?;
+        let ran = self.block(waits, |sandbox, context| {
+            exchange.poll_results(sandbox, context)
+        });
+        let lift = |from: &mut Lifter<'_>| Ok(take(from.bytes()?));
+        let answer = ran.and_then(|()| exchange.lift(&mut self.sandbox, lift));
+        self.end_exchange(waits, &mut exchange, stopped(&answer))?;
+        answer
     }
-    let mut values = FlatValues::new();
-    for param in params {
-        values
-            .push((*param).into())
-            .map_err(|_| mistyped("at most 16 parameters"))?;
+
+    /// Values in, a value out.
+    fn exchange_values<P, R>(
+        &mut self,
+        waits: &Waits,
+        name: &str,
+        params: &P,
+    ) -> Result<R, CallError>
+    where
+        P: Lower,
+        R: for<'m> Lift<View<'m> = R>,
+    {
+        let target = self.target::<P, R>(name)?;
+        let mut exchange = Exchange::new(&self.sandbox, name, target);
+        exchange.begin(&mut self.sandbox)?;
+        params.lower(exchange.arguments())?;
+        let ran = self.block(waits, |sandbox, context| {
+            exchange.poll_results(sandbox, context)
+        });
+        let answer = ran.and_then(|()| exchange.lift(&mut self.sandbox, R::lift));
+        self.end_exchange(waits, &mut exchange, stopped(&answer))?;
+        answer
     }
-    let mut results = FlatValues::new();
-    for result in &ty.results {
+
+    /// Gives the guest back a call's buffers, unless it was stopped: then they go with it.
+    fn end_exchange(
+        &mut self,
+        waits: &Waits,
+        exchange: &mut Exchange<'_>,
+        stopped: bool,
+    ) -> Result<(), CallError> {
+        if stopped {
+            return Ok(());
+        }
+        self.block(waits, |sandbox, context| {
+            exchange.poll_return(sandbox, context)
+        })
+    }
+
+    /// The export `name`, if it takes and gives bytes.
+    fn bytes_target(&self, name: &str) -> Result<Target, CallError> {
+        if let Some(BytesFunction { function, shape }) = self.sandbox.bytes_function(name) {
+            let types = [ValType::I32, ValType::I32].into_iter().collect();
+            return Ok(Target {
+                function,
+                shape,
+                types,
+            });
+        }
+        let found = self.plugin.signature(name)?;
+        Err(CallError::ExportType {
+            name: name.into(),
+            expected: BytesFunction::expected().into(),
+            found: alloc::format!("{found}").into(),
+        })
+    }
+
+    /// The export `name`, if it has these types.
+    fn target<P: Lower, R: Lift>(&self, name: &str) -> Result<Target, CallError> {
+        Ok(Target {
+            shape: self.plugin.shape_of::<P, R>(name)?,
+            function: self.function(name)?,
+            types: Types::collect(R::types).flat,
+        })
+    }
+
+    fn function(&self, name: &str) -> Result<Func, CallError> {
+        let function = self.sandbox.function(name);
+        function.ok_or_else(|| self.plugin.unknown_export(name))
+    }
+
+    /// Runs the export `name`. `params` must have its parameters' number and types, `results` its
+    /// results' number.
+    fn run_export(
+        &mut self,
+        waits: &Waits,
+        name: &str,
+        params: &[Val],
+        results: &mut [Val],
+    ) -> Result<(), CallError> {
+        let function = self.function(name)?;
+        call::charge(&mut self.sandbox.store, BASE)?;
+        let mut run = Run::default();
+        let ran = self.block(waits, |sandbox, context| {
+            run.poll(&mut sandbox.store, context, function, params, results)
+        });
+        ran.map_err(|error| error.in_export(name))
+    }
+
+    fn run_start(&mut self, waits: &Waits) -> Result<(), CallError> {
+        self.plugin.shape_of::<(), ()>(COMMAND)?;
+        self.run_export(waits, COMMAND, &[], &mut [])
+    }
+
+    fn run_values(
+        &mut self,
+        waits: &Waits,
+        name: &str,
+        params: &[Value],
+    ) -> Result<Vec<Value>, CallError> {
+        let ty = self.plugin.signature(name)?;
+        let mistyped = |expected: &str| CallError::ExportType {
+            name: name.into(),
+            expected: expected.into(),
+            found: alloc::format!("{ty}").into(),
+        };
+        if !params.iter().map(Value::ty).eq(ty.params.iter().copied()) {
+            let given: Vec<_> = params.iter().map(Value::ty).collect();
+            let expected = crate::Signature::new(&given, &ty.results);
+            return Err(mistyped(&alloc::format!("{expected}")));
+        }
+        let mut values = FlatValues::new();
+        for param in params {
+            values
+                .push((*param).into())
+                .map_err(|_| mistyped("at most 16 parameters"))?;
+        }
+        let mut results = FlatValues::new();
+        for result in &ty.results {
+            results
+                .push(Val::default_for_ty(*result))
+                .map_err(|_| mistyped("at most 16 results"))?;
+        }
+        self.run_export(waits, name, &values, &mut results)?;
         results
-            .push(Val::default_for_ty(*result))
-            .map_err(|_| mistyped("at most 16 results"))?;
+            .iter()
+            .map(|value| Value::new(value).ok_or_else(|| mistyped("numbers as results")))
+            .collect()
     }
-    call::charge(&mut sandbox.store, BASE)?;
-    sandbox.run_export(name, &values, &mut results).await?;
-    results
-        .iter()
-        .map(|value| Value::new(value).ok_or_else(|| mistyped("numbers as results")))
-        .collect()
+}
+
+/// What ends a call that waits.
+struct Waits {
+    until: Option<Duration>,
+    canceller: Option<Canceller>,
+}
+
+fn stopped<R>(result: &Result<R, CallError>) -> bool {
+    result.as_ref().is_err_and(CallError::stops)
 }
 
 impl<T: 'static> core::fmt::Debug for Instance<T> {

@@ -61,7 +61,9 @@ mod bounds;
 mod buffers;
 mod call;
 mod engine;
+
 mod error;
+mod exchange;
 mod host;
 mod house;
 mod image;

@@ -14,7 +14,7 @@ use crate::{
     module::{Extern, ModuleInfo, Signature, in_order},
     platform::Platform,
     pool::{Place, Pool, PoolFigures},
-    run::{Pace, block},
+    run::{Pace, block_on},
     running::Running,
 };
 use alloc::{sync::Arc, vec::Vec};
@@ -183,16 +183,8 @@ impl<T: 'static> Plugin<T> {
         self.check_open()?;
         let until = call::until(&self.budget, &**self.platform());
         let mut used = Usage::default();
-        let make = pin!(Instance::new(
-            self,
-            &self.budget,
-            until,
-            false,
-            None,
-            data,
-            &mut used
-        ));
-        block(self.platform(), until, None, make)
+        let make = Instance::new(self, &self.budget, until, false, None, data, &mut used);
+        block_on(self.platform(), until, pin!(make))
     }
 
     fn check_open(&self) -> Result<(), CallError> {
@@ -390,12 +382,10 @@ impl<T: Default + 'static> Plugin<T> {
         let platform = &**self.platform();
         let until = call::until(&self.budget, platform);
         let mut place = self.inner.pool.enter_blocking(platform, until)?;
-        let mut instance = block(
-            self.platform(),
-            until,
-            None,
-            pin!(self.obtain(until, None, used)),
-        )?;
+        let mut instance = {
+            let obtain = pin!(self.obtain(until, None, used));
+            block_on(self.platform(), until, obtain)?
+        };
         place.lend();
         let result = work(&mut instance);
         *used = instance.usage();
@@ -435,7 +425,7 @@ impl<T: Default + 'static> Plugin<T> {
             self.check_open()?;
             let (data, mut used) = (T::default(), Usage::default());
             let make = Instance::new(self, &self.budget, until, false, None, data, &mut used);
-            let mut instance = block(self.platform(), until, None, pin!(make))?;
+            let mut instance = block_on(self.platform(), until, pin!(make))?;
             pool.note(|| instance.image());
             if let Some(idle) = instance.into_idle() {
                 pool.keep(idle);

@@ -10,8 +10,8 @@
 
 use crate::{
     abi::shape::{FlatValues, unsigned},
-    buffers::{Delivery, allocator, no_memory},
-    call::{self, Canceller, State},
+    buffers::{Delivery, allocator},
+    call::{self, Canceller, Deallocate, State},
     error::{CallError, Trap, TrapKind},
     host::Back,
     limits::Usage,
@@ -22,13 +22,17 @@ use alloc::{boxed::Box, sync::Arc, task::Wake};
 use core::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 use spin::Mutex;
-use wasmi::{AsContextMut, Caller, Func, ResumableCall, ResumableCallOutOfFuel, Store, Val};
+use wasmi::{
+    AsContextMut, Caller, Func, ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel,
+    Store, Val,
+};
 
 /// The most fuel of one slice, whatever a step's quantum is. Longer ones cost nothing less to run,
 /// but a hundred times as much lets a loop of failing `memory.grow` use up a native stack of 256 KiB.
@@ -84,21 +88,14 @@ impl Pace {
         self.ended.swap(false, Ordering::Relaxed)
     }
 
-    /// Gives control to whoever runs the call by steps, once the quantum is used up.
-    async fn step(&self) {
-        if self.left.load(Ordering::Relaxed) > 0 {
-            return;
-        }
-        self.ended.store(true, Ordering::Relaxed);
-        let mut came_back = false;
-        core::future::poll_fn(|context| {
-            if core::mem::replace(&mut came_back, true) {
-                return Poll::Ready(());
-            }
+    /// Whether the quantum is used up, so that whoever runs the call by steps gets control back.
+    fn ends_step(&self, context: &Context<'_>) -> bool {
+        let ends = self.left.load(Ordering::Relaxed) == 0;
+        if ends {
+            self.ended.store(true, Ordering::Relaxed);
             context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        }
+        ends
     }
 
     /// Fuel for a slice of the step.
@@ -128,8 +125,8 @@ pub(crate) struct Suspended {
 
 /// What a guest waits for.
 pub(crate) enum Work {
-    /// Its own allocator, which has used up the slice, for the host function's results.
-    Allocate(ResumableCallOutOfFuel, Box<Delivery<'static>>),
+    /// Buffers for the host function's results; its own allocator may have used up the slice.
+    Buffers(Option<ResumableCallOutOfFuel>, Box<Delivery<'static>>),
     /// The results themselves.
     Results(Results),
     /// A time, or input.
@@ -152,48 +149,113 @@ impl fmt::Display for Suspend {
 
 impl wasmi::errors::HostError for Suspend {}
 
-/// Runs a guest function. `params` must have its parameters' number and types, `results` its
-/// results' number.
-pub(crate) async fn run<T>(
-    store: &mut Store<State<T>>,
-    function: Func,
-    params: &[Val],
-    results: &mut [Val],
-) -> Result<(), CallError> {
-    first_slice(store).await?;
-    let mut outcome = function.call_resumable(&mut *store, params, results);
-    loop {
-        match outcome {
-            Ok(ResumableCall::Finished) => return Ok(()),
-            Ok(ResumableCall::OutOfFuel(paused)) => {
-                next_slice(store, paused.required_fuel()).await?;
-                outcome = paused.resume(&mut *store, results);
+/// A run of guest code, as far as it has come.
+#[derive(Default)]
+pub(crate) enum Run {
+    /// It has not begun.
+    #[default]
+    New,
+    /// It has used up its slice.
+    OutOfFuel(ResumableCallOutOfFuel),
+    /// It waits in a host function.
+    Waits(Box<(ResumableCallHostTrap, Suspended)>),
+}
+
+impl Run {
+    /// Runs `function` to its end, from wherever the run is. `params` must have its parameters'
+    /// number and types, `results` its results' number. They must be the same until it is ready.
+    pub(crate) fn poll<T>(
+        &mut self,
+        store: &mut Store<State<T>>,
+        context: &mut Context<'_>,
+        function: Func,
+        params: &[Val],
+        results: &mut [Val],
+    ) -> Poll<Result<(), CallError>> {
+        if let Self::New = self {
+            ready!(first_slice(store, context))?;
+            match function.call_resumable(&mut *store, params, results) {
+                Ok(ResumableCall::Finished) => return Poll::Ready(Ok(())),
+                outcome => *self = Self::after(store, outcome)?,
             }
-            Ok(ResumableCall::HostTrap(paused)) => {
-                let suspended = suspended(store, paused.host_error())?;
-                let values = settle_apart(store, suspended).await?;
-                outcome = paused.resume(&mut *store, &values, results);
-            }
-            Err(error) => return Err(stopped(store, &error)),
+        }
+        self.go_on(store, context, results)
+    }
+
+    /// Goes on with what has begun, and did not end at once.
+    #[cold]
+    #[inline(never)]
+    fn go_on<T>(
+        &mut self,
+        store: &mut Store<State<T>>,
+        context: &mut Context<'_>,
+        results: &mut [Val],
+    ) -> Poll<Result<(), CallError>> {
+        loop {
+            let values = match self {
+                Self::New => return Poll::Ready(Ok(())),
+                Self::OutOfFuel(paused) => {
+                    let required = paused.required_fuel();
+                    ready!(next_slice(store, context, required))?;
+                    FlatValues::new()
+                }
+                Self::Waits(waits) => ready!(waits.1.poll(store, context))?,
+            };
+            let outcome = match mem::take(self) {
+                Self::New => Ok(ResumableCall::Finished),
+                Self::OutOfFuel(paused) => paused.resume(&mut *store, results),
+                Self::Waits(waits) => waits.0.resume(&mut *store, &values, results),
+            };
+            *self = Self::after(store, outcome)?;
         }
     }
-}
 
-/// A buffer of `size` bytes from the guest's allocator.
-pub(crate) async fn allocate<T>(store: &mut Store<State<T>>, size: u32) -> Result<u32, CallError> {
-    match ask(store, size).await? {
-        0 => Err(no_memory(size)),
-        ptr => Ok(ptr),
+    /// What comes after `outcome`: nothing where the run has ended.
+    fn after<T>(
+        store: &mut Store<State<T>>,
+        outcome: Result<ResumableCall, wasmi::Error>,
+    ) -> Result<Self, CallError> {
+        match outcome {
+            Ok(ResumableCall::Finished) => Ok(Self::New),
+            Ok(ResumableCall::OutOfFuel(paused)) => Ok(Self::OutOfFuel(paused)),
+            Ok(ResumableCall::HostTrap(paused)) => {
+                let suspended = suspended(store, paused.host_error())?;
+                Ok(Self::Waits(Box::new((paused, suspended))))
+            }
+            Err(error) => Err(stopped(store, &error)),
+        }
     }
-}
 
-/// What the guest's allocator answers; 0 where it has no memory.
-pub(crate) async fn ask<T>(store: &mut Store<State<T>>, size: u32) -> Result<u32, CallError> {
-    let allocate = allocator(store.data())?;
-    let mut ptr = [Val::I32(0)];
-    match run(store, allocate, &[word(size)], &mut ptr).await {
-        Ok(()) => Ok(pointer(&ptr)),
-        Err(error) => Err(error.in_export("allocate")),
+    /// What the guest's allocator answers for a buffer of `size` bytes; 0 where it has no memory.
+    pub(crate) fn poll_allocate<T>(
+        &mut self,
+        store: &mut Store<State<T>>,
+        context: &mut Context<'_>,
+        size: u32,
+    ) -> Poll<Result<u32, CallError>> {
+        let allocate = allocator(store.data())?;
+        let mut ptr = [Val::I32(0)];
+        let ran = ready!(self.poll(store, context, allocate, &[word(size)], &mut ptr));
+        Poll::Ready(match ran {
+            Ok(()) => Ok(pointer(&ptr)),
+            Err(error) => Err(error.in_export("allocate")),
+        })
+    }
+
+    /// Gives the guest a buffer back, a pointer and a size, if it takes any.
+    pub(crate) fn poll_deallocate<T>(
+        &mut self,
+        store: &mut Store<State<T>>,
+        context: &mut Context<'_>,
+        (ptr, size): (u32, u32),
+    ) -> Poll<Result<(), CallError>> {
+        let Some(Deallocate { function, params }) = store.data().guest.deallocate else {
+            return Poll::Ready(Ok(()));
+        };
+        let values = [word(ptr), word(size)];
+        let values = values.get(..params).unwrap_or_default();
+        let ran = ready!(self.poll(store, context, function, values, &mut []));
+        Poll::Ready(ran.map_err(|error| error.in_export("deallocate")))
     }
 }
 
@@ -260,90 +322,119 @@ fn suspended<T>(store: &mut Store<State<T>>, error: &wasmi::Error) -> Result<Sus
     suspended.ok_or_else(|| stopped(store, error))
 }
 
-/// The same as [`settle`], which is rare and large: on the heap it is no part of every call.
-#[cold]
-#[inline(never)]
-fn settle_apart<'a, T>(
-    store: &'a mut Store<State<T>>,
-    suspended: Suspended,
-) -> Pin<Box<impl Future<Output = Result<FlatValues, CallError>> + use<'a, T>>> {
-    Box::pin(settle(store, suspended))
+impl Suspended {
+    /// Does what the guest waits for, and gives what its import returns.
+    fn poll<T>(
+        &mut self,
+        store: &mut Store<State<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<FlatValues, CallError>> {
+        let brought = ready!(self.work.poll(store, context)).and_then(|mut values| {
+            self.back.bring(store, self.at, &mut values)?;
+            Ok(values)
+        });
+        let located = |error: CallError| error.into_stop().in_import(&self.back.name);
+        Poll::Ready(brought.map_err(located))
+    }
 }
 
-/// Does what the guest waits for, and gives what its import returns.
-async fn settle<T>(
+impl Work {
+    /// The host function's results, in the guest.
+    fn poll<T>(
+        &mut self,
+        store: &mut Store<State<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<FlatValues, CallError>> {
+        if let Self::Results(results) = self {
+            let delivery = ready!(poll_results(store, context, results))?;
+            *self = Self::Buffers(None, Box::new(delivery));
+        }
+        match self {
+            Self::Buffers(paused, delivery) => {
+                ready!(poll_deliver(store, context, paused, delivery))?;
+                Poll::Ready(Ok(delivery.values().clone()))
+            }
+            Self::Wasi(waiting) => waiting.poll(store, context),
+            Self::Results(_) => Poll::Pending,
+        }
+    }
+}
+
+/// The same as [`deliver_in_call`], from outside of the guest's call. `paused` is its allocator.
+fn poll_deliver<T>(
     store: &mut Store<State<T>>,
-    suspended: Suspended,
-) -> Result<FlatValues, CallError> {
-    let Suspended { work, back, at } = suspended;
-    let delivered = deliver(store, work).await;
-    let results = delivered.and_then(|mut values| {
-        back.bring(store, at, &mut values)?;
-        Ok(values)
-    });
-    results.map_err(|error| error.into_stop().in_import(&back.name))
-}
-
-/// The same as [`deliver_in_call`], from outside of the guest's call.
-async fn deliver<T>(store: &mut Store<State<T>>, work: Work) -> Result<FlatValues, CallError> {
-    let (mut paused, mut delivery) = match work {
-        Work::Allocate(paused, delivery) => (Some(paused), *delivery),
-        Work::Results(results) => (None, wait(store, results).await?),
-        Work::Wasi(waiting) => return waiting.finish(store).await,
-    };
+    context: &mut Context<'_>,
+    paused: &mut Option<ResumableCallOutOfFuel>,
+    delivery: &mut Delivery<'_>,
+) -> Poll<Result<(), CallError>> {
     while let Some(size) = delivery.next(store)? {
+        match paused {
+            Some(paused) => ready!(next_slice(store, context, paused.required_fuel()))?,
+            None => ready!(first_slice(store, context))?,
+        }
+        let allocate = allocator(store.data())?;
         let mut ptr = [Val::I32(0)];
+        store.data_mut().guest.nested = true;
         let outcome = match paused.take() {
-            Some(paused) => {
-                next_slice(store, paused.required_fuel()).await?;
-                store.data_mut().guest.nested = true;
-                paused.resume(&mut *store, &mut ptr)
-            }
-            None => {
-                first_slice(store).await?;
-                let allocate = allocator(store.data())?;
-                store.data_mut().guest.nested = true;
-                allocate.call_resumable(&mut *store, &[word(size)], &mut ptr)
-            }
+            Some(paused) => paused.resume(&mut *store, &mut ptr),
+            None => allocate.call_resumable(&mut *store, &[word(size)], &mut ptr),
         };
         store.data_mut().guest.nested = false;
-        paused = in_allocate(store, outcome)?;
+        *paused = in_allocate(store, outcome)?;
         if paused.is_none() {
             delivery.got(store, pointer(&ptr))?;
         }
     }
-    Ok(delivery.values().clone())
+    Poll::Ready(Ok(()))
 }
 
-/// Waits for an asynchronous host function, no longer than the call may last. Its code is the
+/// The results of an asynchronous host function, no longer than the call may last. Its code is the
 /// embedder's.
-async fn wait<T>(
+fn poll_results<T>(
+    store: &Store<State<T>>,
+    context: &mut Context<'_>,
+    results: &mut Results,
+) -> Poll<Result<Delivery<'static>, CallError>> {
+    let mut polled = None;
+    let platform = &store.data().shared.platform;
+    platform.contain(&mut || polled = Some(results.as_mut().poll(context)));
+    match polled {
+        Some(Poll::Ready(results)) => Poll::Ready(results),
+        Some(Poll::Pending) => match call::check_time(store.data()) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        },
+        None => Poll::Ready(Err(CallError::Trap(Trap::new(TrapKind::HostPanic, "")))),
+    }
+}
+
+/// A slice for a run of guest code that begins. What an earlier run of the call left goes on.
+fn first_slice<T>(
     store: &mut Store<State<T>>,
-    mut results: Results,
-) -> Result<Delivery<'static>, CallError> {
-    core::future::poll_fn(|context| {
-        let mut polled = None;
-        let platform = &store.data().shared.platform;
-        platform.contain(&mut || polled = Some(results.as_mut().poll(context)));
-        match polled {
-            Some(Poll::Ready(results)) => Poll::Ready(results),
-            Some(Poll::Pending) => match call::check_time(store.data()) {
-                Ok(()) => Poll::Pending,
-                Err(error) => Poll::Ready(Err(error)),
-            },
-            None => Poll::Ready(Err(CallError::Trap(Trap::new(TrapKind::HostPanic, "")))),
-        }
-    })
-    .await
+    context: &Context<'_>,
+) -> Poll<Result<(), CallError>> {
+    if call::fuel(&store.as_context_mut()) == 0 {
+        next_slice(store, context, 0)
+    } else {
+        Poll::Ready(Ok(()))
+    }
 }
 
 /// Hands the store fuel for the next slice, at least `required`; before that, control to whoever
 /// runs the call by steps, if its step is over.
-async fn next_slice<T>(store: &mut Store<State<T>>, required: u64) -> Result<(), CallError> {
-    let pace = store.data().pace.clone();
-    if let Some(pace) = &pace {
-        pace.step().await;
+fn next_slice<T>(
+    store: &mut Store<State<T>>,
+    context: &Context<'_>,
+    required: u64,
+) -> Poll<Result<(), CallError>> {
+    let pace = store.data().pace.as_deref();
+    if pace.is_some_and(|pace| pace.ends_step(context)) {
+        return Poll::Pending;
     }
+    Poll::Ready(refuel(store, required))
+}
+
+fn refuel<T>(store: &mut Store<State<T>>, required: u64) -> Result<(), CallError> {
     let mut cx = store.as_context_mut();
     let slice = call::fuel(&cx);
     let state = cx.data_mut();
@@ -358,21 +449,14 @@ async fn next_slice<T>(store: &mut Store<State<T>>, required: u64) -> Result<(),
         call::set_fuel(&mut cx, 0);
         return Err(error);
     }
-    let most = pace.as_ref().map_or(SLICE.into(), |pace| pace.slice());
+    let pace = state.pace.as_deref();
+    let most = pace.map_or(SLICE.into(), Pace::slice);
     let next = most.max(required).min(all);
-    if let Some(pace) = &pace {
+    if let Some(pace) = pace {
         pace.take(next.saturating_sub(slice));
     }
     state.meter.reserve = all.saturating_sub(next);
     call::set_fuel(&mut cx, next);
-    Ok(())
-}
-
-/// A slice for a run of guest code that begins. What an earlier run of the call left goes on.
-async fn first_slice<T>(store: &mut Store<State<T>>) -> Result<(), CallError> {
-    if call::fuel(&store.as_context_mut()) == 0 {
-        next_slice(store, 0).await?;
-    }
     Ok(())
 }
 
@@ -398,20 +482,47 @@ where
     error
 }
 
-/// Runs `future`, pinned by the caller since it is large to be moved, to its end on this thread.
-/// Without steps it is only ever not ready where an
+/// Runs what `poll` does to its end on this thread. Without steps it is only ever not ready where an
 /// asynchronous host function waits: then the platform waits, until `until` at most between two
 /// looks.
 pub(crate) fn block<R>(
     platform: &Arc<dyn Platform>,
     until: Option<Duration>,
-    canceller: Option<Canceller>,
+    canceller: Option<&Canceller>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
+) -> R {
+    let mut polled = poll(&mut Context::from_waker(Waker::noop()));
+    loop {
+        match polled {
+            Poll::Ready(result) => return result,
+            Poll::Pending => wait(platform, until, canceller, &mut |context| {
+                polled = poll(context);
+                polled.is_ready()
+            }),
+        }
+    }
+}
+
+/// The same for a future.
+pub(crate) fn block_on<R>(
+    platform: &Arc<dyn Platform>,
+    until: Option<Duration>,
     mut future: Pin<&mut impl Future<Output = R>>,
 ) -> R {
-    let mut context = Context::from_waker(Waker::noop());
-    if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
-        return result;
-    }
+    block(platform, until, None, |context| {
+        future.as_mut().poll(context)
+    })
+}
+
+/// Waits until `is_ready`, which is asked whenever it has been woken.
+#[cold]
+#[inline(never)]
+fn wait(
+    platform: &Arc<dyn Platform>,
+    until: Option<Duration>,
+    canceller: Option<&Canceller>,
+    is_ready: &mut dyn FnMut(&mut Context<'_>) -> bool,
+) {
     let signal = Arc::new(Signal {
         woken: AtomicBool::new(true),
         platform: platform.clone(),
@@ -419,13 +530,13 @@ pub(crate) fn block<R>(
     let waker = Waker::from(signal.clone());
     let mut context = Context::from_waker(&waker);
     loop {
-        let cancelled = || canceller.as_ref().is_some_and(Canceller::is_cancelled);
+        let cancelled = || canceller.is_some_and(Canceller::is_cancelled);
         platform.wait_until(
             &|| signal.woken.swap(false, Ordering::AcqRel) || cancelled(),
             until,
         );
-        if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
-            return result;
+        if is_ready(&mut context) {
+            return;
         }
     }
 }

@@ -174,7 +174,7 @@ pub(crate) fn contained<R>(
 #[cold]
 #[inline(never)]
 fn later(paused: ResumableCallOutOfFuel, delivery: Delivery<'_>) -> Work {
-    Work::Allocate(paused, Box::new(delivery.into_owned()))
+    Work::Buffers(Some(paused), Box::new(delivery.into_owned()))
 }
 
 /// Lowers a closure's result into the guest, or says what it has to wait for.

@@ -43,7 +43,10 @@ use crate::{
     run::Work,
 };
 use alloc::{boxed::Box, sync::Arc};
-use core::{task::Poll, time::Duration};
+use core::{
+    task::{Context, Poll},
+    time::Duration,
+};
 use wasmi::{AsContext as _, AsContextMut, Caller, Memory, Store, Val};
 
 /// The names under which WASI preview 1 is imported: today's, and the one before.
@@ -113,7 +116,7 @@ impl<T: 'static> HostFunction<T> for Granted {
                     granted: self.clone(),
                     params: params.iter().cloned().collect(),
                     begun,
-                    wait,
+                    wait: Some(wait),
                 };
                 Ok(Some(Work::Wasi(Box::new(waiting))))
             }
@@ -206,35 +209,30 @@ pub(crate) struct Waiting {
     granted: Granted,
     params: FlatValues,
     begun: Option<Duration>,
-    wait: Wait,
+    /// Taken while it is looked at.
+    wait: Option<Wait>,
 }
 
 impl Waiting {
     /// What the function answers, once it is done.
-    pub(crate) async fn finish<T>(
-        self,
+    pub(crate) fn poll<T>(
+        &mut self,
         store: &mut Store<State<T>>,
-    ) -> Result<FlatValues, CallError> {
-        let Self {
-            granted,
-            params,
-            mut begun,
-            wait,
-        } = self;
-        let mut wait = Some(wait);
-        core::future::poll_fn(|context| {
-            let waits = wait.take();
-            match granted.attempt(store, &params, &mut begun, waits) {
-                Ok(Attempt::Done(errno)) => Poll::Ready(Ok([errno].into_iter().collect())),
-                Ok(Attempt::Waits(again)) => {
-                    let platform = &store.data().shared.platform;
-                    platform.wake_at(again.next(), context.waker());
-                    wait = Some(again);
-                    Poll::Pending
-                }
-                Err(error) => Poll::Ready(Err(error)),
+        context: &Context<'_>,
+    ) -> Poll<Result<FlatValues, CallError>> {
+        let waits = self.wait.take();
+        let attempt = self
+            .granted
+            .attempt(store, &self.params, &mut self.begun, waits);
+        match attempt {
+            Ok(Attempt::Done(errno)) => Poll::Ready(Ok([errno].into_iter().collect())),
+            Ok(Attempt::Waits(again)) => {
+                let platform = &store.data().shared.platform;
+                platform.wake_at(again.next(), context.waker());
+                self.wait = Some(again);
+                Poll::Pending
             }
-        })
-        .await
+            Err(error) => Poll::Ready(Err(error)),
+        }
     }
 }
