@@ -2,11 +2,12 @@
 
 #![allow(clippy::result_large_err)] // redb's errors are that large, and rare
 
+use crate::install::{create_beside, sync_directory};
 use hostel_core::{StateCosts, StateError, StateLimits, StateStore, StateUse};
-use redb::{Database, ReadableTable as _, TableDefinition};
+use redb::{Builder, Database, ReadableTable as _, TableDefinition};
 use std::{
     error::Error,
-    fmt, io,
+    fmt, fs, io,
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -53,6 +54,46 @@ pub struct FileState {
     panicked: AtomicBool,
 }
 
+/// Creates a file at `path`, unless another process does: all of it or nothing. redb itself can't
+/// open one whose creation was broken off.
+fn create(path: &Path) -> Result<(), redb::Error> {
+    let (temporary, file) = create_beside(path)?;
+    let created = builder()
+        .create_file(file)
+        .map_err(redb::Error::from)
+        .and_then(with_tables)
+        .map(drop)
+        .and_then(|()| match fs::hard_link(&temporary, path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                // A file system without links.
+                Ok(fs::rename(&temporary, path)?)
+            }
+            _ => Ok(()),
+        });
+    // Where it was renamed there is none.
+    let _ = fs::remove_file(temporary);
+    created?;
+    Ok(sync_directory(path)?)
+}
+
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder
+        .set_cache_size(CACHE_BYTES)
+        // The format that later versions of redb read.
+        .create_with_file_format_v3(true);
+    builder
+}
+
+/// The same with its tables, so that reading always finds them.
+fn with_tables(database: Database) -> Result<Database, redb::Error> {
+    let change = database.begin_write()?;
+    change.open_table(VALUES)?;
+    change.open_table(USED)?;
+    change.commit()?;
+    Ok(database)
+}
+
 impl FileState {
     /// Opens the file, or makes it, with `limits` for each namespace. Repairs what a killed process
     /// left, for which it reads the whole file.
@@ -67,25 +108,15 @@ impl FileState {
             reason,
         };
         // Looked at before it is opened: opening a named pipe would wait for its other end.
-        match std::fs::metadata(path) {
+        match fs::metadata(path) {
             Ok(metadata) if !metadata.is_file() => return Err(fail(StateFileReason::NotAFile)),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create(path).map_err(|error| fail(error.into()))?;
+            }
             Err(error) => return Err(fail(StateFileReason::Io(error))),
         }
-        let open = || {
-            let database = Database::builder()
-                .set_cache_size(CACHE_BYTES)
-                // The format that later versions of redb read.
-                .create_with_file_format_v3(true)
-                .create(path)?;
-            // So that reading always finds the tables.
-            let change = database.begin_write()?;
-            change.open_table(VALUES)?;
-            change.open_table(USED)?;
-            change.commit()?;
-            Ok(database)
-        };
+        let open = || with_tables(builder().create(path)?);
         let database = catch_unwind(open).unwrap_or_else(|_| {
             let why = "the storage engine panicked".to_owned();
             Err(redb::Error::Corrupted(why))

@@ -49,7 +49,7 @@ fn install(path: &Path, wasm: &[u8]) -> io::Result<()> {
 }
 
 /// A new file in the directory of `path`, on the same disk.
-fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+pub(crate) fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let mut number = 0;
     loop {
@@ -67,7 +67,7 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
 }
 
 #[cfg(unix)]
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
@@ -76,6 +76,6 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// Elsewhere a directory is no file, and renaming is up to the file system.
 #[cfg(not(unix))]
-fn sync_directory(_: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
