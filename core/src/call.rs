@@ -231,12 +231,11 @@ where
     C: AsContextMut<Data = State<T>>,
 {
     let mut cx = cx.as_context_mut();
-    cx.data_mut().meter = Meter {
-        budget: *budget,
-        reserve: budget.fuel,
-        until,
-        usage: Usage::default(),
-    };
+    let meter = &mut cx.data_mut().meter;
+    meter.budget = *budget;
+    meter.reserve = budget.fuel;
+    meter.until = until;
+    meter.usage = Usage::ZERO;
     set_fuel(&mut cx, 0);
 }
 

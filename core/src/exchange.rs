@@ -8,11 +8,11 @@
 use crate::{
     abi::shape::{FlatTypes, FlatValues, MAX_FLAT, Record, Shape, unpack, unsigned},
     buffers::{Delivery, no_memory, write},
-    call::{self, BASE, State, fuel_for},
+    call::{self, State, fuel_for},
     error::CallError,
     marshal::{Lifter, Lowerer, MAX_BYTES},
     memory,
-    run::{Run, word},
+    run::{self, Run, word},
     sandbox::Sandbox,
 };
 use core::{
@@ -98,7 +98,7 @@ impl<'a> Exchange<'a> {
     /// Begins it: charged, and with the results' record, where the shape has one, as the first
     /// value.
     pub(crate) fn begin<T>(&mut self, sandbox: &mut Sandbox<T>) -> Result<(), CallError> {
-        call::charge(&mut sandbox.store, BASE)?;
+        run::begin(&mut sandbox.store)?;
         if self.target.shape == Shape::Pointer {
             self.delivery.lowered.push(Val::I32(0))?;
         } else {

@@ -3,7 +3,7 @@
 use crate::{
     abi::{native::BytesFunction, shape::FlatValues},
     buffers::copied,
-    call::{self, BASE, Canceller},
+    call::{self, Canceller},
     error::CallError,
     exchange::{Exchange, Target},
     image::Image,
@@ -113,6 +113,14 @@ impl<T: 'static> Instance<T> {
             carries: true,
             stopped: false,
         })
+    }
+
+    pub(crate) const fn sandbox(&self) -> &Sandbox<T> {
+        &self.sandbox
+    }
+
+    pub(crate) const fn sandbox_mut(&mut self) -> &mut Sandbox<T> {
+        &mut self.sandbox
     }
 
     pub(crate) const fn plugin(&self) -> &Plugin<T> {
@@ -452,7 +460,7 @@ impl<T: 'static> Instance<T> {
 
     /// Begins a call: a budget, or what making the instance left of it. Answers with when it has to
     /// be over, and what may end it before.
-    fn enter(&mut self) -> Result<Waits, CallError> {
+    pub(crate) fn enter(&mut self) -> Result<Waits, CallError> {
         if self.stopped {
             return Err(CallError::Stopped);
         }
@@ -478,7 +486,7 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Ends a call, with what its result means for the instance.
-    fn leave<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
+    pub(crate) fn leave<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
         call::end(&mut self.sandbox.store);
         let state = self.sandbox.store.data_mut();
         if let Some(pace) = state.pace.take() {
@@ -489,7 +497,7 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Runs what `poll` does to its end on this thread.
-    fn block<R>(
+    pub(crate) fn block<R>(
         &mut self,
         waits: &Waits,
         mut poll: impl FnMut(&mut Sandbox<T>, &mut Context<'_>) -> Poll<R>,
@@ -589,7 +597,7 @@ impl<T: 'static> Instance<T> {
         })
     }
 
-    fn function(&self, name: &str) -> Result<Func, CallError> {
+    pub(crate) fn function(&self, name: &str) -> Result<Func, CallError> {
         let function = self.sandbox.function(name);
         function.ok_or_else(|| self.plugin.unknown_export(name))
     }
@@ -604,7 +612,7 @@ impl<T: 'static> Instance<T> {
         results: &mut [Val],
     ) -> Result<(), CallError> {
         let function = self.function(name)?;
-        call::charge(&mut self.sandbox.store, BASE)?;
+        run::begin(&mut self.sandbox.store)?;
         let mut run = Run::default();
         let ran = self.block(waits, |sandbox, context| {
             run.poll(&mut sandbox.store, context, function, params, results)
@@ -655,7 +663,7 @@ impl<T: 'static> Instance<T> {
 }
 
 /// What ends a call that waits.
-struct Waits {
+pub(crate) struct Waits {
     until: Option<Duration>,
     canceller: Option<Canceller>,
 }

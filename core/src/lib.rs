@@ -80,6 +80,7 @@ mod running;
 mod sandbox;
 mod snapshot;
 mod state;
+mod typed;
 mod value;
 mod wasi;
 
@@ -111,10 +112,11 @@ pub use self::{
     running::{Running, Step},
     snapshot::SnapshotError,
     state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
+    typed::TypedFunction,
     value::Value,
     wasi::{Wasi, WasiInput, WasiOutput, files},
 };
 #[cfg(feature = "slots")]
 pub use hostel_slots::Slots;
-/// The types of core values.
-pub use wasmi::ValType;
+/// The types of core values, and what a [`TypedFunction`] may take and give.
+pub use wasmi::{ValType, WasmParams, WasmResults};

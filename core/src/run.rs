@@ -219,7 +219,7 @@ impl Run {
             Ok(ResumableCall::Finished) => Ok(Self::New),
             Ok(ResumableCall::OutOfFuel(paused)) => Ok(Self::OutOfFuel(paused)),
             Ok(ResumableCall::HostTrap(paused)) => {
-                let suspended = suspended(store, paused.host_error())?;
+                let suspended = Suspended::take(store, paused.host_error())?;
                 Ok(Self::Waits(Box::new((paused, suspended))))
             }
             Err(error) => Err(stopped(store, &error)),
@@ -314,17 +314,20 @@ fn pointer(results: &[Val]) -> u32 {
     }
 }
 
-/// What the guest waits for, if it was not stopped.
-fn suspended<T>(store: &mut Store<State<T>>, error: &wasmi::Error) -> Result<Suspended, CallError> {
-    let waits = error.downcast_ref::<Suspend>().is_some();
-    let suspended = store.data_mut().suspended.get_mut().take();
-    let suspended = suspended.filter(|_| waits);
-    suspended.ok_or_else(|| stopped(store, error))
-}
-
 impl Suspended {
+    /// What the guest waits for, if it was not stopped by `error`.
+    pub(crate) fn take<T>(
+        store: &mut Store<State<T>>,
+        error: &wasmi::Error,
+    ) -> Result<Self, CallError> {
+        let waits = error.downcast_ref::<Suspend>().is_some();
+        let suspended = store.data_mut().suspended.get_mut().take();
+        let suspended = suspended.filter(|_| waits);
+        suspended.ok_or_else(|| stopped(store, error))
+    }
+
     /// Does what the guest waits for, and gives what its import returns.
-    fn poll<T>(
+    pub(crate) fn poll<T>(
         &mut self,
         store: &mut Store<State<T>>,
         context: &mut Context<'_>,
@@ -408,6 +411,23 @@ fn poll_results<T>(
     }
 }
 
+/// Begins a call: charged, and with its first slice, where it is not run by steps.
+pub(crate) fn begin<T>(store: &mut Store<State<T>>) -> Result<(), CallError> {
+    let mut cx = store.as_context_mut();
+    if cx.data().pace.is_some() || call::fuel(&cx) > 0 {
+        return call::charge(&mut cx, call::BASE);
+    }
+    call::check_time(cx.data())?;
+    let meter = &mut cx.data_mut().meter;
+    let Some(left) = meter.reserve.checked_sub(call::BASE) else {
+        return Err(meter.out_of_fuel());
+    };
+    let slice = left.min(SLICE.into());
+    meter.reserve = left.saturating_sub(slice);
+    call::set_fuel(&mut cx, slice);
+    Ok(())
+}
+
 /// A slice for a run of guest code that begins. What an earlier run of the call left goes on.
 fn first_slice<T>(
     store: &mut Store<State<T>>,
@@ -422,7 +442,7 @@ fn first_slice<T>(
 
 /// Hands the store fuel for the next slice, at least `required`; before that, control to whoever
 /// runs the call by steps, if its step is over.
-fn next_slice<T>(
+pub(crate) fn next_slice<T>(
     store: &mut Store<State<T>>,
     context: &Context<'_>,
     required: u64,

@@ -14,6 +14,7 @@ use crate::{
 };
 use alloc::sync::Arc;
 use core::{
+    sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -23,6 +24,8 @@ use wasmi::{Func, Ref, Store};
 /// A guest in its store.
 pub(crate) struct Sandbox<T: 'static> {
     pub(crate) store: Store<State<T>>,
+    /// No other has the same.
+    id: u32,
     instance: wasmi::Instance,
     /// The function that most calls are for.
     process: Option<BytesFunction>,
@@ -106,13 +109,19 @@ impl Start {
 
 impl<T: 'static> Sandbox<T> {
     pub(crate) fn new(store: Store<State<T>>, instance: wasmi::Instance) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         Self {
             process: BytesFunction::find(&store, instance, "process"),
             store,
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             instance,
             kept: Kept::default(),
             changing: None,
         }
+    }
+
+    pub(crate) const fn id(&self) -> u32 {
+        self.id
     }
 
     /// What the guest can change, in its store.

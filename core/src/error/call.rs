@@ -44,6 +44,11 @@ pub enum CallError {
         /// The signature that the module declares.
         found: Box<str>,
     },
+    /// A [`TypedFunction`](crate::TypedFunction) of another instance.
+    OtherInstance {
+        /// The export's name.
+        name: Box<str>,
+    },
     /// The input is larger than [`Budget::input_bytes`](crate::Budget::input_bytes).
     InputTooLarge {
         /// The limit, in bytes.
@@ -171,6 +176,7 @@ impl CallError {
             Self::Guest { .. } => "guest-error",
             Self::UnknownExport { .. } => "unknown-export",
             Self::ExportType { .. } => "export-type",
+            Self::OtherInstance { .. } => "other-instance",
             Self::InputTooLarge { .. } => "input-too-large",
             Self::OutputTooLarge { .. } => "output-too-large",
             Self::BufferTooSmall { .. } => "buffer-too-small",
@@ -267,6 +273,11 @@ impl fmt::Display for CallError {
                     shown(name)
                 )
             }
+            Self::OtherInstance { name } => write!(
+                f,
+                "`{}` was looked up in another instance: look it up in this one",
+                shown(name)
+            ),
             Self::InputTooLarge { limit, found } => write!(
                 f,
                 "the input has {found} bytes, the budget allows {limit}: send less or raise `input_bytes`"

@@ -29,8 +29,11 @@ pub trait Host {
     /// Calls `process`, and gives its answer's length in `output`.
     fn process(&self, plugin: &mut Self::Plugin, input: &[u8], output: &mut [u8]) -> usize;
 
-    /// Calls the export `add`.
+    /// Calls the export `add`, which was looked up before.
     fn add(&self, plugin: &mut Self::Plugin, a: u32, b: u32) -> u32;
+
+    /// Looks the export `add` up, and calls it.
+    fn add_by_name(&self, plugin: &mut Self::Plugin, a: u32, b: u32) -> u32;
 
     /// Calls an export that calls a host function `times` times.
     fn repeat(&self, plugin: &mut Self::Plugin, export: &str, times: u32);
@@ -85,9 +88,11 @@ fn calls<H: Host>(make: &impl Fn() -> H) {
     // Whatever is set up by the first of each.
     host.process(&mut plugin, b"hello", &mut output);
     host.add(&mut plugin, 1, 2);
+    host.add_by_name(&mut plugin, 1, 2);
     heap::reset();
     host.process(&mut plugin, b"hello", &mut output);
     assert_eq!(host.add(&mut plugin, 1, 2), 3);
+    assert_eq!(host.add_by_name(&mut plugin, 1, 2), 3);
     figure("allocations-per-guest-call", heap::allocations());
     for (export, name) in [("call_none", "none"), ("call_bytes", "bytes")] {
         heap::reset();
@@ -97,13 +102,10 @@ fn calls<H: Host>(make: &impl Fn() -> H) {
         let ((), all) = instructions::count(|| host.repeat(&mut plugin, export, TIMES + 1));
         println!("instructions-per-host-call-{name} {}", each(all - once));
     }
-    let (sum, all) = instructions::count(|| {
-        (0..TIMES).fold(0u32, |sum, n| {
-            sum.wrapping_add(host.add(&mut plugin, sum, n))
-        })
-    });
-    core::hint::black_box(sum);
+    let (_, all) = instructions::count(|| sum(|sum, n| host.add(&mut plugin, sum, n)));
     println!("instructions-per-guest-call {}", each(all));
+    let (_, all) = instructions::count(|| sum(|sum, n| host.add_by_name(&mut plugin, sum, n)));
+    println!("instructions-per-guest-call-by-name {}", each(all));
     let ((), all) = instructions::count(|| {
         for _ in 0..TIMES {
             host.process(&mut plugin, b"hello, world 123", &mut output);
@@ -114,6 +116,10 @@ fn calls<H: Host>(make: &impl Fn() -> H) {
     figure("stack-of-process-bytes", depth);
     let (_, depth) = stack::depth(|| host.repeat(&mut plugin, "call_bytes", 1));
     figure("stack-of-host-call-bytes", depth);
+}
+
+fn sum(add: impl FnMut(u32, u32) -> u32) -> u32 {
+    core::hint::black_box((0..TIMES).fold(0, add))
 }
 
 fn each(all: u64) -> u64 {

@@ -173,6 +173,12 @@ impl figures::Host for Bare {
         fine(add.call(&mut plugin.store, (a, b)))
     }
 
+    fn add_by_name(&self, plugin: &mut Plugin, a: u32, b: u32) -> u32 {
+        fine(plugin.store.set_fuel(1_000_000));
+        let add = plugin.instance.get_typed_func(&plugin.store, "add");
+        fine(fine(add).call(&mut plugin.store, (a, b)))
+    }
+
     fn repeat(&self, plugin: &mut Plugin, export: &str, times: u32) {
         fine(plugin.store.set_fuel(1_000_000));
         let function = plugin

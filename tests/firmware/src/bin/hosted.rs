@@ -4,7 +4,7 @@
 #![no_main]
 
 use firmware::{figures, println};
-use hostel_core::{Budget, CallError, Engine, Grants, Instance, Limits, LogRecord};
+use hostel_core::{Budget, CallError, Engine, Grants, Instance, Limits, LogRecord, TypedFunction};
 
 firmware::main!(work);
 
@@ -39,24 +39,38 @@ fn fine<R>(result: Result<R, CallError>) -> R {
     result.unwrap_or_else(|error| panic!("{error}"))
 }
 
-impl figures::Host for Hostel {
-    type Plugin = Instance;
+struct Plugin {
+    instance: Instance,
+    add: Option<TypedFunction<(u32, u32), u32>>,
+}
 
-    fn load(&self, wasm: &[u8]) -> Instance {
+impl figures::Host for Hostel {
+    type Plugin = Plugin;
+
+    fn load(&self, wasm: &[u8]) -> Plugin {
         let plugin = self.engine.load("guest", wasm, &self.grants);
         let plugin = plugin.unwrap_or_else(|error| panic!("{error}"));
-        fine(plugin.instantiate(()))
+        let instance = fine(plugin.instantiate(()));
+        Plugin {
+            add: instance.typed("add").ok(),
+            instance,
+        }
     }
 
-    fn process(&self, plugin: &mut Instance, input: &[u8], output: &mut [u8]) -> usize {
-        fine(plugin.process_into(input, output))
+    fn process(&self, plugin: &mut Plugin, input: &[u8], output: &mut [u8]) -> usize {
+        fine(plugin.instance.process_into(input, output))
     }
 
-    fn add(&self, plugin: &mut Instance, a: u32, b: u32) -> u32 {
-        fine(plugin.call("add", (a, b)))
+    fn add(&self, plugin: &mut Plugin, a: u32, b: u32) -> u32 {
+        let add = plugin.add.as_ref().expect("it has one");
+        fine(add.call(&mut plugin.instance, (a, b)))
     }
 
-    fn repeat(&self, plugin: &mut Instance, export: &str, times: u32) {
-        fine(plugin.call(export, times))
+    fn add_by_name(&self, plugin: &mut Plugin, a: u32, b: u32) -> u32 {
+        fine(plugin.instance.call("add", (a, b)))
+    }
+
+    fn repeat(&self, plugin: &mut Plugin, export: &str, times: u32) {
+        fine(plugin.instance.call(export, times))
     }
 }
