@@ -56,10 +56,10 @@ pub struct Instance<T: 'static = ()> {
 }
 
 impl<T: 'static> Instance<T> {
-    /// Makes an instance: segments, start function, `_initialize`. All of it, and of the instance's
-    /// first call if it `carries` on with the budget, has to be over at `until`. What was used is
-    /// put in `used`, also where this fails.
-    pub(crate) async fn new(
+    /// Makes an instance, whose [start](Start) is to run. All of it, and of the instance's first call
+    /// if it `carries` on with the budget, has to be over at `until`. What was used is put in `used`,
+    /// where this fails.
+    pub(crate) fn new(
         plugin: &Plugin<T>,
         budget: &Budget,
         until: Option<Duration>,
@@ -72,25 +72,45 @@ impl<T: 'static> Instance<T> {
         // There is always one.
         let code = plugin.code().ok_or(CallError::Closed)?;
         let mut store = sandbox::open(plugin, code, budget, until, pace, data);
-        let mut started = sandbox::instantiate(&mut store, plugin.info(), code);
-        if let Ok(instance) = started {
-            let mut start = Start::default();
-            let ran = poll_fn(|context| start.poll(&mut store, context, instance)).await;
-            started = ran.map(|()| instance);
-        }
-        *used = call::usage(&mut store);
-        store.data_mut().meter.usage = *used;
-        if started.is_err() || !carries {
+        let instance = sandbox::instantiate(&mut store, plugin.info(), code);
+        let instance = instance.inspect_err(|_| {
             call::end(&mut store);
-        }
+            *used = store.data().meter.usage;
+        })?;
         Ok(Self {
-            sandbox: Sandbox::new(store, started?),
+            sandbox: Sandbox::new(store, instance),
             plugin: plugin.clone(),
             budget: *budget,
-            start_usage: *used,
+            start_usage: Usage::ZERO,
             carries,
-            stopped: false,
+            stopped: true,
         })
+    }
+
+    /// Runs its start.
+    pub(crate) fn poll_start(
+        &mut self,
+        start: &mut Start,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), CallError>> {
+        start.poll(&mut self.sandbox, context)
+    }
+
+    /// Ends its start. What was used is put in `used`, also where this fails.
+    pub(crate) fn started(
+        &mut self,
+        ran: Result<(), CallError>,
+        used: &mut Usage,
+    ) -> Result<(), CallError> {
+        let store = &mut self.sandbox.store;
+        *used = call::usage(store);
+        store.data_mut().meter.usage = *used;
+        if ran.is_err() || !self.carries {
+            call::end(store);
+        }
+        self.start_usage = *used;
+        self.stopped = ran.is_err();
+        ran
     }
 
     /// An instance that was made before, for whose making is charged again: a call costs the same

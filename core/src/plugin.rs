@@ -14,13 +14,13 @@ use crate::{
     module::{Extern, ModuleInfo, Signature, in_order},
     platform::Platform,
     pool::{Place, Pool, PoolFigures},
-    run::{Pace, block_on},
+    run::{Pace, block},
     running::Running,
+    sandbox::Start,
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::{
-    future::Future,
-    pin::pin,
+    future::{Future, poll_fn},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
@@ -183,8 +183,25 @@ impl<T: 'static> Plugin<T> {
         self.check_open()?;
         let until = call::until(&self.budget, &**self.platform());
         let mut used = Usage::default();
-        let make = Instance::new(self, &self.budget, until, false, None, data, &mut used);
-        block_on(self.platform(), until, pin!(make))
+        self.make(until, false, data, &mut used)
+    }
+
+    /// Makes an instance on this thread.
+    fn make(
+        &self,
+        until: Option<Duration>,
+        carries: bool,
+        data: T,
+        used: &mut Usage,
+    ) -> Result<Instance<T>, CallError> {
+        let budget = &self.budget;
+        let mut instance = Instance::new(self, budget, until, carries, None, data, used)?;
+        let mut start = Start::default();
+        let ran = block(self.platform(), until, None, |context| {
+            instance.poll_start(&mut start, context)
+        });
+        instance.started(ran, used)?;
+        Ok(instance)
     }
 
     fn check_open(&self) -> Result<(), CallError> {
@@ -382,9 +399,13 @@ impl<T: Default + 'static> Plugin<T> {
         let platform = &**self.platform();
         let until = call::until(&self.budget, platform);
         let mut place = self.inner.pool.enter_blocking(platform, until)?;
-        let mut instance = {
-            let obtain = pin!(self.obtain(until, None, used));
-            block_on(self.platform(), until, obtain)?
+        let mut instance = match self.reuse(until, used)? {
+            Some(instance) => instance,
+            None => {
+                let mut instance = self.make(until, true, T::default(), used)?;
+                self.inner.pool.note(|| instance.image());
+                instance
+            }
         };
         place.lend();
         let result = work(&mut instance);
@@ -424,8 +445,7 @@ impl<T: Default + 'static> Plugin<T> {
             let place = pool.enter_blocking(platform, until)?;
             self.check_open()?;
             let (data, mut used) = (T::default(), Usage::default());
-            let make = Instance::new(self, &self.budget, until, false, None, data, &mut used);
-            let mut instance = block_on(self.platform(), until, pin!(make))?;
+            let mut instance = self.make(until, false, data, &mut used)?;
             pool.note(|| instance.image());
             if let Some(idle) = instance.into_idle() {
                 pool.keep(idle);
@@ -507,7 +527,7 @@ impl<T: Default + 'static> Plugin<T> {
         let until = call::until(&self.budget, platform);
         let mut place = self.inner.pool.enter(platform, until).await?;
         let mut used = Usage::default();
-        let obtained = self.obtain(until, Some(pace.clone()), &mut used).await;
+        let obtained = self.obtain(until, pace.clone(), &mut used).await;
         pace.note(used);
         let mut instance = obtained?;
         place.lend();
@@ -516,30 +536,45 @@ impl<T: Default + 'static> Plugin<T> {
         result
     }
 
-    /// An instance for one call, new or made as new.
+    /// An instance for one call.
     async fn obtain(
         &self,
         until: Option<Duration>,
-        pace: Option<Arc<Pace>>,
+        pace: Arc<Pace>,
         used: &mut Usage,
     ) -> Result<Instance<T>, CallError> {
+        if let Some(instance) = self.reuse(until, used)? {
+            return Ok(instance);
+        }
+        let (budget, data) = (&self.budget, T::default());
+        let mut instance = Instance::new(self, budget, until, true, Some(pace), data, used)?;
+        let mut start = Start::default();
+        let ran = poll_fn(|context| instance.poll_start(&mut start, context)).await;
+        instance.started(ran, used)?;
+        self.inner.pool.note(|| instance.image());
+        Ok(instance)
+    }
+
+    /// An instance for one call that was made before, if there is one.
+    fn reuse(
+        &self,
+        until: Option<Duration>,
+        used: &mut Usage,
+    ) -> Result<Option<Instance<T>>, CallError> {
         self.check_open()?;
         let pool = &self.inner.pool;
-        if let Some(idle) = pool.idle() {
-            let fuel = self.budget.fuel;
-            *used = idle.usage;
-            if used.fuel > fuel {
-                // As where a new one can't be made for this budget. Others may have a larger one.
-                used.fuel = fuel;
-                pool.keep(idle);
-                return Err(CallError::OutOfFuel { fuel });
-            }
-            return Instance::reused(self, &self.budget, until, idle);
+        let Some(idle) = pool.idle() else {
+            return Ok(None);
+        };
+        let fuel = self.budget.fuel;
+        *used = idle.usage;
+        if used.fuel > fuel {
+            // As where a new one can't be made for this budget. Others may have a larger one.
+            used.fuel = fuel;
+            pool.keep(idle);
+            return Err(CallError::OutOfFuel { fuel });
         }
-        let make = Instance::new(self, &self.budget, until, true, pace, T::default(), used);
-        let mut instance = make.await?;
-        pool.note(|| instance.image());
-        Ok(instance)
+        Instance::reused(self, &self.budget, until, idle).map(Some)
     }
 
     /// Takes an instance back. Whoever used it may have put another plugin's in its place.

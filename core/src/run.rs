@@ -523,17 +523,6 @@ pub(crate) fn block<R>(
     }
 }
 
-/// The same for a future.
-pub(crate) fn block_on<R>(
-    platform: &Arc<dyn Platform>,
-    until: Option<Duration>,
-    mut future: Pin<&mut impl Future<Output = R>>,
-) -> R {
-    block(platform, until, None, |context| {
-        future.as_mut().poll(context)
-    })
-}
-
 /// Waits until `is_ready`, which is asked whenever it has been woken.
 #[cold]
 #[inline(never)]

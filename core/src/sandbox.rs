@@ -89,15 +89,15 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    pub(crate) fn poll<T>(
+    pub(crate) fn poll<T: 'static>(
         &mut self,
-        store: &mut Store<State<T>>,
+        sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
-        instance: wasmi::Instance,
     ) -> Poll<Result<(), CallError>> {
         let functions = [(START, "start function"), ("_initialize", "_initialize")];
         while let Some((export, name)) = functions.get(self.done) {
-            if let Some(function) = instance.get_func(&*store, export) {
+            if let Some(function) = sandbox.function(export) {
+                let store = &mut sandbox.store;
                 let ran = ready!(self.run.poll(store, context, function, &[], &mut []));
                 ran.map_err(|error| error.in_export(name))?;
             }
