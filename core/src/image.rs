@@ -9,6 +9,7 @@ use wasmi::{Global, Memory, Mutability, Store, Val};
 
 /// All that a guest can change, by handles: its memory and its globals. Tables and segments are
 /// not among it; where a module can change these, its instances are not set back.
+#[derive(Default)]
 pub(crate) struct Changing {
     memory: Option<Memory>,
     globals: Vec<Global>,

@@ -13,10 +13,10 @@ use crate::{
     pool::Idle,
     run::{self, Pace, Run},
     running::Running,
-    sandbox::{self, Sandbox, Start},
+    sandbox::{Sandbox, Start},
     value::Value,
 };
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
     future::{Future, poll_fn},
     task::{Context, Poll},
@@ -46,7 +46,7 @@ const COMMAND: &str = "_start";
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Instance<T: 'static = ()> {
-    sandbox: Sandbox<T>,
+    sandbox: Box<Sandbox<T>>,
     plugin: Plugin<T>,
     budget: Budget,
     start_usage: Usage,
@@ -71,14 +71,14 @@ impl<T: 'static> Instance<T> {
         plugin.admit(plugin.needs().0)?;
         // There is always one.
         let code = plugin.code().ok_or(CallError::Closed)?;
-        let mut store = sandbox::open(plugin, code, budget, until, pace, data);
-        let instance = sandbox::instantiate(&mut store, plugin.info(), code);
-        let instance = instance.inspect_err(|_| {
-            call::end(&mut store);
-            *used = store.data().meter.usage;
-        })?;
+        let mut sandbox = Sandbox::open(plugin, code, budget, until, pace, data);
+        if let Err(error) = sandbox.instantiate(plugin.info(), code) {
+            call::end(&mut sandbox.store);
+            *used = sandbox.store.data().meter.usage;
+            return Err(error);
+        }
         Ok(Self {
-            sandbox: Sandbox::new(store, instance),
+            sandbox,
             plugin: plugin.clone(),
             budget: *budget,
             start_usage: Usage::ZERO,
@@ -156,7 +156,7 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Its sandbox, after the guest got back the buffers that were kept for it.
-    pub(crate) fn into_settled(mut self) -> Result<Sandbox<T>, CallError> {
+    pub(crate) fn into_settled(mut self) -> Result<Box<Sandbox<T>>, CallError> {
         let waits = self.enter()?;
         let mut run = Run::default();
         let released = self.block(&waits, |sandbox, context| {

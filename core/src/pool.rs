@@ -5,7 +5,7 @@ use crate::{
     error::CallError, image::Image, limits::Limits, limits::Usage, platform::Platform,
     sandbox::Sandbox,
 };
-use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 use core::{
     future::poll_fn,
     sync::atomic::{AtomicBool, Ordering},
@@ -35,7 +35,7 @@ struct Books<T: 'static> {
 
 /// An instance that is new, or as new, and what making it used.
 pub(crate) struct Idle<T: 'static> {
-    pub(crate) sandbox: Sandbox<T>,
+    pub(crate) sandbox: Box<Sandbox<T>>,
     pub(crate) usage: Usage,
 }
 

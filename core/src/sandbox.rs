@@ -12,7 +12,7 @@ use crate::{
     plugin::{Code, Plugin},
     run::{Pace, Run, stopped},
 };
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 use core::{
     sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll, ready},
@@ -26,59 +26,13 @@ pub(crate) struct Sandbox<T: 'static> {
     pub(crate) store: Store<State<T>>,
     /// No other has the same.
     id: u32,
-    instance: wasmi::Instance,
+    /// There once it is instantiated.
+    instance: Option<wasmi::Instance>,
     /// The function that most calls are for.
     process: Option<BytesFunction>,
     pub(crate) kept: Kept,
     /// What the guest can change, once that was asked for.
     changing: Option<Changing>,
-}
-
-/// A store without a guest, whose first call has begun.
-pub(crate) fn open<T: 'static>(
-    plugin: &Plugin<T>,
-    code: &Code<T>,
-    budget: &Budget,
-    until: Option<Duration>,
-    pace: Option<Arc<Pace>>,
-    data: T,
-) -> Store<State<T>> {
-    let state = State {
-        data,
-        shared: plugin.shared().clone(),
-        guest: Guest::default(),
-        meter: Meter::new(),
-        bounds: Bounds::new(plugin.limits()),
-        canceller: None,
-        pace,
-        suspended: Mutex::new(None),
-        wasi: None,
-    };
-    let mut store = Store::new(code.module.engine(), state);
-    store.limiter(|state| &mut state.bounds);
-    call::begin(&mut store, budget, until);
-    store
-}
-
-/// Makes an instance in `store`: its segments. It is still to be [started](Start).
-pub(crate) fn instantiate<T>(
-    store: &mut Store<State<T>>,
-    info: &ModuleInfo,
-    code: &Code<T>,
-) -> Result<wasmi::Instance, CallError> {
-    call::charge(store, info.making())?;
-    let linker = &code.linker;
-    #[cfg(feature = "slots")]
-    let with_memory = code.with_memory(store, info)?;
-    #[cfg(feature = "slots")]
-    let linker = with_memory.as_ref().unwrap_or(linker);
-    let instance = linker
-        .instantiate_and_start(&mut *store, &code.module)
-        .map_err(|error| stopped(store, &error))?;
-    // The segments were copied in one go.
-    call::check_time(store.data())?;
-    store.data_mut().guest = native::guest(store, instance);
-    Ok(instance)
 }
 
 /// What runs before the first call: start function and `_initialize`, as far as they have come.
@@ -108,16 +62,65 @@ impl Start {
 }
 
 impl<T: 'static> Sandbox<T> {
-    pub(crate) fn new(store: Store<State<T>>, instance: wasmi::Instance) -> Self {
+    /// A store without a guest, whose first call has begun. It is large to be moved.
+    // Apart, so that the native stack by which it comes to the heap does not stay in use.
+    #[inline(never)]
+    pub(crate) fn open(
+        plugin: &Plugin<T>,
+        code: &Code<T>,
+        budget: &Budget,
+        until: Option<Duration>,
+        pace: Option<Arc<Pace>>,
+        data: T,
+    ) -> Box<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        Self {
-            process: BytesFunction::find(&store, instance, "process"),
-            store,
+        let state = State {
+            data,
+            shared: plugin.shared().clone(),
+            guest: Guest::default(),
+            meter: Meter::new(),
+            bounds: Bounds::new(plugin.limits()),
+            canceller: None,
+            pace,
+            suspended: Mutex::new(None),
+            wasi: None,
+        };
+        let mut sandbox = Box::new(Self {
+            store: Store::new(code.module.engine(), state),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            instance,
+            instance: None,
+            process: None,
             kept: Kept::default(),
             changing: None,
-        }
+        });
+        let store = &mut sandbox.store;
+        store.limiter(|state| &mut state.bounds);
+        call::begin(store, budget, until);
+        sandbox
+    }
+
+    /// Makes an instance in it: its segments. It is still to be [started](Start).
+    pub(crate) fn instantiate(
+        &mut self,
+        info: &ModuleInfo,
+        code: &Code<T>,
+    ) -> Result<(), CallError> {
+        let store = &mut self.store;
+        call::charge(store, info.making())?;
+        let linker = &code.linker;
+        #[cfg(feature = "slots")]
+        let with_memory = code.with_memory(store, info)?;
+        #[cfg(feature = "slots")]
+        let linker = with_memory.as_ref().unwrap_or(linker);
+        let instance = linker
+            .instantiate_and_start(&mut *store, &code.module)
+            .map_err(|error| stopped(store, &error))?;
+        // The segments were copied in one go.
+        call::check_time(store.data())?;
+        store.data_mut().guest = native::guest(store, instance);
+        self.process = BytesFunction::find(store, instance, "process");
+        self.instance = Some(instance);
+        Ok(())
     }
 
     pub(crate) const fn id(&self) -> u32 {
@@ -127,9 +130,10 @@ impl<T: 'static> Sandbox<T> {
     /// What the guest can change, in its store.
     pub(crate) fn changing(&mut self) -> (&mut Store<State<T>>, &Changing) {
         let (store, instance) = (&mut self.store, self.instance);
+        let find = |instance| Changing::find(store, instance);
         let changing = self
             .changing
-            .get_or_insert_with(|| Changing::find(store, instance));
+            .get_or_insert_with(|| instance.map(find).unwrap_or_default());
         (store, changing)
     }
 
@@ -161,12 +165,14 @@ impl<T: 'static> Sandbox<T> {
     }
 
     pub(crate) fn function(&self, name: &str) -> Option<Func> {
-        self.instance.get_func(&self.store, name)
+        self.instance?.get_func(&self.store, name)
     }
 
     /// What the exported table `name` holds.
     pub(crate) fn references(&self, name: &str) -> impl Iterator<Item = Ref> {
-        let table = self.instance.get_table(&self.store, name);
+        let table = self
+            .instance
+            .and_then(|instance| instance.get_table(&self.store, name));
         let size = table.map_or(0, |table| table.size(&self.store));
         (0..size).map_while(move |at| table?.get(&self.store, at))
     }
@@ -175,7 +181,7 @@ impl<T: 'static> Sandbox<T> {
     pub(crate) fn bytes_function(&self, name: &str) -> Option<BytesFunction> {
         match self.process {
             Some(process) if name == "process" => Some(process),
-            _ => BytesFunction::find(&self.store, self.instance, name),
+            _ => BytesFunction::find(&self.store, self.instance?, name),
         }
     }
 }
