@@ -83,6 +83,8 @@ typedef enum HostelCode {
     HOSTEL_CODE_ARGUMENT_TOO_LARGE = 60,
     // Host functions had too many bytes for the plugin.
     HOSTEL_CODE_ARENA_BYTES = 61,
+    // A function of another instance. Not in C, where functions are called by name.
+    HOSTEL_CODE_OTHER_INSTANCE = 62,
     // The interpreter stopped the plugin.
     HOSTEL_CODE_TRAP = 80,
     // A panic or assertion in the plugin.

@@ -79,6 +79,8 @@ pub enum HostelCode {
     ArgumentTooLarge = 60,
     /// Host functions had too many bytes for the plugin.
     ArenaBytes = 61,
+    /// A function of another instance. Not in C, where functions are called by name.
+    OtherInstance = 62,
     /// The interpreter stopped the plugin.
     Trap = 80,
     /// A panic or assertion in the plugin.
@@ -151,6 +153,7 @@ const CODES: &[(HostelCode, &CStr)] = &[
     (HostelCode::HostCalls, c"host-calls"),
     (HostelCode::ArgumentTooLarge, c"argument-too-large"),
     (HostelCode::ArenaBytes, c"arena-bytes"),
+    (HostelCode::OtherInstance, c"other-instance"),
     (HostelCode::Trap, c"trap"),
     (HostelCode::TrapUnreachable, c"trap-unreachable"),
     (HostelCode::TrapMemory, c"trap-memory"),
