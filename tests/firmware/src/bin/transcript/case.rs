@@ -1,12 +1,13 @@
 //! One guest, what is done with it, and what is seen of that.
 
 use alloc::{
+    borrow::Cow,
     format,
     string::{String, ToString},
     sync::Arc,
     vec::Vec,
 };
-use core::fmt;
+use core::{ffi::CStr, fmt};
 use hostel_core::{
     Budget, CallError, Engine, Grants, Instance, Limits, LoadError, LogRecord, MemoryState,
     Mismatch, Plugin, StateLimits, Step, Usage, Value, Wasi, WasiOutput,
@@ -16,13 +17,50 @@ use spin::Mutex;
 /// One guest.
 pub(super) struct Case {
     pub(super) name: &'static str,
-    pub(super) wasm: &'static [u8],
+    pub(super) module: Module,
     pub(super) act: Act,
     /// What differs from a device's usual budget.
     pub(super) budget: fn(&mut Budget),
     /// How it has to end: refused (R), trapped (T), out of fuel or another quota (F), with an error
     /// (E), and its code; or with an answer (C).
     pub(super) verdict: &'static str,
+}
+
+/// Where a guest's module is.
+pub(super) enum Module {
+    Here(&'static [u8]),
+    /// In a file of the machine that emulates the device: flash has no room for all of them.
+    File(&'static CStr),
+}
+
+impl Module {
+    fn read(&self) -> Cow<'static, [u8]> {
+        match self {
+            Self::Here(bytes) => Cow::Borrowed(bytes),
+            Self::File(path) => Cow::Owned(read(path)),
+        }
+    }
+}
+
+#[cfg(target_os = "none")]
+fn read(path: &CStr) -> Vec<u8> {
+    use semihosting::{fs::File, io::Read as _};
+    let mut file = File::open(path).expect("the file is there");
+    let (mut bytes, mut part) = (Vec::new(), [0; 512]);
+    loop {
+        match file.read(&mut part).expect("the file can be read") {
+            0 => return bytes,
+            read => {
+                bytes.reserve_exact(read);
+                bytes.extend_from_slice(&part[..read]);
+            }
+        }
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+fn read(path: &CStr) -> Vec<u8> {
+    std::fs::read(path.to_str().expect("a path is text")).expect("the file is there")
 }
 
 /// What hostile guests get: little fuel, but more host calls than it allows.
@@ -96,7 +134,8 @@ impl Case {
         (self.budget)(&mut budget);
         let engine = Engine::new(limits).with_budget(budget);
         let log = Arc::new(Mutex::new(Vec::new()));
-        let mut seen = match engine.load("guest", self.wasm, &self.grants(&log)) {
+        let plugin = engine.load("guest", &self.module.read(), &self.grants(&log));
+        let mut seen = match plugin {
             Err(error) => Seen::refused(&error),
             Ok(plugin) => match plugin.instantiate(()) {
                 Err(error) => Seen::of(Err(error), Usage::default(), None),

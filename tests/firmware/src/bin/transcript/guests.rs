@@ -1,13 +1,17 @@
 //! Guests that mean no harm, as compilers make them.
 
-use super::case::{Act, Case};
+use super::case::{Act, Case, Module};
 use hostel_core::{Budget, Engine, Grants, Limits, LogRecord, Value};
 
 macro_rules! guest {
     ($name:literal, $act:expr, $verdict:expr) => {
         Case {
             name: $name,
-            wasm: include_bytes!(concat!("../../../../../guests/prebuilt/", $name, ".wasm")),
+            module: Module::Here(include_bytes!(concat!(
+                "../../../../../guests/prebuilt/",
+                $name,
+                ".wasm"
+            ))),
             act: $act,
             budget: |_| {},
             verdict: $verdict,
@@ -19,7 +23,12 @@ macro_rules! assembled {
     ($name:literal, $act:expr, $verdict:literal) => {
         Case {
             name: concat!($name, " ", stringify!($act)),
-            wasm: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm")),
+            module: Module::Here(include_bytes!(concat!(
+                env!("OUT_DIR"),
+                "/",
+                $name,
+                ".wasm"
+            ))),
             act: $act,
             budget: |_| {},
             verdict: $verdict,
