@@ -22,15 +22,18 @@ impl Hostel {
     fn new() -> Self {
         let mut budget = Budget::device();
         budget.host_calls = 10_000;
+        let grants = Grants::new()
+            .log(|record: &LogRecord<'_>| println!("{}", record.text))
+            .config([("prefix", "CUSTOM")])
+            .function("host", "none", || {})
+            .function("host", "bytes", |bytes: &[u8]| {
+                core::hint::black_box(bytes);
+            });
+        #[cfg(feature = "wasi")]
+        let grants = grants.wasi(hostel_core::Wasi::new());
         Self {
             engine: Engine::new(Limits::device(256 << 10)).with_budget(budget),
-            grants: Grants::new()
-                .log(|record: &LogRecord<'_>| println!("{}", record.text))
-                .config([("prefix", "CUSTOM")])
-                .function("host", "none", || {})
-                .function("host", "bytes", |bytes: &[u8]| {
-                    core::hint::black_box(bytes);
-                }),
+            grants,
         }
     }
 }
