@@ -135,7 +135,7 @@ pub(crate) enum Work {
 
 /// A host function's results that come later.
 pub(crate) type Results =
-    Pin<Box<dyn Future<Output = Result<Delivery<'static>, CallError>> + Send>>;
+    Pin<Box<dyn Future<Output = Result<Box<Delivery<'static>>, CallError>> + Send>>;
 
 /// The error by which a host function leaves a guest that has to wait.
 #[derive(Debug)]
@@ -192,15 +192,14 @@ impl Run {
         results: &mut [Val],
     ) -> Poll<Result<(), CallError>> {
         loop {
-            let values = match self {
+            let mut values = FlatValues::new();
+            match self {
                 Self::New => return Poll::Ready(Ok(())),
                 Self::OutOfFuel(paused) => {
-                    let required = paused.required_fuel();
-                    ready!(next_slice(store, context, required))?;
-                    FlatValues::new()
+                    ready!(next_slice(store, context, paused.required_fuel()))?;
                 }
-                Self::Waits(waits) => ready!(waits.1.poll(store, context))?,
-            };
+                Self::Waits(waits) => ready!(waits.1.poll(store, context, &mut values))?,
+            }
             let outcome = match mem::take(self) {
                 Self::New => Ok(ResumableCall::Finished),
                 Self::OutOfFuel(paused) => paused.resume(&mut *store, results),
@@ -326,16 +325,15 @@ impl Suspended {
         suspended.ok_or_else(|| stopped(store, error))
     }
 
-    /// Does what the guest waits for, and gives what its import returns.
+    /// Does what the guest waits for, and puts what its import returns in `values`.
     pub(crate) fn poll<T>(
         &mut self,
         store: &mut Store<State<T>>,
         context: &mut Context<'_>,
-    ) -> Poll<Result<FlatValues, CallError>> {
-        let brought = ready!(self.work.poll(store, context)).and_then(|mut values| {
-            self.back.bring(store, self.at, &mut values)?;
-            Ok(values)
-        });
+        values: &mut FlatValues,
+    ) -> Poll<Result<(), CallError>> {
+        let done = ready!(self.work.poll(store, context, values));
+        let brought = done.and_then(|()| self.back.bring(store, self.at, values));
         let located = |error: CallError| error.into_stop().in_import(&self.back.name);
         Poll::Ready(brought.map_err(located))
     }
@@ -347,19 +345,21 @@ impl Work {
         &mut self,
         store: &mut Store<State<T>>,
         context: &mut Context<'_>,
-    ) -> Poll<Result<FlatValues, CallError>> {
+        values: &mut FlatValues,
+    ) -> Poll<Result<(), CallError>> {
         if let Self::Results(results) = self {
             let delivery = ready!(poll_results(store, context, results))?;
-            *self = Self::Buffers(None, Box::new(delivery));
+            *self = Self::Buffers(None, delivery);
         }
         match self {
             Self::Buffers(paused, delivery) => {
                 ready!(poll_deliver(store, context, paused, delivery))?;
-                Poll::Ready(Ok(delivery.values().clone()))
+                values.extend(delivery.values().iter().cloned());
             }
-            Self::Wasi(waiting) => waiting.poll(store, context),
-            Self::Results(_) => Poll::Pending,
+            Self::Wasi(waiting) => values.extend([ready!(waiting.poll(store, context))?]),
+            Self::Results(_) => {}
         }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -397,7 +397,7 @@ fn poll_results<T>(
     store: &Store<State<T>>,
     context: &mut Context<'_>,
     results: &mut Results,
-) -> Poll<Result<Delivery<'static>, CallError>> {
+) -> Poll<Result<Box<Delivery<'static>>, CallError>> {
     let mut polled = None;
     let platform = &store.data().shared.platform;
     platform.contain(&mut || polled = Some(results.as_mut().poll(context)));

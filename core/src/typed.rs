@@ -2,6 +2,7 @@
 //! own.
 
 use crate::{
+    abi::shape::FlatValues,
     error::CallError,
     instance::{Instance, Waits},
     module::Signature,
@@ -73,28 +74,36 @@ fn go_on<T, R: WasmResults>(
         outcome = match outcome {
             Ok(TypedResumableCall::Finished(results)) => return Ok(results),
             Ok(TypedResumableCall::OutOfFuel(paused)) => {
-                let required = paused.required_fuel();
-                instance.block(waits, |sandbox, context| {
-                    run::next_slice(&mut sandbox.store, context, required)
-                })?;
+                instance.refuel(waits, paused.required_fuel())?;
                 paused.resume(&mut instance.sandbox_mut().store)
             }
             Ok(TypedResumableCall::HostTrap(paused)) => {
-                let store = &mut instance.sandbox_mut().store;
-                let mut suspended = Suspended::take(store, paused.host_error())?;
-                let values = instance.block(waits, |sandbox, context| {
-                    suspended.poll(&mut sandbox.store, context)
-                })?;
+                let values = instance.settle(waits, paused.host_error())?;
                 paused.resume(&mut instance.sandbox_mut().store, &values)
             }
-            Err(error) => {
-                return Err(run::stopped(&mut instance.sandbox_mut().store, &error));
-            }
+            Err(error) => return Err(run::stopped(&mut instance.sandbox_mut().store, &error)),
         }
     }
 }
 
 impl<T: 'static> Instance<T> {
+    /// Hands the guest fuel for its next slice, at least `required`.
+    fn refuel(&mut self, waits: &Waits, required: u64) -> Result<(), CallError> {
+        self.block(waits, |sandbox, context| {
+            run::next_slice(&mut sandbox.store, context, required)
+        })
+    }
+
+    /// Does what the guest waits for that left by `error`.
+    fn settle(&mut self, waits: &Waits, error: &wasmi::Error) -> Result<FlatValues, CallError> {
+        let mut suspended = Suspended::take(&mut self.sandbox_mut().store, error)?;
+        let mut values = FlatValues::new();
+        self.block(waits, |sandbox, context| {
+            suspended.poll(&mut sandbox.store, context, &mut values)
+        })?;
+        Ok(values)
+    }
+
     /// Looks the export `name` up, to be called often.
     ///
     /// # Errors

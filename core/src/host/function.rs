@@ -203,7 +203,7 @@ fn lower<T, R: HostReturn>(
             let value = value.await.map_err(CallError::Trap)?;
             let mut delivery = Delivery::new(None);
             value.lower(&mut delivery.lowered)?;
-            Ok(delivery.into_owned())
+            Ok(Box::new(delivery.into_owned()))
         })))),
     }
 }

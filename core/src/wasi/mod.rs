@@ -219,13 +219,13 @@ impl Waiting {
         &mut self,
         store: &mut Store<State<T>>,
         context: &Context<'_>,
-    ) -> Poll<Result<FlatValues, CallError>> {
+    ) -> Poll<Result<Val, CallError>> {
         let waits = self.wait.take();
         let attempt = self
             .granted
             .attempt(store, &self.params, &mut self.begun, waits);
         match attempt {
-            Ok(Attempt::Done(errno)) => Poll::Ready(Ok([errno].into_iter().collect())),
+            Ok(Attempt::Done(errno)) => Poll::Ready(Ok(errno)),
             Ok(Attempt::Waits(again)) => {
                 let platform = &store.data().shared.platform;
                 platform.wake_at(again.next(), context.waker());
