@@ -22,7 +22,8 @@
 //!
 //! An [`Engine`] has [`Limits`], a [`Budget`] and a [`Platform`]; from it a [`Plugin`] is loaded:
 //! its module checked, its imports bound to [`Grants`]. From a plugin come [`Instance`]s, each an
-//! isolated sandbox, and each call of one is charged for the guest's work and the host's.
+//! isolated sandbox, and each call of one is charged for the guest's work and the host's. An export
+//! over numbers that is called often is looked up once, as a [`TypedFunction`].
 //! A guest of [WASI](Wasi) is granted what it may see, and a command is [run](Plugin::run_command).
 //! Values are [lifted](Lift) out of a guest and [lowered](Lower) into it. A [`House`] holds
 //! plugins by name.
