@@ -165,6 +165,8 @@ impl ModuleInfo {
     }
 
     /// The same in `room` bytes of heap.
+    // Apart, so that its native stack is given back before the interpreter compiles.
+    #[inline(never)]
     pub(crate) fn read_in(
         wasm: &[u8],
         limits: &ModuleLimits,
