@@ -112,7 +112,9 @@ impl<T: 'static> Plugin<T> {
         log: Option<Arc<dyn LogSink>>,
     ) -> Self {
         let export = |at: usize| info.exports.get(at).map(|export| &*export.name);
-        let by_name = in_order(info.exports.len(), export);
+        let by_name = in_order(info.exports.len(), &|one, other| {
+            export(one).cmp(&export(other))
+        });
         let shared = Arc::new(Shared {
             name: name.into(),
             platform: engine.platform().clone(),

@@ -1,7 +1,7 @@
 //! Why a module did not become a plugin.
 
 use crate::host::Visible;
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, fmt::format, string::String, vec::Vec};
 use core::{error::Error, fmt};
 
 /// Why a module did not become a plugin. Nothing of it is kept.
@@ -264,6 +264,12 @@ impl fmt::Display for Mismatch {
 /// forges a message or speaks to a terminal.
 pub(crate) fn shown(text: &str) -> Visible<'_> {
     Visible::new(text.as_bytes())
+}
+
+/// Text of an error. Apart, for it is written in many places: `format!` would be there in each.
+#[inline(never)]
+pub(crate) fn text(words: fmt::Arguments<'_>) -> Box<str> {
+    format(words).into()
 }
 
 /// Joins `parts` for a message.

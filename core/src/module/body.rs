@@ -168,9 +168,9 @@ impl Scan<'_, '_, '_> {
                     // travels in a register, unless it is a vector. No mainstream compiler emits
                     // such tables.
                     if carries > IN_REGISTER && target != targets.default() {
-                        return Err(self.reader.unsupported(
-                            "a branch table carries several values; set them in locals instead",
-                        ));
+                        return Err(self.reader.unsupported(format_args!(
+                            "a branch table carries several values; set them in locals instead"
+                        )));
                     }
                 }
             }
@@ -185,9 +185,9 @@ impl Scan<'_, '_, '_> {
             // call that is resumed there would do other work twice. No mainstream compiler
             // emits it.
             Operator::TableGrow { .. } => {
-                return Err(self.reader.unsupported(
-                    "a function uses `table.grow`; give the table its final size instead",
-                ));
+                return Err(self.reader.unsupported(format_args!(
+                    "a function uses `table.grow`; give the table its final size instead"
+                )));
             }
             Operator::TableSet { .. }
             | Operator::TableInit { .. }
@@ -226,9 +226,9 @@ impl Scan<'_, '_, '_> {
         // block that sets it has parameters: a branch around that reads what the slot held
         // before, another guest's values among it. No mainstream compiler emits such blocks.
         if arity(ty, &self.reader.types).0 > 0 {
-            return Err(self
-                .reader
-                .unsupported("a block takes parameters; set them in locals before it instead"));
+            return Err(self.reader.unsupported(format_args!(
+                "a block takes parameters; set them in locals before it instead"
+            )));
         }
         let nesting = self.reader.carried.len();
         let most = self.reader.limits.nesting;

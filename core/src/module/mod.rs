@@ -26,7 +26,7 @@ use crate::{
     limits::ModuleLimits,
 };
 use alloc::{boxed::Box, vec::Vec};
-use core::fmt;
+use core::{cmp::Ordering, fmt};
 use wasmi::ValType;
 
 /// What a module declares.
@@ -187,6 +187,14 @@ impl ModuleInfo {
         Some((&import.module, &import.name))
     }
 
+    /// Which imports come in the order of their names; of several with one name, the first.
+    pub(crate) fn imports_in_order(&self) -> Vec<usize> {
+        let name = |at: usize| self.import_name(at);
+        in_order(self.imports.len(), &|one, other| {
+            name(one).cmp(&name(other))
+        })
+    }
+
     /// Whether its functions can take and give text and bytes: it exports a memory and an
     /// allocator.
     #[must_use]
@@ -308,12 +316,12 @@ fn write_types(f: &mut fmt::Formatter<'_>, types: &[ValType]) -> fmt::Result {
     f.write_str(")")
 }
 
-/// Which of `count` things come in the order of their keys; of several with one key, the first. Less
-/// code than a map, for what is built once.
-pub(crate) fn in_order<K: Ord>(count: usize, key: impl Fn(usize) -> K) -> Vec<usize> {
+/// Which of `count` things come in the order that `compare` tells; of several that are equal, the
+/// first. Less code than a map, for what is built once.
+pub(crate) fn in_order(count: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
     let mut order = Vec::with_capacity(count);
     for at in 0..count {
-        if let Err(place) = order.binary_search_by(|other| key(*other).cmp(&key(at))) {
+        if let Err(place) = order.binary_search_by(|other| compare(*other, at)) {
             order.insert(place, at);
         }
     }

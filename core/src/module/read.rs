@@ -4,8 +4,12 @@ use super::{
     Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, Signature, TableInfo,
     lengths,
 };
-use crate::{error::LoadError, limits::ModuleLimits};
-use alloc::{boxed::Box, format, vec::Vec};
+use crate::{
+    error::{LoadError, text},
+    limits::ModuleLimits,
+};
+use alloc::{boxed::Box, vec::Vec};
+use core::fmt;
 use wasmi::ValType;
 use wasmparser::{
     BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, Element, ElementItems, ElementKind,
@@ -98,8 +102,8 @@ impl<'a> Reader<'a> {
         Fault::Refused
     }
 
-    pub(super) fn unsupported(&mut self, what: &str) -> Fault {
-        self.refuse(LoadError::Unsupported { what: what.into() })
+    pub(super) fn unsupported(&mut self, what: fmt::Arguments<'_>) -> Fault {
+        self.refuse(LoadError::Unsupported { what: text(what) })
     }
 
     /// Refuses more than a limit allows.
@@ -355,7 +359,7 @@ impl<'a> Reader<'a> {
             ExternalKind::Tag => (Extern::Tag, 0),
         };
         if export.name.starts_with(RESERVED) {
-            return Err(self.unsupported(&format!(
+            return Err(self.unsupported(format_args!(
                 "it exports a name that begins with `{RESERVED}`, which is reserved"
             )));
         }
@@ -370,7 +374,9 @@ impl<'a> Reader<'a> {
 
     fn signature(&mut self, ty: &CompositeInnerType) -> Result<Signature, Fault> {
         let CompositeInnerType::Func(ty) = ty else {
-            return Err(self.unsupported("it declares a type that is not a function's"));
+            return Err(
+                self.unsupported(format_args!("it declares a type that is not a function's"))
+            );
         };
         Ok(Signature {
             params: self.val_types(ty.params())?,
@@ -389,7 +395,7 @@ impl<'a> Reader<'a> {
                 wasmparser::ValType::V128 => ValType::V128,
                 wasmparser::ValType::FUNCREF => ValType::FuncRef,
                 wasmparser::ValType::EXTERNREF => ValType::ExternRef,
-                other => return Err(self.unsupported(&format!("it uses the type {other}"))),
+                other => return Err(self.unsupported(format_args!("it uses the type {other}"))),
             });
         }
         Ok(known.into())
@@ -493,7 +499,7 @@ pub(crate) fn refused(error: &wasmi::Error) -> LoadError {
     match error.kind() {
         wasmi::errors::ErrorKind::Wasm(error) => invalid(error),
         _ => LoadError::Refused {
-            reason: format!("{error}").into(),
+            reason: text(format_args!("{error}")),
         },
     }
 }
