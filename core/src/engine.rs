@@ -156,6 +156,8 @@ impl Engine {
     /// # Errors
     ///
     /// As for [`load`](Self::load), but for faults in functions' bodies.
+    // Apart, as `load`.
+    #[inline(never)]
     pub fn check<T: 'static>(
         &self,
         wasm: &[u8],
