@@ -5,7 +5,7 @@ use super::{
     read::{Fault, Reader},
 };
 use crate::error::LoadError;
-use wasmparser::{BinaryReader, BlockType, FunctionBody, Operator};
+use wasmparser::{BinaryReader, BlockType, FunctionBody, Operator, ValType};
 
 /// The offset from which on wasmi 2.0.0 has no encoding of an integer store whose address and
 /// value are the same local, and panics.
@@ -24,15 +24,16 @@ impl Reader<'_> {
         let size = body.range().len();
         self.over("function_bytes", self.limits.function_bytes, size)?;
         let mut locals = 0usize;
-        for group in body.get_locals_reader()? {
-            let (count, _) = group?;
+        let mut operators = body.get_binary_reader();
+        for _ in 0..operators.read_var_u32()? {
+            let count = operators.read_var_u32()?;
+            operators.read::<ValType>()?;
             locals = locals.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
         }
         self.over("locals", self.limits.locals, locals)?;
 
         self.carried.clear();
         self.carried.push(results);
-        let operators = body.get_operators_reader()?.get_binary_reader();
         let mut scan = Scan {
             reader: self,
             operators,

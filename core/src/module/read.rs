@@ -12,7 +12,7 @@ use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 use wasmi::ValType;
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, Element, ElementItems, ElementKind,
+    BinaryReaderError, Chunk, CompositeInnerType, ConstExpr, DataKind, Element, ElementItems, ElementKind,
     ExternalKind, Parser, Payload, TableInit, TypeRef, Validator, WasmFeatures,
 };
 
@@ -87,14 +87,21 @@ impl<'a> Reader<'a> {
     fn sections(&mut self) -> Result<(), Fault> {
         self.take(READING)?;
         let mut validator = Validator::new_with_features(features());
-        for payload in Parser::new(0).parse_all(self.wasm) {
-            let payload = payload?;
+        let (mut parser, mut rest) = (Parser::new(0), self.wasm);
+        loop {
+            let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else {
+                // It asks for no more, as it is told that this is all.
+                return Err(self.unsupported(format_args!("it has no end")));
+            };
+            rest = rest.get(consumed..).unwrap_or_default();
             self.count(&payload)?;
             validator.payload(&payload)?;
             self.section(&payload);
+            if matches!(payload, Payload::End(_)) {
+                return Ok(());
+            }
             self.payload(payload)?;
         }
-        Ok(())
     }
 
     pub(super) fn refuse(&mut self, error: LoadError) -> Fault {
@@ -470,7 +477,7 @@ fn looks_like(bytes: &[u8]) -> &'static str {
         Err(error) if error.error_len().is_none() => "text",
         Err(_) => "",
     };
-    let text = text.trim_start();
+    let text = text.trim_ascii_start();
     if start.starts_with(b"\x7fELF") {
         "a native ELF file: build the plugin for `wasm32-unknown-unknown`"
     } else if start.starts_with(b"\x1f\x8b") || start.starts_with(b"PK") {
@@ -512,6 +519,7 @@ fn type_at(types: &[Signature], index: u32) -> Signature {
     type_ref(types, index).cloned().unwrap_or_default()
 }
 
+#[inline(never)]
 fn memory_info(memory: &wasmparser::MemoryType) -> MemoryInfo {
     let page = 1u64 << memory.page_size_log2.unwrap_or(16).min(16);
     MemoryInfo {
