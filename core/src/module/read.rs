@@ -12,8 +12,8 @@ use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 use wasmi::ValType;
 use wasmparser::{
-    BinaryReaderError, Chunk, CompositeInnerType, ConstExpr, DataKind, Element, ElementItems, ElementKind,
-    ExternalKind, Parser, Payload, TableInit, TypeRef, Validator, WasmFeatures,
+    BinaryReaderError, Chunk, CompositeInnerType, ConstExpr, DataKind, Element, ElementItems,
+    ElementKind, ExternalKind, Parser, Payload, TableInit, TypeRef, Validator, WasmFeatures,
 };
 
 /// Why reading stops. Small, for it is handed on at each step.
