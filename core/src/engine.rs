@@ -302,7 +302,7 @@ fn link<T: 'static>(
 ) -> Result<Linker<State<T>>, LoadError> {
     let mut linker = Linker::<State<T>>::new(engine);
     // The same import may be declared again; its type is then the same, see `check`.
-    for import in info.imports_in_order() {
+    for import in info.imports_in_order(&mut |_, _| {}) {
         let Some(import) = info.imports.get(import) else {
             continue;
         };
@@ -322,23 +322,18 @@ fn link<T: 'static>(
 
 /// Imports that are declared twice with two types: one name can be bound to one of them only.
 fn conflicting_imports(info: &ModuleInfo) -> Vec<Mismatch> {
-    let name = |at: usize| info.import_name(at);
-    let first = info.imports_in_order();
     let mut found = Vec::new();
-    for (at, import) in info.imports.iter().enumerate() {
-        let earlier = first.binary_search_by(|other| name(*other).cmp(&name(at)));
-        let earlier = earlier.ok().and_then(|place| first.get(place));
-        let Some(earlier) = earlier.and_then(|at| info.imports.get(*at)) else {
-            continue;
-        };
-        if earlier.ty != import.ty {
+    info.imports_in_order(&mut |first, again| {
+        if let (Some(first), Some(import)) = (info.imports.get(first), info.imports.get(again))
+            && first.ty != import.ty
+        {
             found.push(Mismatch::ImportType {
                 module: import.module.clone(),
                 name: import.name.clone(),
-                expected: text(format_args!("{}, as it is declared before", earlier.ty)),
+                expected: text(format_args!("{}, as it is declared before", first.ty)),
                 found: text(format_args!("{}", import.ty)),
             });
         }
-    }
+    });
     found
 }

@@ -187,12 +187,12 @@ impl ModuleInfo {
         Some((&import.module, &import.name))
     }
 
-    /// Which imports come in the order of their names; of several with one name, the first.
-    pub(crate) fn imports_in_order(&self) -> Vec<usize> {
+    /// Which imports come in the order of their names; of several with one name, the first: `again`
+    /// is told of it and of each other.
+    pub(crate) fn imports_in_order(&self, again: &mut dyn FnMut(usize, usize)) -> Vec<usize> {
         let name = |at: usize| self.import_name(at);
-        in_order(self.imports.len(), &|one, other| {
-            name(one).cmp(&name(other))
-        })
+        let compare = |one, other| name(one).cmp(&name(other));
+        in_order(self.imports.len(), &compare, again)
     }
 
     /// Whether its functions can take and give text and bytes: it exports a memory and an
@@ -317,12 +317,17 @@ fn write_types(f: &mut fmt::Formatter<'_>, types: &[ValType]) -> fmt::Result {
 }
 
 /// Which of `count` things come in the order that `compare` tells; of several that are equal, the
-/// first. Less code than a map, for what is built once.
-pub(crate) fn in_order(count: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
+/// first: `again` is told of it and of each other. Less code than a map, for what is built once.
+pub(crate) fn in_order(
+    count: usize,
+    compare: &dyn Fn(usize, usize) -> Ordering,
+    again: &mut dyn FnMut(usize, usize),
+) -> Vec<usize> {
     let mut order = Vec::with_capacity(count);
     for at in 0..count {
-        if let Err(place) = order.binary_search_by(|other| compare(*other, at)) {
-            order.insert(place, at);
+        match order.binary_search_by(|other| compare(*other, at)) {
+            Ok(place) => again(order.get(place).copied().unwrap_or(at), at),
+            Err(place) => order.insert(place, at),
         }
     }
     order
