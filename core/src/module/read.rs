@@ -227,13 +227,13 @@ impl<'a> Reader<'a> {
                     if let TableInit::Expr(expression) = &table.init {
                         self.expression(expression)?;
                     }
-                    self.info.tables.push(table_info(&table.ty));
+                    self.table(&table.ty);
                 }
             }
             Payload::MemorySection(section) => {
                 for memory in section {
                     let memory = memory?;
-                    self.info.memories.push(memory_info(&memory));
+                    self.memory(&memory);
                     self.info.changes.memory = true;
                 }
             }
@@ -322,30 +322,49 @@ impl<'a> Reader<'a> {
     fn import(&mut self, import: &wasmparser::Import<'_>) -> Result<(), Fault> {
         let most = import.module.len().max(import.name.len());
         self.over("name_bytes", self.limits.name_bytes, most)?;
-        let [funcs, tables, memories, globals] = &mut self.imported;
-        let (ty, count) = match import.ty {
+        let (ty, kind) = match import.ty {
             TypeRef::Func(index) => {
                 self.functions.push(index);
-                (Extern::Function(type_at(&self.types, index)), funcs)
+                (Extern::Function(type_at(&self.types, index)), 0)
             }
             TypeRef::Table(table) => {
-                self.info.tables.push(table_info(&table));
-                (Extern::Table, tables)
+                self.table(&table);
+                (Extern::Table, 1)
             }
             TypeRef::Memory(memory) => {
-                self.info.memories.push(memory_info(&memory));
-                (Extern::Memory, memories)
+                self.memory(&memory);
+                (Extern::Memory, 2)
             }
-            TypeRef::Global(_) => (Extern::Global, globals),
-            TypeRef::Tag(_) => (Extern::Tag, &mut 0),
+            TypeRef::Global(_) => (Extern::Global, 3),
+            TypeRef::Tag(_) => (Extern::Tag, 4),
         };
-        *count = count.saturating_add(1);
+        if let Some(count) = self.imported.get_mut(kind) {
+            *count = count.saturating_add(1);
+        }
         self.info.imports.push(Import {
             module: import.module.into(),
             name: import.name.into(),
             ty,
         });
         Ok(())
+    }
+
+    #[inline(never)]
+    fn memory(&mut self, memory: &wasmparser::MemoryType) {
+        let page = 1u64 << memory.page_size_log2.unwrap_or(16).min(16);
+        self.info.memories.push(MemoryInfo {
+            page_bytes: page,
+            min_bytes: memory.initial.saturating_mul(page),
+            max_bytes: memory.maximum.map(|pages| pages.saturating_mul(page)),
+        });
+    }
+
+    #[inline(never)]
+    fn table(&mut self, table: &wasmparser::TableType) {
+        self.info.tables.push(TableInfo {
+            min: table.initial,
+            max: table.maximum,
+        });
     }
 
     fn export(&mut self, export: &wasmparser::Export<'_>) -> Result<(), Fault> {
@@ -517,23 +536,6 @@ fn type_ref(types: &[Signature], index: u32) -> Option<&Signature> {
 
 fn type_at(types: &[Signature], index: u32) -> Signature {
     type_ref(types, index).cloned().unwrap_or_default()
-}
-
-#[inline(never)]
-fn memory_info(memory: &wasmparser::MemoryType) -> MemoryInfo {
-    let page = 1u64 << memory.page_size_log2.unwrap_or(16).min(16);
-    MemoryInfo {
-        page_bytes: page,
-        min_bytes: memory.initial.saturating_mul(page),
-        max_bytes: memory.maximum.map(|pages| pages.saturating_mul(page)),
-    }
-}
-
-fn table_info(table: &wasmparser::TableType) -> TableInfo {
-    TableInfo {
-        min: table.initial,
-        max: table.maximum,
-    }
 }
 
 const fn section_name(id: u8) -> &'static str {
