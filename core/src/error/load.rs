@@ -276,12 +276,10 @@ pub(crate) fn text(words: fmt::Arguments<'_>) -> Box<str> {
 pub(crate) fn listed<S: AsRef<str>>(parts: impl IntoIterator<Item = S>) -> String {
     let mut list = String::new();
     for part in parts {
-        if !list.is_empty() {
-            list.push_str(", ");
+        let comma = if list.is_empty() { "" } else { ", " };
+        for piece in [comma, "`", part.as_ref(), "`"] {
+            list.push_str(piece);
         }
-        list.push('`');
-        list.push_str(part.as_ref());
-        list.push('`');
     }
     if list.is_empty() {
         String::from("none")
