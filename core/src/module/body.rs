@@ -104,7 +104,7 @@ impl Scan<'_, '_, '_> {
     fn operator(&mut self) -> Result<(), Fault> {
         self.at = self.operators.original_position();
         let opcode = self.reader.wasm.get(self.at).copied();
-        // Of most operators nothing is to be known. The parser's own way to an operator is long.
+        // Most operators are some of these. The parser's own way to an operator is long.
         let operator = match opcode {
             Some(LOCAL_GET..=LOCAL_TEE) => {
                 self.operators.read_u8()?;
@@ -114,6 +114,11 @@ impl Scan<'_, '_, '_> {
             Some(I32_EQZ..=I64_EXTEND32_S) => {
                 self.operators.read_u8()?;
                 None
+            }
+            Some(I32_CONST) => {
+                self.operators.read_u8()?;
+                let value = self.operators.read_var_i32()?;
+                Some(Operator::I32Const { value })
             }
             _ => Some(self.operators.read_operator()?),
         };
@@ -258,6 +263,8 @@ impl Scan<'_, '_, '_> {
 /// The first and last opcodes of operators with a local's number and nothing else.
 const LOCAL_GET: u8 = 0x20;
 const LOCAL_TEE: u8 = 0x22;
+
+const I32_CONST: u8 = 0x41;
 
 /// The first and last opcodes of operators that only compute, and nothing comes after them. The
 /// first ones tell whether two i32 are equal, or one is 0.
