@@ -3,10 +3,10 @@
 use crate::{
     abi::native,
     call::State,
-    error::{LoadError, Mismatch},
+    error::{LoadError, Mismatch, text},
     host::{self, Grants},
     limits::{Budget, Limits},
-    module::{self, Extern, Footprint, ModuleInfo, in_order},
+    module::{self, Extern, Footprint, ModuleInfo},
     platform::{Bare, Platform},
     plugin::{Code, Plugin},
 };
@@ -136,19 +136,18 @@ impl Engine {
             .then(|| module::rewrite(wasm, &info.changes))
             .flatten();
         let changed = changed.as_deref().unwrap_or(wasm);
-        let copies = (0..self.limits.copies.max(1))
-            .map(|_| {
-                let engine = wasmi::Engine::new(&self.config());
-                let module = self.compile(&engine, changed)?;
-                let linker = link(&engine, &info, grants)?;
-                Ok(Code {
-                    module,
-                    linker,
-                    #[cfg(feature = "slots")]
-                    slots: self.slots.clone(),
-                })
-            })
-            .collect::<Result<_, _>>()?;
+        let mut copies = Vec::new();
+        for _ in 0..self.limits.copies.max(1) {
+            let engine = wasmi::Engine::new(&self.config());
+            let module = self.compile(&engine, changed)?;
+            let linker = link(&engine, &info, grants)?;
+            copies.push(Code {
+                module,
+                linker,
+                #[cfg(feature = "slots")]
+                slots: self.slots.clone(),
+            });
+        }
         Ok(Plugin::new(self, name, info, copies, grants.sink()))
     }
 
@@ -157,6 +156,8 @@ impl Engine {
     /// # Errors
     ///
     /// As for [`load`](Self::load), but for faults in functions' bodies.
+    // Apart, as `load`.
+    #[inline(never)]
     pub fn check<T: 'static>(
         &self,
         wasm: &[u8],
@@ -301,7 +302,7 @@ fn link<T: 'static>(
 ) -> Result<Linker<State<T>>, LoadError> {
     let mut linker = Linker::<State<T>>::new(engine);
     // The same import may be declared again; its type is then the same, see `check`.
-    for import in in_order(info.imports.len(), |at| info.import_name(at)) {
+    for import in info.imports_in_order(&mut |_, _| {}) {
         let Some(import) = info.imports.get(import) else {
             continue;
         };
@@ -311,7 +312,7 @@ fn link<T: 'static>(
         {
             host::link(&mut linker, import, ty, function, shape).map_err(|error| {
                 LoadError::Refused {
-                    reason: alloc::format!("{error}").into(),
+                    reason: text(format_args!("{error}")),
                 }
             })?;
         }
@@ -321,23 +322,18 @@ fn link<T: 'static>(
 
 /// Imports that are declared twice with two types: one name can be bound to one of them only.
 fn conflicting_imports(info: &ModuleInfo) -> Vec<Mismatch> {
-    let name = |at: usize| info.import_name(at);
-    let first = in_order(info.imports.len(), name);
     let mut found = Vec::new();
-    for (at, import) in info.imports.iter().enumerate() {
-        let earlier = first.binary_search_by(|other| name(*other).cmp(&name(at)));
-        let earlier = earlier.ok().and_then(|place| first.get(place));
-        let Some(earlier) = earlier.and_then(|at| info.imports.get(*at)) else {
-            continue;
-        };
-        if earlier.ty != import.ty {
+    info.imports_in_order(&mut |first, again| {
+        if let (Some(first), Some(import)) = (info.imports.get(first), info.imports.get(again))
+            && first.ty != import.ty
+        {
             found.push(Mismatch::ImportType {
                 module: import.module.clone(),
                 name: import.name.clone(),
-                expected: alloc::format!("{}, as it is declared before", earlier.ty).into(),
-                found: alloc::format!("{}", import.ty).into(),
+                expected: text(format_args!("{}, as it is declared before", first.ty)),
+                found: text(format_args!("{}", import.ty)),
             });
         }
-    }
+    });
     found
 }

@@ -112,7 +112,8 @@ impl<T: 'static> Plugin<T> {
         log: Option<Arc<dyn LogSink>>,
     ) -> Self {
         let export = |at: usize| info.exports.get(at).map(|export| &*export.name);
-        let by_name = in_order(info.exports.len(), export);
+        let compare = |one, other| export(one).cmp(&export(other));
+        let by_name = in_order(info.exports.len(), &compare, &mut |_, _| {});
         let shared = Arc::new(Shared {
             name: name.into(),
             platform: engine.platform().clone(),

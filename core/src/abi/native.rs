@@ -1,16 +1,16 @@
 //! The native ABI: `memory`, `allocate`, `deallocate`, and functions over numbers and
 //! (pointer, length) pairs, of which `process` takes bytes and gives bytes.
 
-use super::shape::Shape;
+use super::shape::{Shape, one_of};
 use crate::{
     call::{Deallocate, Guest, State},
-    error::{CallError, Mismatch},
+    error::{CallError, Mismatch, text},
     host::Grants,
     marshal::Types,
     module::{Export, Extern, Import, ModuleInfo, Signature},
 };
 use ValType::I32;
-use alloc::{boxed::Box, format, string::ToString, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use wasmi::{Func, Store, ValType};
 
 /// The allocator's two names, and those of its counterpart.
@@ -36,7 +36,7 @@ pub(crate) struct BytesFunction {
 
 impl BytesFunction {
     /// The signatures that such a function may have, for a message.
-    pub(crate) fn expected() -> alloc::string::String {
+    pub(crate) fn expected() -> String {
         Shape::expected(PAIR, PAIR)
     }
 
@@ -96,16 +96,26 @@ pub(crate) fn check_exchange(
 
 /// Everything in which the module's imports and exports do not fit the ABI and the grants.
 pub(crate) fn check<T: 'static>(module: &ModuleInfo, grants: &Grants<T>) -> Vec<Mismatch> {
-    let mut found = Vec::new();
     let mut needs = Needs::default();
-    for import in &module.imports {
-        found.extend(check_import(import, grants, &mut needs));
-    }
+    let imports = module.imports.iter();
+    let mut found: Vec<_> = imports
+        .filter_map(|import| check_import(import, grants, &mut needs))
+        .collect();
+    check_exports(module, needs, &mut found);
+    found
+}
+
+fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut Vec<Mismatch>) {
+    let mut note = |mismatch: Option<Mismatch>| {
+        if let Some(mismatch) = mismatch {
+            found.push(mismatch);
+        }
+    };
     if let Some(process) = module.export_named("process") {
-        found.extend(check_type(
+        note(check_type(
             process,
-            BytesFunction::fits,
-            BytesFunction::expected,
+            &BytesFunction::fits,
+            &BytesFunction::expected,
         ));
         needs
             .memory
@@ -120,41 +130,24 @@ pub(crate) fn check<T: 'static>(module: &ModuleInfo, grants: &Grants<T>) -> Vec<
         (["_initialize", "_initialize"], &[(&[], &[])]),
     ] {
         let export = names.into_iter().find_map(|name| module.export_named(name));
-        let is_one = |ty: &Signature| {
-            types
-                .iter()
-                .any(|(params, results)| (&*ty.params, &*ty.results) == (*params, *results))
-        };
-        let expected = || {
-            let types: Vec<_> = types
-                .iter()
-                .map(|(params, results)| Signature::new(params, results).to_string())
-                .collect();
-            types.join(" or ")
-        };
-        match export {
-            Some(export) => found.extend(check_type(export, is_one, expected)),
+        let is_one = |ty: &Signature| types.contains(&(&*ty.params, &*ty.results));
+        note(match export {
+            Some(export) => check_type(export, &is_one, &|| one_of(types)),
             None if names == ALLOCATE => {
-                if let Some(needed) = needs.allocate.take() {
-                    found.push(Mismatch::MissingExport {
-                        name: "allocate".into(),
-                        expected: expected().into(),
-                        needed,
-                    });
-                }
+                missing("allocate", || one_of(types), needs.allocate.take())
             }
-            None => {}
-        }
-    }
-    found.extend(check_memory(module, needs.memory));
-    if module.function_names().next().is_none() {
-        found.push(Mismatch::MissingExport {
-            name: "process".into(),
-            expected: BytesFunction::expected().into(),
-            needed: "the module exports no function to call".into(),
+            None => None,
         });
     }
-    found
+    note(check_memory(module, needs.memory));
+    if module.function_names().next().is_none() {
+        let needed = "the module exports no function to call";
+        note(missing(
+            "process",
+            BytesFunction::expected,
+            Some(needed.into()),
+        ));
+    }
 }
 
 /// Why the module needs its memory and allocator, if it does.
@@ -169,43 +162,43 @@ fn check_import<T: 'static>(
     grants: &Grants<T>,
     needs: &mut Needs,
 ) -> Option<Mismatch> {
-    let (module, name) = (import.module.clone(), import.name.clone());
-    let Extern::Function(ty) = &import.ty else {
+    let Import { module, name, ty } = import;
+    let Extern::Function(ty) = ty else {
         return Some(Mismatch::ImportKind {
-            module,
-            name,
-            found: import.ty.kind(),
+            module: module.clone(),
+            name: name.clone(),
+            found: ty.kind(),
         });
     };
-    let Some(function) = grants.find(&module, &name) else {
-        let hint = grants.hint(&module, &name).into();
+    let Some(function) = grants.find(module, name) else {
         return Some(Mismatch::UnknownImport {
-            module,
-            name,
-            found: ty.to_string().into(),
-            hint,
+            module: module.clone(),
+            name: name.clone(),
+            found: text(format_args!("{ty}")),
+            hint: grants.hint(module, name).into(),
         });
     };
     let (params, results) = (function.params(), function.results());
     if params.bytes || results.bytes {
         needs
             .memory
-            .get_or_insert_with(|| format!("`{module}.{name}` exchanges bytes in it").into());
+            .get_or_insert_with(|| text(format_args!("`{module}.{name}` exchanges bytes in it")));
     }
     if results.bytes {
         needs.allocate.get_or_insert_with(|| {
-            format!("the result of `{module}.{name}` needs a buffer").into()
+            text(format_args!(
+                "the result of `{module}.{name}` needs a buffer"
+            ))
         });
     }
     if shape_of(&params, &results, ty).is_some() {
         return None;
     }
-    let expected = Shape::expected(&params.flat, &results.flat).into();
     Some(Mismatch::ImportType {
-        module,
-        name,
-        expected,
-        found: ty.to_string().into(),
+        module: module.clone(),
+        name: name.clone(),
+        expected: Shape::expected(&params.flat, &results.flat).into(),
+        found: text(format_args!("{ty}")),
     })
 }
 
@@ -219,38 +212,46 @@ pub(crate) fn shape_of(params: &Types, results: &Types, ty: &Signature) -> Optio
 
 fn check_type(
     export: &Export,
-    fits: impl Fn(&Signature) -> bool,
-    expected: impl Fn() -> alloc::string::String,
+    fits: &dyn Fn(&Signature) -> bool,
+    expected: &dyn Fn() -> String,
 ) -> Option<Mismatch> {
     match &export.ty {
         Extern::Function(_) if export.imported => Some(Mismatch::ReexportedImport {
             name: export.name.clone(),
         }),
         Extern::Function(ty) if fits(ty) => None,
-        other => Some(Mismatch::ExportType {
-            name: export.name.clone(),
-            expected: expected().into(),
-            found: other.to_string().into(),
-        }),
+        _ => Some(of_another_type(export, expected().into())),
     }
 }
 
+fn of_another_type(export: &Export, expected: Box<str>) -> Mismatch {
+    Mismatch::ExportType {
+        name: export.name.clone(),
+        expected,
+        found: text(format_args!("{}", export.ty)),
+    }
+}
+
+/// An export that is not there, if it is needed.
+fn missing(
+    name: &str,
+    expected: impl Fn() -> String,
+    needed: Option<Box<str>>,
+) -> Option<Mismatch> {
+    Some(Mismatch::MissingExport {
+        needed: needed?,
+        name: name.into(),
+        expected: expected().into(),
+    })
+}
+
 fn check_memory(module: &ModuleInfo, needed: Option<Box<str>>) -> Option<Mismatch> {
-    let name: Box<str> = "memory".into();
     match module.export_named("memory") {
         // An imported memory is refused as an import.
         Some(Export {
             ty: Extern::Memory, ..
         }) => None,
-        Some(export) => Some(Mismatch::ExportType {
-            name,
-            expected: "a memory".into(),
-            found: export.ty.to_string().into(),
-        }),
-        None => needed.map(|needed| Mismatch::MissingExport {
-            name,
-            expected: "a memory".into(),
-            needed,
-        }),
+        Some(export) => Some(of_another_type(export, "a memory".into())),
+        None => missing("memory", || "a memory".into(), needed),
     }
 }

@@ -63,19 +63,30 @@ impl Shape {
 
     /// All signatures that `params` and `results` may have, for a message.
     pub(crate) fn expected(params: &[ValType], results: &[ValType]) -> String {
-        let mut text = String::new();
-        // Writing to a String does not fail.
-        let _ = write!(text, "{}", Signature::new(params, results));
+        let mut with_pointer = alloc::vec![ValType::I32];
+        with_pointer.extend_from_slice(params);
+        let mut types = alloc::vec![(params, results)];
         if results == [ValType::I32, ValType::I32] {
-            let _ = write!(text, " or {}", Signature::new(params, &[ValType::I64]));
+            types.push((params, &[ValType::I64]));
         }
         if results.len() > 1 {
-            let mut with_pointer: alloc::vec::Vec<ValType> = alloc::vec![ValType::I32];
-            with_pointer.extend_from_slice(params);
-            let _ = write!(text, " or {}", Signature::new(&with_pointer, &[]));
+            types.push((&with_pointer, &[]));
         }
-        text
+        one_of(&types)
     }
+}
+
+/// Signatures of which one is expected, for a message.
+pub(crate) fn one_of(types: &[(&[ValType], &[ValType])]) -> String {
+    let mut text = String::new();
+    for (params, results) in types {
+        if !text.is_empty() {
+            text.push_str(" or ");
+        }
+        // Writing to a String does not fail.
+        let _ = write!(text, "{}", Signature::new(params, results));
+    }
+    text
 }
 
 /// `first` and `second` as one i64 in the packed shape.

@@ -351,7 +351,10 @@ impl fmt::Display for CallError {
                 write!(f, "the call used up its fuel of {fuel} units")
             }
             Self::Cancelled => f.write_str("the call was cancelled"),
-            Self::Deadline { after } => write!(f, "the call passed its deadline of {after:?}"),
+            Self::Deadline { after } => {
+                let (count, unit) = whole(*after);
+                write!(f, "the call passed its deadline of {count}{unit}")
+            }
             Self::HostCalls { limit } => {
                 write!(f, "the guest called host functions more than {limit} times")
             }
@@ -368,6 +371,17 @@ impl fmt::Display for CallError {
 }
 
 impl Error for CallError {}
+
+/// A time, in the largest unit of which it is a whole number: less code than `Debug` of it.
+fn whole(time: Duration) -> (u64, &'static str) {
+    let nanos = time.as_secs().saturating_mul(1_000_000_000);
+    let nanos = nanos.saturating_add(time.subsec_nanos().into());
+    [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs")]
+        .into_iter()
+        .find(|(unit, _)| nanos > 0 && nanos.is_multiple_of(*unit))
+        .and_then(|(unit, name)| Some((nanos.checked_div(unit)?, name)))
+        .unwrap_or((nanos, "ns"))
+}
 
 /// Stops the guest: the way out of a host function that is not an answer.
 ///
@@ -597,5 +611,28 @@ impl CallError {
             _ => String::new(),
         };
         Self::Trap(Trap::new(kind, message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_whole_units() {
+        for (nanos, text) in [
+            (0, "0ns"),
+            (1, "1ns"),
+            (1_001, "1001ns"),
+            (20_000, "20µs"),
+            (50_000_000, "50ms"),
+            (1_500_000_000, "1500ms"),
+            (2_000_000_000, "2s"),
+        ] {
+            let after = Duration::from_nanos(nanos);
+            let error = CallError::Deadline { after };
+            let expected = alloc::format!("the call passed its deadline of {text}");
+            assert_eq!(alloc::format!("{error}"), expected);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Why a module did not become a plugin.
 
 use crate::host::Visible;
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, fmt::format, string::String, vec::Vec};
 use core::{error::Error, fmt};
 
 /// Why a module did not become a plugin. Nothing of it is kept.
@@ -266,16 +266,20 @@ pub(crate) fn shown(text: &str) -> Visible<'_> {
     Visible::new(text.as_bytes())
 }
 
+/// Text of an error. Apart, for it is written in many places: `format!` would be there in each.
+#[inline(never)]
+pub(crate) fn text(words: fmt::Arguments<'_>) -> Box<str> {
+    format(words).into()
+}
+
 /// Joins `parts` for a message.
 pub(crate) fn listed<S: AsRef<str>>(parts: impl IntoIterator<Item = S>) -> String {
     let mut list = String::new();
     for part in parts {
-        if !list.is_empty() {
-            list.push_str(", ");
+        let comma = if list.is_empty() { "" } else { ", " };
+        for piece in [comma, "`", part.as_ref(), "`"] {
+            list.push_str(piece);
         }
-        list.push('`');
-        list.push_str(part.as_ref());
-        list.push('`');
     }
     if list.is_empty() {
         String::from("none")

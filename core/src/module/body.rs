@@ -1,12 +1,11 @@
 //! One pass over a function's body, before wasmi compiles it.
 
 use super::{
-    Changes, Counts, Signature,
-    read::{invalid, over},
+    Signature,
+    read::{Fault, Reader},
 };
-use crate::{error::LoadError, limits::ModuleLimits};
-use alloc::vec::Vec;
-use wasmparser::{BlockType, FunctionBody, Operator, VisitOperator};
+use crate::error::LoadError;
+use wasmparser::{BinaryReader, BlockType, FunctionBody, Operator, ValType};
 
 /// The offset from which on wasmi 2.0.0 has no encoding of an integer store whose address and
 /// value are the same local, and panics.
@@ -18,89 +17,75 @@ const IN_REGISTER: usize = if cfg!(feature = "simd") { 0 } else { 1 };
 /// Most operators of one function that grow its memory. An allocator has one or two.
 const MAX_GROWS: usize = 100;
 
-/// Checks `body`, of a function with so many `results`, against the limits, and notes what has to
-/// change in it and what it adds to the module's size. `carried` is working memory, kept from body
-/// to body.
-pub(super) fn scan(
-    body: &FunctionBody<'_>,
-    limits: &ModuleLimits,
-    types: &[Signature],
-    changes: &mut Changes,
-    counts: &mut Counts,
-    carried: &mut Vec<usize>,
-    results: usize,
-) -> Result<(), LoadError> {
-    let size = body.range().len();
-    over("function_bytes", limits.function_bytes, size)?;
-    let mut locals = 0usize;
-    for group in body.get_locals_reader().map_err(|error| invalid(&error))? {
-        let (count, _) = group.map_err(|error| invalid(&error))?;
-        locals = locals.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
-    }
-    over("locals", limits.locals, locals)?;
-
-    carried.clear();
-    carried.push(results);
-    let mut scan = Scan {
-        limits,
-        types,
-        changes,
-        at: 0,
-        carried,
-        deepest: 0,
-        operators: 0,
-        branches: 0,
-        copies: 0,
-        grows: 0,
-        fresh: false,
-        compared: false,
-        failed: None,
-    };
-    let mut operators = body
-        .get_operators_reader()
-        .map_err(|error| invalid(&error))?;
-    while !operators.eof() {
-        scan.at = operators.original_position();
-        let fine = operators
-            .visit_operator(&mut scan)
-            .map_err(|error| invalid(&error))?;
-        if !fine {
-            break;
+impl Reader<'_> {
+    /// Checks `body`, of a function with so many `results`, against the limits, and notes what has
+    /// to change in it and what it adds to the module's size.
+    pub(super) fn body(&mut self, body: &FunctionBody<'_>, results: usize) -> Result<(), Fault> {
+        let size = body.range().len();
+        self.over("function_bytes", self.limits.function_bytes, size)?;
+        let mut locals = 0usize;
+        let mut operators = body.get_binary_reader();
+        for _ in 0..operators.read_var_u32()? {
+            let count = operators.read_var_u32()?;
+            operators.read::<ValType>()?;
+            locals = locals.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
         }
+        self.over("locals", self.limits.locals, locals)?;
+
+        self.carried.clear();
+        self.carried.push(results);
+        let mut scan = Scan {
+            reader: self,
+            operators,
+            at: 0,
+            deepest: 0,
+            count: 0,
+            branches: 0,
+            copies: 0,
+            grows: 0,
+            fresh: false,
+            compared: false,
+        };
+        while !scan.operators.eof() {
+            scan.operator()?;
+        }
+        let Scan {
+            deepest,
+            branches,
+            copies,
+            grows,
+            ..
+        } = scan;
+        let operations = scan.count.saturating_add(copies);
+        let counts = &mut self.info.counts;
+        counts.operations = counts.operations.saturating_add(operations);
+        counts.branches = counts.branches.saturating_add(branches);
+        counts.largest.0 = counts.largest.0.max(operations);
+        counts.largest.1 = counts.largest.1.max(branches);
+        counts.locals = counts.locals.max(locals);
+        counts.nesting = counts.nesting.max(deepest);
+        counts.grows |= grows > 0;
+        // Each copy becomes code, so that many values carried by many branches make a small module
+        // large. A branch of one value takes two bytes itself.
+        self.over(
+            "values carried by branches for each byte of code",
+            size,
+            copies,
+        )
     }
-    if let Some(error) = scan.failed {
-        return Err(error);
-    }
-    let operations = scan.operators.saturating_add(scan.copies);
-    counts.operations = counts.operations.saturating_add(operations);
-    counts.branches = counts.branches.saturating_add(scan.branches);
-    counts.largest.0 = counts.largest.0.max(operations);
-    counts.largest.1 = counts.largest.1.max(scan.branches);
-    counts.locals = counts.locals.max(locals);
-    counts.nesting = counts.nesting.max(scan.deepest);
-    counts.grows |= scan.grows > 0;
-    // Each copy becomes code, so that many values carried by many branches make a small module
-    // large. A branch of one value takes two bytes itself.
-    over(
-        "values carried by branches for each byte of code",
-        size,
-        scan.copies,
-    )
 }
 
 /// What is known in the middle of a body.
-struct Scan<'a> {
-    limits: &'a ModuleLimits,
-    types: &'a [Signature],
-    changes: &'a mut Changes,
+struct Scan<'r, 'a, 'b> {
+    /// It has how many values a branch to each enclosing block carries, the function's own first.
+    reader: &'r mut Reader<'a>,
+    operators: BinaryReader<'b>,
     /// Where the operator begins.
     at: usize,
-    /// How many values a branch to each enclosing block carries, the function's own first.
-    carried: &'a mut Vec<usize>,
     /// The deepest nesting of blocks so far.
     deepest: usize,
     /// How many operators there are, each target of a branch table counted as one.
-    operators: usize,
+    count: usize,
     /// How many of them branch or call, counted for what they become.
     branches: usize,
     /// How many values all branches carry.
@@ -112,97 +97,54 @@ struct Scan<'a> {
     /// Whether two i32 were compared for being equal, and nothing that certainly becomes code has
     /// come since.
     compared: bool,
-    /// Why the module is refused. Kept here because an error is large to be handed on for each
-    /// operator that has none.
-    failed: Option<LoadError>,
 }
 
-/// What an operator means for the one after it: see [`is_fresh`], [`becomes_code`] and
-/// [`Scan::compared`].
-#[derive(Clone, Copy)]
-enum Next {
-    Nothing,
-    Fresh,
-    Code,
-    FreshCode,
-    Compared,
-}
-
-impl Scan<'_> {
-    /// Called with an operator that is known where this is inlined, so that little is left of it:
-    /// most are alike.
-    #[inline(always)]
-    fn note(&mut self, operator: &Operator<'_>) -> bool {
-        let compares = matches!(
-            operator,
-            Operator::I32Eqz | Operator::I32Eq | Operator::I32Ne
-        );
-        let next = if compares {
-            Next::Compared
-        } else if is_fresh(operator) && becomes_code(operator) {
-            Next::FreshCode
-        } else if becomes_code(operator) {
-            Next::Code
-        } else if is_fresh(operator) {
-            Next::Fresh
-        } else {
-            Next::Nothing
+impl Scan<'_, '_, '_> {
+    /// Reads and checks the next operator.
+    fn operator(&mut self) -> Result<(), Fault> {
+        self.at = self.operators.original_position();
+        let opcode = self.reader.wasm.get(self.at).copied();
+        // Most operators are some of these. The parser's own way to an operator is long.
+        let operator = match opcode {
+            Some(LOCAL_GET..=LOCAL_TEE) => {
+                self.operators.read_u8()?;
+                self.operators.read_var_u32()?;
+                None
+            }
+            Some(I32_EQZ..=I64_EXTEND32_S) => {
+                self.operators.read_u8()?;
+                None
+            }
+            Some(I32_CONST) => {
+                self.operators.read_u8()?;
+                let value = self.operators.read_var_i32()?;
+                Some(Operator::I32Const { value })
+            }
+            _ => Some(self.operators.read_operator()?),
         };
-        let weight = weight(operator);
-        if weight > 0 {
-            self.branches = self.branches.saturating_add(weight);
-        }
-        if is_plain(operator) {
-            self.pass(next)
-        } else {
-            self.look(operator, next)
-        }
-    }
-
-    /// An operator of which nothing else is to be known.
-    #[inline(never)]
-    fn pass(&mut self, next: Next) -> bool {
-        if self.carried.is_empty() {
+        if self.reader.carried.is_empty() {
             // wasmi 2.0.0 panics on these before it finds that they are too many.
-            self.failed = Some(LoadError::Invalid {
+            return Err(self.reader.refuse(LoadError::Invalid {
                 at: self.at,
                 reason: "operators remaining after end of function".into(),
                 truncated: false,
-            });
-            return false;
+            }));
         }
-        self.operators = self.operators.saturating_add(1);
-        self.fresh = matches!(next, Next::Fresh | Next::FreshCode);
-        self.compared = match next {
-            Next::Compared => true,
-            Next::Code | Next::FreshCode => false,
-            Next::Fresh | Next::Nothing => self.compared,
-        };
-        true
-    }
-
-    #[inline(never)]
-    fn look(&mut self, operator: &Operator<'_>, next: Next) -> bool {
+        self.count = self.count.saturating_add(1);
         let (fresh, compared) = (self.fresh, self.compared);
-        if !self.pass(next) {
-            return false;
-        }
-        match self.check(operator, fresh, compared) {
-            Ok(()) => true,
-            Err(error) => {
-                self.failed = Some(error);
-                false
-            }
-        }
+        let Some(operator) = operator else {
+            self.fresh = false;
+            self.compared |= matches!(opcode, Some(I32_EQZ..=I32_NE));
+            return Ok(());
+        };
+        self.fresh = is_fresh(&operator);
+        self.compared &= !becomes_code(&operator);
+        self.branches = self.branches.saturating_add(weight(&operator));
+        self.check(&operator, fresh, compared)
     }
 
     /// Checks an operator. `fresh` and `compared` say what was known before it.
-    fn check(
-        &mut self,
-        operator: &Operator<'_>,
-        fresh: bool,
-        compared: bool,
-    ) -> Result<(), LoadError> {
+    fn check(&mut self, operator: &Operator<'_>, fresh: bool, compared: bool) -> Result<(), Fault> {
         match operator {
             // wasmi 2.0.0 makes one instruction of a comparison with 0 and a choice by it, and
             // then looks for what was compared in the wrong place.
@@ -210,30 +152,31 @@ impl Scan<'_> {
                 self.invert()?;
             }
             Operator::Block { blockty } | Operator::If { blockty } => {
-                self.enter(*blockty, arity(*blockty, self.types).1)?;
+                self.enter(*blockty, arity(*blockty, &self.reader.types).1)?;
             }
             Operator::Loop { blockty } => self.enter(*blockty, 0)?,
-            Operator::End => drop(self.carried.pop()),
+            Operator::End => drop(self.reader.carried.pop()),
             Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => {
                 self.branch(*relative_depth);
             }
             Operator::BrTable { targets } => {
                 let count = usize::try_from(targets.len()).unwrap_or(usize::MAX);
-                over("branch_targets", self.limits.branch_targets, count)?;
-                self.operators = self.operators.saturating_add(count);
+                let most = self.reader.limits.branch_targets;
+                self.reader.over("branch_targets", most, count)?;
+                self.count = self.count.saturating_add(count);
                 self.branches = self.branches.saturating_add(count);
                 let carries = self.carries(targets.default());
                 for target in targets.targets() {
-                    let target = target.map_err(|error| invalid(&error))?;
+                    let target = target?;
                     self.branch(target);
                     // wasmi 2.0.0 leaves the values where they are if all targets have the same
                     // height, though the targets look elsewhere: in unset stack slots. One value
                     // travels in a register, unless it is a vector. No mainstream compiler emits
                     // such tables.
                     if carries > IN_REGISTER && target != targets.default() {
-                        let what =
-                            "a branch table carries several values; set them in locals instead";
-                        return Err(LoadError::Unsupported { what: what.into() });
+                        return Err(self.reader.unsupported(format_args!(
+                            "a branch table carries several values; set them in locals instead"
+                        )));
                     }
                 }
             }
@@ -241,21 +184,23 @@ impl Scan<'_> {
             // growing in `engine`.
             Operator::MemoryGrow { .. } => {
                 self.grows = self.grows.saturating_add(1);
-                over("memory.grow in one function", MAX_GROWS, self.grows)?;
+                let (cap, grows) = ("memory.grow in one function", self.grows);
+                self.reader.over(cap, MAX_GROWS, grows)?;
             }
             // wasmi 2.0.0 does not save its position when fuel runs out in `table.grow`, so a
             // call that is resumed there would do other work twice. No mainstream compiler
             // emits it.
             Operator::TableGrow { .. } => {
-                let what = "a function uses `table.grow`; give the table its final size instead";
-                return Err(LoadError::Unsupported { what: what.into() });
+                return Err(self.reader.unsupported(format_args!(
+                    "a function uses `table.grow`; give the table its final size instead"
+                )));
             }
             Operator::TableSet { .. }
             | Operator::TableInit { .. }
             | Operator::TableCopy { .. }
             | Operator::TableFill { .. }
             | Operator::ElemDrop { .. }
-            | Operator::DataDrop { .. } => self.changes.drifts = true,
+            | Operator::DataDrop { .. } => self.reader.info.changes.drifts = true,
             Operator::I32Store { memarg }
             | Operator::I32Store8 { memarg }
             | Operator::I32Store16 { memarg }
@@ -273,26 +218,29 @@ impl Scan<'_> {
     }
 
     /// Notes that the operator's last operand is to be inverted twice.
-    fn invert(&mut self) -> Result<(), LoadError> {
+    fn invert(&mut self) -> Result<(), Fault> {
         let Ok(at) = u32::try_from(self.at) else {
             // Longer than lengths in a module can tell.
-            return over("module_bytes", 0xffff_ffff, self.at);
+            return self.reader.over("module_bytes", 0xffff_ffff, self.at);
         };
-        self.changes.inversions.push(at);
+        self.reader.info.changes.inversions.push(at);
         Ok(())
     }
 
-    fn enter(&mut self, ty: BlockType, carries: usize) -> Result<(), LoadError> {
+    fn enter(&mut self, ty: BlockType, carries: usize) -> Result<(), Fault> {
         // wasmi 2.0.0 saves a local that is still to be used to a stack slot too late where the
         // block that sets it has parameters: a branch around that reads what the slot held
         // before, another guest's values among it. No mainstream compiler emits such blocks.
-        if arity(ty, self.types).0 > 0 {
-            let what = "a block takes parameters; set them in locals before it instead";
-            return Err(LoadError::Unsupported { what: what.into() });
+        if arity(ty, &self.reader.types).0 > 0 {
+            return Err(self.reader.unsupported(format_args!(
+                "a block takes parameters; set them in locals before it instead"
+            )));
         }
-        over("nesting", self.limits.nesting, self.carried.len())?;
-        self.carried.push(carries);
-        self.deepest = self.deepest.max(self.carried.len());
+        let nesting = self.reader.carried.len();
+        let most = self.reader.limits.nesting;
+        self.reader.over("nesting", most, nesting)?;
+        self.reader.carried.push(carries);
+        self.deepest = self.deepest.max(self.reader.carried.len());
         Ok(())
     }
 
@@ -303,37 +251,26 @@ impl Scan<'_> {
     /// How many values a branch to this depth carries.
     fn carries(&self, depth: u32) -> usize {
         let depth = usize::try_from(depth).unwrap_or(usize::MAX);
-        self.carried.iter().nth_back(depth).copied().unwrap_or(0)
+        self.reader
+            .carried
+            .iter()
+            .nth_back(depth)
+            .copied()
+            .unwrap_or(0)
     }
 }
 
-/// Makes each visiting method call [`Scan::note`].
-macro_rules! note {
-    ($(@$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {$(
-        fn $visit(&mut self $($(, $arg: $argty)*)?) -> Self::Output {
-            self.note(&Operator::$op $({ $($arg),* })?)
-        }
-    )*};
-}
+/// The first and last opcodes of operators with a local's number and nothing else.
+const LOCAL_GET: u8 = 0x20;
+const LOCAL_TEE: u8 = 0x22;
 
-impl<'a> VisitOperator<'a> for Scan<'_> {
-    /// Whether the module is fine so far.
-    type Output = bool;
+const I32_CONST: u8 = 0x41;
 
-    #[cfg(feature = "simd")]
-    fn simd_visitor(
-        &mut self,
-    ) -> Option<&mut dyn wasmparser::VisitSimdOperator<'a, Output = Self::Output>> {
-        Some(self)
-    }
-
-    wasmparser::for_each_visit_operator!(note);
-}
-
-#[cfg(feature = "simd")]
-impl wasmparser::VisitSimdOperator<'_> for Scan<'_> {
-    wasmparser::for_each_visit_simd_operator!(note);
-}
+/// The first and last opcodes of operators that only compute, and nothing comes after them. The
+/// first ones tell whether two i32 are equal, or one is 0.
+const I32_EQZ: u8 = 0x45;
+const I32_NE: u8 = 0x47;
+const I64_EXTEND32_S: u8 = 0xc4;
 
 /// The numbers of parameters and results of a block.
 fn arity(ty: BlockType, types: &[Signature]) -> (usize, usize) {
@@ -348,7 +285,6 @@ fn arity(ty: BlockType, types: &[Signature]) -> (usize, usize) {
 }
 
 /// How much code an operator becomes beyond what any may, in that of a branch.
-#[inline(always)]
 const fn weight(operator: &Operator<'_>) -> usize {
     match operator {
         Operator::CallIndirect { .. } => 2,
@@ -365,41 +301,8 @@ const fn weight(operator: &Operator<'_>) -> usize {
     }
 }
 
-/// Whether [`Scan::check`] has nothing to look at in the operator.
-#[inline(always)]
-const fn is_plain(operator: &Operator<'_>) -> bool {
-    !matches!(
-        operator,
-        Operator::Select
-            | Operator::TypedSelect { .. }
-            | Operator::Block { .. }
-            | Operator::If { .. }
-            | Operator::Loop { .. }
-            | Operator::End
-            | Operator::Br { .. }
-            | Operator::BrIf { .. }
-            | Operator::BrTable { .. }
-            | Operator::MemoryGrow { .. }
-            | Operator::TableGrow { .. }
-            | Operator::TableSet { .. }
-            | Operator::TableInit { .. }
-            | Operator::TableCopy { .. }
-            | Operator::TableFill { .. }
-            | Operator::ElemDrop { .. }
-            | Operator::DataDrop { .. }
-            | Operator::I32Store { .. }
-            | Operator::I32Store8 { .. }
-            | Operator::I32Store16 { .. }
-            | Operator::I64Store { .. }
-            | Operator::I64Store8 { .. }
-            | Operator::I64Store16 { .. }
-            | Operator::I64Store32 { .. }
-    )
-}
-
 /// Whether the operator certainly becomes code of its own, so that wasmi no longer joins what came
 /// before it with what comes after. Arithmetic may be folded away. The common cases will do.
-#[inline(always)]
 const fn becomes_code(operator: &Operator<'_>) -> bool {
     matches!(
         operator,
@@ -417,7 +320,6 @@ const fn becomes_code(operator: &Operator<'_>) -> bool {
 /// Whether the operator leaves a value on the stack that is certainly not a local's: then a store
 /// right after it does not need to be changed. Not so for arithmetic, of which wasmi leaves out
 /// what changes nothing, such as adding 0.
-#[inline(always)]
 const fn is_fresh(operator: &Operator<'_>) -> bool {
     matches!(
         operator,

@@ -113,6 +113,8 @@ pub struct Footprint {
 
 impl Footprint {
     /// One instance that has just been made.
+    // Apart: sums in 64 bits are long where words have 32.
+    #[inline(never)]
     #[must_use]
     pub const fn instance_at_start(&self) -> u64 {
         self.memory_at_start
@@ -251,14 +253,9 @@ impl ModuleInfo {
     /// The plugin, loaded.
     fn plugin(&self, machine: Machine) -> u64 {
         let counts = &self.counts;
-        let imports = self.imports.iter();
-        let imported = imports.flat_map(|import| [&*import.module, &*import.name]);
+        let imported = self.imports.iter();
+        let imported = imported.flat_map(|import| [&*import.module, &*import.name]);
         let sections = self.sections.iter().map(|section| &*section.name);
-        let section = |name: &str| {
-            let mut sections = self.sections.iter();
-            let found = sections.find(|section| !section.custom && &*section.name == name);
-            found.map_or(0, |section| section.size)
-        };
         priced(
             machine,
             &[
@@ -267,17 +264,17 @@ impl ModuleInfo {
                 (counts.branches, 16, 20),
                 (self.functions, 150, 200),
                 (counts.types, 120, 180),
-                (section("type"), 12, 16),
+                (self.section_size("type"), 12, 16),
                 (self.imports.len(), 600, 800),
                 (length(imported), 8, 8),
                 (self.exports.len(), 250, 350),
-                (length(self.exported()), 8, 8),
+                (self.exported(), 8, 8),
                 (self.tables.len(), 100, 100),
                 (counts.globals, 90, 100),
                 (counts.segments, 180, 256),
                 (counts.elements, 24, 32),
                 (counts.expression_bytes, 16, 20),
-                (section("data"), 3, 3),
+                (self.section_size("data"), 3, 3),
                 (self.sections.len(), 60, 120),
                 (length(sections), 2, 2),
             ],
@@ -289,9 +286,7 @@ impl ModuleInfo {
     fn loading(&self, machine: Machine) -> u64 {
         let counts = &self.counts;
         let (operations, branches) = counts.largest;
-        let mut sections = self.sections.iter();
-        let exports = sections.find(|section| !section.custom && &*section.name == "export");
-        let exports = exports.map_or(0, |section| section.size);
+        let exports = self.section_size("export");
         priced(
             machine,
             &[
@@ -308,9 +303,16 @@ impl ModuleInfo {
         )
     }
 
-    /// The names of its exports.
-    fn exported(&self) -> impl Iterator<Item = &str> {
-        self.exports.iter().map(|export| &*export.name)
+    /// The size of the section of this name, in bytes.
+    fn section_size(&self, name: &str) -> usize {
+        let mut sections = self.sections.iter();
+        let found = sections.find(|section| !section.custom && &*section.name == name);
+        found.map_or(0, |section| section.size)
+    }
+
+    /// The bytes of the names of its exports.
+    fn exported(&self) -> usize {
+        length(self.exports.iter().map(|export| &*export.name))
     }
 
     /// An instance, but for its memory, tables, globals and stacks.
@@ -322,7 +324,7 @@ impl ModuleInfo {
                 (self.functions, 120, 200),
                 (self.imports.len(), 180, 250),
                 (self.exports.len(), 150, 200),
-                (length(self.exported()), 2, 2),
+                (self.exported(), 2, 2),
                 (self.tables.len(), 150, 200),
                 (self.counts.segments, 100, 140),
                 (

@@ -23,7 +23,7 @@ pub(super) fn check(wasm: &[u8]) -> Result<(), LoadError> {
     }
 }
 
-enum Fault {
+pub(super) enum Fault {
     Wraps { at: usize },
     Other,
 }
@@ -65,7 +65,7 @@ fn place(section: &mut BinaryReader<'_>) -> Result<(), Fault> {
 }
 
 /// What has its length before it.
-fn take<'a>(reader: &mut BinaryReader<'a>) -> Result<BinaryReader<'a>, Fault> {
+pub(super) fn take<'a>(reader: &mut BinaryReader<'a>) -> Result<BinaryReader<'a>, Fault> {
     let length = reader.read_var_u32()?;
     let at = reader.original_position();
     if (at as u64).saturating_add(length.into()) > u32::MAX.into() {

@@ -26,7 +26,7 @@ use crate::{
     limits::ModuleLimits,
 };
 use alloc::{boxed::Box, vec::Vec};
-use core::fmt;
+use core::{cmp::Ordering, fmt};
 use wasmi::ValType;
 
 /// What a module declares.
@@ -165,6 +165,8 @@ impl ModuleInfo {
     }
 
     /// The same in `room` bytes of heap.
+    // Apart, so that its native stack is given back before the interpreter compiles.
+    #[inline(never)]
     pub(crate) fn read_in(
         wasm: &[u8],
         limits: &ModuleLimits,
@@ -183,6 +185,14 @@ impl ModuleInfo {
     pub(crate) fn import_name(&self, at: usize) -> Option<(&str, &str)> {
         let import = self.imports.get(at)?;
         Some((&import.module, &import.name))
+    }
+
+    /// Which imports come in the order of their names; of several with one name, the first: `again`
+    /// is told of it and of each other.
+    pub(crate) fn imports_in_order(&self, again: &mut dyn FnMut(usize, usize)) -> Vec<usize> {
+        let name = |at: usize| self.import_name(at);
+        let compare = |one, other| name(one).cmp(&name(other));
+        in_order(self.imports.len(), &compare, again)
     }
 
     /// Whether its functions can take and give text and bytes: it exports a memory and an
@@ -306,13 +316,18 @@ fn write_types(f: &mut fmt::Formatter<'_>, types: &[ValType]) -> fmt::Result {
     f.write_str(")")
 }
 
-/// Which of `count` things come in the order of their keys; of several with one key, the first. Less
-/// code than a map, for what is built once.
-pub(crate) fn in_order<K: Ord>(count: usize, key: impl Fn(usize) -> K) -> Vec<usize> {
+/// Which of `count` things come in the order that `compare` tells; of several that are equal, the
+/// first: `again` is told of it and of each other. Less code than a map, for what is built once.
+pub(crate) fn in_order(
+    count: usize,
+    compare: &dyn Fn(usize, usize) -> Ordering,
+    again: &mut dyn FnMut(usize, usize),
+) -> Vec<usize> {
     let mut order = Vec::with_capacity(count);
     for at in 0..count {
-        if let Err(place) = order.binary_search_by(|other| key(*other).cmp(&key(at))) {
-            order.insert(place, at);
+        match order.binary_search_by(|other| compare(*other, at)) {
+            Ok(place) => again(order.get(place).copied().unwrap_or(at), at),
+            Err(place) => order.insert(place, at),
         }
     }
     order

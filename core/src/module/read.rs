@@ -1,23 +1,41 @@
 //! From bytes to what they declare.
 
 use super::{
-    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, Signature, TableInfo, body,
+    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, Signature, TableInfo,
     lengths,
 };
-use crate::{error::LoadError, limits::ModuleLimits};
-use alloc::{boxed::Box, format, vec::Vec};
+use crate::{
+    error::{LoadError, text},
+    limits::ModuleLimits,
+};
+use alloc::{boxed::Box, vec::Vec};
+use core::fmt;
 use wasmi::ValType;
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, Element, ElementItems, ElementKind,
-    ExternalKind, Parser, Payload, TableInit, TypeRef, Validator, WasmFeatures,
+    BinaryReaderError, Chunk, CompositeInnerType, ConstExpr, DataKind, Element, ElementItems,
+    ElementKind, ExternalKind, Parser, Payload, TableInit, TypeRef, Validator, WasmFeatures,
 };
+
+/// Why reading stops. Small, for it is handed on at each step.
+pub(super) enum Fault {
+    /// In the parser's words.
+    Invalid(BinaryReaderError),
+    /// For what the reader keeps.
+    Refused,
+}
+
+impl From<BinaryReaderError> for Fault {
+    fn from(error: BinaryReaderError) -> Self {
+        Self::Invalid(error)
+    }
+}
 
 /// Reads one module.
 pub(super) struct Reader<'a> {
-    wasm: &'a [u8],
-    limits: &'a ModuleLimits,
-    info: ModuleInfo,
-    types: Vec<Signature>,
+    pub(super) wasm: &'a [u8],
+    pub(super) limits: &'a ModuleLimits,
+    pub(super) info: ModuleInfo,
+    pub(super) types: Vec<Signature>,
     /// The type of each function, the imported ones first.
     functions: Vec<u32>,
     /// How many functions, tables, memories and globals are imported.
@@ -28,8 +46,11 @@ pub(super) struct Reader<'a> {
     /// Bytes of the heap that reading may take, and may have taken so far.
     room: usize,
     taken: usize,
-    /// Working memory of [`body::scan`].
-    carried: Vec<usize>,
+    /// Working memory of [`body`](Self::body): how many values a branch to each enclosing block
+    /// carries.
+    pub(super) carried: Vec<usize>,
+    /// What the module is refused for, where [`Fault`] does not tell.
+    refusal: LoadError,
 }
 
 impl<'a> Reader<'a> {
@@ -49,29 +70,69 @@ impl<'a> Reader<'a> {
             room,
             taken: 0,
             carried: Vec::new(),
+            refusal: LoadError::Empty,
         }
     }
 
     pub(super) fn read(mut self) -> Result<ModuleInfo, LoadError> {
         check_preamble(self.wasm)?;
         lengths::check(self.wasm)?;
+        match self.sections() {
+            Ok(()) => Ok(self.info),
+            Err(Fault::Invalid(error)) => Err(invalid(&error)),
+            Err(Fault::Refused) => Err(self.refusal),
+        }
+    }
+
+    fn sections(&mut self) -> Result<(), Fault> {
         self.take(READING)?;
         let mut validator = Validator::new_with_features(features());
-        for payload in Parser::new(0).parse_all(self.wasm) {
-            let payload = payload.map_err(|error| invalid(&error))?;
+        let (mut parser, mut rest) = (Parser::new(0), self.wasm);
+        loop {
+            let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else {
+                // It asks for no more, as it is told that this is all.
+                return Err(self.unsupported(format_args!("it has no end")));
+            };
+            rest = rest.get(consumed..).unwrap_or_default();
             self.count(&payload)?;
-            validator
-                .payload(&payload)
-                .map_err(|error| invalid(&error))?;
+            validator.payload(&payload)?;
             self.section(&payload);
+            if matches!(payload, Payload::End(_)) {
+                return Ok(());
+            }
             self.payload(payload)?;
         }
-        Ok(self.info)
+    }
+
+    pub(super) fn refuse(&mut self, error: LoadError) -> Fault {
+        self.refusal = error;
+        Fault::Refused
+    }
+
+    pub(super) fn unsupported(&mut self, what: fmt::Arguments<'_>) -> Fault {
+        self.refuse(LoadError::Unsupported { what: text(what) })
+    }
+
+    /// Refuses more than a limit allows.
+    pub(super) fn over(
+        &mut self,
+        cap: &'static str,
+        limit: usize,
+        found: usize,
+    ) -> Result<(), Fault> {
+        if found > limit {
+            return Err(self.refuse(LoadError::OverLimit {
+                cap,
+                limit: limit as u64,
+                found: found as u64,
+            }));
+        }
+        Ok(())
     }
 
     /// Checks the number of a section's entries, and that there is room for them, before they are
     /// read.
-    fn count(&mut self, payload: &Payload<'_>) -> Result<(), LoadError> {
+    fn count(&mut self, payload: &Payload<'_>) -> Result<(), Fault> {
         let limits = self.limits;
         let (cap, limit, found, each) = match payload {
             Payload::TypeSection(section) => ("types", limits.types, section.count(), 500),
@@ -87,17 +148,17 @@ impl<'a> Reader<'a> {
             Payload::CustomSection(_) => {
                 self.custom_sections = self.custom_sections.saturating_add(1);
                 let (limit, found) = (limits.custom_sections, self.custom_sections);
-                over("custom_sections", limit, found)?;
+                self.over("custom_sections", limit, found)?;
                 return self.take(READING_SECTION);
             }
             _ => return Ok(()),
         };
         let found = usize::try_from(found).unwrap_or(usize::MAX);
-        over(cap, limit, found)?;
+        self.over(cap, limit, found)?;
         if cap == "functions" {
             // Empty functions cost wasmi far more memory than the few bytes that they have.
             let most = (self.wasm.len() / 8).saturating_add(1_000);
-            over("functions for each 8 bytes, beyond 1000", most, found)?;
+            self.over("functions for each 8 bytes, beyond 1000", most, found)?;
         }
         let size = payload.as_section().map_or(0, |(_, range)| range.len());
         // Claims are checked against what is there: an entry has a byte at least.
@@ -106,13 +167,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Counts what reading may take, and refuses what the heap has no room for.
-    fn take(&mut self, bytes: usize) -> Result<(), LoadError> {
+    fn take(&mut self, bytes: usize) -> Result<(), Fault> {
         self.taken = self.taken.saturating_add(bytes);
         if self.taken > self.room {
-            return Err(LoadError::DoesNotFit {
+            return Err(self.refuse(LoadError::DoesNotFit {
                 needed: self.taken as u64,
                 free: self.room as u64,
-            });
+            }));
         }
         Ok(())
     }
@@ -136,14 +197,14 @@ impl<'a> Reader<'a> {
         });
     }
 
-    fn payload(&mut self, payload: Payload<'_>) -> Result<(), LoadError> {
+    fn payload(&mut self, payload: Payload<'_>) -> Result<(), Fault> {
         match payload {
             Payload::TypeSection(section) => {
                 for group in section {
-                    for ty in group.map_err(|error| invalid(&error))?.types() {
-                        let ty = signature(&ty.composite_type.inner)?;
-                        over("params", self.limits.params, ty.params.len())?;
-                        over("results", self.limits.results, ty.results.len())?;
+                    for ty in group?.types() {
+                        let ty = self.signature(&ty.composite_type.inner)?;
+                        self.over("params", self.limits.params, ty.params.len())?;
+                        self.over("results", self.limits.results, ty.results.len())?;
                         self.types.push(ty);
                         self.info.counts.types = self.types.len();
                     }
@@ -151,40 +212,40 @@ impl<'a> Reader<'a> {
             }
             Payload::ImportSection(section) => {
                 for import in section {
-                    self.import(&import.map_err(|error| invalid(&error))?)?;
+                    self.import(&import?)?;
                 }
             }
             Payload::FunctionSection(section) => {
                 for ty in section {
-                    self.functions.push(ty.map_err(|error| invalid(&error))?);
+                    self.functions.push(ty?);
                     self.info.functions = self.info.functions.saturating_add(1);
                 }
             }
             Payload::TableSection(section) => {
                 for table in section {
-                    let table = table.map_err(|error| invalid(&error))?;
+                    let table = table?;
                     if let TableInit::Expr(expression) = &table.init {
                         self.expression(expression)?;
                     }
-                    self.info.tables.push(table_info(&table.ty));
+                    self.table(&table.ty);
                 }
             }
             Payload::MemorySection(section) => {
                 for memory in section {
-                    let memory = memory.map_err(|error| invalid(&error))?;
-                    self.info.memories.push(memory_info(&memory));
+                    let memory = memory?;
+                    self.memory(&memory);
                     self.info.changes.memory = true;
                 }
             }
             Payload::ExportSection(section) => {
                 for export in section {
-                    self.export(&export.map_err(|error| invalid(&error))?)?;
+                    self.export(&export?)?;
                 }
             }
             Payload::GlobalSection(section) => {
                 let [_, _, _, imported] = self.imported;
                 for (index, global) in (imported..).zip(section) {
-                    let global = global.map_err(|error| invalid(&error))?;
+                    let global = global?;
                     self.info.counts.globals = self.info.counts.globals.saturating_add(1);
                     self.expression(&global.init_expr)?;
                     if global.ty.mutable {
@@ -197,12 +258,12 @@ impl<'a> Reader<'a> {
             }
             Payload::ElementSection(section) => {
                 for element in section {
-                    self.element(element.map_err(|error| invalid(&error))?)?;
+                    self.element(element?)?;
                 }
             }
             Payload::DataSection(section) => {
                 for data in section {
-                    let data = data.map_err(|error| invalid(&error))?;
+                    let data = data?;
                     self.info.counts.segments = self.info.counts.segments.saturating_add(1);
                     if let DataKind::Active { offset_expr, .. } = data.kind {
                         self.expression(&offset_expr)?;
@@ -221,22 +282,14 @@ impl<'a> Reader<'a> {
                 let results = ty.and_then(|&ty| type_ref(&self.types, ty));
                 let results = results.map_or(0, |ty| ty.results.len());
                 self.bodies = self.bodies.saturating_add(1);
-                body::scan(
-                    &body,
-                    self.limits,
-                    &self.types,
-                    &mut self.info.changes,
-                    &mut self.info.counts,
-                    &mut self.carried,
-                    results,
-                )?;
+                self.body(&body, results)?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn element(&mut self, element: Element<'_>) -> Result<(), LoadError> {
+    fn element(&mut self, element: Element<'_>) -> Result<(), Fault> {
         if let ElementKind::Active { offset_expr, .. } = &element.kind {
             self.expression(offset_expr)?;
         }
@@ -248,44 +301,46 @@ impl<'a> Reader<'a> {
         let counts = &mut self.info.counts;
         counts.segments = counts.segments.saturating_add(1);
         counts.elements = counts.elements.saturating_add(count);
-        over("elements", self.limits.elements, counts.elements)?;
+        let elements = counts.elements;
+        self.over("elements", self.limits.elements, elements)?;
         if let ElementItems::Expressions(_, items) = element.items {
             for item in items {
-                self.expression(&item.map_err(|error| invalid(&error))?)?;
+                self.expression(&item?)?;
             }
         }
         Ok(())
     }
 
     /// wasmi 2.0.0 computes constant expressions by recursion, on the native stack.
-    fn expression(&mut self, expression: &ConstExpr<'_>) -> Result<(), LoadError> {
+    fn expression(&mut self, expression: &ConstExpr<'_>) -> Result<(), Fault> {
         let size = expression.get_binary_reader().bytes_remaining();
         let bytes = &mut self.info.counts.expression_bytes;
         *bytes = bytes.saturating_add(size);
-        over("expression_bytes", self.limits.expression_bytes, size)
+        self.over("expression_bytes", self.limits.expression_bytes, size)
     }
 
-    fn import(&mut self, import: &wasmparser::Import<'_>) -> Result<(), LoadError> {
+    fn import(&mut self, import: &wasmparser::Import<'_>) -> Result<(), Fault> {
         let most = import.module.len().max(import.name.len());
-        over("name_bytes", self.limits.name_bytes, most)?;
-        let [funcs, tables, memories, globals] = &mut self.imported;
-        let (ty, count) = match import.ty {
+        self.over("name_bytes", self.limits.name_bytes, most)?;
+        let (ty, kind) = match import.ty {
             TypeRef::Func(index) => {
                 self.functions.push(index);
-                (Extern::Function(type_at(&self.types, index)), funcs)
+                (Extern::Function(type_at(&self.types, index)), 0)
             }
             TypeRef::Table(table) => {
-                self.info.tables.push(table_info(&table));
-                (Extern::Table, tables)
+                self.table(&table);
+                (Extern::Table, 1)
             }
             TypeRef::Memory(memory) => {
-                self.info.memories.push(memory_info(&memory));
-                (Extern::Memory, memories)
+                self.memory(&memory);
+                (Extern::Memory, 2)
             }
-            TypeRef::Global(_) => (Extern::Global, globals),
-            TypeRef::Tag(_) => (Extern::Tag, &mut 0),
+            TypeRef::Global(_) => (Extern::Global, 3),
+            TypeRef::Tag(_) => (Extern::Tag, 4),
         };
-        *count = count.saturating_add(1);
+        if let Some(count) = self.imported.get_mut(kind) {
+            *count = count.saturating_add(1);
+        }
         self.info.imports.push(Import {
             module: import.module.into(),
             name: import.name.into(),
@@ -294,8 +349,26 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn export(&mut self, export: &wasmparser::Export<'_>) -> Result<(), LoadError> {
-        over("name_bytes", self.limits.name_bytes, export.name.len())?;
+    #[inline(never)]
+    fn memory(&mut self, memory: &wasmparser::MemoryType) {
+        let page = 1u64 << memory.page_size_log2.unwrap_or(16).min(16);
+        self.info.memories.push(MemoryInfo {
+            page_bytes: page,
+            min_bytes: memory.initial.saturating_mul(page),
+            max_bytes: memory.maximum.map(|pages| pages.saturating_mul(page)),
+        });
+    }
+
+    #[inline(never)]
+    fn table(&mut self, table: &wasmparser::TableType) {
+        self.info.tables.push(TableInfo {
+            min: table.initial,
+            max: table.maximum,
+        });
+    }
+
+    fn export(&mut self, export: &wasmparser::Export<'_>) -> Result<(), Fault> {
+        self.over("name_bytes", self.limits.name_bytes, export.name.len())?;
         let [funcs, tables, memories, globals] = self.imported;
         let (ty, own_from) = match export.kind {
             ExternalKind::Func => {
@@ -312,9 +385,9 @@ impl<'a> Reader<'a> {
             ExternalKind::Tag => (Extern::Tag, 0),
         };
         if export.name.starts_with(RESERVED) {
-            let what =
-                format!("it exports a name that begins with `{RESERVED}`, which is reserved");
-            return Err(LoadError::Unsupported { what: what.into() });
+            return Err(self.unsupported(format_args!(
+                "it exports a name that begins with `{RESERVED}`, which is reserved"
+            )));
         }
         let imported = export.index < own_from;
         self.info.exports.push(Export {
@@ -324,23 +397,40 @@ impl<'a> Reader<'a> {
         });
         Ok(())
     }
+
+    fn signature(&mut self, ty: &CompositeInnerType) -> Result<Signature, Fault> {
+        let CompositeInnerType::Func(ty) = ty else {
+            return Err(
+                self.unsupported(format_args!("it declares a type that is not a function's"))
+            );
+        };
+        Ok(Signature {
+            params: self.val_types(ty.params())?,
+            results: self.val_types(ty.results())?,
+        })
+    }
+
+    fn val_types(&mut self, types: &[wasmparser::ValType]) -> Result<Box<[ValType]>, Fault> {
+        let mut known = Vec::with_capacity(types.len());
+        for ty in types {
+            known.push(match *ty {
+                wasmparser::ValType::I32 => ValType::I32,
+                wasmparser::ValType::I64 => ValType::I64,
+                wasmparser::ValType::F32 => ValType::F32,
+                wasmparser::ValType::F64 => ValType::F64,
+                wasmparser::ValType::V128 => ValType::V128,
+                wasmparser::ValType::FUNCREF => ValType::FuncRef,
+                wasmparser::ValType::EXTERNREF => ValType::ExternRef,
+                other => return Err(self.unsupported(format_args!("it uses the type {other}"))),
+            });
+        }
+        Ok(known.into())
+    }
 }
 
 /// Bytes that reading any module may take, and each of its sections.
 const READING: usize = 6_000;
 const READING_SECTION: usize = 200;
-
-/// Refuses more than a limit allows.
-pub(super) fn over(cap: &'static str, limit: usize, found: usize) -> Result<(), LoadError> {
-    if found > limit {
-        return Err(LoadError::OverLimit {
-            cap,
-            limit: limit as u64,
-            found: found as u64,
-        });
-    }
-    Ok(())
-}
 
 /// Validates all of `wasm`, the functions' bodies too.
 pub(crate) fn validate(wasm: &[u8]) -> Result<(), LoadError> {
@@ -406,7 +496,7 @@ fn looks_like(bytes: &[u8]) -> &'static str {
         Err(error) if error.error_len().is_none() => "text",
         Err(_) => "",
     };
-    let text = text.trim_start();
+    let text = text.trim_ascii_start();
     if start.starts_with(b"\x7fELF") {
         "a native ELF file: build the plugin for `wasm32-unknown-unknown`"
     } else if start.starts_with(b"\x1f\x8b") || start.starts_with(b"PK") {
@@ -435,43 +525,9 @@ pub(crate) fn refused(error: &wasmi::Error) -> LoadError {
     match error.kind() {
         wasmi::errors::ErrorKind::Wasm(error) => invalid(error),
         _ => LoadError::Refused {
-            reason: format!("{error}").into(),
+            reason: text(format_args!("{error}")),
         },
     }
-}
-
-fn signature(ty: &CompositeInnerType) -> Result<Signature, LoadError> {
-    let CompositeInnerType::Func(ty) = ty else {
-        return Err(LoadError::Unsupported {
-            what: "it declares a type that is not a function's".into(),
-        });
-    };
-    let types = |list: &[wasmparser::ValType]| {
-        list.iter()
-            .map(|ty| val_type(*ty))
-            .collect::<Result<Box<[_]>, _>>()
-    };
-    Ok(Signature {
-        params: types(ty.params())?,
-        results: types(ty.results())?,
-    })
-}
-
-fn val_type(ty: wasmparser::ValType) -> Result<ValType, LoadError> {
-    Ok(match ty {
-        wasmparser::ValType::I32 => ValType::I32,
-        wasmparser::ValType::I64 => ValType::I64,
-        wasmparser::ValType::F32 => ValType::F32,
-        wasmparser::ValType::F64 => ValType::F64,
-        wasmparser::ValType::V128 => ValType::V128,
-        wasmparser::ValType::FUNCREF => ValType::FuncRef,
-        wasmparser::ValType::EXTERNREF => ValType::ExternRef,
-        other => {
-            return Err(LoadError::Unsupported {
-                what: format!("it uses the type {other}").into(),
-            });
-        }
-    })
 }
 
 fn type_ref(types: &[Signature], index: u32) -> Option<&Signature> {
@@ -480,22 +536,6 @@ fn type_ref(types: &[Signature], index: u32) -> Option<&Signature> {
 
 fn type_at(types: &[Signature], index: u32) -> Signature {
     type_ref(types, index).cloned().unwrap_or_default()
-}
-
-fn memory_info(memory: &wasmparser::MemoryType) -> MemoryInfo {
-    let page = 1u64 << memory.page_size_log2.unwrap_or(16).min(16);
-    MemoryInfo {
-        page_bytes: page,
-        min_bytes: memory.initial.saturating_mul(page),
-        max_bytes: memory.maximum.map(|pages| pages.saturating_mul(page)),
-    }
-}
-
-fn table_info(table: &wasmparser::TableType) -> TableInfo {
-    TableInfo {
-        min: table.initial,
-        max: table.maximum,
-    }
 }
 
 const fn section_name(id: u8) -> &'static str {

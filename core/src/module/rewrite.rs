@@ -12,8 +12,9 @@
 //! * wasmi puts a module's own memory on the heap. Where memories are to be in static buffers, it
 //!   becomes an import.
 
+use super::lengths;
 use alloc::{format, string::String, vec::Vec};
-use wasmparser::{BinaryReader, ExternalKind, FunctionBody, Parser, Payload};
+use wasmparser::{BinaryReader, ExternalKind};
 
 /// What has to change in a module.
 #[derive(Clone, Debug, Default)]
@@ -100,51 +101,26 @@ const INVERT_TWICE_I64: [u8; 6] = [0x42, 0x7f, 0x85, 0x42, 0x7f, 0x85];
 /// `wasm` with the changes made. `None` where it is not a module.
 pub(crate) fn rewrite(wasm: &[u8], changes: &Changes) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(wasm.len().saturating_add(256));
-    out.extend_from_slice(wasm.get(..8)?);
+    let mut reader = BinaryReader::new(wasm, 0);
+    out.extend_from_slice(reader.read_bytes(8).ok()?);
     let memory = changes.slotted().then(|| memory_type(wasm)).flatten();
     let mut imported = memory.is_none();
     let mut exported = changes.exports() == 0;
-    let mut code = Vec::new();
-    let mut bodies_left = 0;
-    for payload in Parser::new(0).parse_all(wasm) {
-        let payload = payload.ok()?;
-        let section_of = payload.as_section();
+    while !reader.eof() {
+        let (id, start, contents) = next_section(&mut reader)?;
         // Sections are in order, but for custom ones, which are 0: where one comes that belongs
         // after the exports, there are none.
-        let after = |last| section_of.as_ref().is_some_and(|(id, _)| *id > last);
         if let Some(ty) = memory
             && !imported
-            && after(IMPORT_SECTION)
+            && id > IMPORT_SECTION
         {
             section(&mut out, IMPORT_SECTION, &imports(0, &[], ty));
             imported = true;
         }
-        if !exported && (after(EXPORT_SECTION) || matches!(payload, Payload::End(_))) {
+        if !exported && id > EXPORT_SECTION {
             section(&mut out, EXPORT_SECTION, &exports(0, &[], changes));
             exported = true;
         }
-        match &payload {
-            Payload::CodeSectionStart { count, .. } if !changes.inversions.is_empty() => {
-                bodies_left = *count;
-                leb128(&mut code, *count);
-                continue;
-            }
-            Payload::CodeSectionEntry(body) if bodies_left > 0 => {
-                let body = invert(wasm, body, &changes.inversions)?;
-                leb128(&mut code, length(&body));
-                code.extend_from_slice(&body);
-                bodies_left = bodies_left.saturating_sub(1);
-                if bodies_left == 0 {
-                    section(&mut out, CODE_SECTION, &code);
-                }
-                continue;
-            }
-            _ => {}
-        }
-        let Some((id, range)) = section_of else {
-            continue;
-        };
-        let contents = wasm.get(range)?;
         match id {
             IMPORT_SECTION if !imported => {
                 let (count, entries) = counted(contents)?;
@@ -158,10 +134,30 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &Changes) -> Option<Vec<u8>> {
                 exported = true;
             }
             START_SECTION => {}
+            CODE_SECTION if !changes.inversions.is_empty() => {
+                section(&mut out, id, &code(contents, start, &changes.inversions)?);
+            }
             _ => section(&mut out, id, contents),
         }
     }
+    if !exported {
+        section(&mut out, EXPORT_SECTION, &exports(0, &[], changes));
+    }
     Some(out)
+}
+
+/// The next section, where its contents start, and they.
+fn next_section<'a>(reader: &mut BinaryReader<'a>) -> Option<(u8, usize, &'a [u8])> {
+    let id = reader.read_u8().ok()?;
+    let (start, contents) = sized(reader)?;
+    Some((id, start, contents))
+}
+
+/// Where that starts which has its length before it, and it.
+fn sized<'a>(reader: &mut BinaryReader<'a>) -> Option<(usize, &'a [u8])> {
+    let mut taken = lengths::take(reader).ok()?;
+    let start = taken.original_position();
+    Some((start, taken.read_bytes(taken.bytes_remaining()).ok()?))
 }
 
 /// A section's contents, after the number of its entries.
@@ -173,12 +169,14 @@ fn counted(contents: &[u8]) -> Option<(u32, &[u8])> {
 
 /// The type of the module's memory, as it stands there; a module has one at most.
 fn memory_type(wasm: &[u8]) -> Option<&[u8]> {
-    let mut payloads = Parser::new(0).parse_all(wasm).filter_map(Result::ok);
-    let range = payloads.find_map(|payload| match payload {
-        Payload::MemorySection(reader) => Some(reader.range()),
-        _ => None,
-    })?;
-    counted(wasm.get(range)?).map(|(_, ty)| ty)
+    let mut reader = BinaryReader::new(wasm.get(8..)?, 8);
+    while !reader.eof() {
+        let (id, _, contents) = next_section(&mut reader)?;
+        if id == MEMORY_SECTION {
+            return counted(contents).map(|(_, ty)| ty);
+        }
+    }
+    None
 }
 
 /// An import section's contents: `count` entries, and a memory of type `ty`.
@@ -195,28 +193,40 @@ fn imports(count: u32, entries: &[u8], ty: &[u8]) -> Vec<u8> {
     contents
 }
 
-/// A function's body, with the last operands of those of `inversions` that are in it inverted
-/// twice.
-fn invert(wasm: &[u8], body: &FunctionBody<'_>, inversions: &[u32]) -> Option<Vec<u8>> {
-    let range = body.range();
-    let mut out = Vec::with_capacity(range.len());
-    let mut copied = range.start;
-    let (start, end) = (
-        u32::try_from(range.start).ok()?,
-        u32::try_from(range.end).ok()?,
-    );
-    let from = inversions.partition_point(|at| *at < start);
-    for at in inversions.get(from..)?.iter().take_while(|at| **at < end) {
-        let at = usize::try_from(*at).ok()?;
-        out.extend_from_slice(wasm.get(copied..at)?);
-        out.extend_from_slice(match wasm.get(at)? {
+/// A code section's contents, which start at `start`, with the last operands of `inversions`
+/// inverted twice.
+fn code(contents: &[u8], start: usize, mut inversions: &[u32]) -> Option<Vec<u8>> {
+    let mut reader = BinaryReader::new(contents, start);
+    let mut code = Vec::with_capacity(contents.len());
+    leb128(&mut code, reader.read_var_u32().ok()?);
+    while !reader.eof() {
+        let (start, body) = sized(&mut reader)?;
+        let body = invert(body, start, &mut inversions)?;
+        leb128(&mut code, length(&body));
+        code.extend_from_slice(&body);
+    }
+    Some(code)
+}
+
+/// A function's body, which starts at `start`, with the last operands of those of `inversions`
+/// inverted twice that are in it. They are taken from there.
+fn invert(mut body: &[u8], start: usize, inversions: &mut &[u32]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(body.len());
+    let mut from = start;
+    while let Some((&at, rest)) = inversions.split_first() {
+        let at = usize::try_from(at).ok()?;
+        let Some((before, after)) = body.split_at_checked(at.checked_sub(from)?) else {
+            break;
+        };
+        out.extend_from_slice(before);
+        out.extend_from_slice(match after.first() {
             // The opcodes of i64.store, i64.store8, i64.store16, i64.store32.
-            0x37 | 0x3c..=0x3e => &INVERT_TWICE_I64,
+            Some(0x37 | 0x3c..=0x3e) => &INVERT_TWICE_I64,
             _ => &INVERT_TWICE_I32,
         });
-        copied = at;
+        (body, from, *inversions) = (after, at, rest);
     }
-    out.extend_from_slice(wasm.get(copied..range.end)?);
+    out.extend_from_slice(body);
     Some(out)
 }
 
