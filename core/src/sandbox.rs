@@ -359,8 +359,8 @@ impl<T: 'static> Sandbox<T> {
         let spent = Cell::new(0);
         let state = self.store.data();
         let memory = state.guest.memory.map(|memory| memory.data(&self.store));
-        let mut lifter = Lifter::new(values, memory, fuel, &spent, "plugin's result")
-            .answer(state.meter.budget().output_bytes);
+        let mut lifter =
+            Lifter::new(values, memory, fuel, &spent).answer(state.meter.budget().output_bytes);
         let answer = lift(&mut lifter);
         let received = lifter.into_received();
         let charged = call::charge(&mut self.store, spent.get());

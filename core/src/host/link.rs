@@ -1,15 +1,20 @@
 //! Binds host functions to a module's imports, in the shape that each import declares.
 
-use super::HostFunction;
+use super::{
+    HostFunction,
+    function::{Halt, panicked},
+};
 use crate::{
     abi::shape::{FlatValues, Record, Shape, pack, unpack, unsigned},
     call::{self, State},
     error::{CallError, Trap, TrapKind},
+    marshal::mistyped,
     memory,
     module::{Import, Signature},
     run::{Suspend, Suspended},
 };
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
+use core::cell::Cell;
 use wasmi::{AsContextMut, Caller, FuncType, Linker, Val, ValType, errors::LinkerError};
 
 /// A host function, bound to an import.
@@ -47,8 +52,10 @@ pub(crate) fn link<T: 'static>(
     /// Defines a function of i32 parameters alone, which wasmi calls without an allocation.
     macro_rules! wrap {
         ($result:expr $(, $param:ident)*) => {
-            linker.func_wrap(module, name, move |mut guest: Caller<'_, State<T>> $(, $param: i32)*| {
-                binding.call_words(&mut guest, &[$(Val::I32($param)),*]).map($result)
+            linker.func_wrap(module, name, move |guest: Caller<'_, State<T>> $(, $param: i32)*| {
+                let mut called = Called { params: &[$(Val::I32($param)),*], word: 0, values: &mut [] };
+                binding.call(guest, &mut called)?;
+                Ok::<_, wasmi::Error>($result(called.word))
             })?
         };
     }
@@ -89,93 +96,179 @@ pub(crate) fn link<T: 'static>(
         }
     }
     let ty = FuncType::new(ty.params.iter().copied(), ty.results.iter().copied());
-    linker.func_new(module, name, ty, move |mut guest, params, results| {
-        let mut values = FlatValues::new();
-        binding.call(&mut guest, params, &mut values)?;
-        for (result, value) in results.iter_mut().zip(&values) {
-            *result = value.clone();
-        }
-        Ok(())
+    linker.func_new(module, name, ty, move |guest, params, results| {
+        let (word, values) = (0, results);
+        binding.call(
+            guest,
+            &mut Called {
+                params,
+                word,
+                values,
+            },
+        )
     })?;
     Ok(())
 }
 
-impl<T: 'static> Binding<T> {
-    /// One call by the guest, whose results are integers of 64 bits at most: an i32 in the lower
-    /// half, two i32 as they are packed.
-    #[inline(never)]
-    fn call_words(
-        &self,
-        guest: &mut Caller<'_, State<T>>,
-        params: &[Val],
-    ) -> Result<u64, wasmi::Error> {
-        let mut values = FlatValues::new();
-        self.call(guest, params, &mut values)?;
-        match *values {
-            [] => Ok(0),
-            [Val::I32(value)] => Ok(unsigned(value).into()),
-            [Val::I64(value)] => Ok(value.cast_unsigned()),
-            [Val::I32(first), Val::I32(second)] => Ok(pack(unsigned(first), unsigned(second))),
-            _ => Err(CallError::BadValue {
-                expected: "other results",
-                found: 0,
-            }
-            .into()),
+/// An import that the guest calls.
+struct Called<'a> {
+    params: &'a [Val],
+    /// What it returns, where that is integers of 64 bits at most: an i32 in the lower half, two
+    /// i32 as they are packed.
+    word: u64,
+    /// The same as values, where it is more.
+    values: &'a mut [Val],
+}
+
+/// One call of a host function.
+pub(crate) struct HostCall<'a> {
+    /// What the function takes.
+    pub(crate) params: &'a [Val],
+    /// The fuel of the slice that runs, and what of it, and of the call's other fuel, lifting and
+    /// the closure have spent: charged when they are done.
+    pub(super) slice: u64,
+    pub(super) spent: Cell<u64>,
+    back: &'a Back,
+    /// Where the results' record is, where the shape has one.
+    at: u32,
+    word: &'a mut u64,
+    values: &'a mut [Val],
+}
+
+impl HostCall<'_> {
+    /// Charges what was spent.
+    #[inline(always)]
+    fn settle<T>(&self, guest: &mut Caller<'_, State<T>>) -> Result<(), Box<Halt>> {
+        // The guest has not run since.
+        let spent = self.spent.get();
+        call::charge_of(&mut guest.as_context_mut(), self.slice, spent)?;
+        Ok(())
+    }
+
+    /// Gives the import its result, a number, which comes in no shape but itself.
+    #[inline]
+    pub(crate) fn give_number(&mut self, number: Val) {
+        match (&mut *self.values, &number) {
+            ([result], _) => *result = number,
+            (_, Val::I32(value)) => *self.word = unsigned(*value).into(),
+            (_, Val::I64(value)) => *self.word = value.cast_unsigned(),
+            _ => {}
         }
     }
 
+    /// Gives the import its results, in its shape.
+    pub(super) fn give<T>(
+        &mut self,
+        guest: &mut Caller<'_, State<T>>,
+        mut values: FlatValues,
+    ) -> Result<(), CallError> {
+        self.back.bring(guest, self.at, &mut values)?;
+        if self.values.is_empty()
+            && let [Val::I32(first), Val::I32(second)] = *values
+        {
+            *self.word = pack(unsigned(first), unsigned(second));
+        } else if let [number] = &*values {
+            self.give_number(number.clone());
+        } else {
+            for (result, value) in self.values.iter_mut().zip(values) {
+                *result = value;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: 'static> Binding<T> {
     /// One call by the guest.
+    #[inline(never)]
     fn call(
         &self,
-        guest: &mut Caller<'_, State<T>>,
-        params: &[Val],
-        values: &mut FlatValues,
+        mut guest: Caller<'_, State<T>>,
+        called: &mut Called<'_>,
     ) -> Result<(), wasmi::Error> {
-        match self.exchange(guest, params, values) {
-            Ok(None) => Ok(()),
-            Ok(Some(suspended)) => {
-                *guest.data_mut().suspended.get_mut() = Some(suspended);
-                Err(wasmi::Error::host(Suspend))
-            }
-            Err(error) => Err(error.into_stop().in_import(&self.back.name).into()),
+        match self.exchange(&mut guest, called) {
+            Ok(()) => Ok(()),
+            Err(halt) => Err(self.halted(guest, called, *halt)),
         }
     }
 
-    /// Charged, lifted, run, lowered, in the import's shape; or what the guest has to wait for.
+    /// Charged, lifted, run, lowered, in the import's shape.
+    #[inline(always)]
     fn exchange(
         &self,
         guest: &mut Caller<'_, State<T>>,
-        params: &[Val],
-        values: &mut FlatValues,
-    ) -> Result<Option<Suspended>, CallError> {
+        called: &mut Called<'_>,
+    ) -> Result<(), Box<Halt>> {
         let state = guest.data_mut();
-        let nested = state.guest.nested;
-        let reentered = || CallError::Trap(Trap::new(TrapKind::Reentered, ""));
-        if nested && !self.function.runs_no_guest() {
-            return Err(reentered());
+        if state.guest.nested && !self.function.runs_no_guest() {
+            return Err(reentered().into());
         }
-        state.meter.host_call()?;
-        let memory = state.guest.memory;
-        call::charge(guest, call::BASE)?;
-        let (at, params) = match (self.back.shape, params) {
-            (Shape::Pointer, [Val::I32(record), params @ ..]) => (unsigned(*record), params),
-            (_, params) => (0, params),
+        if !state.meter.host_call() {
+            return Err(too_many(state.meter.budget().host_calls).into());
+        }
+        let containment = state.shared.containment;
+        let mut call = HostCall {
+            params: called.params,
+            slice: call::charge_slice(&mut guest.as_context_mut(), call::BASE)?,
+            spent: Cell::new(0),
+            back: &self.back,
+            at: 0,
+            word: &mut called.word,
+            values: called.values,
         };
-        if self.back.shape == Shape::Pointer {
+        if let Some((at, params)) = self.back.place(call.params) {
+            (call.at, call.params) = (at, params);
             // Before anything is done for a guest that can't get it.
             self.back.record(guest, at)?;
         }
-        if let Some(work) = self.function.call(guest, memory, params, values)? {
-            if nested {
-                // Who waits for it already can't wait for more.
-                return Err(reentered());
+        let done = match containment {
+            None => self.function.call(guest, &mut call),
+            Some(contain) => {
+                let mut done = None;
+                contain(&mut || done = Some(self.function.call(guest, &mut call)));
+                done.unwrap_or_else(|| Err(panicked().into()))
             }
-            let back = self.back.clone();
-            return Ok(Some(Suspended { work, back, at }));
+        };
+        if call.spent.get() > 0 {
+            call.settle(guest)?;
         }
-        self.back.bring(guest, at, values)?;
-        Ok(None)
+        done
     }
+
+    /// What stops a guest, or lets it wait.
+    #[cold]
+    #[inline(never)]
+    fn halted(
+        &self,
+        mut guest: Caller<'_, State<T>>,
+        called: &Called<'_>,
+        halt: Halt,
+    ) -> wasmi::Error {
+        let nested = guest.data().guest.nested;
+        let error = match halt {
+            // Who waits for it already can't wait for more.
+            Halt::Waits(_) if nested => reentered(),
+            Halt::Waits(work) => {
+                let back = self.back.clone();
+                let at = back.place(called.params).map_or(0, |(at, _)| at);
+                let suspended = Suspended { work, back, at };
+                *guest.data_mut().suspended.get_mut() = Some(suspended);
+                return wasmi::Error::host(Suspend);
+            }
+            Halt::Error(error) => error,
+        };
+        error.into_stop().in_import(&self.back.name).into()
+    }
+}
+
+#[cold]
+const fn too_many(limit: u32) -> CallError {
+    CallError::HostCalls { limit }
+}
+
+#[cold]
+fn reentered() -> CallError {
+    CallError::Trap(Trap::new(TrapKind::Reentered, ""))
 }
 
 impl Back {
@@ -205,14 +298,21 @@ impl Back {
                 for value in values.drain(..) {
                     fields
                         .write(bytes, &value)
-                        .ok_or_else(|| CallError::BadValue {
-                            expected: "a value with a layout",
-                            found: 0,
-                        })?;
+                        .ok_or_else(|| mistyped("a value with a layout"))?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Where the results' record is, where the shape has one, and the other parameters.
+    fn place<'a>(&self, params: &'a [Val]) -> Option<(u32, &'a [Val])> {
+        match params {
+            [Val::I32(record), params @ ..] if self.shape == Shape::Pointer => {
+                Some((unsigned(*record), params))
+            }
+            _ => None,
+        }
     }
 
     /// Where the results go in the guest's memory. Looked up anew each time: the guest may have

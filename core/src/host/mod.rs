@@ -18,8 +18,8 @@ pub use self::{
     log::{LogRecord, LogSink, Visible},
 };
 pub(crate) use self::{
-    function::{HostFunction, contained},
-    link::{Back, link},
+    function::{Halt, HostFunction, contained},
+    link::{Back, HostCall, link},
     log::write_dropped,
 };
 

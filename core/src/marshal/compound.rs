@@ -6,6 +6,7 @@ use wasmi::{Val, ValType};
 
 impl<T: Lift> Lift for Option<T> {
     type View<'m> = Option<T::View<'m>>;
+    const READS: bool = T::READS;
 
     fn types(types: &mut Types) {
         if !T::NULLABLE {
@@ -49,6 +50,7 @@ impl<T: Lower> Lower for Option<T> {
 
 impl<T: Lift, E: Lift> Lift for Result<T, E> {
     type View<'m> = Result<T::View<'m>, E::View<'m>>;
+    const READS: bool = T::READS || E::READS;
 
     fn types(types: &mut Types) {
         types.push(ValType::I32);
@@ -95,6 +97,7 @@ macro_rules! tuple {
         #[allow(non_snake_case, unused_variables)] // the parts are named after their types; `()` has none
         impl<$($part: Lift),*> Lift for ($($part,)*) {
             type View<'m> = ($($part::View<'m>,)*);
+            const READS: bool = false $(|| $part::READS)*;
 
             fn types(types: &mut Types) {
                 $($part::types(types);)*

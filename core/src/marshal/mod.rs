@@ -77,6 +77,10 @@ pub trait Lift {
     #[doc(hidden)]
     const NULLABLE: bool = false;
 
+    /// Whether lifting it reads the guest's memory.
+    #[doc(hidden)]
+    const READS: bool = Self::NULLABLE;
+
     #[doc(hidden)]
     fn types(types: &mut Types);
 
@@ -95,6 +99,12 @@ pub trait Lower {
     #[doc(hidden)]
     const NOTHING: bool = false;
 
+    /// The value where the type is one number.
+    #[doc(hidden)]
+    fn number(&self) -> Option<Val> {
+        None
+    }
+
     #[doc(hidden)]
     fn types(types: &mut Types);
 
@@ -109,45 +119,57 @@ pub struct Lifter<'m> {
     /// Fuel that may be spent, and what has been: charged by whoever made the lifter.
     fuel: u64,
     spent: &'m Cell<u64>,
-    /// For a guest's answer, which the guest may have marked as an error: the most bytes it may
-    /// have.
-    answer_limit: Option<usize>,
-    /// For a host function's argument, the most bytes it may have.
-    pub(crate) argument_limit: Option<usize>,
+    /// The most bytes that a text or byte string may have.
+    limit: usize,
+    /// Whether the values are a guest's answer, which the guest may have marked as an error.
+    answer: bool,
     /// The buffers that an answer came in, to be given back to the guest.
     received: Buffers,
-    /// What is read, for messages.
-    what: &'static str,
 }
 
 /// The bit of a length that marks the bytes as an error message.
 pub(crate) const ERROR_BIT: u32 = 1 << 31;
 
 impl<'m> Lifter<'m> {
+    #[inline]
     pub(crate) fn new(
         values: &'m [Val],
         memory: Option<&'m [u8]>,
         fuel: u64,
         spent: &'m Cell<u64>,
-        what: &'static str,
     ) -> Self {
         Self {
             values,
             memory,
             fuel,
             spent,
-            answer_limit: None,
-            argument_limit: None,
+            limit: usize::MAX,
+            answer: false,
             received: Buffers::new(),
-            what,
         }
     }
 
     /// Reads a guest's answer of at most `limit` bytes for each text or byte string.
     pub(crate) fn answer(self, limit: usize) -> Self {
         Self {
-            answer_limit: Some(limit),
+            limit,
+            answer: true,
             ..self
+        }
+    }
+
+    /// Reads a host function's arguments of at most `limit` bytes for each text or byte string.
+    #[inline]
+    pub(crate) fn arguments(self, limit: usize) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// What is read, for messages.
+    const fn what(&self) -> &'static str {
+        if self.answer {
+            "plugin's result"
+        } else {
+            "host function's argument"
         }
     }
 
@@ -156,26 +178,18 @@ impl<'m> Lifter<'m> {
         self.received
     }
 
-    pub(crate) fn next(&mut self) -> Result<Val, CallError> {
-        match self.values.split_first() {
-            Some((first, rest)) => {
-                self.values = rest;
-                Ok(first.clone())
-            }
-            None => Err(CallError::BadValue {
-                expected: "a value",
-                found: 0,
-            }),
-        }
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<&'m Val> {
+        let (first, rest) = self.values.split_first()?;
+        self.values = rest;
+        Some(first)
     }
 
-    pub(crate) fn next_u32(&mut self) -> Result<u32, CallError> {
-        match self.next()? {
-            Val::I32(value) => Ok(unsigned(value)),
-            _ => Err(CallError::BadValue {
-                expected: "i32",
-                found: 0,
-            }),
+    #[inline]
+    fn next_u32(&mut self) -> Option<u32> {
+        match self.next() {
+            Some(Val::I32(value)) => Some(unsigned(*value)),
+            _ => None,
         }
     }
 
@@ -183,66 +197,71 @@ impl<'m> Lifter<'m> {
     /// and it is not an error message.
     pub(crate) fn is_absent(&self) -> bool {
         match self.values {
-            [Val::I32(0), Val::I32(len), ..] => {
-                self.answer_limit.is_none() || unsigned(*len) & ERROR_BIT == 0
-            }
+            [Val::I32(0), Val::I32(len), ..] => !self.answer || unsigned(*len) & ERROR_BIT == 0,
             _ => false,
         }
     }
 
     /// Passes over the values of a type that is absent.
     pub(crate) fn skip(&mut self, types: impl FnOnce(&mut Types)) -> Result<(), CallError> {
-        for _ in Types::collect(types).flat {
-            self.next()?;
-        }
+        let values = Types::collect(types).flat.len();
+        let rest = self.values.get(values..);
+        self.values = rest.ok_or_else(|| mistyped("a value"))?;
         Ok(())
     }
 
+    #[inline]
     fn spend(&mut self, units: u64) -> Result<(), CallError> {
-        let spent = self.spent.get().saturating_add(units);
-        self.spent.set(spent);
-        // Whoever charges what was spent says how much fuel there was.
-        if spent > self.fuel {
-            Err(CallError::OutOfFuel { fuel: self.fuel })
-        } else {
-            Ok(())
+        match self.spent.get().checked_add(units) {
+            Some(spent) if spent <= self.fuel => {
+                self.spent.set(spent);
+                Ok(())
+            }
+            _ => Err(self.overdrawn()),
         }
+    }
+
+    /// Whoever charges what was spent says how much fuel there was.
+    #[cold]
+    fn overdrawn(&self) -> CallError {
+        self.spent.set(u64::MAX);
+        CallError::OutOfFuel { fuel: self.fuel }
     }
 
     /// The bytes that the next two values describe, charged for being read.
     pub(crate) fn bytes(&mut self) -> Result<&'m [u8], CallError> {
-        let (ptr, raw) = (self.next_u32()?, self.next_u32()?);
-        let error = self.answer_limit.is_some() && raw & ERROR_BIT != 0;
-        let len = if error { raw & !ERROR_BIT } else { raw };
-        let memory = self
-            .memory
-            .ok_or_else(|| CallError::MissingExport { name: "memory" })?;
-        let bytes = memory::bytes(memory, ptr, len, self.what)?;
-        let size = bytes.len();
-        if self.answer_limit.is_some()
-            && len > 0
-            && !self
-                .received
-                .iter()
-                .any(|other| memory::overlap(*other, (ptr, len)))
-        {
+        let (Some(ptr), Some(len)) = (self.next_u32(), self.next_u32()) else {
+            return Err(mistyped("i32"));
+        };
+        if self.answer {
+            return self.answered(ptr, len);
+        }
+        let bytes = self.at(ptr, len)?;
+        let found = bytes.len();
+        if found > self.limit {
+            return Err(too_large(self.limit, found));
+        }
+        self.spend(fuel_for(found))?;
+        Ok(bytes)
+    }
+
+    /// The same of an answer. Its buffer is noted, and its text may be an error's.
+    fn answered(&mut self, ptr: u32, raw: u32) -> Result<&'m [u8], CallError> {
+        let (error, len) = (raw & ERROR_BIT != 0, raw & !ERROR_BIT);
+        let bytes = self.at(ptr, len)?;
+        let known = |other: &(u32, u32)| memory::overlap(*other, (ptr, len));
+        if len > 0 && !self.received.iter().any(known) {
             // Where there are more than can be kept, the guest keeps the rest.
             let _ = self.received.push((ptr, len));
         }
-        if let Some(limit) = self.answer_limit
-            && size > limit
-        {
-            return Err(CallError::OutputTooLarge { limit, found: size });
+        let (limit, found) = (self.limit, bytes.len());
+        if found > limit {
+            return Err(CallError::OutputTooLarge { limit, found });
         }
-        if let Some(limit) = self.argument_limit
-            && size > limit
-        {
-            return Err(CallError::ArgumentTooLarge { limit, found: size });
-        }
-        self.spend(fuel_for(size))?;
+        self.spend(fuel_for(found))?;
         if error {
-            self.spend(fuel_for(size))?;
-            let message = alloc::string::String::from_utf8_lossy(bytes);
+            self.spend(fuel_for(found))?;
+            let message = String::from_utf8_lossy(bytes);
             return Err(CallError::Guest {
                 message: Box::from(message),
             });
@@ -250,15 +269,34 @@ impl<'m> Lifter<'m> {
         Ok(bytes)
     }
 
+    #[inline]
+    fn at(&self, ptr: u32, len: u32) -> Result<&'m [u8], CallError> {
+        match self.memory {
+            Some(memory) => memory::bytes(memory, ptr, len, self.what()),
+            None => Err(CallError::MissingExport { name: "memory" }),
+        }
+    }
+
     /// The text that the next two values describe, charged for being read and checked.
     pub(crate) fn text(&mut self) -> Result<&'m str, CallError> {
         let bytes = self.bytes()?;
         self.spend(fuel_for(bytes.len()))?;
         core::str::from_utf8(bytes).map_err(|error| CallError::NotUtf8 {
-            what: self.what,
+            what: self.what(),
             at: error.valid_up_to(),
         })
     }
+}
+
+/// A value of another type than the signature promised, which was checked.
+#[cold]
+pub(crate) const fn mistyped(expected: &'static str) -> CallError {
+    CallError::BadValue { expected, found: 0 }
+}
+
+#[cold]
+const fn too_large(limit: usize, found: usize) -> CallError {
+    CallError::ArgumentTooLarge { limit, found }
 }
 
 /// Collects what goes into a guest: core values, and texts and byte strings that still need

@@ -1,6 +1,6 @@
 //! Numbers, `bool` and `char`.
 
-use super::{Lift, Lifter, Lower, Lowerer, Types};
+use super::{Lift, Lifter, Lower, Lowerer, Types, mistyped};
 use crate::{abi::shape::unsigned, error::CallError};
 use wasmi::{Val, ValType};
 
@@ -14,15 +14,20 @@ macro_rules! number {
                 types.push(ValType::$core);
             }
 
+            #[inline]
             fn lift<'m>(from: &mut Lifter<'m>) -> Result<Self, CallError> {
-                match from.next()? {
-                    Val::$core(value) => $lift(value),
-                    _ => Err(CallError::BadValue { expected: $name, found: 0 }),
+                match from.next() {
+                    Some(Val::$core(value)) => $lift(*value),
+                    _ => Err(mistyped($name)),
                 }
             }
         }
 
         impl Lower for $type {
+            fn number(&self) -> Option<Val> {
+                Some(Val::$core($lower(*self)))
+            }
+
             fn types(types: &mut Types) {
                 types.push(ValType::$core);
             }

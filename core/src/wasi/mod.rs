@@ -38,13 +38,13 @@ use crate::{
     abi::shape::FlatValues,
     call::{self, State},
     error::CallError,
-    host::HostFunction,
+    host::{Halt, HostCall, HostFunction},
     marshal::Types,
     run::Work,
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{task::Poll, time::Duration};
-use wasmi::{AsContext as _, AsContextMut, Caller, Memory, Store, Val};
+use wasmi::{AsContext as _, AsContextMut, Caller, Store, Val};
 
 /// The names under which WASI preview 1 is imported: today's, and the one before.
 const MODULES: [&str; 2] = ["wasi_snapshot_preview1", OLD];
@@ -97,25 +97,22 @@ impl<T: 'static> HostFunction<T> for Granted {
     fn call(
         &self,
         guest: &mut Caller<'_, State<T>>,
-        _: Option<Memory>,
-        params: &[Val],
-        results: &mut FlatValues,
-    ) -> Result<Option<Work>, CallError> {
+        call: &mut HostCall<'_>,
+    ) -> Result<(), Box<Halt>> {
         let mut begun = None;
-        match self.attempt(guest, params, &mut begun, None)? {
+        match self.attempt(guest, call.params, &mut begun, None)? {
             Attempt::Done(errno) => {
-                // There is room: a function of WASI's has one result at most.
-                let _ = results.push(errno);
-                Ok(None)
+                call.give_number(errno);
+                Ok(())
             }
             Attempt::Waits(wait) => {
                 let waiting = Waiting {
                     granted: self.clone(),
-                    params: params.iter().cloned().collect(),
+                    params: call.params.iter().cloned().collect(),
                     begun,
                     wait,
                 };
-                Ok(Some(Work::Wasi(Box::new(waiting))))
+                Err(Box::new(Halt::Waits(Work::Wasi(Box::new(waiting)))))
             }
         }
     }
