@@ -282,16 +282,25 @@ pub(crate) fn check_time<T>(state: &State<T>) -> Result<(), CallError> {
     state.meter.check(state.canceller.as_ref(), platform)
 }
 
-/// Fuel in the store, of the slice that runs. Every engine of ours meters, so wasmi never refuses.
-#[inline(always)]
-pub(crate) fn fuel<T>(cx: &StoreContextMut<'_, State<T>>) -> u64 {
-    cx.get_fuel().unwrap_or(0)
+/// Fuel in the store, of the slice that runs.
+pub(crate) fn fuel<T>(cx: &mut StoreContextMut<'_, State<T>>) -> u64 {
+    take_fuel(cx, 0)
 }
 
-#[inline(always)]
 pub(crate) fn set_fuel<T>(cx: &mut StoreContextMut<'_, State<T>>, fuel: u64) {
-    // As above: the error means that metering is off.
-    let _ = cx.set_fuel(fuel);
+    let slice = self::fuel(cx);
+    take_fuel(cx, slice.wrapping_sub(fuel));
+}
+
+/// Takes `units` from the fuel in the store, modulo 2⁶⁴, and answers with what it was.
+///
+/// Only here wasmi is asked: called from one place alone, its part is compiled into this. It never
+/// refuses, since every engine of ours meters.
+#[inline(never)]
+fn take_fuel<T>(cx: &mut StoreContextMut<'_, State<T>>, units: u64) -> u64 {
+    let Ok(fuel) = cx.get_fuel() else { return 0 };
+    let _ = cx.set_fuel(fuel.wrapping_sub(units));
+    fuel
 }
 
 /// Fuel that the call may still use.
@@ -299,8 +308,8 @@ pub(crate) fn fuel_left<T, C>(cx: &mut C) -> u64
 where
     C: AsContextMut<Data = State<T>>,
 {
-    let cx = cx.as_context_mut();
-    fuel(&cx).saturating_add(cx.data().meter.reserve)
+    let mut cx = cx.as_context_mut();
+    fuel(&mut cx).saturating_add(cx.data().meter.reserve)
 }
 
 /// Charges `units` for host work, before it is done.
@@ -317,22 +326,11 @@ pub(crate) fn charge_slice<T>(
     cx: &mut StoreContextMut<'_, State<T>>,
     units: u64,
 ) -> Result<u64, CallError> {
-    let slice = fuel(cx);
-    charge_of(cx, slice, units)
-}
-
-/// The same where the fuel in the store is known to be `slice`.
-#[inline(always)]
-pub(crate) fn charge_of<T>(
-    cx: &mut StoreContextMut<'_, State<T>>,
-    slice: u64,
-    units: u64,
-) -> Result<u64, CallError> {
-    let Some(left) = slice.checked_sub(units) else {
-        return charge_reserve(cx, units.saturating_sub(slice));
-    };
-    set_fuel(cx, left);
-    Ok(left)
+    let slice = take_fuel(cx, units);
+    match slice.overflowing_sub(units) {
+        (left, false) => Ok(left),
+        _ => charge_reserve(cx, units.saturating_sub(slice)),
+    }
 }
 
 /// Charges what a slice has not.

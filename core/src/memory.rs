@@ -6,18 +6,21 @@
 
 use crate::error::CallError;
 
-/// The bytes at `ptr..ptr + len`. Zero bytes are legal anywhere up to the memory's end.
+/// The bytes at `ptr..ptr + len`, if they are all there. Zero bytes are legal anywhere up to the
+/// memory's end.
+#[inline]
+pub(crate) fn find(memory: &[u8], ptr: u32, len: u32) -> Option<&[u8]> {
+    memory.get(index(ptr)..)?.get(..index(len))
+}
+
+/// The same, or what is wrong.
 pub(crate) fn bytes<'m>(
     memory: &'m [u8],
     ptr: u32,
     len: u32,
     what: &'static str,
 ) -> Result<&'m [u8], CallError> {
-    let size = memory.len();
-    let found = memory
-        .get(index(ptr)..)
-        .and_then(|from| from.get(..index(len)));
-    found.ok_or_else(|| out_of_bounds(what, ptr, len, size))
+    find(memory, ptr, len).ok_or_else(|| out_of_bounds(what, ptr, len, memory.len()))
 }
 
 /// The bytes at `ptr..ptr + len`, to be written.

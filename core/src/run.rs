@@ -345,7 +345,7 @@ async fn next_slice<T>(store: &mut Store<State<T>>, required: u64) -> Result<(),
         pace.step().await;
     }
     let mut cx = store.as_context_mut();
-    let slice = call::fuel(&cx);
+    let slice = call::fuel(&mut cx);
     let state = cx.data_mut();
     call::check_time(state)?;
     if slice >= required && required > 0 {
@@ -370,7 +370,7 @@ async fn next_slice<T>(store: &mut Store<State<T>>, required: u64) -> Result<(),
 
 /// A slice for a run of guest code that begins. What an earlier run of the call left goes on.
 async fn first_slice<T>(store: &mut Store<State<T>>) -> Result<(), CallError> {
-    if call::fuel(&store.as_context_mut()) == 0 {
+    if call::fuel(&mut store.as_context_mut()) == 0 {
         next_slice(store, 0).await?;
     }
     Ok(())

@@ -7,11 +7,11 @@ use crate::{
     error::{CallError, Trap, TrapKind},
     marshal::{Lift, Lifter, Lower, Types},
     platform::Platform,
-    run::{self, Work},
+    run::{self, Suspended, Work},
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{future::Future, marker::PhantomData, pin::Pin};
-use wasmi::{Caller, ResumableCallOutOfFuel};
+use wasmi::{AsContextMut, Caller, ResumableCallOutOfFuel, StoreContextMut};
 
 /// A host function behind its types.
 pub(crate) trait HostFunction<T>: Send + Sync + 'static {
@@ -28,8 +28,8 @@ pub(crate) trait HostFunction<T>: Send + Sync + 'static {
     /// Lifts the parameters, runs the closure, lowers its result.
     fn call(
         &self,
-        guest: &mut Caller<'_, State<T>>,
-        call: &mut HostCall<'_>,
+        guest: StoreContextMut<'_, State<T>>,
+        call: &mut HostCall<'_, '_>,
     ) -> Result<(), Box<Halt>>;
 }
 
@@ -37,7 +37,7 @@ pub(crate) trait HostFunction<T>: Send + Sync + 'static {
 pub(crate) enum Halt {
     Error(CallError),
     /// The guest has to wait.
-    Waits(Work),
+    Waits(Suspended),
 }
 
 impl From<CallError> for Box<Halt> {
@@ -141,21 +141,21 @@ struct Typed<F, M> {
 /// the instance's data.
 #[inline(always)]
 fn lend<'a, T>(
-    guest: &'a mut Caller<'_, State<T>>,
-    call: &'a HostCall<'_>,
+    guest: &'a mut StoreContextMut<'_, State<T>>,
+    call: &'a HostCall<'_, '_>,
     reads: bool,
 ) -> (Lifter<'a>, Context<'a, T>) {
     let memory = guest.data().guest.memory.filter(|_| reads);
     let (memory, state) = match memory {
         Some(memory) => {
-            let (bytes, state) = memory.data_and_store_mut(guest);
+            let (bytes, state) = memory.data_and_store_mut(guest.as_context_mut());
             (Some(&*bytes), state)
         }
         None => (None, guest.data_mut()),
     };
     // Both are of one budget: nothing wraps.
     let fuel = call.slice.wrapping_add(state.meter.reserve);
-    let lifter = Lifter::new(call.params, memory, fuel, &call.spent)
+    let lifter = Lifter::new(call.params(), memory, fuel, &call.spent)
         .arguments(state.meter.budget().argument_bytes);
     let context = Context {
         data: &mut state.data,
@@ -193,13 +193,13 @@ fn later(paused: ResumableCallOutOfFuel, delivery: Delivery<'_>) -> Work {
 /// Lowers a closure's result into the guest.
 #[inline(always)]
 fn lower<T, R: HostReturn>(
-    guest: &mut Caller<'_, State<T>>,
-    call: &mut HostCall<'_>,
+    guest: &mut StoreContextMut<'_, State<T>>,
+    call: &mut HostCall<'_, '_>,
     returned: R,
 ) -> Result<(), Box<Halt>> {
     let value = match returned.into_answer() {
         Answer::Now(value) => value.map_err(CallError::Trap)?,
-        Answer::Later(value) => return Err(awaited(value)),
+        Answer::Later(value) => return Err(call.waits(awaited(value))),
     };
     if R::Value::NOTHING {
         return Ok(());
@@ -215,8 +215,8 @@ fn lower<T, R: HostReturn>(
 /// the rest, since it takes native stack.
 #[inline(never)]
 fn lower_values<T, V: Lower>(
-    guest: &mut Caller<'_, State<T>>,
-    call: &mut HostCall<'_>,
+    guest: &mut StoreContextMut<'_, State<T>>,
+    call: &mut HostCall<'_, '_>,
     value: &V,
 ) -> Result<(), Box<Halt>> {
     let mut delivery = Delivery::new(None);
@@ -227,14 +227,14 @@ fn lower_values<T, V: Lower>(
 /// Brings values into the guest and to its import.
 #[inline(never)]
 fn deliver<T>(
-    guest: &mut Caller<'_, State<T>>,
-    call: &mut HostCall<'_>,
+    guest: &mut StoreContextMut<'_, State<T>>,
+    call: &mut HostCall<'_, '_>,
     mut delivery: Delivery<'_>,
 ) -> Result<(), Box<Halt>> {
     // The guest's own code may run now, with the fuel that is left.
     call::charge(guest, call.spent.take())?;
-    if let Some(paused) = run::deliver_in_call(guest, &mut delivery)? {
-        return Err(Box::new(Halt::Waits(later(paused, delivery))));
+    if let Some(paused) = run::deliver_in_call(&mut Caller::from(&mut *guest), &mut delivery)? {
+        return Err(call.waits(later(paused, delivery)));
     }
     call.give(guest, delivery.lowered.values)?;
     Ok(())
@@ -243,13 +243,13 @@ fn deliver<T>(
 /// What the guest waits for where a host function is asynchronous.
 #[cold]
 #[inline(never)]
-fn awaited<V: Lower + 'static>(value: Later<V>) -> Box<Halt> {
-    Box::new(Halt::Waits(Work::Results(Box::pin(async {
+fn awaited<V: Lower + 'static>(value: Later<V>) -> Work {
+    Work::Results(Box::pin(async {
         let value = value.await.map_err(CallError::Trap)?;
         let mut delivery = Delivery::new(None);
         value.lower(&mut delivery.lowered)?;
         Ok(delivery.into_owned())
-    }))))
+    }))
 }
 
 /// Implements closures of one number of parameters, with and without a context.
@@ -272,17 +272,17 @@ macro_rules! host_function {
                 Types::collect(R::Value::types)
             }
 
-            fn call(&self, guest: &mut Caller<'_, State<T>>, call: &mut HostCall<'_>) -> Result<(), Box<Halt>> {
+            fn call(&self, mut guest: StoreContextMut<'_, State<T>>, call: &mut HostCall<'_, '_>) -> Result<(), Box<Halt>> {
                 // Names one of the two bounds on `F`; a plain call would be ambiguous.
                 fn run<$($param,)* R>(function: &impl Fn($($param),*) -> R, $($param: $param),*) -> R {
                     function($($param),*)
                 }
                 let returned = {
-                    let (mut from, _) = lend(guest, call, false $(|| $param::READS)*);
+                    let (mut from, _) = lend(&mut guest, call, false $(|| $param::READS)*);
                     $(let $param = $param::lift(&mut from)?;)*
                     run(&self.function, $($param),*)
                 };
-                lower(guest, call, returned)
+                lower(&mut guest, call, returned)
             }
         }
 
@@ -303,7 +303,7 @@ macro_rules! host_function {
                 Types::collect(R::Value::types)
             }
 
-            fn call(&self, guest: &mut Caller<'_, State<T>>, call: &mut HostCall<'_>) -> Result<(), Box<Halt>> {
+            fn call(&self, mut guest: StoreContextMut<'_, State<T>>, call: &mut HostCall<'_, '_>) -> Result<(), Box<Halt>> {
                 #[allow(clippy::too_many_arguments)] // as many as a host function may have
                 fn run<T, $($param,)* R>(
                     function: &impl Fn(&mut Context<'_, T>, $($param),*) -> R,
@@ -313,11 +313,11 @@ macro_rules! host_function {
                     function(context, $($param),*)
                 }
                 let returned = {
-                    let (mut from, mut context) = lend(guest, call, false $(|| $param::READS)*);
+                    let (mut from, mut context) = lend(&mut guest, call, false $(|| $param::READS)*);
                     $(let $param = $param::lift(&mut from)?;)*
                     run(&self.function, &mut context, $($param),*)
                 };
-                lower(guest, call, returned)
+                lower(&mut guest, call, returned)
             }
         }
 

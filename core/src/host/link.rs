@@ -11,11 +11,13 @@ use crate::{
     marshal::mistyped,
     memory,
     module::{Import, Signature},
-    run::{Suspend, Suspended},
+    run::{Suspend, Suspended, Work},
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::cell::Cell;
-use wasmi::{AsContextMut, Caller, FuncType, Linker, Val, ValType, errors::LinkerError};
+use wasmi::{
+    AsContextMut, Caller, FuncType, Linker, StoreContextMut, Val, ValType, errors::LinkerError,
+};
 
 /// A host function, bound to an import.
 struct Binding<T> {
@@ -52,9 +54,10 @@ pub(crate) fn link<T: 'static>(
     /// Defines a function of i32 parameters alone, which wasmi calls without an allocation.
     macro_rules! wrap {
         ($result:expr $(, $param:ident)*) => {
-            linker.func_wrap(module, name, move |guest: Caller<'_, State<T>> $(, $param: i32)*| {
-                let mut called = Called { params: &[$(Val::I32($param)),*], word: 0, values: &mut [] };
-                binding.call(guest, &mut called)?;
+            linker.func_wrap(module, name, move |mut guest: Caller<'_, State<T>> $(, $param: i32)*| {
+                let params = [$(Val::I32($param)),*];
+                let mut called = Called::new(&params, None);
+                binding.call(guest.as_context_mut(), &mut called)?;
                 Ok::<_, wasmi::Error>($result(called.word))
             })?
         };
@@ -96,15 +99,10 @@ pub(crate) fn link<T: 'static>(
         }
     }
     let ty = FuncType::new(ty.params.iter().copied(), ty.results.iter().copied());
-    linker.func_new(module, name, ty, move |guest, params, results| {
-        let (word, values) = (0, results);
+    linker.func_new(module, name, ty, move |mut guest, params, results| {
         binding.call(
-            guest,
-            &mut Called {
-                params,
-                word,
-                values,
-            },
+            guest.as_context_mut(),
+            &mut Called::new(params, Some(results)),
         )
     })?;
     Ok(())
@@ -113,45 +111,60 @@ pub(crate) fn link<T: 'static>(
 /// An import that the guest calls.
 struct Called<'a> {
     params: &'a [Val],
+    /// Where the results' record is, where the shape has one.
+    at: u32,
     /// What it returns, where that is integers of 64 bits at most: an i32 in the lower half, two
     /// i32 as they are packed.
     word: u64,
     /// The same as values, where it is more.
-    values: &'a mut [Val],
+    values: Option<&'a mut [Val]>,
+}
+
+impl<'a> Called<'a> {
+    #[inline(always)]
+    const fn new(params: &'a [Val], values: Option<&'a mut [Val]>) -> Self {
+        Self {
+            params,
+            at: 0,
+            word: 0,
+            values,
+        }
+    }
 }
 
 /// One call of a host function.
-pub(crate) struct HostCall<'a> {
-    /// What the function takes.
-    pub(crate) params: &'a [Val],
+pub(crate) struct HostCall<'a, 'p> {
+    called: &'a mut Called<'p>,
+    back: &'a Back,
     /// The fuel of the slice that runs, and what of it, and of the call's other fuel, lifting and
     /// the closure have spent: charged when they are done.
     pub(super) slice: u64,
     pub(super) spent: Cell<u64>,
-    back: &'a Back,
-    /// Where the results' record is, where the shape has one.
-    at: u32,
-    word: &'a mut u64,
-    values: &'a mut [Val],
 }
 
-impl HostCall<'_> {
-    /// Charges what was spent.
-    #[inline(always)]
-    fn settle<T>(&self, guest: &mut Caller<'_, State<T>>) -> Result<(), Box<Halt>> {
-        // The guest has not run since.
-        let spent = self.spent.get();
-        call::charge_of(&mut guest.as_context_mut(), self.slice, spent)?;
-        Ok(())
+impl HostCall<'_, '_> {
+    /// What the function takes.
+    pub(crate) const fn params(&self) -> &[Val] {
+        self.called.params
+    }
+
+    /// The guest has to wait for `work`.
+    #[cold]
+    pub(crate) fn waits(&self, work: Work) -> Box<Halt> {
+        Box::new(Halt::Waits(Suspended {
+            work,
+            back: self.back.clone(),
+            at: self.called.at,
+        }))
     }
 
     /// Gives the import its result, a number, which comes in no shape but itself.
     #[inline]
     pub(crate) fn give_number(&mut self, number: Val) {
-        match (&mut *self.values, &number) {
-            ([result], _) => *result = number,
-            (_, Val::I32(value)) => *self.word = unsigned(*value).into(),
-            (_, Val::I64(value)) => *self.word = value.cast_unsigned(),
+        match (&mut self.called.values, number) {
+            (Some([result]), number) => *result = number,
+            (_, Val::I32(value)) => self.called.word = unsigned(value).into(),
+            (_, Val::I64(value)) => self.called.word = value.cast_unsigned(),
             _ => {}
         }
     }
@@ -159,20 +172,21 @@ impl HostCall<'_> {
     /// Gives the import its results, in its shape.
     pub(super) fn give<T>(
         &mut self,
-        guest: &mut Caller<'_, State<T>>,
+        guest: &mut StoreContextMut<'_, State<T>>,
         mut values: FlatValues,
     ) -> Result<(), CallError> {
-        self.back.bring(guest, self.at, &mut values)?;
-        if self.values.is_empty()
-            && let [Val::I32(first), Val::I32(second)] = *values
-        {
-            *self.word = pack(unsigned(first), unsigned(second));
-        } else if let [number] = &*values {
-            self.give_number(number.clone());
-        } else {
-            for (result, value) in self.values.iter_mut().zip(values) {
-                *result = value;
+        self.back.bring(guest, self.called.at, &mut values)?;
+        match (&mut self.called.values, &*values) {
+            (_, [number]) => self.give_number(number.clone()),
+            (Some(results), _) => {
+                for (result, value) in results.iter_mut().zip(values) {
+                    *result = value;
+                }
             }
+            (None, [Val::I32(first), Val::I32(second)]) => {
+                self.called.word = pack(unsigned(*first), unsigned(*second));
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -183,12 +197,12 @@ impl<T: 'static> Binding<T> {
     #[inline(never)]
     fn call(
         &self,
-        mut guest: Caller<'_, State<T>>,
+        mut guest: StoreContextMut<'_, State<T>>,
         called: &mut Called<'_>,
     ) -> Result<(), wasmi::Error> {
-        match self.exchange(&mut guest, called) {
+        match self.exchange(guest.as_context_mut(), called) {
             Ok(()) => Ok(()),
-            Err(halt) => Err(self.halted(guest, called, *halt)),
+            Err(halt) => Err(self.halted(guest, *halt)),
         }
     }
 
@@ -196,7 +210,7 @@ impl<T: 'static> Binding<T> {
     #[inline(always)]
     fn exchange(
         &self,
-        guest: &mut Caller<'_, State<T>>,
+        mut guest: StoreContextMut<'_, State<T>>,
         called: &mut Called<'_>,
     ) -> Result<(), Box<Halt>> {
         let state = guest.data_mut();
@@ -207,30 +221,34 @@ impl<T: 'static> Binding<T> {
             return Err(too_many(state.meter.budget().host_calls).into());
         }
         let containment = state.shared.containment;
-        let mut call = HostCall {
-            params: called.params,
-            slice: call::charge_slice(&mut guest.as_context_mut(), call::BASE)?,
-            spent: Cell::new(0),
-            back: &self.back,
-            at: 0,
-            word: &mut called.word,
-            values: called.values,
-        };
-        if let Some((at, params)) = self.back.place(call.params) {
-            (call.at, call.params) = (at, params);
+        let slice = call::charge_slice(&mut guest, call::BASE)?;
+        if self.back.shape == Shape::Pointer
+            && let [Val::I32(record), params @ ..] = called.params
+        {
+            called.at = unsigned(*record);
+            called.params = params;
             // Before anything is done for a guest that can't get it.
-            self.back.record(guest, at)?;
+            self.back.record(&mut guest, called.at)?;
         }
+        let mut call = HostCall {
+            called,
+            back: &self.back,
+            slice,
+            spent: Cell::new(0),
+        };
         let done = match containment {
-            None => self.function.call(guest, &mut call),
+            None => self.function.call(guest.as_context_mut(), &mut call),
             Some(contain) => {
                 let mut done = None;
-                contain(&mut || done = Some(self.function.call(guest, &mut call)));
+                contain(&mut || {
+                    done = Some(self.function.call(guest.as_context_mut(), &mut call));
+                });
                 done.unwrap_or_else(|| Err(panicked().into()))
             }
         };
-        if call.spent.get() > 0 {
-            call.settle(guest)?;
+        let spent = call.spent.get();
+        if spent > 0 {
+            call::charge_slice(&mut guest, spent)?;
         }
         done
     }
@@ -238,20 +256,12 @@ impl<T: 'static> Binding<T> {
     /// What stops a guest, or lets it wait.
     #[cold]
     #[inline(never)]
-    fn halted(
-        &self,
-        mut guest: Caller<'_, State<T>>,
-        called: &Called<'_>,
-        halt: Halt,
-    ) -> wasmi::Error {
+    fn halted(&self, mut guest: StoreContextMut<'_, State<T>>, halt: Halt) -> wasmi::Error {
         let nested = guest.data().guest.nested;
         let error = match halt {
             // Who waits for it already can't wait for more.
             Halt::Waits(_) if nested => reentered(),
-            Halt::Waits(work) => {
-                let back = self.back.clone();
-                let at = back.place(called.params).map_or(0, |(at, _)| at);
-                let suspended = Suspended { work, back, at };
+            Halt::Waits(suspended) => {
                 *guest.data_mut().suspended.get_mut() = Some(suspended);
                 return wasmi::Error::host(Suspend);
             }
@@ -303,16 +313,6 @@ impl Back {
             }
         }
         Ok(())
-    }
-
-    /// Where the results' record is, where the shape has one, and the other parameters.
-    fn place<'a>(&self, params: &'a [Val]) -> Option<(u32, &'a [Val])> {
-        match params {
-            [Val::I32(record), params @ ..] if self.shape == Shape::Pointer => {
-                Some((unsigned(*record), params))
-            }
-            _ => None,
-        }
     }
 
     /// Where the results go in the guest's memory. Looked up anew each time: the guest may have

@@ -18,6 +18,7 @@ macro_rules! lift {
                 types.push_bytes();
             }
 
+            #[inline(always)]
             fn lift<'m>(from: &mut Lifter<'m>) -> Result<$view, CallError> {
                 from.$read().and_then($make)
             }

@@ -30,7 +30,7 @@ use crate::{
     memory,
 };
 use alloc::{borrow::Cow, boxed::Box, string::String};
-use core::cell::Cell;
+use core::{cell::Cell, str::Utf8Error};
 use heapless::Vec;
 use wasmi::{Val, ValType};
 
@@ -116,9 +116,11 @@ pub trait Lower {
 pub struct Lifter<'m> {
     values: &'m [Val],
     memory: Option<&'m [u8]>,
-    /// Fuel that may be spent, and what has been: charged by whoever made the lifter.
+    /// Fuel that may be spent.
     fuel: u64,
-    spent: &'m Cell<u64>,
+    /// What has been spent, and the same for whoever made the lifter, to be charged.
+    spent: u64,
+    bill: &'m Cell<u64>,
     /// The most bytes that a text or byte string may have.
     limit: usize,
     /// Whether the values are a guest's answer, which the guest may have marked as an error.
@@ -126,6 +128,10 @@ pub struct Lifter<'m> {
     /// The buffers that an answer came in, to be given back to the guest.
     received: Buffers,
 }
+
+/// What is read, for messages.
+const ANSWER: &str = "plugin's result";
+const ARGUMENT: &str = "host function's argument";
 
 /// The bit of a length that marks the bytes as an error message.
 pub(crate) const ERROR_BIT: u32 = 1 << 31;
@@ -136,13 +142,14 @@ impl<'m> Lifter<'m> {
         values: &'m [Val],
         memory: Option<&'m [u8]>,
         fuel: u64,
-        spent: &'m Cell<u64>,
+        bill: &'m Cell<u64>,
     ) -> Self {
         Self {
             values,
             memory,
             fuel,
-            spent,
+            spent: 0,
+            bill,
             limit: usize::MAX,
             answer: false,
             received: Buffers::new(),
@@ -164,15 +171,6 @@ impl<'m> Lifter<'m> {
         Self { limit, ..self }
     }
 
-    /// What is read, for messages.
-    const fn what(&self) -> &'static str {
-        if self.answer {
-            "plugin's result"
-        } else {
-            "host function's argument"
-        }
-    }
-
     /// The buffers that were read, none twice.
     pub(crate) fn into_received(self) -> Buffers {
         self.received
@@ -183,14 +181,6 @@ impl<'m> Lifter<'m> {
         let (first, rest) = self.values.split_first()?;
         self.values = rest;
         Some(first)
-    }
-
-    #[inline]
-    fn next_u32(&mut self) -> Option<u32> {
-        match self.next() {
-            Some(Val::I32(value)) => Some(unsigned(*value)),
-            _ => None,
-        }
     }
 
     /// Whether the next two values are those of an absent text or byte string: the pointer is 0,
@@ -210,45 +200,45 @@ impl<'m> Lifter<'m> {
         Ok(())
     }
 
-    #[inline]
-    fn spend(&mut self, units: u64) -> Result<(), CallError> {
-        match self.spent.get().checked_add(units) {
-            Some(spent) if spent <= self.fuel => {
-                self.spent.set(spent);
-                Ok(())
-            }
-            _ => Err(self.overdrawn()),
-        }
-    }
-
-    /// Whoever charges what was spent says how much fuel there was.
-    #[cold]
-    fn overdrawn(&self) -> CallError {
-        self.spent.set(u64::MAX);
-        CallError::OutOfFuel { fuel: self.fuel }
+    /// Notes what is spent, where there is as much.
+    #[inline(always)]
+    fn spend(&mut self, units: u64) -> Option<()> {
+        let spent = self.spent.checked_add(units);
+        self.spent = spent.filter(|spent| *spent <= self.fuel)?;
+        self.bill.set(self.spent);
+        Some(())
     }
 
     /// The bytes that the next two values describe, charged for being read.
+    ///
+    /// Compiled into each host function, where the lifter then is no value at all: that takes a
+    /// third of the instructions.
+    #[inline(always)]
     pub(crate) fn bytes(&mut self) -> Result<&'m [u8], CallError> {
-        let (Some(ptr), Some(len)) = (self.next_u32(), self.next_u32()) else {
+        let [Val::I32(ptr), Val::I32(len), rest @ ..] = self.values else {
             return Err(mistyped("i32"));
         };
+        self.values = rest;
+        let (ptr, len) = (unsigned(*ptr), unsigned(*len));
         if self.answer {
             return self.answered(ptr, len);
         }
-        let bytes = self.at(ptr, len)?;
-        let found = bytes.len();
-        if found > self.limit {
-            return Err(too_large(self.limit, found));
+        let memory = self.memory.ok_or_else(no_memory)?;
+        if let Some(bytes) = memory::find(memory, ptr, len)
+            && bytes.len() <= self.limit
+            && self.spend(fuel_for(bytes.len())).is_some()
+        {
+            return Ok(bytes);
         }
-        self.spend(fuel_for(found))?;
-        Ok(bytes)
+        Err(refused(memory, ptr, len, self.limit, self.bill))
     }
 
     /// The same of an answer. Its buffer is noted, and its text may be an error's.
+    #[inline(never)]
     fn answered(&mut self, ptr: u32, raw: u32) -> Result<&'m [u8], CallError> {
         let (error, len) = (raw & ERROR_BIT != 0, raw & !ERROR_BIT);
-        let bytes = self.at(ptr, len)?;
+        let memory = self.memory.ok_or_else(no_memory)?;
+        let bytes = memory::bytes(memory, ptr, len, ANSWER)?;
         let known = |other: &(u32, u32)| memory::overlap(*other, (ptr, len));
         if len > 0 && !self.received.iter().any(known) {
             // Where there are more than can be kept, the guest keeps the rest.
@@ -258,9 +248,9 @@ impl<'m> Lifter<'m> {
         if found > limit {
             return Err(CallError::OutputTooLarge { limit, found });
         }
-        self.spend(fuel_for(found))?;
+        self.charge(fuel_for(found))?;
         if error {
-            self.spend(fuel_for(found))?;
+            self.charge(fuel_for(found))?;
             let message = String::from_utf8_lossy(bytes);
             return Err(CallError::Guest {
                 message: Box::from(message),
@@ -269,22 +259,18 @@ impl<'m> Lifter<'m> {
         Ok(bytes)
     }
 
-    #[inline]
-    fn at(&self, ptr: u32, len: u32) -> Result<&'m [u8], CallError> {
-        match self.memory {
-            Some(memory) => memory::bytes(memory, ptr, len, self.what()),
-            None => Err(CallError::MissingExport { name: "memory" }),
-        }
-    }
-
     /// The text that the next two values describe, charged for being read and checked.
+    #[inline(always)]
     pub(crate) fn text(&mut self) -> Result<&'m str, CallError> {
         let bytes = self.bytes()?;
-        self.spend(fuel_for(bytes.len()))?;
-        core::str::from_utf8(bytes).map_err(|error| CallError::NotUtf8 {
-            what: self.what(),
-            at: error.valid_up_to(),
-        })
+        self.charge(fuel_for(bytes.len()))?;
+        core::str::from_utf8(bytes).map_err(|error| not_utf8(self.answer, error))
+    }
+
+    /// Charges for work on what was read.
+    #[inline(always)]
+    pub(crate) fn charge(&mut self, units: u64) -> Result<(), CallError> {
+        self.spend(units).ok_or_else(|| overdrawn(self.bill))
     }
 }
 
@@ -295,8 +281,36 @@ pub(crate) const fn mistyped(expected: &'static str) -> CallError {
 }
 
 #[cold]
-const fn too_large(limit: usize, found: usize) -> CallError {
-    CallError::ArgumentTooLarge { limit, found }
+const fn no_memory() -> CallError {
+    CallError::MissingExport { name: "memory" }
+}
+
+/// Why a host function's argument can't be read.
+#[cold]
+#[inline(never)]
+fn refused(memory: &[u8], ptr: u32, len: u32, limit: usize, bill: &Cell<u64>) -> CallError {
+    match memory::bytes(memory, ptr, len, ARGUMENT).map(<[u8]>::len) {
+        Ok(found) if found > limit => CallError::ArgumentTooLarge { limit, found },
+        Ok(_) => overdrawn(bill),
+        Err(error) => error,
+    }
+}
+
+/// There is too little fuel. Whoever charges what was spent says how much there was.
+#[cold]
+#[inline(never)]
+fn overdrawn(bill: &Cell<u64>) -> CallError {
+    bill.set(u64::MAX);
+    CallError::OutOfFuel { fuel: 0 }
+}
+
+#[cold]
+#[inline(never)]
+const fn not_utf8(answer: bool, error: Utf8Error) -> CallError {
+    CallError::NotUtf8 {
+        what: if answer { ANSWER } else { ARGUMENT },
+        at: error.valid_up_to(),
+    }
 }
 
 /// Collects what goes into a guest: core values, and texts and byte strings that still need

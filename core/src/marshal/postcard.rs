@@ -36,7 +36,7 @@ impl<T: DeserializeOwned> Lift for Postcard<T> {
 
     fn lift<'m>(from: &mut Lifter<'m>) -> Result<Self, CallError> {
         let bytes = from.bytes()?;
-        from.spend(crate::call::fuel_for(bytes.len()))?;
+        from.charge(crate::call::fuel_for(bytes.len()))?;
         ::postcard::from_bytes(bytes).map(Self).map_err(broken)
     }
 }

@@ -44,7 +44,7 @@ use crate::{
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{task::Poll, time::Duration};
-use wasmi::{AsContext as _, AsContextMut, Caller, Store, Val};
+use wasmi::{AsContext as _, AsContextMut, Store, StoreContextMut, Val};
 
 /// The names under which WASI preview 1 is imported: today's, and the one before.
 const MODULES: [&str; 2] = ["wasi_snapshot_preview1", OLD];
@@ -96,11 +96,11 @@ impl<T: 'static> HostFunction<T> for Granted {
 
     fn call(
         &self,
-        guest: &mut Caller<'_, State<T>>,
-        call: &mut HostCall<'_>,
+        mut guest: StoreContextMut<'_, State<T>>,
+        call: &mut HostCall<'_, '_>,
     ) -> Result<(), Box<Halt>> {
         let mut begun = None;
-        match self.attempt(guest, call.params, &mut begun, None)? {
+        match self.attempt(&mut guest, call.params(), &mut begun, None)? {
             Attempt::Done(errno) => {
                 call.give_number(errno);
                 Ok(())
@@ -108,11 +108,11 @@ impl<T: 'static> HostFunction<T> for Granted {
             Attempt::Waits(wait) => {
                 let waiting = Waiting {
                     granted: self.clone(),
-                    params: call.params.iter().cloned().collect(),
+                    params: call.params().iter().cloned().collect(),
                     begun,
                     wait,
                 };
-                Err(Box::new(Halt::Waits(Work::Wasi(Box::new(waiting)))))
+                Err(call.waits(Work::Wasi(Box::new(waiting))))
             }
         }
     }
