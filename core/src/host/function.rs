@@ -1,11 +1,15 @@
 //! Typed host functions: from a guest's values to a Rust closure and back.
 
-use super::{Context, HostCall};
+use super::{
+    Context, HostCall,
+    define::{Define, definition},
+};
 use crate::{
+    abi::shape::Shape,
     buffers::Delivery,
     call::{self, State},
     error::{CallError, Trap, TrapKind},
-    marshal::{Lift, Lifter, Lower, Types},
+    marshal::{Core, Lift, Lifter, Lower, Types},
     platform::Platform,
     run::{self, Suspended, Work},
 };
@@ -18,6 +22,9 @@ pub(crate) trait HostFunction<T>: Send + Sync + 'static {
     fn params(&self) -> Types;
 
     fn results(&self) -> Types;
+
+    /// Defines it in a linker, for an import of this shape.
+    fn define(&self, shape: Shape) -> Define<T>;
 
     /// Whether it never runs guest code: then the guest's allocator may call it, also while the host
     /// waits for that. Go's run time can't do without the clock there.
@@ -201,7 +208,7 @@ fn lower<T, R: HostReturn>(
         Answer::Now(value) => value.map_err(CallError::Trap)?,
         Answer::Later(value) => return Err(call.waits(awaited(value))),
     };
-    if R::Value::NOTHING {
+    if R::Value::CORE.is_nothing() {
         return Ok(());
     }
     match value.number() {
@@ -272,6 +279,10 @@ macro_rules! host_function {
                 Types::collect(R::Value::types)
             }
 
+            fn define(&self, shape: Shape) -> Define<T> {
+                definition(Core::NOTHING $(.and($param::CORE))*, R::Value::CORE, shape)
+            }
+
             fn call(&self, mut guest: StoreContextMut<'_, State<T>>, call: &mut HostCall<'_, '_>) -> Result<(), Box<Halt>> {
                 // Names one of the two bounds on `F`; a plain call would be ambiguous.
                 fn run<$($param,)* R>(function: &impl Fn($($param),*) -> R, $($param: $param),*) -> R {
@@ -301,6 +312,10 @@ macro_rules! host_function {
 
             fn results(&self) -> Types {
                 Types::collect(R::Value::types)
+            }
+
+            fn define(&self, shape: Shape) -> Define<T> {
+                definition(Core::NOTHING $(.and($param::CORE))*, R::Value::CORE, shape)
             }
 
             fn call(&self, mut guest: StoreContextMut<'_, State<T>>, call: &mut HostCall<'_, '_>) -> Result<(), Box<Halt>> {

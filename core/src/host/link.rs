@@ -5,7 +5,7 @@ use super::{
     function::{Halt, panicked},
 };
 use crate::{
-    abi::shape::{FlatValues, Record, Shape, pack, unpack, unsigned},
+    abi::shape::{FlatValues, Record, Shape, pack, unsigned},
     call::{self, State},
     error::{CallError, Trap, TrapKind},
     marshal::mistyped,
@@ -15,12 +15,10 @@ use crate::{
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::cell::Cell;
-use wasmi::{
-    AsContextMut, Caller, FuncType, Linker, StoreContextMut, Val, ValType, errors::LinkerError,
-};
+use wasmi::{AsContextMut, Linker, StoreContextMut, Val, errors::LinkerError};
 
 /// A host function, bound to an import.
-struct Binding<T> {
+pub(crate) struct Binding<T> {
     function: Arc<dyn HostFunction<T>>,
     back: Back,
 }
@@ -48,81 +46,25 @@ pub(crate) fn link<T: 'static>(
         shape,
         record: Record::size(&function.results().flat),
     };
-    let binding = Binding { function, back };
-    let (module, name) = (&*import.module, &*import.name);
-
-    /// Defines a function of i32 parameters alone, which wasmi calls without an allocation.
-    macro_rules! wrap {
-        ($result:expr $(, $param:ident)*) => {
-            linker.func_wrap(module, name, move |mut guest: Caller<'_, State<T>> $(, $param: i32)*| {
-                let params = [$(Val::I32($param)),*];
-                let mut called = Called::new(&params, None);
-                binding.call(guest.as_context_mut(), &mut called)?;
-                Ok::<_, wasmi::Error>($result(called.word))
-            })?
-        };
-    }
-    /// Picks by the number of parameters.
-    macro_rules! wrap_any {
-        ($result:expr) => {
-            match ty.params.len() {
-                0 => wrap!($result),
-                1 => wrap!($result, a),
-                2 => wrap!($result, a, b),
-                3 => wrap!($result, a, b, c),
-                4 => wrap!($result, a, b, c, d),
-                5 => wrap!($result, a, b, c, d, e),
-                _ => wrap!($result, a, b, c, d, e, f),
-            }
-        };
-    }
-    let all = |params: &[ValType]| params.iter().all(|param| *param == ValType::I32);
-    if ty.params.len() <= 6 && all(&ty.params) {
-        match &*ty.results {
-            [] => {
-                wrap_any!(|_| ());
-                return Ok(());
-            }
-            [ValType::I32] => {
-                wrap_any!(|word| unpack(word).1);
-                return Ok(());
-            }
-            [ValType::I64] => {
-                wrap_any!(|word| word);
-                return Ok(());
-            }
-            [ValType::I32, ValType::I32] => {
-                wrap_any!(unpack);
-                return Ok(());
-            }
-            _ => {}
-        }
-    }
-    let ty = FuncType::new(ty.params.iter().copied(), ty.results.iter().copied());
-    linker.func_new(module, name, ty, move |mut guest, params, results| {
-        binding.call(
-            guest.as_context_mut(),
-            &mut Called::new(params, Some(results)),
-        )
-    })?;
-    Ok(())
+    let define = function.define(shape);
+    define(linker, import, ty, Binding { function, back })
 }
 
 /// An import that the guest calls.
-struct Called<'a> {
+pub(super) struct Called<'a> {
     params: &'a [Val],
     /// Where the results' record is, where the shape has one.
     at: u32,
     /// What it returns, where that is integers of 64 bits at most: an i32 in the lower half, two
     /// i32 as they are packed.
-    word: u64,
+    pub(super) word: u64,
     /// The same as values, where it is more.
     values: Option<&'a mut [Val]>,
 }
 
 impl<'a> Called<'a> {
     #[inline(always)]
-    const fn new(params: &'a [Val], values: Option<&'a mut [Val]>) -> Self {
+    pub(super) const fn new(params: &'a [Val], values: Option<&'a mut [Val]>) -> Self {
         Self {
             params,
             at: 0,
@@ -195,7 +137,7 @@ impl HostCall<'_, '_> {
 impl<T: 'static> Binding<T> {
     /// One call by the guest.
     #[inline(never)]
-    fn call(
+    pub(super) fn call(
         &self,
         mut guest: StoreContextMut<'_, State<T>>,
         called: &mut Called<'_>,

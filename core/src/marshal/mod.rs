@@ -66,6 +66,51 @@ impl Types {
     }
 }
 
+/// How many core values of each type a Rust type flattens to. What is known of a host function when
+/// it is compiled decides in which ways it may be linked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Core {
+    pub(crate) i32s: usize,
+    pub(crate) i64s: usize,
+    pub(crate) others: usize,
+}
+
+impl Core {
+    pub(crate) const NOTHING: Self = Self {
+        i32s: 0,
+        i64s: 0,
+        others: 0,
+    };
+
+    /// A pointer and a length.
+    pub(crate) const BYTES: Self = Self {
+        i32s: 2,
+        ..Self::NOTHING
+    };
+
+    pub(crate) const fn of(ty: ValType) -> Self {
+        let mut core = Self::NOTHING;
+        match ty {
+            ValType::I32 => core.i32s = 1,
+            ValType::I64 => core.i64s = 1,
+            _ => core.others = 1,
+        }
+        core
+    }
+
+    pub(crate) const fn and(self, more: Self) -> Self {
+        Self {
+            i32s: self.i32s.saturating_add(more.i32s),
+            i64s: self.i64s.saturating_add(more.i64s),
+            others: self.others.saturating_add(more.others),
+        }
+    }
+
+    pub(crate) const fn is_nothing(self) -> bool {
+        self.i32s == 0 && self.i64s == 0 && self.others == 0
+    }
+}
+
 /// A value that comes out of a guest: a host function's parameter, an export's result.
 ///
 /// Implemented for the types in the [table](self); not to be implemented elsewhere.
@@ -76,6 +121,9 @@ pub trait Lift {
     /// Whether the type is a pointer and a length, so that the pointer 0 can mean its absence.
     #[doc(hidden)]
     const NULLABLE: bool = false;
+
+    #[doc(hidden)]
+    const CORE: Core;
 
     /// Whether lifting it reads the guest's memory.
     #[doc(hidden)]
@@ -95,9 +143,8 @@ pub trait Lower {
     #[doc(hidden)]
     const NULLABLE: bool = false;
 
-    /// Whether the type is no value at all.
     #[doc(hidden)]
-    const NOTHING: bool = false;
+    const CORE: Core;
 
     /// The value where the type is one number.
     #[doc(hidden)]

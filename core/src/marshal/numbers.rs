@@ -1,6 +1,6 @@
 //! Numbers, `bool` and `char`.
 
-use super::{Lift, Lifter, Lower, Lowerer, Types, mistyped};
+use super::{Core, Lift, Lifter, Lower, Lowerer, Types, mistyped};
 use crate::{abi::shape::unsigned, error::CallError};
 use wasmi::{Val, ValType};
 
@@ -9,6 +9,7 @@ macro_rules! number {
     ($($type:ty: $core:ident, $name:literal, $lift:expr, $lower:expr;)*) => {$(
         impl Lift for $type {
             type View<'m> = Self;
+            const CORE: Core = Core::of(ValType::$core);
 
             fn types(types: &mut Types) {
                 types.push(ValType::$core);
@@ -24,6 +25,8 @@ macro_rules! number {
         }
 
         impl Lower for $type {
+            const CORE: Core = Core::of(ValType::$core);
+
             fn number(&self) -> Option<Val> {
                 Some(Val::$core($lower(*self)))
             }

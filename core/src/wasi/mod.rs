@@ -35,16 +35,16 @@ use self::{
     wait::Wait,
 };
 use crate::{
-    abi::shape::FlatValues,
+    abi::shape::{FlatValues, Shape},
     call::{self, State},
     error::CallError,
-    host::{Halt, HostCall, HostFunction},
-    marshal::Types,
+    host::{Define, Halt, HostCall, HostFunction, definition},
+    marshal::{Core, Types},
     run::Work,
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{task::Poll, time::Duration};
-use wasmi::{AsContext as _, AsContextMut, Store, StoreContextMut, Val};
+use wasmi::{AsContext as _, AsContextMut, Store, StoreContextMut, Val, ValType};
 
 /// The names under which WASI preview 1 is imported: today's, and the one before.
 const MODULES: [&str; 2] = ["wasi_snapshot_preview1", OLD];
@@ -88,6 +88,18 @@ impl<T: 'static> HostFunction<T> for Granted {
 
     fn results(&self) -> Types {
         Types::collect(|types| self.function.results.iter().for_each(|ty| types.push(*ty)))
+    }
+
+    fn define(&self, shape: Shape) -> Define<T> {
+        let core = |types: &[ValType]| {
+            types
+                .iter()
+                .fold(Core::NOTHING, |all, ty| all.and(Core::of(*ty)))
+        };
+        match self.function.results {
+            [] => definition(core(self.function.params), Core::NOTHING, shape),
+            _ => definition(core(self.function.params), Core::of(ValType::I32), shape),
+        }
     }
 
     fn runs_no_guest(&self) -> bool {
