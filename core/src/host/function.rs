@@ -193,7 +193,8 @@ pub(super) fn panicked() -> CallError {
 /// stack, and is rare.
 #[cold]
 #[inline(never)]
-fn later(paused: ResumableCallOutOfFuel, delivery: Delivery<'_>) -> Work {
+fn later(paused: ResumableCallOutOfFuel, delivery: &mut Delivery<'_>) -> Work {
+    let delivery = core::mem::replace(delivery, Delivery::new(None));
     Work::Allocate(paused, Box::new(delivery.into_owned()))
 }
 
@@ -228,7 +229,7 @@ fn lower_values<T, V: Lower>(
 ) -> Result<(), Box<Halt>> {
     let mut delivery = Delivery::new(None);
     value.lower(&mut delivery.lowered)?;
-    deliver(guest, call, delivery)
+    deliver(guest, call, &mut delivery)
 }
 
 /// Brings values into the guest and to its import.
@@ -236,14 +237,14 @@ fn lower_values<T, V: Lower>(
 fn deliver<T>(
     guest: &mut StoreContextMut<'_, State<T>>,
     call: &mut HostCall<'_, '_>,
-    mut delivery: Delivery<'_>,
+    delivery: &mut Delivery<'_>,
 ) -> Result<(), Box<Halt>> {
     // The guest's own code may run now, with the fuel that is left.
     call::charge(guest, call.spent.take())?;
-    if let Some(paused) = run::deliver_in_call(&mut Caller::from(&mut *guest), &mut delivery)? {
+    if let Some(paused) = run::deliver_in_call(&mut Caller::from(&mut *guest), delivery)? {
         return Err(call.waits(later(paused, delivery)));
     }
-    call.give(guest, delivery.lowered.values)?;
+    call.give(guest, &mut delivery.lowered.values)?;
     Ok(())
 }
 

@@ -115,14 +115,14 @@ impl HostCall<'_, '_> {
     pub(super) fn give<T>(
         &mut self,
         guest: &mut StoreContextMut<'_, State<T>>,
-        mut values: FlatValues,
+        values: &mut FlatValues,
     ) -> Result<(), CallError> {
-        self.back.bring(guest, self.called.at, &mut values)?;
-        match (&mut self.called.values, &*values) {
+        self.back.bring(guest, self.called.at, values)?;
+        match (&mut self.called.values, &**values) {
             (_, [number]) => self.give_number(number.clone()),
-            (Some(results), _) => {
+            (Some(results), values) => {
                 for (result, value) in results.iter_mut().zip(values) {
-                    *result = value;
+                    *result = value.clone();
                 }
             }
             (None, [Val::I32(first), Val::I32(second)]) => {
