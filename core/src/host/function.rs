@@ -184,7 +184,6 @@ pub(crate) fn contained<R>(
     result.unwrap_or_else(|| Err(panicked()))
 }
 
-#[cold]
 pub(super) fn panicked() -> CallError {
     CallError::Trap(Trap::new(TrapKind::HostPanic, ""))
 }

@@ -157,20 +157,16 @@ impl<T: 'static> Binding<T> {
     ) -> Result<(), Box<Halt>> {
         let state = guest.data_mut();
         if state.guest.nested && !self.function.runs_no_guest() {
-            return Err(reentered().into());
+            return Err(stopped(reentered));
         }
         if !state.meter.host_call() {
-            return Err(too_many(state.meter.budget().host_calls).into());
+            let limit = state.meter.budget().host_calls;
+            return Err(stopped(|| CallError::HostCalls { limit }));
         }
         let containment = state.shared.containment;
         let slice = call::charge_slice(&mut guest, call::BASE)?;
-        if self.back.shape == Shape::Pointer
-            && let [Val::I32(record), params @ ..] = called.params
-        {
-            called.at = unsigned(*record);
-            called.params = params;
-            // Before anything is done for a guest that can't get it.
-            self.back.record(&mut guest, called.at)?;
+        if self.back.shape == Shape::Pointer {
+            self.place(&mut guest, called)?;
         }
         let mut call = HostCall {
             called,
@@ -185,7 +181,7 @@ impl<T: 'static> Binding<T> {
                 contain(&mut || {
                     done = Some(self.function.call(guest.as_context_mut(), &mut call));
                 });
-                done.unwrap_or_else(|| Err(panicked().into()))
+                done.unwrap_or_else(|| Err(stopped(panicked)))
             }
         };
         let spent = call.spent.get();
@@ -193,6 +189,22 @@ impl<T: 'static> Binding<T> {
             call::charge_slice(&mut guest, spent)?;
         }
         done
+    }
+
+    /// Finds the place of the results' record, before anything is done for a guest that can't get
+    /// it.
+    #[inline(never)]
+    fn place(
+        &self,
+        guest: &mut StoreContextMut<'_, State<T>>,
+        called: &mut Called<'_>,
+    ) -> Result<(), Box<Halt>> {
+        if let [Val::I32(record), params @ ..] = called.params {
+            called.at = unsigned(*record);
+            called.params = params;
+        }
+        self.back.record(guest, called.at)?;
+        Ok(())
     }
 
     /// What stops a guest, or lets it wait.
@@ -213,12 +225,13 @@ impl<T: 'static> Binding<T> {
     }
 }
 
+/// Apart from the rest, for which an error is large.
 #[cold]
-const fn too_many(limit: u32) -> CallError {
-    CallError::HostCalls { limit }
+#[inline(never)]
+fn stopped(error: impl FnOnce() -> CallError) -> Box<Halt> {
+    error().into()
 }
 
-#[cold]
 fn reentered() -> CallError {
     CallError::Trap(Trap::new(TrapKind::Reentered, ""))
 }
