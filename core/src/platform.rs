@@ -53,9 +53,9 @@ pub trait Platform: Send + Sync + 'static {
         waker.wake_by_ref();
     }
 
-    /// What stops a panic, where the machine can: it runs `work`, and returns also where that has
-    /// panicked. Host functions run in it, and a guest whose host function did not finish is
-    /// trapped. Asked for once, when a plugin is loaded.
+    /// What stops a panic, where the machine can: a function that runs what it is given, and
+    /// returns also where that has panicked. Host functions run in it, and a guest whose host
+    /// function did not finish is trapped. The answer must always be the same.
     ///
     /// By default there is none, and a panic is what it is on the machine.
     ///

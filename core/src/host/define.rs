@@ -11,7 +11,7 @@ use crate::{
     marshal::Core,
     module::{Import, Signature},
 };
-use wasmi::{AsContextMut, Caller, FuncType, Linker, Val, errors::LinkerError};
+use wasmi::{AsContextMut, Caller, FuncType, Linker, Val, ValType, errors::LinkerError};
 
 /// Defines an import.
 pub(crate) type Define<T> =
@@ -25,17 +25,17 @@ pub(crate) fn definition<T: 'static>(params: Core, results: Core, shape: Shape) 
     }
     match (results, shape) {
         (Core::NOTHING, _) => nothing(params.i32s),
-        (I32, _) => i32(params.i32s),
-        (I64, _) => i64(params.i32s),
+        (WORD, _) => word(params.i32s),
+        (LONG, _) => long(params.i32s),
         (_, Shape::Pointer) => nothing(params.i32s.saturating_add(1)),
-        (Core::BYTES, Shape::Packed) => i64(params.i32s),
+        (Core::BYTES, Shape::Packed) => long(params.i32s),
         (Core::BYTES, Shape::Values) => pair(params.i32s),
         _ => any,
     }
 }
 
-const I32: Core = Core::of(wasmi::ValType::I32);
-const I64: Core = Core::of(wasmi::ValType::I64);
+const WORD: Core = Core::of(ValType::I32);
+const LONG: Core = Core::of(ValType::I64);
 
 /// Defines an import of any type.
 fn any<T: 'static>(
@@ -92,7 +92,7 @@ macro_rules! definitions {
 
 definitions! {
     nothing, |_| ();
-    i32, |word| unpack(word).1;
-    i64, |word| word;
+    word, |word| unpack(word).1;
+    long, |word| word;
     pair, unpack;
 }

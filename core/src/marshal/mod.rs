@@ -98,6 +98,11 @@ impl Core {
         core
     }
 
+    pub(crate) fn count(types: &[ValType]) -> Self {
+        let types = types.iter().map(|ty| Self::of(*ty));
+        types.fold(Self::NOTHING, Self::and)
+    }
+
     pub(crate) const fn and(self, more: Self) -> Self {
         Self {
             i32s: self.i32s.saturating_add(more.i32s),
@@ -424,5 +429,31 @@ impl<'v> Lowerer<'v> {
             *len |= ERROR_BIT.cast_signed();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    fn counted(types: impl FnOnce(&mut Types)) -> Core {
+        Core::count(&Types::collect(types).flat)
+    }
+
+    #[test]
+    fn what_is_known_when_compiled_are_the_types() {
+        macro_rules! same {
+            ($($type:ty),*) => {$(
+                let (lift, lower) = (<$type as Lift>::CORE, <$type as Lower>::CORE);
+                assert!(lift == counted(<$type as Lift>::types), stringify!($type));
+                assert!(lower == counted(<$type as Lower>::types), stringify!($type));
+            )*};
+        }
+        same! {
+            (), u8, i32, u32, i64, u64, f32, f64, bool, char, (u32, u64), (f64, (i32,)),
+            &str, String, &[u8], Vec<u8>, Option<u64>, Option<&str>, Option<Option<&str>>,
+            Result<u32, String>, (Option<u8>, Result<f32, ()>)
+        }
     }
 }

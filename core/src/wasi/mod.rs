@@ -91,14 +91,11 @@ impl<T: 'static> HostFunction<T> for Granted {
     }
 
     fn define(&self, shape: Shape) -> Define<T> {
-        let core = |types: &[ValType]| {
-            types
-                .iter()
-                .fold(Core::NOTHING, |all, ty| all.and(Core::of(*ty)))
-        };
+        let params = Core::count(self.function.params);
+        // Written out: so those alone are linked that give no more.
         match self.function.results {
-            [] => definition(core(self.function.params), Core::NOTHING, shape),
-            _ => definition(core(self.function.params), Core::of(ValType::I32), shape),
+            [] => definition(params, Core::NOTHING, shape),
+            _ => definition(params, Core::of(ValType::I32), shape),
         }
     }
 
