@@ -15,7 +15,7 @@ use core::{
     time::Duration,
 };
 use spin::Mutex;
-use wasmi::{AsContextMut, Func, Memory};
+use wasmi::{AsContextMut, Func, Memory, StoreContextMut};
 
 /// Fuel for one host call, and for one exchange of bytes with a guest, whatever its size.
 pub(crate) const BASE: u64 = 20;
@@ -23,13 +23,15 @@ pub(crate) const BASE: u64 = 20;
 /// Fuel for reading, writing or scanning `bytes` bytes: one unit for each 64, rounded up, as
 /// wasmi charges a guest's own bulk operations.
 pub(crate) const fn fuel_for(bytes: usize) -> u64 {
-    (bytes as u64).div_ceil(64)
+    bytes.div_ceil(64) as u64
 }
 
 /// What all instances of a plugin share.
 pub(crate) struct Shared {
     pub(crate) name: Box<str>,
     pub(crate) platform: Arc<dyn Platform>,
+    /// What the platform stops panics with.
+    pub(crate) containment: Option<fn(&mut dyn FnMut())>,
     pub(crate) log: Option<Arc<dyn LogSink>>,
 }
 
@@ -175,15 +177,13 @@ impl Meter {
         Ok(())
     }
 
-    /// Counts one host call.
-    pub(crate) fn host_call(&mut self) -> Result<(), CallError> {
-        if self.usage.host_calls >= self.budget.host_calls {
-            return Err(CallError::HostCalls {
-                limit: self.budget.host_calls,
-            });
+    /// Counts one host call; answers whether the budget allows it.
+    pub(crate) fn host_call(&mut self) -> bool {
+        let allowed = self.usage.host_calls < self.budget.host_calls;
+        if allowed {
+            self.usage.host_calls = self.usage.host_calls.saturating_add(1);
         }
-        self.usage.host_calls = self.usage.host_calls.saturating_add(1);
-        Ok(())
+        allowed
     }
 
     /// Counts `bytes` that a host function has for the guest.
@@ -281,14 +281,25 @@ pub(crate) fn check_time<T>(state: &State<T>) -> Result<(), CallError> {
     state.meter.check(state.canceller.as_ref(), platform)
 }
 
-/// Fuel in the store, of the slice that runs. Every engine of ours meters, so wasmi never refuses.
-pub(crate) fn fuel<T>(cx: &wasmi::StoreContextMut<'_, State<T>>) -> u64 {
-    cx.get_fuel().unwrap_or(0)
+/// Fuel in the store, of the slice that runs.
+pub(crate) fn fuel<T>(cx: &mut StoreContextMut<'_, State<T>>) -> u64 {
+    take_fuel(cx, 0)
 }
 
-pub(crate) fn set_fuel<T>(cx: &mut wasmi::StoreContextMut<'_, State<T>>, fuel: u64) {
-    // As above: the error means that metering is off.
-    let _ = cx.set_fuel(fuel);
+pub(crate) fn set_fuel<T>(cx: &mut StoreContextMut<'_, State<T>>, fuel: u64) {
+    let slice = self::fuel(cx);
+    take_fuel(cx, slice.wrapping_sub(fuel));
+}
+
+/// Takes `units` from the fuel in the store, modulo 2⁶⁴, and answers with what it was.
+///
+/// Only here wasmi is asked: called from one place alone, its part is compiled into this. It never
+/// refuses, since every engine of ours meters.
+#[inline(never)]
+fn take_fuel<T>(cx: &mut StoreContextMut<'_, State<T>>, units: u64) -> u64 {
+    let Ok(fuel) = cx.get_fuel() else { return 0 };
+    let _ = cx.set_fuel(fuel.wrapping_sub(units));
+    fuel
 }
 
 /// Fuel that the call may still use.
@@ -296,8 +307,8 @@ pub(crate) fn fuel_left<T, C>(cx: &mut C) -> u64
 where
     C: AsContextMut<Data = State<T>>,
 {
-    let cx = cx.as_context_mut();
-    fuel(&cx).saturating_add(cx.data().meter.reserve)
+    let mut cx = cx.as_context_mut();
+    fuel(&mut cx).saturating_add(cx.data().meter.reserve)
 }
 
 /// Charges `units` for host work, before it is done.
@@ -305,18 +316,32 @@ pub(crate) fn charge<T, C>(cx: &mut C, units: u64) -> Result<(), CallError>
 where
     C: AsContextMut<Data = State<T>>,
 {
-    let mut cx = cx.as_context_mut();
-    let slice = fuel(&cx);
-    if let Some(left) = slice.checked_sub(units) {
-        set_fuel(&mut cx, left);
-        return Ok(());
+    charge_slice(&mut cx.as_context_mut(), units).map(drop)
+}
+
+/// The same. Answers with what is left of the slice.
+#[inline(always)]
+pub(crate) fn charge_slice<T>(
+    cx: &mut StoreContextMut<'_, State<T>>,
+    units: u64,
+) -> Result<u64, CallError> {
+    let slice = take_fuel(cx, units);
+    match slice.overflowing_sub(units) {
+        (left, false) => Ok(left),
+        _ => charge_reserve(cx, units.saturating_sub(slice)),
     }
-    set_fuel(&mut cx, 0);
+}
+
+/// Charges what a slice has not.
+#[cold]
+#[inline(never)]
+fn charge_reserve<T>(cx: &mut StoreContextMut<'_, State<T>>, units: u64) -> Result<u64, CallError> {
+    set_fuel(cx, 0);
     let meter = &mut cx.data_mut().meter;
-    match meter.reserve.checked_sub(units.saturating_sub(slice)) {
+    match meter.reserve.checked_sub(units) {
         Some(left) => {
             meter.reserve = left;
-            Ok(())
+            Ok(0)
         }
         None => Err(meter.out_of_fuel()),
     }
