@@ -26,6 +26,7 @@ pub(crate) use self::{
 };
 
 use crate::{
+    module::in_order,
     state::StateStore,
     wasi::{self, Wasi},
 };
@@ -202,13 +203,24 @@ impl<T: 'static> Grants<T> {
             );
         }
         // `log` is meant for `host_log`. One letter or two are in many names.
-        let near = |n: &str| n.len().min(name.len()) > 2 && (n.contains(name) || name.contains(n));
+        let near = |n: &str| {
+            let (short, long) = if n.len() < name.len() {
+                (n, name)
+            } else {
+                (name, n)
+            };
+            // `str::contains` is made for long texts, and long itself.
+            let mut parts = long.as_bytes().windows(short.len().max(1));
+            short.len() > 2 && parts.any(|part| part == short.as_bytes())
+        };
         if let Some((m, n)) = known().find(|(_, n)| near(n)) {
             return format!("the nearest known name is `{m}.{n}`");
         }
-        let mut granted: Vec<_> = self.names().map(|(m, n)| format!("{m}.{n}")).collect();
-        granted.sort_unstable();
-        let granted = crate::error::listed(granted);
+        let granted = |at: usize| self.functions.get(at).map(|(m, n, _)| (&**m, &**n));
+        let compare = |one, other| granted(one).cmp(&granted(other));
+        let order = in_order(self.functions.len(), &compare, &mut |_, _| {});
+        let granted = order.into_iter().filter_map(granted);
+        let granted = crate::error::listed(granted.map(|(m, n)| format!("{m}.{n}")));
         format!("granted are: {granted}")
     }
 
