@@ -295,6 +295,8 @@ impl core::fmt::Debug for Engine {
 }
 
 /// Binds what the module imports to what was granted.
+// Apart, so that its native stack does not stay in use while the module is compiled.
+#[inline(never)]
 fn link<T: 'static>(
     engine: &wasmi::Engine,
     info: &ModuleInfo,
