@@ -15,7 +15,7 @@ use core::{
     time::Duration,
 };
 use spin::Mutex;
-use wasmi::{AsContextMut, Func, Memory};
+use wasmi::{AsContextMut, Func, Memory, StoreContextMut};
 
 /// Fuel for one host call, and for one exchange of bytes with a guest, whatever its size.
 pub(crate) const BASE: u64 = 20;
@@ -23,13 +23,15 @@ pub(crate) const BASE: u64 = 20;
 /// Fuel for reading, writing or scanning `bytes` bytes: one unit for each 64, rounded up, as
 /// wasmi charges a guest's own bulk operations.
 pub(crate) const fn fuel_for(bytes: usize) -> u64 {
-    (bytes as u64).div_ceil(64)
+    bytes.div_ceil(64) as u64
 }
 
 /// What all instances of a plugin share.
 pub(crate) struct Shared {
     pub(crate) name: Box<str>,
     pub(crate) platform: Arc<dyn Platform>,
+    /// What the platform stops panics with.
+    pub(crate) containment: Option<fn(&mut dyn FnMut())>,
     pub(crate) log: Option<Arc<dyn LogSink>>,
 }
 
@@ -175,15 +177,13 @@ impl Meter {
         Ok(())
     }
 
-    /// Counts one host call.
-    pub(crate) fn host_call(&mut self) -> Result<(), CallError> {
-        if self.usage.host_calls >= self.budget.host_calls {
-            return Err(CallError::HostCalls {
-                limit: self.budget.host_calls,
-            });
+    /// Counts one host call; answers whether the budget allows it.
+    pub(crate) fn host_call(&mut self) -> bool {
+        let allowed = self.usage.host_calls < self.budget.host_calls;
+        if allowed {
+            self.usage.host_calls = self.usage.host_calls.saturating_add(1);
         }
-        self.usage.host_calls = self.usage.host_calls.saturating_add(1);
-        Ok(())
+        allowed
     }
 
     /// Counts `bytes` that a host function has for the guest.
@@ -282,11 +282,16 @@ pub(crate) fn check_time<T>(state: &State<T>) -> Result<(), CallError> {
 }
 
 /// Fuel in the store, of the slice that runs. Every engine of ours meters, so wasmi never refuses.
-pub(crate) fn fuel<T>(cx: &wasmi::StoreContextMut<'_, State<T>>) -> u64 {
+///
+/// Only here, and in [`set_fuel`], wasmi is asked: called from one place alone, its part is compiled
+/// into this.
+#[inline(never)]
+pub(crate) fn fuel<T>(cx: &StoreContextMut<'_, State<T>>) -> u64 {
     cx.get_fuel().unwrap_or(0)
 }
 
-pub(crate) fn set_fuel<T>(cx: &mut wasmi::StoreContextMut<'_, State<T>>, fuel: u64) {
+#[inline(never)]
+pub(crate) fn set_fuel<T>(cx: &mut StoreContextMut<'_, State<T>>, fuel: u64) {
     // As above: the error means that metering is off.
     let _ = cx.set_fuel(fuel);
 }
@@ -307,16 +312,35 @@ where
 {
     let mut cx = cx.as_context_mut();
     let slice = fuel(&cx);
-    if let Some(left) = slice.checked_sub(units) {
-        set_fuel(&mut cx, left);
-        return Ok(());
+    charge_slice(&mut cx, slice, units).map(drop)
+}
+
+/// The same where the slice that runs has `slice`. Answers with what is left of that.
+#[inline(always)]
+pub(crate) fn charge_slice<T>(
+    cx: &mut StoreContextMut<'_, State<T>>,
+    slice: u64,
+    units: u64,
+) -> Result<u64, CallError> {
+    match slice.overflowing_sub(units) {
+        (left, false) => {
+            set_fuel(cx, left);
+            Ok(left)
+        }
+        _ => charge_reserve(cx, units.saturating_sub(slice)),
     }
-    set_fuel(&mut cx, 0);
+}
+
+/// Charges what a slice has not.
+#[cold]
+#[inline(never)]
+fn charge_reserve<T>(cx: &mut StoreContextMut<'_, State<T>>, units: u64) -> Result<u64, CallError> {
+    set_fuel(cx, 0);
     let meter = &mut cx.data_mut().meter;
-    match meter.reserve.checked_sub(units.saturating_sub(slice)) {
+    match meter.reserve.checked_sub(units) {
         Some(left) => {
             meter.reserve = left;
-            Ok(())
+            Ok(0)
         }
         None => Err(meter.out_of_fuel()),
     }

@@ -240,8 +240,8 @@ impl<'a> Exchange<'a> {
         let state = store.data();
         let memory = state.guest.memory.map(|memory| memory.data(&*store));
         let values = self.delivery.values();
-        let mut lifter = Lifter::new(values, memory, fuel, &spent, "plugin's result")
-            .answer(state.meter.budget().output_bytes);
+        let mut lifter =
+            Lifter::new(values, memory, fuel, &spent).answer(state.meter.budget().output_bytes);
         let answer = lift(&mut lifter);
         self.received(&lifter.into_received(), sandbox.kept.input);
         call::charge(&mut sandbox.store, spent.get())?;

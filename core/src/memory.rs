@@ -1,26 +1,26 @@
 //! The one place where a guest's pointer and length become bytes.
 //!
-//! Sums are made in 64 bits, so nothing wraps; the slice is taken anew for each use, because a
-//! guest that runs in between may have grown or moved its memory.
+//! The pointer is looked at before the length, so nothing is added that could wrap; the slice is
+//! taken anew for each use, because a guest that runs in between may have grown or moved its
+//! memory.
 
 use crate::error::CallError;
-use core::ops::Range;
 
-/// The bytes at `ptr..ptr + len`. Zero bytes are legal anywhere up to the memory's end.
+/// The bytes at `ptr..ptr + len`, if they are all there. Zero bytes are legal anywhere up to the
+/// memory's end.
+#[inline]
+pub(crate) fn find(memory: &[u8], ptr: u32, len: u32) -> Option<&[u8]> {
+    memory.get(index(ptr)..)?.get(..index(len))
+}
+
+/// The same, or what is wrong.
 pub(crate) fn bytes<'m>(
     memory: &'m [u8],
     ptr: u32,
     len: u32,
     what: &'static str,
 ) -> Result<&'m [u8], CallError> {
-    memory
-        .get(range(ptr, len))
-        .ok_or_else(|| CallError::OutOfBounds {
-            what,
-            ptr,
-            len,
-            memory: memory.len(),
-        })
+    find(memory, ptr, len).ok_or_else(|| out_of_bounds(what, ptr, len, memory.len()))
 }
 
 /// The bytes at `ptr..ptr + len`, to be written.
@@ -31,29 +31,32 @@ pub(crate) fn bytes_mut<'m>(
     what: &'static str,
 ) -> Result<&'m mut [u8], CallError> {
     let size = memory.len();
-    memory
-        .get_mut(range(ptr, len))
-        .ok_or_else(|| CallError::OutOfBounds {
-            what,
-            ptr,
-            len,
-            memory: size,
-        })
+    let found = memory
+        .get_mut(index(ptr)..)
+        .and_then(|from| from.get_mut(..index(len)));
+    found.ok_or_else(|| out_of_bounds(what, ptr, len, size))
 }
 
-/// `ptr..ptr + len` as indices. Where an index does not fit the machine's word, no memory can be
-/// that large either, and `usize::MAX` is out of every memory's range.
-fn range(ptr: u32, len: u32) -> Range<usize> {
-    let start = u64::from(ptr);
-    let end = start.saturating_add(u64::from(len));
-    let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-    index(start)..index(end)
+/// `value` as an index. Where it does not fit the machine's word, no memory can be that large
+/// either.
+fn index(value: u32) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+#[cold]
+fn out_of_bounds(what: &'static str, ptr: u32, len: u32, memory: usize) -> CallError {
+    CallError::OutOfBounds {
+        what,
+        ptr,
+        len,
+        memory,
+    }
 }
 
 /// Whether the blocks `a` and `b`, each a pointer and a length, share a byte.
 pub(crate) fn overlap(a: (u32, u32), b: (u32, u32)) -> bool {
-    let (a, b) = (range(a.0, a.1), range(b.0, b.1));
-    a.start < b.end && b.start < a.end
+    let end = |(ptr, len): (u32, u32)| u64::from(ptr).saturating_add(len.into());
+    u64::from(a.0) < end(b) && u64::from(b.0) < end(a)
 }
 
 #[cfg(test)]

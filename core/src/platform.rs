@@ -53,10 +53,33 @@ pub trait Platform: Send + Sync + 'static {
         waker.wake_by_ref();
     }
 
-    /// Runs the embedder's part of a host function. A platform that can stop a panic here
-    /// returns without having finished `work`, and the guest is trapped. By default just runs it.
-    fn contain(&self, work: &mut dyn FnMut()) {
-        work();
+    /// What stops a panic, where the machine can: a function that runs what it is given, and
+    /// returns also where that has panicked. Host functions run in it, and a guest whose host
+    /// function did not finish is trapped. The answer must always be the same.
+    ///
+    /// By default there is none, and a panic is what it is on the machine.
+    ///
+    /// ```
+    /// use std::panic::{AssertUnwindSafe, catch_unwind};
+    /// struct Machine;
+    /// impl hostel_core::Platform for Machine {
+    ///     fn containment(&self) -> Option<fn(&mut dyn FnMut())> {
+    ///         Some(|work| drop(catch_unwind(AssertUnwindSafe(work))))
+    ///     }
+    /// }
+    /// ```
+    fn containment(&self) -> Option<fn(&mut dyn FnMut())> {
+        None
+    }
+}
+
+impl dyn Platform {
+    /// Runs the embedder's code, which does not finish where it panics and that is contained.
+    pub(crate) fn contain(&self, work: &mut dyn FnMut()) {
+        match self.containment() {
+            Some(contain) => contain(work),
+            None => work(),
+        }
     }
 }
 
@@ -81,8 +104,8 @@ impl<P: Platform + ?Sized> Platform for Arc<P> {
         (**self).wake_at(at, waker);
     }
 
-    fn contain(&self, work: &mut dyn FnMut()) {
-        (**self).contain(work);
+    fn containment(&self) -> Option<fn(&mut dyn FnMut())> {
+        (**self).containment()
     }
 }
 

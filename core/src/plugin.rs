@@ -116,6 +116,7 @@ impl<T: 'static> Plugin<T> {
         let shared = Arc::new(Shared {
             name: name.into(),
             platform: engine.platform().clone(),
+            containment: engine.platform().containment(),
             log,
         });
         let limits = *engine.limits();

@@ -91,9 +91,9 @@ impl Platform for Std {
         self.timer.wake_at(at.unwrap_or_else(Instant::now), waker);
     }
 
-    fn contain(&self, work: &mut dyn FnMut()) {
+    fn containment(&self) -> Option<fn(&mut dyn FnMut())> {
         // What the closure leaves half done is the guest's, which is trapped and not used again,
         // or the embedder's, whose data should be fit for panics as anywhere else.
-        let _ = catch_unwind(AssertUnwindSafe(work));
+        Some(|work| drop(catch_unwind(AssertUnwindSafe(work))))
     }
 }

@@ -1,18 +1,21 @@
 //! Typed host functions: from a guest's values to a Rust closure and back.
 
-use super::Context;
+use super::{
+    Context, HostCall,
+    define::{Define, definition},
+};
 use crate::{
-    abi::shape::FlatValues,
+    abi::shape::Shape,
     buffers::Delivery,
     call::{self, State},
     error::{CallError, Trap, TrapKind},
-    marshal::{Lift, Lifter, Lower, Types},
+    marshal::{Core, Lift, Lifter, Lower, Types},
     platform::Platform,
-    run::{self, Work},
+    run::{self, Suspended, Work},
 };
 use alloc::{boxed::Box, sync::Arc};
-use core::{cell::Cell, future::Future, marker::PhantomData, pin::Pin};
-use wasmi::{Caller, Memory, ResumableCallOutOfFuel, Val};
+use core::{future::Future, marker::PhantomData, pin::Pin};
+use wasmi::{AsContextMut, Caller, ResumableCallOutOfFuel, StoreContextMut};
 
 /// A host function behind its types.
 pub(crate) trait HostFunction<T>: Send + Sync + 'static {
@@ -20,21 +23,36 @@ pub(crate) trait HostFunction<T>: Send + Sync + 'static {
 
     fn results(&self) -> Types;
 
+    /// Defines it in a linker, for an import of this shape.
+    fn define(&self, shape: Shape) -> Define<T>;
+
     /// Whether it never runs guest code: then the guest's allocator may call it, also while the host
     /// waits for that. Go's run time can't do without the clock there.
     fn runs_no_guest(&self) -> bool {
         false
     }
 
-    /// Lifts `params`, runs the closure, lowers its result into `results`. Or answers with what the
-    /// guest has to wait for.
+    /// Lifts the parameters, runs the closure, lowers its result.
     fn call(
         &self,
-        guest: &mut Caller<'_, State<T>>,
-        memory: Option<Memory>,
-        params: &[Val],
-        results: &mut FlatValues,
-    ) -> Result<Option<Work>, CallError>;
+        guest: StoreContextMut<'_, State<T>>,
+        call: &mut HostCall<'_, '_>,
+    ) -> Result<(), Box<Halt>>;
+}
+
+/// Why a host function gives no results, or none yet. Boxed, it is a word for all who hand it on.
+pub(crate) enum Halt {
+    Error(CallError),
+    /// The guest has to wait.
+    Waits(Suspended),
+}
+
+impl From<CallError> for Box<Halt> {
+    #[cold]
+    #[inline(never)]
+    fn from(error: CallError) -> Self {
+        Self::new(Halt::Error(error))
+    }
 }
 
 /// Closures that can be host functions; see [`Grants::function`](crate::Grants::function).
@@ -62,8 +80,11 @@ pub trait HostReturn {
 #[doc(hidden)]
 pub enum Answer<V> {
     Now(Result<V, Trap>),
-    Later(Pin<Box<dyn Future<Output = Result<V, Trap>> + Send>>),
+    Later(Later<V>),
 }
+
+/// A value that comes later.
+type Later<V> = Pin<Box<dyn Future<Output = Result<V, Trap>> + Send>>;
 
 impl<V: Lower + 'static> HostReturn for V {
     type Value = V;
@@ -123,95 +144,125 @@ struct Typed<F, M> {
     signature: PhantomData<fn() -> M>,
 }
 
-/// Runs `body` with the guest's values and memory and the instance's data, all borrowed, then
-/// charges what lifting and the closure spent.
-fn with_guest<T, R>(
-    guest: &mut Caller<'_, State<T>>,
-    memory: Option<Memory>,
-    params: &[Val],
-    body: impl FnOnce(&mut Lifter<'_>, &mut Context<'_, T>) -> Result<R, CallError>,
-) -> Result<R, CallError> {
-    let fuel = call::fuel_left(guest);
-    let spent = Cell::new(0);
-    let result = {
-        let (memory, state) = match memory {
-            Some(memory) => {
-                let (bytes, state) = memory.data_and_store_mut(&mut *guest);
-                (Some(&*bytes), state)
-            }
-            None => (None, guest.data_mut()),
-        };
-        let most = state.meter.budget().argument_bytes;
-        let mut lifter = Lifter::new(params, memory, fuel, &spent, "host function's argument");
-        lifter.argument_limit = Some(most);
-        let platform = &*state.shared.platform;
-        let mut context = Context {
-            data: &mut state.data,
-            shared: &state.shared,
-            meter: &mut state.meter,
-            fuel,
-            spent: &spent,
-        };
-        contained(platform, || body(&mut lifter, &mut context))
+/// What a host function may use: the guest's values and memory, which it needs if it `reads`, and
+/// the instance's data.
+#[inline(always)]
+fn lend<'a, T>(
+    guest: &'a mut StoreContextMut<'_, State<T>>,
+    call: &'a HostCall<'_, '_>,
+    reads: bool,
+) -> (Lifter<'a>, Context<'a, T>) {
+    let memory = guest.data().guest.memory.filter(|_| reads);
+    let (memory, state) = match memory {
+        Some(memory) => {
+            let (bytes, state) = memory.data_and_store_mut(guest.as_context_mut());
+            (Some(&*bytes), state)
+        }
+        None => (None, guest.data_mut()),
     };
-    call::charge(guest, spent.get())?;
-    result
+    // Both are of one budget: nothing wraps.
+    let fuel = call.slice.wrapping_add(state.meter.reserve);
+    let lifter = Lifter::new(call.params(), memory, fuel, &call.spent)
+        .arguments(state.meter.budget().argument_bytes);
+    let context = Context {
+        data: &mut state.data,
+        shared: &state.shared,
+        meter: &mut state.meter,
+        fuel,
+        spent: &call.spent,
+    };
+    (lifter, context)
 }
 
-/// Runs the embedder's code, which reading and writing serialised values is too, where a panic in
-/// it may be contained.
+/// Runs the embedder's code where a panic in it may be contained.
 pub(crate) fn contained<R>(
     platform: &dyn Platform,
     work: impl FnOnce() -> Result<R, CallError>,
 ) -> Result<R, CallError> {
     let (mut work, mut result) = (Some(work), None);
     platform.contain(&mut || result = work.take().map(|work| work()));
-    result.unwrap_or_else(|| Err(CallError::Trap(Trap::new(TrapKind::HostPanic, ""))))
+    result.unwrap_or_else(|| Err(panicked()))
+}
+
+pub(super) fn panicked() -> CallError {
+    CallError::Trap(Trap::new(TrapKind::HostPanic, ""))
 }
 
 /// What the guest waits for whose allocator needs longer. Apart from the rest, since it takes native
 /// stack, and is rare.
 #[cold]
 #[inline(never)]
-fn later(paused: ResumableCallOutOfFuel, delivery: Delivery<'_>) -> Work {
+fn later(paused: ResumableCallOutOfFuel, delivery: &mut Delivery<'_>) -> Work {
+    let delivery = core::mem::replace(delivery, Delivery::new(None));
     Work::Buffers(Some(paused), Box::new(delivery.into_owned()))
 }
 
-/// Lowers a closure's result into the guest, or says what it has to wait for.
+/// Lowers a closure's result into the guest.
+#[inline(always)]
 fn lower<T, R: HostReturn>(
-    guest: &mut Caller<'_, State<T>>,
+    guest: &mut StoreContextMut<'_, State<T>>,
+    call: &mut HostCall<'_, '_>,
     returned: R,
-    values: &mut FlatValues,
-) -> Result<Option<Work>, CallError> {
-    match returned.into_answer() {
-        Answer::Now(value) => {
-            let value = value.map_err(CallError::Trap)?;
-            if R::Value::NOTHING {
-                return Ok(None);
-            }
-            let platform = guest.data().shared.platform.clone();
-            let mut delivery = Delivery::new(None);
-            contained(&*platform, || value.lower(&mut delivery.lowered))?;
-            if let Some(paused) = run::deliver_in_call(guest, &mut delivery)? {
-                return Ok(Some(later(paused, delivery)));
-            }
-            // There is room: both have the same.
-            let _ = values.extend_from_slice(delivery.values());
-            Ok(None)
-        }
-        Answer::Later(value) => Ok(Some(Work::Results(Box::pin(async {
-            let value = value.await.map_err(CallError::Trap)?;
-            let mut delivery = Delivery::new(None);
-            value.lower(&mut delivery.lowered)?;
-            Ok(Box::new(delivery.into_owned()))
-        })))),
+) -> Result<(), Box<Halt>> {
+    let value = match returned.into_answer() {
+        Answer::Now(value) => value.map_err(CallError::Trap)?,
+        Answer::Later(value) => return Err(call.waits(awaited(value))),
+    };
+    if R::Value::CORE.is_nothing() {
+        return Ok(());
     }
+    match value.number() {
+        Some(number) => call.give_number(number),
+        None => lower_values(guest, call, &value)?,
+    }
+    Ok(())
+}
+
+/// Lowers a result of several values, or one that needs buffers, in the import's shape. Apart from
+/// the rest, since it takes native stack.
+#[inline(never)]
+fn lower_values<T, V: Lower>(
+    guest: &mut StoreContextMut<'_, State<T>>,
+    call: &mut HostCall<'_, '_>,
+    value: &V,
+) -> Result<(), Box<Halt>> {
+    let mut delivery = Delivery::new(None);
+    value.lower(&mut delivery.lowered)?;
+    deliver(guest, call, &mut delivery)
+}
+
+/// Brings values into the guest and to its import.
+#[inline(never)]
+fn deliver<T>(
+    guest: &mut StoreContextMut<'_, State<T>>,
+    call: &mut HostCall<'_, '_>,
+    delivery: &mut Delivery<'_>,
+) -> Result<(), Box<Halt>> {
+    // The guest's own code may run now, with the fuel that is left.
+    call::charge(guest, call.spent.take())?;
+    if let Some(paused) = run::deliver_in_call(&mut Caller::from(&mut *guest), delivery)? {
+        return Err(call.waits(later(paused, delivery)));
+    }
+    call.give(guest, &mut delivery.lowered.values)?;
+    Ok(())
+}
+
+/// What the guest waits for where a host function is asynchronous.
+#[cold]
+#[inline(never)]
+fn awaited<V: Lower + 'static>(value: Later<V>) -> Work {
+    Work::Results(Box::pin(async {
+        let value = value.await.map_err(CallError::Trap)?;
+        let mut delivery = Delivery::new(None);
+        value.lower(&mut delivery.lowered)?;
+        Ok(Box::new(delivery.into_owned()))
+    }))
 }
 
 /// Implements closures of one number of parameters, with and without a context.
 macro_rules! host_function {
     ($($param:ident)*) => {
-        #[allow(non_snake_case, unused_variables)] // parameters are named after their types; there may be none
+        #[allow(non_snake_case, unused_mut, unused_variables)] // parameters are named after their types; there may be none
         impl<T, F, R, $($param),*> HostFunction<T> for Typed<F, fn($($param),*) -> R>
         where
             T: 'static,
@@ -228,20 +279,25 @@ macro_rules! host_function {
                 Types::collect(R::Value::types)
             }
 
-            fn call(&self, guest: &mut Caller<'_, State<T>>, memory: Option<Memory>, params: &[Val], results: &mut FlatValues) -> Result<Option<Work>, CallError> {
+            fn define(&self, shape: Shape) -> Define<T> {
+                definition(Core::NOTHING $(.and($param::CORE))*, R::Value::CORE, shape)
+            }
+
+            fn call(&self, mut guest: StoreContextMut<'_, State<T>>, call: &mut HostCall<'_, '_>) -> Result<(), Box<Halt>> {
                 // Names one of the two bounds on `F`; a plain call would be ambiguous.
                 fn run<$($param,)* R>(function: &impl Fn($($param),*) -> R, $($param: $param),*) -> R {
                     function($($param),*)
                 }
-                let returned = with_guest(guest, memory, params, |from, context| {
-                    $(let $param = $param::lift(from)?;)*
-                    Ok(run(&self.function, $($param),*))
-                })?;
-                lower(guest, returned, results)
+                let returned = {
+                    let (mut from, _) = lend(&mut guest, call, false $(|| $param::READS)*);
+                    $(let $param = $param::lift(&mut from)?;)*
+                    run(&self.function, $($param),*)
+                };
+                lower(&mut guest, call, returned)
             }
         }
 
-        #[allow(non_snake_case, unused_variables)] // as above
+        #[allow(non_snake_case, unused_mut, unused_variables)] // as above
         impl<T, F, R, $($param),*> HostFunction<T> for Typed<F, fn(&mut Context<'_, T>, $($param),*) -> R>
         where
             T: 'static,
@@ -258,7 +314,11 @@ macro_rules! host_function {
                 Types::collect(R::Value::types)
             }
 
-            fn call(&self, guest: &mut Caller<'_, State<T>>, memory: Option<Memory>, params: &[Val], results: &mut FlatValues) -> Result<Option<Work>, CallError> {
+            fn define(&self, shape: Shape) -> Define<T> {
+                definition(Core::NOTHING $(.and($param::CORE))*, R::Value::CORE, shape)
+            }
+
+            fn call(&self, mut guest: StoreContextMut<'_, State<T>>, call: &mut HostCall<'_, '_>) -> Result<(), Box<Halt>> {
                 #[allow(clippy::too_many_arguments)] // as many as a host function may have
                 fn run<T, $($param,)* R>(
                     function: &impl Fn(&mut Context<'_, T>, $($param),*) -> R,
@@ -267,11 +327,12 @@ macro_rules! host_function {
                 ) -> R {
                     function(context, $($param),*)
                 }
-                let returned = with_guest(guest, memory, params, |from, context| {
-                    $(let $param = $param::lift(from)?;)*
-                    Ok(run(&self.function, context, $($param),*))
-                })?;
-                lower(guest, returned, results)
+                let returned = {
+                    let (mut from, mut context) = lend(&mut guest, call, false $(|| $param::READS)*);
+                    $(let $param = $param::lift(&mut from)?;)*
+                    run(&self.function, &mut context, $($param),*)
+                };
+                lower(&mut guest, call, returned)
             }
         }
 

@@ -1,19 +1,24 @@
 //! Binds host functions to a module's imports, in the shape that each import declares.
 
-use super::HostFunction;
+use super::{
+    HostFunction,
+    function::{Halt, panicked},
+};
 use crate::{
-    abi::shape::{FlatValues, Record, Shape, pack, unpack, unsigned},
+    abi::shape::{FlatValues, Record, Shape, pack, unsigned},
     call::{self, State},
     error::{CallError, Trap, TrapKind},
+    marshal::mistyped,
     memory,
     module::{Import, Signature},
-    run::{Suspend, Suspended},
+    run::{Suspend, Suspended, Work},
 };
-use alloc::sync::Arc;
-use wasmi::{AsContextMut, Caller, FuncType, Linker, Val, ValType, errors::LinkerError};
+use alloc::{boxed::Box, sync::Arc};
+use core::cell::Cell;
+use wasmi::{AsContextMut, Linker, StoreContextMut, Val, errors::LinkerError};
 
 /// A host function, bound to an import.
-struct Binding<T> {
+pub(crate) struct Binding<T> {
     function: Arc<dyn HostFunction<T>>,
     back: Back,
 }
@@ -41,141 +46,196 @@ pub(crate) fn link<T: 'static>(
         shape,
         record: Record::size(&function.results().flat),
     };
-    let binding = Binding { function, back };
-    let (module, name) = (&*import.module, &*import.name);
+    let define = function.define(shape);
+    define(linker, import, ty, Binding { function, back })
+}
 
-    /// Defines a function of i32 parameters alone, which wasmi calls without an allocation.
-    macro_rules! wrap {
-        ($result:expr $(, $param:ident)*) => {
-            linker.func_wrap(module, name, move |mut guest: Caller<'_, State<T>> $(, $param: i32)*| {
-                binding.call_words(&mut guest, &[$(Val::I32($param)),*]).map($result)
-            })?
-        };
+/// An import that the guest calls.
+pub(super) struct Called<'a> {
+    params: &'a [Val],
+    /// Where the results' record is, where the shape has one.
+    at: u32,
+    /// What it returns, where that is integers of 64 bits at most: an i32 in the lower half, two
+    /// i32 as they are packed.
+    pub(super) word: u64,
+    /// The same as values, where it is more.
+    values: Option<&'a mut [Val]>,
+}
+
+impl<'a> Called<'a> {
+    #[inline(always)]
+    pub(super) const fn new(params: &'a [Val], values: Option<&'a mut [Val]>) -> Self {
+        Self {
+            params,
+            at: 0,
+            word: 0,
+            values,
+        }
     }
-    /// Picks by the number of parameters.
-    macro_rules! wrap_any {
-        ($result:expr) => {
-            match ty.params.len() {
-                0 => wrap!($result),
-                1 => wrap!($result, a),
-                2 => wrap!($result, a, b),
-                3 => wrap!($result, a, b, c),
-                4 => wrap!($result, a, b, c, d),
-                5 => wrap!($result, a, b, c, d, e),
-                _ => wrap!($result, a, b, c, d, e, f),
-            }
-        };
+}
+
+/// One call of a host function.
+pub(crate) struct HostCall<'a, 'p> {
+    called: &'a mut Called<'p>,
+    back: &'a Back,
+    /// The fuel of the slice that runs, and what of it, and of the call's other fuel, lifting and
+    /// the closure have spent: charged when they are done.
+    pub(super) slice: u64,
+    pub(super) spent: Cell<u64>,
+}
+
+impl HostCall<'_, '_> {
+    /// What the function takes.
+    pub(crate) const fn params(&self) -> &[Val] {
+        self.called.params
     }
-    let all = |params: &[ValType]| params.iter().all(|param| *param == ValType::I32);
-    if ty.params.len() <= 6 && all(&ty.params) {
-        match &*ty.results {
-            [] => {
-                wrap_any!(|_| ());
-                return Ok(());
-            }
-            [ValType::I32] => {
-                wrap_any!(|word| unpack(word).1);
-                return Ok(());
-            }
-            [ValType::I64] => {
-                wrap_any!(|word| word);
-                return Ok(());
-            }
-            [ValType::I32, ValType::I32] => {
-                wrap_any!(unpack);
-                return Ok(());
-            }
+
+    /// The guest has to wait for `work`.
+    #[cold]
+    pub(crate) fn waits(&self, work: Work) -> Box<Halt> {
+        Box::new(Halt::Waits(Suspended {
+            work,
+            back: self.back.clone(),
+            at: self.called.at,
+        }))
+    }
+
+    /// Gives the import its result, a number, which comes in no shape but itself.
+    #[inline]
+    pub(crate) fn give_number(&mut self, number: Val) {
+        match (&mut self.called.values, number) {
+            (Some([result]), number) => *result = number,
+            (_, Val::I32(value)) => self.called.word = unsigned(value).into(),
+            (_, Val::I64(value)) => self.called.word = value.cast_unsigned(),
             _ => {}
         }
     }
-    let ty = FuncType::new(ty.params.iter().copied(), ty.results.iter().copied());
-    linker.func_new(module, name, ty, move |mut guest, params, results| {
-        let mut values = FlatValues::new();
-        binding.call(&mut guest, params, &mut values)?;
-        for (result, value) in results.iter_mut().zip(&values) {
-            *result = value.clone();
+
+    /// Gives the import its results, in its shape.
+    pub(super) fn give<T>(
+        &mut self,
+        guest: &mut StoreContextMut<'_, State<T>>,
+        values: &mut FlatValues,
+    ) -> Result<(), CallError> {
+        self.back.bring(guest, self.called.at, values)?;
+        match (&mut self.called.values, &**values) {
+            (_, [number]) => self.give_number(number.clone()),
+            (Some(results), values) => {
+                for (result, value) in results.iter_mut().zip(values) {
+                    *result = value.clone();
+                }
+            }
+            (None, [Val::I32(first), Val::I32(second)]) => {
+                self.called.word = pack(unsigned(*first), unsigned(*second));
+            }
+            _ => {}
         }
         Ok(())
-    })?;
-    Ok(())
+    }
 }
 
 impl<T: 'static> Binding<T> {
-    /// One call by the guest, whose results are integers of 64 bits at most: an i32 in the lower
-    /// half, two i32 as they are packed.
-    #[inline(never)]
-    fn call_words(
-        &self,
-        guest: &mut Caller<'_, State<T>>,
-        params: &[Val],
-    ) -> Result<u64, wasmi::Error> {
-        let mut values = FlatValues::new();
-        self.call(guest, params, &mut values)?;
-        match *values {
-            [] => Ok(0),
-            [Val::I32(value)] => Ok(unsigned(value).into()),
-            [Val::I64(value)] => Ok(value.cast_unsigned()),
-            [Val::I32(first), Val::I32(second)] => Ok(pack(unsigned(first), unsigned(second))),
-            _ => Err(CallError::BadValue {
-                expected: "other results",
-                found: 0,
-            }
-            .into()),
-        }
-    }
-
     /// One call by the guest.
-    fn call(
+    #[inline(never)]
+    pub(super) fn call(
         &self,
-        guest: &mut Caller<'_, State<T>>,
-        params: &[Val],
-        values: &mut FlatValues,
+        mut guest: StoreContextMut<'_, State<T>>,
+        called: &mut Called<'_>,
     ) -> Result<(), wasmi::Error> {
-        match self.exchange(guest, params, values) {
-            Ok(None) => Ok(()),
-            Ok(Some(suspended)) => {
-                *guest.data_mut().suspended.get_mut() = Some(suspended);
-                Err(wasmi::Error::host(Suspend))
-            }
-            Err(error) => Err(error.into_stop().in_import(&self.back.name).into()),
+        match self.exchange(guest.as_context_mut(), called) {
+            Ok(()) => Ok(()),
+            Err(halt) => Err(self.halted(guest, *halt)),
         }
     }
 
-    /// Charged, lifted, run, lowered, in the import's shape; or what the guest has to wait for.
+    /// Charged, lifted, run, lowered, in the import's shape.
+    #[inline(always)]
     fn exchange(
         &self,
-        guest: &mut Caller<'_, State<T>>,
-        params: &[Val],
-        values: &mut FlatValues,
-    ) -> Result<Option<Suspended>, CallError> {
+        mut guest: StoreContextMut<'_, State<T>>,
+        called: &mut Called<'_>,
+    ) -> Result<(), Box<Halt>> {
         let state = guest.data_mut();
-        let nested = state.guest.nested;
-        let reentered = || CallError::Trap(Trap::new(TrapKind::Reentered, ""));
-        if nested && !self.function.runs_no_guest() {
-            return Err(reentered());
+        if state.guest.nested && !self.function.runs_no_guest() {
+            return Err(stopped(reentered));
         }
-        state.meter.host_call()?;
-        let memory = state.guest.memory;
-        call::charge(guest, call::BASE)?;
-        let (at, params) = match (self.back.shape, params) {
-            (Shape::Pointer, [Val::I32(record), params @ ..]) => (unsigned(*record), params),
-            (_, params) => (0, params),
-        };
+        if !state.meter.host_call() {
+            let limit = state.meter.budget().host_calls;
+            return Err(stopped(|| CallError::HostCalls { limit }));
+        }
+        let containment = state.shared.containment;
+        let slice = call::fuel(&guest);
+        let slice = call::charge_slice(&mut guest, slice, call::BASE)?;
         if self.back.shape == Shape::Pointer {
-            // Before anything is done for a guest that can't get it.
-            self.back.record(guest, at)?;
+            self.place(&mut guest, called)?;
         }
-        if let Some(work) = self.function.call(guest, memory, params, values)? {
-            if nested {
-                // Who waits for it already can't wait for more.
-                return Err(reentered());
+        let mut call = HostCall {
+            called,
+            back: &self.back,
+            slice,
+            spent: Cell::new(0),
+        };
+        let done = match containment {
+            None => self.function.call(guest.as_context_mut(), &mut call),
+            Some(contain) => {
+                let mut done = None;
+                contain(&mut || {
+                    done = Some(self.function.call(guest.as_context_mut(), &mut call));
+                });
+                done.unwrap_or_else(|| Err(stopped(panicked)))
             }
-            let back = self.back.clone();
-            return Ok(Some(Suspended { work, back, at }));
+        };
+        let spent = call.spent.get();
+        if spent > 0 {
+            // No guest has run since: where its allocator has to, what was spent is charged before.
+            call::charge_slice(&mut guest, slice, spent)?;
         }
-        self.back.bring(guest, at, values)?;
-        Ok(None)
+        done
     }
+
+    /// Finds the place of the results' record, before anything is done for a guest that can't get
+    /// it.
+    #[inline(never)]
+    fn place(
+        &self,
+        guest: &mut StoreContextMut<'_, State<T>>,
+        called: &mut Called<'_>,
+    ) -> Result<(), Box<Halt>> {
+        if let [Val::I32(record), params @ ..] = called.params {
+            called.at = unsigned(*record);
+            called.params = params;
+        }
+        self.back.record(guest, called.at)?;
+        Ok(())
+    }
+
+    /// What stops a guest, or lets it wait.
+    #[cold]
+    #[inline(never)]
+    fn halted(&self, mut guest: StoreContextMut<'_, State<T>>, halt: Halt) -> wasmi::Error {
+        let nested = guest.data().guest.nested;
+        let error = match halt {
+            // Who waits for it already can't wait for more.
+            Halt::Waits(_) if nested => reentered(),
+            Halt::Waits(suspended) => {
+                *guest.data_mut().suspended.get_mut() = Some(suspended);
+                return wasmi::Error::host(Suspend);
+            }
+            Halt::Error(error) => error,
+        };
+        error.into_stop().in_import(&self.back.name).into()
+    }
+}
+
+/// Apart from the rest, for which an error is large.
+#[cold]
+#[inline(never)]
+fn stopped(error: impl FnOnce() -> CallError) -> Box<Halt> {
+    error().into()
+}
+
+fn reentered() -> CallError {
+    CallError::Trap(Trap::new(TrapKind::Reentered, ""))
 }
 
 impl Back {
@@ -205,10 +265,7 @@ impl Back {
                 for value in values.drain(..) {
                     fields
                         .write(bytes, &value)
-                        .ok_or_else(|| CallError::BadValue {
-                            expected: "a value with a layout",
-                            found: 0,
-                        })?;
+                        .ok_or_else(|| mistyped("a value with a layout"))?;
                 }
             }
         }

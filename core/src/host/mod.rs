@@ -2,6 +2,7 @@
 
 mod config;
 mod context;
+mod define;
 mod function;
 mod link;
 mod log;
@@ -18,8 +19,9 @@ pub use self::{
     log::{LogRecord, LogSink, Visible},
 };
 pub(crate) use self::{
-    function::{HostFunction, contained},
-    link::{Back, link},
+    define::{Define, definition},
+    function::{Halt, HostFunction, contained},
+    link::{Back, HostCall, link},
     log::write_dropped,
 };
 

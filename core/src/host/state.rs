@@ -4,7 +4,7 @@ use super::{Context, Grants};
 use crate::{
     call::fuel_for,
     error::{CallError, Trap},
-    marshal::{ERROR_BIT, Lower, Lowerer, Types},
+    marshal::{Core, ERROR_BIT, Lower, Lowerer, Types},
     state::{StateError, StateStore},
 };
 use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
@@ -16,6 +16,8 @@ const PAGE_BYTES: usize = 64 << 10;
 struct Answer<B>(Result<Option<B>, StateError>);
 
 impl<B: AsRef<[u8]>> Lower for Answer<B> {
+    const CORE: Core = Core::BYTES;
+
     fn types(types: &mut Types) {
         types.push_bytes();
     }

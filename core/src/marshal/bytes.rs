@@ -1,6 +1,6 @@
 //! Text and bytes.
 
-use super::{Lift, Lifter, Lower, Lowerer, Types};
+use super::{Core, Lift, Lifter, Lower, Lowerer, Types};
 use crate::{
     buffers::{copied, no_room},
     error::CallError,
@@ -13,11 +13,13 @@ macro_rules! lift {
         impl Lift for $type {
             type View<'m> = $view;
             const NULLABLE: bool = true;
+            const CORE: Core = Core::BYTES;
 
             fn types(types: &mut Types) {
                 types.push_bytes();
             }
 
+            #[inline(always)]
             fn lift<'m>(from: &mut Lifter<'m>) -> Result<$view, CallError> {
                 from.$read().and_then($make)
             }
@@ -45,6 +47,7 @@ macro_rules! lower {
     ($($type:ty)*) => {$(
         impl Lower for $type {
             const NULLABLE: bool = true;
+            const CORE: Core = Core::BYTES;
 
             fn types(types: &mut Types) {
                 types.push_bytes();
@@ -61,6 +64,7 @@ lower! { &str String Box<str> Arc<str> &[u8] Vec<u8> Box<[u8]> Arc<[u8]> }
 
 impl<const N: usize> Lower for &[u8; N] {
     const NULLABLE: bool = true;
+    const CORE: Core = Core::BYTES;
 
     fn types(types: &mut Types) {
         types.push_bytes();

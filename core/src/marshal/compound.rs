@@ -1,11 +1,21 @@
 //! `Option`, `Result` and tuples.
 
-use super::{Lift, Lifter, Lower, Lowerer, Types};
+use super::{Core, Lift, Lifter, Lower, Lowerer, Types};
 use crate::error::CallError;
 use wasmi::{Val, ValType};
 
+/// A value after an i32 that tells whether it is there, if it can't tell itself.
+const fn optional(value: Core, nullable: bool) -> Core {
+    if nullable {
+        return value;
+    }
+    Core::of(ValType::I32).and(value)
+}
+
 impl<T: Lift> Lift for Option<T> {
     type View<'m> = Option<T::View<'m>>;
+    const CORE: Core = optional(T::CORE, T::NULLABLE);
+    const READS: bool = T::READS;
 
     fn types(types: &mut Types) {
         if !T::NULLABLE {
@@ -29,6 +39,8 @@ impl<T: Lift> Lift for Option<T> {
 }
 
 impl<T: Lower> Lower for Option<T> {
+    const CORE: Core = optional(T::CORE, T::NULLABLE);
+
     fn types(types: &mut Types) {
         if !T::NULLABLE {
             types.push(ValType::I32);
@@ -49,6 +61,8 @@ impl<T: Lower> Lower for Option<T> {
 
 impl<T: Lift, E: Lift> Lift for Result<T, E> {
     type View<'m> = Result<T::View<'m>, E::View<'m>>;
+    const CORE: Core = optional(T::CORE, false).and(E::CORE);
+    const READS: bool = T::READS || E::READS;
 
     fn types(types: &mut Types) {
         types.push(ValType::I32);
@@ -68,6 +82,8 @@ impl<T: Lift, E: Lift> Lift for Result<T, E> {
 }
 
 impl<T: Lower, E: Lower> Lower for Result<T, E> {
+    const CORE: Core = optional(T::CORE, false).and(E::CORE);
+
     fn types(types: &mut Types) {
         types.push(ValType::I32);
         T::types(types);
@@ -95,6 +111,8 @@ macro_rules! tuple {
         #[allow(non_snake_case, unused_variables)] // the parts are named after their types; `()` has none
         impl<$($part: Lift),*> Lift for ($($part,)*) {
             type View<'m> = ($($part::View<'m>,)*);
+            const CORE: Core = Core::NOTHING $(.and($part::CORE))*;
+            const READS: bool = false $(|| $part::READS)*;
 
             fn types(types: &mut Types) {
                 $($part::types(types);)*
@@ -107,7 +125,7 @@ macro_rules! tuple {
 
         #[allow(non_snake_case, unused_variables)] // as above
         impl<$($part: Lower),*> Lower for ($($part,)*) {
-            const NOTHING: bool = true $(&& $part::NOTHING)*;
+            const CORE: Core = Core::NOTHING $(.and($part::CORE))*;
 
             fn types(types: &mut Types) {
                 $($part::types(types);)*

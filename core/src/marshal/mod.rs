@@ -30,7 +30,7 @@ use crate::{
     memory,
 };
 use alloc::{borrow::Cow, boxed::Box, string::String};
-use core::cell::Cell;
+use core::{cell::Cell, str::Utf8Error};
 use heapless::Vec;
 use wasmi::{Val, ValType};
 
@@ -66,6 +66,56 @@ impl Types {
     }
 }
 
+/// How many core values of each type a Rust type flattens to. What is known of a host function when
+/// it is compiled decides in which ways it may be linked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Core {
+    pub(crate) i32s: usize,
+    pub(crate) i64s: usize,
+    pub(crate) others: usize,
+}
+
+impl Core {
+    pub(crate) const NOTHING: Self = Self {
+        i32s: 0,
+        i64s: 0,
+        others: 0,
+    };
+
+    /// A pointer and a length.
+    pub(crate) const BYTES: Self = Self {
+        i32s: 2,
+        ..Self::NOTHING
+    };
+
+    pub(crate) const fn of(ty: ValType) -> Self {
+        let mut core = Self::NOTHING;
+        match ty {
+            ValType::I32 => core.i32s = 1,
+            ValType::I64 => core.i64s = 1,
+            _ => core.others = 1,
+        }
+        core
+    }
+
+    pub(crate) fn count(types: &[ValType]) -> Self {
+        let types = types.iter().map(|ty| Self::of(*ty));
+        types.fold(Self::NOTHING, Self::and)
+    }
+
+    pub(crate) const fn and(self, more: Self) -> Self {
+        Self {
+            i32s: self.i32s.saturating_add(more.i32s),
+            i64s: self.i64s.saturating_add(more.i64s),
+            others: self.others.saturating_add(more.others),
+        }
+    }
+
+    pub(crate) const fn is_nothing(self) -> bool {
+        self.i32s == 0 && self.i64s == 0 && self.others == 0
+    }
+}
+
 /// A value that comes out of a guest: a host function's parameter, an export's result.
 ///
 /// Implemented for the types in the [table](self); not to be implemented elsewhere.
@@ -76,6 +126,13 @@ pub trait Lift {
     /// Whether the type is a pointer and a length, so that the pointer 0 can mean its absence.
     #[doc(hidden)]
     const NULLABLE: bool = false;
+
+    #[doc(hidden)]
+    const CORE: Core;
+
+    /// Whether lifting it reads the guest's memory.
+    #[doc(hidden)]
+    const READS: bool = Self::NULLABLE;
 
     #[doc(hidden)]
     fn types(types: &mut Types);
@@ -91,9 +148,14 @@ pub trait Lower {
     #[doc(hidden)]
     const NULLABLE: bool = false;
 
-    /// Whether the type is no value at all.
     #[doc(hidden)]
-    const NOTHING: bool = false;
+    const CORE: Core;
+
+    /// The value where the type is one number.
+    #[doc(hidden)]
+    fn number(&self) -> Option<Val> {
+        None
+    }
 
     #[doc(hidden)]
     fn types(types: &mut Types);
@@ -106,49 +168,59 @@ pub trait Lower {
 pub struct Lifter<'m> {
     values: &'m [Val],
     memory: Option<&'m [u8]>,
-    /// Fuel that may be spent, and what has been: charged by whoever made the lifter.
+    /// Fuel that may be spent.
     fuel: u64,
-    spent: &'m Cell<u64>,
-    /// For a guest's answer, which the guest may have marked as an error: the most bytes it may
-    /// have.
-    answer_limit: Option<usize>,
-    /// For a host function's argument, the most bytes it may have.
-    pub(crate) argument_limit: Option<usize>,
+    /// What has been spent, and the same for whoever made the lifter, to be charged.
+    spent: u64,
+    bill: &'m Cell<u64>,
+    /// The most bytes that a text or byte string may have.
+    limit: usize,
+    /// Whether the values are a guest's answer, which the guest may have marked as an error.
+    answer: bool,
     /// The buffers that an answer came in, to be given back to the guest.
     received: Buffers,
-    /// What is read, for messages.
-    what: &'static str,
 }
+
+/// What is read, for messages.
+const ANSWER: &str = "plugin's result";
+const ARGUMENT: &str = "host function's argument";
 
 /// The bit of a length that marks the bytes as an error message.
 pub(crate) const ERROR_BIT: u32 = 1 << 31;
 
 impl<'m> Lifter<'m> {
+    #[inline]
     pub(crate) fn new(
         values: &'m [Val],
         memory: Option<&'m [u8]>,
         fuel: u64,
-        spent: &'m Cell<u64>,
-        what: &'static str,
+        bill: &'m Cell<u64>,
     ) -> Self {
         Self {
             values,
             memory,
             fuel,
-            spent,
-            answer_limit: None,
-            argument_limit: None,
+            spent: 0,
+            bill,
+            limit: usize::MAX,
+            answer: false,
             received: Buffers::new(),
-            what,
         }
     }
 
     /// Reads a guest's answer of at most `limit` bytes for each text or byte string.
     pub(crate) fn answer(self, limit: usize) -> Self {
         Self {
-            answer_limit: Some(limit),
+            limit,
+            answer: true,
             ..self
         }
+    }
+
+    /// Reads a host function's arguments of at most `limit` bytes for each text or byte string.
+    #[inline]
+    pub(crate) fn arguments(self, limit: usize) -> Self {
+        Self { limit, ..self }
     }
 
     /// The buffers that were read, none twice.
@@ -156,93 +228,82 @@ impl<'m> Lifter<'m> {
         self.received
     }
 
-    pub(crate) fn next(&mut self) -> Result<Val, CallError> {
-        match self.values.split_first() {
-            Some((first, rest)) => {
-                self.values = rest;
-                Ok(first.clone())
-            }
-            None => Err(CallError::BadValue {
-                expected: "a value",
-                found: 0,
-            }),
-        }
-    }
-
-    pub(crate) fn next_u32(&mut self) -> Result<u32, CallError> {
-        match self.next()? {
-            Val::I32(value) => Ok(unsigned(value)),
-            _ => Err(CallError::BadValue {
-                expected: "i32",
-                found: 0,
-            }),
-        }
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<&'m Val> {
+        let (first, rest) = self.values.split_first()?;
+        self.values = rest;
+        Some(first)
     }
 
     /// Whether the next two values are those of an absent text or byte string: the pointer is 0,
     /// and it is not an error message.
     pub(crate) fn is_absent(&self) -> bool {
         match self.values {
-            [Val::I32(0), Val::I32(len), ..] => {
-                self.answer_limit.is_none() || unsigned(*len) & ERROR_BIT == 0
-            }
+            [Val::I32(0), Val::I32(len), ..] => !self.answer || unsigned(*len) & ERROR_BIT == 0,
             _ => false,
         }
     }
 
     /// Passes over the values of a type that is absent.
     pub(crate) fn skip(&mut self, types: impl FnOnce(&mut Types)) -> Result<(), CallError> {
-        for _ in Types::collect(types).flat {
-            self.next()?;
-        }
+        let values = Types::collect(types).flat.len();
+        let rest = self.values.get(values..);
+        self.values = rest.ok_or_else(|| mistyped("a value"))?;
         Ok(())
     }
 
-    fn spend(&mut self, units: u64) -> Result<(), CallError> {
-        let spent = self.spent.get().saturating_add(units);
-        self.spent.set(spent);
-        // Whoever charges what was spent says how much fuel there was.
-        if spent > self.fuel {
-            Err(CallError::OutOfFuel { fuel: self.fuel })
-        } else {
-            Ok(())
-        }
+    /// Notes what is spent, where there is as much.
+    #[inline(always)]
+    fn spend(&mut self, units: u64) -> Option<()> {
+        let spent = self.spent.checked_add(units);
+        self.spent = spent.filter(|spent| *spent <= self.fuel)?;
+        self.bill.set(self.spent);
+        Some(())
     }
 
     /// The bytes that the next two values describe, charged for being read.
+    ///
+    /// Compiled into each host function, where the lifter then is no value in memory: that takes
+    /// little more than half of the instructions.
+    #[inline(always)]
     pub(crate) fn bytes(&mut self) -> Result<&'m [u8], CallError> {
-        let (ptr, raw) = (self.next_u32()?, self.next_u32()?);
-        let error = self.answer_limit.is_some() && raw & ERROR_BIT != 0;
-        let len = if error { raw & !ERROR_BIT } else { raw };
-        let memory = self
-            .memory
-            .ok_or_else(|| CallError::MissingExport { name: "memory" })?;
-        let bytes = memory::bytes(memory, ptr, len, self.what)?;
-        let size = bytes.len();
-        if self.answer_limit.is_some()
-            && len > 0
-            && !self
-                .received
-                .iter()
-                .any(|other| memory::overlap(*other, (ptr, len)))
+        let [Val::I32(ptr), Val::I32(len), rest @ ..] = self.values else {
+            return Err(mistyped("i32"));
+        };
+        self.values = rest;
+        let (ptr, len) = (unsigned(*ptr), unsigned(*len));
+        if self.answer {
+            return self.answered(ptr, len);
+        }
+        let memory = self.memory.ok_or_else(no_memory)?;
+        if let Some(bytes) = memory::find(memory, ptr, len)
+            && bytes.len() <= self.limit
+            && self.spend(fuel_for(bytes.len())).is_some()
         {
+            return Ok(bytes);
+        }
+        Err(refused(memory, ptr, len, self.limit, self.bill))
+    }
+
+    /// The same of an answer. Its buffer is noted, and its text may be an error's.
+    #[inline(never)]
+    fn answered(&mut self, ptr: u32, raw: u32) -> Result<&'m [u8], CallError> {
+        let (error, len) = (raw & ERROR_BIT != 0, raw & !ERROR_BIT);
+        let memory = self.memory.ok_or_else(no_memory)?;
+        let bytes = memory::bytes(memory, ptr, len, ANSWER)?;
+        let known = |other: &(u32, u32)| memory::overlap(*other, (ptr, len));
+        if len > 0 && !self.received.iter().any(known) {
             // Where there are more than can be kept, the guest keeps the rest.
             let _ = self.received.push((ptr, len));
         }
-        if let Some(limit) = self.answer_limit
-            && size > limit
-        {
-            return Err(CallError::OutputTooLarge { limit, found: size });
+        let (limit, found) = (self.limit, bytes.len());
+        if found > limit {
+            return Err(CallError::OutputTooLarge { limit, found });
         }
-        if let Some(limit) = self.argument_limit
-            && size > limit
-        {
-            return Err(CallError::ArgumentTooLarge { limit, found: size });
-        }
-        self.spend(fuel_for(size))?;
+        self.charge(fuel_for(found))?;
         if error {
-            self.spend(fuel_for(size))?;
-            let message = alloc::string::String::from_utf8_lossy(bytes);
+            self.charge(fuel_for(found))?;
+            let message = String::from_utf8_lossy(bytes);
             return Err(CallError::Guest {
                 message: Box::from(message),
             });
@@ -251,13 +312,56 @@ impl<'m> Lifter<'m> {
     }
 
     /// The text that the next two values describe, charged for being read and checked.
+    #[inline(always)]
     pub(crate) fn text(&mut self) -> Result<&'m str, CallError> {
         let bytes = self.bytes()?;
-        self.spend(fuel_for(bytes.len()))?;
-        core::str::from_utf8(bytes).map_err(|error| CallError::NotUtf8 {
-            what: self.what,
-            at: error.valid_up_to(),
-        })
+        self.charge(fuel_for(bytes.len()))?;
+        core::str::from_utf8(bytes).map_err(|error| not_utf8(self.answer, error))
+    }
+
+    /// Charges for work on what was read.
+    #[inline(always)]
+    pub(crate) fn charge(&mut self, units: u64) -> Result<(), CallError> {
+        self.spend(units).ok_or_else(|| overdrawn(self.bill))
+    }
+}
+
+/// A value of another type than the signature promised, which was checked.
+#[cold]
+pub(crate) const fn mistyped(expected: &'static str) -> CallError {
+    CallError::BadValue { expected, found: 0 }
+}
+
+#[cold]
+const fn no_memory() -> CallError {
+    CallError::MissingExport { name: "memory" }
+}
+
+/// Why a host function's argument can't be read.
+#[cold]
+#[inline(never)]
+fn refused(memory: &[u8], ptr: u32, len: u32, limit: usize, bill: &Cell<u64>) -> CallError {
+    match memory::bytes(memory, ptr, len, ARGUMENT).map(<[u8]>::len) {
+        Ok(found) if found > limit => CallError::ArgumentTooLarge { limit, found },
+        Ok(_) => overdrawn(bill),
+        Err(error) => error,
+    }
+}
+
+/// There is too little fuel. Whoever charges what was spent says how much there was.
+#[cold]
+#[inline(never)]
+fn overdrawn(bill: &Cell<u64>) -> CallError {
+    bill.set(u64::MAX);
+    CallError::OutOfFuel { fuel: 0 }
+}
+
+#[cold]
+#[inline(never)]
+const fn not_utf8(answer: bool, error: Utf8Error) -> CallError {
+    CallError::NotUtf8 {
+        what: if answer { ANSWER } else { ARGUMENT },
+        at: error.valid_up_to(),
     }
 }
 
@@ -325,5 +429,31 @@ impl<'v> Lowerer<'v> {
             *len |= ERROR_BIT.cast_signed();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    fn counted(types: impl FnOnce(&mut Types)) -> Core {
+        Core::count(&Types::collect(types).flat)
+    }
+
+    #[test]
+    fn what_is_known_when_compiled_are_the_types() {
+        macro_rules! same {
+            ($($type:ty),*) => {$(
+                let (lift, lower) = (<$type as Lift>::CORE, <$type as Lower>::CORE);
+                assert!(lift == counted(<$type as Lift>::types), stringify!($type));
+                assert!(lower == counted(<$type as Lower>::types), stringify!($type));
+            )*};
+        }
+        same! {
+            (), u8, i32, u32, i64, u64, f32, f64, bool, char, (u32, u64), (f64, (i32,)),
+            &str, String, &[u8], Vec<u8>, Option<u64>, Option<&str>, Option<Option<&str>>,
+            Result<u32, String>, (Option<u8>, Result<f32, ()>)
+        }
     }
 }

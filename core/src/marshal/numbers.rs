@@ -1,6 +1,6 @@
 //! Numbers, `bool` and `char`.
 
-use super::{Lift, Lifter, Lower, Lowerer, Types};
+use super::{Core, Lift, Lifter, Lower, Lowerer, Types, mistyped};
 use crate::{abi::shape::unsigned, error::CallError};
 use wasmi::{Val, ValType};
 
@@ -9,20 +9,28 @@ macro_rules! number {
     ($($type:ty: $core:ident, $name:literal, $lift:expr, $lower:expr;)*) => {$(
         impl Lift for $type {
             type View<'m> = Self;
+            const CORE: Core = Core::of(ValType::$core);
 
             fn types(types: &mut Types) {
                 types.push(ValType::$core);
             }
 
+            #[inline]
             fn lift<'m>(from: &mut Lifter<'m>) -> Result<Self, CallError> {
-                match from.next()? {
-                    Val::$core(value) => $lift(value),
-                    _ => Err(CallError::BadValue { expected: $name, found: 0 }),
+                match from.next() {
+                    Some(Val::$core(value)) => $lift(*value),
+                    _ => Err(mistyped($name)),
                 }
             }
         }
 
         impl Lower for $type {
+            const CORE: Core = Core::of(ValType::$core);
+
+            fn number(&self) -> Option<Val> {
+                Some(Val::$core($lower(*self)))
+            }
+
             fn types(types: &mut Types) {
                 types.push(ValType::$core);
             }

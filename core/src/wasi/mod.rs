@@ -35,11 +35,11 @@ use self::{
     wait::Wait,
 };
 use crate::{
-    abi::shape::FlatValues,
+    abi::shape::{FlatValues, Shape},
     call::{self, State},
     error::CallError,
-    host::HostFunction,
-    marshal::Types,
+    host::{Define, Halt, HostCall, HostFunction, definition},
+    marshal::{Core, Types},
     run::Work,
 };
 use alloc::{boxed::Box, sync::Arc};
@@ -47,7 +47,7 @@ use core::{
     task::{Context, Poll},
     time::Duration,
 };
-use wasmi::{AsContext as _, AsContextMut, Caller, Memory, Store, Val};
+use wasmi::{AsContext as _, AsContextMut, Store, StoreContextMut, Val, ValType};
 
 /// The names under which WASI preview 1 is imported: today's, and the one before.
 const MODULES: [&str; 2] = ["wasi_snapshot_preview1", OLD];
@@ -93,32 +93,38 @@ impl<T: 'static> HostFunction<T> for Granted {
         Types::collect(|types| self.function.results.iter().for_each(|ty| types.push(*ty)))
     }
 
+    fn define(&self, shape: Shape) -> Define<T> {
+        let params = Core::count(self.function.params);
+        // Written out: so those alone are linked that give no more.
+        match self.function.results {
+            [] => definition(params, Core::NOTHING, shape),
+            _ => definition(params, Core::of(ValType::I32), shape),
+        }
+    }
+
     fn runs_no_guest(&self) -> bool {
         true
     }
 
     fn call(
         &self,
-        guest: &mut Caller<'_, State<T>>,
-        _: Option<Memory>,
-        params: &[Val],
-        results: &mut FlatValues,
-    ) -> Result<Option<Work>, CallError> {
+        mut guest: StoreContextMut<'_, State<T>>,
+        call: &mut HostCall<'_, '_>,
+    ) -> Result<(), Box<Halt>> {
         let mut begun = None;
-        match self.attempt(guest, params, &mut begun, None)? {
+        match self.attempt(&mut guest, call.params(), &mut begun, None)? {
             Attempt::Done(errno) => {
-                // There is room: a function of WASI's has one result at most.
-                let _ = results.push(errno);
-                Ok(None)
+                call.give_number(errno);
+                Ok(())
             }
             Attempt::Waits(wait) => {
                 let waiting = Waiting {
                     granted: self.clone(),
-                    params: params.iter().cloned().collect(),
+                    params: call.params().iter().cloned().collect(),
                     begun,
                     wait: Some(wait),
                 };
-                Ok(Some(Work::Wasi(Box::new(waiting))))
+                Err(call.waits(Work::Wasi(Box::new(waiting))))
             }
         }
     }

@@ -1,0 +1,98 @@
+//! The ways in which an import is defined for wasmi.
+//!
+//! Only functions whose types wasmi knows when it is compiled are called without an allocation: one
+//! for each number of i32 parameters and kind of results. A program is linked with those alone that
+//! the types of its host functions allow.
+
+use super::link::{Binding, Called};
+use crate::{
+    abi::shape::{Shape, unpack},
+    call::State,
+    marshal::Core,
+    module::{Import, Signature},
+};
+use wasmi::{AsContextMut, Caller, FuncType, Linker, Val, ValType, errors::LinkerError};
+
+/// Defines an import.
+pub(crate) type Define<T> =
+    fn(&mut Linker<State<T>>, &Import, &Signature, Binding<T>) -> Result<(), LinkerError>;
+
+/// How a host function is defined that takes and gives such values, for an import of this shape.
+#[inline(always)]
+pub(crate) fn definition<T: 'static>(params: Core, results: Core, shape: Shape) -> Define<T> {
+    if params.i64s > 0 || params.others > 0 {
+        return any;
+    }
+    match (results, shape) {
+        (Core::NOTHING, _) => nothing(params.i32s),
+        (WORD, _) => word(params.i32s),
+        (LONG, _) => long(params.i32s),
+        (_, Shape::Pointer) => nothing(params.i32s.saturating_add(1)),
+        (Core::BYTES, Shape::Packed) => long(params.i32s),
+        (Core::BYTES, Shape::Values) => pair(params.i32s),
+        _ => any,
+    }
+}
+
+const WORD: Core = Core::of(ValType::I32);
+const LONG: Core = Core::of(ValType::I64);
+
+/// Defines an import of any type.
+fn any<T: 'static>(
+    linker: &mut Linker<State<T>>,
+    import: &Import,
+    ty: &Signature,
+    binding: Binding<T>,
+) -> Result<(), LinkerError> {
+    let ty = FuncType::new(ty.params.iter().copied(), ty.results.iter().copied());
+    let call = move |mut guest: Caller<'_, State<T>>, params: &[Val], results: &mut [Val]| {
+        binding.call(
+            guest.as_context_mut(),
+            &mut Called::new(params, Some(results)),
+        )
+    };
+    linker.func_new(&import.module, &import.name, ty, call)?;
+    Ok(())
+}
+
+/// Defines an import with such i32 parameters alone.
+macro_rules! typed {
+    ($result:expr $(, $param:ident)*) => {
+        |linker, import, _, binding| {
+            let call = move |mut guest: Caller<'_, State<T>> $(, $param: i32)*| {
+                let params = [$(Val::I32($param)),*];
+                let mut called = Called::new(&params, None);
+                binding.call(guest.as_context_mut(), &mut called)?;
+                Ok::<_, wasmi::Error>($result(called.word))
+            };
+            linker.func_wrap(&import.module, &import.name, call)?;
+            Ok(())
+        }
+    };
+}
+
+/// A function that finds the definition for a number of i32 parameters, with results of one kind.
+macro_rules! definitions {
+    ($($name:ident, $result:expr;)*) => {$(
+        #[inline(always)]
+        fn $name<T: 'static>(params: usize) -> Define<T> {
+            match params {
+                0 => typed!($result),
+                1 => typed!($result, a),
+                2 => typed!($result, a, b),
+                3 => typed!($result, a, b, c),
+                4 => typed!($result, a, b, c, d),
+                5 => typed!($result, a, b, c, d, e),
+                6 => typed!($result, a, b, c, d, e, f),
+                _ => any,
+            }
+        }
+    )*};
+}
+
+definitions! {
+    nothing, |_| ();
+    word, |word| unpack(word).1;
+    long, |word| word;
+    pair, unpack;
+}
