@@ -281,25 +281,19 @@ pub(crate) fn check_time<T>(state: &State<T>) -> Result<(), CallError> {
     state.meter.check(state.canceller.as_ref(), platform)
 }
 
-/// Fuel in the store, of the slice that runs.
-pub(crate) fn fuel<T>(cx: &mut StoreContextMut<'_, State<T>>) -> u64 {
-    take_fuel(cx, 0)
-}
-
-pub(crate) fn set_fuel<T>(cx: &mut StoreContextMut<'_, State<T>>, fuel: u64) {
-    let slice = self::fuel(cx);
-    take_fuel(cx, slice.wrapping_sub(fuel));
-}
-
-/// Takes `units` from the fuel in the store, modulo 2⁶⁴, and answers with what it was.
+/// Fuel in the store, of the slice that runs. Every engine of ours meters, so wasmi never refuses.
 ///
-/// Only here wasmi is asked: called from one place alone, its part is compiled into this. It never
-/// refuses, since every engine of ours meters.
+/// Only here, and in [`set_fuel`], wasmi is asked: called from one place alone, its part is compiled
+/// into this.
 #[inline(never)]
-fn take_fuel<T>(cx: &mut StoreContextMut<'_, State<T>>, units: u64) -> u64 {
-    let Ok(fuel) = cx.get_fuel() else { return 0 };
-    let _ = cx.set_fuel(fuel.wrapping_sub(units));
-    fuel
+pub(crate) fn fuel<T>(cx: &StoreContextMut<'_, State<T>>) -> u64 {
+    cx.get_fuel().unwrap_or(0)
+}
+
+#[inline(never)]
+pub(crate) fn set_fuel<T>(cx: &mut StoreContextMut<'_, State<T>>, fuel: u64) {
+    // As above: the error means that metering is off.
+    let _ = cx.set_fuel(fuel);
 }
 
 /// Fuel that the call may still use.
@@ -308,7 +302,7 @@ where
     C: AsContextMut<Data = State<T>>,
 {
     let mut cx = cx.as_context_mut();
-    fuel(&mut cx).saturating_add(cx.data().meter.reserve)
+    fuel(&cx).saturating_add(cx.data().meter.reserve)
 }
 
 /// Charges `units` for host work, before it is done.
@@ -316,18 +310,23 @@ pub(crate) fn charge<T, C>(cx: &mut C, units: u64) -> Result<(), CallError>
 where
     C: AsContextMut<Data = State<T>>,
 {
-    charge_slice(&mut cx.as_context_mut(), units).map(drop)
+    let mut cx = cx.as_context_mut();
+    let slice = fuel(&cx);
+    charge_slice(&mut cx, slice, units).map(drop)
 }
 
-/// The same. Answers with what is left of the slice.
+/// The same where the slice that runs has `slice`. Answers with what is left of that.
 #[inline(always)]
 pub(crate) fn charge_slice<T>(
     cx: &mut StoreContextMut<'_, State<T>>,
+    slice: u64,
     units: u64,
 ) -> Result<u64, CallError> {
-    let slice = take_fuel(cx, units);
     match slice.overflowing_sub(units) {
-        (left, false) => Ok(left),
+        (left, false) => {
+            set_fuel(cx, left);
+            Ok(left)
+        }
         _ => charge_reserve(cx, units.saturating_sub(slice)),
     }
 }

@@ -414,7 +414,7 @@ fn poll_results<T>(
 /// Begins a call: charged, and with its first slice, where it is not run by steps.
 pub(crate) fn begin<T>(store: &mut Store<State<T>>) -> Result<(), CallError> {
     let mut cx = store.as_context_mut();
-    if cx.data().pace.is_some() || call::fuel(&mut cx) > 0 {
+    if cx.data().pace.is_some() || call::fuel(&cx) > 0 {
         return call::charge(&mut cx, call::BASE);
     }
     call::check_time(cx.data())?;
@@ -433,7 +433,7 @@ fn first_slice<T>(
     store: &mut Store<State<T>>,
     context: &Context<'_>,
 ) -> Poll<Result<(), CallError>> {
-    if call::fuel(&mut store.as_context_mut()) == 0 {
+    if call::fuel(&store.as_context_mut()) == 0 {
         next_slice(store, context, 0)
     } else {
         Poll::Ready(Ok(()))
@@ -456,7 +456,7 @@ pub(crate) fn next_slice<T>(
 
 fn refuel<T>(store: &mut Store<State<T>>, required: u64) -> Result<(), CallError> {
     let mut cx = store.as_context_mut();
-    let slice = call::fuel(&mut cx);
+    let slice = call::fuel(&cx);
     let state = cx.data_mut();
     call::check_time(state)?;
     if slice >= required && required > 0 {

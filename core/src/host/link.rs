@@ -164,7 +164,8 @@ impl<T: 'static> Binding<T> {
             return Err(stopped(|| CallError::HostCalls { limit }));
         }
         let containment = state.shared.containment;
-        let slice = call::charge_slice(&mut guest, call::BASE)?;
+        let slice = call::fuel(&guest);
+        let slice = call::charge_slice(&mut guest, slice, call::BASE)?;
         if self.back.shape == Shape::Pointer {
             self.place(&mut guest, called)?;
         }
@@ -186,7 +187,8 @@ impl<T: 'static> Binding<T> {
         };
         let spent = call.spent.get();
         if spent > 0 {
-            call::charge_slice(&mut guest, spent)?;
+            // No guest has run since: where its allocator has to, what was spent is charged before.
+            call::charge_slice(&mut guest, slice, spent)?;
         }
         done
     }
