@@ -301,7 +301,7 @@ pub(crate) fn fuel_left<T, C>(cx: &mut C) -> u64
 where
     C: AsContextMut<Data = State<T>>,
 {
-    let mut cx = cx.as_context_mut();
+    let cx = cx.as_context_mut();
     fuel(&cx).saturating_add(cx.data().meter.reserve)
 }
 
