@@ -50,11 +50,10 @@ pub(super) fn poll_oneoff(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
     call.bytes(list, count.saturating_mul(size))?;
     call.bytes(events, count.saturating_mul(EVENT))?;
     call.bytes(args.u32(3), 4)?;
-    let platform = &call.shared.platform;
-    let begun = || platform.now().unwrap_or_default();
-    let begun = *call.begun.get_or_insert_with(begun);
+    let clock = call.shared.platform.now();
+    let now = clock.unwrap_or_default();
+    let begun = *call.begun.get_or_insert(now);
     call.charge(u64::from(count).saturating_mul(FUEL))?;
-    let now = platform.now().unwrap_or_default();
     let (mut happened, mut wake, mut input) = (0u32, None::<Duration>, false);
     // Asked once, however many want to know.
     let mut came = None;
@@ -80,7 +79,7 @@ pub(super) fn poll_oneoff(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
     if happened > 0 {
         return call.put(args.u32(3), &happened.to_le_bytes());
     }
-    Err(Fail::Wait(Wait::until(call, wake, input)?))
+    Err(Fail::Wait(Wait::until(call, clock, wake, input)?))
 }
 
 /// How an event is told.

@@ -85,7 +85,7 @@ fn write(
     if done == 0 && most > 0 {
         let now = call.shared.platform.now().ok_or(Errno::Again)?;
         let look = Some(now.saturating_add(LOOK));
-        return Err(Fail::Wait(Wait::until(call, look, false)?));
+        return Err(Fail::Wait(Wait::until(call, Some(now), look, false)?));
     }
     call.session.written = call.session.written.saturating_add(done);
     put_len(call, written, done)
@@ -122,7 +122,8 @@ pub(super) fn fd_read(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
             let mut got = 0;
             if let Some((ptr, len)) = buffers.first(call)? {
                 if !wait::input_is_ready(call)? {
-                    return Err(Fail::Wait(Wait::until(call, None, true)?));
+                    let now = call.shared.platform.now();
+                    return Err(Fail::Wait(Wait::until(call, now, None, true)?));
                 }
                 let len = len.min(u32::try_from(CHUNK).unwrap_or(u32::MAX));
                 let size = usize::try_from(len).unwrap_or(CHUNK);

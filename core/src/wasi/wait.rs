@@ -30,17 +30,18 @@ pub(super) struct Wait {
 }
 
 impl Wait {
-    /// A wait until `wake` or, with `input`, until stdin has something. Pays for all of it, where it
-    /// is known how long that is.
+    /// A wait from `now` until `wake` or, with `input`, until stdin has something. Pays for all of it,
+    /// where it is known how long that is.
     pub(super) fn until(
         call: &mut Call<'_>,
+        now: Option<Duration>,
         wake: Option<Duration>,
         input: bool,
     ) -> Result<Self, Fail> {
         let mut wait = Self {
             wake,
             input,
-            paid: call.shared.platform.now(),
+            paid: now,
             next: None,
         };
         if let Some(wake) = wake
