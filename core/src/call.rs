@@ -7,7 +7,7 @@ use crate::{
     limits::{Budget, Usage},
     platform::Platform,
     run::{Pace, Suspended},
-    wasi::Session,
+    wasi::Resident,
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{
@@ -52,7 +52,7 @@ pub(crate) struct State<T> {
     pub(crate) suspended: Mutex<Option<Suspended>>,
     /// Set once the instance called a function of WASI's. Without it, the next such call finds
     /// WASI as in a new instance.
-    pub(crate) wasi: Option<Box<Session>>,
+    pub(crate) wasi: Option<Box<dyn Resident>>,
 }
 
 /// Stops the call that an instance runs, or its next one, from another thread or an interrupt.

@@ -16,7 +16,7 @@ use crate::{
     host::Back,
     limits::Usage,
     platform::Platform,
-    wasi::Waiting,
+    wasi::{Reach, Waits},
 };
 use alloc::{boxed::Box, sync::Arc, task::Wake};
 use core::{
@@ -130,7 +130,7 @@ pub(crate) enum Work {
     /// The results themselves.
     Results(Results),
     /// A time, or input.
-    Wasi(Box<Waiting>),
+    Wasi(Box<dyn Waits>),
 }
 
 /// A host function's results that come later.
@@ -356,7 +356,17 @@ impl Work {
                 ready!(poll_deliver(store, context, paused, delivery))?;
                 values.extend(delivery.values().iter().cloned());
             }
-            Self::Wasi(waiting) => values.extend([ready!(waiting.poll(store, context))?]),
+            Self::Wasi(waiting) => {
+                let reach = &mut store.as_context_mut();
+                let (spent, done) = waiting.attempt(Reach::of(reach));
+                call::charge(store, spent)?;
+                let Some(done) = done? else {
+                    let platform = &store.data().shared.platform;
+                    platform.wake_at(waiting.next(), context.waker());
+                    return Poll::Pending;
+                };
+                values.extend([done]);
+            }
             Self::Results(_) => {}
         }
         Poll::Ready(Ok(()))

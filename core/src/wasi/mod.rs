@@ -25,12 +25,12 @@ mod table;
 mod wait;
 mod words;
 
-pub(crate) use self::session::Session;
+pub(crate) use self::session::{Reach, Resident};
 pub use self::{grant::Wasi, input::WasiInput, output::WasiOutput};
 
 use self::{
-    errno::Fail,
-    session::{Args, Call},
+    errno::{Errno, Fail},
+    session::{Args, Call, Session},
     table::{FUNCTIONS, Function, NAMES},
     wait::Wait,
 };
@@ -43,11 +43,8 @@ use crate::{
     run::Work,
 };
 use alloc::{boxed::Box, sync::Arc};
-use core::{
-    task::{Context, Poll},
-    time::Duration,
-};
-use wasmi::{AsContext as _, AsContextMut, Store, StoreContextMut, Val, ValType};
+use core::time::Duration;
+use wasmi::{StoreContextMut, Val, ValType};
 
 /// The names under which WASI preview 1 is imported: today's, and the one before.
 const MODULES: [&str; 2] = ["wasi_snapshot_preview1", OLD];
@@ -112,7 +109,9 @@ impl<T: 'static> HostFunction<T> for Granted {
         call: &mut HostCall<'_, '_>,
     ) -> Result<(), Box<Halt>> {
         let mut begun = None;
-        match self.attempt(&mut guest, call.params(), &mut begun, None)? {
+        let (spent, attempt) = self.attempt(Reach::of(&mut guest), call.params(), &mut begun, None);
+        call::charge(&mut guest, spent)?;
+        match attempt? {
             Attempt::Done(errno) => {
                 call.give_number(errno);
                 Ok(())
@@ -140,47 +139,39 @@ enum Attempt {
 
 impl Granted {
     /// Calls the function, unless what it waits for is not over. `begun` is since when it waits.
-    fn attempt<T, C>(
+    /// Answers with the fuel that is to be charged for it, too.
+    fn attempt(
         &self,
-        guest: &mut C,
+        reach: Reach<'_>,
         params: &[Val],
         begun: &mut Option<Duration>,
         waits: Option<Wait>,
-    ) -> Result<Attempt, CallError>
-    where
-        C: AsContextMut<Data = State<T>>,
-    {
-        let fuel = call::fuel_left(guest);
-        let memory = guest.as_context().data().guest.memory;
-        let mut store = guest.as_context_mut();
-        let (memory, state) = match memory {
-            Some(memory) => memory.data_and_store_mut(&mut store),
-            None => (&mut [][..], store.data_mut()),
+    ) -> (u64, Result<Attempt, CallError>) {
+        let Some(session) = Session::kept(reach.resident, &self.grant) else {
+            // Nothing else is ever kept there.
+            return (0, Ok(Attempt::Done(Val::I32(Errno::Nosys as i32))));
         };
-        let fresh = || Box::new(Session::new(&self.grant));
         let mut call = Call {
-            memory,
-            session: state.wasi.get_or_insert_with(fresh),
+            memory: reach.memory,
+            session,
             grant: &self.grant,
-            shared: &state.shared,
-            meter: &mut state.meter,
-            canceller: state.canceller.as_ref(),
+            shared: reach.shared,
+            meter: reach.meter,
+            canceller: reach.canceller,
             old: self.old,
-            fuel,
+            fuel: reach.fuel,
             spent: 0,
             begun: *begun,
         };
-        let blocks = state.pace.is_none() && !state.guest.nested;
-        let done = self.run(&mut call, params, blocks, waits);
+        let done = self.run(&mut call, params, reach.blocks, waits);
         *begun = call.begun;
-        let spent = call.spent;
-        call::charge(guest, spent)?;
-        match done {
+        let attempt = match done {
             Ok(()) => Ok(Attempt::Done(Val::I32(0))),
             Err(Fail::Errno(errno)) => Ok(Attempt::Done(Val::I32(errno as i32))),
             Err(Fail::Stop(error)) => Err(error),
             Err(Fail::Wait(wait)) => Ok(Attempt::Waits(wait)),
-        }
+        };
+        (call.spent, attempt)
     }
 
     /// Calls the function, and again after it had to wait, if the thread `blocks` meanwhile.
@@ -210,8 +201,17 @@ impl Granted {
     }
 }
 
-/// A guest that waits in a function of WASI's while other work may be done.
-pub(crate) struct Waiting {
+/// A guest that waits in a function of WASI's while other work may be done. A trait, so that a program
+/// is linked with WASI only where it is granted.
+pub(crate) trait Waits: Send {
+    /// What the function answers, once it is done, and the fuel that is to be charged.
+    fn attempt(&mut self, reach: Reach<'_>) -> (u64, Result<Option<Val>, CallError>);
+
+    /// When to try again, on the platform's clock, if that is known.
+    fn next(&self) -> Option<Duration>;
+}
+
+struct Waiting {
     granted: Granted,
     params: FlatValues,
     begun: Option<Duration>,
@@ -219,26 +219,21 @@ pub(crate) struct Waiting {
     wait: Option<Wait>,
 }
 
-impl Waiting {
-    /// What the function answers, once it is done.
-    pub(crate) fn poll<T>(
-        &mut self,
-        store: &mut Store<State<T>>,
-        context: &Context<'_>,
-    ) -> Poll<Result<Val, CallError>> {
-        let waits = self.wait.take();
-        let attempt = self
-            .granted
-            .attempt(store, &self.params, &mut self.begun, waits);
-        match attempt {
-            Ok(Attempt::Done(errno)) => Poll::Ready(Ok(errno)),
-            Ok(Attempt::Waits(again)) => {
-                let platform = &store.data().shared.platform;
-                platform.wake_at(again.next(), context.waker());
+impl Waits for Waiting {
+    fn attempt(&mut self, reach: Reach<'_>) -> (u64, Result<Option<Val>, CallError>) {
+        let (waits, begun) = (self.wait.take(), &mut self.begun);
+        let (spent, attempt) = self.granted.attempt(reach, &self.params, begun, waits);
+        let done = attempt.map(|attempt| match attempt {
+            Attempt::Done(errno) => Some(errno),
+            Attempt::Waits(again) => {
                 self.wait = Some(again);
-                Poll::Pending
+                None
             }
-            Err(error) => Poll::Ready(Err(error)),
-        }
+        });
+        (spent, done)
+    }
+
+    fn next(&self) -> Option<Duration> {
+        self.wait.as_ref().and_then(Wait::next)
     }
 }

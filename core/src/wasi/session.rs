@@ -8,16 +8,16 @@ use super::{
 };
 use crate::{
     abi::shape::unsigned,
-    call::{Canceller, Meter, Shared},
+    call::{self, Canceller, Meter, Shared, State},
     error::CallError,
     host, memory,
 };
-use alloc::{sync::Arc, vec::Vec};
-use core::time::Duration;
-use wasmi::Val;
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::{any::Any, time::Duration};
+use wasmi::{StoreContextMut, Val};
 
 /// What an instance has of WASI for itself. Begun at its first call of a WASI function.
-pub(crate) struct Session {
+pub(super) struct Session {
     grant: Arc<Wasi>,
     pub(super) descriptors: Descriptors,
     /// How much of stdin was read, where that is bytes.
@@ -61,8 +61,30 @@ impl Session {
         }
     }
 
+    /// That of an instance, new where it has none.
+    pub(super) fn kept<'a>(
+        resident: &'a mut Option<Box<dyn Resident>>,
+        grant: &Arc<Wasi>,
+    ) -> Option<&'a mut Self> {
+        let resident = resident.get_or_insert_with(|| Box::new(Self::new(grant)));
+        let resident: &mut dyn Any = &mut **resident;
+        resident.downcast_mut()
+    }
+}
+
+/// What an instance keeps of WASI from call to call. A trait, so that a program is linked with WASI
+/// only where it is granted.
+pub(crate) trait Resident: Any + Send + Sync {
     /// Ends a call: what is left of a line becomes a log record.
-    pub(crate) fn end_call(&mut self, shared: &Shared, meter: &mut Meter) {
+    fn end_call(&mut self, shared: &Shared, meter: &mut Meter);
+
+    fn take_stdout(&mut self) -> Vec<u8>;
+
+    fn take_stderr(&mut self) -> Vec<u8>;
+}
+
+impl Resident for Session {
+    fn end_call(&mut self, shared: &Shared, meter: &mut Meter) {
         self.written = 0;
         self.file_written = 0;
         self.created = 0;
@@ -73,12 +95,45 @@ impl Session {
         }
     }
 
-    pub(crate) fn take_stdout(&mut self) -> Vec<u8> {
+    fn take_stdout(&mut self) -> Vec<u8> {
         self.stdout.take(self.grant.output(Stream::Stdout))
     }
 
-    pub(crate) fn take_stderr(&mut self) -> Vec<u8> {
+    fn take_stderr(&mut self) -> Vec<u8> {
         self.stderr.take(self.grant.output(Stream::Stderr))
+    }
+}
+
+/// What of an instance a function of WASI's can reach.
+pub(crate) struct Reach<'a> {
+    /// The guest's memory; empty where it has none.
+    pub(super) memory: &'a mut [u8],
+    pub(super) resident: &'a mut Option<Box<dyn Resident>>,
+    pub(super) shared: &'a Shared,
+    pub(super) meter: &'a mut Meter,
+    pub(super) canceller: Option<&'a Canceller>,
+    /// What the call may still use.
+    pub(super) fuel: u64,
+    /// Whether the thread waits where the guest does.
+    pub(super) blocks: bool,
+}
+
+impl<'a> Reach<'a> {
+    pub(crate) fn of<T>(guest: &'a mut StoreContextMut<'_, State<T>>) -> Self {
+        let fuel = call::fuel_left(guest);
+        let (memory, state) = match guest.data().guest.memory {
+            Some(memory) => memory.data_and_store_mut(guest),
+            None => (&mut [][..], guest.data_mut()),
+        };
+        Self {
+            memory,
+            resident: &mut state.wasi,
+            shared: &state.shared,
+            meter: &mut state.meter,
+            canceller: state.canceller.as_ref(),
+            fuel,
+            blocks: state.pace.is_none() && !state.guest.nested,
+        }
     }
 }
 
