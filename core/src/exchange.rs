@@ -187,11 +187,12 @@ impl<'a> Exchange<'a> {
                 Shape::Packed => 1,
                 Shape::Pointer => 0,
             };
-            if results <= FEW {
-                ready!(self.poll_export::<T, FEW>(store, context, results))?;
+            let ran = if results <= FEW {
+                self.poll_export::<T, FEW>(store, context, results)
             } else {
-                ready!(self.poll_export::<T, MAX_FLAT>(store, context, results))?;
-            }
+                self.poll_export::<T, MAX_FLAT>(store, context, results)
+            };
+            ready!(ran)?;
             self.stage = Stage::Return;
         }
         Poll::Ready(Ok(()))
@@ -199,6 +200,8 @@ impl<'a> Exchange<'a> {
 
     /// Runs the export, and puts its results, of which there are at most `N`, in the place of its
     /// parameters.
+    // Apart, so that the room for many is not taken for few.
+    #[inline(never)]
     fn poll_export<T, const N: usize>(
         &mut self,
         store: &mut Store<State<T>>,

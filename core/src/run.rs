@@ -176,7 +176,7 @@ impl Run {
             ready!(first_slice(store, context))?;
             match function.call_resumable(&mut *store, params, results) {
                 Ok(ResumableCall::Finished) => return Poll::Ready(Ok(())),
-                outcome => *self = Self::after(store, outcome)?,
+                outcome => self.note(store, outcome)?,
             }
         }
         self.go_on(store, context, results)
@@ -205,24 +205,28 @@ impl Run {
                 Self::OutOfFuel(paused) => paused.resume(&mut *store, results),
                 Self::Waits(waits) => waits.0.resume(&mut *store, &values, results),
             };
-            *self = Self::after(store, outcome)?;
+            self.note(store, outcome)?;
         }
     }
 
-    /// What comes after `outcome`: nothing where the run has ended.
-    fn after<T>(
+    /// Notes how far it has come by `outcome`.
+    #[cold]
+    #[inline(never)]
+    fn note<T>(
+        &mut self,
         store: &mut Store<State<T>>,
         outcome: Result<ResumableCall, wasmi::Error>,
-    ) -> Result<Self, CallError> {
-        match outcome {
-            Ok(ResumableCall::Finished) => Ok(Self::New),
-            Ok(ResumableCall::OutOfFuel(paused)) => Ok(Self::OutOfFuel(paused)),
+    ) -> Result<(), CallError> {
+        *self = match outcome {
+            Ok(ResumableCall::Finished) => Self::New,
+            Ok(ResumableCall::OutOfFuel(paused)) => Self::OutOfFuel(paused),
             Ok(ResumableCall::HostTrap(paused)) => {
                 let suspended = Suspended::take(store, paused.host_error())?;
-                Ok(Self::Waits(Box::new((paused, suspended))))
+                Self::Waits(Box::new((paused, suspended)))
             }
-            Err(error) => Err(stopped(store, &error)),
-        }
+            Err(error) => return Err(stopped(store, &error)),
+        };
+        Ok(())
     }
 
     /// What the guest's allocator answers for a buffer of `size` bytes; 0 where it has no memory.
