@@ -67,6 +67,8 @@ pub(crate) struct Target {
 /// What a call comes to next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// A look at the time.
+    Begun,
     /// The results' record in the guest's memory.
     Record,
     /// Buffers for the arguments.
@@ -90,7 +92,7 @@ impl<'a> Exchange<'a> {
             delivery: Delivery::new(Some(limit)),
             lent: Vec::new(),
             returned: 0,
-            stage: Stage::Record,
+            stage: Stage::Begun,
             run: Run::New,
         }
     }
@@ -101,8 +103,6 @@ impl<'a> Exchange<'a> {
         run::begin(&mut sandbox.store)?;
         if self.target.shape == Shape::Pointer {
             self.delivery.lowered.push(Val::I32(0))?;
-        } else {
-            self.stage = Stage::Arguments;
         }
         Ok(())
     }
@@ -148,6 +148,13 @@ impl<'a> Exchange<'a> {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
         let Sandbox { store, kept, .. } = sandbox;
+        if self.stage == Stage::Begun {
+            call::check_time(store.data())?;
+            self.stage = match self.target.shape {
+                Shape::Pointer => Stage::Record,
+                _ => Stage::Arguments,
+            };
+        }
         if self.stage == Stage::Record {
             let size = Record::size(&self.target.types);
             let record = ready!(poll_kept(

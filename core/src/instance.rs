@@ -108,6 +108,8 @@ impl<T: 'static> Instance<T> {
         if ran.is_err() || !self.carries {
             call::end(store);
         }
+        // Whoever runs the first call by steps says so again.
+        self.sandbox.store.data_mut().pace = None;
         self.start_usage = *used;
         self.stopped = ran.is_err();
         ran
@@ -320,13 +322,8 @@ impl<T: 'static> Instance<T> {
         let mut exchange = Exchange::new(&self.sandbox, name, target);
         exchange.begin(&mut self.sandbox)?;
         exchange.give_bytes(&mut self.sandbox, input)?;
-        let ran = poll_fn(|context| exchange.poll_results(&mut self.sandbox, context)).await;
-        let lift = |from: &mut Lifter<'_>| copied(from.bytes()?);
-        let answer = ran.and_then(|()| exchange.lift(&mut self.sandbox, lift));
-        if !stopped(&answer) {
-            poll_fn(|context| exchange.poll_return(&mut self.sandbox, context)).await?;
-        }
-        answer
+        self.run_paced(&mut exchange, |from| copied(from.bytes()?))
+            .await
     }
 
     /// A call of the export `name`, to be run by steps or awaited: see [`Running`].
@@ -381,8 +378,18 @@ impl<T: 'static> Instance<T> {
         let mut exchange = Exchange::new(&self.sandbox, name, target);
         exchange.begin(&mut self.sandbox)?;
         params.lower(exchange.arguments())?;
+        self.run_paced(&mut exchange, R::lift).await
+    }
+
+    /// Runs a call that has begun: what it answers, and its buffers given back to the guest, unless
+    /// that was stopped: then they go with it.
+    async fn run_paced<R>(
+        &mut self,
+        exchange: &mut Exchange<'_>,
+        lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
         let ran = poll_fn(|context| exchange.poll_results(&mut self.sandbox, context)).await;
-        let answer = ran.and_then(|()| exchange.lift(&mut self.sandbox, R::lift));
+        let answer = ran.and_then(|()| exchange.lift(&mut self.sandbox, lift));
         if !stopped(&answer) {
             poll_fn(|context| exchange.poll_return(&mut self.sandbox, context)).await?;
         }
@@ -543,13 +550,7 @@ impl<T: 'static> Instance<T> {
         let mut exchange = Exchange::new(&self.sandbox, name, target);
         exchange.begin(&mut self.sandbox)?;
         exchange.give_bytes(&mut self.sandbox, input)?;
-        let ran = self.block(waits, |sandbox, context| {
-            exchange.poll_results(sandbox, context)
-        });
-        let lift = |from: &mut Lifter<'_>| Ok(take(from.bytes()?));
-        let answer = ran.and_then(|()| exchange.lift(&mut self.sandbox, lift));
-        self.end_exchange(waits, &mut exchange, stopped(&answer))?;
-        answer
+        self.run_blocking(waits, &mut exchange, |from| Ok(take(from.bytes()?)))
     }
 
     /// Values in, a value out.
@@ -567,27 +568,26 @@ impl<T: 'static> Instance<T> {
         let mut exchange = Exchange::new(&self.sandbox, name, target);
         exchange.begin(&mut self.sandbox)?;
         params.lower(exchange.arguments())?;
-        let ran = self.block(waits, |sandbox, context| {
-            exchange.poll_results(sandbox, context)
-        });
-        let answer = ran.and_then(|()| exchange.lift(&mut self.sandbox, R::lift));
-        self.end_exchange(waits, &mut exchange, stopped(&answer))?;
-        answer
+        self.run_blocking(waits, &mut exchange, R::lift)
     }
 
-    /// Gives the guest back a call's buffers, unless it was stopped: then they go with it.
-    fn end_exchange(
+    /// The same as [`run_paced`](Self::run_paced), on this thread.
+    fn run_blocking<R>(
         &mut self,
         waits: &Waits,
         exchange: &mut Exchange<'_>,
-        stopped: bool,
-    ) -> Result<(), CallError> {
-        if stopped {
-            return Ok(());
+        lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        let ran = self.block(waits, |sandbox, context| {
+            exchange.poll_results(sandbox, context)
+        });
+        let answer = ran.and_then(|()| exchange.lift(&mut self.sandbox, lift));
+        if !stopped(&answer) {
+            self.block(waits, |sandbox, context| {
+                exchange.poll_return(sandbox, context)
+            })?;
         }
-        self.block(waits, |sandbox, context| {
-            exchange.poll_return(sandbox, context)
-        })
+        answer
     }
 
     /// The export `name`, if it takes and gives bytes.
@@ -633,6 +633,7 @@ impl<T: 'static> Instance<T> {
     ) -> Result<(), CallError> {
         let function = self.function(name)?;
         run::begin(&mut self.sandbox.store)?;
+        call::check_time(self.sandbox.store.data())?;
         let mut run = Run::default();
         let ran = self.block(waits, |sandbox, context| {
             run.poll(&mut sandbox.store, context, function, params, results)

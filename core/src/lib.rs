@@ -62,7 +62,6 @@ mod bounds;
 mod buffers;
 mod call;
 mod engine;
-
 mod error;
 mod exchange;
 mod host;

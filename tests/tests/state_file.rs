@@ -145,3 +145,47 @@ fn overwriting_does_not_grow_the_file() {
     }
     assert!(sizes[3] <= 2 * sizes[0] && sizes[3] < 16 << 20, "{sizes:?}");
 }
+
+#[test]
+fn a_new_file_is_all_that_is_left_of_making_it() {
+    let (directory, path) = place();
+    drop(open(&path).unwrap());
+    let names: Vec<_> = fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["state"]);
+}
+
+#[test]
+fn of_many_who_create_it_one_has_it() {
+    for _ in 0..20 {
+        let (_directory, path) = place();
+        let ready = std::sync::Barrier::new(4);
+        let opened: Vec<_> = std::thread::scope(|scope| {
+            let open = || {
+                ready.wait();
+                open(&path)
+            };
+            let threads = [(); 4].map(|()| scope.spawn(open));
+            threads.map(|thread| thread.join().unwrap()).into()
+        });
+        let (open, refused): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
+        assert_eq!((open.len(), refused.len()), (1, 3));
+        for error in refused {
+            assert_eq!(error.unwrap_err().code(), "state-file-locked");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn it_is_made_where_a_link_leads() {
+    let (directory, path) = place();
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    open(&link).unwrap().set("guest", b"k", b"v").unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    let value = open(&path).unwrap().get("guest", b"k").unwrap();
+    assert_eq!(value.as_deref(), Some(&b"v"[..]));
+}

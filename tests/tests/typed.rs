@@ -6,12 +6,15 @@ use hostel::{
 };
 use hostel_tests::{code, load_wat};
 use std::{future::poll_fn, task::Poll, thread};
+use wasmi::{Func, Nullable};
 
 const GUEST: &str = r#"(module
     (import "host" "double" (func $double (param i32) (result i32)))
     (import "host" "later" (func $later (param i32) (result i32)))
     (import "host" "refuse" (func $refuse))
+    (func $start) (start $start)
     (func (export "nothing"))
+    (func (export "holds") (param funcref) (result i32) (i32.const 1))
     (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
     (func (export "swap") (param i64 f64) (result f64 i64) (local.get 1) (local.get 0))
     (func (export "half") (param f32) (result f32) (f32.mul (local.get 0) (f32.const 0.5)))
@@ -182,6 +185,11 @@ fn what_does_not_fit_is_told_when_it_is_looked_up() {
         text.contains("(i32, i64) -> i32") && text.contains("(i32, i32) -> i32"),
         "{text}"
     );
+    // What is exported for the host alone.
+    let error = instance.typed::<(), ()>("hostel:start").unwrap_err();
+    assert_eq!(error.code(), "unknown-export");
+    let error = instance.typed::<Nullable<Func>, u32>("holds").unwrap_err();
+    assert_eq!(error.code(), "export-type", "references");
     let error = instance.typed::<(), ()>("subtract").unwrap_err();
     assert_eq!(error.code(), "unknown-export");
     assert!(error.to_string().contains("add"), "{error}");
