@@ -71,8 +71,17 @@ fn to_end<R>(call: impl FnMut() -> Step<R>) -> (R, u64) {
 
 type Many = (u32, u32, u64, u64);
 
-/// All that can be seen of some calls whose buffers have to grow, in one go or by steps.
-fn seen(quantum: Option<u64>) -> (Vec<(Vec<u8>, Usage)>, Vec<(Many, Usage)>, Told, u64) {
+/// All that can be seen of some calls: their answers, what the allocator did, the state in the end.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    bytes: Vec<(Vec<u8>, Usage)>,
+    values: Vec<(Many, Usage)>,
+    told: Told,
+    state: u64,
+}
+
+/// Calls whose buffers have to grow, in one go or by steps.
+fn seen(quantum: Option<u64>) -> Seen {
     let mut instance = plugin().instantiate(Told::new()).unwrap();
     let (mut bytes, mut values) = (Vec::new(), Vec::new());
     // Shorter, longer than any before, and too long for a buffer that is kept.
@@ -98,25 +107,29 @@ fn seen(quantum: Option<u64>) -> (Vec<(Vec<u8>, Usage)>, Vec<(Many, Usage)>, Tol
         };
         values.push((answer.unwrap(), instance.usage()));
     }
-    let hash = instance.state_hash();
-    (bytes, values, instance.data().clone(), hash)
+    Seen {
+        bytes,
+        values,
+        state: instance.state_hash(),
+        told: instance.data().clone(),
+    }
 }
 
 #[test]
 fn buffers_that_grow() {
     let whole = seen(None);
-    for ((answer, _), length) in whole.0.iter().zip([5, 3, 40, 41, 70_000, 41, 0]) {
+    for ((answer, _), length) in whole.bytes.iter().zip([5, 3, 40, 41, 70_000, 41, 0]) {
         assert_eq!(*answer, vec![b'x'; length]);
     }
     assert!(
         whole
-            .1
+            .values
             .iter()
             .all(|(many, _)| many.0 == u32::from(b'y') && many.3 == 4)
     );
     // Each buffer that went back was lent, and went back once.
     let mut lent = Vec::new();
-    for (letter, ptr, size) in &whole.2 {
+    for (letter, ptr, size) in &whole.told {
         match letter {
             'a' => lent.push((*ptr, *size)),
             _ => {
