@@ -2,16 +2,15 @@
 
 use crate::{
     abi::native,
-    call::State,
     error::{LoadError, Mismatch, text},
-    host::{self, Grants},
+    host::{self, Binding, Grants},
     limits::{Budget, Limits},
-    module::{self, Extern, Footprint, ModuleInfo},
+    module::{self, Footprint, ModuleInfo},
     platform::{Bare, Platform},
-    plugin::{Code, Plugin},
+    plugin::Plugin,
 };
 use alloc::{sync::Arc, vec::Vec};
-use wasmi::{CompilationMode, Config, Linker, Module, OperatorCost};
+use wasmi::{CompilationMode, Config, Module, OperatorCost};
 
 /// Limits, default budget and platform for the plugins that are loaded from it. Cheap to clone.
 ///
@@ -139,16 +138,11 @@ impl Engine {
         let mut copies = Vec::new();
         for _ in 0..self.limits.copies.max(1) {
             let engine = wasmi::Engine::new(&self.config());
-            let module = self.compile(&engine, changed)?;
-            let linker = link(&engine, &info, grants)?;
-            copies.push(Code {
-                module,
-                linker,
-                #[cfg(feature = "slots")]
-                slots: self.slots.clone(),
-            });
+            copies.push(self.compile(&engine, changed)?);
         }
-        Ok(Plugin::new(self, name, info, copies, grants.sink()))
+        let bindings = bind(&info, grants);
+        let log = grants.sink();
+        Ok(Plugin::new(self, name, info, copies, bindings, log))
     }
 
     /// Checks `wasm` as [`load`](Self::load) does, without compiling it.
@@ -195,6 +189,12 @@ impl Engine {
         } else {
             Err(LoadError::Mismatch(mismatches))
         }
+    }
+
+    /// Where memories are, if not on the heap.
+    #[cfg(feature = "slots")]
+    pub(crate) const fn slots(&self) -> Option<&hostel_slots::Slots> {
+        self.slots.as_ref()
     }
 
     /// What a plugin takes from the heap.
@@ -294,32 +294,18 @@ impl core::fmt::Debug for Engine {
     }
 }
 
-/// Binds what the module imports to what was granted.
+/// Binds what the module imports, in its order, to what was granted.
 // Apart, so that its native stack does not stay in use while the module is compiled.
 #[inline(never)]
-fn link<T: 'static>(
-    engine: &wasmi::Engine,
-    info: &ModuleInfo,
-    grants: &Grants<T>,
-) -> Result<Linker<State<T>>, LoadError> {
-    let mut linker = Linker::<State<T>>::new(engine);
-    // The same import may be declared again; its type is then the same, see `check`.
-    for import in info.imports_in_order(&mut |_, _| {}) {
-        let Some(import) = info.imports.get(import) else {
-            continue;
-        };
-        if let (Extern::Function(ty), Some(function)) =
-            (&import.ty, grants.find(&import.module, &import.name))
-            && let Some(shape) = native::shape_of(&function.params(), &function.results(), ty)
-        {
-            host::link(&mut linker, import, ty, function, shape).map_err(|error| {
-                LoadError::Refused {
-                    reason: text(format_args!("{error}")),
-                }
-            })?;
-        }
-    }
-    Ok(linker)
+fn bind<T: 'static>(info: &ModuleInfo, grants: &Grants<T>) -> Vec<Arc<Binding<T>>> {
+    let mut bindings = Vec::with_capacity(info.imports.len());
+    // Each has one: see `check`.
+    bindings.extend(
+        info.imports
+            .iter()
+            .filter_map(|import| host::bind(import, grants)),
+    );
+    bindings
 }
 
 /// Imports that are declared twice with two types: one name can be bound to one of them only.

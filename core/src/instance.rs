@@ -72,7 +72,7 @@ impl<T: 'static> Instance<T> {
         // There is always one.
         let code = plugin.code().ok_or(CallError::Closed)?;
         let mut sandbox = Sandbox::open(plugin, code, budget, until, pace, data);
-        if let Err(error) = sandbox.instantiate(plugin.info(), code) {
+        if let Err(error) = sandbox.instantiate(plugin, code) {
             call::end(&mut sandbox.store);
             *used = sandbox.store.data().meter.usage;
             return Err(error);

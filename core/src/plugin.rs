@@ -1,13 +1,11 @@
 //! A validated module with its imports bound, from which instances are made.
 
-#[cfg(feature = "slots")]
-use crate::module::SLOT;
 use crate::{
     abi::{native, shape::Shape},
-    call::{self, Shared, State},
+    call::{self, Shared},
     engine::Engine,
     error::{CallError, listed},
-    host::LogSink,
+    host::{Binding, LogSink},
     instance::Instance,
     limits::{Budget, Limits, Usage},
     marshal::{Lift, Lower, Types},
@@ -24,7 +22,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
-use wasmi::{Linker, Module};
+use wasmi::Module;
 
 /// A plugin: compiled once, instantiated as often as needed. A cheap handle to clone and to share
 /// between threads.
@@ -51,48 +49,17 @@ pub struct Plugin<T: 'static = ()> {
     budget: Budget,
 }
 
-/// A module's code, compiled in an engine of its own, and its imports.
-pub(crate) struct Code<T: 'static> {
-    pub(crate) module: Module,
-    pub(crate) linker: Linker<State<T>>,
-    /// Where memories are, if not on the heap.
-    #[cfg(feature = "slots")]
-    pub(crate) slots: Option<hostel_slots::Slots>,
-}
-
-#[cfg(feature = "slots")]
-impl<T> Code<T> {
-    /// The imports with a memory in a slot, for an instance in `store`; `None` where the module
-    /// needs none.
-    pub(crate) fn with_memory(
-        &self,
-        store: &mut wasmi::Store<State<T>>,
-        info: &ModuleInfo,
-    ) -> Result<Option<Linker<State<T>>>, CallError> {
-        let (Some(slots), Some(memory)) = (&self.slots, info.memories.first()) else {
-            return Ok(None);
-        };
-        let none = CallError::DoesNotFit {
-            needed: memory.min_bytes,
-            free: Some(0),
-        };
-        let page = memory.page_bytes;
-        let pages = |bytes: u64| bytes.checked_div(page).unwrap_or(0);
-        let (first, most) = (pages(memory.min_bytes), memory.max_bytes.map(pages));
-        let memory = slots.memory(store, first, most, page);
-        let memory = memory.map_err(|_| none.clone())?;
-        let mut linker = self.linker.clone();
-        let defined = linker.define(SLOT.0, SLOT.1, memory);
-        defined.map_err(|_| none)?;
-        Ok(Some(linker))
-    }
-}
-
 struct Inner<T: 'static> {
     info: ModuleInfo,
-    copies: Vec<Code<T>>,
+    /// Its code, each compiled in an engine of its own.
+    copies: Vec<Module>,
     /// The copy that the next instance is made of, modulo their number.
     next_copy: AtomicUsize,
+    /// One for each import.
+    bindings: Vec<Arc<Binding<T>>>,
+    /// Where memories are, if not on the heap.
+    #[cfg(feature = "slots")]
+    slots: Option<hostel_slots::Slots>,
     /// Where each export is among the exports, in the order of their names.
     by_name: Vec<usize>,
     shared: Arc<Shared>,
@@ -108,7 +75,8 @@ impl<T: 'static> Plugin<T> {
         engine: &Engine,
         name: &str,
         info: ModuleInfo,
-        copies: Vec<Code<T>>,
+        copies: Vec<Module>,
+        bindings: Vec<Arc<Binding<T>>>,
         log: Option<Arc<dyn LogSink>>,
     ) -> Self {
         let export = |at: usize| info.exports.get(at).map(|export| &*export.name);
@@ -128,6 +96,9 @@ impl<T: 'static> Plugin<T> {
             info,
             copies,
             next_copy: AtomicUsize::new(0),
+            bindings,
+            #[cfg(feature = "slots")]
+            slots: engine.slots().cloned(),
             by_name,
             shared,
             limits,
@@ -261,10 +232,21 @@ impl<T: 'static> Plugin<T> {
     }
 
     /// The code for one more instance.
-    pub(crate) fn code(&self) -> Option<&Code<T>> {
+    pub(crate) fn code(&self) -> Option<&Module> {
         let next = self.inner.next_copy.fetch_add(1, Ordering::Relaxed);
         let copies = &self.inner.copies;
         copies.get(next.checked_rem(copies.len())?)
+    }
+
+    /// One for each import, in the module's order.
+    pub(crate) fn bindings(&self) -> &[Arc<Binding<T>>] {
+        &self.inner.bindings
+    }
+
+    /// Where memories are, if not on the heap.
+    #[cfg(feature = "slots")]
+    pub(crate) fn slots(&self) -> Option<&hostel_slots::Slots> {
+        self.inner.slots.as_ref()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

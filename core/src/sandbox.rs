@@ -8,18 +8,18 @@ use crate::{
     exchange::Kept,
     image::{Changing, Image},
     limits::Budget,
-    module::{ModuleInfo, START},
-    plugin::{Code, Plugin},
+    module::{Extern, START},
+    plugin::Plugin,
     run::{Pace, Run, stopped},
 };
-use alloc::{boxed::Box, sync::Arc};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
     sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll, ready},
     time::Duration,
 };
 use spin::Mutex;
-use wasmi::{Func, Ref, Store};
+use wasmi::{Func, Module, Ref, Store};
 
 /// A guest in its store.
 pub(crate) struct Sandbox<T: 'static> {
@@ -67,7 +67,7 @@ impl<T: 'static> Sandbox<T> {
     #[inline(never)]
     pub(crate) fn open(
         plugin: &Plugin<T>,
-        code: &Code<T>,
+        code: &Module,
         budget: &Budget,
         until: Option<Duration>,
         pace: Option<Arc<Pace>>,
@@ -86,7 +86,7 @@ impl<T: 'static> Sandbox<T> {
             wasi: None,
         };
         let mut sandbox = Box::new(Self {
-            store: Store::new(code.module.engine(), state),
+            store: Store::new(code.engine(), state),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instance: None,
             process: None,
@@ -102,18 +102,13 @@ impl<T: 'static> Sandbox<T> {
     /// Makes an instance in it: its segments. It is still to be [started](Start).
     pub(crate) fn instantiate(
         &mut self,
-        info: &ModuleInfo,
-        code: &Code<T>,
+        plugin: &Plugin<T>,
+        code: &Module,
     ) -> Result<(), CallError> {
         let store = &mut self.store;
-        call::charge(store, info.making())?;
-        let linker = &code.linker;
-        #[cfg(feature = "slots")]
-        let with_memory = code.with_memory(store, info)?;
-        #[cfg(feature = "slots")]
-        let linker = with_memory.as_ref().unwrap_or(linker);
-        let instance = linker
-            .instantiate_and_start(&mut *store, &code.module)
+        call::charge(store, plugin.info().making())?;
+        let imported = imported(plugin, store)?;
+        let instance = wasmi::Instance::new(&mut *store, code, &imported)
             .map_err(|error| stopped(store, &error))?;
         // The segments were copied in one go.
         call::check_time(store.data())?;
@@ -184,4 +179,40 @@ impl<T: 'static> Sandbox<T> {
             _ => BytesFunction::find(&self.store, self.instance?, name),
         }
     }
+}
+
+/// What the module imports, in its order, for an instance in `store`.
+fn imported<T: 'static>(
+    plugin: &Plugin<T>,
+    store: &mut Store<State<T>>,
+) -> Result<Vec<wasmi::Extern>, CallError> {
+    let imports = &plugin.info().imports;
+    let mut imported = Vec::with_capacity(imports.len());
+    for (import, binding) in imports.iter().zip(plugin.bindings()) {
+        if let Extern::Function(ty) = &import.ty {
+            imported.push(binding.define(store, ty).into());
+        }
+    }
+    #[cfg(feature = "slots")]
+    imported.extend(slot(plugin, store)?.map(wasmi::Extern::from));
+    Ok(imported)
+}
+
+/// A memory in a slot, which the module then imports after all else; `None` where it has its own.
+#[cfg(feature = "slots")]
+fn slot<T: 'static>(
+    plugin: &Plugin<T>,
+    store: &mut Store<State<T>>,
+) -> Result<Option<wasmi::Memory>, CallError> {
+    let (Some(slots), Some(memory)) = (plugin.slots(), plugin.info().memories.first()) else {
+        return Ok(None);
+    };
+    let page = memory.page_bytes;
+    let pages = |bytes: u64| bytes.checked_div(page).unwrap_or(0);
+    let (first, most) = (pages(memory.min_bytes), memory.max_bytes.map(pages));
+    let made = slots.memory(store, first, most, page);
+    made.map(Some).map_err(|_| CallError::DoesNotFit {
+        needed: memory.min_bytes,
+        free: Some(0),
+    })
 }

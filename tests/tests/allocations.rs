@@ -426,7 +426,11 @@ fn foreseen(limits: Limits, wasm: &[u8], mut work: impl FnMut(&mut Instance)) ->
     let footprint = ModuleInfo::read(wasm).unwrap().footprint(&limits);
     let engine = Engine::new(limits).with_platform(Ticking::default());
     let state = MemoryState::new(StateLimits::server());
+    // As many values as a host function can take.
+    type Five = (u64, u64, u64, u64, u64);
+    let wide = |_: Five, _: Five, _: Five, _: u64| {};
     let grants = customized().state(state).wasi(hostel::wasi());
+    let grants = grants.function("host", "wide", wide);
     let took = peak(|| {
         let plugin = engine.load("guest", wasm, &grants).unwrap();
         let mut instances: Vec<_> = (0..limits.instances)
@@ -542,6 +546,13 @@ fn guests_that_want_all_take_what_was_foreseen() {
              (local.get 0))"#
     );
     let several = |item: &str| item.repeat(3_000);
+    let imports = |module: &str, name: &str, ty: &str| {
+        format!(r#"(import "{module}" "{name}" (func {ty}))"#).repeat(900)
+            + "(memory (export \"memory\") 0)"
+    };
+    let opens = "(param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)";
+    let takes = format!("(param {})", "i64 ".repeat(16));
+    let wasi = "wasi_snapshot_preview1";
     for (items, run) in [
         ("(memory (export \"memory\") 1)".to_owned(), grow(1)),
         ("(memory 0)".to_owned(), grow(1)),
@@ -564,9 +575,12 @@ fn guests_that_want_all_take_what_was_foreseen() {
             String::new(),
         ),
         (several("(func nop nop nop nop)"), String::new()),
+        (imports("host", "wide", &takes), String::new()),
+        (imports(wasi, "path_open", opens), String::new()),
+        (imports(wasi, "sched_yield", "(result i32)"), String::new()),
     ] {
         let text = format!("(module {items} (func (export \"run\") {run}))");
-        for instances in [1, 3] {
+        for instances in [1, 8] {
             let mut limits = Limits::server();
             (limits.memory_bytes, limits.instances) = (16 << 16, instances);
             // No more than is used, that nothing hides behind it.

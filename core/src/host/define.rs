@@ -1,4 +1,4 @@
-//! The ways in which an import is defined for wasmi.
+//! The ways in which an import becomes a function of wasmi's.
 //!
 //! Only functions whose types wasmi knows when it is compiled are called without an allocation: one
 //! for each number of i32 parameters and kind of results. A program is linked with those alone that
@@ -9,13 +9,13 @@ use crate::{
     abi::shape::{Shape, unpack},
     call::State,
     marshal::Core,
-    module::{Import, Signature},
+    module::Signature,
 };
-use wasmi::{AsContextMut, Caller, FuncType, Linker, Val, ValType, errors::LinkerError};
+use alloc::sync::Arc;
+use wasmi::{AsContextMut, Caller, Func, FuncType, Store, Val, ValType};
 
-/// Defines an import.
-pub(crate) type Define<T> =
-    fn(&mut Linker<State<T>>, &Import, &Signature, Binding<T>) -> Result<(), LinkerError>;
+/// Makes the function of an import of this type, in a store.
+pub(crate) type Define<T> = fn(&mut Store<State<T>>, &Signature, Arc<Binding<T>>) -> Func;
 
 /// How a host function is defined that takes and gives such values, for an import of this shape.
 #[inline(always)]
@@ -38,12 +38,7 @@ const WORD: Core = Core::of(ValType::I32);
 const LONG: Core = Core::of(ValType::I64);
 
 /// Defines an import of any type.
-fn any<T: 'static>(
-    linker: &mut Linker<State<T>>,
-    import: &Import,
-    ty: &Signature,
-    binding: Binding<T>,
-) -> Result<(), LinkerError> {
+fn any<T: 'static>(store: &mut Store<State<T>>, ty: &Signature, binding: Arc<Binding<T>>) -> Func {
     let ty = FuncType::new(ty.params.iter().copied(), ty.results.iter().copied());
     let call = move |mut guest: Caller<'_, State<T>>, params: &[Val], results: &mut [Val]| {
         binding.call(
@@ -51,22 +46,20 @@ fn any<T: 'static>(
             &mut Called::new(params, Some(results)),
         )
     };
-    linker.func_new(&import.module, &import.name, ty, call)?;
-    Ok(())
+    Func::new(store, ty, call)
 }
 
 /// Defines an import with such i32 parameters alone.
 macro_rules! typed {
     ($result:expr $(, $param:ident)*) => {
-        |linker, import, _, binding| {
+        |store, _, binding| {
             let call = move |mut guest: Caller<'_, State<T>> $(, $param: i32)*| {
                 let params = [$(Val::I32($param)),*];
                 let mut called = Called::new(&params, None);
                 binding.call(guest.as_context_mut(), &mut called)?;
                 Ok::<_, wasmi::Error>($result(called.word))
             };
-            linker.func_wrap(&import.module, &import.name, call)?;
-            Ok(())
+            Func::wrap(store, call)
         }
     };
 }

@@ -23,7 +23,7 @@ pub(crate) trait HostFunction<T>: Send + Sync + 'static {
 
     fn results(&self) -> Types;
 
-    /// Defines it in a linker, for an import of this shape.
+    /// How it is defined for an import of this shape.
     fn define(&self, shape: Shape) -> Define<T>;
 
     /// Whether it never runs guest code: then the guest's allocator may call it, also while the host

@@ -1,25 +1,30 @@
 //! Binds host functions to a module's imports, in the shape that each import declares.
 
 use super::{
-    HostFunction,
+    Grants, HostFunction,
+    define::Define,
     function::{Halt, panicked},
 };
 use crate::{
-    abi::shape::{FlatValues, Record, Shape, pack, unsigned},
+    abi::{
+        native,
+        shape::{FlatValues, Record, Shape, pack, unsigned},
+    },
     call::{self, State},
     error::{CallError, Trap, TrapKind},
     marshal::mistyped,
     memory,
-    module::{Import, Signature},
+    module::{Extern, Import, Signature},
     run::{Suspend, Suspended, Work},
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::cell::Cell;
-use wasmi::{AsContextMut, Linker, StoreContextMut, Val, errors::LinkerError};
+use wasmi::{AsContextMut, Func, Store, StoreContextMut, Val};
 
-/// A host function, bound to an import.
+/// A host function, bound to an import, for all instances.
 pub(crate) struct Binding<T> {
     function: Arc<dyn HostFunction<T>>,
+    define: Define<T>,
     back: Back,
 }
 
@@ -33,21 +38,23 @@ pub(crate) struct Back {
     record: u32,
 }
 
-/// Defines `function` under the import's name.
-pub(crate) fn link<T: 'static>(
-    linker: &mut Linker<State<T>>,
-    import: &Import,
-    ty: &Signature,
-    function: Arc<dyn HostFunction<T>>,
-    shape: Shape,
-) -> Result<(), LinkerError> {
-    let back = Back {
-        name: alloc::format!("{}.{}", import.module, import.name).into(),
-        shape,
-        record: Record::size(&function.results().flat),
+/// Binds the import to what was granted. `None` where that does not fit.
+pub(crate) fn bind<T: 'static>(import: &Import, grants: &Grants<T>) -> Option<Arc<Binding<T>>> {
+    let Extern::Function(ty) = &import.ty else {
+        return None;
     };
-    let define = function.define(shape);
-    define(linker, import, ty, Binding { function, back })
+    let function = grants.find(&import.module, &import.name)?;
+    let results = function.results();
+    let shape = native::shape_of(&function.params(), &results, ty)?;
+    Some(Arc::new(Binding {
+        define: function.define(shape),
+        function,
+        back: Back {
+            name: alloc::format!("{}.{}", import.module, import.name).into(),
+            shape,
+            record: Record::size(&results.flat),
+        },
+    }))
 }
 
 /// An import that the guest calls.
@@ -135,6 +142,11 @@ impl HostCall<'_, '_> {
 }
 
 impl<T: 'static> Binding<T> {
+    /// Makes its function for the instance in `store`; the import has this type.
+    pub(crate) fn define(self: &Arc<Self>, store: &mut Store<State<T>>, ty: &Signature) -> Func {
+        (self.define)(store, ty, self.clone())
+    }
+
     /// One call by the guest.
     #[inline(never)]
     pub(super) fn call(

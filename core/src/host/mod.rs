@@ -21,7 +21,7 @@ pub use self::{
 pub(crate) use self::{
     define::{Define, definition},
     function::{Halt, HostFunction, contained},
-    link::{Back, HostCall, link},
+    link::{Back, Binding, HostCall, bind},
     log::write_dropped,
 };
 

@@ -1,7 +1,8 @@
 //! How much memory a plugin may take, told from its module before it is compiled.
 
-use super::ModuleInfo;
+use super::{Extern, ModuleInfo};
 use crate::limits::Limits;
+use wasmi::Val;
 use wasmi_core::RawRef;
 
 /// How many there are in a module of what costs memory, where nothing else tells.
@@ -315,6 +316,15 @@ impl ModuleInfo {
         length(self.exports.iter().map(|export| &*export.name))
     }
 
+    /// How many parameters and results the functions have that it imports.
+    fn imported_values(&self) -> usize {
+        let values = self.imports.iter().map(|import| match &import.ty {
+            Extern::Function(ty) => ty.params.len().saturating_add(ty.results.len()),
+            _ => 0,
+        });
+        values.fold(0, usize::saturating_add)
+    }
+
     /// An instance, but for its memory, tables, globals and stacks.
     fn overhead(&self, machine: Machine) -> u64 {
         priced(
@@ -323,6 +333,8 @@ impl ModuleInfo {
                 (1, 5_000, 8_000),
                 (self.functions, 120, 200),
                 (self.imports.len(), 180, 250),
+                // As wasmi keeps them for a host function of many, or of others than i32.
+                (self.imported_values(), size_of::<Val>(), size_of::<Val>()),
                 (self.exports.len(), 150, 200),
                 (self.exported(), 2, 2),
                 (self.tables.len(), 150, 200),

@@ -11,8 +11,6 @@ mod read;
 mod rewrite;
 
 pub use self::footprint::{Footprint, Machine};
-#[cfg(feature = "slots")]
-pub(crate) use self::rewrite::SLOT;
 use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 pub(crate) use self::{
     footprint::FIRST_STACK,
