@@ -131,16 +131,20 @@ impl Engine {
         {
             info.changes.slotted = self.slots.is_some() && !info.memories.is_empty();
         }
-        let changed = (!info.changes.is_none())
-            .then(|| module::rewrite(wasm, &info.changes))
-            .flatten();
-        let changed = changed.as_deref().unwrap_or(wasm);
+        let rewritten = if info.changes.is_none() {
+            None
+        } else {
+            let changed = module::rewrite(wasm, &info.changes);
+            // Never as it was: the interpreter's faults are contained by the changes.
+            Some(changed.ok_or_else(|| refused("a part of it can't be written anew"))?)
+        };
+        let changed = rewritten.as_deref().unwrap_or(wasm);
         let mut copies = Vec::new();
         for _ in 0..self.limits.copies.max(1) {
             let engine = wasmi::Engine::new(&self.config());
             copies.push(self.compile(&engine, changed)?);
         }
-        let bindings = bind(&info, grants);
+        let bindings = bind(&info, grants)?;
         let log = grants.sink();
         Ok(Plugin::new(self, name, info, copies, bindings, log))
     }
@@ -297,15 +301,25 @@ impl core::fmt::Debug for Engine {
 /// Binds what the module imports, in its order, to what was granted.
 // Apart, so that its native stack does not stay in use while the module is compiled.
 #[inline(never)]
-fn bind<T: 'static>(info: &ModuleInfo, grants: &Grants<T>) -> Vec<Arc<Binding<T>>> {
+fn bind<T: 'static>(
+    info: &ModuleInfo,
+    grants: &Grants<T>,
+) -> Result<Vec<Arc<Binding<T>>>, LoadError> {
     let mut bindings = Vec::with_capacity(info.imports.len());
-    // Each has one: see `check`.
-    bindings.extend(
-        info.imports
-            .iter()
-            .filter_map(|import| host::bind(import, grants)),
-    );
-    bindings
+    for import in &info.imports {
+        // Each has one: see `check`. One left out would shift all after it.
+        let binding = host::bind(import, grants);
+        bindings.push(binding.ok_or_else(|| refused("an import is bound to nothing"))?);
+    }
+    Ok(bindings)
+}
+
+/// What should have been found before.
+#[cold]
+fn refused(reason: &str) -> LoadError {
+    LoadError::Refused {
+        reason: reason.into(),
+    }
 }
 
 /// Imports that are declared twice with two types: one name can be bound to one of them only.

@@ -113,6 +113,13 @@ impl<T: 'static> Sandbox<T> {
         // The segments were copied in one go.
         call::check_time(store.data())?;
         store.data_mut().guest = native::guest(store, instance);
+        #[cfg(feature = "slots")]
+        let on_heap = plugin.slots().is_none();
+        #[cfg(not(feature = "slots"))]
+        let on_heap = true;
+        if on_heap {
+            store.data_mut().bounds.watch(plugin.platform().clone());
+        }
         self.process = BytesFunction::find(store, instance, "process");
         self.instance = Some(instance);
         Ok(())

@@ -2,8 +2,8 @@
 //! fails would end the process. Here each thread has a heap of its own, as large as a test says.
 
 use hostel::{
-    Budget, Engine, Grants, Instance, Limits, LoadError, LogRecord, Machine, ModuleInfo, Platform,
-    Plugin,
+    Budget, Engine, Grants, Instance, Limits, LoadError, LogRecord, Machine, MemoryState,
+    ModuleInfo, Platform, Plugin, StateLimits,
 };
 use hostel_tests::{assemble, code, guest_bytes, load_code};
 use std::{
@@ -24,6 +24,8 @@ static SMALL: Small = Small;
 thread_local! {
     static HEAP: Cell<usize> = const { Cell::new(usize::MAX) };
     static LIVE: Cell<usize> = const { Cell::new(0) };
+    /// Whether blocks grow where they are.
+    static IN_PLACE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Takes so many bytes of this thread's heap, if they are there.
@@ -55,11 +57,16 @@ unsafe impl GlobalAlloc for Small {
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // As if it moved each time: for a moment both blocks are live.
-        if !take(size) {
+        // As if it moved each time, when for a moment both blocks are live, or never.
+        let more = size.saturating_sub(layout.size());
+        if !take(if IN_PLACE.get() { more } else { size }) {
             return std::ptr::null_mut();
         }
-        give_back(layout.size());
+        give_back(if IN_PLACE.get() {
+            (layout.size() + more) - size
+        } else {
+            layout.size()
+        });
         // SAFETY: as above.
         unsafe { System.realloc(ptr, layout, size) }
     }
@@ -276,4 +283,55 @@ fn no_heap_is_too_small_to_say_so() {
         assert!(refused > 8, "{export}: {refused}");
     }
     assert!(answers > 1_000, "{answers}");
+}
+
+#[test]
+fn a_guest_that_takes_the_last_byte_stops_nobody_else() {
+    // Pages of a byte: less and less, until there is nothing more; then what each export does.
+    let wasm = assemble(
+        r#"(module
+            (import "env" "host_log" (func $log (param i32 i32)))
+            (import "env" "host_state_set" (func $set (param i32 i32 i32 i32) (result i32 i32)))
+            (memory (export "memory") 256 (pagesize 1))
+            (func (export "allocate") (param i32) (result i32) (i32.const 16))
+            (func $grow (local $size i32)
+              (local.set $size (i32.const 4096))
+              (loop $on
+                (if (i32.eq (memory.grow (local.get $size)) (i32.const -1))
+                  (then (local.set $size (i32.shr_u (local.get $size) (i32.const 1)))))
+                (br_if $on (local.get $size))))
+            (func (export "return") (call $grow))
+            (func (export "trap") (call $grow) (unreachable))
+            (func (export "log") (call $grow) (call $log (i32.const 0) (i32.const 200)))
+            (func (export "state") (local $n i32)
+              (call $grow)
+              (loop $on
+                (i32.store (i32.const 0) (local.get $n))
+                (call $set (i32.const 0) (i32.const 4) (i32.const 0) (i32.const 100)) (drop) (drop)
+                (br_if $on (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 30))))))"#,
+    );
+    IN_PLACE.set(true);
+    let mut ended = [0; 2];
+    for export in ["return", "trap", "log", "state"] {
+        for heap in (24_000..80_000).step_by(331) {
+            let result = with_heap(heap, || {
+                let grants = granted().state(MemoryState::new(StateLimits::device()));
+                let engine = device(heap);
+                let plugin = match engine.load("guest", &wasm, &grants) {
+                    Ok(plugin) => plugin,
+                    Err(error) => return error.code(),
+                };
+                let called = plugin
+                    .instantiate(())
+                    .and_then(|mut instance| instance.call::<(), ()>(export, ()));
+                code(&called)
+            });
+            match (export, result) {
+                ("trap", "trap-unreachable") | ("return" | "log" | "state", "ok") => ended[0] += 1,
+                (_, "does-not-fit" | "module-too-large" | "over-limit") => ended[1] += 1,
+                (_, other) => panic!("{export} with {heap}: {other}"),
+            }
+        }
+    }
+    assert!(ended[0] > 200 && ended[1] > 50, "{ended:?}");
 }

@@ -192,7 +192,10 @@ impl<T: 'static> Binding<T> {
             Some(contain) => {
                 let mut done = None;
                 contain(&mut || {
-                    done = Some(self.function.call(guest.as_context_mut(), &mut call));
+                    // Once, however often a containment calls it.
+                    if done.is_none() {
+                        done = Some(self.function.call(guest.as_context_mut(), &mut call));
+                    }
                 });
                 done.unwrap_or_else(|| Err(stopped(panicked)))
             }

@@ -1,9 +1,13 @@
 //! A store in memory.
 
 use super::{StateCosts, StateError, StateLimits, StateStore, StateUse};
-use alloc::{boxed::Box, collections::BTreeMap, sync::Arc};
+use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 use core::ops::Bound;
 use spin::Mutex;
+
+/// Bytes of the heap that there must be besides a value's own: for the trees, and for what comes after
+/// it in the call and can't be refused.
+const RESERVE: usize = 5 << 10;
 
 /// Plugins' values in the host's memory: as long as the store lives, and no longer.
 ///
@@ -55,6 +59,13 @@ impl StateStore for MemoryState {
     fn set(&self, namespace: &str, key: &[u8], value: &[u8]) -> Result<(), StateError> {
         self.limits.check_key(key)?;
         self.limits.check_value(value)?;
+        // What follows can't be refused any more.
+        let needed = value
+            .len()
+            .saturating_add(key.len())
+            .saturating_add(RESERVE);
+        let room = Vec::<u8>::new().try_reserve_exact(needed);
+        room.map_err(|_| StateError::Failed)?;
         // Copied before, and the old one freed after, others wait for the lock.
         let copy = Arc::from(value);
         let mut spaces = self.spaces.lock();
