@@ -94,6 +94,9 @@ impl<T: 'static> Grants<T> {
     /// returns a value that can be [lowered](crate::Lower): text and bytes go into a buffer from
     /// the guest's allocator, which the guest then owns. With `Result<_, E>` the guest sees the
     /// error, with `Result<_, `[`Trap`](crate::Trap)`>` the error stops it.
+    ///
+    /// A call allocates nothing where parameters and result are integers of up to 32 bits, text or
+    /// bytes, up to six and two core values; with others the interpreter allocates once.
     #[must_use]
     pub fn function<F, M>(mut self, module: &str, name: &str, function: F) -> Self
     where
