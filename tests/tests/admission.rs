@@ -313,7 +313,7 @@ fn a_guest_that_takes_the_last_byte_stops_nobody_else() {
     IN_PLACE.set(true);
     let mut ended = [0; 2];
     for export in ["return", "trap", "log", "state"] {
-        for heap in (24_000..80_000).step_by(331) {
+        for heap in (6_000..80_000).step_by(331) {
             let result = with_heap(heap, || {
                 let grants = granted().state(MemoryState::new(StateLimits::device()));
                 let engine = device(heap);
