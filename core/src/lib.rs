@@ -80,7 +80,6 @@ mod running;
 mod sandbox;
 mod snapshot;
 mod state;
-mod typed;
 mod value;
 mod wasi;
 
@@ -99,7 +98,7 @@ pub use self::{
         grant_for, services,
     },
     house::{House, HouseError, Version},
-    instance::Instance,
+    instance::{Instance, TypedFunction},
     limits::{Budget, Limits, ModuleLimits, Usage},
     marshal::{Lift, Lower},
     module::{
@@ -112,7 +111,6 @@ pub use self::{
     running::{Running, Step},
     snapshot::SnapshotError,
     state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
-    typed::TypedFunction,
     value::Value,
     wasi::{Wasi, WasiInput, WasiOutput, files},
 };

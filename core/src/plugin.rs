@@ -203,10 +203,10 @@ impl<T: 'static> Plugin<T> {
         P: Lower,
         R: Lift,
     {
-        let shape = self.shape_of::<P, R>(name)?;
-        let gives = Types::collect(P::types).bytes || shape == Shape::Pointer;
-        let takes = Types::collect(R::types).bytes;
-        native::check_exchange(&self.inner.info, gives, gives || takes)
+        let (params, results) = (Types::collect(P::types), Types::collect(R::types));
+        let shape = self.shape_of(name, &params, &results)?;
+        let gives = params.bytes || shape == Shape::Pointer;
+        native::check_exchange(&self.inner.info, gives, gives || results.bytes)
     }
 
     /// Refuses further calls and instances, through this handle and its clones. What runs is not
@@ -284,17 +284,16 @@ impl<T: 'static> Plugin<T> {
         self.function(name).cloned()
     }
 
-    pub(crate) fn shape_of<P, R>(&self, name: &str) -> Result<Shape, CallError>
-    where
-        P: Lower,
-        R: Lift,
-    {
-        let (params, results) = (Types::collect(P::types), Types::collect(R::types));
+    /// The shape in which the export `name` takes and gives such values.
+    pub(crate) fn shape_of(
+        &self,
+        name: &str,
+        params: &Types,
+        results: &Types,
+    ) -> Result<Shape, CallError> {
         let found = self.function(name)?;
-        native::shape_of(&params, &results, found).ok_or_else(|| CallError::ExportType {
-            name: name.into(),
-            expected: Shape::expected(&params.flat, &results.flat).into(),
-            found: alloc::format!("{found}").into(),
+        native::shape_of(params, results, found).ok_or_else(|| {
+            CallError::export_type(name, Shape::expected(&params.flat, &results.flat), found)
         })
     }
 

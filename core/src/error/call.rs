@@ -1,6 +1,7 @@
 //! Why a call gave no answer.
 
 use super::shown;
+use crate::module::Signature;
 use alloc::{boxed::Box, string::String};
 use core::{error::Error, fmt, time::Duration};
 use wasmi::{
@@ -216,6 +217,19 @@ impl CallError {
                 | Self::ArgumentTooLarge { .. }
                 | Self::ArenaBytes { .. }
         )
+    }
+
+    /// The export `name` has another type than expected.
+    pub(crate) fn export_type(
+        name: &str,
+        expected: impl Into<Box<str>>,
+        found: &Signature,
+    ) -> Self {
+        Self::ExportType {
+            name: name.into(),
+            expected: expected.into(),
+            found: alloc::format!("{found}").into(),
+        }
     }
 
     /// The same, said to have happened in the export `name`. The innermost counts.

@@ -1,11 +1,11 @@
 //! Functions that are looked up and checked once, for calls at nearly the speed of the interpreter's
 //! own.
 
+use super::{Instance, runs::Waits};
 use crate::{
     abi::shape::FlatValues,
     call,
     error::CallError,
-    instance::{Instance, Waits},
     module::Signature,
     run::{self, Suspended},
 };
@@ -42,7 +42,7 @@ impl<P: WasmParams, R: WasmResults> TypedFunction<P, R> {
     ///
     /// As for [`Instance::call`], and [`CallError::OtherInstance`].
     pub fn call<T>(&self, instance: &mut Instance<T>, params: P) -> Result<R, CallError> {
-        if instance.sandbox().id() != self.sandbox {
+        if instance.sandbox.id() != self.sandbox {
             return Err(CallError::OtherInstance {
                 name: self.name.clone(),
             });
@@ -54,7 +54,7 @@ impl<P: WasmParams, R: WasmResults> TypedFunction<P, R> {
     }
 
     fn run<T>(&self, instance: &mut Instance<T>, waits: &Waits, params: P) -> Result<R, CallError> {
-        let store = &mut instance.sandbox_mut().store;
+        let store = &mut instance.sandbox.store;
         run::begin(store)?;
         call::check_time(store.data())?;
         match self.function.call_resumable(&mut *store, params) {
@@ -77,13 +77,13 @@ fn go_on<T, R: WasmResults>(
             Ok(TypedResumableCall::Finished(results)) => return Ok(results),
             Ok(TypedResumableCall::OutOfFuel(paused)) => {
                 instance.refuel(waits, paused.required_fuel())?;
-                paused.resume(&mut instance.sandbox_mut().store)
+                paused.resume(&mut instance.sandbox.store)
             }
             Ok(TypedResumableCall::HostTrap(paused)) => {
                 let values = instance.settle(waits, paused.host_error())?;
-                paused.resume(&mut instance.sandbox_mut().store, &values)
+                paused.resume(&mut instance.sandbox.store, &values)
             }
-            Err(error) => return Err(run::stopped(&mut instance.sandbox_mut().store, &error)),
+            Err(error) => return Err(run::stopped(&mut instance.sandbox.store, &error)),
         }
     }
 }
@@ -98,7 +98,7 @@ impl<T: 'static> Instance<T> {
 
     /// Does what the guest waits for that left by `error`.
     fn settle(&mut self, waits: &Waits, error: &wasmi::Error) -> Result<FlatValues, CallError> {
-        let mut suspended = Suspended::take(&mut self.sandbox_mut().store, error)?;
+        let mut suspended = Suspended::take(&mut self.sandbox.store, error)?;
         let mut values = FlatValues::new();
         self.block(waits, |sandbox, context| {
             suspended.poll(&mut sandbox.store, context, &mut values)
@@ -117,25 +117,20 @@ impl<T: 'static> Instance<T> {
         P: WasmParams,
         R: WasmResults,
     {
-        let found = self.plugin().signature(name)?;
+        let found = self.plugin.signature(name)?;
         let expected = Signature::new(P::types().as_ref(), R::types().as_ref());
-        let mistyped = || CallError::ExportType {
-            name: name.into(),
-            expected: alloc::format!("{expected}").into(),
-            found: alloc::format!("{found}").into(),
-        };
+        let mistyped = || CallError::export_type(name, alloc::format!("{expected}"), &found);
         // References would be to what is in another store, perhaps.
         let mut types = found.params.iter().chain(&found.results);
         if found != expected || !types.all(ValType::is_num) {
             return Err(mistyped());
         }
-        let sandbox = self.sandbox();
-        let function = self.function(name)?.typed(&sandbox.store);
+        let function = self.function(name)?.typed(&self.sandbox.store);
         let function = function.map_err(|_| mistyped())?;
         Ok(TypedFunction {
             name: name.into(),
             function,
-            sandbox: sandbox.id(),
+            sandbox: self.sandbox.id(),
         })
     }
 }

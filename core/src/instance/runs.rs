@@ -1,0 +1,276 @@
+//! How an instance's calls are run: on this thread, or by steps.
+//!
+//! An exchange is large: each function here makes its own in place, and none hands one on.
+
+use super::Instance;
+use crate::{
+    abi::{native::BytesFunction, shape::FlatValues},
+    buffers::copied,
+    call::{self, Canceller},
+    error::CallError,
+    exchange::{Exchange, Target},
+    marshal::{Lift, Lifter, Lower, Types},
+    run::{self, Pace, Run},
+    sandbox::Sandbox,
+    value::Value,
+};
+use alloc::{sync::Arc, vec::Vec};
+use core::{
+    future::poll_fn,
+    task::{Context, Poll},
+    time::Duration,
+};
+use wasmi::{Func, Val, ValType};
+
+/// The export of a WASI command.
+const COMMAND: &str = "_start";
+
+impl<T: 'static> Instance<T> {
+    /// Begins a call: a budget, or what making the instance left of it. Answers with when it has to
+    /// be over, and what may end it before.
+    pub(super) fn enter(&mut self) -> Result<Waits, CallError> {
+        if self.stopped {
+            return Err(CallError::Stopped);
+        }
+        self.plugin.admit(self.plugin.needs().1)?;
+        // Until it has ended: not so where the caller's code unwinds, or a call is dropped.
+        self.stopped = true;
+        let store = &mut self.sandbox.store;
+        if !core::mem::take(&mut self.carries) {
+            let until = call::until(&self.budget, &**self.plugin.platform());
+            call::begin(store, &self.budget, until);
+        }
+        let state = store.data();
+        Ok(Waits {
+            until: state.meter.until(),
+            canceller: state.canceller.clone(),
+        })
+    }
+
+    pub(super) fn enter_paced(&mut self, pace: Arc<Pace>) -> Result<(), CallError> {
+        self.enter()?;
+        self.sandbox.store.data_mut().pace = Some(pace);
+        Ok(())
+    }
+
+    /// Ends a call, with what its result means for the instance.
+    pub(super) fn leave<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
+        call::end(&mut self.sandbox.store);
+        let state = self.sandbox.store.data_mut();
+        if let Some(pace) = state.pace.take() {
+            pace.note(state.meter.usage);
+        }
+        self.stopped = stopped(&result);
+        result
+    }
+
+    /// Runs what `poll` does to its end on this thread.
+    pub(super) fn block<R>(
+        &mut self,
+        waits: &Waits,
+        mut poll: impl FnMut(&mut Sandbox<T>, &mut Context<'_>) -> Poll<R>,
+    ) -> R {
+        let Self {
+            sandbox, plugin, ..
+        } = self;
+        let canceller = waits.canceller.as_ref();
+        run::block(plugin.platform(), waits.until, canceller, |context| {
+            poll(sandbox, context)
+        })
+    }
+
+    /// Bytes in, bytes out.
+    pub(super) fn exchange_bytes<R>(
+        &mut self,
+        waits: &Waits,
+        name: &str,
+        input: &[u8],
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, CallError> {
+        let target = self.bytes_target(name)?;
+        let mut exchange = Exchange::new(&self.sandbox, name, target);
+        exchange.begin(&mut self.sandbox)?;
+        exchange.give_bytes(&mut self.sandbox, input)?;
+        self.run_blocking(waits, &mut exchange, |from| Ok(take(from.bytes()?)))
+    }
+
+    /// Values in, a value out.
+    pub(super) fn exchange_values<P, R>(
+        &mut self,
+        waits: &Waits,
+        name: &str,
+        params: &P,
+    ) -> Result<R, CallError>
+    where
+        P: Lower,
+        R: for<'m> Lift<View<'m> = R>,
+    {
+        let target = self.target::<P, R>(name)?;
+        let mut exchange = Exchange::new(&self.sandbox, name, target);
+        exchange.begin(&mut self.sandbox)?;
+        params.lower(exchange.arguments())?;
+        self.run_blocking(waits, &mut exchange, R::lift)
+    }
+
+    /// The same as [`run_paced`](Self::run_paced), on this thread.
+    fn run_blocking<R>(
+        &mut self,
+        waits: &Waits,
+        exchange: &mut Exchange<'_>,
+        lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        let ran = self.block(waits, |sandbox, context| {
+            exchange.poll_results(sandbox, context)
+        });
+        let answer = ran.and_then(|()| exchange.lift(&mut self.sandbox, lift));
+        if !stopped(&answer) {
+            self.block(waits, |sandbox, context| {
+                exchange.poll_return(sandbox, context)
+            })?;
+        }
+        answer
+    }
+
+    /// The export `name`, if it takes and gives bytes.
+    fn bytes_target(&self, name: &str) -> Result<Target, CallError> {
+        if let Some(BytesFunction { function, shape }) = self.sandbox.bytes_function(name) {
+            let types = [ValType::I32, ValType::I32].into_iter().collect();
+            return Ok(Target {
+                function,
+                shape,
+                types,
+            });
+        }
+        let found = self.plugin.signature(name)?;
+        Err(CallError::export_type(
+            name,
+            BytesFunction::expected(),
+            &found,
+        ))
+    }
+
+    /// The export `name`, if it has these types.
+    fn target<P: Lower, R: Lift>(&self, name: &str) -> Result<Target, CallError> {
+        let (params, results) = (Types::collect(P::types), Types::collect(R::types));
+        Ok(Target {
+            shape: self.plugin.shape_of(name, &params, &results)?,
+            function: self.function(name)?,
+            types: results.flat,
+        })
+    }
+
+    pub(super) fn function(&self, name: &str) -> Result<Func, CallError> {
+        let function = self.sandbox.function(name);
+        function.ok_or_else(|| self.plugin.unknown_export(name))
+    }
+
+    /// Runs the export `name`. `params` must have its parameters' number and types, `results` its
+    /// results' number.
+    fn run_export(
+        &mut self,
+        waits: &Waits,
+        name: &str,
+        params: &[Val],
+        results: &mut [Val],
+    ) -> Result<(), CallError> {
+        let function = self.function(name)?;
+        run::begin(&mut self.sandbox.store)?;
+        call::check_time(self.sandbox.store.data())?;
+        let mut run = Run::default();
+        let ran = self.block(waits, |sandbox, context| {
+            run.poll(&mut sandbox.store, context, function, params, results)
+        });
+        ran.map_err(|error| error.in_export(name))
+    }
+
+    pub(super) fn run_start(&mut self, waits: &Waits) -> Result<(), CallError> {
+        self.plugin.check::<(), ()>(COMMAND)?;
+        self.run_export(waits, COMMAND, &[], &mut [])
+    }
+
+    pub(super) fn run_values(
+        &mut self,
+        waits: &Waits,
+        name: &str,
+        params: &[Value],
+    ) -> Result<Vec<Value>, CallError> {
+        let ty = self.plugin.signature(name)?;
+        let mistyped = |expected: &str| CallError::export_type(name, expected, &ty);
+        if !params.iter().map(Value::ty).eq(ty.params.iter().copied()) {
+            let given: Vec<_> = params.iter().map(Value::ty).collect();
+            let expected = crate::Signature::new(&given, &ty.results);
+            return Err(mistyped(&alloc::format!("{expected}")));
+        }
+        let mut values = FlatValues::new();
+        for param in params {
+            values
+                .push((*param).into())
+                .map_err(|_| mistyped("at most 16 parameters"))?;
+        }
+        let mut results = FlatValues::new();
+        for result in &ty.results {
+            results
+                .push(Val::default_for_ty(*result))
+                .map_err(|_| mistyped("at most 16 results"))?;
+        }
+        self.run_export(waits, name, &values, &mut results)?;
+        results
+            .iter()
+            .map(|value| Value::new(value).ok_or_else(|| mistyped("numbers as results")))
+            .collect()
+    }
+
+    pub(super) async fn exchange_bytes_paced(
+        &mut self,
+        name: &str,
+        input: &[u8],
+    ) -> Result<Vec<u8>, CallError> {
+        let target = self.bytes_target(name)?;
+        let mut exchange = Exchange::new(&self.sandbox, name, target);
+        exchange.begin(&mut self.sandbox)?;
+        exchange.give_bytes(&mut self.sandbox, input)?;
+        self.run_paced(&mut exchange, |from| copied(from.bytes()?))
+            .await
+    }
+
+    pub(super) async fn exchange_values_paced<P, R>(
+        &mut self,
+        name: &str,
+        params: &P,
+    ) -> Result<R, CallError>
+    where
+        P: Lower,
+        R: for<'m> Lift<View<'m> = R>,
+    {
+        let target = self.target::<P, R>(name)?;
+        let mut exchange = Exchange::new(&self.sandbox, name, target);
+        exchange.begin(&mut self.sandbox)?;
+        params.lower(exchange.arguments())?;
+        self.run_paced(&mut exchange, R::lift).await
+    }
+
+    /// Runs a call that has begun: what it answers, and its buffers given back to the guest, unless
+    /// that was stopped: then they go with it.
+    async fn run_paced<R>(
+        &mut self,
+        exchange: &mut Exchange<'_>,
+        lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        let ran = poll_fn(|context| exchange.poll_results(&mut self.sandbox, context)).await;
+        let answer = ran.and_then(|()| exchange.lift(&mut self.sandbox, lift));
+        if !stopped(&answer) {
+            poll_fn(|context| exchange.poll_return(&mut self.sandbox, context)).await?;
+        }
+        answer
+    }
+}
+
+/// What ends a call that waits.
+pub(super) struct Waits {
+    until: Option<Duration>,
+    canceller: Option<Canceller>,
+}
+
+fn stopped<R>(result: &Result<R, CallError>) -> bool {
+    result.as_ref().is_err_and(CallError::stops)
+}
