@@ -1,4 +1,4 @@
-//! What the program does, from its arguments to its exit code.
+//! The program `hostel`: runs, measures and inspects plugins from the command line.
 
 mod abi;
 mod arguments;
@@ -24,7 +24,7 @@ use clap::{CommandFactory as _, Parser as _};
 use clap_complete::Shell;
 use std::process::ExitCode;
 
-pub(super) fn main() -> ExitCode {
+fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),

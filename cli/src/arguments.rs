@@ -13,7 +13,7 @@ use std::{path::PathBuf, time::Duration};
 
 /// Run WebAssembly plugins that you don't trust
 #[derive(Debug, Parser)]
-#[command(version, after_help = long(exit::HELP))]
+#[command(name = "hostel", version, after_help = long(exit::HELP))]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
