@@ -1,4 +1,4 @@
-//! How a plugin's functions can be called, told from what its module declares.
+//! How to call a plugin's functions, by the types that its module declares.
 
 use hostel::{
     Extern, ModuleInfo, Signature,
@@ -8,9 +8,9 @@ use hostel::{
 /// The ways of calling a function from the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Calling {
-    /// One INPUT, handed over in the guest's memory; so is the answer.
+    /// One INPUT, as bytes in the guest's memory. The result is bytes too.
     Bytes,
-    /// An INPUT for each parameter.
+    /// One INPUT for each parameter.
     Numbers,
 }
 
@@ -23,7 +23,7 @@ impl Calling {
     }
 }
 
-/// The type of the exported function `name`.
+/// Returns the type of the exported function `name`.
 pub(super) fn signature<'a>(module: &'a ModuleInfo, name: &str) -> Option<&'a Signature> {
     match &module.export_named(name)?.ty {
         Extern::Function(ty) => Some(ty),
@@ -31,7 +31,8 @@ pub(super) fn signature<'a>(module: &'a ModuleInfo, name: &str) -> Option<&'a Si
     }
 }
 
-/// How a function of this type is called; `None` where it takes or gives something else.
+/// Returns how to call a function of this type, or `None` if it takes or returns neither bytes nor
+/// numbers.
 pub(super) fn calling(module: &ModuleInfo, ty: &Signature) -> Option<Calling> {
     let is_number = |ty: &ValType| matches!(ty, I32 | I64 | F32 | F64);
     if ty.is_bytes() && module.exchanges_bytes() {

@@ -1,4 +1,4 @@
-//! The program's arguments, and its help.
+//! The program's arguments and their help.
 
 use super::{
     directories::GivenDirectory,
@@ -21,78 +21,78 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Call a function of a plugin
+    /// Call a function of a plugin, or run a WASI command
     #[command(after_help = long(&format!("{RUN}\n\n{}", exit::HELP)))]
     Run(Run),
-    /// Measure how fast a plugin answers, and what a call takes
+    /// Measure the time, fuel and memory of a plugin's calls
     #[command(
         after_help = long(BENCH),
-        mut_arg("timeout", |it| it.help("Longest time of one call, such as 200ms")),
-        mut_arg("json", |it| it.help("Print one JSON object")),
+        mut_arg("timeout", |it| it.help("Longest time of each call, such as 200ms")),
+        mut_arg("json", |it| it.help("Print the result as one JSON object")),
         mut_arg("arg", |it| it.hide(asked_for("-h"))),
         mut_arg("env", |it| it.hide(asked_for("-h"))),
         mut_arg("dir", |it| it.hide(asked_for("-h"))),
     )]
     Bench(Bench),
-    /// Write a plugin that starts from the state that this one comes to
+    /// Run a plugin's start code once, and save the result as a new plugin
     #[command(
         after_help = long(SNAPSHOT),
-        mut_arg("call", |it| it.help("A function to call first, with INPUT")),
-        mut_arg("timeout", |it| it.help("Longest time of the start, and of the call, such as 2s")),
-        mut_arg("json", |it| it.help("Print one JSON object")),
+        mut_arg("call", |it| it.help("Function to call, with INPUT, before the state is saved")),
+        mut_arg("timeout", |it| it.help("Longest time of the start code, and of the call, such as 2s")),
+        mut_arg("json", |it| it.help("Print the result as one JSON object")),
         mut_arg("arg", |it| it.hide(asked_for("-h"))),
         mut_arg("env", |it| it.hide(asked_for("-h"))),
         mut_arg("dir", |it| it.hide(asked_for("-h"))),
     )]
     Snapshot(Snapshot),
-    /// Show what a plugin declares and needs, and what stops it from loading
+    /// Show a plugin's imports, exports and sizes, and why it can't be loaded
     Inspect(Inspect),
-    /// Tell how much memory a plugin may take, and all that refuses it
+    /// Compute a plugin's memory on a machine, and find every reason to refuse it
     #[command(after_help = long(&format!("{PROBE}\n\nLimits: {}", limits::names())))]
     Probe(Probe),
-    /// Print the script that completes hostel's arguments in a shell
+    /// Print a script that completes hostel's arguments in a shell
     #[command(after_help = long(COMPLETIONS))]
     Completions {
-        /// The shell
+        /// Shell to print the script for
         shell: Shell,
     },
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// The plugin's .wasm file
+    /// Plugin to load, a .wasm file
     pub(super) plugin: PathBuf,
-    /// Text, @FILE, or - for stdin; @@… is text from @ on
+    /// Text, @FILE, or - for stdin. @@… is text that begins with @
     #[arg(allow_negative_numbers = true)]
     pub(super) input: Vec<String>,
-    /// The function to call, if not `process` or the `_start` of a command
+    /// Function to call [default: process, or _start of a WASI command]
     #[arg(long, value_name = "NAME")]
     pub(super) call: Option<String>,
-    /// An argument for a WASI plugin; repeatable
+    /// Argument for a WASI plugin; repeatable
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(super) arg: Vec<String>,
-    /// An environment variable for a WASI plugin; repeatable
+    /// Environment variable for a WASI plugin; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) env: Vec<(String, String)>,
-    /// A directory for a WASI plugin (read-only); repeatable
+    /// Directory for a WASI plugin, read-only without :rw; repeatable
     #[arg(long, value_name = "DIR[:AS][:rw]", value_parser = GivenDirectory::parse)]
     pub(super) dir: Vec<GivenDirectory>,
-    /// A setting that the plugin can look up; repeatable
+    /// Setting that the plugin can read; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
-    /// A file for what the plugin keeps, under the name of its own file
+    /// File to keep the plugin's state in, under the plugin's file name
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
-    /// Most work, in instructions, such as 5M
+    /// Most fuel, about one unit per instruction, such as 5M
     #[arg(long, value_name = "N", value_parser = fuel, default_value_t = Budget::server().fuel)]
     pub(super) fuel: u64,
-    /// Most memory, such as 16MiB
+    /// Most linear memory, such as 16MiB
     #[arg(long, value_name = "SIZE", default_value_t = memory())]
     pub(super) memory: ByteSize,
-    /// Longest time, such as 2s or 200ms, from reading to the answer
+    /// Longest time from reading the plugin to its result, such as 2s
     #[arg(long, value_name = "TIME")]
     pub(super) timeout: Option<humantime::Duration>,
-    /// Print one JSON object: output, error, logs, what was used
+    /// Print output, error, logs and usage as one JSON object
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -101,16 +101,16 @@ pub(super) struct Run {
 pub(super) struct Bench {
     #[command(flatten)]
     pub(super) run: Run,
-    /// Calls at a time, each on a thread of its own
+    /// Calls that run at the same time, each on its own thread
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=10_000))]
     pub(super) concurrency: u32,
-    /// All on one thread, in slices of FUEL, if not 10k
+    /// Run all calls on one thread, in slices of FUEL units [default: 10k]
     #[arg(long, value_name = "FUEL", value_parser = quantum, num_args = 0..=1, require_equals = true, default_missing_value = "10k")]
     pub(super) sliced: Option<u64>,
-    /// Seconds to measure, if not 3; with --calls at most
+    /// Longest time to measure, in seconds [default: 3, or no end with --calls]
     #[arg(long, value_name = "N", value_parser = seconds)]
     pub(super) seconds: Option<Duration>,
-    /// How many calls to measure
+    /// Most calls to measure [default: no end]
     #[arg(long, value_name = "N")]
     pub(super) calls: Option<u64>,
 }
@@ -119,43 +119,43 @@ pub(super) struct Bench {
 pub(super) struct Snapshot {
     #[command(flatten)]
     pub(super) run: Run,
-    /// The file to write
+    /// File to write the new plugin to
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
-    /// The plugin's .wasm file
+    /// Plugin to load, a .wasm file
     pub(super) plugin: PathBuf,
-    /// Print one JSON object
+    /// Print the result as one JSON object
     #[arg(long)]
     pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Probe {
-    /// The plugin's .wasm file
+    /// Plugin to load, a .wasm file
     pub(super) plugin: PathBuf,
-    /// The machine that it is to run on
+    /// Machine that runs the plugin
     #[arg(long, value_enum, value_name = "MACHINE", default_value_t = Target::Server)]
     pub(super) target: Target,
-    /// The heap of a device, such as 128KiB
+    /// Heap of a device, such as 128KiB
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize(DEVICE_HEAP as u64))]
     heap: ByteSize,
-    /// The limits to start from, if not those that the target suggests
+    /// Limits to start from [default: device for a microcontroller, else server]
     #[arg(long, value_enum, value_name = "PRESET")]
     limits: Option<Preset>,
-    /// Another value for one of them; repeatable
+    /// Limit to change, such as memory_bytes=128KiB; repeatable
     #[arg(long, value_name = "NAME=N", value_parser = limits::setting)]
     limit: Vec<(String, usize)>,
-    /// Print one JSON object
+    /// Print the result as one JSON object
     #[arg(long)]
     pub(super) json: bool,
 }
 
 impl Probe {
-    /// The limits to probe with.
+    /// Returns the limits to probe with.
     pub(super) fn limits(&self) -> Limits {
         let preset = self.limits.unwrap_or(self.target.preset());
         let heap = usize::try_from(self.heap.as_u64()).unwrap_or(usize::MAX);
@@ -170,10 +170,11 @@ impl Probe {
 }
 
 const RUN: &str = "\
-A function from bytes to bytes takes one INPUT, or none for an empty one. Any
-other takes a number for each parameter, i32 or u32, and prints each result on
-a line, as signed: 4294967295 as -1. A WASI command has hostel's stdin, stdout,
-stderr and exit code, and sees of this machine the time and what --dir gives.
+A function over bytes takes one INPUT, or none for an empty one, and its result
+is printed as it is. Any other function takes one number per parameter and
+prints one result per line. i32 and i64 may be given signed or unsigned, and
+are printed signed. A WASI command uses hostel's stdin, stdout, stderr and exit
+code. It sees the time, and no files but those in the directories of --dir.
 
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
@@ -181,27 +182,27 @@ Examples:
   hostel run add.wasm --call add 10 -5";
 
 const BENCH: &str = "\
-Each call has an instance of its own, new or made as new, as a server's calls
-have, and gets INPUT as for `run`; what it logs is dropped. Calls that fail are
-counted, and measured as the others; the exit code is theirs, as `run` would
-have it, the highest if they differ. A tenth as many calls, or for a tenth of
-the time, warm up before. Ctrl-C ends early, with the report.
+Each call gets a fresh or reset instance, as calls on a server do. Logs are
+discarded. Failed calls are counted and measured too. The exit code is that of
+`hostel run` for the failed calls, the highest if there are several. A tenth of
+the calls, or of the time, runs first to warm up. Ctrl-C ends the measurement
+and prints the report.
 
 Examples:
   hostel bench plugin.wasm @photo.png --concurrency 2 --seconds 10
   hostel bench plugin.wasm hello --sliced=50k --concurrency 1000 --json";
 
 const SNAPSHOT: &str = "\
-The plugin's start function, its `_initialize` and the call of --call are run
-now, and never again: memory, globals and tables begin as they were after that.
-What is on the host's side, such as settings, is not in it.
+Runs the plugin's start function, its `_initialize` and the call of --call. The
+new plugin's memory, globals and tables begin with the values that these left;
+it does not run them again. Settings and state of the host are not saved.
 
 Example:
   hostel snapshot plugin.wasm --call learn @words.txt -o learned.wasm";
 
 const PROBE: &str = "\
-The plugin is not run. What it would take is told as the most that its code can
-make of the limits, whatever it does. Exits with 0 if it can run, 3 if not.
+The plugin is not run. The memory is an upper bound, whatever the plugin does.
+Exits with 0 if the plugin can run, with 3 if not.
 
 Examples:
   hostel probe plugin.wasm
@@ -214,13 +215,13 @@ Examples:
   hostel completions zsh > ~/.zfunc/_hostel
   hostel completions fish > ~/.config/fish/completions/hostel.fish";
 
-/// Help that `--help` shows and `-h` does not. clap's own long help would do the same, but takes
-/// three lines for an option and so more than a screen.
+/// Returns help that `--help` shows and `-h` does not. clap's own long help would take three lines
+/// per option, more than a screen.
 fn long(text: &str) -> String {
     if asked_for("--help") || asked_for("help") {
         text.to_owned()
     } else {
-        "`--help` says more".to_owned()
+        "Run with --help for details and examples.".to_owned()
     }
 }
 
@@ -252,7 +253,7 @@ fn fuel(text: &str) -> Result<u64, &'static str> {
 
 fn quantum(text: &str) -> Result<u64, &'static str> {
     match fuel(text)? {
-        0 => Err("a slice has at least 1"),
+        0 => Err("expected a slice of at least 1 unit of fuel"),
         fuel => Ok(fuel),
     }
 }

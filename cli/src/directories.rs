@@ -1,26 +1,26 @@
-//! Directories of this machine that a WASI plugin is given.
+//! The directories of this machine that `--dir` grants to a WASI plugin.
 
 use super::failure::Failure;
 use hostel::{Wasi, files::Access, files::Limits};
 use std::path::PathBuf;
 
-/// Most bytes that one run writes to files.
+/// The most bytes that one call may write to files.
 const WRITTEN_BYTES: u64 = 1 << 30;
 
-/// Most files, directories and links that a run may make.
+/// The most files, directories and links that one call may create.
 const CREATED: u32 = 100_000;
 
-/// One that was asked for.
+/// One `--dir` argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GivenDirectory {
     host: PathBuf,
-    /// Under which name the plugin finds it.
+    /// The plugin's name for the directory.
     guest: String,
     access: Access,
 }
 
 impl GivenDirectory {
-    /// From `DIR[:AS][:ro|rw]`.
+    /// Parses `DIR[:AS][:ro|rw]`.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let (paths, access) = match text.rsplit_once(':') {
             Some((paths, "ro")) => (paths, Access::Read),
@@ -39,7 +39,7 @@ impl GivenDirectory {
     }
 }
 
-/// `wasi` with the directories.
+/// Returns `wasi` with the directories granted.
 pub(super) fn grant(wasi: Wasi, directories: &[GivenDirectory]) -> Result<Wasi, Failure> {
     let mut limits = Limits::server();
     limits.written_bytes = WRITTEN_BYTES;
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_is_told_by_up_to_three_parts() {
+    fn a_directory_has_up_to_three_parts() {
         for (text, host, guest, access) in [
             (".", ".", ".", Access::Read),
             ("./data", "./data", "./data", Access::Read),

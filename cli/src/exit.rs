@@ -1,8 +1,8 @@
-//! The exit codes.
+//! The program's exit codes.
 
 use hostel::CallError;
 
-/// How the program ends.
+/// The reason why the program ends, which determines its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
     Ok,
@@ -13,21 +13,22 @@ pub(super) enum Exit {
     Quota,
     Deadline,
     Own,
-    /// As a command ended itself.
+    /// The exit code that a WASI command chose.
     Command(u8),
 }
 
-/// The codes, as the help shows them.
+/// The exit codes as `--help` lists them.
 pub(super) const HELP: &str = "\
 Exit codes:
-  0  done
-  1  the plugin answered with an error, or its answer can't be used
-  2  wrong arguments, or an INPUT or FILE that can't be used
-  3  the plugin can't be loaded, or lacks the function
-  4  the plugin trapped: it crashed, or broke the rules
-  5  out of fuel, or of another quota
-  6  the time was up
-  7  hostel's own failure, such as a closed output";
+  0  success
+  1  the plugin returned an error, or its result can't be read
+  2  invalid arguments, or an INPUT or FILE that can't be read or written
+  3  the plugin can't be loaded, or does not export the function
+  4  the plugin trapped: it crashed, or broke the ABI
+  5  the plugin ran out of fuel or exceeded another limit of a call
+  6  the timeout expired
+  7  hostel itself failed: stdout can't be written, for example
+  A WASI command that ends by itself sets the exit code.";
 
 impl Exit {
     pub(super) const fn code(self) -> u8 {
@@ -44,7 +45,7 @@ impl Exit {
         }
     }
 
-    /// This one, or `other` where all went well so far.
+    /// Returns this exit, or `other` if this one is a success.
     pub(super) const fn or(self, other: Self) -> Self {
         match self {
             Self::Ok => other,
@@ -54,7 +55,7 @@ impl Exit {
 }
 
 impl From<u32> for Exit {
-    /// The exit code of a command. One that the operating system has no room for stays a failure.
+    /// Converts a command's exit code. A code above 255 becomes 255, so that a failure stays one.
     fn from(code: u32) -> Self {
         match u8::try_from(code) {
             Ok(0) => Self::Ok,
@@ -76,7 +77,7 @@ impl From<&CallError> for Exit {
             | CallError::ArgumentTooLarge { .. }
             | CallError::ArenaBytes { .. } => Self::Quota,
             CallError::Deadline { .. } | CallError::Cancelled => Self::Deadline,
-            // Of a plugin that nobody else uses and that is called once.
+            // Can't occur: the program alone uses the plugin, and does not exceed `instances`.
             CallError::Busy { .. } | CallError::Closed | CallError::Stopped => Self::Own,
             _ => Self::Guest,
         }

@@ -1,4 +1,4 @@
-//! Why the program did not do what it was asked, in words for people and for programs.
+//! Failures of the program, as text for people and as JSON for programs.
 
 use super::exit::Exit;
 use hostel::{
@@ -7,16 +7,16 @@ use hostel::{
 use serde_json::{Value, json};
 use std::{fmt::Display, path::Path};
 
-/// A failure. Its texts may hold what a guest or a file said, as it was said.
+/// A failure. Its texts may contain control characters from a plugin or a file name.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
-    /// The stable code of the kind of failure.
+    /// The stable code of this kind of failure.
     code: &'static str,
     pub(super) message: String,
-    /// The single faults, where there may be several.
+    /// The individual problems, if there can be several.
     pub(super) details: Vec<String>,
-    /// What to do about it.
+    /// How to solve the problem.
     pub(super) hint: Option<&'static str>,
 }
 
@@ -38,35 +38,38 @@ impl Failure {
         }
     }
 
-    /// The module in the file `path` did not load.
+    /// Reports that the module in the file `path` can't be loaded.
     pub(super) fn load(path: &Path, error: &LoadError) -> Self {
         let message = format!("can't load {}", path.display());
         let mut failure = Self::new(Exit::Load, error.code(), format!("{message}: {error}"));
         match error {
             LoadError::Mismatch(all) => {
-                failure.message = format!("{message}: it does not fit ({} found)", all.len());
+                failure.message = format!(
+                    "{message}: {} with imports and exports",
+                    problems(all.len())
+                );
                 failure.details = all.iter().map(ToString::to_string).collect();
                 let needs_state = |one: &Mismatch| {
                     matches!(one, Mismatch::UnknownImport { module, name, .. }
                         if grant_for(module, name) == Some("state"))
                 };
                 if all.iter().any(needs_state) {
-                    failure.hint = Some("let it keep state in a file with --state FILE");
+                    failure.hint = Some("give the plugin a file for its state with --state FILE");
                 }
             }
             LoadError::OverLimit {
                 cap: "memory_bytes",
                 ..
             } => {
-                failure.hint = Some("allow more with `hostel run --memory`");
+                failure.hint = Some("raise the limit with `hostel run --memory SIZE`");
             }
             _ => {}
         }
         failure
     }
 
-    /// The module in the file `path` is refused by `all`, and perhaps by more unless that is
-    /// `complete`.
+    /// Reports all problems that keep the module in the file `path` from running. If not
+    /// `complete`, the last of them may hide further ones.
     pub(super) fn refused(path: &Path, all: &[LoadError], complete: bool) -> Self {
         let is_limit = |error: &LoadError| {
             matches!(
@@ -81,7 +84,8 @@ impl Failure {
             _ => {
                 let code = all.first().map_or("refused", LoadError::code);
                 let details: Vec<_> = all.iter().flat_map(reasons).collect();
-                let message = format!("can't run {}: {} in the way", path.display(), details.len());
+                let problems = problems(details.len());
+                let message = format!("can't run {}: {problems}", path.display());
                 Self {
                     details,
                     ..Self::new(Exit::Load, code, message)
@@ -90,9 +94,9 @@ impl Failure {
         };
         failure.hint = match all.last() {
             Some(LoadError::Unsupported { .. } | LoadError::OverLimit { .. }) if !complete => {
-                Some("the last one hides what may come after it: mend it, then probe again")
+                Some("the last problem may hide others: fix it and run `hostel probe` again")
             }
-            _ if all.iter().any(is_limit) => Some("allow more with --limit NAME=N"),
+            _ if all.iter().any(is_limit) => Some("raise a limit with --limit NAME=N"),
             _ => None,
         };
         failure
@@ -106,7 +110,7 @@ impl Failure {
     pub(super) fn threads(many: u32, error: &std::io::Error) -> Self {
         let message = format!("can't start {many} threads: {error}");
         Self {
-            hint: Some("ask for less with --concurrency, or for one thread with --sliced"),
+            hint: Some("lower --concurrency, or use one thread with --sliced"),
             ..Self::new(Exit::Own, "threads", message)
         }
     }
@@ -125,7 +129,14 @@ impl Failure {
     }
 }
 
-/// What one error says, in few words.
+fn problems(count: usize) -> String {
+    match count {
+        1 => "1 problem".to_owned(),
+        count => format!("{count} problems"),
+    }
+}
+
+/// Returns the problems in one error, each in one line.
 fn reasons(error: &LoadError) -> Vec<String> {
     match error {
         LoadError::Mismatch(all) => all.iter().map(ToString::to_string).collect(),
@@ -144,9 +155,15 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let hint = match &error {
             CallError::UnknownExport { .. } => Some("choose a function with --call NAME"),
-            CallError::OutOfFuel { .. } => Some("allow more with --fuel, if that is expected"),
-            CallError::Deadline { .. } => Some("allow more with --timeout, if that is expected"),
-            CallError::NoMemory { .. } => Some("allow more with --memory, if it ran into that"),
+            CallError::OutOfFuel { .. } => {
+                Some("if the call needs more, raise the limit with --fuel N")
+            }
+            CallError::Deadline { .. } => {
+                Some("if the call needs more, raise the limit with --timeout TIME")
+            }
+            CallError::NoMemory { .. } => {
+                Some("if the plugin reached its memory limit, raise it with --memory SIZE")
+            }
             _ => None,
         };
         Self {

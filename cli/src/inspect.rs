@@ -1,4 +1,4 @@
-//! `hostel inspect`: what a module declares, and what stops it from loading.
+//! `hostel inspect`: shows a module's declarations, and why it can't be loaded.
 
 use super::{
     abi::{self, Calling},
@@ -33,7 +33,7 @@ pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
         }
         Err(error) => (None, Some(error.into())),
     };
-    // Also of a module that would not load, where so much of it can be read.
+    // The declarations of a module that can't be loaded can often be read all the same.
     let module = wasm.as_ref().and_then(|wasm| ModuleInfo::read(wasm).ok());
     if arguments.json {
         let exit = failure.as_ref().map_or(Exit::Ok, |failure| failure.exit);
@@ -121,7 +121,10 @@ fn module_text(module: &ModuleInfo, path: &str) -> String {
     let imports = module.imports.iter().map(|import| {
         let name = format!("{}.{}", visible(&import.module), visible(&import.name));
         let grant = grant_for(&import.module, &import.name);
-        let grant = grant.map_or_else(|| "no grant".to_owned(), |grant| format!("grant `{grant}`"));
+        let grant = grant.map_or_else(
+            || "not supplied".to_owned(),
+            |grant| format!("grant `{grant}`"),
+        );
         [name, import.ty.to_string(), grant]
     });
     let exports = module.exports.iter().map(|export| {
@@ -155,7 +158,7 @@ fn write_table(text: &mut String, title: &str, rows: &[[String; 3]]) {
     let bold = Style::new().bold();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        // A column as wide as a guest's longest name would push the others off the screen.
+        // A column as wide as a long name would push the others off the screen.
         cells
             .map(|cell| cell.chars().count())
             .max()

@@ -1,13 +1,13 @@
-//! The limits, by the names of their fields.
+//! Limits by name, for `--limit`.
 
 use bytesize::ByteSize;
 use clap::ValueEnum;
 use hostel::{Limits, Machine};
 
-/// The heap of a device where nobody says otherwise, in bytes.
+/// The default heap of a device, in bytes.
 pub(super) const DEVICE_HEAP: usize = 256 << 10;
 
-/// The machines to probe for.
+/// The machines that `probe` knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Target {
     Server,
@@ -27,7 +27,7 @@ impl Target {
         }
     }
 
-    /// The limits where nobody names others.
+    /// Returns the limits to start from by default.
     pub(super) const fn preset(self) -> Preset {
         match self.machine() {
             Machine::Bits64 => Preset::Server,
@@ -36,7 +36,7 @@ impl Target {
     }
 }
 
-/// The limits to start from.
+/// The sets of limits to start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Preset {
     Server,
@@ -44,7 +44,7 @@ pub(super) enum Preset {
 }
 
 impl Preset {
-    /// The limits, of a device with a heap of `heap` bytes.
+    /// Returns the limits; those of a device are for a heap of `heap` bytes.
     pub(super) const fn limits(self, heap: usize) -> Limits {
         match self {
             Self::Server => Limits::server(),
@@ -53,7 +53,7 @@ impl Preset {
     }
 }
 
-/// All limits, each with its name.
+/// Returns each limit with its name.
 pub(super) fn caps(limits: &mut Limits) -> [(&'static str, &mut usize); 28] {
     let module = &mut limits.module;
     [
@@ -88,28 +88,31 @@ pub(super) fn caps(limits: &mut Limits) -> [(&'static str, &mut usize); 28] {
     ]
 }
 
-/// The limit of this name.
+/// Returns the limit called `name`.
 pub(super) fn cap<'a>(limits: &'a mut Limits, name: &str) -> Option<&'a mut usize> {
     let mut caps = caps(limits).into_iter();
     caps.find_map(|(known, value)| (known == name).then_some(value))
 }
 
-/// The names of all limits, for a message.
+/// Lists the names of all limits for a message.
 pub(super) fn names() -> String {
     caps(&mut Limits::server()).map(|(name, _)| name).join(", ")
 }
 
-/// Reads `NAME=N`, where N may have a unit.
+/// Parses `NAME=N`. N may have a unit.
 pub(super) fn setting(text: &str) -> Result<(String, usize), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=N")?;
     if cap(&mut Limits::server(), name).is_none() {
-        return Err(format!("there is no such limit; there are: {}", names()));
+        return Err(format!(
+            "unknown limit `{name}`; the limits are: {}",
+            names()
+        ));
     }
     let value = value.replace('_', "").parse::<ByteSize>().ok();
     value
         .and_then(|value| usize::try_from(value.as_u64()).ok())
         .map(|value| (name.to_owned(), value))
-        .ok_or_else(|| "expected a number after the `=`, such as 5000, 64KiB or 1MiB".to_owned())
+        .ok_or_else(|| "expected a number after `=`, such as 5000, 64KiB or 1MiB".to_owned())
 }
 
 #[cfg(test)]
@@ -117,10 +120,10 @@ mod tests {
     use super::{Limits, caps};
 
     #[test]
-    fn every_limit_has_its_name() {
+    fn every_limit_has_a_name() {
         let mut limits = Limits::server();
-        let told = format!("{limits:?}");
-        let fields = told.split(['{', ',', '}']).filter_map(|field| {
+        let shown = format!("{limits:?}");
+        let fields = shown.split(['{', ',', '}']).filter_map(|field| {
             let (name, value) = field.trim().split_once(": ")?;
             value
                 .parse()

@@ -1,4 +1,4 @@
-//! Plugins' log records on stderr: one a line, `PLUGIN: TEXT`.
+//! Plugins' log records on stderr, one per line: `PLUGIN: TEXT`.
 
 use anstyle::Style;
 use std::fmt;
@@ -8,13 +8,13 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Shows tracing's events on stderr from here on.
+/// Writes tracing's events to stderr from now on.
 pub(super) fn show() {
     let _ = tracing::subscriber::set_global_default(
         tracing_subscriber::fmt()
-            // Leaves the colours out where they are not wanted.
+            // Strips the styles if stderr is not a terminal.
             .with_writer(anstream::stderr)
-            // Would panic where stderr can't be written.
+            // Reporting an error on stderr would panic if stderr can't be written.
             .log_internal_errors(false)
             .event_format(Line)
             .finish(),
@@ -41,7 +41,7 @@ where
     }
 }
 
-/// The fields that [`hostel::Tracing`] gives an event.
+/// The fields that [`hostel::Tracing`] sets on an event.
 #[derive(Default)]
 struct Fields {
     plugin: String,

@@ -25,7 +25,7 @@ use clap_complete::Shell;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let result = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Snapshot(arguments) => snapshot::snapshot(&arguments),
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Command::Probe(arguments) => probe::probe(&arguments),
         Command::Completions { shell } => completions(shell),
     };
-    let exit = done.unwrap_or_else(|failure| {
+    let exit = result.unwrap_or_else(|failure| {
         output::failure(&failure);
         failure.exit
     });
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn completions(shell: Shell) -> Result<Exit, Failure> {
-    // Into memory first: `generate` panics where it can't write.
+    // Into memory first: `generate` panics if it can't write.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "hostel", &mut script);
     output::bytes(&script)

@@ -1,4 +1,4 @@
-//! Writing to stdout and stderr.
+//! Writes to stdout and stderr.
 
 use super::{exit::Exit, failure::Failure};
 use anstyle::{AnsiColor, Style};
@@ -9,7 +9,7 @@ use std::{
     io::{self, IsTerminal as _, Write},
 };
 
-/// Prints a plugin's answer: as it is, or so that a terminal shows it and obeys nothing in it.
+/// Prints a plugin's result. If stdout is a terminal, control characters are made visible.
 pub(super) fn answer(bytes: &[u8]) -> Result<Exit, Failure> {
     if io::stdout().is_terminal() {
         write(io::stdout(), shown(bytes).as_bytes())
@@ -18,17 +18,17 @@ pub(super) fn answer(bytes: &[u8]) -> Result<Exit, Failure> {
     }
 }
 
-/// Prints bytes of hostel's own.
+/// Prints bytes that contain nothing from a plugin.
 pub(super) fn bytes(bytes: &[u8]) -> Result<Exit, Failure> {
     write(io::stdout(), bytes)
 }
 
-/// Prints text with styles, which are left out where colours are not wanted.
+/// Prints styled text. The styles are stripped if stdout is not a terminal.
 pub(super) fn text(text: &str) -> Result<Exit, Failure> {
     write(anstream::stdout(), text.as_bytes())
 }
 
-/// Prints a JSON value on a line.
+/// Prints a JSON value on one line.
 pub(super) fn json(value: &Value) -> Result<Exit, Failure> {
     let mut line = Vec::new();
     serde::Serialize::serialize(value, &mut Serializer::with_formatter(&mut line, OneLine))
@@ -48,11 +48,11 @@ pub(super) fn failure(failure: &Failure) {
     if let Some(hint) = failure.hint {
         let _ = writeln!(text, "{bold}hint:{bold:#} {hint}");
     }
-    // Where this can't be written, there is nowhere left to say so.
+    // If stderr can't be written, there is no other place for the message.
     let _ = anstream::stderr().write_all(text.as_bytes());
 }
 
-/// `text` as one line without control characters, whoever wrote it.
+/// Makes `text` from a plugin or a file name visible: one line, control characters escaped.
 pub(super) fn visible(text: &str) -> Visible<'_> {
     Visible::new(text.as_bytes())
 }
@@ -60,13 +60,13 @@ pub(super) fn visible(text: &str) -> Visible<'_> {
 fn write(mut to: impl Write, bytes: &[u8]) -> Result<Exit, Failure> {
     match to.write_all(bytes).and_then(|()| to.flush()) {
         Ok(()) => Ok(Exit::Ok),
-        // Whoever reads has seen enough.
+        // The reader closed the pipe, as `head` does: not worth a message.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Own),
         Err(error) => Err(Failure::output(&error)),
     }
 }
 
-/// As [`hostel::visible_lines`], and the last line ends.
+/// [`hostel::visible_lines`], with a newline at the end.
 fn shown(bytes: &[u8]) -> String {
     let mut text = hostel::visible_lines(bytes);
     if !text.is_empty() && !text.ends_with('\n') {
@@ -75,8 +75,8 @@ fn shown(bytes: &[u8]) -> String {
     text
 }
 
-/// Compact JSON in which everything that could act on a terminal is escaped, not only what is
-/// below U+0020, as JSON asks. Those reach [`Formatter`] by another way.
+/// Compact JSON that escapes every character that could act on a terminal. JSON itself requires it
+/// only below U+0020; serde_json escapes those before the text reaches this [`Formatter`].
 struct OneLine;
 
 impl Formatter for OneLine {
@@ -105,7 +105,7 @@ mod tests {
     use super::shown;
 
     #[test]
-    fn a_terminal_obeys_nothing_in_an_answer() {
+    fn a_result_controls_no_terminal() {
         for (bytes, text) in [
             (&b""[..], ""),
             (b"one", "one\n"),

@@ -1,4 +1,4 @@
-//! `hostel probe`: whether a plugin can run under given limits, and how much memory it may take.
+//! `hostel probe`: finds out whether a plugin can run within given limits, and in how much memory.
 
 use super::{
     arguments::Probe,
@@ -18,7 +18,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     let path = &arguments.plugin;
     let limits = arguments.limits();
-    // A module that is too large for a device can still be looked at here.
+    // A module that is too large for a device can still be examined on this machine.
     let most = limits.module_bytes.max(Limits::server().module_bytes);
     let read = read_module(path, most);
     let wasm = read.as_ref().ok();
@@ -63,7 +63,7 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     let written = match (footprint, grants) {
         (Some(footprint), Some(grants)) => {
             let runs = match failure {
-                None => "yes: it is within the limits, and compiles",
+                None => "yes, it compiles and stays within the limits",
                 Some(_) => "no",
             };
             let mut grants = grants.into_iter().collect::<Vec<_>>().join(", ");
@@ -73,7 +73,7 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
             let path = path.to_string_lossy();
             let bold = Style::new().bold();
             let mut text = format!(
-                "{bold}{}{bold:#}\n  can run  {runs}\n  grants   {grants}\n",
+                "{bold}{}{bold:#}\n  can run       {runs}\n  needs grants  {grants}\n",
                 visible(&path)
             );
             write_footprint(&mut text, &footprint);
@@ -84,26 +84,26 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     failure.map_or(Ok(written), Err)
 }
 
-/// What refuses a module.
+/// The reasons to refuse a module.
 #[derive(Default)]
 struct Refusals {
     all: Vec<LoadError>,
-    /// Whether there can be no others.
+    /// Whether `all` is known to be complete.
     complete: bool,
 }
 
 impl Refusals {
-    /// A limit that is passed is raised to what was found, until something else is in the way or
-    /// nothing is: so each of them is found.
+    /// Loads the module again and again. Each limit that it exceeds is raised to the value found, so
+    /// that the next round finds the next problem.
     fn find(wasm: &[u8], limits: &Limits) -> Self {
-        /// Each round reads the module anew, and a hostile one could ask for many.
+        /// Each round reads the whole module. A hostile one could require many.
         const ROUNDS: usize = 64;
         let none: [(&str, &str); 0] = [];
         let grants = Grants::<()>::new().log(Tracing).config(none);
         let mut raised = *limits;
-        // All copies of the code are the same.
+        // Each copy of the code fails or succeeds like the first.
         raised.copies = 1;
-        // This machine's heap is not the one that is asked about.
+        // The caller compares the heap with the target's footprint; this machine's is irrelevant.
         raised.heap_bytes = usize::MAX;
         let mut all = Vec::new();
         for _ in 0..ROUNDS {
@@ -141,18 +141,18 @@ impl Refusals {
     }
 }
 
-/// Adds a limit that is passed; where it is known already, only what was found.
+/// Adds an error. If `all` has an error about the limit already, only updates the value found.
 fn note(all: &mut Vec<LoadError>, error: LoadError) {
     for known in &mut *all {
         if let (
             LoadError::OverLimit { cap, found, .. },
             LoadError::OverLimit {
-                cap: same,
+                cap: other,
                 found: more,
                 ..
             },
         ) = (known, &error)
-            && cap == same
+            && cap == other
         {
             *found = *more;
             return;
@@ -161,9 +161,9 @@ fn note(all: &mut Vec<LoadError>, error: LoadError) {
     all.push(error);
 }
 
-/// A refusal; of imports and exports that don't fit, each.
+/// Returns one object per problem: a mismatch has several.
 fn refusal_json(error: &LoadError) -> Vec<Value> {
-    let one = |message: String, [cap, limit, found]: [Value; 3]| {
+    let object = |message: String, [cap, limit, found]: [Value; 3]| {
         json!({
             "code": error.code(),
             "message": message,
@@ -172,28 +172,31 @@ fn refusal_json(error: &LoadError) -> Vec<Value> {
             "found": found,
         })
     };
-    let other = || [Value::Null, Value::Null, Value::Null];
+    let no_limit = || [Value::Null, Value::Null, Value::Null];
     match error {
-        LoadError::Mismatch(all) => all.iter().map(|m| one(m.to_string(), other())).collect(),
+        LoadError::Mismatch(all) => {
+            let objects = all.iter().map(|one| object(one.to_string(), no_limit()));
+            objects.collect()
+        }
         LoadError::TooLarge { limit, found } => {
             let cap = ["module_bytes".into(), (*limit).into(), (*found).into()];
-            vec![one(error.to_string(), cap)]
+            vec![object(error.to_string(), cap)]
         }
         LoadError::DoesNotFit { needed, free } => {
             let cap = ["heap_bytes".into(), (*free).into(), (*needed).into()];
-            vec![one(error.to_string(), cap)]
+            vec![object(error.to_string(), cap)]
         }
         LoadError::OverLimit { cap, limit, found } => {
             let cap = [(*cap).into(), (*limit).into(), (*found).into()];
-            vec![one(error.to_string(), cap)]
+            vec![object(error.to_string(), cap)]
         }
-        _ => vec![one(error.to_string(), other())],
+        _ => vec![object(error.to_string(), no_limit())],
     }
 }
 
 fn limits_json(mut limits: Limits) -> Value {
     let caps = limits::caps(&mut limits);
-    // One that is none has no number.
+    // `usize::MAX` means no limit.
     let number = |value| (value < usize::MAX).then_some(value);
     let caps = caps.map(|(name, value)| (name.to_owned(), Value::from(number(*value))));
     Value::Object(Map::from_iter(caps))
@@ -233,9 +236,9 @@ fn write_footprint(text: &mut String, footprint: &Footprint) {
         ..
     } = *footprint;
     let most = footprint.instance_at_most();
-    let together = match instances {
-        1 => "with 1 instance".to_owned(),
-        many => format!("with {many} instances"),
+    let total = match instances {
+        1 => "total, 1 instance".to_owned(),
+        many => format!("total, {many} instances"),
     };
     let runs = footprint.instance_to_run();
     let rows = [
@@ -244,16 +247,16 @@ fn write_footprint(text: &mut String, footprint: &Footprint) {
             footprint.memory_at_start,
             footprint.memory_at_most,
         ),
-        ("growing it", 0, footprint.memory_growth),
+        ("growth of memory", 0, footprint.memory_growth),
         ("tables", tables, tables),
         ("globals", globals, globals),
         ("stacks", footprint.frames, footprint.stacks),
         ("overhead", overhead, overhead),
-        ("an instance", runs, most),
-        ("the plugin", plugin, plugin),
-        ("loading it", footprint.loading, footprint.loading),
+        ("one instance", runs, most),
+        ("compiled code", plugin, plugin),
+        ("loading", footprint.loading, footprint.loading),
         ("kept between calls", footprint.kept, footprint.kept),
-        (&together, footprint.to_run(), footprint.total()),
+        (&total, footprint.to_run(), footprint.total()),
     ];
     // Writing to a String does not fail.
     let _ = writeln!(
@@ -265,5 +268,8 @@ fn write_footprint(text: &mut String, footprint: &Footprint) {
         let [start, most] = [start, most].map(|bytes| ByteSize(bytes).to_string());
         let _ = writeln!(text, "  {name:<22}{start:>12}{most:>12}");
     }
-    text.push_str("  loading is over before there are instances; on top: the file, inputs\n");
+    text.push_str(
+        "  The memory for loading is free again before the first instance exists.\n  \
+         The module's file and the inputs of calls are not included.\n",
+    );
 }

@@ -1,4 +1,4 @@
-//! `hostel run`: one call of one plugin.
+//! `hostel run`: calls a plugin once.
 
 use super::{
     abi, arguments::Run, directories, exit::Exit, failure::Failure, input::Input, log, output,
@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a run whose time is up still tries to write what it has to say.
+/// How long a run whose timeout expired may still take to write its output and error.
 const GRACE: Duration = Duration::from_millis(100);
 
 pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
@@ -27,9 +27,9 @@ pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
         let result = report.run(arguments, Tracing);
         return match report.output {
             Output::Written => Ok(output::answer(&result?)?.or(report.exit)),
-            // Whoever reads has seen enough.
+            // The reader closed the pipe, as `head` does: not worth a message.
             Output::Unwanted => Ok(Exit::Own),
-            Output::Stuck => Ok(result.map_or_else(tell_in_time, |_| report.exit)),
+            Output::Stuck => Ok(result.map_or_else(report_in_time, |_| report.exit)),
         };
     }
     let logs = report.logs.clone();
@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
     Ok(output::json(&report.json(result, exit))?.or(exit))
 }
 
-/// What is known of a run, as far as it came.
+/// The facts about a run. Those of steps that it did not reach are `None`.
 struct Report {
     exit: Exit,
     output: Output,
@@ -56,16 +56,16 @@ struct Report {
     logs: Arc<Mutex<Vec<String>>>,
 }
 
-/// What became of what a command wrote.
+/// The fate of a command's output.
 enum Output {
     Written,
-    /// Its reader has gone.
+    /// The reader closed the pipe.
     Unwanted,
-    /// Its reader does not read, and the time is up.
+    /// The reader does not read, and the timeout expired.
     Stuck,
 }
 
-/// How long each part took, in microseconds.
+/// The duration of each step, in microseconds.
 #[derive(Default)]
 struct Micros {
     load: Option<u128>,
@@ -112,8 +112,8 @@ impl Report {
             load(path, &engine, &wasm, &grants)
         })?;
         if command {
-            let done = self.command(&plugin, &engine, &timeout);
-            return self.written(stdio.flush(timeout.left()), done, &timeout);
+            let result = self.command(&plugin, &engine, &timeout);
+            return self.written(stdio.flush(timeout.left()), result, &timeout);
         }
         let name = arguments.call.as_deref().unwrap_or(FUNCTION);
         let input = Input::new(&plugin, name, &arguments.input, engine.budget().input_bytes)?;
@@ -123,7 +123,7 @@ impl Report {
         Ok(answer.map_err(|error| timeout.whole(error))?)
     }
 
-    /// Runs the plugin as a command; gives its stdout where that was not passed through.
+    /// Runs the plugin as a command. Returns its stdout, which is empty if it was passed through.
     fn command(
         &mut self,
         plugin: &Plugin,
@@ -137,20 +137,20 @@ impl Report {
         Ok(instance.take_stdout())
     }
 
-    /// How a command is `done`, now that it is known whether what it wrote was written.
+    /// Combines a command's result with that of writing its output.
     fn written(
         &mut self,
         flushed: io::Result<()>,
-        done: Result<Vec<u8>, Failure>,
+        result: Result<Vec<u8>, Failure>,
         timeout: &Timeout,
     ) -> Result<Vec<u8>, Failure> {
         let Err(error) = flushed else {
-            return done;
+            return result;
         };
         let failure = match error.kind() {
             io::ErrorKind::BrokenPipe => {
                 self.output = Output::Unwanted;
-                return done;
+                return result;
             }
             io::ErrorKind::TimedOut => {
                 self.output = Output::Stuck;
@@ -159,10 +159,10 @@ impl Report {
             }
             _ => Failure::output(&error),
         };
-        done.and(Err(failure))
+        result.and(Err(failure))
     }
 
-    /// An instance whose start, and then whose call, has the time that is left.
+    /// Makes an instance. Its start code, and then its call, get the time that is left.
     fn instantiate(
         &mut self,
         plugin: &Plugin,
@@ -208,7 +208,7 @@ impl Report {
     }
 }
 
-/// The time for all of a run, of which each step gets what the steps before it left.
+/// The time for a whole run. Each step gets the time that the steps before it left.
 struct Timeout {
     start: Instant,
     after: Option<Duration>,
@@ -222,7 +222,7 @@ impl Timeout {
         }
     }
 
-    /// The budget of the next step.
+    /// Returns `budget` with the time that is left as its deadline.
     fn limit(&self, budget: &Budget) -> Result<Budget, CallError> {
         let Some(after) = self.after else {
             return Ok(*budget);
@@ -233,13 +233,13 @@ impl Timeout {
         }
     }
 
-    /// How long what was written may still take.
+    /// Returns the time that is left for writing, at least [`GRACE`].
     fn left(&self) -> Option<Duration> {
         let left = self.after?.saturating_sub(self.start.elapsed());
         Some(left.max(GRACE))
     }
 
-    /// The error of a step, told of the whole time and not of what was left for the step.
+    /// Makes a deadline error name the whole timeout instead of the step's share.
     fn whole(&self, error: CallError) -> CallError {
         match (error, self.after) {
             (CallError::Deadline { .. }, Some(after)) => CallError::Deadline { after },
@@ -248,20 +248,20 @@ impl Timeout {
     }
 }
 
-/// Tells of a failure on a stderr that may be stuck too.
-fn tell_in_time(failure: Failure) -> Exit {
+/// Prints a failure on stderr, but gives up after [`GRACE`]: nobody may read stderr either.
+fn report_in_time(failure: Failure) -> Exit {
     let exit = failure.exit;
-    let (told, tells) = mpsc::channel();
+    let (send, receive) = mpsc::channel();
     thread::spawn(move || {
         output::failure(&failure);
-        // Nobody waits any more if it took too long.
-        let _ = told.send(());
+        // Fails if the receiver gave up.
+        let _ = send.send(());
     });
-    let _ = tells.recv_timeout(GRACE);
+    let _ = receive.recv_timeout(GRACE);
     exit
 }
 
-/// The log, the settings and the state.
+/// Grants the log, the settings of --config and the state of --state.
 pub(super) fn grants(arguments: &Run, log: impl LogSink) -> Result<Grants, Failure> {
     let grants = Grants::new()
         .log(log)
@@ -272,7 +272,7 @@ pub(super) fn grants(arguments: &Run, log: impl LogSink) -> Result<Grants, Failu
     })
 }
 
-/// The plugin of the file `path`, which holds `wasm`.
+/// Loads `wasm`, the contents of the file `path`, under the file's name.
 pub(super) fn load(
     path: &Path,
     engine: &Engine,
@@ -294,7 +294,7 @@ pub(super) fn budget(arguments: &Run) -> Budget {
     Budget::server().fuel(arguments.fuel)
 }
 
-/// WASI with the arguments and directories, and with its output in the log.
+/// Returns WASI with the arguments, environment and directories, and with its output in the log.
 pub(super) fn wasi(arguments: &Run) -> Result<Wasi, Failure> {
     let name = arguments.plugin.file_name().unwrap_or_default();
     let wasi = hostel::wasi()
@@ -306,26 +306,30 @@ pub(super) fn wasi(arguments: &Run) -> Result<Wasi, Failure> {
     directories::grant(wasi, &arguments.dir)
 }
 
-/// The function that is called where nothing else is said.
+/// The function that is called without --call.
 pub(super) const FUNCTION: &str = "process";
 
-/// The function by which a WASI command is run.
+/// The function that runs a WASI command.
 pub(super) const COMMAND: &str = "_start";
 
-/// Whether the plugin is to be run as a command.
+/// Returns whether to run the plugin as a WASI command.
+///
+/// # Errors
+///
+/// Refuses INPUT for a command.
 pub(super) fn runs_command(arguments: &Run, wasm: &[u8]) -> Result<bool, Failure> {
     let command = match arguments.call.as_deref() {
         Some(name) => name == COMMAND,
         None => is_command(wasm),
     };
     if command && !arguments.input.is_empty() {
-        let hint = Some("for its arguments use --arg TEXT, for its stdin < FILE");
-        return Err(Failure::usage("a command takes no INPUT".into(), hint));
+        let hint = Some("pass arguments with --arg TEXT, and stdin with < FILE");
+        return Err(Failure::usage("a WASI command takes no INPUT".into(), hint));
     }
     Ok(command)
 }
 
-/// Whether a module is a WASI command and nothing else.
+/// Returns whether a module is a WASI command and has no `process`.
 fn is_command(wasm: &[u8]) -> bool {
     ModuleInfo::read(wasm).is_ok_and(|module| {
         abi::signature(&module, COMMAND).is_some() && abi::signature(&module, FUNCTION).is_none()

@@ -1,4 +1,4 @@
-//! `hostel snapshot`: a plugin's state, written as a module.
+//! `hostel snapshot`: writes a plugin's state as a new module.
 
 use super::{arguments::Snapshot, exit::Exit, failure::Failure, input::Input, log, output, run};
 use hostel::{Engine, SnapshotError, Std, Tracing};
@@ -21,15 +21,18 @@ pub(super) fn snapshot(arguments: &Snapshot) -> Result<Exit, Failure> {
     output::text(&format!("{}: {} bytes\n", output::visible(&path), written?))
 }
 
-/// Writes the snapshot, and gives its size.
+/// Writes the snapshot and returns its size in bytes.
 fn write(arguments: &Snapshot) -> Result<usize, Failure> {
     let run = &arguments.run;
     if !run.json {
         log::show();
     }
     if run.call.is_none() && !run.input.is_empty() {
-        let hint = Some("name it with --call NAME");
-        return Err(Failure::usage("INPUT is for a function".into(), hint));
+        let hint = Some("name the function with --call NAME");
+        return Err(Failure::usage(
+            "INPUT without a function to call".into(),
+            hint,
+        ));
     }
     let mut budget = run::budget(run);
     budget.deadline = run.timeout.map(Into::into);

@@ -1,4 +1,4 @@
-//! `hostel bench`: many calls of one plugin, measured.
+//! `hostel bench`: measures many calls of one plugin.
 
 mod phase;
 mod report;
@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-/// How long to measure where nothing else is said.
+/// How long to measure by default.
 const TIME: Duration = Duration::from_secs(3);
 
 pub(super) fn bench(arguments: &Bench) -> Result<Exit, Failure> {
@@ -34,7 +34,7 @@ pub(super) fn bench(arguments: &Bench) -> Result<Exit, Failure> {
 fn measure(arguments: &Bench) -> Result<Report, Failure> {
     let interrupted = on_interrupt();
     let target = Target::load(arguments)?;
-    // What can't be called at all is not measured.
+    // A function that can't be called is an error, not a measurement of failed calls.
     let (first, memory) = target.call_and_weigh();
     if let Err(error) = first
         && Exit::from(&error) == Exit::Load
@@ -60,11 +60,11 @@ fn measure(arguments: &Bench) -> Result<Report, Failure> {
     })
 }
 
-/// What becomes true when the user interrupts. Who does so again does not want to wait.
+/// Returns a flag that the first Ctrl-C sets. The second one ends the program at once.
 fn on_interrupt() -> Arc<AtomicBool> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let set = interrupted.clone();
-    // Where it can't be had, interrupting ends the program as usual.
+    // Without a handler, Ctrl-C ends the program without a report.
     let _ = ctrlc::set_handler(move || {
         if set.swap(true, Ordering::Relaxed) {
             process::exit(Exit::Own.code().into());

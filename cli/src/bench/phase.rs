@@ -1,4 +1,4 @@
-//! Calls for a time, or up to a number.
+//! Repeats calls for a time, or up to a number.
 
 use super::{
     super::{arguments::Bench, failure::Failure},
@@ -16,26 +16,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often the progress is shown.
+/// How often the progress bar is updated.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long to wait where all calls wait.
+/// How long to wait while all calls wait for the host.
 const PAUSE: Duration = Duration::from_micros(100);
 
-/// Steps of the progress bar.
+/// Length of the progress bar, in steps.
 const STEPS: u64 = 1_000;
 
 pub(super) struct Phase<'a> {
     target: &'a Target,
     concurrency: u32,
     sliced: Option<u64>,
-    /// How long to begin further calls.
+    /// How long new calls begin.
     time: Option<Duration>,
-    /// How many to begin.
+    /// The most calls to begin.
     calls: Option<u64>,
-    begun: Instant,
-    /// How many began, or would have.
-    started: AtomicU64,
+    start: Instant,
+    /// The calls that began. Goes on counting beyond `calls`.
+    begun: AtomicU64,
     interrupted: &'a AtomicBool,
 }
 
@@ -53,13 +53,13 @@ impl<'a> Phase<'a> {
             sliced: arguments.sliced,
             time,
             calls,
-            begun: Instant::now(),
-            started: AtomicU64::new(0),
+            start: Instant::now(),
+            begun: AtomicU64::new(0),
             interrupted,
         }
     }
 
-    /// Makes the calls, and shows how far it is on a terminal.
+    /// Makes the calls, with a progress bar if stderr is a terminal.
     pub(super) fn run(&self, what: &'static str) -> Result<Tally, Failure> {
         let threads = match self.sliced {
             Some(_) => 1,
@@ -90,7 +90,7 @@ impl<'a> Phase<'a> {
         tally
     }
 
-    /// The calls of one thread.
+    /// Makes the calls of one thread.
     fn work(&self) -> Tally {
         let mut tally = Tally::new();
         match self.sliced {
@@ -106,12 +106,12 @@ impl<'a> Phase<'a> {
         tally
     }
 
-    /// Calls that take turns.
+    /// Makes `concurrency` calls that take turns, each for a slice of `quantum` units of fuel.
     fn by_steps(&self, quantum: u64, tally: &mut Tally) {
-        let start = || self.next().then(|| (Instant::now(), self.target.start()));
+        let begin = || self.next().then(|| (Instant::now(), self.target.start()));
         let mut calls = Vec::new();
         for _ in 0..self.concurrency {
-            calls.extend(start());
+            calls.extend(begin());
         }
         while !calls.is_empty() && !self.interrupted.load(Ordering::Relaxed) {
             let mut all_wait = true;
@@ -123,7 +123,7 @@ impl<'a> Phase<'a> {
                     return true;
                 };
                 tally.note(*began, result.map(|_| 0), running.usage().fuel);
-                let next = start();
+                let next = begin();
                 next.map(|next| *call = next).is_some()
             });
             if all_wait {
@@ -132,33 +132,33 @@ impl<'a> Phase<'a> {
         }
     }
 
-    /// Whether to make one more call.
+    /// Returns whether to begin another call, and counts it.
     fn next(&self) -> bool {
         !self.interrupted.load(Ordering::Relaxed)
-            && self.time.is_none_or(|time| self.begun.elapsed() < time)
+            && self.time.is_none_or(|time| self.start.elapsed() < time)
             && {
-                let before = self.started.fetch_add(1, Ordering::Relaxed);
+                let before = self.begun.fetch_add(1, Ordering::Relaxed);
                 self.calls.is_none_or(|calls| before < calls)
             }
     }
 
     fn show(&self, bar: &ProgressBar) {
-        let elapsed = self.begun.elapsed().as_secs_f64();
+        let elapsed = self.start.elapsed().as_secs_f64();
         let most = self.calls.unwrap_or(u64::MAX);
-        let started = self.started.load(Ordering::Relaxed).min(most);
+        let begun = self.begun.load(Ordering::Relaxed).min(most);
         let of_time = self.time.map(|time| elapsed / time.as_secs_f64());
-        let of_calls = self.calls.map(|calls| started as f64 / calls as f64);
+        let of_calls = self.calls.map(|calls| begun as f64 / calls as f64);
         let part = of_time.unwrap_or(0.0).max(of_calls.unwrap_or(0.0));
         bar.set_position((part.min(1.0) * STEPS as f64) as u64);
-        let a_second = HumanCount((started as f64 / elapsed) as u64);
+        let per_second = HumanCount((begun as f64 / elapsed) as u64);
         bar.set_message(format!(
-            "{} calls, {a_second} a second",
-            HumanCount(started)
+            "{} calls, {per_second} per second",
+            HumanCount(begun)
         ));
     }
 }
 
-/// A bar on stderr, where that is a terminal.
+/// Returns a progress bar on stderr, hidden unless that is a terminal.
 fn bar(what: &'static str) -> ProgressBar {
     let target = ProgressDrawTarget::stderr();
     let style = ProgressStyle::with_template("{prefix} [{bar:30}] {msg}");

@@ -1,4 +1,4 @@
-//! What is told of the calls.
+//! The results of a measurement, as text and as JSON.
 
 use super::{
     super::{exit::Exit, failure::Failure, output::visible},
@@ -10,7 +10,7 @@ use indicatif::HumanCount;
 use serde_json::{Value, json};
 use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
-/// The percentiles that are told, with their names.
+/// The percentiles that a report contains, with their names.
 const PERCENTILES: [(&str, f64); 4] = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("max", 100.0)];
 
 pub(super) struct Report {
@@ -19,15 +19,15 @@ pub(super) struct Report {
     pub(super) concurrency: u32,
     pub(super) sliced: Option<u64>,
     pub(super) interrupted: bool,
-    /// Bytes of linear memory of an instance, after a call.
+    /// Linear memory of an instance after a call, in bytes.
     pub(super) memory: usize,
-    /// Bytes that an instance takes besides its linear memory.
+    /// Other memory of an instance, in bytes.
     pub(super) besides: u64,
     pub(super) tally: Tally,
 }
 
 impl Report {
-    /// That of the calls that failed; of several the highest.
+    /// Returns the exit of the failed calls, the highest code if there are several.
     pub(super) fn exit(&self) -> Exit {
         let exits = self.tally.errors.values().map(|failed| failed.exit);
         exits.max_by_key(|exit| exit.code()).unwrap_or(Exit::Ok)
@@ -37,12 +37,12 @@ impl Report {
         self.tally.times.len()
     }
 
-    fn a_second(&self) -> Option<f64> {
+    fn per_second(&self) -> Option<f64> {
         let elapsed = self.tally.elapsed()?.as_secs_f64();
         (elapsed > 0.0).then(|| self.calls() as f64 / elapsed)
     }
 
-    /// A percentile of the calls' times.
+    /// Returns a percentile of the calls' times.
     fn time(&self, percentile: f64) -> Duration {
         Duration::from_nanos(self.tally.times.value_at_percentile(percentile))
     }
@@ -57,7 +57,9 @@ impl Report {
         };
         row("function", visible(&self.function).to_string());
         let threads = match (self.sliced, self.concurrency) {
-            (Some(quantum), many) => format!("{many} in slices of {}", HumanCount(quantum)),
+            (Some(quantum), many) => {
+                format!("{many} at a time in slices of {} fuel", HumanCount(quantum))
+            }
             (None, many) => format!("{many} at a time"),
         };
         let elapsed = self.tally.elapsed().unwrap_or_default();
@@ -71,17 +73,18 @@ impl Report {
             "calls",
             format!("{calls} in {elapsed:.1?}, {threads}{early}"),
         );
-        if let Some(a_second) = self.a_second() {
-            row("a second", HumanCount(a_second as u64).to_string());
+        if let Some(per_second) = self.per_second() {
+            let per_second = HumanCount(per_second as u64);
+            row("rate", format!("{per_second} calls per second"));
             let times = PERCENTILES.map(|(name, at)| format!("{name} {:.1?}", self.time(at)));
             row("time", times.join(", "));
         }
         if let Some(mean) = fuel.mean(self.calls()) {
             let [mean, least, most] = [mean, fuel.least, fuel.most].map(HumanCount);
-            row("fuel", format!("{mean} a call, from {least} to {most}"));
+            row("fuel", format!("{mean} per call, from {least} to {most}"));
         }
         let [memory, besides] = [self.memory as u64, self.besides].map(ByteSize);
-        let memory = format!("{memory} an instance, and at most {besides} besides");
+        let memory = format!("{memory} linear memory per instance, at most {besides} besides");
         row("memory", memory);
         for (code, failed) in &self.tally.errors {
             let (count, message) = (HumanCount(failed.count), visible(&failed.message));
@@ -110,7 +113,7 @@ impl Report {
             "interrupted": self.interrupted,
             "calls": calls,
             "seconds": self.tally.elapsed().map(|elapsed| elapsed.as_secs_f64()),
-            "calls_per_second": self.a_second(),
+            "calls_per_second": self.per_second(),
             "micros": Value::Object(percentiles.into_iter().collect()),
             "fuel": {
                 "mean": mean,
@@ -123,7 +126,7 @@ impl Report {
     }
 }
 
-/// What was measured, or why nothing was.
+/// Returns the report, or the failure that prevented the measurement.
 pub(super) fn json(report: &Result<Report, Failure>, exit: Exit) -> Value {
     json!({
         "measured": report.as_ref().ok().map(Report::json),

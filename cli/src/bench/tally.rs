@@ -1,4 +1,4 @@
-//! What was measured.
+//! Measurements of calls.
 
 use super::super::exit::Exit;
 use hdrhistogram::Histogram;
@@ -8,25 +8,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The longest time that is told apart, in nanoseconds: an hour.
+/// The longest time that is recorded exactly, in nanoseconds: one hour.
 const LONGEST: u64 = 3_600_000_000_000;
 
-/// What was measured of some calls.
+/// Measurements of a number of calls.
 pub(super) struct Tally {
-    /// How long each took, in nanoseconds.
+    /// The time of each call, in nanoseconds.
     pub(super) times: Histogram<u64>,
-    /// From the first one's start to the last one's end.
+    /// From the start of the first call to the end of the last.
     span: Option<(Instant, Instant)>,
     pub(super) fuel: Fuel,
-    /// Those that failed, by the error's code.
+    /// The failed calls, by the error's code.
     pub(super) errors: BTreeMap<&'static str, Failed>,
 }
 
-/// The calls that failed in one way.
+/// The calls that failed with one error code.
 #[derive(Clone)]
 pub(super) struct Failed {
     pub(super) count: u64,
-    /// What the first of them said.
+    /// The error of the first of them.
     pub(super) message: String,
     pub(super) exit: Exit,
 }
@@ -34,7 +34,7 @@ pub(super) struct Failed {
 impl Tally {
     pub(super) fn new() -> Self {
         Self {
-            // Three digits of each time are kept.
+            // Keeps three digits of each time.
             times: Histogram::new_with_max(LONGEST, 3).expect("the bounds are in order"),
             span: None,
             fuel: Fuel::NONE,
@@ -42,7 +42,7 @@ impl Tally {
         }
     }
 
-    /// Notes a call that began at `start` and ended now, as a command with this exit code.
+    /// Records a call that began at `start` and ends now. `Ok` has a command's exit code, or 0.
     pub(super) fn note(&mut self, start: Instant, result: Result<u32, CallError>, fuel: u64) {
         let now = Instant::now();
         let took = (now - start).as_nanos().try_into().unwrap_or(LONGEST);
@@ -65,7 +65,7 @@ impl Tally {
         self.errors.entry(code).or_insert_with(new).count += 1;
     }
 
-    /// Adds what another thread measured at the same time.
+    /// Adds the measurements of another thread, made during the same time.
     pub(super) fn add(&mut self, other: &Self) {
         self.times += &other.times;
         self.fuel.add(other.fuel);
@@ -86,13 +86,13 @@ impl Tally {
         self.span = Some((first.min(start), last.max(end)));
     }
 
-    /// How long all took together, if there was one.
+    /// Returns the time from the first call's start to the last one's end, or `None` without calls.
     pub(super) fn elapsed(&self) -> Option<Duration> {
         self.span.map(|(start, end)| end - start)
     }
 }
 
-/// Fuel that calls used.
+/// The fuel that calls used.
 #[derive(Clone, Copy)]
 pub(super) struct Fuel {
     total: u128,
@@ -101,7 +101,7 @@ pub(super) struct Fuel {
 }
 
 impl Fuel {
-    /// That of no call.
+    /// No calls.
     const NONE: Self = Self {
         total: 0,
         least: u64::MAX,
@@ -122,7 +122,7 @@ impl Fuel {
         self.most = self.most.max(other.most);
     }
 
-    /// What one of so many calls used on the average; `None` where there was none.
+    /// Returns the mean over `calls` calls, or `None` without calls.
     pub(super) fn mean(&self, calls: u64) -> Option<u64> {
         let mean = self.total.checked_div(calls.into())?;
         u64::try_from(mean).ok()

@@ -1,4 +1,4 @@
-//! What is called.
+//! The function or command that is measured.
 
 use super::super::{arguments::Bench, failure::Failure, input::Input, run};
 use hostel::{CallError, Engine, Instance, LogRecord, Plugin, Running, Std, WasiOutput};
@@ -17,7 +17,7 @@ impl Target {
         let run = &arguments.run;
         let mut limits = run::limits(run);
         let at_once = arguments.concurrency as usize;
-        // As who wants so many at once would set them.
+        // All calls that run at a time get an instance, and keep it for the next call.
         limits.instances = at_once;
         limits.idle = at_once;
         if arguments.sliced.is_none() {
@@ -39,8 +39,8 @@ impl Target {
             .with_platform(Std::new());
         let grants = run::grants(run, |_: &LogRecord<'_>| {})?.wasi(wasi);
         let plugin = run::load(&run.plugin, &engine, &wasm, &grants)?;
-        let usual = if command { run::COMMAND } else { run::FUNCTION };
-        let function = run.call.as_deref().unwrap_or(usual);
+        let default = if command { run::COMMAND } else { run::FUNCTION };
+        let function = run.call.as_deref().unwrap_or(default);
         let input = match command {
             true => None,
             false => Some(Input::new(
@@ -52,8 +52,7 @@ impl Target {
         };
         let by_steps = function == run::FUNCTION && matches!(input, Some(Input::Bytes(_)));
         if arguments.sliced.is_some() && !by_steps {
-            let why =
-                format!("--sliced is for `process` from bytes to bytes, not for `{function}`");
+            let why = format!("--sliced can call `process` over bytes only, not `{function}`");
             return Err(Failure::usage(why, None));
         }
         Ok(Self {
@@ -63,13 +62,14 @@ impl Target {
         })
     }
 
-    /// One call: an exit code, 0 where it was no command's, and the fuel that it used.
+    /// Makes one call. Returns a command's exit code, or 0 of a function, and the fuel used.
     pub(super) fn call(&self) -> (Result<u32, CallError>, u64) {
         let (result, usage) = self.plugin.metered(|instance| self.call_in(instance));
         (result, usage.fuel)
     }
 
-    /// The same, and the bytes of linear memory that the instance then had.
+    /// Makes one call. Returns as [`call`](Self::call) does, with the instance's linear memory after
+    /// the call in bytes instead of the fuel.
     pub(super) fn call_and_weigh(&self) -> (Result<u32, CallError>, usize) {
         let mut memory = 0;
         let result = self.plugin.lend(|instance| {
@@ -91,19 +91,19 @@ impl Target {
         }
     }
 
-    /// One call by steps.
+    /// Begins a call that runs by steps.
     pub(super) fn start(
         &self,
     ) -> Running<impl Future<Output = Result<Vec<u8>, CallError>> + use<'_>> {
         let input = match &self.input {
             Some(Input::Bytes(bytes)) => &**bytes,
-            // Was refused.
+            // `load` refuses other input with --sliced.
             _ => &[],
         };
         self.plugin.start(input)
     }
 
-    /// Bytes that an instance which waits takes besides its linear memory, estimated from above.
+    /// Returns an upper bound of an idle instance's memory besides its linear memory, in bytes.
     pub(super) fn bytes_besides(&self) -> u64 {
         let footprint = self.plugin.info().footprint(self.plugin.limits());
         footprint.instance_at_start() - footprint.memory_at_start

@@ -3,7 +3,7 @@
 use super::{Ended, Files, guest, hostel};
 use serde_json::{Value, json};
 
-/// Measures some calls, and gives what is told of them.
+/// Runs `hostel bench` and returns the measurements.
 #[track_caller]
 fn measured(code: i32, arguments: &[&str]) -> Value {
     let arguments = [&["bench", "--json"], arguments].concat();
@@ -16,7 +16,7 @@ fn measured(code: i32, arguments: &[&str]) -> Value {
     told["measured"].clone()
 }
 
-/// The text with each number made `0`, and each unit `u`.
+/// Returns the text with each number replaced by `0`, and each unit by `u`.
 fn shape(ended: &Ended) -> String {
     let mut shape = String::new();
     for word in ended.text().split_inclusive([' ', '\n']) {
@@ -44,17 +44,21 @@ fn what_was_measured_is_shown() {
         "{customize}
   function  process
   calls     0 in 0u, 0 at a time
-  a second  0
+  rate      0 calls per second
   time      p50 0u, p90 0u, p99 0u, max 0u
-  fuel      0 a call, from 0 to 0
-  memory    0 u an instance, and at most 0 u besides
+  fuel      0 per call, from 0 to 0
+  memory    0 u linear memory per instance, at most 0 u besides
   errors    none
 "
     );
     assert_eq!(shape(&ended), expected);
     let sliced = ["bench", &customize, "--calls=20", "--sliced"];
     let ended = hostel(&sliced).expect(0);
-    assert!(ended.text().contains(", 1 in slices of 10,000\n"));
+    assert!(
+        ended
+            .text()
+            .contains(", 1 at a time in slices of 10,000 fuel\n")
+    );
 }
 
 #[test]
@@ -117,7 +121,7 @@ fn calls_have_an_instance_each_and_share_the_state() {
     let state = super::path(&files.path("state")).to_owned();
     let told = measured(0, &[&counter, "--state", &state, "x", "--calls=20"]);
     assert_eq!(told["errors"], json!([]));
-    // After one call that must go well, and a tenth of the calls to warm up.
+    // The measured calls follow a first one and the warm-up.
     let next = hostel(&["run", &counter, "--state", &state, "x"]).expect(0);
     assert!(next.text().contains("24"), "{}", next.text());
 }
@@ -239,7 +243,7 @@ fn an_interrupt_ends_it_with_the_report() {
         .stderr(Stdio::piped())
         .spawn();
     let child = child.expect("the program starts");
-    // It is ready for interrupts before it opens the state.
+    // The program handles interrupts before it creates the state file.
     let start = Instant::now();
     while !state.exists() {
         assert!(

@@ -17,8 +17,8 @@ const IMPORTS: &str = r#"
     (func $make (param $fd i32) (result i32) (call $open (local.get $fd) (i32.const 0) (i32.const 16)
         (i32.const 4) (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 64)))"#;
 
-/// A command that prints `in.txt` of the first directory, makes `made` in the last of `count`, and
-/// ends with the error number of what went wrong.
+/// Returns a command that prints `in.txt` of the first directory and creates `made` in the last of
+/// `count` directories. Its exit code is the error number of the step that failed.
 fn command(files: &Files, count: u32) -> String {
     let last = 2 + count;
     files.wat(&format!(
@@ -33,7 +33,7 @@ fn command(files: &Files, count: u32) -> String {
     ))
 }
 
-/// Files with two directories, the first of which has an `in.txt`.
+/// Returns two directories, the first of which contains `in.txt`.
 fn files() -> (Files, String, String) {
     let files = Files::new();
     let [one, two] = ["one", "two"].map(|name| {
@@ -49,9 +49,9 @@ fn files() -> (Files, String, String) {
 fn a_command_sees_what_it_is_given() {
     let (files, one, two) = files();
     let plugin = command(&files, 1);
-    // Bad descriptor: there is none.
+    // EBADF: no directory is granted.
     hostel(&["run", &plugin]).expect(8);
-    // Not capable: it may read only.
+    // ENOTCAPABLE: the directory is read-only.
     for dir in [
         one.clone(),
         format!("{one}:/data"),
@@ -66,7 +66,7 @@ fn a_command_sees_what_it_is_given() {
         assert_eq!(ended.text(), "as it is\n");
         fs::remove_file(files.path("one/made")).expect("it was made");
     }
-    // No such file.
+    // ENOENT.
     hostel(&["run", &plugin, "--dir", &two]).expect(44);
     let plugin = command(&files, 2);
     let (first, second) = (format!("{one}:/in"), format!("{two}:/out:rw"));
@@ -89,7 +89,7 @@ fn a_directory_has_the_name_that_it_is_given() {
         (format!("{one}:.:rw"), "."),
     ] {
         let ended = hostel(&["run", &plugin, "--dir", &dir]).expect(0);
-        // With zeros behind it.
+        // The command prints zeros after the name.
         assert_eq!(ended.text().trim_end_matches('\0'), name);
     }
 }

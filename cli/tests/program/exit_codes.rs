@@ -1,4 +1,4 @@
-//! The exit codes, and what is said with each.
+//! The exit codes, and the message with each.
 
 use super::{Ended, Files, guest, hostel, path};
 
@@ -59,7 +59,7 @@ fn wrong_arguments_are_2() {
         ),
         (
             &["run", &add, "--call", "add", "1"],
-            &["(i32, i32) -> i32", "2 numbers, 1 given"],
+            &["(i32, i32) -> i32", "expected 2 numbers, found 1"],
         ),
         (
             &["run", &add, "--call", "add", "1", "x\x1b"],
@@ -90,12 +90,12 @@ fn wrong_arguments_are_2() {
     );
     let large = format!("@{}", files.file("large", &[0; (16 << 20) + 1]));
     let ended = hostel(&["run", &customize, &large]).expect(2);
-    says(&ended, &["it has more than 16777216 bytes, the most"]);
+    says(&ended, &["expected at most 16777216 bytes, found more"]);
     assert!(!ended.stderr.contains("hint"), "{}", ended.stderr);
     #[cfg(target_os = "linux")]
     says(
         &hostel(&["run", &customize, "@/dev/zero"]).expect(2),
-        &["more than 16777216 bytes"],
+        &["at most 16777216 bytes"],
     );
 }
 

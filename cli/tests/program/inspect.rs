@@ -81,7 +81,7 @@ fn what_stops_a_module_is_told_with_what_it_declares() {
     );
     let ended = hostel(&["inspect", &plugin]).expect(3);
     for words in [
-        "env.open\\u{1b}[2J  (i64) -> ()  no grant",
+        "env.open\\u{1b}[2J  (i64) -> ()  not supplied",
         "a\\nb.m ",
         "take\\u{1b}]0;x\\u{7}\\u{202e}  (externref) -> ()\n",
         "  se\\u{1b}  5 bytes   custom\n",
@@ -92,7 +92,7 @@ fn what_stops_a_module_is_told_with_what_it_declares() {
     }
     for words in [
         "error: can't load ",
-        "does not fit",
+        "5 problems with imports and exports",
         "\n  import `env.open\\u{1b}[2J` (i64) -> (): nothing supplies it",
         "\n  import `a\\nb.m` is a memory",
         "\n  export `process`: expected",
@@ -134,7 +134,7 @@ fn what_stops_a_module_is_told_with_what_it_declares() {
 
 #[test]
 fn names_within_the_parser_s_words_are_visible_too() {
-    // Two exports of one name: the parser's message quotes it.
+    // The parser's message quotes a name that is exported twice.
     let name = b"x\n\x1b[2J";
     let len = u8::try_from(name.len()).expect("it is short");
     let export = [&[len][..], name, &[0, 0]].concat();

@@ -86,7 +86,7 @@ fn what_ended_a_call_is_told() {
         (&json!(5), &json!(2000))
     );
 
-    // Nothing is told of what was not reached.
+    // Steps that were not reached are null.
     let told = hostel(&["run", "--json", "missing.wasm"]).expect(3).json();
     assert_eq!(told["error"]["code"], "file-missing");
     assert_eq!(told["fuel"], json!({ "start": null, "call": null }));

@@ -3,7 +3,7 @@
 use super::{Ended, Files, guest, hostel};
 use serde_json::{Value, json};
 
-/// The lines of the text, each with one space between its words.
+/// Returns the lines of stdout, with one space between words.
 fn lines(ended: &Ended) -> Vec<String> {
     let lines = ended.text().lines();
     lines
@@ -11,7 +11,8 @@ fn lines(ended: &Ended) -> Vec<String> {
         .collect()
 }
 
-/// A module that device limits refuse for several reasons, with these locals in its functions.
+/// Writes a module that the limits of a device refuse for several reasons. Its two functions have
+/// `locals`.
 fn refused(files: &Files, locals: [usize; 2]) -> String {
     let [first, second] = locals.map(|count| "i32 ".repeat(count));
     files.wat(&format!(
@@ -34,8 +35,8 @@ fn a_plugin_that_can_run() {
     assert_eq!(ended.stderr, "");
     let found = lines(&ended);
     for line in [
-        "can run yes: it is within the limits, and compiles",
-        "grants config, log",
+        "can run yes, it compiles and stays within the limits",
+        "needs grants config, log",
         "memory to run at most",
         "linear memory 64.0 KiB 64.0 MiB",
     ] {
@@ -75,7 +76,7 @@ fn a_plugin_that_can_run() {
     .sum();
     assert_eq!(instance["at_most"], sum);
     let [plugin, kept] = ["plugin", "kept"].map(|part| number(&footprint[part]));
-    // Four instances that are idle, and what they are made from.
+    // Four idle instances, and the image that instances are reset from.
     let idle = number(&instance["at_start"]);
     assert_eq!(kept, 4 * idle + 65_536);
     assert_eq!(footprint["total"], plugin + kept + 16 * sum);
@@ -95,7 +96,7 @@ fn memory_is_told_for_the_limits_given() {
         ("1", grow, "memory_bytes=196_608", 3 << 16),
         ("1", "", "memory_bytes=192KiB", 1 << 16),
         ("1 2", grow, "memory_bytes=192KiB", 2 << 16),
-        // A quarter of the heap.
+        // A quarter of the heap is the limit of memory.
         ("1", grow, "instances=7", 4 << 16),
     ] {
         let plugin = module(memory, code);
@@ -123,14 +124,14 @@ fn all_that_refuses_a_plugin_is_told() {
     let found = lines(&ended);
     for line in [
         "can run no",
-        "grants config",
+        "needs grants config",
         "linear memory 192.0 KiB 192.0 KiB",
     ] {
         assert!(found.iter().any(|found| found == line), "{found:?}");
     }
     let mut told = ended.stderr.lines();
     let first = told.next().expect("an error");
-    assert!(first.starts_with("error: can't run ") && first.ends_with(": 7 in the way"));
+    assert!(first.starts_with("error: can't run ") && first.ends_with(": 7 problems"));
     let details: Vec<_> = told.collect();
     let expected = [
         "  limit `locals`: 256 allowed, 400 found",
@@ -141,7 +142,7 @@ fn all_that_refuses_a_plugin_is_told() {
          `env.host_log`, `env.host_log_message`",
         "  export `process`: expected (i32, i32) -> (i32, i32) or (i32, i32) -> i64 or (i32, i32, i32) -> (), found () -> ()",
         "  export `allocate` is missing: expected (i32) -> i32; the result of `env.host_get_config` needs a buffer",
-        "hint: allow more with --limit NAME=N",
+        "hint: raise a limit with --limit NAME=N",
     ];
     assert_eq!(details, expected);
 
@@ -166,7 +167,7 @@ fn all_that_refuses_a_plugin_is_told() {
         (&json!("mismatch"), &Value::Null)
     );
 
-    // With what it wants, only what no limit can mend is left.
+    // With higher limits, only the mismatches are left.
     let allowed = ["locals=400", "memory_bytes=192KiB", "table_elements=1000"];
     let allowed = allowed.iter().flat_map(|limit| ["--limit", limit]);
     let arguments: Vec<_> = ["probe", &plugin, "--limits=device"]
@@ -175,7 +176,7 @@ fn all_that_refuses_a_plugin_is_told() {
         .collect();
     let ended = hostel(&arguments).expect(3);
     assert!(
-        ended.stderr.contains("it does not fit (4 found)"),
+        ended.stderr.contains("4 problems with imports and exports"),
         "{}",
         ended.stderr
     );
@@ -213,10 +214,10 @@ fn what_hides_the_rest_is_told_as_that() {
         let device = ["probe", &plugin, "--limits", "device"];
         let ended = hostel(&device).expect(3);
         for words in [
-            ": 2 in the way",
+            ": 2 problems",
             "300 found",
             "grow",
-            "hint: the last one hides",
+            "hint: the last problem may hide others",
         ] {
             assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
         }

@@ -48,7 +48,7 @@ fn state_is_kept_in_a_file() {
     }
     let ended = hostel(&["run", &counter, "Gopher"]).expect(3);
     assert!(ended.stderr.contains("host_state_set"), "{}", ended.stderr);
-    let hint = "hint: let it keep state in a file with --state FILE\n";
+    let hint = "hint: give the plugin a file for its state with --state FILE\n";
     assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
 
     let text = files.file("text", b"not a store");
@@ -103,7 +103,7 @@ fn every_shape_is_called_with_bytes() {
         let ended = hostel(&["run", "--call", "greet", &guest(name), "you"]).expect(0);
         assert_eq!(ended.text(), "Hello, you!", "{name}");
     }
-    // The allocator has other names there.
+    // The allocator of this guest is `malloc` and `free`.
     let reverse = hostel(&["run", &guest("c_malloc_free"), "abc"]).expect(0);
     assert_eq!(reverse.text(), "cba");
 }
@@ -137,7 +137,7 @@ fn numbers_go_by_the_declared_types() {
     }
     let ended = hostel_with_stdin(&["run", &add, "--call", "add", "-", "1"], b"41\n").expect(0);
     assert_eq!(ended.text(), "42\n");
-    // A function from bytes to bytes takes numbers too, where there are as many as parameters.
+    // A function over bytes takes numbers too, if there are as many as parameters.
     let ended = hostel(&[
         "run",
         &guest("wat_greet_multi"),
@@ -221,7 +221,7 @@ fn the_time_counts_from_the_start() {
     let (customize, add) = (guest("customize"), guest("add"));
     for (arguments, code) in [
         (&[&*customize, "a", "--timeout", "1h"][..], 0),
-        // Its load is over, and more than the time.
+        // Loading alone takes longer than the timeout.
         (&[&customize, "a", "--timeout", "1ns"], 6),
         (&[&add, "--call", "add", "1", "2", "--timeout", "1ns"], 6),
         (&["missing.wasm", "a", "--timeout", "1ns"], 3),
@@ -237,7 +237,7 @@ fn the_time_counts_from_the_start() {
 #[test]
 fn an_output_that_nobody_reads_ends_it_quietly() {
     let files = Files::new();
-    // More than a pipe holds.
+    // A pipe has no room for it.
     let input = format!("@{}", files.file("input", &[b'x'; 1 << 20]));
     let echo = files.wat(
         r#"(module (memory (export "memory") 32)

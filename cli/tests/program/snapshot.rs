@@ -3,7 +3,7 @@
 use super::{Files, guest, hostel, path};
 use serde_json::json;
 
-/// A plugin that answers how much it has learned.
+/// A plugin whose `sum` returns the number of bytes learned, from 1000.
 const LEARNER: &str = r#"(module
     (memory (export "memory") 1)
     (global $sum (mut i32) (i32.const 0))
@@ -35,7 +35,7 @@ fn a_snapshot_starts_where_the_plugin_was() {
         let answer = hostel(&["run", out, "--call", "sum"]).expect(0);
         assert_eq!(answer.text(), sum);
     }
-    // A snapshot of a snapshot.
+    // A snapshot can be made of a snapshot.
     hostel(&["snapshot", out, "-o", out, "--call", "add", "3"]).expect(0);
     let answer = hostel(&["run", out, "--call", "sum"]).expect(0);
     assert_eq!(answer.text(), "1010\n");
@@ -70,12 +70,8 @@ fn what_goes_wrong_leaves_no_file() {
             "executed `unreachable`",
         ),
         (&["-o", out, "--call", "missing"], 3, "missing"),
-        (&["-o", out, "12345"], 2, "INPUT is for a function"),
-        (
-            &["-o", out, "--call", "add", "x"],
-            2,
-            "not one of its numbers",
-        ),
+        (&["-o", out, "12345"], 2, "INPUT without a function"),
+        (&["-o", out, "--call", "add", "x"], 2, "`x` is not a number"),
         (&["-o", out, "--fuel", "10"], 5, "fuel"),
         (&["-o", path(&nowhere)], 2, "can't write"),
         (&[], 2, "--output <FILE>"),

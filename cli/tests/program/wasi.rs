@@ -125,14 +125,14 @@ fn a_command_waits_for_stdin_no_longer_than_it_may() {
         let mut command = command(&["run", &guest(name), "--timeout", "100ms"]);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
         let mut child = child.expect("it starts");
-        // Kept open, so that there is no end to read.
+        // Stays open, so that stdin has no end.
         let pipe = child.stdin.take();
         assert_eq!(child.wait().expect("it ends").code(), Some(6), "{name}");
         drop(pipe);
     }
 }
 
-/// A command that writes to the stream `fd` without end.
+/// Returns a command that writes to the stream `fd` without end.
 fn spam(files: &Files, fd: u32) -> String {
     files.wat(&format!(
         r#"(module
@@ -196,7 +196,7 @@ fn what_was_written_comes_in_order_before_the_end() {
                     (br_if $on (i32.lt_u (local.get $round) (i32.const 5))))
                 (unreachable)))"#,
     );
-    // Both streams are one file.
+    // stdout and stderr go to one file.
     let path = files.path("output");
     let file = fs::File::create(&path).expect("it can be made");
     let mut command = command(&["run", &plugin]);
