@@ -68,6 +68,9 @@ pub(super) struct Run {
     /// Function to call [default: process, or _start of a WASI command]
     #[arg(long, value_name = "NAME")]
     pub(super) call: Option<String>,
+    /// Take each INPUT as a number, also for a function that could take bytes
+    #[arg(long, hide = asked_for("-h"))]
+    pub(super) numbers: bool,
     /// Argument for a WASI plugin; repeatable
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(super) arg: Vec<String>,
@@ -171,7 +174,7 @@ impl Probe {
 
 const RUN: &str = "\
 A function over bytes takes one INPUT, or none for an empty one, and its result
-is printed as it is. Any other function takes one number per parameter and
+is printed as it is. Quote a text of several words. Any other function takes one number per parameter and
 prints one result per line. i32 and i64 may be given signed or unsigned, and
 are printed signed. A WASI command uses hostel's stdin, stdout, stderr and exit
 code. It sees the time, and no files but those in the directories of --dir.

@@ -49,7 +49,7 @@ pub(super) fn grant(wasi: Wasi, directories: &[GivenDirectory]) -> Result<Wasi, 
         .try_fold(wasi.file_limits(limits), |wasi, given| {
             let directory = hostel::directory(&given.host).map_err(|error| {
                 let message = format!("can't open the directory {}: {error}", given.host.display());
-                Failure::usage(message, None)
+                Failure::usage(message)
             })?;
             Ok(wasi.directory(&given.guest, given.access, directory))
         })

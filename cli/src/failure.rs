@@ -17,7 +17,7 @@ pub(super) struct Failure {
     /// The individual problems, if there can be several.
     pub(super) details: Vec<String>,
     /// How to solve the problem.
-    pub(super) hint: Option<&'static str>,
+    pub(super) hint: Option<String>,
 }
 
 impl Failure {
@@ -31,11 +31,13 @@ impl Failure {
         }
     }
 
-    pub(super) fn usage(message: String, hint: Option<&'static str>) -> Self {
-        Self {
-            hint,
-            ..Self::new(Exit::Usage, "usage", message)
-        }
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, "usage", message.into())
+    }
+
+    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
     }
 
     /// Reports that the module in the file `path` can't be loaded.
@@ -54,14 +56,15 @@ impl Failure {
                         if grant_for(module, name) == Some("state"))
                 };
                 if all.iter().any(needs_state) {
-                    failure.hint = Some("give the plugin a file for its state with --state FILE");
+                    return failure
+                        .with_hint("give the plugin a file for its state with --state FILE");
                 }
             }
             LoadError::OverLimit {
                 cap: "memory_bytes",
                 ..
             } => {
-                failure.hint = Some("raise the limit with `hostel run --memory SIZE`");
+                return failure.with_hint("raise the limit with `hostel run --memory SIZE`");
             }
             _ => {}
         }
@@ -79,7 +82,7 @@ impl Failure {
                     | LoadError::DoesNotFit { .. }
             )
         };
-        let mut failure = match all {
+        let failure = match all {
             [error] if !is_limit(error) => Self::load(path, error),
             _ => {
                 let code = all.first().map_or("refused", LoadError::code);
@@ -92,14 +95,15 @@ impl Failure {
                 }
             }
         };
-        failure.hint = match all.last() {
+        match all.last() {
             Some(LoadError::Unsupported { .. } | LoadError::OverLimit { .. }) if !complete => {
-                Some("the last problem may hide others: fix it and run `hostel probe` again")
+                failure.with_hint(
+                    "the last problem may hide others: fix it and run `hostel probe` again",
+                )
             }
-            _ if all.iter().any(is_limit) => Some("raise a limit with --limit NAME=N"),
-            _ => None,
-        };
-        failure
+            _ if all.iter().any(is_limit) => failure.with_hint("raise a limit with --limit NAME=N"),
+            _ => failure,
+        }
     }
 
     pub(super) fn output(error: &std::io::Error) -> Self {
@@ -109,10 +113,8 @@ impl Failure {
 
     pub(super) fn threads(many: u32, error: &std::io::Error) -> Self {
         let message = format!("can't start {many} threads: {error}");
-        Self {
-            hint: Some("lower --concurrency, or use one thread with --sliced"),
-            ..Self::new(Exit::Own, "threads", message)
-        }
+        Self::new(Exit::Own, "threads", message)
+            .with_hint("lower --concurrency, or use one thread with --sliced")
     }
 
     pub(super) fn snapshot(error: &SnapshotError) -> Self {
@@ -166,9 +168,10 @@ impl From<CallError> for Failure {
             }
             _ => None,
         };
-        Self {
-            hint,
-            ..Self::new(Exit::from(&error), error.code(), error.to_string())
+        let failure = Self::new(Exit::from(&error), error.code(), error.to_string());
+        match hint {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
         }
     }
 }

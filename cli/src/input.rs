@@ -2,9 +2,10 @@
 
 use super::{
     abi::{self, Calling},
+    arguments::Run,
     failure::Failure,
 };
-use hostel::{CallError, Instance, Plugin, Value};
+use hostel::{CallError, Instance, Plugin, Signature, ValType, Value};
 use std::{
     fs::File,
     io::{self, Read},
@@ -17,12 +18,12 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// Reads `texts` as input for the function `name`. The function's declared type decides between
-    /// bytes and numbers. `limit` bounds each INPUT, in bytes.
+    /// Reads the INPUTs for the function `name`. Its declared type decides between bytes and numbers,
+    /// unless --numbers does. `limit` bounds each INPUT, in bytes.
     pub(super) fn new(
         plugin: &Plugin,
         name: &str,
-        texts: &[String],
+        arguments: &Run,
         limit: usize,
     ) -> Result<Self, Failure> {
         let module = plugin.info();
@@ -31,25 +32,14 @@ impl Input {
             plugin.check::<(), ()>(name)?;
             return Ok(Self::Numbers(Vec::new()));
         };
-        let hint = match (abi::calling(module, ty), texts) {
-            (Some(Calling::Bytes), []) => return Ok(Self::Bytes(Vec::new())),
-            (Some(Calling::Bytes), [text]) => return read(text, limit).map(Self::Bytes),
-            (Some(Calling::Bytes), _) => Some("put quotes around a text of several words"),
-            _ => None,
-        };
-        let wrong =
-            |why: String| Failure::usage(format!("`{name}` has the type {ty}: {why}"), hint);
-        let (takes, given) = (ty.params.len(), texts.len());
-        if takes != given {
-            return Err(wrong(format!("expected {takes} numbers, found {given}")));
+        let bytes = abi::calling(module, ty) == Some(Calling::Bytes) && !arguments.numbers;
+        match &*arguments.input {
+            [] if bytes => Ok(Self::Bytes(Vec::new())),
+            [text] if bytes => read(text, limit).map(Self::Bytes),
+            // Never taken for a pointer and a length, even if they are two numbers.
+            texts if bytes => Err(several(name, texts)),
+            texts => read_numbers(name, ty, texts, limit).map(Self::Numbers),
         }
-        let numbers = texts.iter().zip(&ty.params).map(|(text, ty)| {
-            let bytes = read(text, limit)?;
-            let text = String::from_utf8_lossy(&bytes);
-            Value::parse(text.trim(), *ty)
-                .ok_or_else(|| wrong(format!("`{}` is not a number of its type", text.trim())))
-        });
-        numbers.collect::<Result<_, _>>().map(Self::Numbers)
     }
 
     /// Calls the function `name`. Returns numbers as text, one per line.
@@ -65,22 +55,87 @@ impl Input {
     }
 }
 
+/// Refuses several INPUTs for a function over bytes.
+fn several(name: &str, texts: &[String]) -> Failure {
+    let count = texts.len();
+    let failure = Failure::usage(format!(
+        "`{name}` takes one INPUT, a text or bytes: found {count}"
+    ));
+    let text = texts.join(" ");
+    let is_plain = |c: char| c.is_alphanumeric() || " .,:;=+-_/@%".contains(c);
+    let quote = if text.chars().count() <= 40 && text.chars().all(is_plain) {
+        format!("put quotes around the text: \"{text}\"")
+    } else {
+        "put quotes around the text".to_owned()
+    };
+    let is_number = |text: &String| Value::parse(text, ValType::F64).is_some();
+    failure.with_hint(if texts.iter().all(is_number) {
+        format!("{quote}; or add --numbers to pass {count} numbers")
+    } else {
+        quote
+    })
+}
+
+/// Reads one number per parameter of a function of type `ty`.
+fn read_numbers(
+    name: &str,
+    ty: &Signature,
+    texts: &[String],
+    limit: usize,
+) -> Result<Vec<Value>, Failure> {
+    let wrong = |why: String| Failure::usage(format!("`{name}` has the type {ty}: {why}"));
+    let (takes, given) = (ty.params.len(), texts.len());
+    if takes != given {
+        return Err(wrong(format!("expected {takes} numbers, found {given}")));
+    }
+    let numbers = texts.iter().zip(&ty.params).map(|(text, ty)| {
+        let bytes = read(text, limit)?;
+        let text = String::from_utf8_lossy(&bytes);
+        Value::parse(text.trim(), *ty).ok_or_else(|| {
+            wrong(format!(
+                "expected {}, found `{}`",
+                expected(*ty),
+                text.trim()
+            ))
+        })
+    });
+    numbers.collect()
+}
+
+/// Describes the numbers of type `ty`.
+const fn expected(ty: ValType) -> &'static str {
+    match ty {
+        ValType::I32 => "a whole number from -2147483648 to 4294967295",
+        ValType::I64 => "a whole number from -9223372036854775808 to 18446744073709551615",
+        ValType::F32 => "a number from -3.4028235e38 to 3.4028235e38, `inf`, `-inf` or `NaN`",
+        ValType::F64 => {
+            "a number from -1.7976931348623157e308 to 1.7976931348623157e308, `inf`, `-inf` or `NaN`"
+        }
+        ValType::V128 | ValType::FuncRef | ValType::ExternRef => {
+            "a value that the command line can't express"
+        }
+    }
+}
+
 /// Returns the bytes that one INPUT stands for.
 fn read(text: &str, limit: usize) -> Result<Vec<u8>, Failure> {
-    let (from, read, hint) = match text.strip_prefix('@') {
-        None if text == "-" => ("stdin", read_all(io::stdin().lock(), limit), None),
+    let (from, read) = match text.strip_prefix('@') {
+        None if text == "-" => ("stdin", read_all(io::stdin().lock(), limit)),
         None => return Ok(text.as_bytes().to_vec()),
         Some(text) if text.starts_with('@') => return Ok(text.as_bytes().to_vec()),
         Some(path) => (
             path,
             File::open(path).and_then(|file| read_all(file, limit)),
-            Some("write `@@` for a text that begins with `@`"),
         ),
     };
     read.map_err(|error| {
+        let failure = Failure::usage(format!("can't read INPUT from {from}: {error}"));
         // A file that is too long exists, so the user did not mean a text.
-        let hint = hint.filter(|_| error.kind() != io::ErrorKind::FileTooLarge);
-        Failure::usage(format!("can't read INPUT from {from}: {error}"), hint)
+        if from == "stdin" || error.kind() == io::ErrorKind::FileTooLarge {
+            failure
+        } else {
+            failure.with_hint("write `@@` for a text that begins with `@`")
+        }
     })
 }
 

@@ -45,8 +45,8 @@ pub(super) fn failure(failure: &Failure) {
     for detail in &failure.details {
         let _ = writeln!(text, "  {}", visible(detail));
     }
-    if let Some(hint) = failure.hint {
-        let _ = writeln!(text, "{bold}hint:{bold:#} {hint}");
+    if let Some(hint) = &failure.hint {
+        let _ = writeln!(text, "{bold}hint:{bold:#} {}", visible(hint));
     }
     // If stderr can't be written, there is no other place for the message.
     let _ = anstream::stderr().write_all(text.as_bytes());

@@ -116,7 +116,7 @@ impl Report {
             return self.written(stdio.flush(timeout.left()), result, &timeout);
         }
         let name = arguments.call.as_deref().unwrap_or(FUNCTION);
-        let input = Input::new(&plugin, name, &arguments.input, engine.budget().input_bytes)?;
+        let input = Input::new(&plugin, name, arguments, engine.budget().input_bytes)?;
         let mut instance = self.instantiate(&plugin, &engine, &timeout)?;
         let answer = timed(&mut self.micros.call, || input.call(&mut instance, name));
         self.call = Some(instance.usage());
@@ -323,8 +323,8 @@ pub(super) fn runs_command(arguments: &Run, wasm: &[u8]) -> Result<bool, Failure
         None => is_command(wasm),
     };
     if command && !arguments.input.is_empty() {
-        let hint = Some("pass arguments with --arg TEXT, and stdin with < FILE");
-        return Err(Failure::usage("a WASI command takes no INPUT".into(), hint));
+        return Err(Failure::usage("a WASI command takes no INPUT")
+            .with_hint("pass arguments with --arg TEXT, and stdin with < FILE"));
     }
     Ok(command)
 }

@@ -28,11 +28,8 @@ fn write(arguments: &Snapshot) -> Result<usize, Failure> {
         log::show();
     }
     if run.call.is_none() && !run.input.is_empty() {
-        let hint = Some("name the function with --call NAME");
-        return Err(Failure::usage(
-            "INPUT without a function to call".into(),
-            hint,
-        ));
+        return Err(Failure::usage("INPUT without a function to call")
+            .with_hint("name the function with --call NAME"));
     }
     let mut budget = run::budget(run);
     budget.deadline = run.timeout.map(Into::into);
@@ -43,10 +40,7 @@ fn write(arguments: &Snapshot) -> Result<usize, Failure> {
     let grants = run::grants(run, Tracing)?.wasi(run::wasi(run)?);
     let plugin = run::load(&run.plugin, &engine, &wasm, &grants)?;
     let call = match &run.call {
-        Some(name) => Some((
-            name,
-            Input::new(&plugin, name, &run.input, budget.input_bytes)?,
-        )),
+        Some(name) => Some((name, Input::new(&plugin, name, run, budget.input_bytes)?)),
         None => None,
     };
     let snapshot = engine.snapshot(plugin.name(), &wasm, &grants, |instance| match call {

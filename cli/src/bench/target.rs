@@ -43,17 +43,12 @@ impl Target {
         let function = run.call.as_deref().unwrap_or(default);
         let input = match command {
             true => None,
-            false => Some(Input::new(
-                &plugin,
-                function,
-                &run.input,
-                budget.input_bytes,
-            )?),
+            false => Some(Input::new(&plugin, function, run, budget.input_bytes)?),
         };
         let by_steps = function == run::FUNCTION && matches!(input, Some(Input::Bytes(_)));
         if arguments.sliced.is_some() && !by_steps {
             let why = format!("--sliced can call `process` over bytes only, not `{function}`");
-            return Err(Failure::usage(why, None));
+            return Err(Failure::usage(why));
         }
         Ok(Self {
             function: function.to_owned(),

@@ -55,7 +55,7 @@ fn wrong_arguments_are_2() {
         (&["run", &customize, &directory], &["INPUT"]),
         (
             &["run", &customize, "two", "words"],
-            &["(i32, i32) -> i64", "hint: ", "quotes"],
+            &["`process`", "one INPUT", "hint: ", "quotes"],
         ),
         (
             &["run", &add, "--call", "add", "1"],

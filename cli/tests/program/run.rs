@@ -137,17 +137,76 @@ fn numbers_go_by_the_declared_types() {
     }
     let ended = hostel_with_stdin(&["run", &add, "--call", "add", "-", "1"], b"41\n").expect(0);
     assert_eq!(ended.text(), "42\n");
-    // A function over bytes takes numbers too, if there are as many as parameters.
-    let ended = hostel(&[
+}
+
+#[test]
+fn words_are_never_taken_for_a_pointer_and_a_length() {
+    let files = Files::new();
+    let (greet, customize) = (guest("wat_greet_multi"), guest("customize"));
+    let out = files.path("out.wasm");
+    for (call, texts, hint) in [
+        (
+            ["process", &*customize],
+            &["5", "7"][..],
+            "hint: put quotes around the text: \"5 7\"; or add --numbers to pass 2 numbers\n",
+        ),
+        (
+            ["process", &customize],
+            &["two", "words"],
+            "hint: put quotes around the text: \"two words\"\n",
+        ),
+        (
+            ["greet", &greet],
+            &["$HOME", "`ls`"],
+            "hint: put quotes around the text\n",
+        ),
+        (
+            ["greet", &greet],
+            &["1", "2", "3"],
+            "hint: put quotes around the text: \"1 2 3\"; or add --numbers to pass 3 numbers\n",
+        ),
+    ] {
+        let [name, plugin] = call;
+        for command in ["run", "bench", "snapshot"] {
+            let mut arguments = vec![command, plugin, "--call", name];
+            arguments.extend(texts);
+            if command == "snapshot" {
+                arguments.extend(["-o", path(&out)]);
+            }
+            let ended = hostel(&arguments).expect(2);
+            assert_eq!(ended.text(), "");
+            let error = format!(
+                "error: `{name}` takes one INPUT, a text or bytes: found {}\n{hint}",
+                texts.len()
+            );
+            assert_eq!(ended.stderr, error);
+            arguments.push("--json");
+            let told = hostel(&arguments).expect(2).json();
+            assert_eq!(told["error"]["code"], "usage", "{told}");
+        }
+    }
+    assert!(!out.exists());
+    // Two numbers by request: an empty name has no address.
+    let numbers = ["run", &greet, "--call", "greet", "--numbers", "0", "0"];
+    assert_eq!(hostel(&numbers).expect(0).text().lines().count(), 2);
+    // A function of this type may well be one over numbers.
+    let wide = files.wat(
+        r#"(module (memory (export "memory") 1)
+            (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+            (func (export "wide") (param i32 i32) (result i64)
+                (i64.mul (i64.extend_i32_s (local.get 0)) (i64.extend_i32_s (local.get 1)))))"#,
+    );
+    let numbers = [
         "run",
-        &guest("wat_greet_multi"),
+        &wide,
         "--call",
-        "greet",
-        "0",
-        "0",
-    ])
-    .expect(0);
-    assert_eq!(ended.text().lines().count(), 2);
+        "wide",
+        "--numbers",
+        "-65536",
+        "65536",
+    ];
+    assert_eq!(hostel(&numbers).expect(0).text(), "-4294967296\n");
+    hostel(&["run", &wide, "--call", "wide", "--numbers", "5"]).expect(2);
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn what_goes_wrong_leaves_no_file() {
         ),
         (&["-o", out, "--call", "missing"], 3, "missing"),
         (&["-o", out, "12345"], 2, "INPUT without a function"),
-        (&["-o", out, "--call", "add", "x"], 2, "`x` is not a number"),
+        (&["-o", out, "--call", "add", "x"], 2, "found `x`"),
         (&["-o", out, "--fuel", "10"], 5, "fuel"),
         (&["-o", path(&nowhere)], 2, "can't write"),
         (&[], 2, "--output <FILE>"),
