@@ -174,10 +174,11 @@ impl Probe {
 
 const RUN: &str = "\
 A function over bytes takes one INPUT, or none for an empty one, and its result
-is printed as it is. Quote a text of several words. Any other function takes one number per parameter and
-prints one result per line. i32 and i64 may be given signed or unsigned, and
-are printed signed. A WASI command uses hostel's stdin, stdout, stderr and exit
-code. It sees the time, and no files but those in the directories of --dir.
+is printed as it is. Quote a text of several words. Any other function takes
+one number per parameter and prints one result per line. i32 and i64 may be
+given signed, unsigned or as 0xff, and are printed signed. A WASI command uses
+hostel's stdin, stdout, stderr and exit code. It sees the time, and no files
+but those in the directories of --dir.
 
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png

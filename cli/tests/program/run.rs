@@ -129,11 +129,34 @@ fn numbers_go_by_the_declared_types() {
         (&plugin, "f32", &["-1.5"], "-1.5\n"),
         (&plugin, "f64", &["-1e3"], "-1000\n"),
         (&plugin, "f64", &["--", "-inf"], "-inf\n"),
+        (&plugin, "f64", &["1e-320"], "1e-320\n"),
+        (&plugin, "f64", &["1e300"], "1e300\n"),
+        (&plugin, "f32", &["1e38"], "1e38\n"),
+        (&plugin, "i32", &["0xfffffffe"], "-2\n"),
+        (&plugin, "i64", &["0x7f"], "127\n"),
         (&plugin, "pair", &["1", "2"], "2\n1\n"),
         (&plugin, "none", &[], ""),
     ] {
         let ended = hostel(&[&["run", plugin, "--call", name], numbers].concat()).expect(0);
         assert_eq!(ended.text(), results, "{name} {numbers:?}");
+    }
+    for (name, number, expected) in [
+        ("f32", "1e39", "from -3.4028235e38 to 3.4028235e38"),
+        (
+            "f64",
+            "1e309",
+            "from -1.7976931348623157e308 to 1.7976931348623157e308",
+        ),
+        ("i32", "0x100000000", "from -2147483648 to 4294967295"),
+        (
+            "i64",
+            "18446744073709551616",
+            "from -9223372036854775808 to 18446744073709551615",
+        ),
+    ] {
+        let ended = hostel(&["run", &plugin, "--call", name, number]).expect(2);
+        assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+        assert!(ended.stderr.contains(&format!("found `{number}`")));
     }
     let ended = hostel_with_stdin(&["run", &add, "--call", "add", "-", "1"], b"41\n").expect(0);
     assert_eq!(ended.text(), "42\n");
