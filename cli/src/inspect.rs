@@ -5,12 +5,11 @@ use super::{
     arguments::Inspect,
     exit::Exit,
     failure::Failure,
+    grants,
     output::{self, visible},
 };
 use anstyle::Style;
-use hostel::{
-    Extern, Grants, MemoryState, ModuleInfo, StateLimits, Tracing, grant_for, read_module,
-};
+use hostel::{Extern, ModuleInfo, grant_for, read_module};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -19,13 +18,7 @@ pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
     let engine = hostel::engine();
     let (wasm, failure) = match read_module(path, engine.limits().module_bytes) {
         Ok(wasm) => {
-            let none: [(&str, &str); 0] = [];
-            let grants = Grants::<()>::new()
-                .log(Tracing)
-                .config(none)
-                .state(MemoryState::new(StateLimits::server()))
-                .wasi(hostel::wasi());
-            let loaded = engine.load("plugin", &wasm, &grants);
+            let loaded = engine.load("plugin", &wasm, &grants::everything());
             (
                 Some(wasm),
                 loaded.err().map(|error| Failure::load(path, &error)),

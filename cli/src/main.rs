@@ -6,6 +6,7 @@ mod bench;
 mod directories;
 mod exit;
 mod failure;
+mod grants;
 mod input;
 mod inspect;
 mod limits;

@@ -4,16 +4,14 @@ use super::{
     arguments::Probe,
     exit::Exit,
     failure::Failure,
-    limits,
+    grants, limits,
     output::{self, visible},
 };
 use anstyle::Style;
 use bytesize::ByteSize;
-use hostel::{
-    Engine, Footprint, Grants, Limits, LoadError, ModuleInfo, Std, Tracing, grant_for, read_module,
-};
+use hostel::{Engine, Footprint, Limits, LoadError, ModuleInfo, Std, read_module};
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::fmt::Write as _;
 
 pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     let path = &arguments.plugin;
@@ -39,11 +37,7 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
         Ok(_) if refusals.all.is_empty() => None,
         Ok(_) => Some(Failure::refused(path, &refusals.all, refusals.complete)),
     };
-    let grants: Option<BTreeSet<_>> = module.as_ref().map(|module| {
-        let imports = module.imports.iter();
-        let grants = imports.filter_map(|import| grant_for(&import.module, &import.name));
-        grants.collect()
-    });
+    let grants = module.as_ref().map(grants::needed);
     if arguments.json {
         let exit = failure.as_ref().map_or(Exit::Ok, |failure| failure.exit);
         let written = output::json(&json!({
@@ -98,8 +92,7 @@ impl Refusals {
     fn find(wasm: &[u8], limits: &Limits) -> Self {
         /// Each round reads the whole module. A hostile one could require many.
         const ROUNDS: usize = 64;
-        let none: [(&str, &str); 0] = [];
-        let grants = Grants::<()>::new().log(Tracing).config(none);
+        let grants = grants::everything();
         let mut raised = *limits;
         // Each copy of the code fails or succeeds like the first.
         raised.copies = 1;

@@ -83,6 +83,39 @@ fn a_plugin_that_can_run() {
 }
 
 #[test]
+fn every_guest_can_run_with_the_grants_that_it_needs() {
+    let with_wasi = |name: &str| name.starts_with("wasi_") || name.starts_with("go_");
+    let prebuilt = std::path::PathBuf::from(guest("add"));
+    let prebuilt = prebuilt.parent().expect("it is in a directory");
+    let mut count = 0;
+    for entry in std::fs::read_dir(prebuilt).expect("the guests are there") {
+        let path = entry.expect("the guests are there").path();
+        if path.extension().is_none_or(|extension| extension != "wasm") {
+            continue;
+        }
+        count += 1;
+        let name = path.file_name().expect("it has a name").to_string_lossy();
+        let path = super::path(&path);
+        let told = hostel(&["probe", path, "--json"]).expect(0).json();
+        let loads = hostel(&["inspect", path, "--json"]).expect(0).json();
+        assert_eq!(
+            (&told["can_run"], &loads["loads"]),
+            (&json!(true), &json!(true))
+        );
+        let grants = told["grants"].as_array().expect("an array");
+        let needs = |grant: &str| grants.contains(&json!(grant));
+        assert_eq!(needs("wasi"), with_wasi(&name), "{name}: {told}");
+        assert_eq!(needs("state"), name.contains("counter"), "{name}: {told}");
+        let customizes = name.contains("customize");
+        assert_eq!(needs("config"), customizes, "{name}: {told}");
+        assert!(needs("log") || !customizes, "{name}: {told}");
+    }
+    assert!(count > 25, "{count} guests");
+    let ended = hostel(&["probe", &guest("wasi_rust_report")]).expect(0);
+    assert!(lines(&ended).contains(&"needs grants wasi".to_owned()));
+}
+
+#[test]
 fn memory_is_told_for_the_limits_given() {
     let files = Files::new();
     let module = |memory: &str, grow: &str| {
@@ -139,7 +172,8 @@ fn all_that_refuses_a_plugin_is_told() {
         "  limit `table_elements`: 512 allowed, 1000 found",
         "  import `env.log` (i32, i32) -> (): nothing supplies it; the nearest known name is `env.host_log`",
         "  import `e\\n\\u{1b}[2J.open` () -> (): nothing supplies it; granted are: `env.host_get_config`, \
-         `env.host_log`, `env.host_log_message`",
+         `env.host_log`, `env.host_log_message`, `env.host_state_delete`, `env.host_state_get`, `env.host_state_list`, \
+         `env.host_state_set`",
         "  export `process`: expected (i32, i32) -> (i32, i32) or (i32, i32) -> i64 or (i32, i32, i32) -> (), found () -> ()",
         "  export `allocate` is missing: expected (i32) -> i32; the result of `env.host_get_config` needs a buffer",
         "hint: raise a limit with --limit NAME=N",
