@@ -3,12 +3,12 @@
 use super::{
     directories::GivenDirectory,
     exit,
-    limits::{self, DEVICE_HEAP, Preset, Target},
+    limits::{self, Bounds, Change, Preset, Target},
+    quantity,
 };
-use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, value_parser};
 use clap_complete::Shell;
-use hostel::{Budget, Limits};
+use hostel::Limits;
 use std::{path::PathBuf, time::Duration};
 
 /// Run WebAssembly plugins that you don't trust
@@ -86,18 +86,34 @@ pub(super) struct Run {
     /// File to keep the plugin's state in, under the plugin's file name
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
-    /// Most fuel, about one unit per instruction, such as 5M
-    #[arg(long, value_name = "N", value_parser = fuel, default_value_t = Budget::server().fuel)]
-    pub(super) fuel: u64,
-    /// Most linear memory, such as 16MiB
-    #[arg(long, value_name = "SIZE", default_value_t = memory())]
-    pub(super) memory: ByteSize,
+    /// Most fuel, about one unit per instruction, such as 5M [default: 1G]
+    #[arg(long, value_name = "N", value_parser = quantity::fuel)]
+    fuel: Option<u64>,
+    /// Most linear memory, such as 16MiB [default: 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    memory: Option<u64>,
+    /// Another limit to change, such as call_depth=5000; repeatable
+    #[arg(long, value_name = "NAME=N", value_parser = Change::of_call)]
+    limit: Vec<Change>,
     /// Longest time from reading the plugin to its result, such as 2s
     #[arg(long, value_name = "TIME")]
     pub(super) timeout: Option<humantime::Duration>,
     /// Print output, error, logs and usage as one JSON object
     #[arg(long)]
     pub(super) json: bool,
+}
+
+impl Run {
+    /// Sets the bounds that the options change.
+    pub(super) fn set(&self, bounds: &mut Bounds) {
+        if let Some(fuel) = self.fuel {
+            bounds.budget.fuel = fuel;
+        }
+        if let Some(memory) = self.memory {
+            bounds.limits.memory_bytes = usize::try_from(memory).unwrap_or(usize::MAX);
+        }
+        bounds.set(&self.limit);
+    }
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +147,9 @@ pub(super) struct Snapshot {
 pub(super) struct Inspect {
     /// Plugin to load, a .wasm file
     pub(super) plugin: PathBuf,
+    /// Limit to change, such as functions=100K; repeatable
+    #[arg(long, value_name = "NAME=N", value_parser = Change::of_plugin)]
+    pub(super) limit: Vec<Change>,
     /// Print the result as one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -144,14 +163,14 @@ pub(super) struct Probe {
     #[arg(long, value_enum, value_name = "MACHINE", default_value_t = Target::Server)]
     pub(super) target: Target,
     /// Heap of a device, such as 128KiB
-    #[arg(long, value_name = "SIZE", default_value_t = ByteSize(DEVICE_HEAP as u64))]
-    heap: ByteSize,
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "256KiB")]
+    heap: u64,
     /// Limits to start from [default: device for a microcontroller, else server]
     #[arg(long, value_enum, value_name = "PRESET")]
     limits: Option<Preset>,
     /// Limit to change, such as memory_bytes=128KiB; repeatable
-    #[arg(long, value_name = "NAME=N", value_parser = limits::setting)]
-    limit: Vec<(String, usize)>,
+    #[arg(long, value_name = "NAME=N", value_parser = Change::of_plugin)]
+    limit: Vec<Change>,
     /// Print the result as one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -161,14 +180,11 @@ impl Probe {
     /// Returns the limits to probe with.
     pub(super) fn limits(&self) -> Limits {
         let preset = self.limits.unwrap_or(self.target.preset());
-        let heap = usize::try_from(self.heap.as_u64()).unwrap_or(usize::MAX);
-        let mut limits = preset.limits(heap);
-        for (name, value) in &self.limit {
-            if let Some(cap) = limits::cap(&mut limits, name) {
-                *cap = *value;
-            }
-        }
-        limits
+        let heap = usize::try_from(self.heap).unwrap_or(usize::MAX);
+        let mut bounds = Bounds::plugin();
+        bounds.limits = preset.limits(heap);
+        bounds.set(&self.limit);
+        bounds.limits
     }
 }
 
@@ -233,10 +249,6 @@ fn asked_for(what: &str) -> bool {
     std::env::args_os().any(|argument| argument == what)
 }
 
-const fn memory() -> ByteSize {
-    ByteSize(Limits::server().memory_bytes as u64)
-}
-
 fn setting(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -244,19 +256,8 @@ fn setting(text: &str) -> Result<(String, String), &'static str> {
     }
 }
 
-fn fuel(text: &str) -> Result<u64, &'static str> {
-    let (number, unit) = [('k', 1_000), ('M', 1_000_000), ('G', 1_000_000_000)]
-        .into_iter()
-        .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
-        .unwrap_or((text, 1));
-    let number = number.replace('_', "").parse::<u64>().ok();
-    number
-        .and_then(|number| number.checked_mul(unit))
-        .ok_or("expected a whole number, such as 5000000, 5_000_000 or 5M")
-}
-
 fn quantum(text: &str) -> Result<u64, &'static str> {
-    match fuel(text)? {
+    match quantity::fuel(text)? {
         0 => Err("expected a slice of at least 1 unit of fuel"),
         fuel => Ok(fuel),
     }

@@ -1,14 +1,8 @@
 //! The directories of this machine that `--dir` grants to a WASI plugin.
 
 use super::failure::Failure;
-use hostel::{Wasi, files::Access, files::Limits};
+use hostel::{Wasi, files::Access};
 use std::path::PathBuf;
-
-/// The most bytes that one call may write to files.
-const WRITTEN_BYTES: u64 = 1 << 30;
-
-/// The most files, directories and links that one call may create.
-const CREATED: u32 = 100_000;
 
 /// One `--dir` argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,18 +35,13 @@ impl GivenDirectory {
 
 /// Returns `wasi` with the directories granted.
 pub(super) fn grant(wasi: Wasi, directories: &[GivenDirectory]) -> Result<Wasi, Failure> {
-    let mut limits = Limits::server();
-    limits.written_bytes = WRITTEN_BYTES;
-    limits.created = CREATED;
-    directories
-        .iter()
-        .try_fold(wasi.file_limits(limits), |wasi, given| {
-            let directory = hostel::directory(&given.host).map_err(|error| {
-                let message = format!("can't open the directory {}: {error}", given.host.display());
-                Failure::usage(message)
-            })?;
-            Ok(wasi.directory(&given.guest, given.access, directory))
-        })
+    directories.iter().try_fold(wasi, |wasi, given| {
+        let directory = hostel::directory(&given.host).map_err(|error| {
+            let message = format!("can't open the directory {}: {error}", given.host.display());
+            Failure::usage(message)
+        })?;
+        Ok(wasi.directory(&given.guest, given.access, directory))
+    })
 }
 
 #[cfg(test)]

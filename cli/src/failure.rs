@@ -2,7 +2,8 @@
 
 use super::exit::Exit;
 use hostel::{
-    CallError, FileError, FileReason, LoadError, Mismatch, SnapshotError, StateFileError, grant_for,
+    CallError, FileError, FileReason, LoadError, Mismatch, SnapshotError, StateFileError, TrapKind,
+    grant_for,
 };
 use serde_json::{Value, json};
 use std::{fmt::Display, path::Path};
@@ -60,13 +61,11 @@ impl Failure {
                         .with_hint("give the plugin a file for its state with --state FILE");
                 }
             }
-            LoadError::OverLimit {
-                cap: "memory_bytes",
-                ..
-            } => {
-                return failure.with_hint("raise the limit with `hostel run --memory SIZE`");
+            error => {
+                if let Some(option) = raise(error) {
+                    return failure.with_hint(format!("raise the limit with {option}"));
+                }
             }
-            _ => {}
         }
         failure
     }
@@ -74,16 +73,9 @@ impl Failure {
     /// Reports all problems that keep the module in the file `path` from running. If not
     /// `complete`, the last of them may hide further ones.
     pub(super) fn refused(path: &Path, all: &[LoadError], complete: bool) -> Self {
-        let is_limit = |error: &LoadError| {
-            matches!(
-                error,
-                LoadError::OverLimit { .. }
-                    | LoadError::TooLarge { .. }
-                    | LoadError::DoesNotFit { .. }
-            )
-        };
+        let options: Vec<_> = all.iter().filter_map(raise).collect();
         let failure = match all {
-            [error] if !is_limit(error) => Self::load(path, error),
+            [error] if options.is_empty() => Self::load(path, error),
             _ => {
                 let code = all.first().map_or("refused", LoadError::code);
                 let details: Vec<_> = all.iter().flat_map(reasons).collect();
@@ -101,8 +93,13 @@ impl Failure {
                     "the last problem may hide others: fix it and run `hostel probe` again",
                 )
             }
-            _ if all.iter().any(is_limit) => failure.with_hint("raise a limit with --limit NAME=N"),
-            _ => failure,
+            _ => match &*options {
+                [] => failure,
+                [option] => failure.with_hint(format!("raise the limit with {option}")),
+                several => {
+                    failure.with_hint(format!("raise the limits with {}", several.join(" ")))
+                }
+            },
         }
     }
 
@@ -149,23 +146,53 @@ fn reasons(error: &LoadError) -> Vec<String> {
     }
 }
 
+/// Returns the option that raises the limit which a module exceeds, if it exceeds one.
+fn raise(error: &LoadError) -> Option<String> {
+    match error {
+        LoadError::TooLarge { found, .. } => Some(limit("module_bytes", found)),
+        LoadError::OverLimit { cap, found, .. } => Some(limit(cap, found)),
+        LoadError::DoesNotFit { needed, .. } => Some(limit("heap_bytes", needed)),
+        _ => None,
+    }
+}
+
+fn limit(name: &str, value: impl Display) -> String {
+    format!("--limit {name}={value}")
+}
+
 fn over(cap: &str, limit: impl Display, found: impl Display) -> String {
     format!("limit `{cap}`: {limit} allowed, {found} found")
 }
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        let hint = match &error {
-            CallError::UnknownExport { .. } => Some("choose a function with --call NAME"),
-            CallError::OutOfFuel { .. } => {
-                Some("if the call needs more, raise the limit with --fuel N")
+        let option = match &error {
+            CallError::OutOfFuel { .. } => Some("--fuel N".to_owned()),
+            CallError::Deadline { .. } => Some("--timeout TIME".to_owned()),
+            CallError::InputTooLarge { found, .. } => Some(limit("input_bytes", found)),
+            CallError::OutputTooLarge { found, .. } => Some(limit("output_bytes", found)),
+            CallError::ArgumentTooLarge { found, .. } => Some(limit("argument_bytes", found)),
+            CallError::DoesNotFit { needed, .. } => Some(limit("heap_bytes", needed)),
+            CallError::ArenaBytes { .. } => Some(limit("arena_bytes", "N")),
+            CallError::HostCalls { .. } => Some(limit("host_calls", "N")),
+            CallError::Busy { .. } => Some(limit("instances", "N")),
+            CallError::Trap(trap) if trap.kind() == TrapKind::StackOverflow => Some(format!(
+                "{} or {}",
+                limit("call_depth", "N"),
+                limit("stack_bytes", "N")
+            )),
+            _ => None,
+        };
+        let hint = match (&error, option) {
+            (CallError::UnknownExport { .. }, _) => {
+                Some("choose a function with --call NAME".to_owned())
             }
-            CallError::Deadline { .. } => {
-                Some("if the call needs more, raise the limit with --timeout TIME")
-            }
-            CallError::NoMemory { .. } => {
-                Some("if the plugin reached its memory limit, raise it with --memory SIZE")
-            }
+            (CallError::NoMemory { .. }, _) => Some(
+                "if the plugin reached its memory limit, raise it with --memory SIZE".to_owned(),
+            ),
+            (_, Some(option)) => Some(format!(
+                "if the plugin needs more, raise the limit with {option}"
+            )),
             _ => None,
         };
         let failure = Self::new(Exit::from(&error), error.code(), error.to_string());

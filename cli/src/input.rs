@@ -131,7 +131,9 @@ fn read(text: &str, limit: usize) -> Result<Vec<u8>, Failure> {
     read.map_err(|error| {
         let failure = Failure::usage(format!("can't read INPUT from {from}: {error}"));
         // A file that is too long exists, so the user did not mean a text.
-        if from == "stdin" || error.kind() == io::ErrorKind::FileTooLarge {
+        if error.kind() == io::ErrorKind::FileTooLarge {
+            failure.with_hint("raise the limit with --limit input_bytes=N")
+        } else if from == "stdin" {
             failure
         } else {
             failure.with_hint("write `@@` for a text that begins with `@`")

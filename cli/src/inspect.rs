@@ -6,18 +6,22 @@ use super::{
     exit::Exit,
     failure::Failure,
     grants,
+    limits::Bounds,
     output::{self, visible},
 };
 use anstyle::Style;
-use hostel::{Extern, ModuleInfo, grant_for, read_module};
+use hostel::{Engine, Extern, ModuleInfo, Std, grant_for, read_module};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
     let path = &arguments.plugin;
-    let engine = hostel::engine();
-    let (wasm, failure) = match read_module(path, engine.limits().module_bytes) {
+    // The module's size is no reason to show nothing of it.
+    let (wasm, failure) = match read_module(path, usize::MAX) {
         Ok(wasm) => {
+            let mut bounds = Bounds::plugin();
+            bounds.set(&arguments.limit);
+            let engine = Engine::new(bounds.limits).with_platform(Std::new());
             let loaded = engine.load("plugin", &wasm, &grants::everything());
             (
                 Some(wasm),

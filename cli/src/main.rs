@@ -12,7 +12,9 @@ mod inspect;
 mod limits;
 mod log;
 mod output;
+mod plugin;
 mod probe;
+mod quantity;
 mod run;
 mod snapshot;
 

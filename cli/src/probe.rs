@@ -16,9 +16,8 @@ use std::fmt::Write as _;
 pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     let path = &arguments.plugin;
     let limits = arguments.limits();
-    // A module that is too large for a device can still be examined on this machine.
-    let most = limits.module_bytes.max(Limits::server().module_bytes);
-    let read = read_module(path, most);
+    // A module that exceeds the limit can still be examined on this machine.
+    let read = read_module(path, usize::MAX);
     let wasm = read.as_ref().ok();
     let module = wasm.and_then(|wasm| ModuleInfo::read(wasm).ok());
     let machine = arguments.target.machine();
@@ -92,6 +91,14 @@ impl Refusals {
     fn find(wasm: &[u8], limits: &Limits) -> Self {
         /// Each round reads the whole module. A hostile one could require many.
         const ROUNDS: usize = 64;
+        use LoadError::{Component, Empty, NotWasm};
+        // Higher limits make no module of other bytes.
+        if let Err(error @ (Component | Empty | NotWasm { .. })) = ModuleInfo::read(wasm) {
+            return Self {
+                all: vec![error],
+                complete: true,
+            };
+        }
         let grants = grants::everything();
         let mut raised = *limits;
         // Each copy of the code fails or succeeds like the first.

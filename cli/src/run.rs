@@ -1,17 +1,22 @@
 //! `hostel run`: calls a plugin once.
 
 use super::{
-    abi, arguments::Run, directories, exit::Exit, failure::Failure, input::Input, log, output,
+    arguments::Run,
+    exit::Exit,
+    failure::Failure,
+    input::Input,
+    limits::Bounds,
+    log, output,
+    plugin::{self, Module},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hostel::{
-    Budget, CallError, Engine, FileState, Grants, Instance, Limits, LogRecord, LogSink, ModuleInfo,
-    Plugin, StateLimits, Std, Tracing, Usage, Wasi, WasiOutput, WasiStdio,
+    Budget, CallError, Engine, Instance, LogRecord, LogSink, Plugin, Std, Tracing, Usage,
+    WasiOutput, WasiStdio,
 };
 use serde_json::{Value, json};
 use std::{
     io,
-    path::Path,
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
@@ -87,20 +92,20 @@ impl Report {
 
     fn run(&mut self, arguments: &Run, log: impl LogSink) -> Result<Vec<u8>, Failure> {
         let timeout = Timeout::new(arguments);
-        let grants = grants(arguments, log)?;
-        let platform = Arc::new(Std::new());
-        let mut budget = budget(arguments);
-        let limits = limits(arguments);
         let path = &arguments.plugin;
-        let wasm = hostel::read_module(path, limits.module_bytes)?;
-        let command = runs_command(arguments, &wasm)?;
+        let module = Module::read(arguments, |_| {})?;
+        let Bounds {
+            limits, mut budget, ..
+        } = module.bounds;
+        let grants = plugin::grants(arguments, log)?;
+        let platform = Arc::new(Std::new());
         let stdio = WasiStdio::new(platform.clone());
-        let mut wasi = wasi(arguments)?;
-        if command && arguments.json {
+        let mut wasi = plugin::wasi(arguments, &module.bounds)?;
+        if module.command && arguments.json {
             wasi = wasi
                 .stdin_from(stdio.stdin())
                 .stdout(WasiOutput::buffer(budget.output_bytes));
-        } else if command {
+        } else if module.command {
             wasi = stdio.inherit(wasi);
             budget.output_bytes = usize::MAX;
         }
@@ -109,13 +114,13 @@ impl Report {
             .with_platform(platform);
         let grants = grants.wasi(wasi);
         let plugin = timed(&mut self.micros.load, || {
-            load(path, &engine, &wasm, &grants)
+            plugin::load(path, &engine, &module.wasm, &grants)
         })?;
-        if command {
+        if module.command {
             let result = self.command(&plugin, &engine, &timeout);
             return self.written(stdio.flush(timeout.left()), result, &timeout);
         }
-        let name = arguments.call.as_deref().unwrap_or(FUNCTION);
+        let name = arguments.call.as_deref().unwrap_or(plugin::FUNCTION);
         let input = Input::new(&plugin, name, arguments, engine.budget().input_bytes)?;
         let mut instance = self.instantiate(&plugin, &engine, &timeout)?;
         let answer = timed(&mut self.micros.call, || input.call(&mut instance, name));
@@ -259,81 +264,6 @@ fn report_in_time(failure: Failure) -> Exit {
     });
     let _ = receive.recv_timeout(GRACE);
     exit
-}
-
-/// Grants the log, the settings of --config and the state of --state.
-pub(super) fn grants(arguments: &Run, log: impl LogSink) -> Result<Grants, Failure> {
-    let grants = Grants::new()
-        .log(log)
-        .config(arguments.config.iter().cloned());
-    Ok(match &arguments.state {
-        Some(file) => grants.state(FileState::open(file, StateLimits::server())?),
-        None => grants,
-    })
-}
-
-/// Loads `wasm`, the contents of the file `path`, under the file's name.
-pub(super) fn load(
-    path: &Path,
-    engine: &Engine,
-    wasm: &[u8],
-    grants: &Grants,
-) -> Result<Plugin, Failure> {
-    let name = path.file_stem().unwrap_or(path.as_os_str());
-    let plugin = engine.load(&name.to_string_lossy(), wasm, grants);
-    plugin.map_err(|error| Failure::load(path, &error))
-}
-
-pub(super) fn limits(arguments: &Run) -> Limits {
-    let mut limits = Limits::server();
-    limits.memory_bytes = usize::try_from(arguments.memory.as_u64()).unwrap_or(usize::MAX);
-    limits
-}
-
-pub(super) fn budget(arguments: &Run) -> Budget {
-    Budget::server().fuel(arguments.fuel)
-}
-
-/// Returns WASI with the arguments, environment and directories, and with its output in the log.
-pub(super) fn wasi(arguments: &Run) -> Result<Wasi, Failure> {
-    let name = arguments.plugin.file_name().unwrap_or_default();
-    let wasi = hostel::wasi()
-        .args([name.to_string_lossy()])
-        .args(&arguments.arg)
-        .env(arguments.env.iter().map(|(key, value)| (key, value)))
-        .stdout(WasiOutput::log())
-        .stderr(WasiOutput::log());
-    directories::grant(wasi, &arguments.dir)
-}
-
-/// The function that is called without --call.
-pub(super) const FUNCTION: &str = "process";
-
-/// The function that runs a WASI command.
-pub(super) const COMMAND: &str = "_start";
-
-/// Returns whether to run the plugin as a WASI command.
-///
-/// # Errors
-///
-/// Refuses INPUT for a command.
-pub(super) fn runs_command(arguments: &Run, wasm: &[u8]) -> Result<bool, Failure> {
-    let command = match arguments.call.as_deref() {
-        Some(name) => name == COMMAND,
-        None => is_command(wasm),
-    };
-    if command && !arguments.input.is_empty() {
-        return Err(Failure::usage("a WASI command takes no INPUT")
-            .with_hint("pass arguments with --arg TEXT, and stdin with < FILE"));
-    }
-    Ok(command)
-}
-
-/// Returns whether a module is a WASI command and has no `process`.
-fn is_command(wasm: &[u8]) -> bool {
-    ModuleInfo::read(wasm).is_ok_and(|module| {
-        abi::signature(&module, COMMAND).is_some() && abi::signature(&module, FUNCTION).is_none()
-    })
 }
 
 fn timed<R>(micros: &mut Option<u128>, work: impl FnOnce() -> R) -> R {

@@ -1,6 +1,13 @@
 //! `hostel snapshot`: writes a plugin's state as a new module.
 
-use super::{arguments::Snapshot, exit::Exit, failure::Failure, input::Input, log, output, run};
+use super::{
+    arguments::Snapshot,
+    exit::Exit,
+    failure::Failure,
+    input::Input,
+    log, output,
+    plugin::{self, Module},
+};
 use hostel::{Engine, SnapshotError, Std, Tracing};
 use serde_json::json;
 
@@ -31,19 +38,20 @@ fn write(arguments: &Snapshot) -> Result<usize, Failure> {
         return Err(Failure::usage("INPUT without a function to call")
             .with_hint("name the function with --call NAME"));
     }
-    let mut budget = run::budget(run);
+    let module = Module::read(run, |_| {})?;
+    let mut budget = module.bounds.budget;
     budget.deadline = run.timeout.map(Into::into);
-    let engine = Engine::new(run::limits(run))
+    let engine = Engine::new(module.bounds.limits)
         .with_budget(budget)
         .with_platform(Std::new());
-    let wasm = hostel::read_module(&run.plugin, engine.limits().module_bytes)?;
-    let grants = run::grants(run, Tracing)?.wasi(run::wasi(run)?);
-    let plugin = run::load(&run.plugin, &engine, &wasm, &grants)?;
+    let wasm = &module.wasm;
+    let grants = plugin::grants(run, Tracing)?.wasi(plugin::wasi(run, &module.bounds)?);
+    let plugin = plugin::load(&run.plugin, &engine, wasm, &grants)?;
     let call = match &run.call {
         Some(name) => Some((name, Input::new(&plugin, name, run, budget.input_bytes)?)),
         None => None,
     };
-    let snapshot = engine.snapshot(plugin.name(), &wasm, &grants, |instance| match call {
+    let snapshot = engine.snapshot(plugin.name(), wasm, &grants, |instance| match call {
         Some((name, input)) => input.call(instance, name).map(drop),
         None => Ok(()),
     });

@@ -1,6 +1,12 @@
 //! The function or command that is measured.
 
-use super::super::{arguments::Bench, failure::Failure, input::Input, run};
+use super::super::{
+    arguments::Bench,
+    failure::Failure,
+    input::Input,
+    limits::Bounds,
+    plugin::{self, Module},
+};
 use hostel::{CallError, Engine, Instance, LogRecord, Plugin, Running, Std, WasiOutput};
 use std::{num::NonZero, thread};
 
@@ -15,37 +21,41 @@ pub(super) struct Target {
 impl Target {
     pub(super) fn load(arguments: &Bench) -> Result<Self, Failure> {
         let run = &arguments.run;
-        let mut limits = run::limits(run);
-        let at_once = arguments.concurrency as usize;
         // All calls that run at a time get an instance, and keep it for the next call.
-        limits.instances = at_once;
-        limits.idle = at_once;
-        if arguments.sliced.is_none() {
-            let processors = thread::available_parallelism().map_or(1, NonZero::get);
-            limits.copies = at_once.min(processors);
-        }
-        let wasm = hostel::read_module(&run.plugin, limits.module_bytes)?;
-        let command = run::runs_command(run, &wasm)?;
-        let mut wasi = run::wasi(run)?;
-        if command {
+        let module = Module::read(run, |bounds| {
+            let at_once = arguments.concurrency as usize;
+            bounds.limits.instances = at_once;
+            bounds.limits.idle = at_once;
+            if arguments.sliced.is_none() {
+                let processors = thread::available_parallelism().map_or(1, NonZero::get);
+                bounds.limits.copies = at_once.min(processors);
+            }
+        })?;
+        let Bounds {
+            limits, mut budget, ..
+        } = module.bounds;
+        let mut wasi = plugin::wasi(run, &module.bounds)?;
+        if module.command {
             wasi = wasi
                 .stdout(WasiOutput::discard())
                 .stderr(WasiOutput::discard());
         }
-        let mut budget = run::budget(run);
         budget.deadline = run.timeout.map(Into::into);
         let engine = Engine::new(limits)
             .with_budget(budget)
             .with_platform(Std::new());
-        let grants = run::grants(run, |_: &LogRecord<'_>| {})?.wasi(wasi);
-        let plugin = run::load(&run.plugin, &engine, &wasm, &grants)?;
-        let default = if command { run::COMMAND } else { run::FUNCTION };
+        let grants = plugin::grants(run, |_: &LogRecord<'_>| {})?.wasi(wasi);
+        let plugin = plugin::load(&run.plugin, &engine, &module.wasm, &grants)?;
+        let default = match module.command {
+            true => plugin::COMMAND,
+            false => plugin::FUNCTION,
+        };
         let function = run.call.as_deref().unwrap_or(default);
-        let input = match command {
+        let input = match module.command {
             true => None,
             false => Some(Input::new(&plugin, function, run, budget.input_bytes)?),
         };
-        let by_steps = function == run::FUNCTION && matches!(input, Some(Input::Bytes(_)));
+        let by_steps = function == plugin::FUNCTION && matches!(input, Some(Input::Bytes(_)));
         if arguments.sliced.is_some() && !by_steps {
             let why = format!("--sliced can call `process` over bytes only, not `{function}`");
             return Err(Failure::usage(why));

@@ -43,7 +43,14 @@ fn wrong_arguments_are_2() {
         (&["run", &customize, "--walk"], &["--walk"]),
         (&["run", &customize, "--config", "a"], &["KEY=VALUE"]),
         (&["run", &customize, "--config", "=a"], &["KEY=VALUE"]),
-        (&["run", &customize, "--memory", "much"], &["--memory"]),
+        (
+            &["run", &customize, "--memory", "lots"],
+            &["--memory", "expected a size in bytes", "16MiB"],
+        ),
+        (
+            &["probe", &customize, "--heap", "lots"],
+            &["--heap", "expected a size in bytes"],
+        ),
         (
             &["run", &customize, "--timeout", "2"],
             &["--timeout", "unit"],
@@ -82,7 +89,7 @@ fn wrong_arguments_are_2() {
         "types=-1",
         "types=99999999999999999999",
     ] {
-        says(&limit(number), &["expected a number", "64KiB"]);
+        says(&limit(number), &["expected a whole number", "64KiB"]);
     }
     says(
         &hostel(&["probe", &customize, "--limits", "desk"]).expect(2),
@@ -91,7 +98,9 @@ fn wrong_arguments_are_2() {
     let large = format!("@{}", files.file("large", &[0; (16 << 20) + 1]));
     let ended = hostel(&["run", &customize, &large]).expect(2);
     says(&ended, &["expected at most 16777216 bytes, found more"]);
-    assert!(!ended.stderr.contains("hint"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("@@"), "{}", ended.stderr);
+    let raised = ["run", &customize, &large, "--limit", "input_bytes=17M"];
+    assert_ne!(hostel(&raised).code, Some(2));
     #[cfg(target_os = "linux")]
     says(
         &hostel(&["run", &customize, "@/dev/zero"]).expect(2),
@@ -130,8 +139,18 @@ fn what_can_t_be_loaded_is_3() {
             files.file("cut.wasm", &customize[..customize.len() / 2]),
             "cut off",
         ),
-        (large, "limits allow 16777216"),
     ];
+    for command in ["run", "inspect"] {
+        let ended = hostel(&[command, &large]).expect(3);
+        says(
+            &ended,
+            &["limits allow 16777216", "--limit module_bytes=16777217"],
+        );
+    }
+    // No limit makes a module of it.
+    let ended = hostel(&["probe", &large]).expect(3);
+    says(&ended, &["not a WebAssembly module"]);
+    assert!(!ended.stderr.contains("limit"), "{}", ended.stderr);
     for (file, word) in &bad {
         for command in ["run", "inspect", "probe"] {
             says(
@@ -155,7 +174,7 @@ fn what_can_t_be_loaded_is_3() {
         &[
             "`memory_bytes`: 1024 allowed, 65536 found",
             "hint: ",
-            "--memory",
+            "--limit memory_bytes=65536",
         ],
     );
     says(

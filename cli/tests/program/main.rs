@@ -5,6 +5,7 @@ mod directories;
 mod exit_codes;
 mod inspect;
 mod json;
+mod limits;
 mod probe;
 mod run;
 mod snapshot;

@@ -176,7 +176,7 @@ fn all_that_refuses_a_plugin_is_told() {
          `env.host_state_set`",
         "  export `process`: expected (i32, i32) -> (i32, i32) or (i32, i32) -> i64 or (i32, i32, i32) -> (), found () -> ()",
         "  export `allocate` is missing: expected (i32) -> i32; the result of `env.host_get_config` needs a buffer",
-        "hint: raise a limit with --limit NAME=N",
+        "hint: raise the limits with --limit locals=400 --limit memory_bytes=196608 --limit table_elements=1000",
     ];
     assert_eq!(details, expected);
 
