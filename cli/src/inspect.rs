@@ -151,23 +151,38 @@ fn module_text(module: &ModuleInfo, path: &str) -> String {
     text
 }
 
+/// The widest first and second column of a table, in characters. The longest name of a function of
+/// WASI fits the first.
+const WIDEST: [usize; 2] = [48, 40];
+
+/// Writes rows in columns. A cell that is wider than its column has a line of its own, and the rest
+/// of the row is in its columns below.
 fn write_table(text: &mut String, title: &str, rows: &[[String; 3]]) {
     let bold = Style::new().bold();
-    let width = |column: usize| {
+    let width = |column: usize, most: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        // A column as wide as a long name would push the others off the screen.
-        cells
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
-            .min(40)
+        let widths = cells.map(|cell| cell.chars().count());
+        widths.filter(|width| *width <= most).max().unwrap_or(0)
     };
-    let (first, second) = (width(0), width(1));
+    let second = 2 + width(0, WIDEST[0]) + 2;
+    let third = second + width(1, WIDEST[1]) + 2;
     // Writing to a String does not fail.
     let _ = writeln!(text, "{bold}{title}{bold:#}");
-    for [name, value, note] in rows {
-        let line = format!("  {name:first$}  {value:second$}  {note}");
-        let _ = writeln!(text, "{}", line.trim_end());
+    for row in rows {
+        let mut column = 0;
+        for (cell, start) in row.iter().zip([2, second, third]) {
+            if cell.is_empty() {
+                continue;
+            }
+            // Two spaces at least, but before the first cell.
+            if column > 0 && column + 2 > start {
+                text.push('\n');
+                column = 0;
+            }
+            let _ = write!(text, "{}{cell}", " ".repeat(start - column));
+            column = start + cell.chars().count();
+        }
+        text.push('\n');
     }
     if rows.is_empty() {
         text.push_str("  none\n");

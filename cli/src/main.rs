@@ -17,6 +17,7 @@ mod probe;
 mod quantity;
 mod run;
 mod snapshot;
+mod wrap;
 
 use self::{
     arguments::{Arguments, Command},
@@ -28,7 +29,16 @@ use clap_complete::Shell;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => {
+            output::error(&error.to_string());
+            return ExitCode::from(Exit::Usage.code());
+        }
+        // Help or the version, for stdout.
+        Err(error) => error.exit(),
+    };
+    let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Snapshot(arguments) => snapshot::snapshot(&arguments),

@@ -1,6 +1,6 @@
 //! Writes to stdout and stderr.
 
-use super::{exit::Exit, failure::Failure};
+use super::{exit::Exit, failure::Failure, wrap};
 use anstyle::{AnsiColor, Style};
 use hostel::Visible;
 use serde_json::{Serializer, Value, ser::Formatter};
@@ -39,17 +39,33 @@ pub(super) fn json(value: &Value) -> Result<Exit, Failure> {
 
 /// Prints a failure on stderr.
 pub(super) fn failure(failure: &Failure) {
-    let (red, bold) = (AnsiColor::Red.on_default().bold(), Style::new().bold());
-    let mut text = format!("{red}error:{red:#} {}\n", visible(&failure.message));
+    let mut text = format!("error: {}\n", visible(&failure.message));
     // Writing to a String does not fail.
     for detail in &failure.details {
         let _ = writeln!(text, "  {}", visible(detail));
     }
     if let Some(hint) = &failure.hint {
-        let _ = writeln!(text, "{bold}hint:{bold:#} {}", visible(hint));
+        let _ = writeln!(text, "hint: {}", visible(hint));
+    }
+    error(&text);
+}
+
+/// Prints an error message on stderr, wrapped between words if that is a terminal. Lines may begin
+/// with `error:` and `hint:`.
+pub(super) fn error(text: &str) {
+    let (red, bold) = (AnsiColor::Red.on_default().bold(), Style::new().bold());
+    let mut styled = String::new();
+    for line in wrap::for_stderr(text).split_inclusive('\n') {
+        let labels = [("error:", red), ("hint:", bold)];
+        let label = |(label, style)| Some((label, style, line.strip_prefix(label)?));
+        // Writing to a String does not fail.
+        let _ = match labels.into_iter().find_map(label) {
+            Some((label, style, rest)) => write!(styled, "{style}{label}{style:#}{rest}"),
+            None => write!(styled, "{line}"),
+        };
     }
     // If stderr can't be written, there is no other place for the message.
-    let _ = anstream::stderr().write_all(text.as_bytes());
+    let _ = anstream::stderr().write_all(styled.as_bytes());
 }
 
 /// Makes `text` from a plugin or a file name visible: one line, control characters escaped.

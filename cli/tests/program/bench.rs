@@ -263,25 +263,11 @@ fn an_interrupt_ends_it_with_the_report() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_terminal_gets_a_progress_bar_and_a_file_none() {
-    use std::process::{Command, Stdio};
-    let bench = format!(
-        "{} bench {} --seconds=0.5",
-        env!("CARGO_BIN_EXE_hostel"),
-        guest("add")
-    );
-    let bench = bench + " --call=add 1 2";
-    let script = Command::new("script")
-        .args(["--quiet", "--return", "--command", &bench, "/dev/null"])
-        .env("TERM", "xterm")
-        .stdin(Stdio::null())
-        .output();
-    let terminal = match script {
-        Ok(output) => Ended::from(output).expect(0),
-        Err(error) if std::env::var_os("CI").is_some() => panic!("script: {error}"),
-        Err(error) => {
-            return eprintln!("SKIPPED, no terminal without `script` of util-linux: {error}");
-        }
+    let bench = format!("bench {} --seconds=0.5 --call=add 1 2", guest("add"));
+    let Some(terminal) = super::on_a_terminal(&bench, 80) else {
+        return;
     };
+    let terminal = terminal.expect(0);
     assert!(
         terminal.text().contains("measuring ["),
         "{}",

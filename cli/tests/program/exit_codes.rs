@@ -271,3 +271,40 @@ fn a_quota_is_5_and_the_deadline_6() {
     assert_eq!(ended["error"]["code"], "host-calls");
     assert_eq!(ended["host_calls"], 1_000_000);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_breaks_errors_between_words() {
+    let counter = guest("counter");
+    for (arguments, code) in [
+        (format!("run {counter}"), 3),
+        (format!("run {counter} --limit unknown=1"), 2),
+        (format!("run {counter} --state /missing/directory/state"), 2),
+    ] {
+        let Some(terminal) = super::on_a_terminal(&arguments, 60) else {
+            return;
+        };
+        let terminal = terminal.expect(code);
+        let plain = terminal
+            .text()
+            .replace("\x1b[1m", "")
+            .replace("\x1b[31m", "");
+        let plain = plain.replace("\x1b[0m", "");
+        assert!(plain.lines().count() > 1, "{plain}");
+        for line in plain.lines() {
+            // A path longer than the terminal is one word.
+            let is_word = !line.trim().contains(' ');
+            assert!(line.chars().count() <= 60 || is_word, "{line}");
+        }
+        // A pipe gets whole lines, with the same words.
+        let arguments: Vec<_> = arguments.split(' ').collect();
+        let piped = hostel(&arguments).expect(code);
+        let words = |text: &str| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(words(&plain), words(&piped.stderr));
+        assert!(piped.stderr.lines().count() < plain.lines().count());
+    }
+}

@@ -163,3 +163,36 @@ fn faults_in_function_bodies_are_found() {
     assert_eq!(told["error"]["code"], "invalid-module", "{told}");
     assert_eq!(told["module"]["functions"], 1);
 }
+
+#[test]
+fn columns_stay_columns_beside_long_names() {
+    let files = Files::new();
+    let long = "n".repeat(60);
+    let params = "i32 ".repeat(12);
+    let plugin = files.wat(&format!(
+        r#"(module
+            (func (export "short") (result i32) (i32.const 1))
+            (func (export "{long}") (result i32) (i32.const 1))
+            (func (export "many") (param {params}))
+            (func (export "m{long}") (param {params}))
+            (func (export "longer_than_short")))"#
+    ));
+    let ended = hostel(&["inspect", &plugin]).expect(0);
+    let exports = ended.text().split("exports\n").nth(1).expect("a table");
+    let exports = exports.split("sections\n").next().expect("a table");
+    let types = format!("({}) -> ()", ["i32"; 12].join(", "));
+    let (gap, wide) = (" ".repeat(21), " ".repeat(32));
+    let expected = format!(
+        "  short              () -> i32  `run` with numbers
+  {long}
+{gap}() -> i32  `run` with numbers
+  many               {types}
+{wide}`run` with numbers
+  m{long}
+{gap}{types}
+{wide}`run` with numbers
+  longer_than_short  () -> ()   `run` with numbers
+"
+    );
+    assert_eq!(exports, expected);
+}

@@ -85,6 +85,28 @@ fn hostel_with_stdin(arguments: &[&str], stdin: &[u8]) -> Ended {
     child.wait_with_output().expect("the program ends").into()
 }
 
+/// Runs the program on a terminal of `columns` columns, which gets stdout and stderr. Returns `None`
+/// if there is no `script` to make a terminal with; in CI that is a failure.
+#[cfg(target_os = "linux")]
+fn on_a_terminal(arguments: &str, columns: u16) -> Option<Ended> {
+    let program = env!("CARGO_BIN_EXE_hostel");
+    let line = format!("stty rows 24 cols {columns}; {program} {arguments}");
+    let script = Command::new("script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null())
+        .output();
+    match script {
+        Ok(output) => Some(output.into()),
+        Err(error) if std::env::var_os("CI").is_some() => panic!("script: {error}"),
+        Err(error) => {
+            eprintln!("SKIPPED, no terminal without `script` of util-linux: {error}");
+            None
+        }
+    }
+}
+
 /// Returns the path of a built guest.
 fn guest(name: &str) -> String {
     let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/prebuilt");
