@@ -138,7 +138,7 @@ pub(super) struct Bench {
 pub(super) struct Snapshot {
     #[command(flatten)]
     pub(super) run: Run,
-    /// File to write the new plugin to
+    /// File to write the new plugin to; a symbolic link is followed
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: PathBuf,
 }

@@ -6,7 +6,7 @@ use hostel::{
     grant_for,
 };
 use serde_json::{Value, json};
-use std::{fmt::Display, path::Path};
+use std::{fmt::Display, io, path::Path};
 
 /// A failure. Its texts may contain control characters from a plugin or a file name.
 #[derive(Debug)]
@@ -103,12 +103,17 @@ impl Failure {
         }
     }
 
-    pub(super) fn output(error: &std::io::Error) -> Self {
+    pub(super) fn output(error: &io::Error) -> Self {
         let message = format!("can't write the output: {error}");
         Self::new(Exit::Own, "output", message)
     }
 
-    pub(super) fn threads(many: u32, error: &std::io::Error) -> Self {
+    pub(super) fn unwritable(path: &Path, error: &io::Error) -> Self {
+        let message = format!("can't write {}: {error}", path.display());
+        Self::new(Exit::Usage, "file-unwritable", message)
+    }
+
+    pub(super) fn threads(many: u32, error: &io::Error) -> Self {
         let message = format!("can't start {many} threads: {error}");
         Self::new(Exit::Own, "threads", message)
             .with_hint("lower --concurrency, or use one thread with --sliced")

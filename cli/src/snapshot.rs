@@ -10,6 +10,10 @@ use super::{
 };
 use hostel::{Engine, SnapshotError, Std, Tracing};
 use serde_json::json;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 pub(super) fn snapshot(arguments: &Snapshot) -> Result<Exit, Failure> {
     let written = write(arguments);
@@ -38,6 +42,7 @@ fn write(arguments: &Snapshot) -> Result<usize, Failure> {
         return Err(Failure::usage("INPUT without a function to call")
             .with_hint("name the function with --call NAME"));
     }
+    let output = target(&arguments.output)?;
     let module = Module::read(run, |_| {})?;
     let mut budget = module.bounds.budget;
     budget.deadline = run.timeout.map(Into::into);
@@ -60,6 +65,19 @@ fn write(arguments: &Snapshot) -> Result<usize, Failure> {
         SnapshotError::Call(error) => error.into(),
         error => Failure::snapshot(&error),
     })?;
-    hostel::install_module(&arguments.output, &snapshot)?;
+    hostel::install_module(output, &snapshot)?;
     Ok(snapshot.len())
+}
+
+/// Follows a symbolic link to a file. The link itself is never replaced, since `/dev/stdout` is one.
+fn target(path: &Path) -> Result<PathBuf, Failure> {
+    if !path.is_symlink() {
+        return Ok(path.to_owned());
+    }
+    let target = fs::metadata(path).and_then(|found| match found.is_file() {
+        true => fs::canonicalize(path),
+        // `install_module` says why it can't be written.
+        false => Ok(path.to_owned()),
+    });
+    target.map_err(|error| Failure::unwritable(path, &error))
 }

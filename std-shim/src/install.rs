@@ -1,4 +1,4 @@
-//! Modules written so that nobody finds half of one.
+//! Writes modules so that no reader ever finds half of one.
 
 use crate::{FileError, FileReason};
 use std::{
@@ -9,12 +9,13 @@ use std::{
     process,
 };
 
-/// Writes a module to `path`, in place of what was there. Whoever reads the file, also after a crash,
-/// finds the old one or the new one, whole; and the new one once this has returned.
+/// Writes a module to `path` as a whole. A reader of the file finds either the old module or the new
+/// one, also after a crash, and only the new one after this function returned.
 ///
-/// A process that is killed meanwhile may leave a hidden file `.NAME.PID-N.tmp` beside it, which
-/// nobody needs. A symbolic link is replaced, not followed. Whether the bytes are a module is not
-/// looked at.
+/// Replaces nothing but a regular file, or a symbolic link to a regular file or to nothing; the link
+/// is not followed. A directory, device, pipe or socket is refused. A process that is killed while it
+/// writes may leave a hidden file `.NAME.PID-N.tmp` beside `path`, which can be deleted. The bytes are
+/// not checked.
 ///
 /// ```
 /// # let wasm = wat::parse_str("(module)")?;
@@ -27,14 +28,15 @@ use std::{
 ///
 /// # Errors
 ///
-/// [`FileError`], which names the file; it is then the old one, or, where only the last step to
-/// the disk failed, the new one.
+/// [`FileError`], which names the file. The file is then unchanged, or the new one if only the last
+/// step, writing the directory to the disk, failed.
 pub fn install_module(path: impl AsRef<Path>, wasm: &[u8]) -> Result<(), FileError> {
     let path = path.as_ref();
     install(path, wasm).map_err(|error| FileError::new(path, FileReason::Write(error)))
 }
 
 fn install(path: &Path, wasm: &[u8]) -> io::Result<()> {
+    check_replaceable(path)?;
     let (temporary, mut file) = create_beside(path)?;
     let renamed = file
         .write_all(wasm)
@@ -46,6 +48,47 @@ fn install(path: &Path, wasm: &[u8]) -> io::Result<()> {
         return Err(error);
     }
     sync_directory(path)
+}
+
+/// Refuses to replace a directory, device, pipe or socket: root could rename a file over `/dev/null`.
+fn check_replaceable(path: &Path) -> io::Result<()> {
+    // Of a link its target, so that one to a device, such as `/dev/stdout`, stays.
+    let found = match fs::metadata(path) {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if found.is_file() {
+        return Ok(());
+    }
+    let message = format!(
+        "expected a regular file or nothing there, found {}",
+        kind(found)
+    );
+    Err(io::Error::other(message))
+}
+
+#[cfg(unix)]
+fn kind(found: fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt as _;
+    if found.is_dir() {
+        "a directory"
+    } else if found.is_fifo() {
+        "a pipe"
+    } else if found.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}
+
+#[cfg(not(unix))]
+fn kind(found: fs::FileType) -> &'static str {
+    if found.is_dir() {
+        "a directory"
+    } else {
+        "a special file"
+    }
 }
 
 /// A new file in the directory of `path`, on the same disk.
@@ -78,4 +121,51 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 pub(crate) fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::install_module;
+    use std::{
+        fs,
+        os::unix::{fs::FileTypeExt as _, fs::symlink, net::UnixListener},
+        process::Command,
+    };
+
+    #[test]
+    fn only_regular_files_are_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let inside = |name: &str| root.path().join(name);
+        let made = Command::new("mkfifo").arg(inside("pipe")).status();
+        assert!(made.unwrap().success());
+        let _listener = UnixListener::bind(inside("socket")).unwrap();
+        fs::create_dir(inside("directory")).unwrap();
+        for (name, found) in [
+            ("pipe", "a pipe"),
+            ("socket", "a socket"),
+            ("directory", "a directory"),
+        ] {
+            let link = inside(&format!("link-to-{name}"));
+            symlink(inside(name), &link).unwrap();
+            for path in [inside(name), link] {
+                let error = install_module(&path, b"module").unwrap_err();
+                assert_eq!(error.code(), "file-unwritable");
+                assert!(error.to_string().ends_with(found), "{error}");
+            }
+        }
+        symlink("/dev/null", inside("null")).unwrap();
+        let error = install_module(inside("null"), b"module").unwrap_err();
+        assert!(error.to_string().ends_with("a device"), "{error}");
+        let kind = |name: &str| fs::symlink_metadata(inside(name)).unwrap().file_type();
+        assert!(kind("pipe").is_fifo() && kind("socket").is_socket());
+        assert!(kind("link-to-pipe").is_symlink() && kind("null").is_symlink());
+        // No temporary file is left: three of a kind, their links, and one.
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 7);
+
+        fs::write(inside("file"), "old").unwrap();
+        for name in ["file", "new"] {
+            install_module(inside(name), b"module").unwrap();
+            assert_eq!(fs::read(inside(name)).unwrap(), b"module");
+        }
+    }
 }

@@ -86,3 +86,52 @@ fn what_goes_wrong_leaves_no_file() {
     assert_eq!(told["bytes"], json!(null));
     assert_eq!(told["error"]["code"], json!("trap-unreachable"));
 }
+
+#[cfg(unix)]
+#[test]
+fn only_a_regular_file_is_replaced() {
+    use std::os::unix::{fs::FileTypeExt as _, fs::symlink, net::UnixListener};
+    let files = Files::new();
+    let plugin = files.wat(LEARNER);
+    let made = std::process::Command::new("mkfifo")
+        .arg(files.path("pipe"))
+        .status();
+    assert!(made.expect("mkfifo starts").success());
+    let _listener = UnixListener::bind(files.path("socket")).expect("a socket can be made");
+    symlink("/dev/full", files.path("device")).expect("a link can be made");
+    symlink(files.path("pipe"), files.path("link")).expect("a link can be made");
+    symlink(files.path("missing"), files.path("dangling")).expect("a link can be made");
+    for (name, found) in [
+        ("pipe", "found a pipe"),
+        ("socket", "found a socket"),
+        ("device", "found a device"),
+        ("link", "found a pipe"),
+        ("dangling", "No such file"),
+    ] {
+        let out = files.path(name);
+        let ended = hostel(&["snapshot", &plugin, "-o", path(&out)]).expect(2);
+        let start = format!("error: can't write {}: ", path(&out));
+        assert!(ended.stderr.starts_with(&start), "{}", ended.stderr);
+        assert!(ended.stderr.contains(found), "{}", ended.stderr);
+        let told = hostel(&["snapshot", &plugin, "-o", path(&out), "--json"]).expect(2);
+        assert_eq!(told.json()["error"]["code"], "file-unwritable");
+    }
+    let kind = |name| {
+        std::fs::symlink_metadata(files.path(name))
+            .unwrap()
+            .file_type()
+    };
+    assert!(kind("pipe").is_fifo() && kind("socket").is_socket());
+    for name in ["device", "link", "dangling"] {
+        assert!(kind(name).is_symlink(), "{name}");
+    }
+    assert!(!files.path("missing").exists());
+
+    // A link to a file stays, and the file is replaced.
+    let target = files.file("target.wasm", b"old");
+    symlink(&target, files.path("to-file")).expect("a link can be made");
+    let out = files.path("to-file");
+    hostel(&["snapshot", &plugin, "-o", path(&out)]).expect(0);
+    assert!(kind("to-file").is_symlink() && !kind("target.wasm").is_symlink());
+    hostel(&["run", &target, "--call", "sum"]).expect(0);
+}
