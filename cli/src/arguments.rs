@@ -27,7 +27,7 @@ pub(super) enum Command {
     /// Measure the time, fuel and memory of a plugin's calls
     #[command(
         after_help = long(BENCH),
-        mut_arg("timeout", |it| it.help("Longest time of each call, such as 200ms")),
+        mut_arg("timeout", |it| it.help("Longest time of each call [default: none, of a command 5m]")),
         mut_arg("json", |it| it.help("Print the result as one JSON object")),
         mut_arg("arg", |it| it.hide(asked_for("-h"))),
         mut_arg("env", |it| it.hide(asked_for("-h"))),
@@ -86,18 +86,18 @@ pub(super) struct Run {
     /// File to keep the plugin's state in, under the plugin's file name
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
-    /// Most fuel, about one unit per instruction, such as 5M [default: 1G]
+    /// Most fuel, such as 5M [default: 1G, of a command 1000T]
     #[arg(long, value_name = "N", value_parser = quantity::fuel)]
     fuel: Option<u64>,
-    /// Most linear memory, such as 16MiB [default: 64MiB]
+    /// Most linear memory, such as 16MiB [default: 64MiB, of a command 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     memory: Option<u64>,
     /// Another limit to change, such as call_depth=5000; repeatable
     #[arg(long, value_name = "NAME=N", value_parser = Change::of_call)]
     limit: Vec<Change>,
-    /// Longest time from reading the plugin to its result, such as 2s
+    /// Longest time of the run, such as 2s [default: none, of a command 5m]
     #[arg(long, value_name = "TIME")]
-    pub(super) timeout: Option<humantime::Duration>,
+    timeout: Option<humantime::Duration>,
     /// Print output, error, logs and usage as one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -111,6 +111,9 @@ impl Run {
         }
         if let Some(memory) = self.memory {
             bounds.limits.memory_bytes = usize::try_from(memory).unwrap_or(usize::MAX);
+        }
+        if let Some(timeout) = self.timeout {
+            bounds.budget.deadline = Some(timeout.into());
         }
         bounds.set(&self.limit);
     }
@@ -165,7 +168,7 @@ pub(super) struct Probe {
     /// Heap of a device, such as 128KiB
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "256KiB")]
     heap: u64,
-    /// Limits to start from [default: device for a microcontroller, else server]
+    /// Limits to start from [default: as fits plugin and target]
     #[arg(long, value_enum, value_name = "PRESET")]
     limits: Option<Preset>,
     /// Limit to change, such as memory_bytes=128KiB; repeatable
@@ -177,9 +180,9 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// Returns the limits to probe with.
-    pub(super) fn limits(&self) -> Limits {
-        let preset = self.limits.unwrap_or(self.target.preset());
+    /// Returns the limits to probe with a WASI `command` or another plugin.
+    pub(super) fn limits(&self, command: bool) -> Limits {
+        let preset = self.limits.unwrap_or(self.target.preset(command));
         let heap = usize::try_from(self.heap).unwrap_or(usize::MAX);
         let mut bounds = Bounds::plugin();
         bounds.limits = preset.limits(heap);
@@ -192,9 +195,15 @@ const RUN: &str = "\
 A function over bytes takes one INPUT, or none for an empty one, and its result
 is printed as it is. Quote a text of several words. Any other function takes
 one number per parameter and prints one result per line. i32 and i64 may be
-given signed, unsigned or as 0xff, and are printed signed. A WASI command uses
-hostel's stdin, stdout, stderr and exit code. It sees the time, and no files
-but those in the directories of --dir.
+given signed, unsigned or as 0xff, and are printed signed.
+
+A WASI command uses hostel's stdin, stdout, stderr and exit code. It sees the
+time, and no files but those in the directories of --dir. Its limits are those
+of a program that a person waits for: 1 GiB of memory, a module of 128 MiB,
+calls nested 10,000 deep, 256 open files, and 5 minutes. A plugin has those of
+a server: 64 MiB, 16 MiB, 1,000 and 64. --limit sets each of them; an unknown
+NAME lists them all. A unit of fuel is about one instruction. K, M and G are
+thousands, KiB, MiB and GiB are 1024s.
 
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
@@ -222,7 +231,9 @@ Example:
 
 const PROBE: &str = "\
 The plugin is not run. The memory is an upper bound, whatever the plugin does.
-Exits with 0 if the plugin can run, with 3 if not.
+Exits with 0 if the plugin can run, with 3 if not. Without --limits, the limits
+are those of `device` on a microcontroller, of `command` for a WASI command on
+a server, and else of `server`.
 
 Examples:
   hostel probe plugin.wasm

@@ -8,6 +8,7 @@ use super::{
     grants,
     limits::Bounds,
     output::{self, visible},
+    plugin,
 };
 use anstyle::Style;
 use hostel::{Engine, Extern, ModuleInfo, Std, grant_for, read_module};
@@ -16,27 +17,16 @@ use std::fmt::Write as _;
 
 pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
     let path = &arguments.plugin;
-    // The module's size is no reason to show nothing of it.
-    let (wasm, failure) = match read_module(path, usize::MAX) {
-        Ok(wasm) => {
-            let mut bounds = Bounds::plugin();
-            bounds.set(&arguments.limit);
-            let engine = Engine::new(bounds.limits).with_platform(Std::new());
-            let loaded = engine.load("plugin", &wasm, &grants::everything());
-            (
-                Some(wasm),
-                loaded.err().map(|error| Failure::load(path, &error)),
-            )
-        }
-        Err(error) => (None, Some(error.into())),
-    };
-    // The declarations of a module that can't be loaded can often be read all the same.
-    let module = wasm.as_ref().and_then(|wasm| ModuleInfo::read(wasm).ok());
+    let Found {
+        bytes,
+        module,
+        failure,
+    } = find(arguments);
     if arguments.json {
         let exit = failure.as_ref().map_or(Exit::Ok, |failure| failure.exit);
         let written = output::json(&json!({
             "path": path.to_string_lossy(),
-            "bytes": wasm.map(|wasm| wasm.len()),
+            "bytes": bytes,
             "loads": failure.is_none(),
             "error": failure.as_ref().map(Failure::json),
             "code": exit.code(),
@@ -49,6 +39,40 @@ pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
         output::text(&module_text(&module, &visible(&path).to_string()))
     })?;
     failure.map_or(Ok(written), Err)
+}
+
+/// The facts about a plugin's file. A module that can't be loaded can often be read all the same.
+#[derive(Default)]
+struct Found {
+    bytes: Option<usize>,
+    module: Option<ModuleInfo>,
+    failure: Option<Failure>,
+}
+
+fn find(arguments: &Inspect) -> Found {
+    let path = &arguments.plugin;
+    let mut found = Found::default();
+    // A module's size is no reason to show nothing of it.
+    let wasm = match read_module(path, usize::MAX) {
+        Ok(wasm) => wasm,
+        Err(error) => {
+            found.failure = Some(error.into());
+            return found;
+        }
+    };
+    found.bytes = Some(wasm.len());
+    let loaded = ModuleInfo::read(&wasm).and_then(|module| {
+        let mut bounds = match plugin::is_command(&module) {
+            true => Bounds::command(),
+            false => Bounds::plugin(),
+        };
+        found.module = Some(module);
+        bounds.set(&arguments.limit);
+        let engine = Engine::new(bounds.limits).with_platform(Std::new());
+        engine.load("plugin", &wasm, &grants::everything())
+    });
+    found.failure = loaded.err().map(|error| Failure::load(path, &error));
+    found
 }
 
 fn module_json(module: &ModuleInfo) -> Value {

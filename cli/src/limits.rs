@@ -3,6 +3,7 @@
 use super::quantity;
 use clap::ValueEnum;
 use hostel::{Budget, Limits, Machine, files};
+use std::time::Duration;
 
 /// The machines that `probe` knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -24,9 +25,10 @@ impl Target {
         }
     }
 
-    /// Returns the limits to start from by default.
-    pub(super) const fn preset(self) -> Preset {
+    /// Returns the limits to start from by default, for a WASI `command` or another plugin.
+    pub(super) const fn preset(self, command: bool) -> Preset {
         match self.machine() {
+            Machine::Bits64 if command => Preset::Command,
             Machine::Bits64 => Preset::Server,
             Machine::Bits32 => Preset::Device,
         }
@@ -38,6 +40,7 @@ impl Target {
 pub(super) enum Preset {
     Server,
     Device,
+    Command,
 }
 
 impl Preset {
@@ -46,6 +49,7 @@ impl Preset {
         match self {
             Self::Server => Limits::server(),
             Self::Device => Limits::device(heap),
+            Self::Command => Bounds::command().limits,
         }
     }
 }
@@ -69,6 +73,28 @@ impl Bounds {
             budget: Budget::server(),
             files,
         }
+    }
+
+    /// Returns the bounds of a WASI command, which a person runs and waits for: enough for
+    /// interpreters and large programs in Go. The deadline ends it long before its fuel does.
+    pub(super) const fn command() -> Self {
+        let mut bounds = Self::plugin();
+        let limits = &mut bounds.limits;
+        limits.memory_bytes = 1 << 30;
+        limits.call_depth = 10_000;
+        limits.stack_bytes = 16 << 20;
+        limits.instances = 1;
+        limits.idle = 0;
+        // Eight times the module, and of what grows with it.
+        limits.module_bytes = 128 << 20;
+        limits.module.functions = 400_000;
+        limits.module.elements = 800_000;
+        limits.table_elements = 800_000;
+        bounds.budget.fuel = 1_000_000_000_000_000;
+        bounds.budget.deadline = Some(Duration::from_secs(300));
+        bounds.budget.host_calls = u32::MAX;
+        bounds.files.open = 256;
+        bounds
     }
 
     /// Sets the limits that the user changed.
@@ -252,16 +278,31 @@ mod tests {
 
     #[test]
     fn every_bound_has_a_name() {
-        let mut bounds = Bounds::plugin();
-        let declared = declared(&bounds);
-        let named = bounds.fields().into_iter().map(|(name, field)| {
-            let value = match field {
-                Field::Word(value) => (*value).into(),
-                Field::Long(value) => *value,
-                Field::Size(value) => *value as u64,
-            };
-            (name.to_owned(), value)
-        });
-        assert_eq!(named.collect::<BTreeMap<_, _>>(), declared);
+        for mut bounds in [Bounds::plugin(), Bounds::command()] {
+            let declared = declared(&bounds);
+            let named = bounds.fields().into_iter().map(|(name, field)| {
+                let value = match field {
+                    Field::Word(value) => (*value).into(),
+                    Field::Long(value) => *value,
+                    Field::Size(value) => *value as u64,
+                };
+                (name.to_owned(), value)
+            });
+            assert_eq!(named.collect::<BTreeMap<_, _>>(), declared);
+        }
+    }
+
+    #[test]
+    fn a_command_is_bounded_by_no_less_than_a_plugin() {
+        let (plugin, command) = (declared(&Bounds::plugin()), declared(&Bounds::command()));
+        // The fastest guests use 20 G units of fuel per second: the deadline comes first.
+        let budget = Bounds::command().budget;
+        let seconds = budget.deadline.expect("it has one").as_secs();
+        assert!(budget.fuel > seconds * 20_000_000_000);
+        for (name, value) in plugin {
+            // A person runs one.
+            let fewer = ["instances", "idle"].contains(&&*name);
+            assert!(command[&name] >= value || fewer, "{name}");
+        }
     }
 }

@@ -21,15 +21,24 @@ pub(super) struct Module {
 }
 
 impl Module {
-    /// Reads the plugin's file. `set` changes the default bounds before the options do.
-    pub(super) fn read(arguments: &Run, set: impl FnOnce(&mut Bounds)) -> Result<Self, Failure> {
-        let mut bounds = Bounds::plugin();
-        set(&mut bounds);
-        arguments.set(&mut bounds);
-        let wasm = hostel::read_module(&arguments.plugin, bounds.limits.module_bytes)?;
+    /// Reads the plugin's file and finds out whether to run it as a WASI command, which has bounds of
+    /// its own. `set` changes the bounds before the options do.
+    pub(super) fn read(arguments: &Run, set: impl Fn(&mut Bounds)) -> Result<Self, Failure> {
+        let [as_plugin, as_command] = [Bounds::plugin(), Bounds::command()].map(|mut bounds| {
+            set(&mut bounds);
+            arguments.set(&mut bounds);
+            bounds
+        });
+        let path = &arguments.plugin;
+        let [plugin, command] = [as_plugin, as_command].map(|bounds| bounds.limits.module_bytes);
+        let wasm = hostel::read_module(path, plugin.max(command))?;
         let command = match arguments.call.as_deref() {
             Some(name) => name == COMMAND,
-            None => is_command(&wasm),
+            None => {
+                // A module that exceeds the larger limits can't be loaded as either.
+                let module = ModuleInfo::read_within(&wasm, &as_command.limits.module);
+                is_command(&module.map_err(|error| Failure::load(path, &error))?)
+            }
         };
         if command && !arguments.input.is_empty() {
             return Err(Failure::usage("a WASI command takes no INPUT")
@@ -38,16 +47,14 @@ impl Module {
         Ok(Self {
             wasm,
             command,
-            bounds,
+            bounds: if command { as_command } else { as_plugin },
         })
     }
 }
 
 /// Returns whether a module is a WASI command and has no `process`.
-fn is_command(wasm: &[u8]) -> bool {
-    ModuleInfo::read(wasm).is_ok_and(|module| {
-        abi::signature(&module, COMMAND).is_some() && abi::signature(&module, FUNCTION).is_none()
-    })
+pub(super) fn is_command(module: &ModuleInfo) -> bool {
+    abi::signature(module, COMMAND).is_some() && abi::signature(module, FUNCTION).is_none()
 }
 
 /// Grants the log, the settings of --config and the state of --state.

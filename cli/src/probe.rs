@@ -6,6 +6,7 @@ use super::{
     failure::Failure,
     grants, limits,
     output::{self, visible},
+    plugin,
 };
 use anstyle::Style;
 use bytesize::ByteSize;
@@ -15,11 +16,11 @@ use std::fmt::Write as _;
 
 pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     let path = &arguments.plugin;
-    let limits = arguments.limits();
     // A module that exceeds the limit can still be examined on this machine.
     let read = read_module(path, usize::MAX);
     let wasm = read.as_ref().ok();
     let module = wasm.and_then(|wasm| ModuleInfo::read(wasm).ok());
+    let limits = arguments.limits(module.as_ref().is_some_and(plugin::is_command));
     let machine = arguments.target.machine();
     let footprint = module
         .as_ref()

@@ -1,19 +1,23 @@
 //! Parses numbers and sizes with units.
 
 /// The units by which a number can be multiplied, in lower case. Longer ones first: `kib` ends with `b`.
-const UNITS: [(&str, u64); 13] = [
+const UNITS: [(&str, u64); 17] = [
     ("kib", 1 << 10),
     ("mib", 1 << 20),
     ("gib", 1 << 30),
+    ("tib", 1 << 40),
     ("kb", 1_000),
     ("mb", 1_000_000),
     ("gb", 1_000_000_000),
+    ("tb", 1_000_000_000_000),
     ("ki", 1 << 10),
     ("mi", 1 << 20),
     ("gi", 1 << 30),
+    ("ti", 1 << 40),
     ("k", 1_000),
     ("m", 1_000_000),
     ("g", 1_000_000_000),
+    ("t", 1_000_000_000_000),
     ("b", 1),
 ];
 
@@ -27,8 +31,8 @@ pub(super) fn bytes(text: &str) -> Result<u64, &'static str> {
     parse(text).ok_or("expected a size in bytes, such as 65536, 64KiB or 16MiB")
 }
 
-/// Parses a whole number with an optional unit. K, M and G are powers of 1000, Ki, Mi and Gi of 1024,
-/// in either case and with or without a B. The number may have underscores, and a fraction if the
+/// Parses a whole number with an optional unit. K, M, G and T are powers of 1000, Ki, Mi, Gi and Ti
+/// of 1024, in either case and with or without a B. The number may have underscores, and a fraction if the
 /// result is whole: `1.5KiB` is 1536.
 pub(super) fn parse(text: &str) -> Option<u64> {
     let text = text.to_ascii_lowercase();
@@ -69,6 +73,8 @@ mod tests {
             ("2MiB", 2 << 20),
             ("1G", 1_000_000_000),
             ("1GiB", 1 << 30),
+            ("1000T", 1_000_000_000_000_000),
+            ("1TiB", 1 << 40),
             ("7B", 7),
             ("1.5K", 1_500),
             ("1.5KiB", 1_536),

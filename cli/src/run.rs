@@ -91,9 +91,11 @@ impl Report {
     }
 
     fn run(&mut self, arguments: &Run, log: impl LogSink) -> Result<Vec<u8>, Failure> {
-        let timeout = Timeout::new(arguments);
+        let start = Instant::now();
         let path = &arguments.plugin;
         let module = Module::read(arguments, |_| {})?;
+        let after = module.bounds.budget.deadline;
+        let timeout = Timeout { start, after };
         let Bounds {
             limits, mut budget, ..
         } = module.bounds;
@@ -220,13 +222,6 @@ struct Timeout {
 }
 
 impl Timeout {
-    fn new(arguments: &Run) -> Self {
-        Self {
-            start: Instant::now(),
-            after: arguments.timeout.map(Into::into),
-        }
-    }
-
     /// Returns `budget` with the time that is left as its deadline.
     fn limit(&self, budget: &Budget) -> Result<Budget, CallError> {
         let Some(after) = self.after else {

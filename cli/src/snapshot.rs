@@ -44,8 +44,7 @@ fn write(arguments: &Snapshot) -> Result<usize, Failure> {
     }
     let output = target(&arguments.output)?;
     let module = Module::read(run, |_| {})?;
-    let mut budget = module.bounds.budget;
-    budget.deadline = run.timeout.map(Into::into);
+    let budget = module.bounds.budget;
     let engine = Engine::new(module.bounds.limits)
         .with_budget(budget)
         .with_platform(Std::new());

@@ -31,16 +31,13 @@ impl Target {
                 bounds.limits.copies = at_once.min(processors);
             }
         })?;
-        let Bounds {
-            limits, mut budget, ..
-        } = module.bounds;
+        let Bounds { limits, budget, .. } = module.bounds;
         let mut wasi = plugin::wasi(run, &module.bounds)?;
         if module.command {
             wasi = wasi
                 .stdout(WasiOutput::discard())
                 .stderr(WasiOutput::discard());
         }
-        budget.deadline = run.timeout.map(Into::into);
         let engine = Engine::new(limits)
             .with_budget(budget)
             .with_platform(Std::new());
