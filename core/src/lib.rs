@@ -57,61 +57,70 @@ compile_error!("the features `log` and `defmt` of hostel-core exclude each other
 
 extern crate alloc;
 
-mod abi;
-mod bounds;
-mod buffers;
-mod call;
-mod engine;
-mod error;
-mod exchange;
+// The rooms, from the top down. A room imports only from rooms below it: `tests/layers.rs` reads the
+// order here and checks each import.
+
 mod host;
-mod house;
-mod image;
-mod instance;
-mod limits;
-pub mod marshal;
-mod memory;
-mod module;
-mod platform;
-mod plugin;
-mod pool;
-mod run;
-mod running;
-mod sandbox;
+
 mod snapshot;
-mod state;
-mod value;
+
+mod plugin;
+
+mod instance;
+
+mod engine;
+
+mod grants;
+
 mod wasi;
 
+mod services;
+
+mod host_functions;
+
+mod abi;
+
+mod call;
+
+pub mod marshal;
+
+mod memory;
+
+mod module;
+
+mod error;
+
+mod base;
+
 #[cfg(feature = "defmt")]
-pub use self::host::Defmt;
+pub use self::base::log::Defmt;
 #[cfg(feature = "log")]
-pub use self::host::LogCrate;
+pub use self::base::log::LogCrate;
 #[cfg(feature = "postcard")]
 pub use self::marshal::Postcard;
 pub use self::{
-    call::Canceller,
+    base::{
+        limits::{Budget, Limits, ModuleLimits, Usage},
+        log::{LogRecord, LogSink},
+        platform::{Bare, Platform},
+        signature::Signature,
+        text::Visible,
+        value::Value,
+    },
+    call::canceller::Canceller,
     engine::Engine,
     error::{CallError, LoadError, Mismatch, Trap, TrapKind},
-    host::{
-        Async, Context, Grants, HostReturn, IntoHostFunction, LogRecord, LogSink, Visible,
-        grant_for, services,
-    },
-    house::{House, HouseError, Version},
-    instance::{Instance, TypedFunction},
-    limits::{Budget, Limits, ModuleLimits, Usage},
+    grants::{Grants, grant_for, services},
+    host::{House, HouseError, Version},
+    host_functions::{Async, Context, HostReturn, IntoHostFunction},
+    instance::{Instance, Running, Step, TypedFunction},
     marshal::{Lift, Lower},
     module::{
-        Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, Signature,
-        TableInfo,
+        Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, TableInfo,
     },
-    platform::{Bare, Platform},
-    plugin::Plugin,
-    pool::PoolFigures,
-    running::{Running, Step},
+    plugin::{Plugin, PoolFigures},
+    services::state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     snapshot::SnapshotError,
-    state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
-    value::Value,
     wasi::{Wasi, WasiInput, WasiOutput, files},
 };
 #[cfg(feature = "slots")]

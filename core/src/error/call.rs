@@ -1,7 +1,6 @@
 //! Why a call gave no answer.
 
-use super::shown;
-use crate::module::Signature;
+use crate::base::{signature::Signature, text::shown};
 use alloc::{boxed::Box, string::String};
 use core::{error::Error, fmt, time::Duration};
 use wasmi::{

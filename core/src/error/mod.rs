@@ -7,7 +7,6 @@
 mod call;
 mod load;
 
-pub(crate) use self::load::{listed, shown, text};
 pub use self::{
     call::{CallError, Trap, TrapKind},
     load::{LoadError, Mismatch},

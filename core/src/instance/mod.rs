@@ -1,23 +1,32 @@
 //! One running sandbox of a plugin, and the calls made to it.
 
+mod export_call;
+mod image;
+mod loaded;
+mod pending_call;
 mod runs;
+mod sandbox;
 mod typed;
 
-pub use self::typed::TypedFunction;
+pub(crate) use self::{
+    image::Image,
+    loaded::Loaded,
+    sandbox::{Idle, Sandbox, Start},
+};
+pub use self::{
+    pending_call::{Running, Step},
+    typed::TypedFunction,
+};
 
 use crate::{
-    buffers::copied,
-    call::{self, Canceller},
+    base::{
+        limits::{Budget, Usage},
+        value::Value,
+    },
+    call::{canceller::Canceller, meter, pace::Pace, run::Run},
     error::CallError,
-    image::Image,
-    limits::{Budget, Usage},
     marshal::{Lift, Lower},
-    plugin::Plugin,
-    pool::Idle,
-    run::{Pace, Run},
-    running::Running,
-    sandbox::{Sandbox, Start},
-    value::Value,
+    memory::copied,
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
@@ -46,7 +55,7 @@ use core::{
 /// ```
 pub struct Instance<T: 'static = ()> {
     sandbox: Box<Sandbox<T>>,
-    plugin: Plugin<T>,
+    loaded: Arc<Loaded<T>>,
     budget: Budget,
     start_usage: Usage,
     /// Whether the first call goes on with the budget that making the instance began with.
@@ -59,7 +68,7 @@ impl<T: 'static> Instance<T> {
     /// if it `carries` on with the budget, has to be over at `until`. What was used is put in `used`,
     /// where this fails.
     pub(crate) fn new(
-        plugin: &Plugin<T>,
+        loaded: &Arc<Loaded<T>>,
         budget: &Budget,
         until: Option<Duration>,
         carries: bool,
@@ -67,18 +76,18 @@ impl<T: 'static> Instance<T> {
         data: T,
         used: &mut Usage,
     ) -> Result<Self, CallError> {
-        plugin.admit(plugin.needs().0)?;
+        loaded.admit(loaded.needs.0)?;
         // There is always one.
-        let code = plugin.code().ok_or(CallError::Closed)?;
-        let mut sandbox = Sandbox::open(plugin, code, budget, until, pace, data);
-        if let Err(error) = sandbox.instantiate(plugin, code) {
-            call::end(&mut sandbox.store);
+        let code = loaded.code().ok_or(CallError::Closed)?;
+        let mut sandbox = Sandbox::open(loaded, code, budget, until, pace, data);
+        if let Err(error) = sandbox.instantiate(loaded, code) {
+            meter::end(&mut sandbox.store);
             *used = sandbox.store.data().meter.usage;
             return Err(error);
         }
         Ok(Self {
             sandbox,
-            plugin: plugin.clone(),
+            loaded: loaded.clone(),
             budget: *budget,
             start_usage: Usage::ZERO,
             carries,
@@ -102,10 +111,10 @@ impl<T: 'static> Instance<T> {
         used: &mut Usage,
     ) -> Result<(), CallError> {
         let store = &mut self.sandbox.store;
-        *used = call::usage(store);
+        *used = meter::usage(store);
         store.data_mut().meter.usage = *used;
         if ran.is_err() || !self.carries {
-            call::end(store);
+            meter::end(store);
         }
         // Whoever runs the first call by steps says so again.
         self.sandbox.store.data_mut().pace = None;
@@ -117,18 +126,18 @@ impl<T: 'static> Instance<T> {
     /// An instance that was made before, for whose making is charged again: a call costs the same
     /// whether its instance is new or as new.
     pub(crate) fn reused(
-        plugin: &Plugin<T>,
+        loaded: &Arc<Loaded<T>>,
         budget: &Budget,
         until: Option<Duration>,
         idle: Idle<T>,
     ) -> Result<Self, CallError> {
         let Idle { mut sandbox, usage } = idle;
-        call::begin(&mut sandbox.store, budget, until);
+        meter::begin(&mut sandbox.store, budget, until);
         sandbox.store.data_mut().meter.usage = usage;
-        call::charge(&mut sandbox.store, usage.fuel)?;
+        meter::charge(&mut sandbox.store, usage.fuel)?;
         Ok(Self {
             sandbox,
-            plugin: plugin.clone(),
+            loaded: loaded.clone(),
             budget: *budget,
             start_usage: usage,
             carries: true,
@@ -136,8 +145,8 @@ impl<T: 'static> Instance<T> {
         })
     }
 
-    pub(crate) const fn plugin(&self) -> &Plugin<T> {
-        &self.plugin
+    pub(crate) const fn loaded(&self) -> &Arc<Loaded<T>> {
+        &self.loaded
     }
 
     /// What is left when it is given back: nothing of one that was stopped.
@@ -162,7 +171,7 @@ impl<T: 'static> Instance<T> {
     /// What it holds, where instances can be made like it.
     pub(crate) fn image(&mut self) -> Option<Image> {
         // What host functions answered may differ from time to time.
-        if self.plugin.info().changes.drifts || self.start_usage.host_calls > 0 {
+        if self.loaded.info.changes.not_resettable || self.start_usage.host_calls > 0 {
             return None;
         }
         let (store, changing) = self.sandbox.changing();
@@ -179,7 +188,7 @@ impl<T: 'static> Instance<T> {
     /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
     /// let (mut one, mut other) = (plugin.instantiate(())?, plugin.instantiate(())?);
     /// assert_eq!(one.state_hash(), other.state_hash());
-    /// one.call::<(), ()>("count", ())?;
+    /// one.meter::<(), ()>("count", ())?;
     /// assert_ne!(one.state_hash(), other.state_hash());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -254,7 +263,7 @@ impl<T: 'static> Instance<T> {
     /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
     /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
     /// let mut instance = plugin.instantiate(())?;
-    /// assert_eq!(instance.call::<(u32, u32), u32>("add", (10, 20))?, 30);
+    /// assert_eq!(instance.meter::<(u32, u32), u32>("add", (10, 20))?, 30);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -312,7 +321,7 @@ impl<T: 'static> Instance<T> {
     /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
     /// use hostel_core::Step;
     /// let mut instance = plugin.instantiate(())?;
-    /// let mut call = instance.start_call::<(u32, u32), u32>("add", (10, 20));
+    /// let mut call = instance.start_meter::<(u32, u32), u32>("add", (10, 20));
     /// assert_eq!(call.step(1_000), Step::Done(Ok(30)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -383,7 +392,7 @@ impl<T: 'static> Instance<T> {
 
     /// A handle by which another thread, or an interrupt, can stop what this instance runs.
     pub fn canceller(&mut self) -> Canceller {
-        let platform = self.plugin.platform();
+        let platform = self.loaded.platform();
         let canceller = &mut self.sandbox.store.data_mut().canceller;
         canceller
             .get_or_insert_with(|| Canceller::new(platform.clone()))
@@ -440,7 +449,7 @@ impl<T: 'static> Instance<T> {
 impl<T: 'static> core::fmt::Debug for Instance<T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Instance")
-            .field("plugin", &self.plugin.name())
+            .field("plugin", &self.loaded.shared.name)
             .field("stopped", &self.stopped)
             .finish_non_exhaustive()
     }

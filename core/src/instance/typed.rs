@@ -1,13 +1,11 @@
 //! Functions that are looked up and checked once, for calls at nearly the speed of the interpreter's
 //! own.
 
-use super::{Instance, runs::Waits};
+use super::{Instance, runs::Interrupts};
 use crate::{
-    abi::shape::FlatValues,
-    call,
+    base::{shape::FlatValues, signature::Signature},
+    call::{meter, run, suspend::Suspended},
     error::CallError,
-    module::Signature,
-    run::{self, Suspended},
 };
 use alloc::boxed::Box;
 use wasmi::{TypedFunc, TypedResumableCall, ValType, WasmParams, WasmResults};
@@ -47,19 +45,24 @@ impl<P: WasmParams, R: WasmResults> TypedFunction<P, R> {
                 name: self.name.clone(),
             });
         }
-        let waits = instance.enter()?;
-        let result = self.run(instance, &waits, params);
+        let interrupts = instance.enter()?;
+        let result = self.run(instance, &interrupts, params);
         let result = result.map_err(|error| error.in_export(&self.name));
         instance.leave(result)
     }
 
-    fn run<T>(&self, instance: &mut Instance<T>, waits: &Waits, params: P) -> Result<R, CallError> {
+    fn run<T>(
+        &self,
+        instance: &mut Instance<T>,
+        interrupts: &Interrupts,
+        params: P,
+    ) -> Result<R, CallError> {
         let store = &mut instance.sandbox.store;
         run::begin(store)?;
-        call::check_time(store.data())?;
+        meter::check_time(store.data())?;
         match self.function.call_resumable(&mut *store, params) {
             Ok(TypedResumableCall::Finished(results)) => Ok(results),
-            outcome => go_on(instance, waits, outcome),
+            outcome => go_on(instance, interrupts, outcome),
         }
     }
 }
@@ -69,18 +72,18 @@ impl<P: WasmParams, R: WasmResults> TypedFunction<P, R> {
 #[inline(never)]
 fn go_on<T, R: WasmResults>(
     instance: &mut Instance<T>,
-    waits: &Waits,
+    interrupts: &Interrupts,
     mut outcome: Result<TypedResumableCall<R>, wasmi::Error>,
 ) -> Result<R, CallError> {
     loop {
         outcome = match outcome {
             Ok(TypedResumableCall::Finished(results)) => return Ok(results),
             Ok(TypedResumableCall::OutOfFuel(paused)) => {
-                instance.refuel(waits, paused.required_fuel())?;
+                instance.refuel(interrupts, paused.required_fuel())?;
                 paused.resume(&mut instance.sandbox.store)
             }
             Ok(TypedResumableCall::HostTrap(paused)) => {
-                let values = instance.settle(waits, paused.host_error())?;
+                let values = instance.settle(interrupts, paused.host_error())?;
                 paused.resume(&mut instance.sandbox.store, &values)
             }
             Err(error) => return Err(run::stopped(&mut instance.sandbox.store, &error)),
@@ -90,17 +93,21 @@ fn go_on<T, R: WasmResults>(
 
 impl<T: 'static> Instance<T> {
     /// Hands the guest fuel for its next slice, at least `required`.
-    fn refuel(&mut self, waits: &Waits, required: u64) -> Result<(), CallError> {
-        self.block(waits, |sandbox, context| {
+    fn refuel(&mut self, interrupts: &Interrupts, required: u64) -> Result<(), CallError> {
+        self.block(interrupts, |sandbox, context| {
             run::next_slice(&mut sandbox.store, context, required)
         })
     }
 
-    /// Does what the guest waits for that left by `error`.
-    fn settle(&mut self, waits: &Waits, error: &wasmi::Error) -> Result<FlatValues, CallError> {
+    /// Does what the guest interrupts for that left by `error`.
+    fn settle(
+        &mut self,
+        interrupts: &Interrupts,
+        error: &wasmi::Error,
+    ) -> Result<FlatValues, CallError> {
         let mut suspended = Suspended::take(&mut self.sandbox.store, error)?;
         let mut values = FlatValues::new();
-        self.block(waits, |sandbox, context| {
+        self.block(interrupts, |sandbox, context| {
             suspended.poll(&mut sandbox.store, context, &mut values)
         })?;
         Ok(values)
@@ -117,12 +124,12 @@ impl<T: 'static> Instance<T> {
         P: WasmParams,
         R: WasmResults,
     {
-        let found = self.plugin.signature(name)?;
+        let found = self.loaded.signature(name)?;
         let expected = Signature::new(P::types().as_ref(), R::types().as_ref());
-        let mistyped = || CallError::export_type(name, alloc::format!("{expected}"), &found);
+        let mistyped = || CallError::export_type(name, alloc::format!("{expected}"), found);
         // References would be to what is in another store, perhaps.
         let mut types = found.params.iter().chain(&found.results);
-        if found != expected || !types.all(ValType::is_num) {
+        if *found != expected || !types.all(ValType::is_num) {
             return Err(mistyped());
         }
         let function = self.function(name)?.typed(&self.sandbox.store);

@@ -24,8 +24,10 @@ mod postcard;
 pub use self::postcard::Postcard;
 
 use crate::{
-    abi::shape::{FlatTypes, FlatValues, unsigned},
-    call::fuel_for,
+    base::{
+        fuel::fuel_for,
+        shape::{FlatTypes, FlatValues, unsigned},
+    },
     error::CallError,
     memory,
 };
@@ -69,13 +71,13 @@ impl Types {
 /// How many core values of each type a Rust type flattens to. What is known of a host function when
 /// it is compiled decides in which ways it may be linked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Core {
+pub struct FlatCounts {
     pub(crate) i32s: usize,
     pub(crate) i64s: usize,
     pub(crate) others: usize,
 }
 
-impl Core {
+impl FlatCounts {
     pub(crate) const NOTHING: Self = Self {
         i32s: 0,
         i64s: 0,
@@ -128,7 +130,7 @@ pub trait Lift {
     const NULLABLE: bool = false;
 
     #[doc(hidden)]
-    const CORE: Core;
+    const CORE: FlatCounts;
 
     /// Whether lifting it reads the guest's memory.
     #[doc(hidden)]
@@ -149,7 +151,7 @@ pub trait Lower {
     const NULLABLE: bool = false;
 
     #[doc(hidden)]
-    const CORE: Core;
+    const CORE: FlatCounts;
 
     /// The value where the type is one number.
     #[doc(hidden)]
@@ -437,8 +439,8 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
 
-    fn counted(types: impl FnOnce(&mut Types)) -> Core {
-        Core::count(&Types::collect(types).flat)
+    fn counted(types: impl FnOnce(&mut Types)) -> FlatCounts {
+        FlatCounts::count(&Types::collect(types).flat)
     }
 
     #[test]

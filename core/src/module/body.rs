@@ -200,7 +200,7 @@ impl Scan<'_, '_, '_> {
             | Operator::TableCopy { .. }
             | Operator::TableFill { .. }
             | Operator::ElemDrop { .. }
-            | Operator::DataDrop { .. } => self.reader.info.changes.drifts = true,
+            | Operator::DataDrop { .. } => self.reader.info.changes.not_resettable = true,
             Operator::I32Store { memarg }
             | Operator::I32Store8 { memarg }
             | Operator::I32Store16 { memarg }

@@ -1,12 +1,11 @@
 //! From bytes to what they declare.
 
 use super::{
-    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, Signature, TableInfo,
-    lengths,
+    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo, lengths,
 };
 use crate::{
-    error::{LoadError, text},
-    limits::ModuleLimits,
+    base::{limits::ModuleLimits, signature::Signature, text::text},
+    error::LoadError,
 };
 use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
@@ -252,7 +251,7 @@ impl<'a> Reader<'a> {
                         self.info.changes.globals.push(index);
                         // A reference is one into its own instance's store.
                         let reference = global.ty.content_type.is_reference_type();
-                        self.info.changes.drifts |= reference;
+                        self.info.changes.not_resettable |= reference;
                     }
                 }
             }

@@ -27,7 +27,7 @@ pub(crate) struct Changes {
     pub(super) memory: bool,
     /// Whether the guest may change what can't be set back: a table, what is left of a segment, a
     /// reference in a global.
-    pub(crate) drifts: bool,
+    pub(crate) not_resettable: bool,
     /// Where the operators begin whose last operand is to be inverted twice, in the module's order.
     /// A position takes four bytes: a hostile module can be made of little else.
     pub(super) inversions: Vec<u32>,

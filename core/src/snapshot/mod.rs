@@ -13,7 +13,7 @@ use self::{expose::Exposed, write::Captured};
 use crate::{
     engine::Engine,
     error::{CallError, LoadError},
-    host::Grants,
+    grants::Grants,
     instance::Instance,
     module,
     plugin::Plugin,
@@ -57,7 +57,7 @@ impl Engine {
         init: impl FnOnce(&mut Instance<T>) -> Result<(), CallError>,
     ) -> Result<Vec<u8>, SnapshotError> {
         let info = self.check(wasm, grants).map_err(SnapshotError::Load)?;
-        let exposed = (info.changes.drifts)
+        let exposed = (info.changes.not_resettable)
             .then(|| expose::expose(wasm))
             .flatten();
         let plugin = match &exposed {
@@ -69,7 +69,7 @@ impl Engine {
             .instantiate(T::default())
             .map_err(SnapshotError::Call)?;
         init(&mut instance).map_err(SnapshotError::Call)?;
-        if !plugin.is_same(instance.plugin()) {
+        if !plugin.made(&instance) {
             return Err(SnapshotError::Unsupported {
                 what: "`init` has put another plugin's instance in the place of this one's",
             });

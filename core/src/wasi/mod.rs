@@ -25,7 +25,6 @@ mod table;
 mod wait;
 mod words;
 
-pub(crate) use self::session::{Reach, Resident};
 pub use self::{grant::Wasi, input::WasiInput, output::WasiOutput};
 
 use self::{
@@ -35,12 +34,16 @@ use self::{
     wait::Wait,
 };
 use crate::{
-    abi::shape::{FlatValues, Shape},
-    call::{self, State},
+    base::shape::{FlatValues, Shape},
+    call::{
+        StoreData,
+        access::InstanceAccess,
+        meter,
+        suspend::{PendingHostCall, Work},
+    },
     error::CallError,
-    host::{Define, Halt, HostCall, HostFunction, definition},
-    marshal::{Core, Types},
-    run::Work,
+    host_functions::{Define, HostCall, HostFunction, Unfinished, definition},
+    marshal::{FlatCounts, Types},
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::time::Duration;
@@ -91,11 +94,11 @@ impl<T: 'static> HostFunction<T> for Granted {
     }
 
     fn define(&self, shape: Shape) -> Define<T> {
-        let params = Core::count(self.function.params);
+        let params = FlatCounts::count(self.function.params);
         // Written out: so those alone are linked that give no more.
         match self.function.results {
-            [] => definition(params, Core::NOTHING, shape),
-            _ => definition(params, Core::of(ValType::I32), shape),
+            [] => definition(params, FlatCounts::NOTHING, shape),
+            _ => definition(params, FlatCounts::of(ValType::I32), shape),
         }
     }
 
@@ -105,12 +108,17 @@ impl<T: 'static> HostFunction<T> for Granted {
 
     fn call(
         &self,
-        mut guest: StoreContextMut<'_, State<T>>,
+        mut guest: StoreContextMut<'_, StoreData<T>>,
         call: &mut HostCall<'_, '_>,
-    ) -> Result<(), Box<Halt>> {
+    ) -> Result<(), Box<Unfinished>> {
         let mut begun = None;
-        let (spent, attempt) = self.attempt(Reach::of(&mut guest), call.params(), &mut begun, None);
-        call::charge(&mut guest, spent)?;
+        let (spent, attempt) = self.attempt(
+            InstanceAccess::of(&mut guest),
+            call.params(),
+            &mut begun,
+            None,
+        );
+        meter::charge(&mut guest, spent)?;
         match attempt? {
             Attempt::Done(errno) => {
                 call.give_number(errno);
@@ -142,7 +150,7 @@ impl Granted {
     /// Answers with the fuel that is to be charged for it, too.
     fn attempt(
         &self,
-        reach: Reach<'_>,
+        reach: InstanceAccess<'_>,
         params: &[Val],
         begun: &mut Option<Duration>,
         waits: Option<Wait>,
@@ -201,16 +209,6 @@ impl Granted {
     }
 }
 
-/// A guest that waits in a function of WASI's while other work may be done. A trait, so that a program
-/// is linked with WASI only where it is granted.
-pub(crate) trait Waits: Send {
-    /// What the function answers, once it is done, and the fuel that is to be charged.
-    fn attempt(&mut self, reach: Reach<'_>) -> (u64, Result<Option<Val>, CallError>);
-
-    /// When to try again, on the platform's clock, if that is known.
-    fn next(&self) -> Option<Duration>;
-}
-
 struct Waiting {
     granted: Granted,
     params: FlatValues,
@@ -219,8 +217,8 @@ struct Waiting {
     wait: Option<Wait>,
 }
 
-impl Waits for Waiting {
-    fn attempt(&mut self, reach: Reach<'_>) -> (u64, Result<Option<Val>, CallError>) {
+impl PendingHostCall for Waiting {
+    fn attempt(&mut self, reach: InstanceAccess<'_>) -> (u64, Result<Option<Val>, CallError>) {
         let (waits, begun) = (self.wait.take(), &mut self.begun);
         let (spent, attempt) = self.granted.attempt(reach, &self.params, begun, waits);
         let done = attempt.map(|attempt| match attempt {

@@ -2,9 +2,10 @@
 
 use super::errno::{Errno, Fail};
 use crate::{
-    call::{BASE, Meter, Shared},
+    base::{fuel::BASE, log::LogRecord, text::Visible},
+    call::{Shared, meter::Meter},
     error::{CallError, Trap},
-    host::{self, LogRecord, Visible},
+    host_functions::contained,
 };
 use alloc::{sync::Arc, vec::Vec};
 
@@ -168,11 +169,10 @@ impl Pending {
                 self.0.extend_from_slice(bytes);
             }
             Sink::Function(write) => {
-                host::contained(&*shared.platform, || write(bytes).map_err(CallError::Trap))?;
+                contained(&*shared.platform, || write(bytes).map_err(CallError::Trap))?;
             }
             Sink::Queue(take) => {
-                let taken =
-                    host::contained(&*shared.platform, || take(bytes).map_err(CallError::Trap))?;
+                let taken = contained(&*shared.platform, || take(bytes).map_err(CallError::Trap))?;
                 return Ok(taken.min(bytes.len()));
             }
         }
