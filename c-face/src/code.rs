@@ -218,8 +218,9 @@ mod tests {
     /// All codes that the sources of the core give, as `=> "code"` or `=> ("code",`.
     fn of_core() -> alloc::vec::Vec<&'static str> {
         let sources = [
-            include_str!("../../core/src/error/call.rs"),
+            include_str!("../../core/src/error/class.rs"),
             include_str!("../../core/src/error/load.rs"),
+            include_str!("../../core/src/error/trap.rs"),
         ];
         let lines = sources.iter().flat_map(|source| source.lines());
         let quoted = lines.filter_map(|line| {

@@ -109,7 +109,7 @@ pub use self::{
     },
     call::canceller::Canceller,
     engine::Engine,
-    error::{CallError, LoadError, Mismatch, Trap, TrapKind},
+    error::{CallError, ErrorClass, LoadError, Mismatch, Trap, TrapKind},
     grants::{Grants, grant_for, services},
     host::{House, HouseError, Version},
     host_functions::{Async, Context, HostReturn, IntoHostFunction},

@@ -1,10 +1,10 @@
 //! What a host function can reach besides its parameters.
 
 use crate::{
+    base::fuel::Spending,
     call::{Shared, meter::Meter},
     error::Trap,
 };
-use core::cell::Cell;
 
 /// The calling instance, as a host function sees it.
 ///
@@ -25,9 +25,7 @@ pub struct Context<'a, T> {
     pub(super) data: &'a mut T,
     pub(super) shared: &'a Shared,
     pub(super) meter: &'a mut Meter,
-    /// The fuel that there was, and what is spent of it.
-    pub(super) fuel: u64,
-    pub(super) spent: &'a Cell<u64>,
+    pub(super) spending: Spending<'a>,
 }
 
 impl<'a, T> Context<'a, T> {
@@ -54,14 +52,8 @@ impl<'a, T> Context<'a, T> {
     ///
     /// A trap when the call has not so much left; hand it on, the guest is out of fuel.
     pub fn charge(&mut self, fuel: u64) -> Result<(), Trap> {
-        let spent = self.spent.get().saturating_add(fuel);
-        self.spent.set(spent);
-        if spent > self.fuel {
-            return Err(Trap::host(
-                "the call has too little fuel left for this host function",
-            ));
-        }
-        Ok(())
+        let spent = self.spending.spend(fuel);
+        spent.map_err(|_| Trap::host("the call has too little fuel left for this host function"))
     }
 
     pub(crate) const fn meter(&mut self) -> &mut Meter {

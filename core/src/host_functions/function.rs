@@ -5,7 +5,7 @@ use super::{
     define::{Define, definition},
 };
 use crate::{
-    base::{platform::Platform, shape::Shape},
+    base::{fuel::Spending, platform::Platform, shape::Shape},
     call::{
         StoreData,
         delivery::Delivery,
@@ -164,14 +164,14 @@ fn lend<'a, T>(
     };
     // Both are of one budget: nothing wraps.
     let fuel = call.slice.wrapping_add(state.meter.reserve);
-    let lifter = Lifter::new(call.params(), memory, fuel, &call.spent)
-        .arguments(state.meter.budget().argument_bytes);
+    let spending = Spending::new(fuel, &call.spent);
+    let lifter =
+        Lifter::new(call.params(), memory, spending).arguments(state.meter.budget().argument_bytes);
     let context = Context {
         data: &mut state.data,
         shared: &state.shared,
         meter: &mut state.meter,
-        fuel,
-        spent: &call.spent,
+        spending,
     };
     (lifter, context)
 }

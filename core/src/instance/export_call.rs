@@ -8,7 +8,7 @@
 use super::sandbox::Sandbox;
 use crate::{
     base::{
-        fuel::fuel_for,
+        fuel::{Spending, fuel_for},
         shape::{FlatTypes, FlatValues, MAX_FLAT, Record, Shape, unpack, unsigned},
     },
     call::{
@@ -258,8 +258,8 @@ impl<'a> ExportCall<'a> {
         let state = store.data();
         let memory = state.guest.memory.map(|memory| memory.data(&*store));
         let values = self.delivery.values();
-        let mut lifter =
-            Lifter::new(values, memory, fuel, &spent).answer(state.meter.budget().output_bytes);
+        let mut lifter = Lifter::new(values, memory, Spending::new(fuel, &spent))
+            .answer(state.meter.budget().output_bytes);
         let answer = lift(&mut lifter);
         self.received(&lifter.into_received(), sandbox.kept.input);
         meter::charge(&mut sandbox.store, spent.get())?;

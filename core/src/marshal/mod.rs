@@ -25,14 +25,14 @@ pub use self::postcard::Postcard;
 
 use crate::{
     base::{
-        fuel::fuel_for,
+        fuel::{Spending, fuel_for},
         shape::{FlatTypes, FlatValues, unsigned},
     },
     error::CallError,
     memory,
 };
 use alloc::{borrow::Cow, boxed::Box, string::String};
-use core::{cell::Cell, str::Utf8Error};
+use core::str::Utf8Error;
 use heapless::Vec;
 use wasmi::{Val, ValType};
 
@@ -170,11 +170,7 @@ pub trait Lower {
 pub struct Lifter<'m> {
     values: &'m [Val],
     memory: Option<&'m [u8]>,
-    /// Fuel that may be spent.
-    fuel: u64,
-    /// What has been spent, and the same for whoever made the lifter, to be charged.
-    spent: u64,
-    bill: &'m Cell<u64>,
+    spending: Spending<'m>,
     /// The most bytes that a text or byte string may have.
     limit: usize,
     /// Whether the values are a guest's answer, which the guest may have marked as an error.
@@ -192,18 +188,11 @@ pub(crate) const ERROR_BIT: u32 = 1 << 31;
 
 impl<'m> Lifter<'m> {
     #[inline]
-    pub(crate) fn new(
-        values: &'m [Val],
-        memory: Option<&'m [u8]>,
-        fuel: u64,
-        bill: &'m Cell<u64>,
-    ) -> Self {
+    pub(crate) fn new(values: &'m [Val], memory: Option<&'m [u8]>, spending: Spending<'m>) -> Self {
         Self {
             values,
             memory,
-            fuel,
-            spent: 0,
-            bill,
+            spending,
             limit: usize::MAX,
             answer: false,
             received: Buffers::new(),
@@ -254,15 +243,6 @@ impl<'m> Lifter<'m> {
         Ok(())
     }
 
-    /// Notes what is spent, where there is as much.
-    #[inline(always)]
-    fn spend(&mut self, units: u64) -> Option<()> {
-        let spent = self.spent.checked_add(units);
-        self.spent = spent.filter(|spent| *spent <= self.fuel)?;
-        self.bill.set(self.spent);
-        Some(())
-    }
-
     /// The bytes that the next two values describe, charged for being read.
     ///
     /// Compiled into each host function, where the lifter then is no value in memory: that takes
@@ -280,11 +260,11 @@ impl<'m> Lifter<'m> {
         let memory = self.memory.ok_or_else(no_memory)?;
         if let Some(bytes) = memory::find(memory, ptr, len)
             && bytes.len() <= self.limit
-            && self.spend(fuel_for(bytes.len())).is_some()
         {
+            self.charge(fuel_for(bytes.len()))?;
             return Ok(bytes);
         }
-        Err(refused(memory, ptr, len, self.limit, self.bill))
+        Err(refused(memory, ptr, len, self.limit))
     }
 
     /// The same of an answer. Its buffer is noted, and its text may be an error's.
@@ -324,7 +304,7 @@ impl<'m> Lifter<'m> {
     /// Charges for work on what was read.
     #[inline(always)]
     pub(crate) fn charge(&mut self, units: u64) -> Result<(), CallError> {
-        self.spend(units).ok_or_else(|| overdrawn(self.bill))
+        Ok(self.spending.spend(units)?)
     }
 }
 
@@ -342,20 +322,11 @@ const fn no_memory() -> CallError {
 /// Why a host function's argument can't be read.
 #[cold]
 #[inline(never)]
-fn refused(memory: &[u8], ptr: u32, len: u32, limit: usize, bill: &Cell<u64>) -> CallError {
+fn refused(memory: &[u8], ptr: u32, len: u32, limit: usize) -> CallError {
     match memory::bytes(memory, ptr, len, ARGUMENT).map(<[u8]>::len) {
-        Ok(found) if found > limit => CallError::ArgumentTooLarge { limit, found },
-        Ok(_) => overdrawn(bill),
+        Ok(found) => CallError::ArgumentTooLarge { limit, found },
         Err(error) => error,
     }
-}
-
-/// There is too little fuel. Whoever charges what was spent says how much there was.
-#[cold]
-#[inline(never)]
-fn overdrawn(bill: &Cell<u64>) -> CallError {
-    bill.set(u64::MAX);
-    CallError::OutOfFuel { fuel: 0 }
 }
 
 #[cold]

@@ -34,7 +34,10 @@ use self::{
     wait::Wait,
 };
 use crate::{
-    base::shape::{FlatValues, Shape},
+    base::{
+        fuel::Spending,
+        shape::{FlatValues, Shape},
+    },
     call::{
         StoreData,
         access::InstanceAccess,
@@ -46,7 +49,7 @@ use crate::{
     marshal::{FlatCounts, Types},
 };
 use alloc::{boxed::Box, sync::Arc};
-use core::time::Duration;
+use core::{cell::Cell, time::Duration};
 use wasmi::{StoreContextMut, Val, ValType};
 
 /// The names under which WASI preview 1 is imported: today's, and the one before.
@@ -159,6 +162,7 @@ impl Granted {
             // Nothing else is ever kept there.
             return (0, Ok(Attempt::Done(Val::I32(Errno::Nosys as i32))));
         };
+        let spent = Cell::new(0);
         let mut call = Call {
             memory: reach.memory,
             session,
@@ -167,8 +171,7 @@ impl Granted {
             meter: reach.meter,
             canceller: reach.canceller,
             old: self.old,
-            fuel: reach.fuel,
-            spent: 0,
+            spending: Spending::new(reach.fuel, &spent),
             begun: *begun,
         };
         let done = self.run(&mut call, params, reach.blocks, waits);
@@ -179,7 +182,7 @@ impl Granted {
             Err(Fail::Stop(error)) => Err(error),
             Err(Fail::Wait(wait)) => Ok(Attempt::Waits(wait)),
         };
-        (call.spent, attempt)
+        (spent.get(), attempt)
     }
 
     /// Calls the function, and again after it had to wait, if the thread `blocks` meanwhile.

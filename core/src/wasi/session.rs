@@ -7,7 +7,7 @@ use super::{
     output::{Pending, Stream},
 };
 use crate::{
-    base::shape::unsigned,
+    base::{fuel::Spending, shape::unsigned},
     call::{Shared, access::KeptSession, canceller::Canceller, meter::Meter},
     error::CallError,
     host_functions, memory,
@@ -123,9 +123,7 @@ pub(super) struct Call<'a> {
     pub(super) canceller: Option<&'a Canceller>,
     /// Whether it came by the old name, `wasi_unstable`, some of whose layouts differ.
     pub(super) old: bool,
-    /// The fuel that there was, and what is spent of it.
-    pub(super) fuel: u64,
-    pub(super) spent: u64,
+    pub(super) spending: Spending<'a>,
     /// Since when a function waits, on the platform's clock, where it has waited.
     pub(super) begun: Option<Duration>,
 }
@@ -133,13 +131,8 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     /// Charges for work that is about to be done.
     pub(super) fn charge(&mut self, units: u64) -> Result<(), Fail> {
-        self.spent = self.spent.saturating_add(units);
-        if self.spent > self.fuel {
-            // Whoever charges what was spent says how much fuel there was.
-            let fuel = self.fuel;
-            return Err(Fail::Stop(CallError::OutOfFuel { fuel }));
-        }
-        Ok(())
+        let spent = self.spending.spend(units);
+        spent.map_err(|overdrawn| Fail::Stop(overdrawn.into()))
     }
 
     /// Fails where the call around this one must end now.
