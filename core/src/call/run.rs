@@ -12,10 +12,7 @@ use super::{
     suspend::{Suspend, Suspended},
 };
 use crate::{
-    base::{
-        fuel::BASE,
-        shape::{FlatValues, unsigned},
-    },
+    base::shape::{FlatValues, unsigned},
     error::{CallError, Trap, TrapKind},
 };
 use alloc::boxed::Box;
@@ -159,13 +156,13 @@ pub(super) fn pointer(results: &[Val]) -> u32 {
 
 /// Begins a call: charged, and with its first slice, where it is not run by steps. Before guest code
 /// runs the time is to be looked at.
-pub(crate) fn begin<T>(store: &mut Store<StoreData<T>>) -> Result<(), CallError> {
+pub(crate) fn begin<T>(store: &mut Store<StoreData<T>>, units: u64) -> Result<(), CallError> {
     let mut cx = store.as_context_mut();
     if cx.data().pace.is_some() || meter::fuel(&cx) > 0 {
-        return meter::charge(&mut cx, BASE);
+        return meter::charge(&mut cx, units);
     }
     let meter = &mut cx.data_mut().meter;
-    let Some(left) = meter.reserve.checked_sub(BASE) else {
+    let Some(left) = meter.reserve.checked_sub(units) else {
         return Err(meter.out_of_fuel());
     };
     let slice = left.min(SLICE.into());

@@ -8,7 +8,7 @@
 use super::sandbox::Sandbox;
 use crate::{
     base::{
-        fuel::{Spending, fuel_for},
+        fuel::{BASE, Spending, fuel_for},
         shape::{FlatTypes, FlatValues, MAX_FLAT, Record, Shape, unpack, unsigned},
     },
     call::{
@@ -18,7 +18,7 @@ use crate::{
         run::{self, Run, word},
     },
     error::CallError,
-    marshal::{Lifter, Lowerer, MAX_BYTES},
+    marshal::{Lifter, Lower, MAX_BYTES},
     memory,
 };
 use core::{
@@ -105,21 +105,16 @@ impl<'a> ExportCall<'a> {
 
     /// Begins it: charged, and with the results' record, where the shape has one, as the first
     /// value.
-    pub(crate) fn begin<T>(&mut self, sandbox: &mut Sandbox<T>) -> Result<(), CallError> {
-        run::begin(&mut sandbox.store)?;
+    fn begin<T>(&mut self, sandbox: &mut Sandbox<T>, units: u64) -> Result<(), CallError> {
+        run::begin(&mut sandbox.store, units)?;
         if self.target.shape == Shape::Pointer {
             self.delivery.lowered.push(Val::I32(0))?;
         }
         Ok(())
     }
 
-    /// Where its arguments are to be lowered to.
-    pub(crate) const fn arguments(&mut self) -> &mut Lowerer<'a> {
-        &mut self.delivery.lowered
-    }
-
-    /// Gives it bytes as its one argument.
-    pub(crate) fn give_bytes<T>(
+    /// Begins it with bytes as its one argument.
+    pub(crate) fn begin_with_bytes<T>(
         &mut self,
         sandbox: &mut Sandbox<T>,
         input: &'a [u8],
@@ -127,14 +122,26 @@ impl<'a> ExportCall<'a> {
         let found = input.len();
         let limit = sandbox.store.data().meter.budget().input_bytes;
         if found > limit {
+            self.begin(sandbox, BASE)?;
             return Err(CallError::InputTooLarge { limit, found });
         }
         if found > KEPT_INPUT {
+            self.begin(sandbox, BASE)?;
             return self.delivery.lowered.bytes(input);
         }
-        meter::charge(&mut sandbox.store, fuel_for(found))?;
+        self.begin(sandbox, BASE.saturating_add(fuel_for(found)))?;
         self.input = Some(input);
         Ok(())
+    }
+
+    /// Begins it with values.
+    pub(crate) fn begin_with<T>(
+        &mut self,
+        sandbox: &mut Sandbox<T>,
+        params: &'a impl Lower,
+    ) -> Result<(), CallError> {
+        self.begin(sandbox, BASE)?;
+        params.lower(&mut self.delivery.lowered)
     }
 
     /// Runs the export, with its arguments brought in.

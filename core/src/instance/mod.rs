@@ -159,9 +159,9 @@ impl<T: 'static> Instance<T> {
 
     /// Its sandbox, after the guest got back the buffers that were kept for it.
     pub(crate) fn into_settled(mut self) -> Result<Box<Sandbox<T>>, CallError> {
-        let waits = self.enter()?;
+        let interrupts = self.enter()?;
         let mut run = Run::default();
-        let released = self.block(&waits, |sandbox, context| {
+        let released = self.block(&interrupts, |sandbox, context| {
             sandbox.poll_release(&mut run, context)
         });
         self.leave(released)?;
@@ -251,8 +251,8 @@ impl<T: 'static> Instance<T> {
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
-        let waits = self.enter()?;
-        let result = self.exchange_bytes(&waits, name, input, take);
+        let interrupts = self.enter()?;
+        let result = self.run_bytes(&interrupts, name, input, take);
         self.leave(result)
     }
 
@@ -275,8 +275,8 @@ impl<T: 'static> Instance<T> {
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        let waits = self.enter()?;
-        let result = self.exchange_values(&waits, name, &params);
+        let interrupts = self.enter()?;
+        let result = self.run_typed(&interrupts, name, &params);
         self.leave(result)
     }
 
@@ -286,8 +286,8 @@ impl<T: 'static> Instance<T> {
     ///
     /// [`CallError::ExportType`] where `params` are not what it takes.
     pub fn call_values(&mut self, name: &str, params: &[Value]) -> Result<Vec<Value>, CallError> {
-        let waits = self.enter()?;
-        let result = self.run_values(&waits, name, params);
+        let interrupts = self.enter()?;
+        let result = self.run_values(&interrupts, name, params);
         self.leave(result)
     }
 
@@ -309,7 +309,7 @@ impl<T: 'static> Instance<T> {
         pace: Arc<Pace>,
     ) -> Result<Vec<u8>, CallError> {
         self.enter_paced(pace)?;
-        let result = self.exchange_bytes_paced("process", input).await;
+        let result = self.run_bytes_paced("process", input).await;
         self.leave(result)
     }
 
@@ -352,7 +352,7 @@ impl<T: 'static> Instance<T> {
         R: for<'m> Lift<View<'m> = R>,
     {
         self.enter_paced(pace)?;
-        let result = self.exchange_values_paced(name, &params).await;
+        let result = self.run_typed_paced(name, &params).await;
         self.leave(result)
     }
 
@@ -364,8 +364,8 @@ impl<T: 'static> Instance<T> {
     /// [`CallError::UnknownExport`] or [`CallError::ExportType`] where the plugin is no command;
     /// for the others see there.
     pub fn run_command(&mut self) -> Result<u32, CallError> {
-        let waits = self.enter()?;
-        let ended = self.run_start(&waits);
+        let interrupts = self.enter()?;
+        let ended = self.run_start(&interrupts);
         let ended = self.leave(ended);
         // What a command leaves behind is not made to be started twice.
         self.stopped |= ended.is_ok();

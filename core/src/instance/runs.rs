@@ -1,6 +1,6 @@
 //! How an instance's calls are run: on this thread, or by steps.
 //!
-//! An exchange is large: each function here makes its own in place, and none hands one on.
+//! An export call is large: each function here makes its own in place, and none hands one on.
 
 use super::{
     Instance,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     abi::native::BytesFunction,
-    base::{shape::FlatValues, signature::Signature, value::Value},
+    base::{fuel::BASE, shape::FlatValues, signature::Signature, value::Value},
     call::{
         block::block,
         canceller::Canceller,
@@ -86,8 +86,8 @@ impl<T: 'static> Instance<T> {
         })
     }
 
-    /// Bytes in, bytes out.
-    pub(super) fn exchange_bytes<R>(
+    /// Bytes in, bytes out, on this thread.
+    pub(super) fn run_bytes<R>(
         &mut self,
         interrupts: &Interrupts,
         name: &str,
@@ -95,14 +95,26 @@ impl<T: 'static> Instance<T> {
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
         let target = self.bytes_target(name)?;
-        let mut exchange = ExportCall::new(&self.sandbox, name, target);
-        exchange.begin(&mut self.sandbox)?;
-        exchange.give_bytes(&mut self.sandbox, input)?;
-        self.run_blocking(interrupts, &mut exchange, |from| Ok(take(from.bytes()?)))
+        let mut call = ExportCall::new(&self.sandbox, name, target);
+        call.begin_with_bytes(&mut self.sandbox, input)?;
+        self.finish(interrupts, &mut call, |from| Ok(take(from.bytes()?)))
     }
 
-    /// Values in, a value out.
-    pub(super) fn exchange_values<P, R>(
+    /// Bytes in, bytes out, by steps or awaited.
+    pub(super) async fn run_bytes_paced(
+        &mut self,
+        name: &str,
+        input: &[u8],
+    ) -> Result<Vec<u8>, CallError> {
+        let target = self.bytes_target(name)?;
+        let mut call = ExportCall::new(&self.sandbox, name, target);
+        call.begin_with_bytes(&mut self.sandbox, input)?;
+        self.finish_paced(&mut call, |from| copied(from.bytes()?))
+            .await
+    }
+
+    /// Values in, a value out, on this thread.
+    pub(super) fn run_typed<P, R>(
         &mut self,
         interrupts: &Interrupts,
         name: &str,
@@ -113,27 +125,58 @@ impl<T: 'static> Instance<T> {
         R: for<'m> Lift<View<'m> = R>,
     {
         let target = self.target::<P, R>(name)?;
-        let mut exchange = ExportCall::new(&self.sandbox, name, target);
-        exchange.begin(&mut self.sandbox)?;
-        params.lower(exchange.arguments())?;
-        self.run_blocking(interrupts, &mut exchange, R::lift)
+        let mut call = ExportCall::new(&self.sandbox, name, target);
+        call.begin_with(&mut self.sandbox, params)?;
+        self.finish(interrupts, &mut call, R::lift)
     }
 
-    /// The same as [`run_paced`](Self::run_paced), on this thread.
-    fn run_blocking<R>(
+    /// Values in, a value out, by steps or awaited.
+    pub(super) async fn run_typed_paced<P, R>(
+        &mut self,
+        name: &str,
+        params: &P,
+    ) -> Result<R, CallError>
+    where
+        P: Lower,
+        R: for<'m> Lift<View<'m> = R>,
+    {
+        let target = self.target::<P, R>(name)?;
+        let mut call = ExportCall::new(&self.sandbox, name, target);
+        call.begin_with(&mut self.sandbox, params)?;
+        self.finish_paced(&mut call, R::lift).await
+    }
+
+    /// Runs a call that has begun: lifts what it returns, and gives the guest its buffers back, unless
+    /// it was stopped: then they go with it.
+    fn finish<R>(
         &mut self,
         interrupts: &Interrupts,
-        exchange: &mut ExportCall<'_>,
+        call: &mut ExportCall<'_>,
         lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
         let ran = self.block(interrupts, |sandbox, context| {
-            exchange.poll_results(sandbox, context)
+            call.poll_results(sandbox, context)
         });
-        let answer = ran.and_then(|()| exchange.lift(&mut self.sandbox, lift));
+        let answer = ran.and_then(|()| call.lift(&mut self.sandbox, lift));
         if !stopped(&answer) {
             self.block(interrupts, |sandbox, context| {
-                exchange.poll_return(sandbox, context)
+                call.poll_return(sandbox, context)
             })?;
+        }
+        answer
+    }
+
+    /// As [`finish`](Self::finish), by steps or awaited. One future for both ways would cost a
+    /// blocking call a tenth of its instructions, and half a kilobyte of native stack.
+    async fn finish_paced<R>(
+        &mut self,
+        call: &mut ExportCall<'_>,
+        lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        let ran = poll_fn(|context| call.poll_results(&mut self.sandbox, context)).await;
+        let answer = ran.and_then(|()| call.lift(&mut self.sandbox, lift));
+        if !stopped(&answer) {
+            poll_fn(|context| call.poll_return(&mut self.sandbox, context)).await?;
         }
         answer
     }
@@ -181,7 +224,7 @@ impl<T: 'static> Instance<T> {
         results: &mut [Val],
     ) -> Result<(), CallError> {
         let function = self.function(name)?;
-        run::begin(&mut self.sandbox.store)?;
+        run::begin(&mut self.sandbox.store, BASE)?;
         meter::check_time(self.sandbox.store.data())?;
         let mut run = Run::default();
         let ran = self.block(interrupts, |sandbox, context| {
@@ -227,53 +270,9 @@ impl<T: 'static> Instance<T> {
             .map(|value| Value::new(value).ok_or_else(|| mistyped("numbers as results")))
             .collect()
     }
-
-    pub(super) async fn exchange_bytes_paced(
-        &mut self,
-        name: &str,
-        input: &[u8],
-    ) -> Result<Vec<u8>, CallError> {
-        let target = self.bytes_target(name)?;
-        let mut exchange = ExportCall::new(&self.sandbox, name, target);
-        exchange.begin(&mut self.sandbox)?;
-        exchange.give_bytes(&mut self.sandbox, input)?;
-        self.run_paced(&mut exchange, |from| copied(from.bytes()?))
-            .await
-    }
-
-    pub(super) async fn exchange_values_paced<P, R>(
-        &mut self,
-        name: &str,
-        params: &P,
-    ) -> Result<R, CallError>
-    where
-        P: Lower,
-        R: for<'m> Lift<View<'m> = R>,
-    {
-        let target = self.target::<P, R>(name)?;
-        let mut exchange = ExportCall::new(&self.sandbox, name, target);
-        exchange.begin(&mut self.sandbox)?;
-        params.lower(exchange.arguments())?;
-        self.run_paced(&mut exchange, R::lift).await
-    }
-
-    /// Runs a call that has begun: what it answers, and its buffers given back to the guest, unless
-    /// that was stopped: then they go with it.
-    async fn run_paced<R>(
-        &mut self,
-        exchange: &mut ExportCall<'_>,
-        lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
-    ) -> Result<R, CallError> {
-        let ran = poll_fn(|context| exchange.poll_results(&mut self.sandbox, context)).await;
-        let answer = ran.and_then(|()| exchange.lift(&mut self.sandbox, lift));
-        if !stopped(&answer) {
-            poll_fn(|context| exchange.poll_return(&mut self.sandbox, context)).await?;
-        }
-        answer
-    }
 }
 
-/// What ends a call that interrupts.
+/// What ends a call that waits.
 pub(super) struct Interrupts {
     until: Option<Duration>,
     canceller: Option<Canceller>,

@@ -3,7 +3,7 @@
 
 use super::{Instance, runs::Interrupts};
 use crate::{
-    base::{shape::FlatValues, signature::Signature},
+    base::{fuel::BASE, shape::FlatValues, signature::Signature},
     call::{meter, run, suspend::Suspended},
     error::CallError,
 };
@@ -58,7 +58,7 @@ impl<P: WasmParams, R: WasmResults> TypedFunction<P, R> {
         params: P,
     ) -> Result<R, CallError> {
         let store = &mut instance.sandbox.store;
-        run::begin(store)?;
+        run::begin(store, BASE)?;
         meter::check_time(store.data())?;
         match self.function.call_resumable(&mut *store, params) {
             Ok(TypedResumableCall::Finished(results)) => Ok(results),
@@ -99,7 +99,7 @@ impl<T: 'static> Instance<T> {
         })
     }
 
-    /// Does what the guest interrupts for that left by `error`.
+    /// Does what the guest waits for that left by `error`.
     fn settle(
         &mut self,
         interrupts: &Interrupts,
