@@ -139,13 +139,13 @@ impl Engine {
             .tables
             .iter()
             .fold(0u64, |sum, table| sum.saturating_add(table.min));
-        for (cap, limit, found) in [
+        for (name, limit, found) in [
             ("memory_bytes", self.limits.memory_bytes, bytes),
             ("table_elements", self.limits.table_elements, elements),
         ] {
             let limit = limit as u64;
             if found > limit {
-                return Err(LoadError::OverLimit { cap, limit, found });
+                return Err(LoadError::OverLimit { name, limit, found });
             }
         }
         let mut mismatches = Vec::new();

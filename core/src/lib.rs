@@ -103,7 +103,7 @@ pub use self::{
         limits::{Budget, Limits, ModuleLimits, Usage},
         log::{LogRecord, LogSink},
         platform::{Bare, Platform},
-        signature::Signature,
+        signature::{Signature, ValType},
         text::Visible,
         value::Value,
     },
@@ -113,7 +113,7 @@ pub use self::{
     grants::{Grants, grant_for, services},
     host::{House, HouseError, Version},
     host_functions::{Async, Context, HostReturn, IntoHostFunction},
-    instance::{Instance, Running, Step, TypedFunction},
+    instance::{Instance, Numbers, Running, Step, TypedFunction},
     marshal::{Lift, Lower},
     module::{
         Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, TableInfo,
@@ -125,5 +125,3 @@ pub use self::{
 };
 #[cfg(feature = "slots")]
 pub use hostel_slots::Slots;
-/// The types of core values, and what a [`TypedFunction`] may take and give.
-pub use wasmi::{ValType, WasmParams, WasmResults};

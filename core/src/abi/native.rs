@@ -4,7 +4,7 @@
 use crate::{
     base::{
         shape::{Shape, one_of},
-        signature::Signature,
+        signature::{Signature, ValType},
         text::text,
     },
     call::{Deallocate, Guest, StoreData},
@@ -14,7 +14,7 @@ use crate::{
 };
 use ValType::I32;
 use alloc::{boxed::Box, string::String, vec::Vec};
-use wasmi::{Func, Store, ValType};
+use wasmi::{Func, Store};
 
 /// The allocator's two names, and those of its counterpart.
 const ALLOCATE: [&str; 2] = ["allocate", "malloc"];
@@ -55,8 +55,8 @@ impl BytesFunction {
         name: &str,
     ) -> Option<Self> {
         let function = instance.get_func(store, name)?;
-        let ty = function.ty(store);
-        let shape = Shape::find(PAIR, PAIR, (ty.params(), ty.results()))?;
+        let ty = Signature::of(&function.ty(store));
+        let shape = Shape::find(PAIR, PAIR, (&ty.params, &ty.results))?;
         Some(Self { function, shape })
     }
 }
@@ -83,9 +83,9 @@ pub(crate) fn guest<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -
     let find = |names: [&str; 2], types: &[(&[ValType], &[ValType])]| {
         names.into_iter().find_map(|name| {
             let function = instance.get_func(store, name)?;
-            let ty = function.ty(store);
-            let fits = types.contains(&(ty.params(), ty.results()));
-            fits.then_some((function, ty.params().len()))
+            let ty = Signature::of(&function.ty(store));
+            let fits = types.contains(&(&*ty.params, &*ty.results));
+            fits.then_some((function, ty.params.len()))
         })
     };
     let deallocate = find(DEALLOCATE, DEALLOCATE_TYPES);

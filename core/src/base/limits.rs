@@ -133,6 +133,9 @@ pub struct ModuleLimits {
     pub name_bytes: usize,
     /// Most functions.
     pub functions: usize,
+    /// Most functions beyond one for each 8 bytes of the module. Empty functions cost the interpreter
+    /// far more memory than the few bytes that they have.
+    pub small_functions: usize,
     /// Longest body of a function, in bytes.
     pub function_bytes: usize,
     /// Most locals of a function besides its parameters. They are set to zero at each call, for
@@ -140,6 +143,12 @@ pub struct ModuleLimits {
     pub locals: usize,
     /// Deepest nesting of blocks in a function.
     pub nesting: usize,
+    /// Most `memory.grow` instructions in one function. Fuel is taken for a straight line of code at
+    /// once, so that each of them costs native stack before the next check of the time.
+    pub memory_grows: usize,
+    /// Most values that the branches of a function carry, beyond one for each byte of its body. Each
+    /// becomes code of the interpreter's.
+    pub carried_values: usize,
     /// Most targets of one branch table.
     pub branch_targets: usize,
     /// Most tables.
@@ -169,9 +178,12 @@ impl ModuleLimits {
             exports: 1_000,
             name_bytes: 1_024,
             functions: 50_000,
+            small_functions: 1_000,
             function_bytes: 1 << 20,
             locals: 2_000,
             nesting: 4_000,
+            memory_grows: 100,
+            carried_values: 0,
             branch_targets: 10_000,
             tables: 16,
             globals: 10_000,
@@ -193,9 +205,12 @@ impl ModuleLimits {
             exports: 64,
             name_bytes: 128,
             functions: 1_000,
+            small_functions: 1_000,
             function_bytes: 32 << 10,
             locals: 256,
             nesting: 128,
+            memory_grows: 100,
+            carried_values: 0,
             branch_targets: 512,
             tables: 1,
             globals: 100,
@@ -218,9 +233,12 @@ impl ModuleLimits {
             exports: ALL,
             name_bytes: ALL,
             functions: ALL,
+            small_functions: ALL,
             function_bytes: ALL,
             locals: ALL,
             nesting: ALL,
+            memory_grows: ALL,
+            carried_values: ALL,
             branch_targets: ALL,
             tables: ALL,
             globals: ALL,

@@ -4,11 +4,11 @@
 //! a length, both i32. Compilers return several values in three shapes, and the signature that a
 //! module declares says which one it has.
 
-use super::signature::Signature;
+use super::signature::{Signature, ValType};
 use alloc::string::String;
 use core::fmt::Write as _;
 use heapless::Vec;
-use wasmi::{Val, ValType};
+use wasmi::Val;
 
 /// Most core values that a signature's parameters or results may flatten to.
 pub(crate) const MAX_FLAT: usize = 16;
@@ -159,7 +159,7 @@ impl Record {
 
     /// Writes the next field; `None` as for [`read`](Self::read).
     pub(crate) fn write(&mut self, bytes: &mut [u8], value: &Val) -> Option<()> {
-        let (at, _) = self.place(value.ty());
+        let (at, _) = self.place(value.ty().into());
         let field = bytes.get_mut(usize::try_from(at).ok()?..)?;
         match value {
             Val::I32(value) => *field.first_chunk_mut()? = value.to_le_bytes(),

@@ -1,8 +1,90 @@
-//! The type of a function.
+//! The types of core values and of functions.
 
 use alloc::boxed::Box;
 use core::fmt;
-use wasmi::ValType;
+
+/// The type of a core WebAssembly value.
+///
+/// ```
+/// assert_eq!(hostel_core::ValType::I32.to_string(), "i32");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ValType {
+    /// A 32-bit integer.
+    I32,
+    /// A 64-bit integer.
+    I64,
+    /// A 32-bit float.
+    F32,
+    /// A 64-bit float.
+    F64,
+    /// A vector of 128 bits.
+    V128,
+    /// A reference to a function, or null.
+    FuncRef,
+    /// A reference to something of the host's, or null.
+    ExternRef,
+}
+
+impl ValType {
+    /// Returns whether values of this type are numbers.
+    pub(crate) const fn is_num(&self) -> bool {
+        matches!(self, Self::I32 | Self::I64 | Self::F32 | Self::F64)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::V128 => "v128",
+            Self::FuncRef => "funcref",
+            Self::ExternRef => "externref",
+        }
+    }
+
+    /// The value that a local of this type has at first: zero, or null.
+    pub(crate) fn zero(self) -> wasmi::Val {
+        wasmi::Val::default_for_ty(self.into())
+    }
+}
+
+impl fmt::Display for ValType {
+    /// The name of the type in the text format.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl From<ValType> for wasmi::ValType {
+    fn from(ty: ValType) -> Self {
+        match ty {
+            ValType::I32 => Self::I32,
+            ValType::I64 => Self::I64,
+            ValType::F32 => Self::F32,
+            ValType::F64 => Self::F64,
+            ValType::V128 => Self::V128,
+            ValType::FuncRef => Self::FuncRef,
+            ValType::ExternRef => Self::ExternRef,
+        }
+    }
+}
+
+impl From<wasmi::ValType> for ValType {
+    fn from(ty: wasmi::ValType) -> Self {
+        match ty {
+            wasmi::ValType::I32 => Self::I32,
+            wasmi::ValType::I64 => Self::I64,
+            wasmi::ValType::F32 => Self::F32,
+            wasmi::ValType::F64 => Self::F64,
+            wasmi::ValType::V128 => Self::V128,
+            wasmi::ValType::FuncRef => Self::FuncRef,
+            wasmi::ValType::ExternRef => Self::ExternRef,
+        }
+    }
+}
 
 /// A function's type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +96,15 @@ pub struct Signature {
 }
 
 impl Signature {
+    /// The type of a function of the interpreter's.
+    pub(crate) fn of(ty: &wasmi::FuncType) -> Self {
+        let own = |types: &[wasmi::ValType]| types.iter().map(|ty| ValType::from(*ty)).collect();
+        Self {
+            params: own(ty.params()),
+            results: own(ty.results()),
+        }
+    }
+
     pub(crate) fn new(params: &[ValType], results: &[ValType]) -> Self {
         Self {
             params: params.into(),
@@ -28,7 +119,7 @@ impl fmt::Display for Signature {
         write_types(f, &self.params)?;
         f.write_str(" -> ")?;
         match &*self.results {
-            [one] => f.write_str(type_name(*one)),
+            [one] => f.write_str(one.name()),
             several => write_types(f, several),
         }
     }
@@ -40,20 +131,7 @@ fn write_types(f: &mut fmt::Formatter<'_>, types: &[ValType]) -> fmt::Result {
         if at > 0 {
             f.write_str(", ")?;
         }
-        f.write_str(type_name(*ty))?;
+        f.write_str(ty.name())?;
     }
     f.write_str(")")
-}
-
-/// The name of a value type, as in the text format.
-pub(crate) const fn type_name(ty: ValType) -> &'static str {
-    match ty {
-        ValType::I32 => "i32",
-        ValType::I64 => "i64",
-        ValType::F32 => "f32",
-        ValType::F64 => "f64",
-        ValType::V128 => "v128",
-        ValType::FuncRef => "funcref",
-        ValType::ExternRef => "externref",
-    }
 }

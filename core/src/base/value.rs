@@ -1,7 +1,8 @@
 //! Core values, for callers that know a function's type only at run time.
 
+use super::signature::ValType;
 use core::fmt;
-use wasmi::{F32, F64, Val, ValType};
+use wasmi::{F32, F64, Val};
 
 /// A number as WebAssembly has them.
 ///

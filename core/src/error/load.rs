@@ -49,7 +49,7 @@ pub enum LoadError {
     OverLimit {
         /// The limit's name, a field of [`Limits`](crate::Limits) or
         /// [`ModuleLimits`](crate::ModuleLimits).
-        cap: &'static str,
+        name: &'static str,
         /// The limit.
         limit: u64,
         /// What it has.
@@ -123,9 +123,9 @@ impl fmt::Display for LoadError {
                 write!(f, "{what} at byte {at:#x}: {}", shown(reason))
             }
             Self::Unsupported { what } => write!(f, "the module is not supported: {}", shown(what)),
-            Self::OverLimit { cap, limit, found } => write!(
+            Self::OverLimit { name, limit, found } => write!(
                 f,
-                "the module is over the limit `{cap}`: {limit} allowed, {found} found"
+                "the module is over the limit `{name}`: {limit} allowed, {found} found"
             ),
             Self::DoesNotFit { needed, free } => write!(
                 f,

@@ -8,13 +8,13 @@ use super::binding::{Binding, Called};
 use crate::{
     base::{
         shape::{Shape, unpack},
-        signature::Signature,
+        signature::{Signature, ValType},
     },
     call::StoreData,
     marshal::FlatCounts,
 };
-use alloc::sync::Arc;
-use wasmi::{AsContextMut, Caller, Func, FuncType, Store, Val, ValType};
+use alloc::{sync::Arc, vec::Vec};
+use wasmi::{AsContextMut, Caller, Func, FuncType, Store, Val};
 
 /// Makes the function of an import of this type, in a store.
 pub(crate) type Define<T> = fn(&mut Store<StoreData<T>>, &Signature, Arc<Binding<T>>) -> Func;
@@ -49,7 +49,13 @@ fn any<T: 'static>(
     ty: &Signature,
     binding: Arc<Binding<T>>,
 ) -> Func {
-    let ty = FuncType::new(ty.params.iter().copied(), ty.results.iter().copied());
+    let types = |types: &[ValType]| {
+        types
+            .iter()
+            .map(|ty| wasmi::ValType::from(*ty))
+            .collect::<Vec<_>>()
+    };
+    let ty = FuncType::new(types(&ty.params), types(&ty.results));
     let call = move |mut guest: Caller<'_, StoreData<T>>, params: &[Val], results: &mut [Val]| {
         binding.call(
             guest.as_context_mut(),

@@ -10,6 +10,7 @@ use crate::{
     base::{
         fuel::{BASE, Spending, fuel_for},
         shape::{FlatTypes, FlatValues, MAX_FLAT, Record, Shape, unpack, unsigned},
+        signature::ValType,
     },
     call::{
         StoreData,
@@ -26,7 +27,7 @@ use core::{
     task::{Context, Poll, ready},
 };
 use heapless::Vec;
-use wasmi::{Func, Store, Val, ValType};
+use wasmi::{Func, Store, Val};
 
 /// Longest input, in bytes, whose buffer in the guest is kept for the next call.
 const KEPT_INPUT: usize = 64 << 10;
@@ -339,7 +340,7 @@ fn read_record<T>(
     let bytes = memory::bytes(memory.data(store), at, size, "plugin's result record")?;
     let mut fields = Record::new();
     for ty in types {
-        values.extend([fields.read(bytes, *ty).unwrap_or(Val::default_for_ty(*ty))]);
+        values.extend([fields.read(bytes, *ty).unwrap_or(ty.zero())]);
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ pub(crate) use self::{
 };
 pub use self::{
     pending_call::{Running, Step},
-    typed::TypedFunction,
+    typed::{Numbers, TypedFunction},
 };
 
 use crate::{

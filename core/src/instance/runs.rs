@@ -9,7 +9,12 @@ use super::{
 };
 use crate::{
     abi::native::BytesFunction,
-    base::{fuel::BASE, shape::FlatValues, signature::Signature, value::Value},
+    base::{
+        fuel::BASE,
+        shape::FlatValues,
+        signature::{Signature, ValType},
+        value::Value,
+    },
     call::{
         block::block,
         canceller::Canceller,
@@ -27,7 +32,7 @@ use core::{
     task::{Context, Poll},
     time::Duration,
 };
-use wasmi::{Func, Val, ValType};
+use wasmi::{Func, Val};
 
 /// The export of a WASI command.
 const COMMAND: &str = "_start";
@@ -261,7 +266,7 @@ impl<T: 'static> Instance<T> {
         let mut results = FlatValues::new();
         for result in &ty.results {
             results
-                .push(Val::default_for_ty(*result))
+                .push(result.zero())
                 .map_err(|_| mistyped("at most 16 results"))?;
         }
         self.run_export(interrupts, name, &values, &mut results)?;

@@ -3,12 +3,16 @@
 
 use super::{Instance, runs::Interrupts};
 use crate::{
-    base::{fuel::BASE, shape::FlatValues, signature::Signature},
+    base::{
+        fuel::BASE,
+        shape::FlatValues,
+        signature::{Signature, ValType},
+    },
     call::{meter, run, suspend::Suspended},
     error::CallError,
 };
 use alloc::boxed::Box;
-use wasmi::{TypedFunc, TypedResumableCall, ValType, WasmParams, WasmResults};
+use wasmi::{TypedFunc, TypedResumableCall};
 
 /// An export of an [`Instance`] from numbers to numbers, looked up and checked once, to be called
 /// often. A call is the same as [`Instance::call`], at less cost.
@@ -33,7 +37,7 @@ pub struct TypedFunction<P, R> {
     sandbox: u32,
 }
 
-impl<P: WasmParams, R: WasmResults> TypedFunction<P, R> {
+impl<P: Numbers, R: Numbers> TypedFunction<P, R> {
     /// Calls it in the instance that it was looked up in.
     ///
     /// # Errors
@@ -67,10 +71,28 @@ impl<P: WasmParams, R: WasmResults> TypedFunction<P, R> {
     }
 }
 
+/// Numbers that a [`TypedFunction`] takes or returns: `i32`, `u32`, `i64`, `u64`, `f32`, `f64`, and
+/// tuples of up to 16 of them, the empty one included. Implemented for these types only.
+pub trait Numbers: sealed::Numbers {}
+
+impl<N: sealed::Numbers> Numbers for N {}
+
+mod sealed {
+    use wasmi::{WasmParams, WasmResults};
+
+    pub trait Numbers: WasmParams + WasmResults {}
+
+    impl<N: WasmParams + WasmResults> Numbers for N {}
+}
+
+fn own(types: &[wasmi::ValType]) -> Box<[ValType]> {
+    types.iter().map(|ty| ValType::from(*ty)).collect()
+}
+
 /// Runs what did not end in its first slice to its end.
 #[cold]
 #[inline(never)]
-fn go_on<T, R: WasmResults>(
+fn go_on<T, R: Numbers>(
     instance: &mut Instance<T>,
     interrupts: &Interrupts,
     mut outcome: Result<TypedResumableCall<R>, wasmi::Error>,
@@ -113,7 +135,7 @@ impl<T: 'static> Instance<T> {
         Ok(values)
     }
 
-    /// Looks the export `name` up, to be called often.
+    /// Looks up the export `name`, to be called often.
     ///
     /// # Errors
     ///
@@ -121,11 +143,14 @@ impl<T: 'static> Instance<T> {
     /// with references.
     pub fn typed<P, R>(&self, name: &str) -> Result<TypedFunction<P, R>, CallError>
     where
-        P: WasmParams,
-        R: WasmResults,
+        P: Numbers,
+        R: Numbers,
     {
         let found = self.loaded.signature(name)?;
-        let expected = Signature::new(P::types().as_ref(), R::types().as_ref());
+        let expected = Signature {
+            params: own(P::types().as_ref()),
+            results: own(R::types().as_ref()),
+        };
         let mistyped = || CallError::export_type(name, alloc::format!("{expected}"), found);
         // References would be to what is in another store, perhaps.
         let mut types = found.params.iter().chain(&found.results);

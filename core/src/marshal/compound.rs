@@ -1,8 +1,8 @@
 //! `Option`, `Result` and tuples.
 
 use super::{FlatCounts, Lift, Lifter, Lower, Lowerer, Types};
-use crate::error::CallError;
-use wasmi::{Val, ValType};
+use crate::{base::signature::ValType, error::CallError};
+use wasmi::Val;
 
 /// A value after an i32 that tells whether it is there, if it can't tell itself.
 const fn optional(value: FlatCounts, nullable: bool) -> FlatCounts {

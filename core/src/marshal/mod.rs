@@ -24,6 +24,7 @@ mod postcard;
 pub use self::postcard::Postcard;
 
 use crate::{
+    base::signature::ValType,
     base::{
         fuel::{Spending, fuel_for},
         shape::{FlatTypes, FlatValues, unsigned},
@@ -34,7 +35,7 @@ use crate::{
 use alloc::{borrow::Cow, boxed::Box, string::String};
 use core::str::Utf8Error;
 use heapless::Vec;
-use wasmi::{Val, ValType};
+use wasmi::Val;
 
 /// The core types that a Rust type flattens to.
 pub struct Types {
@@ -364,7 +365,7 @@ impl<'v> Lowerer<'v> {
     /// The values of a type that is absent: zeros.
     pub(crate) fn zeros(&mut self, types: impl FnOnce(&mut Types)) -> Result<(), CallError> {
         for ty in Types::collect(types).flat {
-            self.push(Val::default_for_ty(ty))?;
+            self.push(ty.zero())?;
         }
         Ok(())
     }

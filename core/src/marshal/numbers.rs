@@ -1,8 +1,11 @@
 //! Numbers, `bool` and `char`.
 
 use super::{FlatCounts, Lift, Lifter, Lower, Lowerer, Types, mistyped};
-use crate::{base::shape::unsigned, error::CallError};
-use wasmi::{Val, ValType};
+use crate::{
+    base::{shape::unsigned, signature::ValType},
+    error::CallError,
+};
+use wasmi::Val;
 
 /// Implements both traits for a type that is one core value.
 macro_rules! number {

@@ -14,9 +14,6 @@ const WIDE_OFFSET: u64 = 1 << 16;
 /// How many values a branch surely carries in registers.
 const IN_REGISTER: usize = if cfg!(feature = "simd") { 0 } else { 1 };
 
-/// Most operators of one function that grow its memory. An allocator has one or two.
-const MAX_GROWS: usize = 100;
-
 impl Reader<'_> {
     /// Checks `body`, of a function with so many `results`, against the limits, and notes what has
     /// to change in it and what it adds to the module's size.
@@ -67,11 +64,8 @@ impl Reader<'_> {
         counts.grows |= grows > 0;
         // Each copy becomes code, so that many values carried by many branches make a small module
         // large. A branch of one value takes two bytes itself.
-        self.over(
-            "values carried by branches for each byte of code",
-            size,
-            copies,
-        )
+        let carried = copies.saturating_sub(size);
+        self.over("carried_values", self.limits.carried_values, carried)
     }
 }
 
@@ -184,8 +178,8 @@ impl Scan<'_, '_, '_> {
             // growing in `engine`.
             Operator::MemoryGrow { .. } => {
                 self.grows = self.grows.saturating_add(1);
-                let (cap, grows) = ("memory.grow in one function", self.grows);
-                self.reader.over(cap, MAX_GROWS, grows)?;
+                let most = self.reader.limits.memory_grows;
+                self.reader.over("memory_grows", most, self.grows)?;
             }
             // wasmi 2.0.0 does not save its position when fuel runs out in `table.grow`, so a
             // call that is resumed there would do other work twice. No mainstream compiler

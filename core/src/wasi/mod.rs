@@ -37,6 +37,7 @@ use crate::{
     base::{
         fuel::Spending,
         shape::{FlatValues, Shape},
+        signature::ValType,
     },
     call::{
         StoreData,
@@ -50,7 +51,7 @@ use crate::{
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{cell::Cell, time::Duration};
-use wasmi::{StoreContextMut, Val, ValType};
+use wasmi::{StoreContextMut, Val};
 
 /// The names under which WASI preview 1 is imported: today's, and the one before.
 const MODULES: [&str; 2] = ["wasi_snapshot_preview1", OLD];
