@@ -33,7 +33,11 @@ pub fn read_module(path: impl AsRef<Path>, limit: usize) -> Result<Vec<u8>, File
     if size > limit {
         return Err(too_large(size));
     }
-    let mut bytes = Vec::with_capacity(size);
+    let mut bytes = Vec::new();
+    // The limit may be more than the machine has: an error instead of an abort.
+    bytes
+        .try_reserve_exact(size)
+        .map_err(|_| fail(FileReason::Io(io::ErrorKind::OutOfMemory.into())))?;
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
     read.map_err(|error| fail(FileReason::Io(error)))?;

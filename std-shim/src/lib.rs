@@ -1,7 +1,8 @@
 //! hostel: a small, strict house for WebAssembly guests you don't trust.
 //!
 //! The whole host is [`hostel_core`], re-exported here; this crate adds what needs an operating
-//! system: plugins from files and directories, a clock, threads that wait, logs, and the `hostel` program.
+//! system: plugins from files and directories, a clock, threads that wait, and logs. The program
+//! `hostel` is the crate `hostel-cli`.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,0 +1,45 @@
+//! How to call a plugin's functions, by the types that its module declares.
+
+use hostel::{
+    Extern, ModuleInfo, Signature,
+    ValType::{self, F32, F64, I32, I64},
+};
+
+/// The ways of calling a function from the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Calling {
+    /// One INPUT, as bytes in the guest's memory. The result is bytes too.
+    Bytes,
+    /// One INPUT for each parameter.
+    Numbers,
+}
+
+impl Calling {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Numbers => "numbers",
+        }
+    }
+}
+
+/// Returns the type of the exported function `name`.
+pub(super) fn signature<'a>(module: &'a ModuleInfo, name: &str) -> Option<&'a Signature> {
+    match &module.export_named(name)?.ty {
+        Extern::Function(ty) => Some(ty),
+        _ => None,
+    }
+}
+
+/// Returns how to call a function of this type, or `None` if it takes or returns neither bytes nor
+/// numbers.
+pub(super) fn calling(module: &ModuleInfo, ty: &Signature) -> Option<Calling> {
+    let is_number = |ty: &ValType| matches!(ty, I32 | I64 | F32 | F64);
+    if ty.is_bytes() && module.exchanges_bytes() {
+        Some(Calling::Bytes)
+    } else if ty.params.iter().chain(&ty.results).all(is_number) {
+        Some(Calling::Numbers)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,271 @@
+//! The program's arguments and their help.
+
+use super::{
+    directories::GivenDirectory,
+    exit,
+    limits::{self, Bounds, Change, Preset, Target},
+    quantity,
+};
+use clap::{Args, Parser, Subcommand, value_parser};
+use clap_complete::Shell;
+use hostel::Limits;
+use std::{path::PathBuf, time::Duration};
+
+/// Run WebAssembly plugins that you don't trust
+#[derive(Debug, Parser)]
+#[command(name = "hostel", version, after_help = long(exit::HELP))]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Call a function of a plugin, or run a WASI command
+    #[command(after_help = long(&format!("{RUN}\n\n{}", exit::HELP)))]
+    Run(Run),
+    /// Measure the time, fuel and memory of a plugin's calls
+    #[command(
+        after_help = long(BENCH),
+        mut_arg("timeout", |it| it.help("Longest time of each call, such as 200ms")),
+        mut_arg("json", |it| it.help("Print the result as one JSON object")),
+        mut_arg("arg", |it| it.hide(asked_for("-h"))),
+        mut_arg("env", |it| it.hide(asked_for("-h"))),
+        mut_arg("dir", |it| it.hide(asked_for("-h"))),
+    )]
+    Bench(Bench),
+    /// Run a plugin's start code once, and save the result as a new plugin
+    #[command(
+        after_help = long(SNAPSHOT),
+        mut_arg("call", |it| it.help("Function to call, with INPUT, before the state is saved")),
+        mut_arg("timeout", |it| it.help("Longest time of the start code, and of the call, such as 2s")),
+        mut_arg("json", |it| it.help("Print the result as one JSON object")),
+        mut_arg("arg", |it| it.hide(asked_for("-h"))),
+        mut_arg("env", |it| it.hide(asked_for("-h"))),
+        mut_arg("dir", |it| it.hide(asked_for("-h"))),
+    )]
+    Snapshot(Snapshot),
+    /// Show a plugin's imports, exports and sizes, and why it can't be loaded
+    Inspect(Inspect),
+    /// Compute a plugin's memory on a machine, and find every reason to refuse it
+    #[command(after_help = long(&format!("{PROBE}\n\nLimits: {}", limits::names())))]
+    Probe(Probe),
+    /// Print a script that completes hostel's arguments in a shell
+    #[command(after_help = long(COMPLETIONS))]
+    Completions {
+        /// Shell to print the script for
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Plugin to load, a .wasm file
+    pub(super) plugin: PathBuf,
+    /// Text, @FILE, or - for stdin. @@… is text that begins with @
+    #[arg(allow_negative_numbers = true)]
+    pub(super) input: Vec<String>,
+    /// Function to call [default: process, or _start of a WASI command]
+    #[arg(long, value_name = "NAME")]
+    pub(super) call: Option<String>,
+    /// Take each INPUT as a number, also for a function that could take bytes
+    #[arg(long, hide = asked_for("-h"))]
+    pub(super) numbers: bool,
+    /// Argument for a WASI plugin; repeatable
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(super) arg: Vec<String>,
+    /// Environment variable for a WASI plugin; repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    pub(super) env: Vec<(String, String)>,
+    /// Directory for a WASI plugin, read-only without :rw; repeatable
+    #[arg(long, value_name = "DIR[:AS][:rw]", value_parser = GivenDirectory::parse)]
+    pub(super) dir: Vec<GivenDirectory>,
+    /// Setting that the plugin can read; repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    pub(super) config: Vec<(String, String)>,
+    /// File to keep the plugin's state in, under the plugin's file name
+    #[arg(long, value_name = "FILE")]
+    pub(super) state: Option<PathBuf>,
+    /// Most fuel, about one unit per instruction, such as 5M [default: 1G]
+    #[arg(long, value_name = "N", value_parser = quantity::fuel)]
+    fuel: Option<u64>,
+    /// Most linear memory, such as 16MiB [default: 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    memory: Option<u64>,
+    /// Another limit to change, such as call_depth=5000; repeatable
+    #[arg(long, value_name = "NAME=N", value_parser = Change::of_call)]
+    limit: Vec<Change>,
+    /// Longest time from reading the plugin to its result, such as 2s
+    #[arg(long, value_name = "TIME")]
+    pub(super) timeout: Option<humantime::Duration>,
+    /// Print output, error, logs and usage as one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Run {
+    /// Sets the bounds that the options change.
+    pub(super) fn set(&self, bounds: &mut Bounds) {
+        if let Some(fuel) = self.fuel {
+            bounds.budget.fuel = fuel;
+        }
+        if let Some(memory) = self.memory {
+            bounds.limits.memory_bytes = usize::try_from(memory).unwrap_or(usize::MAX);
+        }
+        bounds.set(&self.limit);
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Bench {
+    #[command(flatten)]
+    pub(super) run: Run,
+    /// Calls that run at the same time, each on its own thread
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub(super) concurrency: u32,
+    /// Run all calls on one thread, in slices of FUEL units [default: 10k]
+    #[arg(long, value_name = "FUEL", value_parser = quantum, num_args = 0..=1, require_equals = true, default_missing_value = "10k")]
+    pub(super) sliced: Option<u64>,
+    /// Longest time to measure, in seconds [default: 3, or no end with --calls]
+    #[arg(long, value_name = "N", value_parser = seconds)]
+    pub(super) seconds: Option<Duration>,
+    /// Most calls to measure [default: no end]
+    #[arg(long, value_name = "N")]
+    pub(super) calls: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Snapshot {
+    #[command(flatten)]
+    pub(super) run: Run,
+    /// File to write the new plugin to
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    /// Plugin to load, a .wasm file
+    pub(super) plugin: PathBuf,
+    /// Limit to change, such as functions=100K; repeatable
+    #[arg(long, value_name = "NAME=N", value_parser = Change::of_plugin)]
+    pub(super) limit: Vec<Change>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Probe {
+    /// Plugin to load, a .wasm file
+    pub(super) plugin: PathBuf,
+    /// Machine that runs the plugin
+    #[arg(long, value_enum, value_name = "MACHINE", default_value_t = Target::Server)]
+    pub(super) target: Target,
+    /// Heap of a device, such as 128KiB
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "256KiB")]
+    heap: u64,
+    /// Limits to start from [default: device for a microcontroller, else server]
+    #[arg(long, value_enum, value_name = "PRESET")]
+    limits: Option<Preset>,
+    /// Limit to change, such as memory_bytes=128KiB; repeatable
+    #[arg(long, value_name = "NAME=N", value_parser = Change::of_plugin)]
+    limit: Vec<Change>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Probe {
+    /// Returns the limits to probe with.
+    pub(super) fn limits(&self) -> Limits {
+        let preset = self.limits.unwrap_or(self.target.preset());
+        let heap = usize::try_from(self.heap).unwrap_or(usize::MAX);
+        let mut bounds = Bounds::plugin();
+        bounds.limits = preset.limits(heap);
+        bounds.set(&self.limit);
+        bounds.limits
+    }
+}
+
+const RUN: &str = "\
+A function over bytes takes one INPUT, or none for an empty one, and its result
+is printed as it is. Quote a text of several words. Any other function takes
+one number per parameter and prints one result per line. i32 and i64 may be
+given signed, unsigned or as 0xff, and are printed signed. A WASI command uses
+hostel's stdin, stdout, stderr and exit code. It sees the time, and no files
+but those in the directories of --dir.
+
+Examples:
+  hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
+  hostel run sort.wasm --arg=-r --env LANG=C --dir texts:/in --dir out:/out:rw
+  hostel run add.wasm --call add 10 -5";
+
+const BENCH: &str = "\
+Each call gets a fresh or reset instance, as calls on a server do. Logs are
+discarded. Failed calls are counted and measured too. The exit code is that of
+`hostel run` for the failed calls, the highest if there are several. A tenth of
+the calls, or of the time, runs first to warm up. Ctrl-C ends the measurement
+and prints the report.
+
+Examples:
+  hostel bench plugin.wasm @photo.png --concurrency 2 --seconds 10
+  hostel bench plugin.wasm hello --sliced=50k --concurrency 1000 --json";
+
+const SNAPSHOT: &str = "\
+Runs the plugin's start function, its `_initialize` and the call of --call. The
+new plugin's memory, globals and tables begin with the values that these left;
+it does not run them again. Settings and state of the host are not saved.
+
+Example:
+  hostel snapshot plugin.wasm --call learn @words.txt -o learned.wasm";
+
+const PROBE: &str = "\
+The plugin is not run. The memory is an upper bound, whatever the plugin does.
+Exits with 0 if the plugin can run, with 3 if not.
+
+Examples:
+  hostel probe plugin.wasm
+  hostel probe plugin.wasm --target cortex-m4 --heap 128KiB
+  hostel probe plugin.wasm --limits device --limit memory_bytes=128KiB";
+
+const COMPLETIONS: &str = "\
+Examples:
+  hostel completions bash > ~/.local/share/bash-completion/completions/hostel
+  hostel completions zsh > ~/.zfunc/_hostel
+  hostel completions fish > ~/.config/fish/completions/hostel.fish";
+
+/// Returns help that `--help` shows and `-h` does not. clap's own long help would take three lines
+/// per option, more than a screen.
+fn long(text: &str) -> String {
+    if asked_for("--help") || asked_for("help") {
+        text.to_owned()
+    } else {
+        "Run with --help for details and examples.".to_owned()
+    }
+}
+
+fn asked_for(what: &str) -> bool {
+    std::env::args_os().any(|argument| argument == what)
+}
+
+fn setting(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE"),
+    }
+}
+
+fn quantum(text: &str) -> Result<u64, &'static str> {
+    match quantity::fuel(text)? {
+        0 => Err("expected a slice of at least 1 unit of fuel"),
+        fuel => Ok(fuel),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok();
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or("expected seconds, such as 10 or 0.5")
+}

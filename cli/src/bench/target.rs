@@ -1,0 +1,116 @@
+//! The function or command that is measured.
+
+use super::super::{
+    arguments::Bench,
+    failure::Failure,
+    input::Input,
+    limits::Bounds,
+    plugin::{self, Module},
+};
+use hostel::{CallError, Engine, Instance, LogRecord, Plugin, Running, Std, WasiOutput};
+use std::{num::NonZero, thread};
+
+/// A plugin's function with its input, or a WASI command.
+pub(super) struct Target {
+    plugin: Plugin,
+    pub(super) function: String,
+    /// `None` for a command.
+    input: Option<Input>,
+}
+
+impl Target {
+    pub(super) fn load(arguments: &Bench) -> Result<Self, Failure> {
+        let run = &arguments.run;
+        // All calls that run at a time get an instance, and keep it for the next call.
+        let module = Module::read(run, |bounds| {
+            let at_once = arguments.concurrency as usize;
+            bounds.limits.instances = at_once;
+            bounds.limits.idle = at_once;
+            if arguments.sliced.is_none() {
+                let processors = thread::available_parallelism().map_or(1, NonZero::get);
+                bounds.limits.copies = at_once.min(processors);
+            }
+        })?;
+        let Bounds {
+            limits, mut budget, ..
+        } = module.bounds;
+        let mut wasi = plugin::wasi(run, &module.bounds)?;
+        if module.command {
+            wasi = wasi
+                .stdout(WasiOutput::discard())
+                .stderr(WasiOutput::discard());
+        }
+        budget.deadline = run.timeout.map(Into::into);
+        let engine = Engine::new(limits)
+            .with_budget(budget)
+            .with_platform(Std::new());
+        let grants = plugin::grants(run, |_: &LogRecord<'_>| {})?.wasi(wasi);
+        let plugin = plugin::load(&run.plugin, &engine, &module.wasm, &grants)?;
+        let default = match module.command {
+            true => plugin::COMMAND,
+            false => plugin::FUNCTION,
+        };
+        let function = run.call.as_deref().unwrap_or(default);
+        let input = match module.command {
+            true => None,
+            false => Some(Input::new(&plugin, function, run, budget.input_bytes)?),
+        };
+        let by_steps = function == plugin::FUNCTION && matches!(input, Some(Input::Bytes(_)));
+        if arguments.sliced.is_some() && !by_steps {
+            let why = format!("--sliced can call `process` over bytes only, not `{function}`");
+            return Err(Failure::usage(why));
+        }
+        Ok(Self {
+            function: function.to_owned(),
+            plugin,
+            input,
+        })
+    }
+
+    /// Makes one call. Returns a command's exit code, or 0 of a function, and the fuel used.
+    pub(super) fn call(&self) -> (Result<u32, CallError>, u64) {
+        let (result, usage) = self.plugin.metered(|instance| self.call_in(instance));
+        (result, usage.fuel)
+    }
+
+    /// Makes one call. Returns as [`call`](Self::call) does, with the instance's linear memory after
+    /// the call in bytes instead of the fuel.
+    pub(super) fn call_and_weigh(&self) -> (Result<u32, CallError>, usize) {
+        let mut memory = 0;
+        let result = self.plugin.lend(|instance| {
+            let result = self.call_in(instance);
+            memory = instance.memory_bytes();
+            result
+        });
+        (result, memory)
+    }
+
+    fn call_in(&self, instance: &mut Instance) -> Result<u32, CallError> {
+        let name = &self.function;
+        match &self.input {
+            Some(Input::Bytes(bytes)) => {
+                instance.call_bytes(name, bytes, <[u8]>::to_vec).map(|_| 0)
+            }
+            Some(Input::Numbers(numbers)) => instance.call_values(name, numbers).map(|_| 0),
+            None => instance.run_command(),
+        }
+    }
+
+    /// Begins a call that runs by steps.
+    pub(super) fn start(
+        &self,
+    ) -> Running<impl Future<Output = Result<Vec<u8>, CallError>> + use<'_>> {
+        let input = match &self.input {
+            Some(Input::Bytes(bytes)) => &**bytes,
+            // `load` refuses other input with --sliced.
+            _ => &[],
+        };
+        self.plugin.start(input)
+    }
+
+    /// Returns an upper bound of an idle instance's memory besides its linear memory, in bytes.
+    pub(super) fn bytes_besides(&self) -> u64 {
+        let footprint = self.plugin.info().footprint(self.plugin.limits());
+        footprint.instance_at_start() - footprint.memory_at_start
+    }
+}

@@ -1,0 +1,220 @@
+//! Failures of the program, as text for people and as JSON for programs.
+
+use super::exit::Exit;
+use hostel::{
+    CallError, FileError, FileReason, LoadError, Mismatch, SnapshotError, StateFileError, TrapKind,
+    grant_for,
+};
+use serde_json::{Value, json};
+use std::{fmt::Display, path::Path};
+
+/// A failure. Its texts may contain control characters from a plugin or a file name.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) exit: Exit,
+    /// The stable code of this kind of failure.
+    code: &'static str,
+    pub(super) message: String,
+    /// The individual problems, if there can be several.
+    pub(super) details: Vec<String>,
+    /// How to solve the problem.
+    pub(super) hint: Option<String>,
+}
+
+impl Failure {
+    fn new(exit: Exit, code: &'static str, message: String) -> Self {
+        Self {
+            exit,
+            code,
+            message,
+            details: Vec::new(),
+            hint: None,
+        }
+    }
+
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, "usage", message.into())
+    }
+
+    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Reports that the module in the file `path` can't be loaded.
+    pub(super) fn load(path: &Path, error: &LoadError) -> Self {
+        let message = format!("can't load {}", path.display());
+        let mut failure = Self::new(Exit::Load, error.code(), format!("{message}: {error}"));
+        match error {
+            LoadError::Mismatch(all) => {
+                failure.message = format!(
+                    "{message}: {} with imports and exports",
+                    problems(all.len())
+                );
+                failure.details = all.iter().map(ToString::to_string).collect();
+                let needs_state = |one: &Mismatch| {
+                    matches!(one, Mismatch::UnknownImport { module, name, .. }
+                        if grant_for(module, name) == Some("state"))
+                };
+                if all.iter().any(needs_state) {
+                    return failure
+                        .with_hint("give the plugin a file for its state with --state FILE");
+                }
+            }
+            error => {
+                if let Some(option) = raise(error) {
+                    return failure.with_hint(format!("raise the limit with {option}"));
+                }
+            }
+        }
+        failure
+    }
+
+    /// Reports all problems that keep the module in the file `path` from running. If not
+    /// `complete`, the last of them may hide further ones.
+    pub(super) fn refused(path: &Path, all: &[LoadError], complete: bool) -> Self {
+        let options: Vec<_> = all.iter().filter_map(raise).collect();
+        let failure = match all {
+            [error] if options.is_empty() => Self::load(path, error),
+            _ => {
+                let code = all.first().map_or("refused", LoadError::code);
+                let details: Vec<_> = all.iter().flat_map(reasons).collect();
+                let problems = problems(details.len());
+                let message = format!("can't run {}: {problems}", path.display());
+                Self {
+                    details,
+                    ..Self::new(Exit::Load, code, message)
+                }
+            }
+        };
+        match all.last() {
+            Some(LoadError::Unsupported { .. } | LoadError::OverLimit { .. }) if !complete => {
+                failure.with_hint(
+                    "the last problem may hide others: fix it and run `hostel probe` again",
+                )
+            }
+            _ => match &*options {
+                [] => failure,
+                [option] => failure.with_hint(format!("raise the limit with {option}")),
+                several => {
+                    failure.with_hint(format!("raise the limits with {}", several.join(" ")))
+                }
+            },
+        }
+    }
+
+    pub(super) fn output(error: &std::io::Error) -> Self {
+        let message = format!("can't write the output: {error}");
+        Self::new(Exit::Own, "output", message)
+    }
+
+    pub(super) fn threads(many: u32, error: &std::io::Error) -> Self {
+        let message = format!("can't start {many} threads: {error}");
+        Self::new(Exit::Own, "threads", message)
+            .with_hint("lower --concurrency, or use one thread with --sliced")
+    }
+
+    pub(super) fn snapshot(error: &SnapshotError) -> Self {
+        Self::new(Exit::Load, error.code(), error.to_string())
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "code": self.code,
+            "message": self.message,
+            "details": self.details,
+            "hint": self.hint,
+        })
+    }
+}
+
+fn problems(count: usize) -> String {
+    match count {
+        1 => "1 problem".to_owned(),
+        count => format!("{count} problems"),
+    }
+}
+
+/// Returns the problems in one error, each in one line.
+fn reasons(error: &LoadError) -> Vec<String> {
+    match error {
+        LoadError::Mismatch(all) => all.iter().map(ToString::to_string).collect(),
+        LoadError::TooLarge { limit, found } => vec![over("module_bytes", *limit, *found)],
+        LoadError::OverLimit { cap, limit, found } => vec![over(cap, *limit, *found)],
+        LoadError::DoesNotFit { needed, free } => vec![over("heap_bytes", *free, *needed)],
+        error => vec![error.to_string()],
+    }
+}
+
+/// Returns the option that raises the limit which a module exceeds, if it exceeds one.
+fn raise(error: &LoadError) -> Option<String> {
+    match error {
+        LoadError::TooLarge { found, .. } => Some(limit("module_bytes", found)),
+        LoadError::OverLimit { cap, found, .. } => Some(limit(cap, found)),
+        LoadError::DoesNotFit { needed, .. } => Some(limit("heap_bytes", needed)),
+        _ => None,
+    }
+}
+
+fn limit(name: &str, value: impl Display) -> String {
+    format!("--limit {name}={value}")
+}
+
+fn over(cap: &str, limit: impl Display, found: impl Display) -> String {
+    format!("limit `{cap}`: {limit} allowed, {found} found")
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let option = match &error {
+            CallError::OutOfFuel { .. } => Some("--fuel N".to_owned()),
+            CallError::Deadline { .. } => Some("--timeout TIME".to_owned()),
+            CallError::InputTooLarge { found, .. } => Some(limit("input_bytes", found)),
+            CallError::OutputTooLarge { found, .. } => Some(limit("output_bytes", found)),
+            CallError::ArgumentTooLarge { found, .. } => Some(limit("argument_bytes", found)),
+            CallError::DoesNotFit { needed, .. } => Some(limit("heap_bytes", needed)),
+            CallError::ArenaBytes { .. } => Some(limit("arena_bytes", "N")),
+            CallError::HostCalls { .. } => Some(limit("host_calls", "N")),
+            CallError::Busy { .. } => Some(limit("instances", "N")),
+            CallError::Trap(trap) if trap.kind() == TrapKind::StackOverflow => Some(format!(
+                "{} or {}",
+                limit("call_depth", "N"),
+                limit("stack_bytes", "N")
+            )),
+            _ => None,
+        };
+        let hint = match (&error, option) {
+            (CallError::UnknownExport { .. }, _) => {
+                Some("choose a function with --call NAME".to_owned())
+            }
+            (CallError::NoMemory { .. }, _) => Some(
+                "if the plugin reached its memory limit, raise it with --memory SIZE".to_owned(),
+            ),
+            (_, Some(option)) => Some(format!(
+                "if the plugin needs more, raise the limit with {option}"
+            )),
+            _ => None,
+        };
+        let failure = Self::new(Exit::from(&error), error.code(), error.to_string());
+        match hint {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<StateFileError> for Failure {
+    fn from(error: StateFileError) -> Self {
+        Self::new(Exit::Usage, error.code(), error.to_string())
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        match error.reason() {
+            FileReason::Load(reason) => Self::load(error.path(), reason),
+            FileReason::Write(_) => Self::new(Exit::Usage, error.code(), error.to_string()),
+            _ => Self::new(Exit::Load, error.code(), error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Reads the INPUT arguments: bytes, or numbers.
+
+use super::{
+    abi::{self, Calling},
+    arguments::Run,
+    failure::Failure,
+};
+use hostel::{CallError, Instance, Plugin, Signature, ValType, Value};
+use std::{
+    fs::File,
+    io::{self, Read},
+};
+
+/// A call's input.
+pub(super) enum Input {
+    Bytes(Vec<u8>),
+    Numbers(Vec<Value>),
+}
+
+impl Input {
+    /// Reads the INPUTs for the function `name`. Its declared type decides between bytes and numbers,
+    /// unless --numbers does. `limit` bounds each INPUT, in bytes.
+    pub(super) fn new(
+        plugin: &Plugin,
+        name: &str,
+        arguments: &Run,
+        limit: usize,
+    ) -> Result<Self, Failure> {
+        let module = plugin.info();
+        let Some(ty) = abi::signature(module, name) else {
+            // The core's error lists the exported functions.
+            plugin.check::<(), ()>(name)?;
+            return Ok(Self::Numbers(Vec::new()));
+        };
+        let bytes = abi::calling(module, ty) == Some(Calling::Bytes) && !arguments.numbers;
+        match &*arguments.input {
+            [] if bytes => Ok(Self::Bytes(Vec::new())),
+            [text] if bytes => read(text, limit).map(Self::Bytes),
+            // Never taken for a pointer and a length, even if they are two numbers.
+            texts if bytes => Err(several(name, texts)),
+            texts => read_numbers(name, ty, texts, limit).map(Self::Numbers),
+        }
+    }
+
+    /// Calls the function `name`. Returns numbers as text, one per line.
+    pub(super) fn call(self, instance: &mut Instance, name: &str) -> Result<Vec<u8>, CallError> {
+        match self {
+            Self::Bytes(bytes) => instance.call_bytes(name, &bytes, <[u8]>::to_vec),
+            Self::Numbers(numbers) => {
+                let results = instance.call_values(name, &numbers)?;
+                let lines = results.iter().map(|number| format!("{number}\n"));
+                Ok(lines.collect::<String>().into_bytes())
+            }
+        }
+    }
+}
+
+/// Refuses several INPUTs for a function over bytes.
+fn several(name: &str, texts: &[String]) -> Failure {
+    let count = texts.len();
+    let failure = Failure::usage(format!(
+        "`{name}` takes one INPUT, a text or bytes: found {count}"
+    ));
+    let text = texts.join(" ");
+    let is_plain = |c: char| c.is_alphanumeric() || " .,:;=+-_/@%".contains(c);
+    let quote = if text.chars().count() <= 40 && text.chars().all(is_plain) {
+        format!("put quotes around the text: \"{text}\"")
+    } else {
+        "put quotes around the text".to_owned()
+    };
+    let is_number = |text: &String| Value::parse(text, ValType::F64).is_some();
+    failure.with_hint(if texts.iter().all(is_number) {
+        format!("{quote}; or add --numbers to pass {count} numbers")
+    } else {
+        quote
+    })
+}
+
+/// Reads one number per parameter of a function of type `ty`.
+fn read_numbers(
+    name: &str,
+    ty: &Signature,
+    texts: &[String],
+    limit: usize,
+) -> Result<Vec<Value>, Failure> {
+    let wrong = |why: String| Failure::usage(format!("`{name}` has the type {ty}: {why}"));
+    let (takes, given) = (ty.params.len(), texts.len());
+    if takes != given {
+        return Err(wrong(format!("expected {takes} numbers, found {given}")));
+    }
+    let numbers = texts.iter().zip(&ty.params).map(|(text, ty)| {
+        let bytes = read(text, limit)?;
+        let text = String::from_utf8_lossy(&bytes);
+        Value::parse(text.trim(), *ty).ok_or_else(|| {
+            wrong(format!(
+                "expected {}, found `{}`",
+                expected(*ty),
+                text.trim()
+            ))
+        })
+    });
+    numbers.collect()
+}
+
+/// Describes the numbers of type `ty`.
+const fn expected(ty: ValType) -> &'static str {
+    match ty {
+        ValType::I32 => "a whole number from -2147483648 to 4294967295",
+        ValType::I64 => "a whole number from -9223372036854775808 to 18446744073709551615",
+        ValType::F32 => "a number from -3.4028235e38 to 3.4028235e38, `inf`, `-inf` or `NaN`",
+        ValType::F64 => {
+            "a number from -1.7976931348623157e308 to 1.7976931348623157e308, `inf`, `-inf` or `NaN`"
+        }
+        ValType::V128 | ValType::FuncRef | ValType::ExternRef => {
+            "a value that the command line can't express"
+        }
+    }
+}
+
+/// Returns the bytes that one INPUT stands for.
+fn read(text: &str, limit: usize) -> Result<Vec<u8>, Failure> {
+    let (from, read) = match text.strip_prefix('@') {
+        None if text == "-" => ("stdin", read_all(io::stdin().lock(), limit)),
+        None => return Ok(text.as_bytes().to_vec()),
+        Some(text) if text.starts_with('@') => return Ok(text.as_bytes().to_vec()),
+        Some(path) => (
+            path,
+            File::open(path).and_then(|file| read_all(file, limit)),
+        ),
+    };
+    read.map_err(|error| {
+        let failure = Failure::usage(format!("can't read INPUT from {from}: {error}"));
+        // A file that is too long exists, so the user did not mean a text.
+        if error.kind() == io::ErrorKind::FileTooLarge {
+            failure.with_hint("raise the limit with --limit input_bytes=N")
+        } else if from == "stdin" {
+            failure
+        } else {
+            failure.with_hint("write `@@` for a text that begins with `@`")
+        }
+    })
+}
+
+/// Reads to the end, at most `limit` bytes.
+fn read_all(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX);
+    from.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
+        let message = format!("expected at most {limit} bytes, found more");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,267 @@
+//! Limits by name, for `--limit`.
+
+use super::quantity;
+use clap::ValueEnum;
+use hostel::{Budget, Limits, Machine, files};
+
+/// The machines that `probe` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Target {
+    Server,
+    CortexM3,
+    CortexM4,
+    CortexM33,
+    Riscv32imac,
+}
+
+impl Target {
+    pub(super) const fn machine(self) -> Machine {
+        match self {
+            Self::Server => Machine::Bits64,
+            Self::CortexM3 | Self::CortexM4 | Self::CortexM33 | Self::Riscv32imac => {
+                Machine::Bits32
+            }
+        }
+    }
+
+    /// Returns the limits to start from by default.
+    pub(super) const fn preset(self) -> Preset {
+        match self.machine() {
+            Machine::Bits64 => Preset::Server,
+            Machine::Bits32 => Preset::Device,
+        }
+    }
+}
+
+/// The sets of limits to start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Preset {
+    Server,
+    Device,
+}
+
+impl Preset {
+    /// Returns the limits; those of a device are for a heap of `heap` bytes.
+    pub(super) const fn limits(self, heap: usize) -> Limits {
+        match self {
+            Self::Server => Limits::server(),
+            Self::Device => Limits::device(heap),
+        }
+    }
+}
+
+/// Everything that bounds a plugin and its calls.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) limits: Limits,
+    pub(super) budget: Budget,
+    pub(super) files: files::Limits,
+}
+
+impl Bounds {
+    /// Returns the bounds of a plugin: those of a server, but for more files.
+    pub(super) const fn plugin() -> Self {
+        let mut files = files::Limits::server();
+        files.written_bytes = 1 << 30;
+        files.created = 100_000;
+        Self {
+            limits: Limits::server(),
+            budget: Budget::server(),
+            files,
+        }
+    }
+
+    /// Sets the limits that the user changed.
+    pub(super) fn set(&mut self, changes: &[Change]) {
+        for change in changes {
+            let fields = self.fields().into_iter();
+            for (_, field) in fields.filter(|(name, _)| *name == change.name) {
+                field.set(change.value);
+            }
+        }
+    }
+
+    /// Returns each bound with its name, those of `limits` first.
+    fn fields(&mut self) -> Vec<(&'static str, Field<'_>)> {
+        let plugin = caps(&mut self.limits).map(|(name, value)| (name, Field::Size(value)));
+        let (budget, files) = (&mut self.budget, &mut self.files);
+        let call = [
+            ("host_calls", Field::Word(&mut budget.host_calls)),
+            ("input_bytes", Field::Size(&mut budget.input_bytes)),
+            ("output_bytes", Field::Size(&mut budget.output_bytes)),
+            ("argument_bytes", Field::Size(&mut budget.argument_bytes)),
+            ("arena_bytes", Field::Size(&mut budget.arena_bytes)),
+            ("log_records", Field::Word(&mut budget.log_records)),
+            ("log_bytes", Field::Word(&mut budget.log_bytes)),
+            ("open_files", Field::Size(&mut files.open)),
+            ("written_bytes", Field::Long(&mut files.written_bytes)),
+            ("created_files", Field::Word(&mut files.created)),
+            ("list_bytes", Field::Size(&mut files.list_bytes)),
+        ];
+        plugin.into_iter().chain(call).collect()
+    }
+
+    /// Lists the names of all bounds for a message.
+    fn names() -> String {
+        let mut bounds = Self::plugin();
+        let names = bounds.fields().into_iter().map(|(name, _)| name);
+        names.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A number that bounds something.
+enum Field<'a> {
+    Word(&'a mut u32),
+    Long(&'a mut u64),
+    Size(&'a mut usize),
+}
+
+impl Field<'_> {
+    /// Sets the number. Returns the largest possible one if `value` is larger.
+    fn set(self, value: u64) -> Option<u64> {
+        match self {
+            Self::Word(field) => match u32::try_from(value) {
+                Ok(value) => *field = value,
+                Err(_) => return Some(u32::MAX.into()),
+            },
+            Self::Long(field) => *field = value,
+            Self::Size(field) => match usize::try_from(value) {
+                Ok(value) => *field = value,
+                Err(_) => return Some(usize::MAX as u64),
+            },
+        }
+        None
+    }
+}
+
+/// One `--limit` argument.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    name: String,
+    value: u64,
+}
+
+impl Change {
+    /// Parses `NAME=N` for a command that calls the plugin.
+    pub(super) fn of_call(text: &str) -> Result<Self, String> {
+        Self::parse(text, &Bounds::names())
+    }
+
+    /// Parses `NAME=N` for a command that only loads the plugin. Limits of a call are refused: they
+    /// would have no effect.
+    pub(super) fn of_plugin(text: &str) -> Result<Self, String> {
+        let change = Self::parse(text, &names())?;
+        if cap(&mut Limits::server(), &change.name).is_none() {
+            let (name, names) = (change.name, names());
+            return Err(format!(
+                "`{name}` limits a call, and this command makes none; the limits of a plugin are: {names}"
+            ));
+        }
+        Ok(change)
+    }
+
+    fn parse(text: &str, names: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or("expected NAME=N")?;
+        let mut bounds = Bounds::plugin();
+        let mut fields = bounds.fields().into_iter();
+        let (_, field) = fields
+            .find(|(known, _)| *known == name)
+            .ok_or_else(|| format!("unknown limit `{name}`; the limits are: {names}"))?;
+        let value = quantity::parse(value)
+            .ok_or("expected a whole number after `=`, such as 5000, 64KiB or 1M")?;
+        if let Some(most) = field.set(value) {
+            return Err(format!("`{name}` is at most {most}, found {value}"));
+        }
+        let name = name.to_owned();
+        Ok(Self { name, value })
+    }
+}
+
+/// Returns each limit of a plugin with its name.
+pub(super) fn caps(limits: &mut Limits) -> [(&'static str, &mut usize); 28] {
+    let module = &mut limits.module;
+    [
+        ("heap_bytes", &mut limits.heap_bytes),
+        ("module_bytes", &mut limits.module_bytes),
+        ("memory_bytes", &mut limits.memory_bytes),
+        ("table_elements", &mut limits.table_elements),
+        ("stack_bytes", &mut limits.stack_bytes),
+        ("call_depth", &mut limits.call_depth),
+        ("instances", &mut limits.instances),
+        ("copies", &mut limits.copies),
+        ("idle", &mut limits.idle),
+        ("warm", &mut limits.warm),
+        ("waiting", &mut limits.waiting),
+        ("types", &mut module.types),
+        ("params", &mut module.params),
+        ("results", &mut module.results),
+        ("imports", &mut module.imports),
+        ("exports", &mut module.exports),
+        ("name_bytes", &mut module.name_bytes),
+        ("functions", &mut module.functions),
+        ("function_bytes", &mut module.function_bytes),
+        ("locals", &mut module.locals),
+        ("nesting", &mut module.nesting),
+        ("branch_targets", &mut module.branch_targets),
+        ("tables", &mut module.tables),
+        ("globals", &mut module.globals),
+        ("segments", &mut module.segments),
+        ("elements", &mut module.elements),
+        ("expression_bytes", &mut module.expression_bytes),
+        ("custom_sections", &mut module.custom_sections),
+    ]
+}
+
+/// Returns the limit of a plugin called `name`.
+pub(super) fn cap<'a>(limits: &'a mut Limits, name: &str) -> Option<&'a mut usize> {
+    let mut caps = caps(limits).into_iter();
+    caps.find_map(|(known, value)| (known == name).then_some(value))
+}
+
+/// Lists the names of a plugin's limits for a message.
+pub(super) fn names() -> String {
+    caps(&mut Limits::server()).map(|(name, _)| name).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bounds, Field};
+    use std::collections::BTreeMap;
+
+    /// The fields of the presets by their own names, as `Debug` shows them. Other options set fuel
+    /// and deadline.
+    fn declared(bounds: &Bounds) -> BTreeMap<String, u64> {
+        let Bounds {
+            limits,
+            budget,
+            files,
+        } = bounds;
+        let shown = format!("{limits:?}, {budget:?}, {files:?}");
+        let fields = shown.split(['{', ',', '}']).filter_map(|field| {
+            let (name, value) = field.trim().split_once(": ")?;
+            let name = match name {
+                "open" => "open_files",
+                "created" => "created_files",
+                "fuel" => return None,
+                name => name,
+            };
+            value.parse().ok().map(|value| (name.to_owned(), value))
+        });
+        fields.collect()
+    }
+
+    #[test]
+    fn every_bound_has_a_name() {
+        let mut bounds = Bounds::plugin();
+        let declared = declared(&bounds);
+        let named = bounds.fields().into_iter().map(|(name, field)| {
+            let value = match field {
+                Field::Word(value) => (*value).into(),
+                Field::Long(value) => *value,
+                Field::Size(value) => *value as u64,
+            };
+            (name.to_owned(), value)
+        });
+        assert_eq!(named.collect::<BTreeMap<_, _>>(), declared);
+    }
+}

@@ -1,0 +1,120 @@
+//! Writes to stdout and stderr.
+
+use super::{exit::Exit, failure::Failure};
+use anstyle::{AnsiColor, Style};
+use hostel::Visible;
+use serde_json::{Serializer, Value, ser::Formatter};
+use std::{
+    fmt::Write as _,
+    io::{self, IsTerminal as _, Write},
+};
+
+/// Prints a plugin's result. If stdout is a terminal, control characters are made visible.
+pub(super) fn answer(bytes: &[u8]) -> Result<Exit, Failure> {
+    if io::stdout().is_terminal() {
+        write(io::stdout(), shown(bytes).as_bytes())
+    } else {
+        write(io::stdout(), bytes)
+    }
+}
+
+/// Prints bytes that contain nothing from a plugin.
+pub(super) fn bytes(bytes: &[u8]) -> Result<Exit, Failure> {
+    write(io::stdout(), bytes)
+}
+
+/// Prints styled text. The styles are stripped if stdout is not a terminal.
+pub(super) fn text(text: &str) -> Result<Exit, Failure> {
+    write(anstream::stdout(), text.as_bytes())
+}
+
+/// Prints a JSON value on one line.
+pub(super) fn json(value: &Value) -> Result<Exit, Failure> {
+    let mut line = Vec::new();
+    serde::Serialize::serialize(value, &mut Serializer::with_formatter(&mut line, OneLine))
+        .map_err(|error| Failure::output(&error.into()))?;
+    line.push(b'\n');
+    bytes(&line)
+}
+
+/// Prints a failure on stderr.
+pub(super) fn failure(failure: &Failure) {
+    let (red, bold) = (AnsiColor::Red.on_default().bold(), Style::new().bold());
+    let mut text = format!("{red}error:{red:#} {}\n", visible(&failure.message));
+    // Writing to a String does not fail.
+    for detail in &failure.details {
+        let _ = writeln!(text, "  {}", visible(detail));
+    }
+    if let Some(hint) = &failure.hint {
+        let _ = writeln!(text, "{bold}hint:{bold:#} {}", visible(hint));
+    }
+    // If stderr can't be written, there is no other place for the message.
+    let _ = anstream::stderr().write_all(text.as_bytes());
+}
+
+/// Makes `text` from a plugin or a file name visible: one line, control characters escaped.
+pub(super) fn visible(text: &str) -> Visible<'_> {
+    Visible::new(text.as_bytes())
+}
+
+fn write(mut to: impl Write, bytes: &[u8]) -> Result<Exit, Failure> {
+    match to.write_all(bytes).and_then(|()| to.flush()) {
+        Ok(()) => Ok(Exit::Ok),
+        // The reader closed the pipe, as `head` does: not worth a message.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Own),
+        Err(error) => Err(Failure::output(&error)),
+    }
+}
+
+/// [`hostel::visible_lines`], with a newline at the end.
+fn shown(bytes: &[u8]) -> String {
+    let mut text = hostel::visible_lines(bytes);
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
+/// Compact JSON that escapes every character that could act on a terminal. JSON itself requires it
+/// only below U+0020; serde_json escapes those before the text reaches this [`Formatter`].
+struct OneLine;
+
+impl Formatter for OneLine {
+    fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
+    where
+        W: ?Sized + Write,
+    {
+        for part in fragment.split_inclusive(|c: char| !c.is_ascii() || c == '\x7f') {
+            let mut before = part.chars();
+            match before.next_back() {
+                Some(last) if visible(part).to_string() != part => {
+                    writer.write_all(before.as_str().as_bytes())?;
+                    for unit in last.encode_utf16(&mut [0; 2]) {
+                        write!(writer, "\\u{unit:04x}")?;
+                    }
+                }
+                _ => writer.write_all(part.as_bytes())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn a_result_controls_no_terminal() {
+        for (bytes, text) in [
+            (&b""[..], ""),
+            (b"one", "one\n"),
+            (b"one\n", "one\n"),
+            (b"\n\n", "\n\n"),
+            (b"a\tb\nc\r\n", "a\tb\nc\\r\n"),
+            (b"\x1b[2J\xff\n\x07", "\\u{1b}[2J\u{fffd}\n\\u{7}\n"),
+        ] {
+            assert_eq!(shown(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Loads the plugin of `run`, `bench` and `snapshot`, with the grants that its options name.
+
+use super::{abi, arguments::Run, directories, failure::Failure, limits::Bounds};
+use hostel::{
+    Engine, FileState, Grants, LogSink, ModuleInfo, Plugin, StateLimits, Wasi, WasiOutput,
+};
+use std::path::Path;
+
+/// The function that is called without --call.
+pub(super) const FUNCTION: &str = "process";
+
+/// The function that runs a WASI command.
+pub(super) const COMMAND: &str = "_start";
+
+/// The contents of a plugin's file, not loaded yet.
+pub(super) struct Module {
+    pub(super) wasm: Vec<u8>,
+    /// Whether to run the plugin as a WASI command.
+    pub(super) command: bool,
+    pub(super) bounds: Bounds,
+}
+
+impl Module {
+    /// Reads the plugin's file. `set` changes the default bounds before the options do.
+    pub(super) fn read(arguments: &Run, set: impl FnOnce(&mut Bounds)) -> Result<Self, Failure> {
+        let mut bounds = Bounds::plugin();
+        set(&mut bounds);
+        arguments.set(&mut bounds);
+        let wasm = hostel::read_module(&arguments.plugin, bounds.limits.module_bytes)?;
+        let command = match arguments.call.as_deref() {
+            Some(name) => name == COMMAND,
+            None => is_command(&wasm),
+        };
+        if command && !arguments.input.is_empty() {
+            return Err(Failure::usage("a WASI command takes no INPUT")
+                .with_hint("pass arguments with --arg TEXT, and stdin with < FILE"));
+        }
+        Ok(Self {
+            wasm,
+            command,
+            bounds,
+        })
+    }
+}
+
+/// Returns whether a module is a WASI command and has no `process`.
+fn is_command(wasm: &[u8]) -> bool {
+    ModuleInfo::read(wasm).is_ok_and(|module| {
+        abi::signature(&module, COMMAND).is_some() && abi::signature(&module, FUNCTION).is_none()
+    })
+}
+
+/// Grants the log, the settings of --config and the state of --state.
+pub(super) fn grants(arguments: &Run, log: impl LogSink) -> Result<Grants, Failure> {
+    let grants = Grants::new()
+        .log(log)
+        .config(arguments.config.iter().cloned());
+    Ok(match &arguments.state {
+        Some(file) => grants.state(FileState::open(file, StateLimits::server())?),
+        None => grants,
+    })
+}
+
+/// Returns WASI with the arguments, environment and directories, and with its output in the log.
+pub(super) fn wasi(arguments: &Run, bounds: &Bounds) -> Result<Wasi, Failure> {
+    let name = arguments.plugin.file_name().unwrap_or_default();
+    let wasi = hostel::wasi()
+        .args([name.to_string_lossy()])
+        .args(&arguments.arg)
+        .env(arguments.env.iter().map(|(key, value)| (key, value)))
+        .stdout(WasiOutput::log())
+        .stderr(WasiOutput::log())
+        .file_limits(bounds.files);
+    directories::grant(wasi, &arguments.dir)
+}
+
+/// Loads `wasm`, the contents of the file `path`, under the file's name.
+pub(super) fn load(
+    path: &Path,
+    engine: &Engine,
+    wasm: &[u8],
+    grants: &Grants,
+) -> Result<Plugin, Failure> {
+    let name = path.file_stem().unwrap_or(path.as_os_str());
+    let plugin = engine.load(&name.to_string_lossy(), wasm, grants);
+    plugin.map_err(|error| Failure::load(path, &error))
+}

@@ -1,0 +1,275 @@
+//! `hostel probe`: finds out whether a plugin can run within given limits, and in how much memory.
+
+use super::{
+    arguments::Probe,
+    exit::Exit,
+    failure::Failure,
+    grants, limits,
+    output::{self, visible},
+};
+use anstyle::Style;
+use bytesize::ByteSize;
+use hostel::{Engine, Footprint, Limits, LoadError, ModuleInfo, Std, read_module};
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+
+pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
+    let path = &arguments.plugin;
+    let limits = arguments.limits();
+    // A module that exceeds the limit can still be examined on this machine.
+    let read = read_module(path, usize::MAX);
+    let wasm = read.as_ref().ok();
+    let module = wasm.and_then(|wasm| ModuleInfo::read(wasm).ok());
+    let machine = arguments.target.machine();
+    let footprint = module
+        .as_ref()
+        .map(|module| module.footprint_on(&limits, machine));
+    let mut refusals = wasm.map_or_else(Refusals::default, |wasm| Refusals::find(wasm, &limits));
+    let needed = footprint.map_or(0, |footprint| footprint.to_run());
+    if limits.heap_bytes < usize::MAX && needed > limits.heap_bytes as u64 {
+        let free = limits.heap_bytes as u64;
+        refusals.all.push(LoadError::DoesNotFit { needed, free });
+    }
+    let bytes = wasm.map(Vec::len);
+    let failure = match read {
+        Err(error) => Some(error.into()),
+        Ok(_) if refusals.all.is_empty() => None,
+        Ok(_) => Some(Failure::refused(path, &refusals.all, refusals.complete)),
+    };
+    let grants = module.as_ref().map(grants::needed);
+    if arguments.json {
+        let exit = failure.as_ref().map_or(Exit::Ok, |failure| failure.exit);
+        let written = output::json(&json!({
+            "path": path.to_string_lossy(),
+            "bytes": bytes,
+            "can_run": failure.is_none(),
+            "refusals": refusals.all.iter().flat_map(refusal_json).collect::<Value>(),
+            "all_refusals": refusals.complete,
+            "grants": grants,
+            "limits": limits_json(limits),
+            "footprint": footprint.as_ref().map(footprint_json),
+            "error": failure.as_ref().map(Failure::json),
+            "code": exit.code(),
+        }))?;
+        return Ok(written.or(exit));
+    }
+    let written = match (footprint, grants) {
+        (Some(footprint), Some(grants)) => {
+            let runs = match failure {
+                None => "yes, it compiles and stays within the limits",
+                Some(_) => "no",
+            };
+            let mut grants = grants.into_iter().collect::<Vec<_>>().join(", ");
+            if grants.is_empty() {
+                grants.push_str("none");
+            }
+            let path = path.to_string_lossy();
+            let bold = Style::new().bold();
+            let mut text = format!(
+                "{bold}{}{bold:#}\n  can run       {runs}\n  needs grants  {grants}\n",
+                visible(&path)
+            );
+            write_footprint(&mut text, &footprint);
+            output::text(&text)?
+        }
+        _ => Exit::Ok,
+    };
+    failure.map_or(Ok(written), Err)
+}
+
+/// The reasons to refuse a module.
+#[derive(Default)]
+struct Refusals {
+    all: Vec<LoadError>,
+    /// Whether `all` is known to be complete.
+    complete: bool,
+}
+
+impl Refusals {
+    /// Loads the module again and again. Each limit that it exceeds is raised to the value found, so
+    /// that the next round finds the next problem.
+    fn find(wasm: &[u8], limits: &Limits) -> Self {
+        /// Each round reads the whole module. A hostile one could require many.
+        const ROUNDS: usize = 64;
+        use LoadError::{Component, Empty, NotWasm};
+        // Higher limits make no module of other bytes.
+        if let Err(error @ (Component | Empty | NotWasm { .. })) = ModuleInfo::read(wasm) {
+            return Self {
+                all: vec![error],
+                complete: true,
+            };
+        }
+        let grants = grants::everything();
+        let mut raised = *limits;
+        // Each copy of the code fails or succeeds like the first.
+        raised.copies = 1;
+        // The caller compares the heap with the target's footprint; this machine's is irrelevant.
+        raised.heap_bytes = usize::MAX;
+        let mut all = Vec::new();
+        for _ in 0..ROUNDS {
+            let engine = Engine::new(raised).with_platform(Std::new());
+            let error = match engine.check(wasm, &grants) {
+                Ok(_) if all.is_empty() => engine.load("plugin", wasm, &grants).err(),
+                Ok(_) => None,
+                Err(error) => Some(error),
+            };
+            let Some(error) = error else {
+                return Self {
+                    all,
+                    complete: true,
+                };
+            };
+            let (name, found) = match &error {
+                LoadError::TooLarge { found, .. } => ("module_bytes", *found),
+                LoadError::OverLimit { cap, found, .. } => {
+                    (*cap, usize::try_from(*found).unwrap_or(usize::MAX))
+                }
+                _ => ("", 0),
+            };
+            let Some(cap) = limits::cap(&mut raised, name) else {
+                let complete = matches!(error, LoadError::Mismatch(_));
+                all.push(error);
+                return Self { all, complete };
+            };
+            *cap = found;
+            note(&mut all, error);
+        }
+        Self {
+            all,
+            complete: false,
+        }
+    }
+}
+
+/// Adds an error. If `all` has an error about the limit already, only updates the value found.
+fn note(all: &mut Vec<LoadError>, error: LoadError) {
+    for known in &mut *all {
+        if let (
+            LoadError::OverLimit { cap, found, .. },
+            LoadError::OverLimit {
+                cap: other,
+                found: more,
+                ..
+            },
+        ) = (known, &error)
+            && cap == other
+        {
+            *found = *more;
+            return;
+        }
+    }
+    all.push(error);
+}
+
+/// Returns one object per problem: a mismatch has several.
+fn refusal_json(error: &LoadError) -> Vec<Value> {
+    let object = |message: String, [cap, limit, found]: [Value; 3]| {
+        json!({
+            "code": error.code(),
+            "message": message,
+            "cap": cap,
+            "limit": limit,
+            "found": found,
+        })
+    };
+    let no_limit = || [Value::Null, Value::Null, Value::Null];
+    match error {
+        LoadError::Mismatch(all) => {
+            let objects = all.iter().map(|one| object(one.to_string(), no_limit()));
+            objects.collect()
+        }
+        LoadError::TooLarge { limit, found } => {
+            let cap = ["module_bytes".into(), (*limit).into(), (*found).into()];
+            vec![object(error.to_string(), cap)]
+        }
+        LoadError::DoesNotFit { needed, free } => {
+            let cap = ["heap_bytes".into(), (*free).into(), (*needed).into()];
+            vec![object(error.to_string(), cap)]
+        }
+        LoadError::OverLimit { cap, limit, found } => {
+            let cap = [(*cap).into(), (*limit).into(), (*found).into()];
+            vec![object(error.to_string(), cap)]
+        }
+        _ => vec![object(error.to_string(), no_limit())],
+    }
+}
+
+fn limits_json(mut limits: Limits) -> Value {
+    let caps = limits::caps(&mut limits);
+    // `usize::MAX` means no limit.
+    let number = |value| (value < usize::MAX).then_some(value);
+    let caps = caps.map(|(name, value)| (name.to_owned(), Value::from(number(*value))));
+    Value::Object(Map::from_iter(caps))
+}
+
+fn footprint_json(footprint: &Footprint) -> Value {
+    json!({
+        "plugin": footprint.plugin,
+        "loading": footprint.loading,
+        "instance": {
+            "memory_at_start": footprint.memory_at_start,
+            "memory_at_most": footprint.memory_at_most,
+            "memory_growth": footprint.memory_growth,
+            "tables": footprint.tables,
+            "globals": footprint.globals,
+            "stacks": footprint.stacks,
+            "frames": footprint.frames,
+            "overhead": footprint.overhead,
+            "at_start": footprint.instance_at_start(),
+            "at_most": footprint.instance_at_most(),
+        },
+        "kept": footprint.kept,
+        "instances": footprint.instances,
+        "to_run": footprint.to_run(),
+        "total": footprint.total(),
+    })
+}
+
+fn write_footprint(text: &mut String, footprint: &Footprint) {
+    let bold = Style::new().bold();
+    let Footprint {
+        plugin,
+        tables,
+        globals,
+        overhead,
+        instances,
+        ..
+    } = *footprint;
+    let most = footprint.instance_at_most();
+    let total = match instances {
+        1 => "total, 1 instance".to_owned(),
+        many => format!("total, {many} instances"),
+    };
+    let runs = footprint.instance_to_run();
+    let rows = [
+        (
+            "linear memory",
+            footprint.memory_at_start,
+            footprint.memory_at_most,
+        ),
+        ("growth of memory", 0, footprint.memory_growth),
+        ("tables", tables, tables),
+        ("globals", globals, globals),
+        ("stacks", footprint.frames, footprint.stacks),
+        ("overhead", overhead, overhead),
+        ("one instance", runs, most),
+        ("compiled code", plugin, plugin),
+        ("loading", footprint.loading, footprint.loading),
+        ("kept between calls", footprint.kept, footprint.kept),
+        (&total, footprint.to_run(), footprint.total()),
+    ];
+    // Writing to a String does not fail.
+    let _ = writeln!(
+        text,
+        "{bold}{:<24}{:>12}{:>12}{bold:#}",
+        "memory", "to run", "at most"
+    );
+    for (name, start, most) in rows {
+        let [start, most] = [start, most].map(|bytes| ByteSize(bytes).to_string());
+        let _ = writeln!(text, "  {name:<22}{start:>12}{most:>12}");
+    }
+    text.push_str(
+        "  The memory for loading is free again before the first instance exists.\n  \
+         The module's file and the inputs of calls are not included.\n",
+    );
+}

@@ -1,0 +1,274 @@
+//! `hostel run`: calls a plugin once.
+
+use super::{
+    arguments::Run,
+    exit::Exit,
+    failure::Failure,
+    input::Input,
+    limits::Bounds,
+    log, output,
+    plugin::{self, Module},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use hostel::{
+    Budget, CallError, Engine, Instance, LogRecord, LogSink, Plugin, Std, Tracing, Usage,
+    WasiOutput, WasiStdio,
+};
+use serde_json::{Value, json};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a run whose timeout expired may still take to write its output and error.
+const GRACE: Duration = Duration::from_millis(100);
+
+pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
+    let mut report = Report::new();
+    if !arguments.json {
+        log::show();
+        let result = report.run(arguments, Tracing);
+        return match report.output {
+            Output::Written => Ok(output::answer(&result?)?.or(report.exit)),
+            // The reader closed the pipe, as `head` does: not worth a message.
+            Output::Unwanted => Ok(Exit::Own),
+            Output::Stuck => Ok(result.map_or_else(report_in_time, |_| report.exit)),
+        };
+    }
+    let logs = report.logs.clone();
+    let log = move |record: &LogRecord<'_>| {
+        let text = String::from_utf8_lossy(record.text.raw()).into_owned();
+        logs.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(text);
+    };
+    let result = report.run(arguments, log);
+    let exit = result
+        .as_ref()
+        .map_or_else(|failure| failure.exit, |_| report.exit);
+    Ok(output::json(&report.json(result, exit))?.or(exit))
+}
+
+/// The facts about a run. Those of steps that it did not reach are `None`.
+struct Report {
+    exit: Exit,
+    output: Output,
+    start: Option<Usage>,
+    call: Option<Usage>,
+    micros: Micros,
+    logs: Arc<Mutex<Vec<String>>>,
+}
+
+/// The fate of a command's output.
+enum Output {
+    Written,
+    /// The reader closed the pipe.
+    Unwanted,
+    /// The reader does not read, and the timeout expired.
+    Stuck,
+}
+
+/// The duration of each step, in microseconds.
+#[derive(Default)]
+struct Micros {
+    load: Option<u128>,
+    instantiate: Option<u128>,
+    call: Option<u128>,
+}
+
+impl Report {
+    fn new() -> Self {
+        Self {
+            exit: Exit::Ok,
+            output: Output::Written,
+            start: None,
+            call: None,
+            micros: Micros::default(),
+            logs: Arc::default(),
+        }
+    }
+
+    fn run(&mut self, arguments: &Run, log: impl LogSink) -> Result<Vec<u8>, Failure> {
+        let timeout = Timeout::new(arguments);
+        let path = &arguments.plugin;
+        let module = Module::read(arguments, |_| {})?;
+        let Bounds {
+            limits, mut budget, ..
+        } = module.bounds;
+        let grants = plugin::grants(arguments, log)?;
+        let platform = Arc::new(Std::new());
+        let stdio = WasiStdio::new(platform.clone());
+        let mut wasi = plugin::wasi(arguments, &module.bounds)?;
+        if module.command && arguments.json {
+            wasi = wasi
+                .stdin_from(stdio.stdin())
+                .stdout(WasiOutput::buffer(budget.output_bytes));
+        } else if module.command {
+            wasi = stdio.inherit(wasi);
+            budget.output_bytes = usize::MAX;
+        }
+        let engine = Engine::new(limits)
+            .with_budget(budget)
+            .with_platform(platform);
+        let grants = grants.wasi(wasi);
+        let plugin = timed(&mut self.micros.load, || {
+            plugin::load(path, &engine, &module.wasm, &grants)
+        })?;
+        if module.command {
+            let result = self.command(&plugin, &engine, &timeout);
+            return self.written(stdio.flush(timeout.left()), result, &timeout);
+        }
+        let name = arguments.call.as_deref().unwrap_or(plugin::FUNCTION);
+        let input = Input::new(&plugin, name, arguments, engine.budget().input_bytes)?;
+        let mut instance = self.instantiate(&plugin, &engine, &timeout)?;
+        let answer = timed(&mut self.micros.call, || input.call(&mut instance, name));
+        self.call = Some(instance.usage());
+        Ok(answer.map_err(|error| timeout.whole(error))?)
+    }
+
+    /// Runs the plugin as a command. Returns its stdout, which is empty if it was passed through.
+    fn command(
+        &mut self,
+        plugin: &Plugin,
+        engine: &Engine,
+        timeout: &Timeout,
+    ) -> Result<Vec<u8>, Failure> {
+        let mut instance = self.instantiate(plugin, engine, timeout)?;
+        let ended = timed(&mut self.micros.call, || instance.run_command());
+        self.call = Some(instance.usage());
+        self.exit = Exit::from(ended.map_err(|error| timeout.whole(error))?);
+        Ok(instance.take_stdout())
+    }
+
+    /// Combines a command's result with that of writing its output.
+    fn written(
+        &mut self,
+        flushed: io::Result<()>,
+        result: Result<Vec<u8>, Failure>,
+        timeout: &Timeout,
+    ) -> Result<Vec<u8>, Failure> {
+        let Err(error) = flushed else {
+            return result;
+        };
+        let failure = match error.kind() {
+            io::ErrorKind::BrokenPipe => {
+                self.output = Output::Unwanted;
+                return result;
+            }
+            io::ErrorKind::TimedOut => {
+                self.output = Output::Stuck;
+                let after = timeout.after.unwrap_or_default();
+                CallError::Deadline { after }.into()
+            }
+            _ => Failure::output(&error),
+        };
+        result.and(Err(failure))
+    }
+
+    /// Makes an instance. Its start code, and then its call, get the time that is left.
+    fn instantiate(
+        &mut self,
+        plugin: &Plugin,
+        engine: &Engine,
+        timeout: &Timeout,
+    ) -> Result<Instance, Failure> {
+        let plugin = plugin.with_budget(timeout.limit(engine.budget())?);
+        let instance = timed(&mut self.micros.instantiate, || plugin.instantiate(()));
+        let mut instance = instance.map_err(|error| timeout.whole(error))?;
+        self.start = Some(instance.start_usage());
+        instance.set_budget(timeout.limit(engine.budget())?);
+        Ok(instance)
+    }
+
+    fn json(&self, result: Result<Vec<u8>, Failure>, exit: Exit) -> Value {
+        let (output, error) = match result {
+            Ok(output) => (Some(output), None),
+            Err(failure) => (None, Some(failure.json())),
+        };
+        let (text, base64) = match output.map(String::from_utf8) {
+            Some(Ok(text)) => (Some(text), None),
+            Some(Err(error)) => (None, Some(BASE64.encode(error.as_bytes()))),
+            None => (None, None),
+        };
+        let host_calls = [self.start, self.call].map(|usage| usage.map_or(0, |u| u.host_calls));
+        json!({
+            "output": text,
+            "output_base64": base64,
+            "error": error,
+            "code": exit.code(),
+            "fuel": {
+                "start": self.start.map(|usage| usage.fuel),
+                "call": self.call.map(|usage| usage.fuel),
+            },
+            "host_calls": host_calls[0].saturating_add(host_calls[1]),
+            "logs": *self.logs.lock().unwrap_or_else(PoisonError::into_inner),
+            "micros": {
+                "load": self.micros.load,
+                "instantiate": self.micros.instantiate,
+                "call": self.micros.call,
+            },
+        })
+    }
+}
+
+/// The time for a whole run. Each step gets the time that the steps before it left.
+struct Timeout {
+    start: Instant,
+    after: Option<Duration>,
+}
+
+impl Timeout {
+    fn new(arguments: &Run) -> Self {
+        Self {
+            start: Instant::now(),
+            after: arguments.timeout.map(Into::into),
+        }
+    }
+
+    /// Returns `budget` with the time that is left as its deadline.
+    fn limit(&self, budget: &Budget) -> Result<Budget, CallError> {
+        let Some(after) = self.after else {
+            return Ok(*budget);
+        };
+        match after.checked_sub(self.start.elapsed()) {
+            Some(left) if !left.is_zero() => Ok(budget.deadline(left)),
+            _ => Err(CallError::Deadline { after }),
+        }
+    }
+
+    /// Returns the time that is left for writing, at least [`GRACE`].
+    fn left(&self) -> Option<Duration> {
+        let left = self.after?.saturating_sub(self.start.elapsed());
+        Some(left.max(GRACE))
+    }
+
+    /// Makes a deadline error name the whole timeout instead of the step's share.
+    fn whole(&self, error: CallError) -> CallError {
+        match (error, self.after) {
+            (CallError::Deadline { .. }, Some(after)) => CallError::Deadline { after },
+            (error, _) => error,
+        }
+    }
+}
+
+/// Prints a failure on stderr, but gives up after [`GRACE`]: nobody may read stderr either.
+fn report_in_time(failure: Failure) -> Exit {
+    let exit = failure.exit;
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        output::failure(&failure);
+        // Fails if the receiver gave up.
+        let _ = send.send(());
+    });
+    let _ = receive.recv_timeout(GRACE);
+    exit
+}
+
+fn timed<R>(micros: &mut Option<u128>, work: impl FnOnce() -> R) -> R {
+    let start = Instant::now();
+    let result = work();
+    *micros = Some(start.elapsed().as_micros());
+    result
+}

@@ -1,0 +1,65 @@
+//! `hostel snapshot`: writes a plugin's state as a new module.
+
+use super::{
+    arguments::Snapshot,
+    exit::Exit,
+    failure::Failure,
+    input::Input,
+    log, output,
+    plugin::{self, Module},
+};
+use hostel::{Engine, SnapshotError, Std, Tracing};
+use serde_json::json;
+
+pub(super) fn snapshot(arguments: &Snapshot) -> Result<Exit, Failure> {
+    let written = write(arguments);
+    if arguments.run.json {
+        let failure = written.as_ref().err();
+        let exit = failure.map_or(Exit::Ok, |failure| failure.exit);
+        return Ok(output::json(&json!({
+            "path": arguments.output.to_string_lossy(),
+            "bytes": written.as_ref().ok(),
+            "error": failure.map(Failure::json),
+            "code": exit.code(),
+        }))?
+        .or(exit));
+    }
+    let path = arguments.output.to_string_lossy();
+    output::text(&format!("{}: {} bytes\n", output::visible(&path), written?))
+}
+
+/// Writes the snapshot and returns its size in bytes.
+fn write(arguments: &Snapshot) -> Result<usize, Failure> {
+    let run = &arguments.run;
+    if !run.json {
+        log::show();
+    }
+    if run.call.is_none() && !run.input.is_empty() {
+        return Err(Failure::usage("INPUT without a function to call")
+            .with_hint("name the function with --call NAME"));
+    }
+    let module = Module::read(run, |_| {})?;
+    let mut budget = module.bounds.budget;
+    budget.deadline = run.timeout.map(Into::into);
+    let engine = Engine::new(module.bounds.limits)
+        .with_budget(budget)
+        .with_platform(Std::new());
+    let wasm = &module.wasm;
+    let grants = plugin::grants(run, Tracing)?.wasi(plugin::wasi(run, &module.bounds)?);
+    let plugin = plugin::load(&run.plugin, &engine, wasm, &grants)?;
+    let call = match &run.call {
+        Some(name) => Some((name, Input::new(&plugin, name, run, budget.input_bytes)?)),
+        None => None,
+    };
+    let snapshot = engine.snapshot(plugin.name(), wasm, &grants, |instance| match call {
+        Some((name, input)) => input.call(instance, name).map(drop),
+        None => Ok(()),
+    });
+    let snapshot = snapshot.map_err(|error| match error {
+        SnapshotError::Load(error) => Failure::load(&run.plugin, &error),
+        SnapshotError::Call(error) => error.into(),
+        error => Failure::snapshot(&error),
+    })?;
+    hostel::install_module(&arguments.output, &snapshot)?;
+    Ok(snapshot.len())
+}

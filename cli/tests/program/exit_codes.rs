@@ -1,0 +1,273 @@
+//! The exit codes, and the message with each.
+
+use super::{Ended, Files, guest, hostel, path};
+
+fn says(ended: &Ended, words: &[&str]) {
+    assert_eq!(ended.text(), "");
+    for word in words {
+        assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn the_guest_s_error_is_1() {
+    let files = Files::new();
+    let input = format!("@{}", files.file("input", b"\xff"));
+    let ended = hostel(&["run", &guest("customize"), &input]).expect(1);
+    says(
+        &ended,
+        &["error: the plugin answered with an error: input is not UTF-8\n"],
+    );
+    let outside = files.process("(i32.const 65536) (i32.const 1)");
+    says(
+        &hostel(&["run", &outside]).expect(1),
+        &["outside of the guest's memory"],
+    );
+    let large = files.wat(
+        r#"(module (memory (export "memory") 300)
+            (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+            (func (export "process") (param i32 i32) (result i32 i32)
+                (i32.const 0) (i32.const 16777217)))"#,
+    );
+    says(&hostel(&["run", &large]).expect(1), &["`output_bytes`"]);
+}
+
+#[test]
+fn wrong_arguments_are_2() {
+    let (files, add, customize) = (Files::new(), guest("add"), guest("customize"));
+    let directory = format!("@{}", path(files.0.path()));
+    for (arguments, words) in [
+        (&[][..], &["Usage"][..]),
+        (&["walk"], &["walk"]),
+        (&["run"], &["PLUGIN"]),
+        (&["run", &customize, "--walk"], &["--walk"]),
+        (&["run", &customize, "--config", "a"], &["KEY=VALUE"]),
+        (&["run", &customize, "--config", "=a"], &["KEY=VALUE"]),
+        (
+            &["run", &customize, "--memory", "lots"],
+            &["--memory", "expected a size in bytes", "16MiB"],
+        ),
+        (
+            &["probe", &customize, "--heap", "lots"],
+            &["--heap", "expected a size in bytes"],
+        ),
+        (
+            &["run", &customize, "--timeout", "2"],
+            &["--timeout", "unit"],
+        ),
+        (
+            &["run", &customize, "@missing"],
+            &["INPUT", "missing", "hint: ", "@@"],
+        ),
+        (&["run", &customize, &directory], &["INPUT"]),
+        (
+            &["run", &customize, "two", "words"],
+            &["`process`", "one INPUT", "hint: ", "quotes"],
+        ),
+        (
+            &["run", &add, "--call", "add", "1"],
+            &["(i32, i32) -> i32", "expected 2 numbers, found 1"],
+        ),
+        (
+            &["run", &add, "--call", "add", "1", "x\x1b"],
+            &["`x\\u{1b}`"],
+        ),
+        (&["run", &add, "--call", "add", "1", "1.5"], &["`1.5`"]),
+        (
+            &["run", &add, "--call", "add", "1", "4294967296"],
+            &["`4294967296`"],
+        ),
+    ] {
+        says(&hostel(arguments).expect(2), words);
+    }
+    let limit = |setting| hostel(&["probe", &customize, "--limit", setting]).expect(2);
+    says(&limit("types"), &["NAME=N"]);
+    says(&limit("type=1"), &["memory_bytes, ", ", types, "]);
+    for number in [
+        "types=",
+        "types=1x",
+        "types=-1",
+        "types=99999999999999999999",
+    ] {
+        says(&limit(number), &["expected a whole number", "64KiB"]);
+    }
+    says(
+        &hostel(&["probe", &customize, "--limits", "desk"]).expect(2),
+        &["server, device"],
+    );
+    let large = format!("@{}", files.file("large", &[0; (16 << 20) + 1]));
+    let ended = hostel(&["run", &customize, &large]).expect(2);
+    says(&ended, &["expected at most 16777216 bytes, found more"]);
+    assert!(!ended.stderr.contains("@@"), "{}", ended.stderr);
+    let raised = ["run", &customize, &large, "--limit", "input_bytes=17M"];
+    assert_ne!(hostel(&raised).code, Some(2));
+    #[cfg(target_os = "linux")]
+    says(
+        &hostel(&["run", &customize, "@/dev/zero"]).expect(2),
+        &["at most 16777216 bytes"],
+    );
+}
+
+#[test]
+fn what_can_t_be_loaded_is_3() {
+    let files = Files::new();
+    let customize = std::fs::read(guest("customize")).expect("the guest is there");
+    let large = files.file("large.wasm", b"");
+    std::fs::File::options()
+        .write(true)
+        .open(&large)
+        .and_then(|file| file.set_len((16 << 20) + 1))
+        .expect("the file can be made larger");
+    let bad = [
+        (
+            path(&files.path("missing.wasm")).to_owned(),
+            "error: can't read ",
+        ),
+        (path(files.0.path()).to_owned(), "it is a directory"),
+        (files.file("empty.wasm", b""), "the module is empty"),
+        (files.file("text.wasm", b"some text\n"), "found text"),
+        (
+            files.file("elf.wasm", b"\x7fELF\x02\x01\x01\0"),
+            "a native ELF file",
+        ),
+        (files.file("plugin.wat", b"(module)"), "WebAssembly text"),
+        (
+            files.file("component.wasm", b"\0asm\x0d\0\x01\0"),
+            "component",
+        ),
+        (
+            files.file("cut.wasm", &customize[..customize.len() / 2]),
+            "cut off",
+        ),
+    ];
+    for command in ["run", "inspect"] {
+        let ended = hostel(&[command, &large]).expect(3);
+        says(
+            &ended,
+            &["limits allow 16777216", "--limit module_bytes=16777217"],
+        );
+    }
+    // No limit makes a module of it.
+    let ended = hostel(&["probe", &large]).expect(3);
+    says(&ended, &["not a WebAssembly module"]);
+    assert!(!ended.stderr.contains("limit"), "{}", ended.stderr);
+    for (file, word) in &bad {
+        for command in ["run", "inspect", "probe"] {
+            says(
+                &hostel(&[command, file]).expect(3),
+                &[&file.replace('\n', "\\n"), word],
+            );
+            let told = hostel(&[command, "--json", file]).expect(3).json();
+            assert_eq!(told["code"], 3, "{told}");
+            assert!(
+                told["error"]["message"]
+                    .to_string()
+                    .contains(word.trim_start_matches("error: ")),
+                "{told}"
+            );
+        }
+    }
+    let (add, greet) = (guest("add"), guest("greet"));
+    let memory = ["run", &greet, "--call", "greet", "--memory", "1KiB"];
+    says(
+        &hostel(&memory).expect(3),
+        &[
+            "`memory_bytes`: 1024 allowed, 65536 found",
+            "hint: ",
+            "--limit memory_bytes=65536",
+        ],
+    );
+    says(
+        &hostel(&["run", &add]).expect(3),
+        &["no function `process`", "`add`", "hint: ", "--call"],
+    );
+    says(
+        &hostel(&["run", &add, "--call", "memory"]).expect(3),
+        &["no function `memory`"],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let files = Files::new();
+    let pipe = files.path("pipe.wasm");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo starts").success());
+    says(
+        &hostel(&["run", path(&pipe)]).expect(3),
+        &["expected a regular file"],
+    );
+    says(
+        &hostel(&["inspect", path(&pipe)]).expect(3),
+        &["expected a regular file"],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_files_forge_no_message() {
+    let files = Files::new();
+    let file = files.file("a\nerror: \x1b[2J.wasm", b"text");
+    let ended = hostel(&["run", &file]).expect(3);
+    says(&ended, &["a\\nerror: \\u{1b}[2J.wasm"]);
+    assert_eq!(ended.stderr.lines().count(), 1);
+}
+
+#[test]
+fn a_trap_is_4() {
+    let files = Files::new();
+    let plugin = files.process("unreachable");
+    says(
+        &hostel(&["run", &plugin]).expect(4),
+        &["error: the guest trapped: it executed `unreachable`"],
+    );
+    let plugin = files.wat(
+        r#"(module (memory (export "memory") 1) (data (i32.const 65536) "x") (func (export "f")))"#,
+    );
+    hostel(&["run", &plugin, "--call", "f"]).expect(4);
+    let plugin = files.wat("(module (func $f unreachable) (start $f) (export \"f\" (func $f)))");
+    let told = hostel(&["run", &plugin, "--call", "f", "--json"])
+        .expect(4)
+        .json();
+    assert_eq!(told["error"]["code"], "trap-unreachable");
+}
+
+#[test]
+fn a_quota_is_5_and_the_deadline_6() {
+    let files = Files::new();
+    let endless = files.process("(loop $l (br $l)) unreachable");
+    let ended = hostel(&["run", &endless, "--fuel", "100000"]).expect(5);
+    says(
+        &ended,
+        &[
+            "error: the call used up its fuel of 100000 units",
+            "hint: ",
+            "--fuel",
+        ],
+    );
+    let ended = hostel(&[
+        "run",
+        &endless,
+        "--timeout",
+        "200ms",
+        "--fuel",
+        "1_000_000G",
+    ])
+    .expect(6);
+    says(
+        &ended,
+        &[
+            "error: the call passed its deadline of 200ms",
+            "hint: ",
+            "--timeout",
+        ],
+    );
+    let talks =
+        files.process("(loop $l (call $log (i32.const 0) (i32.const 0)) (br $l)) unreachable");
+    let ended = hostel(&["run", &talks, "--fuel", "1_000_000G", "--json"])
+        .expect(5)
+        .json();
+    assert_eq!(ended["error"]["code"], "host-calls");
+    assert_eq!(ended["host_calls"], 1_000_000);
+}

@@ -1,0 +1,246 @@
+//! `--limit`, and the hints that lead to it.
+
+use super::{Ended, Files, guest, hostel, path};
+
+/// Runs the program again and again, each time with the options that the last hint names, until it
+/// succeeds. Returns the options.
+#[track_caller]
+fn raised(arguments: &[&str]) -> Vec<String> {
+    let mut options: Vec<String> = Vec::new();
+    for _ in 0..10 {
+        let mut all = arguments.to_vec();
+        all.extend(options.iter().map(String::as_str));
+        let ended = hostel(&all);
+        if ended.code == Some(0) {
+            return options;
+        }
+        let hint = ended.stderr.lines().last().expect("there is a hint");
+        let hinted = hint.split_once("--limit ").expect(hint).1;
+        options.extend(["--limit".to_owned()]);
+        options.extend(hinted.split(' ').map(str::to_owned));
+    }
+    panic!("it never succeeds: {options:?}")
+}
+
+/// Writes a module that exceeds several limits of a server, with a function `f`.
+fn large(files: &Files) -> String {
+    let locals = "i32 ".repeat(2_100);
+    let params = "i32 ".repeat(70);
+    files.wat(&format!(
+        r#"(module (memory 1100) (table 100001 funcref)
+            (func (local {locals})) (func (param {params}))
+            (func (export "f")))"#
+    ))
+}
+
+#[test]
+fn each_hint_raises_a_limit_until_the_plugin_loads() {
+    let files = Files::new();
+    let plugin = large(&files);
+    let out = files.path("out.wasm");
+    let expected = [
+        "memory_bytes=72089600",
+        "table_elements=100001",
+        "locals=2100",
+        "params=70",
+    ];
+    for arguments in [
+        &["run", &plugin, "--call", "f"][..],
+        &["bench", &plugin, "--call", "f", "--calls", "1"],
+        &["snapshot", &plugin, "-o", path(&out)],
+        &["inspect", &plugin],
+        &["probe", &plugin],
+    ] {
+        let options = raised(arguments);
+        for option in expected {
+            assert!(
+                options.iter().any(|o| o == option),
+                "{arguments:?}: {options:?}"
+            );
+        }
+        assert_eq!(options.len(), 2 * expected.len(), "{options:?}");
+    }
+    // probe names all of them at once.
+    let ended = hostel(&["probe", &plugin]).expect(3);
+    let hint = ended.stderr.lines().last().expect("there is a hint");
+    assert_eq!(hint.matches("--limit ").count(), 4, "{hint}");
+    assert!(
+        hint.starts_with("hint: raise the limits with --limit "),
+        "{hint}"
+    );
+}
+
+#[test]
+fn a_file_larger_than_the_limit_is_inspected() {
+    let files = Files::new();
+    let data = "x".repeat(17 << 20);
+    let plugin = files.wat(&format!(
+        r#"(module (memory 300) (data (i32.const 0) "{data}") (func (export "f")))"#
+    ));
+    for command in ["inspect", "probe"] {
+        let ended = hostel(&[command, &plugin]).expect(3);
+        assert!(!ended.text().is_empty());
+        assert!(
+            ended.stderr.contains("--limit module_bytes=1782"),
+            "{}",
+            ended.stderr
+        );
+        hostel(&[command, &plugin, "--limit", "module_bytes=18MiB"]).expect(0);
+    }
+    let ended = hostel(&["inspect", &plugin]).expect(3);
+    assert!(ended.text().contains("() -> ()"), "{}", ended.text());
+    hostel(&["run", &plugin, "--call", "f"]).expect(3);
+    hostel(&[
+        "run",
+        &plugin,
+        "--call",
+        "f",
+        "--limit",
+        "module_bytes=18MiB",
+    ])
+    .expect(0);
+    // A file of more bytes than the machine has memory.
+    let sparse = files.file("sparse.wasm", b"");
+    let file = std::fs::File::options().write(true).open(&sparse);
+    let made = file.and_then(|file| file.set_len(1 << 42));
+    made.expect("a sparse file can be made");
+    let ended = hostel(&["inspect", &sparse]).expect(3);
+    assert!(ended.stderr.contains("can't read"), "{}", ended.stderr);
+}
+
+#[test]
+fn each_limit_of_a_call_is_named_when_it_ends_one() {
+    let files = Files::new();
+    let guests = [
+        files.wat(
+            r#"(module
+                (func $deep (export "deep") (param i32) (result i32)
+                    (if (result i32) (local.get 0)
+                        (then (call $deep (i32.sub (local.get 0) (i32.const 1))))
+                        (else (i32.const 7)))))"#,
+        ),
+        guest("customize"),
+    ];
+    let [deep, customize] = &guests;
+    let says = |ended: &Ended, option: &str| {
+        let hint = ended.stderr.lines().last().expect("there is a hint");
+        assert!(
+            hint.starts_with("hint: ") && hint.contains(option),
+            "{hint}"
+        );
+    };
+    let input = files.file("input", b"0123456789");
+    let input = format!("@{input}");
+    for (arguments, low, high, code) in [
+        (
+            &[customize, "0123456789"][..],
+            "output_bytes=5",
+            "output_bytes=25",
+            1,
+        ),
+        (&[customize, &input], "input_bytes=9", "input_bytes=10", 2),
+        (
+            &[customize, "0123456789"],
+            "host_calls=1",
+            "host_calls=2",
+            5,
+        ),
+        (
+            &[customize, "0123456789"],
+            "argument_bytes=3",
+            "argument_bytes=1K",
+            5,
+        ),
+        (
+            &[customize, "a", "--config", "prefix=ABCDEF"],
+            "arena_bytes=2",
+            "arena_bytes=1K",
+            5,
+        ),
+        (
+            &[deep, "--call", "deep", "900"],
+            "call_depth=100",
+            "call_depth=1K",
+            4,
+        ),
+        (
+            &[deep, "--call", "deep", "900"],
+            "stack_bytes=2Ki",
+            "stack_bytes=64Ki",
+            4,
+        ),
+    ] {
+        let run = |limit| hostel(&[&["run", "--limit", limit], arguments].concat());
+        let (name, _) = low.split_once('=').expect("it has a value");
+        says(&run(low).expect(code), &format!("--limit {name}="));
+        run(high).expect(0);
+        // The last one counts.
+        let both = ["run", "--limit", low, "--limit", high];
+        hostel(&[&both[..], arguments].concat()).expect(0);
+    }
+}
+
+/// The names that the message about an unknown limit lists.
+fn names(command: &str) -> Vec<String> {
+    let ended = hostel(&[command, &guest("add"), "--limit", "unknown=1"]).expect(2);
+    let (_, list) = ended
+        .stderr
+        .split_once("unknown limit `unknown`; the limits are: ")
+        .expect("the message lists the limits");
+    let list = list.split("\n\n").next().unwrap_or_default();
+    let names = list.split([',', ' ', '\n']).filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_limit_takes_any_number() {
+    let customize = guest("customize");
+    let all = names("run");
+    assert_eq!(all.len(), 39, "{all:?}");
+    for name in &all {
+        // Each copy of the code is compiled, which takes time.
+        let most = match &**name {
+            "copies" => "100",
+            "host_calls" | "log_records" | "log_bytes" | "created_files" => "4294967295",
+            _ => "18446744073709551615",
+        };
+        for value in ["0", "1", most] {
+            let limit = format!("{name}={value}");
+            let ended = hostel(&["run", &customize, "hello", "--limit", &limit]);
+            assert!(
+                !ended.stderr.contains("panicked"),
+                "{limit}: {}",
+                ended.stderr
+            );
+            let code = ended.code.expect("it ends by itself");
+            assert!((0..=7).contains(&code), "{limit}: {code}");
+            if value == most {
+                assert_eq!(code, 0, "{limit}: {}", ended.stderr);
+            }
+        }
+    }
+    for too_much in ["host_calls=4294967296", "created_files=5G"] {
+        let ended = hostel(&["run", &customize, "--limit", too_much]).expect(2);
+        assert!(
+            ended.stderr.contains("is at most 4294967295"),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn a_limit_without_effect_is_refused() {
+    let of_call = names("bench");
+    assert_eq!(of_call, names("run"));
+    assert_eq!(of_call, names("snapshot"));
+    let of_plugin = names("inspect");
+    assert_eq!(of_plugin, names("probe"));
+    assert_eq!(of_plugin.len(), 28, "{of_plugin:?}");
+    assert_eq!(of_plugin, of_call[..28]);
+    for command in ["inspect", "probe"] {
+        let ended = hostel(&[command, &guest("add"), "--limit", "output_bytes=5"]).expect(2);
+        let message = "`output_bytes` limits a call";
+        assert!(ended.stderr.contains(message), "{}", ended.stderr);
+    }
+}
