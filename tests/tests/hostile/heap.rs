@@ -1,4 +1,6 @@
-//! The system's allocator, counting bytes, for all threads together: the cases run one at a time.
+//! How many bytes of heap are in use, counted by this program's allocator.
+//!
+//! It counts for all threads together, since the cases run one at a time.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -22,11 +24,11 @@ fn less(bytes: usize) {
     LIVE.fetch_sub(bytes, Ordering::Relaxed);
 }
 
-// SAFETY: each call is handed on to the system's allocator as it is.
+// SAFETY: each call goes on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         more(layout.size());
-        // SAFETY: the caller keeps the contract, which is the same.
+        // SAFETY: the caller keeps this method's contract, which is also `System`'s.
         unsafe { System.alloc(layout) }
     }
 
@@ -52,12 +54,12 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Bytes that are live now.
+/// Returns how many bytes are in use now.
 pub(crate) fn live() -> usize {
     LIVE.load(Ordering::Relaxed)
 }
 
-/// The most bytes that were live at once in `work`, over what was before it.
+/// Does `work`. Returns its result, and by how many bytes the heap in use grew at most meanwhile.
 pub(crate) fn peak<R>(work: impl FnOnce() -> R) -> (R, usize) {
     let before = live();
     PEAK.store(before, Ordering::Relaxed);
