@@ -1,6 +1,6 @@
 //! Hostile guests, each with the verdict that it must meet.
 //!
-//! A case is named by the id of a threat and by the attack. It runs twice, on
+//! A case is named by the id of a threat in docs/threats.md and by the attack. It runs twice, on
 //! this thread and on one with 256 KiB of native stack. Both times it must end as its verdict says,
 //! with no more heap than its bound, and a good plugin must be served after it.
 //!
@@ -15,6 +15,7 @@
 
 mod abi;
 mod case;
+mod catalogue;
 mod export;
 mod heap;
 mod module;
@@ -76,6 +77,9 @@ fn main() -> ExitCode {
         };
     }
     let own_process = std::env::var_os(OWN_PROCESS).is_some();
+    if !own_process && !is_catalogue_right(&cases) {
+        return ExitCode::FAILURE;
+    }
     std::panic::set_hook(Box::new(|panic| {
         PANICS.fetch_add(1, Ordering::Relaxed);
         *LAST_PANIC.lock().expect("nothing panics here") = panic.to_string();
@@ -110,6 +114,16 @@ fn all_cases() -> Vec<Case> {
         assert_ne!(pair[0].name, pair[1].name, "two cases have one name");
     }
     cases
+}
+
+/// Whether docs/threats.md has the threats that tests name; prints what differs.
+fn is_catalogue_right(cases: &[Case]) -> bool {
+    let differences = catalogue::differences(cases)
+        .unwrap_or_else(|error| vec![format!("the catalogue of threats: {error}")]);
+    for difference in &differences {
+        eprintln!("{difference}");
+    }
+    differences.is_empty()
 }
 
 /// Runs a case on both stacks.
