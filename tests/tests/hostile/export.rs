@@ -10,7 +10,7 @@ const MODULE_BYTES: usize = 64 << 10;
 /// The beginnings of names of cases that need more than a device's limits and budget allow: deep
 /// calls, memory that grows by a page, and arguments of 128 KiB.
 const TOO_MUCH: [&str; 6] = [
-    "A03/allocate that answers a new page",
+    "A03/allocate that returns a new page",
     "A04/300 settings, each a call deeper",
     "R02/900 calls deep",
     "R02/Ackermann of 4, 4",

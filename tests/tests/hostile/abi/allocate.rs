@@ -29,8 +29,7 @@ fn other_work(cases: &mut Vec<Case>) {
         ("loops", "(loop $on (br $on)) (unreachable)", both(out_of_fuel())),
         ("calls itself", "(call $allocate (local.get $size))", both(traps("trap-stack"))),
         ("grows memory by one", "(drop (memory.grow (i32.const 1))) (i32.const 1024)", served()),
-        ("answers a new page",
-            "(i32.mul (memory.grow (i32.const 1)) (i32.const 65536))", served()),
+        ("returns a new page", "(i32.mul (memory.grow (i32.const 1)) (i32.const 65536))", served()),
         ("grows as far as it goes",
             "(loop $on (br_if $on (i32.ne (i32.const -1) (memory.grow (i32.const 1)))))
              (i32.const 1024)",
@@ -39,7 +38,7 @@ fn other_work(cases: &mut Vec<Case>) {
             "(loop $on (drop (memory.grow (i32.const 1))) (br $on)) (unreachable)",
             both(out_of_fuel())),
         // The caller learns that -1 lies outside of memory. In a host call, that stops the guest.
-        ("answers a growth that failed",
+        ("returns a growth that failed",
             "(memory.grow (i32.const 1000))", [fails("out-of-bounds"), traps("trap-host-call")]),
         ("wipes memory",
             "(memory.fill (i32.const 1024) (i32.const 0) (i32.const 65536)) (i32.const 1024)",

@@ -61,7 +61,7 @@ fn for_the_input(cases: &mut Vec<Case>, address: u32, room: u32) {
     let echo =
         r#"(func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1))"#;
     cases.push(Case::process(
-        format!("A02/allocate answers {address:#x} for the input"),
+        format!("A02/allocate returns {address:#x} for the input"),
         module("", address, ALWAYS, echo),
         "hello",
         verdict(address, room, 5),
@@ -79,7 +79,7 @@ fn for_the_record(cases: &mut Vec<Case>, address: u32, room: u32) {
     };
     let of_the_record = "(i32.eq (local.get $size) (i32.const 8))";
     cases.push(Case::process(
-        format!("A02/allocate answers {address:#x} for the record"),
+        format!("A02/allocate returns {address:#x} for the record"),
         module("", address, of_the_record, echo),
         "hello",
         verdict,
@@ -112,7 +112,7 @@ fn for_a_setting(cases: &mut Vec<Case>, address: u32, room: u32) {
         } else {
             traps("trap-host-call")
         };
-        let name = format!("A02/allocate answers {address:#x} for a setting {shape}");
+        let name = format!("A02/allocate returns {address:#x} for a setting {shape}");
         let text = module(&import, address, ALWAYS, &items);
         cases.push(Case::run_export(name, text, verdict));
     }

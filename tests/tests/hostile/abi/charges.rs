@@ -34,11 +34,11 @@ fn prices(cases: &mut Vec<Case>) {
         ("100 small log records", "many", 100, FUEL, returns("")),
         // 0 less one is the largest number.
         ("2 to the 32 log records", "many", 0, FUEL, out_of_fuel()),
-        ("one log record of all memory, too dear", "log", 131_072, 100_000, out_of_fuel()),
+        ("one log record of all memory, too expensive", "log", 131_072, 100_000, out_of_fuel()),
         ("one log record of all memory, paid", "log", 131_072, 140_000, returns("")),
-        ("one key of all memory, too dear", "get", 131_072, 2_000, out_of_fuel()),
+        ("one key of all memory, too expensive", "get", 131_072, 2_000, out_of_fuel()),
         ("one key of all memory, paid", "get", 131_072, 2_300, returns("")),
-        ("one echo of half of memory, too dear", "echo", 60_000, 2_800, out_of_fuel()),
+        ("one echo of half of memory, too expensive", "echo", 60_000, 2_800, out_of_fuel()),
         ("one echo of half of memory, paid", "echo", 60_000, 3_300, returns("")),
     ];
     for (what, export, number, fuel, verdict) in rows {

@@ -30,7 +30,7 @@ pub(super) fn cases() -> Vec<Case> {
     let name = "A12/input that is paid before it is written";
     let case = Case::process(name, echo.clone(), vec![b'A'; 65_000], out_of_fuel());
     cases.push(case.fuel(1_000));
-    let name = "A12/input where none is allowed";
+    let name = "A12/input of a byte, none allowed";
     let case = Case::process(name, echo, "A", fails("input-too-large"));
     cases.push(case.budget(|budget| budget.input_bytes = 0));
     cases

@@ -73,7 +73,7 @@ fn under_the_input(cases: &mut Vec<Case>) {
             (local.set $to {NEW_PAGE}) (memory.copy (local.get $to) (local.get 0) (local.get 1))
             (local.get $to) (local.get 1))"#
     );
-    let name = "A05/memory moves under the input and the answer";
+    let name = "A05/memory moves under the input and the result";
     let text = with_new_pages(IMPORTS, &process);
     cases.push(Case::process(name, text, "hello", returns("hello")));
     let record = r#"(func (export "process") (param i32 i32 i32)

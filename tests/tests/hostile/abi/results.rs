@@ -31,7 +31,7 @@ fn too_long(cases: &mut Vec<Case>) {
         let items =
             format!(r#"{FINE} (func (export "process") (param i32 i32) (result i64) {result})"#);
         let text = with_allocator("", &items);
-        let case = Case::process(format!("A06/answer {what}"), text, "hello", verdict);
+        let case = Case::process(format!("A06/result {what}"), text, "hello", verdict);
         cases.push(case.budget(|budget| budget.output_bytes = 1_000));
     }
 }
@@ -57,7 +57,7 @@ fn overlapping(cases: &mut Vec<Case>) {
         ("nothing, at the end", "(i32.const 131072) (i32.const 0)", ""),
     ];
     for (what, result, answer) in rows {
-        let name = format!("A06/answer that is {what}");
+        let name = format!("A06/result that is {what}");
         cases.push(Case::process(
             name,
             with_result(result),
@@ -70,7 +70,7 @@ fn overlapping(cases: &mut Vec<Case>) {
         r#"(func (export "both") (param i32 i32) (result i32 i32 i32 i32)
         (local.get 0) (local.get 1) (local.get 0) (local.get 1))"#,
     );
-    let name = "A06/two answers that are one";
+    let name = "A06/two results in one place";
     cases.push(Case::script(name, twice, returns("hello hello"), |setup| {
         let both = setup
             .instance()

@@ -37,7 +37,7 @@ fn preambles(cases: &mut Vec<Case>) {
         ("version 256", b"\0asm\0\x01\0\0", refused("invalid-module")),
         ("version of ones", b"\0asm\xff\xff\xff\xff", refused("invalid-module")),
         ("component", b"\0asm\x0d\0\x01\0", refused("component")),
-        ("component of old", b"\0asm\x0a\0\x01\0", refused("component")),
+        ("component of an old version", b"\0asm\x0a\0\x01\0", refused("component")),
         ("component with a module inside",
             b"\0asm\x0d\0\x01\0\x01\x08\0asm\x01\0\0\0", refused("component")),
         ("layer 2", b"\0asm\x01\0\x02\0", refused("invalid-module")),

@@ -48,7 +48,7 @@ pub(super) fn cases() -> Vec<Case> {
             let _ = setup.lines.take();
         }),
         repeated_rounds(
-            "replaced in a house, every other time by rubbish",
+            "replaced by name, every other time by rubbish",
             good(),
             |setup| {
                 let house = House::new(setup.engine.clone());

@@ -95,7 +95,7 @@ fn declarations(cases: &mut Vec<Case>) {
         ("with a result",
             "(func $s (result i32) (i32.const 0)) (start $s)", refused("invalid-module")),
         ("that is not there", "(start 9)", refused("invalid-module")),
-        ("that is an import nobody grants",
+        ("that is an import not granted",
             r#"(import "x" "y" (func $s)) (start $s)"#, refused("mismatch unknown-import")),
         ("under a reserved name", r#"(func (export "hostel:start"))"#, refused("unsupported")),
         ("that is an import", r#"(import "host" "noop" (func $s)) (start $s)"#, loads()),

@@ -49,7 +49,7 @@ fn pooled(cases: &mut Vec<Case>) {
         ("a wrong host call", "w", "trap-host-call"),
         ("a host panic", "b", "trap-host-panic"),
         ("a trap in deallocate", "d", "trap-unreachable"),
-        ("an answer from outside", "o", "out-of-bounds"),
+        ("a result outside of memory", "o", "out-of-bounds"),
         ("an error of its own", "e", "guest-error"),
         ("an allocator without room", "thirteenbytes", "no-memory"),
     ] {

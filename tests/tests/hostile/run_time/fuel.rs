@@ -17,12 +17,12 @@ pub(super) fn cases() -> Vec<Case> {
 fn leftovers() -> Vec<Case> {
     #[rustfmt::skip] // a table
     let rows = [
-        ("fuel left by a fill that was too dear", 500,
-            "(memory.fill (i32.const 0) (i32.const 1) (i32.const 65536))"),
+        ("fuel left by a fill that was too expensive",
+            500, "(memory.fill (i32.const 0) (i32.const 1) (i32.const 65536))"),
         ("no fuel left by a loop", 500, "(loop $on (br $on))"),
-        ("fuel left by a host call that was too dear", 30, "(call $noop) (call $noop)"),
-        ("fuel left by a log record that was too dear", 500,
-            "(call $log (i32.const 0) (i32.const 65536))"),
+        ("fuel left by a host call that was too expensive", 30, "(call $noop) (call $noop)"),
+        ("fuel left by a log record that was too expensive",
+            500, "(call $log (i32.const 0) (i32.const 65536))"),
         ("fuel of the third slice", 22_000, "(loop $on (br $on))"),
     ];
     let case = |(what, fuel, body): (&str, u64, &str)| {

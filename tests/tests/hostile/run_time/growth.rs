@@ -111,12 +111,12 @@ fn repeatedly(cases: &mut Vec<Case>) {
 /// R03: limits that are no whole number of pages, or 0.
 fn allowed_memory(cases: &mut Vec<Case>) {
     for (what, bytes, pages) in [
-        ("where none is allowed", 0, 1),
-        ("to half a page", (1 << 16) + (1 << 15), 2),
+        (", none allowed", 0, 1),
+        (" to half a page", (1 << 16) + (1 << 15), 2),
     ] {
         let text = with_memory("0", GROW);
         let run = ("run", &[Value::I32(pages)][..]);
-        let case = Case::call(format!("R03/growth {what}"), text, run, returns("-1 0"));
+        let case = Case::call(format!("R03/growth{what}"), text, run, returns("-1 0"));
         cases.push(case.limits(|limits| limits.memory_bytes = bytes));
     }
 }

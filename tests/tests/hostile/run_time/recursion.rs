@@ -31,7 +31,7 @@ fn endless_recursion(cases: &mut Vec<Case>) {
         ("through a table", "", "(call_indirect (type $nothing) (i32.const 1))"),
         ("mutual through a table",
             "(func $a (call_indirect (type $nothing) (i32.const 1)))", "(call $a)"),
-        ("of 100 locals",
+        ("of 10 locals",
             "(func $a (local i64 i64 i64 i64 i64 i64 i64 i64 i64 i64) (call $a))", "(call $a)"),
         ("of a full stack of values", &eight_params, &format!("(call $a {eight})")),
         ("of a sum", "(func $a (result i32) (i32.add (call $a) (call $a)))", "(drop (call $a))"),

@@ -119,7 +119,7 @@ fn large_settings(cases: &mut Vec<Case>) {
             look_up_large(setup, size)
         }));
     }
-    let name = "S05/setting that is too dear";
+    let name = "S05/setting that is too expensive";
     let case = Case::script(name, guest(""), out_of_fuel(), |setup| {
         look_up_large(setup, 100_000)
     });

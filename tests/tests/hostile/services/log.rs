@@ -26,16 +26,16 @@ fn quotas(cases: &mut Vec<Case>) {
     #[rustfmt::skip] // a table
     let rows = [
         // Allowed: records, bytes. Logged: records, bytes of each. Then: kept, dropped.
-        ("1,000 records where 5 are allowed", 5, 1 << 20, 1_000, 0, 5, 995),
-        ("6 records where 5 are allowed", 5, 1 << 20, 6, 0, 5, 1),
-        ("5 records where 5 are allowed", 5, 1 << 20, 5, 0, 5, 0),
-        ("10 records where none is allowed", 0, 1 << 20, 10, 0, 0, 10),
-        ("records of 1,000 bytes where 2,500 are allowed", 100, 2_500, 7, 1_000, 2, 5),
-        ("records of 64 KiB where 64 KiB are allowed", 100, 65_536, 3, 65_536, 1, 2),
+        ("1,000 records, 5 allowed", 5, 1 << 20, 1_000, 0, 5, 995),
+        ("6 records, 5 allowed", 5, 1 << 20, 6, 0, 5, 1),
+        ("5 records, 5 allowed", 5, 1 << 20, 5, 0, 5, 0),
+        ("10 records, none allowed", 0, 1 << 20, 10, 0, 0, 10),
+        ("records of 1,000 bytes, 2,500 allowed", 100, 2_500, 7, 1_000, 2, 5),
+        ("records of 64 KiB, 64 KiB allowed", 100, 65_536, 3, 65_536, 1, 2),
         ("a record of a byte too much", 100, 1_000, 1, 1_001, 0, 1),
         ("records of all memory", 100, 200_000, 4, 131_072, 1, 3),
-        ("records of bytes where none are allowed", 100, 0, 9, 1, 0, 9),
-        ("empty records where no bytes are allowed", 100, 0, 9, 0, 9, 0),
+        ("records of a byte, none allowed", 100, 0, 9, 1, 0, 9),
+        ("empty records, no bytes allowed", 100, 0, 9, 0, 9, 0),
     ];
     for (what, records, bytes, n, size, kept, dropped) in rows {
         let name = format!("S01/{what}");
