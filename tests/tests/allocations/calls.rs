@@ -31,7 +31,7 @@ fn an_instance_made_as_new_for_each_call_allocates_nothing() {
     }
 }
 
-/// Bytes of the heap that one more instance takes, less its linear memory.
+/// Returns how many bytes of heap one more instance takes, without its linear memory.
 fn per_instance<I>(memory: usize, mut make: impl FnMut() -> I) -> i64 {
     let first = make();
     let before = LIVE.get();
@@ -109,7 +109,7 @@ fn a_text_as_argument_allocates_nothing() {
     assert_eq!(found, 0);
 }
 
-/// A guest that calls `host.f`, of this type, and drops what it gives.
+/// Makes an instance of a guest that calls `host.f`, of this type, and drops its results.
 fn calling(ty: &str, arguments: &str, drops: &str, grants: &Grants<()>) -> Instance {
     let import = format!(r#"(import "host" "f" (func $f {ty}))"#);
     let item = format!(r#"(func (export "run") (call $f {arguments}) {drops})"#);

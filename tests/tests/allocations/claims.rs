@@ -5,7 +5,7 @@ use hostel::{Engine, Grants};
 
 #[test]
 fn what_a_module_claims_is_not_reserved_before_it_is_there() {
-    // Each section claims to hold a million things, and ends there.
+    // Each section claims a million entries, and ends there.
     let mut reserved = Vec::new();
     for id in 1..=13u8 {
         let wasm = [b"\0asm\x01\0\0\0", &[id, 3][..], &[0xc0, 0x84, 0x3d]].concat();

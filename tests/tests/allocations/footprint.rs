@@ -1,4 +1,4 @@
-//! A module and its instances take no more than `ModuleInfo::footprint` tells before they are loaded.
+//! A module and its instances take no more heap than `ModuleInfo::footprint` says beforehand.
 
 use super::{customized, peak};
 use hostel::{
@@ -6,13 +6,13 @@ use hostel::{
 };
 use hostel_tests::{CUSTOMIZE, Ticking, assemble, guest};
 
-/// Loads `wasm` under `limits`, and has as many instances as there may be do `work`, all kept.
-/// Gives what that was to take at most, and what it took.
+/// Loads `wasm` under `limits`, makes as many instances as they allow, and has each do `work`.
+/// Returns the footprint, and the bytes of heap that it took.
 fn foreseen(limits: Limits, wasm: &[u8], mut work: impl FnMut(&mut Instance)) -> (Footprint, u64) {
     let footprint = ModuleInfo::read(wasm).unwrap().footprint(&limits);
     let engine = Engine::new(limits).with_platform(Ticking::default());
     let state = MemoryState::new(StateLimits::server());
-    // As many values as a host function can take.
+    // As many values as a host function can have.
     type Five = (u64, u64, u64, u64, u64);
     let wide = |_: Five, _: Five, _: Five, _: u64| {};
     let grants = customized().state(state).wasi(hostel::wasi());
@@ -27,7 +27,7 @@ fn foreseen(limits: Limits, wasm: &[u8], mut work: impl FnMut(&mut Instance)) ->
     (footprint, u64::try_from(took).unwrap())
 }
 
-/// Calls all that it exports.
+/// Calls every export.
 fn call_all(instance: &mut Instance, module: &ModuleInfo) {
     for export in &module.exports {
         match &*export.name {
@@ -61,12 +61,12 @@ fn built_guests_take_what_was_foreseen_and_no_small_part_of_it() {
         let module = ModuleInfo::read(&wasm).unwrap();
         let start: u64 = module.memories.iter().map(|memory| memory.min_bytes).sum();
         let name = path.file_stem().unwrap().to_str().unwrap();
-        // Room for allocators that begin with memory that is yet to grow; and how many tenths of
-        // what is foreseen it takes at least.
+        // The limits, room for allocators that grow memory when they begin, and how many tenths of
+        // the footprint the guest must take at least.
         let (mut limits, room, tenths) = match name {
             name if name.contains("zig") => (Limits::device(256 << 10), 512 << 10, 3),
             name if name.contains("go_") => (Limits::server(), 2 << 20, 2),
-            // A little more for heaps that grow by what they need.
+            // A little room for heaps that grow by what they need.
             _ => (Limits::device(256 << 10), 4 << 10, 3),
         };
         (limits.instances, limits.idle, limits.heap_bytes) = (1, 0, usize::MAX);
@@ -86,7 +86,7 @@ fn built_guests_take_what_was_foreseen_and_no_small_part_of_it() {
 
 #[test]
 fn guests_that_want_all_take_what_was_foreseen() {
-    // Of the operators that become most code.
+    // The operators that are compiled to the most code.
     let operators = "(if (local.get 0) (then) (else)) (call $f (i32.const 1))".repeat(100);
     let taking = "(func $f (param i32))";
     let functions = format!("(func (param i32) {operators})").repeat(40);
@@ -94,7 +94,7 @@ fn guests_that_want_all_take_what_was_foreseen() {
         "(func (param i32) {})",
         "(if (local.get 0) (then) (else))".repeat(1_000)
     );
-    // As many as make the compiler's buffers grow once more.
+    // Numbers of returns at which the compiler's buffers grow.
     let returns = |count: usize| {
         let results = "(i32.const 7)".repeat(8);
         format!(
@@ -118,7 +118,7 @@ fn guests_that_want_all_take_what_was_foreseen() {
         )
     };
     let deep = "(drop (call $deep (i32.const 0)))".to_owned();
-    // The value stack is nearly full when the host calls `allocate`, which fills another one.
+    // The value stack is nearly full when the host calls `allocate`, which fills a second one.
     let wide = "i64 ".repeat(100);
     let twice = format!(
         r#"(import "env" "host_get_config" (func $config (param i32 i32) (result i64)))
@@ -169,7 +169,7 @@ fn guests_that_want_all_take_what_was_foreseen() {
         for instances in [1, 8] {
             let mut limits = Limits::server();
             (limits.memory_bytes, limits.instances) = (16 << 16, instances);
-            // No more than is used, that nothing hides behind it.
+            // No more stack than is used, which would hide other memory.
             let recurses = run.contains("call");
             limits.stack_bytes = if recurses { 64 << 10 } else { 1 << 10 };
             limits.call_depth = if recurses { 100 } else { 5 };

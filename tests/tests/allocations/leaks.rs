@@ -4,8 +4,8 @@ use super::{LIVE, customized};
 use hostel::{Budget, Grants, LoadError, MemoryState, StateLimits, StateStore as _, StateUse};
 use hostel_tests::{assemble, guest_bytes, load_wat};
 
-/// What is live after `rounds` of `work` over what was before, where a first round, for whatever
-/// is set up once in a process, does not count.
+/// Does `work` `rounds` times. Returns how many more bytes are in use then. A first round, which
+/// sets up what a process sets up once, does not count.
 fn left_behind(rounds: u32, mut work: impl FnMut(u32)) -> i64 {
     work(0);
     let before = LIVE.get();
@@ -94,7 +94,7 @@ fn a_million_overwrites_leave_nothing_behind() {
     };
     (0..3_000).for_each(overwrite);
     let before = LIVE.get();
-    // As many as are needed to come back to the same values.
+    // As many rounds as lead back to equal values.
     (0..1_002_000).for_each(overwrite);
     assert_eq!(LIVE.get() - before, 0, "bytes");
     for key in 0..10 {

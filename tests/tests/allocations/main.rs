@@ -1,6 +1,6 @@
 //! What the host takes from the heap.
 //!
-//! This file holds an allocator that counts, and tests that it does.
+//! This file holds an allocator that counts, and a test of it.
 
 mod calls;
 mod claims;
@@ -13,7 +13,7 @@ use std::{
     cell::Cell,
 };
 
-/// The system's allocator, counting for each thread, since tests run side by side.
+/// The system's allocator, which counts for each thread, since tests run in parallel.
 struct Counting;
 
 #[global_allocator]
@@ -27,7 +27,7 @@ thread_local! {
 
 impl Counting {
     fn note(calls: u64, more: usize, less: usize) {
-        // A thread that ends may free what it has no counters for any more.
+        // A thread that ends may free blocks after its counters are gone.
         let _ = CALLS.try_with(|count| count.set(count.get() + calls));
         let _ = LIVE.try_with(|live| {
             live.set(live.get() + more as i64 - less as i64);
@@ -36,11 +36,11 @@ impl Counting {
     }
 }
 
-// SAFETY: each call is handed on to the system's allocator as it is.
+// SAFETY: each call goes on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::note(1, layout.size(), 0);
-        // SAFETY: the caller keeps the contract, which is the same.
+        // SAFETY: the caller keeps this method's contract, which is also `System`'s.
         unsafe { System.alloc(layout) }
     }
 
@@ -51,7 +51,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // As if it moved each time: for a moment both blocks are live.
+        // As if the block moved each time: for a moment both are in use.
         Self::note(1, size, 0);
         Self::note(0, 0, layout.size());
         // SAFETY: as above.
@@ -65,7 +65,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// How often `work` allocates in 1,000 rounds, after a warm-up of 10.
+/// Returns how often `work` allocates in 1,000 rounds, after a warm-up of 10.
 fn allocations(mut work: impl FnMut()) -> u64 {
     (0..10).for_each(|_| work());
     let before = CALLS.get();
@@ -73,7 +73,7 @@ fn allocations(mut work: impl FnMut()) -> u64 {
     CALLS.get() - before
 }
 
-/// The most bytes that were live at once in `work`, over what was before it.
+/// Returns by how many bytes the heap in use grew at most during `work`.
 fn peak(work: impl FnOnce()) -> i64 {
     let before = LIVE.get();
     PEAK.set(before);

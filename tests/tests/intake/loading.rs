@@ -8,8 +8,8 @@ use hostel::Grants;
 use hostel_tests::{code, load_code};
 use std::collections::BTreeMap;
 
-/// Modules of proposals which were invalid then: with several tables, and with a branch table in
-/// unreachable code whose labels differ in type.
+/// Modules that a proposal's suite calls invalid, and today's standard does not: with several
+/// tables, and with a branch table in unreachable code whose labels differ in type.
 const VALID_BY_NOW: [&str; 2] = [
     "threads/imports.wast:317",
     "reference-types/unreached-invalid.wast:539",
@@ -54,7 +54,7 @@ fn the_door_knows_each_module_of_the_test_suite() {
             "component",
             "empty-module",
             "invalid-module",
-            // Those written in bytes that export no function: for that they are turned away.
+            // Modules written in bytes, which export no function.
             "mismatch",
             "not-wasm",
             "over-limit",
@@ -73,8 +73,8 @@ fn the_door_knows_each_module_of_the_test_suite() {
     for name in VALID_BY_NOW {
         assert!(MODULES.iter().any(|case| case.name == name), "{name}");
     }
-    // Proposals that are not switched on; imports, of which none is granted; more than the limits
-    // allow; what wasmi does not do right.
+    // Refused are proposals that are switched off, imports, which are not granted, modules over the
+    // limits, and what wasmi does not do right.
     let valid = &loads[&Kind::Valid];
     let allowed = [
         "invalid-module",

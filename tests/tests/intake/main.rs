@@ -8,7 +8,7 @@ mod suite;
 
 use hostel::{Budget, Engine, Limits, ValType, Value};
 
-/// An engine that contains no panic.
+/// Makes an engine without a platform, so that a panic is not contained, and fails the test.
 fn engine(fuel: u64) -> Engine {
     Engine::new(Limits::server()).with_budget(Budget::server().fuel(fuel))
 }

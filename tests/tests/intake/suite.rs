@@ -20,19 +20,19 @@ pub(super) enum Kind {
     Valid,
 }
 
-/// A module of the suite's.
+/// A module of the suite.
 pub(super) struct Case {
-    /// The file that it is in, and the line.
+    /// Its file and line.
     pub(super) name: String,
     pub(super) kind: Kind,
     pub(super) wasm: Vec<u8>,
-    /// The same with one more function, exported: the door turns modules away that export none,
-    /// whatever else is in them.
+    /// The module with one more function, which is exported. Without one a module is refused,
+    /// whatever else is in it.
     pub(super) callable: Option<Vec<u8>>,
 }
 
-/// The files of the suite, each text once: the versions of the standard share most. The newest
-/// comes first, since what is said of a module may change.
+/// Returns the files of the suite, each text once: versions of the standard share most of them. The
+/// newest come first, since a later one may judge a module otherwise.
 fn files() -> Vec<TestFile<'static>> {
     let versions = SpecVersion::all().iter().rev().flat_map(data::spec);
     let proposals = Proposal::all().iter().flat_map(data::proposal);
@@ -41,7 +41,8 @@ fn files() -> Vec<TestFile<'static>> {
     all.filter(|file| seen.insert(file.raw())).collect()
 }
 
-/// The modules of the suite that can be encoded, each once. What is malformed as text cannot be.
+/// The modules of the suite, each once. Modules whose text is malformed can't be encoded, and are
+/// left out.
 pub(super) static MODULES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
@@ -54,7 +55,7 @@ pub(super) static MODULES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         let buffer = contents.wast().expect("the suite's files can be read");
         for directive in buffer.directives().expect("the suite's files can be read") {
             let (line, _) = directive.span().linecol_in(&text);
-            // What it lacks could be what is added.
+            // The module is invalid for something that it lacks, which might be what is added.
             let lacks = matches!(&directive, WastDirective::AssertInvalid { message, .. }
                 if ["unknown ", "undeclared "]
                     .iter()
@@ -76,7 +77,8 @@ pub(super) static MODULES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     found
 });
 
-/// A file's text without the calls of its modules, which would take most of the time to read.
+/// Returns a file's text without the calls of its modules, which would take most of the time to
+/// parse.
 fn without_calls(text: &str) -> String {
     let is_call = |line: &str| {
         let whole = line.matches('(').count() == line.matches(')').count();
@@ -105,9 +107,9 @@ fn module_of(directive: WastDirective<'_>) -> Option<(Kind, QuoteWat<'_>)> {
     })
 }
 
-/// The module with one more function, exported. `None` where it is written in bytes.
+/// Encodes the module with one more function, exported; `None` if the module is written in bytes.
 fn callable(module: QuoteWat<'_>) -> Option<Vec<u8>> {
-    // With names of its own: those that the assembler makes up for both could be the same.
+    // It has names, since those that the assembler makes up for the two could be equal.
     let more = r#"(module (type $tests:more (func))
         (func $tests:more (export "tests:more") (type $tests:more)))"#;
     let more = ParseBuffer::new(more).ok()?;

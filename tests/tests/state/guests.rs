@@ -15,7 +15,7 @@ fn state_outlives_instances_and_the_plugin() {
     let store = memory();
     let grants = Grants::new().state(store.clone());
     for visit in 1..=6 {
-        // Loaded anew for every other visit.
+        // Each visit is by a plugin that was loaded anew.
         if visit % 2 == 1 {
             load("counter", &grants).process(b"Gopher").unwrap();
             continue;

@@ -64,7 +64,7 @@ fn what_costs_too_much_is_not_done() {
     let key = [1; 100];
     let with = |fuel: u64| plugin.with_budget(Budget::server().fuel(fuel));
     let (mut least, mut most) = (0, 10_000);
-    // The least fuel with which the value gets set, by halving.
+    // Bisects the least fuel with which the value is set.
     while least + 1 < most {
         let middle = (least + most) / 2;
         store.delete("guest", &key).unwrap();

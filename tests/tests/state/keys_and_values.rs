@@ -68,7 +68,7 @@ fn a_page_holds_64_kib() {
     limits.key_bytes = 100_000;
     let store = Arc::new(MemoryState::new(limits));
     let guest = Forward::to(store.clone());
-    // Each takes 1,000 bytes of a page.
+    // Each key takes 1,000 bytes of a page, its length included.
     let key = |number: usize| format!("{number:0996}").into_bytes();
     for number in 0..70 {
         store.set("guest", &key(number), b"").unwrap();
@@ -78,7 +78,7 @@ fn a_page_holds_64_kib() {
     let page = guest.list(b"", Some(&key(64)), 100).unwrap().unwrap();
     assert_eq!(page.len(), 5_000);
     assert_eq!(guest.list(b"", Some(&key(69)), 100), Ok(None));
-    // One key is given however long it is, or paging would never end.
+    // A page has at least one key, however long, or paging would never end.
     store.set("guest", &[b'~'; 90_000], b"").unwrap();
     let page = guest.list(b"~", None, 100).unwrap().unwrap();
     assert_eq!(page.len(), 90_004);

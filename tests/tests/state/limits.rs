@@ -58,7 +58,7 @@ fn each_limit_has_its_error_and_nothing_changes() {
         ] {
             assert_eq!(told(&result), "state-key-bytes");
         }
-        // To the last byte, in the place of another value, and with the last key.
+        // State can be filled to the last byte and the last key; values can be replaced.
         assert_eq!(guest.set(&[4], &[9; 35]), Ok(None));
         assert_eq!(told(&guest.set(&[4], &[9; 36])), "state-total-bytes");
         assert_eq!(guest.set(&[4], &[9; 34]), Ok(None));

@@ -14,7 +14,8 @@ use hostel::{CallError, FileState, Grants, MemoryState, Plugin, StateLimits, Sta
 use hostel_tests::{load_wat, with_allocator};
 use std::sync::Arc;
 
-/// A guest that hands on to the host whatever it is called with, and the host's answer.
+/// Returns the text of a guest whose exports pass their parameters on to the host, and return its
+/// result.
 fn forwarding() -> String {
     let imports = r#"
         (import "env" "host_state_get" (func $get (param i32 i32) (result i32 i32)))
@@ -34,7 +35,7 @@ fn forwarding() -> String {
     with_allocator(imports, items)
 }
 
-/// Calls of that guest, each in an instance of its own.
+/// Calls of the forwarding guest, each in an instance of its own.
 struct Forward(Plugin);
 
 type Answer = Result<Option<Vec<u8>>, CallError>;
@@ -78,7 +79,7 @@ fn file(limits: StateLimits) -> (FileState, tempfile::TempDir) {
     (store, directory)
 }
 
-/// How a guest's error message tells it.
+/// Returns the code that begins the guest's error message.
 fn told(result: &Answer) -> &str {
     match result {
         Err(CallError::Guest { message }) => message.split(": ").next().unwrap(),

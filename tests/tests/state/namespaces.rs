@@ -14,7 +14,7 @@ fn plugins_do_not_see_each_others_state() {
             let grants = Grants::new().state_in(space, store.clone());
             Forward(load_wat(&forwarding(), &grants))
         };
-        // Run together, a name and a key of one are a name and a key of another.
+        // Joined, a name and a key of one plugin equal a name and a key of another.
         let spaces = ["a", "a/", "a/b", "", "a\0", "b", "../a", "guest"];
         let keys: [&[u8]; 8] = [
             b"",
@@ -45,7 +45,8 @@ fn plugins_do_not_see_each_others_state() {
         assert_eq!(in_space("a").list(b"", None, 9), Ok(None));
         assert_eq!(store.used("a/").unwrap().keys, keys.len());
 
-        // By default it is the name; another owner's plugin of the name gets a space of its own.
+        // By default the namespace is the plugin's name. Another owner's plugin of that name must
+        // be given another one.
         let named = |name: &str| {
             let wasm = hostel_tests::assemble(&forwarding());
             let grants = Grants::new().state(store.clone());

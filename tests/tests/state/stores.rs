@@ -5,7 +5,7 @@ use hostel::{Engine, Grants, Plugin, StateCosts, StateError, StateStore, StateUs
 use hostel_tests::{a_good_plugin_still_answers, code};
 use std::sync::Arc;
 
-/// A store that does not work.
+/// A store whose functions fail, or panic.
 struct Broken {
     panics: bool,
 }
@@ -82,7 +82,7 @@ fn a_store_says_what_its_own_work_costs() {
     );
     let fuel = |plugin: &Plugin, name: &str| {
         let mut instance = plugin.instantiate(()).unwrap();
-        // All parameters 0: empty keys and values. The answer is not looked at.
+        // All parameters are 0: empty keys and values. The result is no matter.
         let params = ["get", "delete"].contains(&name);
         let _ = match (params, name) {
             (true, _) => instance.call::<_, (u32, u32)>(name, (0u32, 0u32)),
@@ -100,7 +100,7 @@ fn a_store_says_what_its_own_work_costs() {
         let (dear, cheap) = (fuel(&dear, name), fuel(&cheap, name));
         assert!(dear > own && cheap < 200, "{name}: {dear} {cheap}");
     }
-    // Found or not, empty or gone, it costs the same.
+    // Whether a key is there makes no difference to the fuel.
     let mut instance = cheap.instantiate(()).unwrap();
     let mut cost = |name: &str, key: u32| {
         let done = match name {

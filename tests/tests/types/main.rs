@@ -13,7 +13,7 @@ use hostel_tests::{code, load_wat, with_allocator};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The rows: a name, and the core types that values of the Rust type are.
+/// A Rust type's name, and the core types of its values.
 const ROWS: &[(&str, &[&str])] = &[
     ("i8", &["i32"]),
     ("u8", &["i32"]),
@@ -54,7 +54,7 @@ struct Order {
     tags: BTreeMap<String, Vec<u64>>,
 }
 
-/// A host function for each row, which gives back what it got.
+/// Grants a host function for each type, which returns its parameter.
 fn echoes() -> Grants<()> {
     Grants::new()
         .function("host", "i8", |value: i8| value)
@@ -113,8 +113,8 @@ fn echoes() -> Grants<()> {
         .function("host", "Postcard", |order: Postcard<Order>| order)
 }
 
-/// The shapes in which a function of these results may be declared: the shape's name, whether the
-/// results go to a pointer, and the declared results.
+/// Returns the shapes in which a function with these results may be declared: the shape's name,
+/// whether the results go to a pointer, and the declared results.
 fn shapes<'a>(results: &[&'a str]) -> Vec<(&'static str, bool, Vec<&'a str>)> {
     let mut shapes = vec![("values", false, results.to_vec())];
     if results == ["i32", "i32"] {
@@ -126,9 +126,10 @@ fn shapes<'a>(results: &[&'a str]) -> Vec<(&'static str, bool, Vec<&'a str>)> {
     shapes
 }
 
-/// A guest that exports for each row and shape `own ROW SHAPE`, which gives back its parameters,
-/// and `host ROW SHAPE`, which gives back what the host function of that row answers in that
-/// shape. One import can have one shape only, so each shape has a guest.
+/// Loads a guest of one shape. For each type it exports `own TYPE`, which returns its parameters,
+/// and `host TYPE`, which returns the result of the host function of that type.
+///
+/// An import has one shape only, so each shape has a guest of its own.
 fn guest(shape: &str) -> Plugin {
     let (mut imports, mut items) = (String::new(), String::new());
     for (at, (row, types)) in ROWS.iter().enumerate() {
@@ -168,7 +169,8 @@ fn guest(shape: &str) -> Plugin {
     load_wat(&with_allocator(&imports, &items), &echoes())
 }
 
-/// Stores the parameters after the first at the pointer that is the first, as a C struct.
+/// Returns code that stores the parameters, from the second on, as a C struct at the address in the
+/// first.
 fn stores(types: &[&str]) -> String {
     let mut end = 0u32;
     let fields = types.iter().enumerate().map(|(at, ty)| {
@@ -183,7 +185,7 @@ fn stores(types: &[&str]) -> String {
     fields.collect()
 }
 
-/// A fresh instance for each shape that the row has.
+/// Makes a fresh instance for each shape of the type.
 fn instances(row: &str) -> impl Iterator<Item = (&'static str, Instance)> {
     let types = ROWS.iter().find(|(name, _)| *name == row).expect("a row").1;
     shapes(types)
@@ -191,7 +193,7 @@ fn instances(row: &str) -> impl Iterator<Item = (&'static str, Instance)> {
         .map(|(shape, ..)| (shape, guest(shape).instantiate(()).expect("it starts")))
 }
 
-/// Each value comes back as it went in, from the guest and from the host function behind it.
+/// Checks that each value comes back unchanged, from the guest and from the host function.
 fn round_trips<T>(row: &str, values: impl IntoIterator<Item = T>)
 where
     T: Lower + for<'m> Lift<View<'m> = T> + Clone + PartialEq + Debug,
@@ -207,8 +209,8 @@ where
     }
 }
 
-/// These i32 are no values of `T`: as an export's result they are an error, which names what was
-/// promised and what was found; as a host function's argument they trap the guest.
+/// Checks that these i32 are refused as values of `T`. As an export's result they are an error,
+/// which names what was expected and found. As a host function's argument they trap the guest.
 fn refuses<T>(row: &str, expected: &'static str, values: &[i32])
 where
     T: for<'m> Lift<View<'m> = T> + Debug,

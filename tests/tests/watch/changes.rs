@@ -63,7 +63,7 @@ fn a_file_that_is_written_in_two_halves_is_taken_when_it_is_whole() {
     place.until("loaded old");
     for (name, taken) in [("new", "loaded new"), ("old", "replaced old")] {
         let wasm = that_says("whole");
-        // In the middle of the last section.
+        // The first half ends in the middle of the last section.
         let (half, rest) = wasm.split_at(wasm.len() - 3);
         let mut file = File::create(place.file(&format!("{name}.wasm"))).unwrap();
         file.write_all(half).unwrap();
@@ -89,7 +89,7 @@ fn a_storm_of_writes_ends_on_the_last() {
         place.install("other.wasm", &format!("renamed {round}"));
     }
     soon(|| place.says("name") == "in place 499" && place.says("other") == "renamed 499");
-    // It was settled: nothing older comes after.
+    // Nothing older comes after that.
     place.install("fence.wasm", "fence");
     place.until("loaded fence");
     assert_eq!(place.says("name"), "in place 499");
@@ -100,7 +100,7 @@ fn a_storm_of_writes_ends_on_the_last() {
 fn many_files_that_change_at_once_are_all_taken_in() {
     let mut place = Place::new();
     let watched = place.watch();
-    // More names than are kept one by one.
+    // More names than the watcher keeps one by one.
     for number in 0..1_200 {
         place.write(&format!("{number}.wasm"), &that_says("many"));
     }

@@ -1,4 +1,5 @@
-//! A watched directory that vanishes, comes back or can't be read, and entries that are no plain files.
+//! A watched directory that vanishes, comes back or can't be read, and entries that are no plain
+//! files.
 
 use super::{Place, soon};
 use hostel::{House, PluginDirectory, install_module};
@@ -21,7 +22,7 @@ fn a_directory_that_vanishes_is_empty_and_one_that_comes_back_is_watched() {
     place.until("loaded name");
     place.install("name.wasm", "two");
     place.until("replaced name");
-    // Removed and made anew.
+    // Removed and made again.
     fs::remove_dir_all(&plugins).unwrap();
     place.until("unloaded name");
     fs::create_dir(&plugins).unwrap();
@@ -29,7 +30,7 @@ fn a_directory_that_vanishes_is_empty_and_one_that_comes_back_is_watched() {
     place.until("loaded name");
     place.install("name.wasm", "four");
     place.until("replaced name");
-    // The same so fast that it may get the number of the old one.
+    // Removed and made again so fast that it may get the old one's inode number.
     fs::remove_dir_all(&plugins).unwrap();
     fs::create_dir(&plugins).unwrap();
     place.install("name.wasm", "at once");
@@ -80,7 +81,7 @@ fn a_directory_that_is_not_there_can_t_be_watched() {
 fn links_are_followed_and_what_is_no_file_is_refused() {
     use std::os::unix::fs::symlink;
     let mut place = Place::new();
-    // As volumes of settings are swapped: a hidden link to a directory, and links through it.
+    // As some systems replace mounted settings: a hidden link to a directory, and links through it.
     for (version, text) in [("..1", "one"), ("..2", "two")] {
         fs::create_dir(place.file(version)).unwrap();
         install_module(place.file(version).join("name.wasm"), &that_says(text)).unwrap();

@@ -31,7 +31,7 @@ fn a_panic_of_the_embedder_s_does_not_end_the_watch() {
         assert_eq!(events.recv_timeout(FOR_EVER).as_deref(), Ok(expected));
     }
     drop(watched);
-    // The thread has ended, and holds nothing any more.
+    // The thread has ended, and holds no handle any more.
     assert_eq!(Arc::strong_count(&house), 1);
     assert_eq!(house.list(), ["lucky"]);
 }

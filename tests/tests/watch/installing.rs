@@ -30,7 +30,7 @@ fn an_installed_module_is_whole_and_alone() {
         assert_eq!((error.code(), error.path()), ("file-unwritable", &*path));
     }
     assert_eq!(in_root(), 2);
-    // Others at the same time write other temporary files.
+    // Two writers at a time use different temporary files.
     thread::scope(|scope| {
         for text in ["a", "b"] {
             let path = &path;

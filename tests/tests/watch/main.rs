@@ -28,10 +28,10 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Far longer than anything takes, so that a test fails instead of waiting for ever.
+/// Far longer than any wait here, so that a test fails instead of hanging.
 const FOR_EVER: Duration = Duration::from_secs(60);
 
-/// A directory of plugins, its house, and what is told of it.
+/// A directory of plugins, the house that follows it, and the events that were reported.
 struct Place {
     root: TempDir,
     house: Arc<House>,
@@ -40,7 +40,8 @@ struct Place {
 }
 
 impl Place {
-    /// Plugins that answer `bad` fail their smoke call, and those that answer `panic` make it panic.
+    /// Plugins that return `bad` fail their smoke call, and those that return `panic` make it
+    /// panic.
     fn new() -> Self {
         Self::granting(|_| quiet())
     }
@@ -92,7 +93,7 @@ impl Place {
         }
     }
 
-    /// Waits until it is told; gives what was told before.
+    /// Waits for an event. Returns the events before it.
     #[track_caller]
     fn until(&self, event: &str) -> Vec<String> {
         let mut before = Vec::new();
@@ -106,7 +107,7 @@ impl Place {
         }
     }
 
-    /// What was told and not waited for.
+    /// Returns the events that were not waited for.
     fn rest(&self) -> Vec<String> {
         self.events.try_iter().collect()
     }
@@ -122,7 +123,7 @@ fn smoke(plugin: &Plugin) -> Result<(), CallError> {
     }
 }
 
-/// An event in a few words.
+/// Returns an event in a few words.
 fn told(event: &DirectoryEvent) -> String {
     match event {
         DirectoryEvent::Loaded { name, .. } => format!("loaded {name}"),

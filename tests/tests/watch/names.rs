@@ -22,7 +22,7 @@ fn what_takes_the_place_while_a_file_is_loaded_stays() {
     directory.rescan();
     assert_eq!(place.rest(), ["loaded name", "name.wasm: superseded"]);
     assert_eq!(place.says("name"), "theirs");
-    // Nor is it unloaded with the file.
+    // It is not unloaded with the file.
     fs::remove_file(place.file("name.wasm")).unwrap();
     directory.rescan();
     assert_eq!(place.says("name"), "theirs");
@@ -41,7 +41,7 @@ fn a_name_that_the_house_has_from_elsewhere_is_left_to_it() {
     directory.rescan();
     assert_eq!(place.rest(), [""; 0]);
     assert_eq!(place.says("name"), "from elsewhere");
-    // So is one that was put in place of the directory's own.
+    // A plugin that replaced the directory's own is left alone, too.
     place.house.unload("name").unwrap();
     place.install("name.wasm", "from here");
     directory.rescan();
@@ -53,7 +53,7 @@ fn a_name_that_the_house_has_from_elsewhere_is_left_to_it() {
     directory.rescan();
     assert_eq!(place.rest(), ["loaded name", "name.wasm: name-taken"]);
     assert_eq!(place.says("name"), "by hand");
-    // And one that was unloaded by hand comes back with its file.
+    // A plugin that was unloaded by hand comes back with its file.
     place.house.unload("name").unwrap();
     place.install("name.wasm", "from here");
     directory.rescan();

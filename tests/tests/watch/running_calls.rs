@@ -8,7 +8,8 @@ use std::{
     thread,
 };
 
-/// A plugin that waits in the middle of a call until it is let go on, and answers `old`.
+/// Makes a plugin that waits in the middle of a call until the test lets it go on, and returns
+/// `old`.
 fn that_waits() -> Vec<u8> {
     assemble(
         r#"(module
