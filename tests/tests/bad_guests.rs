@@ -1,5 +1,5 @@
-//! Guests that lie about pointers and lengths: their results and their allocators. How they call
-//! host functions is in `bad_host_calls.rs`, how they trap or never end in `runaway_guests.rs`.
+//! Guests whose results or allocators lie about pointers and lengths. Their host calls are in
+//! `bad_host_calls.rs`, their traps and endless loops in `runaway_guests.rs`.
 
 use hostel::{Budget, CallError, Grants, Instance};
 use hostel_tests::{a_good_plugin_still_answers, code, load_wat, packed, with_allocator};
@@ -7,7 +7,7 @@ use hostel_tests::{a_good_plugin_still_answers, code, load_wat, packed, with_all
 /// The end of the memory of a module from `with_allocator`.
 const END: u32 = 2 << 16;
 
-/// The bit of a length that marks an error answer.
+/// The bit of a result's length that marks it as an error.
 const ERROR: u32 = 1 << 31;
 
 /// A budget for guests that never end.
@@ -20,8 +20,8 @@ fn start(text: &str) -> Instance {
         .expect("it starts")
 }
 
-/// A module whose allocator is `(func $allocate (param $size i32) (result i32) BODY)`, and whose
-/// `process` answers its input.
+/// Returns the text of a module whose `allocate`, of parameter `$size`, does `body`, and whose
+/// `process` returns its input.
 fn with_allocate(body: &str) -> String {
     format!(
         r#"(module
@@ -37,7 +37,7 @@ fn with_allocate(body: &str) -> String {
     )
 }
 
-/// A module whose `deallocate` is `(func (param $ptr i32) (param $size i32) BODY)`.
+/// Returns the text of a module whose `deallocate`, of parameters `$ptr` and `$size`, does `body`.
 fn with_deallocate(body: &str) -> String {
     format!(
         r#"(module
@@ -50,7 +50,7 @@ fn with_deallocate(body: &str) -> String {
     )
 }
 
-/// A module that answers each request with `(ptr, len)`, in each of the three shapes.
+/// Returns the texts of modules whose result is always `(ptr, len)`, in each of the three shapes.
 fn that_answer(ptr: u32, len: u32) -> [String; 3] {
     let values = format!(
         r#"(func (export "process") (param i32 i32) (result i32 i32)
@@ -325,7 +325,7 @@ fn whatever_allocate_answers_harms_the_guest_alone() {
         ("(i32.const 131072)", "out-of-bounds"),
         ("(i32.const 131068)", "out-of-bounds"),
         ("(i32.const 131067)", "ok"),
-        // Inside of its own data, misaligned, the same block each time.
+        // Inside of its own data, misaligned, one block each time.
         ("(i32.const 17)", "ok"),
         ("(unreachable)", "trap-unreachable"),
         ("(i32.load (i32.const -1))", "trap-memory"),
@@ -415,7 +415,7 @@ fn a_deallocate_that_fails_stops_the_guest_after_the_answer_was_taken() {
         ("(i32.store (i32.const -1) (i32.const 0))", "trap-memory"),
         ("(loop $on (br $on))", "out-of-fuel"),
         ("(drop (memory.grow (i32.const 1)))", "ok"),
-        // It wipes the answer: too late.
+        // It wipes the result, which was copied before.
         (
             "(memory.fill (local.get $ptr) (i32.const 0) (local.get $size))",
             "ok",

@@ -1,4 +1,4 @@
-//! Guests that call host functions with what is not theirs to give, from where they must not, or
+//! Guests that call host functions with bytes outside of their memory, from inside `allocate`, or
 //! too often; and the two services `log` and `config`.
 
 use hostel::{Budget, CallError, Context, Grants, Instance, Plugin, Trap};
@@ -37,7 +37,7 @@ impl Ran {
 
 // Arguments
 
-/// A guest that hands `text` and `bytes` of the host whatever pair it is called with.
+/// A guest that passes its two parameters on to the host's `text` and `bytes`.
 const FORWARDING: &str = r#"
     (func (export "text") (param i32 i32) (call $text (local.get 0) (local.get 1)))
     (func (export "bytes") (param i32 i32) (call $bytes (local.get 0) (local.get 1)))
@@ -200,8 +200,8 @@ fn without_memory_a_guest_cannot_pass_text() {
 
 // The buffer for a result
 
-/// A guest whose allocator is `BODY` while the host asks for a buffer for `host.text`'s result, in
-/// each of the three shapes; `run` gives the result.
+/// Returns the texts of guests, one for each shape, whose `allocate` does `body` while the host
+/// asks for a buffer for the result of `host.text`. `run` returns that result.
 fn receiving(body: &str) -> [String; 3] {
     let shapes = [
         (
@@ -242,7 +242,7 @@ fn whatever_allocate_answers_a_host_call_harms_the_guest_alone() {
         ("(i32.const 1024)", "ok"),
         ("(i32.const 1)", "ok"),
         ("(i32.const 131067)", "ok"),
-        // Memory grows, and may move, while the host function is under way.
+        // Memory grows, and may move, while the host function runs.
         (
             "(i32.mul (memory.grow (i32.const 1)) (i32.const 65536))",
             "ok",
@@ -413,7 +413,7 @@ fn a_flood_of_records_ends_at_the_budget_with_one_closing_record() {
     let mut budget = SMALL;
     budget.log_records = 5;
     instance.set_budget(budget);
-    // Each call has its own share.
+    // The budget is each call's.
     for _ in 0..2 {
         assert_eq!(instance.call::<(u32, u32), ()>("flood", (1000, 0)), Ok(()));
         let mut expected = vec!["guest: "; 5];
@@ -443,7 +443,7 @@ fn a_flood_of_bytes_ends_at_the_budget_with_one_closing_record() {
     let usage = instance.usage();
     let counts = (usage.log_records, usage.log_bytes, usage.log_dropped);
     assert_eq!(counts, (2, 2000, 5));
-    // One record too long is dropped as a whole.
+    // A record that is too long is dropped as a whole.
     assert_eq!(instance.call::<(u32, u32), ()>("flood", (1, 2501)), Ok(()));
     let found = lines.take();
     assert_eq!(
@@ -459,7 +459,7 @@ fn a_guest_that_floods_and_is_stopped_leaves_its_closing_record() {
     let mut budget = SMALL;
     budget.log_records = 1;
     let mut instance = plugin.with_budget(budget).instantiate(()).unwrap();
-    // 0 records more come round only after 2³² of them.
+    // A count of 0 is reached again only after 2³² records.
     let result = instance.call::<(u32, u32), ()>("flood", (0, 0));
     assert_eq!(code(&result), "out-of-fuel");
     let dropped = instance.usage().log_dropped;
@@ -500,7 +500,7 @@ fn a_sink_that_panics_stops_the_guest_alone() {
 
 // The service `config`
 
-/// A guest that answers the setting whose key it gets.
+/// Makes an instance of a guest that returns the setting whose key it gets.
 fn asking(values: &[(&str, &str)]) -> Instance {
     let import = r#"(import "env" "host_get_config" (func $get (param i32 i32) (result i32 i32)))"#;
     let item = r#"(func (export "get") (param i32 i32) (result i32 i32)

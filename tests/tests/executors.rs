@@ -1,4 +1,4 @@
-//! Calls as futures on an executor that many use: tokio, on one thread and on two.
+//! Calls awaited on tokio, on one thread and on two.
 
 use core::time::Duration;
 use hostel::{Async, Budget, Engine, Grants, Limits, Plugin, Trap};
@@ -29,8 +29,8 @@ fn plugin(instances: usize) -> Plugin {
     try_load_wat(&Engine::new(limits), &text, &Grants::<()>::new()).unwrap()
 }
 
-/// Runs `future` on one thread, whose clock stands still while there is something to do, and jumps
-/// to the next timer otherwise.
+/// Runs `future` on one thread. Its clock stands still while a task can run, and else jumps to the
+/// next timer.
 fn on_one_thread<R>(future: impl Future<Output = R>) -> R {
     let runtime = Builder::new_current_thread()
         .enable_time()
@@ -71,7 +71,7 @@ fn a_long_call_delays_each_short_one_by_a_quantum_or_two() {
             async move {
                 let input = u32::MAX.to_le_bytes();
                 let mut call = pin!(plugin.start(&input));
-                // Counted: each time that it is polled it runs for a quantum.
+                // Each poll runs it for a quantum.
                 poll_fn(|context| {
                     quanta.fetch_add(1, Ordering::Relaxed);
                     call.as_mut().poll(context)
@@ -95,7 +95,7 @@ fn a_long_call_delays_each_short_one_by_a_quantum_or_two() {
         }
         assert!(!long.is_finished());
         assert_eq!(plugin.pool_figures().in_use, 1);
-        // Dropping its future ends it.
+        // Dropping its future ends the call.
         long.abort();
         assert!(long.await.unwrap_err().is_cancelled());
     });
@@ -128,11 +128,11 @@ fn guests_that_wait_hold_up_nobody() {
         while let Some(done) = calls.join_next().await {
             assert_eq!(done.unwrap(), Ok(20));
         }
-        // One after another they would take 20 seconds. The executor's timer rounds up.
+        // One after the other they would take 20 seconds. The executor's timer rounds up.
         let elapsed = begin.elapsed();
         assert!(elapsed <= Duration::from_millis(21), "{elapsed:?}");
 
-        // The executor's timer ends a wait for the guest's host function, and one for a place.
+        // The executor's timer ends a wait in the guest's host function, and a wait for a place.
         let late = Duration::from_millis(5);
         let cut = time::timeout(late, plugin.start_call::<u32, u32>("nap", 20)).await;
         assert!(cut.is_err());

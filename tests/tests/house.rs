@@ -131,7 +131,7 @@ fn an_unloaded_plugin_takes_no_new_calls_and_lets_held_instances_end() {
     assert_eq!(code(&handle.instantiate(())), "closed");
     assert_eq!(house_code(&house.process("name", b"")), "unknown-plugin");
     assert_eq!(held.process(b"").as_deref(), Ok(&b"it"[..]));
-    // The name is free, and the new plugin does not open the old one.
+    // The name is free. A new plugin of that name does not open the old one again.
     house.load("name", &that_says("another"), &quiet()).unwrap();
     assert_eq!(house.process("name", b"").as_deref(), Ok(&b"another"[..]));
     assert_eq!(code(&handle.process(b"")), "closed");
@@ -178,7 +178,7 @@ fn three_concurrent_calls_use_three_instances() {
               (drop (call $meet))
               (i32.const 0) (i32.const 1)))"#,
     );
-    // None returns before all three are inside.
+    // No call returns before all three are inside.
     let barrier = Barrier::new(3);
     let meet = move || u32::from(barrier.wait().is_leader());
     let house = house();
@@ -192,7 +192,7 @@ fn three_concurrent_calls_use_three_instances() {
     });
 }
 
-/// A platform that runs something of the test's, once it is there, while a module is loaded.
+/// A platform that runs code of the test, once it is set, while a module is loaded.
 #[derive(Default)]
 struct Meanwhile(Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>);
 
@@ -215,7 +215,7 @@ fn a_plugin_unloaded_while_its_replacement_is_loaded_is_unknown() {
         house.load("name", &that_says("old"), &quiet()).unwrap();
         let inside = house.clone();
         let _ = meanwhile.set(Box::new(move || {
-            // It may be asked twice.
+            // The platform may be asked twice.
             let _ = inside.unload("name");
         }));
         let result = house.replace("name", &that_says("new"), &quiet());
@@ -302,7 +302,7 @@ fn a_version_tells_which_module_serves() {
     let version = house.version("a").unwrap();
     assert_eq!(version.sha256, house.version("b").unwrap().sha256);
     assert_eq!(version.number, 3);
-    // What was refused is not counted.
+    // A refused module has no version.
     house.replace("a", b"broken", &quiet()).unwrap_err();
     assert_eq!(house.version("a").unwrap(), version);
     let shown = version.to_string();
@@ -332,7 +332,7 @@ fn a_plugin_that_fails_its_smoke_call_is_not_taken_in() {
     );
     assert_eq!(house.list(), [""; 0]);
     house.load_if("name", &one, &quiet(), says("one")).unwrap();
-    // The old one serves while the new one is tried.
+    // The old plugin serves while the new one is tried.
     let refused = house.replace_if("name", &two, &quiet(), |new| {
         assert_eq!(house.process("name", b"").as_deref(), Ok(&b"one"[..]));
         says("one")(new)
@@ -357,13 +357,13 @@ fn what_took_a_place_meanwhile_stays() {
     assert_eq!(house_code(&superseded), "superseded");
     let answer = house.process("name", b"");
     assert_eq!(answer.as_deref(), Ok(&b"quick"[..]));
-    // The same for a name that was free.
+    // A name that was free may be taken in the meantime, too.
     let taken = house.load_if("other", &slow, &quiet(), |_| {
         house.load("other", &quick, &quiet()).map(drop).unwrap();
         Ok(())
     });
     assert_eq!(house_code(&taken), "name-taken");
-    // And for one that is no longer there.
+    // A name may be unloaded in the meantime.
     let gone = house.replace_if("other", &slow, &quiet(), |_| {
         house.unload("other").unwrap();
         Ok(())
@@ -372,7 +372,7 @@ fn what_took_a_place_meanwhile_stays() {
     assert_eq!(house.version("name").unwrap().number, 2);
 }
 
-/// Looks into the house when it goes: it must not be locked then.
+/// Looks into the house when it is dropped, which must not be locked then.
 #[derive(Default)]
 struct Looking(Option<Arc<House<Looking>>>);
 
@@ -391,7 +391,7 @@ fn what_is_refused_and_what_is_replaced_is_dropped_without_a_lock() {
         let wasm = assemble(r#"(module (func (export "f")))"#);
         let grants = Grants::new();
         let leave = |plugin: &Plugin<Looking>| {
-            // What a call leaves is kept with the plugin.
+            // The instance that a call leaves is kept with the plugin.
             plugin.lend(|instance| {
                 instance.data_mut().0 = Some(house.clone());
                 instance.call::<(), ()>("f", ())

@@ -1,5 +1,4 @@
-//! Instances and plugins as handles: isolation, threads, limits, closing, budgets and what a call
-//! used.
+//! Plugins and instances as handles: isolation, threads, limits, closing, budgets and usage.
 
 use core::time::Duration;
 use hostel::{Budget, CallError, Context, Engine, Grants, Limits, LogRecord, Plugin};
@@ -126,7 +125,7 @@ fn a_handle_and_an_instance_can_move_to_another_thread() {
 
 #[test]
 fn concurrent_calls_run_in_instances_of_their_own() {
-    // Three calls meet inside of the host: none of them could if two shared an instance.
+    // Three calls meet inside the host, which they could not if two shared an instance.
     let text = r#"(module (import "host" "meet" (func $meet))
         (global $calls (mut i32) (i32.const 0))
         (func (export "meet") (result i32)
@@ -180,12 +179,12 @@ fn no_more_instances_run_at_once_than_the_limit_allows() {
 fn without_a_place_and_without_waiting_a_call_is_refused_as_busy() {
     let mut limits = Limits::server();
     limits.instances = 2;
-    // No platform: nothing can wait.
+    // Without a platform, no call can wait.
     let plugin = try_load_wat(&Engine::new(limits), COUNTER, &Grants::<()>::new()).unwrap();
     let busy = CallError::Busy { limit: 2 };
     let innermost = plugin.lend(|_| {
         plugin.lend(|_| {
-            // Instances that are held are not counted.
+            // Instances that the caller holds are not counted.
             plugin.instantiate(())?;
             assert_eq!(
                 plugin.clone().call::<(), (u32, u32)>("count", ()),
@@ -314,7 +313,7 @@ fn each_call_has_the_whole_budget() {
     let error = instance.call::<u32, ()>("run", 10_000);
     assert_eq!(error, Err(CallError::OutOfFuel { fuel: 10_000 }));
     assert_eq!(instance.usage().fuel, 10_000, "it used all of it");
-    // The other handle has its own.
+    // The other handle has its own budget.
     assert_eq!(plugin.call::<u32, ()>("run", 10_000), Ok(()));
 }
 
@@ -337,7 +336,7 @@ fn a_budget_can_be_changed_from_call_to_call() {
 #[test]
 fn the_least_budget_that_suffices_is_what_was_used() {
     let plugin = load_wat::<()>(LOOP, &Grants::new());
-    // Below, at and above the edge between two slices.
+    // Below, at and above the length of a slice.
     for rounds in [1, 10, 1_000, 3_000, 5_000, 20_000] {
         let mut instance = plugin.instantiate(()).unwrap();
         instance.call::<u32, ()>("run", rounds).unwrap();
@@ -388,7 +387,7 @@ fn making_an_instance_for_a_call_and_the_call_share_one_budget() {
     };
     assert_eq!(once(both), ("ok", both));
     assert_eq!(once(both - 1), ("out-of-fuel", both - 1));
-    // What a start used that failed is told too.
+    // The usage of a start that failed is reported, too.
     let start = kept.start_usage().fuel;
     assert_eq!(once(start - 1), ("out-of-fuel", start - 1));
 }
@@ -404,7 +403,7 @@ fn instantiating_is_charged_by_what_is_made() {
     };
     let least = fuel("");
     for (item, price) in [
-        // A constant expression of three bytes, with its end.
+        // A constant expression of three bytes, its end included.
         ("(global i32 (i32.const 0))", 5 + 3),
         ("(global (mut i32) (i32.const 0))", 5 + 35 + 3),
         ("(func)", 1),
@@ -430,7 +429,7 @@ fn instantiating_is_charged_by_the_modules_size_and_its_memory() {
             .unwrap();
         let instance = plugin.instantiate(()).unwrap();
         let bytes = wasm.len() + pages * 65_536 + elements * 8;
-        // An export, a function.
+        // One export and one function.
         assert_eq!(
             instance.start_usage().fuel,
             20 + 10 + 1 + bytes.div_ceil(64) as u64,
@@ -439,10 +438,10 @@ fn instantiating_is_charged_by_the_modules_size_and_its_memory() {
     }
 }
 
-/// What `process` used in a fresh instance.
+/// Returns the fuel that starting a fresh instance and its `process` used.
 fn fresh_fuel(plugin: &Plugin, input: &[u8]) -> (u64, u64) {
     let mut instance = plugin.instantiate(()).unwrap();
-    // Also where the guest answers with an error.
+    // An error of the guest's is no matter here.
     let _ = instance.process(input);
     (instance.start_usage().fuel, instance.usage().fuel)
 }
@@ -456,7 +455,7 @@ fn the_same_call_in_a_fresh_instance_uses_the_same_fuel() {
             for _ in 0..3 {
                 assert_eq!(fresh_fuel(&plugin, input), first, "{name}");
             }
-            // Loaded again, in an engine of its own, after other calls.
+            // The guest loaded again in another engine, after other calls.
             let again = hostel::engine()
                 .load("another name", &guest_bytes(name), &customized())
                 .unwrap();
@@ -468,7 +467,7 @@ fn the_same_call_in_a_fresh_instance_uses_the_same_fuel() {
 
 #[test]
 fn what_ran_before_does_not_change_what_a_call_uses() {
-    // The guest's state is the same before each call.
+    // The guest's state is equal before each call.
     let text = r#"(module
         (import "env" "host_log" (func $log (param i32 i32)))
         (import "env" "host_get_config" (func $get (param i32 i32) (result i32 i32)))
@@ -486,7 +485,8 @@ fn what_ran_before_does_not_change_what_a_call_uses() {
     let plugin = load_wat(text, &customized());
     let input = [b'i'; 700];
     let mut instance = plugin.instantiate(()).unwrap();
-    // The buffer for input is kept, so only a longer input than any before pays for a new one.
+    // The buffer for the input is kept, so that only an input longer than all before pays for a new
+    // one.
     instance.process(&[7; 30_000]).unwrap();
     instance.process(&input).unwrap();
     let kept = instance.usage().fuel;

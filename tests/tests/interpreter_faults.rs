@@ -1,11 +1,12 @@
-//! Faults of the interpreter that a plugin can reach, each contained. Each of these modules, given
-//! to bare wasmi 2.0.0, panics, ends the process, or costs far more than it pays for.
+//! Faults of wasmi 2.0.0 that a plugin could reach (W1 to W17 in docs/threats.md), each contained.
+//! On bare wasmi each of these modules panics, ends the process, returns a wrong answer, or costs
+//! far more than its fuel.
 
 use hostel::{Budget, CallError, Engine, Grants, Limits, LoadError, Plugin, Std, Trap, TrapKind};
 use hostel_tests::load_wat;
 use std::{thread, time::Duration};
 
-/// The server's engine, but on a thread with a small native stack.
+/// Does `work` on a thread with a native stack of 256 KiB.
 fn on_small_stack(work: impl FnOnce() + Send + 'static) {
     let thread = thread::Builder::new().stack_size(256 << 10).spawn(work);
     thread
@@ -41,7 +42,7 @@ fn wide_stores_of_a_local_at_itself_are_compiled_and_right() {
         ("i64", "i64.store16", 2),
         ("i64", "i64.store32", 4),
     ];
-    // How the address and the value, both local 1, come to lie on the stack.
+    // Ways to push the address and the value, both of which are local 1.
     let operands = [
         "(local.get 1) (local.get 1)",
         "(local.get 1) (local.tee 1 (local.get 1))",
@@ -49,7 +50,7 @@ fn wide_stores_of_a_local_at_itself_are_compiled_and_right() {
         "(local.get 1) (block (result i32) (local.get 1))",
         "(local.get 1) (local.get 1) (local.set 0 (i32.const 3))",
         "(local.get 1) (local.get 1) (nop)",
-        // Arithmetic that changes nothing, and that the interpreter leaves out.
+        // Arithmetic that changes nothing, and that the interpreter drops.
         "(local.get 1) (i32.add (local.get 1) (i32.const 0))",
         "(local.get 1) (i32.sub (local.get 1) (i32.const 0))",
         "(local.get 1) (i32.mul (local.get 1) (i32.const 1))",
@@ -144,7 +145,7 @@ fn a_loop_of_failing_growth_runs_out_of_fuel_not_of_stack() {
             true,
         ),
     ] {
-        // The size of a thread that Rust makes.
+        // The size of the stack that Rust gives to a thread.
         let thread = thread::Builder::new().stack_size(2 << 20).spawn(move || {
             let budget = Budget::server().fuel(20_000_000);
             let plugin = load(text).expect("the module loads").with_budget(budget);
@@ -232,7 +233,7 @@ fn branches_that_carry_many_values_are_limited() {
     assert_eq!(over_limit(&text), "results");
 }
 
-/// On bare wasmi 2.0.0 the first of these answers with whatever lay in a stack slot.
+/// On bare wasmi 2.0.0 the first of these returns what an unset stack slot contains.
 #[test]
 fn blocks_that_take_parameters_are_refused() {
     let around = |before: &str, block: &str, inside: &str| {
@@ -279,7 +280,7 @@ fn elements_that_every_instance_copies_are_limited() {
     assert_eq!(over_limit(&text), "elements");
 }
 
-/// On bare wasmi 2.0.0 the first of these answers with 1.
+/// On bare wasmi 2.0.0 the first of these returns 1.
 #[test]
 fn a_choice_by_a_comparison_with_0_is_right() {
     let conditions = [
@@ -314,7 +315,7 @@ fn a_choice_by_a_comparison_with_0_is_right() {
     }
 }
 
-/// On bare wasmi 2.0.0 this answers with whatever lay in a stack slot.
+/// On bare wasmi 2.0.0 this returns what an unset stack slot contains.
 #[test]
 fn branch_tables_that_carry_several_values_are_refused() {
     let text = r#"(module (func (export "f") (param i64) (result i32 i64) (local i32)
@@ -325,7 +326,7 @@ fn branch_tables_that_carry_several_values_are_refused() {
     assert!(error.to_string().contains("branch table"), "{error}");
 }
 
-/// wasmi 2.0.0 panics on these before it finds them to be too many.
+/// wasmi 2.0.0 panics on these operators before it finds them to be too many.
 #[test]
 fn operators_after_the_end_of_a_function_are_refused() {
     let wasm = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x05\x01\x01f\0\0\x0a\x08\x01\x06\0\x03\x40\x0b\x0b\x0b";
@@ -333,7 +334,7 @@ fn operators_after_the_end_of_a_function_are_refused() {
     assert_eq!(checked.expect_err("it goes on").code(), "invalid-module");
 }
 
-/// Computed by recursion, on the native stack.
+/// wasmi 2.0.0 evaluates them by recursion on the native stack.
 #[test]
 fn long_constant_expressions_are_limited() {
     let sum = format!("(i32.const 0) {}", "(i32.const 1) (i32.add)".repeat(10_000));

@@ -1,5 +1,5 @@
-//! A call that is left anywhere, by steps of any length, goes on there: nothing is done twice, nothing
-//! is left out, and the outcome is that of a call in one go.
+//! Calls that are interrupted at any point, by steps of any length, and resumed. Nothing is done
+//! twice or left out, and the outcome is that of a call without interruption.
 
 use core::time::Duration;
 use hostel::{
@@ -9,8 +9,8 @@ use hostel::{
 use hostel_tests::{code, try_load_wat};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A guest whose allocator and deallocator take long, and tell what they do. `process` has its
-/// results' record, and `many` a longer one.
+/// A guest whose allocator and deallocator take long, and report what they do. `process` returns a
+/// record, `many` a longer one.
 const GUEST: &str = r#"(module
     (import "host" "allocated" (func $allocated (param i32 i32)))
     (import "host" "deallocated" (func $deallocated (param i32 i32)))
@@ -40,7 +40,7 @@ const GUEST: &str = r#"(module
       (i64.store offset=8 (local.get $out) (i64.const 3))
       (i64.store offset=16 (local.get $out) (i64.const 4))))"#;
 
-/// What the guest's allocator did: a letter, a pointer and a size.
+/// What the guest's allocator did: a letter for the function, a pointer and a size.
 type Told = Vec<(char, u32, u32)>;
 
 fn grants() -> Grants<Told> {
@@ -71,7 +71,8 @@ fn to_end<R>(call: impl FnMut() -> Step<R>) -> (R, u64) {
 
 type Many = (u32, u32, u64, u64);
 
-/// All that can be seen of some calls: their answers, what the allocator did, the state in the end.
+/// All that can be seen of some calls: their answers, what the allocator did, and the state in the
+/// end.
 #[derive(Debug, PartialEq)]
 struct Seen {
     bytes: Vec<(Vec<u8>, Usage)>,
@@ -80,11 +81,12 @@ struct Seen {
     state: u64,
 }
 
-/// Calls whose buffers have to grow, in one go or by steps.
+/// Makes calls whose buffers must grow, by steps of `quantum` fuel if there is one.
 fn seen(quantum: Option<u64>) -> Seen {
     let mut instance = plugin().instantiate(Told::new()).unwrap();
     let (mut bytes, mut values) = (Vec::new(), Vec::new());
-    // Shorter, longer than any before, and too long for a buffer that is kept.
+    // Inputs that fit the buffer, that are longer than all before, and that are too long for a
+    // buffer that is kept.
     for length in [5, 3, 40, 41, 70_000, 41, 0] {
         let input = vec![b'x'; length];
         let answer = match quantum {
@@ -127,7 +129,7 @@ fn buffers_that_grow() {
             .iter()
             .all(|(many, _)| many.0 == u32::from(b'y') && many.3 == 4)
     );
-    // Each buffer that went back was lent, and went back once.
+    // Each buffer that was freed had been allocated, and was freed once.
     let mut lent = Vec::new();
     for (letter, ptr, size) in &whole.told {
         match letter {
@@ -144,7 +146,7 @@ fn buffers_that_grow() {
     }
 }
 
-/// A machine whose heap is full at one of the times that it is asked.
+/// A platform whose heap is full at one of the times that it is asked.
 struct Full {
     asked: AtomicUsize,
     at: usize,
@@ -193,7 +195,7 @@ fn an_instance_whose_call_was_refused_serves_the_next() {
     }
 }
 
-/// A guest over numbers, and one over bytes.
+/// A guest with an export over numbers, and one over bytes.
 const PLAIN: &str = r#"(module
     (memory (export "memory") 1)
     (func (export "allocate") (param i32) (result i32) (i32.const 1024))

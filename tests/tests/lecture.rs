@@ -1,4 +1,5 @@
-//! The programs of the lecture, in its order. Those in `std-shim/examples` do the same and print.
+//! The programs of the introductory lecture, in its order. `std-shim/examples` has them as programs
+//! that print.
 
 use hostel::{Grants, load_file};
 use hostel_tests::{Lines, code, guest, load_guest, load_wat};

@@ -1,12 +1,12 @@
-//! Imports and exports that do not fit: all of them are told at once, each with its name, what was
-//! expected and what was found.
+//! Imports and exports that do not fit. The error tells all of them at once, each with its name,
+//! what was expected and what was found.
 
 use hostel::{Grants, LoadError, LogRecord, Mismatch};
 use hostel_tests::{
     a_good_plugin_still_answers, assemble, code, load_code, load_wat, try_load_wat,
 };
 
-/// The mismatches of a module with these grants, as they are shown.
+/// Loads a module with these grants. Returns its mismatches as they are shown.
 fn mismatches(text: &str, grants: &Grants<()>) -> Vec<String> {
     match hostel::engine().load("guest", &assemble(text), grants) {
         Err(LoadError::Mismatch(all)) => all.iter().map(Mismatch::to_string).collect(),
@@ -135,7 +135,7 @@ fn memories_tables_and_globals_cannot_be_imported() {
         ("(global i32)", "global"),
         ("(global (mut i64))", "global"),
     ] {
-        // Also not under the name of something that was granted.
+        // The name of a granted function makes no difference.
         for name in ["thing", "host_log"] {
             let text = format!(r#"(module (import "env" "{name}" {import}) (func (export "f")))"#);
             let expected = format!(
@@ -432,7 +432,7 @@ fn all_mismatches_are_told_at_once() {
         "{message}"
     );
     assert_eq!(message.lines().count(), 10);
-    // `check` tells the same, without compiling.
+    // `check` returns an equal error, without compiling.
     let checked = hostel::engine()
         .check(&assemble(text), &granted())
         .unwrap_err();

@@ -1,5 +1,5 @@
-//! The native ABI as its users rely on it: the built guests in every language and shape, the ways
-//! to take an answer, and who frees what.
+//! The native ABI: the built guests in every language and shape, the ways to take a result, and who
+//! frees which buffer.
 
 use hostel::{Budget, CallError, Grants, Instance, LogRecord, Value};
 use hostel_tests::{CUSTOMIZE, Lines, code, load_guest, load_wat, with_allocator};
@@ -147,7 +147,7 @@ fn malloc_and_free_serve_as_allocate_and_deallocate() {
     for _ in 0..30 {
         assert_eq!(instance.process(&long).as_ref(), Ok(&reversed));
     }
-    // 600 KB went through: it was freed.
+    // 600 KB were passed in all, so that they must have been freed.
     assert!(instance.memory_bytes() <= before + (1 << 16));
 }
 
@@ -254,8 +254,8 @@ fn an_error_answer_touches_no_buffer() {
 
 // Who frees what
 
-/// A guest whose allocator keeps count of its live blocks and bytes; a block of no bytes is none.
-/// Its exports have every shape, and `text` gets a host function's result, which is the guest's.
+/// A guest whose allocator counts its live blocks and bytes; blocks of 0 bytes do not count. Its
+/// exports have every shape, and `text` gets a host function's result, which the guest owns.
 const COUNTING: &str = r#"(module
     (import "host" "text" (func $text (result i64)))
     (memory (export "memory") 1)
@@ -312,8 +312,8 @@ fn counting() -> Instance {
     load_wat(COUNTING, &grants).instantiate(()).unwrap()
 }
 
-/// Proves that of the guest's blocks none is live but one for the input of `process`, which an
-/// instance may keep, of `most` bytes.
+/// Checks that no block is live except one of at most `most` bytes: an instance may keep the buffer
+/// for the input of `process`.
 fn assert_balanced(instance: &mut Instance, most: u32, when: &str) {
     let (blocks, bytes) = instance.call::<(), (u32, u32)>("live", ()).unwrap();
     assert!(
@@ -383,7 +383,7 @@ fn errors_before_and_after_the_guest_give_its_blocks_back_too() {
         assert_eq!(code(&instance.process(&vec![7; len])), expected);
         assert_balanced(&mut instance, 100, expected);
     }
-    // The second argument is too large when the first has its buffer.
+    // The second argument is too large, after the first one got its buffer.
     let large = [7; 101];
     let result = instance.call::<(&[u8], &[u8]), (Vec<u8>, Vec<u8>)>("join", (&[7; 10], &large));
     assert_eq!(code(&result), "input-too-large");
@@ -446,7 +446,7 @@ fn text_needs_memory_and_an_allocator() {
         assert!(!instance.is_stopped());
         let same = instance.call_bytes("f", b"text", |_| ());
         assert_eq!(code(&same), "missing-export", "{item}");
-        // The same function of numbers needs neither.
+        // As a function of numbers it needs neither.
         assert_eq!(instance.call("f", (1u32, 2u32)), Ok((1u32, 2u32)));
         let checked = plugin.check::<&str, String>("f");
         assert_eq!(

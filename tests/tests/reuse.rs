@@ -1,10 +1,10 @@
-//! Instances that are kept from call to call, made as new.
+//! Instances that are kept from call to call, and reset to the state of a fresh one.
 
 use hostel::{Budget, CallError, Engine, Grants, Limits, LogRecord, Plugin};
 use hostel_tests::{CUSTOMIZE, code, load_guest, load_wat, try_load_wat, with_allocator};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A guest that keeps what it was given in all places that it has, and tells what it finds there.
+/// A guest that hides its input in every place that it has, and returns what it finds there.
 const SECRETIVE: &str = r#"
     (global $kept (mut i64) (i64.const 0))
     (global $last (mut f64) (f64.const 0))
@@ -112,7 +112,7 @@ fn a_call_uses_the_same_in_a_new_instance_and_in_one_made_as_new() {
             assert_eq!(call(b"hello world"), first, "{name}");
         }
         assert!(plugin.pool_figures().resets >= 4, "{name}");
-        // One unit less than it takes, in a new one and in a used one.
+        // With one unit too little, in a fresh instance and in a reset one.
         for fuel in [first.1.fuel, first.1.fuel - 1, first.1.fuel / 2, 10] {
             let budget = Budget::server().fuel(fuel);
             let used = plugin.with_budget(budget);
@@ -252,7 +252,7 @@ fn descriptors_and_output_of_wasi_are_made_as_new() {
             let first = instance.call::<(), u32>("close", ())?;
             Ok((first, instance.call::<(), u32>("close", ())?))
         });
-        // Success, then EBADF.
+        // The error numbers of closing twice: success, then EBADF.
         assert_eq!(closed, Ok((0, 8)));
     }
     assert_eq!(plugin.pool_figures().resets, 3);

@@ -1,4 +1,4 @@
-//! Guests that trap, never end, or eat what the host machine has: memory, time and stack.
+//! Guests that trap, never end, or use up memory, time and stack.
 
 use core::time::Duration;
 use hostel::{Budget, CallError, Engine, Grants, Instance, Limits, LogRecord, Trap};
@@ -88,7 +88,7 @@ fn each_trap_has_its_code_and_stops_the_instance() {
     }
 }
 
-/// The trap of an error, with the export and the host function that it names.
+/// Returns the export and the host function that a trap names.
 fn placed(error: &CallError) -> (Option<&str>, Option<&str>) {
     match error {
         CallError::Trap(trap) => (trap.export(), trap.import()),
@@ -138,7 +138,7 @@ fn a_trap_says_which_export_ran_and_which_host_function_was_called() {
             "deallocate",
             None,
         ),
-        // Three bytes are asked for by the lookup, more by the input.
+        // The lookup asks for three bytes, the input for more.
         (
             process("(drop (call $get (i32.const 0) (i32.const 3)))")
                 + r#"(func (export "allocate") (param i32) (result i32)
@@ -172,7 +172,7 @@ fn a_trap_says_which_export_ran_and_which_host_function_was_called() {
 
 #[test]
 fn copying_segments_counts_against_the_deadline() {
-    // The clock goes on whenever it is looked at: at the call's beginning, and after the segments.
+    // The clock advances each time it is read: when the call begins, and after the segments.
     let engine = Engine::default().with_platform(Ticking::default());
     let text = r#"(module (memory 1) (data (i32.const 0) "data") (func (export "f")))"#;
     let plugin = try_load_wat(&engine, text, &Grants::<()>::new()).unwrap();
@@ -219,7 +219,7 @@ fn a_guest_that_never_ends_is_stopped_at_its_deadline() {
     assert!(instance.usage().fuel < Budget::server().fuel);
 }
 
-/// What instantiating gives where it never ends and has a deadline.
+/// Makes an instance of a module that never starts, with a deadline. Returns the error.
 fn start_until_deadline(item: &str) -> Option<CallError> {
     let engine = Engine::default().with_platform(Ticking::default());
     let text = format!(r#"(module (func (export "f")) {item})"#);
@@ -244,8 +244,8 @@ fn a_start_function_that_never_ends_is_stopped_at_its_deadline() {
     assert_eq!(error, Some(CallError::Deadline { after }));
 }
 
-// What would end the whole process: under tail-call dispatch, a failing `memory.grow` leaves
-// native stack in use until its slice ends. In a debug build wasmi dispatches otherwise.
+// These would end the whole process if they failed. Under tail dispatch, a failing `memory.grow`
+// leaves native stack in use until its slice ends. A debug build dispatches otherwise.
 
 const GROWING: &str = "(loop $on (drop (memory.grow (i32.const 65535))) (br $on))";
 
@@ -262,7 +262,7 @@ fn a_call_of_failing_growths_leaves_the_native_stack_alone() {
     );
 }
 
-/// What instantiating with little fuel gives.
+/// Makes an instance with little fuel. Returns the error's code.
 fn start_with(item: &str) -> &'static str {
     let text = format!(r#"(module (memory 1) (func (export "f")) {item})"#);
     let plugin = load_wat(&text, &Grants::<()>::new());
@@ -300,7 +300,7 @@ fn failing_growths_between_host_calls_leave_the_native_stack_alone() {
     in_its_own_process(
         "failing_growths_between_host_calls_leave_the_native_stack_alone",
         || {
-            // Each lookup runs `allocate`, which must not renew the slice of the caller.
+            // Each lookup runs `allocate`, which must not begin a new slice for the caller.
             let text = r#"(module
             (import "env" "host_get_config" (func $get (param i32 i32) (result i64)))
             (memory (export "memory") 1)
@@ -324,7 +324,8 @@ fn failing_growths_between_host_calls_leave_the_native_stack_alone() {
 
 #[test]
 fn a_fault_of_the_interpreters_compiler_refuses_one_module_alone() {
-    // A store whose pointer and value are one local, far away: wasmi 2.0.0 panics as it compiles.
+    // A store far from its address, with the address as its value. wasmi 2.0.0 panics when it
+    // compiles it.
     let text = r#"(module (memory 2) (func (export "f") (param i32) (local i32)
         (local.set 1 (i32.add (local.get 0) (i32.const 1)))
         (i32.store offset=65536 (local.get 1) (local.get 1))))"#;

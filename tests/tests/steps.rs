@@ -1,4 +1,5 @@
-//! Calls run by steps, awaited, suspended, dropped: always the same call.
+//! Calls that are run by steps, awaited, suspended or dropped. However a call is run, its result
+//! and its fuel are equal.
 
 use core::{
     future::{Future, poll_fn},
@@ -24,7 +25,7 @@ fn customized() -> Grants<()> {
         .config([("prefix", "CUSTOM")])
 }
 
-/// Runs a call to its end by steps of `quantum`; gives its result and their number.
+/// Runs a call to its end by steps of `quantum` fuel. Returns its result and the number of steps.
 fn stepped(
     instance: &mut Instance,
     input: &[u8],
@@ -119,7 +120,7 @@ fn calls_of_a_plugin_are_the_same_by_any_mix_of_quanta_in_new_and_in_used_instan
         let input = b"hello world";
         let (_, whole) = plugin.metered(|instance| instance.process(input));
         for round in 0..60 {
-            // Each third call has too little.
+            // Every third call has too little fuel.
             let enough = Budget::server().fuel;
             let few = random.below(usize::try_from(whole.fuel).unwrap()) as u64;
             let fuel = if round % 3 == 0 { few } else { enough };
@@ -127,7 +128,7 @@ fn calls_of_a_plugin_are_the_same_by_any_mix_of_quanta_in_new_and_in_used_instan
             let expected = plugin.metered(|instance| instance.process(input));
             let mut call = plugin.start(input);
             let result = loop {
-                // From 1,000 fuel to all that there is, in no order.
+                // From 1,000 fuel to all there can be, in random order.
                 let quantum = match random.below(4) {
                     0 => 1_000,
                     1 => 1_000 + random.below(20_000) as u64,
@@ -148,7 +149,7 @@ fn calls_of_a_plugin_are_the_same_by_any_mix_of_quanta_in_new_and_in_used_instan
 
 #[test]
 fn a_step_runs_no_more_than_its_quantum_and_the_next_operator() {
-    // The longest straight line of `slow` is far below 200 units.
+    // The longest straight line of `slow` is far shorter than 200 units.
     let plugin = slow();
     let mut instance = plugin.instantiate(()).unwrap();
     let all = {
@@ -173,7 +174,7 @@ fn a_dropped_call_stops_its_instance_and_no_other() {
     assert!(dropped.is_stopped());
     assert_eq!(dropped.process(b""), Err(CallError::Stopped));
     assert_eq!(other.process(b"hello"), Ok(b"CUSTOM".to_vec()));
-    // One that was never run was never begun.
+    // A call that was never stepped has not begun.
     drop(other.start(b"hello"));
     assert_eq!(other.process(b"hello"), Ok(b"CUSTOM".to_vec()));
 }
@@ -222,7 +223,7 @@ fn a_plugins_call_by_steps_includes_its_start() {
         assert_eq!(call.step(10_000), Step::More);
         assert_eq!(endless.pool_figures().in_use, 1);
     }
-    // Another one waits for its place.
+    // Another call waits for the place.
     assert_eq!(endless.start(b"").step(10_000), Step::Waiting);
     let fuel = 50_000;
     loop {
@@ -232,7 +233,7 @@ fn a_plugins_call_by_steps_includes_its_start() {
         }
     }
     assert_eq!(endless.pool_figures().in_use, 0);
-    // A place that was taken comes back when its call is dropped.
+    // A call that is dropped gives its place back.
     let mut call = endless.start(b"");
     assert_eq!(call.step(10_000), Step::More);
     drop(call);
@@ -256,7 +257,7 @@ fn a_plugins_call_by_steps_is_the_same_call() {
     }
 }
 
-/// A future that is ready when it is polled the third time, and wakes whoever polled it.
+/// Makes a future that is ready when it is polled for the third time. Each poll wakes its task.
 fn third_time<R: Clone>(result: R) -> impl Future<Output = R> {
     let mut polls = 0;
     poll_fn(move |context| {
@@ -287,7 +288,7 @@ fn waiting_grants(grown: u32) -> Grants<()> {
         })
 }
 
-/// A guest that asks for what it was given, in each shape.
+/// Returns the text of a guest that passes its input on to a host function, in each shape.
 fn fetching() -> String {
     with_allocator(
         r#"(import "net" "fetch" (func $packed (param i32 i32) (result i64)))
@@ -324,7 +325,7 @@ fn an_asynchronous_host_function_suspends_its_guest() {
     assert_eq!(result, Ok(b"<a.example>".to_vec()));
     assert_eq!(waits, 6, "three functions, two waits each");
     let stepped = instance.usage();
-    // The same on a thread that blocks.
+    // The call on a thread that blocks.
     let mut instance = plugin.instantiate(()).unwrap();
     assert_eq!(instance.process(b"a.example"), Ok(b"<a.example>".to_vec()));
     assert_eq!(instance.usage(), stepped);
@@ -421,7 +422,7 @@ fn a_future_that_panics_traps_its_guest_alone() {
 
 #[test]
 fn an_allocator_that_waits_for_results_can_call_nothing() {
-    // It runs out of its slice first, so that it goes on outside of the guest's call.
+    // The slice ends in `allocate`, so that it is resumed outside of the guest's call.
     let text = format!(
         r#"(module
         (import "env" "host_get_config" (func $get (param i32 i32) (result i64)))
@@ -466,7 +467,7 @@ fn a_deadline_ends_a_call_by_steps() {
         }
     };
     assert_eq!(result, Err(CallError::Deadline { after }));
-    // The clock is looked at when the call begins, and before each of 49 slices; the 50th is late.
+    // The clock is read when the call begins, and before each of 49 slices. The 50th is too late.
     assert_eq!(steps, 49);
 }
 

@@ -1,5 +1,4 @@
-//! Who waits for a place among a plugin's instances, in which order, and which instances are made
-//! ahead.
+//! Waiting for a place among a plugin's instances, in order, and instances that are made ahead.
 
 use core::{
     future::Future,
@@ -34,7 +33,7 @@ fn echo(engine: &Engine) -> Plugin {
     try_load_wat(engine, &with_allocator("", ECHO), &Grants::<()>::new()).unwrap()
 }
 
-/// A clock that stands still until it is told otherwise.
+/// A clock that stands still until it is set.
 #[derive(Clone, Default)]
 struct Clock(Arc<AtomicU64>);
 
@@ -50,7 +49,7 @@ impl Platform for Clock {
     }
 }
 
-/// Counts how often it is woken.
+/// A waker that counts how often it is woken.
 #[derive(Default)]
 struct Woken(AtomicUsize);
 
@@ -64,7 +63,7 @@ impl Wake for Woken {
 fn awaited_calls_get_a_place_in_the_order_in_which_they_came() {
     let plugin = echo(&Engine::new(limits(|_| {})));
     let mut holder = plugin.start(b"holder").with_quantum(1);
-    // With a quantum of 1 it is in the middle of its call.
+    // After a step of 1 fuel it is in the middle of its call.
     assert_eq!(holder.step(1), Step::More);
     let woken: Vec<_> = (0..4).map(|_| Arc::<Woken>::default()).collect();
     let wakers: Vec<_> = woken.iter().cloned().map(Waker::from).collect();
@@ -83,7 +82,7 @@ fn awaited_calls_get_a_place_in_the_order_in_which_they_came() {
     }
     let figures = plugin.pool_figures();
     assert_eq!((figures.in_use, figures.waiting, figures.waits), (1, 4, 4));
-    // One gives up: it is passed over.
+    // A call that is dropped is passed over.
     calls[1] = None;
     assert_eq!(plugin.pool_figures().waiting, 3);
     assert_eq!(holder.step(u64::MAX), Step::Done(Ok(b"holder".to_vec())));
@@ -91,7 +90,7 @@ fn awaited_calls_get_a_place_in_the_order_in_which_they_came() {
         assert_eq!(woken[at].0.load(Ordering::SeqCst), 1, "{at} was woken");
         if let Some(next) = next {
             assert_eq!(woken[next].0.load(Ordering::SeqCst), 0, "{next} was not");
-            // It is not its turn, even if it asks, nor that of one who comes now.
+            // Calls whose turn it is not get no place by being polled; neither does a new call.
             let polled = calls[next].as_mut().unwrap().as_mut();
             let polled = polled.poll(&mut Context::from_waker(&wakers[next]));
             assert_eq!(polled, Poll::Pending);
@@ -174,7 +173,7 @@ fn threads_get_a_place_in_the_order_in_which_they_came() {
                             Ok(())
                         })
                     });
-                    // The next thread comes once this one waits.
+                    // The next thread starts once this one waits.
                     while plugin.pool_figures().waiting <= number {
                         thread::yield_now();
                     }
@@ -222,7 +221,7 @@ fn as_many_instances_as_asked_for_are_made_ahead() {
         assert_eq!(plugin.warm_up(), Ok(expected));
         assert_eq!(plugin.warm_up(), Ok(0));
         assert_eq!(plugin.pool_figures().idle, expected);
-        // A call that gives its instance up, by trap or by growth, makes none for others.
+        // A call whose instance can't be reused, after a trap or growth, makes no other one.
         for export in ["trap", "grow"] {
             let _ = plugin.call::<(), ()>(export, ());
         }
@@ -314,7 +313,7 @@ fn without_any_instances_allowed_nobody_waits() {
     assert_eq!(refused, Step::Done(Err(CallError::Busy { limit: 0 })));
 }
 
-/// A task that holds a call, and is its own waker.
+/// A task that holds a call and is its own waker.
 struct Task {
     _call: Mutex<Box<dyn core::any::Any + Send>>,
 }
@@ -336,7 +335,7 @@ fn a_waker_may_hold_the_place_that_is_waited_for() {
     let polled = waiting.as_mut().poll(&mut Context::from_waker(&waker));
     assert_eq!(polled, Poll::Pending);
     drop(waker);
-    // The last handle of the task goes, its place comes free, and this call is to be woken.
+    // Dropping the last handle of the task frees its place, which wakes this call.
     let polled = waiting
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()));
@@ -368,7 +367,7 @@ fn what_a_call_by_steps_used_is_told_like_that_of_any_other() {
         }
     };
     assert_eq!((stepped, call.usage()), (answer, used));
-    // Where the instance can't be made too.
+    // A call whose instance can't be made.
     let starved = plugin.with_budget(Budget::server().fuel(3));
     let mut call = starved.start(b"hello");
     assert_eq!(
