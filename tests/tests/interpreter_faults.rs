@@ -295,6 +295,12 @@ fn a_choice_by_a_comparison_with_0_is_right() {
         "(i32.eqz (local.get 0)) (drop (i32.const 5))",
         "(block (result i32) (i32.eqz (local.get 0)))",
         "(local.tee 1 (i32.eqz (local.get 0)))",
+        // Changes nothing, and is turned into the comparison.
+        "(i32.eqz (i32.xor (local.get 0) (i32.const 0)))",
+        "(i64.eqz (i64.extend_i32_u (i32.xor (local.get 0) (i32.const 0))))",
+        "(i64.eq (i64.const 0) (i64.extend_i32_u (i32.xor (i32.const 0) (local.get 0)))) (i64.extend_i32_u) (i64.const 0) (i64.ne)",
+        "(i32.xor (local.get 0) (i32.const 0)) (i64.extend_i32_u) (i64.const 0) (i64.eq)",
+        "(i32.xor (local.get 0) (i32.const 0)) (i64.extend_i32_u) (i64.const 0) (i64.ne) (i64.extend_i32_u) (i64.eqz)",
     ];
     for condition in conditions {
         for select in ["select", "select (result i32)"] {
@@ -310,6 +316,32 @@ fn a_choice_by_a_comparison_with_0_is_right() {
                 let plugin = load(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
                 let expected = if value == 0 { 1 } else { value };
                 assert_eq!(plugin.call::<u32, u32>("f", value), Ok(expected), "{text}");
+            }
+        }
+    }
+}
+
+/// wasmi 2.0.0 compares a reference with null as a number with 0: on it alone these choose by the
+/// number.
+#[test]
+fn a_choice_by_whether_a_reference_is_null_is_right() {
+    for (ty, reference, expected) in [
+        ("funcref", "(ref.null func)", 5),
+        ("externref", "(ref.null extern)", 5),
+        ("funcref", "(table.get (i32.const 0))", 77),
+    ] {
+        for select in ["select", "select (result i32)"] {
+            let text = format!(
+                r#"(module (table 1 funcref) (elem (i32.const 0) $choose)
+                    (func $choose (param {ty} i32) (result i32)
+                        (drop (i32.mul (local.get 1) (i32.const 3)))
+                        (i32.const 5) (i32.const 77) (ref.is_null (local.get 0)) {select})
+                    (func (export "f") (param i32) (result i32)
+                        {reference} (local.get 0) (call $choose)))"#
+            );
+            let plugin = load(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            for number in [0u32, 1] {
+                assert_eq!(plugin.call::<u32, u32>("f", number), Ok(expected), "{text}");
             }
         }
     }

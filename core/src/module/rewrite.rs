@@ -7,8 +7,8 @@
 //! * wasmi 2.0.0 panics on an integer store with an offset of 64 KiB or more whose address and
 //!   value are the same local, which ordinary compilers emit. So such a store's value is first
 //!   inverted twice, which makes it a value of its own.
-//! * wasmi 2.0.0 joins a comparison with 0 and a `select` by it wrongly. So such a condition is
-//!   inverted twice, which keeps the two apart.
+//! * wasmi 2.0.0 joins a comparison with 0, or of a reference with null, and a `select` by it
+//!   wrongly. So such a condition is inverted twice, which keeps the two apart.
 //! * wasmi puts a module's own memory on the heap. Where memories are to be in static buffers, it
 //!   becomes an import.
 
