@@ -75,7 +75,7 @@ impl From<&CallError> for Exit {
             CallError::OutOfFuel { .. }
             | CallError::HostCalls { .. }
             | CallError::ArgumentTooLarge { .. }
-            | CallError::ArenaBytes { .. } => Self::Quota,
+            | CallError::BytesToGuest { .. } => Self::Quota,
             CallError::Deadline { .. } | CallError::Cancelled => Self::Deadline,
             // Can't occur: the program alone uses the plugin, and does not exceed `instances`.
             CallError::Busy { .. } | CallError::Closed | CallError::Stopped => Self::Own,

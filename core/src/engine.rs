@@ -4,7 +4,7 @@ use crate::{
     abi::native,
     base::{
         limits::{Budget, Limits},
-        platform::{Bare, Platform},
+        platform::{NoPlatform, Platform},
     },
     error::LoadError,
     grants::{self, Grants},
@@ -24,7 +24,7 @@ use wasmi::{CompilationMode, Config, Module, OperatorCost};
 /// let wasm = wat::parse_str(r#"(module (func (export "add") (param i32 i32) (result i32)
 ///     (i32.add (local.get 0) (local.get 1))))"#)?;
 /// let engine = Engine::new(Limits::device(256 << 10)).with_budget(Budget::device());
-/// let plugin = engine.load("adder", &wasm, &Grants::<()>::new())?;
+/// let plugin = engine.load("adder", &wasm, &Grants::new())?;
 /// assert_eq!(plugin.call::<(u32, u32), u32>("add", (10, 20))?, 30);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -44,7 +44,7 @@ impl Engine {
         Self {
             limits,
             budget: Budget::default(),
-            platform: Arc::new(Bare),
+            platform: Arc::new(NoPlatform),
             #[cfg(feature = "slots")]
             slots: None,
         }
@@ -81,7 +81,7 @@ impl Engine {
     /// use hostel_core::{Engine, Grants, Limits, Slots};
     /// let buffer = vec![0; 8192].leak(); // a `static` on a device
     /// let engine = Engine::new(Limits::device(256 << 10)).with_memory_slots(Slots::split(buffer, 4096));
-    /// let plugin = engine.load("m", &wasm, &Grants::<()>::new())?;
+    /// let plugin = engine.load("m", &wasm, &Grants::new())?;
     /// let held = [plugin.instantiate(())?, plugin.instantiate(())?];
     /// assert_eq!(plugin.instantiate(()).unwrap_err().code(), "does-not-fit");
     /// drop(held);

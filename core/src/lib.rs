@@ -10,7 +10,7 @@
 //! #   (func (export "process") (param i32 i32) (result i32 i32)
 //! #     (call $log (local.get 0) (local.get 1)) (local.get 0) (local.get 1)))"#)?;
 //! let engine = Engine::new(Limits::server());
-//! let grants = Grants::<()>::new().log(|record: &LogRecord<'_>| {
+//! let grants = Grants::new().log(|record: &LogRecord<'_>| {
 //!     eprintln!("{}: {}", record.plugin, record.text);
 //! });
 //! let plugin = engine.load("echo", &wasm, &grants)?;
@@ -25,7 +25,7 @@
 //! isolated sandbox, and each call of one is charged for the guest's work and the host's. An export
 //! over numbers that is called often is looked up once, as a [`TypedFunction`].
 //! A guest of [WASI](Wasi) is granted what it may see, and a command is [run](Plugin::run_command).
-//! Values are [lifted](Lift) out of a guest and [lowered](Lower) into it. A [`House`] holds
+//! Values are [lifted](Lift) out of a guest and [lowered](Lower) into it. A [`Host`] holds
 //! plugins by name.
 //!
 //! An *error* is an answer, and its instance goes on; a *trap* stops the guest, and its instance
@@ -102,18 +102,18 @@ pub use self::{
     base::{
         limits::{Budget, Limits, ModuleLimits, Usage},
         log::{LogRecord, LogSink},
-        platform::{Bare, Platform},
+        platform::{NoPlatform, Platform},
         signature::{Signature, ValType},
-        text::Visible,
+        text::Escaped,
         value::Value,
     },
     call::canceller::Canceller,
     engine::Engine,
     error::{CallError, ErrorClass, LoadError, Mismatch, Trap, TrapKind},
     grants::{Grants, grant_for, services},
-    host::{House, HouseError, Version},
+    host::{Host, HostError, Version},
     host_functions::{Async, Context, HostReturn, IntoHostFunction},
-    instance::{Instance, Numbers, Running, Step, TypedFunction},
+    instance::{Instance, Numbers, PendingCall, Step, TypedFunction},
     marshal::{Lift, Lower},
     module::{
         Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, TableInfo,

@@ -148,7 +148,7 @@ impl Lines {
     #[must_use]
     pub fn granted<T: 'static>(&self) -> Grants<T> {
         let lines = self.0.clone();
-        Grants::new().log(move |record: &LogRecord<'_>| {
+        Grants::with_data().log(move |record: &LogRecord<'_>| {
             let line = format!("{}: {}", record.plugin, record.text);
             lines.lock().expect("no sink panics").push(line);
         })
@@ -201,7 +201,7 @@ pub fn load_code<R>(result: &Result<R, LoadError>) -> &'static str {
 ///
 /// If it does not.
 pub fn a_good_plugin_still_answers() {
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|_: &LogRecord<'_>| {})
         .config([("prefix", "CUSTOM")]);
     let plugin = load_guest("wat_customize_multi", &grants);

@@ -1,6 +1,6 @@
 //! Records of plugins' logs, and the sinks they go to.
 
-use super::text::Visible;
+use super::text::Escaped;
 use core::fmt::Write as _;
 
 /// Where a plugin's log records go. Any `Fn(&LogRecord<'_>)` is one.
@@ -28,7 +28,7 @@ pub struct LogRecord<'a> {
     /// The name under which the plugin was loaded; not the guest's to choose.
     pub plugin: &'a str,
     /// What the guest said.
-    pub text: Visible<'a>,
+    pub text: Escaped<'a>,
 }
 
 /// Tells `sink` that `dropped` records were over the call's budget.
@@ -41,7 +41,7 @@ pub(crate) fn write_dropped(sink: &dyn LogSink, plugin: &str, dropped: u32) {
     );
     sink.record(&LogRecord {
         plugin,
-        text: Visible::new(text.as_bytes()),
+        text: Escaped::new(text.as_bytes()),
     });
 }
 

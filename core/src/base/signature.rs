@@ -9,7 +9,6 @@ use core::fmt;
 /// assert_eq!(hostel_core::ValType::I32.to_string(), "i32");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum ValType {
     /// A 32-bit integer.
     I32,

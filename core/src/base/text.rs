@@ -10,15 +10,15 @@ use core::fmt::{self, Write as _};
 /// to a terminal.
 ///
 /// ```
-/// use hostel_core::Visible;
-/// assert_eq!(Visible::new(b"a\nb\x1b[2J\xff").to_string(), "a\\nb\\u{1b}[2J\u{fffd}");
+/// use hostel_core::Escaped;
+/// assert_eq!(Escaped::new(b"a\nb\x1b[2J\xff").to_string(), "a\\nb\\u{1b}[2J\u{fffd}");
 /// ```
 #[derive(Clone, Copy)]
-pub struct Visible<'a> {
+pub struct Escaped<'a> {
     bytes: &'a [u8],
 }
 
-impl<'a> Visible<'a> {
+impl<'a> Escaped<'a> {
     /// Wraps `bytes`.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
@@ -32,7 +32,7 @@ impl<'a> Visible<'a> {
     }
 }
 
-impl fmt::Display for Visible<'_> {
+impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.bytes.utf8_chunks() {
             let text = chunk.valid();
@@ -55,7 +55,7 @@ impl fmt::Display for Visible<'_> {
     }
 }
 
-impl fmt::Debug for Visible<'_> {
+impl fmt::Debug for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{self}\"")
     }
@@ -77,8 +77,8 @@ fn is_hidden(c: char) -> bool {
 
 /// Text of a module's or a guest's as it is shown: control characters visible, so that nobody
 /// forges a message or speaks to a terminal.
-pub(crate) fn shown(text: &str) -> Visible<'_> {
-    Visible::new(text.as_bytes())
+pub(crate) fn shown(text: &str) -> Escaped<'_> {
+    Escaped::new(text.as_bytes())
 }
 
 /// Text of an error. Apart, for it is written in many places: `format!` would be there in each.
@@ -128,7 +128,7 @@ mod tests {
             (b"nul\0del\x7f", "nul\\u{0}del\\u{7f}"),
             (b"\xf0\x9f\x98", "\u{fffd}"),
         ] {
-            assert_eq!(Visible::new(bytes).to_string(), shown);
+            assert_eq!(Escaped::new(bytes).to_string(), shown);
         }
     }
 }

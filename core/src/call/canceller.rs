@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (func (export "spin") (loop $l (br $l))))"#)?;
-/// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+/// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
 /// let mut instance = plugin.instantiate(())?;
 /// let canceller = instance.canceller();
 /// std::thread::spawn(move || canceller.cancel());

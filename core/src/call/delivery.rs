@@ -18,7 +18,7 @@ pub(crate) struct Delivery<'v> {
     /// The size asked for, for the one that comes next.
     asked: Option<u32>,
     /// For an export's arguments, the most bytes that each may have. The results of a host function
-    /// count against the call's arena instead.
+    /// count against `Budget::bytes_to_guest` instead.
     input_bytes: Option<usize>,
 }
 
@@ -54,7 +54,7 @@ impl<'v> Delivery<'v> {
                 // the size that was asked for.
                 Some(_) => Some(len.max(1)),
                 None => {
-                    cx.as_context_mut().data_mut().meter.arena(found)?;
+                    cx.as_context_mut().data_mut().meter.hand_to_guest(found)?;
                     Some(len)
                 }
             };

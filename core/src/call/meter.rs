@@ -75,13 +75,13 @@ impl Meter {
     }
 
     /// Counts `bytes` that a host function has for the guest.
-    pub(crate) fn arena(&mut self, bytes: usize) -> Result<(), CallError> {
-        let limit = self.budget.arena_bytes;
-        let total = self.usage.arena_bytes.saturating_add(bytes);
+    pub(crate) fn hand_to_guest(&mut self, bytes: usize) -> Result<(), CallError> {
+        let limit = self.budget.bytes_to_guest;
+        let total = self.usage.bytes_to_guest.saturating_add(bytes);
         if total > limit {
-            return Err(CallError::ArenaBytes { limit });
+            return Err(CallError::BytesToGuest { limit });
         }
-        self.usage.arena_bytes = total;
+        self.usage.bytes_to_guest = total;
         Ok(())
     }
 

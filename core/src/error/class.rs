@@ -81,7 +81,7 @@ impl CallError {
             Self::OutOfFuel { .. } => ("out-of-fuel", Quota),
             Self::HostCalls { .. } => ("host-calls", Quota),
             Self::ArgumentTooLarge { .. } => ("argument-too-large", Quota),
-            Self::ArenaBytes { .. } => ("arena-bytes", Quota),
+            Self::BytesToGuest { .. } => ("arena-bytes", Quota),
             Self::Deadline { .. } => ("deadline", Deadline),
             Self::Cancelled => ("cancelled", Deadline),
             Self::DoesNotFit { .. } => ("does-not-fit", Host),

@@ -8,7 +8,7 @@ use core::{error::Error, fmt};
 ///
 /// ```
 /// use hostel_core::{Engine, Grants, LoadError};
-/// let error = Engine::default().load("demo", b"\0asm\x0d\0\x01\0", &Grants::<()>::new()).unwrap_err();
+/// let error = Engine::default().load("demo", b"\0asm\x0d\0\x01\0", &Grants::new()).unwrap_err();
 /// assert_eq!(error.code(), "component");
 /// assert!(error.to_string().contains("core module"));
 /// ```

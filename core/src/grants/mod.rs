@@ -38,7 +38,7 @@ const SERVICES: [(&str, &str, &str); 7] = [
 /// ```
 /// use hostel_core::{Context, Grants, LogRecord};
 ///
-/// let grants = Grants::<u32>::new()
+/// let grants = Grants::<u32>::with_data()
 ///     .log(|record: &LogRecord<'_>| println!("{}: {}", record.plugin, record.text))
 ///     .config([("prefix", "CUSTOM")])
 ///     .function("shop", "price", |article: &str| -> Option<u32> {
@@ -60,10 +60,27 @@ pub struct Grants<T = ()> {
 type WasiGrant<T> = (Arc<Wasi>, FindWasi<T>);
 type FindWasi<T> = fn(&Arc<Wasi>, &str, &str) -> Option<Arc<dyn HostFunction<T>>>;
 
-impl<T: 'static> Grants<T> {
-    /// Nothing granted.
+impl Grants<()> {
+    /// Grants nothing yet, to plugins whose host functions need no data of an instance's.
     #[must_use]
     pub const fn new() -> Self {
+        Self::with_data()
+    }
+}
+
+impl<T: 'static> Grants<T> {
+    /// Grants nothing yet, to plugins whose host functions reach a `T` of the calling instance through
+    /// [`Context`].
+    ///
+    /// ```
+    /// use hostel_core::{Context, Grants};
+    /// let grants = Grants::<u32>::with_data().function("shop", "count", |context: &mut Context<'_, u32>| {
+    ///     *context.data_mut() += 1;
+    /// });
+    /// # drop(grants);
+    /// ```
+    #[must_use]
+    pub const fn with_data() -> Self {
         Self {
             functions: Vec::new(),
             log: None,
@@ -130,8 +147,8 @@ impl<T: 'static> Grants<T> {
     /// use hostel_core::{Grants, MemoryState, StateLimits};
     /// use std::sync::Arc;
     /// let store = Arc::new(MemoryState::new(StateLimits::server()));
-    /// let anna = Grants::<()>::new().state_in("anna/counter", store.clone());
-    /// let ben = Grants::<()>::new().state_in("ben/counter", store);
+    /// let anna = Grants::new().state_in("anna/counter", store.clone());
+    /// let ben = Grants::new().state_in("ben/counter", store);
     /// # drop((anna, ben));
     /// ```
     #[must_use]
@@ -247,7 +264,7 @@ pub fn services() -> impl Iterator<Item = (&'static str, &'static str, &'static 
 
 impl<T: 'static> Default for Grants<T> {
     fn default() -> Self {
-        Self::new()
+        Self::with_data()
     }
 }
 

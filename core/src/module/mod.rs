@@ -23,7 +23,7 @@ use crate::{
         limits::ModuleLimits,
         order::in_order,
         signature::Signature,
-        text::Visible,
+        text::Escaped,
     },
     error::LoadError,
 };
@@ -252,6 +252,6 @@ impl fmt::Display for Extern {
 
 impl fmt::Display for Export {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", Visible::new(self.name.as_bytes()), self.ty)
+        write!(f, "{}: {}", Escaped::new(self.name.as_bytes()), self.ty)
     }
 }

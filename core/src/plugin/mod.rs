@@ -42,7 +42,7 @@ use wasmi::Module;
 /// #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
 /// #   (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1)))"#)?;
 /// use hostel_core::{Engine, Grants};
-/// let plugin = Engine::default().load("echo", &wasm, &Grants::<()>::new())?;
+/// let plugin = Engine::default().load("echo", &wasm, &Grants::new())?;
 /// assert_eq!(plugin.process(b"hello")?, b"hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -139,7 +139,7 @@ impl<T: 'static> Plugin<T> {
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (func (export "add") (param i32 i32) (result i32) i32.const 0))"#)?;
-    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// assert!(plugin.check::<(u32, u32), u32>("add").is_ok());
     /// let error = plugin.check::<&str, String>("add").unwrap_err();
     /// assert_eq!(error.code(), "export-type");

@@ -31,7 +31,7 @@ struct Books<T: 'static> {
     figures: PoolFigures,
     idle: Vec<Idle<T>>,
     /// Those who wait; nobody does while a place is free.
-    queue: VecDeque<Arc<Waiter>>,
+    queue: VecDeque<Arc<QueueEntry>>,
 }
 
 /// What a plugin's pool of instances does, and has done so far.
@@ -110,7 +110,7 @@ impl<T> Pool<T> {
             None
         } else if self.limits.instances > 0 && books.queue.len() < self.limits.waiting {
             books.figures.waits = books.figures.waits.saturating_add(1);
-            let waiter = Arc::<Waiter>::default();
+            let waiter = Arc::<QueueEntry>::default();
             books.queue.push_back(waiter.clone());
             Some(waiter)
         } else {
@@ -120,7 +120,7 @@ impl<T> Pool<T> {
             pool: self,
             platform,
             waiter,
-            lent: false,
+            in_use: false,
         })
     }
 
@@ -182,7 +182,7 @@ impl<T> Pool<T> {
     }
 
     /// Whether fewer instances are kept than should be.
-    pub(crate) fn is_cool(&self) -> bool {
+    pub(crate) fn needs_warm_up(&self) -> bool {
         let warm = self.limits.warm.min(self.limits.idle);
         warm > 0 && self.books.lock().idle.len() < warm
     }
@@ -196,7 +196,7 @@ impl<T> Pool<T> {
 
 /// Somebody who waits for a place.
 #[derive(Default)]
-struct Waiter {
+struct QueueEntry {
     /// Whether it got one. Set under the books' lock.
     held: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -207,9 +207,9 @@ pub(crate) struct Place<'a, T: 'static> {
     pool: &'a Pool<T>,
     platform: &'a dyn Platform,
     /// Where it was not free at once.
-    waiter: Option<Arc<Waiter>>,
+    waiter: Option<Arc<QueueEntry>>,
     /// Whether an instance is used in it, which was not given back.
-    lent: bool,
+    in_use: bool,
 }
 
 impl<T> Place<'_, T> {
@@ -232,8 +232,8 @@ impl<T> Place<'_, T> {
 
 impl<T> Place<'_, T> {
     /// Notes that an instance is used in it from now on.
-    pub(crate) const fn lend(&mut self) {
-        self.lent = true;
+    pub(crate) const fn mark_in_use(&mut self) {
+        self.in_use = true;
     }
 
     /// Makes the instance that was used as new, with `data`, and keeps it, if it can be and there
@@ -246,7 +246,7 @@ impl<T> Place<'_, T> {
             (room && used.sandbox.reset(image, data)).then_some(used)
         });
         if reset.is_some_and(|reset| pool.keep(reset)) {
-            self.lent = false;
+            self.in_use = false;
             let figures = &mut pool.books.lock().figures;
             figures.resets = figures.resets.saturating_add(1);
         }
@@ -255,7 +255,7 @@ impl<T> Place<'_, T> {
 
 impl<T> Drop for Place<'_, T> {
     fn drop(&mut self) {
-        if self.lent {
+        if self.in_use {
             let figures = &mut self.pool.books.lock().figures;
             figures.discards = figures.discards.saturating_add(1);
         }

@@ -1,7 +1,7 @@
 //! `env.host_log` and `env.host_log_message`: lines from a plugin, made safe to show.
 
 use crate::{
-    base::{log::LogRecord, text::Visible},
+    base::{log::LogRecord, text::Escaped},
     error::Trap,
     host_functions::Context,
 };
@@ -14,7 +14,7 @@ pub(crate) fn write<T>(context: &mut Context<'_, T>, text: &[u8]) -> Result<(), 
     {
         sink.record(&LogRecord {
             plugin: context.plugin(),
-            text: Visible::new(text),
+            text: Escaped::new(text),
         });
     }
     Ok(())

@@ -95,7 +95,7 @@ impl Runs {
     fn run(&mut self) {
         let wasm = module(self.batch.len(), &self.code);
         let plugin = hostel::engine()
-            .load("chains", &wasm, &Grants::<()>::new())
+            .load("chains", &wasm, &Grants::new())
             .unwrap_or_else(|error| panic!("{}: {error}", describe(&self.batch[0])));
         let mut instance = plugin.instantiate(()).unwrap();
         for (number, chain) in (0u32..).zip(&self.batch) {
@@ -205,7 +205,7 @@ fn programs_by_chance_give_what_the_standard_says() {
     for number in 0..count {
         let program = Program::by_chance(&mut random);
         let text = program.text();
-        let plugin = load_wat(&text, &Grants::<()>::new());
+        let plugin = load_wat(&text, &Grants::new());
         for inputs in &INPUTS {
             let params = (inputs.a, inputs.c, inputs.e, inputs.f);
             let found = plugin.call::<(u32, u64, f32, f64), u64>("run", params);

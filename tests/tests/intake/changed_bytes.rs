@@ -84,7 +84,7 @@ fn changed_modules_neither_break_the_door_nor_run_without_bounds() {
         "wat_reactor",
     ];
     let engine = engine(FUEL);
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|_: &LogRecord<'_>| {})
         .config([("prefix", "CUSTOM")]);
     let small = MODULES.iter().filter(|case| case.wasm.len() < 4_000);

@@ -26,7 +26,7 @@ fn the_door_knows_each_module_of_the_test_suite() {
             .into_iter()
             .flatten()
         {
-            let result = engine.load("module", wasm, &Grants::<()>::new());
+            let result = engine.load("module", wasm, &Grants::new());
             last = load_code(&result);
             let Ok(plugin) = result else { continue };
             let broken = matches!(

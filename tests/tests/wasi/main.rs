@@ -260,7 +260,7 @@ fn all_functions_link_under_both_names() {
             Grants::new().wasi(Wasi::new()),
         );
         let ungranted =
-            Engine::default().load("guest", &assemble(&text(module, 1)), &Grants::<()>::new());
+            Engine::default().load("guest", &assemble(&text(module, 1)), &Grants::new());
         let LoadError::Mismatch(all) = ungranted.unwrap_err() else {
             panic!("nothing is granted");
         };
@@ -274,7 +274,7 @@ fn all_functions_link_under_both_names() {
 
 #[test]
 fn what_is_no_function_of_wasi_is_refused() {
-    let grants = Grants::<()>::new().wasi(Wasi::new());
+    let grants = Grants::new().wasi(Wasi::new());
     for (import, words) in [
         (
             r#""wasi_snapshot_preview1" "fd_open" (func)"#,
@@ -322,7 +322,7 @@ fn what_is_no_function_of_wasi_is_refused() {
 
 #[test]
 fn a_function_of_the_embedders_goes_before() {
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .function(NEW, "sched_yield", || 7u32)
         .wasi(Wasi::new());
     let mut instance = load(&Engine::default(), NEW, 1, grants)
