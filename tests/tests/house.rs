@@ -34,7 +34,7 @@ fn a_house_starts_empty_and_lists_names_in_order() {
 }
 
 #[test]
-fn an_unknown_name_is_told_with_those_that_are_loaded() {
+fn the_error_for_an_unknown_name_lists_the_loaded_ones() {
     let house = house();
     let nothing = "no plugin `x` is loaded; loaded are none";
     assert_eq!(house.get("x").unwrap_err().to_string(), nothing);
@@ -85,7 +85,7 @@ fn a_module_that_does_not_load_leaves_its_name_free() {
 }
 
 #[test]
-fn a_replaced_plugin_goes_on_for_those_who_hold_it() {
+fn a_replaced_plugin_goes_on_for_its_handles() {
     let house = house();
     house.load("name", &that_says("old"), &quiet()).unwrap();
     let handle = house.get("name").unwrap();
@@ -150,7 +150,7 @@ fn a_call_that_runs_while_its_plugin_is_unloaded_ends_normally() {
 }
 
 #[test]
-fn errors_of_a_call_come_through() {
+fn errors_of_a_call_are_passed_on() {
     let house = house();
     let grants = quiet().config([("prefix", "CUSTOM")]);
     house
@@ -314,7 +314,7 @@ fn a_version_tells_which_module_serves() {
 }
 
 #[test]
-fn a_plugin_that_fails_its_smoke_call_is_not_taken_in() {
+fn a_plugin_that_fails_its_smoke_call_is_not_loaded() {
     let house = house();
     let says = |text: &'static str| {
         move |plugin: &Plugin| match plugin.process(b"ping")? {
@@ -346,7 +346,7 @@ fn a_plugin_that_fails_its_smoke_call_is_not_taken_in() {
 }
 
 #[test]
-fn what_took_a_place_meanwhile_stays() {
+fn a_plugin_that_took_the_name_meanwhile_stays() {
     let house = house();
     let (old, slow, quick) = (that_says("old"), that_says("slow"), that_says("quick"));
     house.load("name", &old, &quiet()).unwrap();
@@ -385,7 +385,7 @@ impl Drop for Looking {
 }
 
 #[test]
-fn what_is_refused_and_what_is_replaced_is_dropped_without_a_lock() {
+fn refused_and_replaced_plugins_are_dropped_without_a_lock() {
     must_end(|| {
         let house = Arc::new(House::<Looking>::new(hostel::engine()));
         let wasm = assemble(r#"(module (func (export "f")))"#);

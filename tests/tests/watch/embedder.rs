@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use tempfile::TempDir;
 
 #[test]
-fn a_panic_of_the_embedder_s_does_not_end_the_watch() {
+fn a_panic_of_the_embedder_does_not_end_the_watch() {
     let root = TempDir::new().unwrap();
     let house = Arc::new(House::<()>::new(hostel::engine()));
     let grants = |name: &str| {
@@ -55,7 +55,7 @@ fn the_observer_can_end_the_watch() {
 }
 
 #[test]
-fn grants_are_each_plugin_s_own() {
+fn each_plugin_has_grants_of_its_own() {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let log = lines.clone();
     let mut place = Place::granting(move |name| {
