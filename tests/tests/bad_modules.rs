@@ -187,7 +187,7 @@ fn the_error_for_an_invalid_module_says_where_without_control_characters() {
     assert!(!message.contains(['\x1b', '\n']), "{message:?}");
 }
 
-// What hostel does not run, or the limits do not allow
+// Features that hostel does not run, and modules over the limits
 
 #[test]
 fn features_that_hostel_does_not_run_are_refused() {

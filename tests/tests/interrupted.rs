@@ -40,7 +40,7 @@ const GUEST: &str = r#"(module
       (i64.store offset=8 (local.get $out) (i64.const 3))
       (i64.store offset=16 (local.get $out) (i64.const 4))))"#;
 
-/// What the guest's allocator did: a letter for the function, a pointer and a size.
+/// The work of the guest's allocator: a letter for the function, a pointer and a size.
 type Told = Vec<(char, u32, u32)>;
 
 fn grants() -> Grants<Told> {

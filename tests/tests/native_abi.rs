@@ -426,7 +426,7 @@ fn the_built_guests_keep_their_memory_over_many_calls() {
     }
 }
 
-// What is missing
+// Missing exports, and text that is not UTF-8
 
 #[test]
 fn text_needs_memory_and_an_allocator() {

@@ -106,7 +106,7 @@ fn a_command_without_a_directory_finds_no_files() {
     }
 }
 
-/// What a command prints that finds only the file `input` in its directory.
+/// The output of a command that finds only the file `input` in its directory.
 const FILES: &str = "\
 input 5 bytes: hello
 list input
@@ -141,7 +141,7 @@ fn files_are_read_and_written_in_a_granted_directory_alone() {
                 let output = fs::read_to_string(data.join("output")).unwrap();
                 assert_eq!((found, &*output), (2, "first\nsecond\n"), "{name}");
             } else {
-                // What it printed before it was refused may still be in its own buffer.
+                // Output from before the refusal may still be in the guest's own buffer.
                 assert_eq!((ended, found), (Ok(1), 1), "{name}: {err}");
                 assert!(FILES.starts_with(out) && !err.is_empty(), "{name}: {out}");
             }

@@ -1,4 +1,4 @@
-//! What the embedder supplies: grants by name, an observer, and panics in either.
+//! The embedder's grants by name and its observer, and panics in either.
 
 use super::{FOR_EVER, Place, soon, told};
 use hostel::{Grants, House, LogRecord, PluginDirectory, WatchedDirectory, install_module};
