@@ -89,7 +89,7 @@ fn in_hostel(wasm: &[u8]) -> Instance {
         .fuel(u64::MAX)
         .deadline(Duration::from_secs(3_600));
     hostel::engine()
-        .load("kernel", wasm, &Grants::<()>::new())
+        .load("kernel", wasm, &Grants::new())
         .expect("the kernel loads")
         .with_budget(budget)
         .instantiate(())

@@ -63,7 +63,7 @@ pub(crate) struct State<T> {
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (func (export "spin") (loop $l (br $l))))"#)?;
-/// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+/// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
 /// let mut instance = plugin.instantiate(())?;
 /// let canceller = instance.canceller();
 /// std::thread::spawn(move || canceller.cancel());
@@ -188,12 +188,12 @@ impl Meter {
 
     /// Counts `bytes` that a host function has for the guest.
     pub(crate) fn arena(&mut self, bytes: usize) -> Result<(), CallError> {
-        let limit = self.budget.arena_bytes;
-        let total = self.usage.arena_bytes.saturating_add(bytes);
+        let limit = self.budget.bytes_to_guest;
+        let total = self.usage.bytes_to_guest.saturating_add(bytes);
         if total > limit {
-            return Err(CallError::ArenaBytes { limit });
+            return Err(CallError::BytesToGuest { limit });
         }
-        self.usage.arena_bytes = total;
+        self.usage.bytes_to_guest = total;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use crate::{
     host::{self, Binding, Grants},
     limits::{Budget, Limits},
     module::{self, Footprint, ModuleInfo},
-    platform::{Bare, Platform},
+    platform::{NoPlatform, Platform},
     plugin::Plugin,
 };
 use alloc::{sync::Arc, vec::Vec};
@@ -23,7 +23,7 @@ use wasmi::{CompilationMode, Config, Module, OperatorCost};
 /// let wasm = wat::parse_str(r#"(module (func (export "add") (param i32 i32) (result i32)
 ///     (i32.add (local.get 0) (local.get 1))))"#)?;
 /// let engine = Engine::new(Limits::device(256 << 10)).with_budget(Budget::device());
-/// let plugin = engine.load("adder", &wasm, &Grants::<()>::new())?;
+/// let plugin = engine.load("adder", &wasm, &Grants::new())?;
 /// assert_eq!(plugin.call::<(u32, u32), u32>("add", (10, 20))?, 30);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -43,7 +43,7 @@ impl Engine {
         Self {
             limits,
             budget: Budget::default(),
-            platform: Arc::new(Bare),
+            platform: Arc::new(NoPlatform),
             #[cfg(feature = "slots")]
             slots: None,
         }
@@ -80,7 +80,7 @@ impl Engine {
     /// use hostel_core::{Engine, Grants, Limits, Slots};
     /// let buffer = vec![0; 8192].leak(); // a `static` on a device
     /// let engine = Engine::new(Limits::device(256 << 10)).with_memory_slots(Slots::split(buffer, 4096));
-    /// let plugin = engine.load("m", &wasm, &Grants::<()>::new())?;
+    /// let plugin = engine.load("m", &wasm, &Grants::new())?;
     /// let held = [plugin.instantiate(())?, plugin.instantiate(())?];
     /// assert_eq!(plugin.instantiate(()).unwrap_err().code(), "does-not-fit");
     /// drop(held);
@@ -182,7 +182,11 @@ impl Engine {
         ] {
             let limit = limit as u64;
             if found > limit {
-                return Err(LoadError::OverLimit { cap, limit, found });
+                return Err(LoadError::OverLimit {
+                    name: cap,
+                    limit,
+                    found,
+                });
             }
         }
         let mut mismatches = native::check(&info, grants);

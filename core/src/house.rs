@@ -24,22 +24,22 @@ use spin::RwLock;
 /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
 /// #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
 /// #   (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1)))"#)?;
-/// use hostel_core::{Engine, Grants, House};
-/// let house = House::<()>::new(Engine::default());
-/// house.load("echo", &wasm, &Grants::new())?;
-/// assert_eq!(house.process("echo", b"hello")?, b"hello");
-/// assert_eq!(house.list(), ["echo"]);
-/// house.unload("echo")?;
+/// use hostel_core::{Engine, Grants, Host};
+/// let host = Host::new(Engine::default());
+/// host.insert("echo", &wasm, &Grants::new())?;
+/// assert_eq!(host.process("echo", b"hello")?, b"hello");
+/// assert_eq!(host.list(), ["echo"]);
+/// host.remove("echo")?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct House<T: 'static = ()> {
+pub struct Host<T: 'static = ()> {
     engine: Engine,
     plugins: RwLock<HashMap<Box<str>, Tenant<T>>>,
     /// The number of the module that was taken in last.
     newest: AtomicUsize,
 }
 
-/// A plugin in the house.
+/// A plugin in the host.
 struct Tenant<T: 'static> {
     plugin: Plugin<T>,
     version: Version,
@@ -49,7 +49,7 @@ struct Tenant<T: 'static> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Version {
-    /// Counts the modules that the house took in, under whatever name: a later one has a higher
+    /// Counts the modules that the host took in, under whatever name: a later one has a higher
     /// number.
     pub number: usize,
     /// The SHA-256 of the module's bytes, as they were loaded.
@@ -80,8 +80,8 @@ impl fmt::Display for Version {
     }
 }
 
-impl<T: 'static> House<T> {
-    /// An empty house whose plugins are loaded from `engine`.
+impl<T: 'static> Host<T> {
+    /// An empty host whose plugins are loaded from `engine`.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
         Self {
@@ -101,28 +101,28 @@ impl<T: 'static> House<T> {
     ///
     /// # Errors
     ///
-    /// [`HouseError::NameTaken`], or [`HouseError::Load`] with what is wrong with the module.
+    /// [`HostError::NameTaken`], or [`HostError::Load`] with what is wrong with the module.
     pub fn load(
         &self,
         name: &str,
         wasm: &[u8],
         grants: &Grants<T>,
-    ) -> Result<Plugin<T>, HouseError> {
-        self.load_if(name, wasm, grants, |_| Ok(()))
+    ) -> Result<Plugin<T>, HostError> {
+        self.insert_if(name, wasm, grants, |_| Ok(()))
     }
 
     /// The same, if a smoke call goes well: `smoke` tries the plugin before anybody else sees it.
     ///
     /// # Errors
     ///
-    /// As for [`load`](Self::load), and [`HouseError::Smoke`]; then the name stays free.
+    /// As for [`load`](Self::load), and [`HostError::Smoke`]; then the name stays free.
     pub fn load_if(
         &self,
         name: &str,
         wasm: &[u8],
         grants: &Grants<T>,
         smoke: impl FnOnce(&Plugin<T>) -> Result<(), CallError>,
-    ) -> Result<Plugin<T>, HouseError> {
+    ) -> Result<Plugin<T>, HostError> {
         let (plugin, _) = self.take_in(name, None, wasm, grants, smoke)?;
         Ok(plugin)
     }
@@ -135,25 +135,25 @@ impl<T: 'static> House<T> {
     /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
     /// #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
     /// #   (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1)))"#)?;
-    /// use hostel_core::{Engine, Grants, House};
-    /// let house = House::<()>::new(Engine::default());
-    /// house.load("echo", &wasm, &Grants::new())?;
-    /// assert_eq!(house.version("echo")?.number, 1);
-    /// house.replace("echo", &wasm, &Grants::new())?;
-    /// assert_eq!(house.version("echo")?.number, 2);
+    /// use hostel_core::{Engine, Grants, Host};
+    /// let host = Host::new(Engine::default());
+    /// host.insert("echo", &wasm, &Grants::new())?;
+    /// assert_eq!(host.version("echo")?.number, 1);
+    /// host.replace("echo", &wasm, &Grants::new())?;
+    /// assert_eq!(host.version("echo")?.number, 2);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`HouseError::UnknownPlugin`], [`HouseError::Superseded`], or [`HouseError::Load`] with what
+    /// [`HostError::UnknownPlugin`], [`HostError::Superseded`], or [`HostError::Load`] with what
     /// is wrong with the module.
     pub fn replace(
         &self,
         name: &str,
         wasm: &[u8],
         grants: &Grants<T>,
-    ) -> Result<Plugin<T>, HouseError> {
+    ) -> Result<Plugin<T>, HostError> {
         self.replace_if(name, wasm, grants, |_| Ok(()))
     }
 
@@ -167,27 +167,27 @@ impl<T: 'static> House<T> {
     /// # let broken = wat::parse_str(r#"(module (memory (export "memory") 1)
     /// #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
     /// #   (func (export "process") (param i32 i32) (result i32 i32) unreachable))"#)?;
-    /// use hostel_core::{Engine, Grants, House};
-    /// let house = House::<()>::new(Engine::default());
-    /// house.load("echo", &echo, &Grants::new())?;
-    /// let replaced = house.replace_if("echo", &broken, &Grants::new(), |plugin| {
+    /// use hostel_core::{Engine, Grants, Host};
+    /// let host = Host::new(Engine::default());
+    /// host.insert("echo", &echo, &Grants::new())?;
+    /// let replaced = host.replace_if("echo", &broken, &Grants::new(), |plugin| {
     ///     plugin.process(b"ping").map(drop)
     /// });
     /// assert_eq!(replaced.unwrap_err().code(), "trap-unreachable");
-    /// assert_eq!(house.process("echo", b"hello")?, b"hello");
+    /// assert_eq!(host.process("echo", b"hello")?, b"hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// As for [`replace`](Self::replace), and [`HouseError::Smoke`].
+    /// As for [`replace`](Self::replace), and [`HostError::Smoke`].
     pub fn replace_if(
         &self,
         name: &str,
         wasm: &[u8],
         grants: &Grants<T>,
         smoke: impl FnOnce(&Plugin<T>) -> Result<(), CallError>,
-    ) -> Result<Plugin<T>, HouseError> {
+    ) -> Result<Plugin<T>, HostError> {
         let (old, over) = self.look(name, |tenant| (tenant.plugin.clone(), tenant.version))?;
         self.take_in(name, Some(over), wasm, grants, smoke)?;
         Ok(old)
@@ -198,21 +198,21 @@ impl<T: 'static> House<T> {
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (func (export "f")))"#)?;
-    /// use hostel_core::{Engine, Grants, House};
-    /// let (house, grants) = (House::<()>::new(Engine::default()), Grants::new());
-    /// let first = house.put("name", None, &wasm, &grants, |_| Ok(()))?;
-    /// let second = house.put("name", Some(first), &wasm, &grants, |_| Ok(()))?;
-    /// let refused = house.put("name", Some(first), &wasm, &grants, |_| Ok(()));
+    /// use hostel_core::{Engine, Grants, Host};
+    /// let (host, grants) = (Host::new(Engine::default()), Grants::new());
+    /// let first = host.replace_version("name", None, &wasm, &grants, |_| Ok(()))?;
+    /// let second = host.replace_version("name", Some(first), &wasm, &grants, |_| Ok(()))?;
+    /// let refused = host.replace_version("name", Some(first), &wasm, &grants, |_| Ok(()));
     /// assert_eq!(refused.unwrap_err().code(), "superseded");
-    /// assert_eq!(house.version("name")?, second);
+    /// assert_eq!(host.version("name")?, second);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`HouseError::NameTaken`] where it is not free, [`HouseError::UnknownPlugin`] and
-    /// [`HouseError::Superseded`] where that version is not there, [`HouseError::Load`] and
-    /// [`HouseError::Smoke`].
+    /// [`HostError::NameTaken`] where it is not free, [`HostError::UnknownPlugin`] and
+    /// [`HostError::Superseded`] where that version is not there, [`HostError::Load`] and
+    /// [`HostError::Smoke`].
     pub fn put(
         &self,
         name: &str,
@@ -220,7 +220,7 @@ impl<T: 'static> House<T> {
         wasm: &[u8],
         grants: &Grants<T>,
         smoke: impl FnOnce(&Plugin<T>) -> Result<(), CallError>,
-    ) -> Result<Version, HouseError> {
+    ) -> Result<Version, HostError> {
         let (_, version) = self.take_in(name, over, wasm, grants, smoke)?;
         Ok(version)
     }
@@ -232,15 +232,15 @@ impl<T: 'static> House<T> {
         wasm: &[u8],
         grants: &Grants<T>,
         smoke: impl FnOnce(&Plugin<T>) -> Result<(), CallError>,
-    ) -> Result<(Plugin<T>, Version), HouseError> {
+    ) -> Result<(Plugin<T>, Version), HostError> {
         let found = self.version(name).ok();
         if found != over {
             return Err(self.refusal(name, over, found));
         }
         // Loaded and tried without a lock, and so are dropped what is replaced and what is refused.
         let loaded = self.engine.load(name, wasm, grants);
-        let plugin = loaded.map_err(HouseError::Load)?;
-        smoke(&plugin).map_err(HouseError::Smoke)?;
+        let plugin = loaded.map_err(HostError::Load)?;
+        smoke(&plugin).map_err(HostError::Smoke)?;
         let sha256 = Version::sha256(wasm);
         let found = {
             let mut plugins = self.plugins.write();
@@ -267,21 +267,21 @@ impl<T: 'static> House<T> {
     }
 
     /// Why a plugin is not taken in where not the version `over` was found under its name.
-    fn refusal(&self, name: &str, over: Option<Version>, found: Option<Version>) -> HouseError {
+    fn refusal(&self, name: &str, over: Option<Version>, found: Option<Version>) -> HostError {
         match (over, found) {
-            (None, _) => HouseError::NameTaken { name: name.into() },
+            (None, _) => HostError::NameTaken { name: name.into() },
             (Some(_), None) => self.unknown(name),
-            (Some(_), Some(_)) => HouseError::Superseded { name: name.into() },
+            (Some(_), Some(_)) => HostError::Superseded { name: name.into() },
         }
     }
 
-    /// Takes the plugin of that name out of the house and closes it: calls that run end normally,
+    /// Takes the plugin of that name out of the host and closes it: calls that run end normally,
     /// new ones through handles that are still held are refused.
     ///
     /// # Errors
     ///
-    /// [`HouseError::UnknownPlugin`].
-    pub fn unload(&self, name: &str) -> Result<(), HouseError> {
+    /// [`HostError::UnknownPlugin`].
+    pub fn unload(&self, name: &str) -> Result<(), HostError> {
         let removed = self.plugins.write().remove(name);
         match removed {
             Some(tenant) => {
@@ -296,8 +296,8 @@ impl<T: 'static> House<T> {
     ///
     /// # Errors
     ///
-    /// [`HouseError::UnknownPlugin`].
-    pub fn get(&self, name: &str) -> Result<Plugin<T>, HouseError> {
+    /// [`HostError::UnknownPlugin`].
+    pub fn get(&self, name: &str) -> Result<Plugin<T>, HostError> {
         self.look(name, |tenant| tenant.plugin.clone())
     }
 
@@ -305,12 +305,12 @@ impl<T: 'static> House<T> {
     ///
     /// # Errors
     ///
-    /// [`HouseError::UnknownPlugin`].
-    pub fn version(&self, name: &str) -> Result<Version, HouseError> {
+    /// [`HostError::UnknownPlugin`].
+    pub fn version(&self, name: &str) -> Result<Version, HostError> {
         self.look(name, |tenant| tenant.version)
     }
 
-    fn look<R>(&self, name: &str, take: impl FnOnce(&Tenant<T>) -> R) -> Result<R, HouseError> {
+    fn look<R>(&self, name: &str, take: impl FnOnce(&Tenant<T>) -> R) -> Result<R, HostError> {
         let found = self.plugins.read().get(name).map(take);
         found.ok_or_else(|| self.unknown(name))
     }
@@ -328,15 +328,15 @@ impl<T: 'static> House<T> {
         names
     }
 
-    fn unknown(&self, name: &str) -> HouseError {
-        HouseError::UnknownPlugin {
+    fn unknown(&self, name: &str) -> HostError {
+        HostError::UnknownPlugin {
             name: name.into(),
             loaded: listed(self.list()).into(),
         }
     }
 }
 
-impl<T: Default + 'static> House<T> {
+impl<T: Default + 'static> Host<T> {
     /// Has each plugin [warm up](Plugin::warm_up), and gives the number of instances that were made.
     /// Of a plugin that can't, its next call tells why.
     pub fn warm_up(&self) -> usize {
@@ -352,38 +352,38 @@ impl<T: Default + 'static> House<T> {
     ///
     /// # Errors
     ///
-    /// [`HouseError::UnknownPlugin`], or [`HouseError::Call`].
-    pub fn process(&self, name: &str, input: &[u8]) -> Result<Vec<u8>, HouseError> {
-        self.get(name)?.process(input).map_err(HouseError::Call)
+    /// [`HostError::UnknownPlugin`], or [`HostError::Call`].
+    pub fn process(&self, name: &str, input: &[u8]) -> Result<Vec<u8>, HostError> {
+        self.get(name)?.process(input).map_err(HostError::Call)
     }
 
     /// Calls the export `export` of the plugin `name`; see [`Plugin::call`].
     ///
     /// # Errors
     ///
-    /// [`HouseError::UnknownPlugin`], or [`HouseError::Call`].
-    pub fn call<P, R>(&self, name: &str, export: &str, params: P) -> Result<R, HouseError>
+    /// [`HostError::UnknownPlugin`], or [`HostError::Call`].
+    pub fn call<P, R>(&self, name: &str, export: &str, params: P) -> Result<R, HostError>
     where
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
         let plugin = self.get(name)?;
-        plugin.call(export, params).map_err(HouseError::Call)
+        plugin.call(export, params).map_err(HostError::Call)
     }
 }
 
-impl<T> fmt::Debug for House<T> {
+impl<T> fmt::Debug for Host<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("House")
+        f.debug_struct("Host")
             .field("plugins", &self.list())
             .finish_non_exhaustive()
     }
 }
 
-/// Why a house did not do what was asked.
+/// Why a host did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum HouseError {
+pub enum HostError {
     /// No plugin of this name is loaded.
     UnknownPlugin {
         /// The name asked for.
@@ -409,7 +409,7 @@ pub enum HouseError {
     Call(CallError),
 }
 
-impl HouseError {
+impl HostError {
     /// The stable code of this kind of error.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -423,7 +423,7 @@ impl HouseError {
     }
 }
 
-impl fmt::Display for HouseError {
+impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownPlugin { name, loaded } => {
@@ -446,7 +446,7 @@ impl fmt::Display for HouseError {
     }
 }
 
-impl Error for HouseError {
+impl Error for HostError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Load(error) => error.source(),

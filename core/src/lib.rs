@@ -10,7 +10,7 @@
 //! #   (func (export "process") (param i32 i32) (result i32 i32)
 //! #     (call $log (local.get 0) (local.get 1)) (local.get 0) (local.get 1)))"#)?;
 //! let engine = Engine::new(Limits::server());
-//! let grants = Grants::<()>::new().log(|record: &LogRecord<'_>| {
+//! let grants = Grants::new().log(|record: &LogRecord<'_>| {
 //!     eprintln!("{}: {}", record.plugin, record.text);
 //! });
 //! let plugin = engine.load("echo", &wasm, &grants)?;
@@ -25,7 +25,7 @@
 //! isolated sandbox, and each call of one is charged for the guest's work and the host's. An export
 //! over numbers that is called often is looked up once, as a [`TypedFunction`].
 //! A guest of [WASI](Wasi) is granted what it may see, and a command is [run](Plugin::run_command).
-//! Values are [lifted](Lift) out of a guest and [lowered](Lower) into it. A [`House`] holds
+//! Values are [lifted](Lift) out of a guest and [lowered](Lower) into it. A [`Host`] holds
 //! plugins by name.
 //!
 //! An *error* is an answer, and its instance goes on; a *trap* stops the guest, and its instance
@@ -65,7 +65,7 @@ mod engine;
 mod error;
 mod exchange;
 mod host;
-mod house;
+mod host;
 mod image;
 mod instance;
 mod limits;
@@ -94,10 +94,10 @@ pub use self::{
     engine::Engine,
     error::{CallError, LoadError, Mismatch, Trap, TrapKind},
     host::{
-        Async, Context, Grants, HostReturn, IntoHostFunction, LogRecord, LogSink, Visible,
+        Async, Context, Escaped, Grants, HostReturn, IntoHostFunction, LogRecord, LogSink,
         grant_for, services,
     },
-    house::{House, HouseError, Version},
+    host::{Host, HostError, Version},
     instance::{Instance, TypedFunction},
     limits::{Budget, Limits, ModuleLimits, Usage},
     marshal::{Lift, Lower},
@@ -105,10 +105,10 @@ pub use self::{
         Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, Signature,
         TableInfo,
     },
-    platform::{Bare, Platform},
+    platform::{NoPlatform, Platform},
     plugin::Plugin,
     pool::PoolFigures,
-    running::{Running, Step},
+    running::{PendingCall, Step},
     snapshot::SnapshotError,
     state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     value::Value,

@@ -263,7 +263,7 @@ pub struct Budget {
     /// and may be copied, in one go.
     pub argument_bytes: usize,
     /// Most bytes that host functions may hand to the guest, in buffers from its allocator.
-    pub arena_bytes: usize,
+    pub bytes_to_guest: usize,
     /// Most log records. Further ones are counted and dropped, with one closing record.
     pub log_records: u32,
     /// Most bytes of log text. A record that would pass it is dropped as a whole.
@@ -281,7 +281,7 @@ impl Budget {
             input_bytes: 16 << 20,
             output_bytes: 16 << 20,
             argument_bytes: 8 << 20,
-            arena_bytes: 64 << 20,
+            bytes_to_guest: 64 << 20,
             log_records: 1_000,
             log_bytes: 1 << 20,
         }
@@ -297,7 +297,7 @@ impl Budget {
             input_bytes: 4 << 10,
             output_bytes: 4 << 10,
             argument_bytes: 4 << 10,
-            arena_bytes: 16 << 10,
+            bytes_to_guest: 16 << 10,
             log_records: 16,
             log_bytes: 1 << 10,
         }
@@ -334,7 +334,7 @@ pub struct Usage {
     /// Calls of host functions.
     pub host_calls: u32,
     /// Bytes that host functions handed to the guest, in buffers from its allocator.
-    pub arena_bytes: usize,
+    pub bytes_to_guest: usize,
     /// Log records that reached the sink.
     pub log_records: u32,
     /// Bytes of log text that reached the sink.
@@ -348,7 +348,7 @@ impl Usage {
     pub(crate) const ZERO: Self = Self {
         fuel: 0,
         host_calls: 0,
-        arena_bytes: 0,
+        bytes_to_guest: 0,
         log_records: 0,
         log_bytes: 0,
         log_dropped: 0,

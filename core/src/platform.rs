@@ -6,7 +6,7 @@ use core::{task::Waker, time::Duration};
 /// Clock, waiting, free memory and panic containment, as far as the machine has them.
 ///
 /// Every method has a default that is right where there is neither an operating system nor a
-/// clock, so a device starts with [`Bare`] and implements only what it has.
+/// clock, so a device starts with [`NoPlatform`] and implements only what it has.
 ///
 /// ```
 /// use core::time::Duration;
@@ -44,7 +44,7 @@ pub trait Platform: Send + Sync + 'static {
 
     /// Wakes `waker`, once, no later than `at` on the clock of [`now`](Self::now), without blocking
     /// the caller: a guest of WASI waits until then in a call that is run by steps or
-    /// [awaited](crate::Running). Without `at`, it waits for input alone.
+    /// [awaited](crate::PendingCall). Without `at`, it waits for input alone.
     ///
     /// By default wakes at once: right everywhere, but an executor then polls the call again and
     /// again. Whoever has a timer sets it here.
@@ -111,6 +111,6 @@ impl<P: Platform + ?Sized> Platform for Arc<P> {
 
 /// The platform of a machine with nothing: no clock, no waiting, no unwinding.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Bare;
+pub struct NoPlatform;
 
-impl Platform for Bare {}
+impl Platform for NoPlatform {}

@@ -13,7 +13,7 @@ use crate::{
     platform::Platform,
     pool::{Place, Pool, PoolFigures},
     run::{Pace, block},
-    running::Running,
+    running::PendingCall,
     sandbox::Start,
 };
 use alloc::{sync::Arc, vec::Vec};
@@ -40,7 +40,7 @@ use wasmi::Module;
 /// #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
 /// #   (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1)))"#)?;
 /// use hostel_core::{Engine, Grants};
-/// let plugin = Engine::default().load("echo", &wasm, &Grants::<()>::new())?;
+/// let plugin = Engine::default().load("echo", &wasm, &Grants::new())?;
 /// assert_eq!(plugin.process(b"hello")?, b"hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -188,7 +188,7 @@ impl<T: 'static> Plugin<T> {
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (func (export "add") (param i32 i32) (result i32) i32.const 0))"#)?;
-    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// assert!(plugin.check::<(u32, u32), u32>("add").is_ok());
     /// let error = plugin.check::<&str, String>("add").unwrap_err();
     /// assert_eq!(error.code(), "export-type");
@@ -312,7 +312,7 @@ impl<T: Default + 'static> Plugin<T> {
     ///
     /// As there, and [`CallError::Busy`] where no place came free in time.
     pub fn process(&self, input: &[u8]) -> Result<Vec<u8>, CallError> {
-        self.lend(|instance| instance.process(input))
+        self.with_instance(|instance| instance.process(input))
     }
 
     /// Calls an export in an instance of its own; see [`Instance::call`].
@@ -325,7 +325,7 @@ impl<T: Default + 'static> Plugin<T> {
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        self.lend(|instance| instance.call(name, params))
+        self.with_instance(|instance| instance.call(name, params))
     }
 
     /// Runs the plugin as a WASI command, in an instance of its own; see
@@ -335,7 +335,7 @@ impl<T: Default + 'static> Plugin<T> {
     ///
     /// As there, and [`CallError::Busy`] where no place came free in time.
     pub fn run_command(&self) -> Result<u32, CallError> {
-        self.lend(Instance::run_command)
+        self.with_instance(Instance::run_command)
     }
 
     /// Runs `work` with an instance of its own, one of at most [`Limits::instances`]. Waiting for
@@ -349,7 +349,7 @@ impl<T: Default + 'static> Plugin<T> {
         &self,
         work: impl FnOnce(&mut Instance<T>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        self.metered(work).0
+        self.with_instance_metered(work).0
     }
 
     /// The same, and what was used, whether or not it went well: by making the instance and the
@@ -359,8 +359,8 @@ impl<T: Default + 'static> Plugin<T> {
     /// # let wasm = wat::parse_str(r#"(module (func $f (loop (br 0))) (start $f) (func (export "g")))"#)?;
     /// use hostel_core::{Budget, Engine, Grants};
     /// let engine = Engine::default().with_budget(Budget::device());
-    /// let plugin = engine.load("endless", &wasm, &Grants::<()>::new())?;
-    /// let (result, used) = plugin.metered(|instance| instance.call::<(), ()>("g", ()));
+    /// let plugin = engine.load("endless", &wasm, &Grants::new())?;
+    /// let (result, used) = plugin.with_instance_metered(|instance| instance.call::<(), ()>("g", ()));
     /// assert_eq!(result.unwrap_err().code(), "out-of-fuel");
     /// assert_eq!(used.fuel, Budget::device().fuel);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -390,7 +390,7 @@ impl<T: Default + 'static> Plugin<T> {
                 instance
             }
         };
-        place.lend();
+        place.with_instance();
         let result = work(&mut instance);
         *used = instance.usage();
         self.give_back(place, instance);
@@ -410,7 +410,7 @@ impl<T: Default + 'static> Plugin<T> {
     /// use hostel_core::{Engine, Grants, Limits};
     /// let mut limits = Limits::server();
     /// limits.warm = 2;
-    /// let plugin = Engine::new(limits).load("echo", &wasm, &Grants::<()>::new())?;
+    /// let plugin = Engine::new(limits).load("echo", &wasm, &Grants::new())?;
     /// assert_eq!(plugin.warm_up()?, 2);
     /// assert_eq!(plugin.pool_figures().idle, 2);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -441,7 +441,7 @@ impl<T: Default + 'static> Plugin<T> {
     }
 
     /// A call of `process` with `input` in an instance of its own, to be run by steps or awaited,
-    /// start function and all: see [`Running`]. While there is no place for it, it
+    /// start function and all: see [`PendingCall`]. While there is no place for it, it
     /// [waits](crate::Step::Waiting), without holding up the thread.
     ///
     /// ```
@@ -449,8 +449,8 @@ impl<T: Default + 'static> Plugin<T> {
     /// #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
     /// #   (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1)))"#)?;
     /// use hostel_core::{Engine, Grants, Step};
-    /// let plugin = Engine::default().load("echo", &wasm, &Grants::<()>::new())?;
-    /// let mut calls = [plugin.start(b"one"), plugin.start(b"two")];
+    /// let plugin = Engine::default().load("echo", &wasm, &Grants::new())?;
+    /// let mut calls = [plugin.process_async(b"one"), plugin.process_async(b"two")];
     /// let answers = calls.each_mut().map(|call| call.step(10_000));
     /// assert_eq!(answers, [Step::Done(Ok(b"one".to_vec())), Step::Done(Ok(b"two".to_vec()))]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -462,8 +462,8 @@ impl<T: Default + 'static> Plugin<T> {
     pub fn start<'a>(
         &'a self,
         input: &'a [u8],
-    ) -> Running<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
-        Running::begin(|pace| {
+    ) -> PendingCall<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
+        PendingCall::begin(|pace| {
             self.paced(pace, async move |instance, pace| {
                 instance.process_paced(input, pace).await
             })
@@ -475,9 +475,9 @@ impl<T: Default + 'static> Plugin<T> {
     /// ```
     /// # let wasm = wat::parse_str(r#"(module
     /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
-    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// use hostel_core::Step;
-    /// let mut call = plugin.start_call::<(u32, u32), u32>("add", (10, 20));
+    /// let mut call = plugin.call_async::<(u32, u32), u32>("add", (10, 20));
     /// assert_eq!(call.step(1_000), Step::Done(Ok(30)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -489,12 +489,12 @@ impl<T: Default + 'static> Plugin<T> {
         &'a self,
         name: &'a str,
         params: P,
-    ) -> Running<impl Future<Output = Result<R, CallError>> + use<'a, T, P, R>>
+    ) -> PendingCall<impl Future<Output = Result<R, CallError>> + use<'a, T, P, R>>
     where
         P: Lower + 'a,
         R: for<'m> Lift<View<'m> = R> + 'a,
     {
-        Running::begin(|pace| {
+        PendingCall::begin(|pace| {
             self.paced(pace, async move |instance, pace| {
                 instance.call_paced(name, params, pace).await
             })
@@ -513,7 +513,7 @@ impl<T: Default + 'static> Plugin<T> {
         let obtained = self.obtain(until, pace.clone(), &mut used).await;
         pace.note(used);
         let mut instance = obtained?;
-        place.lend();
+        place.with_instance();
         let result = work(&mut instance, pace).await;
         self.give_back(place, instance);
         result

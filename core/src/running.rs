@@ -30,9 +30,9 @@ use core::{
 /// #     (loop $on (br_if $on (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
 /// #     (local.get 0) (local.get 1)))"#)?;
 /// use hostel_core::{Engine, Grants, Step};
-/// let plugin = Engine::default().load("echo", &wasm, &Grants::<()>::new())?;
+/// let plugin = Engine::default().load("echo", &wasm, &Grants::new())?;
 /// let mut instance = plugin.instantiate(())?;
-/// let mut call = instance.start(b"hello");
+/// let mut call = instance.process_async(b"hello");
 /// let mut steps = 1;
 /// let answer = loop {
 ///     match call.step(10_000) {
@@ -46,7 +46,7 @@ use core::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a call does nothing until it is stepped or awaited"]
-pub struct Running<F> {
+pub struct PendingCall<F> {
     call: Pin<Box<F>>,
     pace: Arc<Pace>,
 }
@@ -64,7 +64,7 @@ pub enum Step<R> {
     Waiting,
 }
 
-impl<F: Future> Running<F> {
+impl<F: Future> PendingCall<F> {
     pub(crate) fn begin(call: impl FnOnce(Arc<Pace>) -> F) -> Self {
         let pace = Arc::new(Pace::new());
         Self {
@@ -93,8 +93,8 @@ impl<F: Future> Running<F> {
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (func (export "f")))"#)?;
-    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
-    /// let mut call = plugin.start_call::<(), ()>("f", ());
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
+    /// let mut call = plugin.call_async::<(), ()>("f", ());
     /// assert_eq!(call.usage().fuel, 0);
     /// call.step(1_000);
     /// assert!(call.usage().fuel > 0);
@@ -112,7 +112,7 @@ impl<F: Future> Running<F> {
     }
 }
 
-impl<F: Future> Future for Running<F> {
+impl<F: Future> Future for PendingCall<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
@@ -123,7 +123,7 @@ impl<F: Future> Future for Running<F> {
     }
 }
 
-impl<F> core::fmt::Debug for Running<F> {
+impl<F> core::fmt::Debug for PendingCall<F> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Running").finish_non_exhaustive()
     }

@@ -50,7 +50,7 @@ struct Case {
 }
 
 static PLUGIN: LazyLock<Plugin<()>> = LazyLock::new(|| {
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|record: &LogRecord<'_>| assert!(!record.text.to_string().contains(char::is_control)))
         .config([("", "empty"), ("key", "value")])
         .function("fuzz", "echo", |text: &str| text.to_uppercase());

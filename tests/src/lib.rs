@@ -201,7 +201,7 @@ pub fn load_code<R>(result: &Result<R, LoadError>) -> &'static str {
 ///
 /// If it does not.
 pub fn a_good_plugin_still_answers() {
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|_: &LogRecord<'_>| {})
         .config([("prefix", "CUSTOM")]);
     let plugin = load_guest("wat_customize_multi", &grants);

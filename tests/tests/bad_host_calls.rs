@@ -65,7 +65,7 @@ fn an_argument_over_the_budget_stops_the_guest_before_it_is_read() {
     let text = r#"(module (import "env" "host_log" (func $log (param i32 i32)))
         (memory (export "memory") 1)
         (func (export "say") (param i32) (call $log (i32.const 0) (local.get 0))))"#;
-    let grants = Grants::<()>::new().log(|_: &hostel::LogRecord<'_>| {});
+    let grants = Grants::new().log(|_: &hostel::LogRecord<'_>| {});
     let mut budget = hostel::Budget::server();
     budget.argument_bytes = 1_000;
     let plugin = load_wat(text, &grants).with_budget(budget);
@@ -164,7 +164,7 @@ fn a_result_pointer_of_the_guests_is_checked_before_the_function_runs() {
             noted.note();
             (7u32, 8u32)
         };
-        let grants = Grants::<()>::new().function("host", "pair", pair);
+        let grants = Grants::new().function("host", "pair", pair);
         let mut instance = start(&text, &grants);
         let result = instance.call::<u32, ()>("pair", at);
         let expected = if fits { "ok" } else { "trap-host-call" };
@@ -188,7 +188,7 @@ fn a_result_pointer_of_the_guests_is_checked_before_the_function_runs() {
 fn without_memory_a_guest_cannot_pass_text() {
     let text = r#"(module (import "host" "text" (func $text (param i32 i32)))
         (func (export "run") (call $text (i32.const 0) (i32.const 0))))"#;
-    let grants = Grants::<()>::new().function("host", "text", |_: &str| {});
+    let grants = Grants::new().function("host", "text", |_: &str| {});
     let error = hostel::engine().load("guest", &hostel_tests::assemble(text), &grants);
     let error = error.unwrap_err().to_string();
     assert!(
@@ -280,7 +280,7 @@ fn an_allocator_that_asks_for_more_settings_ends_at_the_second_level() {
           (drop (call $get (i32.const 0) (i32.const 3))) (i32.const 1024))
         (func (export "process") (param i32 i32) (result i32 i32)
           (local.get 0) (local.get 1)))"#;
-    let mut instance = start(text, &Grants::<()>::new().config([("key", "value")]));
+    let mut instance = start(text, &Grants::new().config([("key", "value")]));
     assert_eq!(code(&instance.process(b"hello")), "trap-reentered");
     assert!(instance.is_stopped());
     assert_eq!(instance.usage().host_calls, 1);
@@ -313,7 +313,7 @@ fn host_calls_are_counted_and_limited() {
             (br_if $on (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))))"#;
     let ran = Ran::default();
     let noted = ran.clone();
-    let grants = Grants::<()>::new().function("host", "note", move || noted.note());
+    let grants = Grants::new().function("host", "note", move || noted.note());
     let mut instance = start(text, &grants);
     let mut budget = SMALL;
     budget.host_calls = 3;
@@ -339,7 +339,7 @@ fn a_charge_stays_if_the_host_function_ignores_its_error() {
             let charged = context.charge(fuel.into());
             if honest { charged } else { Ok(()) }
         };
-        let grants = Grants::<()>::new().function("host", "dear", dear);
+        let grants = Grants::new().function("host", "dear", dear);
         let mut instance = start(text, &grants);
         assert_eq!(instance.call::<u32, ()>("run", 0), Ok(()));
         let free = instance.usage().fuel;
@@ -488,7 +488,7 @@ fn a_start_function_that_floods_and_traps_leaves_its_closing_record() {
 
 #[test]
 fn a_sink_that_panics_stops_the_guest_alone() {
-    let grants = Grants::<()>::new().log(|_: &hostel::LogRecord<'_>| {
+    let grants = Grants::new().log(|_: &hostel::LogRecord<'_>| {
         panic!("this panic belongs to the test: the host contains it");
     });
     let mut instance = start(LOGGING, &grants);

@@ -371,7 +371,7 @@ fn a_start_function_may_be_the_hosts_own() {
         );
         move || drop(log.call::<(), ()>("log", ()))
     };
-    let plugin = load_wat(text, &Grants::<()>::new().function("host", "begin", begin));
+    let plugin = load_wat(text, &Grants::new().function("host", "begin", begin));
     assert!(lines.take().is_empty(), "loading runs nothing");
     assert_eq!(plugin.call::<(), ()>("f", ()), Ok(()));
     assert_eq!(lines.take(), ["guest: begun"]);

@@ -26,7 +26,7 @@ fn plugin(instances: usize) -> Plugin {
     let mut limits = Limits::server();
     limits.instances = instances;
     let text = with_allocator("", GUEST);
-    try_load_wat(&Engine::new(limits), &text, &Grants::<()>::new()).unwrap()
+    try_load_wat(&Engine::new(limits), &text, &Grants::new()).unwrap()
 }
 
 /// Runs `future` on one thread. Its clock stands still while a task can run, and else jumps to the
@@ -48,7 +48,7 @@ fn ten_thousand_calls_share_one_thread_and_a_few_instances() {
             let plugin = plugin.clone();
             calls.spawn(async move {
                 let input = (n % 100).to_le_bytes();
-                assert_eq!(plugin.start(&input).await.unwrap(), input);
+                assert_eq!(plugin.process_async(&input).await.unwrap(), input);
             });
         }
         while let Some(done) = calls.join_next().await {
@@ -70,7 +70,7 @@ fn a_long_call_delays_each_short_one_by_a_quantum_or_two() {
             let quanta = quanta.clone();
             async move {
                 let input = u32::MAX.to_le_bytes();
-                let mut call = pin!(plugin.start(&input));
+                let mut call = pin!(plugin.process_async(&input));
                 // Each poll runs it for a quantum.
                 poll_fn(|context| {
                     quanta.fetch_add(1, Ordering::Relaxed);
@@ -86,7 +86,7 @@ fn a_long_call_delays_each_short_one_by_a_quantum_or_two() {
                 let input = n.to_le_bytes();
                 tokio::task::yield_now().await;
                 let before = quanta.load(Ordering::Relaxed);
-                assert_eq!(plugin.start(&input).await.unwrap(), input);
+                assert_eq!(plugin.process_async(&input).await.unwrap(), input);
                 quanta.load(Ordering::Relaxed) - before
             });
         }
@@ -109,7 +109,7 @@ fn guests_that_wait_delay_no_other_call() {
         r#"(import "env" "sleep" (func $sleep (param i32) (result i32)))"#,
         r#"(func (export "nap") (param i32) (result i32) (call $sleep (local.get 0)))"#,
     );
-    let grants = Grants::<()>::new().function("env", "sleep", |ms: u32| {
+    let grants = Grants::new().function("env", "sleep", |ms: u32| {
         Async(async move {
             time::sleep(Duration::from_millis(ms.into())).await;
             Ok::<_, Trap>(ms)
@@ -123,7 +123,7 @@ fn guests_that_wait_delay_no_other_call() {
         let mut calls = JoinSet::new();
         for _ in 0..1_000 {
             let plugin = plugin.clone();
-            calls.spawn(async move { plugin.start_call::<u32, u32>("nap", 20).await });
+            calls.spawn(async move { plugin.call_async::<u32, u32>("nap", 20).await });
         }
         while let Some(done) = calls.join_next().await {
             assert_eq!(done.unwrap(), Ok(20));
@@ -134,7 +134,7 @@ fn guests_that_wait_delay_no_other_call() {
 
         // The executor's timer ends a wait in the guest's host function, and a wait for a place.
         let late = Duration::from_millis(5);
-        let cut = time::timeout(late, plugin.start_call::<u32, u32>("nap", 20)).await;
+        let cut = time::timeout(late, plugin.call_async::<u32, u32>("nap", 20)).await;
         assert!(cut.is_err());
     });
     let figures = plugin.pool_figures();
@@ -156,7 +156,7 @@ fn calls_move_between_the_threads_of_an_executor() {
             calls.spawn(async move {
                 let starved = plugin.with_budget(Budget::server().fuel(50_000));
                 let input = if n % 10 == 0 { u32::MAX } else { n }.to_le_bytes();
-                let result = starved.start(&input).with_quantum(1_000).await;
+                let result = starved.process_async(&input).with_quantum(1_000).await;
                 if n % 10 == 0 {
                     assert_eq!(code(&result), "out-of-fuel");
                     trapped.fetch_add(1, Ordering::Relaxed);

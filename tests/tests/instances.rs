@@ -63,7 +63,7 @@ fn calls_of_a_plugin_leave_nothing_behind() {
         assert_eq!(plugin.call("count", ()), Ok((1, 1)));
         assert_eq!(code(&plugin.call::<(), ()>("trap", ())), "trap-unreachable");
     }
-    let lent = plugin.lend(|instance| {
+    let lent = plugin.with_instance(|instance| {
         instance.call::<(), (u32, u32)>("count", ())?;
         instance.call::<(), (u32, u32)>("count", ())
     });
@@ -78,7 +78,10 @@ fn calls_of_a_plugin_start_with_default_data() {
         *context.data_mut() += 1;
         *context.data()
     };
-    let plugin = load_wat(text, &Grants::<u32>::new().function("host", "next", next));
+    let plugin = load_wat(
+        text,
+        &Grants::<u32>::with_data().function("host", "next", next),
+    );
     let mut held = plugin.instantiate(41).unwrap();
     assert_eq!(held.call::<(), u32>("next", ()), Ok(42));
     for _ in 0..2 {
@@ -136,7 +139,7 @@ fn concurrent_calls_run_in_instances_of_their_own() {
     let meet = move || {
         barrier.wait();
     };
-    let plugin = load_wat(text, &Grants::<()>::new().function("host", "meet", meet));
+    let plugin = load_wat(text, &Grants::new().function("host", "meet", meet));
     thread::scope(|scope| {
         let calls = [(); 3].map(|()| scope.spawn(|| plugin.call::<(), u32>("meet", ())));
         for call in calls {
@@ -153,7 +156,7 @@ fn no_more_instances_run_at_once_than_the_limit_allows() {
         (func (export "run") (call $in) (call $out)))"#;
     static NOW: AtomicU32 = AtomicU32::new(0);
     static MOST: AtomicU32 = AtomicU32::new(0);
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .function("host", "in", || {
             MOST.fetch_max(NOW.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             thread::yield_now();
@@ -180,10 +183,10 @@ fn without_a_place_and_without_waiting_a_call_is_refused_as_busy() {
     let mut limits = Limits::server();
     limits.instances = 2;
     // Without a platform, no call can wait.
-    let plugin = try_load_wat(&Engine::new(limits), COUNTER, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&Engine::new(limits), COUNTER, &Grants::new()).unwrap();
     let busy = CallError::Busy { limit: 2 };
-    let innermost = plugin.lend(|_| {
-        plugin.lend(|_| {
+    let innermost = plugin.with_instance(|_| {
+        plugin.with_instance(|_| {
             // Instances that the caller holds are not counted.
             plugin.instantiate(())?;
             assert_eq!(
@@ -203,19 +206,19 @@ fn without_a_place_and_without_waiting_a_call_is_refused_as_busy() {
 
 #[test]
 fn a_deadline_ends_the_wait_for_a_place() {
-    let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::new()).unwrap();
     let hasty = plugin.with_budget(Budget::server().deadline(Duration::from_millis(5)));
-    let result = plugin.lend(|_| hasty.call::<(), (u32, u32)>("count", ()));
+    let result = plugin.with_instance(|_| hasty.call::<(), (u32, u32)>("count", ()));
     assert_eq!(result, Err(CallError::Busy { limit: 1 }));
 }
 
 #[test]
 fn a_call_waits_for_a_place() {
-    let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::new()).unwrap();
     let (send, receive) = mpsc::channel();
     thread::scope(|scope| {
         let waiting = plugin
-            .lend(|_| {
+            .with_instance(|_| {
                 let waiting = scope.spawn(|| {
                     send.send(()).unwrap();
                     plugin.call::<(), (u32, u32)>("count", ())
@@ -231,13 +234,13 @@ fn a_call_waits_for_a_place() {
 
 #[test]
 fn a_place_comes_free_however_its_call_ends() {
-    let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::new()).unwrap();
     let trapped = plugin.call::<(), ()>("trap", ());
     assert_eq!(code(&trapped), "trap-unreachable");
     let starved = plugin.with_budget(Budget::server().fuel(0));
     assert_eq!(code(&starved.call::<(), ()>("trap", ())), "out-of-fuel");
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        plugin.lend::<()>(|_| panic!("this panic belongs to the test"))
+        plugin.with_instance::<()>(|_| panic!("this panic belongs to the test"))
     }));
     assert!(panicked.is_err());
     assert_eq!(plugin.call("count", ()), Ok((1, 1)));
@@ -266,7 +269,7 @@ fn a_closed_plugin_refuses_new_calls_and_lets_held_instances_end() {
     let plugin = load_wat::<()>(COUNTER, &Grants::new());
     let clone = plugin.with_budget(Budget::device());
     let mut held = plugin.instantiate(()).unwrap();
-    let during = plugin.lend(|instance| {
+    let during = plugin.with_instance(|instance| {
         plugin.close();
         instance.call::<(), (u32, u32)>("count", ())
     });
@@ -382,7 +385,8 @@ fn making_an_instance_for_a_call_and_the_call_share_one_budget() {
     let both = kept.start_usage().fuel + kept.usage().fuel;
     let once = |fuel| {
         let plugin = plugin.with_budget(Budget::server().fuel(fuel));
-        let (result, used) = plugin.metered(|instance| instance.process(b"hello world"));
+        let (result, used) =
+            plugin.with_instance_metered(|instance| instance.process(b"hello world"));
         (code(&result), used.fuel)
     };
     assert_eq!(once(both), ("ok", both));
@@ -425,7 +429,7 @@ fn instantiating_is_charged_by_the_modules_size_and_its_memory() {
             format!(r#"(module (memory {pages}) (table {elements} funcref) (func (export "f")))"#);
         let wasm = hostel_tests::assemble(&text);
         let plugin = hostel::engine()
-            .load("guest", &wasm, &Grants::<()>::new())
+            .load("guest", &wasm, &Grants::new())
             .unwrap();
         let instance = plugin.instantiate(()).unwrap();
         let bytes = wasm.len() + pages * 65_536 + elements * 8;

@@ -22,7 +22,11 @@ fn load(text: &str) -> Result<Plugin<()>, LoadError> {
 
 fn over_limit(text: &str) -> &'static str {
     match load(text) {
-        Err(LoadError::OverLimit { cap, limit, found }) => {
+        Err(LoadError::OverLimit {
+            name: cap,
+            limit,
+            found,
+        }) => {
             assert!(found > limit, "{cap}: {found} is over {limit}");
             cap
         }
@@ -118,11 +122,11 @@ fn wide_stores_beside_a_start_function_keep_both_right() {
 #[test]
 fn a_code_section_that_lies_about_its_size_is_refused() {
     let wasm = b"\0asm\x01\0\0\0\x0a\xd0\x0f\0";
-    let error = hostel::engine().load("guest", wasm, &Grants::<()>::new());
+    let error = hostel::engine().load("guest", wasm, &Grants::new());
     assert_eq!(error.expect_err("it is broken").code(), "invalid-module");
     let mut padded = wasm.to_vec();
     padded.resize(2_100, 0);
-    let error = hostel::engine().load("guest", &padded, &Grants::<()>::new());
+    let error = hostel::engine().load("guest", &padded, &Grants::new());
     assert_eq!(error.expect_err("it is broken").code(), "invalid-module");
 }
 
@@ -169,7 +173,7 @@ fn a_loop_of_failing_growth_runs_out_of_fuel_not_of_stack() {
 
 #[test]
 fn a_panic_in_a_host_function_traps_the_guest_alone() {
-    let grants = Grants::<()>::new().function("env", "boom", || -> u32 { panic!("on purpose") });
+    let grants = Grants::new().function("env", "boom", || -> u32 { panic!("on purpose") });
     let plugin = load_wat(
         r#"(module (import "env" "boom" (func $boom (result i32)))
             (func (export "f") (result i32) (call $boom)))"#,
@@ -189,7 +193,7 @@ fn a_panic_in_a_host_function_traps_the_guest_alone() {
 #[test]
 fn a_guest_is_not_re_entered_without_end() {
     on_small_stack(|| {
-        let grants = Grants::<()>::new().config([("", "value")]);
+        let grants = Grants::new().config([("", "value")]);
         let plugin = load_wat(
             r#"(module (import "env" "host_get_config" (func $g (param i32 i32) (result i64)))
                 (memory (export "memory") 1)
@@ -330,7 +334,7 @@ fn branch_tables_that_carry_several_values_are_refused() {
 #[test]
 fn operators_after_the_end_of_a_function_are_refused() {
     let wasm = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x05\x01\x01f\0\0\x0a\x08\x01\x06\0\x03\x40\x0b\x0b\x0b";
-    let checked = hostel::engine().check(wasm, &Grants::<()>::new());
+    let checked = hostel::engine().check(wasm, &Grants::new());
     assert_eq!(checked.expect_err("it goes on").code(), "invalid-module");
 }
 
@@ -371,7 +375,7 @@ fn a_loop_in_a_start_function_ends_at_the_deadline() {
         .load(
             "guest",
             &wasm.expect("the text is well-formed"),
-            &Grants::<()>::new(),
+            &Grants::new(),
         )
         .expect("the module loads");
     let error = plugin
@@ -387,7 +391,7 @@ fn a_loop_in_a_start_function_ends_at_the_deadline() {
 
 #[test]
 fn a_host_functions_trap_keeps_its_words() {
-    let grants = Grants::<()>::new().function("env", "no", || -> Result<(), Trap> {
+    let grants = Grants::new().function("env", "no", || -> Result<(), Trap> {
         Err(Trap::host("not today"))
     });
     let plugin = load_wat(

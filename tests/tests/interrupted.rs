@@ -92,7 +92,7 @@ fn seen(quantum: Option<u64>) -> Seen {
         let answer = match quantum {
             None => instance.process(&input),
             Some(quantum) => {
-                let mut call = instance.start(&input);
+                let mut call = instance.process_async(&input);
                 let (answer, steps) = to_end(|| call.step(quantum));
                 assert!(quantum > 1_000 || steps > 3, "{steps}");
                 answer
@@ -103,7 +103,7 @@ fn seen(quantum: Option<u64>) -> Seen {
         let answer = match quantum {
             None => instance.call::<_, Many>("many", (&*text,)),
             Some(quantum) => {
-                let mut call = instance.start_call::<_, Many>("many", (&*text,));
+                let mut call = instance.call_async::<_, Many>("many", (&*text,));
                 to_end(|| call.step(quantum)).0
             }
         };
@@ -179,7 +179,7 @@ fn an_instance_whose_call_was_refused_serves_the_next() {
         let plugin = plugin.with_budget(budget);
         let mut refused = 0;
         for _ in 0..4 {
-            let mut call = plugin.start(b"hello");
+            let mut call = plugin.process_async(b"hello");
             let answers = [to_end(|| call.step(100)).0, plugin.process(b"hello")];
             for answer in answers {
                 match answer {
@@ -209,7 +209,7 @@ fn outcome<R>(instance: &Instance, result: Result<R, CallError>) -> (&'static st
 #[test]
 fn a_call_that_is_refused_fails_alike_however_it_is_run() {
     let engine = Engine::new(Limits::server()).with_platform(hostel::Std::new());
-    let plugin = try_load_wat(&engine, PLAIN, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine, PLAIN, &Grants::new()).unwrap();
     let long = vec![0; 100];
     for fuel in [0, 10, 20, 21, 22, 30, 1_000] {
         for (cancelled, deadline) in [(true, None), (false, Some(Duration::ZERO)), (false, None)] {
@@ -230,7 +230,7 @@ fn a_call_that_is_refused_fails_alike_however_it_is_run() {
                 let result = instance.process(&long);
                 let blocking = outcome(&instance, result);
                 let mut instance = fresh();
-                let mut call = instance.start(&long);
+                let mut call = instance.process_async(&long);
                 let (result, _) = to_end(|| call.step(1_000_000));
                 drop(call);
                 assert_eq!(outcome(&instance, result), blocking, "{what}");
@@ -239,7 +239,7 @@ fn a_call_that_is_refused_fails_alike_however_it_is_run() {
                 let result = instance.call::<u32, u32>("same", 1);
                 let by_name = outcome(&instance, result);
                 let mut instance = fresh();
-                let mut call = instance.start_call::<u32, u32>("same", 1);
+                let mut call = instance.call_async::<u32, u32>("same", 1);
                 let (result, _) = to_end(|| call.step(1_000_000));
                 drop(call);
                 assert_eq!(outcome(&instance, result), by_name, "{what}");

@@ -4,7 +4,7 @@
 //!
 //! `cargo test -p hostel-tests --test loading_for_ever -- --nocapture` shows the figures.
 
-use hostel::{Grants, House, HouseError, LoadError, LogRecord, read_module};
+use hostel::{Grants, Host, HostError, LoadError, LogRecord, read_module};
 use hostel_tests::{assemble, guest_bytes};
 use std::{fs, io::Write as _, path::PathBuf, time::Instant};
 
@@ -50,34 +50,34 @@ impl Random {
     }
 }
 
-/// A house with one plugin, which is always loaded from a file, and the plugin's grants.
-struct Host {
-    house: House<()>,
+/// A host with one plugin, which is always loaded from a file, and the plugin's grants.
+struct Loader {
+    host: Host<()>,
     grants: Grants<()>,
     file: PathBuf,
     random: Random,
 }
 
-impl Host {
-    fn load(&self, wasm: &[u8]) -> Result<(), HouseError> {
+impl Loader {
+    fn load(&self, wasm: &[u8]) -> Result<(), HostError> {
         // The file is made anew: some file systems wait for the disk when contents are replaced.
         let _ = fs::remove_file(&self.file);
         fs::write(&self.file, wasm).expect("a file can be written");
-        let limit = self.house.engine().limits().module_bytes;
+        let limit = self.host.engine().limits().module_bytes;
         let read = read_module(&self.file, limit).expect("the file can be read");
-        self.house.load("guest", &read, &self.grants).map(drop)
+        self.host.insert("guest", &read, &self.grants).map(drop)
     }
 
-    fn unload(&self) {
-        self.house.unload("guest").expect("the guest was loaded");
+    fn remove(&self) {
+        self.host.remove("guest").expect("the guest was loaded");
     }
 
     /// Loads a module, calls it and unloads it.
     fn serve(&self, wasm: &[u8], answer: &[u8]) {
         self.load(wasm).expect("a good module loads");
-        let found = self.house.process("guest", b"hello");
+        let found = self.host.process("guest", b"hello");
         assert_eq!(found.as_deref(), Ok(answer));
-        self.unload();
+        self.remove();
     }
 
     /// Damages the module again and again until it is refused.
@@ -86,8 +86,8 @@ impl Host {
         loop {
             damage(&mut damaged, &mut self.random);
             match self.load(&damaged) {
-                Ok(()) => self.unload(),
-                Err(HouseError::Load(_)) => return,
+                Ok(()) => self.remove(),
+                Err(HostError::Load(_)) => return,
                 Err(error) => panic!("{error}"),
             }
         }
@@ -102,7 +102,7 @@ impl Host {
                 wasm[at] = random.below(256) as u8;
             }),
             4 => match self.load(&modules.unfit) {
-                Err(HouseError::Load(LoadError::Mismatch(found))) => assert_eq!(found.len(), 2),
+                Err(HostError::Load(LoadError::Mismatch(found))) => assert_eq!(found.len(), 2),
                 other => panic!("two imports do not fit: {other:?}"),
             },
             _ => self.serve(good, answer),
@@ -119,8 +119,8 @@ struct Modules {
 
 #[test]
 fn ten_thousand_loads_leave_nothing_behind() {
-    let mut host = Host {
-        house: House::new(hostel::engine()),
+    let mut host = Loader {
+        host: Host::new(hostel::engine()),
         grants: Grants::new()
             .log(|_: &LogRecord<'_>| {})
             .config([("prefix", "CUSTOM")]),

@@ -12,7 +12,7 @@
 //!
 //! The loss of the disk's own cache, as by a loss of power, is not tested.
 
-use hostel::{DirectoryEvent, House, PluginDirectory, install_module};
+use hostel::{DirectoryEvent, Host, PluginDirectory, install_module};
 use hostel_tests::{Random, crash, quiet, that_says};
 use std::{
     path::Path,
@@ -34,8 +34,8 @@ fn module(number: u64) -> Vec<u8> {
 
 /// Installs the versions after `last`, until it is killed.
 fn child(path: &Path, last: u64) {
-    let house = Arc::new(House::new(hostel::engine()));
-    let directory = PluginDirectory::new(house, path, |_| quiet());
+    let host = Arc::new(Host::new(hostel::engine()));
+    let directory = PluginDirectory::new(host, path, |_| quiet());
     let _watched = directory.watch().expect("the directory is watched");
     for number in last + 1.. {
         let path = path.join("name.wasm");
@@ -46,10 +46,10 @@ fn child(path: &Path, last: u64) {
 
 /// Returns the number of the version that is loaded after a restart; 0 if there is none.
 fn restarted(path: &Path) -> u64 {
-    let house = Arc::new(House::new(hostel::engine()));
+    let host = Arc::new(Host::new(hostel::engine()));
     let failures = Arc::new(Mutex::new(Vec::new()));
     let seen = failures.clone();
-    let mut directory = PluginDirectory::new(house.clone(), path, |_| quiet());
+    let mut directory = PluginDirectory::new(host.clone(), path, |_| quiet());
     directory = directory.observer(move |event| {
         if let DirectoryEvent::Failed(error) = event {
             seen.lock().expect("nobody panics").push(error.to_string());
@@ -57,10 +57,10 @@ fn restarted(path: &Path) -> u64 {
     });
     directory.rescan();
     assert_eq!(*failures.lock().expect("nobody panics"), [""; 0]);
-    match &*house.list() {
+    match &*host.list() {
         [] => 0,
         [name] if name == "name" => {
-            let answer = house.process("name", b"").expect("it answers");
+            let answer = host.process("name", b"").expect("it answers");
             let answer = String::from_utf8(answer).expect("it is text");
             let number = answer.parse().expect("it is a number");
             let wasm = std::fs::read(path.join("name.wasm")).expect("it is there");

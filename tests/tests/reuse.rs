@@ -29,7 +29,7 @@ fn secretive() -> Plugin {
 fn nothing_of_a_call_is_left_for_the_next() {
     let plugin = secretive();
     for secret in 1..100i64 {
-        let found = plugin.lend(|instance| {
+        let found = plugin.with_instance(|instance| {
             let found = instance.call::<(), i64>("found", ())?;
             instance.call::<i64, ()>("keep", secret)?;
             assert_eq!(instance.call::<(), i64>("found", ()), Ok(secret));
@@ -74,7 +74,7 @@ fn eight_tenants_on_two_threads_find_nothing_of_each_other() {
                         break;
                     }
                     let secret = i64::try_from(0x5ec2_e700 + turn % 8).unwrap();
-                    let found = plugin.lend(|instance| {
+                    let found = plugin.with_instance(|instance| {
                         let found = instance.call::<(), i64>("found", ())?;
                         instance.call::<i64, ()>("keep", secret)?;
                         if turn.is_multiple_of(97) {
@@ -101,11 +101,11 @@ fn eight_tenants_on_two_threads_find_nothing_of_each_other() {
 #[test]
 fn a_call_uses_equal_fuel_in_a_fresh_instance_and_in_a_reset_one() {
     for name in CUSTOMIZE {
-        let grants = Grants::<()>::new()
+        let grants = Grants::new()
             .log(|_: &LogRecord<'_>| {})
             .config([("prefix", "CUSTOM")]);
         let plugin = load_guest(name, &grants);
-        let call = |input: &[u8]| plugin.metered(|instance| instance.process(input));
+        let call = |input: &[u8]| plugin.with_instance_metered(|instance| instance.process(input));
         let first = call(b"hello world");
         assert_eq!(call(&[b'x'; 3_000]).0.unwrap().len(), 3_007);
         for _ in 0..3 {
@@ -116,9 +116,9 @@ fn a_call_uses_equal_fuel_in_a_fresh_instance_and_in_a_reset_one() {
         for fuel in [first.1.fuel, first.1.fuel - 1, first.1.fuel / 2, 10] {
             let budget = Budget::server().fuel(fuel);
             let used = plugin.with_budget(budget);
-            let used = used.metered(|instance| instance.process(b"hello world"));
+            let used = used.with_instance_metered(|instance| instance.process(b"hello world"));
             let fresh = load_guest(name, &grants).with_budget(budget);
-            let fresh = fresh.metered(|instance| instance.process(b"hello world"));
+            let fresh = fresh.with_instance_metered(|instance| instance.process(b"hello world"));
             assert_eq!(used, fresh, "{name} with {fuel}");
         }
     }
@@ -128,7 +128,7 @@ fn a_call_uses_equal_fuel_in_a_fresh_instance_and_in_a_reset_one() {
 fn a_start_that_asks_the_host_is_run_each_time() {
     let asked = std::sync::Arc::new(AtomicUsize::new(0));
     let counter = asked.clone();
-    let grants = Grants::<()>::new().function("env", "next", move || {
+    let grants = Grants::new().function("env", "next", move || {
         u32::try_from(counter.fetch_add(1, Ordering::Relaxed)).unwrap_or(0)
     });
     let text = r#"(module (import "env" "next" (func $next (result i32)))
@@ -156,7 +156,7 @@ fn modules_that_change_tables_or_drop_segments_are_instantiated_each_time() {
           (data.drop $d)
           (i32.const 1))
         (func (export "empty") (result i32) (ref.is_null (table.get $t (i32.const 0)))))"#;
-    let plugin = load_wat(text, &Grants::<()>::new());
+    let plugin = load_wat(text, &Grants::new());
     for _ in 0..3 {
         assert_eq!(plugin.call::<(), u32>("empty", ()), Ok(1));
         assert_eq!(plugin.call::<(), u32>("use", ()), Ok(1));
@@ -166,7 +166,7 @@ fn modules_that_change_tables_or_drop_segments_are_instantiated_each_time() {
 
 #[test]
 fn data_of_the_embedder_and_cancellers_go_with_their_call() {
-    let grants = Grants::<Vec<u32>>::new().function(
+    let grants = Grants::<Vec<u32>>::with_data().function(
         "env",
         "push",
         |context: &mut hostel::Context<'_, Vec<u32>>, value: u32| -> u32 {
@@ -179,7 +179,7 @@ fn data_of_the_embedder_and_cancellers_go_with_their_call() {
     let plugin = load_wat(text, &grants);
     let mut cancellers = Vec::new();
     for _ in 0..5 {
-        let found = plugin.lend(|instance| {
+        let found = plugin.with_instance(|instance| {
             cancellers.push(instance.canceller());
             instance.call::<(), u32>("f", ())
         });
@@ -195,10 +195,10 @@ fn no_more_instances_are_kept_than_the_limit_and_none_by_a_closed_plugin() {
     for idle in [0, 1, 3] {
         let mut limits = Limits::server();
         limits.idle = idle;
-        let plugin = try_load_wat(&Engine::new(limits), &text, &Grants::<()>::new()).unwrap();
+        let plugin = try_load_wat(&Engine::new(limits), &text, &Grants::new()).unwrap();
         let nested = |depth: usize| {
             fn hold(plugin: &Plugin, depth: usize) -> Result<i64, CallError> {
-                plugin.lend(|instance| {
+                plugin.with_instance(|instance| {
                     if depth > 0 {
                         hold(plugin, depth - 1)?;
                     }
@@ -209,7 +209,7 @@ fn no_more_instances_are_kept_than_the_limit_and_none_by_a_closed_plugin() {
         };
         assert_eq!(nested(5), Ok(0));
         assert_eq!(plugin.pool_figures().idle, idle);
-        let result = plugin.lend(|instance| {
+        let result = plugin.with_instance(|instance| {
             plugin.close();
             instance.call::<(), i64>("found", ())
         });
@@ -225,7 +225,7 @@ fn instances_of_several_copies_of_the_code_are_equal() {
         let mut limits = Limits::server();
         limits.copies = copies;
         let text = with_allocator("", SECRETIVE);
-        let plugin = try_load_wat(&Engine::new(limits), &text, &Grants::<()>::new()).unwrap();
+        let plugin = try_load_wat(&Engine::new(limits), &text, &Grants::new()).unwrap();
         let mut instances: Vec<_> = (0..5).map(|_| plugin.instantiate(()).unwrap()).collect();
         let mut usages = Vec::new();
         for (secret, instance) in (1..).zip(&mut instances) {
@@ -245,10 +245,10 @@ fn descriptors_and_output_of_wasi_are_reset() {
         (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
         (memory (export "memory") 1)
         (func (export "close") (result i32) (call $close (i32.const 1))))"#;
-    let grants = Grants::<()>::new().wasi(hostel::Wasi::new());
+    let grants = Grants::new().wasi(hostel::Wasi::new());
     let plugin = load_wat(text, &grants);
     for _ in 0..3 {
-        let closed = plugin.lend(|instance| {
+        let closed = plugin.with_instance(|instance| {
             let first = instance.call::<(), u32>("close", ())?;
             Ok((first, instance.call::<(), u32>("close", ())?))
         });
@@ -262,7 +262,7 @@ fn descriptors_and_output_of_wasi_are_reset() {
 fn references_in_globals_do_not_reach_another_instance() {
     let text = r#"(module (global $g (mut funcref) (ref.func $f)) (func $f) (elem declare func $f)
         (func (export "trap") (unreachable)) (func (export "ok")))"#;
-    let plugin = load_wat(text, &Grants::<()>::new());
+    let plugin = load_wat(text, &Grants::new());
     assert_eq!(code(&plugin.call::<(), ()>("trap", ())), "trap-unreachable");
     for _ in 0..3 {
         assert_eq!(plugin.call::<(), ()>("ok", ()), Ok(()));
@@ -275,13 +275,13 @@ fn an_instance_of_another_plugin_is_not_taken_back() {
     let who = |number: u32| {
         load_wat(
             &format!(r#"(module (func (export "who") (result i32) (i32.const {number})))"#),
-            &Grants::<()>::new(),
+            &Grants::new(),
         )
     };
     let (one, other) = (who(1), who(2));
     assert_eq!(one.call::<(), u32>("who", ()), Ok(1));
     let mut held = other.instantiate(()).unwrap();
-    let swapped = one.lend(|instance| {
+    let swapped = one.with_instance(|instance| {
         core::mem::swap(instance, &mut held);
         Ok(())
     });

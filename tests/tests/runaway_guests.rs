@@ -106,7 +106,7 @@ fn a_trap_says_which_export_ran_and_which_host_function_was_called() {
             (import "env" "fail" (func $fail))
             (memory (export "memory") 1) (data (i32.const 0) "key") {items})"#
         );
-        let grants = Grants::<()>::new()
+        let grants = Grants::new()
             .config([("key", "value")])
             .log(|_: &LogRecord<'_>| {})
             .function("env", "fail", || -> Result<(), Trap> {
@@ -175,7 +175,7 @@ fn copying_segments_counts_against_the_deadline() {
     // The clock advances each time it is read: when the call begins, and after the segments.
     let engine = Engine::default().with_platform(Ticking::default());
     let text = r#"(module (memory 1) (data (i32.const 0) "data") (func (export "f")))"#;
-    let plugin = try_load_wat(&engine, text, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine, text, &Grants::new()).unwrap();
     let after = Duration::from_millis(1);
     let plugin = plugin.with_budget(Budget::server().deadline(after));
     let error = plugin.instantiate(()).err();
@@ -188,7 +188,7 @@ fn memory_stays_within_its_limit() {
     limits.memory_bytes = 3 << 16;
     let text = r#"(module (memory (export "memory") 1)
         (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))"#;
-    let plugin = try_load_wat(&Engine::new(limits), text, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&Engine::new(limits), text, &Grants::new()).unwrap();
     let mut instance = plugin.instantiate(()).unwrap();
     for (pages, expected) in [(3, -1), (1, 1), (2, -1), (-1, -1), (1, 2), (1, -1), (0, 3)] {
         assert_eq!(
@@ -206,7 +206,7 @@ fn a_guest_that_never_ends_is_stopped_at_its_deadline() {
     let after = Duration::from_millis(50);
     let engine = Engine::default().with_platform(Ticking::default());
     let text = r#"(module (func (export "run") (loop $on (br $on))))"#;
-    let plugin = try_load_wat(&engine, text, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine, text, &Grants::new()).unwrap();
     let mut instance = plugin
         .with_budget(Budget::server().deadline(after))
         .instantiate(())
@@ -223,7 +223,7 @@ fn a_guest_that_never_ends_is_stopped_at_its_deadline() {
 fn start_until_deadline(item: &str) -> Option<CallError> {
     let engine = Engine::default().with_platform(Ticking::default());
     let text = format!(r#"(module (func (export "f")) {item})"#);
-    let plugin = try_load_wat(&engine, &text, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine, &text, &Grants::new()).unwrap();
     let budget = Budget::server()
         .fuel(20_000_000)
         .deadline(Duration::from_millis(50));
@@ -265,7 +265,7 @@ fn a_call_of_failing_growths_leaves_the_native_stack_alone() {
 /// Makes an instance with little fuel. Returns the error's code.
 fn start_with(item: &str) -> &'static str {
     let text = format!(r#"(module (memory 1) (func (export "f")) {item})"#);
-    let plugin = load_wat(&text, &Grants::<()>::new());
+    let plugin = load_wat(&text, &Grants::new());
     code(
         &plugin
             .with_budget(Budget::server().fuel(2_000_000))
@@ -314,7 +314,7 @@ fn failing_growths_between_host_calls_leave_the_native_stack_alone() {
                   (br_if $grow (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
                 (drop (call $get (i32.const 0) (i32.const 3)))
                 (br $on))))"#;
-            let grants = Grants::<()>::new().config([("key", "value")]);
+            let grants = Grants::new().config([("key", "value")]);
             let mut instance = load_wat(text, &grants).instantiate(()).unwrap();
             instance.set_budget(Budget::server().fuel(2_000_000));
             assert_eq!(code(&instance.call::<(), ()>("run", ())), "out-of-fuel");
@@ -329,7 +329,7 @@ fn a_fault_of_the_interpreters_compiler_refuses_one_module_alone() {
     let text = r#"(module (memory 2) (func (export "f") (param i32) (local i32)
         (local.set 1 (i32.add (local.get 0) (i32.const 1)))
         (i32.store offset=65536 (local.get 1) (local.get 1))))"#;
-    let result = hostel::engine().load("guest", &assemble(text), &Grants::<()>::new());
+    let result = hostel::engine().load("guest", &assemble(text), &Grants::new());
     match result {
         Ok(plugin) => assert_eq!(plugin.call::<u32, ()>("f", 3), Ok(())),
         Err(error) => assert_eq!(error.code(), "refused", "{error}"),

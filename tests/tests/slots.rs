@@ -80,7 +80,7 @@ fn guests_that_are_stopped_give_their_slots_back_too() {
 #[test]
 fn a_memory_that_no_slot_can_hold_is_refused_at_load() {
     let (engine, _) = engine(Limits::device(256 << 10), 4, 255);
-    let grants = Grants::<()>::new().log(|_: &hostel::LogRecord<'_>| {});
+    let grants = Grants::new().log(|_: &hostel::LogRecord<'_>| {});
     let refused = engine.load("small", &assemble(SMALL), &grants).unwrap_err();
     let (needed, free) = (256, 255);
     assert_eq!(refused, LoadError::DoesNotFit { needed, free });
@@ -92,7 +92,7 @@ fn a_memory_that_no_slot_can_hold_is_refused_at_load() {
 
 #[test]
 fn real_guests_answer_as_on_the_heap_and_use_the_same_fuel() {
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|_: &hostel::LogRecord<'_>| {})
         .config([("prefix", "CUSTOM")]);
     let (slotted, slots) = engine(Limits::server(), 6, 128 << 10);
@@ -103,7 +103,8 @@ fn real_guests_answer_as_on_the_heap_and_use_the_same_fuel() {
             let plugin = engine.load(name, &wasm, &grants).unwrap();
             let mut answers = Vec::new();
             for _ in 0..3 {
-                let (answer, used) = plugin.metered(|instance| instance.process(b"hello world"));
+                let (answer, used) =
+                    plugin.with_instance_metered(|instance| instance.process(b"hello world"));
                 answers.push((answer.unwrap(), used));
             }
             let mut held = plugin.instantiate(()).unwrap();

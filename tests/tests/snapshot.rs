@@ -20,7 +20,7 @@ fn learned(text: &str) -> Vec<u8> {
 /// Loads a snapshot, and calls each of the exports in a fresh instance. Returns their results, or
 /// the codes of their errors.
 fn answers(snapshot: &[u8], exports: &[&str]) -> Vec<String> {
-    let loaded = Engine::default().load("guest", snapshot, &Grants::<()>::new());
+    let loaded = Engine::default().load("guest", snapshot, &Grants::new());
     let plugin = loaded.unwrap_or_else(|error| panic!("{error}"));
     let called = exports
         .iter()
@@ -35,7 +35,7 @@ fn answers(snapshot: &[u8], exports: &[&str]) -> Vec<String> {
 fn nothing_is_initialised_again() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = asked.clone();
-    let grants = Grants::<()>::new().function("env", "ask", move || {
+    let grants = Grants::new().function("env", "ask", move || {
         counter.fetch_add(1, Ordering::SeqCst);
         7u32
     });
@@ -176,7 +176,7 @@ fn segments_that_were_dropped_stay_so() {
     let (names, expected): (Vec<_>, Vec<_>) = exports.into_iter().unzip();
     assert_eq!(answers(&snapshot, &names), expected);
     // A snapshot of the snapshot is equal to it: it is a module like any other.
-    let again = Engine::default().snapshot("guest", &snapshot, &Grants::<()>::new(), |_| Ok(()));
+    let again = Engine::default().snapshot("guest", &snapshot, &Grants::new(), |_| Ok(()));
     assert_eq!(answers(&again.unwrap(), &names), expected);
 }
 
@@ -213,7 +213,7 @@ fn names_that_a_guest_exports_itself_are_avoided() {
 #[test]
 fn guests_of_every_shape_go_on_as_they_were() {
     for name in CUSTOMIZE {
-        let grants = Grants::<()>::new()
+        let grants = Grants::new()
             .log(|_: &LogRecord<'_>| {})
             .config([("prefix", "CUSTOM")]);
         let engine = Engine::default();
@@ -247,12 +247,9 @@ fn buffers_that_were_kept_for_inputs_are_given_back_first() {
                 (global.set $freed (i32.add (global.get $freed) (local.get 1))))"#,
     );
     let snapshot = Engine::default()
-        .snapshot(
-            "guest",
-            &assemble(&text),
-            &Grants::<()>::new(),
-            |instance| instance.process(b"12345").map(drop),
-        )
+        .snapshot("guest", &assemble(&text), &Grants::new(), |instance| {
+            instance.process(b"12345").map(drop)
+        })
         .unwrap();
     assert_eq!(answers(&snapshot, &["balance"]), ["5"]);
 }
@@ -300,7 +297,7 @@ fn memory_without_order_stays_within_the_limit_of_segments() {
     limits.module.segments = 10;
     let engine = Engine::new(limits);
     let warmed = engine
-        .load_warmed("guest", &assemble(text), &Grants::<()>::new(), learn)
+        .load_warmed("guest", &assemble(text), &Grants::new(), learn)
         .unwrap();
     assert_eq!(warmed.call::<(), u32>("sum", ()), Ok(16_384));
 }
@@ -308,7 +305,7 @@ fn memory_without_order_stays_within_the_limit_of_segments() {
 #[test]
 fn a_snapshot_that_can_not_be_taken_is_an_error() {
     let engine = Engine::default();
-    let grants = Grants::<()>::new();
+    let grants = Grants::new();
     let snapshot = |wasm: &[u8], init: fn(&mut Instance) -> Result<(), CallError>| {
         engine.snapshot("guest", wasm, &grants, init).map(drop)
     };

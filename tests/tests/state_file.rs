@@ -27,7 +27,7 @@ fn place() -> (TempDir, PathBuf) {
 fn state_outlives_the_store() {
     let (_directory, path) = place();
     for visit in 1..=3 {
-        let grants = Grants::<()>::new().state(open(&path).unwrap());
+        let grants = Grants::new().state(open(&path).unwrap());
         let answer = load_guest("counter", &grants).process(b"Gopher").unwrap();
         assert_eq!(answer, format!("Gopher: visit {visit}").into_bytes());
     }

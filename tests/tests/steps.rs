@@ -33,7 +33,7 @@ fn stepped(
 ) -> (Result<Vec<u8>, CallError>, u64, Usage) {
     let mut steps = 1;
     let result = {
-        let mut call = instance.start(input);
+        let mut call = instance.process_async(input);
         loop {
             match call.step(quantum) {
                 Step::Done(result) => break result,
@@ -118,15 +118,15 @@ fn calls_of_a_plugin_end_alike_by_any_mix_of_quanta() {
     plugins.push(slow());
     for plugin in &plugins {
         let input = b"hello world";
-        let (_, whole) = plugin.metered(|instance| instance.process(input));
+        let (_, whole) = plugin.with_instance_metered(|instance| instance.process(input));
         for round in 0..60 {
             // Every third call has too little fuel.
             let enough = Budget::server().fuel;
             let few = random.below(usize::try_from(whole.fuel).unwrap()) as u64;
             let fuel = if round % 3 == 0 { few } else { enough };
             let plugin = plugin.with_budget(Budget::server().fuel(fuel));
-            let expected = plugin.metered(|instance| instance.process(input));
-            let mut call = plugin.start(input);
+            let expected = plugin.with_instance_metered(|instance| instance.process(input));
+            let mut call = plugin.process_async(input);
             let result = loop {
                 // From 1,000 fuel to all there can be, in random order.
                 let quantum = match random.below(4) {
@@ -168,14 +168,14 @@ fn a_dropped_call_stops_its_instance_and_no_other() {
     let mut dropped = plugin.instantiate(()).unwrap();
     let mut other = plugin.instantiate(()).unwrap();
     {
-        let mut call = dropped.start(b"hello");
+        let mut call = dropped.process_async(b"hello");
         assert_eq!(call.step(100), Step::More);
     }
     assert!(dropped.is_stopped());
     assert_eq!(dropped.process(b""), Err(CallError::Stopped));
     assert_eq!(other.process(b"hello"), Ok(b"CUSTOM".to_vec()));
     // A call that was never stepped has not begun.
-    drop(other.start(b"hello"));
+    drop(other.process_async(b"hello"));
     assert_eq!(other.process(b"hello"), Ok(b"CUSTOM".to_vec()));
 }
 
@@ -185,7 +185,7 @@ fn calls_of_many_instances_take_turns_on_one_thread() {
     let mut instances: Vec<_> = (0..50).map(|_| plugin.instantiate(()).unwrap()).collect();
     let mut calls: Vec<_> = instances
         .iter_mut()
-        .map(|instance| instance.start(b"hello"))
+        .map(|instance| instance.process_async(b"hello"))
         .collect();
     let mut done = 0;
     let mut rounds = 0;
@@ -216,15 +216,15 @@ fn a_plugins_call_by_steps_includes_its_start() {
     let mut limits = Limits::server();
     limits.instances = 1;
     let engine = Engine::new(limits);
-    let endless = try_load_wat(&engine, text, &Grants::<()>::new()).unwrap();
+    let endless = try_load_wat(&engine, text, &Grants::new()).unwrap();
     let endless = endless.with_budget(Budget::server().fuel(50_000));
-    let mut call = endless.start(b"");
+    let mut call = endless.process_async(b"");
     for _ in 0..4 {
         assert_eq!(call.step(10_000), Step::More);
         assert_eq!(endless.pool_figures().in_use, 1);
     }
     // Another call waits for the place.
-    assert_eq!(endless.start(b"").step(10_000), Step::Waiting);
+    assert_eq!(endless.process_async(b"").step(10_000), Step::Waiting);
     let fuel = 50_000;
     loop {
         match call.step(10_000) {
@@ -234,7 +234,7 @@ fn a_plugins_call_by_steps_includes_its_start() {
     }
     assert_eq!(endless.pool_figures().in_use, 0);
     // A call that is dropped gives its place back.
-    let mut call = endless.start(b"");
+    let mut call = endless.process_async(b"");
     assert_eq!(call.step(10_000), Step::More);
     drop(call);
     assert_eq!(endless.pool_figures().in_use, 0);
@@ -245,7 +245,7 @@ fn a_plugins_call_by_steps_ends_like_one_without() {
     for name in CUSTOMIZE {
         let plugin = load_guest(name, &customized());
         for _ in 0..3 {
-            let mut call = plugin.start(b"hello world");
+            let mut call = plugin.process_async(b"hello world");
             let result = loop {
                 if let Step::Done(result) = call.step(500) {
                     break result;
@@ -313,7 +313,7 @@ fn an_asynchronous_host_function_suspends_its_guest() {
     let mut instance = plugin.instantiate(()).unwrap();
     let mut waits = 0;
     let result = {
-        let mut call = instance.start(b"a.example");
+        let mut call = instance.process_async(b"a.example");
         loop {
             match call.step(10_000) {
                 Step::Done(result) => break result,
@@ -354,7 +354,7 @@ fn a_wait_without_end_can_be_cancelled() {
     let plugin = load_wat(&fetching(), &waiting_grants(0));
     let mut instance = plugin.instantiate(()).unwrap();
     let canceller = instance.canceller();
-    let mut call = instance.start_call::<(), ()>("never", ());
+    let mut call = instance.call_async::<(), ()>("never", ());
     for _ in 0..3 {
         assert_eq!(call.step(1_000), Step::Waiting);
     }
@@ -392,12 +392,12 @@ fn no_step_is_so_long_that_growths_use_up_the_native_stack() {
         || {
             let text = r#"(module (memory 1) (func (export "run")
                 (loop $on (drop (memory.grow (i32.const 65535))) (br $on))))"#;
-            let plugin = load_wat(text, &Grants::<()>::new());
+            let plugin = load_wat(text, &Grants::new());
             let plugin = plugin.with_budget(Budget::server().fuel(20_000_000));
             let small = std::thread::Builder::new().stack_size(256 << 10);
             let thread = small.spawn(move || {
                 let mut instance = plugin.instantiate(()).unwrap();
-                let mut call = instance.start_call::<(), ()>("run", ());
+                let mut call = instance.call_async::<(), ()>("run", ());
                 call.step(u64::MAX)
             });
             let fuel = 20_000_000;
@@ -409,7 +409,7 @@ fn no_step_is_so_long_that_growths_use_up_the_native_stack() {
 
 #[test]
 fn a_future_that_panics_traps_its_guest_alone() {
-    let grants = Grants::<()>::new().function("net", "broken", || {
+    let grants = Grants::new().function("net", "broken", || {
         Async(async { if true { panic!("broken") } else { Ok(0u32) } })
     });
     let text = r#"(module (import "net" "broken" (func $broken (result i32)))
@@ -454,11 +454,11 @@ fn an_allocator_that_waits_for_results_can_call_nothing() {
 fn a_deadline_ends_a_call_by_steps() {
     let engine = Engine::default().with_platform(Ticking::default());
     let text = r#"(module (func (export "run") (loop $on (br $on))))"#;
-    let plugin = try_load_wat(&engine, text, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine, text, &Grants::new()).unwrap();
     let mut instance = plugin.instantiate(()).unwrap();
     let after = Duration::from_millis(50);
     instance.set_budget(Budget::server().deadline(after));
-    let mut call = instance.start_call::<(), ()>("run", ());
+    let mut call = instance.call_async::<(), ()>("run", ());
     let mut steps = 0;
     let result = loop {
         steps += 1;
@@ -475,7 +475,7 @@ fn a_deadline_ends_a_call_by_steps() {
 fn an_awaited_call_yields_after_each_quantum() {
     let plugin = slow();
     let mut instance = plugin.instantiate(()).unwrap();
-    let mut call = pin!(instance.start(b"hello").with_quantum(1_000));
+    let mut call = pin!(instance.process_async(b"hello").with_quantum(1_000));
     let wakes = Arc::new(Wakes::default());
     let waker = Waker::from(wakes.clone());
     let mut polls = 0;
@@ -506,7 +506,7 @@ fn calls_and_instances_move_between_threads() {
     }
     let plugin = slow();
     let mut instance = moves(plugin.instantiate(()).unwrap());
-    let mut call = moves(instance.start(b"hello"));
+    let mut call = moves(instance.process_async(b"hello"));
     assert_eq!(call.step(1_000), Step::More);
     let result = std::thread::scope(|scope| {
         let rest = scope.spawn(|| {

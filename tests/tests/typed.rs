@@ -217,11 +217,11 @@ fn a_function_stays_usable_in_an_instance_that_is_reused() {
     let engine = Engine::new(limits);
     let plugin = hostel_tests::try_load_wat(&engine, GUEST, &grants()).unwrap();
     let add = plugin
-        .lend(|instance| instance.typed::<(u32, u32), u32>("add"))
+        .with_instance(|instance| instance.typed::<(u32, u32), u32>("add"))
         .unwrap();
     // The instance is the one from before, reset, or another one. In neither is the answer wrong.
     for n in 0..3 {
-        match plugin.lend(|instance| add.call(instance, (n, 1))) {
+        match plugin.with_instance(|instance| add.call(instance, (n, 1))) {
             Ok(sum) => assert_eq!(sum, n + 1),
             Err(error) => assert_eq!(error.code(), "other-instance"),
         }

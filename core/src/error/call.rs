@@ -162,8 +162,8 @@ pub enum CallError {
         found: usize,
     },
     /// Host functions were to hand the guest more bytes than
-    /// [`Budget::arena_bytes`](crate::Budget::arena_bytes).
-    ArenaBytes {
+    /// [`Budget::bytes_to_guest`](crate::Budget::bytes_to_guest).
+    BytesToGuest {
         /// The budget, in bytes.
         limit: usize,
     },
@@ -198,7 +198,7 @@ impl CallError {
             Self::Cancelled => "cancelled",
             Self::HostCalls { .. } => "host-calls",
             Self::ArgumentTooLarge { .. } => "argument-too-large",
-            Self::ArenaBytes { .. } => "arena-bytes",
+            Self::BytesToGuest { .. } => "arena-bytes",
         }
     }
 
@@ -215,7 +215,7 @@ impl CallError {
                 | Self::Cancelled
                 | Self::HostCalls { .. }
                 | Self::ArgumentTooLarge { .. }
-                | Self::ArenaBytes { .. }
+                | Self::BytesToGuest { .. }
         )
     }
 
@@ -376,9 +376,9 @@ impl fmt::Display for CallError {
                 f,
                 "the guest called a host function with {found} bytes, the budget allows {limit}: raise `argument_bytes` if that is expected"
             ),
-            Self::ArenaBytes { limit } => write!(
+            Self::BytesToGuest { limit } => write!(
                 f,
-                "host functions had more than {limit} bytes for the guest: raise `arena_bytes` if that is expected"
+                "host functions had more than {limit} bytes for the guest: raise `bytes_to_guest` if that is expected"
             ),
         }
     }

@@ -1,6 +1,6 @@
 //! Why a module did not become a plugin.
 
-use crate::host::Visible;
+use crate::host::Escaped;
 use alloc::{boxed::Box, fmt::format, string::String, vec::Vec};
 use core::{error::Error, fmt};
 
@@ -8,7 +8,7 @@ use core::{error::Error, fmt};
 ///
 /// ```
 /// use hostel_core::{Engine, Grants, LoadError};
-/// let error = Engine::default().load("demo", b"\0asm\x0d\0\x01\0", &Grants::<()>::new()).unwrap_err();
+/// let error = Engine::default().load("demo", b"\0asm\x0d\0\x01\0", &Grants::new()).unwrap_err();
 /// assert_eq!(error.code(), "component");
 /// assert!(error.to_string().contains("core module"));
 /// ```
@@ -49,7 +49,7 @@ pub enum LoadError {
     OverLimit {
         /// The limit's name, a field of [`Limits`](crate::Limits) or
         /// [`ModuleLimits`](crate::ModuleLimits).
-        cap: &'static str,
+        name: &'static str,
         /// The limit.
         limit: u64,
         /// What it has.
@@ -115,7 +115,7 @@ impl fmt::Display for LoadError {
                 write!(f, "{what} at byte {at:#x}: {}", shown(reason))
             }
             Self::Unsupported { what } => write!(f, "the module is not supported: {}", shown(what)),
-            Self::OverLimit { cap, limit, found } => write!(
+            Self::OverLimit { name: cap, limit, found } => write!(
                 f,
                 "the module is over the limit `{cap}`: {limit} allowed, {found} found"
             ),
@@ -262,8 +262,8 @@ impl fmt::Display for Mismatch {
 
 /// Text of a module's or a guest's as it is shown: control characters visible, so that nobody
 /// forges a message or speaks to a terminal.
-pub(crate) fn shown(text: &str) -> Visible<'_> {
-    Visible::new(text.as_bytes())
+pub(crate) fn shown(text: &str) -> Escaped<'_> {
+    Escaped::new(text.as_bytes())
 }
 
 /// Text of an error. Apart, for it is written in many places: `format!` would be there in each.

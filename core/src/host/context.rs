@@ -10,7 +10,7 @@ use core::cell::Cell;
 ///
 /// ```
 /// use hostel_core::{Context, Grants, Trap};
-/// let grants = Grants::<Vec<String>>::new().function(
+/// let grants = Grants::<Vec<String>>::with_data().function(
 ///     "shop",
 ///     "order",
 ///     |context: &mut Context<'_, Vec<String>>, article: &str| -> Result<u32, Trap> {

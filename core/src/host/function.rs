@@ -116,7 +116,7 @@ impl<V: Lower + 'static> HostReturn for Result<V, Trap> {
 /// ```
 /// use hostel_core::{Async, Grants, Trap};
 /// # async fn look_up(name: String) -> Option<u32> { Some(name.len() as u32) }
-/// let grants = Grants::<()>::new().function("shop", "price", |article: &str| {
+/// let grants = Grants::new().function("shop", "price", |article: &str| {
 ///     let article = article.to_owned();
 ///     Async(async move {
 ///         look_up(article).await.ok_or_else(|| Trap::host("no such article"))

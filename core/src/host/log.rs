@@ -29,7 +29,7 @@ pub struct LogRecord<'a> {
     /// The name under which the plugin was loaded; not the guest's to choose.
     pub plugin: &'a str,
     /// What the guest said.
-    pub text: Visible<'a>,
+    pub text: Escaped<'a>,
 }
 
 /// Bytes from a guest that print as one line of text without control characters.
@@ -39,15 +39,15 @@ pub struct LogRecord<'a> {
 /// to a terminal.
 ///
 /// ```
-/// use hostel_core::Visible;
-/// assert_eq!(Visible::new(b"a\nb\x1b[2J\xff").to_string(), "a\\nb\\u{1b}[2J\u{fffd}");
+/// use hostel_core::Escaped;
+/// assert_eq!(Escaped::new(b"a\nb\x1b[2J\xff").to_string(), "a\\nb\\u{1b}[2J\u{fffd}");
 /// ```
 #[derive(Clone, Copy)]
-pub struct Visible<'a> {
+pub struct Escaped<'a> {
     bytes: &'a [u8],
 }
 
-impl<'a> Visible<'a> {
+impl<'a> Escaped<'a> {
     /// Wraps `bytes`.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
@@ -61,7 +61,7 @@ impl<'a> Visible<'a> {
     }
 }
 
-impl fmt::Display for Visible<'_> {
+impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.bytes.utf8_chunks() {
             let text = chunk.valid();
@@ -84,7 +84,7 @@ impl fmt::Display for Visible<'_> {
     }
 }
 
-impl fmt::Debug for Visible<'_> {
+impl fmt::Debug for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{self}\"")
     }
@@ -112,7 +112,7 @@ pub(super) fn write<T>(context: &mut Context<'_, T>, text: &[u8]) -> Result<(), 
     {
         sink.record(&LogRecord {
             plugin: context.plugin(),
-            text: Visible::new(text),
+            text: Escaped::new(text),
         });
     }
     Ok(())
@@ -128,7 +128,7 @@ pub(crate) fn write_dropped(sink: &dyn LogSink, plugin: &str, dropped: u32) {
     );
     sink.record(&LogRecord {
         plugin,
-        text: Visible::new(text.as_bytes()),
+        text: Escaped::new(text.as_bytes()),
     });
 }
 
@@ -185,7 +185,7 @@ mod tests {
             (b"nul\0del\x7f", "nul\\u{0}del\\u{7f}"),
             (b"\xf0\x9f\x98", "\u{fffd}"),
         ] {
-            assert_eq!(Visible::new(bytes).to_string(), shown);
+            assert_eq!(Escaped::new(bytes).to_string(), shown);
         }
     }
 }

@@ -16,7 +16,7 @@ pub use self::log::LogCrate;
 pub use self::{
     context::Context,
     function::{Async, HostReturn, IntoHostFunction},
-    log::{LogRecord, LogSink, Visible},
+    log::{Escaped, LogRecord, LogSink},
 };
 pub(crate) use self::{
     define::{Define, definition},
@@ -54,7 +54,7 @@ const SERVICES: [(&str, &str, &str); 7] = [
 /// ```
 /// use hostel_core::{Context, Grants, LogRecord};
 ///
-/// let grants = Grants::<u32>::new()
+/// let grants = Grants::<u32>::with_data()
 ///     .log(|record: &LogRecord<'_>| println!("{}: {}", record.plugin, record.text))
 ///     .config([("prefix", "CUSTOM")])
 ///     .function("shop", "price", |article: &str| -> Option<u32> {
@@ -146,8 +146,8 @@ impl<T: 'static> Grants<T> {
     /// use hostel_core::{Grants, MemoryState, StateLimits};
     /// use std::sync::Arc;
     /// let store = Arc::new(MemoryState::new(StateLimits::server()));
-    /// let anna = Grants::<()>::new().state_in("anna/counter", store.clone());
-    /// let ben = Grants::<()>::new().state_in("ben/counter", store);
+    /// let anna = Grants::new().state_in("anna/counter", store.clone());
+    /// let ben = Grants::new().state_in("ben/counter", store);
     /// # drop((anna, ben));
     /// ```
     #[must_use]

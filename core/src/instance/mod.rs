@@ -15,7 +15,7 @@ use crate::{
     plugin::Plugin,
     pool::Idle,
     run::{Pace, Run},
-    running::Running,
+    running::PendingCall,
     sandbox::{Sandbox, Start},
     value::Value,
 };
@@ -38,7 +38,7 @@ use core::{
 /// #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
 /// #   (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1)))"#)?;
 /// use hostel_core::{Engine, Grants};
-/// let plugin = Engine::default().load("echo", &wasm, &Grants::<()>::new())?;
+/// let plugin = Engine::default().load("echo", &wasm, &Grants::new())?;
 /// let mut instance = plugin.instantiate(())?;
 /// assert_eq!(instance.process(b"hello")?, b"hello");
 /// assert!(instance.usage().fuel > 0);
@@ -176,7 +176,7 @@ impl<T: 'static> Instance<T> {
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (global $n (mut i32) (i32.const 0))
     /// #   (func (export "count") (global.set $n (i32.add (global.get $n) (i32.const 1)))))"#)?;
-    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// let (mut one, mut other) = (plugin.instantiate(())?, plugin.instantiate(())?);
     /// assert_eq!(one.state_hash(), other.state_hash());
     /// one.call::<(), ()>("count", ())?;
@@ -252,7 +252,7 @@ impl<T: 'static> Instance<T> {
     /// ```
     /// # let wasm = wat::parse_str(r#"(module
     /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
-    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// let mut instance = plugin.instantiate(())?;
     /// assert_eq!(instance.call::<(u32, u32), u32>("add", (10, 20))?, 30);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -282,7 +282,7 @@ impl<T: 'static> Instance<T> {
         self.leave(result)
     }
 
-    /// A call of `process` with `input`, to be run by steps or awaited: see [`Running`].
+    /// A call of `process` with `input`, to be run by steps or awaited: see [`PendingCall`].
     ///
     /// # Errors
     ///
@@ -290,8 +290,8 @@ impl<T: 'static> Instance<T> {
     pub fn start<'a>(
         &'a mut self,
         input: &'a [u8],
-    ) -> Running<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
-        Running::begin(|pace| self.process_paced(input, pace))
+    ) -> PendingCall<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
+        PendingCall::begin(|pace| self.process_paced(input, pace))
     }
 
     pub(crate) async fn process_paced(
@@ -304,15 +304,15 @@ impl<T: 'static> Instance<T> {
         self.leave(result)
     }
 
-    /// A call of the export `name`, to be run by steps or awaited: see [`Running`].
+    /// A call of the export `name`, to be run by steps or awaited: see [`PendingCall`].
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module
     /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
-    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// use hostel_core::Step;
     /// let mut instance = plugin.instantiate(())?;
-    /// let mut call = instance.start_call::<(u32, u32), u32>("add", (10, 20));
+    /// let mut call = instance.call_async::<(u32, u32), u32>("add", (10, 20));
     /// assert_eq!(call.step(1_000), Step::Done(Ok(30)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -324,12 +324,12 @@ impl<T: 'static> Instance<T> {
         &'a mut self,
         name: &'a str,
         params: P,
-    ) -> Running<impl Future<Output = Result<R, CallError>> + use<'a, T, P, R>>
+    ) -> PendingCall<impl Future<Output = Result<R, CallError>> + use<'a, T, P, R>>
     where
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        Running::begin(|pace| self.call_paced(name, params, pace))
+        PendingCall::begin(|pace| self.call_paced(name, params, pace))
     }
 
     pub(crate) async fn call_paced<P, R>(
@@ -396,7 +396,7 @@ impl<T: 'static> Instance<T> {
     }
 
     /// What the last call used; before the first, what instantiating did. Where that shared the
-    /// first call's budget (see [`Plugin::lend`]), both.
+    /// first call's budget (see [`Plugin::with_instance`]), both.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.sandbox.store.data().meter.usage

@@ -20,7 +20,7 @@ use wasmi::{TypedFunc, TypedResumableCall, ValType, WasmParams, WasmResults};
 /// ```
 /// # let wasm = wat::parse_str(r#"(module
 /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
-/// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+/// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
 /// let mut instance = plugin.instantiate(())?;
 /// let add = instance.typed::<(u32, u32), u32>("add")?;
 /// let sum = (1..=10).try_fold(0, |sum, n| add.call(&mut instance, (sum, n)))?;

@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// use hostel_core::{Grants, Postcard};
 /// #[derive(serde::Deserialize)]
 /// struct Point { x: i32, y: i32 }
-/// let grants = Grants::<()>::new()
+/// let grants = Grants::new()
 ///     .function("geometry", "norm1", |point: Postcard<Point>| point.0.x.abs() + point.0.y.abs());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

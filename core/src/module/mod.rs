@@ -268,7 +268,7 @@ impl fmt::Display for Export {
         write!(
             f,
             "{}: {}",
-            crate::host::Visible::new(self.name.as_bytes()),
+            crate::host::Escaped::new(self.name.as_bytes()),
             self.ty
         )
     }

@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
     ) -> Result<(), Fault> {
         if found > limit {
             return Err(self.refuse(LoadError::OverLimit {
-                cap,
+                name: cap,
                 limit: limit as u64,
                 found: found as u64,
             }));

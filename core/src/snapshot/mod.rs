@@ -36,7 +36,7 @@ impl Engine {
     /// #   (func (export "learn") (global.set $n (i32.const 42)))
     /// #   (func (export "known") (result i32) (global.get $n)))"#)?;
     /// use hostel_core::{Engine, Grants};
-    /// let (engine, grants) = (Engine::default(), Grants::<()>::new());
+    /// let (engine, grants) = (Engine::default(), Grants::new());
     /// let learned = engine.snapshot("oracle", &wasm, &grants, |instance| {
     ///     instance.call::<(), ()>("learn", ())
     /// })?;
@@ -96,7 +96,7 @@ impl Engine {
     /// #   (func (export "learn") (global.set $n (i32.const 42)))
     /// #   (func (export "known") (result i32) (global.get $n)))"#)?;
     /// use hostel_core::{Engine, Grants};
-    /// let warmed = Engine::default().load_warmed("oracle", &wasm, &Grants::<()>::new(), |instance| {
+    /// let warmed = Engine::default().load_warmed("oracle", &wasm, &Grants::new(), |instance| {
     ///     instance.call::<(), ()>("learn", ())
     /// })?;
     /// assert_eq!(warmed.call::<(), u32>("known", ())?, 42);

@@ -13,7 +13,7 @@ const RESERVE: usize = 5 << 10;
 ///
 /// ```
 /// use hostel_core::{Grants, MemoryState, StateLimits};
-/// let grants = Grants::<()>::new().state(MemoryState::new(StateLimits::server()));
+/// let grants = Grants::new().state(MemoryState::new(StateLimits::server()));
 /// # drop(grants);
 /// ```
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use super::errno::{Errno, Fail};
 use crate::{
     call::{BASE, Meter, Shared},
     error::{CallError, Trap},
-    host::{self, LogRecord, Visible},
+    host::{self, Escaped, LogRecord},
 };
 use alloc::{sync::Arc, vec::Vec};
 
@@ -28,7 +28,7 @@ pub(super) enum Stream {
 /// let wasi = Wasi::new()
 ///     .stdout(WasiOutput::buffer(64 << 10))
 ///     .stderr(WasiOutput::to(|bytes: &[u8]| {
-///         eprintln!("{}", hostel_core::Visible::new(bytes));
+///         eprintln!("{}", hostel_core::Escaped::new(bytes));
 ///         Ok(())
 ///     }));
 /// # drop(wasi);
@@ -77,7 +77,7 @@ impl WasiOutput {
 
     /// To `write`, as the guest wrote them, which is in any pieces. An error stops the guest.
     /// Control characters are in it, and a guest that speaks to a terminal can make it lie: see
-    /// [`Visible`]. While `write` runs, neither deadline nor cancellation act: what may block is
+    /// [`Escaped`]. While `write` runs, neither deadline nor cancellation act: what may block is
     /// better a [queue](Self::queue).
     #[must_use]
     pub fn to(write: impl Fn(&[u8]) -> Result<(), Trap> + Send + Sync + 'static) -> Self {
@@ -231,7 +231,7 @@ fn record(line: &[u8], shared: &Shared, meter: &mut Meter) {
         shared.platform.contain(&mut || {
             sink.record(&LogRecord {
                 plugin: &shared.name,
-                text: Visible::new(line),
+                text: Escaped::new(line),
             });
         });
     }

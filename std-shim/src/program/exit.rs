@@ -74,7 +74,7 @@ impl From<&CallError> for Exit {
             CallError::OutOfFuel { .. }
             | CallError::HostCalls { .. }
             | CallError::ArgumentTooLarge { .. }
-            | CallError::ArenaBytes { .. } => Self::Quota,
+            | CallError::BytesToGuest { .. } => Self::Quota,
             CallError::Deadline { .. } | CallError::Cancelled => Self::Deadline,
             // Of a plugin that nobody else uses and that is called once.
             CallError::Busy { .. } | CallError::Closed | CallError::Stopped => Self::Own,

@@ -55,7 +55,7 @@ impl Failure {
                 }
             }
             LoadError::OverLimit {
-                cap: "memory_bytes",
+                name: "memory_bytes",
                 ..
             } => {
                 failure.hint = Some("allow more with `hostel run --memory`");
@@ -130,7 +130,11 @@ fn reasons(error: &LoadError) -> Vec<String> {
     match error {
         LoadError::Mismatch(all) => all.iter().map(ToString::to_string).collect(),
         LoadError::TooLarge { limit, found } => vec![over("module_bytes", *limit, *found)],
-        LoadError::OverLimit { cap, limit, found } => vec![over(cap, *limit, *found)],
+        LoadError::OverLimit {
+            name: cap,
+            limit,
+            found,
+        } => vec![over(cap, *limit, *found)],
         LoadError::DoesNotFit { needed, free } => vec![over("heap_bytes", *free, *needed)],
         error => vec![error.to_string()],
     }

@@ -20,7 +20,7 @@ pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
     let (wasm, failure) = match read_module(path, engine.limits().module_bytes) {
         Ok(wasm) => {
             let none: [(&str, &str); 0] = [];
-            let grants = Grants::<()>::new()
+            let grants = Grants::new()
                 .log(Tracing)
                 .config(none)
                 .state(MemoryState::new(StateLimits::server()))

@@ -2,7 +2,7 @@
 
 use super::{exit::Exit, failure::Failure};
 use anstyle::{AnsiColor, Style};
-use hostel::Visible;
+use hostel::Escaped;
 use serde_json::{Serializer, Value, ser::Formatter};
 use std::{
     fmt::Write as _,
@@ -53,8 +53,8 @@ pub(super) fn failure(failure: &Failure) {
 }
 
 /// `text` as one line without control characters, whoever wrote it.
-pub(super) fn visible(text: &str) -> Visible<'_> {
-    Visible::new(text.as_bytes())
+pub(super) fn visible(text: &str) -> Escaped<'_> {
+    Escaped::new(text.as_bytes())
 }
 
 fn write(mut to: impl Write, bytes: &[u8]) -> Result<Exit, Failure> {
@@ -66,9 +66,9 @@ fn write(mut to: impl Write, bytes: &[u8]) -> Result<Exit, Failure> {
     }
 }
 
-/// As [`hostel::visible_lines`], and the last line ends.
+/// As [`hostel::escaped_lines`], and the last line ends.
 fn shown(bytes: &[u8]) -> String {
-    let mut text = hostel::visible_lines(bytes);
+    let mut text = hostel::escaped_lines(bytes);
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }

@@ -99,7 +99,7 @@ impl Refusals {
         /// Each round reads the module anew, and a hostile one could ask for many.
         const ROUNDS: usize = 64;
         let none: [(&str, &str); 0] = [];
-        let grants = Grants::<()>::new().log(Tracing).config(none);
+        let grants = Grants::new().log(Tracing).config(none);
         let mut raised = *limits;
         // All copies of the code are the same.
         raised.copies = 1;
@@ -121,9 +121,9 @@ impl Refusals {
             };
             let (name, found) = match &error {
                 LoadError::TooLarge { found, .. } => ("module_bytes", *found),
-                LoadError::OverLimit { cap, found, .. } => {
-                    (*cap, usize::try_from(*found).unwrap_or(usize::MAX))
-                }
+                LoadError::OverLimit {
+                    name: cap, found, ..
+                } => (*cap, usize::try_from(*found).unwrap_or(usize::MAX)),
                 _ => ("", 0),
             };
             let Some(cap) = limits::cap(&mut raised, name) else {
@@ -145,9 +145,11 @@ impl Refusals {
 fn note(all: &mut Vec<LoadError>, error: LoadError) {
     for known in &mut *all {
         if let (
-            LoadError::OverLimit { cap, found, .. },
             LoadError::OverLimit {
-                cap: same,
+                name: cap, found, ..
+            },
+            LoadError::OverLimit {
+                name: same,
                 found: more,
                 ..
             },
@@ -183,7 +185,11 @@ fn refusal_json(error: &LoadError) -> Vec<Value> {
             let cap = ["heap_bytes".into(), (*free).into(), (*needed).into()];
             vec![one(error.to_string(), cap)]
         }
-        LoadError::OverLimit { cap, limit, found } => {
+        LoadError::OverLimit {
+            name: cap,
+            limit,
+            found,
+        } => {
             let cap = [(*cap).into(), (*limit).into(), (*found).into()];
             vec![one(error.to_string(), cap)]
         }

@@ -23,7 +23,8 @@ fn resetting_an_instance_for_each_call_allocates_nothing() {
         let plugin = load_guest(name, &customized());
         let mut output = [0; 64];
         let found = allocations(|| {
-            let length = plugin.lend(|instance| instance.process_into(b"hello world", &mut output));
+            let length =
+                plugin.with_instance(|instance| instance.process_into(b"hello world", &mut output));
             assert_eq!(&output[..length.unwrap()], b"CUSTOM_HELLO WORLD");
         });
         assert_eq!(found, 0, "{name}");

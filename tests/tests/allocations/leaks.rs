@@ -35,9 +35,7 @@ fn loading_and_unloading_gives_everything_back() {
                 assert!(matches!(error, LoadError::Invalid { .. }), "{error}");
             }
             _ => {
-                engine
-                    .load("guest", &unfit, &Grants::<()>::new())
-                    .unwrap_err();
+                engine.load("guest", &unfit, &Grants::new()).unwrap_err();
                 engine
                     .load("guest", &unfit_import, &customized())
                     .unwrap_err();
@@ -70,17 +68,16 @@ fn instances_give_everything_back_however_they_end() {
 }
 
 #[test]
-fn a_house_gives_back_what_it_replaces_and_unloads() {
+fn a_host_gives_back_what_it_replaces_and_unloads() {
     let wasm = guest_bytes("wat_customize_multi");
-    let house = hostel::House::<()>::new(hostel::engine());
+    let host = hostel::Host::new(hostel::engine());
     let left = left_behind(50, |_| {
-        house.load("guest", &wasm, &customized()).unwrap();
-        house.replace("guest", &wasm, &customized()).unwrap();
-        house
-            .replace("guest", b"not a module", &customized())
+        host.insert("guest", &wasm, &customized()).unwrap();
+        host.replace("guest", &wasm, &customized()).unwrap();
+        host.replace("guest", b"not a module", &customized())
             .unwrap_err();
-        house.process("guest", b"hello").unwrap();
-        house.unload("guest").unwrap();
+        host.process("guest", b"hello").unwrap();
+        host.remove("guest").unwrap();
     });
     assert_eq!(left, 0, "bytes");
 }

@@ -313,7 +313,7 @@ fn every_function_of_wasi_is_charged_to_the_unit() {
             charge,
         } = row;
         let text = guest(row);
-        let plugin = load_wat(&text, &Grants::<()>::new().wasi(wasi()));
+        let plugin = load_wat(&text, &Grants::new().wasi(wasi()));
         let mut bare = Bare::new(&assemble(&text));
         for n in SIZES {
             let mut instance = plugin.instantiate(()).unwrap();
@@ -342,7 +342,7 @@ fn a_path_is_charged_for_each_of_its_names() {
                 (call $f (i32.const 3) (i32.const 0) (i32.const {}))))"#,
             path.len()
         );
-        let plugin = load_wat(&text, &Grants::<()>::new().wasi(wasi()));
+        let plugin = load_wat(&text, &Grants::new().wasi(wasi()));
         let mut instance = plugin.instantiate(()).unwrap();
         let errno = instance.call::<(), u32>("run", ()).unwrap();
         let guest = Bare::new(&assemble(&text)).fuel("run", &[]);
@@ -361,7 +361,7 @@ fn ending_is_charged_as_any_call() {
     let text = r#"(module
         (import "wasi_snapshot_preview1" "proc_exit" (func $f (param i32)))
         (func (export "run") (param i32) (call $f (local.get 0))))"#;
-    let plugin = load_wat(text, &Grants::<()>::new().wasi(wasi()));
+    let plugin = load_wat(text, &Grants::new().wasi(wasi()));
     let mut instance = plugin.instantiate(()).unwrap();
     let ended = instance.call::<u32, ()>("run", 3);
     assert_eq!(ended.unwrap_err().code(), "exited");

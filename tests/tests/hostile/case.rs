@@ -113,7 +113,7 @@ impl Verdict {
             | CallError::Cancelled
             | CallError::HostCalls { .. }
             | CallError::ArgumentTooLarge { .. }
-            | CallError::ArenaBytes { .. } => exceeds(code),
+            | CallError::BytesToGuest { .. } => exceeds(code),
             error if error.stops() => traps(code),
             _ => fails(code),
         }
@@ -127,7 +127,11 @@ impl Verdict {
     pub(crate) fn of_load_error(error: &LoadError) -> Self {
         let shown = error.to_string();
         let code = match error {
-            LoadError::OverLimit { cap, limit, found } => {
+            LoadError::OverLimit {
+                name: cap,
+                limit,
+                found,
+            } => {
                 assert!(found > limit, "{shown}");
                 format!("over-limit {cap}")
             }

@@ -67,7 +67,7 @@ fn unfit(case: &Case, wasm: &[u8]) -> Option<&'static str> {
     let answer = case.verdict.code().strip_suffix(" bytes");
     let answer = answer.map_or(0, |bytes| bytes.parse().expect("a number of bytes"));
     let refused = match ModuleInfo::read_within(wasm, &device().module) {
-        Err(LoadError::OverLimit { cap, .. }) => format!("over-limit {cap}"),
+        Err(LoadError::OverLimit { name: cap, .. }) => format!("over-limit {cap}"),
         _ => String::new(),
     };
     let over = case.verdict.code().starts_with("over-limit");
@@ -111,7 +111,11 @@ fn budget(budget: &Budget) -> String {
             usual.argument_bytes,
             budget.argument_bytes,
         ),
-        ("arena_bytes", usual.arena_bytes, budget.arena_bytes),
+        (
+            "bytes_to_guest",
+            usual.bytes_to_guest,
+            budget.bytes_to_guest,
+        ),
         (
             "log_records",
             usual.log_records as usize,

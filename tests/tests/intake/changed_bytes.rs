@@ -84,7 +84,7 @@ fn changed_modules_break_neither_loading_nor_bounds() {
         "wat_reactor",
     ];
     let engine = engine(FUEL);
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|_: &LogRecord<'_>| {})
         .config([("prefix", "CUSTOM")]);
     let small = MODULES.iter().filter(|case| case.wasm.len() < 4_000);

@@ -14,12 +14,12 @@ fn a_reset_instance_is_in_the_state_of_a_fresh_one() {
     let own = MODULES.iter().filter(|case| case.kind == Kind::Valid);
     for case in own {
         let wasm = case.callable.as_ref().unwrap_or(&case.wasm);
-        let Ok(plugin) = engine.load("module", wasm, &Grants::<()>::new()) else {
+        let Ok(plugin) = engine.load("module", wasm, &Grants::new()) else {
             continue;
         };
         let fresh = plugin.instantiate(()).unwrap().state_hash();
         for seed in [0i64, 3, -1] {
-            let found = plugin.lend(|instance| {
+            let found = plugin.with_instance(|instance| {
                 let before = instance.state_hash();
                 for export in plugin.info().exports.iter() {
                     let Extern::Function(ty) = &export.ty else {
@@ -64,7 +64,7 @@ fn calls_of(plugin: &Plugin, seed: i64) -> Vec<(String, Vec<Value>)> {
 #[test]
 fn a_snapshot_goes_on_as_its_module_would() {
     let engine = engine(200_000);
-    let grants = Grants::<()>::new();
+    let grants = Grants::new();
     let (mut snapshots, mut drifting, mut compared) = (0, 0, 0);
     for case in MODULES.iter().filter(|case| case.kind == Kind::Valid) {
         let wasm = case.callable.as_ref().unwrap_or(&case.wasm);
@@ -99,7 +99,7 @@ fn a_snapshot_goes_on_as_its_module_would() {
             .unwrap_or_else(|error| panic!("{}: {error}", case.name));
         snapshots += 1;
         // Instances of modules that change tables or drop segments are not reset.
-        plugin.lend(|_| Ok(())).unwrap();
+        plugin.with_instance(|_| Ok(())).unwrap();
         drifting += usize::from(plugin.pool_figures().resets == 0);
         let mut pair = [original, warmed.instantiate(()).unwrap()];
         let hashes = pair.each_mut().map(Instance::state_hash);

@@ -26,7 +26,7 @@ fn each_module_of_the_test_suite_loads_or_is_refused_with_a_known_code() {
             .into_iter()
             .flatten()
         {
-            let result = engine.load("module", wasm, &Grants::<()>::new());
+            let result = engine.load("module", wasm, &Grants::new());
             last = load_code(&result);
             let Ok(plugin) = result else { continue };
             let broken = matches!(

@@ -122,7 +122,7 @@ fn instances_side_by_side_share_one_store() {
     let engine = Engine::default().with_platform(hostel::Std::new());
     let wasm = hostel_tests::assemble(&forwarding());
     let plugin = engine
-        .load("guest", &wasm, &Grants::<()>::new().state(store.clone()))
+        .load("guest", &wasm, &Grants::new().state(store.clone()))
         .unwrap();
     std::thread::scope(|scope| {
         for thread in 0..4u8 {

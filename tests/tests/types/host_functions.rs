@@ -11,14 +11,14 @@ fn a_host_function_has_up_to_six_parameters() {
         (call $six (local.get 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4)
                    (local.get 5) (local.get 6)))"#;
     let text = with_allocator(import, item);
-    let plain = Grants::<u32>::new().function(
+    let plain = Grants::<u32>::with_data().function(
         "host",
         "six",
         |a: u8, b: i64, c: f32, d: &str, e: bool, g: f64| -> String {
             format!("{a} {b} {c} {d} {e} {g}")
         },
     );
-    let with_context = Grants::<u32>::new().function(
+    let with_context = Grants::<u32>::with_data().function(
         "host",
         "six",
         |context: &mut Context<'_, u32>,
@@ -46,7 +46,7 @@ fn a_host_function_has_up_to_six_parameters() {
 fn a_context_reaches_the_data_of_its_own_instance() {
     let text = r#"(module (import "host" "count" (func $count (param i32) (result i32)))
         (func (export "count") (param i32) (result i32) (call $count (local.get 0))))"#;
-    let grants = Grants::<Vec<u32>>::new().function(
+    let grants = Grants::<Vec<u32>>::with_data().function(
         "host",
         "count",
         |context: &mut Context<'_, Vec<u32>>, more: u32| {
@@ -70,7 +70,7 @@ fn a_context_reaches_the_data_of_its_own_instance() {
 fn an_error_goes_to_the_guest_and_a_trap_stops_it() {
     let import = r#"(import "host" "check" (func $check (param i32) (result i32)))"#;
     let item = r#"(func (export "check") (param i32) (result i32) (call $check (local.get 0)))"#;
-    let grants = Grants::<()>::new().function("host", "check", |value: u32| -> Result<u32, Trap> {
+    let grants = Grants::new().function("host", "check", |value: u32| -> Result<u32, Trap> {
         if value > 9 {
             return Err(Trap::host(format!("{value} is too much")));
         }
@@ -94,7 +94,7 @@ fn an_error_goes_to_the_guest_and_a_trap_stops_it() {
 fn a_panic_of_a_host_function_traps_the_guest() {
     let text =
         r#"(module (import "host" "panic" (func $panic)) (func (export "run") (call $panic)))"#;
-    let grants = Grants::<()>::new().function("host", "panic", || -> () {
+    let grants = Grants::new().function("host", "panic", || -> () {
         panic!("this panic belongs to the test: the host contains it");
     });
     let mut instance = load_wat(text, &grants).instantiate(()).unwrap();

@@ -28,6 +28,6 @@ fn a_signature_of_more_than_16_core_values_fits_nothing() {
     type Five = (u64, u64, u64, u64, u64);
     let text = r#"(module (func (export "f") (param i64 i64 i64 i64 i64 i64 i64 i64 i64 i64
         i64 i64 i64 i64 i64 i64 i64 i64 i64 i64)))"#;
-    let error = load_wat(text, &Grants::<()>::new()).check::<(Five, Five, Five, Five), ()>("f");
+    let error = load_wat(text, &Grants::new()).check::<(Five, Five, Five, Five), ()>("f");
     assert_eq!(code(&error), "export-type");
 }

@@ -243,7 +243,7 @@ fn one_call_that_writes_without_end_is_ended() {
         let mut limits = hostel::files::Limits::server();
         limits.written_bytes = bytes;
         let wasi = tree.grant(Wasi::new().file_limits(limits), Access::ReadWrite);
-        let plugin = hostel_tests::load_wat(text, &hostel::Grants::<()>::new().wasi(wasi));
+        let plugin = hostel_tests::load_wat(text, &hostel::Grants::new().wasi(wasi));
         plugin
             .with_budget(SMALL)
             .instantiate(())

@@ -82,7 +82,7 @@ fn waker(work: impl Fn() + Send + Sync + 'static) -> Waker {
 }
 
 fn load(engine: &Engine, wasi: Wasi) -> Plugin {
-    let grants = Grants::<()>::new().wasi(wasi);
+    let grants = Grants::new().wasi(wasi);
     engine.load("guest", &assemble(GUEST), &grants).unwrap()
 }
 
@@ -159,13 +159,13 @@ fn a_source_that_panics_stops_its_guest() {
 fn a_waker_that_panics_does_not_end_the_timer() {
     let plugin = load(&engine(within(60_000)), Wasi::new());
     must_end(move || {
-        let mut one = Box::pin(plugin.start_call::<u64, u32>("sleep", 5_000_000));
+        let mut one = Box::pin(plugin.call_async::<u64, u32>("sleep", 5_000_000));
         let broken = waker(|| panic!("this panic belongs to the test"));
         let polled = one.as_mut().poll(&mut Context::from_waker(&broken));
         assert!(polled.is_pending());
         let (wakes, woken) = mpsc::channel();
         let waker = waker(move || _ = wakes.send(()));
-        let mut other = Box::pin(plugin.start_call::<u64, u32>("sleep", 60_000_000));
+        let mut other = Box::pin(plugin.call_async::<u64, u32>("sleep", 60_000_000));
         while other
             .as_mut()
             .poll(&mut Context::from_waker(&waker))
@@ -200,11 +200,11 @@ fn an_awaited_call_waits_for_a_place_no_longer_than_its_deadline() {
         .with_budget(within(60_000));
     let plugin = load(&engine, Wasi::new());
     must_end(move || {
-        let mut sleeper = Box::pin(plugin.start_call::<u64, u32>("sleep", 1 << 60));
+        let mut sleeper = Box::pin(plugin.call_async::<u64, u32>("sleep", 1 << 60));
         let mut context = Context::from_waker(Waker::noop());
         assert!(sleeper.as_mut().poll(&mut context).is_pending());
         let hurried = plugin.with_budget(within(20));
-        let mut call = Box::pin(hurried.start_call::<u64, u32>("sleep", 1));
+        let mut call = Box::pin(hurried.call_async::<u64, u32>("sleep", 1));
         let (wakes, woken) = mpsc::channel();
         let waker = waker(move || _ = wakes.send(()));
         let ended = loop {

@@ -174,7 +174,7 @@ fn start_functions_have_wasi() {
         (func (export "_initialize") (call $one) (drop (call $close (i32.const 2))))
         (func (export "close") (param i32) (result i32) (call $close (local.get 0))))"#;
     let wasi = Wasi::new().stdout(WasiOutput::buffer(100));
-    let mut instance = load_wat(text, &Grants::<()>::new().wasi(wasi))
+    let mut instance = load_wat(text, &Grants::new().wasi(wasi))
         .instantiate(())
         .unwrap();
     assert_eq!(instance.take_stdout(), b"oneone");

@@ -261,7 +261,7 @@ fn all_functions_link_under_both_names() {
             Grants::new().wasi(Wasi::new()),
         );
         let ungranted =
-            Engine::default().load("guest", &assemble(&text(module, 1)), &Grants::<()>::new());
+            Engine::default().load("guest", &assemble(&text(module, 1)), &Grants::new());
         let LoadError::Mismatch(all) = ungranted.unwrap_err() else {
             panic!("nothing is granted");
         };
@@ -275,7 +275,7 @@ fn all_functions_link_under_both_names() {
 
 #[test]
 fn unknown_functions_of_wasi_are_refused() {
-    let grants = Grants::<()>::new().wasi(Wasi::new());
+    let grants = Grants::new().wasi(Wasi::new());
     for (import, words) in [
         (
             r#""wasi_snapshot_preview1" "fd_open" (func)"#,
@@ -323,7 +323,7 @@ fn unknown_functions_of_wasi_are_refused() {
 
 #[test]
 fn a_function_of_the_embedder_replaces_that_of_wasi() {
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .function(NEW, "sched_yield", || 7u32)
         .wasi(Wasi::new());
     let mut instance = load(&Engine::default(), NEW, 1, grants)

@@ -112,7 +112,7 @@ fn stdin_without_end_is_ended_by_fuel() {
         (func (export "_start") (loop $on
           (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8))) (br $on))))"#;
     let endless = Wasi::new().stdin_from(|into: &mut [u8]| Ok(into.len()));
-    let plugin = hostel_tests::load_wat(text, &Grants::<()>::new().wasi(endless));
+    let plugin = hostel_tests::load_wat(text, &Grants::new().wasi(endless));
     let result = plugin.with_budget(SMALL).run_command();
     assert_eq!(code(&result), "out-of-fuel");
     let budget = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(50));

@@ -110,7 +110,7 @@ fn a_guest_that_sleeps_gives_control_back() {
     let (machine, gate) = (Machine::default(), Gate::default());
     let plugin = guest(&machine, &gate, SMALL);
     let mut instance = plugin.instantiate(()).unwrap();
-    let mut call = instance.start_call::<u64, (u32, u64)>("sleep", 20 * MS);
+    let mut call = instance.call_async::<u64, (u32, u64)>("sleep", 20 * MS);
     for now in [0, 0, 5, 10, 19, 19] {
         machine.0.set(now);
         assert_eq!(call.step(1_000), Step::Waiting, "{now} ms");
@@ -121,7 +121,7 @@ fn a_guest_that_sleeps_gives_control_back() {
     assert!(!machine.0.waits.load(Ordering::Relaxed), "no thread waited");
     // The charge equals that of a thread that waits, however often the call was stepped.
     let stepped = instance.usage().fuel;
-    let plugin = load_wat(GUEST, &Grants::<()>::new().wasi(Wasi::new()));
+    let plugin = load_wat(GUEST, &Grants::new().wasi(Wasi::new()));
     let mut instance = plugin.instantiate(()).unwrap();
     instance.call::<u64, (u32, u64)>("sleep", 20 * MS).unwrap();
     // The real clock goes on meanwhile, so that one more tick of 1 ms may begin.
@@ -135,7 +135,7 @@ fn a_deadline_ends_a_sleep() {
         let budget = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(100));
         let plugin = guest(&machine, &gate, budget);
         let mut instance = plugin.instantiate(()).unwrap();
-        let mut call = instance.start_call::<u64, (u32, u64)>("sleep", timeout);
+        let mut call = instance.call_async::<u64, (u32, u64)>("sleep", timeout);
         assert_eq!(call.step(1_000), Step::Waiting);
         machine.0.set(99);
         assert_eq!(call.step(1_000), Step::Waiting);
@@ -157,7 +157,7 @@ fn a_sleep_can_be_cancelled_dropped_and_not_paid_for() {
     let plugin = guest(&machine, &gate, SMALL);
     let mut instance = plugin.instantiate(()).unwrap();
     let canceller = instance.canceller();
-    let mut call = instance.start_call::<u64, (u32, u64)>("sleep", 20 * MS);
+    let mut call = instance.call_async::<u64, (u32, u64)>("sleep", 20 * MS);
     assert_eq!(call.step(1_000), Step::Waiting);
     canceller.cancel();
     let Step::Done(result) = call.step(1_000) else {
@@ -166,12 +166,12 @@ fn a_sleep_can_be_cancelled_dropped_and_not_paid_for() {
     assert_eq!(code(&result), "cancelled");
     drop(call);
     let mut instance = plugin.instantiate(()).unwrap();
-    let mut call = instance.start_call::<u64, (u32, u64)>("sleep", 20 * MS);
+    let mut call = instance.call_async::<u64, (u32, u64)>("sleep", 20 * MS);
     assert_eq!(call.step(1_000), Step::Waiting);
     drop(call);
     assert!(instance.is_stopped());
     let mut instance = plugin.instantiate(()).unwrap();
-    let mut call = instance.start_call::<u64, (u32, u64)>("sleep", 1 << 60);
+    let mut call = instance.call_async::<u64, (u32, u64)>("sleep", 1 << 60);
     let Step::Done(result) = call.step(1_000) else {
         panic!("it does not begin");
     };
@@ -184,7 +184,7 @@ fn input_and_time_are_waited_for_together() {
         let (machine, gate) = (Machine::default(), Gate::default());
         let plugin = guest(&machine, &gate, SMALL);
         let mut instance = plugin.instantiate(()).unwrap();
-        let mut call = instance.start_call::<u64, (u32, u64)>("either", 50 * MS);
+        let mut call = instance.call_async::<u64, (u32, u64)>("either", 50 * MS);
         assert_eq!(call.step(1_000), Step::Waiting);
         machine.0.set(49);
         assert_eq!(call.step(1_000), Step::Waiting);
@@ -199,7 +199,7 @@ fn a_read_of_stdin_is_suspended() {
     let (machine, gate) = (Machine::default(), Gate::default());
     let plugin = guest(&machine, &gate, SMALL);
     let mut instance = plugin.instantiate(()).unwrap();
-    let mut call = instance.start_call::<(), (u32, u32)>("read", ());
+    let mut call = instance.call_async::<(), (u32, u32)>("read", ());
     for now in [0, 3, 100, 1_000] {
         machine.0.set(now);
         assert_eq!(call.step(1_000), Step::Waiting);
@@ -212,7 +212,7 @@ fn a_read_of_stdin_is_suspended() {
     // Waiting is charged while it lasts.
     gate.0.store(false, Ordering::Relaxed);
     instance.set_budget(SMALL.fuel(5_000));
-    let mut call = instance.start_call::<(), (u32, u32)>("read", ());
+    let mut call = instance.call_async::<(), (u32, u32)>("read", ());
     let ended = (1_000..2_000).step_by(10).find_map(|now| {
         machine.0.set(now);
         match call.step(1_000) {
@@ -231,7 +231,7 @@ fn a_write_to_a_full_queue_is_suspended() {
     let (machine, gate) = (Machine::default(), Gate::default());
     let plugin = guest(&machine, &gate, SMALL);
     let mut instance = plugin.instantiate(()).unwrap();
-    let mut call = instance.start_call::<(), (u32, u32)>("write", ());
+    let mut call = instance.call_async::<(), (u32, u32)>("write", ());
     for now in [0, 1, 2, 100] {
         machine.0.set(now);
         assert_eq!(call.step(1_000), Step::Waiting);
@@ -248,14 +248,14 @@ fn a_write_to_a_full_queue_is_suspended() {
 #[test]
 fn without_a_clock_input_is_waited_for_too() {
     let gate = Gate::default();
-    let grants = Grants::<()>::new().wasi(Wasi::new().stdin_from(gate.clone()));
+    let grants = Grants::new().wasi(Wasi::new().stdin_from(gate.clone()));
     let plugin = Engine::default()
         .load("guest", &hostel_tests::assemble(GUEST), &grants)
         .unwrap();
     let mut instance = plugin.instantiate(()).unwrap();
     let blocking = instance.call::<(), (u32, u32)>("read", ());
     assert_eq!(blocking, Ok((EAGAIN, 0)), "there is nobody who could wait");
-    let mut call = instance.start_call::<(), (u32, u32)>("read", ());
+    let mut call = instance.call_async::<(), (u32, u32)>("read", ());
     assert_eq!(call.step(1_000), Step::Waiting);
     assert_eq!(call.step(1_000), Step::Waiting);
     gate.0.store(true, Ordering::Relaxed);
@@ -277,7 +277,7 @@ fn an_awaited_call_is_woken_by_the_timer_of_the_platform() {
     let (machine, gate) = (Machine::default(), Gate::default());
     let plugin = guest(&machine, &gate, SMALL);
     let mut instance = plugin.instantiate(()).unwrap();
-    let mut call = pin!(instance.start_call::<u64, (u32, u64)>("sleep", 5 * MS));
+    let mut call = pin!(instance.call_async::<u64, (u32, u64)>("sleep", 5 * MS));
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(bell.clone());
     let mut context = Context::from_waker(&waker);
@@ -296,7 +296,7 @@ fn an_awaited_call_is_woken_by_the_timer_of_the_platform() {
 fn without_a_timer_an_awaited_call_is_woken_at_once() {
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(bell.clone());
-    hostel::Bare.wake_at(Some(Duration::MAX), &waker);
+    hostel::NoPlatform.wake_at(Some(Duration::MAX), &waker);
     assert_eq!(bell.0.load(Ordering::Relaxed), 1);
 }
 
@@ -307,7 +307,7 @@ fn many_guests_sleep_on_one_thread() {
     let mut instances: Vec<_> = (0..100).map(|_| plugin.instantiate(()).unwrap()).collect();
     let mut calls: Vec<_> = (0u64..)
         .zip(&mut instances)
-        .map(|(at, instance)| instance.start_call::<u64, (u32, u64)>("sleep", (at + 1) * MS))
+        .map(|(at, instance)| instance.call_async::<u64, (u32, u64)>("sleep", (at + 1) * MS))
         .collect();
     for now in 0..=100 {
         machine.0.set(now);
@@ -328,7 +328,7 @@ impl Wake for Unpark {
 
 #[test]
 fn with_threads_an_executor_needs_no_timer() {
-    let plugin = load_wat(GUEST, &Grants::<()>::new().wasi(Wasi::new()));
+    let plugin = load_wat(GUEST, &Grants::new().wasi(Wasi::new()));
     let mut instances = [(); 3].map(|()| plugin.instantiate(()).unwrap());
     let deadline = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(30));
     instances[2].set_budget(deadline);
@@ -340,7 +340,7 @@ fn with_threads_an_executor_needs_no_timer() {
             .iter_mut()
             .zip([1, 40 * MS, 1 << 63])
             .map(|(instance, nanos)| {
-                Box::pin(instance.start_call::<u64, (u32, u64)>("sleep", nanos))
+                Box::pin(instance.call_async::<u64, (u32, u64)>("sleep", nanos))
             }),
     );
     let mut results = Vec::new();

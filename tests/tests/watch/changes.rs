@@ -30,7 +30,7 @@ fn modules_that_are_there_are_loaded_and_other_files_are_left_alone() {
     let _watched = place.watch();
     let loaded = ["loaded alpha", "loaded beta", "loaded one.two"];
     assert_eq!(place.rest(), loaded);
-    assert_eq!(place.house.list(), ["alpha", "beta", "one.two"]);
+    assert_eq!(place.host.list(), ["alpha", "beta", "one.two"]);
     assert_eq!(place.says("one.two"), "one.two.wasm");
 }
 
@@ -52,7 +52,7 @@ fn new_changed_and_removed_files_are_followed() {
     assert_eq!(place.until("loaded other"), ["unloaded name"]);
     fs::remove_file(place.file("other.wasm")).unwrap();
     place.until("unloaded other");
-    assert_eq!(place.house.list(), [""; 0]);
+    assert_eq!(place.host.list(), [""; 0]);
 }
 
 #[test]
@@ -104,9 +104,9 @@ fn many_files_that_change_at_once_are_all_followed() {
     for number in 0..1_200 {
         place.write(&format!("{number}.wasm"), &that_says("many"));
     }
-    soon(|| place.house.list().len() == 1_200);
+    soon(|| place.host.list().len() == 1_200);
     fs::remove_dir_all(place.plugins()).unwrap();
-    soon(|| place.house.list().is_empty());
+    soon(|| place.host.list().is_empty());
     drop(watched);
 }
 
@@ -138,7 +138,7 @@ fn a_file_with_the_same_bytes_is_not_loaded_again() {
     place.install("name.wasm", "same");
     let watched = place.watch();
     place.until("loaded name");
-    let version = place.house.version("name").unwrap();
+    let version = place.host.version("name").unwrap();
     place.install("name.wasm", "same");
     place.write("fence.wasm", &that_says("fence"));
     let before = place.until("loaded fence");
@@ -146,5 +146,5 @@ fn a_file_with_the_same_bytes_is_not_loaded_again() {
     fs::remove_file(place.file("fence.wasm")).unwrap();
     let then = place.until("unloaded fence");
     assert_eq!([before, then].concat(), [""; 0]);
-    assert_eq!(place.house.version("name").unwrap(), version);
+    assert_eq!(place.host.version("name").unwrap(), version);
 }

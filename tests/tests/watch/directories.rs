@@ -2,7 +2,7 @@
 //! files.
 
 use super::{Place, soon};
-use hostel::{House, PluginDirectory, install_module};
+use hostel::{Host, PluginDirectory, install_module};
 use hostel_tests::{quiet, that_says};
 use std::{fs, sync::Arc};
 use tempfile::TempDir;
@@ -65,12 +65,12 @@ fn a_directory_that_can_t_be_read_changes_nothing() {
 
 #[test]
 fn a_directory_that_is_not_there_can_t_be_watched() {
-    let house = Arc::new(House::<()>::new(hostel::engine()));
+    let host = Arc::new(Host::new(hostel::engine()));
     let root = TempDir::new().unwrap();
     let file = root.path().join("file");
     fs::write(&file, "").unwrap();
     for path in [root.path().join("missing"), file] {
-        let directory = PluginDirectory::new(house.clone(), &path, |_| quiet());
+        let directory = PluginDirectory::new(host.clone(), &path, |_| quiet());
         let error = directory.watch().unwrap_err();
         assert_eq!((error.code(), error.path()), ("file-missing", &*path));
     }

@@ -1,7 +1,7 @@
 //! The embedder's grants by name and its observer, and panics in either.
 
 use super::{FOR_EVER, Place, soon, told};
-use hostel::{Grants, House, LogRecord, PluginDirectory, WatchedDirectory, install_module};
+use hostel::{Grants, Host, LogRecord, PluginDirectory, WatchedDirectory, install_module};
 use hostel_tests::{quiet, that_says};
 use std::sync::{Arc, Mutex, mpsc};
 use tempfile::TempDir;
@@ -9,13 +9,13 @@ use tempfile::TempDir;
 #[test]
 fn a_panic_of_the_embedder_does_not_end_the_watch() {
     let root = TempDir::new().unwrap();
-    let house = Arc::new(House::<()>::new(hostel::engine()));
+    let host = Arc::new(Host::new(hostel::engine()));
     let grants = |name: &str| {
         assert_ne!(name, "unlucky");
         quiet()
     };
     let (send, events) = mpsc::channel();
-    let watched = PluginDirectory::new(house.clone(), root.path(), grants)
+    let watched = PluginDirectory::new(host.clone(), root.path(), grants)
         .observer(move |event| {
             send.send(told(&event)).unwrap();
             panic!("at each event");
@@ -32,8 +32,8 @@ fn a_panic_of_the_embedder_does_not_end_the_watch() {
     }
     drop(watched);
     // The thread has ended, and holds no handle any more.
-    assert_eq!(Arc::strong_count(&house), 1);
-    assert_eq!(house.list(), ["lucky"]);
+    assert_eq!(Arc::strong_count(&host), 1);
+    assert_eq!(host.list(), ["lucky"]);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn the_observer_can_end_the_watch() {
     let mut place = Place::new();
     let slot = Arc::new(Mutex::new(None::<WatchedDirectory>));
     let (inside, (send, dropped)) = (slot.clone(), mpsc::channel());
-    let directory = PluginDirectory::new(place.house.clone(), place.plugins(), |_| quiet());
+    let directory = PluginDirectory::new(place.host.clone(), place.plugins(), |_| quiet());
     let directory = directory.observer(move |_| {
         let watched = inside.lock().unwrap().take();
         drop(watched);
@@ -51,7 +51,7 @@ fn the_observer_can_end_the_watch() {
     *slot.lock().unwrap() = Some(directory.watch().unwrap());
     place.install("name.wasm", "it");
     dropped.recv_timeout(FOR_EVER).unwrap();
-    soon(|| Arc::strong_count(&place.house) == 1);
+    soon(|| Arc::strong_count(&place.host) == 1);
 }
 
 #[test]

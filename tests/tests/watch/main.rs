@@ -12,7 +12,7 @@ mod running_calls;
 
 use core::time::Duration;
 use hostel::{
-    CallError, DirectoryEvent, Grants, House, Plugin, PluginDirectory, WatchedDirectory,
+    CallError, DirectoryEvent, Grants, Host, Plugin, PluginDirectory, WatchedDirectory,
     install_module,
 };
 use hostel_tests::{quiet, that_says};
@@ -31,10 +31,10 @@ use tempfile::TempDir;
 /// Far longer than any wait here, so that a test fails instead of hanging.
 const FOR_EVER: Duration = Duration::from_secs(60);
 
-/// A directory of plugins, the house that follows it, and the events that were reported.
+/// A directory of plugins, the host that follows it, and the events that were reported.
 struct Place {
     root: TempDir,
-    house: Arc<House>,
+    host: Arc<Host>,
     events: Receiver<String>,
     directory: Option<PluginDirectory>,
 }
@@ -48,18 +48,18 @@ impl Place {
 
     fn granting(grants: impl Fn(&str) -> Grants<()> + Send + 'static) -> Self {
         let root = TempDir::new().expect("there is a place for files");
-        let house = Arc::new(House::new(hostel::engine()));
+        let host = Arc::new(Host::new(hostel::engine()));
         let (send, events) = mpsc::channel();
         let plugins = root.path().join("plugins");
         fs::create_dir(&plugins).unwrap();
-        let directory = PluginDirectory::new(house.clone(), plugins, grants)
+        let directory = PluginDirectory::new(host.clone(), plugins, grants)
             .smoke(smoke)
             .observer(move |event| {
                 let _ = send.send(told(&event));
             });
         Self {
             root,
-            house,
+            host,
             events,
             directory: Some(directory),
         }
@@ -87,7 +87,7 @@ impl Place {
     }
 
     fn says(&self, name: &str) -> String {
-        match self.house.process(name, b"") {
+        match self.host.process(name, b"") {
             Ok(answer) => String::from_utf8(answer).unwrap(),
             Err(error) => error.code().to_owned(),
         }

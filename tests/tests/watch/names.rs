@@ -7,11 +7,11 @@ use std::fs;
 #[test]
 fn a_plugin_that_takes_the_name_while_a_file_is_loaded_stays() {
     let mut place = Place::new();
-    let house = place.house.clone();
+    let host = place.host.clone();
     let mut directory = place.directory.take().unwrap().smoke(move |plugin| {
         if plugin.process(b"")? == b"second" {
-            house.unload("name").unwrap();
-            let theirs = house.load("name", &that_says("theirs"), &quiet());
+            host.remove("name").unwrap();
+            let theirs = host.insert("name", &that_says("theirs"), &quiet());
             theirs.unwrap();
         }
         Ok(())
@@ -31,7 +31,7 @@ fn a_plugin_that_takes_the_name_while_a_file_is_loaded_stays() {
 #[test]
 fn a_name_that_is_loaded_from_elsewhere_is_left_alone() {
     let mut place = Place::new();
-    let load = |text| place.house.load("name", &that_says(text), &quiet());
+    let load = |text| place.host.insert("name", &that_says(text), &quiet());
     load("from elsewhere").unwrap();
     place.install("name.wasm", "from here");
     let mut directory = place.directory.take().unwrap();
@@ -42,11 +42,11 @@ fn a_name_that_is_loaded_from_elsewhere_is_left_alone() {
     assert_eq!(place.rest(), [""; 0]);
     assert_eq!(place.says("name"), "from elsewhere");
     // A plugin that replaced the directory's own is left alone, too.
-    place.house.unload("name").unwrap();
+    place.host.remove("name").unwrap();
     place.install("name.wasm", "from here");
     directory.rescan();
     let replacement = that_says("by hand");
-    place.house.replace("name", &replacement, &quiet()).unwrap();
+    place.host.replace("name", &replacement, &quiet()).unwrap();
     place.install("name.wasm", "from here again");
     directory.rescan();
     fs::remove_file(place.file("name.wasm")).unwrap();
@@ -54,10 +54,10 @@ fn a_name_that_is_loaded_from_elsewhere_is_left_alone() {
     assert_eq!(place.rest(), ["loaded name", "name.wasm: name-taken"]);
     assert_eq!(place.says("name"), "by hand");
     // A plugin that was unloaded by hand comes back with its file.
-    place.house.unload("name").unwrap();
+    place.host.remove("name").unwrap();
     place.install("name.wasm", "from here");
     directory.rescan();
-    place.house.unload("name").unwrap();
+    place.host.remove("name").unwrap();
     directory.rescan();
     assert_eq!(place.rest(), ["loaded name", "loaded name"]);
 }
@@ -74,5 +74,5 @@ fn a_name_that_is_not_text_is_refused() {
     assert_eq!(place.rest(), ["\u{fffd}.wasm: file-name"]);
     fs::remove_file(path).unwrap();
     directory.rescan();
-    assert_eq!((place.rest(), place.house.list()), (vec![], vec![]));
+    assert_eq!((place.rest(), place.host.list()), (vec![], vec![]));
 }

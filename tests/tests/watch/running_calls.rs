@@ -41,7 +41,7 @@ fn calls_that_run_end_on_the_plugin_that_they_began_on() {
         place.write("name.wasm", &that_waits());
         place.until("loaded name");
         thread::scope(|scope| {
-            let call = scope.spawn(|| place.house.process("name", b""));
+            let call = scope.spawn(|| place.host.process("name", b""));
             is_inside.recv_timeout(FOR_EVER).unwrap();
             if replaced {
                 place.install("name.wasm", "new");

@@ -1,7 +1,7 @@
 //! What is called.
 
 use super::super::{arguments::Bench, failure::Failure, input::Input, run};
-use hostel::{CallError, Engine, Instance, LogRecord, Plugin, Running, Std, WasiOutput};
+use hostel::{CallError, Engine, Instance, LogRecord, PendingCall, Plugin, Std, WasiOutput};
 use std::{num::NonZero, thread};
 
 /// A plugin's function with its input, or a WASI command.
@@ -65,14 +65,16 @@ impl Target {
 
     /// One call: an exit code, 0 where it was no command's, and the fuel that it used.
     pub(super) fn call(&self) -> (Result<u32, CallError>, u64) {
-        let (result, usage) = self.plugin.metered(|instance| self.call_in(instance));
+        let (result, usage) = self
+            .plugin
+            .with_instance_metered(|instance| self.call_in(instance));
         (result, usage.fuel)
     }
 
     /// The same, and the bytes of linear memory that the instance then had.
     pub(super) fn call_and_weigh(&self) -> (Result<u32, CallError>, usize) {
         let mut memory = 0;
-        let result = self.plugin.lend(|instance| {
+        let result = self.plugin.with_instance(|instance| {
             let result = self.call_in(instance);
             memory = instance.memory_bytes();
             result
@@ -94,13 +96,13 @@ impl Target {
     /// One call by steps.
     pub(super) fn start(
         &self,
-    ) -> Running<impl Future<Output = Result<Vec<u8>, CallError>> + use<'_>> {
+    ) -> PendingCall<impl Future<Output = Result<Vec<u8>, CallError>> + use<'_>> {
         let input = match &self.input {
             Some(Input::Bytes(bytes)) => &**bytes,
             // Was refused.
             _ => &[],
         };
-        self.plugin.start(input)
+        self.plugin.process_async(input)
     }
 
     /// Bytes that an instance which waits takes besides its linear memory, estimated from above.

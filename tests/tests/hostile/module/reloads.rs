@@ -5,7 +5,7 @@ use super::encode::{CODE, FUNCTION, export_run, leb, module, one_type, repeated,
 use super::with_run;
 use crate::case::{Case, Setup, Source, returns};
 use crate::heap;
-use hostel::{Budget, House};
+use hostel::{Budget, Host};
 use hostel_tests::guest_bytes;
 
 /// How often each round is repeated. A first round, which sets up what lasts, does not count.
@@ -51,16 +51,15 @@ pub(super) fn cases() -> Vec<Case> {
             "replaced by name, every other time by rubbish",
             good(),
             |setup| {
-                let house = House::new(setup.engine.clone());
-                house
-                    .load("it", setup.wasm, &setup.grants)
+                let host = Host::new(setup.engine.clone());
+                host.insert("it", setup.wasm, &setup.grants)
                     .expect("it loads");
                 for wasm in [setup.wasm, b"rubbish", setup.wasm, &setup.wasm[..100]] {
-                    let replaced = house.replace("it", wasm, &setup.grants);
+                    let replaced = host.replace("it", wasm, &setup.grants);
                     assert_eq!(replaced.is_ok(), wasm.len() == setup.wasm.len());
-                    assert_eq!(house.process("it", b"x").as_deref(), Ok(&b"CUSTOM_X"[..]));
+                    assert_eq!(host.process("it", b"x").as_deref(), Ok(&b"CUSTOM_X"[..]));
                 }
-                house.unload("it").expect("it is there");
+                host.remove("it").expect("it is there");
                 let _ = setup.lines.take();
             },
         ),

@@ -137,7 +137,7 @@ fn freed_places(cases: &mut Vec<Case>) {
         let plugin = load(setup, || {});
         let borrowed = thread::scope(|scope| {
             let borrower = aside(scope, || {
-                plugin.lend(|_| -> Result<(), CallError> { panic!("on purpose") })
+                plugin.with_instance(|_| -> Result<(), CallError> { panic!("on purpose") })
             });
             borrower.join()
         });

@@ -106,7 +106,7 @@ fn in_its_data(cases: &mut Vec<Case>) {
             *context.data_mut() += 1;
             *context.data()
         };
-        let grants = Grants::<u32>::new().function("host", "keep", keep);
+        let grants = Grants::<u32>::with_data().function("host", "keep", keep);
         let plugin = setup
             .engine
             .load("guest", setup.wasm, &grants)

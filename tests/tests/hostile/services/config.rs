@@ -89,7 +89,7 @@ fn scans(cases: &mut Vec<Case>) {
 
 /// Looks up a setting of `size` bytes.
 fn look_up_large(setup: &Setup<'_>, size: usize) -> Verdict {
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|_: &LogRecord<'_>| {})
         .config([("key", "x".repeat(size))]);
     let plugin = setup
@@ -128,7 +128,7 @@ fn large_settings(cases: &mut Vec<Case>) {
     let case = Case::script(name, guest(""), exceeds("arena-bytes"), |setup| {
         look_up_large(setup, 100_000)
     });
-    cases.push(case.budget(|budget| budget.arena_bytes = 99_999));
+    cases.push(case.budget(|budget| budget.bytes_to_guest = 99_999));
     let name = "S05/setting over the output's limit comes in, and not out";
     let case = Case::script(name, guest(""), fails("output-too-large"), |setup| {
         look_up_large(setup, 10_000)

@@ -173,7 +173,7 @@ fn quoted_text(cases: &mut Vec<Case>) {
     let name = "S02/trap of the embedder's that quotes the guest";
     cases.push(Case::script(name, text, returns(shown), |setup| {
         let refuse = |key: &str| -> Result<(), Trap> { Err(Trap::host(format!("no {key}"))) };
-        let grants = Grants::<()>::new().function("host", "refuse", refuse);
+        let grants = Grants::new().function("host", "refuse", refuse);
         let plugin = setup.engine.load("guest", setup.wasm, &grants);
         let result = plugin.expect("it loads").call::<(), ()>("run", ());
         returns(result.expect_err("it traps").to_string())

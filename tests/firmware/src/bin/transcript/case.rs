@@ -106,7 +106,7 @@ impl fmt::Display for Seen {
         write!(f, " | fuel {}", usage.fuel)?;
         for (what, count) in [
             ("host calls", usage.host_calls as usize),
-            ("arena bytes", usage.arena_bytes),
+            ("arena bytes", usage.bytes_to_guest),
             ("records dropped", usage.log_dropped as usize),
         ] {
             if count > 0 {
@@ -166,7 +166,7 @@ impl Case {
             (Action::Command, _) => instance.run_command().map(|code| format!("exit {code} ")),
             (Action::Process(input), None) => instance.process(input).map(|answer| shown(&answer)),
             (Action::Process(input), Some(quantum)) => {
-                let mut call = instance.start(input);
+                let mut call = instance.process_async(input);
                 loop {
                     if let Step::Done(result) = call.step(quantum) {
                         return result.map(|answer| shown(&answer));
@@ -174,7 +174,7 @@ impl Case {
                 }
             }
             (Action::Call(name, []), Some(quantum)) if plugin.check::<(), ()>(name).is_ok() => {
-                let mut call = instance.start_call::<(), ()>(name, ());
+                let mut call = instance.call_async::<(), ()>(name, ());
                 loop {
                     if let Step::Done(result) = call.step(quantum) {
                         return result.map(|()| String::new());
@@ -234,7 +234,7 @@ impl Seen {
                     CallError::OutOfFuel { .. }
                     | CallError::HostCalls { .. }
                     | CallError::ArgumentTooLarge { .. }
-                    | CallError::ArenaBytes { .. } => "exceeds",
+                    | CallError::BytesToGuest { .. } => "exceeds",
                     _ if error.stops() => "traps",
                     _ => "fails",
                 };
@@ -252,7 +252,7 @@ impl Seen {
 
     fn refused(error: &LoadError) -> Self {
         let code = match error {
-            LoadError::OverLimit { cap, .. } => format!("over-limit {cap}"),
+            LoadError::OverLimit { name: cap, .. } => format!("over-limit {cap}"),
             LoadError::Mismatch(all) => {
                 let kinds: Vec<_> = all.iter().map(kind).collect();
                 format!("mismatch {}", kinds.join("+"))

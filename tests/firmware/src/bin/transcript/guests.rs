@@ -81,7 +81,7 @@ pub(super) const CASES: &[Case] = &[
 
 /// Whether a plugin that means no harm loads and answers.
 pub(super) fn a_good_one_answers() -> bool {
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|_: &LogRecord<'_>| {})
         .config([("prefix", "CUSTOM")]);
     let engine = Engine::new(Limits::device(256 << 10)).with_budget(Budget::device());
