@@ -1,4 +1,4 @@
-//! What the tests share: the built guests, modules written in place, log sinks and clocks.
+//! Shared parts of the tests: built guests, modules from their text, log sinks and clocks.
 
 pub mod crash;
 

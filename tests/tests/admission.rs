@@ -165,7 +165,7 @@ fn a_plugin_that_does_not_fit_is_refused_with_both_numbers() {
 }
 
 #[test]
-fn servers_have_no_such_limit_whatever_their_words() {
+fn servers_have_no_limit_on_the_heap() {
     let wasm = guest_bytes("customize");
     let engine = Engine::new(Limits::server());
     assert_eq!(load_code(&engine.load("guest", &wasm, &granted())), "ok");
@@ -237,7 +237,7 @@ fn a_heap_is_filled_with_plugins_until_one_is_refused() {
 }
 
 #[test]
-fn no_heap_is_too_small_to_say_so() {
+fn every_heap_has_room_for_the_error() {
     // With every size of heap the plugin answers, or an error says that memory is short.
     let grower = assemble(
         r#"(module (memory (export "memory") 1)
@@ -289,7 +289,7 @@ fn no_heap_is_too_small_to_say_so() {
 }
 
 #[test]
-fn a_guest_that_takes_the_last_byte_stops_nobody_else() {
+fn a_guest_that_takes_the_last_byte_stops_no_other_guest() {
     // With pages of a byte the guest takes the last byte of the heap. Then each export runs.
     let wasm = assemble(
         r#"(module

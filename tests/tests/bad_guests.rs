@@ -170,7 +170,7 @@ fn a_result_over_the_budget_is_an_error_and_goes_back_to_the_guest() {
 }
 
 #[test]
-fn an_error_answer_over_the_budget_is_not_read() {
+fn an_error_over_the_budget_is_not_read() {
     let [text, ..] = that_answer(0, ERROR | END);
     let mut instance = start(&text);
     let mut budget = SMALL;
@@ -182,7 +182,7 @@ fn an_error_answer_over_the_budget_is_not_read() {
 }
 
 #[test]
-fn what_a_guest_says_is_shown_without_control_characters() {
+fn errors_of_guests_are_shown_without_control_characters() {
     let text = with_allocator(
         "",
         &format!(
@@ -203,7 +203,7 @@ fn what_a_guest_says_is_shown_without_control_characters() {
 }
 
 #[test]
-fn results_may_alias_the_input_which_is_not_theirs_to_give_back() {
+fn results_may_alias_the_input_which_is_not_freed_with_them() {
     for (what, answer, expected, freed) in [
         ("the input", "(local.get 0) (local.get 1)", &b"hello"[..], 0),
         (
@@ -316,7 +316,7 @@ fn an_input_over_the_budget_never_reaches_the_guest() {
 // `allocate`
 
 #[test]
-fn whatever_allocate_answers_harms_the_guest_alone() {
+fn bad_addresses_from_allocate_harm_the_guest_alone() {
     for (body, expected) in [
         ("(i32.const 0)", "no-memory"),
         ("(i32.const -1)", "out-of-bounds"),
@@ -369,7 +369,7 @@ fn an_allocator_that_ran_out_is_an_error_until_it_has_memory_again() {
 }
 
 #[test]
-fn the_same_block_twice_gives_both_arguments_the_last_one() {
+fn two_arguments_in_one_block_are_both_the_last_one() {
     let text = with_allocate("(i32.const 1024)").replace(
         r#"(func (export "calls")"#,
         r#"(func (export "first") (param i32 i32 i32 i32) (result i32 i32)
@@ -409,7 +409,7 @@ fn a_result_pointer_from_a_lying_allocator_is_checked() {
 // `deallocate`
 
 #[test]
-fn a_deallocate_that_fails_stops_the_guest_after_the_answer_was_taken() {
+fn a_deallocate_that_fails_stops_the_guest_after_the_result_was_taken() {
     for (body, expected) in [
         ("(unreachable)", "trap-unreachable"),
         ("(i32.store (i32.const -1) (i32.const 0))", "trap-memory"),

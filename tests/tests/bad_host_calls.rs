@@ -237,7 +237,7 @@ fn receiving_grants() -> Grants<()> {
 }
 
 #[test]
-fn whatever_allocate_answers_a_host_call_harms_the_guest_alone() {
+fn bad_addresses_from_allocate_in_a_host_call_harm_the_guest_alone() {
     for (body, expected) in [
         ("(i32.const 1024)", "ok"),
         ("(i32.const 1)", "ok"),
@@ -331,7 +331,7 @@ fn host_calls_are_counted_and_limited() {
 }
 
 #[test]
-fn a_host_function_can_charge_and_cannot_forget_that_it_did() {
+fn a_charge_stays_if_the_host_function_ignores_its_error() {
     let text = r#"(module (import "host" "dear" (func $dear (param i32)))
         (func (export "run") (param i32) (call $dear (local.get 0))))"#;
     for honest in [true, false] {
@@ -535,7 +535,7 @@ fn a_setting_is_set_or_unset_or_empty() {
 }
 
 #[test]
-fn a_key_that_is_not_text_is_as_unset_as_any_other() {
+fn a_key_that_is_not_text_is_unset() {
     let mut instance = asking(&[("\u{fffd}", "not this one"), ("key", "value")]);
     for key in [&b"\xff"[..], b"key\xff", b"\xed\xa0\x80"] {
         let found = instance.call::<&[u8], Option<String>>("get", key);
@@ -561,7 +561,7 @@ fn a_guest_without_memory_for_a_setting_is_stopped() {
 }
 
 #[test]
-fn a_huge_setting_is_paid_for_before_it_is_handed_over() {
+fn a_huge_setting_is_charged_before_it_is_passed_on() {
     let huge = "x".repeat(100_000);
     let mut instance = asking(&[("huge", &huge)]);
     let mut budget = SMALL.fuel(1_500);

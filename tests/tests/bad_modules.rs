@@ -27,7 +27,7 @@ fn message_of(wasm: &[u8]) -> String {
 // Not modules
 
 #[test]
-fn what_is_not_a_module_is_said_to_be_what_it_looks_like() {
+fn the_error_for_bytes_that_are_no_module_says_what_they_look_like() {
     for (bytes, expected, says) in [
         (&b""[..], "empty-module", "the module is empty"),
         (b"\0", "truncated-module", "cut off at byte 0x1"),
@@ -172,7 +172,7 @@ fn mutated_guests_are_refused_or_contained() {
 }
 
 #[test]
-fn an_invalid_module_is_told_where_and_without_control_characters() {
+fn the_error_for_an_invalid_module_says_where_without_control_characters() {
     // Two exports of one name, which contains an escape and a line end.
     let twice = assemble(r#"(module (func (export "a\1b[2J\nb")) (func (export "a\1b[2J\nc")))"#);
     let at = twice.windows(2).rposition(|pair| pair == b"\nc").unwrap();
@@ -187,7 +187,7 @@ fn an_invalid_module_is_told_where_and_without_control_characters() {
     assert!(!message.contains(['\x1b', '\n']), "{message:?}");
 }
 
-// What hostel does not run, or the limits do not allow
+// Features that hostel does not run, and modules over the limits
 
 #[test]
 fn features_that_hostel_does_not_run_are_refused() {
@@ -212,7 +212,7 @@ fn features_that_hostel_does_not_run_are_refused() {
 }
 
 #[test]
-fn a_module_that_grows_a_table_is_told_what_to_do() {
+fn the_error_for_a_module_that_grows_a_table_says_what_to_do() {
     let text = r#"(module (table 1 funcref)
         (func (export "f") (drop (table.grow (ref.null func) (i32.const 1)))))"#;
     assert_eq!(

@@ -104,7 +104,7 @@ fn a_long_call_delays_each_short_one_by_a_quantum_or_two() {
 }
 
 #[test]
-fn guests_that_wait_hold_up_nobody() {
+fn guests_that_wait_delay_no_other_call() {
     let text = with_allocator(
         r#"(import "env" "sleep" (func $sleep (param i32) (result i32)))"#,
         r#"(func (export "nap") (param i32) (result i32) (call $sleep (local.get 0)))"#,

@@ -34,7 +34,7 @@ fn a_host_starts_empty_and_lists_names_in_order() {
 }
 
 #[test]
-fn an_unknown_name_is_told_with_those_that_are_loaded() {
+fn the_error_for_an_unknown_name_lists_the_loaded_ones() {
     let host = host();
     let nothing = "no plugin `x` is loaded; loaded are none";
     assert_eq!(host.get("x").unwrap_err().to_string(), nothing);
@@ -85,7 +85,7 @@ fn a_module_that_does_not_load_leaves_its_name_free() {
 }
 
 #[test]
-fn a_replaced_plugin_goes_on_for_those_who_hold_it() {
+fn a_replaced_plugin_goes_on_for_its_handles() {
     let host = host();
     host.insert("name", &that_says("old"), &quiet()).unwrap();
     let handle = host.get("name").unwrap();
@@ -151,7 +151,7 @@ fn a_call_that_runs_while_its_plugin_is_unloaded_ends_normally() {
 }
 
 #[test]
-fn errors_of_a_call_come_through() {
+fn errors_of_a_call_are_passed_on() {
     let host = host();
     let grants = quiet().config([("prefix", "CUSTOM")]);
     host.insert("customize", &guest_bytes("customize"), &grants)
@@ -313,7 +313,7 @@ fn a_version_tells_which_module_serves() {
 }
 
 #[test]
-fn a_plugin_that_fails_its_smoke_call_is_not_taken_in() {
+fn a_plugin_that_fails_its_smoke_call_is_not_loaded() {
     let host = host();
     let says = |text: &'static str| {
         move |plugin: &Plugin| match plugin.process(b"ping")? {
@@ -344,7 +344,7 @@ fn a_plugin_that_fails_its_smoke_call_is_not_taken_in() {
 }
 
 #[test]
-fn what_took_a_place_meanwhile_stays() {
+fn a_plugin_that_took_the_name_meanwhile_stays() {
     let host = host();
     let (old, slow, quick) = (that_says("old"), that_says("slow"), that_says("quick"));
     host.insert("name", &old, &quiet()).unwrap();
@@ -383,7 +383,7 @@ impl Drop for Looking {
 }
 
 #[test]
-fn what_is_refused_and_what_is_replaced_is_dropped_without_a_lock() {
+fn refused_and_replaced_plugins_are_dropped_without_a_lock() {
     must_end(|| {
         let host = Arc::new(Host::<Looking>::with_data(hostel::engine()));
         let wasm = assemble(r#"(module (func (export "f")))"#);

@@ -57,7 +57,7 @@ fn instances_share_nothing() {
 }
 
 #[test]
-fn a_plugins_own_calls_leave_nothing_behind() {
+fn calls_of_a_plugin_leave_nothing_behind() {
     let plugin = load_wat::<()>(COUNTER, &Grants::new());
     for _ in 0..5 {
         assert_eq!(plugin.call("count", ()), Ok((1, 1)));
@@ -71,7 +71,7 @@ fn a_plugins_own_calls_leave_nothing_behind() {
 }
 
 #[test]
-fn a_plugins_own_calls_start_with_default_data() {
+fn calls_of_a_plugin_start_with_default_data() {
     let text = r#"(module (import "host" "next" (func $next (result i32)))
         (func (export "next") (result i32) (call $next)))"#;
     let next = |context: &mut Context<'_, u32>| {
@@ -233,7 +233,7 @@ fn a_call_waits_for_a_place() {
 }
 
 #[test]
-fn a_place_comes_free_whatever_happened_in_it() {
+fn a_place_comes_free_however_its_call_ends() {
     let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::new()).unwrap();
     let trapped = plugin.call::<(), ()>("trap", ());
     assert_eq!(code(&trapped), "trap-unreachable");
@@ -337,7 +337,7 @@ fn a_budget_can_be_changed_from_call_to_call() {
 }
 
 #[test]
-fn the_least_budget_that_suffices_is_what_was_used() {
+fn the_usage_is_the_least_budget_that_suffices() {
     let plugin = load_wat::<()>(LOOP, &Grants::new());
     // Below, at and above the length of a slice.
     for rounds in [1, 10, 1_000, 3_000, 5_000, 20_000] {
@@ -397,7 +397,7 @@ fn making_an_instance_for_a_call_and_the_call_share_one_budget() {
 }
 
 #[test]
-fn instantiating_is_charged_by_what_is_made() {
+fn instantiating_is_charged_for_each_thing_that_it_makes() {
     let fuel = |items: &str| {
         let text = format!(r#"(module (func $f (export "f")) {items})"#);
         let wasm = hostel_tests::assemble(&text);
@@ -451,7 +451,7 @@ fn fresh_fuel(plugin: &Plugin, input: &[u8]) -> (u64, u64) {
 }
 
 #[test]
-fn the_same_call_in_a_fresh_instance_uses_the_same_fuel() {
+fn equal_calls_in_fresh_instances_use_equal_fuel() {
     for name in CUSTOMIZE {
         let plugin = load_guest(name, &customized());
         for input in [&b""[..], b"hello world", &[b'x'; 5_000], b"\xff"] {
@@ -470,7 +470,7 @@ fn the_same_call_in_a_fresh_instance_uses_the_same_fuel() {
 }
 
 #[test]
-fn what_ran_before_does_not_change_what_a_call_uses() {
+fn earlier_calls_do_not_change_the_fuel_of_a_call() {
     // The guest's state is equal before each call.
     let text = r#"(module
         (import "env" "host_log" (func $log (param i32 i32)))
@@ -517,7 +517,7 @@ fn what_ran_before_does_not_change_what_a_call_uses() {
 }
 
 #[test]
-fn the_ways_to_take_an_answer_cost_the_same() {
+fn all_ways_to_take_a_result_cost_equal_fuel() {
     for name in CUSTOMIZE {
         let plugin = load_guest(name, &customized());
         let (_, by_value) = fresh_fuel(&plugin, b"hello world");
@@ -540,7 +540,7 @@ fn the_ways_to_take_an_answer_cost_the_same() {
 }
 
 #[test]
-fn usage_tells_what_the_last_call_did() {
+fn usage_is_that_of_the_last_call() {
     let mut instance = load_guest("customize", &customized())
         .instantiate(())
         .unwrap();

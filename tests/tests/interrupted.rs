@@ -40,7 +40,7 @@ const GUEST: &str = r#"(module
       (i64.store offset=8 (local.get $out) (i64.const 3))
       (i64.store offset=16 (local.get $out) (i64.const 4))))"#;
 
-/// What the guest's allocator did: a letter for the function, a pointer and a size.
+/// The work of the guest's allocator: a letter for the function, a pointer and a size.
 type Told = Vec<(char, u32, u32)>;
 
 fn grants() -> Grants<Told> {
@@ -118,7 +118,7 @@ fn seen(quantum: Option<u64>) -> Seen {
 }
 
 #[test]
-fn buffers_that_grow() {
+fn calls_whose_buffers_grow_can_be_interrupted_anywhere() {
     let whole = seen(None);
     for ((answer, _), length) in whole.bytes.iter().zip([5, 3, 40, 41, 70_000, 41, 0]) {
         assert_eq!(*answer, vec![b'x'; length]);
@@ -207,7 +207,7 @@ fn outcome<R>(instance: &Instance, result: Result<R, CallError>) -> (&'static st
 }
 
 #[test]
-fn what_ends_a_call_before_it_begins_is_the_same_in_each_way_to_run_it() {
+fn a_call_that_is_refused_fails_alike_however_it_is_run() {
     let engine = Engine::new(Limits::server()).with_platform(hostel::Std::new());
     let plugin = try_load_wat(&engine, PLAIN, &Grants::new()).unwrap();
     let long = vec![0; 100];

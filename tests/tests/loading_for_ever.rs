@@ -17,7 +17,7 @@ const WARM_UP: u32 = 1_000;
 /// By how many KiB the process may grow after the warm-up.
 const GROWTH: u64 = 2 << 10;
 
-/// What the process holds: memory, handles and threads.
+/// The memory, handles and threads of the process.
 struct Held {
     resident_kib: u64,
     handles: usize,

@@ -43,7 +43,7 @@ fn nothing_of_a_call_is_left_for_the_next() {
 }
 
 #[test]
-fn what_was_stopped_or_has_grown_is_given_up() {
+fn instances_that_were_stopped_or_have_grown_are_not_reused() {
     let plugin = secretive();
     assert_eq!(plugin.call::<i64, ()>("keep", 7), Ok(()));
     assert_eq!(plugin.pool_figures().idle, 1);
@@ -99,7 +99,7 @@ fn eight_tenants_on_two_threads_find_nothing_of_each_other() {
 }
 
 #[test]
-fn a_call_uses_the_same_in_a_new_instance_and_in_one_made_as_new() {
+fn a_call_uses_equal_fuel_in_a_fresh_instance_and_in_a_reset_one() {
     for name in CUSTOMIZE {
         let grants = Grants::new()
             .log(|_: &LogRecord<'_>| {})
@@ -143,7 +143,7 @@ fn a_start_that_asks_the_host_is_run_each_time() {
 }
 
 #[test]
-fn tables_and_segments_that_a_module_changes_are_made_by_instantiating() {
+fn modules_that_change_tables_or_drop_segments_are_instantiated_each_time() {
     let text = r#"(module
         (memory (export "memory") 1)
         (table $t 2 funcref)
@@ -190,7 +190,7 @@ fn data_of_the_embedder_and_cancellers_go_with_their_call() {
 }
 
 #[test]
-fn no_more_are_kept_than_the_limit_and_none_by_a_closed_plugin() {
+fn no_more_instances_are_kept_than_the_limit_and_none_by_a_closed_plugin() {
     let text = with_allocator("", SECRETIVE);
     for idle in [0, 1, 3] {
         let mut limits = Limits::server();
@@ -220,7 +220,7 @@ fn no_more_are_kept_than_the_limit_and_none_by_a_closed_plugin() {
 }
 
 #[test]
-fn instances_of_several_copies_of_the_code_are_the_same() {
+fn instances_of_several_copies_of_the_code_are_equal() {
     for copies in [0, 1, 3] {
         let mut limits = Limits::server();
         limits.copies = copies;
@@ -240,7 +240,7 @@ fn instances_of_several_copies_of_the_code_are_the_same() {
 }
 
 #[test]
-fn descriptors_and_output_of_wasi_are_made_as_new() {
+fn descriptors_and_output_of_wasi_are_reset() {
     let text = r#"(module
         (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
         (memory (export "memory") 1)

@@ -53,7 +53,7 @@ fn a_filter_keeps_its_level_from_call_to_call() {
 }
 
 #[test]
-fn errors_of_a_guest_without_a_heap_are_answers() {
+fn errors_of_a_guest_without_a_heap_reach_the_caller() {
     for name in ["small_filter", "small_threshold"] {
         let mut instance = load(name).instantiate(()).unwrap();
         let error = instance.process(b"odd").unwrap_err();

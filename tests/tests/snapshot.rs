@@ -71,7 +71,7 @@ fn nothing_is_initialised_again() {
 }
 
 #[test]
-fn tables_are_kept_though_nobody_exports_them() {
+fn tables_that_are_not_exported_are_kept() {
     let text = r#"(module
         (type $f (func (result i32)))
         (table $first 4 funcref)
@@ -201,7 +201,7 @@ fn functions_stay_declared_for_code_that_refers_to_them() {
 }
 
 #[test]
-fn names_that_a_guest_has_taken_are_no_obstacle() {
+fn names_that_a_guest_exports_itself_are_avoided() {
     let text = r#"(module
         (table $t (export "state: table 0") 1 funcref)
         (func $f (export "state: function 0") (result i32) (i32.const 3))
@@ -303,7 +303,7 @@ fn memory_without_order_stays_within_the_limit_of_segments() {
 }
 
 #[test]
-fn what_can_not_be_done_is_said() {
+fn a_snapshot_that_can_not_be_taken_is_an_error() {
     let engine = Engine::default();
     let grants = Grants::new();
     let snapshot = |wasm: &[u8], init: fn(&mut Instance) -> Result<(), CallError>| {

@@ -54,7 +54,7 @@ fn a_file_is_open_once() {
 }
 
 #[test]
-fn what_is_no_store_is_refused_and_left_alone() {
+fn a_file_that_is_no_store_is_refused_and_left_alone() {
     let (directory, path) = place();
     assert_eq!(code(directory.path()), "state-file-not-regular");
     assert_eq!(code(Path::new("/dev/null")), "state-file-not-regular");
@@ -147,7 +147,7 @@ fn overwriting_does_not_grow_the_file() {
 }
 
 #[test]
-fn a_new_file_is_all_that_is_left_of_making_it() {
+fn making_a_file_leaves_no_other_file_behind() {
     let (directory, path) = place();
     drop(open(&path).unwrap());
     let names: Vec<_> = fs::read_dir(directory.path())
@@ -158,7 +158,7 @@ fn a_new_file_is_all_that_is_left_of_making_it() {
 }
 
 #[test]
-fn of_many_who_create_it_one_has_it() {
+fn of_many_that_create_a_file_one_gets_it() {
     for _ in 0..20 {
         let (_directory, path) = place();
         let ready = std::sync::Barrier::new(4);
@@ -180,7 +180,7 @@ fn of_many_who_create_it_one_has_it() {
 
 #[cfg(unix)]
 #[test]
-fn it_is_made_where_a_link_leads() {
+fn a_file_is_made_at_the_target_of_a_link() {
     let (directory, path) = place();
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(&path, &link).unwrap();

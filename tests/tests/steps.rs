@@ -109,7 +109,7 @@ fn results_errors_and_fuel_do_not_depend_on_the_quantum() {
 }
 
 #[test]
-fn calls_of_a_plugin_are_the_same_by_any_mix_of_quanta_in_new_and_in_used_instances() {
+fn calls_of_a_plugin_end_alike_by_any_mix_of_quanta() {
     let mut random = Random::new(4);
     let mut plugins: Vec<_> = CUSTOMIZE
         .iter()
@@ -241,7 +241,7 @@ fn a_plugins_call_by_steps_includes_its_start() {
 }
 
 #[test]
-fn a_plugins_call_by_steps_is_the_same_call() {
+fn a_plugins_call_by_steps_ends_like_one_without() {
     for name in CUSTOMIZE {
         let plugin = load_guest(name, &customized());
         for _ in 0..3 {

@@ -97,7 +97,7 @@ fn both(export: &str, n: u32, budget: Budget) -> [(Result<u32, CallError>, hoste
 }
 
 #[test]
-fn a_call_is_the_same_as_one_by_name() {
+fn a_call_equals_one_by_name() {
     let mut exact = Budget::server();
     for (export, n, expected) in [
         ("double", 21, 42),
@@ -129,7 +129,7 @@ fn a_call_is_the_same_as_one_by_name() {
 }
 
 #[test]
-fn no_fuel_is_enough_for_nothing() {
+fn less_fuel_than_the_base_of_a_call_is_too_little() {
     for fuel in [0, 1, 19] {
         let [by_name, typed] = both("double", 1, Budget::server().fuel(fuel));
         assert_eq!(by_name, typed);
@@ -176,7 +176,7 @@ fn a_deadline_and_a_canceller_end_it() {
 }
 
 #[test]
-fn what_does_not_fit_is_told_when_it_is_looked_up() {
+fn looking_up_a_function_of_another_type_is_an_error() {
     let instance = instance();
     let error = instance.typed::<(u32, u64), u32>("add").unwrap_err();
     assert_eq!(error.code(), "export-type");
@@ -196,7 +196,7 @@ fn what_does_not_fit_is_told_when_it_is_looked_up() {
 }
 
 #[test]
-fn another_instance_is_told_from_its_own() {
+fn a_function_refuses_another_instance() {
     let plugin = plugin();
     let mut own = plugin.instantiate(()).unwrap();
     let mut other = plugin.instantiate(()).unwrap();
@@ -211,7 +211,7 @@ fn another_instance_is_told_from_its_own() {
 }
 
 #[test]
-fn it_stays_good_where_an_instance_is_lent_again() {
+fn a_function_stays_usable_in_an_instance_that_is_reused() {
     let mut limits = Limits::server();
     limits.instances = 1;
     let engine = Engine::new(limits);

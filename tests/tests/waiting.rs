@@ -105,7 +105,7 @@ fn awaited_calls_get_a_place_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn a_place_that_was_handed_to_one_who_gives_up_goes_on_to_the_next() {
+fn a_place_given_to_a_call_that_gives_up_goes_to_the_next() {
     let plugin = echo(&Engine::new(limits(|_| {})));
     let mut holder = plugin.process_async(b"holder");
     assert_eq!(holder.step(1), Step::More);
@@ -143,7 +143,7 @@ fn the_wait_of_an_awaited_call_ends_at_its_deadline() {
 }
 
 #[test]
-fn no_more_wait_than_the_limit() {
+fn no_more_calls_wait_than_the_limit() {
     let plugin = echo(&Engine::new(limits(|limits| limits.waiting = 2)));
     let mut holder = plugin.process_async(b"holder");
     assert_eq!(holder.step(1), Step::More);
@@ -262,7 +262,7 @@ fn instances_that_can_not_be_reused_can_still_be_made_ahead() {
 }
 
 #[test]
-fn a_failed_start_is_told_by_warming_up() {
+fn warming_up_reports_a_failed_start() {
     let text = r#"(module (func $f unreachable) (start $f) (func (export "g")))"#;
     let engine = Engine::new(limits(|limits| limits.warm = 1));
     let plugin = try_load_wat(&engine, text, &Grants::new()).unwrap();
@@ -305,7 +305,7 @@ fn a_small_budget_uses_up_no_instance_that_others_can_use() {
 }
 
 #[test]
-fn without_any_instances_allowed_nobody_waits() {
+fn with_no_instances_allowed_no_call_waits() {
     let engine = Engine::new(limits(|limits| limits.instances = 0));
     let plugin = echo(&engine.with_platform(hostel::Std::new()));
     assert_eq!(plugin.process(b""), Err(CallError::Busy { limit: 0 }));
@@ -356,7 +356,7 @@ fn awaiting_after_a_step_has_the_usual_quantum() {
 }
 
 #[test]
-fn what_a_call_by_steps_used_is_told_like_that_of_any_other() {
+fn the_usage_of_a_call_by_steps_is_reported_like_any_other() {
     let plugin = echo(&Engine::new(limits(|_| {})));
     let (answer, used) = plugin.with_instance_metered(|instance| instance.process(b"hello"));
     let mut call = pin!(plugin.process_async(b"hello").with_quantum(7));

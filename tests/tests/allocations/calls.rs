@@ -18,7 +18,7 @@ fn bytes_in_and_out_of_a_held_instance_allocate_nothing() {
 }
 
 #[test]
-fn an_instance_made_as_new_for_each_call_allocates_nothing() {
+fn resetting_an_instance_for_each_call_allocates_nothing() {
     for name in CUSTOMIZE {
         let plugin = load_guest(name, &customized());
         let mut output = [0; 64];
@@ -66,7 +66,7 @@ fn an_idle_instance_takes_little_more_than_in_bare_wasmi() {
 }
 
 #[test]
-fn a_view_of_the_answer_allocates_nothing() {
+fn a_view_of_the_result_allocates_nothing() {
     let mut instance = load_guest("customize", &customized())
         .instantiate(())
         .unwrap();

@@ -4,7 +4,7 @@ use super::peak;
 use hostel::{Engine, Grants};
 
 #[test]
-fn what_a_module_claims_is_not_reserved_before_it_is_there() {
+fn counts_that_a_module_claims_reserve_no_memory() {
     // Each section claims a million entries, and ends there.
     let mut reserved = Vec::new();
     for id in 1..=13u8 {

@@ -51,7 +51,7 @@ fn call_all(instance: &mut Instance, module: &ModuleInfo) {
 }
 
 #[test]
-fn built_guests_take_what_was_foreseen_and_no_small_part_of_it() {
+fn built_guests_take_no_more_than_their_footprint_and_not_much_less() {
     let directory = guest("any");
     let files = std::fs::read_dir(directory.parent().unwrap()).unwrap();
     let names = files.map(|file| file.unwrap().path());
@@ -85,7 +85,7 @@ fn built_guests_take_what_was_foreseen_and_no_small_part_of_it() {
 }
 
 #[test]
-fn guests_that_want_all_take_what_was_foreseen() {
+fn guests_that_use_all_they_may_take_no_more_than_their_footprint() {
     // The operators that are compiled to the most code.
     let operators = "(if (local.get 0) (then) (else)) (call $f (i32.const 1))".repeat(100);
     let taking = "(func $f (param i32))";

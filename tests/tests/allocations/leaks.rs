@@ -1,4 +1,5 @@
-//! What is unloaded, replaced, ended or overwritten leaves nothing on the heap.
+//! Plugins, instances and state that are unloaded, replaced or overwritten leave nothing on the
+//! heap.
 
 use super::{LIVE, customized};
 use hostel::{Budget, Grants, LoadError, MemoryState, StateLimits, StateStore as _, StateUse};

@@ -1,4 +1,4 @@
-//! What the host takes from the heap.
+//! The host's use of the heap.
 //!
 //! This file holds an allocator that counts, and a test of it.
 

@@ -16,7 +16,7 @@ struct Row {
     results: &'static str,
     /// How often it asks the guest for a buffer of `n` bytes.
     buffers: u64,
-    /// What it is charged beside [`BASE`].
+    /// Returns the charge for `n` bytes beside [`BASE`].
     charge: fn(n: u64) -> u64,
 }
 
@@ -94,11 +94,11 @@ fn serialised(bytes: u64) -> u64 {
     bytes + u64::from((bytes | 1).ilog2() / 7 + 1)
 }
 
-/// What the store of state charges for its own work.
+/// The charges of the store of state for its own work.
 const READ: u64 = 1_009;
 const WRITE: u64 = 10_007;
 const SCAN: u64 = 101;
-/// What it charges for a list of one key.
+/// Its charge for a list of one key.
 const LIST: u64 = READ + SCAN;
 
 /// The charge for a list of one key of `bytes` bytes, with its length: made, and written.

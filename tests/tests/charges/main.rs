@@ -1,7 +1,7 @@
-//! What the host charges for its work, to the unit of fuel.
+//! The fuel that the host charges for its work, to the unit.
 //!
-//! The guest's own fuel is measured on bare wasmi, with imports that do nothing, and taken off: the
-//! rest is the host's. Each module holds one kind of work.
+//! The guest's own fuel is measured on bare wasmi, with imports that do nothing, and subtracted:
+//! the rest is the host's. Each module holds one kind of work.
 
 mod exports;
 mod host_functions;
@@ -22,7 +22,7 @@ fn pass(bytes: u64) -> u64 {
     bytes.div_ceil(64)
 }
 
-/// Where a guest has 1 MiB of `a`s.
+/// The address of a guest's 1 MiB of `a`s.
 const TEXT: u32 = 65_536;
 
 /// The text of a module with 6 MiB of memory: `fill` writes the `a`s at [`TEXT`], and `allocate`

@@ -74,7 +74,7 @@ struct Row {
     function: &'static str,
     arguments: Arguments,
     errno: fn(n: u64) -> u32,
-    /// What it is charged beside [`BASE`].
+    /// Returns the charge for `n` bytes beside [`BASE`].
     charge: fn(n: u64) -> u64,
 }
 
@@ -141,7 +141,7 @@ const ROWS: &[Row] = &[
     row("fd_seek",              "4 1_i64 1 64",  |_| 0),
     row("fd_seek",              "4 1_i64 2 64",  |_| FILE),
 
-    // Attributes of what is open.
+    // Attributes of open files and directories.
     row("fd_filestat_get",       "0 64",             |_| 0),
     row("fd_filestat_get",       "3 64",             |_| PATH),
     row("fd_filestat_get",       "4 64",             |_| FILE),

@@ -1,4 +1,4 @@
-//! A hostile guest: its module, what is done with it, and the verdict that must follow.
+//! A hostile guest: its module, the action that it is given, and the verdict that must follow.
 
 use core::fmt::{self, Display, Formatter};
 use hostel::{Budget, CallError, Engine, Grants, Instance, Limits, LoadError, Mismatch, Plugin};
@@ -230,7 +230,7 @@ impl From<Vec<u8>> for Source {
     }
 }
 
-/// What is done with a module.
+/// The action that a module is given.
 pub(crate) enum Action {
     /// It is loaded.
     Load,
@@ -244,13 +244,13 @@ pub(crate) enum Action {
     Script(Box<dyn Fn(&Setup<'_>) -> Verdict + Sync>),
 }
 
-/// What a [script](Action::Script) works with.
+/// The engine, grants and module of a [script](Action::Script).
 pub(crate) struct Setup<'a> {
     /// An engine with the limits and the budget of the case.
     pub engine: Engine,
-    /// What every hostile guest may import.
+    /// The grants of every hostile guest.
     pub grants: Grants<()>,
-    /// What the guest logged.
+    /// The records that the guest logged.
     pub lines: Lines,
     /// The module.
     pub wasm: &'a [u8],
@@ -483,7 +483,7 @@ impl Case {
         assert!(used.host_calls <= self.budget.host_calls, "{used:?}");
         assert!(instance.memory_bytes() <= self.limits.memory_bytes);
         if verdict.code() == "out-of-fuel" {
-            // What is left must not serve the next call.
+            // Fuel that is left must not serve the next call.
             assert_eq!(used.fuel, self.budget.fuel);
         }
         if verdict.stops() {
@@ -500,7 +500,7 @@ impl Case {
     }
 }
 
-/// What every hostile guest may import.
+/// Grants all that a hostile guest may import.
 fn granted(lines: &Lines) -> Grants<()> {
     lines
         .granted()

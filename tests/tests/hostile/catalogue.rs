@@ -7,10 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where the hostile guests are, from the workspace's root.
+/// The folder of the hostile guests, from the workspace's root.
 const HOSTILE: &str = "tests/tests/hostile";
 
-/// Where tests are that docs/threats.md may name, from the workspace's root.
+/// The folders of tests that docs/threats.md may name, from the workspace's root.
 const TESTS: [&str; 3] = ["tests/tests", "slots/tests", "core/src"];
 
 /// A row of a table in docs/threats.md.
@@ -58,7 +58,7 @@ pub(crate) fn differences(cases: &[Case]) -> io::Result<Vec<String>> {
             }
             continue;
         }
-        // What stands between backticks: every second part.
+        // Names stand between backticks: they are every second part.
         let tests: Vec<_> = tested_in.split('`').skip(1).step_by(2).collect();
         if tests.is_empty() {
             differences.push(format!("docs/threats.md names no test for {id}"));

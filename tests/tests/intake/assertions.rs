@@ -21,7 +21,7 @@ struct Running {
 }
 
 #[test]
-fn modules_do_in_here_what_the_standard_says() {
+fn modules_do_what_the_standard_says() {
     let engine = engine(10_000_000);
     let (mut hold, mut skipped, mut failed) = (0, 0, Vec::new());
     let mut seen = HashSet::new();

@@ -71,7 +71,7 @@ impl Random {
 }
 
 #[test]
-fn changed_modules_neither_break_the_door_nor_run_without_bounds() {
+fn changed_modules_break_neither_loading_nor_bounds() {
     const FUEL: u64 = 20_000;
     const GUESTS: [&str; 8] = [
         "customize",

@@ -8,7 +8,7 @@ use super::{
 use hostel::{CallError, Extern, Grants, Instance, Plugin, Value};
 
 #[test]
-fn an_instance_made_as_new_is_in_the_state_of_a_fresh_one() {
+fn a_reset_instance_is_in_the_state_of_a_fresh_one() {
     let engine = engine(200_000);
     let (mut changed, mut reset, mut calls) = (0, 0, 0);
     let own = MODULES.iter().filter(|case| case.kind == Kind::Valid);
@@ -62,7 +62,7 @@ fn calls_of(plugin: &Plugin, seed: i64) -> Vec<(String, Vec<Value>)> {
 }
 
 #[test]
-fn a_snapshot_goes_on_where_its_module_was() {
+fn a_snapshot_goes_on_as_its_module_would() {
     let engine = engine(200_000);
     let grants = Grants::new();
     let (mut snapshots, mut drifting, mut compared) = (0, 0, 0);

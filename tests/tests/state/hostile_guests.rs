@@ -58,7 +58,7 @@ fn a_guest_without_memory_for_the_answer_is_trapped() {
 }
 
 #[test]
-fn what_costs_too_much_is_not_done() {
+fn work_that_costs_too_much_is_not_done() {
     let store = memory();
     let plugin = Forward::to(store.clone()).0;
     let key = [1; 100];

@@ -79,7 +79,7 @@ fn each_limit_has_its_error_and_nothing_changes() {
 }
 
 #[test]
-fn under_a_lowered_limit_what_is_there_may_shrink() {
+fn state_over_a_lowered_limit_may_shrink() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state");
     let store = FileState::open(&path, StateLimits::server()).unwrap();

@@ -54,7 +54,7 @@ impl StateStore for Broken {
 }
 
 #[test]
-fn a_store_that_fails_or_panics_ends_no_one_but_the_call() {
+fn a_store_that_fails_or_panics_ends_only_the_call() {
     let guest = Forward::to(Broken { panics: false });
     let panicking = Forward::to(Broken { panics: true });
     let all = |guest: &Forward| {

@@ -1,4 +1,4 @@
-//! What a host function can do besides converting values: a context, errors, traps, panics.
+//! Host functions beyond the conversion of values: contexts, errors, traps, panics.
 
 use hostel::{CallError, Context, Grants, Trap};
 use hostel_tests::{code, load_wat, with_allocator};

@@ -1,4 +1,4 @@
-//! Guests that wait in calls that are run by steps or awaited: no thread waits with them.
+//! Guests that wait in calls that are stepped or awaited. No thread waits with them.
 
 use super::{EAGAIN, SMALL, SUCCESS};
 use hostel::{Budget, Engine, Grants, Platform, Plugin, Step, Trap, Wasi, WasiInput, WasiOutput};
@@ -14,7 +14,8 @@ use std::{
     time::Duration,
 };
 
-/// Polls a clock for so many nanoseconds, stdin, or both; or reads stdin; or writes to stdout.
+/// A guest that polls a clock for a number of nanoseconds, stdin, or both; that reads stdin; that
+/// writes to stdout.
 const GUEST: &str = r#"(module
     (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
@@ -43,7 +44,7 @@ const GUEST: &str = r#"(module
         (call $write (i32.const 1) (i32.const 96) (i32.const 1) (i32.const 104))
         (i32.load (i32.const 104))))"#;
 
-/// A clock that stands until it is set.
+/// A clock that stands still until it is set.
 #[derive(Default)]
 struct Hand {
     millis: AtomicU64,
@@ -57,7 +58,7 @@ impl Hand {
     }
 }
 
-/// A platform by which nobody waits.
+/// A platform that can't block.
 #[derive(Clone, Default)]
 struct Machine(Arc<Hand>);
 
@@ -76,7 +77,7 @@ impl Platform for Machine {
     }
 }
 
-/// Input that comes when it is let.
+/// A source whose input comes when the test says so.
 #[derive(Clone, Default)]
 struct Gate(Arc<AtomicBool>);
 
@@ -118,12 +119,12 @@ fn a_guest_that_sleeps_gives_control_back() {
     assert_eq!(call.step(1_000), Step::Done(Ok((SUCCESS, 7))));
     drop(call);
     assert!(!machine.0.waits.load(Ordering::Relaxed), "no thread waited");
-    // The same charge, however often it was asked, as where a thread waits.
+    // The charge equals that of a thread that waits, however often the call was stepped.
     let stepped = instance.usage().fuel;
     let plugin = load_wat(GUEST, &Grants::new().wasi(Wasi::new()));
     let mut instance = plugin.instantiate(()).unwrap();
     instance.call::<u64, (u32, u64)>("sleep", 20 * MS).unwrap();
-    // A thread's clock goes on meanwhile: a tick of 1 ms may begin in between.
+    // The real clock goes on meanwhile, so that one more tick of 1 ms may begin.
     assert!(instance.usage().fuel.abs_diff(stepped) <= 100);
 }
 
@@ -208,7 +209,7 @@ fn a_read_of_stdin_is_suspended() {
     gate.0.store(true, Ordering::Relaxed);
     assert_eq!(call.step(1_000), Step::Done(Ok((SUCCESS, 2))));
     drop(call);
-    // It is paid for while it waits.
+    // Waiting is charged while it lasts.
     gate.0.store(false, Ordering::Relaxed);
     instance.set_budget(SMALL.fuel(5_000));
     let mut call = instance.call_async::<(), (u32, u32)>("read", ());
@@ -261,7 +262,7 @@ fn without_a_clock_input_is_waited_for_too() {
     assert_eq!(call.step(1_000), Step::Done(Ok((SUCCESS, 2))));
 }
 
-/// Counts how often it is woken.
+/// A waker that counts how often it is woken.
 #[derive(Default)]
 struct Bell(AtomicU64);
 
@@ -272,7 +273,7 @@ impl Wake for Bell {
 }
 
 #[test]
-fn who_awaits_a_call_is_woken_by_the_platform_s_timer() {
+fn an_awaited_call_is_woken_by_the_timer_of_the_platform() {
     let (machine, gate) = (Machine::default(), Gate::default());
     let plugin = guest(&machine, &gate, SMALL);
     let mut instance = plugin.instantiate(()).unwrap();
@@ -292,7 +293,7 @@ fn who_awaits_a_call_is_woken_by_the_platform_s_timer() {
 }
 
 #[test]
-fn without_a_timer_it_is_woken_at_once() {
+fn without_a_timer_an_awaited_call_is_woken_at_once() {
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(bell.clone());
     hostel::NoPlatform.wake_at(Some(Duration::MAX), &waker);
@@ -315,7 +316,7 @@ fn many_guests_sleep_on_one_thread() {
     }
 }
 
-/// Unparks a thread, and counts how often.
+/// A waker that unparks a thread, and counts how often.
 struct Unpark(std::thread::Thread, AtomicU64);
 
 impl Wake for Unpark {
@@ -326,7 +327,7 @@ impl Wake for Unpark {
 }
 
 #[test]
-fn on_a_machine_with_threads_an_executor_needs_no_timer() {
+fn with_threads_an_executor_needs_no_timer() {
     let plugin = load_wat(GUEST, &Grants::new().wasi(Wasi::new()));
     let mut instances = [(); 3].map(|()| plugin.instantiate(()).unwrap());
     let deadline = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(30));
@@ -357,6 +358,6 @@ fn on_a_machine_with_threads_an_executor_needs_no_timer() {
     }
     results.sort();
     assert_eq!(results, ["deadline", "ok", "ok"]);
-    // Some ten, where one that is woken at once is woken thousands of times.
+    // About ten wakes. A call that is woken at once would be woken thousands of times.
     assert!(unpark.1.load(Ordering::Relaxed) < 200);
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 #[test]
-fn what_is_there_is_loaded_and_other_files_are_left_alone() {
+fn modules_that_are_there_are_loaded_and_other_files_are_left_alone() {
     let mut place = Place::new();
     for name in ["beta.wasm", "alpha.wasm", "one.two.wasm"] {
         place.write(name, &that_says(name));
@@ -35,7 +35,7 @@ fn what_is_there_is_loaded_and_other_files_are_left_alone() {
 }
 
 #[test]
-fn what_is_new_changed_or_gone_is_taken_in() {
+fn new_changed_and_removed_files_are_followed() {
     let mut place = Place::new();
     let _watched = place.watch();
     assert_eq!(place.rest(), [""; 0]);
@@ -56,7 +56,7 @@ fn what_is_new_changed_or_gone_is_taken_in() {
 }
 
 #[test]
-fn a_file_that_is_written_in_two_halves_is_taken_when_it_is_whole() {
+fn a_file_that_is_written_in_two_halves_is_loaded_when_it_is_whole() {
     let mut place = Place::new();
     place.install("old.wasm", "old");
     let _watched = place.watch();
@@ -97,7 +97,7 @@ fn a_storm_of_writes_ends_on_the_last() {
 }
 
 #[test]
-fn many_files_that_change_at_once_are_all_taken_in() {
+fn many_files_that_change_at_once_are_all_followed() {
     let mut place = Place::new();
     let watched = place.watch();
     // More names than the watcher keeps one by one.
@@ -111,7 +111,7 @@ fn many_files_that_change_at_once_are_all_taken_in() {
 }
 
 #[test]
-fn what_can_t_be_taken_in_keeps_the_old_plugin() {
+fn a_file_that_does_not_load_keeps_the_old_plugin() {
     let mut place = Place::new();
     place.install("name.wasm", "old");
     let _watched = place.watch();

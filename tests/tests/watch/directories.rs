@@ -78,7 +78,7 @@ fn a_directory_that_is_not_there_can_t_be_watched() {
 
 #[cfg(unix)]
 #[test]
-fn links_are_followed_and_what_is_no_file_is_refused() {
+fn links_are_followed_and_other_kinds_of_files_are_refused() {
     use std::os::unix::fs::symlink;
     let mut place = Place::new();
     // As some systems replace mounted settings: a hidden link to a directory, and links through it.

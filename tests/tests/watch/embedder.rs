@@ -1,4 +1,4 @@
-//! What the embedder supplies: grants by name, an observer, and panics in either.
+//! The embedder's grants by name and its observer, and panics in either.
 
 use super::{FOR_EVER, Place, soon, told};
 use hostel::{Grants, Host, LogRecord, PluginDirectory, WatchedDirectory, install_module};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use tempfile::TempDir;
 
 #[test]
-fn a_panic_of_the_embedder_s_does_not_end_the_watch() {
+fn a_panic_of_the_embedder_does_not_end_the_watch() {
     let root = TempDir::new().unwrap();
     let host = Arc::new(Host::new(hostel::engine()));
     let grants = |name: &str| {
@@ -55,7 +55,7 @@ fn the_observer_can_end_the_watch() {
 }
 
 #[test]
-fn grants_are_each_plugin_s_own() {
+fn each_plugin_has_grants_of_its_own() {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let log = lines.clone();
     let mut place = Place::granting(move |name| {

@@ -5,7 +5,7 @@ use hostel_tests::{quiet, that_says};
 use std::fs;
 
 #[test]
-fn what_takes_the_place_while_a_file_is_loaded_stays() {
+fn a_plugin_that_takes_the_name_while_a_file_is_loaded_stays() {
     let mut place = Place::new();
     let host = place.host.clone();
     let mut directory = place.directory.take().unwrap().smoke(move |plugin| {
@@ -29,7 +29,7 @@ fn what_takes_the_place_while_a_file_is_loaded_stays() {
 }
 
 #[test]
-fn a_name_that_the_host_has_from_elsewhere_is_left_to_it() {
+fn a_name_that_is_loaded_from_elsewhere_is_left_alone() {
     let mut place = Place::new();
     let load = |text| place.host.insert("name", &that_says(text), &quiet());
     load("from elsewhere").unwrap();

@@ -21,7 +21,7 @@ pub(super) const END: u32 = 2 << 16;
 /// The bit of a result's length that marks it as an error.
 pub(super) const ERROR_BIT: u32 = 1 << 31;
 
-/// What a pointer and a length say of bytes.
+/// The place of the bytes that a pointer and a length mean.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Range {
     /// They lie in memory.
@@ -33,7 +33,7 @@ enum Range {
     Error,
 }
 
-/// A pointer, a length, and the bytes that they say.
+/// A pointer, a length, and the place of their bytes.
 const RANGES: [(u32, u32, Range); 26] = [
     (0, 0, Inside),
     (0, 1, Inside),
@@ -63,7 +63,7 @@ const RANGES: [(u32, u32, Range); 26] = [
     (u32::MAX, u32::MAX, Outside),
 ];
 
-/// What `process` returns: two values, one value that packs both, or a record at a pointer.
+/// Results of `process`: two values, one value that packs both, or a record at a pointer.
 fn results(cases: &mut Vec<Case>) {
     for (ptr, len, range) in RANGES {
         let shapes = [
@@ -107,12 +107,12 @@ fn zeros(len: u32) -> String {
     }
 }
 
-/// What a guest passes to a host function.
+/// Arguments of host functions.
 fn arguments(cases: &mut Vec<Case>) {
     let two = "(local.get 0) (local.get 1)";
     #[rustfmt::skip] // a table
     let functions = [
-        // The function, its import, its type, what is done with its results.
+        // The function, its import, its type, the call with its results dropped.
         ("log", r#""env" "host_log""#, "(param i32 i32)", format!("(call $take {two})")),
         ("text", r#""host" "text""#, "(param i32 i32)", format!("(call $take {two})")),
         ("bytes", r#""host" "bytes""#, "(param i32 i32)", format!("(call $take {two})")),
@@ -144,7 +144,7 @@ fn arguments(cases: &mut Vec<Case>) {
     }
 }
 
-/// Where a guest wants a record of two values: eight bytes at any address, aligned or not.
+/// Addresses at which a guest wants a record of two values: eight bytes, aligned or not.
 fn records(cases: &mut Vec<Case>) {
     for (at, range) in [
         (0, Inside),

@@ -15,7 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// What a module needs so that it can process bytes.
+/// The parts that a module needs to process bytes.
 const PARTS: [(&str, &str); 3] = [
     ("memory", r#"(memory (export "memory") 1)"#),
     (

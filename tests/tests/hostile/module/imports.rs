@@ -1,6 +1,6 @@
-//! M15: imports that nobody grants, or of other types than those that are granted.
+//! M15: imports that are not granted, or of other types than those that are granted.
 //!
-//! A row: what is imported, the items of a module that imports it, and the kinds of its mismatches.
+//! A row: the import in words, the items of a module with it, and the kinds of its mismatches.
 
 use super::with_run;
 use crate::case::{Case, loads, refused};

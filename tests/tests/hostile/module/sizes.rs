@@ -1,6 +1,6 @@
 //! M10, M11: tables and memories that are too large or too many, and segments that do not fit.
 //!
-//! A row: the table, memory or segment in words, the same in a module, the verdict.
+//! A row: the table, memory or segment in words, its text or bytes, the verdict.
 
 use super::encode::{DATA, ELEMENT, MEMORY, TABLE, around, empty_code, leb, repeated, section};
 use crate::case::{Case, loads, refused, returns, starts, traps};

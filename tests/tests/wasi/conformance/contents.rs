@@ -37,7 +37,7 @@ fn file_pread_pwrite() {
             (guest.u32(RESULT), guest.get(DATA, 4)),
             (4, vec![0, 1, 2, 3])
         );
-        // In two, from an offset, over the end.
+        // In two buffers, from an offset, over the end.
         guest.buffers(0, &[(DATA, 2), (DATA + 50, 2)]);
         assert_eq!(guest.errno("fd_pread", &[fd, 0, 2, 1, RESULT]), SUCCESS);
         assert_eq!(guest.u32(RESULT), 3);

@@ -57,7 +57,7 @@ fn fd_advise_and_file_allocate() {
         let fd = guest.open("file", CREATE, rights).unwrap();
         assert_eq!(guest.errno("fd_filestat_set_size", &[fd, 100]), SUCCESS);
         assert_eq!(guest.errno("fd_advise", &[fd, 10, 50, 0]), SUCCESS);
-        // As the suite allows.
+        // The suite allows this error.
         let allocate = guest.errno("fd_allocate", &[fd, 100, 100]);
         assert_eq!(allocate, ENOTSUP);
         assert_eq!(guest.stat(fd).size, 100);

@@ -29,7 +29,7 @@ fn fd_readdir() {
         assert_eq!(guest.errno("fd_readdir", &args), SUCCESS);
         let second = DATA + 25;
         let cookie = guest.u64(second);
-        // From the second one's cookie on there is the third, and only that.
+        // From the second entry's cookie on there is only the third entry.
         let args = [ROOT, DATA, 256, cookie, RESULT];
         assert_eq!(guest.errno("fd_readdir", &args), SUCCESS);
         assert_eq!(guest.u32(RESULT), 28);

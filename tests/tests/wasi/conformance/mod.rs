@@ -1,4 +1,4 @@
-//! What WASI's public test suite expects of files. Each test has the name of its counterpart there.
+//! Files as WASI's public test suite expects them. Each test has the name of its counterpart there.
 
 mod contents;
 mod descriptors;
