@@ -102,7 +102,7 @@ impl Wake for Woken {
 /// executor of one thread.
 fn beside_a_busy_one() -> u32 {
     let plugin = plugin(1);
-    let endless = plugin.with_budget(Budget::server().fuel(u64::MAX));
+    let endless = plugin.with_budget(Budget::server().with_fuel(u64::MAX));
     let (quanta, worst, left) = (Cell::new(0u32), Cell::new(0u32), Cell::new(CALLS));
     let (most, few) = (u32::MAX.to_le_bytes(), 10u32.to_le_bytes());
     let busy = async {

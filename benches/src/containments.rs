@@ -114,7 +114,7 @@ fn host_call() -> (Duration, Duration) {
     let bare = hostel::Engine::new(Limits::server());
     let [mut with, mut without] = [bare.clone().with_platform(Std::new()), bare].map(|engine| {
         let plugin = engine.load("calls", &wasm, &grants).expect("it loads");
-        let plugin = plugin.with_budget(Budget::server().fuel(u64::MAX));
+        let plugin = plugin.with_budget(Budget::server().with_fuel(u64::MAX));
         plugin.instantiate(()).expect("it starts")
     });
     let [with, without] = best_of(

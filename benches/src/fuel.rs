@@ -269,7 +269,7 @@ pub fn run() -> bool {
             std::hint::black_box(text.len());
         })
         .function("env", "echo", |text: String| text);
-    let mut budget = Budget::server().fuel(FUEL);
+    let mut budget = Budget::server().with_fuel(FUEL);
     budget.bytes_to_guest = usize::MAX;
     budget.host_calls = u32::MAX;
     budget.log_records = u32::MAX;

@@ -56,7 +56,7 @@ static PLUGIN: LazyLock<Plugin<()>> = LazyLock::new(|| {
         .function("fuzz", "echo", |text: &str| text.to_uppercase());
     let mut limits = Limits::device(256 << 10);
     limits.memory_bytes = 2 << 16;
-    let budget = Budget::device().fuel(100_000);
+    let budget = Budget::device().with_fuel(100_000);
     let wasm = wat::parse_str(GUEST).expect("the guest is well-formed");
     Engine::new(limits)
         .with_budget(budget)

@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_millis(100);
 
 /// What a call may use.
 fn budget() -> Budget {
-    let mut budget = Budget::device().fuel(FUEL).deadline(DEADLINE);
+    let mut budget = Budget::device().with_fuel(FUEL).with_deadline(DEADLINE);
     budget.output_bytes = OUTPUT;
     budget
 }

@@ -11,7 +11,7 @@ const END: u32 = 2 << 16;
 const ERROR: u32 = 1 << 31;
 
 /// A budget for guests that never end.
-const SMALL: Budget = Budget::server().fuel(100_000);
+const SMALL: Budget = Budget::server().with_fuel(100_000);
 
 fn start(text: &str) -> Instance {
     load_wat(text, &Grants::new())
@@ -455,7 +455,7 @@ fn one_budget_covers_allocate_process_and_deallocate() {
         (0, "out-of-fuel"),
     ] {
         let mut instance = start(&text);
-        instance.set_budget(SMALL.fuel(fuel));
+        instance.set_budget(SMALL.with_fuel(fuel));
         assert_eq!(code(&instance.process(b"hello")), expected, "{fuel}");
         assert_eq!(instance.usage().fuel, fuel);
     }

@@ -12,7 +12,7 @@ use std::sync::{
 const END: u32 = 2 << 16;
 
 /// A budget for guests that never end.
-const SMALL: Budget = Budget::server().fuel(100_000);
+const SMALL: Budget = Budget::server().with_fuel(100_000);
 
 fn start<T: Default + 'static>(text: &str, grants: &Grants<T>) -> Instance<T> {
     load_wat(text, grants)
@@ -132,7 +132,7 @@ fn an_argument_costs_fuel_before_it_is_looked_at() {
         let (one, all) = (fuel(1), fuel(END));
         assert!(all - one >= u64::from(END / 64) - 1, "{name}: {one}, {all}");
         let mut instance = plugin.instantiate(()).unwrap();
-        instance.set_budget(SMALL.fuel(all - 1));
+        instance.set_budget(SMALL.with_fuel(all - 1));
         let before = ran.times();
         let result = instance.call::<(u32, u32), ()>(name, (0, END));
         assert_eq!(code(&result), "out-of-fuel", "{name}");
@@ -564,7 +564,7 @@ fn a_guest_without_memory_for_a_setting_is_stopped() {
 fn a_huge_setting_is_charged_before_it_is_passed_on() {
     let huge = "x".repeat(100_000);
     let mut instance = asking(&[("huge", &huge)]);
-    let mut budget = SMALL.fuel(1_500);
+    let mut budget = SMALL.with_fuel(1_500);
     budget.output_bytes = 1 << 20;
     instance.set_budget(budget);
     assert_eq!(

@@ -125,7 +125,7 @@ impl Random {
 
 #[test]
 fn mutated_guests_are_refused_or_contained() {
-    let engine = hostel::engine().with_budget(Budget::device().fuel(20_000));
+    let engine = hostel::engine().with_budget(Budget::device().with_fuel(20_000));
     let mut random = Random(20_240_611);
     let (mut loaded, mut answered) = (0, 0);
     for name in [
@@ -321,8 +321,8 @@ fn a_start_function_runs_once_under_the_budget() {
                     {section}
                     (func (export "starts") (result i32) (global.get $starts)))"#
             );
-            let plugin =
-                load_wat::<()>(&text, &Grants::new()).with_budget(Budget::server().fuel(100_000));
+            let plugin = load_wat::<()>(&text, &Grants::new())
+                .with_budget(Budget::server().with_fuel(100_000));
             let result = plugin.call::<(), u32>("starts", ());
             assert_eq!(code(&result), expected, "{section} {body}");
             assert!(matches!(result, Ok(1) | Err(_)));

@@ -66,7 +66,7 @@ fn a_long_call_delays_each_short_one_by_a_quantum_or_two() {
     let quanta = Arc::new(AtomicUsize::new(0));
     on_one_thread(async {
         let long = tokio::spawn({
-            let plugin = plugin.with_budget(Budget::server().fuel(u64::MAX));
+            let plugin = plugin.with_budget(Budget::server().with_fuel(u64::MAX));
             let quanta = quanta.clone();
             async move {
                 let input = u32::MAX.to_le_bytes();
@@ -154,7 +154,7 @@ fn calls_move_between_the_threads_of_an_executor() {
         for n in 0..2_000u32 {
             let (plugin, trapped) = (plugin.clone(), trapped.clone());
             calls.spawn(async move {
-                let starved = plugin.with_budget(Budget::server().fuel(50_000));
+                let starved = plugin.with_budget(Budget::server().with_fuel(50_000));
                 let input = if n % 10 == 0 { u32::MAX } else { n }.to_le_bytes();
                 let result = starved.process_async(&input).with_quantum(1_000).await;
                 if n % 10 == 0 {

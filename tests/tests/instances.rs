@@ -207,7 +207,7 @@ fn without_a_place_and_without_waiting_a_call_is_refused_as_busy() {
 #[test]
 fn a_deadline_ends_the_wait_for_a_place() {
     let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::new()).unwrap();
-    let hasty = plugin.with_budget(Budget::server().deadline(Duration::from_millis(5)));
+    let hasty = plugin.with_budget(Budget::server().with_deadline(Duration::from_millis(5)));
     let result = plugin.with_instance(|_| hasty.call::<(), (u32, u32)>("count", ()));
     assert_eq!(result, Err(CallError::Busy { limit: 1 }));
 }
@@ -237,7 +237,7 @@ fn a_place_comes_free_however_its_call_ends() {
     let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::new()).unwrap();
     let trapped = plugin.call::<(), ()>("trap", ());
     assert_eq!(code(&trapped), "trap-unreachable");
-    let starved = plugin.with_budget(Budget::server().fuel(0));
+    let starved = plugin.with_budget(Budget::server().with_fuel(0));
     assert_eq!(code(&starved.call::<(), ()>("trap", ())), "out-of-fuel");
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         plugin.with_instance::<()>(|_| panic!("this panic belongs to the test"))
@@ -305,7 +305,7 @@ const LOOP: &str = r#"(module (func (export "run") (param i32)
 fn each_call_has_the_whole_budget() {
     let plugin = load_wat::<()>(LOOP, &Grants::new());
     let mut instance = plugin
-        .with_budget(Budget::server().fuel(10_000))
+        .with_budget(Budget::server().with_fuel(10_000))
         .instantiate(())
         .unwrap();
     for _ in 0..20 {
@@ -331,7 +331,7 @@ fn a_budget_can_be_changed_from_call_to_call() {
         (1_000_000, 100_000, "ok"),
         (1_000, 10_000, "out-of-fuel"),
     ] {
-        instance.set_budget(Budget::server().fuel(fuel));
+        instance.set_budget(Budget::server().with_fuel(fuel));
         assert_eq!(code(&instance.call::<u32, ()>("run", rounds)), expected);
     }
 }
@@ -346,7 +346,7 @@ fn the_usage_is_the_least_budget_that_suffices() {
         let used = instance.usage().fuel;
         for (fuel, expected) in [(used, "ok"), (used + 1, "ok"), (used - 1, "out-of-fuel")] {
             let mut instance = plugin.instantiate(()).unwrap();
-            instance.set_budget(Budget::server().fuel(fuel));
+            instance.set_budget(Budget::server().with_fuel(fuel));
             assert_eq!(
                 code(&instance.call::<u32, ()>("run", rounds)),
                 expected,
@@ -371,9 +371,9 @@ fn starting_has_a_budget_and_a_usage_of_its_own() {
     instance.call::<(), ()>("f", ()).unwrap();
     assert!(instance.usage().fuel < 100);
     assert_eq!(instance.start_usage(), start);
-    let starved = plugin.with_budget(Budget::server().fuel(start.fuel - 1));
+    let starved = plugin.with_budget(Budget::server().with_fuel(start.fuel - 1));
     assert_eq!(code(&starved.instantiate(())), "out-of-fuel");
-    let just_enough = plugin.with_budget(Budget::server().fuel(start.fuel));
+    let just_enough = plugin.with_budget(Budget::server().with_fuel(start.fuel));
     assert_eq!(code(&just_enough.instantiate(())), "ok");
 }
 
@@ -384,7 +384,7 @@ fn making_an_instance_for_a_call_and_the_call_share_one_budget() {
     kept.process(b"hello world").unwrap();
     let both = kept.start_usage().fuel + kept.usage().fuel;
     let once = |fuel| {
-        let plugin = plugin.with_budget(Budget::server().fuel(fuel));
+        let plugin = plugin.with_budget(Budget::server().with_fuel(fuel));
         let (result, used) =
             plugin.with_instance_metered(|instance| instance.process(b"hello world"));
         (code(&result), used.fuel)

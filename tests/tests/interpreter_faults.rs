@@ -151,7 +151,7 @@ fn a_loop_of_failing_growth_runs_out_of_fuel_not_of_stack() {
     ] {
         // The size of the stack that Rust gives to a thread.
         let thread = thread::Builder::new().stack_size(2 << 20).spawn(move || {
-            let budget = Budget::server().fuel(20_000_000);
+            let budget = Budget::server().with_fuel(20_000_000);
             let plugin = load(text).expect("the module loads").with_budget(budget);
             let instance = plugin.instantiate(());
             let error = match instance {
@@ -399,8 +399,8 @@ fn a_loop_in_a_start_function_ends_at_the_deadline() {
     let wasm =
         wat::parse_str(r#"(module (func (export "f")) (start $s) (func $s (loop $l (br $l))))"#);
     let budget = Budget::server()
-        .fuel(u64::MAX)
-        .deadline(Duration::from_millis(20));
+        .with_fuel(u64::MAX)
+        .with_deadline(Duration::from_millis(20));
     let plugin = Engine::new(Limits::server())
         .with_platform(Std::new())
         .with_budget(budget)

@@ -214,7 +214,7 @@ fn a_call_that_is_refused_fails_alike_however_it_is_run() {
     for fuel in [0, 10, 20, 21, 22, 30, 1_000] {
         for (cancelled, deadline) in [(true, None), (false, Some(Duration::ZERO)), (false, None)] {
             for input_bytes in [10, 1_000] {
-                let mut budget = Budget::server().fuel(fuel);
+                let mut budget = Budget::server().with_fuel(fuel);
                 (budget.deadline, budget.input_bytes) = (deadline, input_bytes);
                 let fresh = || {
                     let mut instance = plugin.instantiate(()).unwrap();

@@ -53,7 +53,7 @@ fn instances_that_were_stopped_or_have_grown_are_not_reused() {
     assert_eq!(plugin.call::<(), u32>("grow", ()), Ok(2));
     let figures = plugin.pool_figures();
     assert_eq!((figures.resets, figures.discards), (1, 3));
-    let starved = plugin.with_budget(Budget::server().fuel(1));
+    let starved = plugin.with_budget(Budget::server().with_fuel(1));
     assert_eq!(code(&starved.call::<(), i64>("found", ())), "out-of-fuel");
     assert_eq!(plugin.call::<(), i64>("found", ()), Ok(0));
 }
@@ -114,7 +114,7 @@ fn a_call_uses_equal_fuel_in_a_fresh_instance_and_in_a_reset_one() {
         assert!(plugin.pool_figures().resets >= 4, "{name}");
         // With one unit too little, in a fresh instance and in a reset one.
         for fuel in [first.1.fuel, first.1.fuel - 1, first.1.fuel / 2, 10] {
-            let budget = Budget::server().fuel(fuel);
+            let budget = Budget::server().with_fuel(fuel);
             let used = plugin.with_budget(budget);
             let used = used.with_instance_metered(|instance| instance.process(b"hello world"));
             let fresh = load_guest(name, &grants).with_budget(budget);

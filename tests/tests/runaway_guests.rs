@@ -9,7 +9,7 @@ use hostel_tests::{
 
 fn start(text: &str) -> Instance {
     load_wat(text, &Grants::new())
-        .with_budget(Budget::server().fuel(100_000))
+        .with_budget(Budget::server().with_fuel(100_000))
         .instantiate(())
         .expect("it starts")
 }
@@ -177,7 +177,7 @@ fn copying_segments_counts_against_the_deadline() {
     let text = r#"(module (memory 1) (data (i32.const 0) "data") (func (export "f")))"#;
     let plugin = try_load_wat(&engine, text, &Grants::new()).unwrap();
     let after = Duration::from_millis(1);
-    let plugin = plugin.with_budget(Budget::server().deadline(after));
+    let plugin = plugin.with_budget(Budget::server().with_deadline(after));
     let error = plugin.instantiate(()).err();
     assert_eq!(error, Some(CallError::Deadline { after }));
 }
@@ -208,7 +208,7 @@ fn a_guest_that_never_ends_is_stopped_at_its_deadline() {
     let text = r#"(module (func (export "run") (loop $on (br $on))))"#;
     let plugin = try_load_wat(&engine, text, &Grants::new()).unwrap();
     let mut instance = plugin
-        .with_budget(Budget::server().deadline(after))
+        .with_budget(Budget::server().with_deadline(after))
         .instantiate(())
         .unwrap();
     assert_eq!(
@@ -225,8 +225,8 @@ fn start_until_deadline(item: &str) -> Option<CallError> {
     let text = format!(r#"(module (func (export "f")) {item})"#);
     let plugin = try_load_wat(&engine, &text, &Grants::new()).unwrap();
     let budget = Budget::server()
-        .fuel(20_000_000)
-        .deadline(Duration::from_millis(50));
+        .with_fuel(20_000_000)
+        .with_deadline(Duration::from_millis(50));
     plugin.with_budget(budget).instantiate(()).err()
 }
 
@@ -256,7 +256,7 @@ fn a_call_of_failing_growths_leaves_the_native_stack_alone() {
         || {
             let text = format!(r#"(module (memory 1) (func (export "run") {GROWING}))"#);
             let mut instance = start(&text);
-            instance.set_budget(Budget::server().fuel(2_000_000));
+            instance.set_budget(Budget::server().with_fuel(2_000_000));
             assert_eq!(code(&instance.call::<(), ()>("run", ())), "out-of-fuel");
         },
     );
@@ -268,7 +268,7 @@ fn start_with(item: &str) -> &'static str {
     let plugin = load_wat(&text, &Grants::new());
     code(
         &plugin
-            .with_budget(Budget::server().fuel(2_000_000))
+            .with_budget(Budget::server().with_fuel(2_000_000))
             .instantiate(()),
     )
 }
@@ -316,7 +316,7 @@ fn failing_growths_between_host_calls_leave_the_native_stack_alone() {
                 (br $on))))"#;
             let grants = Grants::new().config([("key", "value")]);
             let mut instance = load_wat(text, &grants).instantiate(()).unwrap();
-            instance.set_budget(Budget::server().fuel(2_000_000));
+            instance.set_budget(Budget::server().with_fuel(2_000_000));
             assert_eq!(code(&instance.call::<(), ()>("run", ())), "out-of-fuel");
         },
     );

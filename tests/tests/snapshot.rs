@@ -329,7 +329,7 @@ fn a_snapshot_that_can_not_be_taken_is_an_error() {
         Ok(())
     });
     assert_eq!(hidden, Err(SnapshotError::Call(CallError::Stopped)));
-    let hasty = engine.clone().with_budget(Budget::server().fuel(100));
+    let hasty = engine.clone().with_budget(Budget::server().with_fuel(100));
     let endless = hasty.snapshot("guest", &wasm, &grants, |instance| {
         instance.call::<(), ()>("spin", ())
     });

@@ -82,7 +82,7 @@ fn results_errors_and_fuel_do_not_depend_on_the_quantum() {
             let expected = (whole.process(input), whole.usage());
             let all = expected.1.fuel;
             for fuel in [Budget::server().fuel, all, all - 1, all / 2, all / 7] {
-                let budget = Budget::server().fuel(fuel);
+                let budget = Budget::server().with_fuel(fuel);
                 let fresh = || {
                     let mut instance = plugin.instantiate(()).unwrap();
                     instance.set_budget(budget);
@@ -124,7 +124,7 @@ fn calls_of_a_plugin_end_alike_by_any_mix_of_quanta() {
             let enough = Budget::server().fuel;
             let few = random.below(usize::try_from(whole.fuel).unwrap()) as u64;
             let fuel = if round % 3 == 0 { few } else { enough };
-            let plugin = plugin.with_budget(Budget::server().fuel(fuel));
+            let plugin = plugin.with_budget(Budget::server().with_fuel(fuel));
             let expected = plugin.with_instance_metered(|instance| instance.process(input));
             let mut call = plugin.process_async(input);
             let result = loop {
@@ -217,7 +217,7 @@ fn a_plugins_call_by_steps_includes_its_start() {
     limits.instances = 1;
     let engine = Engine::new(limits);
     let endless = try_load_wat(&engine, text, &Grants::new()).unwrap();
-    let endless = endless.with_budget(Budget::server().fuel(50_000));
+    let endless = endless.with_budget(Budget::server().with_fuel(50_000));
     let mut call = endless.process_async(b"");
     for _ in 0..4 {
         assert_eq!(call.step(10_000), Step::More);
@@ -342,7 +342,7 @@ fn a_wait_without_end_ends_at_the_deadline() {
     let plugin = load_wat(&fetching(), &waiting_grants(0));
     let after = Duration::from_millis(20);
     let mut instance = plugin.instantiate(()).unwrap();
-    instance.set_budget(Budget::server().deadline(after));
+    instance.set_budget(Budget::server().with_deadline(after));
     assert_eq!(
         instance.call::<(), ()>("never", ()),
         Err(CallError::Deadline { after })
@@ -393,7 +393,7 @@ fn no_step_is_so_long_that_growths_use_up_the_native_stack() {
             let text = r#"(module (memory 1) (func (export "run")
                 (loop $on (drop (memory.grow (i32.const 65535))) (br $on))))"#;
             let plugin = load_wat(text, &Grants::new());
-            let plugin = plugin.with_budget(Budget::server().fuel(20_000_000));
+            let plugin = plugin.with_budget(Budget::server().with_fuel(20_000_000));
             let small = std::thread::Builder::new().stack_size(256 << 10);
             let thread = small.spawn(move || {
                 let mut instance = plugin.instantiate(()).unwrap();
@@ -457,7 +457,7 @@ fn a_deadline_ends_a_call_by_steps() {
     let plugin = try_load_wat(&engine, text, &Grants::new()).unwrap();
     let mut instance = plugin.instantiate(()).unwrap();
     let after = Duration::from_millis(50);
-    instance.set_budget(Budget::server().deadline(after));
+    instance.set_budget(Budget::server().with_deadline(after));
     let mut call = instance.call_async::<(), ()>("run", ());
     let mut steps = 0;
     let result = loop {

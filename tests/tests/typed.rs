@@ -131,7 +131,7 @@ fn a_call_equals_one_by_name() {
 #[test]
 fn less_fuel_than_the_base_of_a_call_is_too_little() {
     for fuel in [0, 1, 19] {
-        let [by_name, typed] = both("double", 1, Budget::server().fuel(fuel));
+        let [by_name, typed] = both("double", 1, Budget::server().with_fuel(fuel));
         assert_eq!(by_name, typed);
         assert_eq!(code(&typed.0), "out-of-fuel");
     }
@@ -154,14 +154,14 @@ fn a_trap_stops_and_says_where() {
 fn a_deadline_and_a_canceller_end_it() {
     let mut instance = instance();
     let forever = instance.typed::<(), ()>("for ever").unwrap();
-    let mut budget = Budget::server().fuel(u64::MAX);
+    let mut budget = Budget::server().with_fuel(u64::MAX);
     budget.deadline = Some(Duration::from_millis(20));
     instance.set_budget(budget);
     assert_eq!(code(&forever.call(&mut instance, ())), "deadline");
 
     let mut instance = self::instance();
     let forever = instance.typed::<(), ()>("for ever").unwrap();
-    instance.set_budget(Budget::server().fuel(u64::MAX));
+    instance.set_budget(Budget::server().with_fuel(u64::MAX));
     let canceller = instance.canceller();
     thread::scope(|scope| {
         scope.spawn(|| canceller.cancel());

@@ -122,7 +122,7 @@ fn a_place_given_to_a_call_that_gives_up_goes_to_the_next() {
 #[test]
 fn the_wait_of_an_awaited_call_ends_at_its_deadline() {
     let clock = Clock::default();
-    let budget = Budget::server().deadline(Duration::from_millis(10));
+    let budget = Budget::server().with_deadline(Duration::from_millis(10));
     let engine = Engine::new(limits(|_| {}))
         .with_platform(clock.clone())
         .with_budget(budget);
@@ -281,7 +281,7 @@ fn warming_up_takes_a_place_and_ends_at_the_deadline() {
         (func (export "_initialize") (call $wait)) (func (export "f")))"#;
     let engine = Engine::new(limits(|limits| limits.warm = 1))
         .with_platform(hostel::Std::new())
-        .with_budget(Budget::server().deadline(Duration::from_millis(20)));
+        .with_budget(Budget::server().with_deadline(Duration::from_millis(20)));
     let plugin = try_load_wat(&engine, text, &endless).unwrap();
     assert_eq!(code(&plugin.warm_up()), "deadline");
     let busy = plugin.call_async::<(), ()>("f", ());
@@ -296,7 +296,7 @@ fn a_small_budget_uses_up_no_instance_that_others_can_use() {
     let plugin = echo(&Engine::new(limits(|limits| limits.warm = 1)));
     plugin.warm_up().unwrap();
     let fuel = 3;
-    let poor = plugin.with_budget(Budget::server().fuel(fuel));
+    let poor = plugin.with_budget(Budget::server().with_fuel(fuel));
     let (result, used) = poor.with_instance_metered(|instance| instance.process(b"hello"));
     assert_eq!(result, Err(CallError::OutOfFuel { fuel }));
     assert_eq!(used.fuel, fuel);
@@ -368,7 +368,7 @@ fn the_usage_of_a_call_by_steps_is_reported_like_any_other() {
     };
     assert_eq!((stepped, call.usage()), (answer, used));
     // A call whose instance can't be made.
-    let starved = plugin.with_budget(Budget::server().fuel(3));
+    let starved = plugin.with_budget(Budget::server().with_fuel(3));
     let mut call = starved.process_async(b"hello");
     assert_eq!(
         call.step(u64::MAX),

@@ -259,8 +259,8 @@ impl ModuleLimits {
 /// ```
 /// use core::time::Duration;
 /// let budget = hostel_core::Budget::server()
-///     .fuel(5_000_000)
-///     .deadline(Duration::from_millis(50));
+///     .with_fuel(5_000_000)
+///     .with_deadline(Duration::from_millis(50));
 /// assert_eq!(budget.fuel, 5_000_000);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,14 +323,14 @@ impl Budget {
 
     /// The same budget with `fuel` units of fuel.
     #[must_use]
-    pub const fn fuel(mut self, fuel: u64) -> Self {
+    pub const fn with_fuel(mut self, fuel: u64) -> Self {
         self.fuel = fuel;
         self
     }
 
     /// The same budget with a wall-clock deadline, counted from the call's start.
     #[must_use]
-    pub const fn deadline(mut self, after: Duration) -> Self {
+    pub const fn with_deadline(mut self, after: Duration) -> Self {
         self.deadline = Some(after);
         self
     }

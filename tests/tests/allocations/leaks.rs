@@ -56,7 +56,7 @@ fn instances_give_everything_back_however_they_end() {
              (unreachable))
            (func (export "loop") (loop $on (br $on)))"#,
     );
-    let plugin = load_wat(&text, &customized()).with_budget(Budget::server().fuel(30_000));
+    let plugin = load_wat(&text, &customized()).with_budget(Budget::server().with_fuel(30_000));
     let left = left_behind(200, |_| {
         plugin.process(b"hello").unwrap_err();
         plugin.call::<(), ()>("loop", ()).unwrap_err();

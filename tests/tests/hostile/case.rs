@@ -309,7 +309,7 @@ impl Case {
             action,
             verdict,
             limits,
-            budget: Budget::server().fuel(FUEL),
+            budget: Budget::server().with_fuel(FUEL),
             instances: 1,
             panics: 0,
             own_process,

@@ -98,7 +98,7 @@ fn unfit(case: &Case, wasm: &[u8]) -> Option<&'static str> {
 /// differs.
 fn budget(budget: &Budget) -> String {
     let usual = Budget::server();
-    if *budget == usual.fuel(FUEL) {
+    if *budget == usual.with_fuel(FUEL) {
         return "usual".to_owned();
     }
     let (fuel, calls) = (budget.fuel, budget.host_calls);

@@ -10,7 +10,7 @@ use hostel::{Budget, Engine, Limits, ValType, Value};
 
 /// Makes an engine without a platform, so that a panic is not contained, and fails the test.
 fn engine(fuel: u64) -> Engine {
-    Engine::new(Limits::server()).with_budget(Budget::server().fuel(fuel))
+    Engine::new(Limits::server()).with_budget(Budget::server().with_fuel(fuel))
 }
 
 fn of_type(ty: ValType, seed: i64) -> Option<Value> {

@@ -62,7 +62,7 @@ fn work_that_costs_too_much_is_not_done() {
     let store = memory();
     let plugin = Forward::to(store.clone()).0;
     let key = [1; 100];
-    let with = |fuel: u64| plugin.with_budget(Budget::server().fuel(fuel));
+    let with = |fuel: u64| plugin.with_budget(Budget::server().with_fuel(fuel));
     let (mut least, mut most) = (0, 10_000);
     // Bisects the least fuel with which the value is set.
     while least + 1 < most {
@@ -82,7 +82,7 @@ fn work_that_costs_too_much_is_not_done() {
     let many = load_wat::<()>(&forwarding(), &Grants::new().state_in("many", store));
     let list = ("", None::<&str>, u32::MAX);
     let short = many
-        .with_budget(Budget::server().fuel(2_000))
+        .with_budget(Budget::server().with_fuel(2_000))
         .call::<_, Option<Vec<u8>>>("list", list);
     assert_eq!(code(&short), "out-of-fuel");
     let page: Option<Vec<u8>> = many.call("list", list).unwrap();

@@ -271,7 +271,7 @@ fn bringing_a_file_to_the_disk_is_expensive() {
     guest.buffers(0, &[(DATA, 1)]);
     assert_eq!(guest.errno("fd_write", &[fd, 0, 1, RESULT]), SUCCESS);
     assert!(guest.0.usage().fuel > 200_000, "so each write does");
-    guest.0.set_budget(SMALL.fuel(100_000));
+    guest.0.set_budget(SMALL.with_fuel(100_000));
     let result = guest.call("fd_write", &[fd, 0, 1, RESULT]);
     assert_eq!(code(&result), "out-of-fuel");
 }
@@ -331,7 +331,7 @@ fn a_deadline_ends_a_long_read_and_a_long_write_in_the_middle() {
             let mut guest = Guest::start(&engine, NEW, 4, wasi);
             let fd = guest.create("a");
             guest.buffers(0, &[(DATA, 200_000)]);
-            let deadline = SMALL.deadline(Duration::from_millis(deadline));
+            let deadline = SMALL.with_deadline(Duration::from_millis(deadline));
             guest.0.set_budget(deadline);
             let result = guest.call(name, &[fd, 0, 1, RESULT]);
             // 200,000 bytes are read in four pieces.

@@ -94,8 +94,8 @@ fn engine(budget: Budget) -> Engine {
 
 fn within(deadline: u64) -> Budget {
     Budget::server()
-        .fuel(u64::MAX)
-        .deadline(Duration::from_millis(deadline))
+        .with_fuel(u64::MAX)
+        .with_deadline(Duration::from_millis(deadline))
 }
 
 #[test]

@@ -307,7 +307,7 @@ fn a_list_without_end_is_ended() {
         .directory("/", Access::ReadWrite, Ill::ListsForEver);
     let plugin = super::load(&hostel::engine(), NEW, 1, Grants::new().wasi(wasi));
     let mut guest = Guest(plugin.instantiate(()).unwrap());
-    guest.0.set_budget(super::SMALL.fuel(100_000));
+    guest.0.set_budget(super::SMALL.with_fuel(100_000));
     let args = [ROOT, DATA, 100, 0, RESULT];
     assert_eq!(code(&guest.call("fd_readdir", &args)), "out-of-fuel");
 }

@@ -112,7 +112,7 @@ const FUNCTIONS: [(&str, &str); 45] = [
 ];
 
 /// A budget with so little fuel that no test waits long.
-const SMALL: Budget = Budget::server().fuel(10_000_000);
+const SMALL: Budget = Budget::server().with_fuel(10_000_000);
 
 /// Returns the text of a guest that imports every function from `module` and exports it, with a
 /// memory of `pages` pages that the test can read and write.
@@ -389,7 +389,9 @@ fn each_call_costs_fuel() {
         let args = vec![0; params.len()];
         guest.errno(name, &args);
         assert!(guest.0.usage().fuel >= 40, "{name}");
-        guest.0.set_budget(SMALL.fuel(guest.0.usage().fuel - 1));
+        guest
+            .0
+            .set_budget(SMALL.with_fuel(guest.0.usage().fuel - 1));
         assert_eq!(code(&guest.call(name, &args)), "out-of-fuel", "{name}");
         guest = Guest::new(Wasi::new());
     }

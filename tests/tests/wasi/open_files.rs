@@ -145,7 +145,7 @@ fn files_go_with_their_call() {
             "(loop (br 0))",
         ] {
             let grants = Grants::new().wasi(tree.grant(Wasi::new(), Access::Read));
-            let budget = super::SMALL.fuel(100_000);
+            let budget = super::SMALL.with_fuel(100_000);
             let plugin = hostel_tests::load_wat(&leaves_open(end), &grants).with_budget(budget);
             drop(grants);
             let granted = handles(&tree);

@@ -187,7 +187,9 @@ fn the_old_name_has_longer_subscriptions() {
 
 #[test]
 fn a_wait_ends_with_the_deadline() {
-    let deadline = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(100));
+    let deadline = SMALL
+        .with_fuel(u64::MAX)
+        .with_deadline(Duration::from_millis(100));
     for timeout in [200_000_000, 1 << 63, u64::MAX] {
         for absolute in [false, true] {
             let mut guest = Guest::new(Wasi::new());
@@ -216,7 +218,7 @@ fn without_a_deadline_a_wait_ends_with_the_fuel() {
 fn a_wait_can_be_cancelled() {
     let mut guest = Guest::new(Wasi::new());
     guest.put(0, &clock(1, 1, 1 << 60));
-    guest.0.set_budget(SMALL.fuel(u64::MAX));
+    guest.0.set_budget(SMALL.with_fuel(u64::MAX));
     let canceller = guest.0.canceller();
     let waiter = thread::spawn(move || code(&guest.call("poll_oneoff", &[0, EVENTS, 1, COUNT])));
     thread::sleep(Duration::from_millis(30));

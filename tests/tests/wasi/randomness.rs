@@ -61,7 +61,7 @@ fn a_source_is_asked_for_at_most_64_kib_and_charged_first() {
         assert_eq!(guest.errno("random_get", &[at, len]), EFAULT);
     }
     assert_eq!(asked.swap(0, Ordering::Relaxed), 0);
-    guest.0.set_budget(SMALL.fuel(9_000));
+    guest.0.set_budget(SMALL.with_fuel(9_000));
     assert_eq!(
         code(&guest.call("random_get", &[0, 4 * END])),
         "out-of-fuel"

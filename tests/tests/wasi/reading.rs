@@ -115,7 +115,9 @@ fn stdin_without_end_is_ended_by_fuel() {
     let plugin = hostel_tests::load_wat(text, &Grants::new().wasi(endless));
     let result = plugin.with_budget(SMALL).run_command();
     assert_eq!(code(&result), "out-of-fuel");
-    let budget = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(50));
+    let budget = SMALL
+        .with_fuel(u64::MAX)
+        .with_deadline(Duration::from_millis(50));
     let result = plugin.with_budget(budget).run_command();
     assert_eq!(code(&result), "deadline");
 }
@@ -151,8 +153,13 @@ fn a_read_waits_for_input() {
 #[test]
 fn waiting_for_input_ends() {
     let never = || Wasi::new().stdin_from(Late(AtomicU32::new(u32::MAX)));
-    let deadline = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(50));
-    for (budget, expected) in [(deadline, "deadline"), (SMALL.fuel(5_000), "out-of-fuel")] {
+    let deadline = SMALL
+        .with_fuel(u64::MAX)
+        .with_deadline(Duration::from_millis(50));
+    for (budget, expected) in [
+        (deadline, "deadline"),
+        (SMALL.with_fuel(5_000), "out-of-fuel"),
+    ] {
         let mut guest = Guest::new(never());
         guest.buffers(0, &[(64, 8)]);
         guest.0.set_budget(budget);
@@ -160,7 +167,7 @@ fn waiting_for_input_ends() {
     }
     let mut guest = Guest::new(never());
     guest.buffers(0, &[(64, 8)]);
-    guest.0.set_budget(SMALL.fuel(u64::MAX));
+    guest.0.set_budget(SMALL.with_fuel(u64::MAX));
     let canceller = guest.0.canceller();
     let waiter = thread::spawn(move || code(&guest.call("fd_read", &[0, 0, 1, 16])));
     thread::sleep(Duration::from_millis(30));

@@ -132,7 +132,9 @@ fn a_guest_that_sleeps_gives_control_back() {
 fn a_deadline_ends_a_sleep() {
     for timeout in [200 * MS, 1 << 63, u64::MAX] {
         let (machine, gate) = (Machine::default(), Gate::default());
-        let budget = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(100));
+        let budget = SMALL
+            .with_fuel(u64::MAX)
+            .with_deadline(Duration::from_millis(100));
         let plugin = guest(&machine, &gate, budget);
         let mut instance = plugin.instantiate(()).unwrap();
         let mut call = instance.call_async::<u64, (u32, u64)>("sleep", timeout);
@@ -211,7 +213,7 @@ fn a_read_of_stdin_is_suspended() {
     drop(call);
     // Waiting is charged while it lasts.
     gate.0.store(false, Ordering::Relaxed);
-    instance.set_budget(SMALL.fuel(5_000));
+    instance.set_budget(SMALL.with_fuel(5_000));
     let mut call = instance.call_async::<(), (u32, u32)>("read", ());
     let ended = (1_000..2_000).step_by(10).find_map(|now| {
         machine.0.set(now);
@@ -330,7 +332,9 @@ impl Wake for Unpark {
 fn with_threads_an_executor_needs_no_timer() {
     let plugin = load_wat(GUEST, &Grants::new().wasi(Wasi::new()));
     let mut instances = [(); 3].map(|()| plugin.instantiate(()).unwrap());
-    let deadline = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(30));
+    let deadline = SMALL
+        .with_fuel(u64::MAX)
+        .with_deadline(Duration::from_millis(30));
     instances[2].set_budget(deadline);
     let unpark = Arc::new(Unpark(std::thread::current(), AtomicU64::new(0)));
     let waker = Waker::from(unpark.clone());

@@ -75,9 +75,9 @@ fn lengths_that_add_up_to_too_much_are_invalid() {
     let mut guest = Guest::start(&hostel::engine(), NEW, pages, wasi);
     let all = u64::from(pages) * END;
     for (count, answer) in [(1_008, SUCCESS), (1_009, EINVAL), (1_024, EINVAL)] {
-        guest.0.set_budget(SMALL.fuel(1 << 30));
+        guest.0.set_budget(SMALL.with_fuel(1 << 30));
         guest.buffers(0, &vec![(0, all); count]);
-        guest.0.set_budget(SMALL.fuel(1_000_000));
+        guest.0.set_budget(SMALL.with_fuel(1_000_000));
         let args = [0, 0, count as u64, 16 << 10];
         assert_eq!(guest.errno("fd_read", &args), answer, "{count}");
     }
@@ -86,7 +86,7 @@ fn lengths_that_add_up_to_too_much_are_invalid() {
     guest.buffers(0, &[(0, all), (0, all), (0, all), (0, all), (0, all)]);
     assert_eq!(guest.errno("fd_write", &[1, 0, 5, 128]), SUCCESS);
     assert_eq!(guest.u32(128) as usize, SMALL.output_bytes);
-    guest.0.set_budget(SMALL.fuel(100_000));
+    guest.0.set_budget(SMALL.with_fuel(100_000));
     assert_eq!(
         code(&guest.call("fd_write", &[1, 0, 5, 128])),
         "out-of-fuel"
@@ -143,7 +143,7 @@ fn output_without_end_is_ended() {
         let grants = lines.granted().wasi(Wasi::new().stdout(output));
         let plugin = hostel_tests::try_load_wat(&hostel::engine(), forever, &grants).unwrap();
         let mut instance = plugin
-            .with_budget(SMALL.fuel(100_000_000))
+            .with_budget(SMALL.with_fuel(100_000_000))
             .instantiate(())
             .unwrap();
         assert_eq!(instance.call::<(), u32>("run", ()), Ok(ENOSPC));
@@ -315,8 +315,8 @@ fn a_full_queue_is_waited_for_no_longer_than_it_may() {
     assert_eq!(guest.u32(64), 4);
     let full = || Wasi::new().stdout(WasiOutput::queue(|_| Ok(0)));
     for (budget, expected) in [
-        (SMALL.deadline(Duration::from_millis(20)), "deadline"),
-        (SMALL.fuel(5_000), "out-of-fuel"),
+        (SMALL.with_deadline(Duration::from_millis(20)), "deadline"),
+        (SMALL.with_fuel(5_000), "out-of-fuel"),
     ] {
         let mut guest = Guest::new(full());
         guest.buffers(0, &[(0, 8)]);

@@ -115,7 +115,7 @@ async fn smooth(plugin: Plugin) {
 /// Stops a plugin that never ends, after a while.
 #[embassy_executor::task]
 async fn stop(plugin: Plugin) {
-    let plugin = plugin.with_budget(Budget::device().fuel(u64::MAX));
+    let plugin = plugin.with_budget(Budget::device().with_fuel(u64::MAX));
     let mut instance = match plugin.instantiate(()) {
         Ok(instance) => instance,
         Err(error) => defmt::panic!("{}", defmt::Display2Format(&error)),

@@ -45,7 +45,7 @@ fn prices(cases: &mut Vec<Case>) {
         let name = format!("A09/{what}");
         cases.push(Case::script(name, text.clone(), verdict, move |setup| {
             let mut instance = setup.instance();
-            instance.set_budget(Budget::server().fuel(fuel));
+            instance.set_budget(Budget::server().with_fuel(fuel));
             let called = instance.call_values(export, &[Value::I32(number)]);
             if called.is_err() && export == "log" {
                 let written = setup.lines.take();

@@ -87,7 +87,9 @@ pub(super) fn cases() -> Vec<Case> {
             "out of fuel",
             r#"(module (memory 4) (func (export "run") (loop $on (br $on))))"#.into(),
             |setup| {
-                let plugin = setup.plugin().with_budget(Budget::device().fuel(1_000));
+                let plugin = setup
+                    .plugin()
+                    .with_budget(Budget::device().with_fuel(1_000));
                 assert!(plugin.call::<(), ()>("run", ()).is_err());
             },
         ),

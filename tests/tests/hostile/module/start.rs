@@ -83,8 +83,8 @@ fn limits(cases: &mut Vec<Case>) {
     );
     cases.push(deadline.budget(|budget| {
         *budget = Budget::server()
-            .fuel(u64::MAX)
-            .deadline(Duration::from_millis(10));
+            .with_fuel(u64::MAX)
+            .with_deadline(Duration::from_millis(10));
     }));
 }
 

@@ -46,7 +46,7 @@ fn aside<'scope, R: Send + 'scope>(
 
 /// Calls `process` with a short deadline.
 fn process_soon(plugin: &Plugin, input: &[u8]) -> Verdict {
-    let impatient = plugin.with_budget(Budget::server().deadline(SHORT));
+    let impatient = plugin.with_budget(Budget::server().with_deadline(SHORT));
     Verdict::of_bytes(impatient.process(input))
 }
 
@@ -148,7 +148,7 @@ fn freed_places(cases: &mut Vec<Case>) {
     let name = "a place comes free when an instance is not made";
     cases.push(with_places(name, 1, returns("free"), |setup| {
         let plugin = load(setup, || {});
-        let poor = plugin.with_budget(Budget::server().fuel(10));
+        let poor = plugin.with_budget(Budget::server().with_fuel(10));
         for _ in 0..50 {
             assert!(poor.process(b"x").is_err());
         }

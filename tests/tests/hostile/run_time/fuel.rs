@@ -29,7 +29,7 @@ fn leftovers() -> Vec<Case> {
         let (name, text) = (format!("R08/{what}"), with_run("", body));
         Case::script(name, text, traps("stopped"), move |setup| {
             let mut instance = setup.instance();
-            instance.set_budget(Budget::server().fuel(fuel));
+            instance.set_budget(Budget::server().with_fuel(fuel));
             let first = instance.call_values("run", &[]);
             assert_eq!(first, Err(CallError::OutOfFuel { fuel }));
             assert_eq!(instance.usage().fuel, fuel, "all of it is gone");
@@ -44,7 +44,7 @@ fn carried_over() -> Case {
     let name = "R08/fuel is not carried to the next call";
     Case::script(name, with_run("", ""), returns("each its own"), |setup| {
         let mut instance = setup.instance();
-        instance.set_budget(Budget::server().fuel(1_000));
+        instance.set_budget(Budget::server().with_fuel(1_000));
         let used = [(); 3].map(|()| {
             let answer: u32 = instance.call("fine", ()).expect("a result");
             assert_eq!(answer, 7);
