@@ -25,6 +25,27 @@ fn imports_run_downwards() {
 }
 
 #[test]
+fn the_documents_list_the_rooms_in_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lib = fs::read_to_string(root.join("src/lib.rs")).unwrap();
+    let rooms = rooms(&lib);
+    let page = fs::read_to_string(root.join("../docs/architecture.md")).unwrap();
+    let picture = page.split("```").nth(1).unwrap_or_default();
+    let first = |line: &str| line.split_whitespace().next().map(String::from);
+    let drawn = picture
+        .lines()
+        .filter_map(first)
+        .filter(|word| rooms.contains(word));
+    assert_eq!(drawn.collect::<Vec<_>>(), rooms, "docs/architecture.md");
+    let named = |line: &str| Some(line.strip_prefix("//! | `")?.split('`').next()?.to_owned());
+    assert_eq!(
+        lib.lines().filter_map(named).collect::<Vec<_>>(),
+        rooms,
+        "src/lib.rs"
+    );
+}
+
+#[test]
 fn an_import_that_is_turned_round_is_found() {
     let rooms = ["top", "middle", "ground"].map(String::from);
     let found = |room: &str, text: &str| upward(&rooms, room, text).collect::<Vec<_>>();
