@@ -56,7 +56,7 @@ fn figure(name: &str, value: usize) {
 fn answers<H: Host>(make: &impl Fn() -> H) {
     let host = make();
     let mut output = [0; 64];
-    let mut plugin = host.insert(CUSTOMIZE);
+    let mut plugin = host.load(CUSTOMIZE);
     let length = host.process(&mut plugin, b"hello world", &mut output);
     assert_eq!(output.get(..length), Some(&b"CUSTOM_HELLO WORLD"[..]));
 }
@@ -65,7 +65,7 @@ fn answers<H: Host>(make: &impl Fn() -> H) {
 fn smallest_heap<H: Host>(make: &impl Fn() -> H) {
     assert_eq!(heap::live(), 0);
     let host = make();
-    let mut plugin = host.insert(MEASURED);
+    let mut plugin = host.load(MEASURED);
     let mut output = [0; 16];
     assert_eq!(host.process(&mut plugin, b"hello", &mut output), 5);
     figure("smallest-heap-bytes", heap::reach());
@@ -75,7 +75,7 @@ fn idle<H: Host>(make: &impl Fn() -> H) {
     let host = make();
     let before = heap::live();
     // With the handle itself.
-    let plugin = Box::new(host.insert(IDLE));
+    let plugin = Box::new(host.load(IDLE));
     figure("idle-plugin-bytes", heap::live() - before);
     drop(plugin);
     assert_eq!(heap::live(), before);
@@ -83,7 +83,7 @@ fn idle<H: Host>(make: &impl Fn() -> H) {
 
 fn calls<H: Host>(make: &impl Fn() -> H) {
     let host = make();
-    let mut plugin = host.insert(MEASURED);
+    let mut plugin = host.load(MEASURED);
     let mut output = [0; 16];
     // Whatever is set up by the first of each.
     host.process(&mut plugin, b"hello", &mut output);
@@ -128,15 +128,15 @@ fn each(all: u64) -> u64 {
 
 fn loading<H: Host>(make: &impl Fn() -> H) {
     let host = make();
-    let (plugin, depth) = stack::depth(|| host.insert(CUSTOMIZE));
+    let (plugin, depth) = stack::depth(|| host.load(CUSTOMIZE));
     figure("stack-of-load-bytes", depth);
     drop(plugin);
-    let (_, count) = instructions::count(|| drop(host.insert(TYPICAL)));
+    let (_, count) = instructions::count(|| drop(host.load(TYPICAL)));
     println!("instructions-per-load-2-kib {count}");
     let before = heap::live();
     let mut output = [0; 64];
     for _ in 0..TIMES {
-        let mut plugin = host.insert(CUSTOMIZE);
+        let mut plugin = host.load(CUSTOMIZE);
         host.process(&mut plugin, b"hello", &mut output);
     }
     figure("growth-by-1000-loads-bytes", heap::live() - before);
@@ -150,7 +150,7 @@ fn many<H: Host>(make: &impl Fn() -> H) {
     let mut plugins = Vec::new();
     loop {
         let before = heap::reach();
-        plugins.push(Box::new(host.insert(TYPICAL)));
+        plugins.push(Box::new(host.load(TYPICAL)));
         let step = heap::reach() - before;
         if plugins.len() == 1 {
             figure("reach-by-first-typical-plugin-bytes", heap::reach());
