@@ -100,6 +100,7 @@ impl<T: 'static> Loaded<T> {
     }
 
     /// The type of the exported function `name`.
+    #[inline]
     pub(super) fn signature(&self, name: &str) -> Result<&Signature, CallError> {
         let Self { info, by_name, .. } = self;
         let export = |at: &usize| info.exports.get(*at);
@@ -113,6 +114,7 @@ impl<T: 'static> Loaded<T> {
     }
 
     /// The shape in which the export `name` takes and gives such values.
+    #[inline]
     pub(crate) fn shape_of(
         &self,
         name: &str,
