@@ -86,10 +86,10 @@ impl Bare {
 /// The same through hostel, with a deadline, so that the clock is looked at.
 fn in_hostel(wasm: &[u8]) -> Instance {
     let budget = Budget::server()
-        .fuel(u64::MAX)
-        .deadline(Duration::from_secs(3_600));
+        .with_fuel(u64::MAX)
+        .with_deadline(Duration::from_secs(3_600));
     hostel::engine()
-        .load("kernel", wasm, &Grants::<()>::new())
+        .load("kernel", wasm, &Grants::new())
         .expect("the kernel loads")
         .with_budget(budget)
         .instantiate(())

@@ -36,7 +36,7 @@ fn plugin(copies: usize) -> Plugin {
     let engine = Engine::new(limits).with_budget(Budget::server());
     let wasm = wat::parse_str(GUEST).expect("the guest assembles");
     engine
-        .load("guest", &wasm, &Grants::<()>::new())
+        .load("guest", &wasm, &Grants::new())
         .expect("the guest loads")
 }
 
@@ -62,7 +62,7 @@ fn on_one_thread() {
     }
     let in_turn = begin.elapsed();
     let begin = Instant::now();
-    let mut calls: VecDeque<_> = (0..CALLS).map(|_| plugin.start(&input)).collect();
+    let mut calls: VecDeque<_> = (0..CALLS).map(|_| plugin.process_async(&input)).collect();
     let mut steps = 0u64;
     while let Some(mut call) = calls.pop_front() {
         steps += 1;
@@ -102,11 +102,11 @@ impl Wake for Woken {
 /// executor of one thread.
 fn beside_a_busy_one() -> u32 {
     let plugin = plugin(1);
-    let endless = plugin.with_budget(Budget::server().fuel(u64::MAX));
+    let endless = plugin.with_budget(Budget::server().with_fuel(u64::MAX));
     let (quanta, worst, left) = (Cell::new(0u32), Cell::new(0u32), Cell::new(CALLS));
     let (most, few) = (u32::MAX.to_le_bytes(), 10u32.to_le_bytes());
     let busy = async {
-        let mut call = pin!(endless.start(&most).with_quantum(QUANTUM));
+        let mut call = pin!(endless.process_async(&most).with_quantum(QUANTUM));
         let call = poll_fn(|context| {
             quanta.set(quanta.get() + 1);
             call.as_mut().poll(context)
@@ -115,7 +115,7 @@ fn beside_a_busy_one() -> u32 {
     };
     let short = async || {
         let before = quanta.get();
-        let call = plugin.start(&few).with_quantum(QUANTUM);
+        let call = plugin.process_async(&few).with_quantum(QUANTUM);
         assert_eq!(call.await.expect("it answers"), few);
         worst.set(worst.get().max(quanta.get() - before));
         left.set(left.get() - 1);

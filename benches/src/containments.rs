@@ -38,7 +38,7 @@ fn row(fault: &str, cost: &str) {
 fn loading() -> (f64, f64, f64, Duration) {
     let config = config(true, hostels_cost());
     let engine = hostel::engine();
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|_: &LogRecord<'_>| {})
         .config([("prefix", "CUSTOM")]);
     let [module, door, load, new] = best_of(
@@ -110,11 +110,11 @@ fn host_call() -> (Duration, Duration) {
                 (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))))"#
     );
     let wasm = wat::parse_str(text).expect("the module is well-formed");
-    let grants = Grants::<()>::new().function("env", "nothing", || {});
+    let grants = Grants::new().function("env", "nothing", || {});
     let bare = hostel::Engine::new(Limits::server());
     let [mut with, mut without] = [bare.clone().with_platform(Std::new()), bare].map(|engine| {
         let plugin = engine.load("calls", &wasm, &grants).expect("it loads");
-        let plugin = plugin.with_budget(Budget::server().fuel(u64::MAX));
+        let plugin = plugin.with_budget(Budget::server().with_fuel(u64::MAX));
         plugin.instantiate(()).expect("it starts")
     });
     let [with, without] = best_of(

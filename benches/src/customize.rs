@@ -32,7 +32,7 @@ pub fn run() -> bool {
         let mut bare = bare_plugin.instantiate().expect("the guest starts");
         let logged = Arc::new(AtomicU64::new(0));
         let seen = logged.clone();
-        let grants = Grants::<()>::new()
+        let grants = Grants::new()
             .log(move |record: &LogRecord<'_>| {
                 seen.fetch_add(record.text.raw().len() as u64, Ordering::Relaxed);
             })
@@ -68,7 +68,9 @@ pub fn run() -> bool {
                 },
                 &mut || {
                     plugin
-                        .lend(|instance| instance.process_into(black_box(INPUT), &mut new_buffer))
+                        .with_instance(|instance| {
+                            instance.process_into(black_box(INPUT), &mut new_buffer)
+                        })
                         .expect("the guest answers");
                 },
             ],

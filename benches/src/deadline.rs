@@ -234,7 +234,7 @@ fn prepared(plugin: &Plugin<()>) -> Instance {
 
 /// Times from a call's start to its end by the deadline.
 fn deadlines(case: &Case) -> Vec<Duration> {
-    let plugin = case.load(Budget::server().deadline(DEADLINE));
+    let plugin = case.load(Budget::server().with_deadline(DEADLINE));
     let error = CallError::Deadline { after: DEADLINE };
     let once = || {
         if case.by != By::Call {

@@ -252,7 +252,7 @@ fn module(body: &str) -> String {
 
 /// Measures and prints. There is no target.
 pub fn run() -> bool {
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         // What a sink does at least: to look at all of the text.
         .log(|record: &LogRecord<'_>| {
             std::hint::black_box(record.text.to_string());
@@ -269,8 +269,8 @@ pub fn run() -> bool {
             std::hint::black_box(text.len());
         })
         .function("env", "echo", |text: String| text);
-    let mut budget = Budget::server().fuel(FUEL);
-    budget.arena_bytes = usize::MAX;
+    let mut budget = Budget::server().with_fuel(FUEL);
+    budget.bytes_to_guest = usize::MAX;
     budget.host_calls = u32::MAX;
     budget.log_records = u32::MAX;
     budget.log_bytes = u32::MAX;

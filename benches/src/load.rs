@@ -12,7 +12,7 @@ pub fn run() -> bool {
         .consume_fuel(true)
         .compilation_mode(CompilationMode::Eager)
         .ignore_custom_sections(true);
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|_: &LogRecord<'_>| {})
         .config([("prefix", "CUSTOM")]);
     let engine = hostel::engine();

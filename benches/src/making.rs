@@ -51,7 +51,7 @@ fn nanoseconds(items: &str) -> f64 {
     let text = format!(r#"(module (func $f (export "f")) {items})"#);
     let wasm = wat::parse_str(text).expect("the module assembles");
     let plugin = hostel::engine()
-        .load("guest", &wasm, &Grants::<()>::new())
+        .load("guest", &wasm, &Grants::new())
         .expect("the module loads");
     (0..TURNS)
         .map(|_| {

@@ -33,7 +33,7 @@ fn ask(instance: &mut Instance) -> Result<(), CallError> {
 
 /// Measures and prints. There is no target.
 pub fn run() -> bool {
-    let (engine, grants) = (Engine::default(), Grants::<()>::new());
+    let (engine, grants) = (Engine::default(), Grants::new());
     let wasm = wat::parse_str(GUEST).expect("the guest assembles");
     let cold = engine.load("guest", &wasm, &grants).expect("it loads");
     let snapshot = engine
@@ -54,7 +54,7 @@ pub fn run() -> bool {
         [
             &mut || instantiate(false),
             &mut || instantiate(true),
-            &mut || warmed.lend(ask).expect("it answers"),
+            &mut || warmed.with_instance(ask).expect("it answers"),
         ],
     );
     let ratio = |time: std::time::Duration| time.as_secs_f64() / each.as_secs_f64();

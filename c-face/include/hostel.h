@@ -82,7 +82,7 @@ typedef enum HostelCode {
     // The plugin called a host function with too many bytes.
     HOSTEL_CODE_ARGUMENT_TOO_LARGE = 60,
     // Host functions had too many bytes for the plugin.
-    HOSTEL_CODE_ARENA_BYTES = 61,
+    HOSTEL_CODE_BYTES_TO_GUEST = 61,
     // A function of another instance. Not in C, where functions are called by name.
     HOSTEL_CODE_OTHER_INSTANCE = 62,
     // The interpreter stopped the plugin.

@@ -78,7 +78,7 @@ pub enum HostelCode {
     /// The plugin called a host function with too many bytes.
     ArgumentTooLarge = 60,
     /// Host functions had too many bytes for the plugin.
-    ArenaBytes = 61,
+    BytesToGuest = 61,
     /// A function of another instance. Not in C, where functions are called by name.
     OtherInstance = 62,
     /// The interpreter stopped the plugin.
@@ -152,7 +152,7 @@ const CODES: &[(HostelCode, &CStr)] = &[
     (HostelCode::Cancelled, c"cancelled"),
     (HostelCode::HostCalls, c"host-calls"),
     (HostelCode::ArgumentTooLarge, c"argument-too-large"),
-    (HostelCode::ArenaBytes, c"arena-bytes"),
+    (HostelCode::BytesToGuest, c"arena-bytes"),
     (HostelCode::OtherInstance, c"other-instance"),
     (HostelCode::Trap, c"trap"),
     (HostelCode::TrapUnreachable, c"trap-unreachable"),
@@ -218,8 +218,9 @@ mod tests {
     /// All codes that the sources of the core give, as `=> "code"` or `=> ("code",`.
     fn of_core() -> alloc::vec::Vec<&'static str> {
         let sources = [
-            include_str!("../../core/src/error/call.rs"),
+            include_str!("../../core/src/error/class.rs"),
             include_str!("../../core/src/error/load.rs"),
+            include_str!("../../core/src/error/trap.rs"),
         ];
         let lines = sources.iter().flat_map(|source| source.lines());
         let quoted = lines.filter_map(|line| {

@@ -1,6 +1,6 @@
 //! The program's exit codes.
 
-use hostel::CallError;
+use hostel::{CallError, ErrorClass};
 
 /// The reason why the program ends, which determines its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ Exit codes:
   4  the plugin trapped: it crashed, or broke the ABI
   5  the plugin ran out of fuel or exceeded another limit of a call
   6  the timeout expired
-  7  hostel itself failed: stdout can't be written, for example
+  7  hostel itself failed: stdout can't be written or the heap is full, for example
   A WASI command that ends by itself sets the exit code.";
 
 impl Exit {
@@ -67,19 +67,15 @@ impl From<u32> for Exit {
 
 impl From<&CallError> for Exit {
     fn from(error: &CallError) -> Self {
-        match error {
-            CallError::UnknownExport { .. }
-            | CallError::ExportType { .. }
-            | CallError::MissingExport { .. } => Self::Load,
-            CallError::Trap(_) => Self::Trap,
-            CallError::OutOfFuel { .. }
-            | CallError::HostCalls { .. }
-            | CallError::ArgumentTooLarge { .. }
-            | CallError::ArenaBytes { .. } => Self::Quota,
-            CallError::Deadline { .. } | CallError::Cancelled => Self::Deadline,
-            // Can't occur: the program alone uses the plugin, and does not exceed `instances`.
-            CallError::Busy { .. } | CallError::Closed | CallError::Stopped => Self::Own,
-            _ => Self::Guest,
+        match error.class() {
+            ErrorClass::Guest => Self::Guest,
+            ErrorClass::Caller => Self::Usage,
+            ErrorClass::Contract => Self::Load,
+            ErrorClass::Trap => Self::Trap,
+            ErrorClass::Quota => Self::Quota,
+            ErrorClass::Deadline => Self::Deadline,
+            // `ErrorClass::Host`, and classes to come.
+            _ => Self::Own,
         }
     }
 }

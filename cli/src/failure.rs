@@ -145,7 +145,11 @@ fn reasons(error: &LoadError) -> Vec<String> {
     match error {
         LoadError::Mismatch(all) => all.iter().map(ToString::to_string).collect(),
         LoadError::TooLarge { limit, found } => vec![over("module_bytes", *limit, *found)],
-        LoadError::OverLimit { cap, limit, found } => vec![over(cap, *limit, *found)],
+        LoadError::OverLimit {
+            name: cap,
+            limit,
+            found,
+        } => vec![over(cap, *limit, *found)],
         LoadError::DoesNotFit { needed, free } => vec![over("heap_bytes", *free, *needed)],
         error => vec![error.to_string()],
     }
@@ -155,7 +159,9 @@ fn reasons(error: &LoadError) -> Vec<String> {
 fn raise(error: &LoadError) -> Option<String> {
     match error {
         LoadError::TooLarge { found, .. } => Some(limit("module_bytes", found)),
-        LoadError::OverLimit { cap, found, .. } => Some(limit(cap, found)),
+        LoadError::OverLimit {
+            name: cap, found, ..
+        } => Some(limit(cap, found)),
         LoadError::DoesNotFit { needed, .. } => Some(limit("heap_bytes", needed)),
         _ => None,
     }
@@ -178,7 +184,7 @@ impl From<CallError> for Failure {
             CallError::OutputTooLarge { found, .. } => Some(limit("output_bytes", found)),
             CallError::ArgumentTooLarge { found, .. } => Some(limit("argument_bytes", found)),
             CallError::DoesNotFit { needed, .. } => Some(limit("heap_bytes", needed)),
-            CallError::ArenaBytes { .. } => Some(limit("arena_bytes", "N")),
+            CallError::BytesToGuest { .. } => Some(limit("bytes_to_guest", "N")),
             CallError::HostCalls { .. } => Some(limit("host_calls", "N")),
             CallError::Busy { .. } => Some(limit("instances", "N")),
             CallError::Trap(trap) if trap.kind() == TrapKind::StackOverflow => Some(format!(

@@ -116,7 +116,7 @@ impl Bounds {
             ("input_bytes", Field::Size(&mut budget.input_bytes)),
             ("output_bytes", Field::Size(&mut budget.output_bytes)),
             ("argument_bytes", Field::Size(&mut budget.argument_bytes)),
-            ("arena_bytes", Field::Size(&mut budget.arena_bytes)),
+            ("bytes_to_guest", Field::Size(&mut budget.bytes_to_guest)),
             ("log_records", Field::Word(&mut budget.log_records)),
             ("log_bytes", Field::Word(&mut budget.log_bytes)),
             ("open_files", Field::Size(&mut files.open)),

@@ -2,7 +2,7 @@
 
 use super::{exit::Exit, failure::Failure, wrap};
 use anstyle::{AnsiColor, Style};
-use hostel::Visible;
+use hostel::Escaped;
 use serde_json::{Serializer, Value, ser::Formatter};
 use std::{
     fmt::Write as _,
@@ -69,8 +69,8 @@ pub(super) fn error(text: &str) {
 }
 
 /// Makes `text` from a plugin or a file name visible: one line, control characters escaped.
-pub(super) fn visible(text: &str) -> Visible<'_> {
-    Visible::new(text.as_bytes())
+pub(super) fn visible(text: &str) -> Escaped<'_> {
+    Escaped::new(text.as_bytes())
 }
 
 fn write(mut to: impl Write, bytes: &[u8]) -> Result<Exit, Failure> {
@@ -82,9 +82,9 @@ fn write(mut to: impl Write, bytes: &[u8]) -> Result<Exit, Failure> {
     }
 }
 
-/// [`hostel::visible_lines`], with a newline at the end.
+/// [`hostel::escaped_lines`], with a newline at the end.
 fn shown(bytes: &[u8]) -> String {
-    let mut text = hostel::visible_lines(bytes);
+    let mut text = hostel::escaped_lines(bytes);
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }

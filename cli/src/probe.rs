@@ -122,9 +122,9 @@ impl Refusals {
             };
             let (name, found) = match &error {
                 LoadError::TooLarge { found, .. } => ("module_bytes", *found),
-                LoadError::OverLimit { cap, found, .. } => {
-                    (*cap, usize::try_from(*found).unwrap_or(usize::MAX))
-                }
+                LoadError::OverLimit {
+                    name: cap, found, ..
+                } => (*cap, usize::try_from(*found).unwrap_or(usize::MAX)),
                 _ => ("", 0),
             };
             let Some(cap) = limits::cap(&mut raised, name) else {
@@ -146,9 +146,11 @@ impl Refusals {
 fn note(all: &mut Vec<LoadError>, error: LoadError) {
     for known in &mut *all {
         if let (
-            LoadError::OverLimit { cap, found, .. },
             LoadError::OverLimit {
-                cap: other,
+                name: cap, found, ..
+            },
+            LoadError::OverLimit {
+                name: other,
                 found: more,
                 ..
             },
@@ -187,7 +189,11 @@ fn refusal_json(error: &LoadError) -> Vec<Value> {
             let cap = ["heap_bytes".into(), (*free).into(), (*needed).into()];
             vec![object(error.to_string(), cap)]
         }
-        LoadError::OverLimit { cap, limit, found } => {
+        LoadError::OverLimit {
+            name: cap,
+            limit,
+            found,
+        } => {
             let cap = [(*cap).into(), (*limit).into(), (*found).into()];
             vec![object(error.to_string(), cap)]
         }

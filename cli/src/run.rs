@@ -228,7 +228,7 @@ impl Timeout {
             return Ok(*budget);
         };
         match after.checked_sub(self.start.elapsed()) {
-            Some(left) if !left.is_zero() => Ok(budget.deadline(left)),
+            Some(left) if !left.is_zero() => Ok(budget.with_deadline(left)),
             _ => Err(CallError::Deadline { after }),
         }
     }

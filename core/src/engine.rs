@@ -2,12 +2,13 @@
 
 use crate::{
     abi::native,
-    error::{LoadError, Mismatch, text},
-    host::{self, Binding, Grants},
-    limits::{Budget, Limits},
+    base::{
+        limits::{Budget, Limits},
+        platform::{NoPlatform, Platform},
+    },
+    error::LoadError,
+    grants::{self, Grants},
     module::{self, Footprint, ModuleInfo},
-    platform::{Bare, Platform},
-    plugin::Plugin,
 };
 use alloc::{sync::Arc, vec::Vec};
 use wasmi::{CompilationMode, Config, Module, OperatorCost};
@@ -23,7 +24,7 @@ use wasmi::{CompilationMode, Config, Module, OperatorCost};
 /// let wasm = wat::parse_str(r#"(module (func (export "add") (param i32 i32) (result i32)
 ///     (i32.add (local.get 0) (local.get 1))))"#)?;
 /// let engine = Engine::new(Limits::device(256 << 10)).with_budget(Budget::device());
-/// let plugin = engine.load("adder", &wasm, &Grants::<()>::new())?;
+/// let plugin = engine.load("adder", &wasm, &Grants::new())?;
 /// assert_eq!(plugin.call::<(u32, u32), u32>("add", (10, 20))?, 30);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -43,7 +44,7 @@ impl Engine {
         Self {
             limits,
             budget: Budget::default(),
-            platform: Arc::new(Bare),
+            platform: Arc::new(NoPlatform),
             #[cfg(feature = "slots")]
             slots: None,
         }
@@ -80,7 +81,7 @@ impl Engine {
     /// use hostel_core::{Engine, Grants, Limits, Slots};
     /// let buffer = vec![0; 8192].leak(); // a `static` on a device
     /// let engine = Engine::new(Limits::device(256 << 10)).with_memory_slots(Slots::split(buffer, 4096));
-    /// let plugin = engine.load("m", &wasm, &Grants::<()>::new())?;
+    /// let plugin = engine.load("m", &wasm, &Grants::new())?;
     /// let held = [plugin.instantiate(())?, plugin.instantiate(())?];
     /// assert_eq!(plugin.instantiate(()).unwrap_err().code(), "does-not-fit");
     /// drop(held);
@@ -111,44 +112,6 @@ impl Engine {
         &self.platform
     }
 
-    /// Checks and compiles `wasm` to a plugin called `name`, with `grants` and nothing else.
-    ///
-    /// # Errors
-    ///
-    /// [`LoadError`] says what the module is, what is wrong with it, or each import and export
-    /// that does not fit. Nothing is kept.
-    // Apart, so that the compiler's native stack does not come on top of its caller's other work.
-    #[inline(never)]
-    pub fn load<T: 'static>(
-        &self,
-        name: &str,
-        wasm: &[u8],
-        grants: &Grants<T>,
-    ) -> Result<Plugin<T>, LoadError> {
-        #[allow(unused_mut)] // changed with slots
-        let mut info = self.check(wasm, grants)?;
-        #[cfg(feature = "slots")]
-        {
-            info.changes.slotted = self.slots.is_some() && !info.memories.is_empty();
-        }
-        let rewritten = if info.changes.is_none() {
-            None
-        } else {
-            let changed = module::rewrite(wasm, &info.changes);
-            // Never as it was: the interpreter's faults are contained by the changes.
-            Some(changed.ok_or_else(|| refused("a part of it can't be written anew"))?)
-        };
-        let changed = rewritten.as_deref().unwrap_or(wasm);
-        let mut copies = Vec::new();
-        for _ in 0..self.limits.copies.max(1) {
-            let engine = wasmi::Engine::new(&self.config());
-            copies.push(self.compile(&engine, changed)?);
-        }
-        let bindings = bind(&info, grants)?;
-        let log = grants.sink();
-        Ok(Plugin::new(self, name, info, copies, bindings, log))
-    }
-
     /// Checks `wasm` as [`load`](Self::load) does, without compiling it.
     ///
     /// # Errors
@@ -176,17 +139,19 @@ impl Engine {
             .tables
             .iter()
             .fold(0u64, |sum, table| sum.saturating_add(table.min));
-        for (cap, limit, found) in [
+        for (name, limit, found) in [
             ("memory_bytes", self.limits.memory_bytes, bytes),
             ("table_elements", self.limits.table_elements, elements),
         ] {
             let limit = limit as u64;
             if found > limit {
-                return Err(LoadError::OverLimit { cap, limit, found });
+                return Err(LoadError::OverLimit { name, limit, found });
             }
         }
-        let mut mismatches = native::check(&info, grants);
-        mismatches.extend(conflicting_imports(&info));
+        let mut mismatches = Vec::new();
+        let needs = grants::check_imports(&info, grants, &mut mismatches);
+        native::check_exports(&info, needs, &mut mismatches);
+        mismatches.extend(grants::conflicting_imports(&info));
         if mismatches.is_empty() {
             self.admit(&info)?;
             Ok(info)
@@ -259,7 +224,25 @@ impl Engine {
         config
     }
 
-    fn compile(&self, engine: &wasmi::Engine, wasm: &[u8]) -> Result<Module, LoadError> {
+    /// Compiles the module as often as the limits say, each time in an interpreter engine of its own.
+    pub(crate) fn compile(&self, info: &ModuleInfo, wasm: &[u8]) -> Result<Vec<Module>, LoadError> {
+        let rewritten = if info.changes.is_none() {
+            None
+        } else {
+            let changed = module::rewrite(wasm, &info.changes);
+            // Never as it was: the interpreter's faults are contained by the changes.
+            Some(changed.ok_or_else(|| LoadError::refused("a part of it can't be written anew"))?)
+        };
+        let changed = rewritten.as_deref().unwrap_or(wasm);
+        let mut copies = Vec::new();
+        for _ in 0..self.limits.copies.max(1) {
+            let engine = wasmi::Engine::new(&self.config());
+            copies.push(self.compile_once(&engine, changed)?);
+        }
+        Ok(copies)
+    }
+
+    fn compile_once(&self, engine: &wasmi::Engine, wasm: &[u8]) -> Result<Module, LoadError> {
         let mut result = None;
         self.platform
             .contain(&mut || result = Some(Module::new(engine, wasm)));
@@ -296,46 +279,4 @@ impl core::fmt::Debug for Engine {
             .field("budget", &self.budget)
             .finish_non_exhaustive()
     }
-}
-
-/// Binds what the module imports, in its order, to what was granted.
-// Apart, so that its native stack does not stay in use while the module is compiled.
-#[inline(never)]
-fn bind<T: 'static>(
-    info: &ModuleInfo,
-    grants: &Grants<T>,
-) -> Result<Vec<Arc<Binding<T>>>, LoadError> {
-    let mut bindings = Vec::with_capacity(info.imports.len());
-    for import in &info.imports {
-        // Each has one: see `check`. One left out would shift all after it.
-        let binding = host::bind(import, grants);
-        bindings.push(binding.ok_or_else(|| refused("an import is bound to nothing"))?);
-    }
-    Ok(bindings)
-}
-
-/// What should have been found before.
-#[cold]
-fn refused(reason: &str) -> LoadError {
-    LoadError::Refused {
-        reason: reason.into(),
-    }
-}
-
-/// Imports that are declared twice with two types: one name can be bound to one of them only.
-fn conflicting_imports(info: &ModuleInfo) -> Vec<Mismatch> {
-    let mut found = Vec::new();
-    info.imports_in_order(&mut |first, again| {
-        if let (Some(first), Some(import)) = (info.imports.get(first), info.imports.get(again))
-            && first.ty != import.ty
-        {
-            found.push(Mismatch::ImportType {
-                module: import.module.clone(),
-                name: import.name.clone(),
-                expected: text(format_args!("{}, as it is declared before", first.ty)),
-                found: text(format_args!("{}", import.ty)),
-            });
-        }
-    });
-    found
 }

@@ -1,5 +1,8 @@
-//! A small, strict house for guests you don't trust: the whole host for WebAssembly plugins, over
-//! the pure interpreter [wasmi](https://docs.rs/wasmi), without `std`, without `unsafe`.
+//! Run untrusted WebAssembly plugins inside a Rust program, on a server or on a microcontroller.
+//!
+//! This crate is the whole host, without `std` and without `unsafe`, over the interpreter
+//! [wasmi](https://docs.rs/wasmi). The crate [`hostel`](https://docs.rs/hostel) adds what needs an
+//! operating system: files, clocks, threads and watched directories.
 //!
 //! ```
 //! use hostel_core::{Engine, Grants, Limits, LogRecord};
@@ -10,7 +13,7 @@
 //! #   (func (export "process") (param i32 i32) (result i32 i32)
 //! #     (call $log (local.get 0) (local.get 1)) (local.get 0) (local.get 1)))"#)?;
 //! let engine = Engine::new(Limits::server());
-//! let grants = Grants::<()>::new().log(|record: &LogRecord<'_>| {
+//! let grants = Grants::new().log(|record: &LogRecord<'_>| {
 //!     eprintln!("{}: {}", record.plugin, record.text);
 //! });
 //! let plugin = engine.load("echo", &wasm, &grants)?;
@@ -18,25 +21,52 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # The rooms
+//! # Concepts
 //!
-//! An [`Engine`] has [`Limits`], a [`Budget`] and a [`Platform`]; from it a [`Plugin`] is loaded:
-//! its module checked, its imports bound to [`Grants`]. From a plugin come [`Instance`]s, each an
-//! isolated sandbox, and each call of one is charged for the guest's work and the host's. An export
-//! over numbers that is called often is looked up once, as a [`TypedFunction`].
-//! A guest of [WASI](Wasi) is granted what it may see, and a command is [run](Plugin::run_command).
-//! Values are [lifted](Lift) out of a guest and [lowered](Lower) into it. A [`House`] holds
-//! plugins by name.
+//! * An [`Engine`] holds [`Limits`], a default [`Budget`] and a [`Platform`]. It loads plugins.
+//! * A [`Plugin`] is a checked and compiled module whose imports are bound to [`Grants`]. A guest can
+//!   call the host functions that were granted, and nothing else. [`Wasi`] is one of the grants.
+//! * An [`Instance`] is one sandbox of a plugin, with its own memory. [`Plugin::process`] and
+//!   [`Plugin::call`] take an instance from a pool, and reset it after the call.
+//! * A call has a [`Budget`]: fuel for the guest's work and the host's, bytes, host calls and time.
+//!   It blocks the thread, or is a [`PendingCall`] that is stepped or awaited. An export over numbers
+//!   that is called often is looked up once, as a [`TypedFunction`].
+//! * Rust values are [lowered](Lower) into the guest and [lifted](Lift) out of it.
+//! * A [`Host`] holds plugins by name and replaces them while they are in use.
 //!
-//! An *error* is an answer, and its instance goes on; a *trap* stops the guest, and its instance
-//! is not used again ([`CallError::stops`]).
+//! An *error* is an answer: its instance can be called again. A *trap* stops the guest: its instance
+//! is not used again. [`CallError::stops`] tells them apart.
+//!
+//! # Rooms
+//!
+//! The source is a column of modules, the *rooms*. A room imports only from rooms below it.
+//! `docs/architecture.md` draws a call's way and a module's way through them.
+//!
+//! | room | holds |
+//! |---|---|
+//! | `host` | plugins by name, replaced while in use |
+//! | `snapshot` | an instance's state, written as a module |
+//! | `plugin` | loading, calls in pooled instances, the pool |
+//! | `instance` | one sandbox, its calls, its reset |
+//! | `engine` | limits, budget and platform; checks and compiles modules |
+//! | `grants` | host functions and services handed to a plugin; checks and binds imports |
+//! | `wasi` | WASI preview 1 |
+//! | `services` | log, settings, state |
+//! | `host_functions` | closures with their types, as imports |
+//! | `abi` | calling conventions of guests, a file each |
+//! | `call` | one request: what it may use, its slices, what a guest waits for |
+//! | `marshal` | Rust values to core values and back |
+//! | `memory` | the one place where a guest's pointer becomes bytes |
+//! | `module` | reads, checks and rewrites a module before the interpreter sees it |
+//! | `error` | one error type for each operation |
+//! | `base` | limits, platform, text, log records, fuel, signatures |
 //!
 //! # The interpreter's dispatch
 //!
-//! wasmi has several ways to go from one instruction to the next, chosen by its cargo features,
-//! and which one is right and safe depends on the target and its optimisation. So this crate
-//! names none: the binary does, by a dependency on wasmi with the feature `auto-dispatch`
-//! (servers) or `portable-dispatch` (everywhere safe; on Cortex-M with `indirect-dispatch`).
+//! wasmi has several ways to get from one instruction to the next, chosen by its cargo features. The
+//! target and its optimisation decide which of them is safe and fast. This crate therefore chooses
+//! none. The binary does, by a dependency on wasmi with the feature `auto-dispatch` (servers) or
+//! `portable-dispatch` (safe everywhere; on Cortex-M together with `indirect-dispatch`).
 //!
 //! # Features
 //!
@@ -57,64 +87,71 @@ compile_error!("the features `log` and `defmt` of hostel-core exclude each other
 
 extern crate alloc;
 
-mod abi;
-mod bounds;
-mod buffers;
-mod call;
-mod engine;
-mod error;
-mod exchange;
+// The rooms, from the top down. `tests/layers.rs` reads this order and checks every import. The blank
+// lines keep rustfmt from sorting them.
+
 mod host;
-mod house;
-mod image;
-mod instance;
-mod limits;
-pub mod marshal;
-mod memory;
-mod module;
-mod platform;
-mod plugin;
-mod pool;
-mod run;
-mod running;
-mod sandbox;
+
 mod snapshot;
-mod state;
-mod value;
+
+mod plugin;
+
+mod instance;
+
+mod engine;
+
+mod grants;
+
 mod wasi;
 
+mod services;
+
+mod host_functions;
+
+mod abi;
+
+mod call;
+
+pub mod marshal;
+
+mod memory;
+
+mod module;
+
+mod error;
+
+mod base;
+
 #[cfg(feature = "defmt")]
-pub use self::host::Defmt;
+pub use self::base::log::Defmt;
 #[cfg(feature = "log")]
-pub use self::host::LogCrate;
+pub use self::base::log::LogCrate;
 #[cfg(feature = "postcard")]
 pub use self::marshal::Postcard;
 pub use self::{
-    call::Canceller,
-    engine::Engine,
-    error::{CallError, LoadError, Mismatch, Trap, TrapKind},
-    host::{
-        Async, Context, Grants, HostReturn, IntoHostFunction, LogRecord, LogSink, Visible,
-        grant_for, services,
+    base::{
+        limits::{Budget, Limits, ModuleLimits, Usage},
+        log::{LogRecord, LogSink},
+        platform::{NoPlatform, Platform},
+        signature::{Signature, ValType},
+        text::Escaped,
+        value::Value,
     },
-    house::{House, HouseError, Version},
-    instance::{Instance, TypedFunction},
-    limits::{Budget, Limits, ModuleLimits, Usage},
+    call::canceller::Canceller,
+    engine::Engine,
+    error::{CallError, ErrorClass, LoadError, Mismatch, Trap, TrapKind},
+    grants::{Grants, grant_for, services},
+    host::{Host, HostError, Version},
+    host_functions::{Async, Context, HostReturn, IntoHostFunction},
+    instance::{Instance, Numbers, PendingCall, Step, TypedFunction},
     marshal::{Lift, Lower},
     module::{
-        Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, Signature,
-        TableInfo,
+        Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, TableInfo,
     },
-    platform::{Bare, Platform},
-    plugin::Plugin,
-    pool::PoolFigures,
-    running::{Running, Step},
+    plugin::{Plugin, PoolFigures},
+    services::state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     snapshot::SnapshotError,
-    state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
-    value::Value,
     wasi::{Wasi, WasiInput, WasiOutput, files},
 };
 #[cfg(feature = "slots")]
 pub use hostel_slots::Slots;
-/// The types of core values, and what a [`TypedFunction`] may take and give.
-pub use wasmi::{ValType, WasmParams, WasmResults};

@@ -5,6 +5,7 @@
 //! memory.
 
 use crate::error::CallError;
+use alloc::vec::Vec;
 
 /// The bytes at `ptr..ptr + len`, if they are all there. Zero bytes are legal anywhere up to the
 /// memory's end.
@@ -50,6 +51,23 @@ fn out_of_bounds(what: &'static str, ptr: u32, len: u32, memory: usize) -> CallE
         ptr,
         len,
         memory,
+    }
+}
+
+/// A copy of what a guest gave, if the machine has room for it.
+pub(crate) fn copied(bytes: &[u8]) -> Result<Vec<u8>, CallError> {
+    let mut copy = Vec::new();
+    let reserved = copy.try_reserve_exact(bytes.len());
+    reserved.map_err(|_| no_room(bytes.len()))?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}
+
+/// The machine has no room for so many bytes that a guest gave.
+pub(crate) const fn no_room(needed: usize) -> CallError {
+    CallError::DoesNotFit {
+        needed: needed as u64,
+        free: None,
     }
 }
 

@@ -58,7 +58,7 @@ fn wasi() -> Wasi {
 struct Ended(Result<u32, CallError>, String, String, u64);
 
 fn run(wasm: &[u8], wasi: &Wasi) -> Ended {
-    let plugin = engine().load("report", wasm, &Grants::<()>::new().wasi(wasi.clone()));
+    let plugin = engine().load("report", wasm, &Grants::new().wasi(wasi.clone()));
     let mut instance = plugin
         .expect("it loads")
         .instantiate(())

@@ -50,13 +50,13 @@ struct Case {
 }
 
 static PLUGIN: LazyLock<Plugin<()>> = LazyLock::new(|| {
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|record: &LogRecord<'_>| assert!(!record.text.to_string().contains(char::is_control)))
         .config([("", "empty"), ("key", "value")])
         .function("fuzz", "echo", |text: &str| text.to_uppercase());
     let mut limits = Limits::device(256 << 10);
     limits.memory_bytes = 2 << 16;
-    let budget = Budget::device().fuel(100_000);
+    let budget = Budget::device().with_fuel(100_000);
     let wasm = wat::parse_str(GUEST).expect("the guest is well-formed");
     Engine::new(limits)
         .with_budget(budget)

@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(module) = modules::valid(&mut Unstructured::new(bytes), None, true) else {
         return;
     };
-    let (wasm, grants) = (module.to_bytes(), Grants::new());
+    let (wasm, grants) = (module.to_bytes(), Grants::with_data());
     let Ok(plugin) = ENGINE.load("fuzzed", &wasm, &grants) else {
         return;
     };

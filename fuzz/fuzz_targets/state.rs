@@ -127,7 +127,7 @@ fuzz_target!(|operations: Vec<Operation>| {
 /// One call of a plugin, and what the host's error begins with.
 fn call<P: hostel_core::Lower>(which: usize, name: &str, params: P) -> Answer {
     let call = |instance: &mut hostel_core::Instance<()>| instance.call(name, params);
-    let (answer, usage) = PLUGINS[which].metered(call);
+    let (answer, usage) = PLUGINS[which].with_instance_metered(call);
     assert!(usage.fuel > 60 && usage.host_calls == 1, "{usage:?}");
     answer.map_err(|error| match error {
         CallError::Guest { message } => {

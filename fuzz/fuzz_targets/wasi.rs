@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_millis(100);
 
 /// What a call may use.
 fn budget() -> Budget {
-    let mut budget = Budget::device().fuel(FUEL).deadline(DEADLINE);
+    let mut budget = Budget::device().with_fuel(FUEL).with_deadline(DEADLINE);
     budget.output_bytes = OUTPUT;
     budget
 }
@@ -204,7 +204,7 @@ fn run(
     let errno = match (&call.how, letters, values) {
         (How::Steps, "somo" | "fbco", &[a, b, c, d]) => {
             let params = (a as u32, b as u32, c as u32, d as u32);
-            let mut running = instance.start_call::<(u32, u32, u32, u32), u32>(name, params);
+            let mut running = instance.call_async::<(u32, u32, u32, u32), u32>(name, params);
             loop {
                 if let Step::Done(answer) = running.step(1_000) {
                     break answer?;

@@ -100,7 +100,7 @@ impl HostFunction {
 
 /// Log, configuration, and functions with every kind of argument and result.
 pub static GRANTS: LazyLock<Grants<u64>> = LazyLock::new(|| {
-    Grants::new()
+    Grants::with_data()
         .function("fuzz", "nothing", || {})
         .function("fuzz", "small", |a: u8, b: i16, c: bool, d: char| {
             u32::from(a) + u32::from(b.unsigned_abs()) + u32::from(c) + u32::from(d)

@@ -19,7 +19,7 @@ pub const FUEL: u64 = 30_000;
 /// An engine with a small budget.
 #[must_use]
 pub fn engine(limits: Limits) -> Engine {
-    Engine::new(limits).with_budget(Budget::device().fuel(FUEL))
+    Engine::new(limits).with_budget(Budget::device().with_fuel(FUEL))
 }
 
 /// Checks that an error says what it is, and gives what is not one.

@@ -58,10 +58,10 @@ impl Oracle {
 ///
 /// Where a result, a trap, or what is left in memory and globals differs.
 pub fn compare(wasm: &[u8], bytes: &mut Unstructured<'_>) -> bool {
-    let mut budget = Budget::server().fuel(FUEL);
+    let mut budget = Budget::server().with_fuel(FUEL);
     budget.output_bytes = MEMORY_BYTES;
     let engine = Engine::new(modules::limits()).with_budget(budget);
-    let Ok(plugin) = engine.load("compared", wasm, &Grants::<u64>::new()) else {
+    let Ok(plugin) = engine.load("compared", wasm, &Grants::<u64>::with_data()) else {
         return false;
     };
     let mut config = Config::default();

@@ -10,7 +10,7 @@ use hostel::{Grants, load_file};
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/prebuilt/add.wasm");
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let plugin = load_file(&hostel::engine(), FILE, &Grants::<()>::new())?;
+    let plugin = load_file(&hostel::engine(), FILE, &Grants::new())?;
 
     let sum = plugin.call::<(u32, u32), u32>("add", (10, 20))?;
     println!("10 + 20 = {sum}");

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The same function from three compilers, which return a text in three different ways.
     for guest in ["greet", "c_greet", "wat_greet_multi"] {
         let file = format!("{FOLDER}/{guest}.wasm");
-        let plugin = load_file(&hostel::engine(), file, &Grants::<()>::new())?;
+        let plugin = load_file(&hostel::engine(), file, &Grants::new())?;
         let greeting = plugin.call::<&str, String>("greet", "Gopher")?;
         println!("{guest}: {greeting}");
     }

@@ -14,12 +14,12 @@ const FILE: &str = concat!(
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = hostel::engine();
-    if let Err(error) = load_file(&engine, FILE, &Grants::<()>::new()) {
+    if let Err(error) = load_file(&engine, FILE, &Grants::new()) {
         println!("{error}\n");
     }
 
     let settings: [(&str, &str); 0] = [];
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|record: &LogRecord<'_>| println!("[{}] {}", record.plugin, record.text))
         .config(settings);
     let plugin = load_file(&engine, FILE, &grants)?;

@@ -13,7 +13,7 @@ const FILE: &str = concat!(
 );
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let plugin = load_file(&hostel::engine(), FILE, &Grants::<()>::new())?;
+    let plugin = load_file(&hostel::engine(), FILE, &Grants::new())?;
     println!("loaded `{}`, which exports:", plugin.name());
     for export in &plugin.info().exports {
         println!("  {export}");

@@ -1,7 +1,7 @@
 use hostel::{Grants, LogRecord, load_file};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|record: &LogRecord<'_>| eprintln!("{}: {}", record.plugin, record.text))
         .config([("prefix", "CUSTOM")])
         .function("shop", "price", |article: &str| {

@@ -36,7 +36,7 @@ use std::{
 /// use hostel::{Grants, files::Access};
 /// let data = hostel::directory(directory)?;
 /// let wasi = hostel::wasi().directory("/data", Access::Read, data);
-/// let plugin = hostel::engine().load("reader", &wasm, &Grants::<()>::new().wasi(wasi))?;
+/// let plugin = hostel::engine().load("reader", &wasm, &Grants::new().wasi(wasi))?;
 /// assert_eq!(plugin.run_command()?, 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

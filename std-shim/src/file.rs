@@ -1,6 +1,6 @@
 //! Plugins from files.
 
-use hostel_core::{Engine, Grants, HouseError, LoadError, Plugin};
+use hostel_core::{Engine, Grants, HostError, LoadError, Plugin};
 use std::{
     error::Error,
     fmt,
@@ -52,7 +52,7 @@ pub fn read_module(path: impl AsRef<Path>, limit: usize) -> Result<Vec<u8>, File
 ///
 /// ```no_run
 /// use hostel::{Grants, load_file};
-/// let plugin = load_file(&hostel::engine(), "plugins/customize.wasm", &Grants::<()>::new())?;
+/// let plugin = load_file(&hostel::engine(), "plugins/customize.wasm", &Grants::new())?;
 /// assert_eq!(plugin.name(), "customize");
 /// # Ok::<(), hostel::FileError>(())
 /// ```
@@ -95,8 +95,8 @@ pub enum FileReason {
     NotAFile,
     /// Its contents are not a module that can be loaded.
     Load(LoadError),
-    /// The house does not take the plugin in.
-    House(HouseError),
+    /// The host does not take the plugin in.
+    Host(HostError),
     /// Its name is not UTF-8, as a plugin's has to be.
     Name,
     /// What grants the plugin its functions, or tries it, panicked.
@@ -138,7 +138,7 @@ impl FileError {
             FileReason::Directory => "file-is-directory",
             FileReason::NotAFile => "file-not-regular",
             FileReason::Load(error) => error.code(),
-            FileReason::House(error) => error.code(),
+            FileReason::Host(error) => error.code(),
             FileReason::Name => "file-name",
             FileReason::Panicked => "host-panicked",
             FileReason::Write(_) => "file-unwritable",
@@ -157,7 +157,7 @@ impl fmt::Display for FileError {
             ),
             FileReason::NotAFile => write!(f, "can't load {path}: expected a regular file"),
             FileReason::Load(error) => write!(f, "can't load {path}: {error}"),
-            FileReason::House(error) => write!(f, "can't load {path}: {error}"),
+            FileReason::Host(error) => write!(f, "can't load {path}: {error}"),
             FileReason::Name => write!(f, "can't load {path}: rename it, to UTF-8"),
             FileReason::Panicked => write!(
                 f,
@@ -173,7 +173,7 @@ impl Error for FileError {
         match &self.reason {
             FileReason::Io(error) | FileReason::Write(error) => Some(error),
             FileReason::Load(error) => Some(error),
-            FileReason::House(error) => Some(error),
+            FileReason::Host(error) => Some(error),
             FileReason::Directory
             | FileReason::NotAFile
             | FileReason::Name

@@ -42,7 +42,7 @@ const CACHE_BYTES: usize = 4 << 20;
 /// # let file = directory.path().join("plugins.state");
 /// use hostel::{FileState, Grants, StateLimits};
 /// let store = FileState::open(&file, StateLimits::server())?;
-/// let grants = Grants::<()>::new().state(store);
+/// let grants = Grants::new().state(store);
 /// # drop(grants);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -1,6 +1,6 @@
 //! Instances made ahead of their calls, by a thread that has time for it.
 
-use hostel_core::House;
+use hostel_core::Host;
 use std::{
     io,
     sync::{
@@ -11,19 +11,19 @@ use std::{
     time::Duration,
 };
 
-/// Keeps [`Limits::warm`](hostel_core::Limits::warm) instances ready of each plugin of `house`, on a
+/// Keeps [`Limits::warm`](hostel_core::Limits::warm) instances ready of each plugin of `host`, on a
 /// thread of its own that looks `every` so often, until what it gives is dropped.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (func (export "f")))"#)?;
-/// use hostel::{Engine, Grants, House, Limits, Std, keep_warm};
+/// use hostel::{Engine, Grants, Host, Limits, Std, keep_warm};
 /// use std::{sync::Arc, time::Duration};
 ///
 /// let mut limits = Limits::server();
 /// limits.warm = 2;
-/// let house = Arc::new(House::<()>::new(Engine::new(limits).with_platform(Std::new())));
-/// let warm = keep_warm(house.clone(), Duration::from_millis(1))?;
-/// let plugin = house.load("name", &wasm, &Grants::new())?;
+/// let host = Arc::new(Host::new(Engine::new(limits).with_platform(Std::new())));
+/// let warm = keep_warm(host.clone(), Duration::from_millis(1))?;
+/// let plugin = host.insert("name", &wasm, &Grants::new())?;
 /// while plugin.pool_figures().idle < 2 {
 ///     std::thread::yield_now();
 /// }
@@ -34,17 +34,14 @@ use std::{
 /// # Errors
 ///
 /// Where the thread can't be started.
-pub fn keep_warm<T: Default + 'static>(
-    house: Arc<House<T>>,
-    every: Duration,
-) -> io::Result<KeptWarm>
+pub fn keep_warm<T: Default + 'static>(host: Arc<Host<T>>, every: Duration) -> io::Result<KeptWarm>
 where
-    House<T>: Send + Sync,
+    Host<T>: Send + Sync,
 {
     let (stop, stopped) = mpsc::channel::<()>();
     let work = move || {
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(every) {
-            house.warm_up();
+            host.warm_up();
         }
     };
     let thread = thread::Builder::new()
@@ -56,7 +53,7 @@ where
     })
 }
 
-/// While it lives, a house is [kept warm](keep_warm). Dropping it waits for the thread to end what
+/// While it lives, a host is [kept warm](keep_warm). Dropping it waits for the thread to end what
 /// it makes.
 #[derive(Debug)]
 pub struct KeptWarm {

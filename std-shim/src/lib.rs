@@ -9,7 +9,7 @@
 //! # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/prebuilt/customize.wasm");
 //! use hostel::{Grants, Tracing};
 //!
-//! let grants = Grants::<()>::new().log(Tracing).config([("prefix", "CUSTOM")]);
+//! let grants = Grants::new().log(Tracing).config([("prefix", "CUSTOM")]);
 //! let plugin = hostel::load_file(&hostel::engine(), file, &grants)?;
 //! assert_eq!(plugin.process(b"hello world")?, b"CUSTOM_HELLO WORLD");
 //! # Ok(())
@@ -46,7 +46,7 @@ pub use self::{
     keep_warm::{KeptWarm, keep_warm},
     platform::Std,
     plugin_directory::{DirectoryEvent, PluginDirectory},
-    stdio::{WasiStdio, visible_lines},
+    stdio::{WasiStdio, escaped_lines},
     tracing_sink::Tracing,
     wasi::wasi,
 };

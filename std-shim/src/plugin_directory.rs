@@ -1,7 +1,7 @@
-//! A directory of plugins, taken into a house.
+//! A directory of plugins, taken into a host.
 
 use crate::{FileError, FileReason, read_module};
-use hostel_core::{CallError, Grants, House, HouseError, Plugin, Version, Visible};
+use hostel_core::{CallError, Escaped, Grants, Host, HostError, Plugin, Version};
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
@@ -11,16 +11,16 @@ use std::{
     sync::Arc,
 };
 
-/// A directory whose files `NAME.wasm` are a house's plugins, each as `NAME`.
+/// A directory whose files `NAME.wasm` are a host's plugins, each as `NAME`.
 ///
-/// [`rescan`](Self::rescan) makes the house as the directory is: it loads what is new, replaces
+/// [`rescan`](Self::rescan) makes the host as the directory is: it loads what is new, replaces
 /// what has changed and unloads what is gone. A file that can't be loaded, or whose plugin fails
 /// its smoke call, leaves what was there before. A file with the bytes that it had is not loaded
-/// again. Calls that run go on as for [`House::replace`] and [`House::unload`], and none waits for
+/// again. Calls that run go on as for [`Host::replace`] and [`Host::remove`], and none waits for
 /// a plugin that is loaded.
 ///
 /// Files are read as by [`read_module`], through symbolic links too. Names that begin with `.`, `~`
-/// or `#` are left alone, as are those with another ending. A name that the house has from elsewhere
+/// or `#` are left alone, as are those with another ending. A name that the host has from elsewhere
 /// stays with the plugin that has it. A directory that is gone is an empty one; one that can't be
 /// read changes nothing.
 ///
@@ -29,22 +29,22 @@ use std::{
 /// #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
 /// #   (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1)))"#)?;
 /// # let plugins = tempfile::tempdir()?;
-/// use hostel::{Grants, House, PluginDirectory, Tracing, install_module};
+/// use hostel::{Grants, Host, PluginDirectory, Tracing, install_module};
 /// use std::sync::Arc;
 ///
-/// let house = Arc::new(House::<()>::new(hostel::engine()));
+/// let host = Arc::new(Host::new(hostel::engine()));
 /// let grants = |_name: &str| Grants::new().log(Tracing);
-/// let mut directory = PluginDirectory::new(house.clone(), plugins.path(), grants)
+/// let mut directory = PluginDirectory::new(host.clone(), plugins.path(), grants)
 ///     .smoke(|plugin| plugin.process(b"ping").map(drop))
 ///     .observer(|event| println!("{event}"));
 ///
 /// install_module(plugins.path().join("echo.wasm"), &wasm)?;
 /// directory.rescan();
-/// assert_eq!(house.process("echo", b"hello")?, b"hello");
+/// assert_eq!(host.process("echo", b"hello")?, b"hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct PluginDirectory<T: 'static = ()> {
-    house: Arc<House<T>>,
+    host: Arc<Host<T>>,
     path: PathBuf,
     grants: Box<Grant<T>>,
     smoke: Box<Smoke<T>>,
@@ -96,15 +96,15 @@ impl fmt::Display for DirectoryEvent {
 }
 
 impl<T: 'static> PluginDirectory<T> {
-    /// A directory for `house`, in which each plugin gets what `grants` gives for its name. Nothing
+    /// A directory for `host`, in which each plugin gets what `grants` gives for its name. Nothing
     /// is read yet.
     pub fn new(
-        house: Arc<House<T>>,
+        host: Arc<Host<T>>,
         path: impl Into<PathBuf>,
         grants: impl Fn(&str) -> Grants<T> + Send + 'static,
     ) -> Self {
         Self {
-            house,
+            host,
             path: path.into(),
             grants: Box::new(grants),
             smoke: Box::new(|_| Ok(())),
@@ -137,7 +137,7 @@ impl<T: 'static> PluginDirectory<T> {
         &self.path
     }
 
-    /// Makes the house as the directory is now. All files are read.
+    /// Makes the host as the directory is now. All files are read.
     pub fn rescan(&mut self) {
         self.rescan_where(|_| true);
     }
@@ -174,9 +174,9 @@ impl<T: 'static> PluginDirectory<T> {
             return;
         };
         // What somebody else has put in its place stays.
-        let version = self.house.version(name);
+        let version = self.host.version(name);
         let is_ours = version.is_ok_and(|version| Some(version.number) == number);
-        if is_ours && self.house.unload(name).is_ok() {
+        if is_ours && self.host.remove(name).is_ok() {
             let name = name.to_owned();
             self.tell(DirectoryEvent::Unloaded { name });
         }
@@ -205,18 +205,18 @@ impl<T: 'static> PluginDirectory<T> {
         path: &Path,
         before: Option<usize>,
     ) -> Result<Option<(Version, DirectoryEvent)>, FileReason> {
-        let house = &self.house;
+        let host = &self.host;
         let name = path.file_name().and_then(plugin_name);
         let name = name.ok_or(FileReason::Name)?;
-        let limit = house.engine().limits().module_bytes;
+        let limit = host.engine().limits().module_bytes;
         let wasm = read_module(path, limit).map_err(FileError::into_reason)?;
-        let version = house.version(name).ok();
+        let version = host.version(name).ok();
         let ours = version.filter(|version| Some(version.number) == before);
         if ours.is_some_and(|version| version.sha256 == Version::sha256(&wasm)) {
             return Ok(None);
         }
         let grants = (self.grants)(name);
-        let taken = house.put(name, ours, &wasm, &grants, &self.smoke);
+        let taken = host.replace_version(name, ours, &wasm, &grants, &self.smoke);
         let (name, version) = (name.to_owned(), taken.map_err(FileReason::from)?);
         let event = match ours {
             Some(_) => DirectoryEvent::Replaced { name, version },
@@ -235,7 +235,7 @@ impl<T: 'static> PluginDirectory<T> {
         const TARGET: &str = "hostel::directory";
         // Guests and names of files have a say in it.
         let text = event.to_string();
-        let text = Visible::new(text.as_bytes());
+        let text = Escaped::new(text.as_bytes());
         match &event {
             DirectoryEvent::Failed(_) => tracing::warn!(target: TARGET, "{text}"),
             _ => tracing::info!(target: TARGET, "{text}"),
@@ -255,11 +255,11 @@ impl<T> fmt::Debug for PluginDirectory<T> {
     }
 }
 
-impl From<HouseError> for FileReason {
-    fn from(error: HouseError) -> Self {
+impl From<HostError> for FileReason {
+    fn from(error: HostError) -> Self {
         match error {
-            HouseError::Load(error) => Self::Load(error),
-            error => Self::House(error),
+            HostError::Load(error) => Self::Load(error),
+            error => Self::Host(error),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! as long as whoever is at the other end pleases, so threads do it, and the guest waits for them
 //! no longer than its deadline.
 
-use hostel_core::{Platform as _, Trap, Visible, Wasi, WasiInput, WasiOutput};
+use hostel_core::{Escaped, Platform as _, Trap, Wasi, WasiInput, WasiOutput};
 use std::{
     collections::VecDeque,
     fmt::Write as _,
@@ -24,7 +24,7 @@ const MOST: usize = 64 << 10;
 /// besides misses these. What the guest writes to stdout and stderr is written by one thread, in
 /// the guest's order; up to 64 KiB wait for it, then the guest does. So a deadline and a canceller
 /// act, also where nobody at the other end reads or writes. A terminal gets
-/// [what it can show](visible_lines) and nothing that it would obey.
+/// [what it can show](escaped_lines) and nothing that it would obey.
 ///
 /// A process has its streams once: make one of these, and share it where several guests are to have
 /// them.
@@ -36,7 +36,7 @@ const MOST: usize = 64 << 10;
 /// let platform = Arc::new(Std::new());
 /// let engine = Engine::new(Limits::server()).with_platform(platform.clone());
 /// let stdio = WasiStdio::new(platform);
-/// let grants = Grants::<()>::new().wasi(stdio.inherit(hostel::wasi()));
+/// let grants = Grants::new().wasi(stdio.inherit(hostel::wasi()));
 /// let code = engine.load("command", &wasm, &grants)?.run_command()?;
 /// // Before the process ends, and before it writes something of its own.
 /// stdio.flush(None)?;
@@ -130,14 +130,14 @@ impl WasiStdio {
 }
 
 /// Bytes as a terminal may have them: lines and tabs stay, other control characters become
-/// [`Visible`].
+/// [`Escaped`].
 ///
 /// ```
-/// let shown = hostel::visible_lines(b"one\ttwo\n\x1b[2J\n");
+/// let shown = hostel::escaped_lines(b"one\ttwo\n\x1b[2J\n");
 /// assert_eq!(shown, "one\ttwo\n\\u{1b}[2J\n");
 /// ```
 #[must_use]
-pub fn visible_lines(bytes: &[u8]) -> String {
+pub fn escaped_lines(bytes: &[u8]) -> String {
     let mut text = String::new();
     for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\t')) {
         let (part, end) = match part.split_last() {
@@ -145,7 +145,7 @@ pub fn visible_lines(bytes: &[u8]) -> String {
             _ => (part, None),
         };
         // Writing to a String does not fail.
-        let _ = write!(text, "{}", Visible::new(part));
+        let _ = write!(text, "{}", Escaped::new(part));
         text.extend(end.map(char::from));
     }
     text
@@ -281,7 +281,7 @@ fn whole_characters(bytes: &[u8], room: usize) -> usize {
 /// Writes all of `bytes`: as they are, or so that a terminal obeys nothing in them.
 fn write(mut to: impl Write + IsTerminal, bytes: &[u8]) -> io::Result<()> {
     if to.is_terminal() {
-        to.write_all(visible_lines(bytes).as_bytes())?;
+        to.write_all(escaped_lines(bytes).as_bytes())?;
     } else {
         to.write_all(bytes)?;
     }

@@ -6,7 +6,7 @@ use hostel_core::{LogRecord, LogSink};
 /// `hostel::plugin`, with the plugin's name as field `plugin`.
 ///
 /// ```
-/// let grants = hostel::Grants::<()>::new().log(hostel::Tracing);
+/// let grants = hostel::Grants::new().log(hostel::Tracing);
 /// # drop(grants);
 /// ```
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 /// # let wasm = wat::parse_str(r#"(module (func (export "_start")))"#)?;
 /// use hostel::{Grants, WasiOutput};
 /// let wasi = hostel::wasi().args(["greet"]).stderr(WasiOutput::log());
-/// let plugin = hostel::engine().load("greet", &wasm, &Grants::<()>::new().wasi(wasi))?;
+/// let plugin = hostel::engine().load("greet", &wasm, &Grants::new().wasi(wasi))?;
 /// assert_eq!(plugin.run_command()?, 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -27,7 +27,7 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Most names of changed files that are kept; beyond, all count as changed.
 const NAMES: usize = 1_000;
 
-/// A [`PluginDirectory`] that a thread watches and keeps its house in step with.
+/// A [`PluginDirectory`] that a thread watches and keeps its host in step with.
 ///
 /// Changes are taken in when nothing has changed for 50 milliseconds, and after a second where
 /// changes go on. So a file that is being written is tried half-written where its writer pauses, and
@@ -44,13 +44,13 @@ const NAMES: usize = 1_000;
 /// # let plugins = tempfile::tempdir()?;
 /// # std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/prebuilt/add.wasm"),
 /// #     plugins.path().join("add.wasm"))?;
-/// use hostel::{Grants, House, PluginDirectory};
+/// use hostel::{Grants, Host, PluginDirectory};
 /// use std::sync::Arc;
 ///
-/// let house = Arc::new(House::<()>::new(hostel::engine()));
-/// let directory = PluginDirectory::new(house.clone(), plugins.path(), |_name| Grants::new());
+/// let host = Arc::new(Host::new(hostel::engine()));
+/// let directory = PluginDirectory::new(host.clone(), plugins.path(), |_name| Grants::new());
 /// let watched = directory.watch()?;
-/// assert_eq!(house.list(), ["add"]);
+/// assert_eq!(host.list(), ["add"]);
 /// # drop(watched);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

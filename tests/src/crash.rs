@@ -1,4 +1,4 @@
-//! Child processes that do numbered things, tell each when it is done, and are killed.
+//! Child processes that do numbered work, print each number when it is done, and are killed.
 
 use std::{
     env,
@@ -9,25 +9,26 @@ use std::{
     time::Duration,
 };
 
-/// Names the child's file or directory.
+/// The environment variable with the child's file or directory.
 const PATH: &str = "HOSTEL_CRASH_PATH";
 
-/// How often to kill a child: `HOSTEL_CRASH_ROUNDS`, or 20 times.
+/// Returns how often to kill a child: `HOSTEL_CRASH_ROUNDS`, or 20 times.
 ///
 /// # Panics
 ///
-/// Where that is not a number.
+/// If the variable is not a number.
 #[must_use]
 pub fn rounds() -> u64 {
     let rounds = env::var("HOSTEL_CRASH_ROUNDS");
     rounds.map_or(20, |rounds| number(rounds.as_bytes()))
 }
 
-/// In a child, the path that it works on and the number of what was done before; elsewhere nothing.
+/// Returns the path that a child works on, and the last number that was done before; `None` in the
+/// parent.
 ///
 /// # Panics
 ///
-/// Where the child was not started by [`killed`].
+/// If the child was not started by [`killed`].
 #[must_use]
 pub fn in_child() -> Option<(PathBuf, u64)> {
     let path = env::var_os(PATH)?;
@@ -35,22 +36,24 @@ pub fn in_child() -> Option<(PathBuf, u64)> {
     Some((path.into(), number(last.as_bytes())))
 }
 
-/// Tells, in a child, that this number is done.
+/// Tells the parent that this number is done.
 ///
 /// # Panics
 ///
-/// Where nobody listens.
+/// If the parent no longer reads.
 pub fn tell(number: u64) {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{number}").expect("the parent listens");
 }
 
-/// Runs a child on `path` that goes on after `last`, kills it so long `after` its start or after the
-/// first number that it told, and gives the number that it told last.
+/// Runs a child on `path` that continues after the number `last`, and kills it. Returns the last
+/// number that it told.
+///
+/// It is killed some time `after` its start, or after the first number that it told.
 ///
 /// # Panics
 ///
-/// Where the child ends by itself.
+/// If the child ends by itself.
 #[must_use]
 pub fn killed(path: &Path, last: u64, from_start: bool, after: Duration) -> u64 {
     let mut child = Command::new(env::current_exe().expect("this program has a path"))

@@ -1,4 +1,4 @@
-//! What the tests share: the built guests, and modules written in place.
+//! Shared parts of the tests: built guests, modules from their text, log sinks and clocks.
 
 pub mod crash;
 
@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-/// The path of a built guest.
+/// Returns the path of a built guest.
 #[must_use]
 pub fn guest(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -21,28 +21,28 @@ pub fn guest(name: &str) -> PathBuf {
         .with_extension("wasm")
 }
 
-/// The bytes of a built guest.
+/// Reads a built guest.
 ///
 /// # Panics
 ///
-/// Where there is none of this name.
+/// If there is no guest of this name.
 #[must_use]
 pub fn guest_bytes(name: &str) -> Vec<u8> {
     let path = guest(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A built guest, loaded.
+/// Loads a built guest.
 ///
 /// # Panics
 ///
-/// Where there is none of this name, or it does not load.
+/// If there is no guest of this name, or it does not load.
 #[must_use]
 pub fn load_guest<T: 'static>(name: &str, grants: &Grants<T>) -> Plugin<T> {
     hostel::load_file(&hostel::engine(), guest(name), grants).expect("a built guest loads")
 }
 
-/// The names of the built guests that log, read a setting and answer `PREFIX_TEXT`.
+/// The names of the built guests that log, read the setting `prefix` and return `PREFIX_TEXT`.
 pub const CUSTOMIZE: [&str; 6] = [
     "customize",
     "c_customize",
@@ -52,27 +52,27 @@ pub const CUSTOMIZE: [&str; 6] = [
     "wat_customize_retptr",
 ];
 
-/// Assembles a module.
+/// Assembles a module from its text.
 ///
 /// # Panics
 ///
-/// Where the text is not a module.
+/// If the text is not a module.
 #[must_use]
 pub fn assemble(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Loads a module from its text, as `guest`.
+/// Loads a module from its text, under the name `guest`.
 ///
 /// # Panics
 ///
-/// Where the text is not a module that loads.
+/// If the text is not a module, or the module does not load.
 #[must_use]
 pub fn load_wat<T: 'static>(text: &str, grants: &Grants<T>) -> Plugin<T> {
     try_load_wat(&hostel::engine(), text, grants).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Loads a module from its text, as `guest`.
+/// Loads a module from its text, under the name `guest`.
 ///
 /// # Errors
 ///
@@ -85,11 +85,11 @@ pub fn try_load_wat<T: 'static>(
     engine.load("guest", &assemble(text), grants)
 }
 
-/// A module whose `process` answers `text`, and logs `text` before.
+/// Makes a module whose `process` logs `text`, and returns it.
 ///
 /// # Panics
 ///
-/// Where `text` can't stand in a module's text as it is.
+/// If `text` contains characters that a string in a module's text must escape.
 #[must_use]
 pub fn that_says(text: &str) -> Vec<u8> {
     let len = text.len();
@@ -105,14 +105,14 @@ pub fn that_says(text: &str) -> Vec<u8> {
     ))
 }
 
-/// Grants of a log that nobody reads.
+/// Grants a log that is discarded.
 #[must_use]
 pub fn quiet() -> Grants<()> {
     Grants::new().log(|_: &LogRecord<'_>| {})
 }
 
-/// The text of a module with two pages of memory, an allocator that never runs over what it gave
-/// and frees nothing, and `items`. Addresses below 4096 are free to use.
+/// Returns the text of a module with `items`, two pages of memory and an allocator that gives each
+/// byte once and frees nothing. It gives addresses from 4096 on.
 #[must_use]
 pub fn with_allocator(imports: &str, items: &str) -> String {
     format!(
@@ -133,28 +133,28 @@ pub fn with_allocator(imports: &str, items: &str) -> String {
     )
 }
 
-/// Packs a pointer and a length as the i64 of the packed shape, for a module's text.
+/// Returns code that pushes a pointer and a length, packed into an i64.
 #[must_use]
 pub fn packed(ptr: u32, len: u32) -> String {
     format!("(i64.const {:#x})", u64::from(ptr) << 32 | u64::from(len))
 }
 
-/// A log sink that keeps what it got, as it would be shown.
+/// A log sink that keeps its records as the lines that would be shown.
 #[derive(Clone, Default)]
 pub struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {
-    /// Grants with this sink.
+    /// Grants this sink.
     #[must_use]
     pub fn granted<T: 'static>(&self) -> Grants<T> {
         let lines = self.0.clone();
-        Grants::new().log(move |record: &LogRecord<'_>| {
+        Grants::with_data().log(move |record: &LogRecord<'_>| {
             let line = format!("{}: {}", record.plugin, record.text);
             lines.lock().expect("no sink panics").push(line);
         })
     }
 
-    /// What was logged since the last time.
+    /// Takes the lines that were logged since the last time.
     ///
     /// # Panics
     ///
@@ -165,18 +165,18 @@ impl Lines {
     }
 }
 
-/// Numbers that look random, the same each time.
+/// Pseudo-random numbers that follow from a seed.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// Begins with a seed that is not 0.
+    /// Starts with `seed`, which must not be 0.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A number below `end`, which is not 0.
+    /// Returns a number below `end`, which must not be 0.
     pub const fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -185,23 +185,23 @@ impl Random {
     }
 }
 
-/// The code of a call's error, `"ok"` where it gave a result.
+/// Returns the code of a call's error, or `"ok"`.
 pub fn code<R>(result: &Result<R, CallError>) -> &'static str {
     result.as_ref().err().map_or("ok", CallError::code)
 }
 
-/// The codes of a load's error, `"ok"` where it gave a plugin.
+/// Returns the code of a load's error, or `"ok"`.
 pub fn load_code<R>(result: &Result<R, LoadError>) -> &'static str {
     result.as_ref().err().map_or("ok", LoadError::code)
 }
 
-/// Proves that this process still serves a plugin that means no harm.
+/// Checks that this process still serves a plugin that does no harm.
 ///
 /// # Panics
 ///
-/// Where it does not.
+/// If it does not.
 pub fn a_good_plugin_still_answers() {
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|_: &LogRecord<'_>| {})
         .config([("prefix", "CUSTOM")]);
     let plugin = load_guest("wat_customize_multi", &grants);
@@ -209,11 +209,11 @@ pub fn a_good_plugin_still_answers() {
     assert_eq!(answer.as_deref(), Ok(&b"CUSTOM_HELLO WORLD"[..]));
 }
 
-/// Does `work` on a thread of its own, so that a test of it fails instead of waiting for ever.
+/// Does `work` on a thread of its own, so that a test fails instead of waiting for ever.
 ///
 /// # Panics
 ///
-/// Where it panics, or does not end within a minute.
+/// If `work` panics, or does not end within a minute.
 pub fn must_end<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
     let (send, receive) = std::sync::mpsc::channel();
     std::thread::spawn(move || send.send(work()));
@@ -221,12 +221,12 @@ pub fn must_end<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) ->
     ended.expect("it panicked or hangs")
 }
 
-/// Runs `body` in a process of its own, for what would end the whole process if it went wrong.
-/// `name` is the calling test's.
+/// Runs `body` in a process of its own, since a failure would end the whole process. `name` must be
+/// the name of the calling test.
 ///
 /// # Panics
 ///
-/// Where that process does not end well; with what it said.
+/// If that process fails; the message contains what it printed.
 pub fn in_its_own_process(name: &str, body: impl FnOnce()) {
     const MARK: &str = "HOSTEL_TESTS_CHILD";
     if std::env::var_os(MARK).is_some_and(|mark| *mark == *name) {
@@ -244,18 +244,18 @@ pub fn in_its_own_process(name: &str, body: impl FnOnce()) {
     assert!(ran, "no test is called {name}");
 }
 
-/// Says that a test was left out because a tool is missing, and how to get it.
+/// Prints that a test was left out because a tool is missing, and how to get the tool.
 ///
 /// # Panics
 ///
-/// Where `CI=true`: there nothing may be left out.
+/// If `CI=true`: there no test may be left out.
 pub fn skip(what: &str, how: &str) {
     let told = format!("SKIPPED: {what}. To get what it needs: {how}");
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{told}");
     eprintln!("{told}");
 }
 
-/// A clock that goes on by a millisecond whenever it is looked at.
+/// A clock that advances by a millisecond each time it is read.
 #[derive(Default)]
 pub struct Ticking(AtomicU64);
 

@@ -1,5 +1,7 @@
-//! A heap that is too small is said to be, before anything is allocated in vain: an allocation that
-//! fails would end the process. Here each thread has a heap of its own, as large as a test says.
+//! Heaps that are too small for a plugin, an instance or a call. hostel refuses before it
+//! allocates, since an allocation that fails would end the process.
+//!
+//! Each thread here has a heap of its own, whose size the test sets.
 
 use hostel::{
     Budget, Engine, Grants, Instance, Limits, LoadError, LogRecord, Machine, MemoryState,
@@ -15,7 +17,7 @@ use std::{
     },
 };
 
-/// The system's allocator, which has no more than this thread's heap.
+/// The system's allocator, limited to this thread's heap.
 struct Small;
 
 #[global_allocator]
@@ -24,11 +26,11 @@ static SMALL: Small = Small;
 thread_local! {
     static HEAP: Cell<usize> = const { Cell::new(usize::MAX) };
     static LIVE: Cell<usize> = const { Cell::new(0) };
-    /// Whether blocks grow where they are.
+    /// Whether blocks grow in place.
     static IN_PLACE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Takes so many bytes of this thread's heap, if they are there.
+/// Takes `bytes` of this thread's heap. Returns whether there were as many.
 fn take(bytes: usize) -> bool {
     let taken = LIVE.try_with(|live| {
         let now = live.get().saturating_add(bytes);
@@ -42,22 +44,23 @@ fn take(bytes: usize) -> bool {
 }
 
 fn give_back(bytes: usize) {
-    // What another thread took counts for nothing here.
+    // Another thread's blocks were never counted here.
     let _ = LIVE.try_with(|live| live.set(live.get().saturating_sub(bytes)));
 }
 
-// SAFETY: each call is handed on to the system's allocator as it is, or answered with null.
+// SAFETY: each call goes on to the system's allocator unchanged, or returns null.
 unsafe impl GlobalAlloc for Small {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if !take(layout.size()) {
             return std::ptr::null_mut();
         }
-        // SAFETY: the caller keeps the contract, which is the same.
+        // SAFETY: the caller keeps this method's contract, which is also `System`'s.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // As if it moved each time, when for a moment both blocks are live, or never.
+        // As if the block moved each time, so that both are in use for a moment, or as if it never
+        // did.
         let more = size.saturating_sub(layout.size());
         if !take(if IN_PLACE.get() { more } else { size }) {
             return std::ptr::null_mut();
@@ -78,9 +81,9 @@ unsafe impl GlobalAlloc for Small {
     }
 }
 
-/// Runs `work` with a heap of so many bytes beyond what is there now.
+/// Runs `work` with a heap of `bytes` more than are in use now.
 fn with_heap<R>(bytes: usize, work: impl FnOnce() -> R) -> R {
-    /// Ends it, also where a test fails: its message needs more.
+    /// Lifts the limit, also if the test fails: its message needs memory.
     struct End;
     impl Drop for End {
         fn drop(&mut self) {
@@ -92,7 +95,7 @@ fn with_heap<R>(bytes: usize, work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Knows what this thread's heap has left.
+/// A platform that knows how much is left of this thread's heap.
 struct Device;
 
 impl Platform for Device {
@@ -101,7 +104,7 @@ impl Platform for Device {
     }
 }
 
-/// Says what it is told.
+/// A platform that reports what the test tells it.
 #[derive(Clone)]
 struct Told(Arc<AtomicUsize>);
 
@@ -155,14 +158,14 @@ fn a_plugin_that_does_not_fit_is_refused_with_both_numbers() {
         let checked = engine.check(&wasm, &granted()).unwrap_err();
         assert_eq!(checked, error);
     }
-    // Where there is no room to read it, nobody knows how much it needs to run.
+    // Without memory to read the module, its needs can't be told.
     let engine = Engine::new(limits).with_platform(Told(Arc::default()));
     let error = engine.check(&wasm, &granted()).unwrap_err();
     assert!(matches!(error, LoadError::DoesNotFit { needed, free: 0 } if needed > 0));
 }
 
 #[test]
-fn servers_have_no_such_limit_whatever_their_words() {
+fn servers_have_no_limit_on_the_heap() {
     let wasm = guest_bytes("customize");
     let engine = Engine::new(Limits::server());
     assert_eq!(load_code(&engine.load("guest", &wasm, &granted())), "ok");
@@ -197,8 +200,8 @@ fn instances_and_calls_are_refused_too_and_go_on_when_there_is_room_again() {
     assert_eq!(plugin.process(b"hello").unwrap(), b"hello");
 }
 
-/// Fills a heap with plugins that each have an instance that has run, and gives how many there
-/// were when the next one was refused.
+/// Fills a heap with plugins, each with an instance that has run. Returns how many there are when
+/// the next one is refused.
 fn fill(heap: usize, wasm: &[u8], export: &str) -> usize {
     with_heap(heap, || {
         let engine = device(heap);
@@ -234,8 +237,8 @@ fn a_heap_is_filled_with_plugins_until_one_is_refused() {
 }
 
 #[test]
-fn no_heap_is_too_small_to_say_so() {
-    // Whatever there is: the plugin answers, or somebody says that there is no room.
+fn every_heap_has_room_for_the_error() {
+    // With every size of heap the plugin answers, or an error says that memory is short.
     let grower = assemble(
         r#"(module (memory (export "memory") 1)
             (func (export "allocate") (param i32) (result i32) (i32.const 1024))
@@ -274,7 +277,7 @@ fn no_heap_is_too_small_to_say_so() {
             match result {
                 "ok" => answers += 1,
                 "does-not-fit" => refused += 1,
-                // Limits come from the heap too.
+                // The heap's size is also the limit on the module's.
                 "module-too-large" | "over-limit" => refused += 1,
                 "trap-stack" | "trap-out-of-memory" | "no-memory" => {}
                 other => panic!("{heap}: {other}"),
@@ -286,8 +289,8 @@ fn no_heap_is_too_small_to_say_so() {
 }
 
 #[test]
-fn a_guest_that_takes_the_last_byte_stops_nobody_else() {
-    // Pages of a byte: less and less, until there is nothing more; then what each export does.
+fn a_guest_that_takes_the_last_byte_stops_no_other_guest() {
+    // With pages of a byte the guest takes the last byte of the heap. Then each export runs.
     let wasm = assemble(
         r#"(module
             (import "env" "host_log" (func $log (param i32 i32)))

@@ -1,5 +1,5 @@
-//! Guests that lie about pointers and lengths: their results and their allocators. How they call
-//! host functions is in `bad_host_calls.rs`, how they trap or never end in `runaway_guests.rs`.
+//! Guests whose results or allocators lie about pointers and lengths. Their host calls are in
+//! `bad_host_calls.rs`, their traps and endless loops in `runaway_guests.rs`.
 
 use hostel::{Budget, CallError, Grants, Instance};
 use hostel_tests::{a_good_plugin_still_answers, code, load_wat, packed, with_allocator};
@@ -7,11 +7,11 @@ use hostel_tests::{a_good_plugin_still_answers, code, load_wat, packed, with_all
 /// The end of the memory of a module from `with_allocator`.
 const END: u32 = 2 << 16;
 
-/// The bit of a length that marks an error answer.
+/// The bit of a result's length that marks it as an error.
 const ERROR: u32 = 1 << 31;
 
 /// A budget for guests that never end.
-const SMALL: Budget = Budget::server().fuel(100_000);
+const SMALL: Budget = Budget::server().with_fuel(100_000);
 
 fn start(text: &str) -> Instance {
     load_wat(text, &Grants::new())
@@ -20,8 +20,8 @@ fn start(text: &str) -> Instance {
         .expect("it starts")
 }
 
-/// A module whose allocator is `(func $allocate (param $size i32) (result i32) BODY)`, and whose
-/// `process` answers its input.
+/// Returns the text of a module whose `allocate`, of parameter `$size`, does `body`, and whose
+/// `process` returns its input.
 fn with_allocate(body: &str) -> String {
     format!(
         r#"(module
@@ -37,7 +37,7 @@ fn with_allocate(body: &str) -> String {
     )
 }
 
-/// A module whose `deallocate` is `(func (param $ptr i32) (param $size i32) BODY)`.
+/// Returns the text of a module whose `deallocate`, of parameters `$ptr` and `$size`, does `body`.
 fn with_deallocate(body: &str) -> String {
     format!(
         r#"(module
@@ -50,7 +50,7 @@ fn with_deallocate(body: &str) -> String {
     )
 }
 
-/// A module that answers each request with `(ptr, len)`, in each of the three shapes.
+/// Returns the texts of modules whose result is always `(ptr, len)`, in each of the three shapes.
 fn that_answer(ptr: u32, len: u32) -> [String; 3] {
     let values = format!(
         r#"(func (export "process") (param i32 i32) (result i32 i32)
@@ -170,7 +170,7 @@ fn a_result_over_the_budget_is_an_error_and_goes_back_to_the_guest() {
 }
 
 #[test]
-fn an_error_answer_over_the_budget_is_not_read() {
+fn an_error_over_the_budget_is_not_read() {
     let [text, ..] = that_answer(0, ERROR | END);
     let mut instance = start(&text);
     let mut budget = SMALL;
@@ -182,7 +182,7 @@ fn an_error_answer_over_the_budget_is_not_read() {
 }
 
 #[test]
-fn what_a_guest_says_is_shown_without_control_characters() {
+fn errors_of_guests_are_shown_without_control_characters() {
     let text = with_allocator(
         "",
         &format!(
@@ -203,7 +203,7 @@ fn what_a_guest_says_is_shown_without_control_characters() {
 }
 
 #[test]
-fn results_may_alias_the_input_which_is_not_theirs_to_give_back() {
+fn results_may_alias_the_input_which_is_not_freed_with_them() {
     for (what, answer, expected, freed) in [
         ("the input", "(local.get 0) (local.get 1)", &b"hello"[..], 0),
         (
@@ -316,7 +316,7 @@ fn an_input_over_the_budget_never_reaches_the_guest() {
 // `allocate`
 
 #[test]
-fn whatever_allocate_answers_harms_the_guest_alone() {
+fn bad_addresses_from_allocate_harm_the_guest_alone() {
     for (body, expected) in [
         ("(i32.const 0)", "no-memory"),
         ("(i32.const -1)", "out-of-bounds"),
@@ -325,7 +325,7 @@ fn whatever_allocate_answers_harms_the_guest_alone() {
         ("(i32.const 131072)", "out-of-bounds"),
         ("(i32.const 131068)", "out-of-bounds"),
         ("(i32.const 131067)", "ok"),
-        // Inside of its own data, misaligned, the same block each time.
+        // Inside of its own data, misaligned, one block each time.
         ("(i32.const 17)", "ok"),
         ("(unreachable)", "trap-unreachable"),
         ("(i32.load (i32.const -1))", "trap-memory"),
@@ -369,7 +369,7 @@ fn an_allocator_that_ran_out_is_an_error_until_it_has_memory_again() {
 }
 
 #[test]
-fn the_same_block_twice_gives_both_arguments_the_last_one() {
+fn two_arguments_in_one_block_are_both_the_last_one() {
     let text = with_allocate("(i32.const 1024)").replace(
         r#"(func (export "calls")"#,
         r#"(func (export "first") (param i32 i32 i32 i32) (result i32 i32)
@@ -409,13 +409,13 @@ fn a_result_pointer_from_a_lying_allocator_is_checked() {
 // `deallocate`
 
 #[test]
-fn a_deallocate_that_fails_stops_the_guest_after_the_answer_was_taken() {
+fn a_deallocate_that_fails_stops_the_guest_after_the_result_was_taken() {
     for (body, expected) in [
         ("(unreachable)", "trap-unreachable"),
         ("(i32.store (i32.const -1) (i32.const 0))", "trap-memory"),
         ("(loop $on (br $on))", "out-of-fuel"),
         ("(drop (memory.grow (i32.const 1)))", "ok"),
-        // It wipes the answer: too late.
+        // It wipes the result, which was copied before.
         (
             "(memory.fill (local.get $ptr) (i32.const 0) (local.get $size))",
             "ok",
@@ -455,7 +455,7 @@ fn one_budget_covers_allocate_process_and_deallocate() {
         (0, "out-of-fuel"),
     ] {
         let mut instance = start(&text);
-        instance.set_budget(SMALL.fuel(fuel));
+        instance.set_budget(SMALL.with_fuel(fuel));
         assert_eq!(code(&instance.process(b"hello")), expected, "{fuel}");
         assert_eq!(instance.usage().fuel, fuel);
     }

@@ -1,4 +1,4 @@
-//! Guests that call host functions with what is not theirs to give, from where they must not, or
+//! Guests that call host functions with bytes outside of their memory, from inside `allocate`, or
 //! too often; and the two services `log` and `config`.
 
 use hostel::{Budget, CallError, Context, Grants, Instance, Plugin, Trap};
@@ -12,7 +12,7 @@ use std::sync::{
 const END: u32 = 2 << 16;
 
 /// A budget for guests that never end.
-const SMALL: Budget = Budget::server().fuel(100_000);
+const SMALL: Budget = Budget::server().with_fuel(100_000);
 
 fn start<T: Default + 'static>(text: &str, grants: &Grants<T>) -> Instance<T> {
     load_wat(text, grants)
@@ -37,7 +37,7 @@ impl Ran {
 
 // Arguments
 
-/// A guest that hands `text` and `bytes` of the host whatever pair it is called with.
+/// A guest that passes its two parameters on to the host's `text` and `bytes`.
 const FORWARDING: &str = r#"
     (func (export "text") (param i32 i32) (call $text (local.get 0) (local.get 1)))
     (func (export "bytes") (param i32 i32) (call $bytes (local.get 0) (local.get 1)))
@@ -65,7 +65,7 @@ fn an_argument_over_the_budget_stops_the_guest_before_it_is_read() {
     let text = r#"(module (import "env" "host_log" (func $log (param i32 i32)))
         (memory (export "memory") 1)
         (func (export "say") (param i32) (call $log (i32.const 0) (local.get 0))))"#;
-    let grants = Grants::<()>::new().log(|_: &hostel::LogRecord<'_>| {});
+    let grants = Grants::new().log(|_: &hostel::LogRecord<'_>| {});
     let mut budget = hostel::Budget::server();
     budget.argument_bytes = 1_000;
     let plugin = load_wat(text, &grants).with_budget(budget);
@@ -132,7 +132,7 @@ fn an_argument_costs_fuel_before_it_is_looked_at() {
         let (one, all) = (fuel(1), fuel(END));
         assert!(all - one >= u64::from(END / 64) - 1, "{name}: {one}, {all}");
         let mut instance = plugin.instantiate(()).unwrap();
-        instance.set_budget(SMALL.fuel(all - 1));
+        instance.set_budget(SMALL.with_fuel(all - 1));
         let before = ran.times();
         let result = instance.call::<(u32, u32), ()>(name, (0, END));
         assert_eq!(code(&result), "out-of-fuel", "{name}");
@@ -164,7 +164,7 @@ fn a_result_pointer_of_the_guests_is_checked_before_the_function_runs() {
             noted.note();
             (7u32, 8u32)
         };
-        let grants = Grants::<()>::new().function("host", "pair", pair);
+        let grants = Grants::new().function("host", "pair", pair);
         let mut instance = start(&text, &grants);
         let result = instance.call::<u32, ()>("pair", at);
         let expected = if fits { "ok" } else { "trap-host-call" };
@@ -188,7 +188,7 @@ fn a_result_pointer_of_the_guests_is_checked_before_the_function_runs() {
 fn without_memory_a_guest_cannot_pass_text() {
     let text = r#"(module (import "host" "text" (func $text (param i32 i32)))
         (func (export "run") (call $text (i32.const 0) (i32.const 0))))"#;
-    let grants = Grants::<()>::new().function("host", "text", |_: &str| {});
+    let grants = Grants::new().function("host", "text", |_: &str| {});
     let error = hostel::engine().load("guest", &hostel_tests::assemble(text), &grants);
     let error = error.unwrap_err().to_string();
     assert!(
@@ -200,8 +200,8 @@ fn without_memory_a_guest_cannot_pass_text() {
 
 // The buffer for a result
 
-/// A guest whose allocator is `BODY` while the host asks for a buffer for `host.text`'s result, in
-/// each of the three shapes; `run` gives the result.
+/// Returns the texts of guests, one for each shape, whose `allocate` does `body` while the host
+/// asks for a buffer for the result of `host.text`. `run` returns that result.
 fn receiving(body: &str) -> [String; 3] {
     let shapes = [
         (
@@ -237,12 +237,12 @@ fn receiving_grants() -> Grants<()> {
 }
 
 #[test]
-fn whatever_allocate_answers_a_host_call_harms_the_guest_alone() {
+fn bad_addresses_from_allocate_in_a_host_call_harm_the_guest_alone() {
     for (body, expected) in [
         ("(i32.const 1024)", "ok"),
         ("(i32.const 1)", "ok"),
         ("(i32.const 131067)", "ok"),
-        // Memory grows, and may move, while the host function is under way.
+        // Memory grows, and may move, while the host function runs.
         (
             "(i32.mul (memory.grow (i32.const 1)) (i32.const 65536))",
             "ok",
@@ -280,7 +280,7 @@ fn an_allocator_that_asks_for_more_settings_ends_at_the_second_level() {
           (drop (call $get (i32.const 0) (i32.const 3))) (i32.const 1024))
         (func (export "process") (param i32 i32) (result i32 i32)
           (local.get 0) (local.get 1)))"#;
-    let mut instance = start(text, &Grants::<()>::new().config([("key", "value")]));
+    let mut instance = start(text, &Grants::new().config([("key", "value")]));
     assert_eq!(code(&instance.process(b"hello")), "trap-reentered");
     assert!(instance.is_stopped());
     assert_eq!(instance.usage().host_calls, 1);
@@ -313,7 +313,7 @@ fn host_calls_are_counted_and_limited() {
             (br_if $on (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))))"#;
     let ran = Ran::default();
     let noted = ran.clone();
-    let grants = Grants::<()>::new().function("host", "note", move || noted.note());
+    let grants = Grants::new().function("host", "note", move || noted.note());
     let mut instance = start(text, &grants);
     let mut budget = SMALL;
     budget.host_calls = 3;
@@ -331,7 +331,7 @@ fn host_calls_are_counted_and_limited() {
 }
 
 #[test]
-fn a_host_function_can_charge_and_cannot_forget_that_it_did() {
+fn a_charge_stays_if_the_host_function_ignores_its_error() {
     let text = r#"(module (import "host" "dear" (func $dear (param i32)))
         (func (export "run") (param i32) (call $dear (local.get 0))))"#;
     for honest in [true, false] {
@@ -339,7 +339,7 @@ fn a_host_function_can_charge_and_cannot_forget_that_it_did() {
             let charged = context.charge(fuel.into());
             if honest { charged } else { Ok(()) }
         };
-        let grants = Grants::<()>::new().function("host", "dear", dear);
+        let grants = Grants::new().function("host", "dear", dear);
         let mut instance = start(text, &grants);
         assert_eq!(instance.call::<u32, ()>("run", 0), Ok(()));
         let free = instance.usage().fuel;
@@ -413,7 +413,7 @@ fn a_flood_of_records_ends_at_the_budget_with_one_closing_record() {
     let mut budget = SMALL;
     budget.log_records = 5;
     instance.set_budget(budget);
-    // Each call has its own share.
+    // The budget is each call's.
     for _ in 0..2 {
         assert_eq!(instance.call::<(u32, u32), ()>("flood", (1000, 0)), Ok(()));
         let mut expected = vec!["guest: "; 5];
@@ -443,7 +443,7 @@ fn a_flood_of_bytes_ends_at_the_budget_with_one_closing_record() {
     let usage = instance.usage();
     let counts = (usage.log_records, usage.log_bytes, usage.log_dropped);
     assert_eq!(counts, (2, 2000, 5));
-    // One record too long is dropped as a whole.
+    // A record that is too long is dropped as a whole.
     assert_eq!(instance.call::<(u32, u32), ()>("flood", (1, 2501)), Ok(()));
     let found = lines.take();
     assert_eq!(
@@ -459,7 +459,7 @@ fn a_guest_that_floods_and_is_stopped_leaves_its_closing_record() {
     let mut budget = SMALL;
     budget.log_records = 1;
     let mut instance = plugin.with_budget(budget).instantiate(()).unwrap();
-    // 0 records more come round only after 2³² of them.
+    // A count of 0 is reached again only after 2³² records.
     let result = instance.call::<(u32, u32), ()>("flood", (0, 0));
     assert_eq!(code(&result), "out-of-fuel");
     let dropped = instance.usage().log_dropped;
@@ -488,7 +488,7 @@ fn a_start_function_that_floods_and_traps_leaves_its_closing_record() {
 
 #[test]
 fn a_sink_that_panics_stops_the_guest_alone() {
-    let grants = Grants::<()>::new().log(|_: &hostel::LogRecord<'_>| {
+    let grants = Grants::new().log(|_: &hostel::LogRecord<'_>| {
         panic!("this panic belongs to the test: the host contains it");
     });
     let mut instance = start(LOGGING, &grants);
@@ -500,7 +500,7 @@ fn a_sink_that_panics_stops_the_guest_alone() {
 
 // The service `config`
 
-/// A guest that answers the setting whose key it gets.
+/// Makes an instance of a guest that returns the setting whose key it gets.
 fn asking(values: &[(&str, &str)]) -> Instance {
     let import = r#"(import "env" "host_get_config" (func $get (param i32 i32) (result i32 i32)))"#;
     let item = r#"(func (export "get") (param i32 i32) (result i32 i32)
@@ -535,7 +535,7 @@ fn a_setting_is_set_or_unset_or_empty() {
 }
 
 #[test]
-fn a_key_that_is_not_text_is_as_unset_as_any_other() {
+fn a_key_that_is_not_text_is_unset() {
     let mut instance = asking(&[("\u{fffd}", "not this one"), ("key", "value")]);
     for key in [&b"\xff"[..], b"key\xff", b"\xed\xa0\x80"] {
         let found = instance.call::<&[u8], Option<String>>("get", key);
@@ -561,10 +561,10 @@ fn a_guest_without_memory_for_a_setting_is_stopped() {
 }
 
 #[test]
-fn a_huge_setting_is_paid_for_before_it_is_handed_over() {
+fn a_huge_setting_is_charged_before_it_is_passed_on() {
     let huge = "x".repeat(100_000);
     let mut instance = asking(&[("huge", &huge)]);
-    let mut budget = SMALL.fuel(1_500);
+    let mut budget = SMALL.with_fuel(1_500);
     budget.output_bytes = 1 << 20;
     instance.set_budget(budget);
     assert_eq!(

@@ -1,6 +1,6 @@
-//! Modules that are not modules, or ask for what they do not get: each is refused with an error
-//! that names the thing, what was expected and what was found. Imports and exports that do not fit
-//! are in `mismatches.rs`.
+//! Bytes that are no module, and modules that ask for more than they get. Each is refused with an
+//! error that names the thing, what was expected and what was found. Imports and exports that do
+//! not fit are in `mismatches.rs`.
 
 use hostel::{Budget, Engine, Grants, Limits, LoadError, LogRecord};
 use hostel_tests::{
@@ -13,7 +13,7 @@ fn load(wasm: &[u8]) -> Result<hostel::Plugin, LoadError> {
     hostel::engine().load("guest", wasm, &everything())
 }
 
-/// Grants that satisfy every built guest.
+/// Grants all that the built guests import.
 fn everything() -> Grants<()> {
     Grants::new()
         .log(|_: &LogRecord<'_>| {})
@@ -27,7 +27,7 @@ fn message_of(wasm: &[u8]) -> String {
 // Not modules
 
 #[test]
-fn what_is_not_a_module_is_said_to_be_what_it_looks_like() {
+fn the_error_for_bytes_that_are_no_module_says_what_they_look_like() {
     for (bytes, expected, says) in [
         (&b""[..], "empty-module", "the module is empty"),
         (b"\0", "truncated-module", "cut off at byte 0x1"),
@@ -66,8 +66,8 @@ fn data_with_zeros_in_it_is_not_called_text() {
 
 #[test]
 fn a_section_that_lies_about_its_size_is_refused() {
-    // 12 bytes at which wasmi's own limits divide by zero: a code section of 0 entries that
-    // claims 2,000 bytes; and the same with those bytes there.
+    // wasmi's own limits divide by zero at these 12 bytes: a code section of 0 entries that claims
+    // 2,000 bytes. The second module has those bytes.
     let short = b"\0asm\x01\0\0\0\x0a\xd0\x0f\x00";
     assert_eq!(load_code(&load(short)), "invalid-module");
     let full = [&short[..], &[0; 1_999]].concat();
@@ -79,7 +79,7 @@ fn a_section_that_lies_about_its_size_is_refused() {
 fn every_truncation_of_a_guest_is_refused() {
     for name in ["wat_customize_multi", "c_customize_retptr", "greet"] {
         let wasm = guest_bytes(name);
-        // Cut behind the code, between two sections, what is left is a whole module.
+        // A module that is cut behind its code, between two sections, is whole.
         let mut whole = BTreeSet::new();
         for at in 0..wasm.len() {
             match load(&wasm[..at]) {
@@ -110,7 +110,7 @@ fn every_truncation_of_a_guest_is_refused() {
     a_good_plugin_still_answers();
 }
 
-/// A deterministic source of numbers.
+/// Pseudo-random numbers that follow from a seed.
 struct Random(u64);
 
 impl Random {
@@ -125,7 +125,7 @@ impl Random {
 
 #[test]
 fn mutated_guests_are_refused_or_contained() {
-    let engine = hostel::engine().with_budget(Budget::device().fuel(20_000));
+    let engine = hostel::engine().with_budget(Budget::device().with_fuel(20_000));
     let mut random = Random(20_240_611);
     let (mut loaded, mut answered) = (0, 0);
     for name in [
@@ -172,8 +172,8 @@ fn mutated_guests_are_refused_or_contained() {
 }
 
 #[test]
-fn an_invalid_module_is_told_where_and_without_control_characters() {
-    // Two exports of one name, which has an escape and a line end in it.
+fn the_error_for_an_invalid_module_says_where_without_control_characters() {
+    // Two exports of one name, which contains an escape and a line end.
     let twice = assemble(r#"(module (func (export "a\1b[2J\nb")) (func (export "a\1b[2J\nc")))"#);
     let at = twice.windows(2).rposition(|pair| pair == b"\nc").unwrap();
     let mut twice = twice;
@@ -187,7 +187,7 @@ fn an_invalid_module_is_told_where_and_without_control_characters() {
     assert!(!message.contains(['\x1b', '\n']), "{message:?}");
 }
 
-// Beyond what hostel runs, or the limits allow
+// Features that hostel does not run, and modules over the limits
 
 #[test]
 fn features_that_hostel_does_not_run_are_refused() {
@@ -212,7 +212,7 @@ fn features_that_hostel_does_not_run_are_refused() {
 }
 
 #[test]
-fn a_module_that_grows_a_table_is_told_what_to_do() {
+fn the_error_for_a_module_that_grows_a_table_says_what_to_do() {
     let text = r#"(module (table 1 funcref)
         (func (export "f") (drop (table.grow (ref.null func) (i32.const 1)))))"#;
     assert_eq!(
@@ -321,8 +321,8 @@ fn a_start_function_runs_once_under_the_budget() {
                     {section}
                     (func (export "starts") (result i32) (global.get $starts)))"#
             );
-            let plugin =
-                load_wat::<()>(&text, &Grants::new()).with_budget(Budget::server().fuel(100_000));
+            let plugin = load_wat::<()>(&text, &Grants::new())
+                .with_budget(Budget::server().with_fuel(100_000));
             let result = plugin.call::<(), u32>("starts", ());
             assert_eq!(code(&result), expected, "{section} {body}");
             assert!(matches!(result, Ok(1) | Err(_)));
@@ -371,7 +371,7 @@ fn a_start_function_may_be_the_hosts_own() {
         );
         move || drop(log.call::<(), ()>("log", ()))
     };
-    let plugin = load_wat(text, &Grants::<()>::new().function("host", "begin", begin));
+    let plugin = load_wat(text, &Grants::new().function("host", "begin", begin));
     assert!(lines.take().is_empty(), "loading runs nothing");
     assert_eq!(plugin.call::<(), ()>("f", ()), Ok(()));
     assert_eq!(lines.take(), ["guest: begun"]);
@@ -379,7 +379,8 @@ fn a_start_function_may_be_the_hosts_own() {
 
 #[test]
 fn a_start_function_needs_no_other_export_and_no_order() {
-    // Custom sections between all others, an export section or none, a start function far back.
+    // Custom sections between all others; an export section or none; a start function with a large
+    // index.
     let many = "(func)".repeat(200);
     for item in ["", r#"(memory (export "m") 1) (data (i32.const 0) "x")"#] {
         for exports in ["", r#"(func (export "f"))"#] {
@@ -401,7 +402,7 @@ fn a_start_function_needs_no_other_export_and_no_order() {
 
 // Files
 
-/// A place of this test's own.
+/// Makes a directory for one test.
 fn place(name: &str) -> PathBuf {
     let place = std::env::temp_dir().join(format!("hostel-{}-{name}", std::process::id()));
     fs::create_dir_all(&place).unwrap();
@@ -418,7 +419,7 @@ fn load_path(path: &std::path::Path) -> hostel::FileError {
 fn a_file_that_is_no_plugin_is_named_with_what_is_wrong() {
     let place = place("files");
     let (large, text) = (place.join("large.wasm"), place.join("text.wasm"));
-    // Sparse: it takes no room on the disk, and is refused before a byte is read.
+    // A sparse file, which takes no space on the disk. It is refused before a byte is read.
     fs::File::create(&large).unwrap().set_len(1 << 40).unwrap();
     fs::write(&text, "(module)").unwrap();
     for (path, expected, says) in [

@@ -1,4 +1,4 @@
-//! Calls as futures on an executor that many use: tokio, on one thread and on two.
+//! Calls awaited on tokio, on one thread and on two.
 
 use core::time::Duration;
 use hostel::{Async, Budget, Engine, Grants, Limits, Plugin, Trap};
@@ -26,11 +26,11 @@ fn plugin(instances: usize) -> Plugin {
     let mut limits = Limits::server();
     limits.instances = instances;
     let text = with_allocator("", GUEST);
-    try_load_wat(&Engine::new(limits), &text, &Grants::<()>::new()).unwrap()
+    try_load_wat(&Engine::new(limits), &text, &Grants::new()).unwrap()
 }
 
-/// Runs `future` on one thread, whose clock stands still while there is something to do, and jumps
-/// to the next timer otherwise.
+/// Runs `future` on one thread. Its clock stands still while a task can run, and else jumps to the
+/// next timer.
 fn on_one_thread<R>(future: impl Future<Output = R>) -> R {
     let runtime = Builder::new_current_thread()
         .enable_time()
@@ -48,7 +48,7 @@ fn ten_thousand_calls_share_one_thread_and_a_few_instances() {
             let plugin = plugin.clone();
             calls.spawn(async move {
                 let input = (n % 100).to_le_bytes();
-                assert_eq!(plugin.start(&input).await.unwrap(), input);
+                assert_eq!(plugin.process_async(&input).await.unwrap(), input);
             });
         }
         while let Some(done) = calls.join_next().await {
@@ -66,12 +66,12 @@ fn a_long_call_delays_each_short_one_by_a_quantum_or_two() {
     let quanta = Arc::new(AtomicUsize::new(0));
     on_one_thread(async {
         let long = tokio::spawn({
-            let plugin = plugin.with_budget(Budget::server().fuel(u64::MAX));
+            let plugin = plugin.with_budget(Budget::server().with_fuel(u64::MAX));
             let quanta = quanta.clone();
             async move {
                 let input = u32::MAX.to_le_bytes();
-                let mut call = pin!(plugin.start(&input));
-                // Counted: each time that it is polled it runs for a quantum.
+                let mut call = pin!(plugin.process_async(&input));
+                // Each poll runs it for a quantum.
                 poll_fn(|context| {
                     quanta.fetch_add(1, Ordering::Relaxed);
                     call.as_mut().poll(context)
@@ -86,7 +86,7 @@ fn a_long_call_delays_each_short_one_by_a_quantum_or_two() {
                 let input = n.to_le_bytes();
                 tokio::task::yield_now().await;
                 let before = quanta.load(Ordering::Relaxed);
-                assert_eq!(plugin.start(&input).await.unwrap(), input);
+                assert_eq!(plugin.process_async(&input).await.unwrap(), input);
                 quanta.load(Ordering::Relaxed) - before
             });
         }
@@ -95,7 +95,7 @@ fn a_long_call_delays_each_short_one_by_a_quantum_or_two() {
         }
         assert!(!long.is_finished());
         assert_eq!(plugin.pool_figures().in_use, 1);
-        // Dropping its future ends it.
+        // Dropping its future ends the call.
         long.abort();
         assert!(long.await.unwrap_err().is_cancelled());
     });
@@ -104,12 +104,12 @@ fn a_long_call_delays_each_short_one_by_a_quantum_or_two() {
 }
 
 #[test]
-fn guests_that_wait_hold_up_nobody() {
+fn guests_that_wait_delay_no_other_call() {
     let text = with_allocator(
         r#"(import "env" "sleep" (func $sleep (param i32) (result i32)))"#,
         r#"(func (export "nap") (param i32) (result i32) (call $sleep (local.get 0)))"#,
     );
-    let grants = Grants::<()>::new().function("env", "sleep", |ms: u32| {
+    let grants = Grants::new().function("env", "sleep", |ms: u32| {
         Async(async move {
             time::sleep(Duration::from_millis(ms.into())).await;
             Ok::<_, Trap>(ms)
@@ -123,18 +123,18 @@ fn guests_that_wait_hold_up_nobody() {
         let mut calls = JoinSet::new();
         for _ in 0..1_000 {
             let plugin = plugin.clone();
-            calls.spawn(async move { plugin.start_call::<u32, u32>("nap", 20).await });
+            calls.spawn(async move { plugin.call_async::<u32, u32>("nap", 20).await });
         }
         while let Some(done) = calls.join_next().await {
             assert_eq!(done.unwrap(), Ok(20));
         }
-        // One after another they would take 20 seconds. The executor's timer rounds up.
+        // One after the other they would take 20 seconds. The executor's timer rounds up.
         let elapsed = begin.elapsed();
         assert!(elapsed <= Duration::from_millis(21), "{elapsed:?}");
 
-        // The executor's timer ends a wait for the guest's host function, and one for a place.
+        // The executor's timer ends a wait in the guest's host function, and a wait for a place.
         let late = Duration::from_millis(5);
-        let cut = time::timeout(late, plugin.start_call::<u32, u32>("nap", 20)).await;
+        let cut = time::timeout(late, plugin.call_async::<u32, u32>("nap", 20)).await;
         assert!(cut.is_err());
     });
     let figures = plugin.pool_figures();
@@ -154,9 +154,9 @@ fn calls_move_between_the_threads_of_an_executor() {
         for n in 0..2_000u32 {
             let (plugin, trapped) = (plugin.clone(), trapped.clone());
             calls.spawn(async move {
-                let starved = plugin.with_budget(Budget::server().fuel(50_000));
+                let starved = plugin.with_budget(Budget::server().with_fuel(50_000));
                 let input = if n % 10 == 0 { u32::MAX } else { n }.to_le_bytes();
-                let result = starved.start(&input).with_quantum(1_000).await;
+                let result = starved.process_async(&input).with_quantum(1_000).await;
                 if n % 10 == 0 {
                     assert_eq!(code(&result), "out-of-fuel");
                     trapped.fetch_add(1, Ordering::Relaxed);

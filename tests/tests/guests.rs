@@ -1,15 +1,15 @@
-//! The built guests are what their sources give, as far as Rust alone can tell: those in WAT.
-//! `guests/build.sh --check` tells it of all.
+//! The built guests match their sources. Here only those in WAT are assembled again;
+//! `guests/build.sh --check` builds all of them.
 
 use hostel_tests::{guest, guest_bytes};
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// Where the guests' sources are.
+/// Returns the directory of the guests' sources.
 fn sources() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../guests"))
 }
 
-/// The files of a folder with this ending, without it.
+/// Returns the names of a folder's files with this ending, without the ending.
 fn names(folder: &Path, ending: &str) -> BTreeSet<String> {
     let files = fs::read_dir(folder)
         .unwrap()
@@ -64,7 +64,7 @@ fn each_built_guest_has_a_source_and_each_source_is_built() {
             expected.insert(format!("{prefix}{}", name.to_string_lossy()));
         }
     }
-    // What plugins in these languages share.
+    // Libraries for plugins in these languages, which are no guests.
     for library in ["zig_hostel", "as_hostel", "go_hostel"] {
         assert!(expected.remove(library));
     }

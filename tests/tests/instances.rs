@@ -1,5 +1,4 @@
-//! Instances and plugins as handles: isolation, threads, limits, closing, budgets and what a call
-//! used.
+//! Plugins and instances as handles: isolation, threads, limits, closing, budgets and usage.
 
 use core::time::Duration;
 use hostel::{Budget, CallError, Context, Engine, Grants, Limits, LogRecord, Plugin};
@@ -58,13 +57,13 @@ fn instances_share_nothing() {
 }
 
 #[test]
-fn a_plugins_own_calls_leave_nothing_behind() {
+fn calls_of_a_plugin_leave_nothing_behind() {
     let plugin = load_wat::<()>(COUNTER, &Grants::new());
     for _ in 0..5 {
         assert_eq!(plugin.call("count", ()), Ok((1, 1)));
         assert_eq!(code(&plugin.call::<(), ()>("trap", ())), "trap-unreachable");
     }
-    let lent = plugin.lend(|instance| {
+    let lent = plugin.with_instance(|instance| {
         instance.call::<(), (u32, u32)>("count", ())?;
         instance.call::<(), (u32, u32)>("count", ())
     });
@@ -72,14 +71,17 @@ fn a_plugins_own_calls_leave_nothing_behind() {
 }
 
 #[test]
-fn a_plugins_own_calls_start_with_default_data() {
+fn calls_of_a_plugin_start_with_default_data() {
     let text = r#"(module (import "host" "next" (func $next (result i32)))
         (func (export "next") (result i32) (call $next)))"#;
     let next = |context: &mut Context<'_, u32>| {
         *context.data_mut() += 1;
         *context.data()
     };
-    let plugin = load_wat(text, &Grants::<u32>::new().function("host", "next", next));
+    let plugin = load_wat(
+        text,
+        &Grants::<u32>::with_data().function("host", "next", next),
+    );
     let mut held = plugin.instantiate(41).unwrap();
     assert_eq!(held.call::<(), u32>("next", ()), Ok(42));
     for _ in 0..2 {
@@ -126,7 +128,7 @@ fn a_handle_and_an_instance_can_move_to_another_thread() {
 
 #[test]
 fn concurrent_calls_run_in_instances_of_their_own() {
-    // Three calls meet inside of the host: none of them could if two shared an instance.
+    // Three calls meet inside the host, which they could not if two shared an instance.
     let text = r#"(module (import "host" "meet" (func $meet))
         (global $calls (mut i32) (i32.const 0))
         (func (export "meet") (result i32)
@@ -137,7 +139,7 @@ fn concurrent_calls_run_in_instances_of_their_own() {
     let meet = move || {
         barrier.wait();
     };
-    let plugin = load_wat(text, &Grants::<()>::new().function("host", "meet", meet));
+    let plugin = load_wat(text, &Grants::new().function("host", "meet", meet));
     thread::scope(|scope| {
         let calls = [(); 3].map(|()| scope.spawn(|| plugin.call::<(), u32>("meet", ())));
         for call in calls {
@@ -154,7 +156,7 @@ fn no_more_instances_run_at_once_than_the_limit_allows() {
         (func (export "run") (call $in) (call $out)))"#;
     static NOW: AtomicU32 = AtomicU32::new(0);
     static MOST: AtomicU32 = AtomicU32::new(0);
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .function("host", "in", || {
             MOST.fetch_max(NOW.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             thread::yield_now();
@@ -180,12 +182,12 @@ fn no_more_instances_run_at_once_than_the_limit_allows() {
 fn without_a_place_and_without_waiting_a_call_is_refused_as_busy() {
     let mut limits = Limits::server();
     limits.instances = 2;
-    // No platform: nothing can wait.
-    let plugin = try_load_wat(&Engine::new(limits), COUNTER, &Grants::<()>::new()).unwrap();
+    // Without a platform, no call can wait.
+    let plugin = try_load_wat(&Engine::new(limits), COUNTER, &Grants::new()).unwrap();
     let busy = CallError::Busy { limit: 2 };
-    let innermost = plugin.lend(|_| {
-        plugin.lend(|_| {
-            // Instances that are held are not counted.
+    let innermost = plugin.with_instance(|_| {
+        plugin.with_instance(|_| {
+            // Instances that the caller holds are not counted.
             plugin.instantiate(())?;
             assert_eq!(
                 plugin.clone().call::<(), (u32, u32)>("count", ()),
@@ -204,19 +206,19 @@ fn without_a_place_and_without_waiting_a_call_is_refused_as_busy() {
 
 #[test]
 fn a_deadline_ends_the_wait_for_a_place() {
-    let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::<()>::new()).unwrap();
-    let hasty = plugin.with_budget(Budget::server().deadline(Duration::from_millis(5)));
-    let result = plugin.lend(|_| hasty.call::<(), (u32, u32)>("count", ()));
+    let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::new()).unwrap();
+    let hasty = plugin.with_budget(Budget::server().with_deadline(Duration::from_millis(5)));
+    let result = plugin.with_instance(|_| hasty.call::<(), (u32, u32)>("count", ()));
     assert_eq!(result, Err(CallError::Busy { limit: 1 }));
 }
 
 #[test]
 fn a_call_waits_for_a_place() {
-    let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::new()).unwrap();
     let (send, receive) = mpsc::channel();
     thread::scope(|scope| {
         let waiting = plugin
-            .lend(|_| {
+            .with_instance(|_| {
                 let waiting = scope.spawn(|| {
                     send.send(()).unwrap();
                     plugin.call::<(), (u32, u32)>("count", ())
@@ -231,14 +233,14 @@ fn a_call_waits_for_a_place() {
 }
 
 #[test]
-fn a_place_comes_free_whatever_happened_in_it() {
-    let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::<()>::new()).unwrap();
+fn a_place_comes_free_however_its_call_ends() {
+    let plugin = try_load_wat(&engine_for(1), COUNTER, &Grants::new()).unwrap();
     let trapped = plugin.call::<(), ()>("trap", ());
     assert_eq!(code(&trapped), "trap-unreachable");
-    let starved = plugin.with_budget(Budget::server().fuel(0));
+    let starved = plugin.with_budget(Budget::server().with_fuel(0));
     assert_eq!(code(&starved.call::<(), ()>("trap", ())), "out-of-fuel");
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        plugin.lend::<()>(|_| panic!("this panic belongs to the test"))
+        plugin.with_instance::<()>(|_| panic!("this panic belongs to the test"))
     }));
     assert!(panicked.is_err());
     assert_eq!(plugin.call("count", ()), Ok((1, 1)));
@@ -267,7 +269,7 @@ fn a_closed_plugin_refuses_new_calls_and_lets_held_instances_end() {
     let plugin = load_wat::<()>(COUNTER, &Grants::new());
     let clone = plugin.with_budget(Budget::device());
     let mut held = plugin.instantiate(()).unwrap();
-    let during = plugin.lend(|instance| {
+    let during = plugin.with_instance(|instance| {
         plugin.close();
         instance.call::<(), (u32, u32)>("count", ())
     });
@@ -303,7 +305,7 @@ const LOOP: &str = r#"(module (func (export "run") (param i32)
 fn each_call_has_the_whole_budget() {
     let plugin = load_wat::<()>(LOOP, &Grants::new());
     let mut instance = plugin
-        .with_budget(Budget::server().fuel(10_000))
+        .with_budget(Budget::server().with_fuel(10_000))
         .instantiate(())
         .unwrap();
     for _ in 0..20 {
@@ -314,7 +316,7 @@ fn each_call_has_the_whole_budget() {
     let error = instance.call::<u32, ()>("run", 10_000);
     assert_eq!(error, Err(CallError::OutOfFuel { fuel: 10_000 }));
     assert_eq!(instance.usage().fuel, 10_000, "it used all of it");
-    // The other handle has its own.
+    // The other handle has its own budget.
     assert_eq!(plugin.call::<u32, ()>("run", 10_000), Ok(()));
 }
 
@@ -329,22 +331,22 @@ fn a_budget_can_be_changed_from_call_to_call() {
         (1_000_000, 100_000, "ok"),
         (1_000, 10_000, "out-of-fuel"),
     ] {
-        instance.set_budget(Budget::server().fuel(fuel));
+        instance.set_budget(Budget::server().with_fuel(fuel));
         assert_eq!(code(&instance.call::<u32, ()>("run", rounds)), expected);
     }
 }
 
 #[test]
-fn the_least_budget_that_suffices_is_what_was_used() {
+fn the_usage_is_the_least_budget_that_suffices() {
     let plugin = load_wat::<()>(LOOP, &Grants::new());
-    // Below, at and above the edge between two slices.
+    // Below, at and above the length of a slice.
     for rounds in [1, 10, 1_000, 3_000, 5_000, 20_000] {
         let mut instance = plugin.instantiate(()).unwrap();
         instance.call::<u32, ()>("run", rounds).unwrap();
         let used = instance.usage().fuel;
         for (fuel, expected) in [(used, "ok"), (used + 1, "ok"), (used - 1, "out-of-fuel")] {
             let mut instance = plugin.instantiate(()).unwrap();
-            instance.set_budget(Budget::server().fuel(fuel));
+            instance.set_budget(Budget::server().with_fuel(fuel));
             assert_eq!(
                 code(&instance.call::<u32, ()>("run", rounds)),
                 expected,
@@ -369,9 +371,9 @@ fn starting_has_a_budget_and_a_usage_of_its_own() {
     instance.call::<(), ()>("f", ()).unwrap();
     assert!(instance.usage().fuel < 100);
     assert_eq!(instance.start_usage(), start);
-    let starved = plugin.with_budget(Budget::server().fuel(start.fuel - 1));
+    let starved = plugin.with_budget(Budget::server().with_fuel(start.fuel - 1));
     assert_eq!(code(&starved.instantiate(())), "out-of-fuel");
-    let just_enough = plugin.with_budget(Budget::server().fuel(start.fuel));
+    let just_enough = plugin.with_budget(Budget::server().with_fuel(start.fuel));
     assert_eq!(code(&just_enough.instantiate(())), "ok");
 }
 
@@ -382,19 +384,20 @@ fn making_an_instance_for_a_call_and_the_call_share_one_budget() {
     kept.process(b"hello world").unwrap();
     let both = kept.start_usage().fuel + kept.usage().fuel;
     let once = |fuel| {
-        let plugin = plugin.with_budget(Budget::server().fuel(fuel));
-        let (result, used) = plugin.metered(|instance| instance.process(b"hello world"));
+        let plugin = plugin.with_budget(Budget::server().with_fuel(fuel));
+        let (result, used) =
+            plugin.with_instance_metered(|instance| instance.process(b"hello world"));
         (code(&result), used.fuel)
     };
     assert_eq!(once(both), ("ok", both));
     assert_eq!(once(both - 1), ("out-of-fuel", both - 1));
-    // What a start used that failed is told too.
+    // The usage of a start that failed is reported, too.
     let start = kept.start_usage().fuel;
     assert_eq!(once(start - 1), ("out-of-fuel", start - 1));
 }
 
 #[test]
-fn instantiating_is_charged_by_what_is_made() {
+fn instantiating_is_charged_for_each_thing_that_it_makes() {
     let fuel = |items: &str| {
         let text = format!(r#"(module (func $f (export "f")) {items})"#);
         let wasm = hostel_tests::assemble(&text);
@@ -404,7 +407,7 @@ fn instantiating_is_charged_by_what_is_made() {
     };
     let least = fuel("");
     for (item, price) in [
-        // A constant expression of three bytes, with its end.
+        // A constant expression of three bytes, its end included.
         ("(global i32 (i32.const 0))", 5 + 3),
         ("(global (mut i32) (i32.const 0))", 5 + 35 + 3),
         ("(func)", 1),
@@ -426,11 +429,11 @@ fn instantiating_is_charged_by_the_modules_size_and_its_memory() {
             format!(r#"(module (memory {pages}) (table {elements} funcref) (func (export "f")))"#);
         let wasm = hostel_tests::assemble(&text);
         let plugin = hostel::engine()
-            .load("guest", &wasm, &Grants::<()>::new())
+            .load("guest", &wasm, &Grants::new())
             .unwrap();
         let instance = plugin.instantiate(()).unwrap();
         let bytes = wasm.len() + pages * 65_536 + elements * 8;
-        // An export, a function.
+        // One export and one function.
         assert_eq!(
             instance.start_usage().fuel,
             20 + 10 + 1 + bytes.div_ceil(64) as u64,
@@ -439,16 +442,16 @@ fn instantiating_is_charged_by_the_modules_size_and_its_memory() {
     }
 }
 
-/// What `process` used in a fresh instance.
+/// Returns the fuel that starting a fresh instance and its `process` used.
 fn fresh_fuel(plugin: &Plugin, input: &[u8]) -> (u64, u64) {
     let mut instance = plugin.instantiate(()).unwrap();
-    // Also where the guest answers with an error.
+    // An error of the guest's is no matter here.
     let _ = instance.process(input);
     (instance.start_usage().fuel, instance.usage().fuel)
 }
 
 #[test]
-fn the_same_call_in_a_fresh_instance_uses_the_same_fuel() {
+fn equal_calls_in_fresh_instances_use_equal_fuel() {
     for name in CUSTOMIZE {
         let plugin = load_guest(name, &customized());
         for input in [&b""[..], b"hello world", &[b'x'; 5_000], b"\xff"] {
@@ -456,7 +459,7 @@ fn the_same_call_in_a_fresh_instance_uses_the_same_fuel() {
             for _ in 0..3 {
                 assert_eq!(fresh_fuel(&plugin, input), first, "{name}");
             }
-            // Loaded again, in an engine of its own, after other calls.
+            // The guest loaded again in another engine, after other calls.
             let again = hostel::engine()
                 .load("another name", &guest_bytes(name), &customized())
                 .unwrap();
@@ -467,8 +470,8 @@ fn the_same_call_in_a_fresh_instance_uses_the_same_fuel() {
 }
 
 #[test]
-fn what_ran_before_does_not_change_what_a_call_uses() {
-    // The guest's state is the same before each call.
+fn earlier_calls_do_not_change_the_fuel_of_a_call() {
+    // The guest's state is equal before each call.
     let text = r#"(module
         (import "env" "host_log" (func $log (param i32 i32)))
         (import "env" "host_get_config" (func $get (param i32 i32) (result i32 i32)))
@@ -486,7 +489,8 @@ fn what_ran_before_does_not_change_what_a_call_uses() {
     let plugin = load_wat(text, &customized());
     let input = [b'i'; 700];
     let mut instance = plugin.instantiate(()).unwrap();
-    // The buffer for input is kept, so only a longer input than any before pays for a new one.
+    // The buffer for the input is kept, so that only an input longer than all before pays for a new
+    // one.
     instance.process(&[7; 30_000]).unwrap();
     instance.process(&input).unwrap();
     let kept = instance.usage().fuel;
@@ -513,7 +517,7 @@ fn what_ran_before_does_not_change_what_a_call_uses() {
 }
 
 #[test]
-fn the_ways_to_take_an_answer_cost_the_same() {
+fn all_ways_to_take_a_result_cost_equal_fuel() {
     for name in CUSTOMIZE {
         let plugin = load_guest(name, &customized());
         let (_, by_value) = fresh_fuel(&plugin, b"hello world");
@@ -536,7 +540,7 @@ fn the_ways_to_take_an_answer_cost_the_same() {
 }
 
 #[test]
-fn usage_tells_what_the_last_call_did() {
+fn usage_is_that_of_the_last_call() {
     let mut instance = load_guest("customize", &customized())
         .instantiate(())
         .unwrap();

@@ -1,11 +1,12 @@
-//! Faults of the interpreter that a plugin can reach, each contained. Each of these modules, given
-//! to bare wasmi 2.0.0, panics, ends the process, or costs far more than it pays for.
+//! Faults of wasmi 2.0.0 that a plugin could reach (W1 to W17 in docs/threats.md), each contained.
+//! On bare wasmi each of these modules panics, ends the process, returns a wrong answer, or costs
+//! far more than its fuel.
 
 use hostel::{Budget, CallError, Engine, Grants, Limits, LoadError, Plugin, Std, Trap, TrapKind};
 use hostel_tests::load_wat;
 use std::{thread, time::Duration};
 
-/// The server's engine, but on a thread with a small native stack.
+/// Does `work` on a thread with a native stack of 256 KiB.
 fn on_small_stack(work: impl FnOnce() + Send + 'static) {
     let thread = thread::Builder::new().stack_size(256 << 10).spawn(work);
     thread
@@ -21,7 +22,11 @@ fn load(text: &str) -> Result<Plugin<()>, LoadError> {
 
 fn over_limit(text: &str) -> &'static str {
     match load(text) {
-        Err(LoadError::OverLimit { cap, limit, found }) => {
+        Err(LoadError::OverLimit {
+            name: cap,
+            limit,
+            found,
+        }) => {
             assert!(found > limit, "{cap}: {found} is over {limit}");
             cap
         }
@@ -41,7 +46,7 @@ fn wide_stores_of_a_local_at_itself_are_compiled_and_right() {
         ("i64", "i64.store16", 2),
         ("i64", "i64.store32", 4),
     ];
-    // How the address and the value, both local 1, come to lie on the stack.
+    // Ways to push the address and the value, both of which are local 1.
     let operands = [
         "(local.get 1) (local.get 1)",
         "(local.get 1) (local.tee 1 (local.get 1))",
@@ -49,7 +54,7 @@ fn wide_stores_of_a_local_at_itself_are_compiled_and_right() {
         "(local.get 1) (block (result i32) (local.get 1))",
         "(local.get 1) (local.get 1) (local.set 0 (i32.const 3))",
         "(local.get 1) (local.get 1) (nop)",
-        // Arithmetic that changes nothing, and that the interpreter leaves out.
+        // Arithmetic that changes nothing, and that the interpreter drops.
         "(local.get 1) (i32.add (local.get 1) (i32.const 0))",
         "(local.get 1) (i32.sub (local.get 1) (i32.const 0))",
         "(local.get 1) (i32.mul (local.get 1) (i32.const 1))",
@@ -117,11 +122,11 @@ fn wide_stores_beside_a_start_function_keep_both_right() {
 #[test]
 fn a_code_section_that_lies_about_its_size_is_refused() {
     let wasm = b"\0asm\x01\0\0\0\x0a\xd0\x0f\0";
-    let error = hostel::engine().load("guest", wasm, &Grants::<()>::new());
+    let error = hostel::engine().load("guest", wasm, &Grants::new());
     assert_eq!(error.expect_err("it is broken").code(), "invalid-module");
     let mut padded = wasm.to_vec();
     padded.resize(2_100, 0);
-    let error = hostel::engine().load("guest", &padded, &Grants::<()>::new());
+    let error = hostel::engine().load("guest", &padded, &Grants::new());
     assert_eq!(error.expect_err("it is broken").code(), "invalid-module");
 }
 
@@ -144,9 +149,9 @@ fn a_loop_of_failing_growth_runs_out_of_fuel_not_of_stack() {
             true,
         ),
     ] {
-        // The size of a thread that Rust makes.
+        // The size of the stack that Rust gives to a thread.
         let thread = thread::Builder::new().stack_size(2 << 20).spawn(move || {
-            let budget = Budget::server().fuel(20_000_000);
+            let budget = Budget::server().with_fuel(20_000_000);
             let plugin = load(text).expect("the module loads").with_budget(budget);
             let instance = plugin.instantiate(());
             let error = match instance {
@@ -168,7 +173,7 @@ fn a_loop_of_failing_growth_runs_out_of_fuel_not_of_stack() {
 
 #[test]
 fn a_panic_in_a_host_function_traps_the_guest_alone() {
-    let grants = Grants::<()>::new().function("env", "boom", || -> u32 { panic!("on purpose") });
+    let grants = Grants::new().function("env", "boom", || -> u32 { panic!("on purpose") });
     let plugin = load_wat(
         r#"(module (import "env" "boom" (func $boom (result i32)))
             (func (export "f") (result i32) (call $boom)))"#,
@@ -188,7 +193,7 @@ fn a_panic_in_a_host_function_traps_the_guest_alone() {
 #[test]
 fn a_guest_is_not_re_entered_without_end() {
     on_small_stack(|| {
-        let grants = Grants::<()>::new().config([("", "value")]);
+        let grants = Grants::new().config([("", "value")]);
         let plugin = load_wat(
             r#"(module (import "env" "host_get_config" (func $g (param i32 i32) (result i64)))
                 (memory (export "memory") 1)
@@ -232,7 +237,7 @@ fn branches_that_carry_many_values_are_limited() {
     assert_eq!(over_limit(&text), "results");
 }
 
-/// On bare wasmi 2.0.0 the first of these answers with whatever lay in a stack slot.
+/// On bare wasmi 2.0.0 the first of these returns what an unset stack slot contains.
 #[test]
 fn blocks_that_take_parameters_are_refused() {
     let around = |before: &str, block: &str, inside: &str| {
@@ -279,7 +284,7 @@ fn elements_that_every_instance_copies_are_limited() {
     assert_eq!(over_limit(&text), "elements");
 }
 
-/// On bare wasmi 2.0.0 the first of these answers with 1.
+/// On bare wasmi 2.0.0 the first of these returns 1.
 #[test]
 fn a_choice_by_a_comparison_with_0_is_right() {
     let conditions = [
@@ -294,6 +299,12 @@ fn a_choice_by_a_comparison_with_0_is_right() {
         "(i32.eqz (local.get 0)) (drop (i32.const 5))",
         "(block (result i32) (i32.eqz (local.get 0)))",
         "(local.tee 1 (i32.eqz (local.get 0)))",
+        // Changes nothing, and is turned into the comparison.
+        "(i32.eqz (i32.xor (local.get 0) (i32.const 0)))",
+        "(i64.eqz (i64.extend_i32_u (i32.xor (local.get 0) (i32.const 0))))",
+        "(i64.eq (i64.const 0) (i64.extend_i32_u (i32.xor (i32.const 0) (local.get 0)))) (i64.extend_i32_u) (i64.const 0) (i64.ne)",
+        "(i32.xor (local.get 0) (i32.const 0)) (i64.extend_i32_u) (i64.const 0) (i64.eq)",
+        "(i32.xor (local.get 0) (i32.const 0)) (i64.extend_i32_u) (i64.const 0) (i64.ne) (i64.extend_i32_u) (i64.eqz)",
     ];
     for condition in conditions {
         for select in ["select", "select (result i32)"] {
@@ -314,7 +325,33 @@ fn a_choice_by_a_comparison_with_0_is_right() {
     }
 }
 
-/// On bare wasmi 2.0.0 this answers with whatever lay in a stack slot.
+/// wasmi 2.0.0 compares a reference with null as a number with 0: on it alone these choose by the
+/// number.
+#[test]
+fn a_choice_by_whether_a_reference_is_null_is_right() {
+    for (ty, reference, expected) in [
+        ("funcref", "(ref.null func)", 5),
+        ("externref", "(ref.null extern)", 5),
+        ("funcref", "(table.get (i32.const 0))", 77),
+    ] {
+        for select in ["select", "select (result i32)"] {
+            let text = format!(
+                r#"(module (table 1 funcref) (elem (i32.const 0) $choose)
+                    (func $choose (param {ty} i32) (result i32)
+                        (drop (i32.mul (local.get 1) (i32.const 3)))
+                        (i32.const 5) (i32.const 77) (ref.is_null (local.get 0)) {select})
+                    (func (export "f") (param i32) (result i32)
+                        {reference} (local.get 0) (call $choose)))"#
+            );
+            let plugin = load(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            for number in [0u32, 1] {
+                assert_eq!(plugin.call::<u32, u32>("f", number), Ok(expected), "{text}");
+            }
+        }
+    }
+}
+
+/// On bare wasmi 2.0.0 this returns what an unset stack slot contains.
 #[test]
 fn branch_tables_that_carry_several_values_are_refused() {
     let text = r#"(module (func (export "f") (param i64) (result i32 i64) (local i32)
@@ -325,15 +362,15 @@ fn branch_tables_that_carry_several_values_are_refused() {
     assert!(error.to_string().contains("branch table"), "{error}");
 }
 
-/// wasmi 2.0.0 panics on these before it finds them to be too many.
+/// wasmi 2.0.0 panics on these operators before it finds them to be too many.
 #[test]
 fn operators_after_the_end_of_a_function_are_refused() {
     let wasm = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x05\x01\x01f\0\0\x0a\x08\x01\x06\0\x03\x40\x0b\x0b\x0b";
-    let checked = hostel::engine().check(wasm, &Grants::<()>::new());
+    let checked = hostel::engine().check(wasm, &Grants::new());
     assert_eq!(checked.expect_err("it goes on").code(), "invalid-module");
 }
 
-/// Computed by recursion, on the native stack.
+/// wasmi 2.0.0 evaluates them by recursion on the native stack.
 #[test]
 fn long_constant_expressions_are_limited() {
     let sum = format!("(i32.const 0) {}", "(i32.const 1) (i32.add)".repeat(10_000));
@@ -362,15 +399,15 @@ fn a_loop_in_a_start_function_ends_at_the_deadline() {
     let wasm =
         wat::parse_str(r#"(module (func (export "f")) (start $s) (func $s (loop $l (br $l))))"#);
     let budget = Budget::server()
-        .fuel(u64::MAX)
-        .deadline(Duration::from_millis(20));
+        .with_fuel(u64::MAX)
+        .with_deadline(Duration::from_millis(20));
     let plugin = Engine::new(Limits::server())
         .with_platform(Std::new())
         .with_budget(budget)
         .load(
             "guest",
             &wasm.expect("the text is well-formed"),
-            &Grants::<()>::new(),
+            &Grants::new(),
         )
         .expect("the module loads");
     let error = plugin
@@ -386,7 +423,7 @@ fn a_loop_in_a_start_function_ends_at_the_deadline() {
 
 #[test]
 fn a_host_functions_trap_keeps_its_words() {
-    let grants = Grants::<()>::new().function("env", "no", || -> Result<(), Trap> {
+    let grants = Grants::new().function("env", "no", || -> Result<(), Trap> {
         Err(Trap::host("not today"))
     });
     let plugin = load_wat(

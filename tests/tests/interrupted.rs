@@ -1,5 +1,5 @@
-//! A call that is left anywhere, by steps of any length, goes on there: nothing is done twice, nothing
-//! is left out, and the outcome is that of a call in one go.
+//! Calls that are interrupted at any point, by steps of any length, and resumed. Nothing is done
+//! twice or left out, and the outcome is that of a call without interruption.
 
 use core::time::Duration;
 use hostel::{
@@ -9,8 +9,8 @@ use hostel::{
 use hostel_tests::{code, try_load_wat};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A guest whose allocator and deallocator take long, and tell what they do. `process` has its
-/// results' record, and `many` a longer one.
+/// A guest whose allocator and deallocator take long, and report what they do. `process` returns a
+/// record, `many` a longer one.
 const GUEST: &str = r#"(module
     (import "host" "allocated" (func $allocated (param i32 i32)))
     (import "host" "deallocated" (func $deallocated (param i32 i32)))
@@ -40,7 +40,7 @@ const GUEST: &str = r#"(module
       (i64.store offset=8 (local.get $out) (i64.const 3))
       (i64.store offset=16 (local.get $out) (i64.const 4))))"#;
 
-/// What the guest's allocator did: a letter, a pointer and a size.
+/// The work of the guest's allocator: a letter for the function, a pointer and a size.
 type Told = Vec<(char, u32, u32)>;
 
 fn grants() -> Grants<Told> {
@@ -49,7 +49,7 @@ fn grants() -> Grants<Told> {
             context.data_mut().push((letter, ptr, size));
         }
     };
-    Grants::new()
+    Grants::with_data()
         .function("host", "allocated", tell('a'))
         .function("host", "deallocated", tell('d'))
 }
@@ -71,7 +71,8 @@ fn to_end<R>(call: impl FnMut() -> Step<R>) -> (R, u64) {
 
 type Many = (u32, u32, u64, u64);
 
-/// All that can be seen of some calls: their answers, what the allocator did, the state in the end.
+/// All that can be seen of some calls: their answers, what the allocator did, and the state in the
+/// end.
 #[derive(Debug, PartialEq)]
 struct Seen {
     bytes: Vec<(Vec<u8>, Usage)>,
@@ -80,17 +81,18 @@ struct Seen {
     state: u64,
 }
 
-/// Calls whose buffers have to grow, in one go or by steps.
+/// Makes calls whose buffers must grow, by steps of `quantum` fuel if there is one.
 fn seen(quantum: Option<u64>) -> Seen {
     let mut instance = plugin().instantiate(Told::new()).unwrap();
     let (mut bytes, mut values) = (Vec::new(), Vec::new());
-    // Shorter, longer than any before, and too long for a buffer that is kept.
+    // Inputs that fit the buffer, that are longer than all before, and that are too long for a
+    // buffer that is kept.
     for length in [5, 3, 40, 41, 70_000, 41, 0] {
         let input = vec![b'x'; length];
         let answer = match quantum {
             None => instance.process(&input),
             Some(quantum) => {
-                let mut call = instance.start(&input);
+                let mut call = instance.process_async(&input);
                 let (answer, steps) = to_end(|| call.step(quantum));
                 assert!(quantum > 1_000 || steps > 3, "{steps}");
                 answer
@@ -101,7 +103,7 @@ fn seen(quantum: Option<u64>) -> Seen {
         let answer = match quantum {
             None => instance.call::<_, Many>("many", (&*text,)),
             Some(quantum) => {
-                let mut call = instance.start_call::<_, Many>("many", (&*text,));
+                let mut call = instance.call_async::<_, Many>("many", (&*text,));
                 to_end(|| call.step(quantum)).0
             }
         };
@@ -116,7 +118,7 @@ fn seen(quantum: Option<u64>) -> Seen {
 }
 
 #[test]
-fn buffers_that_grow() {
+fn calls_whose_buffers_grow_can_be_interrupted_anywhere() {
     let whole = seen(None);
     for ((answer, _), length) in whole.bytes.iter().zip([5, 3, 40, 41, 70_000, 41, 0]) {
         assert_eq!(*answer, vec![b'x'; length]);
@@ -127,7 +129,7 @@ fn buffers_that_grow() {
             .iter()
             .all(|(many, _)| many.0 == u32::from(b'y') && many.3 == 4)
     );
-    // Each buffer that went back was lent, and went back once.
+    // Each buffer that was freed had been allocated, and was freed once.
     let mut lent = Vec::new();
     for (letter, ptr, size) in &whole.told {
         match letter {
@@ -144,7 +146,7 @@ fn buffers_that_grow() {
     }
 }
 
-/// A machine whose heap is full at one of the times that it is asked.
+/// A platform whose heap is full at one of the times that it is asked.
 struct Full {
     asked: AtomicUsize,
     at: usize,
@@ -177,7 +179,7 @@ fn an_instance_whose_call_was_refused_serves_the_next() {
         let plugin = plugin.with_budget(budget);
         let mut refused = 0;
         for _ in 0..4 {
-            let mut call = plugin.start(b"hello");
+            let mut call = plugin.process_async(b"hello");
             let answers = [to_end(|| call.step(100)).0, plugin.process(b"hello")];
             for answer in answers {
                 match answer {
@@ -193,7 +195,7 @@ fn an_instance_whose_call_was_refused_serves_the_next() {
     }
 }
 
-/// A guest over numbers, and one over bytes.
+/// A guest with an export over numbers, and one over bytes.
 const PLAIN: &str = r#"(module
     (memory (export "memory") 1)
     (func (export "allocate") (param i32) (result i32) (i32.const 1024))
@@ -205,14 +207,14 @@ fn outcome<R>(instance: &Instance, result: Result<R, CallError>) -> (&'static st
 }
 
 #[test]
-fn what_ends_a_call_before_it_begins_is_the_same_in_each_way_to_run_it() {
+fn a_call_that_is_refused_fails_alike_however_it_is_run() {
     let engine = Engine::new(Limits::server()).with_platform(hostel::Std::new());
-    let plugin = try_load_wat(&engine, PLAIN, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine, PLAIN, &Grants::new()).unwrap();
     let long = vec![0; 100];
     for fuel in [0, 10, 20, 21, 22, 30, 1_000] {
         for (cancelled, deadline) in [(true, None), (false, Some(Duration::ZERO)), (false, None)] {
             for input_bytes in [10, 1_000] {
-                let mut budget = Budget::server().fuel(fuel);
+                let mut budget = Budget::server().with_fuel(fuel);
                 (budget.deadline, budget.input_bytes) = (deadline, input_bytes);
                 let fresh = || {
                     let mut instance = plugin.instantiate(()).unwrap();
@@ -228,7 +230,7 @@ fn what_ends_a_call_before_it_begins_is_the_same_in_each_way_to_run_it() {
                 let result = instance.process(&long);
                 let blocking = outcome(&instance, result);
                 let mut instance = fresh();
-                let mut call = instance.start(&long);
+                let mut call = instance.process_async(&long);
                 let (result, _) = to_end(|| call.step(1_000_000));
                 drop(call);
                 assert_eq!(outcome(&instance, result), blocking, "{what}");
@@ -237,7 +239,7 @@ fn what_ends_a_call_before_it_begins_is_the_same_in_each_way_to_run_it() {
                 let result = instance.call::<u32, u32>("same", 1);
                 let by_name = outcome(&instance, result);
                 let mut instance = fresh();
-                let mut call = instance.start_call::<u32, u32>("same", 1);
+                let mut call = instance.call_async::<u32, u32>("same", 1);
                 let (result, _) = to_end(|| call.step(1_000_000));
                 drop(call);
                 assert_eq!(outcome(&instance, result), by_name, "{what}");

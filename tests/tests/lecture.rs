@@ -1,4 +1,5 @@
-//! The programs of the lecture, in its order. Those in `std-shim/examples` do the same and print.
+//! The programs of the introductory lecture, in its order. `std-shim/examples` has them as programs
+//! that print.
 
 use hostel::{Grants, load_file};
 use hostel_tests::{Lines, code, guest, load_guest, load_wat};
@@ -6,12 +7,7 @@ use std::{sync::Barrier, thread};
 
 #[test]
 fn load_compile_once_and_instantiate_many_times() {
-    let plugin = load_file(
-        &hostel::engine(),
-        guest("wat_reactor"),
-        &Grants::<()>::new(),
-    )
-    .unwrap();
+    let plugin = load_file(&hostel::engine(), guest("wat_reactor"), &Grants::new()).unwrap();
     assert_eq!(plugin.name(), "wat_reactor");
     let exports: Vec<_> = plugin
         .info()
@@ -38,7 +34,7 @@ fn load_compile_once_and_instantiate_many_times() {
 
 #[test]
 fn add_two_numbers() {
-    let plugin = load_guest("add", &Grants::<()>::new());
+    let plugin = load_guest("add", &Grants::new());
     assert_eq!(plugin.call::<(u32, u32), u32>("add", (10, 20)), Ok(30));
     let error = plugin.call::<&str, String>("add", "ten").unwrap_err();
     assert_eq!(
@@ -51,7 +47,7 @@ fn add_two_numbers() {
 #[test]
 fn greet_by_name() {
     for guest in ["greet", "c_greet", "wat_greet_multi"] {
-        let plugin = load_guest(guest, &Grants::<()>::new());
+        let plugin = load_guest(guest, &Grants::new());
         let greeting = plugin.call::<&str, String>("greet", "Gopher");
         assert_eq!(greeting.as_deref(), Ok("Hello, Gopher!"), "{guest}");
     }
@@ -59,7 +55,7 @@ fn greet_by_name() {
 
 #[test]
 fn log_through_the_host() {
-    let refused = load_file(&hostel::engine(), guest("customize"), &Grants::<()>::new());
+    let refused = load_file(&hostel::engine(), guest("customize"), &Grants::new());
     let message = refused.unwrap_err().to_string();
     for import in ["import `env.host_log` ", "import `env.host_get_config` "] {
         assert!(message.contains(import), "{message}");

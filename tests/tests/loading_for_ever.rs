@@ -1,29 +1,30 @@
-//! 10,000 plugins loaded and unloaded in one process, half of them broken: nothing of them stays.
-//! Alone in its binary, since it looks at the whole process.
+//! 10,000 plugins loaded and unloaded in one process, half of them broken. They leave no memory, no
+//! handle and no thread behind. The test is alone in its program, since it measures the whole
+//! process.
 //!
 //! `cargo test -p hostel-tests --test loading_for_ever -- --nocapture` shows the figures.
 
-use hostel::{Grants, House, HouseError, LoadError, LogRecord, read_module};
+use hostel::{Grants, Host, HostError, LoadError, LogRecord, read_module};
 use hostel_tests::{assemble, guest_bytes};
 use std::{fs, io::Write as _, path::PathBuf, time::Instant};
 
-/// Half of them are of good modules, half of broken ones.
+/// How many modules are loaded, half of them good and half of them broken.
 const LOADS: u32 = 10_000;
 
-/// After these, whatever is set up once in a process is there.
+/// How many loads set up what a process sets up once.
 const WARM_UP: u32 = 1_000;
 
-/// How many KiB the process may grow by after the warm-up.
+/// By how many KiB the process may grow after the warm-up.
 const GROWTH: u64 = 2 << 10;
 
-/// What the process holds.
+/// The memory, handles and threads of the process.
 struct Held {
     resident_kib: u64,
     handles: usize,
     threads: usize,
 }
 
-/// `None` where the system does not say it in `/proc`.
+/// Reads it from `/proc`; `None` if the system has none.
 fn held() -> Option<Held> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let resident = status
@@ -37,7 +38,7 @@ fn held() -> Option<Held> {
     })
 }
 
-/// Marsaglia's xorshift: the same numbers in each run.
+/// Pseudo-random numbers by Marsaglia's xorshift, from a fixed seed.
 struct Random(u64);
 
 impl Random {
@@ -49,44 +50,44 @@ impl Random {
     }
 }
 
-/// A house and what is granted to its only guest, which always comes from a file.
-struct Host {
-    house: House<()>,
+/// A host with one plugin, which is always loaded from a file, and the plugin's grants.
+struct Loader {
+    host: Host<()>,
     grants: Grants<()>,
     file: PathBuf,
     random: Random,
 }
 
-impl Host {
-    fn load(&self, wasm: &[u8]) -> Result<(), HouseError> {
-        // Anew: some file systems wait for the disk where a file's contents are replaced.
+impl Loader {
+    fn load(&self, wasm: &[u8]) -> Result<(), HostError> {
+        // The file is made anew: some file systems wait for the disk when contents are replaced.
         let _ = fs::remove_file(&self.file);
         fs::write(&self.file, wasm).expect("a file can be written");
-        let limit = self.house.engine().limits().module_bytes;
+        let limit = self.host.engine().limits().module_bytes;
         let read = read_module(&self.file, limit).expect("the file can be read");
-        self.house.load("guest", &read, &self.grants).map(drop)
+        self.host.insert("guest", &read, &self.grants).map(drop)
     }
 
-    fn unload(&self) {
-        self.house.unload("guest").expect("the guest was loaded");
+    fn remove(&self) {
+        self.host.remove("guest").expect("the guest was loaded");
     }
 
-    /// Loads, calls and unloads.
+    /// Loads a module, calls it and unloads it.
     fn serve(&self, wasm: &[u8], answer: &[u8]) {
         self.load(wasm).expect("a good module loads");
-        let found = self.house.process("guest", b"hello");
+        let found = self.host.process("guest", b"hello");
         assert_eq!(found.as_deref(), Ok(answer));
-        self.unload();
+        self.remove();
     }
 
-    /// Damages the module, further and further, until it is refused.
+    /// Damages the module again and again until it is refused.
     fn refuse_damaged(&mut self, wasm: &[u8], damage: fn(&mut Vec<u8>, &mut Random)) {
         let mut damaged = wasm.to_vec();
         loop {
             damage(&mut damaged, &mut self.random);
             match self.load(&damaged) {
-                Ok(()) => self.unload(),
-                Err(HouseError::Load(_)) => return,
+                Ok(()) => self.remove(),
+                Err(HostError::Load(_)) => return,
                 Err(error) => panic!("{error}"),
             }
         }
@@ -101,7 +102,7 @@ impl Host {
                 wasm[at] = random.below(256) as u8;
             }),
             4 => match self.load(&modules.unfit) {
-                Err(HouseError::Load(LoadError::Mismatch(found))) => assert_eq!(found.len(), 2),
+                Err(HostError::Load(LoadError::Mismatch(found))) => assert_eq!(found.len(), 2),
                 other => panic!("two imports do not fit: {other:?}"),
             },
             _ => self.serve(good, answer),
@@ -110,16 +111,16 @@ impl Host {
 }
 
 struct Modules {
-    /// With what they answer to "hello".
+    /// Good modules, and what they return for `hello`.
     good: Vec<(Vec<u8>, &'static [u8])>,
-    /// Imports what nobody granted.
+    /// A module with an import that is not granted.
     unfit: Vec<u8>,
 }
 
 #[test]
 fn ten_thousand_loads_leave_nothing_behind() {
-    let mut host = Host {
-        house: House::new(hostel::engine()),
+    let mut host = Loader {
+        host: Host::new(hostel::engine()),
         grants: Grants::new()
             .log(|_: &LogRecord<'_>| {})
             .config([("prefix", "CUSTOM")]),
@@ -148,7 +149,7 @@ fn ten_thousand_loads_leave_nothing_behind() {
     let start = Instant::now();
     (0..WARM_UP).for_each(|number| host.round(number, &modules));
     let Some(before) = held() else {
-        // Not by a macro, whose output a test that passes does not show.
+        // Not by a macro: the output of a test that passes would be hidden.
         let why = "SKIPPED: what a process holds is read from /proc, which this system lacks\n";
         return std::io::stderr()
             .write_all(why.as_bytes())

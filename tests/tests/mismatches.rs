@@ -1,12 +1,12 @@
-//! Imports and exports that do not fit: all of them are told at once, each with its name, what was
-//! expected and what was found.
+//! Imports and exports that do not fit. The error tells all of them at once, each with its name,
+//! what was expected and what was found.
 
 use hostel::{Grants, LoadError, LogRecord, Mismatch};
 use hostel_tests::{
     a_good_plugin_still_answers, assemble, code, load_code, load_wat, try_load_wat,
 };
 
-/// The mismatches of a module with these grants, as they are shown.
+/// Loads a module with these grants. Returns its mismatches as they are shown.
 fn mismatches(text: &str, grants: &Grants<()>) -> Vec<String> {
     match hostel::engine().load("guest", &assemble(text), grants) {
         Err(LoadError::Mismatch(all)) => all.iter().map(Mismatch::to_string).collect(),
@@ -24,7 +24,7 @@ fn granted() -> Grants<()> {
 // Imports
 
 #[test]
-fn an_import_that_nobody_granted_is_told_with_what_would_supply_it() {
+fn the_error_for_an_import_that_is_not_granted_names_the_grant() {
     for (import, grants, expected) in [
         (
             r#"(import "env" "host_log" (func (param i32 i32)))"#,
@@ -85,7 +85,7 @@ fn an_import_that_nobody_granted_is_told_with_what_would_supply_it() {
 }
 
 #[test]
-fn wasi_is_told_as_wasi() {
+fn the_error_for_an_import_of_wasi_says_that_it_is_wasi() {
     let text = r#"(module
         (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
         (func (export "f")))"#;
@@ -100,7 +100,7 @@ fn wasi_is_told_as_wasi() {
 }
 
 #[test]
-fn an_import_of_another_type_is_told_with_all_that_fit() {
+fn the_error_for_an_import_of_another_type_lists_those_that_fit() {
     for (ty, found) in [
         ("(param i32 i32) (result i32)", "(i32, i32) -> i32"),
         ("(param i32) (result i64)", "(i32) -> i64"),
@@ -135,7 +135,7 @@ fn memories_tables_and_globals_cannot_be_imported() {
         ("(global i32)", "global"),
         ("(global (mut i64))", "global"),
     ] {
-        // Also not under the name of something that was granted.
+        // The name of a granted function makes no difference.
         for name in ["thing", "host_log"] {
             let text = format!(r#"(module (import "env" "{name}" {import}) (func (export "f")))"#);
             let expected = format!(
@@ -169,7 +169,7 @@ fn an_import_may_be_declared_twice_with_one_type() {
 // Exports
 
 #[test]
-fn a_known_export_of_another_type_is_told_with_those_that_fit() {
+fn the_error_for_an_export_of_another_type_lists_those_that_fit() {
     let bytes = "(i32, i32) -> (i32, i32) or (i32, i32) -> i64 or (i32, i32, i32) -> ()";
     for (item, name, expected, found) in [
         (
@@ -292,7 +292,7 @@ fn a_known_export_of_another_type_is_told_with_those_that_fit() {
 }
 
 #[test]
-fn what_process_needs_and_lacks_is_told() {
+fn the_error_names_the_exports_that_process_lacks() {
     let text = r#"(module (func (export "process") (param i32 i32) (result i64) (i64.const 0)))"#;
     assert_eq!(
         mismatches(text, &granted()),
@@ -304,7 +304,7 @@ fn what_process_needs_and_lacks_is_told() {
 }
 
 #[test]
-fn what_an_import_needs_and_the_module_lacks_is_told() {
+fn the_error_names_the_exports_that_an_import_needs() {
     let text = r#"(module
         (import "env" "host_get_config" (func (param i32 i32) (result i64)))
         (func (export "f")))"#;
@@ -319,7 +319,7 @@ fn what_an_import_needs_and_the_module_lacks_is_told() {
 }
 
 #[test]
-fn a_module_without_a_function_to_call_is_told_what_to_export() {
+fn the_error_for_a_module_without_functions_says_what_to_export() {
     for text in [
         "(module)",
         r#"(module (memory (export "memory") 1) (func))"#,
@@ -393,7 +393,7 @@ fn other_exports_may_be_imports_handed_through_and_are_as_safe() {
 // All at once, and safe to show
 
 #[test]
-fn all_mismatches_are_told_at_once() {
+fn one_error_lists_all_mismatches() {
     let text = r#"(module
         (import "env" "host_log" (func (param i64)))
         (import "env" "nope" (func))
@@ -432,7 +432,7 @@ fn all_mismatches_are_told_at_once() {
         "{message}"
     );
     assert_eq!(message.lines().count(), 10);
-    // `check` tells the same, without compiling.
+    // `check` returns an equal error, without compiling.
     let checked = hostel::engine()
         .check(&assemble(text), &granted())
         .unwrap_err();

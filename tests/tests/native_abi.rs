@@ -1,5 +1,5 @@
-//! The native ABI as its users rely on it: the built guests in every language and shape, the ways
-//! to take an answer, and who frees what.
+//! The native ABI: the built guests in every language and shape, the ways to take a result, and who
+//! frees which buffer.
 
 use hostel::{Budget, CallError, Grants, Instance, LogRecord, Value};
 use hostel_tests::{CUSTOMIZE, Lines, code, load_guest, load_wat, with_allocator};
@@ -42,7 +42,7 @@ fn each_guest_declares_the_shape_that_its_compiler_gives_it() {
 }
 
 #[test]
-fn customize_logs_and_answers_with_its_prefix_in_every_shape() {
+fn customize_logs_and_returns_its_prefix_in_every_shape() {
     for name in CUSTOMIZE {
         for (settings, input, answer) in [
             (
@@ -67,7 +67,7 @@ fn customize_logs_and_answers_with_its_prefix_in_every_shape() {
 }
 
 #[test]
-fn customize_answers_with_an_error_of_its_own_and_goes_on() {
+fn customize_returns_an_error_of_its_own_and_goes_on() {
     for name in CUSTOMIZE {
         let lines = Lines::default();
         let grants = lines.granted().config([("prefix", "CUSTOM")]);
@@ -147,7 +147,7 @@ fn malloc_and_free_serve_as_allocate_and_deallocate() {
     for _ in 0..30 {
         assert_eq!(instance.process(&long).as_ref(), Ok(&reversed));
     }
-    // 600 KB went through: it was freed.
+    // 600 KB were passed in all, so that they must have been freed.
     assert!(instance.memory_bytes() <= before + (1 << 16));
 }
 
@@ -189,7 +189,7 @@ fn a_commands_start_is_never_run() {
 // Taking the answer
 
 #[test]
-fn an_answer_comes_by_value_into_a_buffer_or_as_a_view() {
+fn a_result_comes_by_value_into_a_buffer_or_as_a_view() {
     for name in CUSTOMIZE {
         let mut instance = load_guest(name, &customized()).instantiate(()).unwrap();
         let answer = b"CUSTOM_HELLO";
@@ -210,7 +210,7 @@ fn an_answer_comes_by_value_into_a_buffer_or_as_a_view() {
 }
 
 #[test]
-fn a_buffer_too_small_is_told_the_length_and_left_alone() {
+fn the_error_for_a_small_buffer_names_the_length_and_leaves_it_alone() {
     for name in CUSTOMIZE {
         let mut instance = load_guest(name, &customized()).instantiate(()).unwrap();
         for found in [0, 1, 11] {
@@ -231,7 +231,7 @@ fn a_buffer_too_small_is_told_the_length_and_left_alone() {
 }
 
 #[test]
-fn an_empty_answer_needs_no_buffer() {
+fn an_empty_result_needs_no_buffer() {
     let mut instance = load_guest("c_malloc_free", &Grants::new())
         .instantiate(())
         .unwrap();
@@ -240,7 +240,7 @@ fn an_empty_answer_needs_no_buffer() {
 }
 
 #[test]
-fn an_error_answer_touches_no_buffer() {
+fn an_error_touches_no_buffer() {
     let mut instance = load_guest("customize", &customized())
         .instantiate(())
         .unwrap();
@@ -254,8 +254,8 @@ fn an_error_answer_touches_no_buffer() {
 
 // Who frees what
 
-/// A guest whose allocator keeps count of its live blocks and bytes; a block of no bytes is none.
-/// Its exports have every shape, and `text` gets a host function's result, which is the guest's.
+/// A guest whose allocator counts its live blocks and bytes; blocks of 0 bytes do not count. Its
+/// exports have every shape, and `text` gets a host function's result, which the guest owns.
 const COUNTING: &str = r#"(module
     (import "host" "text" (func $text (result i64)))
     (memory (export "memory") 1)
@@ -312,8 +312,8 @@ fn counting() -> Instance {
     load_wat(COUNTING, &grants).instantiate(()).unwrap()
 }
 
-/// Proves that of the guest's blocks none is live but one for the input of `process`, which an
-/// instance may keep, of `most` bytes.
+/// Checks that no block is live except one of at most `most` bytes: an instance may keep the buffer
+/// for the input of `process`.
 fn assert_balanced(instance: &mut Instance, most: u32, when: &str) {
     let (blocks, bytes) = instance.call::<(), (u32, u32)>("live", ()).unwrap();
     assert!(
@@ -383,7 +383,7 @@ fn errors_before_and_after_the_guest_give_its_blocks_back_too() {
         assert_eq!(code(&instance.process(&vec![7; len])), expected);
         assert_balanced(&mut instance, 100, expected);
     }
-    // The second argument is too large when the first has its buffer.
+    // The second argument is too large, after the first one got its buffer.
     let large = [7; 101];
     let result = instance.call::<(&[u8], &[u8]), (Vec<u8>, Vec<u8>)>("join", (&[7; 10], &large));
     assert_eq!(code(&result), "input-too-large");
@@ -397,7 +397,7 @@ fn errors_before_and_after_the_guest_give_its_blocks_back_too() {
 }
 
 #[test]
-fn the_record_for_results_by_pointer_is_taken_once() {
+fn the_record_for_results_by_pointer_is_allocated_once() {
     let mut instance = counting();
     for _ in 0..100 {
         let found = instance.call::<&str, String>("pointer", "text");
@@ -426,7 +426,7 @@ fn the_built_guests_keep_their_memory_over_many_calls() {
     }
 }
 
-// What is missing
+// Missing exports, and text that is not UTF-8
 
 #[test]
 fn text_needs_memory_and_an_allocator() {
@@ -446,7 +446,7 @@ fn text_needs_memory_and_an_allocator() {
         assert!(!instance.is_stopped());
         let same = instance.call_bytes("f", b"text", |_| ());
         assert_eq!(code(&same), "missing-export", "{item}");
-        // The same function of numbers needs neither.
+        // As a function of numbers it needs neither.
         assert_eq!(instance.call("f", (1u32, 2u32)), Ok((1u32, 2u32)));
         let checked = plugin.check::<&str, String>("f");
         assert_eq!(
@@ -458,7 +458,7 @@ fn text_needs_memory_and_an_allocator() {
 }
 
 #[test]
-fn an_unknown_export_is_told_with_those_that_there_are() {
+fn the_error_for_an_unknown_export_lists_the_known_ones() {
     let mut instance = load_guest("greet", &Grants::new()).instantiate(()).unwrap();
     let error = instance.process(b"").unwrap_err();
     assert_eq!(error.code(), "unknown-export");
@@ -477,7 +477,7 @@ fn an_unknown_export_is_told_with_those_that_there_are() {
 }
 
 #[test]
-fn a_text_that_is_not_text_is_an_error() {
+fn a_text_that_is_not_utf8_is_an_error() {
     let mut instance = counting();
     let result = instance.call::<&str, String>("garbage", "x");
     let (what, at) = ("plugin's result", 0);

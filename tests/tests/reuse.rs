@@ -1,10 +1,10 @@
-//! Instances that are kept from call to call, made as new.
+//! Instances that are kept from call to call, and reset to the state of a fresh one.
 
 use hostel::{Budget, CallError, Engine, Grants, Limits, LogRecord, Plugin};
 use hostel_tests::{CUSTOMIZE, code, load_guest, load_wat, try_load_wat, with_allocator};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A guest that keeps what it was given in all places that it has, and tells what it finds there.
+/// A guest that hides its input in every place that it has, and returns what it finds there.
 const SECRETIVE: &str = r#"
     (global $kept (mut i64) (i64.const 0))
     (global $last (mut f64) (f64.const 0))
@@ -29,7 +29,7 @@ fn secretive() -> Plugin {
 fn nothing_of_a_call_is_left_for_the_next() {
     let plugin = secretive();
     for secret in 1..100i64 {
-        let found = plugin.lend(|instance| {
+        let found = plugin.with_instance(|instance| {
             let found = instance.call::<(), i64>("found", ())?;
             instance.call::<i64, ()>("keep", secret)?;
             assert_eq!(instance.call::<(), i64>("found", ()), Ok(secret));
@@ -43,7 +43,7 @@ fn nothing_of_a_call_is_left_for_the_next() {
 }
 
 #[test]
-fn what_was_stopped_or_has_grown_is_given_up() {
+fn instances_that_were_stopped_or_have_grown_are_not_reused() {
     let plugin = secretive();
     assert_eq!(plugin.call::<i64, ()>("keep", 7), Ok(()));
     assert_eq!(plugin.pool_figures().idle, 1);
@@ -53,7 +53,7 @@ fn what_was_stopped_or_has_grown_is_given_up() {
     assert_eq!(plugin.call::<(), u32>("grow", ()), Ok(2));
     let figures = plugin.pool_figures();
     assert_eq!((figures.resets, figures.discards), (1, 3));
-    let starved = plugin.with_budget(Budget::server().fuel(1));
+    let starved = plugin.with_budget(Budget::server().with_fuel(1));
     assert_eq!(code(&starved.call::<(), i64>("found", ())), "out-of-fuel");
     assert_eq!(plugin.call::<(), i64>("found", ()), Ok(0));
 }
@@ -74,7 +74,7 @@ fn eight_tenants_on_two_threads_find_nothing_of_each_other() {
                         break;
                     }
                     let secret = i64::try_from(0x5ec2_e700 + turn % 8).unwrap();
-                    let found = plugin.lend(|instance| {
+                    let found = plugin.with_instance(|instance| {
                         let found = instance.call::<(), i64>("found", ())?;
                         instance.call::<i64, ()>("keep", secret)?;
                         if turn.is_multiple_of(97) {
@@ -99,26 +99,26 @@ fn eight_tenants_on_two_threads_find_nothing_of_each_other() {
 }
 
 #[test]
-fn a_call_uses_the_same_in_a_new_instance_and_in_one_made_as_new() {
+fn a_call_uses_equal_fuel_in_a_fresh_instance_and_in_a_reset_one() {
     for name in CUSTOMIZE {
-        let grants = Grants::<()>::new()
+        let grants = Grants::new()
             .log(|_: &LogRecord<'_>| {})
             .config([("prefix", "CUSTOM")]);
         let plugin = load_guest(name, &grants);
-        let call = |input: &[u8]| plugin.metered(|instance| instance.process(input));
+        let call = |input: &[u8]| plugin.with_instance_metered(|instance| instance.process(input));
         let first = call(b"hello world");
         assert_eq!(call(&[b'x'; 3_000]).0.unwrap().len(), 3_007);
         for _ in 0..3 {
             assert_eq!(call(b"hello world"), first, "{name}");
         }
         assert!(plugin.pool_figures().resets >= 4, "{name}");
-        // One unit less than it takes, in a new one and in a used one.
+        // With one unit too little, in a fresh instance and in a reset one.
         for fuel in [first.1.fuel, first.1.fuel - 1, first.1.fuel / 2, 10] {
-            let budget = Budget::server().fuel(fuel);
+            let budget = Budget::server().with_fuel(fuel);
             let used = plugin.with_budget(budget);
-            let used = used.metered(|instance| instance.process(b"hello world"));
+            let used = used.with_instance_metered(|instance| instance.process(b"hello world"));
             let fresh = load_guest(name, &grants).with_budget(budget);
-            let fresh = fresh.metered(|instance| instance.process(b"hello world"));
+            let fresh = fresh.with_instance_metered(|instance| instance.process(b"hello world"));
             assert_eq!(used, fresh, "{name} with {fuel}");
         }
     }
@@ -128,7 +128,7 @@ fn a_call_uses_the_same_in_a_new_instance_and_in_one_made_as_new() {
 fn a_start_that_asks_the_host_is_run_each_time() {
     let asked = std::sync::Arc::new(AtomicUsize::new(0));
     let counter = asked.clone();
-    let grants = Grants::<()>::new().function("env", "next", move || {
+    let grants = Grants::new().function("env", "next", move || {
         u32::try_from(counter.fetch_add(1, Ordering::Relaxed)).unwrap_or(0)
     });
     let text = r#"(module (import "env" "next" (func $next (result i32)))
@@ -143,7 +143,7 @@ fn a_start_that_asks_the_host_is_run_each_time() {
 }
 
 #[test]
-fn tables_and_segments_that_a_module_changes_are_made_by_instantiating() {
+fn modules_that_change_tables_or_drop_segments_are_instantiated_each_time() {
     let text = r#"(module
         (memory (export "memory") 1)
         (table $t 2 funcref)
@@ -156,7 +156,7 @@ fn tables_and_segments_that_a_module_changes_are_made_by_instantiating() {
           (data.drop $d)
           (i32.const 1))
         (func (export "empty") (result i32) (ref.is_null (table.get $t (i32.const 0)))))"#;
-    let plugin = load_wat(text, &Grants::<()>::new());
+    let plugin = load_wat(text, &Grants::new());
     for _ in 0..3 {
         assert_eq!(plugin.call::<(), u32>("empty", ()), Ok(1));
         assert_eq!(plugin.call::<(), u32>("use", ()), Ok(1));
@@ -166,7 +166,7 @@ fn tables_and_segments_that_a_module_changes_are_made_by_instantiating() {
 
 #[test]
 fn data_of_the_embedder_and_cancellers_go_with_their_call() {
-    let grants = Grants::<Vec<u32>>::new().function(
+    let grants = Grants::<Vec<u32>>::with_data().function(
         "env",
         "push",
         |context: &mut hostel::Context<'_, Vec<u32>>, value: u32| -> u32 {
@@ -179,7 +179,7 @@ fn data_of_the_embedder_and_cancellers_go_with_their_call() {
     let plugin = load_wat(text, &grants);
     let mut cancellers = Vec::new();
     for _ in 0..5 {
-        let found = plugin.lend(|instance| {
+        let found = plugin.with_instance(|instance| {
             cancellers.push(instance.canceller());
             instance.call::<(), u32>("f", ())
         });
@@ -190,15 +190,15 @@ fn data_of_the_embedder_and_cancellers_go_with_their_call() {
 }
 
 #[test]
-fn no_more_are_kept_than_the_limit_and_none_by_a_closed_plugin() {
+fn no_more_instances_are_kept_than_the_limit_and_none_by_a_closed_plugin() {
     let text = with_allocator("", SECRETIVE);
     for idle in [0, 1, 3] {
         let mut limits = Limits::server();
         limits.idle = idle;
-        let plugin = try_load_wat(&Engine::new(limits), &text, &Grants::<()>::new()).unwrap();
+        let plugin = try_load_wat(&Engine::new(limits), &text, &Grants::new()).unwrap();
         let nested = |depth: usize| {
             fn hold(plugin: &Plugin, depth: usize) -> Result<i64, CallError> {
-                plugin.lend(|instance| {
+                plugin.with_instance(|instance| {
                     if depth > 0 {
                         hold(plugin, depth - 1)?;
                     }
@@ -209,7 +209,7 @@ fn no_more_are_kept_than_the_limit_and_none_by_a_closed_plugin() {
         };
         assert_eq!(nested(5), Ok(0));
         assert_eq!(plugin.pool_figures().idle, idle);
-        let result = plugin.lend(|instance| {
+        let result = plugin.with_instance(|instance| {
             plugin.close();
             instance.call::<(), i64>("found", ())
         });
@@ -220,12 +220,12 @@ fn no_more_are_kept_than_the_limit_and_none_by_a_closed_plugin() {
 }
 
 #[test]
-fn instances_of_several_copies_of_the_code_are_the_same() {
+fn instances_of_several_copies_of_the_code_are_equal() {
     for copies in [0, 1, 3] {
         let mut limits = Limits::server();
         limits.copies = copies;
         let text = with_allocator("", SECRETIVE);
-        let plugin = try_load_wat(&Engine::new(limits), &text, &Grants::<()>::new()).unwrap();
+        let plugin = try_load_wat(&Engine::new(limits), &text, &Grants::new()).unwrap();
         let mut instances: Vec<_> = (0..5).map(|_| plugin.instantiate(()).unwrap()).collect();
         let mut usages = Vec::new();
         for (secret, instance) in (1..).zip(&mut instances) {
@@ -240,19 +240,19 @@ fn instances_of_several_copies_of_the_code_are_the_same() {
 }
 
 #[test]
-fn descriptors_and_output_of_wasi_are_made_as_new() {
+fn descriptors_and_output_of_wasi_are_reset() {
     let text = r#"(module
         (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
         (memory (export "memory") 1)
         (func (export "close") (result i32) (call $close (i32.const 1))))"#;
-    let grants = Grants::<()>::new().wasi(hostel::Wasi::new());
+    let grants = Grants::new().wasi(hostel::Wasi::new());
     let plugin = load_wat(text, &grants);
     for _ in 0..3 {
-        let closed = plugin.lend(|instance| {
+        let closed = plugin.with_instance(|instance| {
             let first = instance.call::<(), u32>("close", ())?;
             Ok((first, instance.call::<(), u32>("close", ())?))
         });
-        // Success, then EBADF.
+        // The error numbers of closing twice: success, then EBADF.
         assert_eq!(closed, Ok((0, 8)));
     }
     assert_eq!(plugin.pool_figures().resets, 3);
@@ -262,7 +262,7 @@ fn descriptors_and_output_of_wasi_are_made_as_new() {
 fn references_in_globals_do_not_reach_another_instance() {
     let text = r#"(module (global $g (mut funcref) (ref.func $f)) (func $f) (elem declare func $f)
         (func (export "trap") (unreachable)) (func (export "ok")))"#;
-    let plugin = load_wat(text, &Grants::<()>::new());
+    let plugin = load_wat(text, &Grants::new());
     assert_eq!(code(&plugin.call::<(), ()>("trap", ())), "trap-unreachable");
     for _ in 0..3 {
         assert_eq!(plugin.call::<(), ()>("ok", ()), Ok(()));
@@ -275,13 +275,13 @@ fn an_instance_of_another_plugin_is_not_taken_back() {
     let who = |number: u32| {
         load_wat(
             &format!(r#"(module (func (export "who") (result i32) (i32.const {number})))"#),
-            &Grants::<()>::new(),
+            &Grants::new(),
         )
     };
     let (one, other) = (who(1), who(2));
     assert_eq!(one.call::<(), u32>("who", ()), Ok(1));
     let mut held = other.instantiate(()).unwrap();
-    let swapped = one.lend(|instance| {
+    let swapped = one.with_instance(|instance| {
         core::mem::swap(instance, &mut held);
         Ok(())
     });

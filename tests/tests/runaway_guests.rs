@@ -1,4 +1,4 @@
-//! Guests that trap, never end, or eat what the host machine has: memory, time and stack.
+//! Guests that trap, never end, or use up memory, time and stack.
 
 use core::time::Duration;
 use hostel::{Budget, CallError, Engine, Grants, Instance, Limits, LogRecord, Trap};
@@ -9,7 +9,7 @@ use hostel_tests::{
 
 fn start(text: &str) -> Instance {
     load_wat(text, &Grants::new())
-        .with_budget(Budget::server().fuel(100_000))
+        .with_budget(Budget::server().with_fuel(100_000))
         .instantiate(())
         .expect("it starts")
 }
@@ -88,7 +88,7 @@ fn each_trap_has_its_code_and_stops_the_instance() {
     }
 }
 
-/// The trap of an error, with the export and the host function that it names.
+/// Returns the export and the host function that a trap names.
 fn placed(error: &CallError) -> (Option<&str>, Option<&str>) {
     match error {
         CallError::Trap(trap) => (trap.export(), trap.import()),
@@ -106,7 +106,7 @@ fn a_trap_says_which_export_ran_and_which_host_function_was_called() {
             (import "env" "fail" (func $fail))
             (memory (export "memory") 1) (data (i32.const 0) "key") {items})"#
         );
-        let grants = Grants::<()>::new()
+        let grants = Grants::new()
             .config([("key", "value")])
             .log(|_: &LogRecord<'_>| {})
             .function("env", "fail", || -> Result<(), Trap> {
@@ -138,7 +138,7 @@ fn a_trap_says_which_export_ran_and_which_host_function_was_called() {
             "deallocate",
             None,
         ),
-        // Three bytes are asked for by the lookup, more by the input.
+        // The lookup asks for three bytes, the input for more.
         (
             process("(drop (call $get (i32.const 0) (i32.const 3)))")
                 + r#"(func (export "allocate") (param i32) (result i32)
@@ -172,12 +172,12 @@ fn a_trap_says_which_export_ran_and_which_host_function_was_called() {
 
 #[test]
 fn copying_segments_counts_against_the_deadline() {
-    // The clock goes on whenever it is looked at: at the call's beginning, and after the segments.
+    // The clock advances each time it is read: when the call begins, and after the segments.
     let engine = Engine::default().with_platform(Ticking::default());
     let text = r#"(module (memory 1) (data (i32.const 0) "data") (func (export "f")))"#;
-    let plugin = try_load_wat(&engine, text, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine, text, &Grants::new()).unwrap();
     let after = Duration::from_millis(1);
-    let plugin = plugin.with_budget(Budget::server().deadline(after));
+    let plugin = plugin.with_budget(Budget::server().with_deadline(after));
     let error = plugin.instantiate(()).err();
     assert_eq!(error, Some(CallError::Deadline { after }));
 }
@@ -188,7 +188,7 @@ fn memory_stays_within_its_limit() {
     limits.memory_bytes = 3 << 16;
     let text = r#"(module (memory (export "memory") 1)
         (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))"#;
-    let plugin = try_load_wat(&Engine::new(limits), text, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&Engine::new(limits), text, &Grants::new()).unwrap();
     let mut instance = plugin.instantiate(()).unwrap();
     for (pages, expected) in [(3, -1), (1, 1), (2, -1), (-1, -1), (1, 2), (1, -1), (0, 3)] {
         assert_eq!(
@@ -206,9 +206,9 @@ fn a_guest_that_never_ends_is_stopped_at_its_deadline() {
     let after = Duration::from_millis(50);
     let engine = Engine::default().with_platform(Ticking::default());
     let text = r#"(module (func (export "run") (loop $on (br $on))))"#;
-    let plugin = try_load_wat(&engine, text, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine, text, &Grants::new()).unwrap();
     let mut instance = plugin
-        .with_budget(Budget::server().deadline(after))
+        .with_budget(Budget::server().with_deadline(after))
         .instantiate(())
         .unwrap();
     assert_eq!(
@@ -219,14 +219,14 @@ fn a_guest_that_never_ends_is_stopped_at_its_deadline() {
     assert!(instance.usage().fuel < Budget::server().fuel);
 }
 
-/// What instantiating gives where it never ends and has a deadline.
+/// Makes an instance of a module that never starts, with a deadline. Returns the error.
 fn start_until_deadline(item: &str) -> Option<CallError> {
     let engine = Engine::default().with_platform(Ticking::default());
     let text = format!(r#"(module (func (export "f")) {item})"#);
-    let plugin = try_load_wat(&engine, &text, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine, &text, &Grants::new()).unwrap();
     let budget = Budget::server()
-        .fuel(20_000_000)
-        .deadline(Duration::from_millis(50));
+        .with_fuel(20_000_000)
+        .with_deadline(Duration::from_millis(50));
     plugin.with_budget(budget).instantiate(()).err()
 }
 
@@ -244,8 +244,8 @@ fn a_start_function_that_never_ends_is_stopped_at_its_deadline() {
     assert_eq!(error, Some(CallError::Deadline { after }));
 }
 
-// What would end the whole process: under tail-call dispatch, a failing `memory.grow` leaves
-// native stack in use until its slice ends. In a debug build wasmi dispatches otherwise.
+// These would end the whole process if they failed. Under tail dispatch, a failing `memory.grow`
+// leaves native stack in use until its slice ends. A debug build dispatches otherwise.
 
 const GROWING: &str = "(loop $on (drop (memory.grow (i32.const 65535))) (br $on))";
 
@@ -256,19 +256,19 @@ fn a_call_of_failing_growths_leaves_the_native_stack_alone() {
         || {
             let text = format!(r#"(module (memory 1) (func (export "run") {GROWING}))"#);
             let mut instance = start(&text);
-            instance.set_budget(Budget::server().fuel(2_000_000));
+            instance.set_budget(Budget::server().with_fuel(2_000_000));
             assert_eq!(code(&instance.call::<(), ()>("run", ())), "out-of-fuel");
         },
     );
 }
 
-/// What instantiating with little fuel gives.
+/// Makes an instance with little fuel. Returns the error's code.
 fn start_with(item: &str) -> &'static str {
     let text = format!(r#"(module (memory 1) (func (export "f")) {item})"#);
-    let plugin = load_wat(&text, &Grants::<()>::new());
+    let plugin = load_wat(&text, &Grants::new());
     code(
         &plugin
-            .with_budget(Budget::server().fuel(2_000_000))
+            .with_budget(Budget::server().with_fuel(2_000_000))
             .instantiate(()),
     )
 }
@@ -300,7 +300,7 @@ fn failing_growths_between_host_calls_leave_the_native_stack_alone() {
     in_its_own_process(
         "failing_growths_between_host_calls_leave_the_native_stack_alone",
         || {
-            // Each lookup runs `allocate`, which must not renew the slice of the caller.
+            // Each lookup runs `allocate`, which must not begin a new slice for the caller.
             let text = r#"(module
             (import "env" "host_get_config" (func $get (param i32 i32) (result i64)))
             (memory (export "memory") 1)
@@ -314,9 +314,9 @@ fn failing_growths_between_host_calls_leave_the_native_stack_alone() {
                   (br_if $grow (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
                 (drop (call $get (i32.const 0) (i32.const 3)))
                 (br $on))))"#;
-            let grants = Grants::<()>::new().config([("key", "value")]);
+            let grants = Grants::new().config([("key", "value")]);
             let mut instance = load_wat(text, &grants).instantiate(()).unwrap();
-            instance.set_budget(Budget::server().fuel(2_000_000));
+            instance.set_budget(Budget::server().with_fuel(2_000_000));
             assert_eq!(code(&instance.call::<(), ()>("run", ())), "out-of-fuel");
         },
     );
@@ -324,11 +324,12 @@ fn failing_growths_between_host_calls_leave_the_native_stack_alone() {
 
 #[test]
 fn a_fault_of_the_interpreters_compiler_refuses_one_module_alone() {
-    // A store whose pointer and value are one local, far away: wasmi 2.0.0 panics as it compiles.
+    // A store far from its address, with the address as its value. wasmi 2.0.0 panics when it
+    // compiles it.
     let text = r#"(module (memory 2) (func (export "f") (param i32) (local i32)
         (local.set 1 (i32.add (local.get 0) (i32.const 1)))
         (i32.store offset=65536 (local.get 1) (local.get 1))))"#;
-    let result = hostel::engine().load("guest", &assemble(text), &Grants::<()>::new());
+    let result = hostel::engine().load("guest", &assemble(text), &Grants::new());
     match result {
         Ok(plugin) => assert_eq!(plugin.call::<u32, ()>("f", 3), Ok(())),
         Err(error) => assert_eq!(error.code(), "refused", "{error}"),

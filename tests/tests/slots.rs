@@ -1,9 +1,9 @@
-//! Guests' memories in static buffers: lent, bounded, given back, and clean.
+//! Guests' memories in static buffers, which are bounded, given back, and clean for the next guest.
 
 use hostel::{Engine, Grants, Instance, Limits, LoadError, Plugin, Slots};
 use hostel_tests::{CUSTOMIZE, assemble, code, guest_bytes};
 
-/// An engine with `count` slots of `size` bytes, full of what somebody left.
+/// Makes an engine with `count` slots of `size` bytes, filled with bytes of an earlier use.
 fn engine(limits: Limits, count: usize, size: usize) -> (Engine, Slots) {
     let slots = Slots::split(vec![0xee; count * size].leak(), size);
     (Engine::new(limits).with_memory_slots(slots.clone()), slots)
@@ -80,11 +80,11 @@ fn guests_that_are_stopped_give_their_slots_back_too() {
 #[test]
 fn a_memory_that_no_slot_can_hold_is_refused_at_load() {
     let (engine, _) = engine(Limits::device(256 << 10), 4, 255);
-    let grants = Grants::<()>::new().log(|_: &hostel::LogRecord<'_>| {});
+    let grants = Grants::new().log(|_: &hostel::LogRecord<'_>| {});
     let refused = engine.load("small", &assemble(SMALL), &grants).unwrap_err();
     let (needed, free) = (256, 255);
     assert_eq!(refused, LoadError::DoesNotFit { needed, free });
-    // Without a memory, none is needed.
+    // A guest without a memory needs no slot.
     let none = r#"(module (func (export "f")))"#;
     let plugin = engine.load::<()>("none", &assemble(none), &Grants::new());
     assert_eq!(plugin.unwrap().call::<(), ()>("f", ()), Ok(()));
@@ -92,7 +92,7 @@ fn a_memory_that_no_slot_can_hold_is_refused_at_load() {
 
 #[test]
 fn real_guests_answer_as_on_the_heap_and_use_the_same_fuel() {
-    let grants = Grants::<()>::new()
+    let grants = Grants::new()
         .log(|_: &hostel::LogRecord<'_>| {})
         .config([("prefix", "CUSTOM")]);
     let (slotted, slots) = engine(Limits::server(), 6, 128 << 10);
@@ -103,7 +103,8 @@ fn real_guests_answer_as_on_the_heap_and_use_the_same_fuel() {
             let plugin = engine.load(name, &wasm, &grants).unwrap();
             let mut answers = Vec::new();
             for _ in 0..3 {
-                let (answer, used) = plugin.metered(|instance| instance.process(b"hello world"));
+                let (answer, used) =
+                    plugin.with_instance_metered(|instance| instance.process(b"hello world"));
                 answers.push((answer.unwrap(), used));
             }
             let mut held = plugin.instantiate(()).unwrap();
@@ -119,7 +120,7 @@ fn real_guests_answer_as_on_the_heap_and_use_the_same_fuel() {
 fn slots_are_no_part_of_the_heap_that_is_needed() {
     let wasm = guest_bytes("c_greet");
     let mut limits = Limits::device(256 << 10);
-    // Little more than its memory alone.
+    // The heap has little more than the bytes of the memory alone.
     limits.heap_bytes = 66 << 10;
     let error = Engine::new(limits).load::<()>("greet", &wasm, &Grants::new());
     assert_eq!(hostel_tests::load_code(&error), "does-not-fit");

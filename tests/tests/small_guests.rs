@@ -1,4 +1,4 @@
-//! Plugins for small machines: memories in steps of one byte, from a built guest of 0.5 KB to the
+//! Plugins for small machines: memories with pages of one byte, built guests of 0.5 KB, and the
 //! template that authors copy.
 
 use hostel::{Budget, CallError, Engine, Grants, Limits, ModuleInfo, Plugin};
@@ -45,7 +45,7 @@ fn a_filter_keeps_its_level_from_call_to_call() {
     assert_eq!(first, samples(&[1_000, 1_875, 2_640]));
     let next = instance.process(&step).unwrap();
     assert_eq!(next[..2], samples(&[3_310])[..]);
-    // All that its buffer holds, and one sample more.
+    // As much as its buffer holds, and then one sample more.
     assert_eq!(instance.process(&[1; 1_024]).unwrap().len(), 1_024);
     let error = instance.process(&[1; 1_026]).unwrap_err();
     assert_eq!(error, CallError::NoMemory { asked: 1_026 });
@@ -53,7 +53,7 @@ fn a_filter_keeps_its_level_from_call_to_call() {
 }
 
 #[test]
-fn errors_of_a_guest_without_a_heap_are_answers() {
+fn errors_of_a_guest_without_a_heap_reach_the_caller() {
     for name in ["small_filter", "small_threshold"] {
         let mut instance = load(name).instantiate(()).unwrap();
         let error = instance.process(b"odd").unwrap_err();
@@ -71,13 +71,13 @@ fn heaps_grow_by_what_is_asked_for() {
         ("small_greet", "greet", 100, "no-memory"),
         ("small_greet", "greet", 3_000, "no-memory"),
         ("small_c_reverse", "process", 100, "no-memory"),
-        // Its input has room, its answer has none.
+        // There is room for the input, but none for the result.
         ("small_c_reverse", "process", 3_000, "guest-error"),
     ] {
         let wasm = guest_bytes(name);
         let mut limits = Limits::device(256 << 10);
         let start = ModuleInfo::read(&wasm).unwrap().memories[0].min_bytes;
-        // The input, the answer, and as little as that beside them.
+        // Room for the input, the result and 60 bytes.
         limits.memory_bytes = usize::try_from(start).unwrap() + 2 * input + 600;
         let engine = Engine::new(limits).with_budget(Budget::device());
         let plugin = engine.load::<()>(name, &wasm, &Grants::new()).unwrap();
@@ -115,7 +115,7 @@ fn a_memory_of_single_bytes_is_bounded_as_any_other() {
     let text = r#"(module (memory 70000 (pagesize 1)) (func (export "f")))"#;
     let error = engine().load::<()>("m", &assemble(text), &Grants::new());
     assert_eq!(hostel_tests::load_code(&error), "over-limit");
-    // Growing byte by byte ends at the limit too, or with the fuel.
+    // Growing byte by byte ends at the limit too, or when the fuel is used up.
     let text = r#"(module (memory 1 (pagesize 1))
         (func (export "f") (result i32)
           (loop $on (br_if $on (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
@@ -127,7 +127,7 @@ fn a_memory_of_single_bytes_is_bounded_as_any_other() {
     assert_eq!(plugin.unwrap().call("f", ()), Ok(1_500u32));
 }
 
-/// Builds the template as somebody would who copied it, with the SDK of this repository.
+/// Builds a copy of the template as an author would, with the SDK of this repository.
 #[test]
 fn the_template_builds_where_it_is_copied_to_and_runs() {
     let guests = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../guests"));

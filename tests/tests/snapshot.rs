@@ -1,4 +1,4 @@
-//! Plugins that start from a state that was reached once.
+//! Snapshots: modules whose plugins start from a state that was reached once.
 
 use hostel::{Budget, CallError, Engine, Grants, Instance, Limits, LogRecord, SnapshotError};
 use hostel_tests::{CUSTOMIZE, assemble, guest_bytes, with_allocator};
@@ -11,16 +11,16 @@ fn learn(instance: &mut Instance) -> Result<(), CallError> {
     instance.call::<(), ()>("learn", ())
 }
 
-/// A snapshot of `text` after `learn`.
+/// Takes a snapshot of the module `text` after a call of `learn`.
 fn learned(text: &str) -> Vec<u8> {
     let snapshot = Engine::default().snapshot("guest", &assemble(text), &Grants::new(), learn);
     snapshot.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Loads a snapshot, and calls each of the exports in an instance of its own: what they answer, or
-/// the code of their error.
+/// Loads a snapshot, and calls each of the exports in a fresh instance. Returns their results, or
+/// the codes of their errors.
 fn answers(snapshot: &[u8], exports: &[&str]) -> Vec<String> {
-    let loaded = Engine::default().load("guest", snapshot, &Grants::<()>::new());
+    let loaded = Engine::default().load("guest", snapshot, &Grants::new());
     let plugin = loaded.unwrap_or_else(|error| panic!("{error}"));
     let called = exports
         .iter()
@@ -35,7 +35,7 @@ fn answers(snapshot: &[u8], exports: &[&str]) -> Vec<String> {
 fn nothing_is_initialised_again() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = asked.clone();
-    let grants = Grants::<()>::new().function("env", "ask", move || {
+    let grants = Grants::new().function("env", "ask", move || {
         counter.fetch_add(1, Ordering::SeqCst);
         7u32
     });
@@ -71,7 +71,7 @@ fn nothing_is_initialised_again() {
 }
 
 #[test]
-fn tables_are_kept_though_nobody_exports_them() {
+fn tables_that_are_not_exported_are_kept() {
     let text = r#"(module
         (type $f (func (result i32)))
         (table $first 4 funcref)
@@ -175,14 +175,14 @@ fn segments_that_were_dropped_stay_so() {
     let snapshot = learned(text);
     let (names, expected): (Vec<_>, Vec<_>) = exports.into_iter().unzip();
     assert_eq!(answers(&snapshot, &names), expected);
-    // Once more, nothing changes: a snapshot is a module like any other.
-    let again = Engine::default().snapshot("guest", &snapshot, &Grants::<()>::new(), |_| Ok(()));
+    // A snapshot of the snapshot is equal to it: it is a module like any other.
+    let again = Engine::default().snapshot("guest", &snapshot, &Grants::new(), |_| Ok(()));
     assert_eq!(answers(&again.unwrap(), &names), expected);
 }
 
 #[test]
 fn functions_stay_declared_for_code_that_refers_to_them() {
-    // By the first value of a global that has changed.
+    // The function is the first value of a global that has changed.
     let by_global = r#"(module
         (table 1 funcref)
         (global $g (mut funcref) (ref.func $f))
@@ -192,7 +192,7 @@ fn functions_stay_declared_for_code_that_refers_to_them() {
           (table.set 0 (i32.const 0) (ref.func $f))
           (call_indirect 0 (result i32) (i32.const 0))))"#;
     assert_eq!(answers(&learned(by_global), &["call"]), ["3"]);
-    // By an export that is not there any more.
+    // The function was exported, and is no longer.
     let by_export = r#"(module
         (func $init (export "_initialize"))
         (func (export "learn"))
@@ -201,7 +201,7 @@ fn functions_stay_declared_for_code_that_refers_to_them() {
 }
 
 #[test]
-fn names_that_a_guest_has_taken_are_no_obstacle() {
+fn names_that_a_guest_exports_itself_are_avoided() {
     let text = r#"(module
         (table $t (export "state: table 0") 1 funcref)
         (func $f (export "state: function 0") (result i32) (i32.const 3))
@@ -213,14 +213,14 @@ fn names_that_a_guest_has_taken_are_no_obstacle() {
 #[test]
 fn guests_of_every_shape_go_on_as_they_were() {
     for name in CUSTOMIZE {
-        let grants = Grants::<()>::new()
+        let grants = Grants::new()
             .log(|_: &LogRecord<'_>| {})
             .config([("prefix", "CUSTOM")]);
         let engine = Engine::default();
         let wasm = guest_bytes(name);
         let init = |instance: &mut Instance| {
             instance.process(b"warming up").map(drop)?;
-            // One that is not kept for later inputs.
+            // An input whose buffer is not kept for later ones.
             instance.process(&[b'x'; 100_000]).map(drop)
         };
         let warmed = engine.load_warmed(name, &wasm, &grants, init);
@@ -247,12 +247,9 @@ fn buffers_that_were_kept_for_inputs_are_given_back_first() {
                 (global.set $freed (i32.add (global.get $freed) (local.get 1))))"#,
     );
     let snapshot = Engine::default()
-        .snapshot(
-            "guest",
-            &assemble(&text),
-            &Grants::<()>::new(),
-            |instance| instance.process(b"12345").map(drop),
-        )
+        .snapshot("guest", &assemble(&text), &Grants::new(), |instance| {
+            instance.process(b"12345").map(drop)
+        })
         .unwrap();
     assert_eq!(answers(&snapshot, &["balance"]), ["5"]);
 }
@@ -267,7 +264,7 @@ fn a_snapshot_is_an_ordinary_module() {
         (func (export "n") (result f64) (global.get $n))
         (func (export "m") (result i64) (i64.load (i32.const 65000))))"#;
     let snapshot = learned(text);
-    // What is 0 is not in it.
+    // Zeros are not stored.
     assert!(snapshot.len() < 500, "{} bytes", snapshot.len());
     let engine = wasmi::Engine::default();
     let module = wasmi::Module::new(&engine, &snapshot).unwrap();
@@ -283,7 +280,7 @@ fn a_snapshot_is_an_ordinary_module() {
 
 #[test]
 fn memory_without_order_stays_within_the_limit_of_segments() {
-    // Each 64th byte is not 0: more runs than segments may be.
+    // Every 64th byte is not 0, which gives more runs than there may be segments.
     let text = r#"(module (memory 16)
         (func (export "learn") (local $at i32)
           (loop $on
@@ -300,15 +297,15 @@ fn memory_without_order_stays_within_the_limit_of_segments() {
     limits.module.segments = 10;
     let engine = Engine::new(limits);
     let warmed = engine
-        .load_warmed("guest", &assemble(text), &Grants::<()>::new(), learn)
+        .load_warmed("guest", &assemble(text), &Grants::new(), learn)
         .unwrap();
     assert_eq!(warmed.call::<(), u32>("sum", ()), Ok(16_384));
 }
 
 #[test]
-fn what_can_not_be_done_is_said() {
+fn a_snapshot_that_can_not_be_taken_is_an_error() {
     let engine = Engine::default();
-    let grants = Grants::<()>::new();
+    let grants = Grants::new();
     let snapshot = |wasm: &[u8], init: fn(&mut Instance) -> Result<(), CallError>| {
         engine.snapshot("guest", wasm, &grants, init).map(drop)
     };
@@ -326,13 +323,13 @@ fn what_can_not_be_done_is_said() {
     );
     let unknown = snapshot(&wasm, |instance| instance.call("unlearn", ())).unwrap_err();
     assert_eq!(unknown.code(), "unknown-export");
-    // A trap that `init` does not tell of.
+    // A trap that `init` does not report.
     let hidden = snapshot(&wasm, |instance| {
         let _ = learn(instance);
         Ok(())
     });
     assert_eq!(hidden, Err(SnapshotError::Call(CallError::Stopped)));
-    let hasty = engine.clone().with_budget(Budget::server().fuel(100));
+    let hasty = engine.clone().with_budget(Budget::server().with_fuel(100));
     let endless = hasty.snapshot("guest", &wasm, &grants, |instance| {
         instance.call::<(), ()>("spin", ())
     });
@@ -347,7 +344,7 @@ fn what_can_not_be_done_is_said() {
         Ok(())
     });
     assert_eq!(swapped.unwrap_err().code(), "snapshot-unsupported");
-    // One that has become too large to be loaded again, in bytes or in segments.
+    // A snapshot that would be too large to be loaded again, in bytes or in segments.
     let mut limits = Limits::server();
     limits.module.segments = 1;
     let text = r#"(module (memory 1) (data "passive") (func (export "learn")

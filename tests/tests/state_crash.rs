@@ -1,22 +1,22 @@
-//! State in a file loses nothing that was acknowledged when its process is killed.
+//! State in a file loses no acknowledged value when its process is killed (S09, C05).
 //!
-//! In each round a child process opens the store and sets numbered values, telling each on its
-//! stdout when it is set; it is killed at a random moment. Then the store is opened, and each key
-//! has the value that was told last, or the one value that was being set. The file goes through
-//! all rounds; then as often, the child is killed about when it creates a file of its own.
+//! In each round a child process opens the store, sets numbered values, and prints each number when
+//! its value is set. It is killed at a random moment. Then the store is opened: each key must have
+//! the value that was printed last for it, or the one that was being set. The file is kept for all
+//! rounds. In as many more rounds the child is killed about when it creates a file of its own.
 //! `HOSTEL_CRASH_ROUNDS` sets their number:
 //!
 //! ```sh
 //! HOSTEL_CRASH_ROUNDS=200 cargo test -p hostel-tests --test state_crash
 //! ```
 //!
-//! What a loss of power does to the disk's own cache is not tested.
+//! The loss of the disk's own cache, as by a loss of power, is not tested.
 
 use hostel::{FileState, StateLimits, StateStore as _, StateUse};
 use hostel_tests::{Random, crash};
 use std::{path::Path, time::Duration};
 
-/// Keys that the values go to in turn.
+/// How many keys are set in turn.
 const KEYS: u64 = 7;
 
 fn open(path: &Path) -> FileState {
@@ -27,7 +27,8 @@ fn key(number: u64) -> Vec<u8> {
     vec![b'k'; 1 + (number % KEYS) as usize]
 }
 
-/// The value of a number: of another length for each, so that one torn, or a mixture, shows.
+/// Makes the value of a number. Its length follows from the number, so that half of a value, or a
+/// mixture of two, shows.
 fn value(number: u64) -> Vec<u8> {
     let length = 8 + (number * 7_919 % 20_000) as usize;
     number
@@ -38,7 +39,7 @@ fn value(number: u64) -> Vec<u8> {
         .collect()
 }
 
-/// Sets values from the one after `last` on, until it is killed.
+/// Sets the values after `last`, until it is killed.
 fn child(path: &Path, last: u64) {
     let store = open(path);
     for number in last + 1.. {
@@ -49,13 +50,13 @@ fn child(path: &Path, last: u64) {
     }
 }
 
-/// Checks what is in the store, and returns the number of the last value.
+/// Checks the values in the store. Returns the number of the last one.
 fn check(path: &Path, told: u64) -> u64 {
     let store = open(path);
     let mut used = StateUse::default();
     let mut last = told;
     for place in 0..KEYS {
-        // The last number up to the one that was told whose key this is, and the one after it.
+        // The last number for this key that was told, and the next one.
         let old = (0..KEYS)
             .map(|back| told.wrapping_sub(back))
             .find(|n| n % KEYS == place);
@@ -87,7 +88,7 @@ fn main() {
     let mut random = Random::new(20_261_123);
     let (mut last, mut unheard, mut early) = (0, 0, 0);
     for round in 0..rounds {
-        // Also before the child has opened the store.
+        // One in four is killed any time after its start, perhaps before it has opened the store.
         let (from_start, after) = (round % 4 == 0, random.below(60_000) as u64);
         let told = crash::killed(&path, last, from_start, Duration::from_micros(after));
         let found = check(&path, told);
@@ -96,7 +97,7 @@ fn main() {
         last = found;
     }
     for round in 0..rounds {
-        // While it is created, or soon after: it can always be opened.
+        // A file that is killed while it is created, or soon after, can always be opened.
         let path = directory.path().join(format!("state {round}"));
         let after = Duration::from_micros(random.below(20_000) as u64);
         let told = crash::killed(&path, 0, true, after);

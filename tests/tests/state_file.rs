@@ -1,4 +1,4 @@
-//! A file that keeps plugins' state: what it survives, and what it refuses.
+//! State in a file: what the file survives, and which files are refused.
 
 use hostel::{FileState, Grants, StateFileReason, StateLimits, StateStore as _};
 use hostel_tests::{Random, load_guest};
@@ -16,7 +16,7 @@ fn code(path: &Path) -> &'static str {
     open(path).err().map_or("ok", |error| error.code())
 }
 
-/// A place for files, and the path of one.
+/// Makes a directory. Returns it with the path of a file in it.
 fn place() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state");
@@ -27,7 +27,7 @@ fn place() -> (TempDir, PathBuf) {
 fn state_outlives_the_store() {
     let (_directory, path) = place();
     for visit in 1..=3 {
-        let grants = Grants::<()>::new().state(open(&path).unwrap());
+        let grants = Grants::new().state(open(&path).unwrap());
         let answer = load_guest("counter", &grants).process(b"Gopher").unwrap();
         assert_eq!(answer, format!("Gopher: visit {visit}").into_bytes());
     }
@@ -54,7 +54,7 @@ fn a_file_is_open_once() {
 }
 
 #[test]
-fn what_is_no_store_is_refused_and_left_alone() {
+fn a_file_that_is_no_store_is_refused_and_left_alone() {
     let (directory, path) = place();
     assert_eq!(code(directory.path()), "state-file-not-regular");
     assert_eq!(code(Path::new("/dev/null")), "state-file-not-regular");
@@ -83,7 +83,7 @@ fn what_is_no_store_is_refused_and_left_alone() {
     assert_eq!(code(&path), "ok", "an empty file becomes a store");
 }
 
-/// Whatever a store says over a damaged file, it says so: no panic comes out, and nothing hangs.
+/// A damaged file gives errors, but no panic and no hang.
 #[test]
 fn a_damaged_file_is_an_error_or_still_works() {
     let (_directory, path) = place();
@@ -93,7 +93,7 @@ fn a_damaged_file_is_an_error_or_still_works() {
     }
     drop(store);
     let sound = fs::read(&path).unwrap();
-    // What is in use; the rest of the file is room.
+    // The end of the bytes in use; the rest of the file is free.
     let end = sound.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     let mut random = Random::new(20_261_123);
     let (mut refused, mut failed, mut worked) = (0, 0, 0);
@@ -106,7 +106,7 @@ fn a_damaged_file_is_an_error_or_still_works() {
                 let to = (from + random.below(5_000)).min(end);
                 bytes[from..to].fill([0, 0xff][random.below(2)]);
             }
-            // The first page says where everything is.
+            // The first page says where all others are.
             2 => bytes[random.below(400)] ^= 1 << random.below(8),
             _ => {
                 for _ in 0..=random.below(20) {
@@ -147,7 +147,7 @@ fn overwriting_does_not_grow_the_file() {
 }
 
 #[test]
-fn a_new_file_is_all_that_is_left_of_making_it() {
+fn making_a_file_leaves_no_other_file_behind() {
     let (directory, path) = place();
     drop(open(&path).unwrap());
     let names: Vec<_> = fs::read_dir(directory.path())
@@ -158,7 +158,7 @@ fn a_new_file_is_all_that_is_left_of_making_it() {
 }
 
 #[test]
-fn of_many_who_create_it_one_has_it() {
+fn of_many_that_create_a_file_one_gets_it() {
     for _ in 0..20 {
         let (_directory, path) = place();
         let ready = std::sync::Barrier::new(4);
@@ -180,7 +180,7 @@ fn of_many_who_create_it_one_has_it() {
 
 #[cfg(unix)]
 #[test]
-fn it_is_made_where_a_link_leads() {
+fn a_file_is_made_at_the_target_of_a_link() {
     let (directory, path) = place();
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(&path, &link).unwrap();

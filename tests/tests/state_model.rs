@@ -1,10 +1,10 @@
-//! The stores of plugins' state do what a map would, within limits, whatever is done in which order.
+//! Stores of state agree with a map, within their limits, over random operations.
 
 use hostel::{FileState, MemoryState, StateLimits, StateStore, StateUse};
 use hostel_tests::Random;
 use std::collections::BTreeMap;
 
-/// Limits that a few operations reach.
+/// Returns limits that few operations reach.
 fn limits() -> StateLimits {
     let mut limits = StateLimits::device();
     (limits.keys, limits.key_bytes) = (12, 4);
@@ -12,7 +12,7 @@ fn limits() -> StateLimits {
     limits
 }
 
-/// A short key of few different bytes; some are too long.
+/// Returns a short key of a few different bytes. Some keys are too long.
 fn any_key(random: &mut Random) -> Vec<u8> {
     let length = random.below(6);
     (0..length)
@@ -20,7 +20,7 @@ fn any_key(random: &mut Random) -> Vec<u8> {
         .collect()
 }
 
-/// Does random operations on a store and on a map, which must agree on all that can be seen.
+/// Does random operations on a store and on a map. All that can be seen of both must agree.
 fn agrees_with_a_map(store: &dyn StateStore, operations: usize) {
     let limits = limits();
     let mut random = Random::new(20_261_123);
@@ -90,7 +90,7 @@ fn agrees_with_a_map(store: &dyn StateStore, operations: usize) {
     assert!(seen.len() == 7, "{seen:?}");
 }
 
-/// The keys, and the bytes of keys and values, counted anew.
+/// Counts the keys, and the bytes of keys and values, of a namespace.
 fn sums(model: &BTreeMap<(&str, Vec<u8>), Vec<u8>>, space: &str) -> (usize, usize) {
     let mine = model.iter().filter(|((s, _), _)| *s == space);
     mine.fold((0, 0), |(keys, bytes), ((_, key), value)| {

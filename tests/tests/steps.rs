@@ -1,4 +1,5 @@
-//! Calls run by steps, awaited, suspended, dropped: always the same call.
+//! Calls that are run by steps, awaited, suspended or dropped. However a call is run, its result
+//! and its fuel are equal.
 
 use core::{
     future::{Future, poll_fn},
@@ -24,7 +25,7 @@ fn customized() -> Grants<()> {
         .config([("prefix", "CUSTOM")])
 }
 
-/// Runs a call to its end by steps of `quantum`; gives its result and their number.
+/// Runs a call to its end by steps of `quantum` fuel. Returns its result and the number of steps.
 fn stepped(
     instance: &mut Instance,
     input: &[u8],
@@ -32,7 +33,7 @@ fn stepped(
 ) -> (Result<Vec<u8>, CallError>, u64, Usage) {
     let mut steps = 1;
     let result = {
-        let mut call = instance.start(input);
+        let mut call = instance.process_async(input);
         loop {
             match call.step(quantum) {
                 Step::Done(result) => break result,
@@ -81,7 +82,7 @@ fn results_errors_and_fuel_do_not_depend_on_the_quantum() {
             let expected = (whole.process(input), whole.usage());
             let all = expected.1.fuel;
             for fuel in [Budget::server().fuel, all, all - 1, all / 2, all / 7] {
-                let budget = Budget::server().fuel(fuel);
+                let budget = Budget::server().with_fuel(fuel);
                 let fresh = || {
                     let mut instance = plugin.instantiate(()).unwrap();
                     instance.set_budget(budget);
@@ -108,7 +109,7 @@ fn results_errors_and_fuel_do_not_depend_on_the_quantum() {
 }
 
 #[test]
-fn calls_of_a_plugin_are_the_same_by_any_mix_of_quanta_in_new_and_in_used_instances() {
+fn calls_of_a_plugin_end_alike_by_any_mix_of_quanta() {
     let mut random = Random::new(4);
     let mut plugins: Vec<_> = CUSTOMIZE
         .iter()
@@ -117,17 +118,17 @@ fn calls_of_a_plugin_are_the_same_by_any_mix_of_quanta_in_new_and_in_used_instan
     plugins.push(slow());
     for plugin in &plugins {
         let input = b"hello world";
-        let (_, whole) = plugin.metered(|instance| instance.process(input));
+        let (_, whole) = plugin.with_instance_metered(|instance| instance.process(input));
         for round in 0..60 {
-            // Each third call has too little.
+            // Every third call has too little fuel.
             let enough = Budget::server().fuel;
             let few = random.below(usize::try_from(whole.fuel).unwrap()) as u64;
             let fuel = if round % 3 == 0 { few } else { enough };
-            let plugin = plugin.with_budget(Budget::server().fuel(fuel));
-            let expected = plugin.metered(|instance| instance.process(input));
-            let mut call = plugin.start(input);
+            let plugin = plugin.with_budget(Budget::server().with_fuel(fuel));
+            let expected = plugin.with_instance_metered(|instance| instance.process(input));
+            let mut call = plugin.process_async(input);
             let result = loop {
-                // From 1,000 fuel to all that there is, in no order.
+                // From 1,000 fuel to all there can be, in random order.
                 let quantum = match random.below(4) {
                     0 => 1_000,
                     1 => 1_000 + random.below(20_000) as u64,
@@ -148,7 +149,7 @@ fn calls_of_a_plugin_are_the_same_by_any_mix_of_quanta_in_new_and_in_used_instan
 
 #[test]
 fn a_step_runs_no_more_than_its_quantum_and_the_next_operator() {
-    // The longest straight line of `slow` is far below 200 units.
+    // The longest straight line of `slow` is far shorter than 200 units.
     let plugin = slow();
     let mut instance = plugin.instantiate(()).unwrap();
     let all = {
@@ -167,14 +168,14 @@ fn a_dropped_call_stops_its_instance_and_no_other() {
     let mut dropped = plugin.instantiate(()).unwrap();
     let mut other = plugin.instantiate(()).unwrap();
     {
-        let mut call = dropped.start(b"hello");
+        let mut call = dropped.process_async(b"hello");
         assert_eq!(call.step(100), Step::More);
     }
     assert!(dropped.is_stopped());
     assert_eq!(dropped.process(b""), Err(CallError::Stopped));
     assert_eq!(other.process(b"hello"), Ok(b"CUSTOM".to_vec()));
-    // One that was never run was never begun.
-    drop(other.start(b"hello"));
+    // A call that was never stepped has not begun.
+    drop(other.process_async(b"hello"));
     assert_eq!(other.process(b"hello"), Ok(b"CUSTOM".to_vec()));
 }
 
@@ -184,7 +185,7 @@ fn calls_of_many_instances_take_turns_on_one_thread() {
     let mut instances: Vec<_> = (0..50).map(|_| plugin.instantiate(()).unwrap()).collect();
     let mut calls: Vec<_> = instances
         .iter_mut()
-        .map(|instance| instance.start(b"hello"))
+        .map(|instance| instance.process_async(b"hello"))
         .collect();
     let mut done = 0;
     let mut rounds = 0;
@@ -215,15 +216,15 @@ fn a_plugins_call_by_steps_includes_its_start() {
     let mut limits = Limits::server();
     limits.instances = 1;
     let engine = Engine::new(limits);
-    let endless = try_load_wat(&engine, text, &Grants::<()>::new()).unwrap();
-    let endless = endless.with_budget(Budget::server().fuel(50_000));
-    let mut call = endless.start(b"");
+    let endless = try_load_wat(&engine, text, &Grants::new()).unwrap();
+    let endless = endless.with_budget(Budget::server().with_fuel(50_000));
+    let mut call = endless.process_async(b"");
     for _ in 0..4 {
         assert_eq!(call.step(10_000), Step::More);
         assert_eq!(endless.pool_figures().in_use, 1);
     }
-    // Another one waits for its place.
-    assert_eq!(endless.start(b"").step(10_000), Step::Waiting);
+    // Another call waits for the place.
+    assert_eq!(endless.process_async(b"").step(10_000), Step::Waiting);
     let fuel = 50_000;
     loop {
         match call.step(10_000) {
@@ -232,19 +233,19 @@ fn a_plugins_call_by_steps_includes_its_start() {
         }
     }
     assert_eq!(endless.pool_figures().in_use, 0);
-    // A place that was taken comes back when its call is dropped.
-    let mut call = endless.start(b"");
+    // A call that is dropped gives its place back.
+    let mut call = endless.process_async(b"");
     assert_eq!(call.step(10_000), Step::More);
     drop(call);
     assert_eq!(endless.pool_figures().in_use, 0);
 }
 
 #[test]
-fn a_plugins_call_by_steps_is_the_same_call() {
+fn a_plugins_call_by_steps_ends_like_one_without() {
     for name in CUSTOMIZE {
         let plugin = load_guest(name, &customized());
         for _ in 0..3 {
-            let mut call = plugin.start(b"hello world");
+            let mut call = plugin.process_async(b"hello world");
             let result = loop {
                 if let Step::Done(result) = call.step(500) {
                     break result;
@@ -256,7 +257,7 @@ fn a_plugins_call_by_steps_is_the_same_call() {
     }
 }
 
-/// A future that is ready when it is polled the third time, and wakes whoever polled it.
+/// Makes a future that is ready when it is polled for the third time. Each poll wakes its task.
 fn third_time<R: Clone>(result: R) -> impl Future<Output = R> {
     let mut polls = 0;
     poll_fn(move |context| {
@@ -287,7 +288,7 @@ fn waiting_grants(grown: u32) -> Grants<()> {
         })
 }
 
-/// A guest that asks for what it was given, in each shape.
+/// Returns the text of a guest that passes its input on to a host function, in each shape.
 fn fetching() -> String {
     with_allocator(
         r#"(import "net" "fetch" (func $packed (param i32 i32) (result i64)))
@@ -312,7 +313,7 @@ fn an_asynchronous_host_function_suspends_its_guest() {
     let mut instance = plugin.instantiate(()).unwrap();
     let mut waits = 0;
     let result = {
-        let mut call = instance.start(b"a.example");
+        let mut call = instance.process_async(b"a.example");
         loop {
             match call.step(10_000) {
                 Step::Done(result) => break result,
@@ -324,7 +325,7 @@ fn an_asynchronous_host_function_suspends_its_guest() {
     assert_eq!(result, Ok(b"<a.example>".to_vec()));
     assert_eq!(waits, 6, "three functions, two waits each");
     let stepped = instance.usage();
-    // The same on a thread that blocks.
+    // The call on a thread that blocks.
     let mut instance = plugin.instantiate(()).unwrap();
     assert_eq!(instance.process(b"a.example"), Ok(b"<a.example>".to_vec()));
     assert_eq!(instance.usage(), stepped);
@@ -341,7 +342,7 @@ fn a_wait_without_end_ends_at_the_deadline() {
     let plugin = load_wat(&fetching(), &waiting_grants(0));
     let after = Duration::from_millis(20);
     let mut instance = plugin.instantiate(()).unwrap();
-    instance.set_budget(Budget::server().deadline(after));
+    instance.set_budget(Budget::server().with_deadline(after));
     assert_eq!(
         instance.call::<(), ()>("never", ()),
         Err(CallError::Deadline { after })
@@ -353,7 +354,7 @@ fn a_wait_without_end_can_be_cancelled() {
     let plugin = load_wat(&fetching(), &waiting_grants(0));
     let mut instance = plugin.instantiate(()).unwrap();
     let canceller = instance.canceller();
-    let mut call = instance.start_call::<(), ()>("never", ());
+    let mut call = instance.call_async::<(), ()>("never", ());
     for _ in 0..3 {
         assert_eq!(call.step(1_000), Step::Waiting);
     }
@@ -391,12 +392,12 @@ fn no_step_is_so_long_that_growths_use_up_the_native_stack() {
         || {
             let text = r#"(module (memory 1) (func (export "run")
                 (loop $on (drop (memory.grow (i32.const 65535))) (br $on))))"#;
-            let plugin = load_wat(text, &Grants::<()>::new());
-            let plugin = plugin.with_budget(Budget::server().fuel(20_000_000));
+            let plugin = load_wat(text, &Grants::new());
+            let plugin = plugin.with_budget(Budget::server().with_fuel(20_000_000));
             let small = std::thread::Builder::new().stack_size(256 << 10);
             let thread = small.spawn(move || {
                 let mut instance = plugin.instantiate(()).unwrap();
-                let mut call = instance.start_call::<(), ()>("run", ());
+                let mut call = instance.call_async::<(), ()>("run", ());
                 call.step(u64::MAX)
             });
             let fuel = 20_000_000;
@@ -408,7 +409,7 @@ fn no_step_is_so_long_that_growths_use_up_the_native_stack() {
 
 #[test]
 fn a_future_that_panics_traps_its_guest_alone() {
-    let grants = Grants::<()>::new().function("net", "broken", || {
+    let grants = Grants::new().function("net", "broken", || {
         Async(async { if true { panic!("broken") } else { Ok(0u32) } })
     });
     let text = r#"(module (import "net" "broken" (func $broken (result i32)))
@@ -421,7 +422,7 @@ fn a_future_that_panics_traps_its_guest_alone() {
 
 #[test]
 fn an_allocator_that_waits_for_results_can_call_nothing() {
-    // It runs out of its slice first, so that it goes on outside of the guest's call.
+    // The slice ends in `allocate`, so that it is resumed outside of the guest's call.
     let text = format!(
         r#"(module
         (import "env" "host_get_config" (func $get (param i32 i32) (result i64)))
@@ -453,11 +454,11 @@ fn an_allocator_that_waits_for_results_can_call_nothing() {
 fn a_deadline_ends_a_call_by_steps() {
     let engine = Engine::default().with_platform(Ticking::default());
     let text = r#"(module (func (export "run") (loop $on (br $on))))"#;
-    let plugin = try_load_wat(&engine, text, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine, text, &Grants::new()).unwrap();
     let mut instance = plugin.instantiate(()).unwrap();
     let after = Duration::from_millis(50);
-    instance.set_budget(Budget::server().deadline(after));
-    let mut call = instance.start_call::<(), ()>("run", ());
+    instance.set_budget(Budget::server().with_deadline(after));
+    let mut call = instance.call_async::<(), ()>("run", ());
     let mut steps = 0;
     let result = loop {
         steps += 1;
@@ -466,7 +467,7 @@ fn a_deadline_ends_a_call_by_steps() {
         }
     };
     assert_eq!(result, Err(CallError::Deadline { after }));
-    // The clock is looked at when the call begins, and before each of 49 slices; the 50th is late.
+    // The clock is read when the call begins, and before each of 49 slices. The 50th is too late.
     assert_eq!(steps, 49);
 }
 
@@ -474,7 +475,7 @@ fn a_deadline_ends_a_call_by_steps() {
 fn an_awaited_call_yields_after_each_quantum() {
     let plugin = slow();
     let mut instance = plugin.instantiate(()).unwrap();
-    let mut call = pin!(instance.start(b"hello").with_quantum(1_000));
+    let mut call = pin!(instance.process_async(b"hello").with_quantum(1_000));
     let wakes = Arc::new(Wakes::default());
     let waker = Waker::from(wakes.clone());
     let mut polls = 0;
@@ -505,7 +506,7 @@ fn calls_and_instances_move_between_threads() {
     }
     let plugin = slow();
     let mut instance = moves(plugin.instantiate(()).unwrap());
-    let mut call = moves(instance.start(b"hello"));
+    let mut call = moves(instance.process_async(b"hello"));
     assert_eq!(call.step(1_000), Step::More);
     let result = std::thread::scope(|scope| {
         let rest = scope.spawn(|| {

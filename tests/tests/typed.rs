@@ -1,4 +1,4 @@
-//! Functions that are looked up once: a call is the same as one by name.
+//! Functions that are looked up once. A call of one equals a call by name.
 
 use core::time::Duration;
 use hostel::{
@@ -35,7 +35,7 @@ const GUEST: &str = r#"(module
     (func (export "for ever") (loop $on (br $on)))
     (func (export "trap") (unreachable)))"#;
 
-/// Ready when it is asked for the third time.
+/// Makes a future that is ready when it is polled for the third time.
 fn third_time(answer: u32) -> impl Future<Output = Result<u32, Trap>> + Send {
     let mut asked = 0;
     poll_fn(move |context| {
@@ -79,7 +79,7 @@ fn numbers_go_in_and_come_out() {
     assert_eq!(half.call(&mut instance, 5.0), Ok(2.5));
 }
 
-/// The result and what it used, of a call by name and of one by `typed`, in instances of their own.
+/// Calls an export by name and by `typed`, in two instances. Returns the results and usages.
 fn both(export: &str, n: u32, budget: Budget) -> [(Result<u32, CallError>, hostel::Usage); 2] {
     let plugin = plugin();
     [false, true].map(|typed| {
@@ -97,20 +97,20 @@ fn both(export: &str, n: u32, budget: Budget) -> [(Result<u32, CallError>, hoste
 }
 
 #[test]
-fn a_call_is_the_same_as_one_by_name() {
+fn a_call_equals_one_by_name() {
     let mut exact = Budget::server();
     for (export, n, expected) in [
         ("double", 21, 42),
         ("later", 4, 10),
         ("count", 10, 55),
-        // Longer than any slice.
+        // Longer than a slice.
         ("count", 100_000, 705_082_704),
         ("count and wait", 100_000, 705_082_704),
     ] {
         let [by_name, typed] = both(export, n, Budget::server());
         assert_eq!(by_name, typed, "{export}");
         assert_eq!(typed.0, Ok(expected), "{export}");
-        // Just enough is enough, and one less is not.
+        // The exact fuel is enough, and one unit less is not.
         exact.fuel = typed.1.fuel;
         assert_eq!(
             both(export, n, exact).map(|(result, _)| result),
@@ -129,9 +129,9 @@ fn a_call_is_the_same_as_one_by_name() {
 }
 
 #[test]
-fn no_fuel_is_enough_for_nothing() {
+fn less_fuel_than_the_base_of_a_call_is_too_little() {
     for fuel in [0, 1, 19] {
-        let [by_name, typed] = both("double", 1, Budget::server().fuel(fuel));
+        let [by_name, typed] = both("double", 1, Budget::server().with_fuel(fuel));
         assert_eq!(by_name, typed);
         assert_eq!(code(&typed.0), "out-of-fuel");
     }
@@ -154,21 +154,21 @@ fn a_trap_stops_and_says_where() {
 fn a_deadline_and_a_canceller_end_it() {
     let mut instance = instance();
     let forever = instance.typed::<(), ()>("for ever").unwrap();
-    let mut budget = Budget::server().fuel(u64::MAX);
+    let mut budget = Budget::server().with_fuel(u64::MAX);
     budget.deadline = Some(Duration::from_millis(20));
     instance.set_budget(budget);
     assert_eq!(code(&forever.call(&mut instance, ())), "deadline");
 
     let mut instance = self::instance();
     let forever = instance.typed::<(), ()>("for ever").unwrap();
-    instance.set_budget(Budget::server().fuel(u64::MAX));
+    instance.set_budget(Budget::server().with_fuel(u64::MAX));
     let canceller = instance.canceller();
     thread::scope(|scope| {
         scope.spawn(|| canceller.cancel());
         assert_eq!(forever.call(&mut instance, ()), Err(CallError::Cancelled));
     });
 
-    // Cancelled before it begins.
+    // A call that is cancelled before it begins.
     let mut instance = self::instance();
     let nothing = instance.typed::<(), ()>("nothing").unwrap();
     instance.canceller().cancel();
@@ -176,7 +176,7 @@ fn a_deadline_and_a_canceller_end_it() {
 }
 
 #[test]
-fn what_does_not_fit_is_told_when_it_is_looked_up() {
+fn looking_up_a_function_of_another_type_is_an_error() {
     let instance = instance();
     let error = instance.typed::<(u32, u64), u32>("add").unwrap_err();
     assert_eq!(error.code(), "export-type");
@@ -185,7 +185,7 @@ fn what_does_not_fit_is_told_when_it_is_looked_up() {
         text.contains("(i32, i64) -> i32") && text.contains("(i32, i32) -> i32"),
         "{text}"
     );
-    // What is exported for the host alone.
+    // An export for the host only.
     let error = instance.typed::<(), ()>("hostel:start").unwrap_err();
     assert_eq!(error.code(), "unknown-export");
     let error = instance.typed::<Nullable<Func>, u32>("holds").unwrap_err();
@@ -196,7 +196,7 @@ fn what_does_not_fit_is_told_when_it_is_looked_up() {
 }
 
 #[test]
-fn another_instance_is_told_from_its_own() {
+fn a_function_refuses_another_instance() {
     let plugin = plugin();
     let mut own = plugin.instantiate(()).unwrap();
     let mut other = plugin.instantiate(()).unwrap();
@@ -211,17 +211,17 @@ fn another_instance_is_told_from_its_own() {
 }
 
 #[test]
-fn it_stays_good_where_an_instance_is_lent_again() {
+fn a_function_stays_usable_in_an_instance_that_is_reused() {
     let mut limits = Limits::server();
     limits.instances = 1;
     let engine = Engine::new(limits);
     let plugin = hostel_tests::try_load_wat(&engine, GUEST, &grants()).unwrap();
     let add = plugin
-        .lend(|instance| instance.typed::<(u32, u32), u32>("add"))
+        .with_instance(|instance| instance.typed::<(u32, u32), u32>("add"))
         .unwrap();
-    // Either the same instance as before, made as new, or another one: never a wrong answer.
+    // The instance is the one from before, reset, or another one. In neither is the answer wrong.
     for n in 0..3 {
-        match plugin.lend(|instance| add.call(instance, (n, 1))) {
+        match plugin.with_instance(|instance| add.call(instance, (n, 1))) {
             Ok(sum) => assert_eq!(sum, n + 1),
             Err(error) => assert_eq!(error.code(), "other-instance"),
         }

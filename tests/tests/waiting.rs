@@ -1,5 +1,4 @@
-//! Who waits for a place among a plugin's instances, in which order, and which instances are made
-//! ahead.
+//! Waiting for a place among a plugin's instances, in order, and instances that are made ahead.
 
 use core::{
     future::Future,
@@ -31,10 +30,10 @@ fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
 }
 
 fn echo(engine: &Engine) -> Plugin {
-    try_load_wat(engine, &with_allocator("", ECHO), &Grants::<()>::new()).unwrap()
+    try_load_wat(engine, &with_allocator("", ECHO), &Grants::new()).unwrap()
 }
 
-/// A clock that stands still until it is told otherwise.
+/// A clock that stands still until it is set.
 #[derive(Clone, Default)]
 struct Clock(Arc<AtomicU64>);
 
@@ -50,7 +49,7 @@ impl Platform for Clock {
     }
 }
 
-/// Counts how often it is woken.
+/// A waker that counts how often it is woken.
 #[derive(Default)]
 struct Woken(AtomicUsize);
 
@@ -63,15 +62,15 @@ impl Wake for Woken {
 #[test]
 fn awaited_calls_get_a_place_in_the_order_in_which_they_came() {
     let plugin = echo(&Engine::new(limits(|_| {})));
-    let mut holder = plugin.start(b"holder").with_quantum(1);
-    // With a quantum of 1 it is in the middle of its call.
+    let mut holder = plugin.process_async(b"holder").with_quantum(1);
+    // After a step of 1 fuel it is in the middle of its call.
     assert_eq!(holder.step(1), Step::More);
     let woken: Vec<_> = (0..4).map(|_| Arc::<Woken>::default()).collect();
     let wakers: Vec<_> = woken.iter().cloned().map(Waker::from).collect();
     let inputs = [b"0", b"1", b"2", b"3"];
     let mut calls: Vec<_> = inputs
         .iter()
-        .map(|input| Some(Box::pin(plugin.start(*input))))
+        .map(|input| Some(Box::pin(plugin.process_async(*input))))
         .collect();
     for (call, waker) in calls.iter_mut().zip(&wakers) {
         let polled = call
@@ -83,7 +82,7 @@ fn awaited_calls_get_a_place_in_the_order_in_which_they_came() {
     }
     let figures = plugin.pool_figures();
     assert_eq!((figures.in_use, figures.waiting, figures.waits), (1, 4, 4));
-    // One gives up: it is passed over.
+    // A call that is dropped is passed over.
     calls[1] = None;
     assert_eq!(plugin.pool_figures().waiting, 3);
     assert_eq!(holder.step(u64::MAX), Step::Done(Ok(b"holder".to_vec())));
@@ -91,11 +90,11 @@ fn awaited_calls_get_a_place_in_the_order_in_which_they_came() {
         assert_eq!(woken[at].0.load(Ordering::SeqCst), 1, "{at} was woken");
         if let Some(next) = next {
             assert_eq!(woken[next].0.load(Ordering::SeqCst), 0, "{next} was not");
-            // It is not its turn, even if it asks, nor that of one who comes now.
+            // Calls whose turn it is not get no place by being polled; neither does a new call.
             let polled = calls[next].as_mut().unwrap().as_mut();
             let polled = polled.poll(&mut Context::from_waker(&wakers[next]));
             assert_eq!(polled, Poll::Pending);
-            assert_eq!(plugin.start(b"new").step(1_000), Step::Waiting);
+            assert_eq!(plugin.process_async(b"new").step(1_000), Step::Waiting);
         }
         let call = calls[at].as_mut().unwrap();
         assert_eq!(call.step(u64::MAX), Step::Done(Ok(inputs[at].to_vec())));
@@ -106,12 +105,12 @@ fn awaited_calls_get_a_place_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn a_place_that_was_handed_to_one_who_gives_up_goes_on_to_the_next() {
+fn a_place_given_to_a_call_that_gives_up_goes_to_the_next() {
     let plugin = echo(&Engine::new(limits(|_| {})));
-    let mut holder = plugin.start(b"holder");
+    let mut holder = plugin.process_async(b"holder");
     assert_eq!(holder.step(1), Step::More);
-    let mut first = plugin.start(b"first");
-    let mut second = plugin.start(b"second");
+    let mut first = plugin.process_async(b"first");
+    let mut second = plugin.process_async(b"second");
     assert_eq!(first.step(1_000), Step::Waiting);
     assert_eq!(second.step(1_000), Step::Waiting);
     drop(holder);
@@ -123,14 +122,14 @@ fn a_place_that_was_handed_to_one_who_gives_up_goes_on_to_the_next() {
 #[test]
 fn the_wait_of_an_awaited_call_ends_at_its_deadline() {
     let clock = Clock::default();
-    let budget = Budget::server().deadline(Duration::from_millis(10));
+    let budget = Budget::server().with_deadline(Duration::from_millis(10));
     let engine = Engine::new(limits(|_| {}))
         .with_platform(clock.clone())
         .with_budget(budget);
     let plugin = echo(&engine);
-    let mut holder = plugin.start(b"holder");
+    let mut holder = plugin.process_async(b"holder");
     assert_eq!(holder.step(1), Step::More);
-    let mut call = plugin.start(b"late");
+    let mut call = plugin.process_async(b"late");
     assert_eq!(call.step(1_000), Step::Waiting);
     clock.advance(9);
     assert_eq!(call.step(1_000), Step::Waiting);
@@ -144,15 +143,15 @@ fn the_wait_of_an_awaited_call_ends_at_its_deadline() {
 }
 
 #[test]
-fn no_more_wait_than_the_limit() {
+fn no_more_calls_wait_than_the_limit() {
     let plugin = echo(&Engine::new(limits(|limits| limits.waiting = 2)));
-    let mut holder = plugin.start(b"holder");
+    let mut holder = plugin.process_async(b"holder");
     assert_eq!(holder.step(1), Step::More);
-    let mut waiting = [plugin.start(b"1"), plugin.start(b"2")];
+    let mut waiting = [plugin.process_async(b"1"), plugin.process_async(b"2")];
     for call in &mut waiting {
         assert_eq!(call.step(1_000), Step::Waiting);
     }
-    let refused = plugin.start(b"3").step(1_000);
+    let refused = plugin.process_async(b"3").step(1_000);
     assert_eq!(refused, Step::Done(Err(CallError::Busy { limit: 1 })));
     assert_eq!(code(&plugin.process(b"4")), "busy");
     assert_eq!(plugin.pool_figures().waits, 2);
@@ -165,16 +164,16 @@ fn threads_get_a_place_in_the_order_in_which_they_came() {
     let served = Mutex::new(Vec::new());
     thread::scope(|scope| {
         plugin
-            .lend(|_| {
+            .with_instance(|_| {
                 for number in 0..8 {
                     let (plugin, served) = (&plugin, &served);
                     scope.spawn(move || {
-                        plugin.lend(|_| {
+                        plugin.with_instance(|_| {
                             served.lock().unwrap().push(number);
                             Ok(())
                         })
                     });
-                    // The next thread comes once this one waits.
+                    // The next thread starts once this one waits.
                     while plugin.pool_figures().waiting <= number {
                         thread::yield_now();
                     }
@@ -191,9 +190,9 @@ fn threads_get_a_place_in_the_order_in_which_they_came() {
 fn waiting_threads_and_awaited_calls_share_the_queue() {
     let engine = Engine::new(limits(|_| {})).with_platform(hostel::Std::new());
     let plugin = echo(&engine);
-    let mut holder = plugin.start(b"holder");
+    let mut holder = plugin.process_async(b"holder");
     assert_eq!(holder.step(1), Step::More);
-    let mut awaited = plugin.start(b"awaited");
+    let mut awaited = plugin.process_async(b"awaited");
     assert_eq!(awaited.step(1_000), Step::Waiting);
     thread::scope(|scope| {
         let thread = scope.spawn(|| plugin.process(b"thread"));
@@ -222,7 +221,7 @@ fn as_many_instances_as_asked_for_are_made_ahead() {
         assert_eq!(plugin.warm_up(), Ok(expected));
         assert_eq!(plugin.warm_up(), Ok(0));
         assert_eq!(plugin.pool_figures().idle, expected);
-        // A call that gives its instance up, by trap or by growth, makes none for others.
+        // A call whose instance can't be reused, after a trap or growth, makes no other one.
         for export in ["trap", "grow"] {
             let _ = plugin.call::<(), ()>(export, ());
         }
@@ -239,7 +238,7 @@ fn as_many_instances_as_asked_for_are_made_ahead() {
 fn instances_that_can_not_be_reused_can_still_be_made_ahead() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = asked.clone();
-    let grants = Grants::<()>::new().function("env", "next", move || {
+    let grants = Grants::new().function("env", "next", move || {
         u32::try_from(counter.fetch_add(1, Ordering::SeqCst)).unwrap_or(0)
     });
     let text = r#"(module (import "env" "next" (func $next (result i32)))
@@ -250,7 +249,7 @@ fn instances_that_can_not_be_reused_can_still_be_made_ahead() {
     let plugin = try_load_wat(&engine, text, &grants).unwrap();
     assert_eq!(plugin.warm_up(), Ok(1));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
-    let call = || plugin.metered(|instance| instance.call::<(), u32>("n", ()));
+    let call = || plugin.with_instance_metered(|instance| instance.call::<(), u32>("n", ()));
     let ahead = call();
     assert_eq!(ahead.0, Ok(0), "the one that was made ahead");
     assert_eq!(asked.load(Ordering::SeqCst), 1);
@@ -263,10 +262,10 @@ fn instances_that_can_not_be_reused_can_still_be_made_ahead() {
 }
 
 #[test]
-fn a_failed_start_is_told_by_warming_up() {
+fn warming_up_reports_a_failed_start() {
     let text = r#"(module (func $f unreachable) (start $f) (func (export "g")))"#;
     let engine = Engine::new(limits(|limits| limits.warm = 1));
-    let plugin = try_load_wat(&engine, text, &Grants::<()>::new()).unwrap();
+    let plugin = try_load_wat(&engine, text, &Grants::new()).unwrap();
     assert_eq!(code(&plugin.warm_up()), "trap-unreachable");
     assert_eq!(code(&plugin.call::<(), ()>("g", ())), "trap-unreachable");
     let figures = plugin.pool_figures();
@@ -275,17 +274,17 @@ fn a_failed_start_is_told_by_warming_up() {
 
 #[test]
 fn warming_up_takes_a_place_and_ends_at_the_deadline() {
-    let endless = Grants::<()>::new().function("env", "wait", || {
+    let endless = Grants::new().function("env", "wait", || {
         Async(core::future::pending::<Result<(), Trap>>())
     });
     let text = r#"(module (import "env" "wait" (func $wait))
         (func (export "_initialize") (call $wait)) (func (export "f")))"#;
     let engine = Engine::new(limits(|limits| limits.warm = 1))
         .with_platform(hostel::Std::new())
-        .with_budget(Budget::server().deadline(Duration::from_millis(20)));
+        .with_budget(Budget::server().with_deadline(Duration::from_millis(20)));
     let plugin = try_load_wat(&engine, text, &endless).unwrap();
     assert_eq!(code(&plugin.warm_up()), "deadline");
-    let busy = plugin.start_call::<(), ()>("f", ());
+    let busy = plugin.call_async::<(), ()>("f", ());
     let mut busy = pin!(busy);
     assert_eq!(busy.step(1_000), Step::Waiting);
     assert_eq!(plugin.pool_figures().in_use, 1);
@@ -297,8 +296,8 @@ fn a_small_budget_uses_up_no_instance_that_others_can_use() {
     let plugin = echo(&Engine::new(limits(|limits| limits.warm = 1)));
     plugin.warm_up().unwrap();
     let fuel = 3;
-    let poor = plugin.with_budget(Budget::server().fuel(fuel));
-    let (result, used) = poor.metered(|instance| instance.process(b"hello"));
+    let poor = plugin.with_budget(Budget::server().with_fuel(fuel));
+    let (result, used) = poor.with_instance_metered(|instance| instance.process(b"hello"));
     assert_eq!(result, Err(CallError::OutOfFuel { fuel }));
     assert_eq!(used.fuel, fuel);
     let figures = plugin.pool_figures();
@@ -306,15 +305,15 @@ fn a_small_budget_uses_up_no_instance_that_others_can_use() {
 }
 
 #[test]
-fn without_any_instances_allowed_nobody_waits() {
+fn with_no_instances_allowed_no_call_waits() {
     let engine = Engine::new(limits(|limits| limits.instances = 0));
     let plugin = echo(&engine.with_platform(hostel::Std::new()));
     assert_eq!(plugin.process(b""), Err(CallError::Busy { limit: 0 }));
-    let refused = plugin.start(b"").step(1_000);
+    let refused = plugin.process_async(b"").step(1_000);
     assert_eq!(refused, Step::Done(Err(CallError::Busy { limit: 0 })));
 }
 
-/// A task that holds a call, and is its own waker.
+/// A task that holds a call and is its own waker.
 struct Task {
     _call: Mutex<Box<dyn core::any::Any + Send>>,
 }
@@ -326,17 +325,17 @@ impl Wake for Task {
 #[test]
 fn a_waker_may_hold_the_place_that_is_waited_for() {
     let plugin = Box::leak(Box::new(echo(&Engine::new(limits(|_| {})))));
-    let mut holder = plugin.start(b"holder");
+    let mut holder = plugin.process_async(b"holder");
     assert_eq!(holder.step(1), Step::More);
     let task = Arc::new(Task {
         _call: Mutex::new(Box::new(holder)),
     });
-    let mut waiting = pin!(plugin.start(b"waiting"));
+    let mut waiting = pin!(plugin.process_async(b"waiting"));
     let waker = Waker::from(task);
     let polled = waiting.as_mut().poll(&mut Context::from_waker(&waker));
     assert_eq!(polled, Poll::Pending);
     drop(waker);
-    // The last handle of the task goes, its place comes free, and this call is to be woken.
+    // Dropping the last handle of the task frees its place, which wakes this call.
     let polled = waiting
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()));
@@ -346,9 +345,9 @@ fn a_waker_may_hold_the_place_that_is_waited_for() {
 #[test]
 fn awaiting_after_a_step_has_the_usual_quantum() {
     let plugin = echo(&Engine::new(limits(|_| {})));
-    let mut holder = plugin.start(b"holder");
+    let mut holder = plugin.process_async(b"holder");
     assert_eq!(holder.step(1), Step::More);
-    let mut call = plugin.start(b"waits").with_quantum(1);
+    let mut call = plugin.process_async(b"waits").with_quantum(1);
     assert_eq!(call.step(u64::MAX), Step::Waiting);
     drop(holder);
     let mut call = pin!(call);
@@ -357,10 +356,10 @@ fn awaiting_after_a_step_has_the_usual_quantum() {
 }
 
 #[test]
-fn what_a_call_by_steps_used_is_told_like_that_of_any_other() {
+fn the_usage_of_a_call_by_steps_is_reported_like_any_other() {
     let plugin = echo(&Engine::new(limits(|_| {})));
-    let (answer, used) = plugin.metered(|instance| instance.process(b"hello"));
-    let mut call = pin!(plugin.start(b"hello").with_quantum(7));
+    let (answer, used) = plugin.with_instance_metered(|instance| instance.process(b"hello"));
+    let mut call = pin!(plugin.process_async(b"hello").with_quantum(7));
     let mut context = Context::from_waker(Waker::noop());
     let stepped = loop {
         if let Poll::Ready(answer) = call.as_mut().poll(&mut context) {
@@ -368,9 +367,9 @@ fn what_a_call_by_steps_used_is_told_like_that_of_any_other() {
         }
     };
     assert_eq!((stepped, call.usage()), (answer, used));
-    // Where the instance can't be made too.
-    let starved = plugin.with_budget(Budget::server().fuel(3));
-    let mut call = starved.start(b"hello");
+    // A call whose instance can't be made.
+    let starved = plugin.with_budget(Budget::server().with_fuel(3));
+    let mut call = starved.process_async(b"hello");
     assert_eq!(
         call.step(u64::MAX),
         Step::Done(Err(CallError::OutOfFuel { fuel: 3 }))

@@ -7,7 +7,7 @@ use super::super::{
     limits::Bounds,
     plugin::{self, Module},
 };
-use hostel::{CallError, Engine, Instance, LogRecord, Plugin, Running, Std, WasiOutput};
+use hostel::{CallError, Engine, Instance, LogRecord, PendingCall, Plugin, Std, WasiOutput};
 use std::{num::NonZero, thread};
 
 /// A plugin's function with its input, or a WASI command.
@@ -66,7 +66,9 @@ impl Target {
 
     /// Makes one call. Returns a command's exit code, or 0 of a function, and the fuel used.
     pub(super) fn call(&self) -> (Result<u32, CallError>, u64) {
-        let (result, usage) = self.plugin.metered(|instance| self.call_in(instance));
+        let (result, usage) = self
+            .plugin
+            .with_instance_metered(|instance| self.call_in(instance));
         (result, usage.fuel)
     }
 
@@ -74,7 +76,7 @@ impl Target {
     /// the call in bytes instead of the fuel.
     pub(super) fn call_and_weigh(&self) -> (Result<u32, CallError>, usize) {
         let mut memory = 0;
-        let result = self.plugin.lend(|instance| {
+        let result = self.plugin.with_instance(|instance| {
             let result = self.call_in(instance);
             memory = instance.memory_bytes();
             result
@@ -96,13 +98,13 @@ impl Target {
     /// Begins a call that runs by steps.
     pub(super) fn start(
         &self,
-    ) -> Running<impl Future<Output = Result<Vec<u8>, CallError>> + use<'_>> {
+    ) -> PendingCall<impl Future<Output = Result<Vec<u8>, CallError>> + use<'_>> {
         let input = match &self.input {
             Some(Input::Bytes(bytes)) => &**bytes,
             // `load` refuses other input with --sliced.
             _ => &[],
         };
-        self.plugin.start(input)
+        self.plugin.process_async(input)
     }
 
     /// Returns an upper bound of an idle instance's memory besides its linear memory, in bytes.

@@ -153,8 +153,8 @@ fn each_limit_of_a_call_is_named_when_it_ends_one() {
         ),
         (
             &[customize, "a", "--config", "prefix=ABCDEF"],
-            "arena_bytes=2",
-            "arena_bytes=1K",
+            "bytes_to_guest=2",
+            "bytes_to_guest=1K",
             5,
         ),
         (

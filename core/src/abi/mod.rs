@@ -1,4 +1,3 @@
 //! The conventions by which guests and host exchange values, one file each.
 
 pub(crate) mod native;
-pub(crate) mod shape;

@@ -1,17 +1,20 @@
 //! The native ABI: `memory`, `allocate`, `deallocate`, and functions over numbers and
 //! (pointer, length) pairs, of which `process` takes bytes and gives bytes.
 
-use super::shape::{Shape, one_of};
 use crate::{
-    call::{Deallocate, Guest, State},
-    error::{CallError, Mismatch, text},
-    host::Grants,
+    base::{
+        shape::{Shape, one_of},
+        signature::{Signature, ValType},
+        text::text,
+    },
+    call::{Deallocate, Guest, StoreData},
+    error::{CallError, Mismatch},
     marshal::Types,
-    module::{Export, Extern, Import, ModuleInfo, Signature},
+    module::{Export, Extern, ModuleInfo},
 };
 use ValType::I32;
 use alloc::{boxed::Box, string::String, vec::Vec};
-use wasmi::{Func, Store, ValType};
+use wasmi::{Func, Store};
 
 /// The allocator's two names, and those of its counterpart.
 const ALLOCATE: [&str; 2] = ["allocate", "malloc"];
@@ -47,25 +50,42 @@ impl BytesFunction {
 
     /// The exported function `name`, if it has one of the shapes.
     pub(crate) fn find<T>(
-        store: &Store<State<T>>,
+        store: &Store<StoreData<T>>,
         instance: wasmi::Instance,
         name: &str,
     ) -> Option<Self> {
         let function = instance.get_func(store, name)?;
-        let ty = function.ty(store);
-        let shape = Shape::find(PAIR, PAIR, (ty.params(), ty.results()))?;
+        let ty = Signature::of(&function.ty(store));
+        let shape = Shape::find(PAIR, PAIR, (&ty.params, &ty.results))?;
         Some(Self { function, shape })
     }
 }
 
+impl Signature {
+    /// Whether it is that of a function from bytes to bytes, in any of the ABI's shapes.
+    #[must_use]
+    pub fn is_bytes(&self) -> bool {
+        BytesFunction::fits(self)
+    }
+}
+
+impl ModuleInfo {
+    /// Whether its functions can take and give text and bytes: it exports a memory and an
+    /// allocator.
+    #[must_use]
+    pub fn exchanges_bytes(&self) -> bool {
+        check_exchange(self, true, true).is_ok()
+    }
+}
+
 /// The guest's memory and allocator, as far as it exports them.
-pub(crate) fn guest<T>(store: &Store<State<T>>, instance: wasmi::Instance) -> Guest {
+pub(crate) fn guest<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -> Guest {
     let find = |names: [&str; 2], types: &[(&[ValType], &[ValType])]| {
         names.into_iter().find_map(|name| {
             let function = instance.get_func(store, name)?;
-            let ty = function.ty(store);
-            let fits = types.contains(&(ty.params(), ty.results()));
-            fits.then_some((function, ty.params().len()))
+            let ty = Signature::of(&function.ty(store));
+            let fits = types.contains(&(&*ty.params, &*ty.results));
+            fits.then_some((function, ty.params.len()))
         })
     };
     let deallocate = find(DEALLOCATE, DEALLOCATE_TYPES);
@@ -94,18 +114,8 @@ pub(crate) fn check_exchange(
     Ok(())
 }
 
-/// Everything in which the module's imports and exports do not fit the ABI and the grants.
-pub(crate) fn check<T: 'static>(module: &ModuleInfo, grants: &Grants<T>) -> Vec<Mismatch> {
-    let mut needs = Needs::default();
-    let imports = module.imports.iter();
-    let mut found: Vec<_> = imports
-        .filter_map(|import| check_import(import, grants, &mut needs))
-        .collect();
-    check_exports(module, needs, &mut found);
-    found
-}
-
-fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut Vec<Mismatch>) {
+/// Notes everything in which the module's exports do not fit the ABI.
+pub(crate) fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut Vec<Mismatch>) {
     let mut note = |mismatch: Option<Mismatch>| {
         if let Some(mismatch) = mismatch {
             found.push(mismatch);
@@ -152,54 +162,9 @@ fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut Vec<Mismatch
 
 /// Why the module needs its memory and allocator, if it does.
 #[derive(Default)]
-struct Needs {
-    memory: Option<Box<str>>,
-    allocate: Option<Box<str>>,
-}
-
-fn check_import<T: 'static>(
-    import: &Import,
-    grants: &Grants<T>,
-    needs: &mut Needs,
-) -> Option<Mismatch> {
-    let Import { module, name, ty } = import;
-    let Extern::Function(ty) = ty else {
-        return Some(Mismatch::ImportKind {
-            module: module.clone(),
-            name: name.clone(),
-            found: ty.kind(),
-        });
-    };
-    let Some(function) = grants.find(module, name) else {
-        return Some(Mismatch::UnknownImport {
-            module: module.clone(),
-            name: name.clone(),
-            found: text(format_args!("{ty}")),
-            hint: grants.hint(module, name).into(),
-        });
-    };
-    let (params, results) = (function.params(), function.results());
-    if params.bytes || results.bytes {
-        needs
-            .memory
-            .get_or_insert_with(|| text(format_args!("`{module}.{name}` exchanges bytes in it")));
-    }
-    if results.bytes {
-        needs.allocate.get_or_insert_with(|| {
-            text(format_args!(
-                "the result of `{module}.{name}` needs a buffer"
-            ))
-        });
-    }
-    if shape_of(&params, &results, ty).is_some() {
-        return None;
-    }
-    Some(Mismatch::ImportType {
-        module: module.clone(),
-        name: name.clone(),
-        expected: Shape::expected(&params.flat, &results.flat).into(),
-        found: text(format_args!("{ty}")),
-    })
+pub(crate) struct Needs {
+    pub(crate) memory: Option<Box<str>>,
+    pub(crate) allocate: Option<Box<str>>,
 }
 
 /// The shape in which a function of these Rust types is declared, if it fits.

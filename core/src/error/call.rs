@@ -1,13 +1,9 @@
 //! Why a call gave no answer.
 
-use super::shown;
-use crate::module::Signature;
-use alloc::{boxed::Box, string::String};
+use super::trap::{Trap, TrapKind};
+use crate::base::{fuel::Overdrawn, signature::Signature, text::shown};
+use alloc::boxed::Box;
 use core::{error::Error, fmt, time::Duration};
-use wasmi::{
-    TrapCode,
-    errors::{ErrorKind, InstantiationError},
-};
 
 /// Why a call gave no result.
 ///
@@ -162,63 +158,14 @@ pub enum CallError {
         found: usize,
     },
     /// Host functions were to hand the guest more bytes than
-    /// [`Budget::arena_bytes`](crate::Budget::arena_bytes).
-    ArenaBytes {
+    /// [`Budget::bytes_to_guest`](crate::Budget::bytes_to_guest).
+    BytesToGuest {
         /// The budget, in bytes.
         limit: usize,
     },
 }
 
 impl CallError {
-    /// The stable code of this kind of error.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Guest { .. } => "guest-error",
-            Self::UnknownExport { .. } => "unknown-export",
-            Self::ExportType { .. } => "export-type",
-            Self::OtherInstance { .. } => "other-instance",
-            Self::InputTooLarge { .. } => "input-too-large",
-            Self::OutputTooLarge { .. } => "output-too-large",
-            Self::BufferTooSmall { .. } => "buffer-too-small",
-            Self::OutOfBounds { .. } => "out-of-bounds",
-            Self::NotUtf8 { .. } => "not-utf8",
-            Self::BadValue { .. } => "bad-value",
-            Self::NoMemory { .. } => "no-memory",
-            Self::MissingExport { .. } => "missing-export",
-            Self::Serialization { .. } => "serialization",
-            Self::DoesNotFit { .. } => "does-not-fit",
-            Self::Busy { .. } => "busy",
-            Self::Closed => "closed",
-            Self::Stopped => "stopped",
-            Self::Exited { .. } => "exited",
-            Self::Trap(trap) => trap.kind.code(),
-            Self::OutOfFuel { .. } => "out-of-fuel",
-            Self::Deadline { .. } => "deadline",
-            Self::Cancelled => "cancelled",
-            Self::HostCalls { .. } => "host-calls",
-            Self::ArgumentTooLarge { .. } => "argument-too-large",
-            Self::ArenaBytes { .. } => "arena-bytes",
-        }
-    }
-
-    /// Whether the guest was stopped, so that its instance can't be used again.
-    #[must_use]
-    pub const fn stops(&self) -> bool {
-        matches!(
-            self,
-            Self::Stopped
-                | Self::Exited { .. }
-                | Self::Trap(_)
-                | Self::OutOfFuel { .. }
-                | Self::Deadline { .. }
-                | Self::Cancelled
-                | Self::HostCalls { .. }
-                | Self::ArgumentTooLarge { .. }
-                | Self::ArenaBytes { .. }
-        )
-    }
-
     /// The export `name` has another type than expected.
     pub(crate) fn export_type(
         name: &str,
@@ -232,25 +179,6 @@ impl CallError {
         }
     }
 
-    /// The same, said to have happened in the export `name`. The innermost counts.
-    pub(crate) fn in_export(mut self, name: &str) -> Self {
-        if let Self::Trap(trap) = &mut self {
-            trap.place.export.get_or_insert_with(|| name.into());
-        }
-        self
-    }
-
-    /// The same, said to have happened in the host function `name`; not so where that had called
-    /// the guest's `allocate`, and it happened there.
-    pub(crate) fn in_import(mut self, name: &str) -> Self {
-        if let Self::Trap(trap) = &mut self
-            && trap.place.export.is_none()
-        {
-            trap.place.import.get_or_insert_with(|| name.into());
-        }
-        self
-    }
-
     /// What a host function does with a value from the guest that it can't take: no answer could
     /// reach a guest that breaks the ABI, so it is trapped.
     pub(crate) fn into_stop(self) -> Self {
@@ -259,6 +187,14 @@ impl CallError {
         } else {
             Self::Trap(Trap::new(TrapKind::BadHostCall, alloc::format!("{self}")))
         }
+    }
+}
+
+impl From<Overdrawn> for CallError {
+    /// Whoever charges what was spent says how much fuel there was.
+    #[cold]
+    fn from(_: Overdrawn) -> Self {
+        Self::OutOfFuel { fuel: 0 }
     }
 }
 
@@ -376,9 +312,9 @@ impl fmt::Display for CallError {
                 f,
                 "the guest called a host function with {found} bytes, the budget allows {limit}: raise `argument_bytes` if that is expected"
             ),
-            Self::ArenaBytes { limit } => write!(
+            Self::BytesToGuest { limit } => write!(
                 f,
-                "host functions had more than {limit} bytes for the guest: raise `arena_bytes` if that is expected"
+                "host functions had more than {limit} bytes for the guest: raise `bytes_to_guest` if that is expected"
             ),
         }
     }
@@ -395,237 +331,6 @@ fn whole(time: Duration) -> (u64, &'static str) {
         .find(|(unit, _)| nanos > 0 && nanos.is_multiple_of(*unit))
         .and_then(|(unit, name)| Some((nanos.checked_div(unit)?, name)))
         .unwrap_or((nanos, "ns"))
-}
-
-/// Stops the guest: the way out of a host function that is not an answer.
-///
-/// ```
-/// use hostel_core::Trap;
-/// let check = |key: &str| -> Result<u32, Trap> {
-///     if key.is_empty() { return Err(Trap::host("empty key")) }
-///     Ok(1)
-/// };
-/// assert!(check("").is_err());
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trap {
-    kind: TrapKind,
-    message: Box<str>,
-    place: Place,
-}
-
-/// Where a guest was when it was stopped. wasmi keeps no trace of its functions, so this is what
-/// the host itself knows: which export it had called, and which import the guest.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Place {
-    export: Option<Box<str>>,
-    import: Option<Box<str>>,
-}
-
-impl Trap {
-    /// A trap by an embedder's host function, with a message for whoever made the call.
-    #[must_use]
-    pub fn host(message: impl Into<String>) -> Self {
-        Self::new(TrapKind::HostFunction, message)
-    }
-
-    pub(crate) fn new(kind: TrapKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into().into_boxed_str(),
-            place: Place::default(),
-        }
-    }
-
-    /// What kind of trap it was.
-    #[must_use]
-    pub const fn kind(&self) -> TrapKind {
-        self.kind
-    }
-
-    /// What was said beyond the kind; often empty.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// The export that ran: `process`, `allocate` and so on; `start function` for that.
-    #[must_use]
-    pub fn export(&self) -> Option<&str> {
-        self.place.export.as_deref()
-    }
-
-    /// The host function that the guest had called, as `module.name`, where that is what failed.
-    #[must_use]
-    pub fn import(&self) -> Option<&str> {
-        self.place.import.as_deref()
-    }
-}
-
-impl fmt::Display for Trap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.describe())?;
-        if !self.message.is_empty() {
-            write!(f, ": {}", shown(&self.message))?;
-        }
-        if let Some(import) = &self.place.import {
-            write!(f, ", in host function `{}`", shown(import))?;
-        }
-        if let Some(export) = &self.place.export {
-            write!(f, ", while `{}` ran", shown(export))?;
-        }
-        Ok(())
-    }
-}
-
-impl Error for Trap {}
-
-/// The kinds of trap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TrapKind {
-    /// The guest executed `unreachable`: usually a panic or an assertion of its own.
-    Unreachable,
-    /// A load, store or bulk operation outside of the guest's memory.
-    MemoryOutOfBounds,
-    /// An access outside of a table.
-    TableOutOfBounds,
-    /// An indirect call through an empty table element.
-    IndirectCallToNull,
-    /// An indirect call to a function of another type.
-    BadSignature,
-    /// An integer division by zero.
-    DivisionByZero,
-    /// An integer result that does not fit.
-    IntegerOverflow,
-    /// A float that has no integer counterpart.
-    BadConversion,
-    /// Guest calls nested too deeply, or used too much value stack.
-    StackOverflow,
-    /// The host machine has no memory left for the guest.
-    OutOfMemory,
-    /// A host function of the embedder trapped.
-    HostFunction,
-    /// A host function of the embedder panicked and the platform contained it.
-    HostPanic,
-    /// The guest called a host function with values that break the ABI.
-    BadHostCall,
-    /// The guest called a host function from inside `allocate`, while the host waited for it; or one
-    /// of WASI's, which it may call there, and had to wait.
-    Reentered,
-    /// Instantiating failed: a data or element segment does not fit, or a limit was passed.
-    Instantiation,
-    /// The interpreter stopped the guest for another reason.
-    Other,
-}
-
-impl TrapKind {
-    /// The stable code of this kind of trap.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        self.words().0
-    }
-
-    const fn describe(self) -> &'static str {
-        self.words().1
-    }
-
-    const fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Unreachable => (
-                "trap-unreachable",
-                "it executed `unreachable` (a panic or assertion in the plugin)",
-            ),
-            Self::MemoryOutOfBounds => ("trap-memory", "access outside of its memory"),
-            Self::TableOutOfBounds => ("trap-table", "access outside of a table"),
-            Self::IndirectCallToNull => {
-                ("trap-null-call", "indirect call to an empty table element")
-            }
-            Self::BadSignature => (
-                "trap-signature",
-                "indirect call to a function of another type",
-            ),
-            Self::DivisionByZero => ("trap-division", "integer division by zero"),
-            Self::IntegerOverflow => ("trap-overflow", "integer overflow"),
-            Self::BadConversion => (
-                "trap-conversion",
-                "conversion of a float that has no integer value",
-            ),
-            Self::StackOverflow => ("trap-stack", "its call stack overflowed"),
-            Self::OutOfMemory => (
-                "trap-out-of-memory",
-                "the machine has no memory left for it",
-            ),
-            Self::HostFunction => ("trap-host", "a host function stopped it"),
-            Self::HostPanic => ("trap-host-panic", "a host function panicked"),
-            Self::BadHostCall => ("trap-host-call", "it called a host function wrongly"),
-            Self::Reentered => (
-                "trap-reentered",
-                "it called a host function from inside its allocator",
-            ),
-            Self::Instantiation => ("trap-instantiation", "it can't be instantiated"),
-            Self::Other => ("trap", "the interpreter stopped it"),
-        }
-    }
-}
-
-/// Carries a [`CallError`] through the interpreter, out of a host function.
-pub(crate) struct Stop(pub(crate) CallError);
-
-/// wasmi asks for it. As text, so that the code to show every field is not linked.
-impl fmt::Debug for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl wasmi::errors::HostError for Stop {}
-
-impl From<CallError> for wasmi::Error {
-    fn from(error: CallError) -> Self {
-        Self::host(Stop(error.into_stop()))
-    }
-}
-
-impl CallError {
-    /// What the interpreter's error means. `fuel` is the call's budget, for the message.
-    pub(crate) fn from_wasmi(error: &wasmi::Error, fuel: u64) -> Self {
-        if let Some(Stop(error)) = error.downcast_ref::<Stop>() {
-            return error.clone();
-        }
-        let kind = match error.as_trap_code() {
-            Some(TrapCode::OutOfFuel) => return Self::OutOfFuel { fuel },
-            Some(TrapCode::UnreachableCodeReached) => TrapKind::Unreachable,
-            Some(TrapCode::MemoryOutOfBounds) => TrapKind::MemoryOutOfBounds,
-            Some(TrapCode::TableOutOfBounds) => TrapKind::TableOutOfBounds,
-            Some(TrapCode::IndirectCallToNull) => TrapKind::IndirectCallToNull,
-            Some(TrapCode::BadSignature) => TrapKind::BadSignature,
-            Some(TrapCode::IntegerDivisionByZero) => TrapKind::DivisionByZero,
-            Some(TrapCode::IntegerOverflow) => TrapKind::IntegerOverflow,
-            Some(TrapCode::BadConversionToInteger) => TrapKind::BadConversion,
-            Some(TrapCode::StackOverflow) => TrapKind::StackOverflow,
-            Some(TrapCode::OutOfSystemMemory) => TrapKind::OutOfMemory,
-            _ if matches!(error.kind(), ErrorKind::Instantiation(_)) => TrapKind::Instantiation,
-            _ => return Self::Trap(Trap::new(TrapKind::Other, alloc::format!("{error}"))),
-        };
-        let message = match error.kind() {
-            // wasmi names its own numbers, which differ from time to time.
-            ErrorKind::Instantiation(InstantiationError::ElementSegmentDoesNotFit {
-                table_index,
-                len,
-                ..
-            }) => alloc::format!("{len} elements at {table_index} are outside of their table"),
-            ErrorKind::Instantiation(error) => alloc::format!("{error}"),
-            _ => String::new(),
-        };
-        Self::Trap(Trap::new(kind, message))
-    }
 }
 
 #[cfg(test)]

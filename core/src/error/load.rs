@@ -1,14 +1,14 @@
 //! Why a module did not become a plugin.
 
-use crate::host::Visible;
-use alloc::{boxed::Box, fmt::format, string::String, vec::Vec};
+use crate::base::text::shown;
+use alloc::{boxed::Box, vec::Vec};
 use core::{error::Error, fmt};
 
 /// Why a module did not become a plugin. Nothing of it is kept.
 ///
 /// ```
 /// use hostel_core::{Engine, Grants, LoadError};
-/// let error = Engine::default().load("demo", b"\0asm\x0d\0\x01\0", &Grants::<()>::new()).unwrap_err();
+/// let error = Engine::default().load("demo", b"\0asm\x0d\0\x01\0", &Grants::new()).unwrap_err();
 /// assert_eq!(error.code(), "component");
 /// assert!(error.to_string().contains("core module"));
 /// ```
@@ -49,7 +49,7 @@ pub enum LoadError {
     OverLimit {
         /// The limit's name, a field of [`Limits`](crate::Limits) or
         /// [`ModuleLimits`](crate::ModuleLimits).
-        cap: &'static str,
+        name: &'static str,
         /// The limit.
         limit: u64,
         /// What it has.
@@ -74,6 +74,14 @@ pub enum LoadError {
 }
 
 impl LoadError {
+    /// What should have been found before.
+    #[cold]
+    pub(crate) fn refused(reason: &str) -> Self {
+        Self::Refused {
+            reason: reason.into(),
+        }
+    }
+
     /// The stable code of this kind of error.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -115,9 +123,9 @@ impl fmt::Display for LoadError {
                 write!(f, "{what} at byte {at:#x}: {}", shown(reason))
             }
             Self::Unsupported { what } => write!(f, "the module is not supported: {}", shown(what)),
-            Self::OverLimit { cap, limit, found } => write!(
+            Self::OverLimit { name, limit, found } => write!(
                 f,
-                "the module is over the limit `{cap}`: {limit} allowed, {found} found"
+                "the module is over the limit `{name}`: {limit} allowed, {found} found"
             ),
             Self::DoesNotFit { needed, free } => write!(
                 f,
@@ -257,33 +265,5 @@ impl fmt::Display for Mismatch {
                 )
             }
         }
-    }
-}
-
-/// Text of a module's or a guest's as it is shown: control characters visible, so that nobody
-/// forges a message or speaks to a terminal.
-pub(crate) fn shown(text: &str) -> Visible<'_> {
-    Visible::new(text.as_bytes())
-}
-
-/// Text of an error. Apart, for it is written in many places: `format!` would be there in each.
-#[inline(never)]
-pub(crate) fn text(words: fmt::Arguments<'_>) -> Box<str> {
-    format(words).into()
-}
-
-/// Joins `parts` for a message.
-pub(crate) fn listed<S: AsRef<str>>(parts: impl IntoIterator<Item = S>) -> String {
-    let mut list = String::new();
-    for part in parts {
-        let comma = if list.is_empty() { "" } else { ", " };
-        for piece in [comma, "`", part.as_ref(), "`"] {
-            list.push_str(piece);
-        }
-    }
-    if list.is_empty() {
-        String::from("none")
-    } else {
-        list
     }
 }

@@ -5,10 +5,14 @@
 //! `Display` is for people and may change.
 
 mod call;
+mod class;
+mod interpreter;
 mod load;
+mod trap;
 
-pub(crate) use self::load::{listed, shown, text};
 pub use self::{
-    call::{CallError, Trap, TrapKind},
+    call::CallError,
+    class::ErrorClass,
     load::{LoadError, Mismatch},
+    trap::{Trap, TrapKind},
 };

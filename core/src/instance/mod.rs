@@ -1,23 +1,32 @@
 //! One running sandbox of a plugin, and the calls made to it.
 
+mod export_call;
+mod image;
+mod loaded;
+mod pending_call;
 mod runs;
+mod sandbox;
 mod typed;
 
-pub use self::typed::TypedFunction;
+pub(crate) use self::{
+    image::Image,
+    loaded::Loaded,
+    sandbox::{Idle, Sandbox, Start},
+};
+pub use self::{
+    pending_call::{PendingCall, Step},
+    typed::{Numbers, TypedFunction},
+};
 
 use crate::{
-    buffers::copied,
-    call::{self, Canceller},
+    base::{
+        limits::{Budget, Usage},
+        value::Value,
+    },
+    call::{canceller::Canceller, meter, pace::Pace, run::Run},
     error::CallError,
-    image::Image,
-    limits::{Budget, Usage},
     marshal::{Lift, Lower},
-    plugin::Plugin,
-    pool::Idle,
-    run::{Pace, Run},
-    running::Running,
-    sandbox::{Sandbox, Start},
-    value::Value,
+    memory::copied,
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
@@ -38,7 +47,7 @@ use core::{
 /// #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
 /// #   (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1)))"#)?;
 /// use hostel_core::{Engine, Grants};
-/// let plugin = Engine::default().load("echo", &wasm, &Grants::<()>::new())?;
+/// let plugin = Engine::default().load("echo", &wasm, &Grants::new())?;
 /// let mut instance = plugin.instantiate(())?;
 /// assert_eq!(instance.process(b"hello")?, b"hello");
 /// assert!(instance.usage().fuel > 0);
@@ -46,7 +55,7 @@ use core::{
 /// ```
 pub struct Instance<T: 'static = ()> {
     sandbox: Box<Sandbox<T>>,
-    plugin: Plugin<T>,
+    loaded: Arc<Loaded<T>>,
     budget: Budget,
     start_usage: Usage,
     /// Whether the first call goes on with the budget that making the instance began with.
@@ -59,7 +68,7 @@ impl<T: 'static> Instance<T> {
     /// if it `carries` on with the budget, has to be over at `until`. What was used is put in `used`,
     /// where this fails.
     pub(crate) fn new(
-        plugin: &Plugin<T>,
+        loaded: &Arc<Loaded<T>>,
         budget: &Budget,
         until: Option<Duration>,
         carries: bool,
@@ -67,18 +76,18 @@ impl<T: 'static> Instance<T> {
         data: T,
         used: &mut Usage,
     ) -> Result<Self, CallError> {
-        plugin.admit(plugin.needs().0)?;
+        loaded.admit(loaded.needs.0)?;
         // There is always one.
-        let code = plugin.code().ok_or(CallError::Closed)?;
-        let mut sandbox = Sandbox::open(plugin, code, budget, until, pace, data);
-        if let Err(error) = sandbox.instantiate(plugin, code) {
-            call::end(&mut sandbox.store);
+        let code = loaded.code().ok_or(CallError::Closed)?;
+        let mut sandbox = Sandbox::open(loaded, code, budget, until, pace, data);
+        if let Err(error) = sandbox.instantiate(loaded, code) {
+            meter::end(&mut sandbox.store);
             *used = sandbox.store.data().meter.usage;
             return Err(error);
         }
         Ok(Self {
             sandbox,
-            plugin: plugin.clone(),
+            loaded: loaded.clone(),
             budget: *budget,
             start_usage: Usage::ZERO,
             carries,
@@ -102,10 +111,10 @@ impl<T: 'static> Instance<T> {
         used: &mut Usage,
     ) -> Result<(), CallError> {
         let store = &mut self.sandbox.store;
-        *used = call::usage(store);
+        *used = meter::usage(store);
         store.data_mut().meter.usage = *used;
         if ran.is_err() || !self.carries {
-            call::end(store);
+            meter::end(store);
         }
         // Whoever runs the first call by steps says so again.
         self.sandbox.store.data_mut().pace = None;
@@ -117,18 +126,18 @@ impl<T: 'static> Instance<T> {
     /// An instance that was made before, for whose making is charged again: a call costs the same
     /// whether its instance is new or as new.
     pub(crate) fn reused(
-        plugin: &Plugin<T>,
+        loaded: &Arc<Loaded<T>>,
         budget: &Budget,
         until: Option<Duration>,
         idle: Idle<T>,
     ) -> Result<Self, CallError> {
         let Idle { mut sandbox, usage } = idle;
-        call::begin(&mut sandbox.store, budget, until);
+        meter::begin(&mut sandbox.store, budget, until);
         sandbox.store.data_mut().meter.usage = usage;
-        call::charge(&mut sandbox.store, usage.fuel)?;
+        meter::charge(&mut sandbox.store, usage.fuel)?;
         Ok(Self {
             sandbox,
-            plugin: plugin.clone(),
+            loaded: loaded.clone(),
             budget: *budget,
             start_usage: usage,
             carries: true,
@@ -136,8 +145,8 @@ impl<T: 'static> Instance<T> {
         })
     }
 
-    pub(crate) const fn plugin(&self) -> &Plugin<T> {
-        &self.plugin
+    pub(crate) const fn loaded(&self) -> &Arc<Loaded<T>> {
+        &self.loaded
     }
 
     /// What is left when it is given back: nothing of one that was stopped.
@@ -150,9 +159,9 @@ impl<T: 'static> Instance<T> {
 
     /// Its sandbox, after the guest got back the buffers that were kept for it.
     pub(crate) fn into_settled(mut self) -> Result<Box<Sandbox<T>>, CallError> {
-        let waits = self.enter()?;
+        let interrupts = self.enter()?;
         let mut run = Run::default();
-        let released = self.block(&waits, |sandbox, context| {
+        let released = self.block(&interrupts, |sandbox, context| {
             sandbox.poll_release(&mut run, context)
         });
         self.leave(released)?;
@@ -162,7 +171,7 @@ impl<T: 'static> Instance<T> {
     /// What it holds, where instances can be made like it.
     pub(crate) fn image(&mut self) -> Option<Image> {
         // What host functions answered may differ from time to time.
-        if self.plugin.info().changes.drifts || self.start_usage.host_calls > 0 {
+        if self.loaded.info.changes.not_resettable || self.start_usage.host_calls > 0 {
             return None;
         }
         let (store, changing) = self.sandbox.changing();
@@ -176,10 +185,10 @@ impl<T: 'static> Instance<T> {
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (global $n (mut i32) (i32.const 0))
     /// #   (func (export "count") (global.set $n (i32.add (global.get $n) (i32.const 1)))))"#)?;
-    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// let (mut one, mut other) = (plugin.instantiate(())?, plugin.instantiate(())?);
     /// assert_eq!(one.state_hash(), other.state_hash());
-    /// one.call::<(), ()>("count", ())?;
+    /// one.meter::<(), ()>("count", ())?;
     /// assert_ne!(one.state_hash(), other.state_hash());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -242,8 +251,8 @@ impl<T: 'static> Instance<T> {
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
-        let waits = self.enter()?;
-        let result = self.exchange_bytes(&waits, name, input, take);
+        let interrupts = self.enter()?;
+        let result = self.run_bytes(&interrupts, name, input, take);
         self.leave(result)
     }
 
@@ -252,9 +261,9 @@ impl<T: 'static> Instance<T> {
     /// ```
     /// # let wasm = wat::parse_str(r#"(module
     /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
-    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// let mut instance = plugin.instantiate(())?;
-    /// assert_eq!(instance.call::<(u32, u32), u32>("add", (10, 20))?, 30);
+    /// assert_eq!(instance.meter::<(u32, u32), u32>("add", (10, 20))?, 30);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -266,8 +275,8 @@ impl<T: 'static> Instance<T> {
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        let waits = self.enter()?;
-        let result = self.exchange_values(&waits, name, &params);
+        let interrupts = self.enter()?;
+        let result = self.run_typed(&interrupts, name, &params);
         self.leave(result)
     }
 
@@ -277,21 +286,21 @@ impl<T: 'static> Instance<T> {
     ///
     /// [`CallError::ExportType`] where `params` are not what it takes.
     pub fn call_values(&mut self, name: &str, params: &[Value]) -> Result<Vec<Value>, CallError> {
-        let waits = self.enter()?;
-        let result = self.run_values(&waits, name, params);
+        let interrupts = self.enter()?;
+        let result = self.run_values(&interrupts, name, params);
         self.leave(result)
     }
 
-    /// A call of `process` with `input`, to be run by steps or awaited: see [`Running`].
+    /// A call of `process` with `input`, to be run by steps or awaited: see [`PendingCall`].
     ///
     /// # Errors
     ///
     /// Its result is that of [`process`](Self::process).
-    pub fn start<'a>(
+    pub fn process_async<'a>(
         &'a mut self,
         input: &'a [u8],
-    ) -> Running<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
-        Running::begin(|pace| self.process_paced(input, pace))
+    ) -> PendingCall<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
+        PendingCall::begin(|pace| self.process_paced(input, pace))
     }
 
     pub(crate) async fn process_paced(
@@ -300,19 +309,19 @@ impl<T: 'static> Instance<T> {
         pace: Arc<Pace>,
     ) -> Result<Vec<u8>, CallError> {
         self.enter_paced(pace)?;
-        let result = self.exchange_bytes_paced("process", input).await;
+        let result = self.run_bytes_paced("process", input).await;
         self.leave(result)
     }
 
-    /// A call of the export `name`, to be run by steps or awaited: see [`Running`].
+    /// A call of the export `name`, to be run by steps or awaited: see [`PendingCall`].
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module
     /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
-    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// use hostel_core::Step;
     /// let mut instance = plugin.instantiate(())?;
-    /// let mut call = instance.start_call::<(u32, u32), u32>("add", (10, 20));
+    /// let mut call = instance.start_meter::<(u32, u32), u32>("add", (10, 20));
     /// assert_eq!(call.step(1_000), Step::Done(Ok(30)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -320,16 +329,16 @@ impl<T: 'static> Instance<T> {
     /// # Errors
     ///
     /// Its result is that of [`call`](Self::call).
-    pub fn start_call<'a, P, R>(
+    pub fn call_async<'a, P, R>(
         &'a mut self,
         name: &'a str,
         params: P,
-    ) -> Running<impl Future<Output = Result<R, CallError>> + use<'a, T, P, R>>
+    ) -> PendingCall<impl Future<Output = Result<R, CallError>> + use<'a, T, P, R>>
     where
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        Running::begin(|pace| self.call_paced(name, params, pace))
+        PendingCall::begin(|pace| self.call_paced(name, params, pace))
     }
 
     pub(crate) async fn call_paced<P, R>(
@@ -343,7 +352,7 @@ impl<T: 'static> Instance<T> {
         R: for<'m> Lift<View<'m> = R>,
     {
         self.enter_paced(pace)?;
-        let result = self.exchange_values_paced(name, &params).await;
+        let result = self.run_typed_paced(name, &params).await;
         self.leave(result)
     }
 
@@ -355,8 +364,8 @@ impl<T: 'static> Instance<T> {
     /// [`CallError::UnknownExport`] or [`CallError::ExportType`] where the plugin is no command;
     /// for the others see there.
     pub fn run_command(&mut self) -> Result<u32, CallError> {
-        let waits = self.enter()?;
-        let ended = self.run_start(&waits);
+        let interrupts = self.enter()?;
+        let ended = self.run_start(&interrupts);
         let ended = self.leave(ended);
         // What a command leaves behind is not made to be started twice.
         self.stopped |= ended.is_ok();
@@ -383,7 +392,7 @@ impl<T: 'static> Instance<T> {
 
     /// A handle by which another thread, or an interrupt, can stop what this instance runs.
     pub fn canceller(&mut self) -> Canceller {
-        let platform = self.plugin.platform();
+        let platform = self.loaded.platform();
         let canceller = &mut self.sandbox.store.data_mut().canceller;
         canceller
             .get_or_insert_with(|| Canceller::new(platform.clone()))
@@ -396,7 +405,7 @@ impl<T: 'static> Instance<T> {
     }
 
     /// What the last call used; before the first, what instantiating did. Where that shared the
-    /// first call's budget (see [`Plugin::lend`]), both.
+    /// first call's budget (see [`Plugin::with_instance`]), both.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.sandbox.store.data().meter.usage
@@ -440,7 +449,7 @@ impl<T: 'static> Instance<T> {
 impl<T: 'static> core::fmt::Debug for Instance<T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Instance")
-            .field("plugin", &self.plugin.name())
+            .field("plugin", &self.loaded.shared.name)
             .field("stopped", &self.stopped)
             .finish_non_exhaustive()
     }

@@ -1,16 +1,18 @@
 //! Functions that are looked up and checked once, for calls at nearly the speed of the interpreter's
 //! own.
 
-use super::{Instance, runs::Waits};
+use super::{Instance, runs::Interrupts};
 use crate::{
-    abi::shape::FlatValues,
-    call,
+    base::{
+        fuel::BASE,
+        shape::FlatValues,
+        signature::{Signature, ValType},
+    },
+    call::{meter, run, suspend::Suspended},
     error::CallError,
-    module::Signature,
-    run::{self, Suspended},
 };
 use alloc::boxed::Box;
-use wasmi::{TypedFunc, TypedResumableCall, ValType, WasmParams, WasmResults};
+use wasmi::{TypedFunc, TypedResumableCall};
 
 /// An export of an [`Instance`] from numbers to numbers, looked up and checked once, to be called
 /// often. A call is the same as [`Instance::call`], at less cost.
@@ -20,7 +22,7 @@ use wasmi::{TypedFunc, TypedResumableCall, ValType, WasmParams, WasmResults};
 /// ```
 /// # let wasm = wat::parse_str(r#"(module
 /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
-/// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::<()>::new())?;
+/// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
 /// let mut instance = plugin.instantiate(())?;
 /// let add = instance.typed::<(u32, u32), u32>("add")?;
 /// let sum = (1..=10).try_fold(0, |sum, n| add.call(&mut instance, (sum, n)))?;
@@ -35,7 +37,7 @@ pub struct TypedFunction<P, R> {
     sandbox: u32,
 }
 
-impl<P: WasmParams, R: WasmResults> TypedFunction<P, R> {
+impl<P: Numbers, R: Numbers> TypedFunction<P, R> {
     /// Calls it in the instance that it was looked up in.
     ///
     /// # Errors
@@ -47,40 +49,63 @@ impl<P: WasmParams, R: WasmResults> TypedFunction<P, R> {
                 name: self.name.clone(),
             });
         }
-        let waits = instance.enter()?;
-        let result = self.run(instance, &waits, params);
+        let interrupts = instance.enter()?;
+        let result = self.run(instance, &interrupts, params);
         let result = result.map_err(|error| error.in_export(&self.name));
         instance.leave(result)
     }
 
-    fn run<T>(&self, instance: &mut Instance<T>, waits: &Waits, params: P) -> Result<R, CallError> {
+    fn run<T>(
+        &self,
+        instance: &mut Instance<T>,
+        interrupts: &Interrupts,
+        params: P,
+    ) -> Result<R, CallError> {
         let store = &mut instance.sandbox.store;
-        run::begin(store)?;
-        call::check_time(store.data())?;
+        run::begin(store, BASE)?;
+        meter::check_time(store.data())?;
         match self.function.call_resumable(&mut *store, params) {
             Ok(TypedResumableCall::Finished(results)) => Ok(results),
-            outcome => go_on(instance, waits, outcome),
+            outcome => go_on(instance, interrupts, outcome),
         }
     }
+}
+
+/// Numbers that a [`TypedFunction`] takes or returns: `i32`, `u32`, `i64`, `u64`, `f32`, `f64`, and
+/// tuples of up to 16 of them, the empty one included. Implemented for these types only.
+pub trait Numbers: sealed::Numbers {}
+
+impl<N: sealed::Numbers> Numbers for N {}
+
+mod sealed {
+    use wasmi::{WasmParams, WasmResults};
+
+    pub trait Numbers: WasmParams + WasmResults {}
+
+    impl<N: WasmParams + WasmResults> Numbers for N {}
+}
+
+fn own(types: &[wasmi::ValType]) -> Box<[ValType]> {
+    types.iter().map(|ty| ValType::from(*ty)).collect()
 }
 
 /// Runs what did not end in its first slice to its end.
 #[cold]
 #[inline(never)]
-fn go_on<T, R: WasmResults>(
+fn go_on<T, R: Numbers>(
     instance: &mut Instance<T>,
-    waits: &Waits,
+    interrupts: &Interrupts,
     mut outcome: Result<TypedResumableCall<R>, wasmi::Error>,
 ) -> Result<R, CallError> {
     loop {
         outcome = match outcome {
             Ok(TypedResumableCall::Finished(results)) => return Ok(results),
             Ok(TypedResumableCall::OutOfFuel(paused)) => {
-                instance.refuel(waits, paused.required_fuel())?;
+                instance.refuel(interrupts, paused.required_fuel())?;
                 paused.resume(&mut instance.sandbox.store)
             }
             Ok(TypedResumableCall::HostTrap(paused)) => {
-                let values = instance.settle(waits, paused.host_error())?;
+                let values = instance.settle(interrupts, paused.host_error())?;
                 paused.resume(&mut instance.sandbox.store, &values)
             }
             Err(error) => return Err(run::stopped(&mut instance.sandbox.store, &error)),
@@ -90,23 +115,27 @@ fn go_on<T, R: WasmResults>(
 
 impl<T: 'static> Instance<T> {
     /// Hands the guest fuel for its next slice, at least `required`.
-    fn refuel(&mut self, waits: &Waits, required: u64) -> Result<(), CallError> {
-        self.block(waits, |sandbox, context| {
+    fn refuel(&mut self, interrupts: &Interrupts, required: u64) -> Result<(), CallError> {
+        self.block(interrupts, |sandbox, context| {
             run::next_slice(&mut sandbox.store, context, required)
         })
     }
 
     /// Does what the guest waits for that left by `error`.
-    fn settle(&mut self, waits: &Waits, error: &wasmi::Error) -> Result<FlatValues, CallError> {
+    fn settle(
+        &mut self,
+        interrupts: &Interrupts,
+        error: &wasmi::Error,
+    ) -> Result<FlatValues, CallError> {
         let mut suspended = Suspended::take(&mut self.sandbox.store, error)?;
         let mut values = FlatValues::new();
-        self.block(waits, |sandbox, context| {
+        self.block(interrupts, |sandbox, context| {
             suspended.poll(&mut sandbox.store, context, &mut values)
         })?;
         Ok(values)
     }
 
-    /// Looks the export `name` up, to be called often.
+    /// Looks up the export `name`, to be called often.
     ///
     /// # Errors
     ///
@@ -114,15 +143,18 @@ impl<T: 'static> Instance<T> {
     /// with references.
     pub fn typed<P, R>(&self, name: &str) -> Result<TypedFunction<P, R>, CallError>
     where
-        P: WasmParams,
-        R: WasmResults,
+        P: Numbers,
+        R: Numbers,
     {
-        let found = self.plugin.signature(name)?;
-        let expected = Signature::new(P::types().as_ref(), R::types().as_ref());
-        let mistyped = || CallError::export_type(name, alloc::format!("{expected}"), &found);
+        let found = self.loaded.signature(name)?;
+        let expected = Signature {
+            params: own(P::types().as_ref()),
+            results: own(R::types().as_ref()),
+        };
+        let mistyped = || CallError::export_type(name, alloc::format!("{expected}"), found);
         // References would be to what is in another store, perhaps.
         let mut types = found.params.iter().chain(&found.results);
-        if found != expected || !types.all(ValType::is_num) {
+        if *found != expected || !types.all(ValType::is_num) {
             return Err(mistyped());
         }
         let function = self.function(name)?.typed(&self.sandbox.store);

@@ -1,9 +1,9 @@
 //! Text and bytes.
 
-use super::{Core, Lift, Lifter, Lower, Lowerer, Types};
+use super::{FlatCounts, Lift, Lifter, Lower, Lowerer, Types};
 use crate::{
-    buffers::{copied, no_room},
     error::CallError,
+    memory::{copied, no_room},
 };
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
@@ -13,7 +13,7 @@ macro_rules! lift {
         impl Lift for $type {
             type View<'m> = $view;
             const NULLABLE: bool = true;
-            const CORE: Core = Core::BYTES;
+            const CORE: FlatCounts = FlatCounts::BYTES;
 
             fn types(types: &mut Types) {
                 types.push_bytes();
@@ -47,7 +47,7 @@ macro_rules! lower {
     ($($type:ty)*) => {$(
         impl Lower for $type {
             const NULLABLE: bool = true;
-            const CORE: Core = Core::BYTES;
+            const CORE: FlatCounts = FlatCounts::BYTES;
 
             fn types(types: &mut Types) {
                 types.push_bytes();
@@ -64,7 +64,7 @@ lower! { &str String Box<str> Arc<str> &[u8] Vec<u8> Box<[u8]> Arc<[u8]> }
 
 impl<const N: usize> Lower for &[u8; N] {
     const NULLABLE: bool = true;
-    const CORE: Core = Core::BYTES;
+    const CORE: FlatCounts = FlatCounts::BYTES;
 
     fn types(types: &mut Types) {
         types.push_bytes();

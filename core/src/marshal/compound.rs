@@ -1,20 +1,20 @@
 //! `Option`, `Result` and tuples.
 
-use super::{Core, Lift, Lifter, Lower, Lowerer, Types};
-use crate::error::CallError;
-use wasmi::{Val, ValType};
+use super::{FlatCounts, Lift, Lifter, Lower, Lowerer, Types};
+use crate::{base::signature::ValType, error::CallError};
+use wasmi::Val;
 
 /// A value after an i32 that tells whether it is there, if it can't tell itself.
-const fn optional(value: Core, nullable: bool) -> Core {
+const fn optional(value: FlatCounts, nullable: bool) -> FlatCounts {
     if nullable {
         return value;
     }
-    Core::of(ValType::I32).and(value)
+    FlatCounts::of(ValType::I32).and(value)
 }
 
 impl<T: Lift> Lift for Option<T> {
     type View<'m> = Option<T::View<'m>>;
-    const CORE: Core = optional(T::CORE, T::NULLABLE);
+    const CORE: FlatCounts = optional(T::CORE, T::NULLABLE);
     const READS: bool = T::READS;
 
     fn types(types: &mut Types) {
@@ -39,7 +39,7 @@ impl<T: Lift> Lift for Option<T> {
 }
 
 impl<T: Lower> Lower for Option<T> {
-    const CORE: Core = optional(T::CORE, T::NULLABLE);
+    const CORE: FlatCounts = optional(T::CORE, T::NULLABLE);
 
     fn types(types: &mut Types) {
         if !T::NULLABLE {
@@ -61,7 +61,7 @@ impl<T: Lower> Lower for Option<T> {
 
 impl<T: Lift, E: Lift> Lift for Result<T, E> {
     type View<'m> = Result<T::View<'m>, E::View<'m>>;
-    const CORE: Core = optional(T::CORE, false).and(E::CORE);
+    const CORE: FlatCounts = optional(T::CORE, false).and(E::CORE);
     const READS: bool = T::READS || E::READS;
 
     fn types(types: &mut Types) {
@@ -82,7 +82,7 @@ impl<T: Lift, E: Lift> Lift for Result<T, E> {
 }
 
 impl<T: Lower, E: Lower> Lower for Result<T, E> {
-    const CORE: Core = optional(T::CORE, false).and(E::CORE);
+    const CORE: FlatCounts = optional(T::CORE, false).and(E::CORE);
 
     fn types(types: &mut Types) {
         types.push(ValType::I32);
@@ -111,7 +111,7 @@ macro_rules! tuple {
         #[allow(non_snake_case, unused_variables)] // the parts are named after their types; `()` has none
         impl<$($part: Lift),*> Lift for ($($part,)*) {
             type View<'m> = ($($part::View<'m>,)*);
-            const CORE: Core = Core::NOTHING $(.and($part::CORE))*;
+            const CORE: FlatCounts = FlatCounts::NOTHING $(.and($part::CORE))*;
             const READS: bool = false $(|| $part::READS)*;
 
             fn types(types: &mut Types) {
@@ -125,7 +125,7 @@ macro_rules! tuple {
 
         #[allow(non_snake_case, unused_variables)] // as above
         impl<$($part: Lower),*> Lower for ($($part,)*) {
-            const CORE: Core = Core::NOTHING $(.and($part::CORE))*;
+            const CORE: FlatCounts = FlatCounts::NOTHING $(.and($part::CORE))*;
 
             fn types(types: &mut Types) {
                 $($part::types(types);)*

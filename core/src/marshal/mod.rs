@@ -24,15 +24,18 @@ mod postcard;
 pub use self::postcard::Postcard;
 
 use crate::{
-    abi::shape::{FlatTypes, FlatValues, unsigned},
-    call::fuel_for,
+    base::signature::ValType,
+    base::{
+        fuel::{Spending, fuel_for},
+        shape::{FlatTypes, FlatValues, unsigned},
+    },
     error::CallError,
     memory,
 };
 use alloc::{borrow::Cow, boxed::Box, string::String};
-use core::{cell::Cell, str::Utf8Error};
+use core::str::Utf8Error;
 use heapless::Vec;
-use wasmi::{Val, ValType};
+use wasmi::Val;
 
 /// The core types that a Rust type flattens to.
 pub struct Types {
@@ -69,13 +72,13 @@ impl Types {
 /// How many core values of each type a Rust type flattens to. What is known of a host function when
 /// it is compiled decides in which ways it may be linked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Core {
+pub struct FlatCounts {
     pub(crate) i32s: usize,
     pub(crate) i64s: usize,
     pub(crate) others: usize,
 }
 
-impl Core {
+impl FlatCounts {
     pub(crate) const NOTHING: Self = Self {
         i32s: 0,
         i64s: 0,
@@ -128,7 +131,7 @@ pub trait Lift {
     const NULLABLE: bool = false;
 
     #[doc(hidden)]
-    const CORE: Core;
+    const CORE: FlatCounts;
 
     /// Whether lifting it reads the guest's memory.
     #[doc(hidden)]
@@ -149,7 +152,7 @@ pub trait Lower {
     const NULLABLE: bool = false;
 
     #[doc(hidden)]
-    const CORE: Core;
+    const CORE: FlatCounts;
 
     /// The value where the type is one number.
     #[doc(hidden)]
@@ -168,11 +171,7 @@ pub trait Lower {
 pub struct Lifter<'m> {
     values: &'m [Val],
     memory: Option<&'m [u8]>,
-    /// Fuel that may be spent.
-    fuel: u64,
-    /// What has been spent, and the same for whoever made the lifter, to be charged.
-    spent: u64,
-    bill: &'m Cell<u64>,
+    spending: Spending<'m>,
     /// The most bytes that a text or byte string may have.
     limit: usize,
     /// Whether the values are a guest's answer, which the guest may have marked as an error.
@@ -190,18 +189,11 @@ pub(crate) const ERROR_BIT: u32 = 1 << 31;
 
 impl<'m> Lifter<'m> {
     #[inline]
-    pub(crate) fn new(
-        values: &'m [Val],
-        memory: Option<&'m [u8]>,
-        fuel: u64,
-        bill: &'m Cell<u64>,
-    ) -> Self {
+    pub(crate) fn new(values: &'m [Val], memory: Option<&'m [u8]>, spending: Spending<'m>) -> Self {
         Self {
             values,
             memory,
-            fuel,
-            spent: 0,
-            bill,
+            spending,
             limit: usize::MAX,
             answer: false,
             received: Buffers::new(),
@@ -252,15 +244,6 @@ impl<'m> Lifter<'m> {
         Ok(())
     }
 
-    /// Notes what is spent, where there is as much.
-    #[inline(always)]
-    fn spend(&mut self, units: u64) -> Option<()> {
-        let spent = self.spent.checked_add(units);
-        self.spent = spent.filter(|spent| *spent <= self.fuel)?;
-        self.bill.set(self.spent);
-        Some(())
-    }
-
     /// The bytes that the next two values describe, charged for being read.
     ///
     /// Compiled into each host function, where the lifter then is no value in memory: that takes
@@ -278,11 +261,11 @@ impl<'m> Lifter<'m> {
         let memory = self.memory.ok_or_else(no_memory)?;
         if let Some(bytes) = memory::find(memory, ptr, len)
             && bytes.len() <= self.limit
-            && self.spend(fuel_for(bytes.len())).is_some()
         {
+            self.charge(fuel_for(bytes.len()))?;
             return Ok(bytes);
         }
-        Err(refused(memory, ptr, len, self.limit, self.bill))
+        Err(refused(memory, ptr, len, self.limit))
     }
 
     /// The same of an answer. Its buffer is noted, and its text may be an error's.
@@ -322,7 +305,7 @@ impl<'m> Lifter<'m> {
     /// Charges for work on what was read.
     #[inline(always)]
     pub(crate) fn charge(&mut self, units: u64) -> Result<(), CallError> {
-        self.spend(units).ok_or_else(|| overdrawn(self.bill))
+        Ok(self.spending.spend(units)?)
     }
 }
 
@@ -340,20 +323,11 @@ const fn no_memory() -> CallError {
 /// Why a host function's argument can't be read.
 #[cold]
 #[inline(never)]
-fn refused(memory: &[u8], ptr: u32, len: u32, limit: usize, bill: &Cell<u64>) -> CallError {
+fn refused(memory: &[u8], ptr: u32, len: u32, limit: usize) -> CallError {
     match memory::bytes(memory, ptr, len, ARGUMENT).map(<[u8]>::len) {
-        Ok(found) if found > limit => CallError::ArgumentTooLarge { limit, found },
-        Ok(_) => overdrawn(bill),
+        Ok(found) => CallError::ArgumentTooLarge { limit, found },
         Err(error) => error,
     }
-}
-
-/// There is too little fuel. Whoever charges what was spent says how much there was.
-#[cold]
-#[inline(never)]
-fn overdrawn(bill: &Cell<u64>) -> CallError {
-    bill.set(u64::MAX);
-    CallError::OutOfFuel { fuel: 0 }
 }
 
 #[cold]
@@ -391,7 +365,7 @@ impl<'v> Lowerer<'v> {
     /// The values of a type that is absent: zeros.
     pub(crate) fn zeros(&mut self, types: impl FnOnce(&mut Types)) -> Result<(), CallError> {
         for ty in Types::collect(types).flat {
-            self.push(Val::default_for_ty(ty))?;
+            self.push(ty.zero())?;
         }
         Ok(())
     }
@@ -437,8 +411,8 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
 
-    fn counted(types: impl FnOnce(&mut Types)) -> Core {
-        Core::count(&Types::collect(types).flat)
+    fn counted(types: impl FnOnce(&mut Types)) -> FlatCounts {
+        FlatCounts::count(&Types::collect(types).flat)
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! Numbers, `bool` and `char`.
 
-use super::{Core, Lift, Lifter, Lower, Lowerer, Types, mistyped};
-use crate::{abi::shape::unsigned, error::CallError};
-use wasmi::{Val, ValType};
+use super::{FlatCounts, Lift, Lifter, Lower, Lowerer, Types, mistyped};
+use crate::{
+    base::{shape::unsigned, signature::ValType},
+    error::CallError,
+};
+use wasmi::Val;
 
 /// Implements both traits for a type that is one core value.
 macro_rules! number {
     ($($type:ty: $core:ident, $name:literal, $lift:expr, $lower:expr;)*) => {$(
         impl Lift for $type {
             type View<'m> = Self;
-            const CORE: Core = Core::of(ValType::$core);
+            const CORE: FlatCounts = FlatCounts::of(ValType::$core);
 
             fn types(types: &mut Types) {
                 types.push(ValType::$core);
@@ -25,7 +28,7 @@ macro_rules! number {
         }
 
         impl Lower for $type {
-            const CORE: Core = Core::of(ValType::$core);
+            const CORE: FlatCounts = FlatCounts::of(ValType::$core);
 
             fn number(&self) -> Option<Val> {
                 Some(Val::$core($lower(*self)))

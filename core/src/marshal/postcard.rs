@@ -1,6 +1,6 @@
 //! Serialised values.
 
-use super::{Core, Lift, Lifter, Lower, Lowerer, Types};
+use super::{FlatCounts, Lift, Lifter, Lower, Lowerer, Types};
 use crate::error::CallError;
 use alloc::{format, vec::Vec};
 use serde::{Serialize, de::DeserializeOwned};
@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// use hostel_core::{Grants, Postcard};
 /// #[derive(serde::Deserialize)]
 /// struct Point { x: i32, y: i32 }
-/// let grants = Grants::<()>::new()
+/// let grants = Grants::new()
 ///     .function("geometry", "norm1", |point: Postcard<Point>| point.0.x.abs() + point.0.y.abs());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ fn broken(error: ::postcard::Error) -> CallError {
 impl<T: DeserializeOwned> Lift for Postcard<T> {
     type View<'m> = Self;
     const NULLABLE: bool = true;
-    const CORE: Core = Core::BYTES;
+    const CORE: FlatCounts = FlatCounts::BYTES;
 
     fn types(types: &mut Types) {
         <&[u8] as Lift>::types(types);
@@ -37,14 +37,14 @@ impl<T: DeserializeOwned> Lift for Postcard<T> {
 
     fn lift<'m>(from: &mut Lifter<'m>) -> Result<Self, CallError> {
         let bytes = from.bytes()?;
-        from.charge(crate::call::fuel_for(bytes.len()))?;
+        from.charge(crate::base::fuel::fuel_for(bytes.len()))?;
         ::postcard::from_bytes(bytes).map(Self).map_err(broken)
     }
 }
 
 impl<T: Serialize> Lower for Postcard<T> {
     const NULLABLE: bool = true;
-    const CORE: Core = Core::BYTES;
+    const CORE: FlatCounts = FlatCounts::BYTES;
 
     fn types(types: &mut Types) {
         <Vec<u8> as Lower>::types(types);

@@ -14,9 +14,6 @@ const WIDE_OFFSET: u64 = 1 << 16;
 /// How many values a branch surely carries in registers.
 const IN_REGISTER: usize = if cfg!(feature = "simd") { 0 } else { 1 };
 
-/// Most operators of one function that grow its memory. An allocator has one or two.
-const MAX_GROWS: usize = 100;
-
 impl Reader<'_> {
     /// Checks `body`, of a function with so many `results`, against the limits, and notes what has
     /// to change in it and what it adds to the module's size.
@@ -44,7 +41,7 @@ impl Reader<'_> {
             copies: 0,
             grows: 0,
             fresh: false,
-            compared: false,
+            held: Held::Other,
         };
         while !scan.operators.eof() {
             scan.operator()?;
@@ -67,11 +64,8 @@ impl Reader<'_> {
         counts.grows |= grows > 0;
         // Each copy becomes code, so that many values carried by many branches make a small module
         // large. A branch of one value takes two bytes itself.
-        self.over(
-            "values carried by branches for each byte of code",
-            size,
-            copies,
-        )
+        let carried = copies.saturating_sub(size);
+        self.over("carried_values", self.limits.carried_values, carried)
     }
 }
 
@@ -94,9 +88,36 @@ struct Scan<'r, 'a, 'b> {
     grows: usize,
     /// Whether the last operator left a value that is certainly not a local's.
     fresh: bool,
-    /// Whether two i32 were compared for being equal, and nothing that certainly becomes code has
-    /// come since.
-    compared: bool,
+    /// What wasmi may still hold to join with what comes after.
+    held: Held,
+}
+
+/// An operator that wasmi 2.0.0 has translated, but may yet change.
+///
+/// It joins a `select` with the comparison before it, if that is its `I32Eq` or `I32NotEq` with 0
+/// (`try_fuse_select`): it drops the comparison, and chooses by the register, which holds what was
+/// compared only if that was computed there. The two are made by its translator's
+///
+/// * `visit_i32_eqz`, `visit_i32_eq` and `visit_i32_ne`; and `visit_ref_is_null`, which calls the
+///   first;
+/// * `fuse_eqz`, of these and of `visit_i64_eqz` and `visit_i64_eq` with 0: it replaces a held
+///   `I32NotEq`, `I32Eq` or `I32BitXor` (`negate_cmp_instr`), of whatever width the comparison is,
+///   since `visit_i64_extend_i32_u` leaves what is held as it is;
+/// * `fuse_nez`, of `visit_i32_ne` and `visit_i64_ne` with 0, in the same way
+///   (`logicalize_cmp_instr`).
+///
+/// So i64 comparisons matter only after an i32 operator of this list. Nothing else is joined by
+/// dropping: `br_if` and `if` (`fused_cmp_branch`) take over the operands, as do `local.set` and
+/// `local.tee` (`fused_local_set`), and negations of floats (`try_lower_f32_abs_neg`). `br_table`,
+/// stores and calls join nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Held {
+    /// Nothing that matters here.
+    Other,
+    /// An exclusive or of two i32, which a comparison with 0 turns into a comparison of the two.
+    Xor,
+    /// A comparison of two i32 for being equal.
+    Comparison,
 }
 
 impl Scan<'_, '_, '_> {
@@ -131,24 +152,31 @@ impl Scan<'_, '_, '_> {
             }));
         }
         self.count = self.count.saturating_add(1);
-        let (fresh, compared) = (self.fresh, self.compared);
+        let (fresh, held) = (self.fresh, self.held);
         let Some(operator) = operator else {
             self.fresh = false;
-            self.compared |= matches!(opcode, Some(I32_EQZ..=I32_NE));
+            self.held = match opcode {
+                Some(I32_EQZ..=I32_NE) => Held::Comparison,
+                Some(I64_EQZ..=I64_NE) if held == Held::Xor => Held::Comparison,
+                Some(I32_XOR) => held.max(Held::Xor),
+                _ => held,
+            };
             return Ok(());
         };
         self.fresh = is_fresh(&operator);
-        self.compared &= !becomes_code(&operator);
+        if becomes_code(&operator) {
+            self.held = Held::Other;
+        } else if matches!(operator, Operator::RefIsNull) {
+            self.held = Held::Comparison;
+        }
         self.branches = self.branches.saturating_add(weight(&operator));
-        self.check(&operator, fresh, compared)
+        self.check(&operator, fresh, held)
     }
 
-    /// Checks an operator. `fresh` and `compared` say what was known before it.
-    fn check(&mut self, operator: &Operator<'_>, fresh: bool, compared: bool) -> Result<(), Fault> {
+    /// Checks an operator. `fresh` and `held` say what was known before it.
+    fn check(&mut self, operator: &Operator<'_>, fresh: bool, held: Held) -> Result<(), Fault> {
         match operator {
-            // wasmi 2.0.0 makes one instruction of a comparison with 0 and a choice by it, and
-            // then looks for what was compared in the wrong place.
-            Operator::Select | Operator::TypedSelect { .. } if compared => {
+            Operator::Select | Operator::TypedSelect { .. } if held == Held::Comparison => {
                 self.invert()?;
             }
             Operator::Block { blockty } | Operator::If { blockty } => {
@@ -184,8 +212,8 @@ impl Scan<'_, '_, '_> {
             // growing in `engine`.
             Operator::MemoryGrow { .. } => {
                 self.grows = self.grows.saturating_add(1);
-                let (cap, grows) = ("memory.grow in one function", self.grows);
-                self.reader.over(cap, MAX_GROWS, grows)?;
+                let most = self.reader.limits.memory_grows;
+                self.reader.over("memory_grows", most, self.grows)?;
             }
             // wasmi 2.0.0 does not save its position when fuel runs out in `table.grow`, so a
             // call that is resumed there would do other work twice. No mainstream compiler
@@ -200,7 +228,7 @@ impl Scan<'_, '_, '_> {
             | Operator::TableCopy { .. }
             | Operator::TableFill { .. }
             | Operator::ElemDrop { .. }
-            | Operator::DataDrop { .. } => self.reader.info.changes.drifts = true,
+            | Operator::DataDrop { .. } => self.reader.info.changes.not_resettable = true,
             Operator::I32Store { memarg }
             | Operator::I32Store8 { memarg }
             | Operator::I32Store16 { memarg }
@@ -266,10 +294,13 @@ const LOCAL_TEE: u8 = 0x22;
 
 const I32_CONST: u8 = 0x41;
 
-/// The first and last opcodes of operators that only compute, and nothing comes after them. The
-/// first ones tell whether two i32 are equal, or one is 0.
+/// The first and last opcodes of operators that only compute, and nothing comes after them; and of
+/// those among them that tell whether two are equal, or one is 0.
 const I32_EQZ: u8 = 0x45;
 const I32_NE: u8 = 0x47;
+const I64_EQZ: u8 = 0x50;
+const I64_NE: u8 = 0x52;
+const I32_XOR: u8 = 0x73;
 const I64_EXTEND32_S: u8 = 0xc4;
 
 /// The numbers of parameters and results of a block.

@@ -1,7 +1,7 @@
 //! How much memory a plugin may take, told from its module before it is compiled.
 
 use super::{Extern, ModuleInfo};
-use crate::limits::Limits;
+use crate::base::limits::Limits;
 use wasmi::Val;
 use wasmi_core::RawRef;
 

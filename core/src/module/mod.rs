@@ -18,14 +18,17 @@ pub(crate) use self::{
     rewrite::{Changes, MEMORY, START, global_name, rewrite},
 };
 use crate::{
-    abi::native::{self, BytesFunction},
-    call::{BASE, fuel_for},
+    base::{
+        fuel::{BASE, fuel_for},
+        limits::ModuleLimits,
+        order::in_order,
+        signature::Signature,
+        text::Escaped,
+    },
     error::LoadError,
-    limits::ModuleLimits,
 };
 use alloc::{boxed::Box, vec::Vec};
-use core::{cmp::Ordering, fmt};
-use wasmi::ValType;
+use core::fmt;
 
 /// What a module declares.
 ///
@@ -98,15 +101,6 @@ pub enum Extern {
     Global,
     /// An exception tag.
     Tag,
-}
-
-/// A function's type.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Signature {
-    /// The parameters' types.
-    pub params: Box<[ValType]>,
-    /// The results' types.
-    pub results: Box<[ValType]>,
 }
 
 /// A memory's declared size.
@@ -193,16 +187,9 @@ impl ModuleInfo {
         in_order(self.imports.len(), &compare, again)
     }
 
-    /// Whether its functions can take and give text and bytes: it exports a memory and an
-    /// allocator.
-    #[must_use]
-    pub fn exchanges_bytes(&self) -> bool {
-        native::check_exchange(self, true, true).is_ok()
-    }
-
     /// Fuel for making an instance, by all that is made: so that none of it is much dearer for the
     /// host than a guest's own work.
-    pub(crate) fn making(&self) -> u64 {
+    pub(crate) fn instantiation_fuel(&self) -> u64 {
         let size = self.size.saturating_add(self.first_bytes());
         let counts = &self.counts;
         let (imports, exports) = (self.imports.len(), self.exports.len());
@@ -265,81 +252,6 @@ impl fmt::Display for Extern {
 
 impl fmt::Display for Export {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {}",
-            crate::host::Visible::new(self.name.as_bytes()),
-            self.ty
-        )
-    }
-}
-
-impl Signature {
-    pub(crate) fn new(params: &[ValType], results: &[ValType]) -> Self {
-        Self {
-            params: params.into(),
-            results: results.into(),
-        }
-    }
-}
-
-impl Signature {
-    /// Whether it is that of a function from bytes to bytes, in any of the ABI's shapes.
-    #[must_use]
-    pub fn is_bytes(&self) -> bool {
-        BytesFunction::fits(self)
-    }
-}
-
-impl fmt::Display for Signature {
-    /// `(i32, i32) -> i64`; several results in parentheses, none as `()`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_types(f, &self.params)?;
-        f.write_str(" -> ")?;
-        match &*self.results {
-            [one] => f.write_str(type_name(*one)),
-            several => write_types(f, several),
-        }
-    }
-}
-
-fn write_types(f: &mut fmt::Formatter<'_>, types: &[ValType]) -> fmt::Result {
-    f.write_str("(")?;
-    for (at, ty) in types.iter().enumerate() {
-        if at > 0 {
-            f.write_str(", ")?;
-        }
-        f.write_str(type_name(*ty))?;
-    }
-    f.write_str(")")
-}
-
-/// Which of `count` things come in the order that `compare` tells; of several that are equal, the
-/// first: `again` is told of it and of each other. Less code than a map, for what is built once.
-pub(crate) fn in_order(
-    count: usize,
-    compare: &dyn Fn(usize, usize) -> Ordering,
-    again: &mut dyn FnMut(usize, usize),
-) -> Vec<usize> {
-    let mut order = Vec::with_capacity(count);
-    for at in 0..count {
-        match order.binary_search_by(|other| compare(*other, at)) {
-            Ok(place) => again(order.get(place).copied().unwrap_or(at), at),
-            Err(place) => order.insert(place, at),
-        }
-    }
-    order
-}
-
-/// The name of a value type, as in the text format.
-pub(crate) const fn type_name(ty: ValType) -> &'static str {
-    match ty {
-        ValType::I32 => "i32",
-        ValType::I64 => "i64",
-        ValType::F32 => "f32",
-        ValType::F64 => "f64",
-        ValType::V128 => "v128",
-        ValType::FuncRef => "funcref",
-        ValType::ExternRef => "externref",
+        write!(f, "{}: {}", Escaped::new(self.name.as_bytes()), self.ty)
     }
 }

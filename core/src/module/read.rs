@@ -1,16 +1,18 @@
 //! From bytes to what they declare.
 
 use super::{
-    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, Signature, TableInfo,
-    lengths,
+    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo, lengths,
 };
 use crate::{
-    error::{LoadError, text},
-    limits::ModuleLimits,
+    base::{
+        limits::ModuleLimits,
+        signature::{Signature, ValType},
+        text::text,
+    },
+    error::LoadError,
 };
 use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
-use wasmi::ValType;
 use wasmparser::{
     BinaryReaderError, Chunk, CompositeInnerType, ConstExpr, DataKind, Element, ElementItems,
     ElementKind, ExternalKind, Parser, Payload, TableInit, TypeRef, Validator, WasmFeatures,
@@ -116,13 +118,13 @@ impl<'a> Reader<'a> {
     /// Refuses more than a limit allows.
     pub(super) fn over(
         &mut self,
-        cap: &'static str,
+        name: &'static str,
         limit: usize,
         found: usize,
     ) -> Result<(), Fault> {
         if found > limit {
             return Err(self.refuse(LoadError::OverLimit {
-                cap,
+                name,
                 limit: limit as u64,
                 found: found as u64,
             }));
@@ -134,7 +136,7 @@ impl<'a> Reader<'a> {
     /// read.
     fn count(&mut self, payload: &Payload<'_>) -> Result<(), Fault> {
         let limits = self.limits;
-        let (cap, limit, found, each) = match payload {
+        let (name, limit, found, each) = match payload {
             Payload::TypeSection(section) => ("types", limits.types, section.count(), 500),
             Payload::ImportSection(section) => ("imports", limits.imports, section.count(), 400),
             Payload::FunctionSection(section) => {
@@ -154,11 +156,11 @@ impl<'a> Reader<'a> {
             _ => return Ok(()),
         };
         let found = usize::try_from(found).unwrap_or(usize::MAX);
-        self.over(cap, limit, found)?;
-        if cap == "functions" {
+        self.over(name, limit, found)?;
+        if name == "functions" {
             // Empty functions cost wasmi far more memory than the few bytes that they have.
-            let most = (self.wasm.len() / 8).saturating_add(1_000);
-            self.over("functions for each 8 bytes, beyond 1000", most, found)?;
+            let small = found.saturating_sub(self.wasm.len() / 8);
+            self.over("small_functions", limits.small_functions, small)?;
         }
         let size = payload.as_section().map_or(0, |(_, range)| range.len());
         // Claims are checked against what is there: an entry has a byte at least.
@@ -252,7 +254,7 @@ impl<'a> Reader<'a> {
                         self.info.changes.globals.push(index);
                         // A reference is one into its own instance's store.
                         let reference = global.ty.content_type.is_reference_type();
-                        self.info.changes.drifts |= reference;
+                        self.info.changes.not_resettable |= reference;
                     }
                 }
             }

@@ -7,8 +7,8 @@
 //! * wasmi 2.0.0 panics on an integer store with an offset of 64 KiB or more whose address and
 //!   value are the same local, which ordinary compilers emit. So such a store's value is first
 //!   inverted twice, which makes it a value of its own.
-//! * wasmi 2.0.0 joins a comparison with 0 and a `select` by it wrongly. So such a condition is
-//!   inverted twice, which keeps the two apart.
+//! * wasmi 2.0.0 joins a comparison with 0, or of a reference with null, and a `select` by it
+//!   wrongly. So such a condition is inverted twice, which keeps the two apart.
 //! * wasmi puts a module's own memory on the heap. Where memories are to be in static buffers, it
 //!   becomes an import.
 
@@ -27,7 +27,7 @@ pub(crate) struct Changes {
     pub(super) memory: bool,
     /// Whether the guest may change what can't be set back: a table, what is left of a segment, a
     /// reference in a global.
-    pub(crate) drifts: bool,
+    pub(crate) not_resettable: bool,
     /// Where the operators begin whose last operand is to be inverted twice, in the module's order.
     /// A position takes four bytes: a hostile module can be made of little else.
     pub(super) inversions: Vec<u32>,

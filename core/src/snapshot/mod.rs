@@ -13,7 +13,7 @@ use self::{expose::Exposed, write::Captured};
 use crate::{
     engine::Engine,
     error::{CallError, LoadError},
-    host::Grants,
+    grants::Grants,
     instance::Instance,
     module,
     plugin::Plugin,
@@ -36,7 +36,7 @@ impl Engine {
     /// #   (func (export "learn") (global.set $n (i32.const 42)))
     /// #   (func (export "known") (result i32) (global.get $n)))"#)?;
     /// use hostel_core::{Engine, Grants};
-    /// let (engine, grants) = (Engine::default(), Grants::<()>::new());
+    /// let (engine, grants) = (Engine::default(), Grants::new());
     /// let learned = engine.snapshot("oracle", &wasm, &grants, |instance| {
     ///     instance.call::<(), ()>("learn", ())
     /// })?;
@@ -57,7 +57,7 @@ impl Engine {
         init: impl FnOnce(&mut Instance<T>) -> Result<(), CallError>,
     ) -> Result<Vec<u8>, SnapshotError> {
         let info = self.check(wasm, grants).map_err(SnapshotError::Load)?;
-        let exposed = (info.changes.drifts)
+        let exposed = (info.changes.not_resettable)
             .then(|| expose::expose(wasm))
             .flatten();
         let plugin = match &exposed {
@@ -69,7 +69,7 @@ impl Engine {
             .instantiate(T::default())
             .map_err(SnapshotError::Call)?;
         init(&mut instance).map_err(SnapshotError::Call)?;
-        if !plugin.is_same(instance.plugin()) {
+        if !plugin.made(&instance) {
             return Err(SnapshotError::Unsupported {
                 what: "`init` has put another plugin's instance in the place of this one's",
             });
@@ -96,7 +96,7 @@ impl Engine {
     /// #   (func (export "learn") (global.set $n (i32.const 42)))
     /// #   (func (export "known") (result i32) (global.get $n)))"#)?;
     /// use hostel_core::{Engine, Grants};
-    /// let warmed = Engine::default().load_warmed("oracle", &wasm, &Grants::<()>::new(), |instance| {
+    /// let warmed = Engine::default().load_warmed("oracle", &wasm, &Grants::new(), |instance| {
     ///     instance.call::<(), ()>("learn", ())
     /// })?;
     /// assert_eq!(warmed.call::<(), u32>("known", ())?, 42);

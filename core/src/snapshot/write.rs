@@ -1,7 +1,7 @@
 //! Reads the state of an instance, and writes the module that starts with it.
 
 use super::{Segment, SnapshotError, expose::Exposed, sections::Sections};
-use crate::sandbox::Sandbox;
+use crate::instance::Sandbox;
 use alloc::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},

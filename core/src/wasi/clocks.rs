@@ -5,7 +5,7 @@ use super::{
     errno::{Errno, Fail},
     session::{Args, Call},
 };
-use crate::{call::Shared, error::CallError, host};
+use crate::{call::Shared, error::CallError, host_functions::contained};
 use core::time::Duration;
 
 const REALTIME: u32 = 0;
@@ -64,7 +64,7 @@ fn now(call: &mut Call<'_>, id: u32) -> Result<Duration, Fail> {
     match id {
         REALTIME => {
             let realtime = call.grant.realtime.as_ref().ok_or(Errno::Notsup)?;
-            let now = host::contained(&*call.shared.platform, || Ok::<_, CallError>(realtime()))?;
+            let now = contained(&*call.shared.platform, || Ok::<_, CallError>(realtime()))?;
             Ok(now)
         }
         MONOTONIC => {

@@ -8,7 +8,7 @@ use super::{
     paths::FUEL,
     session::{Args, Call, contained},
 };
-use crate::call::fuel_for;
+use crate::base::fuel::fuel_for;
 use alloc::{sync::Arc, vec::Vec};
 
 /// Fuel for each entry that is listed.

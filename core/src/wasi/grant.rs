@@ -30,7 +30,7 @@ use core::time::Duration;
 ///     .env([("LANG", "en")])
 ///     .stdout(WasiOutput::buffer(1_000))
 ///     .random_seed(42);
-/// let plugin = Engine::default().load("greet", &wasm, &Grants::<()>::new().wasi(wasi))?;
+/// let plugin = Engine::default().load("greet", &wasm, &Grants::new().wasi(wasi))?;
 /// let mut instance = plugin.instantiate(())?;
 /// assert_eq!(instance.run_command()?, 3); // the exit code
 /// assert_eq!(instance.take_stdout(), b"hi\n");

@@ -4,7 +4,7 @@ use super::{
     errno::{Errno, Fail},
     session::Call,
 };
-use crate::call::BASE;
+use crate::base::fuel::BASE;
 
 /// Most buffers in one read or write.
 const BUFFERS: u32 = 1_024;

@@ -25,7 +25,6 @@ mod table;
 mod wait;
 mod words;
 
-pub(crate) use self::session::{Reach, Resident};
 pub use self::{grant::Wasi, input::WasiInput, output::WasiOutput};
 
 use self::{
@@ -35,16 +34,24 @@ use self::{
     wait::Wait,
 };
 use crate::{
-    abi::shape::{FlatValues, Shape},
-    call::{self, State},
+    base::{
+        fuel::Spending,
+        shape::{FlatValues, Shape},
+        signature::ValType,
+    },
+    call::{
+        StoreData,
+        access::InstanceAccess,
+        meter,
+        suspend::{PendingHostCall, Work},
+    },
     error::CallError,
-    host::{Define, Halt, HostCall, HostFunction, definition},
-    marshal::{Core, Types},
-    run::Work,
+    host_functions::{Define, HostCall, HostFunction, Unfinished, definition},
+    marshal::{FlatCounts, Types},
 };
 use alloc::{boxed::Box, sync::Arc};
-use core::time::Duration;
-use wasmi::{StoreContextMut, Val, ValType};
+use core::{cell::Cell, time::Duration};
+use wasmi::{StoreContextMut, Val};
 
 /// The names under which WASI preview 1 is imported: today's, and the one before.
 const MODULES: [&str; 2] = ["wasi_snapshot_preview1", OLD];
@@ -91,11 +98,11 @@ impl<T: 'static> HostFunction<T> for Granted {
     }
 
     fn define(&self, shape: Shape) -> Define<T> {
-        let params = Core::count(self.function.params);
+        let params = FlatCounts::count(self.function.params);
         // Written out: so those alone are linked that give no more.
         match self.function.results {
-            [] => definition(params, Core::NOTHING, shape),
-            _ => definition(params, Core::of(ValType::I32), shape),
+            [] => definition(params, FlatCounts::NOTHING, shape),
+            _ => definition(params, FlatCounts::of(ValType::I32), shape),
         }
     }
 
@@ -105,12 +112,17 @@ impl<T: 'static> HostFunction<T> for Granted {
 
     fn call(
         &self,
-        mut guest: StoreContextMut<'_, State<T>>,
+        mut guest: StoreContextMut<'_, StoreData<T>>,
         call: &mut HostCall<'_, '_>,
-    ) -> Result<(), Box<Halt>> {
+    ) -> Result<(), Box<Unfinished>> {
         let mut begun = None;
-        let (spent, attempt) = self.attempt(Reach::of(&mut guest), call.params(), &mut begun, None);
-        call::charge(&mut guest, spent)?;
+        let (spent, attempt) = self.attempt(
+            InstanceAccess::of(&mut guest),
+            call.params(),
+            &mut begun,
+            None,
+        );
+        meter::charge(&mut guest, spent)?;
         match attempt? {
             Attempt::Done(errno) => {
                 call.give_number(errno);
@@ -142,7 +154,7 @@ impl Granted {
     /// Answers with the fuel that is to be charged for it, too.
     fn attempt(
         &self,
-        reach: Reach<'_>,
+        reach: InstanceAccess<'_>,
         params: &[Val],
         begun: &mut Option<Duration>,
         waits: Option<Wait>,
@@ -151,6 +163,7 @@ impl Granted {
             // Nothing else is ever kept there.
             return (0, Ok(Attempt::Done(Val::I32(Errno::Nosys as i32))));
         };
+        let spent = Cell::new(0);
         let mut call = Call {
             memory: reach.memory,
             session,
@@ -159,8 +172,7 @@ impl Granted {
             meter: reach.meter,
             canceller: reach.canceller,
             old: self.old,
-            fuel: reach.fuel,
-            spent: 0,
+            spending: Spending::new(reach.fuel, &spent),
             begun: *begun,
         };
         let done = self.run(&mut call, params, reach.blocks, waits);
@@ -171,7 +183,7 @@ impl Granted {
             Err(Fail::Stop(error)) => Err(error),
             Err(Fail::Wait(wait)) => Ok(Attempt::Waits(wait)),
         };
-        (call.spent, attempt)
+        (spent.get(), attempt)
     }
 
     /// Calls the function, and again after it had to wait, if the thread `blocks` meanwhile.
@@ -201,16 +213,6 @@ impl Granted {
     }
 }
 
-/// A guest that waits in a function of WASI's while other work may be done. A trait, so that a program
-/// is linked with WASI only where it is granted.
-pub(crate) trait Waits: Send {
-    /// What the function answers, once it is done, and the fuel that is to be charged.
-    fn attempt(&mut self, reach: Reach<'_>) -> (u64, Result<Option<Val>, CallError>);
-
-    /// When to try again, on the platform's clock, if that is known.
-    fn next(&self) -> Option<Duration>;
-}
-
 struct Waiting {
     granted: Granted,
     params: FlatValues,
@@ -219,8 +221,8 @@ struct Waiting {
     wait: Option<Wait>,
 }
 
-impl Waits for Waiting {
-    fn attempt(&mut self, reach: Reach<'_>) -> (u64, Result<Option<Val>, CallError>) {
+impl PendingHostCall for Waiting {
+    fn attempt(&mut self, reach: InstanceAccess<'_>) -> (u64, Result<Option<Val>, CallError>) {
         let (waits, begun) = (self.wait.take(), &mut self.begun);
         let (spent, attempt) = self.granted.attempt(reach, &self.params, begun, waits);
         let done = attempt.map(|attempt| match attempt {

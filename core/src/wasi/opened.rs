@@ -7,7 +7,7 @@ use super::{
     lists::{Buffers, put_len},
     session::{Args, Call, contained},
 };
-use crate::{call::fuel_for, memory};
+use crate::{base::fuel::fuel_for, memory};
 
 /// Fuel for one operation on an open file: it may be a call of the operating system.
 const FUEL: u64 = 100;

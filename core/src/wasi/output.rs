@@ -2,9 +2,10 @@
 
 use super::errno::{Errno, Fail};
 use crate::{
-    call::{BASE, Meter, Shared},
+    base::{fuel::BASE, log::LogRecord, text::Escaped},
+    call::{Shared, meter::Meter},
     error::{CallError, Trap},
-    host::{self, LogRecord, Visible},
+    host_functions::contained,
 };
 use alloc::{sync::Arc, vec::Vec};
 
@@ -28,7 +29,7 @@ pub(super) enum Stream {
 /// let wasi = Wasi::new()
 ///     .stdout(WasiOutput::buffer(64 << 10))
 ///     .stderr(WasiOutput::to(|bytes: &[u8]| {
-///         eprintln!("{}", hostel_core::Visible::new(bytes));
+///         eprintln!("{}", hostel_core::Escaped::new(bytes));
 ///         Ok(())
 ///     }));
 /// # drop(wasi);
@@ -77,7 +78,7 @@ impl WasiOutput {
 
     /// To `write`, as the guest wrote them, which is in any pieces. An error stops the guest.
     /// Control characters are in it, and a guest that speaks to a terminal can make it lie: see
-    /// [`Visible`]. While `write` runs, neither deadline nor cancellation act: what may block is
+    /// [`Escaped`]. While `write` runs, neither deadline nor cancellation act: what may block is
     /// better a [queue](Self::queue).
     #[must_use]
     pub fn to(write: impl Fn(&[u8]) -> Result<(), Trap> + Send + Sync + 'static) -> Self {
@@ -168,11 +169,10 @@ impl Pending {
                 self.0.extend_from_slice(bytes);
             }
             Sink::Function(write) => {
-                host::contained(&*shared.platform, || write(bytes).map_err(CallError::Trap))?;
+                contained(&*shared.platform, || write(bytes).map_err(CallError::Trap))?;
             }
             Sink::Queue(take) => {
-                let taken =
-                    host::contained(&*shared.platform, || take(bytes).map_err(CallError::Trap))?;
+                let taken = contained(&*shared.platform, || take(bytes).map_err(CallError::Trap))?;
                 return Ok(taken.min(bytes.len()));
             }
         }
@@ -231,7 +231,7 @@ fn record(line: &[u8], shared: &Shared, meter: &mut Meter) {
         shared.platform.contain(&mut || {
             sink.record(&LogRecord {
                 plugin: &shared.name,
-                text: Visible::new(line),
+                text: Escaped::new(line),
             });
         });
     }

@@ -8,7 +8,7 @@ use super::{
     session::{Args, Call, contained},
     streams::FLAGS,
 };
-use crate::call::fuel_for;
+use crate::base::fuel::fuel_for;
 use alloc::{string::String, sync::Arc, vec::Vec};
 
 /// Fuel for an operation on a directory, and for each name in a path.

@@ -5,7 +5,7 @@ use super::{
     grant::Random,
     session::{Args, Call},
 };
-use crate::{call::fuel_for, error::CallError, host, memory};
+use crate::{base::fuel::fuel_for, error::CallError, host_functions::contained, memory};
 
 /// Bytes made at a time; between two, deadline and cancellation are looked at.
 const CHUNK: u32 = 64 << 10;
@@ -25,7 +25,7 @@ pub(super) fn random_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fai
         let bytes = memory::bytes_mut(call.memory, at, len, "buffer for random bytes")?;
         match random {
             Random::Seed(_) => fill(&mut call.session.random, bytes),
-            Random::Source(source) => host::contained(&*call.shared.platform, || {
+            Random::Source(source) => contained(&*call.shared.platform, || {
                 source(bytes).map_err(CallError::Trap)
             })?,
         }

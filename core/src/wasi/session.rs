@@ -7,14 +7,14 @@ use super::{
     output::{Pending, Stream},
 };
 use crate::{
-    abi::shape::unsigned,
-    call::{self, Canceller, Meter, Shared, State},
+    base::{fuel::Spending, shape::unsigned},
+    call::{Shared, access::KeptSession, canceller::Canceller, meter::Meter},
     error::CallError,
-    host, memory,
+    host_functions, memory,
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{any::Any, time::Duration};
-use wasmi::{StoreContextMut, Val};
+use wasmi::Val;
 
 /// What an instance has of WASI for itself. Begun at its first call of a WASI function.
 pub(super) struct Session {
@@ -63,7 +63,7 @@ impl Session {
 
     /// That of an instance, new where it has none.
     pub(super) fn kept<'a>(
-        resident: &'a mut Option<Box<dyn Resident>>,
+        resident: &'a mut Option<Box<dyn KeptSession>>,
         grant: &Arc<Wasi>,
     ) -> Option<&'a mut Self> {
         let resident = resident.get_or_insert_with(|| Box::new(Self::new(grant)));
@@ -72,18 +72,7 @@ impl Session {
     }
 }
 
-/// What an instance keeps of WASI from call to call. A trait, so that a program is linked with WASI
-/// only where it is granted.
-pub(crate) trait Resident: Any + Send + Sync {
-    /// Ends a call: what is left of a line becomes a log record.
-    fn end_call(&mut self, shared: &Shared, meter: &mut Meter);
-
-    fn take_stdout(&mut self) -> Vec<u8>;
-
-    fn take_stderr(&mut self) -> Vec<u8>;
-}
-
-impl Resident for Session {
+impl KeptSession for Session {
     fn end_call(&mut self, shared: &Shared, meter: &mut Meter) {
         self.written = 0;
         self.file_written = 0;
@@ -101,39 +90,6 @@ impl Resident for Session {
 
     fn take_stderr(&mut self) -> Vec<u8> {
         self.stderr.take(self.grant.output(Stream::Stderr))
-    }
-}
-
-/// What of an instance a function of WASI's can reach.
-pub(crate) struct Reach<'a> {
-    /// The guest's memory; empty where it has none.
-    pub(super) memory: &'a mut [u8],
-    pub(super) resident: &'a mut Option<Box<dyn Resident>>,
-    pub(super) shared: &'a Shared,
-    pub(super) meter: &'a mut Meter,
-    pub(super) canceller: Option<&'a Canceller>,
-    /// What the call may still use.
-    pub(super) fuel: u64,
-    /// Whether the thread waits where the guest does.
-    pub(super) blocks: bool,
-}
-
-impl<'a> Reach<'a> {
-    pub(crate) fn of<T>(guest: &'a mut StoreContextMut<'_, State<T>>) -> Self {
-        let fuel = call::fuel_left(guest);
-        let (memory, state) = match guest.data().guest.memory {
-            Some(memory) => memory.data_and_store_mut(guest),
-            None => (&mut [][..], guest.data_mut()),
-        };
-        Self {
-            memory,
-            resident: &mut state.wasi,
-            shared: &state.shared,
-            meter: &mut state.meter,
-            canceller: state.canceller.as_ref(),
-            fuel,
-            blocks: state.pace.is_none() && !state.guest.nested,
-        }
     }
 }
 
@@ -167,9 +123,7 @@ pub(super) struct Call<'a> {
     pub(super) canceller: Option<&'a Canceller>,
     /// Whether it came by the old name, `wasi_unstable`, some of whose layouts differ.
     pub(super) old: bool,
-    /// The fuel that there was, and what is spent of it.
-    pub(super) fuel: u64,
-    pub(super) spent: u64,
+    pub(super) spending: Spending<'a>,
     /// Since when a function waits, on the platform's clock, where it has waited.
     pub(super) begun: Option<Duration>,
 }
@@ -177,13 +131,8 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     /// Charges for work that is about to be done.
     pub(super) fn charge(&mut self, units: u64) -> Result<(), Fail> {
-        self.spent = self.spent.saturating_add(units);
-        if self.spent > self.fuel {
-            // Whoever charges what was spent says how much fuel there was.
-            let fuel = self.fuel;
-            return Err(Fail::Stop(CallError::OutOfFuel { fuel }));
-        }
-        Ok(())
+        let spent = self.spending.spend(units);
+        spent.map_err(|overdrawn| Fail::Stop(overdrawn.into()))
     }
 
     /// Fails where the call around this one must end now.
@@ -221,5 +170,5 @@ impl Call<'_> {
 
 /// Does the embedder's work, a panic in which may be contained.
 pub(super) fn contained<R>(shared: &Shared, work: impl FnOnce() -> R) -> Result<R, CallError> {
-    host::contained(&*shared.platform, || Ok(work()))
+    host_functions::contained(&*shared.platform, || Ok(work()))
 }

@@ -10,7 +10,7 @@ use super::{
     session::{Args, Call, contained},
     wait::{self, Wait},
 };
-use crate::{call::fuel_for, error::CallError, host, memory};
+use crate::{base::fuel::fuel_for, error::CallError, host_functions, memory};
 use core::time::Duration;
 
 /// Most bytes that a source of stdin is asked for at a time.
@@ -129,7 +129,7 @@ pub(super) fn fd_read(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
                 let size = usize::try_from(len).unwrap_or(CHUNK);
                 call.charge(fuel_for(size))?;
                 let into = memory::bytes_mut(call.memory, ptr, len, "buffer to read into")?;
-                got = host::contained(&*call.shared.platform, || {
+                got = host_functions::contained(&*call.shared.platform, || {
                     source.read(into).map_err(CallError::Trap)
                 })?
                 .min(size);

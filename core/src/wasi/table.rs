@@ -9,8 +9,8 @@ use super::{
     streams::{self, no_socket},
     words,
 };
+use crate::base::signature::ValType;
 use ValType::{I32, I64};
-use wasmi::ValType;
 
 /// A function of WASI's.
 pub(super) struct Function {

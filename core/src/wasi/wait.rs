@@ -7,7 +7,7 @@ use super::{
     input::Stdin,
     session::{Call, contained},
 };
-use crate::{call::Canceller, error::CallError};
+use crate::{call::canceller::Canceller, error::CallError};
 use core::time::Duration;
 
 /// How long the platform is asked to wait at a time: a canceller does not wake it.

@@ -5,7 +5,7 @@ use super::{
     grant::Words,
     session::{Args, Call},
 };
-use crate::call::fuel_for;
+use crate::base::fuel::fuel_for;
 
 pub(super) fn args_sizes_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     sizes(call, &call.grant.args, args)

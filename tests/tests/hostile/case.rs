@@ -1,62 +1,137 @@
-//! What a case is, and how one is run.
+//! A hostile guest: its module, the action that it is given, and the verdict that must follow.
 
+use core::fmt::{self, Display, Formatter};
 use hostel::{Budget, CallError, Engine, Grants, Instance, Limits, LoadError, Mismatch, Plugin};
 use hostel::{FileError, FileReason, MemoryState, ModuleInfo, StateLimits, Value};
 use hostel_tests::{Lines, assemble};
 
-/// How a hostile guest has to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Letter {
-    /// Refused at load.
-    R,
-    /// Trapped; the instance is not used again.
-    T,
-    /// Out of fuel, or of another quota.
-    F,
-    /// An error to the caller; the instance goes on.
-    E,
-    /// Clamped or cleaned; the call goes on, to a right answer.
-    C,
+/// How a case ends.
+///
+/// [`Case::run`] compares more than the code: it also checks that the instance is stopped or goes
+/// on as each variant says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The module is refused when it is loaded, with this code.
+    ///
+    /// Behind `over-limit` follows the limit's name, behind `mismatch` the kind of each import and
+    /// export that does not fit, joined by `+`.
+    Refused(String),
+    /// The guest traps with this code. Its instance refuses every later call.
+    Traps(String),
+    /// The guest exceeds its fuel, its deadline or another part of its budget, which the code
+    /// names. Its instance refuses every later call.
+    Exceeds(String),
+    /// The caller gets an error with this code. The instance goes on, and the same call fails the
+    /// same way again.
+    Fails(String),
+    /// The attack achieves nothing: the call returns this answer, and the instance goes on.
+    Returns(String),
 }
 
-/// How a case ended, or has to: with a code, or for [`Letter::C`] an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
-    pub letter: Letter,
-    pub code: String,
+/// The module is refused at load, with this code.
+pub(crate) fn refused(code: impl Into<String>) -> Verdict {
+    Verdict::Refused(code.into())
+}
+
+/// The guest traps with this code, and is stopped for good.
+pub(crate) fn traps(code: impl Into<String>) -> Verdict {
+    Verdict::Traps(code.into())
+}
+
+/// The guest is stopped for good because it exceeds this part of its budget.
+pub(crate) fn exceeds(code: impl Into<String>) -> Verdict {
+    Verdict::Exceeds(code.into())
+}
+
+/// The guest is stopped for good because its fuel is used up, to the last unit.
+pub(crate) fn out_of_fuel() -> Verdict {
+    exceeds("out-of-fuel")
+}
+
+/// The caller gets an error with this code; the instance goes on.
+pub(crate) fn fails(code: impl Into<String>) -> Verdict {
+    Verdict::Fails(code.into())
+}
+
+/// The call returns this answer; the instance goes on.
+pub(crate) fn returns(answer: impl Into<String>) -> Verdict {
+    Verdict::Returns(answer.into())
+}
+
+/// The module is accepted, and nothing of it is run.
+pub(crate) fn loads() -> Verdict {
+    returns("loaded")
+}
+
+/// The module is accepted and an instance of it is made; its start function ends well.
+pub(crate) fn starts() -> Verdict {
+    returns("started")
 }
 
 impl Verdict {
-    fn new(letter: Letter, code: impl Into<String>) -> Self {
-        Self {
-            letter,
-            code: code.into(),
+    /// The first word of a verdict, as reports show it, in the order of the variants.
+    pub(crate) const WORDS: [&str; 5] = ["refused", "traps", "exceeds", "fails", "returns"];
+
+    /// The place of this verdict's word in [`Self::WORDS`].
+    pub(crate) const fn word(&self) -> usize {
+        match self {
+            Self::Refused(_) => 0,
+            Self::Traps(_) => 1,
+            Self::Exceeds(_) => 2,
+            Self::Fails(_) => 3,
+            Self::Returns(_) => 4,
         }
     }
 
-    /// What a call's error is.
-    pub(crate) fn of_call(error: &CallError) -> Self {
+    /// The error's code, or the answer.
+    pub(crate) fn code(&self) -> &str {
+        let (Self::Refused(code)
+        | Self::Traps(code)
+        | Self::Exceeds(code)
+        | Self::Fails(code)
+        | Self::Returns(code)) = self;
+        code
+    }
+
+    /// Whether the instance must refuse all later calls.
+    const fn stops(&self) -> bool {
+        matches!(self, Self::Traps(_) | Self::Exceeds(_))
+    }
+
+    /// Judges a call that failed.
+    ///
+    /// # Panics
+    ///
+    /// If the error's text contains a control character: a guest could forge log lines with it.
+    pub(crate) fn of_call_error(error: &CallError) -> Self {
         let shown = error.to_string();
         assert!(!shown.contains(char::is_control), "{shown:?}");
         let code = error.code();
-        let letter = match error {
+        match error {
             CallError::OutOfFuel { .. }
             | CallError::Deadline { .. }
             | CallError::Cancelled
             | CallError::HostCalls { .. }
             | CallError::ArgumentTooLarge { .. }
-            | CallError::ArenaBytes { .. } => Letter::F,
-            error if error.stops() => Letter::T,
-            _ => Letter::E,
-        };
-        Self::new(letter, code)
+            | CallError::BytesToGuest { .. } => exceeds(code),
+            error if error.stops() => traps(code),
+            _ => fails(code),
+        }
     }
 
-    /// What a refusal to load is, with the limit or the mismatches that it names.
-    pub(crate) fn of_load(error: &LoadError) -> Self {
+    /// Judges a refusal to load, with the limit or the mismatches that it names.
+    ///
+    /// # Panics
+    ///
+    /// If the error's text contains a control character, or more lines than it has mismatches.
+    pub(crate) fn of_load_error(error: &LoadError) -> Self {
         let shown = error.to_string();
         let code = match error {
-            LoadError::OverLimit { cap, limit, found } => {
+            LoadError::OverLimit {
+                name: cap,
+                limit,
+                found,
+            } => {
                 assert!(found > limit, "{shown}");
                 format!("over-limit {cap}")
             }
@@ -70,32 +145,38 @@ impl Verdict {
         };
         let hidden = |c: char| c.is_control() && c != '\n';
         assert!(!shown.contains(hidden), "{shown:?}");
-        Self::new(Letter::R, code)
+        refused(code)
     }
 
-    /// What a file that is no plugin is.
-    pub(crate) fn of_file(error: &FileError) -> Self {
+    /// Judges a file that could not be loaded.
+    pub(crate) fn of_file_error(error: &FileError) -> Self {
         match error.reason() {
-            FileReason::Load(error) => Self::of_load(error),
-            _ => Self::new(Letter::R, error.code()),
+            FileReason::Load(error) => Self::of_load_error(error),
+            _ => refused(error.code()),
         }
     }
 
-    /// What a result of bytes is.
+    /// Judges a call that returns bytes: up to 64 are shown escaped, more by their number.
     pub(crate) fn of_bytes(result: Result<Vec<u8>, CallError>) -> Self {
         match result {
-            Ok(bytes) if bytes.len() > 64 => clean(format!("{} bytes", bytes.len())),
-            Ok(bytes) => clean(bytes.escape_ascii().to_string()),
-            Err(error) => Self::of_call(&error),
+            Ok(bytes) if bytes.len() > 64 => returns(format!("{} bytes", bytes.len())),
+            Ok(bytes) => returns(bytes.escape_ascii().to_string()),
+            Err(error) => Self::of_call_error(&error),
         }
     }
 
-    /// What a result that is told by its own words is.
-    pub(crate) fn of<R: core::fmt::Display>(result: Result<R, CallError>) -> Self {
+    /// Judges a call whose answer is text.
+    pub(crate) fn of_answer<A: Display>(result: Result<A, CallError>) -> Self {
         match result {
-            Ok(answer) => clean(answer.to_string()),
-            Err(error) => Self::of_call(&error),
+            Ok(answer) => returns(answer.to_string()),
+            Err(error) => Self::of_call_error(&error),
         }
+    }
+}
+
+impl Display for Verdict {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{} {}", Self::WORDS[self.word()], self.code()))
     }
 }
 
@@ -111,37 +192,8 @@ const fn kind(mismatch: &Mismatch) -> &'static str {
     }
 }
 
-pub(crate) fn refused(code: &str) -> Verdict {
-    Verdict::new(Letter::R, code)
-}
-
-pub(crate) fn trap(code: &str) -> Verdict {
-    Verdict::new(Letter::T, code)
-}
-
-pub(crate) fn spent(code: &str) -> Verdict {
-    Verdict::new(Letter::F, code)
-}
-
-pub(crate) fn error(code: &str) -> Verdict {
-    Verdict::new(Letter::E, code)
-}
-
-pub(crate) fn clean(answer: impl Into<String>) -> Verdict {
-    Verdict::new(Letter::C, answer)
-}
-
-/// The verdict with this code, by the code's own letter. `ok` stands for the answer `answer`.
-pub(crate) fn by_code(code: &str, answer: &str) -> Verdict {
-    match code {
-        "ok" => clean(answer),
-        "out-of-fuel" | "deadline" | "cancelled" | "host-calls" => spent(code),
-        _ if code.starts_with("trap") => trap(code),
-        _ => error(code),
-    }
-}
-
-/// A module: its text, or how its bytes are made.
+/// A module: its text, or a function that makes its bytes, so that large ones exist only while
+/// their case runs.
 pub(crate) enum Source {
     Text(String),
     Made(Box<dyn Fn() -> Vec<u8> + Sync>),
@@ -178,48 +230,43 @@ impl From<Vec<u8>> for Source {
     }
 }
 
-/// What is done with the module.
-pub(crate) enum Act {
+/// The action that a module is given.
+pub(crate) enum Action {
+    /// It is loaded.
     Load,
+    /// It is loaded, and an instance is made.
     Start,
+    /// An instance processes these bytes.
     Process(Vec<u8>),
+    /// An export of an instance is called with these values.
     Call(&'static str, Vec<Value>),
-    Do(Box<dyn Fn(&Kit<'_>) -> Verdict + Sync>),
+    /// Code of the test does what the other actions can't.
+    Script(Box<dyn Fn(&Setup<'_>) -> Verdict + Sync>),
 }
 
-impl Act {
-    pub(crate) fn hello() -> Self {
-        Self::Process(b"hello".to_vec())
-    }
-
-    pub(crate) fn run() -> Self {
-        Self::Call("run", Vec::new())
-    }
-
-    pub(crate) fn that(work: impl Fn(&Kit<'_>) -> Verdict + Sync + 'static) -> Self {
-        Self::Do(Box::new(work))
-    }
-}
-
-/// What a case is run with.
-pub(crate) struct Kit<'a> {
+/// The engine, grants and module of a [script](Action::Script).
+pub(crate) struct Setup<'a> {
+    /// An engine with the limits and the budget of the case.
     pub engine: Engine,
+    /// The grants of every hostile guest.
     pub grants: Grants<()>,
+    /// The records that the guest logged.
     pub lines: Lines,
+    /// The module.
     pub wasm: &'a [u8],
 }
 
-impl Kit<'_> {
+impl Setup<'_> {
     pub(crate) fn load(&self) -> Result<Plugin, LoadError> {
         self.engine.load("guest", self.wasm, &self.grants)
     }
 
-    /// The plugin of a module that is said to load.
+    /// Loads a module that must load.
     pub(crate) fn plugin(&self) -> Plugin {
         self.load().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// An instance of a module that is said to load and to start.
+    /// Loads a module that must load, and makes an instance of it, which must start.
     pub(crate) fn instance(&self) -> Instance {
         let instance = self.plugin().instantiate(());
         instance.unwrap_or_else(|error| panic!("{error}"))
@@ -228,50 +275,105 @@ impl Kit<'_> {
 
 /// One hostile guest.
 pub(crate) struct Case {
+    /// The threat's id in docs/threats.md, a slash, and the attack.
     pub name: String,
     pub module: Source,
-    pub act: Act,
+    pub action: Action,
     pub verdict: Verdict,
     pub limits: Limits,
     pub budget: Budget,
-    /// Instances that are there at once.
+    /// How many instances exist at once.
     pub instances: usize,
-    /// Panics of the embedder's own code, in a host function: contained, and counted here.
+    /// How many panics of a host function the case causes on purpose. Each must be contained.
     pub panics: usize,
-    /// Whether it is run in a process of its own: gone wrong, it would end the whole process.
-    pub apart: bool,
+    /// Whether the case runs in a process of its own: if it failed, it would end the whole process.
+    pub own_process: bool,
 }
 
-/// Fuel of a call, where a case says nothing else.
+/// Fuel of each call, unless a case says otherwise.
 pub(crate) const FUEL: u64 = 50_000;
 
-/// Pages of memory that an instance may have, where a case says nothing else.
+/// Most pages of 64 KiB that an instance's memory may have, unless a case says otherwise.
 pub(crate) const PAGES: usize = 16;
 
 impl Case {
-    pub(crate) fn new(
-        name: impl Into<String>,
-        module: impl Into<Source>,
-        act: Act,
-        verdict: Verdict,
-    ) -> Self {
-        let module = module.into();
+    fn new(name: impl Into<String>, module: Source, action: Action, verdict: Verdict) -> Self {
         // Under tail dispatch each growth leaves native stack in use until a slice of fuel ends.
         let grows = matches!(&module, Source::Text(text) if text.contains("memory.grow"));
-        let apart = grows && verdict.letter == Letter::F;
+        let own_process = grows && matches!(verdict, Verdict::Exceeds(_));
         let mut limits = Limits::server();
         limits.memory_bytes = PAGES << 16;
         Self {
             name: name.into(),
             module,
-            act,
+            action,
             verdict,
             limits,
-            budget: Budget::server().fuel(FUEL),
+            budget: Budget::server().with_fuel(FUEL),
             instances: 1,
             panics: 0,
-            apart,
+            own_process,
         }
+    }
+
+    /// A module that is loaded.
+    pub(crate) fn load(
+        name: impl Into<String>,
+        module: impl Into<Source>,
+        verdict: Verdict,
+    ) -> Self {
+        Self::new(name, module.into(), Action::Load, verdict)
+    }
+
+    /// A module of which an instance is made.
+    pub(crate) fn start(
+        name: impl Into<String>,
+        module: impl Into<Source>,
+        verdict: Verdict,
+    ) -> Self {
+        Self::new(name, module.into(), Action::Start, verdict)
+    }
+
+    /// A guest that processes `input`.
+    pub(crate) fn process(
+        name: impl Into<String>,
+        module: impl Into<Source>,
+        input: impl Into<Vec<u8>>,
+        verdict: Verdict,
+    ) -> Self {
+        let action = Action::Process(input.into());
+        Self::new(name, module.into(), action, verdict)
+    }
+
+    /// A guest whose export is called with `params`. Its results are shown with a space between.
+    pub(crate) fn call(
+        name: impl Into<String>,
+        module: impl Into<Source>,
+        (export, params): (&'static str, &[Value]),
+        verdict: Verdict,
+    ) -> Self {
+        let action = Action::Call(export, params.to_vec());
+        Self::new(name, module.into(), action, verdict)
+    }
+
+    /// A guest whose export `run` is called without parameters.
+    pub(crate) fn run_export(
+        name: impl Into<String>,
+        module: impl Into<Source>,
+        verdict: Verdict,
+    ) -> Self {
+        Self::call(name, module, ("run", &[]), verdict)
+    }
+
+    /// A guest that code of the test attacks with.
+    pub(crate) fn script(
+        name: impl Into<String>,
+        module: impl Into<Source>,
+        verdict: Verdict,
+        script: impl Fn(&Setup<'_>) -> Verdict + Sync + 'static,
+    ) -> Self {
+        let action = Action::Script(Box::new(script));
+        Self::new(name, module.into(), action, verdict)
     }
 
     pub(crate) fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
@@ -298,15 +400,20 @@ impl Case {
         self
     }
 
-    pub(crate) fn apart(mut self) -> Self {
-        self.apart = true;
+    pub(crate) fn own_process(mut self) -> Self {
+        self.own_process = true;
         self
     }
 
-    /// The most bytes that the host may take for it: twice the memory of its instances, 32 times the
-    /// module and 1 MiB; and no more than what is known of a module ahead, and a little for inputs,
-    /// outputs and messages.
-    pub(crate) fn bound(&self, wasm: &[u8]) -> usize {
+    /// The id of the threat: the part of the name before the slash.
+    pub(crate) fn threat(&self) -> &str {
+        self.name.split('/').next().unwrap_or_default()
+    }
+
+    /// The most bytes of heap that the host may use for the case: twice the memory of its
+    /// instances, 32 times the module and 1 MiB. If the module's footprint is known, it counts
+    /// instead when it is less, with 64 KiB for inputs, outputs and messages.
+    pub(crate) fn heap_bound(&self, wasm: &[u8]) -> usize {
         let promised = 2 * self.instances * self.limits.memory_bytes + 32 * wasm.len() + (1 << 20);
         let Ok(module) = ModuleInfo::read(wasm) else {
             return promised;
@@ -314,72 +421,77 @@ impl Case {
         let mut limits = self.limits;
         limits.instances = self.instances;
         let most = module.footprint(&limits).total();
-        let most = usize::try_from(most).expect("it is small") + (64 << 10);
+        let most = usize::try_from(most).expect("a small module") + (64 << 10);
         most.min(promised)
     }
 
-    /// Does what is to be done, and says how it ended.
+    /// Runs the case and judges how it ended.
+    ///
+    /// # Panics
+    ///
+    /// If an instance is not in the state that the verdict says.
     pub(crate) fn run(&self, wasm: &[u8]) -> Verdict {
         let lines = Lines::default();
         let engine = Engine::new(self.limits)
             .with_budget(self.budget)
             .with_platform(hostel::Std::new());
-        let kit = Kit {
+        let setup = Setup {
             engine,
             grants: granted(&lines),
             lines,
             wasm,
         };
-        if let Act::Do(work) = &self.act {
-            return work(&kit);
+        if let Action::Script(script) = &self.action {
+            return script(&setup);
         }
-        let plugin = match kit.load() {
+        let plugin = match setup.load() {
             Ok(plugin) => plugin,
-            Err(error) => return Verdict::of_load(&error),
+            Err(error) => return Verdict::of_load_error(&error),
         };
-        if let Act::Load = &self.act {
-            return clean("loaded");
+        if let Action::Load = &self.action {
+            return loads();
         }
         let mut instance = match plugin.instantiate(()) {
             Ok(instance) => instance,
-            Err(error) => return Verdict::of_call(&error),
+            Err(error) => return Verdict::of_call_error(&error),
         };
-        let verdict = self.call(&mut instance);
-        self.check(&plugin, &mut instance, &verdict);
+        let verdict = self.act(&mut instance);
+        self.check_aftermath(&plugin, &mut instance, &verdict);
         verdict
     }
 
-    fn call(&self, instance: &mut Instance) -> Verdict {
-        match &self.act {
-            Act::Process(input) => Verdict::of_bytes(instance.process(input)),
-            Act::Call(name, params) => {
-                let values = instance.call_values(name, params);
-                Verdict::of(values.map(|values| {
+    fn act(&self, instance: &mut Instance) -> Verdict {
+        match &self.action {
+            Action::Process(input) => Verdict::of_bytes(instance.process(input)),
+            Action::Call(export, params) => {
+                let values = instance.call_values(export, params);
+                Verdict::of_answer(values.map(|values| {
                     let values: Vec<_> = values.iter().map(ToString::to_string).collect();
                     values.join(" ")
                 }))
             }
-            _ => clean("started"),
+            _ => starts(),
         }
     }
 
-    /// An instance that was stopped refuses; another one goes on as if nothing had been.
-    fn check(&self, plugin: &Plugin, instance: &mut Instance, verdict: &Verdict) {
-        let stops = matches!(verdict.letter, Letter::T | Letter::F);
-        assert_eq!(instance.is_stopped(), stops);
+    /// Checks that a stopped instance refuses calls, that another goes on as if nothing had
+    /// happened, and that neither used more than it was allowed to.
+    fn check_aftermath(&self, plugin: &Plugin, instance: &mut Instance, verdict: &Verdict) {
+        assert_eq!(instance.is_stopped(), verdict.stops());
         let used = instance.usage();
         assert!(used.fuel <= self.budget.fuel, "{used:?}");
         assert!(used.host_calls <= self.budget.host_calls, "{used:?}");
         assert!(instance.memory_bytes() <= self.limits.memory_bytes);
-        if verdict.code == "out-of-fuel" {
+        if verdict.code() == "out-of-fuel" {
+            // Fuel that is left must not serve the next call.
             assert_eq!(used.fuel, self.budget.fuel);
         }
-        if stops {
+        if verdict.stops() {
             assert_eq!(instance.call_values("fine", &[]), Err(CallError::Stopped));
             assert_eq!(instance.process(b""), Err(CallError::Stopped));
         } else {
-            if verdict.letter == Letter::E {
-                assert_eq!(self.call(instance), *verdict, "the second time");
+            if let Verdict::Fails(_) = verdict {
+                assert_eq!(self.act(instance), *verdict, "the second time");
             }
             if plugin.info().export_named("fine").is_some() {
                 assert_eq!(instance.call("fine", ()), Ok(7u32), "it goes on");
@@ -388,22 +500,7 @@ impl Case {
     }
 }
 
-/// Adds a case of a module that is refused with `code`, or `loaded`.
-pub(crate) fn load(
-    cases: &mut Vec<Case>,
-    name: impl Into<String>,
-    module: impl Into<Source>,
-    code: &str,
-) {
-    let verdict = if code == "loaded" {
-        clean(code)
-    } else {
-        refused(code)
-    };
-    cases.push(Case::new(name, module, Act::Load, verdict));
-}
-
-/// What every hostile guest may import.
+/// Grants all that a hostile guest may import.
 fn granted(lines: &Lines) -> Grants<()> {
     lines
         .granted()

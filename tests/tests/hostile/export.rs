@@ -1,16 +1,16 @@
-//! Hands the cases that fit a small machine to the firmware for devices, as source for it.
+//! Writes the cases that fit a device as source for the firmware's tests, which include it.
 
-use crate::case::{Act, Case, FUEL};
+use crate::case::{Action, Case, FUEL, loads};
 use hostel::{Budget, Limits, LoadError, ModuleInfo, Value};
 use std::{collections::BTreeMap, fmt::Write as _, fs, io, path::Path};
 
-/// Longest module that is handed on, in bytes.
-const MODULE: usize = 64 << 10;
+/// Longest module that is written, in bytes.
+const MODULE_BYTES: usize = 64 << 10;
 
-/// How the names of cases begin that need more than a device's limits and budget allow: deep calls,
-/// memory that grows by a page, and arguments of 128 KiB.
+/// The beginnings of names of cases that need more than a device's limits and budget allow: deep
+/// calls, memory that grows by a page, and arguments of 128 KiB.
 const TOO_MUCH: [&str; 6] = [
-    "A03/allocate that answers a new page",
+    "A03/allocate that returns a new page",
     "A04/300 settings, each a call deeper",
     "R02/900 calls deep",
     "R02/Ackermann of 4, 4",
@@ -18,7 +18,7 @@ const TOO_MUCH: [&str; 6] = [
     "A01/argument ptr=0x1 len=0x1ffff ",
 ];
 
-/// Most memory that one may take, with what it may grow to, in bytes.
+/// Most memory that a module and an instance may take, grown as far as it may, in bytes.
 const FOOTPRINT: u64 = 216 << 10;
 
 /// Writes the modules, and a list of the cases as a constant expression, to `directory`.
@@ -29,24 +29,24 @@ pub(crate) fn export(cases: &[Case], directory: &Path) -> io::Result<()> {
     let mut left = BTreeMap::new();
     for case in cases {
         let wasm = case.module.bytes();
-        let act = match (act(&case.act), unfit(case, &wasm)) {
-            (Some(act), None) => act,
+        let action = match (action(&case.action), unfit(case, &wasm)) {
+            (Some(action), None) => action,
             (_, reason) => {
                 *left
-                    .entry(reason.unwrap_or("are code of the tests'"))
+                    .entry(reason.unwrap_or("need code of the tests"))
                     .or_insert(0) += 1;
                 continue;
             }
         };
         let file = format!("{written}.wasm");
         fs::write(directory.join(&file), wasm)?;
-        let (letter, code) = (case.verdict.letter, &case.verdict.code);
         let _ = writeln!(
             list,
-            "Case {{ name: {:?}, module: Module::File(c\"target/hostile/{file}\"), act: {act}, budget: {}, verdict: {:?} }},",
+            "Case {{ name: {:?}, module: Module::File(c\"target/hostile/{file}\"), \
+             action: {action}, budget: {}, verdict: {:?} }},",
             case.name,
             budget(&case.budget),
-            format!("{letter:?} {code}"),
+            case.verdict.to_string(),
         );
         written += 1;
     }
@@ -59,29 +59,29 @@ pub(crate) fn export(cases: &[Case], directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Why a case can't be run on a device, if it can't.
+/// Returns why a case can't be run on a device; `None` if it can.
 fn unfit(case: &Case, wasm: &[u8]) -> Option<&'static str> {
-    // What is no module takes nothing.
+    // Bytes that are no module take no memory.
     let takes = ModuleInfo::read(wasm).map_or(0, |module| module.footprint(&device()).total());
-    let plain = Case::new("", "", Act::Load, case.verdict.clone());
-    let answer = case.verdict.code.strip_suffix(" bytes");
+    let plain = Case::load("", "", loads());
+    let answer = case.verdict.code().strip_suffix(" bytes");
     let answer = answer.map_or(0, |bytes| bytes.parse().expect("a number of bytes"));
     let refused = match ModuleInfo::read_within(wasm, &device().module) {
-        Err(LoadError::OverLimit { cap, .. }) => format!("over-limit {cap}"),
+        Err(LoadError::OverLimit { name: cap, .. }) => format!("over-limit {cap}"),
         _ => String::new(),
     };
-    let over = case.verdict.code.starts_with("over-limit");
+    let over = case.verdict.code().starts_with("over-limit");
     let too_much = TOO_MUCH.iter().any(|name| case.name.starts_with(name));
     let reasons = [
         ("need a panic contained", case.panics > 0),
         ("have limits of their own", case.limits != plain.limits),
         (
             "are refused by a device's limits first",
-            (over || !refused.is_empty()) && refused != case.verdict.code,
+            (over || !refused.is_empty()) && refused != case.verdict.code(),
         ),
         (
             "take more memory than there is",
-            takes + wasm.len() as u64 > FOOTPRINT || wasm.len() > MODULE,
+            takes + wasm.len() as u64 > FOOTPRINT || wasm.len() > MODULE_BYTES,
         ),
         (
             "need a larger budget",
@@ -94,10 +94,11 @@ fn unfit(case: &Case, wasm: &[u8]) -> Option<&'static str> {
     reason.map(|(reason, _)| reason)
 }
 
-/// What differs from a device's budget: the firmware's `usual`, or a closure.
+/// Returns the firmware's source for a budget: its function `usual`, or a closure that changes what
+/// differs.
 fn budget(budget: &Budget) -> String {
     let usual = Budget::server();
-    if *budget == usual.fuel(FUEL) {
+    if *budget == usual.with_fuel(FUEL) {
         return "usual".to_owned();
     }
     let (fuel, calls) = (budget.fuel, budget.host_calls);
@@ -110,7 +111,11 @@ fn budget(budget: &Budget) -> String {
             usual.argument_bytes,
             budget.argument_bytes,
         ),
-        ("arena_bytes", usual.arena_bytes, budget.arena_bytes),
+        (
+            "bytes_to_guest",
+            usual.bytes_to_guest,
+            budget.bytes_to_guest,
+        ),
         (
             "log_records",
             usual.log_records as usize,
@@ -123,7 +128,7 @@ fn budget(budget: &Budget) -> String {
         ),
     ] {
         if usual != found {
-            // As much as a machine of 32 bits can say. Writing to a String does not fail.
+            // At most what 32 bits hold, the firmware's `usize`. Writing to a String does not fail.
             let found = found.min(u32::MAX as usize);
             let _ = write!(text, " budget.{name} = {found};");
         }
@@ -131,17 +136,17 @@ fn budget(budget: &Budget) -> String {
     text + " }"
 }
 
-/// What the act is, in the firmware's words; none for what is code of ours.
-fn act(act: &Act) -> Option<String> {
-    Some(match act {
-        Act::Load => "Act::Load".to_owned(),
-        Act::Start => "Act::Start".to_owned(),
-        Act::Process(input) if input.len() <= 4 << 10 => format!("Act::Process(&{input:?})"),
-        Act::Call(name, params) => {
+/// Returns the firmware's source for an action; `None` for code of the tests.
+fn action(action: &Action) -> Option<String> {
+    Some(match action {
+        Action::Load => "Action::Load".to_owned(),
+        Action::Start => "Action::Start".to_owned(),
+        Action::Process(input) if input.len() <= 4 << 10 => format!("Action::Process(&{input:?})"),
+        Action::Call(name, params) => {
             let params: Vec<_> = params.iter().map(value).collect();
-            format!("Act::Call({name:?}, &[{}])", params.join(", "))
+            format!("Action::Call({name:?}, &[{}])", params.join(", "))
         }
-        Act::Process(_) | Act::Do(_) => return None,
+        Action::Process(_) | Action::Script(_) => return None,
     })
 }
 
@@ -155,7 +160,7 @@ fn value(value: &Value) -> String {
     }
 }
 
-/// The limits of the firmware.
+/// Returns the firmware's limits.
 fn device() -> Limits {
     let mut limits = Limits::device(256 << 10);
     limits.memory_bytes = 128 << 10;

@@ -1,41 +1,33 @@
-//! Hostile guests as named cases, each with the verdict that it must meet: refused at load (R),
-//! trapped (T), out of fuel or another quota (F), an error to the caller (E), or cleaned, with a
-//! right answer (C). Names begin with the threat's number.
+//! Hostile guests, each with the verdict that it must meet.
 //!
-//! Each case runs twice, on this thread and on one with a native stack of 256 KiB, within a bound
-//! on the host's memory; after each, a good plugin must answer. A table of all is written to
-//! `hostile-guests.txt` in the target directory, and printed with `--nocapture` or on failure;
-//! `--list` prints what is declared; `--export DIRECTORY` hands those that fit a device to the
-//! firmware for it.
+//! A case is named by the id of a threat in docs/threats.md and by the attack. It runs twice, on
+//! this thread and on one with 256 KiB of native stack. Both times it must end as its verdict says,
+//! with no more heap than its bound, and a good plugin must be served after it.
 //!
-//! WASI (P01-P10) has a test of its own, `wasi`. Threats that do not apply yet: S09 (no guest's: see
-//! `state_crash.rs`), C04-C08 (no server).
+//! The folders hold the cases, a file for each threat or for a few that belong together: `module`
+//! what can be wrong with a module, `run_time` what guest code can do by itself, `abi` what passes
+//! between guest and host, `services` what host functions offer, `pool` what instances leave to
+//! each other. A file says how a row of its tables reads; words for the verdicts are in `case`.
+//!
+//! A table of all cases is written to `hostile-guests.txt` in the target directory, and printed
+//! with `--nocapture` or if a case fails. `--list` prints the verdicts that are declared.
+//! `--export DIRECTORY` writes the cases that fit a device, for the firmware's tests.
 
 mod abi;
-mod abi_tables;
-mod bytes;
 mod case;
-mod counting;
+mod catalogue;
 mod export;
-mod host_calls;
-mod module_bombs;
-mod module_bytes;
-mod module_faces;
-mod module_lies;
-mod module_ports;
-mod module_shapes;
+mod heap;
+mod module;
 mod pool;
 mod report;
 mod run_time;
 mod services;
-mod state;
-mod traps;
 
 use case::{Case, Verdict};
 use hostel::{Grants, LogRecord, Plugin};
 use report::{Args, Report, Row};
 use std::{
-    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     process::{Command, ExitCode},
     sync::{
@@ -46,23 +38,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The native stack that each case must do with.
+/// The native stack that each case must do with, in bytes.
 const SMALL_STACK: usize = 256 << 10;
 
 /// The longest that one case may take before it counts as a hang.
 const HANG: Duration = Duration::from_secs(60);
 
-/// Marks the process in which one case runs by itself.
-const APART: &str = "HOSTEL_HOSTILE_APART";
+/// The environment variable that marks the process of a case that runs alone.
+const OWN_PROCESS: &str = "HOSTEL_HOSTILE_OWN_PROCESS";
 
-/// Families and their number of threats.
-const FAMILIES: [(char, usize); 5] = [('M', 18), ('R', 10), ('A', 14), ('S', 8), ('C', 3)];
-
-/// Panics since the start, and what the last one said.
+/// How many panics there were since the start, and the message of the last one.
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 
-/// Whether a case runs; a panic outside of one is this program's own.
+/// Whether a case is running. A panic outside of one is this program's own.
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
@@ -87,6 +76,10 @@ fn main() -> ExitCode {
             }
         };
     }
+    let own_process = std::env::var_os(OWN_PROCESS).is_some();
+    if !own_process && !is_catalogue_right(&cases) {
+        return ExitCode::FAILURE;
+    }
     std::panic::set_hook(Box::new(|panic| {
         PANICS.fetch_add(1, Ordering::Relaxed);
         *LAST_PANIC.lock().expect("nothing panics here") = panic.to_string();
@@ -94,15 +87,14 @@ fn main() -> ExitCode {
             eprintln!("{panic}");
         }
     }));
-    let apart = std::env::var_os(APART).is_some();
-    let good = Good::new();
-    let watch = Watch::start();
-    let mut report = Report::new(apart);
+    let good = GoodPlugin::new();
+    let watchdog = Watchdog::start();
+    let mut report = Report::new(own_process);
     for case in cases.iter().filter(|case| args.wants(&case.name)) {
-        watch.note(&case.name);
+        watchdog.watch(&case.name);
         report.begin(&case.name);
-        report.add(if case.apart && !apart {
-            in_its_own_process(case)
+        report.add(if case.own_process && !own_process {
+            in_own_process(case)
         } else {
             run(case, &good)
         });
@@ -110,54 +102,37 @@ fn main() -> ExitCode {
     report.end(args.nocapture)
 }
 
+/// Every case, by name, of which no two may be equal.
 fn all_cases() -> Vec<Case> {
-    let mut cases = Vec::new();
-    for add in [
-        module_bytes::cases,
-        module_lies::cases,
-        module_bombs::cases,
-        module_shapes::cases,
-        module_faces::cases,
-        module_ports::cases,
-        run_time::cases,
-        traps::cases,
-        abi::cases,
-        abi_tables::cases,
-        host_calls::cases,
-        services::cases,
-        state::cases,
-        pool::cases,
-    ] {
-        cases.extend(add());
-    }
+    let mut cases = module::cases();
+    cases.extend(run_time::cases());
+    cases.extend(abi::cases());
+    cases.extend(services::cases());
+    cases.extend(pool::cases());
     cases.sort_by(|a, b| a.name.cmp(&b.name));
-    let names: BTreeSet<_> = cases.iter().map(|case| &*case.name).collect();
-    if names.len() < cases.len() {
-        let twice = cases
-            .windows(2)
-            .find(|pair| pair[0].name == pair[1].name)
-            .map(|pair| &pair[0].name);
-        panic!("two cases are called {twice:?}");
-    }
-    for (family, count) in FAMILIES {
-        for number in 1..=count {
-            let id = format!("{family}{number:02}/");
-            assert!(
-                names.iter().any(|name| name.starts_with(&id)),
-                "no case for {id}"
-            );
-        }
+    for pair in cases.windows(2) {
+        assert_ne!(pair[0].name, pair[1].name, "two cases have one name");
     }
     cases
 }
 
+/// Whether docs/threats.md has the threats that tests name; prints what differs.
+fn is_catalogue_right(cases: &[Case]) -> bool {
+    let differences = catalogue::differences(cases)
+        .unwrap_or_else(|error| vec![format!("the catalogue of threats: {error}")]);
+    for difference in &differences {
+        eprintln!("{difference}");
+    }
+    differences.is_empty()
+}
+
 /// Runs a case on both stacks.
-fn run(case: &Case, good: &Good) -> Row {
+fn run(case: &Case, good: &GoodPlugin) -> Row {
     let wasm = case.module.bytes();
     let began = Instant::now();
     let mut row = Row::new(case, &wasm);
-    row.note(observed(case, good, || case.run(&wasm)));
-    row.note(observed(case, good, || {
+    row.note(observe(case, good, || case.run(&wasm)));
+    row.note(observe(case, good, || {
         thread::scope(|scope| {
             let thread = thread::Builder::new()
                 .name(case.name.clone())
@@ -174,50 +149,54 @@ fn run(case: &Case, good: &Good) -> Row {
     row
 }
 
-/// One run: the verdict and the peak of memory, or what went wrong beside it.
-fn observed(
+/// Runs a case once. Returns its verdict and the peak of heap in bytes, or what else went wrong.
+fn observe(
     case: &Case,
-    good: &Good,
+    good: &GoodPlugin,
     work: impl FnOnce() -> Verdict,
 ) -> Result<(Verdict, usize), String> {
     let before = PANICS.load(Ordering::Relaxed);
     RUNNING.store(true, Ordering::Relaxed);
-    let (ended, peak) = counting::peak(|| catch_unwind(AssertUnwindSafe(work)));
+    let (ended, peak) = heap::peak(|| catch_unwind(AssertUnwindSafe(work)));
     RUNNING.store(false, Ordering::Relaxed);
     let panics = PANICS.load(Ordering::Relaxed) - before;
-    let said = || LAST_PANIC.lock().expect("nothing panics here").clone();
-    let verdict = ended.map_err(|_| format!("a panic: {}", said()))?;
+    let message = || LAST_PANIC.lock().expect("nothing panics here").clone();
+    let verdict = ended.map_err(|_| format!("a panic: {}", message()))?;
     if panics != case.panics {
         let declared = case.panics;
-        return Err(format!("{panics} panics, {declared} declared: {}", said()));
+        return Err(format!(
+            "{panics} panics, {declared} declared: {}",
+            message()
+        ));
     }
     good.answers()?;
     Ok((verdict, peak))
 }
 
 /// Runs a case in a process of its own, which may be lost.
-fn in_its_own_process(case: &Case) -> Row {
+fn in_own_process(case: &Case) -> Row {
     let began = Instant::now();
     let mut row = Row::new(case, &[]);
     let output = std::env::current_exe().and_then(|test| {
         Command::new(test)
             .args(["--exact", &case.name])
-            .env(APART, "1")
+            .env(OWN_PROCESS, "1")
             .output()
     });
-    row.note_apart(output.map_err(|error| error.to_string()));
+    row.note_own_process(output.map_err(|error| error.to_string()));
     row.took = began.elapsed();
     row
 }
 
-/// A plugin that means no harm, held all the time, and loaded anew each time.
-struct Good {
+/// A plugin that does no harm. It must answer after each case: one that is held all the time, and
+/// one that is loaded anew.
+struct GoodPlugin {
     wasm: Vec<u8>,
     grants: Grants<()>,
     held: Plugin,
 }
 
-impl Good {
+impl GoodPlugin {
     fn new() -> Self {
         let grants = Grants::new()
             .log(|_: &LogRecord<'_>| {})
@@ -231,57 +210,59 @@ impl Good {
         }
     }
 
-    /// Whether the held one answers.
+    /// Checks that the plugin that is held answers.
     fn answers(&self) -> Result<(), String> {
-        that_answers(&self.held)
+        check_answer(&self.held)
     }
 
-    /// Whether it still loads, and answers.
+    /// Checks that the plugin still loads, and answers.
     fn loads(&self) -> Result<(), String> {
         let fresh = hostel::engine().load("good", &self.wasm, &self.grants);
         let fresh = fresh.map_err(|error| format!("a good plugin no longer loads: {error}"))?;
-        that_answers(&fresh)
+        check_answer(&fresh)
     }
 }
 
-fn that_answers(plugin: &Plugin) -> Result<(), String> {
+fn check_answer(plugin: &Plugin) -> Result<(), String> {
     match plugin.process(b"hello world") {
         Ok(answer) if answer == b"CUSTOM_HELLO WORLD" => Ok(()),
-        other => Err(format!("a good plugin answers {other:?}")),
+        other => Err(format!("a good plugin gives {other:?}")),
     }
 }
 
-/// Ends the process where a case hangs, with its name.
+/// A thread that ends the process if a case hangs, and says which.
 #[derive(Clone)]
-struct Watch {
+struct Watchdog {
     start: Instant,
     case: Arc<Mutex<String>>,
+    /// When the case began, in milliseconds after `start`.
     since: Arc<AtomicU64>,
 }
 
-impl Watch {
+impl Watchdog {
     fn start() -> Self {
-        let watch = Self {
+        let watchdog = Self {
             start: Instant::now(),
             case: Arc::default(),
             since: Arc::default(),
         };
-        let inside = watch.clone();
+        let on_thread = watchdog.clone();
         thread::spawn(move || {
             loop {
                 thread::sleep(Duration::from_secs(1));
-                let since = Duration::from_millis(inside.since.load(Ordering::Relaxed));
-                if inside.start.elapsed().saturating_sub(since) > HANG {
-                    let case = inside.case.lock().expect("nothing panics here");
+                let since = Duration::from_millis(on_thread.since.load(Ordering::Relaxed));
+                if on_thread.start.elapsed().saturating_sub(since) > HANG {
+                    let case = on_thread.case.lock().expect("nothing panics here");
                     eprintln!("{case} hangs");
                     std::process::exit(1);
                 }
             }
         });
-        watch
+        watchdog
     }
 
-    fn note(&self, case: &str) {
+    /// Begins to watch a case.
+    fn watch(&self, case: &str) {
         case.clone_into(&mut self.case.lock().expect("nothing panics here"));
         let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.since.store(now, Ordering::Relaxed);

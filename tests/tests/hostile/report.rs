@@ -1,6 +1,6 @@
-//! Arguments as libtest has them, and the table of all cases.
+//! The arguments, which are those of Rust's own test programs, and the table of all cases.
 
-use crate::case::{Case, Letter, Verdict};
+use crate::case::{Case, Verdict};
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-/// How many of the worst peaks are shown.
+/// How many cases the summary shows that came nearest to their bound of heap.
 const WORST: usize = 10;
 
 #[derive(Default)]
@@ -33,7 +33,7 @@ impl Args {
                 "--export" => found.export = args.next().map(PathBuf::from),
                 "--exact" => found.exact = true,
                 "--skip" => found.skips.extend(args.next()),
-                // libtest's own that take a value and mean nothing here.
+                // Options of Rust's test programs that take a value, and mean nothing here.
                 "--test-threads" | "--format" | "--color" | "--logfile" | "-Z" => {
                     args.next();
                 }
@@ -62,21 +62,22 @@ impl Args {
     }
 }
 
-/// Prints what cases declare.
+/// Prints the verdicts that cases declare.
 pub(crate) fn list<'a>(cases: impl Iterator<Item = &'a Case>) {
     let mut count = 0;
     for case in cases {
-        let Verdict { letter, code } = &case.verdict;
-        println!("{:<72} {letter:?}  {code}", case.name);
+        println!("{:<72} {}", case.name, case.verdict);
         count += 1;
     }
     println!("{count} cases");
 }
 
-/// What became of a case.
+/// How a case ended, beside what it declares.
 pub(crate) struct Row {
     name: String,
+    threat: String,
     declared: Verdict,
+    /// Most bytes of heap that the case may use, and the most that it used.
     bound: usize,
     peak: usize,
     faults: Vec<String>,
@@ -87,8 +88,9 @@ impl Row {
     pub(crate) fn new(case: &Case, wasm: &[u8]) -> Self {
         Self {
             name: case.name.clone(),
+            threat: case.threat().to_owned(),
             declared: case.verdict.clone(),
-            bound: case.bound(wasm),
+            bound: case.heap_bound(wasm),
             peak: 0,
             faults: Vec::new(),
             took: Duration::ZERO,
@@ -100,13 +102,12 @@ impl Row {
         match run {
             Ok((verdict, peak)) => {
                 if verdict != self.declared {
-                    let Verdict { letter, code } = verdict;
-                    self.faults.push(format!("found {letter:?} {code}"));
+                    self.faults.push(format!("found: {verdict}"));
                 }
                 if peak > self.bound {
                     let bound = self.bound;
                     self.faults
-                        .push(format!("peak of {peak} bytes, over {bound}"));
+                        .push(format!("{peak} bytes of heap, {bound} are allowed"));
                 }
                 self.peak = self.peak.max(peak);
             }
@@ -114,13 +115,13 @@ impl Row {
         }
     }
 
-    /// Notes what went wrong beside the runs.
+    /// Notes a fault outside of the runs.
     pub(crate) fn fail(&mut self, fault: String) {
         self.faults.push(fault);
     }
 
-    /// Notes a run in a process of its own, by what that printed.
-    pub(crate) fn note_apart(&mut self, run: Result<Output, String>) {
+    /// Notes a run in a process of its own, by what that process printed.
+    pub(crate) fn note_own_process(&mut self, run: Result<Output, String>) {
         let output = match run {
             Ok(output) => output,
             Err(error) => return self.faults.push(error),
@@ -128,7 +129,7 @@ impl Row {
         let said = String::from_utf8_lossy(&output.stdout);
         let mut figures = said
             .lines()
-            .find_map(|line| line.strip_prefix("apart "))
+            .find_map(|line| line.strip_prefix("heap "))
             .unwrap_or_default()
             .split(' ')
             .map(str::parse);
@@ -146,10 +147,10 @@ impl Row {
     }
 
     fn line(&self) -> String {
-        let Verdict { letter, code } = &self.declared;
         let mut line = format!(
-            "{:<72} {letter:?}  {code:<34} {:>10}  {:>6} ms",
+            "{:<72} {:<42} {:>10}  {:>6} ms",
             self.name,
+            self.declared,
             self.peak,
             self.took.as_millis()
         );
@@ -161,17 +162,18 @@ impl Row {
     }
 }
 
-/// All rows, also in a file, to which each is written at once: if the process is lost, the file
-/// ends with the name of the case that did it.
+/// All rows, also in a file. Each is written there at once: if the process is lost, the file ends
+/// with the name of the case that ended it.
 pub(crate) struct Report {
     rows: Vec<Row>,
     file: Option<(PathBuf, File)>,
 }
 
 impl Report {
-    pub(crate) fn new(apart: bool) -> Self {
+    /// Begins a report. In the process of a single case it has no file.
+    pub(crate) fn new(own_process: bool) -> Self {
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../hostile-guests.txt");
-        let file = (!apart).then(|| {
+        let file = (!own_process).then(|| {
             let file = File::create(&path);
             let file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             (path, file)
@@ -204,9 +206,9 @@ impl Report {
         let failed = self.rows.iter().filter(|row| !row.faults.is_empty());
         let failed = failed.count();
         if self.file.is_none() {
-            // One case, for the process that started this one.
+            // The process that started this one reads it.
             for row in &self.rows {
-                println!("apart {} {}", row.peak, row.bound);
+                println!("heap {} {}", row.peak, row.bound);
                 row.faults.iter().for_each(|fault| eprintln!("{fault}"));
             }
         } else if print || failed > 0 {
@@ -223,33 +225,24 @@ impl Report {
         ExitCode::from(u8::from(failed > 0))
     }
 
-    /// How many cases each threat has by verdict, and the worst peaks of memory.
+    /// Counts the cases of each threat by verdict, and lists the cases nearest to their bound of
+    /// heap.
     fn summary(&mut self) -> String {
         if self.file.is_none() || self.rows.is_empty() {
             return String::new();
         }
-        let mut counts = BTreeMap::<&str, [usize; 5]>::new();
+        let mut counts = BTreeMap::<&str, [usize; Verdict::WORDS.len()]>::new();
         for row in &self.rows {
-            let id = row.name.split('/').next().unwrap_or_default();
-            counts.entry(id).or_default()[row.declared.letter as usize] += 1;
+            counts.entry(&row.threat).or_default()[row.declared.word()] += 1;
+            counts.entry("all").or_default()[row.declared.word()] += 1;
         }
-        let mut end = String::from("\ncases    R    T    F    E    C\n");
-        let mut sums = [0; 5];
-        for (id, of) in counts {
-            end += &format!(
-                "{id:<5} {:>4} {:>4} {:>4} {:>4} {:>4}\n",
-                of[0], of[1], of[2], of[3], of[4]
-            );
-            sums.iter_mut().zip(of).for_each(|(sum, of)| *sum += of);
+        let columns = Verdict::WORDS.map(|word| format!(" {word:>7}")).concat();
+        let mut end = format!("\ncases{columns}\n");
+        for (threat, counts) in counts {
+            let columns = counts.map(|count| format!(" {count:>7}")).concat();
+            end += &format!("{threat:<5}{columns}\n");
         }
-        end += &format!(
-            "all   {:>4} {:>4} {:>4} {:>4} {:>4}\n\nworst peaks\n",
-            sums[Letter::R as usize],
-            sums[Letter::T as usize],
-            sums[Letter::F as usize],
-            sums[Letter::E as usize],
-            sums[Letter::C as usize]
-        );
+        end += "\nnearest to their bound of heap\n";
         self.rows
             .sort_by_key(|row| core::cmp::Reverse(row.peak * 1000 / row.bound.max(1)));
         for row in self.rows.iter().take(WORST) {

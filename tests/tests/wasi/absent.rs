@@ -1,9 +1,10 @@
-//! Functions of files, directories and sockets, of which there are none.
+//! Functions of files, directories and sockets, with descriptors of stdio, and without any
+//! directory granted.
 
 use super::{EBADF, ENOSYS, ENOTCAPABLE, ENOTDIR, ENOTSOCK, ESPIPE, FUNCTIONS, Guest, SUCCESS};
 use hostel::Wasi;
 
-/// The error number of each with a descriptor of stdio.
+/// The error number of each function, with a descriptor of stdio.
 const ANSWERS: [(&str, u32); 26] = [
     ("fd_advise", ESPIPE),
     ("fd_allocate", ESPIPE),
@@ -34,7 +35,7 @@ const ANSWERS: [(&str, u32); 26] = [
 ];
 
 #[test]
-fn they_say_what_stdio_is_not() {
+fn functions_of_files_fail_on_stdio() {
     for mut guest in [
         Guest::new(Wasi::new()),
         Guest::old(Wasi::new()),
@@ -61,7 +62,7 @@ fn they_say_what_stdio_is_not() {
 }
 
 #[test]
-fn the_widest_values_do_no_harm() {
+fn the_largest_values_do_no_harm() {
     for extreme in [u32::MAX, i32::MAX.cast_unsigned(), i32::MIN.cast_unsigned()] {
         for (name, params) in FUNCTIONS {
             let mut guest = Guest::new(Wasi::new().random_seed(1).args(["a"]).env([("a", "b")]));

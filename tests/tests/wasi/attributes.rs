@@ -15,7 +15,7 @@ const SET_MODIFIED: u64 = 4;
 const MODIFIED_NOW: u64 = 8;
 
 #[test]
-fn they_are_those_of_the_disk() {
+fn attributes_are_those_of_the_disk() {
     use std::os::unix::fs::MetadataExt as _;
     let tree = Tree::new();
     tree.file("a", "text");
@@ -62,7 +62,7 @@ fn they_are_those_of_the_disk() {
 }
 
 #[test]
-fn what_a_descriptor_is() {
+fn a_descriptor_has_the_kind_flags_and_rights_of_its_opening() {
     let tree = Tree::new();
     let mut guest = tree.guest();
     let rights = (FILESTAT | SET_TIMES, 0);
@@ -74,7 +74,7 @@ fn what_a_descriptor_is() {
     assert_eq!((guest.u64(72), guest.u64(80)), rights);
     assert_eq!(guest.errno("fd_fdstat_get", &[ROOT, 64]), SUCCESS);
     assert_eq!(guest.get(64, 4), [IS_DIRECTORY, 0, 0, 0]);
-    // Flags take the right to set them.
+    // Setting flags needs the right to do so.
     let errno = guest.errno("fd_fdstat_set_flags", &[fd, 0]);
     assert_eq!(errno, ENOTCAPABLE);
 }
@@ -124,7 +124,7 @@ fn times_are_set_or_left() {
 }
 
 #[test]
-fn a_link_s_own_times_are_set_unless_it_is_followed() {
+fn the_times_of_a_link_are_set_unless_it_is_followed() {
     let tree = Tree::new();
     tree.file("a", "");
     let mut guest = tree.guest();

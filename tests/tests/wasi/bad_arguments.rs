@@ -1,4 +1,5 @@
-//! Every function of files with pointers that lead nowhere, and without the right that it needs.
+//! Every function of files, with pointers outside of memory (P01), and without the right that it
+//! needs.
 
 use super::{
     EBADF, EFAULT, END, ENOTCAPABLE, Guest, NEW, OLD, SUCCESS,
@@ -6,7 +7,7 @@ use super::{
 };
 use hostel::{Wasi, files::Access};
 
-/// Where the tests put a path that is there, one that is not, and a list of one buffer of 4 bytes.
+/// Where the tests put the path of a file, a path of none, and a list of one buffer of 4 bytes.
 const THERE: u64 = PATH;
 const NEW_PATH: u64 = PATH + 16;
 const LIST: u64 = 256;
@@ -15,7 +16,7 @@ const LIST: u64 = 256;
 const FILE: u64 = 4;
 const DIR: u64 = 3;
 
-/// A function, arguments with which it works, which of them are pointers that it looks at, and the
+/// A function, arguments with which it works, the positions of those that are pointers, and the
 /// right that it needs.
 struct Row(&'static str, &'static [u64], &'static [usize], u64);
 
@@ -76,7 +77,7 @@ fn guest(tree: &Tree, module: &str) -> Guest {
 }
 
 #[test]
-fn each_works_with_good_arguments() {
+fn each_function_works_with_good_arguments() {
     for module in [NEW, OLD] {
         for Row(name, args, ..) in ROWS {
             let tree = tree();
@@ -103,12 +104,12 @@ fn a_pointer_out_of_memory_is_a_fault_and_changes_nothing() {
                 ] {
                     let mut args = args.to_vec();
                     args[*pointer] = bad;
-                    // Two bytes are enough for nothing.
+                    // Two bytes before the end of memory are too few for any of them.
                     assert_eq!(guest.errno(name, &args), EFAULT, "{name}{args:x?}");
                 }
             }
         }
-        // What a list points to.
+        // A buffer of a list lies outside.
         guest.buffers(LIST, &[(END - 1, 2)]);
         for Row(name, args, ..) in ROWS.iter().filter(|row| row.1.contains(&LIST)) {
             assert_eq!(guest.errno(name, args), EFAULT, "{name}");
@@ -124,7 +125,7 @@ fn lengths_that_run_over_memory_are_refused() {
     let before = tree.all();
     let mut guest = guest(&tree, NEW);
     for Row(name, args, pointers, _) in ROWS {
-        // A path's length, and a list's, come after the pointer.
+        // The length of a path or list is the argument after its pointer.
         for pointer in pointers.iter().filter(|at| args[**at] >= LIST) {
             for huge in [END, 1 << 29, 1 << 31, 0xffff_ffff] {
                 let mut args = args.to_vec();
@@ -132,7 +133,7 @@ fn lengths_that_run_over_memory_are_refused() {
                 let errno = guest.errno(name, &args);
                 let refused = [EFAULT, super::EINVAL, super::ENAMETOOLONG].contains(&errno);
                 assert!(refused, "{name}{args:x?}: {errno}");
-                // A first path that is good is paid for.
+                // Only a valid first path is charged.
                 assert!(guest.0.usage().fuel < 1_200, "{name}");
             }
         }
@@ -142,7 +143,7 @@ fn lengths_that_run_over_memory_are_refused() {
 }
 
 #[test]
-fn each_is_refused_without_its_right() {
+fn each_function_is_refused_without_its_right() {
     for Row(name, args, _, right) in ROWS {
         let tree = tree();
         let mut guest = guest(&tree, NEW);
@@ -165,7 +166,7 @@ fn each_is_refused_without_its_right() {
 }
 
 #[test]
-fn each_is_refused_with_a_closed_descriptor() {
+fn each_function_is_refused_with_a_closed_descriptor() {
     let tree = tree();
     let before = tree.all();
     let mut guest = guest(&tree, NEW);

@@ -1,4 +1,4 @@
-//! Clocks.
+//! Clocks (P05): coarse, and only those that were granted.
 
 use super::{EINVAL, ENOTSUP, Guest, SUCCESS};
 use hostel::{Engine, Platform, Wasi};
@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-/// A clock that goes on by 700 µs each time it is read.
+/// A clock that advances by 700 µs each time it is read.
 struct Ticking(AtomicU64);
 
 impl Platform for Ticking {
@@ -37,7 +37,7 @@ fn read(guest: &mut Guest, id: u64) -> u64 {
 fn the_monotonic_clock_is_coarse_and_begins_in_the_instance() {
     let mut guest = ticking(Wasi::new());
     let mut last = read(&mut guest, 1);
-    // Not when the host began.
+    // It begins with the instance, not with the host.
     assert_eq!(last, 1_000_000_000);
     for _ in 0..20 {
         let now = read(&mut guest, 1);
@@ -88,7 +88,7 @@ fn there_are_no_other_clocks() {
             assert_eq!(guest.errno("clock_res_get", &[id, 64]), answer);
         }
     }
-    // A machine without a clock.
+    // On a machine without a clock.
     for id in 0..2 {
         assert_eq!(bare.errno("clock_time_get", &[id, 0, 64]), ENOTSUP);
         assert_eq!(bare.errno("clock_res_get", &[id, 64]), ENOTSUP);

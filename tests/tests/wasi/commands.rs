@@ -1,4 +1,4 @@
-//! The built commands, of five compilers, with an operating system and without.
+//! The built commands, by five compilers, with and without an operating system.
 
 use hostel::{CallError, Engine, Grants, Instance, Platform, Wasi, WasiOutput, files::Access};
 use hostel_tests::{Ticking, guest_bytes};
@@ -31,9 +31,9 @@ fn report(engine: &Engine, name: &str, wasi: Wasi) -> Instance {
 /// How a command ended, and what it wrote to stdout and stderr.
 type Ended = (Result<u32, CallError>, String, String);
 
-/// What the two ways of having a machine give.
+/// Runs a command on an engine with an operating system, and on one without.
 fn both(name: &str, wasi: &Wasi) -> [Ended; 2] {
-    // Go's run time looks at the clock: there has to be one, and its fuel is by what it shows.
+    // Go's run time reads the clock. It needs one, and its fuel depends on the time.
     let bare = match name {
         GO => Engine::default().with_platform(Ticking::default()),
         _ => Engine::default(),
@@ -55,7 +55,7 @@ fn both(name: &str, wasi: &Wasi) -> [Ended; 2] {
 }
 
 #[test]
-fn a_command_is_the_same_with_and_without_an_operating_system() {
+fn a_command_ends_alike_with_and_without_an_operating_system() {
     for name in REPORTS {
         for code in [0, 1, 3, 125, 126, 255] {
             let last = code.to_string();
@@ -88,7 +88,7 @@ fn with_a_seed_randomness_repeats() {
 }
 
 #[test]
-fn nothing_granted_is_nothing_seen() {
+fn a_command_without_grants_sees_nothing() {
     for name in REPORTS {
         let [std, bare] = both(name, &Wasi::new());
         assert_eq!(std, bare);
@@ -97,7 +97,7 @@ fn nothing_granted_is_nothing_seen() {
 }
 
 #[test]
-fn there_are_no_files() {
+fn a_command_without_a_directory_finds_no_files() {
     for name in REPORTS {
         let [std, bare] = both(name, &Wasi::new().args(["report", "files"]));
         assert_eq!(std, bare);
@@ -106,7 +106,7 @@ fn there_are_no_files() {
     }
 }
 
-/// What a command says that found a file `input` and nothing else in its directory.
+/// The output of a command that finds only the file `input` in its directory.
 const FILES: &str = "\
 input 5 bytes: hello
 list input
@@ -141,7 +141,7 @@ fn files_are_read_and_written_in_a_granted_directory_alone() {
                 let output = fs::read_to_string(data.join("output")).unwrap();
                 assert_eq!((found, &*output), (2, "first\nsecond\n"), "{name}");
             } else {
-                // What it wrote before it was refused may be in its own buffer yet.
+                // Output from before the refusal may still be in the guest's own buffer.
                 assert_eq!((ended, found), (Ok(1), 1), "{name}: {err}");
                 assert!(FILES.starts_with(out) && !err.is_empty(), "{name}: {out}");
             }
@@ -156,7 +156,7 @@ fn a_panic_goes_to_stderr_and_traps() {
         assert_eq!(std, bare);
         assert!(std.2.contains("as asked"), "{}", std.2);
         match std.0 {
-            // Go's run time exits.
+            // Go's run time exits with 2 instead.
             Ok(code) => assert_eq!((name, code), (GO, 2)),
             Err(error) => assert_eq!(error.code(), "trap-unreachable", "{name}"),
         }
@@ -171,7 +171,7 @@ fn go_says_that_it_needs_a_clock() {
     assert!(err.contains("clock_time_get failed"), "{err}");
 }
 
-/// A machine with a clock and nothing else.
+/// A platform with a clock and nothing else.
 struct Board(AtomicU64);
 
 impl Platform for Board {
@@ -183,7 +183,7 @@ impl Platform for Board {
 }
 
 #[test]
-fn time_goes_on_where_there_is_a_clock() {
+fn time_advances_with_a_clock() {
     let board = Engine::default().with_platform(Board(AtomicU64::new(0)));
     for engine in [hostel::engine(), board] {
         for name in REPORTS {
@@ -196,7 +196,7 @@ fn time_goes_on_where_there_is_a_clock() {
 }
 
 #[test]
-fn a_full_stdout_is_told_to_the_guest() {
+fn a_full_stdout_is_an_error_to_the_guest() {
     let wasi = Wasi::new().args(["report"]).stdin(vec![b'x'; 200_000]);
     for name in REPORTS {
         let mut instance = report(&hostel::engine(), name, wasi.clone());
@@ -204,7 +204,7 @@ fn a_full_stdout_is_told_to_the_guest() {
         assert_eq!(instance.take_stdout().len(), 64 << 10, "{name}");
         match name {
             "wasi_rust_report" => assert_eq!(ended.unwrap_err().code(), "trap-unreachable"),
-            // Those in C take no notice.
+            // Those in C ignore the error.
             "wasi_c_report" | "wasi_zigcc_report" => assert_eq!(ended, Ok(0)),
             _ => assert_eq!(ended, Ok(1), "{name}"),
         }

@@ -1,4 +1,4 @@
-//! What files hold: reading, writing, places, sizes.
+//! The contents of files: reading, writing, positions, sizes.
 
 use super::{
     EDQUOT, EINVAL, EISDIR, ENOTCAPABLE, ENOTSUP, ESPIPE, Guest, NEW, OLD, SMALL, SUCCESS,
@@ -68,7 +68,7 @@ fn reading_over_its_own_list_of_buffers_does_no_harm() {
     guest.buffers(0, &[(0, 16), (32, 16)]);
     let args = [fd, 0, 2, RESULT];
     assert_eq!(guest.errno("fd_read", &args), super::EFAULT);
-    // A list that became larger is no more than was asked for.
+    // A list that becomes larger while it is read reads no more than was asked for.
     let mut bytes = [0; 3_000];
     bytes[8..16].copy_from_slice(&[0, 4, 0, 0, 0, 8, 0, 0]);
     std::fs::write(tree.inside("a"), bytes).unwrap();
@@ -79,7 +79,7 @@ fn reading_over_its_own_list_of_buffers_does_no_harm() {
 }
 
 #[test]
-fn places_are_sought_from_start_here_and_end() {
+fn seeking_counts_from_start_position_and_end() {
     let tree = Tree::new();
     tree.file("a", "0123456789");
     let mut guest = tree.guest();
@@ -114,12 +114,12 @@ fn the_old_name_orders_whences_otherwise() {
     let wasi = tree.grant(Wasi::new(), Access::ReadWrite);
     let mut guest = Guest::start(&hostel::engine(), OLD, 1, wasi);
     let fd = guest.create("a");
-    // From here, from the end, from the start.
+    // From the position, from the end, from the start.
     for (delta, whence, place) in [(3, 0, 3), (3, 0, 6), (-3, 1, 7), (2, 2, 2)] {
         assert_eq!(guest.seek(fd, delta, whence), Ok(place), "{delta} {whence}");
     }
     assert_eq!(guest.seek(fd, 0, 3), Err(EINVAL));
-    // Attributes are of 56 bytes, with links in 32 bits.
+    // Attributes have 56 bytes, with the number of links in 32 bits.
     guest.put(RESULT, &[0xff; 65]);
     assert_eq!(guest.errno("fd_filestat_get", &[fd, RESULT]), SUCCESS);
     assert_eq!((guest.u32(RESULT + 20), guest.u64(RESULT + 24)), (1, 10));
@@ -127,7 +127,7 @@ fn the_old_name_orders_whences_otherwise() {
 }
 
 #[test]
-fn reading_and_writing_at_a_place_moves_nothing() {
+fn reading_and_writing_at_an_offset_moves_no_position() {
     let tree = Tree::new();
     tree.file("a", "0123456789");
     let mut guest = tree.guest();
@@ -152,7 +152,7 @@ fn reading_and_writing_at_a_place_moves_nothing() {
         assert_eq!(guest.errno("fd_pwrite", &args), EDQUOT);
     }
     assert_eq!(guest.seek(fd, 0, 1), Ok(0));
-    // It takes the right to seek as well.
+    // It needs the right to seek, too.
     let plain = guest.open("a", 0, READ | WRITE).unwrap();
     let args = [plain, 0, 1, 0, RESULT];
     assert_eq!(guest.errno("fd_pread", &args), ENOTCAPABLE);
@@ -167,13 +167,13 @@ fn appending_goes_to_the_end_wherever_that_is() {
     let fd = guest.open_in((ROOT, 0), "log", CREATE, rights, APPEND);
     let fd = fd.unwrap();
     assert_eq!(guest.write(fd, b"one "), (SUCCESS, 4));
-    // Somebody else writes too.
+    // Another program writes to the file, too.
     tree.file("log", "one, two ");
     assert_eq!(guest.seek(fd, 0, 0), Ok(0));
     assert_eq!(guest.write(fd, b"three"), (SUCCESS, 5));
     assert_eq!(tree.text("log"), "one, two three");
     assert_eq!(guest.seek(fd, 0, 1), Ok(14), "it stands behind");
-    // Turned off, it writes where it stands, and on again.
+    // Without the flag it writes at its position; with the flag at the end again.
     assert_eq!(guest.errno("fd_fdstat_set_flags", &[fd, 0]), SUCCESS);
     assert_eq!(guest.seek(fd, 0, 0), Ok(0));
     assert_eq!(guest.write(fd, b"ONE"), (SUCCESS, 3));
@@ -210,10 +210,10 @@ fn what_is_written_is_limited_for_each_call() {
     let mut guest = tree.limited(|limits| limits.written_bytes = 10);
     let fd = guest.create("a");
     assert_eq!(guest.write(fd, b"0123456789ab"), (SUCCESS, 10), "as far as");
-    // Each of the tests' calls is one of the instance's.
+    // Each call of the test is a call of the instance, with a budget of its own.
     assert_eq!(guest.write(fd, b"cdef"), (SUCCESS, 4));
     assert_eq!(tree.text("a"), "0123456789cdef");
-    // A hole counts, and so does what is made longer.
+    // A hole counts, and so do bytes by which a file is made longer.
     assert_eq!(guest.seek(fd, 23, 0), Ok(23));
     assert_eq!(guest.write(fd, b"xy"), (SUCCESS, 1));
     assert_eq!(guest.seek(fd, 100, 0), Ok(100));
@@ -243,7 +243,7 @@ fn one_call_that_writes_without_end_is_ended() {
         let mut limits = hostel::files::Limits::server();
         limits.written_bytes = bytes;
         let wasi = tree.grant(Wasi::new().file_limits(limits), Access::ReadWrite);
-        let plugin = hostel_tests::load_wat(text, &hostel::Grants::<()>::new().wasi(wasi));
+        let plugin = hostel_tests::load_wat(text, &hostel::Grants::new().wasi(wasi));
         plugin
             .with_budget(SMALL)
             .instantiate(())
@@ -258,7 +258,7 @@ fn one_call_that_writes_without_end_is_ended() {
 }
 
 #[test]
-fn bringing_it_to_the_disk_is_dear() {
+fn bringing_a_file_to_the_disk_is_expensive() {
     let tree = Tree::new();
     let mut guest = tree.guest();
     let fd = guest.create("a");
@@ -271,12 +271,12 @@ fn bringing_it_to_the_disk_is_dear() {
     guest.buffers(0, &[(DATA, 1)]);
     assert_eq!(guest.errno("fd_write", &[fd, 0, 1, RESULT]), SUCCESS);
     assert!(guest.0.usage().fuel > 200_000, "so each write does");
-    guest.0.set_budget(SMALL.fuel(100_000));
+    guest.0.set_budget(SMALL.with_fuel(100_000));
     let result = guest.call("fd_write", &[fd, 0, 1, RESULT]);
     assert_eq!(code(&result), "out-of-fuel");
 }
 
-/// A clock that goes on by 10 ms whenever a piece is read or written, and counts these.
+/// A clock that advances by 10 ms each time a piece is read or written, and counts the pieces.
 #[derive(Clone, Default)]
 struct Slow(Arc<AtomicU32>);
 
@@ -331,10 +331,10 @@ fn a_deadline_ends_a_long_read_and_a_long_write_in_the_middle() {
             let mut guest = Guest::start(&engine, NEW, 4, wasi);
             let fd = guest.create("a");
             guest.buffers(0, &[(DATA, 200_000)]);
-            let deadline = SMALL.deadline(Duration::from_millis(deadline));
+            let deadline = SMALL.with_deadline(Duration::from_millis(deadline));
             guest.0.set_budget(deadline);
             let result = guest.call(name, &[fd, 0, 1, RESULT]);
-            // 200,000 bytes are four pieces.
+            // 200,000 bytes are read in four pieces.
             let expected = if pieces < 4 { "deadline" } else { "ok" };
             assert_eq!(code(&result), expected, "{name}");
             assert_eq!(slow.0.load(Ordering::Relaxed), pieces, "{name}");
@@ -354,7 +354,7 @@ fn a_removed_file_stays_until_it_is_closed() {
 }
 
 #[test]
-fn directories_and_streams_hold_nothing() {
+fn directories_and_streams_have_no_contents_to_seek() {
     let tree = Tree::new();
     let mut guest = tree.guest();
     for (name, args) in [
@@ -376,7 +376,7 @@ fn directories_and_streams_hold_nothing() {
 }
 
 #[test]
-fn each_needs_its_right() {
+fn each_function_needs_its_right() {
     let tree = Tree::new();
     let mut guest = tree.guest();
     for (name, args, right) in [

@@ -1,11 +1,11 @@
-//! What a guest can do with its descriptors: close, renumber, look at, give up rights.
+//! A guest's descriptors: closing, renumbering, inspecting, giving up rights.
 
 use super::{EBADF, EINVAL, ENOTCAPABLE, Guest, SUCCESS};
 use hostel::{Wasi, WasiOutput};
 
 const READ: u64 = 1 << 1;
 const WRITE: u64 = 1 << 6;
-/// Set flags, look at the file, poll.
+/// The rights to set flags, to read attributes and to poll.
 const ALWAYS: u64 = 1 << 3 | 1 << 21 | 1 << 27;
 
 fn guest() -> Guest {
@@ -14,7 +14,7 @@ fn guest() -> Guest {
 }
 
 #[test]
-fn a_closed_one_is_closed() {
+fn a_closed_descriptor_stays_closed() {
     let mut guest = guest();
     for fd in 0..3 {
         assert_eq!(guest.errno("fd_close", &[fd]), SUCCESS);
@@ -29,7 +29,7 @@ fn a_closed_one_is_closed() {
     for fd in [3, 100, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff] {
         assert_eq!(guest.errno("fd_close", &[fd]), EBADF);
     }
-    // An instance of the same plugin has its own.
+    // Another instance has descriptors of its own.
     assert_eq!(self::guest().errno("fd_close", &[0]), SUCCESS);
 }
 
@@ -50,9 +50,9 @@ fn renumbering_moves_and_closes() {
     assert_eq!(guest.write(2, b"b").0, EBADF);
     assert_eq!(guest.write(1, b"c"), (SUCCESS, 1));
     assert_eq!(guest.errno("fd_renumber", &[2, 1]), EBADF);
-    // A closed place can't be had back.
+    // A number that was closed can't be used as a target.
     assert_eq!(guest.errno("fd_renumber", &[1, 2]), EBADF);
-    // stdin takes its place, and is no output.
+    // stdin takes the place of stdout, and can't be written.
     assert_eq!(guest.errno("fd_renumber", &[0, 1]), SUCCESS);
     assert_eq!(guest.write(1, b"d").0, ENOTCAPABLE);
     guest.buffers(0, &[(128, 2)]);
@@ -68,14 +68,14 @@ fn renumbering_moves_and_closes() {
 }
 
 #[test]
-fn what_each_is() {
+fn each_stream_has_its_kind_and_rights() {
     let mut guest = guest();
     for (fd, rights) in [(0, READ | ALWAYS), (1, WRITE | ALWAYS), (2, WRITE | ALWAYS)] {
         guest.put(64, &[0xff; 24]);
         assert_eq!(guest.errno("fd_fdstat_get", &[fd, 64]), SUCCESS);
         assert_eq!(guest.get(64, 8), [0; 8], "no terminal, no flags");
         assert_eq!((guest.u64(72), guest.u64(80)), (rights, 0));
-        // Of 64 bytes now, of 56 under the old name.
+        // Attributes have 64 bytes under the new name, 56 under the old one.
         for (mut guest, links, size) in [(self::guest(), 24, 64), (Guest::old(Wasi::new()), 20, 56)]
         {
             guest.put(64, &[0xff; 65]);
@@ -89,7 +89,7 @@ fn what_each_is() {
 }
 
 #[test]
-fn flags_are_those_that_there_are() {
+fn unknown_flags_can_not_be_set() {
     let mut guest = guest();
     for (flags, answer) in [
         (0, SUCCESS),
@@ -128,7 +128,7 @@ fn rights_can_be_given_up_and_not_taken() {
         assert_eq!(guest.errno(name, args), ENOTCAPABLE, "{name}");
     }
     assert_eq!(guest.write(2, b"a").0, SUCCESS);
-    // The other way round.
+    // stderr can't be read.
     assert_eq!(guest.errno("fd_read", &[2, 0, 0, 8]), ENOTCAPABLE);
     assert_eq!(guest.errno("fd_write", &[0, 0, 0, 8]), ENOTCAPABLE);
 }

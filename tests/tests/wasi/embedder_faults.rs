@@ -1,5 +1,5 @@
-//! Sources, directories and executors of an embedder that panic, wake others and take their time:
-//! a guest that waits ends as it should, and others go on.
+//! An embedder's sources, directories and executors that panic, call back, or take long. A guest
+//! that waits ends as it should, and others go on.
 
 use core::{
     future::Future,
@@ -68,7 +68,7 @@ impl<F: Fn() -> bool + Send + Sync + 'static> WasiInput for Input<F> {
     }
 }
 
-/// Does something when it is woken.
+/// A waker that does something when it is woken.
 struct Woken<F>(F);
 
 impl<F: Fn() + Send + Sync + 'static> Wake for Woken<F> {
@@ -82,7 +82,7 @@ fn waker(work: impl Fn() + Send + Sync + 'static) -> Waker {
 }
 
 fn load(engine: &Engine, wasi: Wasi) -> Plugin {
-    let grants = Grants::<()>::new().wasi(wasi);
+    let grants = Grants::new().wasi(wasi);
     engine.load("guest", &assemble(GUEST), &grants).unwrap()
 }
 
@@ -94,8 +94,8 @@ fn engine(budget: Budget) -> Engine {
 
 fn within(deadline: u64) -> Budget {
     Budget::server()
-        .fuel(u64::MAX)
-        .deadline(Duration::from_millis(deadline))
+        .with_fuel(u64::MAX)
+        .with_deadline(Duration::from_millis(deadline))
 }
 
 #[test]
@@ -119,13 +119,13 @@ fn a_source_may_cancel_the_guest_that_waits_for_it() {
 }
 
 #[test]
-fn a_source_that_takes_its_time_holds_up_no_other_guest() {
+fn a_slow_source_delays_no_other_guest() {
     let (asks, asked) = mpsc::channel();
     let (answer, answers) = mpsc::channel::<()>();
     let answers = std::sync::Mutex::new(answers);
     let source = Input(move || {
         let _ = asks.send(());
-        // Until the other guest has ended.
+        // It blocks until the other guest has ended.
         answers.lock().unwrap().recv().is_err()
     });
     let engine = engine(within(60_000));
@@ -135,7 +135,7 @@ fn a_source_that_takes_its_time_holds_up_no_other_guest() {
         let slow = std::thread::spawn(move || slow.call::<u64, u32>("either", 1 << 60));
         answer.send(()).unwrap();
         asked.recv().unwrap();
-        // Now it is asked while the guest waits.
+        // Now the source is asked while the guest waits.
         asked.recv().unwrap();
         let ended = other.call::<u64, u32>("sleep", 1 << 60);
         assert_eq!(code(&ended), "deadline");
@@ -159,13 +159,13 @@ fn a_source_that_panics_stops_its_guest() {
 fn a_waker_that_panics_does_not_end_the_timer() {
     let plugin = load(&engine(within(60_000)), Wasi::new());
     must_end(move || {
-        let mut one = Box::pin(plugin.start_call::<u64, u32>("sleep", 5_000_000));
+        let mut one = Box::pin(plugin.call_async::<u64, u32>("sleep", 5_000_000));
         let broken = waker(|| panic!("this panic belongs to the test"));
         let polled = one.as_mut().poll(&mut Context::from_waker(&broken));
         assert!(polled.is_pending());
         let (wakes, woken) = mpsc::channel();
         let waker = waker(move || _ = wakes.send(()));
-        let mut other = Box::pin(plugin.start_call::<u64, u32>("sleep", 60_000_000));
+        let mut other = Box::pin(plugin.call_async::<u64, u32>("sleep", 60_000_000));
         while other
             .as_mut()
             .poll(&mut Context::from_waker(&waker))
@@ -177,12 +177,12 @@ fn a_waker_that_panics_does_not_end_the_timer() {
 }
 
 #[test]
-fn a_wait_for_stdin_is_paid_for_as_far_as_it_lasts() {
+fn a_wait_for_stdin_is_charged_for_its_length() {
     let asked = AtomicU32::new(0);
     let source = Input(move || asked.fetch_add(1, Ordering::Relaxed) >= 2);
     let plugin = load(&engine(Budget::server()), Wasi::new().stdin_from(source));
     let mut instance = plugin.instantiate(()).unwrap();
-    // An hour, or stdin.
+    // Waits for an hour or for stdin.
     assert_eq!(
         instance.call::<u64, u32>("either", 3_600_000_000_000),
         Ok(0)
@@ -200,17 +200,17 @@ fn an_awaited_call_waits_for_a_place_no_longer_than_its_deadline() {
         .with_budget(within(60_000));
     let plugin = load(&engine, Wasi::new());
     must_end(move || {
-        let mut sleeper = Box::pin(plugin.start_call::<u64, u32>("sleep", 1 << 60));
+        let mut sleeper = Box::pin(plugin.call_async::<u64, u32>("sleep", 1 << 60));
         let mut context = Context::from_waker(Waker::noop());
         assert!(sleeper.as_mut().poll(&mut context).is_pending());
         let hurried = plugin.with_budget(within(20));
-        let mut call = Box::pin(hurried.start_call::<u64, u32>("sleep", 1));
+        let mut call = Box::pin(hurried.call_async::<u64, u32>("sleep", 1));
         let (wakes, woken) = mpsc::channel();
         let waker = waker(move || _ = wakes.send(()));
         let ended = loop {
             match call.as_mut().poll(&mut Context::from_waker(&waker)) {
                 core::task::Poll::Ready(ended) => break ended,
-                // Woken by the timer alone.
+                // Only the timer wakes it.
                 core::task::Poll::Pending => woken.recv().unwrap(),
             }
         };
@@ -279,7 +279,7 @@ fn a_file_that_panics_when_it_is_refused_stops_its_guest() {
 }
 
 #[test]
-fn no_more_is_made_in_a_call_than_the_limit() {
+fn no_more_files_are_made_in_a_call_than_the_limit() {
     let mut limits = files::Limits::server();
     limits.created = 7;
     let wasi = Wasi::new()
@@ -288,7 +288,7 @@ fn no_more_is_made_in_a_call_than_the_limit() {
     let plugin = load(&engine(within(60_000)), wasi);
     let mut instance = plugin.instantiate(()).unwrap();
     for _ in 0..2 {
-        // Then EDQUOT; and the next call has as many.
+        // Then EDQUOT. The next call may make as many.
         let made = instance.call::<u32, (u32, u32)>("create", 20);
         assert_eq!(made, Ok((7, 19)));
     }

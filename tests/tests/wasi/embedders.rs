@@ -1,5 +1,5 @@
-//! Directories that are an embedder's own, also where there is no operating system, and what happens
-//! when they are not well made.
+//! Directories that an embedder implements, with and without an operating system, right and wrong
+//! ones.
 
 use super::{
     EINVAL, EISDIR, ENOENT, ENOTSUP, EPERM, Guest, NEW, SUCCESS,
@@ -15,11 +15,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// A directory in memory, as a device might have one: files alone, without times.
+/// A directory in memory, as a device might have: files only, without times.
 #[derive(Clone, Default)]
 struct Table(Arc<Mutex<BTreeMap<String, Content>>>);
 
-/// What a file holds, while there is one or it is open.
+/// A file's bytes, kept while the file exists or is open.
 type Content = Arc<Mutex<Vec<u8>>>;
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -98,7 +98,7 @@ impl File for Bytes {
     }
 }
 
-/// What a guest does with a directory; gives what it saw, and the fuel that each call took.
+/// Has a guest use a directory. Returns what it read and listed, and the fuel of each call.
 fn journey(mut guest: Guest) -> (Vec<u8>, Vec<(String, u8)>, Vec<u64>) {
     let mut fuel = Vec::new();
     let mut note = |guest: &Guest| fuel.push(guest.0.usage().fuel);
@@ -121,13 +121,13 @@ fn journey(mut guest: Guest) -> (Vec<u8>, Vec<(String, u8)>, Vec<u64>) {
 }
 
 #[test]
-fn a_table_in_memory_is_as_good_as_a_disk() {
+fn a_directory_in_memory_behaves_like_one_on_the_disk() {
     let tree = Tree::new();
     tree.file("a", "");
     let disk = journey(tree.guest());
     let table = Table::default();
     lock(&table.0).insert("a".to_owned(), Arc::default());
-    // And needs no operating system.
+    // It needs no operating system.
     let wasi = Wasi::new().directory("/", Access::ReadWrite, table);
     let memory = journey(Guest::start(&Engine::default(), NEW, 1, wasi));
     assert_eq!(disk, memory);
@@ -135,7 +135,7 @@ fn a_table_in_memory_is_as_good_as_a_disk() {
 }
 
 #[test]
-fn what_is_not_implemented_is_not_supported() {
+fn functions_that_a_directory_lacks_are_not_supported() {
     let table = Table::default();
     lock(&table.0).insert("a".to_owned(), Arc::default());
     let mut guest = Guest::new(Wasi::new().directory("/", Access::ReadWrite, table));
@@ -155,7 +155,7 @@ fn what_is_not_implemented_is_not_supported() {
     ] {
         assert_eq!(guest.errno(name, args), ENOTSUP, "{name}");
     }
-    // Appending is writing at the end.
+    // Appending writes at the end.
     assert_eq!(guest.write(fd, b"one"), (SUCCESS, 3));
     assert_eq!(guest.errno("fd_fdstat_set_flags", &[fd, 1]), SUCCESS);
     assert_eq!(guest.seek(fd, 0, 0), Ok(0));
@@ -164,7 +164,7 @@ fn what_is_not_implemented_is_not_supported() {
 }
 
 #[test]
-fn one_kind_of_directory_is_not_another() {
+fn files_do_not_move_between_kinds_of_directories() {
     let (tree, other) = (Tree::new(), Tree::new());
     tree.file("a", "");
     let wasi = tree.grant(Wasi::new(), Access::ReadWrite);
@@ -177,16 +177,16 @@ fn one_kind_of_directory_is_not_another() {
     assert_eq!(other.text("a"), "");
 }
 
-/// How a directory or a file is not well made.
+/// How a directory or a file is wrong.
 #[derive(Clone, Copy)]
 enum Ill {
     Panics,
-    /// Of what it read and wrote.
+    /// It says that it read and wrote more than it did.
     TellsTooMuch,
-    /// Whatever was asked for.
+    /// It opens a file whatever was asked for.
     OpensAFile,
     OpensADirectory,
-    /// Entries without end, or that come after it was told to stop.
+    /// It lists entries without end, also after it was told to stop.
     ListsForEver,
 }
 
@@ -211,7 +211,7 @@ impl Directory for Ill {
             kind,
             inode: 0,
         }) {}
-        // As if it had not heard.
+        // It ignores that it was told to stop.
         visit(Entry {
             name,
             kind,
@@ -272,7 +272,7 @@ fn a_panic_stops_the_guest_alone() {
 }
 
 #[test]
-fn lies_are_no_way_over_a_buffer() {
+fn a_file_that_lies_gets_no_way_past_a_buffer() {
     let mut guest = ill(Ill::TellsTooMuch);
     let fd = guest.create("a");
     assert_eq!(guest.read(fd, 7).unwrap().len(), 7);
@@ -286,7 +286,7 @@ fn lies_are_no_way_over_a_buffer() {
 }
 
 #[test]
-fn what_was_opened_is_what_was_asked_for() {
+fn a_directory_that_opens_another_kind_is_refused() {
     let mut guest = ill(Ill::OpensAFile);
     assert_eq!(guest.open("a", DIRECTORY, ALL), Err(super::ENOTDIR));
     let mut guest = ill(Ill::OpensADirectory);
@@ -307,7 +307,7 @@ fn a_list_without_end_is_ended() {
         .directory("/", Access::ReadWrite, Ill::ListsForEver);
     let plugin = super::load(&hostel::engine(), NEW, 1, Grants::new().wasi(wasi));
     let mut guest = Guest(plugin.instantiate(()).unwrap());
-    guest.0.set_budget(super::SMALL.fuel(100_000));
+    guest.0.set_budget(super::SMALL.with_fuel(100_000));
     let args = [ROOT, DATA, 100, 0, RESULT];
     assert_eq!(code(&guest.call("fd_readdir", &args)), "out-of-fuel");
 }

@@ -1,4 +1,4 @@
-//! `proc_exit`, wherever it is called, and commands that end in other ways.
+//! `proc_exit` in every place where a guest may call it (P07), and commands that end in other ways.
 
 use super::{EBADF, SMALL};
 use hostel::{CallError, Grants, Instance, Plugin, Wasi, WasiOutput};
@@ -18,7 +18,7 @@ fn exited(code: i32) -> CallError {
 }
 
 #[test]
-fn a_command_s_code_is_its_answer() {
+fn running_a_command_returns_its_exit_code() {
     for code in CODES {
         let plugin = load(&format!(
             r#"(module {IMPORT} (func (export "_start") (call $exit (i32.const {code})) (unreachable)))"#
@@ -32,7 +32,7 @@ fn a_command_s_code_is_its_answer() {
 }
 
 #[test]
-fn a_command_that_returns_has_done_well() {
+fn a_command_that_returns_has_exit_code_0() {
     let plugin = load(&format!(
         r#"(module {IMPORT} (func (export "_start")) (func (export "f")))"#
     ));
@@ -43,7 +43,7 @@ fn a_command_that_returns_has_done_well() {
 }
 
 #[test]
-fn what_is_no_command_is_not_run() {
+fn a_module_that_is_no_command_is_not_run() {
     for (text, expected) in [
         (r#"(module (func (export "f")))"#, "unknown-export"),
         (
@@ -69,7 +69,7 @@ fn a_command_that_traps_has_no_code() {
 }
 
 #[test]
-fn elsewhere_it_ends_the_call() {
+fn proc_exit_ends_a_call_anywhere() {
     let process = r#"(func (export "process") (param i32 i32) (result i32 i32)
         (local.get 0) (local.get 1))"#;
     for code in CODES {
@@ -90,7 +90,7 @@ fn elsewhere_it_ends_the_call() {
                 (func (export "allocate") (param i32) (result i32) {exit} (unreachable)) {process})"#
         );
         assert_eq!(load(&text).process(b"text"), Err(exited(code)));
-        // In `deallocate`, for an answer that lies elsewhere than the input.
+        // In `deallocate`, for a result that does not lie at the input.
         let text = format!(
             r#"(module {IMPORT} (memory (export "memory") 1)
                 (func (export "allocate") (param i32) (result i32) (i32.const 8))
@@ -113,7 +113,7 @@ fn elsewhere_it_ends_the_call() {
     assert!(exited(0).stops());
 }
 
-/// A guest whose allocator does `work` while the host waits for it to bring a setting.
+/// Makes an instance of a guest whose `allocate` does `work` while it asks for a setting.
 fn allocating(work: &str) -> Instance {
     let text = format!(
         r#"(module {IMPORT}
@@ -136,7 +136,8 @@ fn allocating(work: &str) -> Instance {
 #[test]
 fn an_allocator_that_the_host_waits_for_has_wasi() {
     let write = "(drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))";
-    // With the second one it is resumed on its own, outside of the guest's call.
+    // The second work takes longer than a slice, so that `allocate` is resumed outside of the
+    // guest's call.
     let long = "(local.set $n (i32.const 40000))
         (loop $on (br_if $on (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))";
     for work in [write.to_owned(), format!("{long} {write}")] {
@@ -153,7 +154,7 @@ fn an_allocator_that_the_host_waits_for_has_wasi() {
     for work in [
         "(call $log (i32.const 0) (i32.const 1))",
         "(drop (call $get (i32.const 0) (i32.const 0)))",
-        // A subscription to the monotonic clock in 10 ms.
+        // A subscription to the monotonic clock, for 10 ms from now.
         "(i32.store (i32.const 144) (i32.const 1)) (i64.store (i32.const 152) (i64.const 10000000))
          (drop (call $poll (i32.const 128) (i32.const 256) (i32.const 1) (i32.const 320)))",
     ] {
@@ -173,7 +174,7 @@ fn start_functions_have_wasi() {
         (func (export "_initialize") (call $one) (drop (call $close (i32.const 2))))
         (func (export "close") (param i32) (result i32) (call $close (local.get 0))))"#;
     let wasi = Wasi::new().stdout(WasiOutput::buffer(100));
-    let mut instance = load_wat(text, &Grants::<()>::new().wasi(wasi))
+    let mut instance = load_wat(text, &Grants::new().wasi(wasi))
         .instantiate(())
         .unwrap();
     assert_eq!(instance.take_stdout(), b"oneone");

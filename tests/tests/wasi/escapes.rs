@@ -1,4 +1,4 @@
-//! Ways out of a granted directory, none of which is one.
+//! Attempts to get out of a granted directory (P02), all of which fail.
 
 use super::{
     EEXIST, EINVAL, ELOOP, ENOENT, ENOTDIR, ENOTSUP, EPERM, Guest, SUCCESS,
@@ -15,7 +15,7 @@ use std::{
     thread,
 };
 
-/// A tree with links of all kinds that lead out of it.
+/// Makes a tree with links of all kinds that lead out of it.
 fn tree() -> Tree {
     let tree = Tree::new();
     tree.file("dir/sub/file", "inside");
@@ -50,9 +50,9 @@ fn tree() -> Tree {
     tree
 }
 
-/// Paths, and with which error each fails where links are followed.
+/// Paths, and the error number of each if links are followed.
 const PATHS: &[(&str, u32)] = &[
-    // By words alone.
+    // By `..` and absolute paths.
     ("..", EPERM),
     ("../secret", EPERM),
     ("../inside/dir", EPERM),
@@ -67,7 +67,7 @@ const PATHS: &[(&str, u32)] = &[
     ("/etc/passwd", EPERM),
     ("//etc/passwd", EPERM),
     ("/proc/self/root/etc/passwd", EPERM),
-    // With a NUL, after which other systems see no more.
+    // With a NUL, at which a path ends for other systems.
     ("dir\0/../../secret", EINVAL),
     ("..\0", EINVAL),
     // By links.
@@ -88,7 +88,7 @@ const PATHS: &[(&str, u32)] = &[
     ("dir/to_up_dir/secret", EPERM),
     ("good/up", EPERM),
     ("good/../../up", EPERM),
-    // A link's parent is that of what it points to.
+    // The parent of a link is the parent of its target.
     ("good/../sub/up", EPERM),
     ("magic/etc/passwd", EPERM),
     ("magic_cwd", EPERM),
@@ -171,7 +171,7 @@ fn nothing_is_made_moved_or_removed_outside() {
             assert_eq!(guest.errno("path_filestat_set_times", &args), EPERM);
         }
     }
-    // Links that dangle outside are not followed to make what is missing.
+    // Links to missing files outside are not followed to make the files.
     for path in ["dangling_up", "dangling_absolute"] {
         for lookup in [0, FOLLOW] {
             let opened = guest.open_in((ROOT, lookup), path, CREATE, (WRITE, 0), 0);
@@ -191,10 +191,11 @@ fn links_that_lead_out_are_seen_and_no_more() {
         assert_eq!(guest.open(path, 0, READ), Err(ELOOP), "{path}");
     }
     assert_eq!(guest.read_link("up").unwrap(), b"../secret");
-    // Where things are on the machine is not told.
+    // Paths of the machine are not shown.
     assert_eq!(guest.read_link("absolute"), Err(EPERM));
     assert_eq!(guest.read_link("magic"), Err(EPERM));
-    // They can be removed, and moved to where they lead elsewhere, and still are not followed.
+    // Links can be moved to places from which they lead elsewhere, and removed. They still are not
+    // followed.
     assert_eq!(guest.rename((ROOT, "up"), (ROOT, "dir/up")), SUCCESS);
     let opened = guest.open_in((ROOT, FOLLOW), "dir/up", 0, (READ, 0), 0);
     assert_eq!(opened, Err(ENOENT), "inside/secret");
@@ -222,14 +223,14 @@ fn a_guest_makes_itself_no_way_out() {
         let opened = guest.open_in((ROOT, FOLLOW), path, 0, (READ, 0), 0);
         assert_eq!(opened, Err(EPERM), "{path}");
     }
-    // A link that stays inside leads out once it is moved up.
+    // A link whose target is inside leads out when it is moved up.
     assert_eq!(guest.symlink("../dir", "dir/back"), SUCCESS);
     let opened = guest.open_in((ROOT, FOLLOW), "dir/back/file", 0, (READ, 0), 0);
     assert!(opened.is_ok());
     assert_eq!(guest.rename((ROOT, "dir/back"), (ROOT, "back")), SUCCESS);
     let opened = guest.open_in((ROOT, FOLLOW), "back/file", 0, (READ, 0), 0);
     assert_eq!(opened, Err(EPERM));
-    // A directory that is open stays what it was, and its parent out of reach.
+    // An open directory that is moved stays usable, and its parent out of reach.
     let dir = guest.open_in((ROOT, 0), "dir", DIRECTORY, (ALL & !WRITE, ALL), 0);
     let dir = dir.unwrap();
     assert_eq!(guest.rename((ROOT, "dir"), (ROOT, "moved")), SUCCESS);
@@ -266,7 +267,7 @@ fn one_granted_directory_is_no_way_to_another() {
 }
 
 #[test]
-fn what_is_no_file_is_not_waited_for() {
+fn pipes_and_sockets_are_not_waited_for() {
     let tree = Tree::new();
     let fifo = tree.inside("fifo");
     let made = Command::new("mkfifo").arg(&fifo).status();
@@ -308,7 +309,7 @@ fn devices_are_seen_and_not_opened() {
     }
 }
 
-/// Swaps, until told to stop, a directory for a link that leads out of it.
+/// Replaces a directory by a link that leads out, and back, until it is told to stop.
 fn swap(tree: &Tree, stop: &AtomicBool) {
     let (dir, link) = (tree.inside("dir"), tree.inside("link"));
     let away = tree.inside("away");

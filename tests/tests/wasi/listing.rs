@@ -10,7 +10,7 @@ fn an_empty_directory_has_itself_and_its_parent() {
     let tree = Tree::new();
     let mut guest = tree.guest();
     for room in [25, 100, 4_096] {
-        // 25 bytes hold an entry of one letter: the second never fits.
+        // 25 bytes hold an entry whose name has one letter; the second entry never fits.
         if room == 25 {
             let args = [ROOT, DATA, room, 0, RESULT];
             assert_eq!(guest.errno("fd_readdir", &args), SUCCESS);
@@ -24,7 +24,7 @@ fn an_empty_directory_has_itself_and_its_parent() {
         let expected = [".", ".."].map(|name| (name.to_owned(), IS_DIRECTORY));
         assert_eq!(names, expected);
     }
-    // Nothing of the directory above shows.
+    // Nothing of the parent directory shows.
     guest.errno("fd_readdir", &[ROOT, DATA, 4_096, 0, RESULT]);
     let own = guest.stat(ROOT).inode;
     guest.errno("fd_readdir", &[ROOT, DATA, 4_096, 0, RESULT]);
@@ -56,7 +56,7 @@ fn entries_come_once_each_in_pieces_of_any_size() {
         names.sort();
         assert_eq!(names, expected, "{room}");
     }
-    // Numbers are those of the attributes.
+    // Inode numbers equal those in the attributes.
     let args = [ROOT, DATA, 30_000, 0, RESULT];
     assert_eq!(guest.errno("fd_readdir", &args), SUCCESS);
     let at = DATA + 25 + 26;
@@ -101,7 +101,7 @@ fn a_guest_that_removes_what_it_reads_misses_nothing() {
 }
 
 #[test]
-fn cookies_that_nobody_gave() {
+fn unknown_cookies_give_whole_entries_or_none() {
     let tree = Tree::new();
     for at in 0..9 {
         tree.file(&format!("file {at}"), "");
@@ -122,7 +122,7 @@ fn cookies_that_nobody_gave() {
         for _ in 0..2 {
             let args = [ROOT, DATA, 4_096, cookie, RESULT];
             assert_eq!(guest.errno("fd_readdir", &args), SUCCESS);
-            // Whole entries or nothing.
+            // Entries come whole or not at all.
             let used = u64::from(guest.u32(RESULT));
             let (mut at, mut count) = (DATA, 0);
             while at < DATA + used {
@@ -150,14 +150,14 @@ fn a_directory_that_is_too_long_to_list() {
     let mut guest = tree.limited(|limits| limits.list_bytes = 2 * entries);
     let (dir, same) = (open(&mut guest, "dir"), open(&mut guest, "same"));
     let (again, args) = (open(&mut guest, "dir"), [DATA, 100, 0, RESULT]);
-    // Lists that are begun and not read to their end take their part.
+    // Lists that were not read to their end count against the limit.
     for (fd, answer) in [(dir, SUCCESS), (same, SUCCESS), (again, ENOMEM)] {
         let args = [&[fd], &args[..]].concat();
         assert_eq!(guest.errno("fd_readdir", &args), answer, "{fd}");
     }
     assert_eq!(guest.list(dir, 4_096).unwrap().len(), 52);
     assert_eq!(guest.list(again, 4_096).unwrap().len(), 52);
-    // Or until the directory is closed.
+    // Closing the directory frees its list.
     assert_eq!(
         guest.errno("fd_readdir", &[&[dir], &args[..]].concat()),
         SUCCESS
@@ -168,7 +168,7 @@ fn a_directory_that_is_too_long_to_list() {
 }
 
 #[test]
-fn what_can_not_be_listed() {
+fn files_and_bad_pointers_are_refused() {
     let tree = Tree::new();
     let mut guest = tree.guest();
     let file = guest.create("a");

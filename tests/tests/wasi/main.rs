@@ -1,4 +1,5 @@
-//! WASI preview 1, function by function: the right answer, the wrong pointer, the huge count.
+//! WASI preview 1, function by function: right answers, wrong pointers, huge counts. The threats
+//! are P01 to P10 in docs/threats.md.
 
 mod absent;
 mod attributes;
@@ -60,8 +61,8 @@ const EROFS: u32 = 69;
 const ESPIPE: u32 = 70;
 const ENOTCAPABLE: u32 = 76;
 
-/// All functions but `proc_exit`: name, and a letter for each parameter: `i` for an i32, `l` for
-/// an i64, `p` for an i32 that points into memory.
+/// All functions except `proc_exit`, with a letter for each parameter: `i` for an i32, `l` for an
+/// i64, `p` for an i32 that points into memory.
 const FUNCTIONS: [(&str, &str); 45] = [
     ("args_get", "pp"),
     ("args_sizes_get", "pp"),
@@ -110,11 +111,11 @@ const FUNCTIONS: [(&str, &str); 45] = [
     ("sock_shutdown", "ii"),
 ];
 
-/// A budget without the fuel to keep a test waiting.
-const SMALL: Budget = Budget::server().fuel(10_000_000);
+/// A budget with so little fuel that no test waits long.
+const SMALL: Budget = Budget::server().with_fuel(10_000_000);
 
-/// The text of a module that imports every function from `module` and exports it, with access to a
-/// memory of `pages` pages.
+/// Returns the text of a guest that imports every function from `module` and exports it, with a
+/// memory of `pages` pages that the test can read and write.
 fn text(module: &str, pages: u32) -> String {
     let (mut imports, mut exports) = (String::new(), String::new());
     for (name, params) in FUNCTIONS {
@@ -145,7 +146,7 @@ fn text(module: &str, pages: u32) -> String {
     )
 }
 
-/// A guest that calls what it is told to.
+/// A guest that calls the function that the test names.
 struct Guest(Instance);
 
 impl Guest {
@@ -153,12 +154,12 @@ impl Guest {
         Self::start(&hostel::engine(), NEW, 1, wasi)
     }
 
-    /// By the old name.
+    /// Makes a guest that imports from the old module.
     fn old(wasi: Wasi) -> Self {
         Self::start(&hostel::engine(), OLD, 1, wasi)
     }
 
-    /// Where there is neither clock nor waiting.
+    /// Makes a guest on a platform without a clock, which can't wait.
     fn bare(wasi: Wasi) -> Self {
         Self::start(&Engine::default(), NEW, 1, wasi)
     }
@@ -168,7 +169,7 @@ impl Guest {
         Self(plugin.instantiate(()).expect("it starts"))
     }
 
-    /// Calls a function; gives its error number.
+    /// Calls a function. Returns its error number.
     #[track_caller]
     fn errno(&mut self, name: &str, args: &[u64]) -> u32 {
         self.call(name, args)
@@ -235,7 +236,7 @@ impl Guest {
         }
     }
 
-    /// Writes `bytes` to `fd`; gives the error number and how many it took.
+    /// Writes `bytes` to `fd`. Returns the error number and how many bytes were taken.
     fn write(&mut self, fd: u64, bytes: &[u8]) -> (u32, u32) {
         self.put(1_024, bytes);
         self.buffers(0, &[(1_024, bytes.len() as u64)]);
@@ -260,7 +261,7 @@ fn all_functions_link_under_both_names() {
             Grants::new().wasi(Wasi::new()),
         );
         let ungranted =
-            Engine::default().load("guest", &assemble(&text(module, 1)), &Grants::<()>::new());
+            Engine::default().load("guest", &assemble(&text(module, 1)), &Grants::new());
         let LoadError::Mismatch(all) = ungranted.unwrap_err() else {
             panic!("nothing is granted");
         };
@@ -273,8 +274,8 @@ fn all_functions_link_under_both_names() {
 }
 
 #[test]
-fn what_is_no_function_of_wasi_is_refused() {
-    let grants = Grants::<()>::new().wasi(Wasi::new());
+fn unknown_functions_of_wasi_are_refused() {
+    let grants = Grants::new().wasi(Wasi::new());
     for (import, words) in [
         (
             r#""wasi_snapshot_preview1" "fd_open" (func)"#,
@@ -300,7 +301,7 @@ fn what_is_no_function_of_wasi_is_refused() {
             r#""wasi_snapshot_preview1" "fd_write" (memory 1)"#,
             "is a memory",
         ),
-        // Bytes go through a memory that there must be.
+        // Functions with pointers need a memory.
         (
             r#""wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32))"#,
             "export `memory` is missing",
@@ -311,7 +312,7 @@ fn what_is_no_function_of_wasi_is_refused() {
         let error = error.unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
-    // One that points nowhere needs none.
+    // A function without pointers needs no memory.
     let text = r#"(module (import "wasi_unstable" "sched_yield" (func $f (result i32)))
         (func (export "f") (result i32) (call $f)))"#;
     let plugin = Engine::default()
@@ -321,8 +322,8 @@ fn what_is_no_function_of_wasi_is_refused() {
 }
 
 #[test]
-fn a_function_of_the_embedders_goes_before() {
-    let grants = Grants::<()>::new()
+fn a_function_of_the_embedder_replaces_that_of_wasi() {
+    let grants = Grants::new()
         .function(NEW, "sched_yield", || 7u32)
         .wasi(Wasi::new());
     let mut instance = load(&Engine::default(), NEW, 1, grants)
@@ -334,7 +335,7 @@ fn a_function_of_the_embedders_goes_before() {
 
 #[test]
 fn pointers_out_of_memory_are_faults() {
-    // What makes each function look at its pointers: a descriptor that is open, counts of 1.
+    // Arguments with which each function uses its pointers: an open descriptor, counts of 1.
     let calls: [(&str, &[Option<u64>]); 14] = [
         ("args_get", &[None, Some(8)]),
         ("args_get", &[Some(8), None]),
@@ -366,7 +367,7 @@ fn pointers_out_of_memory_are_faults() {
                 assert_eq!(guest.errno(name, &args), EFAULT, "{name} {bad:#x}");
             }
         }
-        // Those of results, and of what lists point to.
+        // Pointers to results, and those in lists.
         guest.buffers(64, &[(END - 1, 2)]);
         for bad in [END - 3, END, 0xffff_ffff] {
             assert_eq!(guest.errno("fd_read", &[0, 8, 0, bad]), EFAULT);
@@ -388,7 +389,9 @@ fn each_call_costs_fuel() {
         let args = vec![0; params.len()];
         guest.errno(name, &args);
         assert!(guest.0.usage().fuel >= 40, "{name}");
-        guest.0.set_budget(SMALL.fuel(guest.0.usage().fuel - 1));
+        guest
+            .0
+            .set_budget(SMALL.with_fuel(guest.0.usage().fuel - 1));
         assert_eq!(code(&guest.call(name, &args)), "out-of-fuel", "{name}");
         guest = Guest::new(Wasi::new());
     }

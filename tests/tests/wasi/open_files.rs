@@ -1,4 +1,4 @@
-//! How many are open: limits, numbers, and that nothing stays open on the machine.
+//! Open files (P03): their limit, their numbers, and that none stays open on the machine.
 
 use super::{
     EBADF, EMFILE, Guest, NEW, SUCCESS,
@@ -8,7 +8,7 @@ use hostel::{Grants, Wasi, files::Access};
 use hostel_tests::in_its_own_process;
 use std::fs;
 
-/// Open handles of this process that lead into the tree.
+/// Counts the open handles of this process that lead into the tree.
 fn handles(tree: &Tree) -> usize {
     let root = fs::canonicalize(tree.outside("")).expect("it is there");
     let open = fs::read_dir("/proc/self/fd").expect("Linux shows them");
@@ -18,7 +18,7 @@ fn handles(tree: &Tree) -> usize {
 }
 
 #[test]
-fn no_more_are_open_than_the_limit() {
+fn no_more_files_are_open_than_the_limit() {
     let tree = Tree::new();
     tree.file("a", "");
     for limit in [0, 1, 5] {
@@ -33,7 +33,7 @@ fn no_more_are_open_than_the_limit() {
         }
         assert!(!tree.inside("new").exists(), "nothing is made either");
         assert_eq!(handles(&tree), granted + limit);
-        // What was granted, and stdio, make no room for more.
+        // Closing stdio and the granted directory makes no room for more files.
         for fd in 0..4 {
             guest.close(fd);
         }
@@ -44,7 +44,7 @@ fn no_more_are_open_than_the_limit() {
 }
 
 #[test]
-fn numbers_are_the_lowest_that_are_free() {
+fn a_file_gets_the_lowest_free_number() {
     let tree = Tree::new();
     tree.file("a", "");
     let mut guest = tree.guest();
@@ -61,14 +61,14 @@ fn numbers_are_the_lowest_that_are_free() {
 }
 
 #[test]
-fn renumbering_games() {
+fn renumbering_closes_the_target_and_leaks_nothing() {
     let tree = Tree::new();
     tree.file("a", "file a");
     tree.file("b", "file b");
     let mut guest = tree.limited(|limits| limits.open = 4);
     let granted = handles(&tree);
     let (a, b) = (guest.create("a"), guest.create("b"));
-    // Onto itself, over another, over stdin, over the granted directory.
+    // To itself, over another file, over stdin, over the granted directory.
     assert_eq!(guest.errno("fd_renumber", &[a, a]), SUCCESS);
     assert_eq!(guest.errno("fd_renumber", &[a, b]), SUCCESS);
     assert_eq!(handles(&tree), granted + 1, "b was closed");
@@ -81,7 +81,7 @@ fn renumbering_games() {
     for to in [4, 70, 1_000, 0x7fff_ffff, 0xffff_ffff] {
         assert_eq!(guest.errno("fd_renumber", &[0, to]), EBADF, "{to}");
     }
-    // Stdout is no file, whatever its number: the limit is on what was opened.
+    // Stdout is no file, whatever its number: the limit is on files that were opened.
     assert_eq!(guest.errno("fd_renumber", &[1, 2]), SUCCESS);
     let opened = [(); 4].map(|()| guest.open("b", 0, READ));
     assert_eq!(opened, [Ok(1), Ok(4), Ok(5), Err(EMFILE)]);
@@ -114,7 +114,7 @@ fn closing_and_failing_leaves_nothing_open() {
     }
 }
 
-/// A guest that opens a file and ends as `end` says.
+/// Returns the text of a guest that opens a file, and then does `end`.
 fn leaves_open(end: &str) -> String {
     format!(
         r#"(module
@@ -133,8 +133,8 @@ fn leaves_open(end: &str) -> String {
 
 #[test]
 fn files_go_with_their_call() {
-    // Other tests of this process open files of their own trees only, but may close numbers in
-    // between that are counted here: so it is not among them.
+    // In a process of its own: other tests open files in their own trees only, but may close
+    // handles while they are counted here.
     in_its_own_process("open_files::files_go_with_their_call", || {
         let tree = Tree::new();
         tree.file("a", "");
@@ -144,13 +144,13 @@ fn files_go_with_their_call() {
             "(call $exit (i32.const 0))",
             "(loop (br 0))",
         ] {
-            let grants = Grants::<()>::new().wasi(tree.grant(Wasi::new(), Access::Read));
-            let budget = super::SMALL.fuel(100_000);
+            let grants = Grants::new().wasi(tree.grant(Wasi::new(), Access::Read));
+            let budget = super::SMALL.with_fuel(100_000);
             let plugin = hostel_tests::load_wat(&leaves_open(end), &grants).with_budget(budget);
             drop(grants);
             let granted = handles(&tree);
             for _ in 0..20 {
-                // Each call opens it at the same number: one that is used again is as new.
+                // Each call opens the file at one number: an instance that is used again is reset.
                 assert_eq!(plugin.process(b"").ok(), end.is_empty().then(|| vec![4]));
                 assert_eq!(handles(&tree), granted, "{end}");
             }
@@ -163,7 +163,7 @@ fn files_go_with_their_call() {
 }
 
 #[test]
-fn instances_have_their_own() {
+fn instances_have_their_own_files() {
     let tree = Tree::new();
     tree.file("a", "text");
     let grants = Grants::new().wasi(tree.grant(Wasi::new(), Access::Read));

@@ -1,4 +1,4 @@
-//! `path_open`: what is opened, with which rights, and what is not.
+//! `path_open`: what it opens, with which rights, and what it refuses.
 
 use super::{
     EEXIST, EILSEQ, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTCAPABLE, ENOTDIR, EPERM,
@@ -36,7 +36,7 @@ fn a_granted_directory_is_found_by_its_name() {
         let name = guest.errno("fd_prestat_dir_name", &[fd, 64, 9]);
         assert_eq!(name, super::EBADF);
     }
-    // One that was opened was not granted.
+    // A directory that was opened is not one that was granted.
     let opened = guest.open(".", DIRECTORY, ALL & !WRITE).unwrap();
     assert_eq!(guest.errno("fd_prestat_get", &[opened, 64]), super::EBADF);
 }
@@ -55,7 +55,7 @@ fn files_are_made_opened_and_made_empty_by_flags() {
     assert_eq!(guest.read(again, 10).unwrap(), b"text");
     guest.open("a", TRUNCATE, 0).unwrap();
     assert_eq!(tree.text("a"), "");
-    // Also without any rights to it afterwards.
+    // Also without any rights to the file afterwards.
     let made = guest.open("b", CREATE, 0).unwrap();
     assert_eq!(guest.rights(made), (0, 0));
     assert_eq!(guest.read(made, 1), Err(ENOTCAPABLE));
@@ -86,14 +86,14 @@ fn directories_are_no_files_and_the_other_way_round() {
     for path in ["dir/file/", "dir/file/.", "dir/file/x"] {
         assert_eq!(guest.open(path, 0, 0), Err(ENOTDIR), "{path}");
     }
-    // A file is no directory to open something in.
+    // A file can't stand for a directory.
     let file = guest.open("dir/file", 0, READ | FILESTAT).unwrap();
     assert_eq!(guest.stat(file).kind, IS_FILE);
     assert_eq!(guest.open_in((file, 0), "x", 0, (READ, 0), 0), Err(ENOTDIR));
 }
 
 #[test]
-fn flags_that_there_are_not() {
+fn unknown_flags_are_refused() {
     let tree = Tree::new();
     tree.file("a", "x");
     let mut guest = tree.guest();
@@ -120,7 +120,7 @@ fn flags_that_there_are_not() {
 }
 
 #[test]
-fn paths_that_are_none() {
+fn bad_paths_are_refused() {
     let tree = Tree::new();
     tree.file("a", "x");
     let mut guest = tree.guest();
@@ -134,7 +134,7 @@ fn paths_that_are_none() {
     guest.put(super::tree::PATH, &[b'a', 0xff, 0xfe]);
     let args = [ROOT, 0, super::tree::PATH, 3, 0, 0, 0, 0, 64];
     assert_eq!(guest.errno("path_open", &args), EILSEQ);
-    // Before anything is read.
+    // The length is refused before a byte is read.
     let args = [ROOT, 0, super::tree::PATH, 0xffff_ffff, 0, 0, 0, 0, 64];
     assert_eq!(guest.errno("path_open", &args), ENAMETOOLONG);
     assert!(guest.0.usage().fuel < 100);
@@ -145,14 +145,14 @@ fn rights_are_those_of_the_directory_at_most() {
     let tree = Tree::new();
     tree.file("dir/a", "x");
     let mut guest = tree.guest();
-    // What guests ask for by habit, and can't have, is left out.
+    // Rights that guests ask for by habit, and can't have, are left out.
     let file = guest.open("dir/a", 0, ALL).unwrap();
     assert_eq!(guest.rights(file).0 & READDIR, 0);
     assert_ne!(guest.rights(file).0 & (READ | WRITE | SEEK), 0);
     let read = (READ | READDIR, READ | SEEK);
     let dir = guest.open_in((ROOT, 0), "dir", 0, (ALL & !WRITE, read.1), 0);
     let dir = dir.unwrap();
-    // A directory hands on what it was given, whatever was asked, until that is given up.
+    // A directory hands on the rights that it has, whatever was asked, until they are given up.
     let (own, inheriting) = guest.rights(dir);
     assert_eq!(inheriting, guest.rights(ROOT).1);
     let given_up = guest.errno("fd_fdstat_set_rights", &[dir, own, read.1]);
@@ -164,7 +164,7 @@ fn rights_are_those_of_the_directory_at_most() {
 }
 
 #[test]
-fn what_may_only_be_read_is_not_changed() {
+fn a_read_only_directory_is_not_changed() {
     let tree = Tree::new();
     tree.file("dir/a", "text");
     let before = tree.all();
@@ -187,7 +187,8 @@ fn what_may_only_be_read_is_not_changed() {
         assert_eq!(guest.open("dir/a", flags, READ), Err(ENOTCAPABLE));
         assert_eq!(guest.open("new", flags, READ), Err(ENOTCAPABLE));
     }
-    // A guest asks for no more than it is told that it can have, and then has to hear of this.
+    // The directory says that files in it may have the right to write. So that guest has to get an
+    // error.
     assert_ne!(guest.rights(ROOT).1 & WRITE, 0);
     assert_eq!(guest.open("dir/a", 0, READ | WRITE), Err(EROFS));
     for name in [
@@ -203,7 +204,7 @@ fn what_may_only_be_read_is_not_changed() {
     let (ptr, len) = guest.path("dir/a");
     let args = [ROOT, 0, ptr, len, 0, 0, 10];
     assert_eq!(guest.errno("path_filestat_set_times", &args), ENOTCAPABLE);
-    // Nor by a detour over a directory that is opened in it.
+    // A directory that is opened in it is no detour.
     let dir = guest.open_in((ROOT, 0), "dir", 0, (ALL & !WRITE, ALL), 0);
     let opened = guest.open_in((dir.unwrap(), 0), "a", 0, (WRITE, 0), 0);
     assert_eq!(opened, Err(EROFS));
@@ -222,7 +223,7 @@ fn a_file_of_a_read_only_directory_gets_no_name_in_another() {
     writable.file("b", "");
     assert_eq!(guest.link((4, 0, "b"), (3, "b")), ENOTCAPABLE);
     assert_eq!(guest.rename((4, "b"), (3, "b")), ENOTCAPABLE);
-    // From one that may be changed to another, both are possible.
+    // Between two directories that may be changed, both work.
     let wasi = readable.grant(Wasi::new(), Access::ReadWrite);
     let wasi = grant(wasi, "/rw", Access::ReadWrite, &writable.inside(""));
     let mut guest = Guest::new(wasi);
@@ -247,7 +248,7 @@ fn a_symbolic_link_is_followed_if_the_guest_says_so() {
         assert!(guest.open_in((ROOT, FOLLOW), path, 0, (READ, 0), 0).is_ok());
         assert_eq!(guest.read_link(path).unwrap(), target.as_bytes());
     }
-    // Those before the end are followed in any case.
+    // Links before the last name are always followed.
     let fd = guest.open("to_dir/a", 0, READ).unwrap();
     assert_eq!(guest.read(fd, 9).unwrap(), b"text");
     assert_eq!(guest.read_link("dir"), Err(EINVAL));

@@ -1,5 +1,5 @@
-//! Plugins whose languages bring a run time or an allocator of their own: Go's needs WASI, Zig's
-//! grows the memory in the first call.
+//! Plugins in languages with a run time or an allocator of their own. Go's run time needs WASI,
+//! Zig's allocator grows the memory in the first call.
 
 use hostel::{CallError, Engine, Grants, Instance, Plugin, Wasi};
 use hostel_tests::{Lines, Ticking, guest_bytes};
@@ -18,14 +18,14 @@ fn start(engine: &Engine, name: &str, grants: Grants<()>) -> Instance {
     plugin.instantiate(()).expect("it starts")
 }
 
-/// A machine with an operating system, and one with a clock alone.
+/// Makes an engine with an operating system, and one with only a clock.
 fn machines() -> [Engine; 2] {
     let bare = Engine::default().with_platform(Ticking::default());
     [hostel::engine(), bare]
 }
 
 #[test]
-fn they_log_read_a_setting_and_answer() {
+fn plugins_log_read_a_setting_and_answer() {
     for name in PLUGINS {
         for engine in machines() {
             for (settings, input, answer) in [
@@ -60,14 +60,14 @@ fn a_held_instance_keeps_its_memory_over_many_calls() {
             let answer = instance.process(&[b'a'; 60_000]);
             assert_eq!(answer.map(|answer| answer.len()), Ok(60_007), "{name}");
         }
-        // All in all, it had more from its allocator.
+        // All buffers together were larger.
         let memory = instance.memory_bytes();
         assert!(memory <= 10 << 20, "{name}: {memory}");
     }
 }
 
 #[test]
-fn each_request_of_several_threads_has_an_instance_that_is_new() {
+fn each_request_of_several_threads_has_a_fresh_instance() {
     for name in PLUGINS {
         let grants = Lines::default().granted().config([("prefix", "CUSTOM")]);
         let plugin = load(&hostel::engine(), name, grants);
@@ -83,13 +83,13 @@ fn each_request_of_several_threads_has_an_instance_that_is_new() {
                 });
             }
         });
-        // Starting asks for the time, or calls grow the memory: neither can be undone.
+        // Starting asks for the time, or calls grow the memory. Neither can be reset.
         assert_eq!(plugin.pool_figures().resets, 0, "{name}");
     }
 }
 
 #[test]
-fn go_s_run_time_needs_both_clocks() {
+fn the_run_time_of_go_needs_both_clocks() {
     let load = |engine: &Engine| -> Plugin {
         let grants = Lines::default().granted().config([("", "")]);
         let loaded = engine.load(
@@ -99,10 +99,10 @@ fn go_s_run_time_needs_both_clocks() {
         );
         loaded.expect("it loads")
     };
-    // One to begin with.
+    // The monotonic clock to start.
     let error = load(&Engine::default()).instantiate(()).err();
     assert_eq!(error, Some(CallError::Exited { code: 2 }));
-    // The time of day to collect its garbage.
+    // The time of day to collect garbage.
     let mut instance = load(&hostel::engine()).instantiate(()).unwrap();
     let mut rounds = 0..200;
     let error = rounds.find_map(|_| instance.process(&[b'a'; 60_000]).err());

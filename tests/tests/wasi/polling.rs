@@ -1,4 +1,4 @@
-//! Waiting with `poll_oneoff`.
+//! Waiting with `poll_oneoff` (P04).
 
 use super::{EBADF, EFAULT, EINVAL, END, ENOTCAPABLE, ENOTSUP, Guest, SMALL, SUCCESS};
 use hostel::{Trap, Wasi, WasiInput};
@@ -12,11 +12,11 @@ const CLOCK: u8 = 0;
 const READ: u8 = 1;
 const WRITE: u8 = 2;
 
-/// Where events are put, and their number.
+/// Where events and their number are written.
 const EVENTS: u64 = 32 << 10;
 const COUNT: u64 = 31 << 10;
 
-/// A subscription as a guest has it in memory; `of` is the clock or the descriptor.
+/// Encodes a subscription; `of` is the clock or the descriptor.
 fn subscription(
     old: bool,
     userdata: u64,
@@ -45,7 +45,7 @@ fn file(userdata: u64, kind: u8, fd: u32) -> Vec<u8> {
     subscription(false, userdata, kind, fd, 0, false)
 }
 
-/// Polls; gives each event's userdata, error and kind.
+/// Polls. Returns the userdata, error and kind of each event.
 fn poll(guest: &mut Guest, subscriptions: &[Vec<u8>]) -> Vec<(u64, u16, u8)> {
     guest.put(0, &subscriptions.concat());
     let args = [0, EVENTS, subscriptions.len() as u64, COUNT];
@@ -57,7 +57,7 @@ fn poll(guest: &mut Guest, subscriptions: &[Vec<u8>]) -> Vec<(u64, u16, u8)> {
 }
 
 #[test]
-fn a_number_of_subscriptions_that_can_be_looked_at() {
+fn the_number_of_subscriptions_is_limited() {
     let mut guest = Guest::new(Wasi::new());
     for count in [0, 1_025, 10_000, 1 << 29, 0xffff_ffff] {
         assert_eq!(
@@ -67,7 +67,7 @@ fn a_number_of_subscriptions_that_can_be_looked_at() {
         );
         assert!(guest.0.usage().fuel < 100);
     }
-    // 1,024 of them do not fit here twice, 1,000 at the end of memory neither.
+    // 1,024 subscriptions and as many events do not fit into memory; neither do 1,000 at its end.
     assert_eq!(
         guest.errno("poll_oneoff", &[END - 48_000 + 1, 0, 1_000, COUNT]),
         EFAULT
@@ -77,7 +77,7 @@ fn a_number_of_subscriptions_that_can_be_looked_at() {
         EFAULT
     );
     let mut guest = Guest::start(&hostel::engine(), super::NEW, 2, Wasi::new());
-    // All of them of the clock 0, which was not granted.
+    // All are for clock 0, which was not granted.
     assert_eq!(
         guest.errno("poll_oneoff", &[0, END, 1_024, END + 33_000]),
         SUCCESS
@@ -99,7 +99,7 @@ fn stdio_is_ready() {
 }
 
 #[test]
-fn what_can_not_be_waited_for_is_an_event_with_an_error() {
+fn a_bad_subscription_is_an_event_with_an_error() {
     let mut guest = Guest::new(Wasi::new());
     let (badf, capable, inval, sup) = (
         EBADF as u16,
@@ -133,7 +133,7 @@ fn what_can_not_be_waited_for_is_an_event_with_an_error() {
         guest.put(0, &file(1, kind, 0));
         assert_eq!(guest.errno("poll_oneoff", &[0, EVENTS, 1, COUNT]), EINVAL);
     }
-    // A machine without a clock.
+    // On a machine without a clock.
     let events = poll(&mut Guest::bare(Wasi::new()), &[clock(1, 1, 1)]);
     assert_eq!(events, [(1, sup, CLOCK)]);
 }
@@ -145,10 +145,10 @@ fn a_clock_is_waited_for() {
         let mut guest = Guest::new(hostel::wasi());
         guest.errno("clock_time_get", &[1, 0, 128]);
         let (start, before) = (Instant::now(), guest.u64(128));
-        // The first is for later.
+        // The first subscription is for a later time.
         guest.put(0, &[clock(1, 1, 1 << 62), clock(2, id, timeout)].concat());
         assert_eq!(guest.errno("poll_oneoff", &[0, EVENTS, 2, COUNT]), SUCCESS);
-        // Waiting costs 100 for a millisecond.
+        // Waiting costs 100 fuel for a millisecond.
         assert!(guest.0.usage().fuel >= timeout / ms * 100);
         assert!(start.elapsed() >= Duration::from_nanos(timeout));
         assert_eq!((guest.u32(COUNT), guest.u64(EVENTS)), (1, 2));
@@ -158,7 +158,7 @@ fn a_clock_is_waited_for() {
 }
 
 #[test]
-fn an_absolute_time() {
+fn an_absolute_time_is_waited_for() {
     for id in [0, 1] {
         let mut guest = Guest::new(hostel::wasi());
         guest.errno("clock_time_get", &[u64::from(id), 0, 128]);
@@ -187,11 +187,13 @@ fn the_old_name_has_longer_subscriptions() {
 
 #[test]
 fn a_wait_ends_with_the_deadline() {
-    let deadline = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(100));
+    let deadline = SMALL
+        .with_fuel(u64::MAX)
+        .with_deadline(Duration::from_millis(100));
     for timeout in [200_000_000, 1 << 63, u64::MAX] {
         for absolute in [false, true] {
             let mut guest = Guest::new(Wasi::new());
-            // An absolute time counts from the clock's first, 1 s.
+            // The clock starts at 1 s, from which absolute times count.
             let timeout = timeout.saturating_add(if absolute { 1_000_000_000 } else { 0 });
             guest.put(0, &subscription(false, 1, CLOCK, 1, timeout, absolute));
             guest.0.set_budget(deadline);
@@ -206,7 +208,7 @@ fn without_a_deadline_a_wait_ends_with_the_fuel() {
     for timeout in [101_000_000_000, 1 << 63, u64::MAX] {
         let mut guest = Guest::new(Wasi::new());
         guest.put(0, &clock(1, 1, timeout));
-        // Before it has begun: this test would not end.
+        // Before it begins: else this test would not end.
         let result = guest.call("poll_oneoff", &[0, EVENTS, 1, COUNT]);
         assert_eq!(code(&result), "out-of-fuel");
     }
@@ -216,7 +218,7 @@ fn without_a_deadline_a_wait_ends_with_the_fuel() {
 fn a_wait_can_be_cancelled() {
     let mut guest = Guest::new(Wasi::new());
     guest.put(0, &clock(1, 1, 1 << 60));
-    guest.0.set_budget(SMALL.fuel(u64::MAX));
+    guest.0.set_budget(SMALL.with_fuel(u64::MAX));
     let canceller = guest.0.canceller();
     let waiter = thread::spawn(move || code(&guest.call("poll_oneoff", &[0, EVENTS, 1, COUNT])));
     thread::sleep(Duration::from_millis(30));
@@ -224,7 +226,7 @@ fn a_wait_can_be_cancelled() {
     assert_eq!(waiter.join().unwrap(), "cancelled");
 }
 
-/// Input that never comes.
+/// A source whose input never comes.
 struct Never;
 
 impl WasiInput for Never {
@@ -253,7 +255,7 @@ fn events_over_the_subscriptions_do_no_harm() {
     for at in [0, 1, 16, 40, 100] {
         guest.put(0, &all);
         let args = [0, at, 100, at];
-        // Overwritten ones may be of no kind that there is.
+        // Subscriptions that were overwritten may be of an unknown kind.
         assert!([SUCCESS, EINVAL].contains(&guest.errno("poll_oneoff", &args)));
     }
 }

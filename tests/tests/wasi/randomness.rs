@@ -1,4 +1,4 @@
-//! Random bytes.
+//! Random bytes (P06).
 
 use super::{EFAULT, END, ENOTSUP, Guest, NEW, SMALL, SUCCESS};
 use hostel::{Trap, Wasi};
@@ -32,7 +32,7 @@ fn a_seed_repeats_in_each_instance() {
 }
 
 #[test]
-fn without_a_grant_there_is_none() {
+fn without_a_grant_there_are_no_random_bytes() {
     assert_eq!(
         Guest::new(Wasi::new()).errno("random_get", &[0, 8]),
         ENOTSUP
@@ -40,7 +40,7 @@ fn without_a_grant_there_is_none() {
 }
 
 #[test]
-fn a_source_is_asked_for_no_more_than_64_kib_and_paid_before() {
+fn a_source_is_asked_for_at_most_64_kib_and_charged_first() {
     let asked = Arc::new(AtomicU64::new(0));
     let counted = asked.clone();
     let wasi = Wasi::new().random(move |bytes| {
@@ -56,12 +56,12 @@ fn a_source_is_asked_for_no_more_than_64_kib_and_paid_before() {
     assert!(guest.0.usage().fuel >= size / 8);
     assert_eq!(guest.get(3, 4), [0, 0, 0xaa, 0xaa]);
     assert_eq!(guest.get(size + 3, 4), [0xaa, 0xaa, 0, 0]);
-    // 4 GiB, and all but: nothing is made.
+    // Lengths of 4 GiB and more than memory: no byte is made.
     for (at, len) in [(0, 0xffff_ffff), (0, 4 * END + 1), (END, 4 * END)] {
         assert_eq!(guest.errno("random_get", &[at, len]), EFAULT);
     }
     assert_eq!(asked.swap(0, Ordering::Relaxed), 0);
-    guest.0.set_budget(SMALL.fuel(9_000));
+    guest.0.set_budget(SMALL.with_fuel(9_000));
     assert_eq!(
         code(&guest.call("random_get", &[0, 4 * END])),
         "out-of-fuel"

@@ -1,4 +1,4 @@
-//! Reading from stdin.
+//! Reading from stdin (P08).
 
 use super::{EAGAIN, Guest, NEW, SMALL, SUCCESS};
 use hostel::{Engine, Grants, Trap, Wasi, WasiInput};
@@ -58,11 +58,11 @@ fn bytes_come_to_an_end_and_begin_anew_in_each_instance() {
 
 #[test]
 fn reading_over_the_list_of_buffers_does_no_harm() {
-    // What comes overwrites the second buffer's place, with one outside of memory.
+    // The bytes that are read overwrite the second buffer's entry by one outside of memory.
     let mut guest = Guest::new(Wasi::new().stdin([0xff; 100]));
     guest.buffers(0, &[(0, 16), (32, 16)]);
     assert_eq!(guest.errno("fd_read", &[0, 0, 2, 512]), super::EFAULT);
-    // With one that is larger.
+    // Here they overwrite it by a larger one.
     let mut bytes = [0; 3_000];
     bytes[8..16].copy_from_slice(&[0, 4, 0, 0, 0, 8, 0, 0]);
     let mut guest = Guest::new(Wasi::new().stdin(bytes));
@@ -89,7 +89,7 @@ fn a_source_is_asked_once_for_each_read() {
 }
 
 #[test]
-fn a_source_that_lies_or_fails() {
+fn a_source_that_lies_is_bounded_and_one_that_fails_stops_the_guest() {
     let mut guest = Guest::new(Wasi::new().stdin_from(|_: &mut [u8]| Ok(usize::MAX)));
     assert_eq!(read(&mut guest, &[(1_024, 4)]).len(), 4);
     let mut guest = Guest::new(Wasi::new().stdin_from(|_: &mut [u8]| Err(Trap::host("broken"))));
@@ -112,15 +112,17 @@ fn stdin_without_end_is_ended_by_fuel() {
         (func (export "_start") (loop $on
           (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8))) (br $on))))"#;
     let endless = Wasi::new().stdin_from(|into: &mut [u8]| Ok(into.len()));
-    let plugin = hostel_tests::load_wat(text, &Grants::<()>::new().wasi(endless));
+    let plugin = hostel_tests::load_wat(text, &Grants::new().wasi(endless));
     let result = plugin.with_budget(SMALL).run_command();
     assert_eq!(code(&result), "out-of-fuel");
-    let budget = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(50));
+    let budget = SMALL
+        .with_fuel(u64::MAX)
+        .with_deadline(Duration::from_millis(50));
     let result = plugin.with_budget(budget).run_command();
     assert_eq!(code(&result), "deadline");
 }
 
-/// Has nothing until it was asked often enough whether it has.
+/// A source that is ready after it was asked a number of times.
 struct Late(AtomicU32);
 
 impl WasiInput for Late {
@@ -142,7 +144,7 @@ impl WasiInput for Late {
 fn a_read_waits_for_input() {
     let late = || Wasi::new().stdin_from(Late(AtomicU32::new(3)));
     assert_eq!(read(&mut Guest::new(late()), &[(64, 8)]), b"x");
-    // Where nobody can wait, the guest is told so.
+    // On a platform that can't wait, the guest gets an error number.
     let mut bare = Guest::bare(late());
     bare.buffers(0, &[(64, 8)]);
     assert_eq!(bare.errno("fd_read", &[0, 0, 1, 512]), EAGAIN);
@@ -151,8 +153,13 @@ fn a_read_waits_for_input() {
 #[test]
 fn waiting_for_input_ends() {
     let never = || Wasi::new().stdin_from(Late(AtomicU32::new(u32::MAX)));
-    let deadline = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(50));
-    for (budget, expected) in [(deadline, "deadline"), (SMALL.fuel(5_000), "out-of-fuel")] {
+    let deadline = SMALL
+        .with_fuel(u64::MAX)
+        .with_deadline(Duration::from_millis(50));
+    for (budget, expected) in [
+        (deadline, "deadline"),
+        (SMALL.with_fuel(5_000), "out-of-fuel"),
+    ] {
         let mut guest = Guest::new(never());
         guest.buffers(0, &[(64, 8)]);
         guest.0.set_budget(budget);
@@ -160,7 +167,7 @@ fn waiting_for_input_ends() {
     }
     let mut guest = Guest::new(never());
     guest.buffers(0, &[(64, 8)]);
-    guest.0.set_budget(SMALL.fuel(u64::MAX));
+    guest.0.set_budget(SMALL.with_fuel(u64::MAX));
     let canceller = guest.0.canceller();
     let waiter = thread::spawn(move || code(&guest.call("fd_read", &[0, 0, 1, 16])));
     thread::sleep(Duration::from_millis(30));

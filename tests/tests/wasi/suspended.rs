@@ -1,4 +1,4 @@
-//! Guests that wait in calls that are run by steps or awaited: no thread waits with them.
+//! Guests that wait in calls that are stepped or awaited. No thread waits with them.
 
 use super::{EAGAIN, SMALL, SUCCESS};
 use hostel::{Budget, Engine, Grants, Platform, Plugin, Step, Trap, Wasi, WasiInput, WasiOutput};
@@ -14,7 +14,8 @@ use std::{
     time::Duration,
 };
 
-/// Polls a clock for so many nanoseconds, stdin, or both; or reads stdin; or writes to stdout.
+/// A guest that polls a clock for a number of nanoseconds, stdin, or both; that reads stdin; that
+/// writes to stdout.
 const GUEST: &str = r#"(module
     (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
@@ -43,7 +44,7 @@ const GUEST: &str = r#"(module
         (call $write (i32.const 1) (i32.const 96) (i32.const 1) (i32.const 104))
         (i32.load (i32.const 104))))"#;
 
-/// A clock that stands until it is set.
+/// A clock that stands still until it is set.
 #[derive(Default)]
 struct Hand {
     millis: AtomicU64,
@@ -57,7 +58,7 @@ impl Hand {
     }
 }
 
-/// A platform by which nobody waits.
+/// A platform that can't block.
 #[derive(Clone, Default)]
 struct Machine(Arc<Hand>);
 
@@ -76,7 +77,7 @@ impl Platform for Machine {
     }
 }
 
-/// Input that comes when it is let.
+/// A source whose input comes when the test says so.
 #[derive(Clone, Default)]
 struct Gate(Arc<AtomicBool>);
 
@@ -109,7 +110,7 @@ fn a_guest_that_sleeps_gives_control_back() {
     let (machine, gate) = (Machine::default(), Gate::default());
     let plugin = guest(&machine, &gate, SMALL);
     let mut instance = plugin.instantiate(()).unwrap();
-    let mut call = instance.start_call::<u64, (u32, u64)>("sleep", 20 * MS);
+    let mut call = instance.call_async::<u64, (u32, u64)>("sleep", 20 * MS);
     for now in [0, 0, 5, 10, 19, 19] {
         machine.0.set(now);
         assert_eq!(call.step(1_000), Step::Waiting, "{now} ms");
@@ -118,12 +119,12 @@ fn a_guest_that_sleeps_gives_control_back() {
     assert_eq!(call.step(1_000), Step::Done(Ok((SUCCESS, 7))));
     drop(call);
     assert!(!machine.0.waits.load(Ordering::Relaxed), "no thread waited");
-    // The same charge, however often it was asked, as where a thread waits.
+    // The charge equals that of a thread that waits, however often the call was stepped.
     let stepped = instance.usage().fuel;
-    let plugin = load_wat(GUEST, &Grants::<()>::new().wasi(Wasi::new()));
+    let plugin = load_wat(GUEST, &Grants::new().wasi(Wasi::new()));
     let mut instance = plugin.instantiate(()).unwrap();
     instance.call::<u64, (u32, u64)>("sleep", 20 * MS).unwrap();
-    // A thread's clock goes on meanwhile: a tick of 1 ms may begin in between.
+    // The real clock goes on meanwhile, so that one more tick of 1 ms may begin.
     assert!(instance.usage().fuel.abs_diff(stepped) <= 100);
 }
 
@@ -131,10 +132,12 @@ fn a_guest_that_sleeps_gives_control_back() {
 fn a_deadline_ends_a_sleep() {
     for timeout in [200 * MS, 1 << 63, u64::MAX] {
         let (machine, gate) = (Machine::default(), Gate::default());
-        let budget = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(100));
+        let budget = SMALL
+            .with_fuel(u64::MAX)
+            .with_deadline(Duration::from_millis(100));
         let plugin = guest(&machine, &gate, budget);
         let mut instance = plugin.instantiate(()).unwrap();
-        let mut call = instance.start_call::<u64, (u32, u64)>("sleep", timeout);
+        let mut call = instance.call_async::<u64, (u32, u64)>("sleep", timeout);
         assert_eq!(call.step(1_000), Step::Waiting);
         machine.0.set(99);
         assert_eq!(call.step(1_000), Step::Waiting);
@@ -156,7 +159,7 @@ fn a_sleep_can_be_cancelled_dropped_and_not_paid_for() {
     let plugin = guest(&machine, &gate, SMALL);
     let mut instance = plugin.instantiate(()).unwrap();
     let canceller = instance.canceller();
-    let mut call = instance.start_call::<u64, (u32, u64)>("sleep", 20 * MS);
+    let mut call = instance.call_async::<u64, (u32, u64)>("sleep", 20 * MS);
     assert_eq!(call.step(1_000), Step::Waiting);
     canceller.cancel();
     let Step::Done(result) = call.step(1_000) else {
@@ -165,12 +168,12 @@ fn a_sleep_can_be_cancelled_dropped_and_not_paid_for() {
     assert_eq!(code(&result), "cancelled");
     drop(call);
     let mut instance = plugin.instantiate(()).unwrap();
-    let mut call = instance.start_call::<u64, (u32, u64)>("sleep", 20 * MS);
+    let mut call = instance.call_async::<u64, (u32, u64)>("sleep", 20 * MS);
     assert_eq!(call.step(1_000), Step::Waiting);
     drop(call);
     assert!(instance.is_stopped());
     let mut instance = plugin.instantiate(()).unwrap();
-    let mut call = instance.start_call::<u64, (u32, u64)>("sleep", 1 << 60);
+    let mut call = instance.call_async::<u64, (u32, u64)>("sleep", 1 << 60);
     let Step::Done(result) = call.step(1_000) else {
         panic!("it does not begin");
     };
@@ -183,7 +186,7 @@ fn input_and_time_are_waited_for_together() {
         let (machine, gate) = (Machine::default(), Gate::default());
         let plugin = guest(&machine, &gate, SMALL);
         let mut instance = plugin.instantiate(()).unwrap();
-        let mut call = instance.start_call::<u64, (u32, u64)>("either", 50 * MS);
+        let mut call = instance.call_async::<u64, (u32, u64)>("either", 50 * MS);
         assert_eq!(call.step(1_000), Step::Waiting);
         machine.0.set(49);
         assert_eq!(call.step(1_000), Step::Waiting);
@@ -198,7 +201,7 @@ fn a_read_of_stdin_is_suspended() {
     let (machine, gate) = (Machine::default(), Gate::default());
     let plugin = guest(&machine, &gate, SMALL);
     let mut instance = plugin.instantiate(()).unwrap();
-    let mut call = instance.start_call::<(), (u32, u32)>("read", ());
+    let mut call = instance.call_async::<(), (u32, u32)>("read", ());
     for now in [0, 3, 100, 1_000] {
         machine.0.set(now);
         assert_eq!(call.step(1_000), Step::Waiting);
@@ -208,10 +211,10 @@ fn a_read_of_stdin_is_suspended() {
     gate.0.store(true, Ordering::Relaxed);
     assert_eq!(call.step(1_000), Step::Done(Ok((SUCCESS, 2))));
     drop(call);
-    // It is paid for while it waits.
+    // Waiting is charged while it lasts.
     gate.0.store(false, Ordering::Relaxed);
-    instance.set_budget(SMALL.fuel(5_000));
-    let mut call = instance.start_call::<(), (u32, u32)>("read", ());
+    instance.set_budget(SMALL.with_fuel(5_000));
+    let mut call = instance.call_async::<(), (u32, u32)>("read", ());
     let ended = (1_000..2_000).step_by(10).find_map(|now| {
         machine.0.set(now);
         match call.step(1_000) {
@@ -230,7 +233,7 @@ fn a_write_to_a_full_queue_is_suspended() {
     let (machine, gate) = (Machine::default(), Gate::default());
     let plugin = guest(&machine, &gate, SMALL);
     let mut instance = plugin.instantiate(()).unwrap();
-    let mut call = instance.start_call::<(), (u32, u32)>("write", ());
+    let mut call = instance.call_async::<(), (u32, u32)>("write", ());
     for now in [0, 1, 2, 100] {
         machine.0.set(now);
         assert_eq!(call.step(1_000), Step::Waiting);
@@ -247,21 +250,21 @@ fn a_write_to_a_full_queue_is_suspended() {
 #[test]
 fn without_a_clock_input_is_waited_for_too() {
     let gate = Gate::default();
-    let grants = Grants::<()>::new().wasi(Wasi::new().stdin_from(gate.clone()));
+    let grants = Grants::new().wasi(Wasi::new().stdin_from(gate.clone()));
     let plugin = Engine::default()
         .load("guest", &hostel_tests::assemble(GUEST), &grants)
         .unwrap();
     let mut instance = plugin.instantiate(()).unwrap();
     let blocking = instance.call::<(), (u32, u32)>("read", ());
     assert_eq!(blocking, Ok((EAGAIN, 0)), "there is nobody who could wait");
-    let mut call = instance.start_call::<(), (u32, u32)>("read", ());
+    let mut call = instance.call_async::<(), (u32, u32)>("read", ());
     assert_eq!(call.step(1_000), Step::Waiting);
     assert_eq!(call.step(1_000), Step::Waiting);
     gate.0.store(true, Ordering::Relaxed);
     assert_eq!(call.step(1_000), Step::Done(Ok((SUCCESS, 2))));
 }
 
-/// Counts how often it is woken.
+/// A waker that counts how often it is woken.
 #[derive(Default)]
 struct Bell(AtomicU64);
 
@@ -272,11 +275,11 @@ impl Wake for Bell {
 }
 
 #[test]
-fn who_awaits_a_call_is_woken_by_the_platform_s_timer() {
+fn an_awaited_call_is_woken_by_the_timer_of_the_platform() {
     let (machine, gate) = (Machine::default(), Gate::default());
     let plugin = guest(&machine, &gate, SMALL);
     let mut instance = plugin.instantiate(()).unwrap();
-    let mut call = pin!(instance.start_call::<u64, (u32, u64)>("sleep", 5 * MS));
+    let mut call = pin!(instance.call_async::<u64, (u32, u64)>("sleep", 5 * MS));
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(bell.clone());
     let mut context = Context::from_waker(&waker);
@@ -292,10 +295,10 @@ fn who_awaits_a_call_is_woken_by_the_platform_s_timer() {
 }
 
 #[test]
-fn without_a_timer_it_is_woken_at_once() {
+fn without_a_timer_an_awaited_call_is_woken_at_once() {
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(bell.clone());
-    hostel::Bare.wake_at(Some(Duration::MAX), &waker);
+    hostel::NoPlatform.wake_at(Some(Duration::MAX), &waker);
     assert_eq!(bell.0.load(Ordering::Relaxed), 1);
 }
 
@@ -306,7 +309,7 @@ fn many_guests_sleep_on_one_thread() {
     let mut instances: Vec<_> = (0..100).map(|_| plugin.instantiate(()).unwrap()).collect();
     let mut calls: Vec<_> = (0u64..)
         .zip(&mut instances)
-        .map(|(at, instance)| instance.start_call::<u64, (u32, u64)>("sleep", (at + 1) * MS))
+        .map(|(at, instance)| instance.call_async::<u64, (u32, u64)>("sleep", (at + 1) * MS))
         .collect();
     for now in 0..=100 {
         machine.0.set(now);
@@ -315,7 +318,7 @@ fn many_guests_sleep_on_one_thread() {
     }
 }
 
-/// Unparks a thread, and counts how often.
+/// A waker that unparks a thread, and counts how often.
 struct Unpark(std::thread::Thread, AtomicU64);
 
 impl Wake for Unpark {
@@ -326,10 +329,12 @@ impl Wake for Unpark {
 }
 
 #[test]
-fn on_a_machine_with_threads_an_executor_needs_no_timer() {
-    let plugin = load_wat(GUEST, &Grants::<()>::new().wasi(Wasi::new()));
+fn with_threads_an_executor_needs_no_timer() {
+    let plugin = load_wat(GUEST, &Grants::new().wasi(Wasi::new()));
     let mut instances = [(); 3].map(|()| plugin.instantiate(()).unwrap());
-    let deadline = SMALL.fuel(u64::MAX).deadline(Duration::from_millis(30));
+    let deadline = SMALL
+        .with_fuel(u64::MAX)
+        .with_deadline(Duration::from_millis(30));
     instances[2].set_budget(deadline);
     let unpark = Arc::new(Unpark(std::thread::current(), AtomicU64::new(0)));
     let waker = Waker::from(unpark.clone());
@@ -339,7 +344,7 @@ fn on_a_machine_with_threads_an_executor_needs_no_timer() {
             .iter_mut()
             .zip([1, 40 * MS, 1 << 63])
             .map(|(instance, nanos)| {
-                Box::pin(instance.start_call::<u64, (u32, u64)>("sleep", nanos))
+                Box::pin(instance.call_async::<u64, (u32, u64)>("sleep", nanos))
             }),
     );
     let mut results = Vec::new();
@@ -357,6 +362,6 @@ fn on_a_machine_with_threads_an_executor_needs_no_timer() {
     }
     results.sort();
     assert_eq!(results, ["deadline", "ok", "ok"]);
-    // Some ten, where one that is woken at once is woken thousands of times.
+    // About ten wakes. A call that is woken at once would be woken thousands of times.
     assert!(unpark.1.load(Ordering::Relaxed) < 200);
 }

@@ -1,4 +1,4 @@
-//! Directories on the disk for guests to be granted, and how the tests use them as a guest.
+//! Directories on the disk that are granted to guests, and functions that use them as a guest does.
 
 use super::{Guest, NEW, SUCCESS};
 use hostel::{
@@ -11,7 +11,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Flags of `path_open`, and of look-ups.
+/// Flags of `path_open`, and of lookups.
 pub(super) const CREATE: u64 = 1;
 pub(super) const DIRECTORY: u64 = 2;
 pub(super) const EXCLUSIVE: u64 = 4;
@@ -33,10 +33,10 @@ pub(super) const READDIR: u64 = 1 << 14;
 pub(super) const FILESTAT: u64 = 1 << 21;
 pub(super) const SET_SIZE: u64 = 1 << 22;
 pub(super) const SET_TIMES: u64 = 1 << 23;
-/// All that preview 1 had when it began, and so all that there is of files.
+/// All rights of the first version of preview 1, which include all for files.
 pub(super) const ALL: u64 = (1 << 28) - 1;
 
-/// Where the tests put paths, what is written or read, and results.
+/// Where the tests put paths, contents and results in the guest's memory.
 pub(super) const PATH: u64 = 40_000;
 pub(super) const OTHER_PATH: u64 = 48_000;
 pub(super) const DATA: u64 = 2_048;
@@ -45,7 +45,7 @@ pub(super) const RESULT: u64 = 1_024;
 /// The first granted directory's descriptor.
 pub(super) const ROOT: u64 = 3;
 
-/// A directory that a guest may be granted, `inside`, and what lies around it, `outside`.
+/// A directory that is granted to a guest, `inside`, with files around it that are not.
 pub(super) struct Tree(TempDir);
 
 impl Tree {
@@ -64,7 +64,7 @@ impl Tree {
         self.0.path().join(path)
     }
 
-    /// Makes a file, and the directories that it is in.
+    /// Makes a file, and the directories above it.
     pub(super) fn file(&self, path: &str, text: &str) {
         let path = self.inside(path);
         fs::create_dir_all(path.parent().expect("it is in a directory")).expect("it can be made");
@@ -79,17 +79,17 @@ impl Tree {
         grant(wasi, "/", access, &self.inside(""))
     }
 
-    /// A guest that may read and write.
+    /// Makes a guest that may read and write.
     pub(super) fn guest(&self) -> Guest {
         Guest::new(self.grant(Wasi::new(), Access::ReadWrite))
     }
 
-    /// One that may only read.
+    /// Makes a guest that may only read.
     pub(super) fn reader(&self) -> Guest {
         Guest::new(self.grant(Wasi::new(), Access::Read))
     }
 
-    /// One that may read and write within limits.
+    /// Makes a guest that may read and write within limits.
     pub(super) fn limited(&self, change: impl FnOnce(&mut Limits)) -> Guest {
         let mut limits = Limits::server();
         change(&mut limits);
@@ -99,7 +99,7 @@ impl Tree {
         Guest(plugin.instantiate(()).expect("it starts"))
     }
 
-    /// All that there is, inside and outside, with what files hold and links point to.
+    /// Lists all that is inside and outside, with the contents of files and the targets of links.
     pub(super) fn all(&self) -> Vec<String> {
         fn walk(directory: &Path, all: &mut Vec<String>) {
             for entry in fs::read_dir(directory).expect("it can be read") {
@@ -132,7 +132,7 @@ pub(super) fn grant(wasi: Wasi, name: &str, access: Access, path: &Path) -> Wasi
 }
 
 impl Guest {
-    /// Puts a path into memory; gives where it is and its length.
+    /// Writes a path to memory. Returns its address and length.
     pub(super) fn path(&mut self, path: &str) -> (u64, u64) {
         self.put(PATH, path.as_bytes());
         (PATH, path.len() as u64)
@@ -143,7 +143,7 @@ impl Guest {
         (OTHER_PATH, path.len() as u64)
     }
 
-    /// Opens what is at `path` in `directory`; gives its descriptor or the error number.
+    /// Opens `path` in `directory`. Returns the descriptor, or the error number.
     pub(super) fn open_in(
         &mut self,
         (directory, lookup): (u64, u64),
@@ -162,15 +162,15 @@ impl Guest {
         }
     }
 
-    /// Opens what is at `path` in the first granted directory, without following a symbolic link.
+    /// Opens `path` in the first granted directory, without following a symbolic link.
     pub(super) fn open(&mut self, path: &str, flags: u64, rights: u64) -> Result<u64, u32> {
         self.open_in((ROOT, 0), path, flags, (rights, 0), 0)
     }
 
-    /// Opens a file to read and write, which is made if there is none.
+    /// Opens a file to read and write. Makes it if there is none.
     #[track_caller]
     pub(super) fn create(&mut self, path: &str) -> u64 {
-        // No directory can be opened so.
+        // With the right to write, only a file can be opened.
         let rights = ALL & !READDIR;
         self.open(path, CREATE, rights).expect("it can be made")
     }
@@ -228,7 +228,7 @@ impl Guest {
         }
     }
 
-    /// Seeks; gives the new place.
+    /// Seeks. Returns the new position.
     pub(super) fn seek(&mut self, fd: u64, delta: i64, whence: u64) -> Result<u64, u32> {
         let args = [fd, delta.cast_unsigned(), whence, RESULT];
         match self.errno("fd_seek", &args) {
@@ -237,7 +237,7 @@ impl Guest {
         }
     }
 
-    /// Kind, size, links and time of writing of what is behind a descriptor, from its attributes.
+    /// Returns the attributes of a descriptor.
     #[track_caller]
     pub(super) fn stat(&mut self, fd: u64) -> Stat {
         assert_eq!(self.errno("fd_filestat_get", &[fd, RESULT]), SUCCESS);
@@ -263,13 +263,13 @@ impl Guest {
         }
     }
 
-    /// The rights of a descriptor, and those that it hands on.
+    /// Returns the rights of a descriptor, and those that it hands on.
     pub(super) fn rights(&mut self, fd: u64) -> (u64, u64) {
         assert_eq!(self.errno("fd_fdstat_get", &[fd, RESULT]), SUCCESS);
         (self.u64(RESULT + 8), self.u64(RESULT + 16))
     }
 
-    /// The names in a directory with what each is, read in pieces of `room` bytes.
+    /// Lists the names and kinds in a directory, read in pieces of `room` bytes.
     pub(super) fn list(&mut self, fd: u64, room: u64) -> Result<Vec<(String, u8)>, u32> {
         let (mut names, mut cookie) = (Vec::new(), 0);
         loop {
@@ -296,7 +296,7 @@ impl Guest {
     }
 }
 
-/// Attributes, as a guest has them in memory.
+/// Attributes, as a guest reads them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stat {
     pub(super) device: u64,
@@ -304,7 +304,7 @@ pub(super) struct Stat {
     pub(super) kind: u8,
     pub(super) links: u64,
     pub(super) size: u64,
-    /// When it was last read, written, and changed.
+    /// When the file was last read, written, and changed.
     pub(super) times: [u64; 3],
 }
 

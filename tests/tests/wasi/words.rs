@@ -1,9 +1,9 @@
-//! Arguments and environment.
+//! Arguments and environment (P09, P10).
 
 use super::{EFAULT, END, Guest, SUCCESS};
 use hostel::Wasi;
 
-/// Reads the words through a pair of functions.
+/// Reads the words by a pair of functions.
 fn words(guest: &mut Guest, get: &str, sizes: &str) -> Vec<String> {
     assert_eq!(guest.errno(sizes, &[0, 4]), SUCCESS);
     let (count, size) = (u64::from(guest.u32(0)), u64::from(guest.u32(4)));
@@ -64,7 +64,7 @@ fn the_words_may_end_where_memory_does() {
     ] {
         assert_eq!(guest.errno("args_get", &[list, bytes]), EFAULT);
     }
-    // Where both are in the same place it is the guest's loss.
+    // If both point to one place, that harms the guest only.
     assert_eq!(guest.errno("args_get", &[0, 0]), SUCCESS);
     assert_eq!(guest.errno("args_sizes_get", &[0, 0]), SUCCESS);
 }

@@ -1,4 +1,4 @@
-//! Writing to stdout and stderr.
+//! Writing to stdout and stderr (P08).
 
 use super::{EAGAIN, EFAULT, EINVAL, END, ENOSPC, Guest, NEW, SMALL, SUCCESS};
 use hostel::{Grants, Trap, Wasi, WasiOutput};
@@ -16,7 +16,7 @@ fn buffered(limit: usize) -> Guest {
     Guest::new(Wasi::new().stdout(buffer()).stderr(buffer()))
 }
 
-/// A guest whose two streams are logged.
+/// Makes a guest whose two streams are logged.
 fn logged(lines: &Lines) -> Guest {
     let wasi = Wasi::new()
         .stdout(WasiOutput::log())
@@ -33,7 +33,7 @@ fn buffers_are_written_one_after_another() {
         (&[][..], ""),
         (&[(128, 14)], "Hello, world!\n"),
         (&[(128, 5), (133, 2), (128, 0), (135, 7)], "Hello, world!\n"),
-        // Overlapping ones, and empty ones at the end of memory.
+        // Overlapping buffers, and an empty one at the end of memory.
         (&[(128, 5), (128, 5), (129, 4), (END, 0)], "HelloHelloello"),
     ] {
         guest.buffers(0, buffers);
@@ -45,7 +45,7 @@ fn buffers_are_written_one_after_another() {
         let (out, err) = (guest.0.take_stdout(), guest.0.take_stderr());
         assert_eq!((&*out, &*err), (text.as_bytes(), text.as_bytes()));
     }
-    // Where the list itself is text, and where the count goes.
+    // Buffers that are the list itself, and the place of the result.
     guest.buffers(0, &[(0, 16), (0, 16)]);
     assert_eq!(guest.errno("fd_write", &[1, 0, 2, 4]), SUCCESS);
     assert_eq!(guest.0.take_stdout().len(), 32);
@@ -75,17 +75,18 @@ fn lengths_that_add_up_to_too_much_are_invalid() {
     let mut guest = Guest::start(&hostel::engine(), NEW, pages, wasi);
     let all = u64::from(pages) * END;
     for (count, answer) in [(1_008, SUCCESS), (1_009, EINVAL), (1_024, EINVAL)] {
-        guest.0.set_budget(SMALL.fuel(1 << 30));
+        guest.0.set_budget(SMALL.with_fuel(1 << 30));
         guest.buffers(0, &vec![(0, all); count]);
-        guest.0.set_budget(SMALL.fuel(1_000_000));
+        guest.0.set_budget(SMALL.with_fuel(1_000_000));
         let args = [0, 0, count as u64, 16 << 10];
         assert_eq!(guest.errno("fd_read", &args), answer, "{count}");
     }
-    // Within 32 bits, it is far more than the budget: as much as that is written, at a price.
+    // The sum fits in 32 bits, but is far over the budget. As much as the budget allows is written,
+    // and charged.
     guest.buffers(0, &[(0, all), (0, all), (0, all), (0, all), (0, all)]);
     assert_eq!(guest.errno("fd_write", &[1, 0, 5, 128]), SUCCESS);
     assert_eq!(guest.u32(128) as usize, SMALL.output_bytes);
-    guest.0.set_budget(SMALL.fuel(100_000));
+    guest.0.set_budget(SMALL.with_fuel(100_000));
     assert_eq!(
         code(&guest.call("fd_write", &[1, 0, 5, 128])),
         "out-of-fuel"
@@ -113,7 +114,7 @@ fn output_counts_against_the_budget_of_the_call() {
         let mut guest = Guest::new(wasi);
         guest.0.set_budget(budget);
         for _ in 0..3 {
-            // Each is a call of its own.
+            // Each write is a call of its own.
             assert_eq!(guest.write(1, b"1234567"), (SUCCESS, 5));
         }
     }
@@ -142,7 +143,7 @@ fn output_without_end_is_ended() {
         let grants = lines.granted().wasi(Wasi::new().stdout(output));
         let plugin = hostel_tests::try_load_wat(&hostel::engine(), forever, &grants).unwrap();
         let mut instance = plugin
-            .with_budget(SMALL.fuel(100_000_000))
+            .with_budget(SMALL.with_fuel(100_000_000))
             .instantiate(())
             .unwrap();
         assert_eq!(instance.call::<(), u32>("run", ()), Ok(ENOSPC));
@@ -151,7 +152,7 @@ fn output_without_end_is_ended() {
         assert_eq!(code(&instance.call::<(), ()>("flood", ())), "out-of-fuel");
         a_good_plugin_still_answers();
     }
-    // 1 MiB of log in each of two calls, and a record that tells what was dropped.
+    // 1 MiB of log in each of two calls, and a record that tells how many were dropped.
     let lines = lines.take();
     assert!(
         lines.len() <= 2 * 1_001 && lines.len() > 2,
@@ -183,12 +184,12 @@ fn lines_become_log_records() {
     );
     guest.write(2, b"\xff\xe2\x80\xae\r\n");
     assert_eq!(lines.take(), ["guest: \u{fffd}\\u{202e}\\r"]);
-    // In several pieces, in one call.
+    // A line in several pieces, in one call.
     guest.put(128, b"abcdef\nghi");
     guest.buffers(0, &[(128, 2), (130, 2), (132, 4), (136, 2)]);
     assert_eq!(guest.errno("fd_write", &[1, 0, 4, 64]), SUCCESS);
     assert_eq!(lines.take(), ["guest: abcdef", "guest: ghi"]);
-    // Long ones.
+    // Lines that are too long for one record.
     for (len, records) in [(1_023, 1), (1_024, 1), (1_025, 2), (2_048, 2), (10_000, 10)] {
         guest.put(4_096, &vec![b'x'; len]);
         guest.put(4_096 + len as u64, b"\n");
@@ -230,7 +231,7 @@ fn without_a_log_its_lines_go_nowhere() {
 }
 
 #[test]
-fn an_embedder_s_function_gets_the_bytes() {
+fn a_function_of_the_embedder_gets_the_bytes() {
     let got = Arc::new(Mutex::new(Vec::new()));
     let kept = got.clone();
     let wasi = Wasi::new().stdout(WasiOutput::to(move |bytes| {
@@ -245,7 +246,7 @@ fn an_embedder_s_function_gets_the_bytes() {
 }
 
 #[test]
-fn an_embedder_s_function_that_fails_stops_the_guest() {
+fn a_function_of_the_embedder_that_fails_stops_the_guest() {
     for (output, expected) in [
         (
             WasiOutput::to(|_| Err(Trap::host("nobody reads"))),
@@ -287,7 +288,7 @@ fn a_queue_takes_what_it_has_room_for() {
     );
     assert_eq!(*got.lock().unwrap(), b"Hello, w");
     assert_eq!(guest.write(1, b""), (SUCCESS, 0));
-    // It is offered 64 KiB at most, and can't have taken more.
+    // The function is offered 64 KiB at most, and can't have taken more.
     let lies = |bytes: &[u8]| {
         assert!(bytes.len() <= 64 << 10);
         Ok(usize::MAX)
@@ -301,7 +302,7 @@ fn a_queue_takes_what_it_has_room_for() {
 
 #[test]
 fn a_full_queue_is_waited_for_no_longer_than_it_may() {
-    // Room comes when it was asked for four times.
+    // There is room after it was asked for four times.
     let asked = AtomicUsize::new(0);
     let later = move |bytes: &[u8]| match asked.fetch_add(1, Ordering::Relaxed) {
         0..3 => Ok(0),
@@ -314,8 +315,8 @@ fn a_full_queue_is_waited_for_no_longer_than_it_may() {
     assert_eq!(guest.u32(64), 4);
     let full = || Wasi::new().stdout(WasiOutput::queue(|_| Ok(0)));
     for (budget, expected) in [
-        (SMALL.deadline(Duration::from_millis(20)), "deadline"),
-        (SMALL.fuel(5_000), "out-of-fuel"),
+        (SMALL.with_deadline(Duration::from_millis(20)), "deadline"),
+        (SMALL.with_fuel(5_000), "out-of-fuel"),
     ] {
         let mut guest = Guest::new(full());
         guest.buffers(0, &[(0, 8)]);
@@ -323,7 +324,7 @@ fn a_full_queue_is_waited_for_no_longer_than_it_may() {
         assert_eq!(code(&guest.call("fd_write", &[1, 0, 1, 16])), expected);
         assert!(guest.0.is_stopped());
     }
-    // Without a clock nobody can wait.
+    // Without a clock no guest can wait.
     assert_eq!(Guest::bare(full()).write(1, b"text").0, EAGAIN);
 }
 

@@ -18,7 +18,7 @@ use defmt_semihosting as _;
 use embassy_executor::Spawner;
 use embassy_sync::{blocking_mutex::raw::ThreadModeRawMutex, signal::Signal};
 use embassy_time::{Duration, Instant, Ticker, Timer};
-use hostel_core::{Budget, CallError, Defmt, Engine, Grants, House, Limits, Plugin};
+use hostel_core::{Budget, CallError, Defmt, Engine, Grants, Host, Limits, Plugin};
 
 /// Fuel that a plugin uses before the other tasks have their turn.
 const QUANTUM: u64 = 2_000;
@@ -64,12 +64,12 @@ async fn main(spawner: Spawner) {
         "runaway",
         include_bytes!(concat!(env!("OUT_DIR"), "/runaway.wasm")),
     );
-    let house = House::new(engine.clone());
+    let host = Host::new(engine.clone());
 
     spawner.spawn(on_time().expect("there is one"));
     spawner.spawn(smooth(filter).expect("there is one"));
     spawner.spawn(stop(runaway).expect("there is one"));
-    spawner.spawn(replace(house).expect("there is one"));
+    spawner.spawn(replace(host).expect("there is one"));
     FILTERED.wait().await;
     STOPPED.wait().await;
     REPLACED.wait().await;
@@ -100,7 +100,7 @@ async fn smooth(plugin: Plugin) {
     let samples: Vec<u8> = (0..256u16).flat_map(|n| (n * 100).to_le_bytes()).collect();
     for _ in 0..10 {
         let began = Instant::now();
-        match plugin.start(&samples).with_quantum(QUANTUM).await {
+        match plugin.process_async(&samples).with_quantum(QUANTUM).await {
             Ok(smooth) => defmt::info!(
                 "{=usize} bytes smoothed in {=u64} us",
                 smooth.len(),
@@ -115,13 +115,13 @@ async fn smooth(plugin: Plugin) {
 /// Stops a plugin that never ends, after a while.
 #[embassy_executor::task]
 async fn stop(plugin: Plugin) {
-    let plugin = plugin.with_budget(Budget::device().fuel(u64::MAX));
+    let plugin = plugin.with_budget(Budget::device().with_fuel(u64::MAX));
     let mut instance = match plugin.instantiate(()) {
         Ok(instance) => instance,
         Err(error) => defmt::panic!("{}", defmt::Display2Format(&error)),
     };
     let canceller = instance.canceller();
-    let call = instance.start(b"").with_quantum(QUANTUM);
+    let call = instance.process_async(b"").with_quantum(QUANTUM);
     let watch = async {
         Timer::after_millis(50).await;
         canceller.cancel();
@@ -139,20 +139,20 @@ async fn stop(plugin: Plugin) {
 
 /// Uses a plugin whose next version comes while the device runs.
 #[embassy_executor::task]
-async fn replace(house: House) {
+async fn replace(host: Host) {
     let versions: [&[u8]; 2] = [
         include_bytes!(concat!(env!("OUT_DIR"), "/gain_1.wasm")),
         include_bytes!(concat!(env!("OUT_DIR"), "/gain_2.wasm")),
     ];
     for (version, wasm) in (1..).zip(versions) {
         let replaced = match version {
-            1 => house.load("gain", wasm, &Grants::new()),
-            _ => house.replace("gain", wasm, &Grants::new()),
+            1 => host.insert("gain", wasm, &Grants::new()),
+            _ => host.replace("gain", wasm, &Grants::new()),
         };
         if let Err(error) = replaced {
             defmt::panic!("{}", defmt::Display2Format(&error));
         }
-        match house.call::<u32, u32>("gain", "gain", 21) {
+        match host.call::<u32, u32>("gain", "gain", 21) {
             Ok(answer) if answer == 21 * version => {
                 defmt::info!("version {=u32} answers {=u32}", version, answer);
             }

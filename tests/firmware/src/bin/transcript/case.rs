@@ -18,11 +18,11 @@ use spin::Mutex;
 pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) module: Module,
-    pub(super) act: Act,
-    /// What differs from a device's usual budget.
+    pub(super) action: Action,
+    /// Changes a device's budget to the guest's.
     pub(super) budget: fn(&mut Budget),
-    /// How it has to end: refused (R), trapped (T), out of fuel or another quota (F), with an error
-    /// (E), and its code; or with an answer (C).
+    /// How it must end, in the words of the workspace's hostile guests: `refused`, `traps`,
+    /// `exceeds` or `fails` and the error's code, or `returns` and the answer.
     pub(super) verdict: &'static str,
 }
 
@@ -70,7 +70,7 @@ pub(super) fn usual(budget: &mut Budget) {
 }
 
 /// What is done with a guest.
-pub(super) enum Act {
+pub(super) enum Action {
     Load,
     Start,
     Process(&'static [u8]),
@@ -106,7 +106,7 @@ impl fmt::Display for Seen {
         write!(f, " | fuel {}", usage.fuel)?;
         for (what, count) in [
             ("host calls", usage.host_calls as usize),
-            ("arena bytes", usage.arena_bytes),
+            ("arena bytes", usage.bytes_to_guest),
             ("records dropped", usage.log_dropped as usize),
         ] {
             if count > 0 {
@@ -147,8 +147,8 @@ impl Case {
                 }
             },
         };
-        if matches!(self.act, Act::Load) && seen.state.is_some() {
-            seen.verdict = "C loaded".into();
+        if matches!(self.action, Action::Load) && seen.state.is_some() {
+            seen.verdict = "returns loaded".into();
         }
         seen.log = core::mem::take(&mut log.lock());
         seen
@@ -160,28 +160,28 @@ impl Case {
         instance: &mut Instance,
         quantum: Option<u64>,
     ) -> Result<String, CallError> {
-        match (&self.act, quantum) {
-            (Act::Load | Act::Start, _) => Ok("started".into()),
-            (Act::Bytes(name, input), _) => instance.call_bytes(name, input, shown),
-            (Act::Command, _) => instance.run_command().map(|code| format!("exit {code} ")),
-            (Act::Process(input), None) => instance.process(input).map(|answer| shown(&answer)),
-            (Act::Process(input), Some(quantum)) => {
-                let mut call = instance.start(input);
+        match (&self.action, quantum) {
+            (Action::Load | Action::Start, _) => Ok("started".into()),
+            (Action::Bytes(name, input), _) => instance.call_bytes(name, input, shown),
+            (Action::Command, _) => instance.run_command().map(|code| format!("exit {code} ")),
+            (Action::Process(input), None) => instance.process(input).map(|answer| shown(&answer)),
+            (Action::Process(input), Some(quantum)) => {
+                let mut call = instance.process_async(input);
                 loop {
                     if let Step::Done(result) = call.step(quantum) {
                         return result.map(|answer| shown(&answer));
                     }
                 }
             }
-            (Act::Call(name, []), Some(quantum)) if plugin.check::<(), ()>(name).is_ok() => {
-                let mut call = instance.start_call::<(), ()>(name, ());
+            (Action::Call(name, []), Some(quantum)) if plugin.check::<(), ()>(name).is_ok() => {
+                let mut call = instance.call_async::<(), ()>(name, ());
                 loop {
                     if let Step::Done(result) = call.step(quantum) {
                         return result.map(|()| String::new());
                     }
                 }
             }
-            (Act::Call(name, params), _) => {
+            (Action::Call(name, params), _) => {
                 let values = instance.call_values(name, params)?;
                 let values: Vec<_> = values.iter().map(ToString::to_string).collect();
                 Ok(values.join(" "))
@@ -203,8 +203,8 @@ impl Case {
             .function("host", "echo", |text: &str| -> String { text.into() })
             .function("host", "pair", || (7u32, 8u32))
             .function("host", "boom", || 0u32);
-        match self.act {
-            Act::Command => grants.wasi(
+        match self.action {
+            Action::Command => grants.wasi(
                 Wasi::new()
                     .args(["guest", "hello"])
                     .stdin(*b"one\ntwo\n")
@@ -228,17 +228,17 @@ fn shown(bytes: &[u8]) -> String {
 impl Seen {
     fn of(result: Result<String, CallError>, usage: Usage, state: Option<u64>) -> Self {
         let (verdict, message) = match result {
-            Ok(answer) => (format!("C {answer}"), String::new()),
+            Ok(answer) => (format!("returns {answer}"), String::new()),
             Err(error) => {
-                let letter = match error {
+                let word = match error {
                     CallError::OutOfFuel { .. }
                     | CallError::HostCalls { .. }
                     | CallError::ArgumentTooLarge { .. }
-                    | CallError::ArenaBytes { .. } => 'F',
-                    _ if error.stops() => 'T',
-                    _ => 'E',
+                    | CallError::BytesToGuest { .. } => "exceeds",
+                    _ if error.stops() => "traps",
+                    _ => "fails",
                 };
-                (format!("{letter} {}", error.code()), error.to_string())
+                (format!("{word} {}", error.code()), error.to_string())
             }
         };
         Self {
@@ -252,7 +252,7 @@ impl Seen {
 
     fn refused(error: &LoadError) -> Self {
         let code = match error {
-            LoadError::OverLimit { cap, .. } => format!("over-limit {cap}"),
+            LoadError::OverLimit { name: cap, .. } => format!("over-limit {cap}"),
             LoadError::Mismatch(all) => {
                 let kinds: Vec<_> = all.iter().map(kind).collect();
                 format!("mismatch {}", kinds.join("+"))
@@ -260,7 +260,7 @@ impl Seen {
             error => error.code().into(),
         };
         Self {
-            verdict: format!("R {code}"),
+            verdict: format!("refused {code}"),
             message: error.to_string(),
             usage: Usage::default(),
             state: None,

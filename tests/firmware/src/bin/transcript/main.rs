@@ -8,7 +8,7 @@ extern crate alloc;
 mod case;
 mod guests;
 
-use self::case::{Act, Case, Module, usual};
+use self::case::{Action, Case, Module, usual};
 #[cfg(target_os = "none")]
 use firmware::heap::live;
 use firmware::println;

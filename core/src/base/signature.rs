@@ -1,0 +1,136 @@
+//! The types of core values and of functions.
+
+use alloc::boxed::Box;
+use core::fmt;
+
+/// The type of a core WebAssembly value.
+///
+/// ```
+/// assert_eq!(hostel_core::ValType::I32.to_string(), "i32");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ValType {
+    /// A 32-bit integer.
+    I32,
+    /// A 64-bit integer.
+    I64,
+    /// A 32-bit float.
+    F32,
+    /// A 64-bit float.
+    F64,
+    /// A vector of 128 bits.
+    V128,
+    /// A reference to a function, or null.
+    FuncRef,
+    /// A reference to something of the host's, or null.
+    ExternRef,
+}
+
+impl ValType {
+    /// Returns whether values of this type are numbers.
+    pub(crate) const fn is_num(&self) -> bool {
+        matches!(self, Self::I32 | Self::I64 | Self::F32 | Self::F64)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::V128 => "v128",
+            Self::FuncRef => "funcref",
+            Self::ExternRef => "externref",
+        }
+    }
+
+    /// The value that a local of this type has at first: zero, or null.
+    pub(crate) fn zero(self) -> wasmi::Val {
+        wasmi::Val::default_for_ty(self.into())
+    }
+}
+
+impl fmt::Display for ValType {
+    /// The name of the type in the text format.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl From<ValType> for wasmi::ValType {
+    fn from(ty: ValType) -> Self {
+        match ty {
+            ValType::I32 => Self::I32,
+            ValType::I64 => Self::I64,
+            ValType::F32 => Self::F32,
+            ValType::F64 => Self::F64,
+            ValType::V128 => Self::V128,
+            ValType::FuncRef => Self::FuncRef,
+            ValType::ExternRef => Self::ExternRef,
+        }
+    }
+}
+
+impl From<wasmi::ValType> for ValType {
+    fn from(ty: wasmi::ValType) -> Self {
+        match ty {
+            wasmi::ValType::I32 => Self::I32,
+            wasmi::ValType::I64 => Self::I64,
+            wasmi::ValType::F32 => Self::F32,
+            wasmi::ValType::F64 => Self::F64,
+            wasmi::ValType::V128 => Self::V128,
+            wasmi::ValType::FuncRef => Self::FuncRef,
+            wasmi::ValType::ExternRef => Self::ExternRef,
+        }
+    }
+}
+
+/// A function's type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signature {
+    /// The parameters' types.
+    pub params: Box<[ValType]>,
+    /// The results' types.
+    pub results: Box<[ValType]>,
+}
+
+impl Signature {
+    /// The type of a function of the interpreter's.
+    pub(crate) fn of(ty: &wasmi::FuncType) -> Self {
+        let own = |types: &[wasmi::ValType]| types.iter().map(|ty| ValType::from(*ty)).collect();
+        Self {
+            params: own(ty.params()),
+            results: own(ty.results()),
+        }
+    }
+
+    pub(crate) fn new(params: &[ValType], results: &[ValType]) -> Self {
+        Self {
+            params: params.into(),
+            results: results.into(),
+        }
+    }
+}
+
+impl fmt::Display for Signature {
+    /// `(i32, i32) -> i64`; several results in parentheses, none as `()`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_types(f, &self.params)?;
+        f.write_str(" -> ")?;
+        match &*self.results {
+            [one] => f.write_str(one.name()),
+            several => write_types(f, several),
+        }
+    }
+}
+
+fn write_types(f: &mut fmt::Formatter<'_>, types: &[ValType]) -> fmt::Result {
+    f.write_str("(")?;
+    for (at, ty) in types.iter().enumerate() {
+        if at > 0 {
+            f.write_str(", ")?;
+        }
+        f.write_str(ty.name())?;
+    }
+    f.write_str(")")
+}

@@ -1,0 +1,134 @@
+//! Text on its way to a person: made safe to show, and put together for messages.
+
+use alloc::{boxed::Box, fmt::format, string::String};
+use core::fmt::{self, Write as _};
+
+/// Bytes from a guest that print as one line of text without control characters.
+///
+/// Line ends, escapes, other control characters, bidirectional overrides and the like are shown
+/// as `\n` or `\u{1b}`; invalid UTF-8 as U+FFFD. So no guest can forge a second record, or speak
+/// to a terminal.
+///
+/// ```
+/// use hostel_core::Escaped;
+/// assert_eq!(Escaped::new(b"a\nb\x1b[2J\xff").to_string(), "a\\nb\\u{1b}[2J\u{fffd}");
+/// ```
+#[derive(Clone, Copy)]
+pub struct Escaped<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Escaped<'a> {
+    /// Wraps `bytes`.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// The bytes as the guest gave them.
+    #[must_use]
+    pub const fn raw(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.bytes.utf8_chunks() {
+            let text = chunk.valid();
+            let mut written = 0;
+            for (at, c) in text.char_indices() {
+                // Most text is this, and needs no closer look.
+                if matches!(c, ' '..='~') || !is_hidden(c) {
+                    continue;
+                }
+                f.write_str(text.get(written..at).unwrap_or_default())?;
+                c.escape_default().try_for_each(|c| f.write_char(c))?;
+                written = at.saturating_add(c.len_utf8());
+            }
+            f.write_str(text.get(written..).unwrap_or_default())?;
+            if !chunk.invalid().is_empty() {
+                f.write_char('\u{fffd}')?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// Characters that act on a terminal or a reader instead of being seen.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{061c}' // Arabic letter mark
+            | '\u{200b}'..='\u{200f}' // zero width, marks of direction
+            | '\u{2028}'..='\u{202e}' // line and paragraph separator, bidirectional embeddings
+            | '\u{2060}'..='\u{2069}' // invisible operators, bidirectional isolates
+            | '\u{feff}' // byte order mark
+            | '\u{e0000}'..='\u{e007f}' // tags
+        )
+}
+
+/// Text of a module's or a guest's as it is shown: control characters visible, so that nobody
+/// forges a message or speaks to a terminal.
+pub(crate) fn shown(text: &str) -> Escaped<'_> {
+    Escaped::new(text.as_bytes())
+}
+
+/// Text of an error. Apart, for it is written in many places: `format!` would be there in each.
+#[inline(never)]
+pub(crate) fn text(words: fmt::Arguments<'_>) -> Box<str> {
+    format(words).into()
+}
+
+/// Joins `parts` for a message.
+pub(crate) fn listed<S: AsRef<str>>(parts: impl IntoIterator<Item = S>) -> String {
+    let mut list = String::new();
+    for part in parts {
+        let comma = if list.is_empty() { "" } else { ", " };
+        for piece in [comma, "`", part.as_ref(), "`"] {
+            list.push_str(piece);
+        }
+    }
+    if list.is_empty() {
+        String::from("none")
+    } else {
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn whatever_a_guest_says_stays_one_line() {
+        for (bytes, shown) in [
+            (&b"plain text"[..], "plain text"),
+            (b"", ""),
+            (
+                "Gr\u{fc}\u{df}e \u{1f600}".as_bytes(),
+                "Gr\u{fc}\u{df}e \u{1f600}",
+            ),
+            (b"one\ntwo\r\n", "one\\ntwo\\r\\n"),
+            (b"\x1b]52;c;AAAA\x07", "\\u{1b}]52;c;AAAA\\u{7}"),
+            ("\u{9b}31m".as_bytes(), "\\u{9b}31m"),
+            (b"\x9b31m", "\u{fffd}31m"),
+            (
+                "a\u{202e}b\u{2028}c\u{feff}".as_bytes(),
+                "a\\u{202e}b\\u{2028}c\\u{feff}",
+            ),
+            (b"nul\0del\x7f", "nul\\u{0}del\\u{7f}"),
+            (b"\xf0\x9f\x98", "\u{fffd}"),
+        ] {
+            assert_eq!(Escaped::new(bytes).to_string(), shown);
+        }
+    }
+}

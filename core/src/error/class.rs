@@ -1,0 +1,93 @@
+//! What each error of a call is called, and whose fault it is.
+
+use super::call::CallError;
+
+/// Whose fault an error of a call is, for programs that treat all errors of a class alike: as an
+/// exit code, as an HTTP status, in a metric.
+///
+/// ```
+/// use hostel_core::{CallError, ErrorClass};
+/// let status = |error: &CallError| match error.class() {
+///     ErrorClass::Guest => 422,
+///     ErrorClass::Caller => 400,
+///     ErrorClass::Contract => 404,
+///     ErrorClass::Quota => 429,
+///     ErrorClass::Deadline => 504,
+///     _ => 500,
+/// };
+/// assert_eq!(status(&CallError::InputTooLarge { limit: 10, found: 11 }), 400);
+/// assert_eq!(status(&CallError::OutOfFuel { fuel: 1_000 }), 429);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorClass {
+    /// The guest returned an error of its own, or an answer that breaks the ABI. Its instance stays
+    /// usable.
+    Guest,
+    /// The caller passed what the call cannot take, such as an input over the budget.
+    Caller,
+    /// The plugin does not offer what the caller asked for.
+    Contract,
+    /// The guest crashed or broke a rule, and was stopped.
+    Trap,
+    /// The guest used up its fuel or another quota of the budget, and was stopped.
+    Quota,
+    /// The deadline passed or the call was cancelled, and the guest was stopped.
+    Deadline,
+    /// The host could not serve the call: no heap, no free instance, a plugin that was closed.
+    Host,
+}
+
+impl CallError {
+    /// Returns the stable code of this kind of error, in kebab case. Match on it instead of the text.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.kind().0
+    }
+
+    /// Returns whose fault the error is.
+    #[must_use]
+    pub const fn class(&self) -> ErrorClass {
+        self.kind().1
+    }
+
+    /// Returns whether the guest was stopped, so that its instance cannot be used again.
+    #[must_use]
+    pub const fn stops(&self) -> bool {
+        match self.class() {
+            ErrorClass::Trap | ErrorClass::Quota | ErrorClass::Deadline => true,
+            _ => matches!(self, Self::Stopped),
+        }
+    }
+
+    const fn kind(&self) -> (&'static str, ErrorClass) {
+        use ErrorClass::{Caller, Contract, Deadline, Guest, Host, Quota, Trap};
+        match self {
+            Self::Guest { .. } => ("guest-error", Guest),
+            Self::OutputTooLarge { .. } => ("output-too-large", Guest),
+            Self::OutOfBounds { .. } => ("out-of-bounds", Guest),
+            Self::NotUtf8 { .. } => ("not-utf8", Guest),
+            Self::BadValue { .. } => ("bad-value", Guest),
+            Self::NoMemory { .. } => ("no-memory", Guest),
+            Self::Serialization { .. } => ("serialization", Guest),
+            Self::OtherInstance { .. } => ("other-instance", Caller),
+            Self::InputTooLarge { .. } => ("input-too-large", Caller),
+            Self::BufferTooSmall { .. } => ("buffer-too-small", Caller),
+            Self::UnknownExport { .. } => ("unknown-export", Contract),
+            Self::ExportType { .. } => ("export-type", Contract),
+            Self::MissingExport { .. } => ("missing-export", Contract),
+            Self::Trap(trap) => (trap.kind().code(), Trap),
+            Self::Exited { .. } => ("exited", Trap),
+            Self::OutOfFuel { .. } => ("out-of-fuel", Quota),
+            Self::HostCalls { .. } => ("host-calls", Quota),
+            Self::ArgumentTooLarge { .. } => ("argument-too-large", Quota),
+            Self::BytesToGuest { .. } => ("arena-bytes", Quota),
+            Self::Deadline { .. } => ("deadline", Deadline),
+            Self::Cancelled => ("cancelled", Deadline),
+            Self::DoesNotFit { .. } => ("does-not-fit", Host),
+            Self::Busy { .. } => ("busy", Host),
+            Self::Closed => ("closed", Host),
+            Self::Stopped => ("stopped", Host),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Checks what a module imports against what was granted.
+
+use super::{Grants, SERVICES, grant_for};
+use crate::{
+    abi::native::{self, Needs},
+    base::{
+        order::in_order,
+        shape::Shape,
+        text::{listed, text},
+    },
+    error::Mismatch,
+    module::{Extern, Import, ModuleInfo},
+};
+use alloc::{format, string::String, vec::Vec};
+
+/// Notes everything in which the module's imports do not fit the grants, and what they need of its
+/// exports.
+pub(crate) fn check_imports<T: 'static>(
+    module: &ModuleInfo,
+    grants: &Grants<T>,
+    found: &mut Vec<Mismatch>,
+) -> Needs {
+    let mut needs = Needs::default();
+    let imports = module.imports.iter();
+    found.extend(imports.filter_map(|import| check_import(import, grants, &mut needs)));
+    needs
+}
+
+fn check_import<T: 'static>(
+    import: &Import,
+    grants: &Grants<T>,
+    needs: &mut Needs,
+) -> Option<Mismatch> {
+    let Import { module, name, ty } = import;
+    let Extern::Function(ty) = ty else {
+        return Some(Mismatch::ImportKind {
+            module: module.clone(),
+            name: name.clone(),
+            found: ty.kind(),
+        });
+    };
+    let Some(function) = grants.find(module, name) else {
+        return Some(Mismatch::UnknownImport {
+            module: module.clone(),
+            name: name.clone(),
+            found: text(format_args!("{ty}")),
+            hint: grants.hint(module, name).into(),
+        });
+    };
+    let (params, results) = (function.params(), function.results());
+    if params.bytes || results.bytes {
+        needs
+            .memory
+            .get_or_insert_with(|| text(format_args!("`{module}.{name}` exchanges bytes in it")));
+    }
+    if results.bytes {
+        needs.allocate.get_or_insert_with(|| {
+            text(format_args!(
+                "the result of `{module}.{name}` needs a buffer"
+            ))
+        });
+    }
+    if native::shape_of(&params, &results, ty).is_some() {
+        return None;
+    }
+    Some(Mismatch::ImportType {
+        module: module.clone(),
+        name: name.clone(),
+        expected: Shape::expected(&params.flat, &results.flat).into(),
+        found: text(format_args!("{ty}")),
+    })
+}
+
+/// Imports that are declared twice with two types: one name can be bound to one of them only.
+pub(crate) fn conflicting_imports(info: &ModuleInfo) -> Vec<Mismatch> {
+    let mut found = Vec::new();
+    info.imports_in_order(&mut |first, again| {
+        if let (Some(first), Some(import)) = (info.imports.get(first), info.imports.get(again))
+            && first.ty != import.ty
+        {
+            found.push(Mismatch::ImportType {
+                module: import.module.clone(),
+                name: import.name.clone(),
+                expected: text(format_args!("{}, as it is declared before", first.ty)),
+                found: text(format_args!("{}", import.ty)),
+            });
+        }
+    });
+    found
+}
+
+impl<T: 'static> Grants<T> {
+    /// What would supply an import that nothing supplies.
+    fn hint(&self, module: &str, name: &str) -> String {
+        if let Some(grant) = grant_for(module, name) {
+            return format!("the grant `{grant}` would");
+        }
+        let known = || {
+            let services = SERVICES.iter().map(|(m, n, _)| (*m, *n));
+            services.chain(self.names())
+        };
+        if let Some((m, n)) = known().find(|(_, n)| *n == name) {
+            return format!("the same name is known as `{m}.{n}`");
+        }
+        if module.starts_with("wasi_") {
+            return String::from(
+                "of WASI, preview 1 alone is supported: build the plugin for `wasm32-wasip1`",
+            );
+        }
+        // `log` is meant for `host_log`. One letter or two are in many names.
+        let near = |n: &str| {
+            let (short, long) = if n.len() < name.len() {
+                (n, name)
+            } else {
+                (name, n)
+            };
+            // `str::contains` is made for long texts, and long itself.
+            let mut parts = long.as_bytes().windows(short.len().max(1));
+            short.len() > 2 && parts.any(|part| part == short.as_bytes())
+        };
+        if let Some((m, n)) = known().find(|(_, n)| near(n)) {
+            return format!("the nearest known name is `{m}.{n}`");
+        }
+        let granted = |at: usize| self.functions.get(at).map(|(m, n, _)| (&**m, &**n));
+        let compare = |one, other| granted(one).cmp(&granted(other));
+        let order = in_order(self.functions.len(), &compare, &mut |_, _| {});
+        let granted = order.into_iter().filter_map(granted);
+        let granted = listed(granted.map(|(m, n)| format!("{m}.{n}")));
+        format!("granted are: {granted}")
+    }
+}

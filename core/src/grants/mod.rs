@@ -1,0 +1,287 @@
+//! Host functions and services, handed to a plugin by grant.
+
+mod check;
+
+pub(crate) use self::check::{check_imports, conflicting_imports};
+
+use crate::{
+    abi::native,
+    base::{log::LogSink, shape::Record},
+    call::result_shape::ResultShape,
+    error::LoadError,
+    host_functions::{Binding, Function, HostFunction, IntoHostFunction},
+    module::{Extern, Import, ModuleInfo},
+    services::{config, log, state, state::StateStore},
+    wasi::{self, Wasi},
+};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
+
+/// Host functions, each with its module and name. There are few.
+type Functions<T> = Vec<(Box<str>, Box<str>, Arc<dyn HostFunction<T>>)>;
+
+/// The built-in host functions, and the grant that supplies each.
+const SERVICES: [(&str, &str, &str); 7] = [
+    ("env", "host_log", "log"),
+    ("env", "host_log_message", "log"),
+    ("env", "host_get_config", "config"),
+    ("env", "host_state_get", "state"),
+    ("env", "host_state_set", "state"),
+    ("env", "host_state_delete", "state"),
+    ("env", "host_state_list", "state"),
+];
+
+/// What an embedder hands a plugin: host functions and services. Empty at first; whatever a
+/// plugin imports and nobody granted is named in the [`LoadError`](crate::LoadError).
+///
+/// `T` is the type of per-instance data that host functions can reach through [`Context`].
+///
+/// ```
+/// use hostel_core::{Context, Grants, LogRecord};
+///
+/// let grants = Grants::<u32>::with_data()
+///     .log(|record: &LogRecord<'_>| println!("{}: {}", record.plugin, record.text))
+///     .config([("prefix", "CUSTOM")])
+///     .function("shop", "price", |article: &str| -> Option<u32> {
+///         (article == "lamp").then_some(1999)
+///     })
+///     .function("shop", "count", |context: &mut Context<'_, u32>, more: u32| {
+///         *context.data_mut() += more;
+///         *context.data_mut()
+///     });
+/// # drop(grants);
+/// ```
+pub struct Grants<T = ()> {
+    functions: Functions<T>,
+    log: Option<Arc<dyn LogSink>>,
+    wasi: Option<WasiGrant<T>>,
+}
+
+/// A grant of WASI, and how its functions are found: who does not grant it links none of them.
+type WasiGrant<T> = (Arc<Wasi>, FindWasi<T>);
+type FindWasi<T> = fn(&Arc<Wasi>, &str, &str) -> Option<Arc<dyn HostFunction<T>>>;
+
+impl Grants<()> {
+    /// Grants nothing yet, to plugins whose host functions need no data of an instance's.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::with_data()
+    }
+}
+
+impl<T: 'static> Grants<T> {
+    /// Grants nothing yet, to plugins whose host functions reach a `T` of the calling instance through
+    /// [`Context`].
+    ///
+    /// ```
+    /// use hostel_core::{Context, Grants};
+    /// let grants = Grants::<u32>::with_data().function("shop", "count", |context: &mut Context<'_, u32>| {
+    ///     *context.data_mut() += 1;
+    /// });
+    /// # drop(grants);
+    /// ```
+    #[must_use]
+    pub const fn with_data() -> Self {
+        Self {
+            functions: Vec::new(),
+            log: None,
+            wasi: None,
+        }
+    }
+
+    /// Grants a function of the embedder's under `module` and `name`, replacing any of that name.
+    ///
+    /// `function` is a closure of up to six parameters that can be [lifted](crate::Lift), after a
+    /// first `&mut Context<'_, T>` if it wants one; its parameters' types must be written out. It
+    /// returns a value that can be [lowered](crate::Lower): text and bytes go into a buffer from
+    /// the guest's allocator, which the guest then owns. With `Result<_, E>` the guest sees the
+    /// error, with `Result<_, `[`Trap`](crate::Trap)`>` the error stops it.
+    ///
+    /// A call allocates nothing where parameters and result are integers of up to 32 bits, text or
+    /// bytes, up to six and two core values; with others the interpreter allocates once.
+    #[must_use]
+    pub fn function<F, M>(mut self, module: &str, name: &str, function: F) -> Self
+    where
+        F: IntoHostFunction<T, M>,
+    {
+        self.insert(module, name, function.into_host_function());
+        self
+    }
+
+    /// Grants `env.host_log` and `env.host_log_message`: text from the plugin goes to `sink`.
+    #[must_use]
+    pub fn log(mut self, sink: impl LogSink) -> Self {
+        self.log = Some(Arc::new(sink));
+        self.function("env", "host_log", log::write::<T>).function(
+            "env",
+            "host_log_message",
+            log::write::<T>,
+        )
+    }
+
+    /// Grants `env.host_get_config`: the plugin can look these values up, and no others.
+    #[must_use]
+    pub fn config<K, V>(mut self, values: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<String>,
+        V: Into<String>,
+    {
+        self.insert("env", "host_get_config", config::lookup(values));
+        self
+    }
+
+    /// Grants `env.host_state_get`, `_set`, `_delete` and `_list`: the plugin can keep values in
+    /// `store`, in the namespace of its name.
+    ///
+    /// They outlive its instances, and what a call has set stays also if the call then fails. Where
+    /// plugins of several owners may have the same name, choose the namespace:
+    /// [`state_in`](Self::state_in).
+    #[must_use]
+    pub fn state(self, store: impl StateStore) -> Self {
+        self.state_functions(store, None)
+    }
+
+    /// As [`state`](Self::state), in a namespace of the embedder's choice. Plugins with one
+    /// namespace share its values and its limits.
+    ///
+    /// ```
+    /// use hostel_core::{Grants, MemoryState, StateLimits};
+    /// use std::sync::Arc;
+    /// let store = Arc::new(MemoryState::new(StateLimits::server()));
+    /// let anna = Grants::new().state_in("anna/counter", store.clone());
+    /// let ben = Grants::new().state_in("ben/counter", store);
+    /// # drop((anna, ben));
+    /// ```
+    #[must_use]
+    pub fn state_in(self, namespace: &str, store: impl StateStore) -> Self {
+        self.state_functions(store, Some(namespace))
+    }
+
+    /// Grants WASI preview 1, under `wasi_snapshot_preview1` and its old name `wasi_unstable`. A
+    /// [`function`](Self::function) of the same name goes before.
+    #[must_use]
+    pub fn wasi(mut self, wasi: Wasi) -> Self {
+        self.wasi = Some((Arc::new(wasi), wasi::find::<T>));
+        self
+    }
+
+    fn state_functions(mut self, store: impl StateStore, namespace: Option<&str>) -> Self {
+        for (name, function) in state::functions(store, namespace) {
+            self.insert("env", name, function);
+        }
+        self
+    }
+
+    fn insert(&mut self, module: &str, name: &str, function: Function<T>) {
+        let named = |(m, n, _): &(Box<str>, Box<str>, _)| (&**m, &**n) == (module, name);
+        match self.functions.iter_mut().find(|known| named(known)) {
+            Some((_, _, known)) => *known = function.0,
+            None => self
+                .functions
+                .push((module.into(), name.into(), function.0)),
+        }
+    }
+
+    fn find(&self, module: &str, name: &str) -> Option<Arc<dyn HostFunction<T>>> {
+        self.functions
+            .iter()
+            .find(|(m, n, _)| **m == *module && **n == *name)
+            .map(|(_, _, function)| function.clone())
+            .or_else(|| {
+                let (grant, find) = self.wasi.as_ref()?;
+                find(grant, module, name)
+            })
+    }
+
+    pub(crate) fn sink(&self) -> Option<Arc<dyn LogSink>> {
+        self.log.clone()
+    }
+
+    /// Binds each import of the module, in its order.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Refused`] for an import that [`check_imports`] would have named.
+    // Apart, so that its native stack does not stay in use while the module is compiled.
+    #[inline(never)]
+    pub(crate) fn bind_all(&self, info: &ModuleInfo) -> Result<Vec<Arc<Binding<T>>>, LoadError> {
+        let mut bindings = Vec::with_capacity(info.imports.len());
+        for import in &info.imports {
+            // One left out would shift all after it.
+            let binding = self.bind(import);
+            bindings
+                .push(binding.ok_or_else(|| LoadError::refused("an import is bound to nothing"))?);
+        }
+        Ok(bindings)
+    }
+
+    /// Binds one import to what was granted. `None` where that does not fit.
+    fn bind(&self, import: &Import) -> Option<Arc<Binding<T>>> {
+        let Extern::Function(ty) = &import.ty else {
+            return None;
+        };
+        let function = self.find(&import.module, &import.name)?;
+        let results = function.results();
+        let shape = native::shape_of(&function.params(), &results, ty)?;
+        let result_shape = ResultShape {
+            name: format!("{}.{}", import.module, import.name).into(),
+            shape,
+            record: Record::size(&results.flat),
+        };
+        Some(Arc::new(Binding::new(function, result_shape)))
+    }
+
+    fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.functions
+            .iter()
+            .map(|(module, name, _)| (&**module, &**name))
+    }
+}
+
+/// The grant that supplies a built-in host function, if it is one.
+///
+/// ```
+/// assert_eq!(hostel_core::grant_for("env", "host_log"), Some("log"));
+/// assert_eq!(hostel_core::grant_for("wasi_snapshot_preview1", "fd_write"), Some("wasi"));
+/// assert_eq!(hostel_core::grant_for("env", "open"), None);
+/// ```
+#[must_use]
+pub fn grant_for(module: &str, name: &str) -> Option<&'static str> {
+    SERVICES
+        .iter()
+        .find(|(m, n, _)| (*m, *n) == (module, name))
+        .map(|(_, _, grant)| *grant)
+        .or_else(|| wasi::is_function(module, name).then_some("wasi"))
+}
+
+/// The built-in host functions: module, name, and the grant that supplies each.
+///
+/// ```
+/// assert!(hostel_core::services().any(|service| service == ("env", "host_log", "log")));
+/// ```
+pub fn services() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    SERVICES.into_iter()
+}
+
+impl<T: 'static> Default for Grants<T> {
+    fn default() -> Self {
+        Self::with_data()
+    }
+}
+
+impl<T> Clone for Grants<T> {
+    fn clone(&self) -> Self {
+        Self {
+            functions: self.functions.clone(),
+            log: self.log.clone(),
+            wasi: self.wasi.clone(),
+        }
+    }
+}
+
+impl<T: 'static> core::fmt::Debug for Grants<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_set()
+            .entries(self.names().map(|(m, n)| format!("{m}.{n}")))
+            .finish()
+    }
+}

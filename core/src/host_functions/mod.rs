@@ -1,0 +1,16 @@
+//! Host functions: closures of the embedder's, with their types, bound to a module's imports.
+
+mod binding;
+mod context;
+mod define;
+mod function;
+
+pub(crate) use self::{
+    binding::{Binding, HostCall},
+    define::{Define, definition},
+    function::{Function, HostFunction, Unfinished, contained},
+};
+pub use self::{
+    context::Context,
+    function::{Async, HostReturn, IntoHostFunction},
+};

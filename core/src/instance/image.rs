@@ -1,0 +1,139 @@
+//! The state of an instance right after it was made, to which used ones are set back.
+
+use crate::{
+    call::StoreData,
+    module::{MEMORY, global_name},
+};
+use alloc::vec::Vec;
+use wasmi::{Global, Memory, Mutability, Store, Val};
+
+/// All that a guest can change, by handles: its memory and its globals. Tables and segments are
+/// not among it; where a module can change these, its instances are not set back.
+#[derive(Default)]
+pub(crate) struct MutableState {
+    memory: Option<Memory>,
+    globals: Vec<Global>,
+}
+
+impl MutableState {
+    pub(crate) fn find<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -> Self {
+        let mut globals = Vec::new();
+        while let Some(global) = instance.get_global(store, &global_name(globals.len())) {
+            globals.push(global);
+        }
+        Self {
+            memory: instance.get_memory(store, MEMORY),
+            globals,
+        }
+    }
+
+    /// The memory, where there is one.
+    pub(crate) fn memory<'a, T>(&self, store: &'a Store<StoreData<T>>) -> Option<&'a [u8]> {
+        self.memory.map(|memory| memory.data(store))
+    }
+
+    /// The values of the globals, in their order.
+    pub(crate) fn values<'a, T>(
+        &'a self,
+        store: &'a Store<StoreData<T>>,
+    ) -> impl Iterator<Item = Val> + 'a {
+        self.globals.iter().map(move |global| global.get(store))
+    }
+
+    /// A hash of all of it.
+    pub(crate) fn hash<T>(&self, store: &Store<StoreData<T>>) -> u64 {
+        let mut hash = Fnv::new();
+        let memory = self.memory(store).unwrap_or_default();
+        // In 64 bits on every machine: the hash is the same on all of them.
+        hash.write(&(memory.len() as u64).to_le_bytes());
+        hash.write(memory);
+        for value in self.values(store) {
+            match value {
+                Val::I32(value) => hash.write(&value.to_le_bytes()),
+                Val::I64(value) => hash.write(&value.to_le_bytes()),
+                Val::F32(value) => hash.write(&value.to_bits().to_le_bytes()),
+                Val::F64(value) => hash.write(&value.to_bits().to_le_bytes()),
+                Val::V128(value) => hash.write(&value.as_u128().to_le_bytes()),
+                Val::FuncRef(value) => hash.write(&[u8::from(value.is_null())]),
+                Val::ExternRef(value) => hash.write(&[u8::from(value.is_null())]),
+            }
+        }
+        hash.0
+    }
+}
+
+/// What a fresh instance of a plugin holds.
+pub(crate) struct Image {
+    /// Its memory up to the last byte that is not 0, and all its size.
+    memory: Vec<u8>,
+    size: usize,
+    globals: Vec<Val>,
+}
+
+impl Image {
+    pub(crate) fn of<T>(store: &Store<StoreData<T>>, changing: &MutableState) -> Self {
+        let memory = changing.memory(store).unwrap_or_default();
+        let used = memory.iter().rposition(|byte| *byte != 0);
+        let used = used.map_or(0, |last| last.saturating_add(1));
+        Self {
+            memory: memory.get(..used).unwrap_or_default().to_vec(),
+            size: memory.len(),
+            globals: changing.values(store).collect(),
+        }
+    }
+
+    /// Makes an instance as it was; whether that went well. It does not where its memory has
+    /// grown: memory can't shrink.
+    pub(crate) fn restore<T>(
+        &self,
+        store: &mut Store<StoreData<T>>,
+        changing: &MutableState,
+    ) -> bool {
+        if let Some(memory) = changing.memory {
+            let bytes = memory.data_mut(&mut *store);
+            if bytes.len() != self.size {
+                return false;
+            }
+            let Some((first, rest)) = bytes.split_at_mut_checked(self.memory.len()) else {
+                return false;
+            };
+            first.copy_from_slice(&self.memory);
+            clear(rest);
+        }
+        changing
+            .globals
+            .iter()
+            .zip(&self.globals)
+            .all(|(global, value)| {
+                // wasmi panics on a reference into another store.
+                !matches!(value, Val::FuncRef(_) | Val::ExternRef(_))
+                    && global.ty(&*store).mutability() == Mutability::Var
+                    && global.set(&mut *store, value.clone()).is_ok()
+            })
+    }
+}
+
+/// Makes all of `bytes` 0. Most of a memory is 0 anyway, and comparing takes less time than writing.
+fn clear(bytes: &mut [u8]) {
+    static CLEAR: [u8; 4_096] = [0; 4_096];
+    for chunk in bytes.chunks_mut(CLEAR.len()) {
+        if Some(&*chunk) != CLEAR.get(..chunk.len()) {
+            chunk.fill(0);
+        }
+    }
+}
+
+/// The hash of Fowler, Noll and Vo in 64 bits: it is not to withstand anybody.
+struct Fnv(u64);
+
+impl Fnv {
+    const fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! One instance of a module in the interpreter.
+
+use super::{
+    export_call::ReusedBuffers,
+    image::{Image, MutableState},
+    loaded::Loaded,
+};
+use crate::{
+    abi::native::{self, BytesFunction},
+    base::limits::{Budget, Usage},
+    call::{
+        Guest, StoreData,
+        limiter::InstanceLimiter,
+        meter::{self, Meter},
+        pace::Pace,
+        run::{Run, stopped},
+    },
+    error::CallError,
+    module::{Extern, START},
+};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::{
+    sync::atomic::{AtomicU32, Ordering},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use spin::Mutex;
+use wasmi::{Func, Module, Ref, Store};
+
+/// A guest in its store.
+pub(crate) struct Sandbox<T: 'static> {
+    pub(crate) store: Store<StoreData<T>>,
+    /// No other has the same, nor had it for four thousand million ones.
+    id: u32,
+    /// There once it is instantiated.
+    instance: Option<wasmi::Instance>,
+    /// The function that most calls are for.
+    process: Option<BytesFunction>,
+    pub(crate) kept: ReusedBuffers,
+    /// What the guest can change, once that was asked for.
+    changing: Option<MutableState>,
+}
+
+/// An instance that is new, or as new, and what making it used.
+pub(crate) struct Idle<T: 'static> {
+    pub(crate) sandbox: Box<Sandbox<T>>,
+    pub(crate) usage: Usage,
+}
+
+/// What runs before the first call: start function and `_initialize`, as far as they have come.
+#[derive(Default)]
+pub(crate) struct Start {
+    done: usize,
+    run: Run,
+}
+
+impl Start {
+    pub(crate) fn poll<T: 'static>(
+        &mut self,
+        sandbox: &mut Sandbox<T>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), CallError>> {
+        let functions = [(START, "start function"), ("_initialize", "_initialize")];
+        while let Some((export, name)) = functions.get(self.done) {
+            if let Some(function) = sandbox.function(export) {
+                let store = &mut sandbox.store;
+                let ran = ready!(self.run.poll(store, context, function, &[], &mut []));
+                ran.map_err(|error| error.in_export(name))?;
+            }
+            self.done = self.done.saturating_add(1);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: 'static> Sandbox<T> {
+    /// A store without a guest, whose first call has begun. It is large to be moved.
+    // Apart, so that the native stack by which it comes to the heap does not stay in use.
+    #[inline(never)]
+    pub(crate) fn open(
+        loaded: &Loaded<T>,
+        code: &Module,
+        budget: &Budget,
+        until: Option<Duration>,
+        pace: Option<Arc<Pace>>,
+        data: T,
+    ) -> Box<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let state = StoreData {
+            data,
+            shared: loaded.shared.clone(),
+            guest: Guest::default(),
+            meter: Meter::new(),
+            limiter: InstanceLimiter::new(&loaded.limits),
+            canceller: None,
+            pace,
+            suspended: Mutex::new(None),
+            wasi: None,
+        };
+        let mut sandbox = Box::new(Self {
+            store: Store::new(code.engine(), state),
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            instance: None,
+            process: None,
+            kept: ReusedBuffers::default(),
+            changing: None,
+        });
+        let store = &mut sandbox.store;
+        store.limiter(|state| &mut state.limiter);
+        meter::begin(store, budget, until);
+        sandbox
+    }
+
+    /// Makes an instance in it: its segments. It is still to be [started](Start).
+    pub(crate) fn instantiate(
+        &mut self,
+        loaded: &Loaded<T>,
+        code: &Module,
+    ) -> Result<(), CallError> {
+        let store = &mut self.store;
+        meter::charge(store, loaded.info.instantiation_fuel())?;
+        let imported = imported(loaded, store)?;
+        let instance = wasmi::Instance::new(&mut *store, code, &imported)
+            .map_err(|error| stopped(store, &error))?;
+        // The segments were copied in one go.
+        meter::check_time(store.data())?;
+        store.data_mut().guest = native::guest(store, instance);
+        #[cfg(feature = "slots")]
+        let on_heap = loaded.slots.is_none();
+        #[cfg(not(feature = "slots"))]
+        let on_heap = true;
+        if on_heap {
+            store.data_mut().limiter.watch(loaded.platform().clone());
+        }
+        self.process = BytesFunction::find(store, instance, "process");
+        self.instance = Some(instance);
+        Ok(())
+    }
+
+    pub(crate) const fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// What the guest can change, in its store.
+    pub(crate) fn changing(&mut self) -> (&mut Store<StoreData<T>>, &MutableState) {
+        let (store, instance) = (&mut self.store, self.instance);
+        let find = |instance| MutableState::find(store, instance);
+        let changing = self
+            .changing
+            .get_or_insert_with(|| instance.map(find).unwrap_or_default());
+        (store, changing)
+    }
+
+    /// Makes the instance as new, with `data`; whether that went well. One that was stopped must
+    /// not be.
+    pub(crate) fn reset(&mut self, image: &Image, data: T) -> bool {
+        self.kept = ReusedBuffers::default();
+        let state = self.store.data_mut();
+        state.data = data;
+        state.canceller = None;
+        state.wasi = None;
+        let (store, changing) = self.changing();
+        image.restore(store, changing)
+    }
+
+    /// Gives the guest back the buffers that are kept from call to call.
+    pub(crate) fn poll_release(
+        &mut self,
+        run: &mut Run,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), CallError>> {
+        for kept in [&mut self.kept.record, &mut self.kept.input] {
+            if let Some(buffer) = *kept {
+                ready!(run.poll_deallocate(&mut self.store, context, buffer))?;
+                *kept = None;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    pub(crate) fn function(&self, name: &str) -> Option<Func> {
+        self.instance?.get_func(&self.store, name)
+    }
+
+    /// What the exported table `name` holds.
+    pub(crate) fn references(&self, name: &str) -> impl Iterator<Item = Ref> {
+        let table = self
+            .instance
+            .and_then(|instance| instance.get_table(&self.store, name));
+        let size = table.map_or(0, |table| table.size(&self.store));
+        (0..size).map_while(move |at| table?.get(&self.store, at))
+    }
+
+    /// The export `name`, if it is a function from bytes to bytes.
+    pub(crate) fn bytes_function(&self, name: &str) -> Option<BytesFunction> {
+        match self.process {
+            Some(process) if name == "process" => Some(process),
+            _ => BytesFunction::find(&self.store, self.instance?, name),
+        }
+    }
+}
+
+/// What the module imports, in its order, for an instance in `store`.
+fn imported<T: 'static>(
+    loaded: &Loaded<T>,
+    store: &mut Store<StoreData<T>>,
+) -> Result<Vec<wasmi::Extern>, CallError> {
+    let imports = &loaded.info.imports;
+    let mut imported = Vec::with_capacity(imports.len());
+    for (import, binding) in imports.iter().zip(&loaded.bindings) {
+        if let Extern::Function(ty) = &import.ty {
+            imported.push(binding.define(store, ty).into());
+        }
+    }
+    #[cfg(feature = "slots")]
+    imported.extend(slot(loaded, store)?.map(wasmi::Extern::from));
+    Ok(imported)
+}
+
+/// A memory in a slot, which the module then imports after all else; `None` where it has its own.
+#[cfg(feature = "slots")]
+fn slot<T: 'static>(
+    loaded: &Loaded<T>,
+    store: &mut Store<StoreData<T>>,
+) -> Result<Option<wasmi::Memory>, CallError> {
+    let (Some(slots), Some(memory)) = (loaded.slots.as_ref(), loaded.info.memories.first()) else {
+        return Ok(None);
+    };
+    let page = memory.page_bytes;
+    let pages = |bytes: u64| bytes.checked_div(page).unwrap_or(0);
+    let (first, most) = (pages(memory.min_bytes), memory.max_bytes.map(pages));
+    let made = slots.memory(store, first, most, page);
+    made.map(Some).map_err(|_| CallError::DoesNotFit {
+        needed: memory.min_bytes,
+        free: Some(0),
+    })
+}

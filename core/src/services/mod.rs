@@ -1,0 +1,5 @@
+//! The services that an embedder grants by name: log, config and state.
+
+pub(crate) mod config;
+pub(crate) mod log;
+pub(crate) mod state;

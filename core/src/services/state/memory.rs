@@ -1,0 +1,137 @@
+//! A store in memory.
+
+use super::{StateCosts, StateError, StateLimits, StateStore, StateUse};
+use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
+use core::ops::Bound;
+use spin::Mutex;
+
+/// Bytes of the heap that there must be besides a value's own: for the trees, and for what comes after
+/// it in the call and can't be refused.
+const RESERVE: usize = 5 << 10;
+
+/// Plugins' values in the host's memory: as long as the store lives, and no longer.
+///
+/// ```
+/// use hostel_core::{Grants, MemoryState, StateLimits};
+/// let grants = Grants::new().state(MemoryState::new(StateLimits::server()));
+/// # drop(grants);
+/// ```
+#[derive(Debug)]
+pub struct MemoryState {
+    limits: StateLimits,
+    // Trees, whose time no choice of keys makes worse. A namespace without keys is not kept.
+    spaces: Mutex<BTreeMap<Box<str>, Space>>,
+}
+
+#[derive(Debug, Default)]
+struct Space {
+    values: BTreeMap<Box<[u8]>, Arc<[u8]>>,
+    used: StateUse,
+}
+
+impl MemoryState {
+    /// An empty store, in which each namespace has `limits`.
+    #[must_use]
+    pub const fn new(limits: StateLimits) -> Self {
+        Self {
+            limits,
+            spaces: Mutex::new(BTreeMap::new()),
+        }
+    }
+}
+
+impl StateStore for MemoryState {
+    fn costs(&self) -> StateCosts {
+        StateCosts {
+            read: 20,
+            write: 40,
+            scan: 2,
+        }
+    }
+
+    fn get(&self, namespace: &str, key: &[u8]) -> Result<Option<Arc<[u8]>>, StateError> {
+        self.limits.check_key(key)?;
+        let spaces = self.spaces.lock();
+        let space = spaces.get(namespace);
+        Ok(space.and_then(|space| space.values.get(key).cloned()))
+    }
+
+    fn set(&self, namespace: &str, key: &[u8], value: &[u8]) -> Result<(), StateError> {
+        self.limits.check_key(key)?;
+        self.limits.check_value(value)?;
+        // What follows can't be refused any more.
+        let needed = value
+            .len()
+            .saturating_add(key.len())
+            .saturating_add(RESERVE);
+        let room = Vec::<u8>::new().try_reserve_exact(needed);
+        room.map_err(|_| StateError::Failed)?;
+        // Copied before, and the old one freed after, others wait for the lock.
+        let copy = Arc::from(value);
+        let mut spaces = self.spaces.lock();
+        let empty = Space::default();
+        let space = spaces.get(namespace).unwrap_or(&empty);
+        let old = space.values.get(key).map(|value| value.len());
+        let used = self.limits.admit(space.used, key, old, value)?;
+        let space = match spaces.get_mut(namespace) {
+            Some(space) => space,
+            None => spaces.entry(namespace.into()).or_default(),
+        };
+        space.used = used;
+        let old = match space.values.get_mut(key) {
+            Some(value) => Some(core::mem::replace(value, copy)),
+            None => space.values.insert(key.into(), copy),
+        };
+        drop(spaces);
+        drop(old);
+        Ok(())
+    }
+
+    fn delete(&self, namespace: &str, key: &[u8]) -> Result<(), StateError> {
+        self.limits.check_key(key)?;
+        let mut spaces = self.spaces.lock();
+        let Some(space) = spaces.get_mut(namespace) else {
+            return Ok(());
+        };
+        let old = space.values.remove(key);
+        space.used = space.used.without(key, old.as_ref().map(|old| old.len()));
+        if space.values.is_empty() {
+            spaces.remove(namespace);
+        }
+        drop(spaces);
+        drop(old);
+        Ok(())
+    }
+
+    fn list(
+        &self,
+        namespace: &str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(), StateError> {
+        self.limits.check_key(prefix)?;
+        self.limits.check_key(after.unwrap_or_default())?;
+        let spaces = self.spaces.lock();
+        let Some(space) = spaces.get(namespace) else {
+            return Ok(());
+        };
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        for (key, _) in space.values.range::<[u8], _>((from, Bound::Unbounded)) {
+            if !key.starts_with(prefix) || !visit(key) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn used(&self, namespace: &str) -> Result<StateUse, StateError> {
+        let spaces = self.spaces.lock();
+        Ok(spaces
+            .get(namespace)
+            .map_or(StateUse::default(), |space| space.used))
+    }
+}

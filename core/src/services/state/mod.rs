@@ -1,0 +1,136 @@
+//! `env.host_state_get`, `_set`, `_delete` and `_list`: values that outlive the instance.
+
+mod memory;
+mod store;
+
+pub use self::{
+    memory::MemoryState,
+    store::{StateCosts, StateError, StateLimits, StateStore, StateUse},
+};
+
+use crate::{
+    base::fuel::fuel_for,
+    error::{CallError, Trap},
+    host_functions::{Context, Function, IntoHostFunction as _},
+    marshal::{ERROR_BIT, FlatCounts, Lower, Lowerer, Types},
+};
+use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
+
+/// Most bytes that one listing gives; further keys are for the next one.
+const PAGE_BYTES: usize = 64 << 10;
+
+/// Bytes, nothing or an error, told apart as in a guest's answers.
+struct Answer<B>(Result<Option<B>, StateError>);
+
+impl<B: AsRef<[u8]>> Lower for Answer<B> {
+    const CORE: FlatCounts = FlatCounts::BYTES;
+
+    fn types(types: &mut Types) {
+        types.push_bytes();
+    }
+
+    fn lower<'v>(&'v self, to: &mut Lowerer<'v>) -> Result<(), CallError> {
+        match &self.0 {
+            Ok(None) => to.zeros(Self::types),
+            Ok(Some(bytes)) => {
+                let asked = bytes.as_ref().len();
+                // Such a length would read as an error.
+                if asked >= ERROR_BIT as usize {
+                    return Err(CallError::NoMemory { asked });
+                }
+                to.bytes(bytes.as_ref())
+            }
+            Err(error) => to.error(format!("{}: {error}", error.code())),
+        }
+    }
+}
+
+/// One plugin's part of a store.
+#[derive(Clone)]
+struct Part {
+    store: Arc<dyn StateStore>,
+    /// The plugin's name, if it is not said.
+    namespace: Option<Box<str>>,
+}
+
+impl Part {
+    fn namespace<'a, T>(&'a self, context: &Context<'a, T>) -> &'a str {
+        self.namespace.as_deref().unwrap_or(&context.shared().name)
+    }
+
+    fn get<T>(&self, context: &mut Context<'_, T>, key: &[u8]) -> Result<Answer<Arc<[u8]>>, Trap> {
+        context.charge(self.store.costs().read)?;
+        Ok(Answer(self.store.get(self.namespace(context), key)))
+    }
+
+    fn set<T>(
+        &self,
+        context: &mut Context<'_, T>,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<Answer<Vec<u8>>, Trap> {
+        context.charge(self.store.costs().write)?;
+        let done = self.store.set(self.namespace(context), key, value);
+        Ok(Answer(done.map(|()| None)))
+    }
+
+    fn delete<T>(&self, context: &mut Context<'_, T>, key: &[u8]) -> Result<Answer<Vec<u8>>, Trap> {
+        context.charge(self.store.costs().write)?;
+        let done = self.store.delete(self.namespace(context), key);
+        Ok(Answer(done.map(|()| None)))
+    }
+
+    fn list<T>(
+        &self,
+        context: &mut Context<'_, T>,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max: u32,
+    ) -> Result<Answer<Vec<u8>>, Trap> {
+        let costs = self.store.costs();
+        context.charge(costs.read)?;
+        let namespace = self.namespace(context);
+        let (mut page, mut left, mut charged) = (Vec::new(), max, Ok(()));
+        let listed = self.store.list(namespace, prefix, after, &mut |key| {
+            let len = u32::try_from(key.len()).unwrap_or(u32::MAX);
+            let bytes = key.len().saturating_add(size_of_val(&len));
+            charged = context.charge(costs.scan.saturating_add(fuel_for(bytes)));
+            let full = !page.is_empty() && page.len().saturating_add(bytes) > PAGE_BYTES;
+            if charged.is_err() || left == 0 || full {
+                return false;
+            }
+            page.extend(len.to_le_bytes());
+            page.extend(key);
+            left = left.saturating_sub(1);
+            left > 0
+        });
+        charged?;
+        Ok(Answer(listed.map(|()| (!page.is_empty()).then_some(page))))
+    }
+}
+
+/// The host functions over a store, by their names.
+pub(crate) fn functions<T: 'static>(
+    store: impl StateStore,
+    namespace: Option<&str>,
+) -> [(&'static str, Function<T>); 4] {
+    let part = Part {
+        store: Arc::new(store),
+        namespace: namespace.map(Box::from),
+    };
+    let [get, set, delete, list] = [(); 4].map(|()| part.clone());
+    let get = move |context: &mut Context<'_, T>, key: &[u8]| get.get(context, key);
+    let set =
+        move |context: &mut Context<'_, T>, key: &[u8], value: &[u8]| set.set(context, key, value);
+    let delete = move |context: &mut Context<'_, T>, key: &[u8]| delete.delete(context, key);
+    let list = move |context: &mut Context<'_, T>,
+                     prefix: &[u8],
+                     after: Option<&[u8]>,
+                     max: u32| { list.list(context, prefix, after, max) };
+    [
+        ("host_state_get", get.into_host_function()),
+        ("host_state_set", set.into_host_function()),
+        ("host_state_delete", delete.into_host_function()),
+        ("host_state_list", list.into_host_function()),
+    ]
+}
