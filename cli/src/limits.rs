@@ -204,7 +204,7 @@ impl Change {
 }
 
 /// Returns each limit of a plugin with its name.
-pub(super) fn caps(limits: &mut Limits) -> [(&'static str, &mut usize); 28] {
+pub(super) fn caps(limits: &mut Limits) -> [(&'static str, &mut usize); 31] {
     let module = &mut limits.module;
     [
         ("heap_bytes", &mut limits.heap_bytes),
@@ -225,9 +225,12 @@ pub(super) fn caps(limits: &mut Limits) -> [(&'static str, &mut usize); 28] {
         ("exports", &mut module.exports),
         ("name_bytes", &mut module.name_bytes),
         ("functions", &mut module.functions),
+        ("small_functions", &mut module.small_functions),
         ("function_bytes", &mut module.function_bytes),
         ("locals", &mut module.locals),
         ("nesting", &mut module.nesting),
+        ("memory_grows", &mut module.memory_grows),
+        ("carried_values", &mut module.carried_values),
         ("branch_targets", &mut module.branch_targets),
         ("tables", &mut module.tables),
         ("globals", &mut module.globals),

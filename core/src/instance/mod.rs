@@ -188,7 +188,7 @@ impl<T: 'static> Instance<T> {
     /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// let (mut one, mut other) = (plugin.instantiate(())?, plugin.instantiate(())?);
     /// assert_eq!(one.state_hash(), other.state_hash());
-    /// one.meter::<(), ()>("count", ())?;
+    /// one.call::<(), ()>("count", ())?;
     /// assert_ne!(one.state_hash(), other.state_hash());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -263,7 +263,7 @@ impl<T: 'static> Instance<T> {
     /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
     /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// let mut instance = plugin.instantiate(())?;
-    /// assert_eq!(instance.meter::<(u32, u32), u32>("add", (10, 20))?, 30);
+    /// assert_eq!(instance.call::<(u32, u32), u32>("add", (10, 20))?, 30);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -321,7 +321,7 @@ impl<T: 'static> Instance<T> {
     /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// use hostel_core::Step;
     /// let mut instance = plugin.instantiate(())?;
-    /// let mut call = instance.start_meter::<(u32, u32), u32>("add", (10, 20));
+    /// let mut call = instance.call_async::<(u32, u32), u32>("add", (10, 20));
     /// assert_eq!(call.step(1_000), Step::Done(Ok(30)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

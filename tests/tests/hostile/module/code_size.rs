@@ -86,7 +86,7 @@ fn nesting(cases: &mut Vec<Case>) {
 }
 
 /// The limit on values that branches carry, with its name.
-const CARRIED: &str = "over-limit values carried by branches for each byte of code";
+const CARRIED: &str = "over-limit carried_values";
 
 /// M08: branches that carry values. Each is compiled to copies of all of them, which cost no fuel.
 fn branches_with_values(cases: &mut Vec<Case>) {

@@ -201,11 +201,7 @@ fn straight_lines(cases: &mut Vec<Case>) {
     ] {
         let line = format!("(i32.const -1) {} (drop)", "(memory.grow)".repeat(growths));
         let name = format!("R04/straight line of {what} growths (W4)");
-        let case = run(
-            name,
-            &line,
-            refused("over-limit memory.grow in one function"),
-        );
+        let case = run(name, &line, refused("over-limit memory_grows"));
         cases.push(case.fuel(1_000_000).own_process());
     }
 }
