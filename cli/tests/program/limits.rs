@@ -196,7 +196,7 @@ fn names(command: &str) -> Vec<String> {
 fn every_limit_takes_any_number() {
     let customize = guest("customize");
     let all = names("run");
-    assert_eq!(all.len(), 39, "{all:?}");
+    assert_eq!(all.len(), 42, "{all:?}");
     for name in &all {
         // Each copy of the code is compiled, which takes time.
         let most = match &**name {
@@ -236,8 +236,8 @@ fn a_limit_without_effect_is_refused() {
     assert_eq!(of_call, names("snapshot"));
     let of_plugin = names("inspect");
     assert_eq!(of_plugin, names("probe"));
-    assert_eq!(of_plugin.len(), 28, "{of_plugin:?}");
-    assert_eq!(of_plugin, of_call[..28]);
+    assert_eq!(of_plugin.len(), 31, "{of_plugin:?}");
+    assert_eq!(of_plugin, of_call[..31]);
     for command in ["inspect", "probe"] {
         let ended = hostel(&[command, &guest("add"), "--limit", "output_bytes=5"]).expect(2);
         let message = "`output_bytes` limits a call";
