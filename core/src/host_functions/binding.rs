@@ -96,7 +96,7 @@ impl HostCall<'_, '_> {
         guest: &mut StoreContextMut<'_, StoreData<T>>,
         values: &mut FlatValues,
     ) -> Result<(), CallError> {
-        self.result_shape.bring(guest, self.called.at, values)?;
+        self.result_shape.encode(guest, self.called.at, values)?;
         match (&mut self.called.values, &**values) {
             (_, [number]) => self.give_number(number.clone()),
             (Some(results), values) => {
