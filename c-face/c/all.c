@@ -124,7 +124,7 @@ static void broken_modules(const HostelEngine *engine, board *machine, const cha
     machine->free_bytes = 10000;
     wasm = read_file(folder, "loop.wasm");
     EXPECT(hostel_load(engine, "p", wasm.bytes, wasm.size, NULL, &plugin, &message) == HOSTEL_CODE_DOES_NOT_FIT);
-    EXPECT(says("there are 10000"));
+    EXPECT(says("10000 are free"));
     machine->free_bytes = enough;
     free(wasm.bytes);
 }

@@ -129,7 +129,7 @@ fn all_goes_in_and_out() {
         let text = CStr::from_ptr(said.as_ptr().cast());
         assert_eq!(
             text.to_str(),
-            Ok("the module does not fit (3 found):\n  im")
+            Ok("the module does not fit, 3 mismatches:\n")
         );
         let loaded = hostel_load(engine, name, bytes, size, grants, &mut plugin, message_at);
         assert_eq!(loaded, ok);

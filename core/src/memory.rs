@@ -1,20 +1,19 @@
 //! The one place where a guest's pointer and length become bytes.
 //!
-//! The pointer is looked at before the length, so nothing is added that could wrap; the slice is
-//! taken anew for each use, because a guest that runs in between may have grown or moved its
-//! memory.
+//! The memory is cut at the pointer and then at the length, so no sum can wrap. Every use takes the
+//! slice anew: a guest that runs in between may grow its memory, which moves it.
 
 use crate::error::CallError;
 use alloc::vec::Vec;
 
-/// The bytes at `ptr..ptr + len`, if they are all there. Zero bytes are legal anywhere up to the
-/// memory's end.
+/// Returns the bytes at `ptr..ptr + len`, if all lie in the memory. Zero bytes are legal at any
+/// pointer up to the memory's end.
 #[inline]
 pub(crate) fn find(memory: &[u8], ptr: u32, len: u32) -> Option<&[u8]> {
     memory.get(index(ptr)..)?.get(..index(len))
 }
 
-/// The same, or what is wrong.
+/// Returns the bytes at `ptr..ptr + len`, or an error that says `what` lies outside the memory.
 pub(crate) fn bytes<'m>(
     memory: &'m [u8],
     ptr: u32,
@@ -24,7 +23,7 @@ pub(crate) fn bytes<'m>(
     find(memory, ptr, len).ok_or_else(|| out_of_bounds(what, ptr, len, memory.len()))
 }
 
-/// The bytes at `ptr..ptr + len`, to be written.
+/// Returns the bytes at `ptr..ptr + len` for writing, or an error as [`bytes`] does.
 pub(crate) fn bytes_mut<'m>(
     memory: &'m mut [u8],
     ptr: u32,
@@ -38,9 +37,9 @@ pub(crate) fn bytes_mut<'m>(
     found.ok_or_else(|| out_of_bounds(what, ptr, len, size))
 }
 
-/// `value` as an index. Where it does not fit the machine's word, no memory can be that large
-/// either.
+/// Converts `value` to an index.
 fn index(value: u32) -> usize {
+    // A value that does not fit in a word lies outside every memory, as does the greatest index.
     usize::try_from(value).unwrap_or(usize::MAX)
 }
 
@@ -54,7 +53,7 @@ fn out_of_bounds(what: &'static str, ptr: u32, len: u32, memory: usize) -> CallE
     }
 }
 
-/// A copy of what a guest gave, if the machine has room for it.
+/// Copies bytes from a guest. Fails instead of aborting if the heap has no room.
 pub(crate) fn copied(bytes: &[u8]) -> Result<Vec<u8>, CallError> {
     let mut copy = Vec::new();
     let reserved = copy.try_reserve_exact(bytes.len());
@@ -63,7 +62,7 @@ pub(crate) fn copied(bytes: &[u8]) -> Result<Vec<u8>, CallError> {
     Ok(copy)
 }
 
-/// The machine has no room for so many bytes that a guest gave.
+/// Returns the error that the heap has no room for `needed` bytes from a guest.
 pub(crate) const fn no_room(needed: usize) -> CallError {
     CallError::DoesNotFit {
         needed: needed as u64,
@@ -71,7 +70,7 @@ pub(crate) const fn no_room(needed: usize) -> CallError {
     }
 }
 
-/// Whether the blocks `a` and `b`, each a pointer and a length, share a byte.
+/// Returns whether the blocks `a` and `b`, each a pointer and a length, share a byte.
 pub(crate) fn overlap(a: (u32, u32), b: (u32, u32)) -> bool {
     let end = |(ptr, len): (u32, u32)| u64::from(ptr).saturating_add(len.into());
     u64::from(a.0) < end(b) && u64::from(b.0) < end(a)
@@ -83,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_lies_inside_becomes_bytes() {
+    fn only_ranges_inside_the_memory_become_bytes() {
         let memory = [7u8; 16];
         for (ptr, len, ok) in [
             (0, 16, true),

@@ -154,7 +154,7 @@ fn a_plugin_that_does_not_fit_is_refused_with_both_numbers() {
         assert_eq!(error.code(), "does-not-fit");
         let said = error.to_string();
         assert!(said.contains(&format!("needs {needed} bytes")), "{said}");
-        assert!(said.contains(&format!("there are {free}")), "{said}");
+        assert!(said.contains(&format!("{free} are free")), "{said}");
         let checked = engine.check(&wasm, &granted()).unwrap_err();
         assert_eq!(checked, error);
     }

@@ -123,8 +123,8 @@ fn the_message_for_a_result_outside_of_memory_has_its_figures() {
     let [text, ..] = that_answer(END - 1, 2);
     assert_eq!(
         start(&text).process(b"input").unwrap_err().to_string(),
-        "the plugin's result lies outside of the guest's memory: 2 bytes at 0x1ffff, memory has \
-         131072 bytes"
+        "the plugin's result lies outside the guest's memory: 2 bytes at 0x1ffff, but the \
+         memory has 131072 bytes"
     );
 }
 

@@ -158,7 +158,7 @@ fn errors_of_a_call_are_passed_on() {
         .unwrap();
     let error = host.process("customize", b"\xff").unwrap_err();
     assert_eq!(error.code(), "guest-error");
-    let message = "the plugin answered with an error: input is not UTF-8";
+    let message = "the plugin returned an error: input is not UTF-8";
     assert_eq!(error.to_string(), message);
     assert_eq!(
         host.process("customize", b"x").as_deref(),
@@ -327,7 +327,7 @@ fn a_plugin_that_fails_its_smoke_call_is_not_loaded() {
     let refused = host.insert_if("name", &two, &quiet(), says("one"));
     assert_eq!(
         refused.unwrap_err().to_string(),
-        "it is not taken in, its smoke call failed: the plugin answered with an error: another text"
+        "it is not taken in, its smoke call failed: the plugin returned an error: another text"
     );
     assert_eq!(host.list(), [""; 0]);
     host.insert_if("name", &one, &quiet(), says("one")).unwrap();

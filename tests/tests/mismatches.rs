@@ -363,8 +363,7 @@ fn a_known_export_must_not_be_an_import_handed_through() {
                 ""
             }
         );
-        let expected =
-            format!("export `{name}` is an import handed through: define it in the module");
+        let expected = format!("export `{name}` is a re-exported import: define it in the module");
         assert_eq!(mismatches(&text, &grants), [expected]);
     }
 }
@@ -428,7 +427,7 @@ fn one_error_lists_all_mismatches() {
     assert_eq!(error.code(), "mismatch");
     let message = error.to_string();
     assert!(
-        message.starts_with("the module does not fit (9 found):\n  import "),
+        message.starts_with("the module does not fit, 9 mismatches:\n  import "),
         "{message}"
     );
     assert_eq!(message.lines().count(), 10);

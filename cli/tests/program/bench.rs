@@ -151,7 +151,7 @@ fn calls_that_fail_are_counted_by_kind() {
     for how in [None, Some("--sliced")] {
         let arguments = [&*customize, "--fuel=2k", "--calls=9", "--concurrency=2"];
         let told = measured(5, &[&arguments[..], how.as_slice()].concat());
-        let message = "the call used up its fuel of 2000 units";
+        let message = "the call used up its fuel of 2000 units: raise `fuel` if that is expected";
         let errors = json!([{ "code": "out-of-fuel", "message": message, "count": 9 }]);
         assert_eq!((&told["errors"], &told["calls"]), (&errors, &json!(9)));
         assert_eq!(told["fuel"]["most"], 2000);

@@ -16,12 +16,12 @@ fn the_guest_s_error_is_1() {
     let ended = hostel(&["run", &guest("customize"), &input]).expect(1);
     says(
         &ended,
-        &["error: the plugin answered with an error: input is not UTF-8\n"],
+        &["error: the plugin returned an error: input is not UTF-8\n"],
     );
     let outside = files.process("(i32.const 65536) (i32.const 1)");
     says(
         &hostel(&["run", &outside]).expect(1),
-        &["outside of the guest's memory"],
+        &["outside the guest's memory"],
     );
     let large = files.wat(
         r#"(module (memory (export "memory") 300)

@@ -70,7 +70,7 @@ fn what_ended_a_call_is_told() {
     assert_eq!(told["code"], 1);
     assert_eq!(told["output"], Value::Null);
     assert_eq!(told["error"]["code"], "guest-error");
-    let message = "the plugin answered with an error: input is not UTF-8";
+    let message = "the plugin returned an error: input is not UTF-8";
     assert_eq!(told["error"]["message"], message);
     assert_eq!(told["error"]["details"], json!([]));
     assert_eq!(told["error"]["hint"], Value::Null);

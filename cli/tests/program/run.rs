@@ -244,7 +244,7 @@ fn the_plugin_says_nothing_to_the_terminal_by_itself() {
     let plugin = files.process("(i32.const 0) (i32.const 0x8000000e)");
     let ended = hostel(&["run", &plugin]).expect(1);
     assert_eq!(ended.stdout, b"");
-    let error = "error: the plugin answered with an error";
+    let error = "error: the plugin returned an error";
     assert_eq!(ended.stderr, format!("{error}: {shown}\n"));
 }
 
@@ -315,7 +315,7 @@ fn the_time_counts_from_the_start() {
     ] {
         let ended = hostel(&[&["run"], arguments].concat()).expect(code);
         if code == 6 {
-            let message = "error: the call passed its deadline of 1ns\n";
+            let message = "error: the call passed its deadline of 1ns: raise `deadline`";
             assert!(ended.stderr.starts_with(message), "{}", ended.stderr);
         }
     }

@@ -1,3 +1,3 @@
-//! The conventions by which guests and host exchange values, one file each.
+//! The calling conventions between guests and host, one file each.
 
 pub(crate) mod native;

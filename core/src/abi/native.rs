@@ -1,5 +1,5 @@
-//! The native ABI: `memory`, `allocate`, `deallocate`, and functions over numbers and
-//! (pointer, length) pairs, of which `process` takes bytes and gives bytes.
+//! The native ABI: a guest exports `memory`, `allocate`, `deallocate`, and functions over numbers and
+//! (pointer, length) pairs. One of them, `process`, takes and returns bytes.
 
 use crate::{
     base::{
@@ -16,17 +16,17 @@ use ValType::I32;
 use alloc::{boxed::Box, string::String, vec::Vec};
 use wasmi::{Func, Store};
 
-/// The allocator's two names, and those of its counterpart.
+/// The names of the allocator and of the deallocator. The first of them that is exported counts.
 const ALLOCATE: [&str; 2] = ["allocate", "malloc"];
 const DEALLOCATE: [&str; 2] = ["deallocate", "free"];
 
-/// Core values of one text or byte string.
+/// The core types of one text or byte string.
 const PAIR: &[ValType] = &[I32, I32];
 
 /// A function's parameters and results.
 type Type = (&'static [ValType], &'static [ValType]);
 
-/// The types that they may have.
+/// The types that the allocator and the deallocator may have.
 const ALLOCATE_TYPES: &[Type] = &[(&[I32], &[I32])];
 const DEALLOCATE_TYPES: &[Type] = &[(PAIR, &[]), (&[I32], &[])];
 
@@ -38,17 +38,17 @@ pub(crate) struct BytesFunction {
 }
 
 impl BytesFunction {
-    /// The signatures that such a function may have, for a message.
+    /// Lists the signatures that such a function may have, for a message.
     pub(crate) fn expected() -> String {
         Shape::expected(PAIR, PAIR)
     }
 
-    /// Whether a function of this type is one.
+    /// Returns whether `ty` is one of them.
     pub(crate) fn fits(ty: &Signature) -> bool {
         Shape::find(PAIR, PAIR, (&ty.params, &ty.results)).is_some()
     }
 
-    /// The exported function `name`, if it has one of the shapes.
+    /// Looks up the export `name`. `None` if it does not exist or has another signature.
     pub(crate) fn find<T>(
         store: &Store<StoreData<T>>,
         instance: wasmi::Instance,
@@ -62,7 +62,7 @@ impl BytesFunction {
 }
 
 impl Signature {
-    /// Whether it is that of a function from bytes to bytes, in any of the ABI's shapes.
+    /// Returns whether a function of this type takes and returns bytes, as `process` does.
     #[must_use]
     pub fn is_bytes(&self) -> bool {
         BytesFunction::fits(self)
@@ -70,15 +70,15 @@ impl Signature {
 }
 
 impl ModuleInfo {
-    /// Whether its functions can take and give text and bytes: it exports a memory and an
-    /// allocator.
+    /// Returns whether the module's functions can take and return text and bytes: it exports a memory
+    /// and an allocator.
     #[must_use]
     pub fn exchanges_bytes(&self) -> bool {
         check_exchange(self, true, true).is_ok()
     }
 }
 
-/// The guest's memory and allocator, as far as it exports them.
+/// Looks up the guest's memory and allocator, as far as it exports them.
 pub(crate) fn guest<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -> Guest {
     let find = |names: [&str; 2], types: &[(&[ValType], &[ValType])]| {
         names.into_iter().find_map(|name| {
@@ -97,13 +97,13 @@ pub(crate) fn guest<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -
     }
 }
 
-/// Names the export that is missing for what a call needs.
+/// Fails with the export that a call needs and the module lacks.
 pub(crate) fn check_exchange(
     module: &ModuleInfo,
     needs_allocate: bool,
     needs_memory: bool,
 ) -> Result<(), CallError> {
-    // Where these are exported, loading has checked what they are.
+    // Their names suffice: loading has checked their types.
     let has = |name: &&str| module.export_named(name).is_some();
     if needs_memory && !has(&"memory") {
         return Err(CallError::MissingExport { name: "memory" });
@@ -114,7 +114,7 @@ pub(crate) fn check_exchange(
     Ok(())
 }
 
-/// Notes everything in which the module's exports do not fit the ABI.
+/// Adds to `found` every mismatch between the module's exports and the ABI.
 pub(crate) fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut Vec<Mismatch>) {
     let mut note = |mismatch: Option<Mismatch>| {
         if let Some(mismatch) = mismatch {
@@ -127,6 +127,7 @@ pub(crate) fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut V
             &BytesFunction::fits,
             &BytesFunction::expected,
         ));
+        // Imports may have given a reason already. One suffices for the message.
         needs
             .memory
             .get_or_insert_with(|| "`process` takes and gives bytes in it".into());
@@ -160,14 +161,14 @@ pub(crate) fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut V
     }
 }
 
-/// Why the module needs its memory and allocator, if it does.
+/// The reasons why the module needs a memory and an allocator, for messages. `None` if it does not.
 #[derive(Default)]
 pub(crate) struct Needs {
     pub(crate) memory: Option<Box<str>>,
     pub(crate) allocate: Option<Box<str>>,
 }
 
-/// The shape in which a function of these Rust types is declared, if it fits.
+/// Returns the shape in which `ty` declares a function of these Rust types. `None` if it does not fit.
 pub(crate) fn shape_of(params: &Types, results: &Types, ty: &Signature) -> Option<Shape> {
     if params.overflow || results.overflow {
         return None;
@@ -175,6 +176,8 @@ pub(crate) fn shape_of(params: &Types, results: &Types, ty: &Signature) -> Optio
     Shape::find(&params.flat, &results.flat, (&ty.params, &ty.results))
 }
 
+/// Returns the mismatch of an export that is no function of a fitting type, or is a re-exported
+/// import: calling one would run a host function outside of any guest code.
 fn check_type(
     export: &Export,
     fits: &dyn Fn(&Signature) -> bool,
@@ -189,6 +192,7 @@ fn check_type(
     }
 }
 
+/// Returns the mismatch of an export that has another type than `expected`.
 fn of_another_type(export: &Export, expected: Box<str>) -> Mismatch {
     Mismatch::ExportType {
         name: export.name.clone(),
@@ -197,7 +201,7 @@ fn of_another_type(export: &Export, expected: Box<str>) -> Mismatch {
     }
 }
 
-/// An export that is not there, if it is needed.
+/// Returns the mismatch of a missing export, if it is needed.
 fn missing(
     name: &str,
     expected: impl Fn() -> String,
@@ -210,9 +214,10 @@ fn missing(
     })
 }
 
+/// Returns the mismatch of the export `memory`, if it is needed or is no memory.
 fn check_memory(module: &ModuleInfo, needed: Option<Box<str>>) -> Option<Mismatch> {
     match module.export_named("memory") {
-        // An imported memory is refused as an import.
+        // A re-exported import needs no check: importing a memory is refused already.
         Some(Export {
             ty: Extern::Memory, ..
         }) => None,

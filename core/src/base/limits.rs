@@ -1,52 +1,87 @@
-//! What an instance may ever be ([`Limits`]) and what one call may use ([`Budget`], [`Usage`]).
+//! Limits of plugins and instances ([`Limits`]), and the budget and use of one call ([`Budget`],
+//! [`Usage`]).
 
 use core::time::Duration;
 
-/// What a plugin and each of its instances may ever be. Set once, on the [`Engine`](crate::Engine).
+/// Bounds of a plugin and of each of its instances. Set once, on the [`Engine`](crate::Engine).
 ///
-/// Start from a preset and change what differs:
+/// All bounds are inclusive. Start from a preset and change fields:
 ///
 /// ```
 /// let mut limits = hostel_core::Limits::server();
 /// limits.memory_bytes = 4 << 20;
 /// ```
+///
+/// Each field's documentation says its value in [`server`](Self::server) and in
+/// [`device`](Self::device), where `heap` is the argument of `device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Most heap that a plugin may [need to run](crate::Footprint::to_run), in bytes.
+    /// Most heap that a plugin may [need to run](crate::Footprint::to_run), in bytes. Loading fails
+    /// with [`DoesNotFit`](crate::LoadError::DoesNotFit) above it.
+    ///
+    /// `server`: no limit. `device`: `heap`.
     pub heap_bytes: usize,
-    /// Largest module that is read at all, in bytes.
+    /// Largest module that is read, in bytes.
+    ///
+    /// `server`: 16 MiB. `device`: `heap / 4`.
     pub module_bytes: usize,
     /// What a module may declare.
+    ///
+    /// `server`: [`ModuleLimits::server`]. `device`: [`ModuleLimits::device`].
     pub module: ModuleLimits,
-    /// Most linear memory that one instance may hold, in bytes, summed over its memories.
+    /// Most linear memory of one instance, in bytes, summed over its memories. A module that starts
+    /// with more is refused; a `memory.grow` beyond it returns -1 to the guest.
+    ///
+    /// `server`: 64 MiB. `device`: `heap / 4`.
     pub memory_bytes: usize,
-    /// Most table elements that one instance may hold, summed over its tables.
+    /// Most table elements of one instance, summed over its tables.
+    ///
+    /// `server`: 100,000. `device`: 512.
     pub table_elements: usize,
-    /// Most bytes of value stack that guest code may use in one call.
+    /// Most value stack that guest code may use in one call, in bytes. The guest traps above it
+    /// ([`StackOverflow`](crate::TrapKind::StackOverflow)).
+    ///
+    /// `server`: 512 KiB. `device`: `heap / 64`, but 1 KiB to 8 KiB.
     pub stack_bytes: usize,
-    /// Deepest nesting of guest calls in one call.
+    /// Deepest nesting of guest functions in one call. The guest traps above it
+    /// ([`StackOverflow`](crate::TrapKind::StackOverflow)).
+    ///
+    /// `server`: 1,000. `device`: `heap / 8192`, but 16 to 64.
     pub call_depth: usize,
-    /// Most instances of one plugin that [`Plugin::process`](crate::Plugin::process) and its
-    /// kin run at the same time.
+    /// Most instances of one plugin that run at a time in [`Plugin::process`](crate::Plugin::process)
+    /// and the other calls of [`Plugin`](crate::Plugin). With 0, all of them fail with
+    /// [`Busy`](crate::CallError::Busy).
+    ///
+    /// `server`: 16. `device`: 1.
     pub instances: usize,
-    /// How often a plugin's code is compiled, 1 at least; its instances are spread over the copies.
-    /// Calls of instances of one copy wait for each other for a moment as they begin and end, in
-    /// wasmi: short calls on several processors want as many copies.
+    /// Number of compiled copies of a plugin's code; 0 counts as 1. Instances are spread over the
+    /// copies. Calls in one copy contend for a lock of wasmi's as they begin and end, so short calls
+    /// on several processors profit from as many copies. Each copy takes memory and time to load.
+    ///
+    /// `server` and `device`: 1.
     pub copies: usize,
-    /// Most instances of one plugin that are kept between calls, made as new. Each keeps its
-    /// memory, and the plugin a copy of what a new one's holds.
+    /// Most instances of one plugin that are kept for reuse between calls, each reset to its state
+    /// after instantiation. Each keeps its memory. The plugin also keeps one copy of that state.
+    ///
+    /// `server`: 4. `device`: 0.
     pub idle: usize,
-    /// How many instances [`Plugin::warm_up`](crate::Plugin::warm_up) makes ahead of their calls,
-    /// [`idle`](Self::idle) at most. `hostel::keep_warm` has a thread do so.
+    /// Number of idle instances up to which [`Plugin::warm_up`](crate::Plugin::warm_up) makes new
+    /// ones ahead of calls. [`idle`](Self::idle) bounds it. `hostel::keep_warm` runs `warm_up` in a
+    /// thread.
+    ///
+    /// `server` and `device`: 0.
     pub warm: usize,
     /// Most calls that wait for one of [`instances`](Self::instances), first come, first served.
-    /// Others are refused at once.
+    /// Further calls fail at once with [`Busy`](crate::CallError::Busy).
+    ///
+    /// `server`: 10,000. `device`: 16.
     pub waiting: usize,
 }
 
 impl Limits {
-    /// For a server: 16 MiB of module, 64 MiB of memory, 16 instances at once.
+    /// Returns limits for a server: modules of 16 MiB, 64 MiB of memory for each instance, 16
+    /// instances at a time.
     #[must_use]
     pub const fn server() -> Self {
         Self {
@@ -65,9 +100,9 @@ impl Limits {
         }
     }
 
-    /// For a microcontroller whose heap has `heap` bytes: a quarter of it for a module, as much for
-    /// the memory of an instance, one instance at once. A plugin that needs more than the heap is
-    /// refused before it is compiled.
+    /// Returns limits for a microcontroller with a heap of `heap` bytes: a quarter of it for a
+    /// module, a quarter for an instance's memory, one instance at a time. A plugin that needs more
+    /// than the heap is refused before it is compiled.
     ///
     /// ```
     /// let limits = hostel_core::Limits::device(256 << 10);
@@ -92,6 +127,7 @@ impl Limits {
     }
 }
 
+/// Clamps `value`; `Ord::clamp` is not `const`.
 const fn within(value: usize, least: usize, most: usize) -> usize {
     if value < least {
         least
@@ -103,14 +139,17 @@ const fn within(value: usize, least: usize, most: usize) -> usize {
 }
 
 impl Default for Limits {
-    /// [`Limits::server`].
+    /// Returns [`Limits::server`].
     fn default() -> Self {
         Self::server()
     }
 }
 
-/// What a module may declare, whatever its size. InstanceLimiter what loading it costs: a small file can be
-/// built to need much time and memory.
+/// Bounds of what a module may declare. They bound the time and memory that loading takes, since a
+/// small file can be built to need much of both.
+///
+/// All bounds are inclusive. A module that exceeds one fails to load with
+/// [`OverLimit`](crate::LoadError::OverLimit), which names the field.
 ///
 /// ```
 /// let mut limits = hostel_core::Limits::server();
@@ -119,55 +158,71 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModuleLimits {
-    /// Most function types.
+    /// Most function types. `server`: 10,000. `device`: 200.
     pub types: usize,
-    /// Most parameters of a function or block.
+    /// Most parameters of a function type. `server`: 64. `device`: 16.
     pub params: usize,
-    /// Most results of a function or block.
+    /// Most results of a function type. `server` and `device`: 8.
     pub results: usize,
-    /// Most imports.
+    /// Most imports. `server`: 1,000. `device`: 64.
     pub imports: usize,
-    /// Most exports.
+    /// Most exports. `server`: 1,000. `device`: 64.
     pub exports: usize,
-    /// Longest name of an import or export, in bytes.
+    /// Longest name of an import, its module or an export, in bytes. `server`: 1,024. `device`: 128.
     pub name_bytes: usize,
-    /// Most functions.
+    /// Most functions that the module defines. `server`: 50,000. `device`: 1,000.
     pub functions: usize,
-    /// Most functions beyond one for each 8 bytes of the module. Empty functions cost the interpreter
-    /// far more memory than the few bytes that they have.
+    /// Most functions beyond one for each 8 bytes of the module. The interpreter takes far more
+    /// memory for an empty function than the few bytes that it has in the module.
+    ///
+    /// `server` and `device`: 1,000.
     pub small_functions: usize,
-    /// Longest body of a function, in bytes.
+    /// Longest body of a function, in bytes. `server`: 1 MiB. `device`: 32 KiB.
     pub function_bytes: usize,
-    /// Most locals of a function besides its parameters. They are set to zero at each call, for
-    /// which wasmi charges no fuel.
+    /// Most locals of a function, without its parameters. Each call sets them to zero, for which
+    /// wasmi charges no fuel.
+    ///
+    /// `server`: 2,000. `device`: 256.
     pub locals: usize,
-    /// Deepest nesting of blocks in a function.
+    /// Deepest nesting of blocks in a function. `server`: 4,000. `device`: 128.
     pub nesting: usize,
-    /// Most `memory.grow` instructions in one function. Fuel is taken for a straight line of code at
-    /// once, so that each of them costs native stack before the next check of the time.
+    /// Most `memory.grow` instructions in one function. A failing one may leave native stack in use
+    /// until the slice of fuel ends, and a straight line of code runs to its end in one slice.
+    ///
+    /// `server` and `device`: 100.
     pub memory_grows: usize,
-    /// Most values that the branches of a function carry, beyond one for each byte of its body. Each
-    /// becomes code of the interpreter's.
+    /// Most values that the branches of a function carry, beyond one for each byte of its body. The
+    /// interpreter compiles each of them to code.
+    ///
+    /// `server` and `device`: 0.
     pub carried_values: usize,
-    /// Most targets of one branch table.
+    /// Most targets of one branch table. `server`: 10,000. `device`: 512.
     pub branch_targets: usize,
-    /// Most tables.
+    /// Most tables. `server`: 16. `device`: 1.
     pub tables: usize,
-    /// Most globals.
+    /// Most globals. `server`: 10,000. `device`: 100.
     pub globals: usize,
-    /// Most data segments, and most element segments. Go's linker makes tens of thousands of the
-    /// former, and no more than 100,000.
+    /// Most data segments, and most element segments. Go's linker makes tens of thousands of data
+    /// segments, 100,000 at most.
+    ///
+    /// `server`: 100,000. `device`: 100.
     pub segments: usize,
-    /// Most elements in all element segments together. Each instance has its own copy.
+    /// Most elements of all element segments together. Each instance has its own copy.
+    ///
+    /// `server`: 100,000. `device`: 512.
     pub elements: usize,
-    /// Longest constant expression, of a global, an offset or an element, in bytes.
+    /// Longest constant expression (the value of a global, an offset or an element), in bytes.
+    ///
+    /// `server`: 128. `device`: 64.
     pub expression_bytes: usize,
-    /// Most custom sections. They are not kept.
+    /// Most custom sections. They are read over and not kept.
+    ///
+    /// `server`: 100. `device`: 16.
     pub custom_sections: usize,
 }
 
 impl ModuleLimits {
-    /// For a server: what large programs in Rust, C or Go need.
+    /// Returns limits for a server: enough for large programs in Rust, C or Go.
     #[must_use]
     pub const fn server() -> Self {
         Self {
@@ -194,7 +249,7 @@ impl ModuleLimits {
         }
     }
 
-    /// For a microcontroller.
+    /// Returns limits for a microcontroller.
     #[must_use]
     pub const fn device() -> Self {
         Self {
@@ -221,7 +276,7 @@ impl ModuleLimits {
         }
     }
 
-    /// Whatever the parser takes: to look at a module, not to load it.
+    /// Returns no limits but the parser's. For looking at a module, not for loading it.
     #[must_use]
     pub const fn none() -> Self {
         const ALL: usize = usize::MAX;
@@ -250,11 +305,15 @@ impl ModuleLimits {
     }
 }
 
-/// What one call may use. Covers the guest and the work that the host does for it.
+/// What one call may use, for the guest's work and for the host's on its behalf.
 ///
-/// Where a plugin makes an instance for a call, as [`Plugin::process`](crate::Plugin::process)
-/// does, the budget covers both, and its deadline the wait for a place too. Making an
-/// [`Instance`](crate::Instance) to keep has a budget of the same size to itself.
+/// [`Plugin::process`](crate::Plugin::process) and the other calls of [`Plugin`](crate::Plugin) may
+/// make an instance: one budget then covers instantiation and call, and its deadline the wait for a
+/// free instance too. [`Plugin::instantiate`](crate::Plugin::instantiate) has a budget of its own,
+/// of equal size.
+///
+/// Each field's documentation says its value in [`server`](Self::server) and in
+/// [`device`](Self::device).
 ///
 /// ```
 /// use core::time::Duration;
@@ -266,30 +325,68 @@ impl ModuleLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Budget {
-    /// Units of fuel: about one for each instruction, plus what host work is charged.
+    /// Most units of fuel. The call ends with [`OutOfFuel`](crate::CallError::OutOfFuel) above it.
+    ///
+    /// Fuel is not a count of the instructions that ran. The interpreter charges a straight line of
+    /// code when the guest enters it: about 1 unit for each instruction in it, also for those that an
+    /// early exit then skips. Such a line is the body of a function, of a `loop`, or of one side of an
+    /// `if`, without the loops and sides inside it. Code with many early exits (parsers, interpreters,
+    /// large `switch` statements) is charged for many times what runs: 2.5 to 170 times in programs
+    /// that were measured. Bulk operations add 1 unit for each 64 bytes.
+    ///
+    /// Host work adds 20 units for each call of a host function or an export, and 1 for each 64 bytes
+    /// that are read, written or checked; host functions may [charge](crate::Context::charge) more.
+    /// The fuel that a call uses is equal on all machines.
+    ///
+    /// `server`: 1,000,000,000, some seconds. `device`: 1,000,000.
     pub fuel: u64,
-    /// Wall-clock time from the call's start. Needs a [`Platform`](crate::Platform) with a clock;
-    /// without one it is not enforced.
+    /// Wall-clock time from the call's start. The call ends with
+    /// [`Deadline`](crate::CallError::Deadline) after it. The time is checked between slices of at
+    /// most 50,000 units of fuel. Needs a [`Platform`](crate::Platform) with a clock; without one,
+    /// the deadline is ignored.
+    ///
+    /// `server` and `device`: none.
     pub deadline: Option<Duration>,
-    /// Most calls of host functions.
+    /// Most calls of host functions. The call ends with
+    /// [`HostCalls`](crate::CallError::HostCalls) above it.
+    ///
+    /// `server`: 1,000,000. `device`: 1,000.
     pub host_calls: u32,
-    /// Longest input, in bytes.
+    /// Longest text or byte string among the call's arguments, in bytes. A longer one fails with
+    /// [`InputTooLarge`](crate::CallError::InputTooLarge).
+    ///
+    /// `server`: 16 MiB. `device`: 4 KiB.
     pub input_bytes: usize,
-    /// Longest output, in bytes.
+    /// Longest text or byte string among the call's results, in bytes. A longer one fails with
+    /// [`OutputTooLarge`](crate::CallError::OutputTooLarge).
+    ///
+    /// `server`: 16 MiB. `device`: 4 KiB.
     pub output_bytes: usize,
-    /// Longest text or byte string that the guest may hand to a host function, in bytes. It is read,
-    /// and may be copied, in one go.
+    /// Longest text or byte string that the guest may pass to a host function, in bytes. It is read,
+    /// and may be copied, at once. The call ends with
+    /// [`ArgumentTooLarge`](crate::CallError::ArgumentTooLarge) above it.
+    ///
+    /// `server`: 8 MiB. `device`: 4 KiB.
     pub argument_bytes: usize,
-    /// Most bytes that host functions may hand to the guest, in buffers from its allocator.
+    /// Most bytes of text and byte strings that host functions may return to the guest in one call,
+    /// in buffers from its allocator. The call ends with
+    /// [`BytesToGuest`](crate::CallError::BytesToGuest) above it.
+    ///
+    /// `server`: 64 MiB. `device`: 16 KiB.
     pub bytes_to_guest: usize,
-    /// Most log records. Further ones are counted and dropped, with one closing record.
+    /// Most log records. Further ones are dropped and counted; one last record says how many.
+    ///
+    /// `server`: 1,000. `device`: 16.
     pub log_records: u32,
-    /// Most bytes of log text. A record that would pass it is dropped as a whole.
+    /// Most log text, in bytes. A record that would exceed it is dropped whole, as above.
+    ///
+    /// `server`: 1 MiB. `device`: 1 KiB.
     pub log_bytes: u32,
 }
 
 impl Budget {
-    /// For a server: 1,000,000,000 fuel (some seconds), no deadline, 16 MiB in and out.
+    /// Returns a budget for a server: 1,000,000,000 units of fuel (some seconds), no deadline, inputs
+    /// and outputs of 16 MiB.
     #[must_use]
     pub const fn server() -> Self {
         Self {
@@ -305,7 +402,8 @@ impl Budget {
         }
     }
 
-    /// For a microcontroller: 1,000,000 fuel, no deadline, 4 KiB in and out.
+    /// Returns a budget for a microcontroller: 1,000,000 units of fuel, no deadline, inputs and outputs
+    /// of 4 KiB.
     #[must_use]
     pub const fn device() -> Self {
         Self {
@@ -321,14 +419,14 @@ impl Budget {
         }
     }
 
-    /// The same budget with `fuel` units of fuel.
+    /// Returns this budget with `fuel` units of fuel.
     #[must_use]
     pub const fn with_fuel(mut self, fuel: u64) -> Self {
         self.fuel = fuel;
         self
     }
 
-    /// The same budget with a wall-clock deadline, counted from the call's start.
+    /// Returns this budget with a wall-clock deadline `after` the call's start.
     #[must_use]
     pub const fn with_deadline(mut self, after: Duration) -> Self {
         self.deadline = Some(after);
@@ -337,27 +435,28 @@ impl Budget {
 }
 
 impl Default for Budget {
-    /// [`Budget::server`].
+    /// Returns [`Budget::server`].
     fn default() -> Self {
         Self::server()
     }
 }
 
-/// What a call used, whether it answered or was stopped.
+/// What a call used, whether it returned or was stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Units of fuel, for the guest and for host work. The whole budget when it ran out.
+    /// Units of [fuel](Budget::fuel), for the guest's work and the host's. The whole budget if it ran
+    /// out.
     pub fuel: u64,
     /// Calls of host functions.
     pub host_calls: u32,
-    /// Bytes that host functions handed to the guest, in buffers from its allocator.
+    /// Bytes that host functions returned to the guest, in buffers from its allocator.
     pub bytes_to_guest: usize,
-    /// Log records that reached the sink.
+    /// Log records within the budget.
     pub log_records: u32,
-    /// Bytes of log text that reached the sink.
+    /// Bytes of log text within the budget.
     pub log_bytes: u32,
-    /// Log records dropped because the budget's share of log was used up.
+    /// Log records that were dropped because they exceeded the budget.
     pub log_dropped: u32,
 }
 

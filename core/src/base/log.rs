@@ -1,14 +1,24 @@
-//! Records of plugins' logs, and the sinks they go to.
+//! Log records of plugins, and the sinks that receive them.
 
 use super::text::Escaped;
 use core::fmt::Write as _;
 
-/// Where a plugin's log records go. Any `Fn(&LogRecord<'_>)` is one.
+/// Receives a plugin's log records. Every `Fn(&LogRecord<'_>)` is a sink.
 ///
-/// A record has been counted against the call's budget; a sink must not block for long, since
-/// the guest, and whoever called it, wait.
+/// A sink runs inside the guest's call, on the thread that runs it: the guest and its caller wait,
+/// and its time counts towards the [deadline](crate::Budget::deadline). Hand records on instead of
+/// blocking. Each record is within [`Budget::log_records`](crate::Budget::log_records) and
+/// [`Budget::log_bytes`](crate::Budget::log_bytes).
+///
+/// ```
+/// use hostel_core::{Grants, LogRecord};
+/// let grants = Grants::<()>::new().log(|record: &LogRecord<'_>| {
+///     eprintln!("{}: {}", record.plugin, record.text);
+/// });
+/// # drop(grants);
+/// ```
 pub trait LogSink: Send + Sync + 'static {
-    /// Takes one record.
+    /// Receives one record.
     fn record(&self, record: &LogRecord<'_>);
 }
 
@@ -21,20 +31,22 @@ where
     }
 }
 
-/// One record of a plugin's log.
+/// One record of a plugin's log: a line of text, without level or time.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct LogRecord<'a> {
-    /// The name under which the plugin was loaded; not the guest's to choose.
+    /// The name under which the embedder loaded the plugin. The guest can't choose it.
     pub plugin: &'a str,
-    /// What the guest said.
+    /// The guest's text. Prints as one line without control characters;
+    /// [`raw`](Escaped::raw) returns the guest's bytes. At most
+    /// [`Budget::log_bytes`](crate::Budget::log_bytes) long.
     pub text: Escaped<'a>,
 }
 
-/// Tells `sink` that `dropped` records were over the call's budget.
+/// Records in `sink` that `dropped` records exceeded the call's budget.
 pub(crate) fn write_dropped(sink: &dyn LogSink, plugin: &str, dropped: u32) {
     let mut text = heapless::String::<64>::new();
-    // The text fits: ten digits at most.
+    // It fits: the number has ten digits at most.
     let _ = write!(
         text,
         "[{dropped} further log records dropped: over the budget]"
@@ -45,7 +57,8 @@ pub(crate) fn write_dropped(sink: &dyn LogSink, plugin: &str, dropped: u32) {
     });
 }
 
-/// A sink that writes each record to the `log` crate, at level info, with the plugin as target.
+/// A sink that passes each record to the `log` crate, at level info, with the plugin's name as
+/// target.
 #[cfg(feature = "log")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogCrate;
@@ -57,7 +70,7 @@ impl LogSink for LogCrate {
     }
 }
 
-/// A sink that writes each record to defmt, at level info.
+/// A sink that passes each record to defmt, at level info, as `plugin: text`.
 #[cfg(feature = "defmt")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Defmt;

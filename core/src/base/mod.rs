@@ -1,5 +1,5 @@
-//! What every room stands on: limits, the platform, text, log records, fuel, and the types of core
-//! values.
+//! Types that all other modules use: limits, the platform, text, log records, fuel, core values and
+//! their types.
 
 pub(crate) mod fuel;
 pub(crate) mod limits;

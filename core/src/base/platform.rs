@@ -1,12 +1,13 @@
-//! What the core needs of the world around it, as one trait.
+//! The trait by which the core uses the machine that it runs on.
 
 use alloc::sync::Arc;
 use core::{task::Waker, time::Duration};
 
-/// Clock, waiting, free memory and panic containment, as far as the machine has them.
+/// A machine's clock, waiting, free memory and panic containment, as far as it has them.
 ///
-/// Every method has a default that is right where there is neither an operating system nor a
-/// clock, so a device starts with [`NoPlatform`] and implements only what it has.
+/// Every method has a default for a machine without operating system and clock. So a device starts
+/// with [`NoPlatform`] and implements only the methods that it can. `hostel::Std` implements all of
+/// them for servers.
 ///
 /// ```
 /// use core::time::Duration;
@@ -18,46 +19,53 @@ use core::{task::Waker, time::Duration};
 /// }
 /// ```
 pub trait Platform: Send + Sync + 'static {
-    /// Time since any fixed moment; never goes back. `None` without a clock: then deadlines are
-    /// not enforced.
+    /// Returns the time since a fixed moment of the implementer's choice. It must never decrease.
+    ///
+    /// By default `None`: there is no clock, and deadlines are not enforced.
     fn now(&self) -> Option<Duration> {
         None
     }
 
-    /// Bytes of the heap that are free, where that is known: then a plugin, an instance or a call for
-    /// which they are too few is refused, instead of failing in the middle of an allocation.
+    /// Returns the bytes of the heap that are free. A plugin, an instance or a call that needs more
+    /// is refused with `DoesNotFit`, instead of failing in the middle of an allocation.
+    ///
+    /// By default `None`: the figure is unknown, and nothing is refused for it.
     fn free_bytes(&self) -> Option<usize> {
         None
     }
 
-    /// Blocks the caller until `ready` answers true or `until` (on the clock of
-    /// [`now`](Self::now)) has passed; answers what `ready` said last.
+    /// Blocks the calling thread until `ready` returns true or `until` (on the clock of
+    /// [`now`](Self::now)) has passed. Returns the last result of `ready`.
     ///
-    /// By default asks once and does not wait.
+    /// By default calls `ready` once and does not wait.
     fn wait_until(&self, ready: &dyn Fn() -> bool, until: Option<Duration>) -> bool {
         let _ = until;
         ready()
     }
 
-    /// Called when something that [`wait_until`](Self::wait_until) may wait for has changed.
+    /// Makes all threads in [`wait_until`](Self::wait_until) call `ready` again. hostel calls it
+    /// whenever a result of `ready` may have changed, also from an interrupt in which
+    /// [`Canceller::cancel`](crate::Canceller::cancel) is called.
+    ///
+    /// By default does nothing, as fits a `wait_until` that does not wait.
     fn wake(&self) {}
 
-    /// Wakes `waker`, once, no later than `at` on the clock of [`now`](Self::now), without blocking
-    /// the caller: a guest of WASI waits until then in a call that is run by steps or
-    /// [awaited](crate::PendingCall). Without `at`, it waits for input alone.
+    /// Wakes `waker` once, no later than `at` on the clock of [`now`](Self::now), without blocking.
+    /// Without `at`, the guest waits for input alone. Used when a WASI guest waits in a call that is
+    /// stepped or [awaited](crate::PendingCall), and when such a call waits for a free instance.
     ///
-    /// By default wakes at once: right everywhere, but an executor then polls the call again and
-    /// again. Whoever has a timer sets it here.
+    /// By default wakes at once. That is correct everywhere, but makes an executor poll the call
+    /// again and again; set a timer instead if there is one.
     fn wake_at(&self, at: Option<Duration>, waker: &Waker) {
         let _ = at;
         waker.wake_by_ref();
     }
 
-    /// What stops a panic, where the machine can: a function that runs what it is given, and
-    /// returns also where that has panicked. Host functions run in it, and a guest whose host
-    /// function did not finish is trapped. The answer must always be the same.
+    /// Returns a function that runs its argument once and returns even if that panics. Host
+    /// functions run in it; if one panics, the guest traps with
+    /// [`HostPanic`](crate::TrapKind::HostPanic). Must return the same function every time.
     ///
-    /// By default there is none, and a panic is what it is on the machine.
+    /// By default `None`: a panic in a host function unwinds or aborts as the program is built to.
     ///
     /// ```
     /// use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -74,7 +82,8 @@ pub trait Platform: Send + Sync + 'static {
 }
 
 impl dyn Platform {
-    /// Runs the embedder's code, which does not finish where it panics and that is contained.
+    /// Runs `work`, the embedder's code. If a panic in it is contained, this returns with `work`
+    /// unfinished.
     pub(crate) fn contain(&self, work: &mut dyn FnMut()) {
         match self.containment() {
             Some(contain) => contain(work),
@@ -109,7 +118,7 @@ impl<P: Platform + ?Sized> Platform for Arc<P> {
     }
 }
 
-/// The platform of a machine with nothing: no clock, no waiting, no unwinding.
+/// The platform of a bare machine: no clock, no waiting, no unwinding.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoPlatform;
 

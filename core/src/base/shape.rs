@@ -1,8 +1,8 @@
-//! How a function's values appear in its declared signature.
+//! The shapes in which compilers return several values.
 //!
 //! A Rust signature flattens to core values: a number to itself, text and bytes to a pointer and
-//! a length, both i32. Compilers return several values in three shapes, and the signature that a
-//! module declares says which one it has.
+//! a length, both i32. Compilers return several core values in one of three shapes. The signature
+//! that a module declares tells which.
 
 use super::signature::{Signature, ValType};
 use alloc::string::String;
@@ -10,7 +10,7 @@ use core::fmt::Write as _;
 use heapless::Vec;
 use wasmi::Val;
 
-/// Most core values that a signature's parameters or results may flatten to.
+/// Most core values to which the parameters or the results of a signature may flatten.
 pub(crate) const MAX_FLAT: usize = 16;
 
 /// The core types of a parameter or result list.
@@ -19,19 +19,20 @@ pub(crate) type FlatTypes = Vec<ValType, MAX_FLAT>;
 /// The core values of a parameter or result list.
 pub(crate) type FlatValues = Vec<Val, MAX_FLAT>;
 
-/// The three shapes in which results come.
+/// A shape of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// As WebAssembly results, none, one or several.
+    /// WebAssembly results: none, one or several.
     Values,
-    /// Two i32 in one i64: the first in the upper half.
+    /// Two i32 in one i64, the first in the upper half.
     Packed,
-    /// Written in memory at a pointer that is the first parameter, laid out as a C struct.
+    /// A C struct in memory, at a pointer that is the first parameter.
     Pointer,
 }
 
 impl Shape {
-    /// The shape in which `found` takes `params` and gives `results`, if it is one.
+    /// Returns the shape by which a function of type `found` takes `params` and returns `results`.
+    /// `None` if no shape fits.
     pub(crate) fn find(
         params: &[ValType],
         results: &[ValType],
@@ -61,7 +62,7 @@ impl Shape {
         }
     }
 
-    /// All signatures that `params` and `results` may have, for a message.
+    /// Lists the signatures of all shapes for `params` and `results`, for a message.
     pub(crate) fn expected(params: &[ValType], results: &[ValType]) -> String {
         let mut with_pointer = alloc::vec![ValType::I32];
         with_pointer.extend_from_slice(params);
@@ -76,36 +77,36 @@ impl Shape {
     }
 }
 
-/// Signatures of which one is expected, for a message.
+/// Lists the signatures `types` as alternatives, for a message.
 pub(crate) fn one_of(types: &[(&[ValType], &[ValType])]) -> String {
     let mut text = String::new();
     for (params, results) in types {
         if !text.is_empty() {
             text.push_str(" or ");
         }
-        // Writing to a String does not fail.
+        // Writing to a `String` can't fail.
         let _ = write!(text, "{}", Signature::new(params, results));
     }
     text
 }
 
-/// `first` and `second` as one i64 in the packed shape.
+/// Packs two i32 into one i64, `first` in the upper half.
 pub(crate) const fn pack(first: u32, second: u32) -> u64 {
     ((first as u64) << 32) | second as u64
 }
 
-/// The two halves of a packed i64.
-#[allow(clippy::cast_possible_truncation)] // each half is cut out on purpose
+/// Splits a packed i64 into its upper and its lower half.
+#[allow(clippy::cast_possible_truncation)] // truncation is what cuts out each half
 pub(crate) const fn unpack(packed: u64) -> (u32, u32) {
     ((packed >> 32) as u32, packed as u32)
 }
 
-/// The bits of an i32 as a pointer or length, and back.
+/// Reinterprets an i32 as a pointer or length.
 pub(crate) const fn unsigned(value: i32) -> u32 {
     value.cast_unsigned()
 }
 
-/// Reads and writes values in memory as the fields of a C struct, one after another.
+/// Reads and writes the fields of a C struct in memory, one after another.
 pub(crate) struct Record {
     at: u32,
 }
@@ -115,7 +116,7 @@ impl Record {
         Self { at: 0 }
     }
 
-    /// The size of a record with fields of these types, in bytes.
+    /// Returns the size of a record with fields of `types`, in bytes, without padding at its end.
     pub(crate) fn size(types: &[ValType]) -> u32 {
         let mut record = Self::new();
         for ty in types {
@@ -124,7 +125,7 @@ impl Record {
         record.at
     }
 
-    /// The next field's offset and size.
+    /// Returns the offset and size of the next field, and moves past it.
     fn place(&mut self, ty: ValType) -> (u32, u32) {
         let size: u32 = match ty {
             ValType::I64 | ValType::F64 => 8,
@@ -135,14 +136,15 @@ impl Record {
         (at, size)
     }
 
+    /// Returns the bytes of the next field, of type `ty`. `None` past the end of `bytes`.
     fn field<const N: usize>(&mut self, bytes: &[u8], ty: ValType) -> Option<[u8; N]> {
         let (at, _) = self.place(ty);
         let field = bytes.get(usize::try_from(at).ok()?..)?;
         field.first_chunk::<N>().copied()
     }
 
-    /// The next field of type `ty` in `bytes`; `None` past its end, or for a type that has no
-    /// layout in memory.
+    /// Reads the next field, of type `ty`. `None` past the end of `bytes`, or if `ty` has no layout
+    /// in memory.
     pub(crate) fn read(&mut self, bytes: &[u8], ty: ValType) -> Option<Val> {
         Some(match ty {
             ValType::I32 => Val::I32(i32::from_le_bytes(self.field(bytes, ty)?)),
@@ -157,7 +159,8 @@ impl Record {
         })
     }
 
-    /// Writes the next field; `None` as for [`read`](Self::read).
+    /// Writes the next field. `None` past the end of `bytes`, or if the value's type has no layout in
+    /// memory.
     pub(crate) fn write(&mut self, bytes: &mut [u8], value: &Val) -> Option<()> {
         let (at, _) = self.place(value.ty().into());
         let field = bytes.get_mut(usize::try_from(at).ok()?..)?;
@@ -187,7 +190,7 @@ mod tests {
         assert_eq!(find((&[I32, I32], &[I32])), None);
         assert_eq!(find((&[I64, I32], &[I64])), None);
         assert_eq!(find((&[I32, I32], &[])), None);
-        // One value never comes packed or through a pointer.
+        // A single value comes as a WebAssembly result only.
         assert_eq!(Shape::find(&[], &[I32], (&[], &[I64])), None);
         assert_eq!(Shape::find(&[], &[I32], (&[I32], &[])), None);
     }

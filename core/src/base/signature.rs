@@ -1,4 +1,4 @@
-//! The types of core values and of functions.
+//! Types of core values and of functions.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -22,7 +22,7 @@ pub enum ValType {
     V128,
     /// A reference to a function, or null.
     FuncRef,
-    /// A reference to something of the host's, or null.
+    /// A reference to a host object, or null.
     ExternRef,
 }
 
@@ -44,14 +44,14 @@ impl ValType {
         }
     }
 
-    /// The value that a local of this type has at first: zero, or null.
+    /// Returns the initial value of a local of this type: zero or null.
     pub(crate) fn zero(self) -> wasmi::Val {
         wasmi::Val::default_for_ty(self.into())
     }
 }
 
 impl fmt::Display for ValType {
-    /// The name of the type in the text format.
+    /// Writes the type's name in the text format, such as `i32`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -85,17 +85,17 @@ impl From<wasmi::ValType> for ValType {
     }
 }
 
-/// A function's type.
+/// A function's type. Displays as `(i32, i32) -> i64`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signature {
-    /// The parameters' types.
+    /// The types of the parameters, in order.
     pub params: Box<[ValType]>,
-    /// The results' types.
+    /// The types of the results, in order.
     pub results: Box<[ValType]>,
 }
 
 impl Signature {
-    /// The type of a function of the interpreter's.
+    /// Converts a function type of wasmi's.
     pub(crate) fn of(ty: &wasmi::FuncType) -> Self {
         let own = |types: &[wasmi::ValType]| types.iter().map(|ty| ValType::from(*ty)).collect();
         Self {
@@ -113,7 +113,7 @@ impl Signature {
 }
 
 impl fmt::Display for Signature {
-    /// `(i32, i32) -> i64`; several results in parentheses, none as `()`.
+    /// Writes `(i32, i32) -> i64`. Several results are in parentheses; no results are `()`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_types(f, &self.params)?;
         f.write_str(" -> ")?;

@@ -1,13 +1,13 @@
-//! Text on its way to a person: made safe to show, and put together for messages.
+//! Makes text from guests safe to show, and builds messages.
 
 use alloc::{boxed::Box, fmt::format, string::String};
 use core::fmt::{self, Write as _};
 
 /// Bytes from a guest that print as one line of text without control characters.
 ///
-/// Line ends, escapes, other control characters, bidirectional overrides and the like are shown
-/// as `\n` or `\u{1b}`; invalid UTF-8 as U+FFFD. So no guest can forge a second record, or speak
-/// to a terminal.
+/// Line ends, escapes, other control characters, bidirectional overrides and invisible characters
+/// are written as `\n` or `\u{1b}`, and invalid UTF-8 as U+FFFD. So a guest can neither forge a
+/// second log record nor control a terminal.
 ///
 /// ```
 /// use hostel_core::Escaped;
@@ -25,7 +25,7 @@ impl<'a> Escaped<'a> {
         Self { bytes }
     }
 
-    /// The bytes as the guest gave them.
+    /// Returns the guest's bytes unchanged. Not safe to print.
     #[must_use]
     pub const fn raw(&self) -> &'a [u8] {
         self.bytes
@@ -38,7 +38,7 @@ impl fmt::Display for Escaped<'_> {
             let text = chunk.valid();
             let mut written = 0;
             for (at, c) in text.char_indices() {
-                // Most text is this, and needs no closer look.
+                // Most text is plain ASCII: skip the longer check.
                 if matches!(c, ' '..='~') || !is_hidden(c) {
                     continue;
                 }
@@ -61,7 +61,7 @@ impl fmt::Debug for Escaped<'_> {
     }
 }
 
-/// Characters that act on a terminal or a reader instead of being seen.
+/// Returns whether `c` acts on a terminal or on the text around it instead of being seen.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -75,19 +75,19 @@ fn is_hidden(c: char) -> bool {
         )
 }
 
-/// Text of a module's or a guest's as it is shown: control characters visible, so that nobody
-/// forges a message or speaks to a terminal.
+/// Wraps text from a module or a guest, to be shown in a message.
 pub(crate) fn shown(text: &str) -> Escaped<'_> {
     Escaped::new(text.as_bytes())
 }
 
-/// Text of an error. Apart, for it is written in many places: `format!` would be there in each.
+/// Formats the text of an error. A function of its own, not inlined: `format!` would compile to more
+/// code in each of the many places.
 #[inline(never)]
 pub(crate) fn text(words: fmt::Arguments<'_>) -> Box<str> {
     format(words).into()
 }
 
-/// Joins `parts` for a message.
+/// Lists `parts` in backquotes, separated by commas, for a message; `none` if there are none.
 pub(crate) fn listed<S: AsRef<str>>(parts: impl IntoIterator<Item = S>) -> String {
     let mut list = String::new();
     for part in parts {
@@ -109,7 +109,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn whatever_a_guest_says_stays_one_line() {
+    fn text_of_a_guest_stays_one_line() {
         for (bytes, shown) in [
             (&b"plain text"[..], "plain text"),
             (b"", ""),

@@ -1,10 +1,10 @@
-//! Core values, for callers that know a function's type only at run time.
+//! Numbers for callers that learn a function's type at run time.
 
 use super::signature::ValType;
 use core::fmt;
 use wasmi::{F32, F64, Val};
 
-/// A number as WebAssembly has them.
+/// A number of one of WebAssembly's four types.
 ///
 /// ```
 /// use hostel_core::{ValType, Value};
@@ -32,9 +32,10 @@ impl Value {
     /// Reads `text` as a number of type `ty`. Returns `None` if the text is not a number, if the type
     /// can't hold it, or if `ty` is not the type of a number.
     ///
-    /// Integers are decimal, or hexadecimal after `0x`, and signed or unsigned: `-1` and `4294967295`
-    /// are one i32. Floats are decimal, with an exponent if need be, `inf` or `NaN`, and are rounded to
-    /// the nearest value of their type; one that would round to infinity is refused.
+    /// Integers are decimal, or hexadecimal after `0x`. They may be signed or unsigned: `-1` and
+    /// `4294967295` are one i32. Floats are decimal, optionally with an exponent, or `inf` or `NaN`.
+    /// They are rounded to the nearest value of their type; a decimal that would round to infinity
+    /// gives `None`.
     #[must_use]
     pub fn parse(text: &str, ty: ValType) -> Option<Self> {
         match ty {
@@ -66,7 +67,7 @@ impl Value {
         }
     }
 
-    /// The value's type.
+    /// Returns the value's type.
     #[must_use]
     pub const fn ty(&self) -> ValType {
         match self {
@@ -77,6 +78,7 @@ impl Value {
         }
     }
 
+    /// Converts a value of wasmi's. `None` if it is not a number.
     pub(crate) fn new(value: &Val) -> Option<Self> {
         Some(match value {
             Val::I32(value) => Self::I32(*value),
@@ -99,7 +101,7 @@ impl From<Value> for Val {
     }
 }
 
-/// Reads a whole number, decimal or hexadecimal, between the least i64 and the greatest u64.
+/// Reads a decimal or hexadecimal integer whose magnitude fits in a u64.
 fn integer(text: &str) -> Option<i128> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -109,7 +111,7 @@ fn integer(text: &str) -> Option<i128> {
         Some(digits) => (digits, 16),
         None => (digits, 10),
     };
-    // `from_str_radix` would take a second sign.
+    // `from_str_radix` would accept a second sign.
     if digits.starts_with('+') {
         return None;
     }
@@ -121,14 +123,15 @@ fn integer(text: &str) -> Option<i128> {
     }
 }
 
-/// Returns whether a finite number became infinite. `inf` and `infinity` have no digits.
+/// Returns whether reading a finite number gave infinity. Finite numbers have digits; `inf` and
+/// `infinity` have none.
 fn overflows(text: &str, infinite: bool) -> bool {
     infinite && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 impl fmt::Display for Value {
-    /// Writes the shortest text that [`parse`](Value::parse) reads as this value. Floats below 1e-5
-    /// and from 1e16 on have an exponent.
+    /// Writes the shortest text that [`parse`](Value::parse) reads as this value. Floats whose
+    /// magnitude is below 1e-5 or at least 1e16 have an exponent.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::I32(value) => value.fmt(f),
@@ -141,7 +144,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// Returns whether a float without an exponent would have up to 300 zeros.
+/// Returns whether a float is written with an exponent. Without one it could have 300 zeros.
 fn needs_exponent(value: f64) -> bool {
     value.is_finite() && value != 0.0 && !(1e-5..1e16).contains(&value.abs())
 }

@@ -1,5 +1,5 @@
-//! What of an instance a host function can reach that works on the guest's memory itself, and what
-//! such a function keeps from call to call.
+//! The parts of an instance that WASI functions reach. They work on the guest's memory itself and
+//! keep a session from call to call.
 
 use super::{
     Shared, StoreData,
@@ -10,32 +10,35 @@ use alloc::{boxed::Box, vec::Vec};
 use core::any::Any;
 use wasmi::StoreContextMut;
 
-/// What an instance keeps of WASI from call to call. A trait, so that a program is linked with WASI
-/// only where it is granted.
+/// An instance's WASI session, kept from call to call. A trait, so that a program that grants no
+/// WASI is linked without it.
 pub(crate) trait KeptSession: Any + Send + Sync {
-    /// Ends a call: what is left of a line becomes a log record.
+    /// Ends a call: an unfinished line of output becomes a log record.
     fn end_call(&mut self, shared: &Shared, meter: &mut Meter);
 
+    /// Takes the collected bytes of stdout.
     fn take_stdout(&mut self) -> Vec<u8>;
 
+    /// Takes the collected bytes of stderr.
     fn take_stderr(&mut self) -> Vec<u8>;
 }
 
-/// What of an instance a function of WASI's can reach.
+/// The parts of an instance that a WASI function can reach.
 pub(crate) struct InstanceAccess<'a> {
-    /// The guest's memory; empty where it has none.
+    /// The guest's memory; empty if it has none.
     pub(crate) memory: &'a mut [u8],
     pub(crate) resident: &'a mut Option<Box<dyn KeptSession>>,
     pub(crate) shared: &'a Shared,
     pub(crate) meter: &'a mut Meter,
     pub(crate) canceller: Option<&'a Canceller>,
-    /// What the call may still use.
+    /// The fuel that the call may still use.
     pub(crate) fuel: u64,
-    /// Whether the thread waits where the guest does.
+    /// Whether a guest that waits blocks the thread. If not, the guest is suspended.
     pub(crate) blocks: bool,
 }
 
 impl<'a> InstanceAccess<'a> {
+    /// Borrows the parts of the instance that called the function.
     pub(crate) fn of<T>(guest: &'a mut StoreContextMut<'_, StoreData<T>>) -> Self {
         let fuel = meter::fuel_left(guest);
         let (memory, state) = match guest.data().guest.memory {

@@ -9,9 +9,9 @@ use core::{
     time::Duration,
 };
 
-/// Runs what `poll` does to its end on this thread. Without steps it is only ever not ready where an
-/// asynchronous host function waits: then the platform waits, until `until` at most between two
-/// looks.
+/// Calls `poll` on this thread until it is ready. A call that is not stepped is pending only while
+/// an asynchronous host function is: the thread then waits by the platform, and polls again when it
+/// is woken, at the latest at `until`.
 pub(crate) fn block<R>(
     platform: &Arc<dyn Platform>,
     until: Option<Duration>,
@@ -30,7 +30,8 @@ pub(crate) fn block<R>(
     }
 }
 
-/// Waits until `is_ready`, which is asked whenever it has been woken.
+/// Waits until `is_ready` returns true. Calls it after each wake, after a cancellation and at
+/// `until`.
 #[cold]
 #[inline(never)]
 fn wait(
@@ -57,7 +58,7 @@ fn wait(
     }
 }
 
-/// Wakes a thread that blocks.
+/// Wakes a blocked thread.
 struct Signal {
     woken: AtomicBool,
     platform: Arc<dyn Platform>,

@@ -1,14 +1,15 @@
-//! Ends a call from outside.
+//! Cancels a call from outside.
 
 use crate::base::platform::Platform;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// Stops the call that an instance runs, or its next one, from another thread or an interrupt.
+/// Stops the call that an instance runs, or else its next one, from another thread or an interrupt.
+/// The call ends with [`Cancelled`](crate::CallError::Cancelled).
 ///
-/// Acts within one slice of 50,000 fuel, on this instance alone, also where a thread waits for an
-/// asynchronous host function; one that runs is not interrupted. A call that is awaited looks when
-/// it is next polled. It can't be taken back.
+/// It acts on one instance, within a slice of 50,000 units of fuel. It ends a thread's wait for an
+/// asynchronous host function, but does not interrupt a host function that runs. A call that is
+/// stepped or awaited notices it at the next step or poll. A cancellation can't be undone.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (func (export "spin") (loop $l (br $l))))"#)?;
@@ -27,13 +28,14 @@ pub struct Canceller {
 }
 
 impl Canceller {
-    /// Asks for the stop. Cheap; safe in an interrupt.
+    /// Cancels the call. Takes no lock and does not allocate, so it may run in an interrupt if
+    /// [`Platform::wake`](crate::Platform::wake) may.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
         self.platform.wake();
     }
 
-    /// Whether the stop was asked for.
+    /// Returns whether [`cancel`](Self::cancel) was called.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)

@@ -1,4 +1,4 @@
-//! Values on their way into a guest, their texts and byte strings into buffers from its allocator.
+//! Brings values into a guest, with their texts and byte strings in buffers from its allocator.
 
 use super::{StoreData, meter};
 use crate::{
@@ -9,22 +9,22 @@ use crate::{
 };
 use wasmi::{AsContextMut, Func, Val};
 
-/// What goes into a guest, and how far it has come. Whoever runs the guest asks it for each
-/// buffer in turn.
+/// Values for a guest, and their progress into it. The caller alternates between
+/// [`next`](Self::next), a run of the guest's allocator, and [`got`](Self::got).
 pub(crate) struct Delivery<'v> {
     pub(crate) lowered: Lowerer<'v>,
-    /// How many of the byte strings are in their buffers.
+    /// Number of byte strings that are in their buffers.
     done: usize,
-    /// The size asked for, for the one that comes next.
+    /// The size of the next buffer, once it is charged.
     asked: Option<u32>,
-    /// For an export's arguments, the most bytes that each may have. The results of a host function
-    /// count against `Budget::bytes_to_guest` instead.
+    /// Most bytes of each of an export's arguments. `None` for a host function's results, which count
+    /// against `Budget::bytes_to_guest` instead.
     input_bytes: Option<usize>,
 }
 
 impl<'v> Delivery<'v> {
-    /// Arguments of an export, each of `input_bytes` at most, or results of a host function. They
-    /// are to be lowered into it: it is large to be moved.
+    /// Returns an empty delivery: of an export's arguments, with `input_bytes` at most for each, or of
+    /// a host function's results. Lower the values into it; it is too large to move cheaply.
     pub(crate) fn new(input_bytes: Option<usize>) -> Self {
         Self {
             lowered: Lowerer::default(),
@@ -34,7 +34,8 @@ impl<'v> Delivery<'v> {
         }
     }
 
-    /// The size of the buffer that is needed next, charged for what will be written to it.
+    /// Returns the size of the next buffer to allocate, or `None` if all values are delivered.
+    /// Charges for the bytes that will be written to it.
     pub(crate) fn next<T, C>(&mut self, cx: &mut C) -> Result<Option<u32>, CallError>
     where
         C: AsContextMut<Data = StoreData<T>>,
@@ -50,8 +51,8 @@ impl<'v> Delivery<'v> {
                 Some(limit) if found > limit => {
                     return Err(CallError::InputTooLarge { limit, found });
                 }
-                // Never 0: allocators differ in what they answer then, and it is given back with
-                // the size that was asked for.
+                // Never 0: allocators differ in what they return then, and the buffer is given back
+                // with the size that was allocated.
                 Some(_) => Some(len.max(1)),
                 None => {
                     cx.as_context_mut().data_mut().meter.hand_to_guest(found)?;
@@ -62,13 +63,14 @@ impl<'v> Delivery<'v> {
         Ok(self.asked)
     }
 
-    /// Puts what comes next into the buffer that the guest's allocator answered with.
+    /// Writes the next byte string to the buffer at `ptr`, which the guest's allocator returned.
     pub(crate) fn got<T, C>(&mut self, cx: &mut C, ptr: u32) -> Result<(), CallError>
     where
         C: AsContextMut<Data = StoreData<T>>,
     {
         match (ptr, self.asked.take()) {
-            // An empty text that is there must differ from one that is absent, whose pointer is 0.
+            // A present empty text must differ from an absent one, whose pointer is 0: allocate a
+            // byte instead.
             (0, Some(0)) => {
                 self.asked = Some(1);
                 return Ok(());
@@ -88,12 +90,12 @@ impl<'v> Delivery<'v> {
         Ok(())
     }
 
-    /// The values, once no more buffers are needed.
+    /// Returns the core values. Complete once [`next`](Self::next) has returned `None`.
     pub(crate) const fn values(&self) -> &FlatValues {
         &self.lowered.values
     }
 
-    /// The same with bytes of its own.
+    /// Copies the borrowed bytes, so that the delivery outlives their source.
     pub(crate) fn into_owned(self) -> Delivery<'static> {
         Delivery {
             lowered: self.lowered.into_owned(),
@@ -104,19 +106,21 @@ impl<'v> Delivery<'v> {
     }
 }
 
+/// Returns the error that the guest's allocator returned 0 for a buffer of `asked` bytes.
 pub(crate) fn no_memory(asked: u32) -> CallError {
     CallError::NoMemory {
         asked: usize::try_from(asked).unwrap_or(usize::MAX),
     }
 }
 
-/// The guest's allocator.
+/// Returns the guest's allocator, or an error if it exports none.
 pub(crate) fn allocator<T>(state: &StoreData<T>) -> Result<Func, CallError> {
     let allocate = state.guest.allocate;
     allocate.ok_or_else(|| CallError::MissingExport { name: "allocate" })
 }
 
-/// Writes `bytes` to a buffer from the guest's allocator, which may be a lie.
+/// Writes `bytes` at `ptr`, a buffer from the guest's allocator. Checks the bounds: the allocator may
+/// return any pointer.
 pub(crate) fn write<T, C>(cx: &mut C, ptr: u32, bytes: &[u8]) -> Result<(), CallError>
 where
     C: AsContextMut<Data = StoreData<T>>,

@@ -1,33 +1,36 @@
-//! What one instance may hold, whatever its module asks for.
+//! Limits the memories and tables of one instance.
 
 use crate::base::{limits::Limits, platform::Platform};
 use alloc::sync::Arc;
 use wasmi::ResourceLimiter;
 use wasmi_core::LimiterError;
 
-/// Bytes of the heap that a growing memory leaves, where the machine knows what it has: for errors,
-/// records of the log, the stack of an allocator that a host function calls, and the interpreter's own
-/// small things, none of which can be refused.
+/// Bytes of the heap that a growing memory leaves free, if the platform knows how many are. They are
+/// for allocations that can't fail cleanly: errors, log records, the stack of an allocator that a host
+/// function calls, and small ones of the interpreter.
 const RESERVE: usize = 4 << 10;
 
-/// An instance's memories and tables, each summed.
+/// The sizes of an instance's memories and of its tables, each summed, with their limits.
 pub(crate) struct InstanceLimiter {
-    memory: Held,
-    table: Held,
-    /// The heap, once the guest itself makes its memory grow: what it begins with was admitted.
+    memory: Amount,
+    table: Amount,
+    /// The heap, once the guest itself can grow its memory. Its first memory was admitted before.
     heap: Option<Heap>,
 }
 
-/// The heap that a memory is on.
+/// The heap that holds a guest's memory.
 struct Heap {
     platform: Arc<dyn Platform>,
-    /// What the memory takes of it. The interpreter doubles that where it grows, if that is enough.
+    /// Bytes allocated for the memory. The interpreter grows them to twice as many, or to the size
+    /// that is needed if that is more.
     capacity: usize,
+    /// The capacity before the last growth, in case that fails.
     last: usize,
 }
 
 impl Heap {
-    /// Whether the memory can grow to so many bytes, as far as the machine knows.
+    /// Returns whether the heap has room for the memory to grow to `desired` bytes, as far as the
+    /// platform knows, and notes the growth.
     fn grow(&mut self, desired: usize) -> bool {
         self.last = self.capacity;
         if desired <= self.capacity {
@@ -44,15 +47,16 @@ impl Heap {
     }
 }
 
-/// An amount with a limit. The last growth is kept, to be taken back should it fail.
+/// An amount with a limit. Keeps the last growth, which is undone if the allocation fails.
 #[derive(Default)]
-struct Held {
+struct Amount {
     limit: usize,
     now: usize,
     last: usize,
 }
 
-impl Held {
+impl Amount {
+    /// Adds the growth from `current` to `desired`. Returns false if that exceeds the limit.
     fn grow(&mut self, current: usize, desired: usize) -> bool {
         let more = desired.saturating_sub(current);
         match self.now.checked_add(more) {
@@ -65,7 +69,7 @@ impl Held {
         }
     }
 
-    fn take_back(&mut self) {
+    fn undo_growth(&mut self) {
         self.now = self.now.saturating_sub(self.last);
         self.last = 0;
     }
@@ -75,18 +79,19 @@ impl InstanceLimiter {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             heap: None,
-            memory: Held {
+            memory: Amount {
                 limit: limits.memory_bytes,
-                ..Held::default()
+                ..Amount::default()
             },
-            table: Held {
+            table: Amount {
                 limit: limits.table_elements,
-                ..Held::default()
+                ..Amount::default()
             },
         }
     }
 
-    /// From now on the guest itself makes its memory grow, on this heap.
+    /// Checks the platform's free heap at each growth from now on, when the guest itself may grow its
+    /// memory.
     pub(crate) fn watch(&mut self, platform: Arc<dyn Platform>) {
         self.heap = Some(Heap {
             platform,
@@ -109,7 +114,7 @@ impl ResourceLimiter for InstanceLimiter {
         }
         let fits = self.heap.as_mut().is_none_or(|heap| heap.grow(desired));
         if !fits {
-            self.memory.take_back();
+            self.memory.undo_growth();
         }
         Ok(fits)
     }
@@ -127,7 +132,7 @@ impl ResourceLimiter for InstanceLimiter {
         &mut self,
         _error: &wasmi::errors::MemoryError,
     ) -> Result<(), LimiterError> {
-        self.memory.take_back();
+        self.memory.undo_growth();
         if let Some(heap) = &mut self.heap {
             heap.capacity = heap.last;
         }
@@ -138,7 +143,7 @@ impl ResourceLimiter for InstanceLimiter {
         &mut self,
         _error: &wasmi::errors::TableError,
     ) -> Result<(), LimiterError> {
-        self.table.take_back();
+        self.table.undo_growth();
         Ok(())
     }
 
@@ -151,7 +156,7 @@ impl ResourceLimiter for InstanceLimiter {
     }
 
     fn memories(&self) -> usize {
-        // A module has one at most. wasmi counts one that is imported, from a slot, twice.
+        // A module has one memory at most, but wasmi counts an imported one (from a slot) twice.
         if cfg!(feature = "slots") { 2 } else { 1 }
     }
 }

@@ -1,4 +1,4 @@
-//! What the running call may still use, and what it has used.
+//! Meters a call: its budget, and its use of fuel, time, host calls and log.
 
 use super::{StoreData, canceller::Canceller};
 use crate::{
@@ -12,17 +12,21 @@ use crate::{
 use core::time::Duration;
 use wasmi::{AsContextMut, StoreContextMut};
 
-/// What the running call may still use. The store holds one slice of the fuel, this the rest.
+/// The budget and the use of the running call.
 pub(crate) struct Meter {
     budget: Budget,
+    /// Fuel of the call that is not in the store. The store holds that of the running slice.
     pub(crate) reserve: u64,
+    /// The deadline, on the platform's clock.
     until: Option<Duration>,
     pub(crate) usage: Usage,
 }
 
 impl Meter {
+    /// Returns the meter of an instance without calls.
     pub(crate) fn new() -> Self {
         Self {
+            // Each call sets its own.
             budget: Budget::device(),
             reserve: 0,
             until: None,
@@ -30,6 +34,7 @@ impl Meter {
         }
     }
 
+    /// Drops the remaining fuel and returns the error that it does not suffice.
     pub(crate) fn out_of_fuel(&mut self) -> CallError {
         self.reserve = 0;
         CallError::OutOfFuel {
@@ -41,12 +46,12 @@ impl Meter {
         &self.budget
     }
 
-    /// When the call has to be over, on the platform's clock.
+    /// Returns the call's deadline, on the platform's clock.
     pub(crate) const fn until(&self) -> Option<Duration> {
         self.until
     }
 
-    /// Fails where the call must end now: it was cancelled, or its time is up.
+    /// Fails if the call was cancelled or has passed its deadline.
     pub(crate) fn check(
         &self,
         canceller: Option<&Canceller>,
@@ -65,7 +70,7 @@ impl Meter {
         Ok(())
     }
 
-    /// Counts one host call; answers whether the budget allows it.
+    /// Counts one host call. Returns false if the budget has none left.
     pub(crate) fn host_call(&mut self) -> bool {
         let allowed = self.usage.host_calls < self.budget.host_calls;
         if allowed {
@@ -74,7 +79,7 @@ impl Meter {
         allowed
     }
 
-    /// Counts `bytes` that a host function has for the guest.
+    /// Counts `bytes` that a host function returns to the guest. Fails if they exceed the budget.
     pub(crate) fn hand_to_guest(&mut self, bytes: usize) -> Result<(), CallError> {
         let limit = self.budget.bytes_to_guest;
         let total = self.usage.bytes_to_guest.saturating_add(bytes);
@@ -85,7 +90,8 @@ impl Meter {
         Ok(())
     }
 
-    /// Whether a log record of `bytes` bytes may still be written; counts it either way.
+    /// Counts a log record of `bytes` bytes, as dropped if it exceeds the budget. Returns whether to
+    /// write it.
     pub(crate) fn log(&mut self, bytes: usize) -> bool {
         let total = u32::try_from(bytes)
             .ok()
@@ -107,13 +113,13 @@ impl Meter {
     }
 }
 
-/// When a call with `budget` that begins now has to be over, on the platform's clock.
+/// Returns the deadline, on the platform's clock, of a call with `budget` that begins now.
 pub(crate) fn until(budget: &Budget, platform: &dyn Platform) -> Option<Duration> {
     let after = budget.deadline?;
     Some(platform.now()?.saturating_add(after))
 }
 
-/// Begins a call with `budget`, which ends at `until`.
+/// Begins a call with `budget` and the deadline `until`.
 pub(crate) fn begin<T, C>(cx: &mut C, budget: &Budget, until: Option<Duration>)
 where
     C: AsContextMut<Data = StoreData<T>>,
@@ -127,7 +133,7 @@ where
     set_fuel(&mut cx, 0);
 }
 
-/// What the call has used so far.
+/// Returns the call's use so far.
 pub(crate) fn usage<T, C>(cx: &mut C) -> Usage
 where
     C: AsContextMut<Data = StoreData<T>>,
@@ -141,8 +147,7 @@ where
     }
 }
 
-/// Ends a call: what it has used becomes final, and one closing record tells of log records that
-/// the budget did not allow.
+/// Ends a call: makes its use final, and writes one last log record if the budget dropped any.
 pub(crate) fn end<T, C>(cx: &mut C)
 where
     C: AsContextMut<Data = StoreData<T>>,
@@ -163,28 +168,29 @@ where
     }
 }
 
-/// Ends the call with an error if it was cancelled or is past its deadline.
+/// Fails if the call was cancelled or has passed its deadline.
 pub(crate) fn check_time<T>(state: &StoreData<T>) -> Result<(), CallError> {
     let platform = &*state.shared.platform;
     state.meter.check(state.canceller.as_ref(), platform)
 }
 
-/// Fuel in the store, of the slice that runs. Every engine of ours meters, so wasmi never refuses.
+/// Returns the fuel in the store, which is that of the running slice.
 ///
-/// Only here, and in [`set_fuel`], wasmi is asked: called from one place alone, its part is compiled
-/// into this.
+/// Only this function and [`set_fuel`] call wasmi's: with one caller each, those are inlined.
 #[inline(never)]
 pub(crate) fn fuel<T>(cx: &StoreContextMut<'_, StoreData<T>>) -> u64 {
+    // An error would mean that metering is off; hostel's engines all meter.
     cx.get_fuel().unwrap_or(0)
 }
 
+/// Sets the fuel in the store.
 #[inline(never)]
 pub(crate) fn set_fuel<T>(cx: &mut StoreContextMut<'_, StoreData<T>>, fuel: u64) {
-    // As above: the error means that metering is off.
+    // As in `fuel`: the error can't occur.
     let _ = cx.set_fuel(fuel);
 }
 
-/// Fuel that the call may still use.
+/// Returns the fuel that the call may still use.
 pub(crate) fn fuel_left<T, C>(cx: &mut C) -> u64
 where
     C: AsContextMut<Data = StoreData<T>>,
@@ -193,7 +199,7 @@ where
     fuel(&cx).saturating_add(cx.data().meter.reserve)
 }
 
-/// Charges `units` for host work, before it is done.
+/// Charges `units` for host work. Call it before the work.
 pub(crate) fn charge<T, C>(cx: &mut C, units: u64) -> Result<(), CallError>
 where
     C: AsContextMut<Data = StoreData<T>>,
@@ -203,7 +209,8 @@ where
     charge_slice(&mut cx, slice, units).map(drop)
 }
 
-/// The same where the slice that runs has `slice`. Answers with what is left of that.
+/// Charges `units` for host work, given the fuel of the running slice. Returns the slice's remaining
+/// fuel.
 #[inline(always)]
 pub(crate) fn charge_slice<T>(
     cx: &mut StoreContextMut<'_, StoreData<T>>,
@@ -219,7 +226,7 @@ pub(crate) fn charge_slice<T>(
     }
 }
 
-/// Charges what a slice has not.
+/// Uses up the slice and charges `units` to the reserve.
 #[cold]
 #[inline(never)]
 fn charge_reserve<T>(

@@ -1,5 +1,5 @@
-//! One request to a guest: what the store holds for it, what it may still use, how it is run in
-//! slices, and what a guest waits for.
+//! One call of a guest: the store's data, the meter, the run in slices of fuel, and the host
+//! functions for which a guest waits.
 
 pub(crate) mod access;
 pub(crate) mod block;
@@ -21,49 +21,50 @@ use alloc::{boxed::Box, sync::Arc};
 use spin::Mutex;
 use wasmi::{Func, Memory};
 
-/// What all instances of a plugin share.
+/// Data that all instances of a plugin share.
 pub(crate) struct Shared {
     pub(crate) name: Box<str>,
     pub(crate) platform: Arc<dyn Platform>,
-    /// What the platform stops panics with.
+    /// The platform's [`containment`](Platform::containment), looked up once.
     pub(crate) containment: Option<fn(&mut dyn FnMut())>,
     pub(crate) log: Option<Arc<dyn LogSink>>,
 }
 
-/// What a store holds: one instance's side of the host.
+/// The data of a store: the host's side of one instance.
 pub(crate) struct StoreData<T> {
+    /// The embedder's data.
     pub(crate) data: T,
     pub(crate) shared: Arc<Shared>,
     pub(crate) guest: Guest,
     pub(crate) meter: Meter,
     pub(crate) limiter: InstanceLimiter,
-    /// Set once somebody asked for a [`Canceller`].
+    /// Set once the embedder has asked for a [`Canceller`].
     pub(crate) canceller: Option<Canceller>,
-    /// Set where a call is run by steps.
+    /// Set while a call is stepped or awaited.
     pub(crate) pace: Option<Arc<Pace>>,
-    /// What the guest waits for, between a host function that can't answer at once and the run
-    /// that goes on with it. Behind a mutex, which is never locked, because futures are not to be
-    /// shared between threads, and stores are.
+    /// The host call for which the guest waits: set by a host function that can't return at once,
+    /// taken by the run that resumes the guest. The mutex is never locked. It makes the store `Sync`
+    /// although futures are not.
     pub(crate) suspended: Mutex<Option<Suspended>>,
-    /// Set once the instance called a function of WASI's. Without it, the next such call finds
-    /// WASI as in a new instance.
+    /// Set once the instance has called a WASI function. If unset, the next such call starts a new
+    /// session.
     pub(crate) wasi: Option<Box<dyn KeptSession>>,
 }
 
-/// The guest's memory and allocator, found once.
+/// The guest's memory and allocator, looked up once.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Guest {
     pub(crate) memory: Option<Memory>,
     pub(crate) allocate: Option<Func>,
     pub(crate) deallocate: Option<Deallocate>,
-    /// Whether the guest runs `allocate` for a host function that waits for it.
+    /// Whether the guest runs `allocate` while a host function waits for the buffer.
     pub(crate) nested: bool,
 }
 
-/// How a guest takes a buffer back.
+/// The function by which a guest takes a buffer back.
 #[derive(Clone, Copy)]
 pub(crate) struct Deallocate {
     pub(crate) function: Func,
-    /// 2 for `(ptr, size)`, 1 for `(ptr)`, as C's `free`.
+    /// Number of parameters: 2 for `(ptr, size)`, 1 for `(ptr)` as in C's `free`.
     pub(crate) params: usize,
 }

@@ -1,4 +1,4 @@
-//! How a call is run by steps.
+//! The steps of a call that is stepped or awaited.
 
 use super::run::SLICE;
 use crate::base::limits::Usage;
@@ -8,17 +8,17 @@ use core::{
 };
 use spin::Mutex;
 
-/// The fuel of a step where nobody says otherwise.
+/// The default fuel of a step.
 const QUANTUM: usize = 10_000;
 
-/// How a call is run by steps; shared by who steps and what runs.
+/// The steps of a call. Shared between the handle that steps it and the run.
 pub(crate) struct Pace {
-    /// The fuel of a step, and what is left of it for further slices.
+    /// The default fuel of a step, and the fuel that the running step has left for further slices.
     quantum: AtomicUsize,
     left: AtomicUsize,
-    /// Whether the last step ended with its quantum.
+    /// Whether the last step ended because its quantum was used up.
     ended: AtomicBool,
-    /// What the call has used, once that is known.
+    /// The call's use, once it is over.
     usage: Mutex<Usage>,
 }
 
@@ -32,7 +32,7 @@ impl Pace {
         }
     }
 
-    /// Notes what the call has used.
+    /// Sets the call's use.
     pub(crate) fn note(&self, usage: Usage) {
         *self.usage.lock() = usage;
     }
@@ -41,24 +41,25 @@ impl Pace {
         *self.usage.lock()
     }
 
-    /// Sets the fuel of a step where nobody says otherwise.
+    /// Sets the default fuel of a step.
     pub(crate) fn set_quantum(&self, fuel: u64) {
-        self.quantum.store(in_a_word(fuel), Ordering::Relaxed);
+        self.quantum.store(positive_word(fuel), Ordering::Relaxed);
     }
 
-    /// Begins a step of so much fuel.
+    /// Begins a step of `fuel`, or of the default.
     pub(crate) fn begin(&self, fuel: Option<u64>) {
-        let usual = || self.quantum.load(Ordering::Relaxed);
+        let default = || self.quantum.load(Ordering::Relaxed);
         self.left
-            .store(fuel.map_or_else(usual, in_a_word), Ordering::Relaxed);
+            .store(fuel.map_or_else(default, positive_word), Ordering::Relaxed);
     }
 
-    /// Whether a step has ended with its quantum since this was last asked.
+    /// Returns whether a step has ended with its quantum since the last call of this.
     pub(crate) fn take_ended(&self) -> bool {
         self.ended.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether the quantum is used up, so that whoever runs the call by steps gets control back.
+    /// Returns whether the quantum is used up, and if so has the step end: the task is woken to be
+    /// polled again.
     pub(super) fn ends_step(&self, context: &Context<'_>) -> bool {
         let ends = self.left.load(Ordering::Relaxed) == 0;
         if ends {
@@ -68,11 +69,12 @@ impl Pace {
         ends
     }
 
-    /// Fuel for a slice of the step.
+    /// Returns the fuel for the step's next slice.
     pub(super) fn slice(&self) -> u64 {
         self.left.load(Ordering::Relaxed).min(SLICE as usize) as u64
     }
 
+    /// Takes `fuel` from the step.
     pub(super) fn take(&self, fuel: u64) {
         let fuel = usize::try_from(fuel).unwrap_or(usize::MAX);
         let left = self.left.load(Ordering::Relaxed).saturating_sub(fuel);
@@ -80,7 +82,9 @@ impl Pace {
     }
 }
 
-/// More than a word holds is as good as all.
-fn in_a_word(fuel: u64) -> usize {
+/// Converts `fuel` to a word of at least 1, since a step of 0 would make no progress. Larger values
+/// become the largest word: 32-bit devices have no 64-bit atomics, and so long a step is as good as
+/// endless.
+fn positive_word(fuel: u64) -> usize {
     usize::try_from(fuel).unwrap_or(usize::MAX).max(1)
 }

@@ -1,4 +1,4 @@
-//! How a host function's results go back to the import that the guest called.
+//! Returns a host function's results to the import that the guest called.
 
 use super::StoreData;
 use crate::{
@@ -10,19 +10,20 @@ use crate::{
 use alloc::sync::Arc;
 use wasmi::{AsContextMut, Val};
 
-/// How results go back to an import.
+/// The shape in which an import returns its results.
 #[derive(Clone)]
 pub(crate) struct ResultShape {
-    /// `module.name`, for messages.
+    /// The import as `module.name`, for messages.
     pub(crate) name: Arc<str>,
     pub(crate) shape: Shape,
-    /// Size of the results' record in memory, where the shape is [`Shape::Pointer`].
+    /// Size of the results' record in memory, in bytes, if the shape is [`Shape::Pointer`].
     pub(crate) record: u32,
 }
 
 impl ResultShape {
-    /// Makes of a host function's values what its import returns; `at` is its record.
-    pub(crate) fn bring<T, C>(
+    /// Converts a host function's values in place to those that its import returns. Writes them to
+    /// the record at `at` if the shape has one.
+    pub(crate) fn encode<T, C>(
         &self,
         cx: &mut C,
         at: u32,
@@ -37,7 +38,7 @@ impl ResultShape {
                 if let [Val::I32(first), Val::I32(second)] = **values {
                     let packed = pack(unsigned(first), unsigned(second));
                     values.clear();
-                    // There is room: it has just been cleared.
+                    // It fits: the list has just been cleared.
                     let _ = values.push(Val::I64(packed.cast_signed()));
                 }
             }
@@ -54,8 +55,8 @@ impl ResultShape {
         Ok(())
     }
 
-    /// Where the results go in the guest's memory. Looked up anew each time: the guest may have
-    /// run, and its memory grown, in between.
+    /// Returns the bytes of the record at `at` in the guest's memory. Look it up anew for each use:
+    /// the guest may run in between and grow its memory.
     pub(crate) fn record<'c, T, C>(&self, cx: &'c mut C, at: u32) -> Result<&'c mut [u8], CallError>
     where
         T: 'c,

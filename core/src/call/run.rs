@@ -1,8 +1,8 @@
 //! Runs guest code, in slices of fuel.
 //!
-//! Guest code runs a quantum at a time and is resumed until it is done. Between two slices the
-//! deadline is looked at, and wasmi gives back native stack that a guest's failing `memory.grow`
-//! leaves in use under tail-call dispatch. Who runs a call by steps gets control back there.
+//! Guest code runs one slice at a time and is resumed until it returns. Between two slices the run
+//! checks the deadline, and a step of a stepped call may end. Leaving the interpreter there also
+//! frees native stack, which a failing `memory.grow` leaves in use under tail-call dispatch.
 
 use super::{
     Deallocate, StoreData,
@@ -24,25 +24,25 @@ use wasmi::{
     AsContextMut, Func, ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel, Store, Val,
 };
 
-/// The most fuel of one slice, whatever a step's quantum is. Longer ones cost nothing less to run,
-/// but a hundred times as much lets a loop of failing `memory.grow` use up a native stack of 256 KiB.
+/// Most fuel of one slice, whatever a step's quantum. Longer slices run no faster. With a hundred
+/// times as much, a loop of failing `memory.grow` would overflow a native stack of 256 KiB.
 pub(super) const SLICE: u32 = 50_000;
 
-/// A run of guest code, as far as it has come.
+/// The state of a run of guest code.
 #[derive(Default)]
 pub(crate) enum Run {
-    /// It has not begun.
+    /// It has not begun, or has returned.
     #[default]
     New,
-    /// It has used up its slice.
+    /// Its slice is used up.
     OutOfFuel(ResumableCallOutOfFuel),
-    /// It waits in a host function.
+    /// The guest waits in a host function.
     Waits(Box<(ResumableCallHostTrap, Suspended)>),
 }
 
 impl Run {
-    /// Runs `function` to its end, from wherever the run is. `params` must have its parameters'
-    /// number and types, `results` its results' number. They must be the same until it is ready.
+    /// Runs `function`, or resumes it. `params` must fit its parameters in number and types, and
+    /// `results` its results in number. Pass equal arguments until the run is ready.
     pub(crate) fn poll<T>(
         &mut self,
         store: &mut Store<StoreData<T>>,
@@ -55,16 +55,17 @@ impl Run {
             ready!(first_slice(store, context))?;
             match function.call_resumable(&mut *store, params, results) {
                 Ok(ResumableCall::Finished) => return Poll::Ready(Ok(())),
-                outcome => self.note(store, outcome)?,
+                outcome => self.set_state(store, outcome)?,
             }
         }
-        self.go_on(store, context, results)
+        self.resume(store, context, results)
     }
 
-    /// Goes on with what has begun, and did not end at once.
+    /// Resumes a run that has not returned. Kept out of [`poll`](Self::poll), since most calls return
+    /// in their first slice.
     #[cold]
     #[inline(never)]
-    fn go_on<T>(
+    fn resume<T>(
         &mut self,
         store: &mut Store<StoreData<T>>,
         context: &mut Context<'_>,
@@ -84,14 +85,14 @@ impl Run {
                 Self::OutOfFuel(paused) => paused.resume(&mut *store, results),
                 Self::Waits(waits) => waits.0.resume(&mut *store, &values, results),
             };
-            self.note(store, outcome)?;
+            self.set_state(store, outcome)?;
         }
     }
 
-    /// Notes how far it has come by `outcome`.
+    /// Sets the state after `outcome` of a slice.
     #[cold]
     #[inline(never)]
-    fn note<T>(
+    fn set_state<T>(
         &mut self,
         store: &mut Store<StoreData<T>>,
         outcome: Result<ResumableCall, wasmi::Error>,
@@ -108,7 +109,8 @@ impl Run {
         Ok(())
     }
 
-    /// What the guest's allocator answers for a buffer of `size` bytes; 0 where it has no memory.
+    /// Runs the guest's allocator for a buffer of `size` bytes. Returns the pointer, which is 0 if the
+    /// guest has no memory.
     pub(crate) fn poll_allocate<T>(
         &mut self,
         store: &mut Store<StoreData<T>>,
@@ -124,7 +126,7 @@ impl Run {
         })
     }
 
-    /// Gives the guest a buffer back, a pointer and a size, if it takes any.
+    /// Gives a buffer back to the guest, if it exports a function for that.
     pub(crate) fn poll_deallocate<T>(
         &mut self,
         store: &mut Store<StoreData<T>>,
@@ -141,12 +143,12 @@ impl Run {
     }
 }
 
-/// A pointer or length as a guest's function takes it.
+/// Converts a pointer or length to a core value.
 pub(crate) const fn word(value: u32) -> Val {
     Val::I32(value.cast_signed())
 }
 
-/// What `allocate` answered.
+/// Returns the pointer among the results of `allocate`.
 pub(super) fn pointer(results: &[Val]) -> u32 {
     match results {
         [Val::I32(ptr)] => unsigned(*ptr),
@@ -154,13 +156,14 @@ pub(super) fn pointer(results: &[Val]) -> u32 {
     }
 }
 
-/// Begins a call: charged, and with its first slice, where it is not run by steps. Before guest code
-/// runs the time is to be looked at.
+/// Begins a call: charges `units` and, unless the call is stepped, hands the store its first slice.
+/// Does not check the deadline; the caller must before guest code runs.
 pub(crate) fn begin<T>(store: &mut Store<StoreData<T>>, units: u64) -> Result<(), CallError> {
     let mut cx = store.as_context_mut();
     if cx.data().pace.is_some() || meter::fuel(&cx) > 0 {
         return meter::charge(&mut cx, units);
     }
+    // The usual case: charge and hand out the slice at once, which sets the store's fuel only once.
     let meter = &mut cx.data_mut().meter;
     let Some(left) = meter.reserve.checked_sub(units) else {
         return Err(meter.out_of_fuel());
@@ -171,7 +174,8 @@ pub(crate) fn begin<T>(store: &mut Store<StoreData<T>>, units: u64) -> Result<()
     Ok(())
 }
 
-/// A slice for a run of guest code that begins. What an earlier run of the call left goes on.
+/// Hands the store fuel for a new run of guest code, unless an earlier run of the call left fuel in
+/// it.
 pub(super) fn first_slice<T>(
     store: &mut Store<StoreData<T>>,
     context: &Context<'_>,
@@ -183,8 +187,8 @@ pub(super) fn first_slice<T>(
     }
 }
 
-/// Hands the store fuel for the next slice, at least `required`; before that, control to whoever
-/// runs the call by steps, if its step is over.
+/// Hands the store fuel for the next slice, at least `required`. Pending if the call is stepped and
+/// its step is over.
 pub(crate) fn next_slice<T>(
     store: &mut Store<StoreData<T>>,
     context: &Context<'_>,
@@ -197,13 +201,15 @@ pub(crate) fn next_slice<T>(
     Poll::Ready(refuel(store, required))
 }
 
+/// Checks the deadline and hands the store fuel for the next slice, at least `required`.
 fn refuel<T>(store: &mut Store<StoreData<T>>, required: u64) -> Result<(), CallError> {
     let mut cx = store.as_context_mut();
     let slice = meter::fuel(&cx);
     let state = cx.data_mut();
     meter::check_time(state)?;
     if slice >= required && required > 0 {
-        let why = "it was stopped for fuel that it had: a resumed call would make no progress";
+        // The interpreter stopped although the slice had the fuel. Resuming would loop for ever.
+        let why = "the interpreter stopped for fuel that it had, and would make no progress";
         return Err(CallError::Trap(Trap::new(TrapKind::Other, why)));
     }
     let all = slice.saturating_add(state.meter.reserve);
@@ -223,22 +229,22 @@ fn refuel<T>(store: &mut Store<StoreData<T>>, required: u64) -> Result<(), CallE
     Ok(())
 }
 
-/// What the interpreter's error means.
+/// Translates the interpreter's error.
 pub(crate) fn stopped<T, C>(cx: &mut C, error: &wasmi::Error) -> CallError
 where
     C: AsContextMut<Data = StoreData<T>>,
 {
     let mut cx = cx.as_context_mut();
     if error.downcast_ref::<Suspend>().is_some() {
-        // Where the host calls an import that the guest hands on, no guest is there to wait.
+        // The host called a re-exported import, so there is no guest code that could wait.
         drop(cx.data_mut().suspended.get_mut().take());
-        let why = "a host function that has to wait can be called by guest code alone";
+        let why = "a host function that waits was called by the host: call it from guest code";
         return CallError::Trap(Trap::new(TrapKind::Other, why));
     }
     let budget = cx.data().meter.budget().fuel;
     let error = CallError::from_wasmi(error, budget);
     if matches!(error, CallError::OutOfFuel { .. }) {
-        // What wasmi left over was too little; the call has no further use for it.
+        // wasmi leaves the fuel that was too little. A later call must not find it.
         meter::set_fuel(&mut cx, 0);
         cx.data_mut().meter.reserve = 0;
     }

@@ -1,8 +1,8 @@
-//! What a guest waits for in a host function that can't answer at once, because it is asynchronous
-//! or because the guest's allocator needs longer than its slice.
+//! Suspends a guest in a host function that can't return at once, because it is asynchronous or
+//! because the guest's allocator needs more than the slice's fuel.
 //!
-//! The host function leaves the guest by an error of ours. What it waits for is then done here,
-//! outside of the guest, which goes on with the answer.
+//! The host function leaves the interpreter by the error [`Suspend`]. The pending work is then done
+//! here, outside the guest, which is resumed with the result.
 
 use super::{
     StoreData,
@@ -30,35 +30,34 @@ use wasmi::{AsContextMut, Caller, ResumableCall, ResumableCallOutOfFuel, Store, 
 pub(crate) struct Suspended {
     pub(crate) work: Work,
     pub(crate) result_shape: ResultShape,
-    /// Where its results' record is, where the shape has one.
+    /// Address of the results' record, if the shape has one.
     pub(crate) at: u32,
 }
 
-/// What a guest waits for.
+/// The work for which a guest waits.
 pub(crate) enum Work {
-    /// Buffers for the host function's results; its own allocator may have used up the slice.
+    /// Buffers for the host function's results. The guest's allocator may be paused.
     Buffers(Option<ResumableCallOutOfFuel>, Box<Delivery<'static>>),
-    /// The results themselves.
+    /// An asynchronous host function's results.
     Results(Results),
     /// A time, or input.
     Wasi(Box<dyn PendingHostCall>),
 }
 
-/// A guest that waits in a function of WASI's while other work may be done. A trait, so that a program
-/// is linked with WASI only where it is granted.
+/// A WASI function that waits. A trait, so that a program that grants no WASI is linked without it.
 pub(crate) trait PendingHostCall: Send {
-    /// What the function answers, once it is done, and the fuel that is to be charged.
-    fn attempt(&mut self, reach: InstanceAccess<'_>) -> (u64, Result<Option<Val>, CallError>);
+    /// Tries again. Returns the fuel to charge, and the function's result once it has one.
+    fn attempt(&mut self, access: InstanceAccess<'_>) -> (u64, Result<Option<Val>, CallError>);
 
-    /// When to try again, on the platform's clock, if that is known.
+    /// Returns the time of the next attempt, on the platform's clock, if that is known.
     fn next(&self) -> Option<Duration>;
 }
 
-/// A host function's results that come later.
+/// The future results of an asynchronous host function.
 pub(crate) type Results =
     Pin<Box<dyn Future<Output = Result<Box<Delivery<'static>>, CallError>> + Send>>;
 
-/// The error by which a host function leaves a guest that has to wait.
+/// The error by which a host function leaves the interpreter to suspend the guest.
 #[derive(Debug)]
 pub(crate) struct Suspend;
 
@@ -70,12 +69,11 @@ impl fmt::Display for Suspend {
 
 impl wasmi::errors::HostError for Suspend {}
 
-/// Brings a host function's results into the guest that waits for them, in its call: runs its
-/// allocator with what is left of the slice. Answers with what is still to be run, if that is not
-/// enough.
+/// Brings a host function's results into the guest inside its call: runs the guest's allocator with
+/// the slice's remaining fuel. Returns the paused allocator if that does not suffice.
 ///
-/// The guest's imports that may run guest code are refused meanwhile: each level of re-entry would
-/// take native stack that no limit of wasmi's counts.
+/// Meanwhile imports that may run guest code are refused: each level of re-entry would take native
+/// stack, which wasmi's recursion limit does not count.
 pub(crate) fn deliver_in_call<T>(
     guest: &mut Caller<'_, StoreData<T>>,
     delivery: &mut Delivery<'_>,
@@ -94,7 +92,7 @@ pub(crate) fn deliver_in_call<T>(
     Ok(None)
 }
 
-/// What is still to be run of an allocator that runs while its guest waits.
+/// Returns the allocator if `outcome` says that it is paused.
 fn in_allocate<T, C>(
     cx: &mut C,
     outcome: Result<ResumableCall, wasmi::Error>,
@@ -105,7 +103,7 @@ where
     let error = match outcome {
         Ok(ResumableCall::Finished) => return Ok(None),
         Ok(ResumableCall::OutOfFuel(paused)) => return Ok(Some(paused)),
-        // Not to wait: imports that could are refused.
+        // Not a suspension: imports that could wait are refused.
         Ok(ResumableCall::HostTrap(trap)) => stopped(cx, trap.host_error()),
         Err(error) => stopped(cx, &error),
     };
@@ -113,7 +111,8 @@ where
 }
 
 impl Suspended {
-    /// What the guest waits for, if it was not stopped by `error`.
+    /// Takes the suspended guest from the store if `error` is a suspension. Otherwise returns the
+    /// translated error.
     pub(crate) fn take<T>(
         store: &mut Store<StoreData<T>>,
         error: &wasmi::Error,
@@ -124,7 +123,7 @@ impl Suspended {
         suspended.ok_or_else(|| stopped(store, error))
     }
 
-    /// Does what the guest waits for, and puts what its import returns in `values`.
+    /// Does the pending work, and puts the import's results in `values`.
     pub(crate) fn poll<T>(
         &mut self,
         store: &mut Store<StoreData<T>>,
@@ -132,14 +131,14 @@ impl Suspended {
         values: &mut FlatValues,
     ) -> Poll<Result<(), CallError>> {
         let done = ready!(self.work.poll(store, context, values));
-        let brought = done.and_then(|()| self.result_shape.bring(store, self.at, values));
+        let encoded = done.and_then(|()| self.result_shape.encode(store, self.at, values));
         let located = |error: CallError| error.into_stop().in_import(&self.result_shape.name);
-        Poll::Ready(brought.map_err(located))
+        Poll::Ready(encoded.map_err(located))
     }
 }
 
 impl Work {
-    /// The host function's results, in the guest.
+    /// Does the work, and puts the host function's results in `values`.
     fn poll<T>(
         &mut self,
         store: &mut Store<StoreData<T>>,
@@ -156,8 +155,8 @@ impl Work {
                 values.extend(delivery.values().iter().cloned());
             }
             Self::Wasi(waiting) => {
-                let reach = &mut store.as_context_mut();
-                let (spent, done) = waiting.attempt(InstanceAccess::of(reach));
+                let cx = &mut store.as_context_mut();
+                let (spent, done) = waiting.attempt(InstanceAccess::of(cx));
                 meter::charge(store, spent)?;
                 let Some(done) = done? else {
                     let platform = &store.data().shared.platform;
@@ -166,13 +165,15 @@ impl Work {
                 };
                 values.extend([done]);
             }
+            // Replaced by `Buffers` above.
             Self::Results(_) => {}
         }
         Poll::Ready(Ok(()))
     }
 }
 
-/// The same as [`deliver_in_call`], from outside of the guest's call. `paused` is its allocator.
+/// Brings a host function's results into the guest outside its call. `paused` is the guest's paused
+/// allocator. Unlike [`deliver_in_call`], it can use further slices.
 fn poll_deliver<T>(
     store: &mut Store<StoreData<T>>,
     context: &mut Context<'_>,
@@ -200,8 +201,8 @@ fn poll_deliver<T>(
     Poll::Ready(Ok(()))
 }
 
-/// The results of an asynchronous host function, no longer than the call may last. Its code is the
-/// embedder's.
+/// Polls an asynchronous host function for its results. Contains its panics, since it is the
+/// embedder's code, and fails if the call is cancelled or past its deadline.
 fn poll_results<T>(
     store: &Store<StoreData<T>>,
     context: &mut Context<'_>,

@@ -1,15 +1,18 @@
-//! Why a call gave no answer.
+//! The errors of a call.
 
 use super::trap::{Trap, TrapKind};
 use crate::base::{fuel::Overdrawn, signature::Signature, text::shown};
 use alloc::boxed::Box;
 use core::{error::Error, fmt, time::Duration};
 
-/// Why a call gave no result.
+/// An error of a call.
 ///
-/// An *error* is an answer, from the guest ([`Guest`](Self::Guest)) or about the call; the
-/// instance stays usable. Where [`stops`](Self::stops) is true the guest was stopped in the
-/// middle of its work, and its instance refuses further calls.
+/// If [`stops`](Self::stops) returns true, the guest was stopped in the middle of its work, and its
+/// instance refuses further calls with [`Stopped`](Self::Stopped). After all other errors the
+/// instance stays usable.
+///
+/// [`code`](Self::code) is stable and [`class`](Self::class) groups the errors; the text of
+/// `Display` is for people and may change.
 ///
 /// ```
 /// use hostel_core::CallError;
@@ -20,28 +23,28 @@ use core::{error::Error, fmt, time::Duration};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The guest answered with an error of its own.
+    /// The guest returned an error of its own.
     Guest {
-        /// What the guest said; invalid UTF-8 is replaced by U+FFFD.
+        /// The guest's text, with invalid UTF-8 replaced by U+FFFD.
         message: Box<str>,
     },
     /// The plugin exports no function of this name.
     UnknownExport {
-        /// The name asked for.
+        /// The name that the caller gave.
         name: Box<str>,
-        /// The functions it does export, for the message.
+        /// The functions that the plugin exports, for the message.
         exports: Box<str>,
     },
-    /// The export cannot be called with these types.
+    /// The export can't be called with the caller's types.
     ExportType {
         /// The export's name.
         name: Box<str>,
-        /// The signatures that the asked types could have.
+        /// The signatures that fit the caller's types.
         expected: Box<str>,
         /// The signature that the module declares.
         found: Box<str>,
     },
-    /// A [`TypedFunction`](crate::TypedFunction) of another instance.
+    /// A [`TypedFunction`](crate::TypedFunction) was called on another instance than its own.
     OtherInstance {
         /// The export's name.
         name: Box<str>,
@@ -57,19 +60,19 @@ pub enum CallError {
     OutputTooLarge {
         /// The limit, in bytes.
         limit: usize,
-        /// The length that the guest gave, in bytes.
+        /// The output's length, in bytes.
         found: usize,
     },
-    /// The caller's buffer is too small for the output; nothing was copied.
+    /// The caller's buffer is smaller than the output. Nothing was copied.
     BufferTooSmall {
         /// The output's length, in bytes.
         needed: usize,
         /// The buffer's length, in bytes.
         found: usize,
     },
-    /// A pointer and length from the guest lie outside of its memory.
+    /// A pointer and length from the guest describe bytes outside its memory.
     OutOfBounds {
-        /// Which value it was.
+        /// The value that they describe, for the message.
         what: &'static str,
         /// The pointer.
         ptr: u32,
@@ -80,76 +83,79 @@ pub enum CallError {
     },
     /// Text from the guest is not UTF-8.
     NotUtf8 {
-        /// Which value it was.
+        /// The value that holds the text, for the message.
         what: &'static str,
-        /// The first byte that is not part of a character.
+        /// The offset of the first byte that is not part of a character.
         at: usize,
     },
-    /// A number from the guest is not a value of the promised type.
+    /// A number from the guest is not a value of the expected type.
     BadValue {
-        /// The promised type.
+        /// The expected type.
         expected: &'static str,
-        /// The number, in 64 bits.
+        /// The number, extended to 64 bits.
         found: i64,
     },
-    /// The guest's allocator answered 0: it has no memory for a buffer of this size.
+    /// The guest's allocator returned 0: it has no memory for a buffer of this size.
     NoMemory {
-        /// The size asked for, in bytes.
+        /// The size of the buffer, in bytes.
         asked: usize,
     },
-    /// The plugin cannot take or give text or bytes: it lacks this export.
+    /// The plugin can't exchange text or bytes because it lacks this export.
     MissingExport {
         /// `memory` or `allocate`.
         name: &'static str,
     },
-    /// A serialised value could not be written or read.
+    /// A value could not be serialised or deserialised.
     Serialization {
-        /// What went wrong.
+        /// The serialiser's error.
         reason: Box<str>,
     },
-    /// The machine's heap has no room for the instance, the call or its answer. Nothing was done,
-    /// or the answer is lost.
+    /// The machine's heap has no room for the instance, the call or its output. Either nothing was
+    /// done, or the output is lost.
     DoesNotFit {
-        /// The bytes that it takes at most.
+        /// The most bytes that it takes.
         needed: u64,
-        /// The bytes that were free, where the [`Platform`](crate::Platform) knows.
+        /// The bytes that were free, if the [`Platform`](crate::Platform) knows.
         free: Option<u64>,
     },
-    /// All instances that the limits allow are in use.
+    /// All instances of the plugin are in use, and the call could not wait for one: the queue
+    /// ([`Limits::waiting`](crate::Limits::waiting)) is full, the deadline passed, or the platform
+    /// can't wait.
     Busy {
         /// The limit, [`Limits::instances`](crate::Limits::instances).
         limit: usize,
     },
     /// The plugin was closed.
     Closed,
-    /// The instance was stopped by an earlier call and can't be used again.
+    /// An earlier call stopped the instance, which can't be used again.
     Stopped,
-    /// The guest ended itself with WASI's `proc_exit`, in the middle of a call.
-    /// [`Instance::run_command`](crate::Instance::run_command) gives the code as its answer.
+    /// The guest ended itself with WASI's `proc_exit` in the middle of a call.
+    /// [`Instance::run_command`](crate::Instance::run_command) returns the code instead.
     Exited {
-        /// The code; 0 for success.
+        /// The exit code; 0 for success.
         code: u32,
     },
-    /// The guest, or a host function on its behalf, trapped.
+    /// The guest, or a host function that it called, trapped.
     Trap(Trap),
-    /// The call used up its fuel.
+    /// The call used up [`Budget::fuel`](crate::Budget::fuel).
     OutOfFuel {
         /// The budget, in units of fuel.
         fuel: u64,
     },
-    /// The call passed its deadline.
+    /// The call passed [`Budget::deadline`](crate::Budget::deadline).
     Deadline {
-        /// The time that it had.
+        /// The budget, counted from the call's start.
         after: Duration,
     },
-    /// The call was cancelled by a [`Canceller`](crate::Canceller).
+    /// A [`Canceller`](crate::Canceller) cancelled the call.
     Cancelled,
-    /// The guest called host functions more often than the budget allows.
+    /// The guest called host functions more often than
+    /// [`Budget::host_calls`](crate::Budget::host_calls).
     HostCalls {
-        /// The budget.
+        /// The budget, a number of calls.
         limit: u32,
     },
-    /// The guest called a host function with more bytes in one argument than
+    /// The guest passed a host function a text or byte string longer than
     /// [`Budget::argument_bytes`](crate::Budget::argument_bytes).
     ArgumentTooLarge {
         /// The budget, in bytes.
@@ -157,7 +163,7 @@ pub enum CallError {
         /// The argument's length, in bytes.
         found: usize,
     },
-    /// Host functions were to hand the guest more bytes than
+    /// Host functions had more bytes for the guest than
     /// [`Budget::bytes_to_guest`](crate::Budget::bytes_to_guest).
     BytesToGuest {
         /// The budget, in bytes.
@@ -166,7 +172,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The export `name` has another type than expected.
+    /// Returns the error that the export `name` has the type `found` instead of `expected`.
     pub(crate) fn export_type(
         name: &str,
         expected: impl Into<Box<str>>,
@@ -179,8 +185,8 @@ impl CallError {
         }
     }
 
-    /// What a host function does with a value from the guest that it can't take: no answer could
-    /// reach a guest that breaks the ABI, so it is trapped.
+    /// Turns an error of a host function's arguments or results into one that stops the guest. A
+    /// guest that breaks the ABI could not receive an error.
     pub(crate) fn into_stop(self) -> Self {
         if self.stops() {
             self
@@ -191,7 +197,7 @@ impl CallError {
 }
 
 impl From<Overdrawn> for CallError {
-    /// Whoever charges what was spent says how much fuel there was.
+    /// Leaves the budget at 0: charging the tally, which follows, fails with the real figure.
     #[cold]
     fn from(_: Overdrawn) -> Self {
         Self::OutOfFuel { fuel: 0 }
@@ -202,7 +208,7 @@ impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Guest { message } => {
-                write!(f, "the plugin answered with an error: {}", shown(message))
+                write!(f, "the plugin returned an error: {}", shown(message))
             }
             Self::UnknownExport { name, exports } => {
                 write!(
@@ -225,12 +231,12 @@ impl fmt::Display for CallError {
             }
             Self::OtherInstance { name } => write!(
                 f,
-                "`{}` was looked up in another instance: look it up in this one",
+                "function `{}` was looked up in another instance: look it up in this one",
                 shown(name)
             ),
             Self::InputTooLarge { limit, found } => write!(
                 f,
-                "the input has {found} bytes, the budget allows {limit}: send less or raise `input_bytes`"
+                "the input has {found} bytes, the budget allows {limit}: pass less or raise `input_bytes`"
             ),
             Self::OutputTooLarge { limit, found } => write!(
                 f,
@@ -239,7 +245,7 @@ impl fmt::Display for CallError {
             Self::BufferTooSmall { needed, found } => {
                 write!(
                     f,
-                    "the output has {needed} bytes, the buffer given for it has {found}"
+                    "the output has {needed} bytes, the caller's buffer has {found}: pass a larger one"
                 )
             }
             Self::OutOfBounds {
@@ -249,7 +255,7 @@ impl fmt::Display for CallError {
                 memory,
             } => write!(
                 f,
-                "the {what} lies outside of the guest's memory: {len} bytes at {ptr:#x}, memory has {memory} bytes"
+                "the {what} lies outside the guest's memory: {len} bytes at {ptr:#x}, but the memory has {memory} bytes"
             ),
             Self::NotUtf8 { what, at } => {
                 write!(
@@ -258,25 +264,32 @@ impl fmt::Display for CallError {
                 )
             }
             Self::BadValue { expected, found } => {
-                write!(f, "the guest gave {found} where {expected} was promised")
+                write!(
+                    f,
+                    "the guest passed a bad value: expected {expected}, found {found}"
+                )
             }
             Self::NoMemory { asked } => {
                 write!(
                     f,
-                    "the guest's allocator has no memory for {asked} bytes (it answered 0)"
+                    "the guest's allocator has no memory for {asked} bytes (it returned 0): raise `memory_bytes` if the guest needs more"
                 )
             }
             Self::MissingExport { name } => {
                 write!(
                     f,
-                    "the plugin can't exchange text or bytes: it does not export `{name}`"
+                    "the plugin can't exchange text or bytes: export `{name}` from it"
                 )
             }
             Self::Serialization { reason } => {
-                write!(f, "a serialised value is broken: {}", shown(reason))
+                write!(
+                    f,
+                    "a serialised value can't be written or read: {}",
+                    shown(reason)
+                )
             }
             Self::DoesNotFit { needed, free } => {
-                write!(f, "the machine has no {needed} bytes of heap for it")?;
+                write!(f, "the heap has no room for {needed} bytes")?;
                 if let Some(free) = free {
                     write!(f, ", {free} are free")?;
                 }
@@ -287,30 +300,35 @@ impl fmt::Display for CallError {
                 "all {limit} instances of the plugin are in use: try again, or raise `instances`"
             ),
             Self::Closed => f.write_str("the plugin was closed: load it again"),
-            Self::Stopped => f.write_str(
-                "the instance was stopped by an earlier call: make a new one from the plugin",
-            ),
+            Self::Stopped => {
+                f.write_str("an earlier call stopped the instance: make a new one from the plugin")
+            }
             Self::Exited { code } => {
                 write!(
                     f,
-                    "the guest ended itself with exit code {code}: a plugin that answers calls must not"
+                    "the guest ended itself with exit code {code}: a plugin must return from its calls instead"
                 )
             }
             Self::Trap(trap) => write!(f, "the guest trapped: {trap}"),
-            Self::OutOfFuel { fuel } => {
-                write!(f, "the call used up its fuel of {fuel} units")
-            }
+            Self::OutOfFuel { fuel } => write!(
+                f,
+                "the call used up its fuel of {fuel} units: raise `fuel` if that is expected"
+            ),
             Self::Cancelled => f.write_str("the call was cancelled"),
             Self::Deadline { after } => {
-                let (count, unit) = whole(*after);
-                write!(f, "the call passed its deadline of {count}{unit}")
+                let (count, unit) = largest_whole_unit(*after);
+                write!(
+                    f,
+                    "the call passed its deadline of {count}{unit}: raise `deadline` if that is expected"
+                )
             }
-            Self::HostCalls { limit } => {
-                write!(f, "the guest called host functions more than {limit} times")
-            }
+            Self::HostCalls { limit } => write!(
+                f,
+                "the guest called host functions more than {limit} times: raise `host_calls` if that is expected"
+            ),
             Self::ArgumentTooLarge { limit, found } => write!(
                 f,
-                "the guest called a host function with {found} bytes, the budget allows {limit}: raise `argument_bytes` if that is expected"
+                "the guest passed a host function {found} bytes, the budget allows {limit}: raise `argument_bytes` if that is expected"
             ),
             Self::BytesToGuest { limit } => write!(
                 f,
@@ -322,8 +340,9 @@ impl fmt::Display for CallError {
 
 impl Error for CallError {}
 
-/// A time, in the largest unit of which it is a whole number: less code than `Debug` of it.
-fn whole(time: Duration) -> (u64, &'static str) {
+/// Returns `time` in the largest unit that gives a whole number. Compiles to less code than the
+/// `Debug` of `Duration`.
+fn largest_whole_unit(time: Duration) -> (u64, &'static str) {
     let nanos = time.as_secs().saturating_mul(1_000_000_000);
     let nanos = nanos.saturating_add(time.subsec_nanos().into());
     [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs")]
@@ -350,8 +369,9 @@ mod tests {
         ] {
             let after = Duration::from_nanos(nanos);
             let error = CallError::Deadline { after };
-            let expected = alloc::format!("the call passed its deadline of {text}");
-            assert_eq!(alloc::format!("{error}"), expected);
+            let expected = alloc::format!("the call passed its deadline of {text}: ");
+            let message = alloc::format!("{error}");
+            assert!(message.starts_with(&expected), "{message}");
         }
     }
 }

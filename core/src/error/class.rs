@@ -1,9 +1,9 @@
-//! What each error of a call is called, and whose fault it is.
+//! The code and the class of each error of a call.
 
 use super::call::CallError;
 
-/// Whose fault an error of a call is, for programs that treat all errors of a class alike: as an
-/// exit code, as an HTTP status, in a metric.
+/// The party at fault for an error of a call. Map it to an exit code, an HTTP status or a metric
+/// instead of each error.
 ///
 /// ```
 /// use hostel_core::{CallError, ErrorClass};
@@ -21,16 +21,16 @@ use super::call::CallError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorClass {
-    /// The guest returned an error of its own, or an answer that breaks the ABI. Its instance stays
+    /// The guest returned an error of its own, or a result that breaks the ABI. Its instance stays
     /// usable.
     Guest,
-    /// The caller passed what the call cannot take, such as an input over the budget.
+    /// The caller passed a bad argument, such as an input above the budget.
     Caller,
-    /// The plugin does not offer what the caller asked for.
+    /// The plugin lacks an export, or has it with other types than the caller's.
     Contract,
     /// The guest crashed or broke a rule, and was stopped.
     Trap,
-    /// The guest used up its fuel or another quota of the budget, and was stopped.
+    /// The guest used up its fuel or another part of the budget, and was stopped.
     Quota,
     /// The deadline passed or the call was cancelled, and the guest was stopped.
     Deadline,
@@ -39,19 +39,20 @@ pub enum ErrorClass {
 }
 
 impl CallError {
-    /// Returns the stable code of this kind of error, in kebab case. Match on it instead of the text.
+    /// Returns the stable code of this kind of error, in kebab case, such as `out-of-fuel`. Match on
+    /// it instead of the text.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         self.kind().0
     }
 
-    /// Returns whose fault the error is.
+    /// Returns the error's class.
     #[must_use]
     pub const fn class(&self) -> ErrorClass {
         self.kind().1
     }
 
-    /// Returns whether the guest was stopped, so that its instance cannot be used again.
+    /// Returns whether the guest was stopped: its instance can't be used again.
     #[must_use]
     pub const fn stops(&self) -> bool {
         match self.class() {
@@ -60,6 +61,7 @@ impl CallError {
         }
     }
 
+    /// Returns the error's code and class. One table, so that no error has only one of them.
     const fn kind(&self) -> (&'static str, ErrorClass) {
         use ErrorClass::{Caller, Contract, Deadline, Guest, Host, Quota, Trap};
         match self {
@@ -81,6 +83,7 @@ impl CallError {
             Self::OutOfFuel { .. } => ("out-of-fuel", Quota),
             Self::HostCalls { .. } => ("host-calls", Quota),
             Self::ArgumentTooLarge { .. } => ("argument-too-large", Quota),
+            // Older than the variant's name; codes are stable.
             Self::BytesToGuest { .. } => ("arena-bytes", Quota),
             Self::Deadline { .. } => ("deadline", Deadline),
             Self::Cancelled => ("cancelled", Deadline),

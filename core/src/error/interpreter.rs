@@ -1,4 +1,4 @@
-//! Errors on their way through the interpreter, and what its own mean.
+//! Passes errors through the interpreter, and translates the interpreter's own.
 
 use super::{
     call::CallError,
@@ -11,10 +11,10 @@ use wasmi::{
     errors::{ErrorKind, InstantiationError},
 };
 
-/// Carries a [`CallError`] through the interpreter, out of a host function.
+/// Carries a [`CallError`] out of a host function and through the interpreter.
 pub(crate) struct Stop(pub(crate) CallError);
 
-/// wasmi asks for it. As text, so that the code to show every field is not linked.
+/// wasmi requires it. Writes the text, so that the code for `Debug` of each field is not linked.
 impl fmt::Debug for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
@@ -36,7 +36,7 @@ impl From<CallError> for wasmi::Error {
 }
 
 impl CallError {
-    /// What the interpreter's error means. `fuel` is the call's budget, for the message.
+    /// Translates an error of the interpreter. `fuel` is the call's budget, for the message.
     pub(crate) fn from_wasmi(error: &wasmi::Error, fuel: u64) -> Self {
         if let Some(Stop(error)) = error.downcast_ref::<Stop>() {
             return error.clone();
@@ -57,12 +57,12 @@ impl CallError {
             _ => return Self::Trap(Trap::new(TrapKind::Other, alloc::format!("{error}"))),
         };
         let message = match error.kind() {
-            // wasmi names its own numbers, which differ from time to time.
+            // wasmi's own text has internal numbers that differ from run to run.
             ErrorKind::Instantiation(InstantiationError::ElementSegmentDoesNotFit {
                 table_index,
                 len,
                 ..
-            }) => alloc::format!("{len} elements at {table_index} are outside of their table"),
+            }) => alloc::format!("{len} elements at {table_index} are outside their table"),
             ErrorKind::Instantiation(error) => alloc::format!("{error}"),
             _ => String::new(),
         };

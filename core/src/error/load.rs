@@ -1,10 +1,12 @@
-//! Why a module did not become a plugin.
+//! The errors of loading a module.
 
 use crate::base::text::shown;
 use alloc::{boxed::Box, vec::Vec};
 use core::{error::Error, fmt};
 
-/// Why a module did not become a plugin. Nothing of it is kept.
+/// An error of loading a module as a plugin. Nothing of the module is kept.
+///
+/// [`code`](Self::code) is stable; the text of `Display` is for people and may change.
 ///
 /// ```
 /// use hostel_core::{Engine, Grants, LoadError};
@@ -15,66 +17,67 @@ use core::{error::Error, fmt};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// More bytes than [`Limits::module_bytes`](crate::Limits::module_bytes).
+    /// The module has more bytes than [`Limits::module_bytes`](crate::Limits::module_bytes).
     TooLarge {
         /// The limit, in bytes.
         limit: usize,
         /// The module's size, in bytes.
         found: usize,
     },
-    /// No bytes at all.
+    /// There are no bytes.
     Empty,
-    /// Not WebAssembly: the first bytes are something else.
+    /// The bytes do not start as WebAssembly does.
     NotWasm {
-        /// What it looks like.
+        /// The format of the bytes, as far as it is recognised.
         looks_like: &'static str,
     },
-    /// A component, not a core module.
+    /// The bytes are a component, not a core module.
     Component,
-    /// Begins as a module but is broken or cut off.
+    /// The module is broken or cut off.
     Invalid {
         /// Offset of the fault, in bytes from the start.
         at: usize,
-        /// What is wrong there.
+        /// The fault.
         reason: Box<str>,
-        /// Whether the bytes just end too early.
+        /// Whether the bytes end too early and are valid up to there.
         truncated: bool,
     },
-    /// Valid, but uses something that hostel does not run.
+    /// The module is valid, but uses a feature that hostel does not run.
     Unsupported {
-        /// What it uses, and what to do.
+        /// The feature, and what to do.
         what: Box<str>,
     },
-    /// It has, or starts with, more of something than the limits allow.
+    /// The module declares, or starts with, more of something than a limit allows.
     OverLimit {
         /// The limit's name, a field of [`Limits`](crate::Limits) or
         /// [`ModuleLimits`](crate::ModuleLimits).
         name: &'static str,
-        /// The limit.
+        /// The limit, in the field's unit.
         limit: u64,
-        /// What it has.
+        /// The module's figure, in the field's unit.
         found: u64,
     },
-    /// It needs more heap than the limits allow or the machine has left; told before it is compiled.
+    /// The module needs more heap than the limits allow or the machine has left. Found before it is
+    /// compiled.
     DoesNotFit {
-        /// The bytes that it [needs to run](crate::Footprint::to_run); where there is no room to
-        /// find that out, those that reading it needs.
+        /// The bytes that it [needs to run](crate::Footprint::to_run), or those that reading it
+        /// needs if there is too little heap to compute the former.
         needed: u64,
-        /// [`Limits::heap_bytes`](crate::Limits::heap_bytes), or what the
-        /// [`Platform`](crate::Platform) has left if that is less.
+        /// [`Limits::heap_bytes`](crate::Limits::heap_bytes), or the
+        /// [free bytes](crate::Platform::free_bytes) of the platform if they are fewer.
         free: u64,
     },
-    /// Imports or exports do not fit: all of them, not only the first.
+    /// Imports or exports do not fit. Lists all of them, not only the first.
     Mismatch(Vec<Mismatch>),
-    /// The interpreter refused it.
+    /// The interpreter refused the module, though hostel's own check passed it.
     Refused {
-        /// The interpreter's words.
+        /// The interpreter's error.
         reason: Box<str>,
     },
 }
 
 impl LoadError {
-    /// What should have been found before.
+    /// Returns the error for a fault that hostel's own check should have found.
     #[cold]
     pub(crate) fn refused(reason: &str) -> Self {
         Self::Refused {
@@ -82,7 +85,7 @@ impl LoadError {
         }
     }
 
-    /// The stable code of this kind of error.
+    /// Returns the stable code of this kind of error, in kebab case, such as `over-limit`.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -116,7 +119,7 @@ impl fmt::Display for LoadError {
                 "not a WebAssembly module: expected the bytes `\\0asm` at the start, found {looks_like}"
             ),
             Self::Component => f.write_str(
-                "a WebAssembly component: expected a core module (build for `wasm32-unknown-unknown`, not for `wasm32-wasip2`)",
+                "a WebAssembly component: expected a core module (build for `wasm32-unknown-unknown` instead of `wasm32-wasip2`)",
             ),
             Self::Invalid { at, reason, truncated } => {
                 let what = if *truncated { "the module is cut off" } else { "the module is invalid" };
@@ -125,14 +128,15 @@ impl fmt::Display for LoadError {
             Self::Unsupported { what } => write!(f, "the module is not supported: {}", shown(what)),
             Self::OverLimit { name, limit, found } => write!(
                 f,
-                "the module is over the limit `{name}`: {limit} allowed, {found} found"
+                "the module is over the limit `{name}`: {limit} allowed, {found} found; raise `{name}` if that is expected"
             ),
             Self::DoesNotFit { needed, free } => write!(
                 f,
-                "the module does not fit into memory: it needs {needed} bytes of heap, there are {free}: unload another plugin, or give it less memory or code"
+                "the module does not fit into the heap: it needs {needed} bytes, {free} are free: unload another plugin, raise `heap_bytes`, or give the module less memory or code"
             ),
             Self::Mismatch(all) => {
-                write!(f, "the module does not fit ({} found):", all.len())?;
+                let (count, noun) = (all.len(), if all.len() == 1 { "mismatch" } else { "mismatches" });
+                write!(f, "the module does not fit, {count} {noun}:")?;
                 for mismatch in all {
                     write!(f, "\n  {mismatch}")?;
                 }
@@ -149,7 +153,7 @@ impl Error for LoadError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mismatch {
-    /// An import that nothing supplies.
+    /// No grant supplies the import.
     UnknownImport {
         /// The import's module.
         module: Box<str>,
@@ -157,39 +161,39 @@ pub enum Mismatch {
         name: Box<str>,
         /// The type that the module declares.
         found: Box<str>,
-        /// What would supply it.
+        /// The nearest remedy, for the message.
         hint: Box<str>,
     },
-    /// An import of a known name with a type that it does not have.
+    /// The module declares the import with another type than the host function's.
     ImportType {
         /// The import's module.
         module: Box<str>,
         /// The import's name.
         name: Box<str>,
-        /// The types that it may have.
+        /// The types that the module may declare.
         expected: Box<str>,
         /// The type that the module declares.
         found: Box<str>,
     },
-    /// A memory, table or global is imported.
+    /// The import is a memory, table or global. hostel supplies functions only.
     ImportKind {
         /// The import's module.
         module: Box<str>,
         /// The import's name.
         name: Box<str>,
-        /// What it is.
+        /// The import's kind.
         found: &'static str,
     },
-    /// An export that the plugin needs is missing.
+    /// The module lacks an export that it needs.
     MissingExport {
         /// The export's name.
         name: Box<str>,
         /// The types that it may have.
         expected: Box<str>,
-        /// Why it is needed.
+        /// The reason why the module needs it.
         needed: Box<str>,
     },
-    /// An export of a known name has another type.
+    /// An export that hostel uses has another type than it must have.
     ExportType {
         /// The export's name.
         name: Box<str>,
@@ -198,7 +202,7 @@ pub enum Mismatch {
         /// The type that it has.
         found: Box<str>,
     },
-    /// An export of a known name is an import handed through.
+    /// An export that hostel uses is a re-exported import.
     ReexportedImport {
         /// The export's name.
         name: Box<str>,
@@ -261,7 +265,7 @@ impl fmt::Display for Mismatch {
             Self::ReexportedImport { name } => {
                 write!(
                     f,
-                    "export `{name}` is an import handed through: define it in the module"
+                    "export `{name}` is a re-exported import: define it in the module"
                 )
             }
         }

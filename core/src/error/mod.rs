@@ -1,8 +1,8 @@
-//! One error for each operation: loading ([`LoadError`]), calling ([`CallError`]), and, for what
-//! stops a guest, [`Trap`].
+//! The errors of loading ([`LoadError`]) and of calling ([`CallError`]), and the [`Trap`] that stops
+//! a guest.
 //!
-//! Each has a stable `code()`, a short word in kebab case that programs may match on; the text of
-//! `Display` is for people and may change.
+//! Each has a stable `code()` in kebab case, on which programs may match. The text of `Display` is
+//! for people and may change.
 
 mod call;
 mod class;

@@ -1,11 +1,12 @@
-//! What stops a guest, and where that happened.
+//! Traps, their kinds and their places.
 
 use super::call::CallError;
 use crate::base::text::shown;
 use alloc::{boxed::Box, string::String};
 use core::{error::Error, fmt};
 
-/// Stops the guest: the way out of a host function that is not an answer.
+/// The error that stops a guest. A host function returns it to stop its caller; to return an error
+/// that the guest can handle, return a `Result` of two values for the guest instead.
 ///
 /// ```
 /// use hostel_core::Trap;
@@ -22,8 +23,8 @@ pub struct Trap {
     place: Place,
 }
 
-/// Where a guest was when it was stopped. wasmi keeps no trace of its functions, so this is what
-/// the host itself knows: which export it had called, and which import the guest.
+/// The place where a guest was stopped. wasmi keeps no trace of guest functions, so the host notes
+/// the two names that it knows: the export that it had called, and the import that the guest had.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Place {
     export: Option<Box<str>>,
@@ -31,7 +32,8 @@ struct Place {
 }
 
 impl Trap {
-    /// A trap by an embedder's host function, with a message for whoever made the call.
+    /// Returns a trap of kind [`HostFunction`](TrapKind::HostFunction). The caller of the guest sees
+    /// `message`; the guest does not.
     #[must_use]
     pub fn host(message: impl Into<String>) -> Self {
         Self::new(TrapKind::HostFunction, message)
@@ -45,25 +47,27 @@ impl Trap {
         }
     }
 
-    /// What kind of trap it was.
+    /// Returns the kind of trap.
     #[must_use]
     pub const fn kind(&self) -> TrapKind {
         self.kind
     }
 
-    /// What was said beyond the kind; often empty.
+    /// Returns the text that explains the kind further. Often empty. Not escaped: it may hold the
+    /// guest's words.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The export that ran: `process`, `allocate` and so on; `start function` for that.
+    /// Returns the export that ran, such as `process` or `allocate`. `start function` for the
+    /// module's start function.
     #[must_use]
     pub fn export(&self) -> Option<&str> {
         self.place.export.as_deref()
     }
 
-    /// The host function that the guest had called, as `module.name`, where that is what failed.
+    /// Returns the host function that failed, as `module.name`. `None` if the guest's own code did.
     #[must_use]
     pub fn import(&self) -> Option<&str> {
         self.place.import.as_deref()
@@ -88,15 +92,15 @@ impl fmt::Display for Trap {
 
 impl Error for Trap {}
 
-/// The kinds of trap.
+/// The kind of a [`Trap`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrapKind {
     /// The guest executed `unreachable`: usually a panic or an assertion of its own.
     Unreachable,
-    /// A load, store or bulk operation outside of the guest's memory.
+    /// A load, store or bulk operation outside the guest's memory.
     MemoryOutOfBounds,
-    /// An access outside of a table.
+    /// An access outside a table.
     TableOutOfBounds,
     /// An indirect call through an empty table element.
     IndirectCallToNull,
@@ -106,29 +110,31 @@ pub enum TrapKind {
     DivisionByZero,
     /// An integer result that does not fit.
     IntegerOverflow,
-    /// A float that has no integer counterpart.
+    /// A conversion of a float that is not a number or too large for the integer type.
     BadConversion,
-    /// Guest calls nested too deeply, or used too much value stack.
+    /// Guest calls nested deeper than [`Limits::call_depth`](crate::Limits::call_depth), or used
+    /// more than [`Limits::stack_bytes`](crate::Limits::stack_bytes).
     StackOverflow,
     /// The host machine has no memory left for the guest.
     OutOfMemory,
-    /// A host function of the embedder trapped.
+    /// A host function returned a [`Trap`].
     HostFunction,
-    /// A host function of the embedder panicked and the platform contained it.
+    /// A host function panicked, and the platform
+    /// [contained](crate::Platform::containment) the panic.
     HostPanic,
     /// The guest called a host function with values that break the ABI.
     BadHostCall,
-    /// The guest called a host function from inside `allocate`, while the host waited for it; or one
-    /// of WASI's, which it may call there, and had to wait.
+    /// The guest called a host function inside `allocate` while another host function waited for the
+    /// buffer. WASI functions may be called there, but must not have to wait.
     Reentered,
-    /// Instantiating failed: a data or element segment does not fit, or a limit was passed.
+    /// Instantiation failed: a data or element segment does not fit, or a limit was exceeded.
     Instantiation,
     /// The interpreter stopped the guest for another reason.
     Other,
 }
 
 impl TrapKind {
-    /// The stable code of this kind of trap.
+    /// Returns the stable code of this kind of trap, such as `trap-memory`.
     #[must_use]
     pub const fn code(self) -> &'static str {
         self.words().0
@@ -138,14 +144,15 @@ impl TrapKind {
         self.words().1
     }
 
+    /// Returns the code and the description of this kind.
     const fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Unreachable => (
                 "trap-unreachable",
                 "it executed `unreachable` (a panic or assertion in the plugin)",
             ),
-            Self::MemoryOutOfBounds => ("trap-memory", "access outside of its memory"),
-            Self::TableOutOfBounds => ("trap-table", "access outside of a table"),
+            Self::MemoryOutOfBounds => ("trap-memory", "it accessed bytes outside its memory"),
+            Self::TableOutOfBounds => ("trap-table", "it accessed an element outside a table"),
             Self::IndirectCallToNull => {
                 ("trap-null-call", "indirect call to an empty table element")
             }
@@ -157,19 +164,25 @@ impl TrapKind {
             Self::IntegerOverflow => ("trap-overflow", "integer overflow"),
             Self::BadConversion => (
                 "trap-conversion",
-                "conversion of a float that has no integer value",
+                "conversion of a float that does not fit the integer type",
             ),
-            Self::StackOverflow => ("trap-stack", "its call stack overflowed"),
+            Self::StackOverflow => (
+                "trap-stack",
+                "its call stack overflowed; raise `call_depth` or `stack_bytes` if that is expected",
+            ),
             Self::OutOfMemory => (
                 "trap-out-of-memory",
                 "the machine has no memory left for it",
             ),
             Self::HostFunction => ("trap-host", "a host function stopped it"),
             Self::HostPanic => ("trap-host-panic", "a host function panicked"),
-            Self::BadHostCall => ("trap-host-call", "it called a host function wrongly"),
+            Self::BadHostCall => (
+                "trap-host-call",
+                "it called a host function with bad values",
+            ),
             Self::Reentered => (
                 "trap-reentered",
-                "it called a host function from inside its allocator",
+                "it called a host function inside its allocator",
             ),
             Self::Instantiation => ("trap-instantiation", "it can't be instantiated"),
             Self::Other => ("trap", "the interpreter stopped it"),
@@ -178,7 +191,8 @@ impl TrapKind {
 }
 
 impl CallError {
-    /// The same, said to have happened in the export `name`. The innermost counts.
+    /// Notes that a trap happened in the export `name`. A second note is ignored: errors travel
+    /// outwards, so the first one names the innermost export.
     pub(crate) fn in_export(mut self, name: &str) -> Self {
         if let Self::Trap(trap) = &mut self {
             trap.place.export.get_or_insert_with(|| name.into());
@@ -186,8 +200,8 @@ impl CallError {
         self
     }
 
-    /// The same, said to have happened in the host function `name`; not so where that had called
-    /// the guest's `allocate`, and it happened there.
+    /// Notes that a trap happened in the host function `name`. Ignored if an export is noted: then
+    /// the host function had called the guest's `allocate`, and the trap happened there.
     pub(crate) fn in_import(mut self, name: &str) -> Self {
         if let Self::Trap(trap) = &mut self
             && trap.place.export.is_none()

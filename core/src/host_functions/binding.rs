@@ -22,26 +22,28 @@ use alloc::{boxed::Box, sync::Arc};
 use core::cell::Cell;
 use wasmi::{AsContextMut, Func, Store, StoreContextMut, Val};
 
-/// A host function, bound to an import, for all instances.
+/// A host function that is bound to an import, for all instances of a plugin.
 pub(crate) struct Binding<T> {
     function: Arc<dyn HostFunction<T>>,
     define: Define<T>,
     result_shape: ResultShape,
 }
 
-/// An import that the guest calls.
+/// The arguments and results of an import that the guest calls.
 pub(super) struct Called<'a> {
     params: &'a [Val],
-    /// Where the results' record is, where the shape has one.
+    /// Address of the results' record, if the shape has one.
     at: u32,
-    /// What it returns, where that is integers of 64 bits at most: an i32 in the lower half, two
-    /// i32 as they are packed.
+    /// The results, if they are integers of 64 bits at most in all: an i32 in the lower half, two i32
+    /// packed.
     pub(super) word: u64,
-    /// The same as values, where it is more.
+    /// The results otherwise.
     values: Option<&'a mut [Val]>,
 }
 
 impl<'a> Called<'a> {
+    /// Returns a call with these arguments, whose results go to `values`, or to the word if that is
+    /// `None`.
     #[inline(always)]
     pub(super) const fn new(params: &'a [Val], values: Option<&'a mut [Val]>) -> Self {
         Self {
@@ -57,19 +59,20 @@ impl<'a> Called<'a> {
 pub(crate) struct HostCall<'a, 'p> {
     called: &'a mut Called<'p>,
     result_shape: &'a ResultShape,
-    /// The fuel of the slice that runs, and what of it, and of the call's other fuel, lifting and
-    /// the closure have spent: charged when they are done.
+    /// Fuel of the running slice.
     pub(super) slice: u64,
+    /// Fuel that lifting and the closure have spent. Charged when they are done, to the slice and
+    /// then to the call's reserve.
     pub(super) spent: Cell<u64>,
 }
 
 impl HostCall<'_, '_> {
-    /// What the function takes.
+    /// Returns the function's arguments, without the pointer to the results' record.
     pub(crate) const fn params(&self) -> &[Val] {
         self.called.params
     }
 
-    /// The guest has to wait for `work`.
+    /// Returns the outcome by which the guest waits for `work`.
     #[cold]
     pub(crate) fn waits(&self, work: Work) -> Box<Unfinished> {
         Box::new(Unfinished::Suspended(Suspended {
@@ -79,24 +82,26 @@ impl HostCall<'_, '_> {
         }))
     }
 
-    /// Gives the import its result, a number, which comes in no shape but itself.
+    /// Sets the import's result to a number. It needs no shape: all of them return a single value
+    /// directly.
     #[inline]
     pub(crate) fn give_number(&mut self, number: Val) {
         match (&mut self.called.values, number) {
             (Some([result]), number) => *result = number,
             (_, Val::I32(value)) => self.called.word = unsigned(value).into(),
             (_, Val::I64(value)) => self.called.word = value.cast_unsigned(),
+            // No other type is defined to return a word; see `define`.
             _ => {}
         }
     }
 
-    /// Gives the import its results, in its shape.
+    /// Sets the import's results, in its shape.
     pub(super) fn give<T>(
         &mut self,
         guest: &mut StoreContextMut<'_, StoreData<T>>,
         values: &mut FlatValues,
     ) -> Result<(), CallError> {
-        self.result_shape.bring(guest, self.called.at, values)?;
+        self.result_shape.encode(guest, self.called.at, values)?;
         match (&mut self.called.values, &**values) {
             (_, [number]) => self.give_number(number.clone()),
             (Some(results), values) => {
@@ -107,6 +112,7 @@ impl HostCall<'_, '_> {
             (None, [Val::I32(first), Val::I32(second)]) => {
                 self.called.word = pack(unsigned(*first), unsigned(*second));
             }
+            // The record has them all.
             _ => {}
         }
         Ok(())
@@ -114,6 +120,7 @@ impl HostCall<'_, '_> {
 }
 
 impl<T: 'static> Binding<T> {
+    /// Binds `function` to an import that returns its results in `result_shape`.
     pub(crate) fn new(function: Arc<dyn HostFunction<T>>, result_shape: ResultShape) -> Self {
         Self {
             define: function.define(result_shape.shape),
@@ -122,7 +129,7 @@ impl<T: 'static> Binding<T> {
         }
     }
 
-    /// Makes its function for the instance in `store`; the import has this type.
+    /// Defines the function in `store`, for an import of type `ty`.
     pub(crate) fn define(
         self: &Arc<Self>,
         store: &mut Store<StoreData<T>>,
@@ -131,22 +138,22 @@ impl<T: 'static> Binding<T> {
         (self.define)(store, ty, self.clone())
     }
 
-    /// One call by the guest.
+    /// Runs one call by the guest.
     #[inline(never)]
     pub(super) fn call(
         &self,
         mut guest: StoreContextMut<'_, StoreData<T>>,
         called: &mut Called<'_>,
     ) -> Result<(), wasmi::Error> {
-        match self.exchange(guest.as_context_mut(), called) {
+        match self.charge_and_call(guest.as_context_mut(), called) {
             Ok(()) => Ok(()),
-            Err(halt) => Err(self.halted(guest, *halt)),
+            Err(unfinished) => Err(self.interrupt(guest, *unfinished)),
         }
     }
 
-    /// Charged, lifted, run, lowered, in the import's shape.
+    /// Checks and charges the call, then runs the function.
     #[inline(always)]
-    fn exchange(
+    fn charge_and_call(
         &self,
         mut guest: StoreContextMut<'_, StoreData<T>>,
         called: &mut Called<'_>,
@@ -163,7 +170,7 @@ impl<T: 'static> Binding<T> {
         let slice = meter::fuel(&guest);
         let slice = meter::charge_slice(&mut guest, slice, BASE)?;
         if self.result_shape.shape == Shape::Pointer {
-            self.place(&mut guest, called)?;
+            self.take_record(&mut guest, called)?;
         }
         let mut call = HostCall {
             called,
@@ -176,7 +183,7 @@ impl<T: 'static> Binding<T> {
             Some(contain) => {
                 let mut done = None;
                 contain(&mut || {
-                    // Once, however often a containment calls it.
+                    // Only once, even if the embedder's containment calls it again.
                     if done.is_none() {
                         done = Some(self.function.call(guest.as_context_mut(), &mut call));
                     }
@@ -186,16 +193,17 @@ impl<T: 'static> Binding<T> {
         };
         let spent = call.spent.get();
         if spent > 0 {
-            // No guest has run since: where its allocator has to, what was spent is charged before.
+            // `slice` still holds, because no guest code has run since. Lowering that runs the guest's
+            // allocator charges and clears `spent` before.
             meter::charge_slice(&mut guest, slice, spent)?;
         }
         done
     }
 
-    /// Finds the place of the results' record, before anything is done for a guest that can't get
-    /// it.
+    /// Takes the pointer to the results' record off the arguments, and checks it before any work is
+    /// done for a guest that could not receive the results.
     #[inline(never)]
-    fn place(
+    fn take_record(
         &self,
         guest: &mut StoreContextMut<'_, StoreData<T>>,
         called: &mut Called<'_>,
@@ -208,17 +216,17 @@ impl<T: 'static> Binding<T> {
         Ok(())
     }
 
-    /// What stops a guest, or lets it wait.
+    /// Returns the error by which the guest is stopped or suspended.
     #[cold]
     #[inline(never)]
-    fn halted(
+    fn interrupt(
         &self,
         mut guest: StoreContextMut<'_, StoreData<T>>,
-        halt: Unfinished,
+        unfinished: Unfinished,
     ) -> wasmi::Error {
         let nested = guest.data().guest.nested;
-        let error = match halt {
-            // Who waits for it already can't wait for more.
+        let error = match unfinished {
+            // The guest waits for its allocator already, and can wait for one thing only.
             Unfinished::Suspended(_) if nested => reentered(),
             Unfinished::Suspended(suspended) => {
                 *guest.data_mut().suspended.get_mut() = Some(suspended);
@@ -230,13 +238,14 @@ impl<T: 'static> Binding<T> {
     }
 }
 
-/// Apart from the rest, for which an error is large.
+/// Boxes an error. Not inlined: building the large error would take stack in each host call.
 #[cold]
 #[inline(never)]
 fn stopped(error: impl FnOnce() -> CallError) -> Box<Unfinished> {
     error().into()
 }
 
+/// Returns the trap for a host call inside `allocate`.
 fn reentered() -> CallError {
     CallError::Trap(Trap::new(TrapKind::Reentered, ""))
 }

@@ -1,4 +1,4 @@
-//! What a host function can reach besides its parameters.
+//! The calling instance as a host function sees it.
 
 use crate::{
     base::fuel::Spending,
@@ -6,7 +6,9 @@ use crate::{
     error::Trap,
 };
 
-/// The calling instance, as a host function sees it.
+/// The calling instance, as a host function sees it: its data, its plugin's name and its fuel.
+///
+/// A closure that takes `&mut Context<'_, T>` as its first parameter receives it.
 ///
 /// ```
 /// use hostel_core::{Context, Grants, Trap};
@@ -14,7 +16,7 @@ use crate::{
 ///     "shop",
 ///     "order",
 ///     |context: &mut Context<'_, Vec<String>>, article: &str| -> Result<u32, Trap> {
-///         context.charge(500)?; // this one is dear
+///         context.charge(500)?; // pays for the order's work
 ///         context.data_mut().push(article.to_owned());
 ///         Ok(context.data().len() as u32)
 ///     },
@@ -29,37 +31,41 @@ pub struct Context<'a, T> {
 }
 
 impl<'a, T> Context<'a, T> {
-    /// The instance's data.
+    /// Returns the instance's data.
     #[must_use]
     pub fn data(&self) -> &T {
         self.data
     }
 
-    /// The instance's data, to be changed.
+    /// Returns the instance's data for changing it.
     pub fn data_mut(&mut self) -> &mut T {
         self.data
     }
 
-    /// The name under which the plugin was loaded.
+    /// Returns the name under which the embedder loaded the plugin.
     #[must_use]
     pub fn plugin(&self) -> &str {
         &self.shared.name
     }
 
-    /// Charges the guest `fuel` units for work that is about to be done.
+    /// Charges the call `fuel` units, on top of the base charge and that for the arguments. Call it
+    /// before the work.
     ///
     /// # Errors
     ///
-    /// A trap when the call has not so much left; hand it on, the guest is out of fuel.
+    /// A trap if the call has less fuel left. Return it: the call then ends with
+    /// [`OutOfFuel`](crate::CallError::OutOfFuel), also if you don't.
     pub fn charge(&mut self, fuel: u64) -> Result<(), Trap> {
         let spent = self.spending.spend(fuel);
         spent.map_err(|_| Trap::host("the call has too little fuel left for this host function"))
     }
 
+    /// Returns the meter of the running call.
     pub(crate) const fn meter(&mut self) -> &mut Meter {
         self.meter
     }
 
+    /// Returns the data that all instances of the plugin share.
     pub(crate) fn shared(&self) -> &'a Shared {
         self.shared
     }

@@ -1,8 +1,8 @@
-//! The ways in which an import becomes a function of wasmi's.
+//! Defines imports as functions of wasmi's.
 //!
-//! Only functions whose types wasmi knows when it is compiled are called without an allocation: one
-//! for each number of i32 parameters and kind of results. A program is linked with those alone that
-//! the types of its host functions allow.
+//! wasmi calls a function without an allocation only if its type is known at compile time. So there is
+//! one definition for each number of i32 parameters and kind of results. A program is linked only with
+//! those that the types of its host functions can need.
 
 use super::binding::{Binding, Called};
 use crate::{
@@ -16,10 +16,11 @@ use crate::{
 use alloc::{sync::Arc, vec::Vec};
 use wasmi::{AsContextMut, Caller, Func, FuncType, Store, Val};
 
-/// Makes the function of an import of this type, in a store.
+/// Defines the function of an import of the given type in a store.
 pub(crate) type Define<T> = fn(&mut Store<StoreData<T>>, &Signature, Arc<Binding<T>>) -> Func;
 
-/// How a host function is defined that takes and gives such values, for an import of this shape.
+/// Returns the definition of a host function with these parameters and results, for an import of
+/// `shape`.
 #[inline(always)]
 pub(crate) fn definition<T: 'static>(
     params: FlatCounts,
@@ -65,7 +66,8 @@ fn any<T: 'static>(
     Func::new(store, ty, call)
 }
 
-/// Defines an import with such i32 parameters alone.
+/// Defines an import whose parameters are i32, one for each name. A macro, because wasmi takes the
+/// type from the closure's parameters.
 macro_rules! typed {
     ($result:expr $(, $param:ident)*) => {
         |store, _, binding| {
@@ -80,7 +82,8 @@ macro_rules! typed {
     };
 }
 
-/// A function that finds the definition for a number of i32 parameters, with results of one kind.
+/// Makes functions that return the definition for a number of i32 parameters, one for each kind of
+/// results.
 macro_rules! definitions {
     ($($name:ident, $result:expr;)*) => {$(
         #[inline(always)]

@@ -1,4 +1,4 @@
-//! Typed host functions: from a guest's values to a Rust closure and back.
+//! Typed host functions: pass a guest's values to a Rust closure and its result back.
 
 use super::{
     Context, HostCall,
@@ -19,22 +19,24 @@ use alloc::{boxed::Box, sync::Arc};
 use core::{future::Future, marker::PhantomData, pin::Pin};
 use wasmi::{AsContextMut, Caller, ResumableCallOutOfFuel, StoreContextMut};
 
-/// A host function behind its types.
+/// A host function of any type.
 pub(crate) trait HostFunction<T>: Send + Sync + 'static {
+    /// Returns the types of the parameters.
     fn params(&self) -> Types;
 
+    /// Returns the types of the results.
     fn results(&self) -> Types;
 
-    /// How it is defined for an import of this shape.
+    /// Returns its definition for an import of `shape`.
     fn define(&self, shape: Shape) -> Define<T>;
 
-    /// Whether it never runs guest code: then the guest's allocator may call it, also while the host
-    /// waits for that. Go's run time can't do without the clock there.
+    /// Returns whether it never runs guest code. Then the guest's allocator may call it while a host
+    /// function waits for a buffer: Go's runtime reads the clock there.
     fn runs_no_guest(&self) -> bool {
         false
     }
 
-    /// Lifts the parameters, runs the closure, lowers its result.
+    /// Lifts the parameters, runs the closure and lowers its result.
     fn call(
         &self,
         guest: StoreContextMut<'_, StoreData<T>>,
@@ -42,10 +44,11 @@ pub(crate) trait HostFunction<T>: Send + Sync + 'static {
     ) -> Result<(), Box<Unfinished>>;
 }
 
-/// Why a host function gives no results, or none yet. Boxed, it is a word for all who hand it on.
+/// The reason why a host function returned no results. Boxed where it is passed on, so that results
+/// stay small.
 pub(crate) enum Unfinished {
     Failed(CallError),
-    /// The guest has to wait.
+    /// The guest has to wait for them.
     Suspended(Suspended),
 }
 
@@ -57,20 +60,22 @@ impl From<CallError> for Box<Unfinished> {
     }
 }
 
-/// Closures that can be host functions; see [`Grants::function`](crate::Grants::function).
+/// A closure that can be a host function; see [`Grants::function`](crate::Grants::function).
 ///
-/// `M` tells the implementations apart and is always inferred.
+/// Implemented for closures of up to 6 parameters that implement [`Lift`](crate::Lift), with or
+/// without a [`&mut Context<'_, T>`](crate::Context) before them, whose result implements
+/// [`HostReturn`]. `M` tells the implementations apart and is always inferred.
 pub trait IntoHostFunction<T, M> {
     #[doc(hidden)]
     fn into_host_function(self) -> Function<T>;
 }
 
-/// A host function whose types are forgotten.
+/// A host function with its types erased.
 #[doc(hidden)]
 pub struct Function<T>(pub(crate) Arc<dyn HostFunction<T>>);
 
-/// What a host function may return: a value for the guest, or that or a [`Trap`], at once or
-/// [later](Async).
+/// A result of a host function: a value that implements [`Lower`](crate::Lower), a
+/// `Result<value, Trap>` whose [`Trap`] stops the guest, or an [`Async`] of the latter.
 pub trait HostReturn {
     #[doc(hidden)]
     type Value: Lower + 'static;
@@ -78,14 +83,14 @@ pub trait HostReturn {
     fn into_answer(self) -> Answer<Self::Value>;
 }
 
-/// When a host function's value comes.
+/// A host function's result, or the future of it.
 #[doc(hidden)]
 pub enum Answer<V> {
     Now(Result<V, Trap>),
     Later(Later<V>),
 }
 
-/// A value that comes later.
+/// The future of an asynchronous host function.
 type Later<V> = Pin<Box<dyn Future<Output = Result<V, Trap>> + Send>>;
 
 impl<V: Lower + 'static> HostReturn for V {
@@ -104,16 +109,18 @@ impl<V: Lower + 'static> HostReturn for Result<V, Trap> {
     }
 }
 
-/// The result of an asynchronous host function: the guest waits for it, no thread does. What the
-/// future needs of the guest's parameters has to be copied into it.
+/// The result of an asynchronous host function. The guest is suspended until the future returns.
 ///
-/// Where a call is run by [`Instance::start`](crate::Instance::start), whoever runs it gets
-/// control back meanwhile; otherwise the calling thread waits as its
-/// [`Platform`](crate::Platform) can. A future that never ends keeps its guest until the deadline,
-/// which is looked at whenever the call is polled: who awaits a call brings a timer.
+/// The future can't borrow the guest's parameters: copy them into it.
 ///
-/// A function that a guest exports just as it was imported can't be asynchronous: there is no guest
-/// code that could wait.
+/// In a call that is stepped or awaited (such as
+/// [`Instance::process_async`](crate::Instance::process_async)), no thread waits. In a blocking call,
+/// the calling thread waits by [`Platform::wait_until`](crate::Platform::wait_until). A future that
+/// never returns holds its guest until the deadline, which is checked when the call is polled. So poll
+/// an awaited call at its deadline by a timer of the executor.
+///
+/// A guest must not re-export the import and have the host call that export: no guest code runs then
+/// that could wait, and the call traps.
 ///
 /// ```
 /// use hostel_core::{Async, Grants, Trap};
@@ -140,16 +147,16 @@ where
     }
 }
 
-/// A closure with its signature.
+/// A closure and its signature.
 struct Typed<F, M> {
     function: F,
     signature: PhantomData<fn() -> M>,
 }
 
-/// What a host function may use: the guest's values and memory, which it needs if it `reads`, and
-/// the instance's data.
+/// Borrows the guest's values and memory for lifting, and the rest of the instance for the closure.
+/// Looks the memory up only if lifting `reads` it.
 #[inline(always)]
-fn lend<'a, T>(
+fn borrow_guest<'a, T>(
     guest: &'a mut StoreContextMut<'_, StoreData<T>>,
     call: &'a HostCall<'_, '_>,
     reads: bool,
@@ -162,7 +169,7 @@ fn lend<'a, T>(
         }
         None => (None, guest.data_mut()),
     };
-    // Both are of one budget: nothing wraps.
+    // Can't wrap: both are parts of one budget.
     let fuel = call.slice.wrapping_add(state.meter.reserve);
     let spending = Spending::new(fuel, &call.spent);
     let lifter =
@@ -176,7 +183,7 @@ fn lend<'a, T>(
     (lifter, context)
 }
 
-/// Runs the embedder's code where a panic in it may be contained.
+/// Runs the embedder's code. If it panics and the platform contains that, returns a trap.
 pub(crate) fn contained<R>(
     platform: &dyn Platform,
     work: impl FnOnce() -> Result<R, CallError>,
@@ -186,15 +193,16 @@ pub(crate) fn contained<R>(
     result.unwrap_or_else(|| Err(panicked()))
 }
 
+/// Returns the trap for a panic in a host function.
 pub(super) fn panicked() -> CallError {
     CallError::Trap(Trap::new(TrapKind::HostPanic, ""))
 }
 
-/// What the guest waits for whose allocator needs longer. Apart from the rest, since it takes native
-/// stack, and is rare.
+/// Returns the pending work of a guest whose allocator used up the slice. Not inlined: it is rare and
+/// takes native stack.
 #[cold]
 #[inline(never)]
-fn later(paused: ResumableCallOutOfFuel, delivery: &mut Delivery<'_>) -> Work {
+fn pending_buffers(paused: ResumableCallOutOfFuel, delivery: &mut Delivery<'_>) -> Work {
     let delivery = core::mem::replace(delivery, Delivery::new(None));
     Work::Buffers(Some(paused), Box::new(delivery.into_owned()))
 }
@@ -208,7 +216,7 @@ fn lower<T, R: HostReturn>(
 ) -> Result<(), Box<Unfinished>> {
     let value = match returned.into_answer() {
         Answer::Now(value) => value.map_err(CallError::Trap)?,
-        Answer::Later(value) => return Err(call.waits(awaited(value))),
+        Answer::Later(value) => return Err(call.waits(pending_results(value))),
     };
     if R::Value::CORE.is_nothing() {
         return Ok(());
@@ -220,8 +228,8 @@ fn lower<T, R: HostReturn>(
     Ok(())
 }
 
-/// Lowers a result of several values, or one that needs buffers, in the import's shape. Apart from
-/// the rest, since it takes native stack.
+/// Lowers a result of several values, or one that needs buffers. Not inlined: it takes native stack,
+/// which host functions that return a number then don't.
 #[inline(never)]
 fn lower_values<T, V: Lower>(
     guest: &mut StoreContextMut<'_, StoreData<T>>,
@@ -233,26 +241,26 @@ fn lower_values<T, V: Lower>(
     deliver(guest, call, &mut delivery)
 }
 
-/// Brings values into the guest and to its import.
+/// Brings the values into the guest, and returns them to its import.
 #[inline(never)]
 fn deliver<T>(
     guest: &mut StoreContextMut<'_, StoreData<T>>,
     call: &mut HostCall<'_, '_>,
     delivery: &mut Delivery<'_>,
 ) -> Result<(), Box<Unfinished>> {
-    // The guest's own code may run now, with the fuel that is left.
+    // The guest's allocator may run next, and must not use fuel that is spent already.
     meter::charge(guest, call.spent.take())?;
     if let Some(paused) = suspend::deliver_in_call(&mut Caller::from(&mut *guest), delivery)? {
-        return Err(call.waits(later(paused, delivery)));
+        return Err(call.waits(pending_buffers(paused, delivery)));
     }
     call.give(guest, &mut delivery.lowered.values)?;
     Ok(())
 }
 
-/// What the guest waits for where a host function is asynchronous.
+/// Returns the pending work of a guest that called an asynchronous host function.
 #[cold]
 #[inline(never)]
-fn awaited<V: Lower + 'static>(value: Later<V>) -> Work {
+fn pending_results<V: Lower + 'static>(value: Later<V>) -> Work {
     Work::Results(Box::pin(async {
         let value = value.await.map_err(CallError::Trap)?;
         let mut delivery = Delivery::new(None);
@@ -261,7 +269,8 @@ fn awaited<V: Lower + 'static>(value: Later<V>) -> Work {
     }))
 }
 
-/// Implements closures of one number of parameters, with and without a context.
+/// Implements the traits for closures with one number of parameters, with and without a context. Only
+/// a macro can repeat the parameters.
 macro_rules! host_function {
     ($($param:ident)*) => {
         #[allow(non_snake_case, unused_mut, unused_variables)] // parameters are named after their types; there may be none
@@ -286,12 +295,12 @@ macro_rules! host_function {
             }
 
             fn call(&self, mut guest: StoreContextMut<'_, StoreData<T>>, call: &mut HostCall<'_, '_>) -> Result<(), Box<Unfinished>> {
-                // Names one of the two bounds on `F`; a plain call would be ambiguous.
+                // Names one of the two bounds on `F`. A plain call would be ambiguous.
                 fn run<$($param,)* R>(function: &impl Fn($($param),*) -> R, $($param: $param),*) -> R {
                     function($($param),*)
                 }
                 let returned = {
-                    let (mut from, _) = lend(&mut guest, call, false $(|| $param::READS)*);
+                    let (mut from, _) = borrow_guest(&mut guest, call, false $(|| $param::READS)*);
                     $(let $param = $param::lift(&mut from)?;)*
                     run(&self.function, $($param),*)
                 };
@@ -330,7 +339,7 @@ macro_rules! host_function {
                     function(context, $($param),*)
                 }
                 let returned = {
-                    let (mut from, mut context) = lend(&mut guest, call, false $(|| $param::READS)*);
+                    let (mut from, mut context) = borrow_guest(&mut guest, call, false $(|| $param::READS)*);
                     $(let $param = $param::lift(&mut from)?;)*
                     run(&self.function, &mut context, $($param),*)
                 };

@@ -1,4 +1,4 @@
-//! Host functions: closures of the embedder's, with their types, bound to a module's imports.
+//! Host functions: the embedder's closures, typed and bound to a module's imports.
 
 mod binding;
 mod context;

@@ -1,4 +1,4 @@
-//! Text and bytes.
+//! Lifts and lowers text and bytes.
 
 use super::{FlatCounts, Lift, Lifter, Lower, Lowerer, Types};
 use crate::{
@@ -7,7 +7,8 @@ use crate::{
 };
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
-/// Implements [`Lift`] for a type made from a borrowed text or byte string.
+/// Implements [`Lift`] for types made from a borrowed text or byte string: the type, its view, the
+/// method that reads it and the function that makes the view.
 macro_rules! lift {
     ($($type:ty => $view:ty: $read:ident, $make:expr;)*) => {$(
         impl Lift for $type {
@@ -34,6 +35,7 @@ lift! {
     Vec<u8> => Vec<u8>: bytes, copied;
 }
 
+/// Copies text from a guest. Fails instead of aborting if the heap has no room.
 fn owned(text: &str) -> Result<String, CallError> {
     let mut copy = String::new();
     let reserved = copy.try_reserve_exact(text.len());
@@ -42,7 +44,7 @@ fn owned(text: &str) -> Result<String, CallError> {
     Ok(copy)
 }
 
-/// Implements [`Lower`] for a type that can be looked at as bytes.
+/// Implements [`Lower`] for types that dereference to text or bytes.
 macro_rules! lower {
     ($($type:ty)*) => {$(
         impl Lower for $type {

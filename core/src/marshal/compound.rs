@@ -1,10 +1,11 @@
-//! `Option`, `Result` and tuples.
+//! Lifts and lowers `Option`, `Result` and tuples.
 
 use super::{FlatCounts, Lift, Lifter, Lower, Lowerer, Types};
 use crate::{base::signature::ValType, error::CallError};
 use wasmi::Val;
 
-/// A value after an i32 that tells whether it is there, if it can't tell itself.
+/// Returns the core values of an optional value: those of `value`, after an i32 that says whether
+/// it is present. A nullable value needs none, since its pointer says so.
 const fn optional(value: FlatCounts, nullable: bool) -> FlatCounts {
     if nullable {
         return value;
@@ -33,6 +34,7 @@ impl<T: Lift> Lift for Option<T> {
         if present {
             return T::lift(from).map(Some);
         }
+        // An absent value takes up its place.
         from.skip(T::types)?;
         Ok(None)
     }
@@ -105,7 +107,7 @@ impl<T: Lower, E: Lower> Lower for Result<T, E> {
     }
 }
 
-/// Implements both traits for a tuple.
+/// Implements [`Lift`] and [`Lower`] for a tuple. Only a macro can repeat its parts.
 macro_rules! tuple {
     ($($part:ident)*) => {
         #[allow(non_snake_case, unused_variables)] // the parts are named after their types; `()` has none

@@ -1,4 +1,4 @@
-//! Lifting values out of a guest and lowering them into it.
+//! Lifts values out of a guest and lowers them into it.
 //!
 //! | Rust | core values |
 //! |---|---|
@@ -6,13 +6,17 @@
 //! | `i64`, `u64` | i64 |
 //! | `f32`, `f64` | f32, f64 |
 //! | `&str`, `String`, `&[u8]`, `Vec<u8>` | pointer and length, i32 each |
-//! | `Option` of text or bytes | the same; the pointer 0 means `None` |
-//! | `Option<T>` otherwise | an i32, 0 for `None` or 1, then `T` |
-//! | `Result<T, E>` | an i32, 0 for `Ok` or 1, then `T`, then `E`; zeros for the absent one |
-//! | tuples | their parts, one after another |
+//! | `Option` of text or bytes | pointer and length; the pointer is 0 for `None` |
+//! | `Option<T>` otherwise | an i32, 0 for `None` or 1 for `Some`, then `T` or zeros |
+//! | `Result<T, E>` | an i32, 0 for `Ok` or 1 for `Err`, then `T`, then `E`; zeros for the absent one |
+//! | tuples | their parts in order |
 //! | [`Postcard<T>`](crate::Postcard) | pointer and length of the serialised value |
 //!
-//! `Result<T, Trap>` is not a value: as a host function's result it is `T`, or stops the guest.
+//! Parameters, and results, flatten to 16 core values at most. A host function returns, and a caller
+//! passes, 8 texts or byte strings at most.
+//!
+//! `Result<T, Trap>` is not a value but a host function's result: `T`, or a trap that stops the
+//! guest.
 
 mod bytes;
 mod compound;
@@ -37,16 +41,18 @@ use core::str::Utf8Error;
 use heapless::Vec;
 use wasmi::Val;
 
-/// The core types that a Rust type flattens to.
+/// The core types to which a Rust type flattens.
+#[doc(hidden)]
 pub struct Types {
     pub(crate) flat: FlatTypes,
     /// Whether more types were pushed than a signature may have.
     pub(crate) overflow: bool,
-    /// Whether text or bytes are among them, which need the guest's memory.
+    /// Whether text or bytes are among them. They need the guest's memory.
     pub(crate) bytes: bool,
 }
 
 impl Types {
+    /// Returns the types that `of` pushes.
     pub(crate) fn collect(of: impl FnOnce(&mut Self)) -> Self {
         let mut types = Self {
             flat: FlatTypes::new(),
@@ -57,6 +63,7 @@ impl Types {
         types
     }
 
+    /// Pushes a type, or notes that there are too many.
     pub(crate) fn push(&mut self, ty: ValType) {
         self.overflow |= self.flat.push(ty).is_err();
     }
@@ -69,8 +76,9 @@ impl Types {
     }
 }
 
-/// How many core values of each type a Rust type flattens to. What is known of a host function when
-/// it is compiled decides in which ways it may be linked.
+/// The numbers of core values of each type to which a Rust type flattens. Known when the host
+/// function is compiled, so that only the code for its signature is linked.
+#[doc(hidden)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FlatCounts {
     pub(crate) i32s: usize,
@@ -91,6 +99,7 @@ impl FlatCounts {
         ..Self::NOTHING
     };
 
+    /// Returns the counts of one value of type `ty`.
     pub(crate) const fn of(ty: ValType) -> Self {
         let mut core = Self::NOTHING;
         match ty {
@@ -101,11 +110,13 @@ impl FlatCounts {
         core
     }
 
+    /// Returns the counts of `types`.
     pub(crate) fn count(types: &[ValType]) -> Self {
         let types = types.iter().map(|ty| Self::of(*ty));
         types.fold(Self::NOTHING, Self::and)
     }
 
+    /// Returns the sum of both counts.
     pub(crate) const fn and(self, more: Self) -> Self {
         Self {
             i32s: self.i32s.saturating_add(more.i32s),
@@ -119,21 +130,23 @@ impl FlatCounts {
     }
 }
 
-/// A value that comes out of a guest: a host function's parameter, an export's result.
+/// A value that comes out of a guest: a host function's parameter or an export's result.
 ///
-/// Implemented for the types in the [table](self); not to be implemented elsewhere.
+/// Implemented for the types in the [table](self). Don't implement it for others: its items are
+/// private to hostel and may change.
 pub trait Lift {
-    /// The value itself, which may borrow from the guest's memory.
+    /// The Rust value. It may borrow from the guest's memory: `&str` and `&[u8]` are read without a
+    /// copy.
     type View<'m>;
 
-    /// Whether the type is a pointer and a length, so that the pointer 0 can mean its absence.
+    /// Whether the type is a pointer and a length, so that the pointer 0 can mean `None`.
     #[doc(hidden)]
     const NULLABLE: bool = false;
 
     #[doc(hidden)]
     const CORE: FlatCounts;
 
-    /// Whether lifting it reads the guest's memory.
+    /// Whether lifting reads the guest's memory.
     #[doc(hidden)]
     const READS: bool = Self::NULLABLE;
 
@@ -144,9 +157,10 @@ pub trait Lift {
     fn lift<'m>(from: &mut Lifter<'m>) -> Result<Self::View<'m>, CallError>;
 }
 
-/// A value that goes into a guest: an export's argument, a host function's result.
+/// A value that goes into a guest: an export's argument or a host function's result.
 ///
-/// Implemented for the types in the [table](self); not to be implemented elsewhere.
+/// Implemented for the types in the [table](self). Don't implement it for others: its items are
+/// private to hostel and may change.
 pub trait Lower {
     #[doc(hidden)]
     const NULLABLE: bool = false;
@@ -154,7 +168,7 @@ pub trait Lower {
     #[doc(hidden)]
     const CORE: FlatCounts;
 
-    /// The value where the type is one number.
+    /// Returns the core value, if the type is one number.
     #[doc(hidden)]
     fn number(&self) -> Option<Val> {
         None
@@ -167,21 +181,22 @@ pub trait Lower {
     fn lower<'v>(&'v self, to: &mut Lowerer<'v>) -> Result<(), CallError>;
 }
 
-/// Reads values, in order, and the memory that they point into.
+/// Reads core values in order, and the memory to which they point.
+#[doc(hidden)]
 pub struct Lifter<'m> {
     values: &'m [Val],
     memory: Option<&'m [u8]>,
     spending: Spending<'m>,
-    /// The most bytes that a text or byte string may have.
+    /// Most bytes of a text or byte string.
     limit: usize,
-    /// Whether the values are a guest's answer, which the guest may have marked as an error.
-    answer: bool,
-    /// The buffers that an answer came in, to be given back to the guest.
+    /// Whether the values are an export's results. The guest may have marked those as an error.
+    is_result: bool,
+    /// The buffers of an export's results, which the host gives back to the guest.
     received: Buffers,
 }
 
-/// What is read, for messages.
-const ANSWER: &str = "plugin's result";
+/// The values that are read, for messages.
+const RESULT: &str = "plugin's result";
 const ARGUMENT: &str = "host function's argument";
 
 /// The bit of a length that marks the bytes as an error message.
@@ -195,31 +210,33 @@ impl<'m> Lifter<'m> {
             memory,
             spending,
             limit: usize::MAX,
-            answer: false,
+            is_result: false,
             received: Buffers::new(),
         }
     }
 
-    /// Reads a guest's answer of at most `limit` bytes for each text or byte string.
+    /// Expects an export's results, with at most `limit` bytes for each text or byte string.
     pub(crate) fn answer(self, limit: usize) -> Self {
         Self {
             limit,
-            answer: true,
+            is_result: true,
             ..self
         }
     }
 
-    /// Reads a host function's arguments of at most `limit` bytes for each text or byte string.
+    /// Expects a host function's arguments, with at most `limit` bytes for each text or byte string.
     #[inline]
     pub(crate) fn arguments(self, limit: usize) -> Self {
         Self { limit, ..self }
     }
 
-    /// The buffers that were read, none twice.
+    /// Returns the buffers that were read, without overlaps: giving one back twice would corrupt the
+    /// guest's heap.
     pub(crate) fn into_received(self) -> Buffers {
         self.received
     }
 
+    /// Returns the next core value.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<&'m Val> {
         let (first, rest) = self.values.split_first()?;
@@ -227,16 +244,16 @@ impl<'m> Lifter<'m> {
         Some(first)
     }
 
-    /// Whether the next two values are those of an absent text or byte string: the pointer is 0,
-    /// and it is not an error message.
+    /// Returns whether the next two values are an absent text or byte string: the pointer is 0, and
+    /// it is not an error message.
     pub(crate) fn is_absent(&self) -> bool {
         match self.values {
-            [Val::I32(0), Val::I32(len), ..] => !self.answer || unsigned(*len) & ERROR_BIT == 0,
+            [Val::I32(0), Val::I32(len), ..] => !self.is_result || unsigned(*len) & ERROR_BIT == 0,
             _ => false,
         }
     }
 
-    /// Passes over the values of a type that is absent.
+    /// Skips the core values of an absent value.
     pub(crate) fn skip(&mut self, types: impl FnOnce(&mut Types)) -> Result<(), CallError> {
         let values = Types::collect(types).flat.len();
         let rest = self.values.get(values..);
@@ -244,10 +261,10 @@ impl<'m> Lifter<'m> {
         Ok(())
     }
 
-    /// The bytes that the next two values describe, charged for being read.
+    /// Returns the bytes that the next two values describe, and charges for reading them.
     ///
-    /// Compiled into each host function, where the lifter then is no value in memory: that takes
-    /// little more than half of the instructions.
+    /// Inlined into each host function: the lifter then stays in registers, which takes little more
+    /// than half of the instructions.
     #[inline(always)]
     pub(crate) fn bytes(&mut self) -> Result<&'m [u8], CallError> {
         let [Val::I32(ptr), Val::I32(len), rest @ ..] = self.values else {
@@ -255,8 +272,8 @@ impl<'m> Lifter<'m> {
         };
         self.values = rest;
         let (ptr, len) = (unsigned(*ptr), unsigned(*len));
-        if self.answer {
-            return self.answered(ptr, len);
+        if self.is_result {
+            return self.result_bytes(ptr, len);
         }
         let memory = self.memory.ok_or_else(no_memory)?;
         if let Some(bytes) = memory::find(memory, ptr, len)
@@ -265,18 +282,19 @@ impl<'m> Lifter<'m> {
             self.charge(fuel_for(bytes.len()))?;
             return Ok(bytes);
         }
-        Err(refused(memory, ptr, len, self.limit))
+        Err(unreadable(memory, ptr, len, self.limit))
     }
 
-    /// The same of an answer. Its buffer is noted, and its text may be an error's.
+    /// Returns the bytes of an export's result and notes their buffer. Fails if the guest marked them
+    /// as an error message.
     #[inline(never)]
-    fn answered(&mut self, ptr: u32, raw: u32) -> Result<&'m [u8], CallError> {
-        let (error, len) = (raw & ERROR_BIT != 0, raw & !ERROR_BIT);
+    fn result_bytes(&mut self, ptr: u32, raw: u32) -> Result<&'m [u8], CallError> {
+        let (is_error, len) = (raw & ERROR_BIT != 0, raw & !ERROR_BIT);
         let memory = self.memory.ok_or_else(no_memory)?;
-        let bytes = memory::bytes(memory, ptr, len, ANSWER)?;
+        let bytes = memory::bytes(memory, ptr, len, RESULT)?;
         let known = |other: &(u32, u32)| memory::overlap(*other, (ptr, len));
         if len > 0 && !self.received.iter().any(known) {
-            // Where there are more than can be kept, the guest keeps the rest.
+            // Buffers beyond the first eight are not given back: they only cost the guest memory.
             let _ = self.received.push((ptr, len));
         }
         let (limit, found) = (self.limit, bytes.len());
@@ -284,7 +302,8 @@ impl<'m> Lifter<'m> {
             return Err(CallError::OutputTooLarge { limit, found });
         }
         self.charge(fuel_for(found))?;
-        if error {
+        if is_error {
+            // The text is scanned for invalid UTF-8.
             self.charge(fuel_for(found))?;
             let message = String::from_utf8_lossy(bytes);
             return Err(CallError::Guest {
@@ -294,67 +313,72 @@ impl<'m> Lifter<'m> {
         Ok(bytes)
     }
 
-    /// The text that the next two values describe, charged for being read and checked.
+    /// Returns the text that the next two values describe, and charges for reading and checking it.
     #[inline(always)]
     pub(crate) fn text(&mut self) -> Result<&'m str, CallError> {
         let bytes = self.bytes()?;
         self.charge(fuel_for(bytes.len()))?;
-        core::str::from_utf8(bytes).map_err(|error| not_utf8(self.answer, error))
+        core::str::from_utf8(bytes).map_err(|error| not_utf8(self.is_result, error))
     }
 
-    /// Charges for work on what was read.
+    /// Charges `units` for work on the bytes that were read. Call it before the work.
     #[inline(always)]
     pub(crate) fn charge(&mut self, units: u64) -> Result<(), CallError> {
         Ok(self.spending.spend(units)?)
     }
 }
 
-/// A value of another type than the signature promised, which was checked.
+/// Returns the error for a value of another type than its signature has. Signatures are checked
+/// before, so it is a fault of hostel's.
 #[cold]
 pub(crate) const fn mistyped(expected: &'static str) -> CallError {
     CallError::BadValue { expected, found: 0 }
 }
 
+/// Returns the error that the guest exports no memory.
 #[cold]
 const fn no_memory() -> CallError {
     CallError::MissingExport { name: "memory" }
 }
 
-/// Why a host function's argument can't be read.
+/// Returns the reason why a host function's argument can't be read: outside the memory or too long.
 #[cold]
 #[inline(never)]
-fn refused(memory: &[u8], ptr: u32, len: u32, limit: usize) -> CallError {
+fn unreadable(memory: &[u8], ptr: u32, len: u32, limit: usize) -> CallError {
     match memory::bytes(memory, ptr, len, ARGUMENT).map(<[u8]>::len) {
         Ok(found) => CallError::ArgumentTooLarge { limit, found },
         Err(error) => error,
     }
 }
 
+/// Returns the error for text that is not UTF-8.
 #[cold]
 #[inline(never)]
-const fn not_utf8(answer: bool, error: Utf8Error) -> CallError {
+const fn not_utf8(is_result: bool, error: Utf8Error) -> CallError {
     CallError::NotUtf8 {
-        what: if answer { ANSWER } else { ARGUMENT },
+        what: if is_result { RESULT } else { ARGUMENT },
         at: error.valid_up_to(),
     }
 }
 
-/// Collects what goes into a guest: core values, and texts and byte strings that still need
-/// buffers there.
+/// Collects core values for a guest, and the texts and byte strings that still need buffers in its
+/// memory.
+#[doc(hidden)]
 #[derive(Default)]
 pub struct Lowerer<'v> {
     pub(crate) values: FlatValues,
-    /// Each with the index of its pointer among the values; its length comes after.
+    /// Each text or byte string with the index of its pointer in `values`; its length follows there.
     pub(crate) bytes: Vec<(usize, Cow<'v, [u8]>), MAX_BYTES>,
 }
 
-/// Most texts and byte strings that go into a guest at once.
+/// Most texts and byte strings of one call's arguments or one host function's results.
 pub(crate) const MAX_BYTES: usize = 8;
 
-/// Buffers that the host got from a guest: pointer and size.
+/// Buffers in a guest's memory: pointer and size.
 pub(crate) type Buffers = Vec<(u32, u32), MAX_BYTES>;
 
 impl<'v> Lowerer<'v> {
+    /// Adds a core value.
     pub(crate) fn push(&mut self, value: Val) -> Result<(), CallError> {
         self.values.push(value).map_err(|_| CallError::BadValue {
             expected: "at most 16 core values",
@@ -362,7 +386,7 @@ impl<'v> Lowerer<'v> {
         })
     }
 
-    /// The values of a type that is absent: zeros.
+    /// Adds zeros for an absent value.
     pub(crate) fn zeros(&mut self, types: impl FnOnce(&mut Types)) -> Result<(), CallError> {
         for ty in Types::collect(types).flat {
             self.push(ty.zero())?;
@@ -370,6 +394,7 @@ impl<'v> Lowerer<'v> {
         Ok(())
     }
 
+    /// Adds a text or byte string. Its pointer is 0 until it has a buffer.
     pub(crate) fn bytes(&mut self, bytes: impl Into<Cow<'v, [u8]>>) -> Result<(), CallError> {
         let bytes = bytes.into();
         let asked = bytes.len();
@@ -385,7 +410,7 @@ impl<'v> Lowerer<'v> {
             })
     }
 
-    /// The same with bytes of its own.
+    /// Copies the borrowed bytes, so that the values outlive their source.
     pub(crate) fn into_owned(self) -> Lowerer<'static> {
         let bytes = self.bytes.into_iter();
         Lowerer {
@@ -396,7 +421,7 @@ impl<'v> Lowerer<'v> {
         }
     }
 
-    /// An error message in the place of bytes.
+    /// Adds an error message instead of bytes.
     pub(crate) fn error(&mut self, message: String) -> Result<(), CallError> {
         self.bytes(message.into_bytes())?;
         if let Some(Val::I32(len)) = self.values.last_mut() {
@@ -416,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_when_compiled_are_the_types() {
+    fn the_counts_known_at_compile_time_are_those_of_the_types() {
         macro_rules! same {
             ($($type:ty),*) => {$(
                 let (lift, lower) = (<$type as Lift>::CORE, <$type as Lower>::CORE);

@@ -1,4 +1,4 @@
-//! Numbers, `bool` and `char`.
+//! Lifts and lowers numbers, `bool` and `char`.
 
 use super::{FlatCounts, Lift, Lifter, Lower, Lowerer, Types, mistyped};
 use crate::{
@@ -7,7 +7,8 @@ use crate::{
 };
 use wasmi::Val;
 
-/// Implements both traits for a type that is one core value.
+/// Implements [`Lift`] and [`Lower`] for types that are one core value: the type, its core type, its
+/// name for messages, and the conversions from and to the core value.
 macro_rules! number {
     ($($type:ty: $core:ident, $name:literal, $lift:expr, $lower:expr;)*) => {$(
         impl Lift for $type {
@@ -45,6 +46,8 @@ macro_rules! number {
     )*};
 }
 
+/// Returns a conversion that refuses values outside the range of `N`. Truncating them instead would
+/// hide a guest's fault.
 fn narrow<N: TryFrom<i32>>(expected: &'static str) -> impl Fn(i32) -> Result<N, CallError> {
     move |value| {
         N::try_from(value).map_err(|_| CallError::BadValue {

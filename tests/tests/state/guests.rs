@@ -55,7 +55,7 @@ fn guests_return_the_error_of_the_store_and_go_on() {
         let error = instance.process(b"two").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the plugin answered with an error: state-keys: there would be 2 keys, 1 are allowed: delete some first",
+            "the plugin returned an error: state-keys: there would be 2 keys, 1 are allowed: delete some first",
             "{name}"
         );
         assert_eq!(code(&instance.process(&[0; 33])), "guest-error", "{name}");

@@ -228,7 +228,7 @@ where
         assert_eq!(code(&trap), "trap-host-call", "{row} {value}");
         let message = trap.expect_err(row).to_string();
         assert!(
-            message.contains(&format!("the guest gave {value} where {expected}")),
+            message.contains(&format!("expected {expected}, found {value}")),
             "{message}"
         );
         assert!(instance.is_stopped(), "{row}: a trap stops");

@@ -82,7 +82,7 @@ fn overlapping(cases: &mut Vec<Case>) {
 /// Errors of any bytes, which are the input.
 fn errors(cases: &mut Vec<Case>) {
     let text = with_result("(local.get 0) (i32.or (local.get 1) (i32.const 0x80000000))");
-    let shown = "the plugin answered with an error: a\\u{1b}\u{fffd}";
+    let shown = "the plugin returned an error: a\\u{1b}\u{fffd}";
     cases.push(Case::script(
         "A06/error that is rubbish",
         text.clone(),

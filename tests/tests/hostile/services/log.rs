@@ -154,7 +154,7 @@ fn texts(cases: &mut Vec<Case>) {
                 returns(setup.lines.take().join("|"))
             }));
         }
-        let verdict = returns(format!("the plugin answered with an error: {shown}"));
+        let verdict = returns(format!("the plugin returned an error: {shown}"));
         let name = format!("S02/error of {what}");
         cases.push(Case::script(name, guest(""), verdict, move |setup| {
             let result = setup.instance().call_bytes("error", bytes, |_| ());
