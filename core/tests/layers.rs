@@ -18,7 +18,8 @@ fn imports_run_downwards() {
         assert!(!sources.is_empty(), "room `{room}` has no source");
         for (path, text) in sources {
             let shown = path.strip_prefix(&root).unwrap().display().to_string();
-            faults.extend(upward(&rooms, room, &text).map(|fault| format!("{shown}: {fault}")));
+            let found = upward(&rooms, room, &text).chain(detour(&text, depth(&shown)));
+            faults.extend(found.map(|fault| format!("{shown}: {fault}")));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -74,6 +75,25 @@ fn an_import_that_is_turned_round_is_found() {
     );
 }
 
+#[test]
+fn ways_around_the_order_are_found() {
+    assert_eq!(depth("memory.rs"), 1);
+    assert_eq!(depth("call/mod.rs"), 1);
+    assert_eq!(depth("services/state/store.rs"), 3);
+    let tests = "mod tests {\n    use super::*;\n}";
+    for (text, depth, found) in [
+        ("use super::top::A;", 1, true),
+        ("use super::A;", 2, false),
+        ("use super::super::top::A;", 2, true),
+        (tests, 1, false),
+        ("use crate as all;", 2, true),
+        ("use crate::{self as all};", 2, true),
+        ("use crate::*;", 2, true),
+    ] {
+        assert_eq!(detour(text, depth).is_some(), found, "{text}");
+    }
+}
+
 /// The modules that `lib.rs` declares, in its order.
 fn rooms(lib: &str) -> Vec<String> {
     let declared = lib.lines().filter_map(|line| {
@@ -99,6 +119,32 @@ fn upward<'a>(
         there if there < own => Some(format!("imports from `{name}`, which is above `{room}`")),
         _ => None,
     })
+}
+
+/// How many `super` lead from a source out of its room.
+fn depth(path: &str) -> usize {
+    let folders = path.matches(['/', '\\']).count();
+    if path.ends_with("mod.rs") {
+        folders
+    } else {
+        folders + 1
+    }
+}
+
+/// A way out of the room that names no room: by `super`, or by all of the crate at once.
+fn detour(text: &str, depth: usize) -> Option<String> {
+    let code = without_comments(text);
+    for whole in ["crate as ", "crate::{self", "crate::*", "use crate;"] {
+        if code.contains(whole) {
+            return Some(format!("`{whole}`: name the room that is imported from"));
+        }
+    }
+    // Inside of a module that is written in place, as tests are, one more leads out.
+    let inner = code.find("mod tests {").unwrap_or(code.len());
+    let (own, tests) = code.split_at(inner);
+    let leaves = |code: &str, depth| code.contains(&"super::".repeat(depth));
+    let found = leaves(own, depth) || leaves(tests, depth + 1);
+    found.then(|| "leaves its room by `super`: name the room instead".to_owned())
 }
 
 /// The first name of every path that starts with `crate::`, those in braces included.
