@@ -1,5 +1,6 @@
 //! The header is current, and a C program that uses all of it compiles without a warning, links, and
-//! finds all as expected.
+//! finds all as expected. Two tests build the library anew, as firmware has it, which takes minutes;
+//! CI runs them, and so does `cargo test -p hostel-c --test c -- --include-ignored`.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +13,7 @@
 
 use std::{
     env, fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -22,9 +24,10 @@ fn here(path: &str) -> PathBuf {
 
 /// Says that something was left out, and how to get what it needs. In CI that is a failure.
 fn skip(what: &str, how: &str) {
-    let told = format!("SKIPPED: {what}. To get it: {how}");
+    let told = format!("SKIPPED: {what}. To get it: {how}\n");
     assert_ne!(env::var("CI").as_deref(), Ok("true"), "{told}");
-    eprintln!("{told}");
+    // Not by a macro, whose output a test that passes does not show.
+    std::io::stderr().write_all(told.as_bytes()).unwrap();
 }
 
 /// Runs a program, and gives what it said where it went well. `None` where there is no such program,
@@ -72,6 +75,19 @@ fn plugins() -> tempfile::TempDir {
     folder
 }
 
+/// The static library that cargo built for these tests: it builds all of a library's crate types
+/// in one go. With other features or flags before, there are several; the newest has those of now.
+fn library_of_tests() -> PathBuf {
+    let tests = env::current_exe().unwrap();
+    let built = fs::read_dir(tests.parent().unwrap()).unwrap();
+    let libraries = built.map(|file| file.unwrap().path()).filter(|path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with("libhostel_c-") && name.ends_with(".a")
+    });
+    let newest = libraries.max_by_key(|path| fs::metadata(path).unwrap().modified().unwrap());
+    newest.unwrap()
+}
+
 /// Builds the static library with `arguments`, and says where it is.
 fn library(arguments: &[&str], folder: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("..");
@@ -93,7 +109,7 @@ fn library(arguments: &[&str], folder: &str) -> PathBuf {
 
 #[test]
 fn a_c_program_finds_all_as_expected() {
-    let library = library(&[], "debug");
+    let library = library_of_tests();
     let folder = plugins();
     let program = folder.path().join("all");
     let mut cc = Command::new("cc");
@@ -119,6 +135,7 @@ fn a_c_program_finds_all_as_expected() {
 /// On a machine that has neither an operating system nor Rust's library: a Cortex-M4F in QEMU, with
 /// newlib's `malloc`, and files and the exit code by way of the debugger.
 #[test]
+#[ignore = "builds the library anew, which takes minutes: CI does, and `-- --include-ignored`"]
 fn a_c_program_finds_all_as_expected_on_a_cortex_m4f() {
     let (target, how) = ("thumbv7em-none-eabihf", "rustup target add");
     let mut rustc = Command::new("rustc");
@@ -185,14 +202,15 @@ fn a_c_program_finds_all_as_expected_on_a_cortex_m4f() {
 
 /// With what firmware uses: memory from C, no standard library, no panics.
 #[test]
+#[ignore = "builds the library anew, which takes minutes: CI does, and `-- --include-ignored`"]
 fn the_same_with_memory_from_c_and_without_a_standard_library() {
     let arguments = [
-        "--release",
+        "--profile=optimized",
         "--no-default-features",
         "--features=c-allocator,panic-handler,portable-dispatch",
-        "--config=profile.release.panic='abort'",
+        "--config=profile.optimized.panic='abort'",
     ];
-    let library = library(&arguments, "release");
+    let library = library(&arguments, "optimized");
     let folder = plugins();
     let program = folder.path().join("all");
     // Firmware's `core` is made for panics that abort; that of this machine wants to know how to

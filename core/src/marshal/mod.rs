@@ -10,7 +10,7 @@
 //! | `Option<T>` otherwise | an i32, 0 for `None` or 1 for `Some`, then `T` or zeros |
 //! | `Result<T, E>` | an i32, 0 for `Ok` or 1 for `Err`, then `T`, then `E`; zeros for the absent one |
 //! | tuples | their parts in order |
-//! | [`Postcard<T>`](crate::Postcard) | pointer and length of the serialised value |
+//! | `Postcard<T>`, with the feature `postcard` | pointer and length of the serialised value |
 //!
 //! Parameters, and results, flatten to 16 core values at most. A host function returns, and a caller
 //! passes, 8 texts or byte strings at most.

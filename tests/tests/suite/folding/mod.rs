@@ -14,14 +14,14 @@ mod chains;
 mod encode;
 mod programs;
 
-use chains::{
+use self::chains::{
     CHOICES, Choice, FUNCREF, I32, I64, INPUTS, Inputs, LOCALS, OPERATORS, Operator, PARAMS,
     SOURCES, Source,
 };
-use encode::encode;
+use self::encode::encode;
+use self::programs::Program;
 use hostel::Grants;
 use hostel_tests::{Random, load_wat};
-use programs::Program;
 use std::env;
 
 /// Functions of one module.

@@ -1,6 +1,6 @@
 //! From the text of a chain's parts to bytes.
 
-use crate::chains::{F32, I32, I64};
+use super::chains::{F32, I32, I64};
 
 /// The names of the locals in texts here, in their order.
 const NAMES: [&str; 11] = ["a", "b", "c", "d", "e", "f", "t", "u", "r", "x", "y"];

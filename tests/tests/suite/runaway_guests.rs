@@ -252,7 +252,7 @@ const GROWING: &str = "(loop $on (drop (memory.grow (i32.const 65535))) (br $on)
 #[test]
 fn a_call_of_failing_growths_leaves_the_native_stack_alone() {
     in_its_own_process(
-        "a_call_of_failing_growths_leaves_the_native_stack_alone",
+        "runaway_guests::a_call_of_failing_growths_leaves_the_native_stack_alone",
         || {
             let text = format!(r#"(module (memory 1) (func (export "run") {GROWING}))"#);
             let mut instance = start(&text);
@@ -276,7 +276,7 @@ fn start_with(item: &str) -> &'static str {
 #[test]
 fn an_initialize_of_failing_growths_leaves_the_native_stack_alone() {
     in_its_own_process(
-        "an_initialize_of_failing_growths_leaves_the_native_stack_alone",
+        "runaway_guests::an_initialize_of_failing_growths_leaves_the_native_stack_alone",
         || {
             let item = format!(r#"(func (export "_initialize") {GROWING})"#);
             assert_eq!(start_with(&item), "out-of-fuel");
@@ -287,7 +287,7 @@ fn an_initialize_of_failing_growths_leaves_the_native_stack_alone() {
 #[test]
 fn a_start_function_of_failing_growths_leaves_the_native_stack_alone() {
     in_its_own_process(
-        "a_start_function_of_failing_growths_leaves_the_native_stack_alone",
+        "runaway_guests::a_start_function_of_failing_growths_leaves_the_native_stack_alone",
         || {
             let item = format!("(func $run {GROWING}) (start $run)");
             assert_eq!(start_with(&item), "out-of-fuel");
@@ -298,7 +298,7 @@ fn a_start_function_of_failing_growths_leaves_the_native_stack_alone() {
 #[test]
 fn failing_growths_between_host_calls_leave_the_native_stack_alone() {
     in_its_own_process(
-        "failing_growths_between_host_calls_leave_the_native_stack_alone",
+        "runaway_guests::failing_growths_between_host_calls_leave_the_native_stack_alone",
         || {
             // Each lookup runs `allocate`, which must not begin a new slice for the caller.
             let text = r#"(module

@@ -388,7 +388,7 @@ fn an_import_that_is_handed_on_cannot_wait() {
 #[test]
 fn no_step_is_so_long_that_growths_use_up_the_native_stack() {
     hostel_tests::in_its_own_process(
-        "no_step_is_so_long_that_growths_use_up_the_native_stack",
+        "steps::no_step_is_so_long_that_growths_use_up_the_native_stack",
         || {
             let text = r#"(module (memory 1) (func (export "run")
                 (loop $on (drop (memory.grow (i32.const 65535))) (br $on))))"#;

@@ -5,7 +5,7 @@
 use hostel::{Budget, Engine, Grants, Limits, LoadError, LogRecord};
 use hostel_tests::{
     Lines, a_good_plugin_still_answers, assemble, code, guest, guest_bytes, load_code, load_wat,
-    try_load_wat,
+    say, try_load_wat,
 };
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -473,7 +473,7 @@ fn an_unreadable_file_is_named() {
     fs::copy(guest("add"), &path).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&path).is_ok() {
-        eprintln!("SKIPPED: an_unreadable_file_is_named, because root can read every file");
+        say("SKIPPED: an_unreadable_file_is_named, because root can read every file");
         let plugin = hostel::load_file(&hostel::engine(), &path, &everything());
         assert_eq!(plugin.unwrap().name(), "secret");
     } else {
