@@ -84,7 +84,7 @@ pub(super) enum Node {
 /// A file, and where the guest stands in it.
 pub(super) struct OpenFile {
     pub(super) file: Box<dyn File>,
-    pub(super) at: u64,
+    pub(super) position: u64,
 }
 
 /// A directory that a guest has open.

@@ -33,118 +33,78 @@ pub(super) fn fd_pwrite(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     write(call, fd, list, count, args.u32(4), Some(args.u64(3)))
 }
 
-/// Reads from a file: from `place`, or from where the guest stands, who then stands behind.
+/// Reads a file into the guest's buffers, from `offset`, or from its position, which then moves.
 pub(super) fn read(
     call: &mut Call<'_>,
     fd: u32,
     list: u32,
     count: u32,
     read: u32,
-    place: Option<u64>,
+    offset: Option<u64>,
 ) -> Result<(), Fail> {
-    let needed = rights::READ | place.map_or(0, |_| rights::SEEK);
+    let needed = rights::READ | offset.map_or(0, |_| rights::SEEK);
     let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
-    let mut at = place.unwrap_or(file.at);
+    let from = offset.unwrap_or(file.position);
     let buffers = Buffers::check(call, list, count)?;
     call.bytes(read, 4)?;
-    let (mut left, mut got) = (buffers.size, 0usize);
-    'all: for number in 0..count {
-        let (mut ptr, mut len) = buffers.get(call, number)?;
-        while len > 0 && left > 0 {
-            let part = len.min(CHUNK).min(u32::try_from(left).unwrap_or(u32::MAX));
-            let size = usize::try_from(part).unwrap_or(usize::MAX);
-            call.check()?;
-            call.charge(FUEL.saturating_add(fuel_for(size)))?;
-            let into = memory::bytes_mut(call.memory, ptr, part, "buffer to read into")?;
-            let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
-            let done = match contained(call.shared, || file.file.read(at, into))? {
-                Ok(done) => done.min(size),
-                // What came before is the guest's.
-                Err(_) if got > 0 => break 'all,
-                Err(errno) => return Err(errno.into()),
-            };
-            got = got.saturating_add(done);
-            at = at.saturating_add(done as u64);
-            if done < size {
-                break 'all;
-            }
-            left = left.saturating_sub(size);
-            ptr = ptr.wrapping_add(part);
-            len = len.saturating_sub(part);
-        }
-    }
-    if place.is_none() {
-        stand(call, fd, at)?;
+    let got = transfer(call, buffers, buffers.size, from, &mut |call, part| {
+        let into = memory::bytes_mut(call.memory, part.ptr, part.len, "buffer to read into")?;
+        let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
+        Ok(contained(call.shared, || file.file.read(part.at, into))?)
+    })?;
+    if offset.is_none() {
+        set_position(call, fd, from.saturating_add(got as u64))?;
     }
     put_len(call, read, got)
 }
 
-/// Writes to a file: at `place`, or at its end, or where the guest stands, who then stands behind.
+/// Writes the guest's buffers to a file, at `offset`; without one at the file's end if it appends,
+/// else at its position. The position then moves.
 pub(super) fn write(
     call: &mut Call<'_>,
     fd: u32,
     list: u32,
     count: u32,
     written: u32,
-    place: Option<u64>,
+    offset: Option<u64>,
 ) -> Result<(), Fail> {
-    let needed = rights::WRITE | place.map_or(0, |_| rights::SEEK);
+    let needed = rights::WRITE | offset.map_or(0, |_| rights::SEEK);
     let (file, flags) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
-    let mut at = place.unwrap_or(file.at);
-    let append = flags & APPEND != 0 && place.is_none();
+    let from = offset.unwrap_or(file.position);
+    let append = flags & APPEND != 0 && offset.is_none();
     let buffers = Buffers::check(call, list, count)?;
     call.bytes(written, 4)?;
     let mut gap = 0;
     if !append && buffers.size > 0 {
-        // Zeros up to where it is written are written too, as some file systems have it.
-        gap = at.saturating_sub(stat(call, fd)?.size);
+        // The zeros between the end and `from` count as written, since some file systems store them.
+        gap = from.saturating_sub(stat(call, fd)?.size);
     }
     let room = call.written_room().checked_sub(gap).ok_or(Errno::Dquot)?;
-    let mut left = usize::try_from(room)
+    let limit = usize::try_from(room)
         .unwrap_or(usize::MAX)
         .min(buffers.size);
-    if left == 0 && buffers.size > 0 {
+    if limit == 0 && buffers.size > 0 {
         return Err(Errno::Dquot.into());
     }
     call.charge(gap.div_ceil(64))?;
-    let mut done = 0usize;
-    'all: for number in 0..count {
-        let (mut ptr, mut len) = buffers.get(call, number)?;
-        while len > 0 && left > 0 {
-            let part = len.min(CHUNK).min(u32::try_from(left).unwrap_or(u32::MAX));
-            let size = usize::try_from(part).unwrap_or(usize::MAX);
-            call.check()?;
-            call.charge(FUEL.saturating_add(fuel_for(size)))?;
-            let bytes = memory::bytes(call.memory, ptr, part, "buffer to write")?;
-            let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
-            // Before it is done: what failed half way may have written.
-            let grown = gap.saturating_add(size as u64);
-            call.session.file_written = call.session.file_written.saturating_add(grown);
-            gap = 0;
-            let wrote = contained(call.shared, || match append {
-                true => file.file.append(bytes),
-                false => file.file.write(at, bytes),
-            })?;
-            let wrote = match wrote {
-                Ok(wrote) => wrote.min(size),
-                Err(_) if done > 0 => break 'all,
-                Err(errno) => return Err(errno.into()),
-            };
-            done = done.saturating_add(wrote);
-            at = at.saturating_add(wrote as u64);
-            if wrote < size {
-                break 'all;
-            }
-            left = left.saturating_sub(size);
-            ptr = ptr.wrapping_add(part);
-            len = len.saturating_sub(part);
-        }
-    }
+    let done = transfer(call, buffers, limit, from, &mut |call, part| {
+        let bytes = memory::bytes(call.memory, part.ptr, part.len, "buffer to write")?;
+        let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
+        // Counted before the write, since a write that fails may have stored some bytes.
+        let grown = gap.saturating_add(u64::from(part.len));
+        call.session.file_written = call.session.file_written.saturating_add(grown);
+        gap = 0;
+        Ok(contained(call.shared, || match append {
+            true => file.file.append(bytes),
+            false => file.file.write(part.at, bytes),
+        })?)
+    })?;
+    let mut end = from.saturating_add(done as u64);
     if append && done > 0 {
-        at = stat(call, fd)?.size;
+        end = stat(call, fd)?.size;
     }
-    if place.is_none() {
-        stand(call, fd, at)?;
+    if offset.is_none() {
+        set_position(call, fd, end)?;
     }
     if flags & ANY_SYNC != 0 && done > 0 {
         sync(call, fd, needed, true)?;
@@ -152,10 +112,58 @@ pub(super) fn write(
     put_len(call, written, done)
 }
 
-/// Notes where the guest stands in a file.
-fn stand(call: &mut Call<'_>, fd: u32, at: u64) -> Result<(), Fail> {
+/// A part of a guest's buffer, and the offset in the file at which it is read or written.
+struct Part {
+    ptr: u32,
+    len: u32,
+    at: u64,
+}
+
+/// Reads or writes one part, and returns the bytes moved or the file's own error.
+type Operation<'a> = dyn FnMut(&mut Call<'_>, &Part) -> Result<Result<usize, Errno>, Fail> + 'a;
+
+/// Passes the guest's buffers to `operation` in parts of at most [`CHUNK`] bytes, `limit` bytes in
+/// all, until it moves fewer bytes than a part has. Checks the deadline and charges before each part.
+/// Returns the bytes moved.
+fn transfer(
+    call: &mut Call<'_>,
+    buffers: Buffers,
+    limit: usize,
+    from: u64,
+    operation: &mut Operation<'_>,
+) -> Result<usize, Fail> {
+    let mut moved = 0usize;
+    for number in 0..buffers.count {
+        let (mut ptr, mut left) = buffers.get(call, number)?;
+        while left > 0 && moved < limit {
+            let room = u32::try_from(limit.saturating_sub(moved)).unwrap_or(u32::MAX);
+            let len = left.min(CHUNK).min(room);
+            let size = usize::try_from(len).unwrap_or(usize::MAX);
+            call.check()?;
+            call.charge(FUEL.saturating_add(fuel_for(size)))?;
+            let at = from.saturating_add(moved as u64);
+            let done = match operation(call, &Part { ptr, len, at })? {
+                // An embedder's file may return more than it was given room for.
+                Ok(done) => done.min(size),
+                // Bytes already moved are reported; the guest meets the error when it tries again.
+                Err(_) if moved > 0 => return Ok(moved),
+                Err(errno) => return Err(errno.into()),
+            };
+            moved = moved.saturating_add(done);
+            if done < size {
+                return Ok(moved);
+            }
+            ptr = ptr.wrapping_add(len);
+            left = left.saturating_sub(len);
+        }
+    }
+    Ok(moved)
+}
+
+/// Moves a file's position to the offset `to`.
+fn set_position(call: &mut Call<'_>, fd: u32, to: u64) -> Result<(), Fail> {
     let (file, _) = call.session.descriptors.file(fd, 0, Errno::Spipe)?;
-    file.at = at;
+    file.position = to;
     Ok(())
 }
 
@@ -199,7 +207,7 @@ pub(super) fn fd_tell(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
         .session
         .descriptors
         .file(fd, rights::TELL, Errno::Spipe)?;
-    let at = file.at;
+    let at = file.position;
     call.put(args.u32(1), &at.to_le_bytes())
 }
 
@@ -219,13 +227,13 @@ pub(super) fn fd_seek(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
     let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
     let from = match whence {
         0 => 0,
-        1 => file.at,
+        1 => file.position,
         2 => stat(call, fd)?.size,
         _ => return Err(Errno::Inval.into()),
     };
     let at = from.checked_add_signed(delta).ok_or(Errno::Inval)?;
     call.put(args.u32(3), &at.to_le_bytes())?;
-    stand(call, fd, at)
+    set_position(call, fd, at)
 }
 
 /// Advice is heard and not followed.

@@ -150,7 +150,7 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
                 false => asked & rights::FILE & !(rights::ALLOCATE | rights::SET_SIZE),
             };
             (
-                Open::File(OpenFile { file, at: 0 }),
+                Open::File(OpenFile { file, position: 0 }),
                 rights,
                 inheriting & may,
             )
