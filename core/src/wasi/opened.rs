@@ -1,4 +1,4 @@
-//! What can be done with an open file.
+//! Functions for open files.
 
 use super::{
     descriptors::{OpenFile, rights},
@@ -9,18 +9,18 @@ use super::{
 };
 use crate::{base::fuel::fuel_for, memory};
 
-/// Fuel for one operation on an open file: it may be a call of the operating system.
+/// Fuel for one operation on an open file, which may be a system call.
 const FUEL: u64 = 100;
 
-/// Fuel for bringing a file to where it outlives a loss of power.
+/// Fuel for storing a file durably: the device may take milliseconds for it.
 const SYNC: u64 = 200_000;
 
-/// Most bytes that are read or written at a time; between two, deadline and cancellation are looked
-/// at.
+/// Maximum number of bytes read or written at a time. Deadline and cancellation are checked in between.
 const CHUNK: u32 = 64 << 10;
 
-/// The flags that matter for files.
+/// The `fdflags` that take effect on files.
 const APPEND: u16 = 1;
+/// `dsync` or `sync`.
 const ANY_SYNC: u16 = 1 << 1 | 1 << 4;
 
 pub(super) fn fd_pread(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
@@ -167,7 +167,8 @@ fn set_position(call: &mut Call<'_>, fd: u32, to: u64) -> Result<(), Fail> {
     Ok(())
 }
 
-/// Does `work` with the file behind `fd`, at a charge.
+/// Charges `fuel` and passes the file `fd` to `work`. Errors as `Descriptors::file`, and those of
+/// `work`.
 fn with<R>(
     call: &mut Call<'_>,
     fd: u32,
@@ -182,11 +183,13 @@ fn with<R>(
     Ok(contained(call.shared, || work(file))??)
 }
 
+/// Returns the attributes of the file `fd`.
 pub(super) fn stat(call: &mut Call<'_>, fd: u32) -> Result<Stat, Fail> {
     let stat = |file: &mut OpenFile| file.file.stat();
     with(call, fd, 0, Errno::Spipe, FUEL, stat)
 }
 
+/// Stores the file `fd` durably; with `data_only`, not its attributes.
 fn sync(call: &mut Call<'_>, fd: u32, needed: u64, data_only: bool) -> Result<(), Fail> {
     call.check()?;
     let sync = |file: &mut OpenFile| file.file.sync(data_only);
@@ -213,13 +216,13 @@ pub(super) fn fd_tell(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
 
 pub(super) fn fd_seek(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, delta, whence) = (args.u32(0), args.u64(1).cast_signed(), args.u32(2));
-    // The old name numbers them in another order.
-    let whence = match (call.old, whence) {
+    // `wasi_unstable` numbers them current, end, set.
+    let whence = match (call.unstable, whence) {
         (false, whence) => whence,
         (true, whence @ 0..=2) => whence.wrapping_add(1).checked_rem(3).unwrap_or(0),
         (true, whence) => whence,
     };
-    // Who asks where it stands may also do that in this way.
+    // Moving by 0 from the current position only asks for it, which `fd_tell` allows too.
     let needed = match (whence, delta) {
         (1, 0) => rights::TELL,
         _ => rights::SEEK,
@@ -236,7 +239,6 @@ pub(super) fn fd_seek(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
     set_position(call, fd, at)
 }
 
-/// Advice is heard and not followed.
 pub(super) fn fd_advise(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let descriptors = &mut call.session.descriptors;
     descriptors.file(args.u32(0), rights::ADVISE, Errno::Spipe)?;
@@ -247,7 +249,6 @@ pub(super) fn fd_advise(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     Ok(())
 }
 
-/// No space can be kept free for a file in every file system, so it is in none.
 pub(super) fn fd_allocate(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let descriptors = &mut call.session.descriptors;
     descriptors.file(args.u32(0), rights::ALLOCATE, Errno::Spipe)?;
@@ -272,6 +273,7 @@ pub(super) fn fd_filestat_set_size(call: &mut Call<'_>, args: &Args<'_>) -> Resu
     with(call, fd, rights::SET_SIZE, Errno::Notcapable, FUEL, set)
 }
 
+/// Sets the times of the file `fd`.
 pub(super) fn set_times(call: &mut Call<'_>, fd: u32, times: &Times) -> Result<(), Fail> {
     let set = |file: &mut OpenFile| file.file.set_times(times);
     with(call, fd, rights::SET_TIMES, Errno::Notcapable, FUEL, set)

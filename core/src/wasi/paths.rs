@@ -1,4 +1,4 @@
-//! Functions that take a path in a directory.
+//! Functions that take a path in an open directory.
 
 use super::{
     descriptors::{Descriptor, Node as Open, OpenDirectory, OpenFile, rights},
@@ -11,21 +11,23 @@ use super::{
 use crate::base::fuel::fuel_for;
 use alloc::{string::String, sync::Arc, vec::Vec};
 
-/// Fuel for an operation on a directory, and for each name in a path.
+/// Fuel for an operation on a directory or for a path, and for each name in a path.
 pub(super) const FUEL: u64 = 1_000;
 const NAME: u64 = 20;
 
-/// Fuel for changing what is in a directory, on top.
+/// Additional fuel for creating, removing, renaming or emptying an entry.
 const CHANGE: u64 = 20_000;
 
-/// Longest path, in bytes.
+/// Maximum length of a path in bytes.
 const PATH: u32 = 4_096;
 
-/// Most names in what a link points to that a guest makes. Systems follow some 40 links in a row, so
-/// one short path could lead over ten thousands of names for the price of one.
+/// Maximum number of names in the target of a symbolic link that a guest creates. Systems follow about
+/// 40 links in a row, so that without it one short path could lead through tens of thousands of names
+/// and be charged for one.
 const LINK_NAMES: usize = 32;
 
-/// The directory behind `fd`, where it may be used for `needed`.
+/// Returns the directory `fd`: `Badf` if nothing is open there, `Notdir` for a file or a stream,
+/// `Notcapable` if it lacks a right in `needed`.
 pub(super) fn directory(
     call: &mut Call<'_>,
     fd: u32,
@@ -35,7 +37,8 @@ pub(super) fn directory(
     Ok(open.directory.clone())
 }
 
-/// Whether flags of a look-up say that a symbolic link at a path's end is followed.
+/// Returns whether `lookupflags` say that a symbolic link at a path's end is followed; `Inval` for
+/// unknown flags.
 pub(super) const fn follows(flags: u32) -> Result<bool, Errno> {
     match flags {
         0 | 1 => Ok(flags == 1),
@@ -43,7 +46,14 @@ pub(super) const fn follows(flags: u32) -> Result<bool, Errno> {
     }
 }
 
-/// A path from the guest's memory, charged for and in the form that a [`Directory`] gets.
+/// Reads and charges for a path from the guest's memory, in the form that a [`Directory`] gets.
+///
+/// Errors, called "path errors" at the functions:
+///
+/// * `Noent` for an empty path, `Nametoolong` above 4,096 bytes.
+/// * `Inval` for a NUL in it, `Ilseq` if it is not UTF-8, `Fault` outside the guest's memory.
+/// * `Perm` for an absolute path, or one with more `..` than names before them.
+/// * `Nomem` if the host has no memory for it.
 pub(super) fn path(call: &mut Call<'_>, ptr: u32, len: u32) -> Result<String, Fail> {
     let path = text(call, ptr, len)?;
     if !stays_inside(&path) {
@@ -52,7 +62,8 @@ pub(super) fn path(call: &mut Call<'_>, ptr: u32, len: u32) -> Result<String, Fa
     Ok(path)
 }
 
-/// The text of a path, charged for as one.
+/// Reads and charges for the text of a path or of a link's target, which may lead anywhere. Errors as
+/// [`path`], without `Perm`.
 fn text(call: &mut Call<'_>, ptr: u32, len: u32) -> Result<String, Fail> {
     match len {
         0 => return Err(Errno::Noent.into()),
@@ -75,7 +86,7 @@ fn text(call: &mut Call<'_>, ptr: u32, len: u32) -> Result<String, Fail> {
     Ok(own)
 }
 
-/// Whether a path leads into a directory by its words alone; symbolic links may still lead out of it.
+/// Returns whether the names in a path stay in its directory; a symbolic link may still lead out of it.
 fn stays_inside(path: &str) -> bool {
     let depth = path.split('/').try_fold(0usize, |depth, name| match name {
         "" | "." => Some(depth),
@@ -107,7 +118,8 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
         return Err(Errno::Inval.into());
     }
     let may = call.session.descriptors.get(fd)?.inheriting;
-    // Guests ask for more than they use, so other rights that can't be had are left out silently.
+    // Guests request more rights than they use, so others that the directory lacks are left out
+    // silently.
     if asked & !may & (rights::READ | rights::WRITE) != 0 {
         return Err(Errno::Notcapable.into());
     }
@@ -139,7 +151,7 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
         _ => None,
     };
     if let Some(errno) = wrong {
-        // What is closed is the embedder's.
+        // Closing the node runs the embedder's code.
         contained(call.shared, || drop(node))?;
         return Err(errno.into());
     }
@@ -162,7 +174,8 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
                 granted: None,
                 list: Vec::new(),
             };
-            // It hands on what it was given, whatever is asked: Zig asks for less than it uses.
+            // It passes on all that it inherited, whatever was requested: Zig requests less than it
+            // uses.
             (Open::Directory(open), asked & rights::DIRECTORY, may)
         }
     };
@@ -175,13 +188,13 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     call.put(opened, &fd.to_le_bytes())
 }
 
-/// Charges for a change of what is in a directory, unless the call must end now.
+/// Checks the deadline and charges for changing a directory.
 fn change(call: &mut Call<'_>) -> Result<(), Fail> {
     call.check()?;
     call.charge(CHANGE)
 }
 
-/// The same for something new, which counts against a limit.
+/// Checks, charges and counts a new entry of a directory: `Dquot` beyond the limit for one call.
 fn count_created(call: &mut Call<'_>) -> Result<(), Fail> {
     change(call)?;
     let created = &mut call.session.created;
@@ -216,7 +229,6 @@ pub(super) fn path_unlink_file(call: &mut Call<'_>, args: &Args<'_>) -> Result<(
     Ok(contained(call.shared, remove)??)
 }
 
-/// Writes what a link points to, as far as there is room.
 pub(super) fn path_readlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (buffer, size, used) = (args.u32(3), args.u32(4), args.u32(5));
     let directory = directory(call, args.u32(0), rights::PATH_READLINK)?;
@@ -235,7 +247,7 @@ pub(super) fn path_symlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), F
     let directory = directory(call, args.u32(2), rights::PATH_SYMLINK)?;
     let target = text(call, args.u32(0), args.u32(1))?;
     let path = path(call, args.u32(3), args.u32(4))?;
-    // A guest is not led out of a directory by a link, but another program might be.
+    // Guests can't follow a link out of their directory, but other programs might.
     if target.starts_with('/') {
         return Err(Errno::Perm.into());
     }

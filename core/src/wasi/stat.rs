@@ -1,4 +1,4 @@
-//! Attributes of files and directories, and setting their times.
+//! Functions for attributes of files and directories, and for setting their times.
 
 use super::{
     descriptors::{Node, rights},
@@ -60,7 +60,8 @@ pub(super) fn path_filestat_set_times(call: &mut Call<'_>, args: &Args<'_>) -> R
     Ok(contained(call.shared, set)??)
 }
 
-/// Which times a guest wants to set, by its flags: each to the one given, or to now, or not at all.
+/// Reads WASI's `fstflags`: each time is set to the given one, or to now, or left as it is. `Inval` for
+/// unknown flags, or for both at once.
 fn times(accessed: u64, modified: u64, flags: u32) -> Result<Times, Errno> {
     let time = |given: u64, flags: u32| match flags & 0b11 {
         0 => Ok(None),
@@ -77,7 +78,8 @@ fn times(accessed: u64, modified: u64, flags: u32) -> Result<Times, Errno> {
     })
 }
 
-/// Writes attributes. Under the old name, links are counted in 32 bits.
+/// Writes a `filestat` at the address `at`: 64 bytes, or 56 for `wasi_unstable`, which counts links in 32
+/// bits.
 fn put(call: &mut Call<'_>, at: u32, stat: &Stat) -> Result<(), Fail> {
     let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let times = [stat.accessed, stat.modified, stat.changed].map(nanos);
@@ -85,7 +87,7 @@ fn put(call: &mut Call<'_>, at: u32, stat: &Stat) -> Result<(), Fail> {
     layout.put(0, &stat.device.to_le_bytes());
     layout.put(8, &stat.inode.to_le_bytes());
     layout.put(16, &[stat.kind as u8]);
-    let rest = if call.old {
+    let rest = if call.unstable {
         let links = u32::try_from(stat.links).unwrap_or(u32::MAX);
         layout.put(20, &links.to_le_bytes());
         24

@@ -1,4 +1,4 @@
-//! Reading and writing, and what else can be done with any descriptor.
+//! Functions for stdin, stdout and stderr, and for descriptors of any kind.
 
 use super::{
     descriptors::{Node, rights},
@@ -13,14 +13,14 @@ use super::{
 use crate::{base::fuel::fuel_for, error::CallError, host_functions, memory};
 use core::time::Duration;
 
-/// Most bytes that a source of stdin is asked for at a time.
+/// Maximum number of bytes read from a source of stdin at a time.
 const CHUNK: usize = 64 << 10;
 
-/// How long a guest waits until a full queue of output is looked at again. Short, so that a reader
-/// who is fast is not kept waiting.
-const LOOK: Duration = Duration::from_millis(1);
+/// Time until a full queue of output is tried again. Short, so that a fast reader does not wait for the
+/// guest.
+const QUEUE_RETRY: Duration = Duration::from_millis(1);
 
-/// The flags that a descriptor may have, append to sync.
+/// All `fdflags`: append, dsync, nonblock, rsync, sync.
 pub(super) const FLAGS: u16 = 0b1_1111;
 
 pub(super) fn fd_write(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
@@ -68,7 +68,7 @@ fn write(
         let len = len.min(left);
         left = left.saturating_sub(len);
         if len > 0 {
-            // A sink takes its time.
+            // An embedder's function may take long for each buffer.
             call.check()?;
             let fuel = to.fuel(call.bytes(ptr, len)?);
             call.charge(fuel)?;
@@ -84,8 +84,8 @@ fn write(
     }
     if done == 0 && most > 0 {
         let now = call.shared.platform.now().ok_or(Errno::Again)?;
-        let look = Some(now.saturating_add(LOOK));
-        return Err(Fail::Wait(Wait::until(call, Some(now), look, false)?));
+        let retry = Some(now.saturating_add(QUEUE_RETRY));
+        return Err(Fail::MustWait(Wait::until(call, Some(now), retry, false)?));
     }
     call.session.written = call.session.written.saturating_add(done);
     put_len(call, written, done)
@@ -115,7 +115,7 @@ pub(super) fn fd_read(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
                 }
                 from = tail;
             }
-            // A guest may have had its list of buffers overwritten by what was read.
+            // Fewer than `most`, if a read overwrote the list with shorter buffers.
             most.saturating_sub(from.len())
         }
         Stdin::Source(source) => {
@@ -123,7 +123,7 @@ pub(super) fn fd_read(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
             if let Some((ptr, len)) = buffers.first(call)? {
                 if !wait::input_is_ready(call)? {
                     let now = call.shared.platform.now();
-                    return Err(Fail::Wait(Wait::until(call, now, None, true)?));
+                    return Err(Fail::MustWait(Wait::until(call, now, None, true)?));
                 }
                 let len = len.min(u32::try_from(CHUNK).unwrap_or(u32::MAX));
                 let size = usize::try_from(len).unwrap_or(CHUNK);
@@ -146,13 +146,13 @@ pub(super) fn no_socket(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     Err(Errno::Notsock.into())
 }
 
-/// Fuel for closing something, which may be a call of the operating system.
+/// Fuel for closing a descriptor, which may be a system call.
 const CLOSE: u64 = 100;
 
 pub(super) fn fd_close(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     call.charge(CLOSE)?;
     let descriptors = &mut call.session.descriptors;
-    // What is closed may be the embedder's.
+    // Closing a file or a directory runs the embedder's code.
     Ok(contained(call.shared, || descriptors.close(args.u32(0)))??)
 }
 
@@ -163,7 +163,6 @@ pub(super) fn fd_renumber(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
     Ok(contained(call.shared, || descriptors.renumber(from, to))??)
 }
 
-/// Writes what a descriptor is: its type, its flags, its rights.
 pub(super) fn fd_fdstat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let descriptor = call.session.descriptors.get(args.u32(0))?;
     let mut stat = Layout::<24>::new();
@@ -186,7 +185,6 @@ pub(super) fn fd_fdstat_set_flags(call: &mut Call<'_>, args: &Args<'_>) -> Resul
     Ok(())
 }
 
-/// Drops rights. More than there are can't be had.
 pub(super) fn fd_fdstat_set_rights(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let descriptor = call.session.descriptors.get(args.u32(0))?;
     let (base, inheriting) = (args.u64(1), args.u64(2));

@@ -1,13 +1,12 @@
 //! All functions of WASI preview 1: name, type, and what each does.
 
 use super::{
-    clocks, directories,
+    arguments, clocks, directories,
     errno::Fail,
     opened, paths, poll, process, random,
     session::{Args, Call},
     stat,
     streams::{self, no_socket},
-    words,
 };
 use crate::base::signature::ValType;
 use ValType::{I32, I64};
@@ -61,10 +60,14 @@ const fn names<const N: usize>(table: &[Function; N]) -> [&'static str; N] {
 }
 
 const TABLE: [Function; 46] = [
-    with_pointers("args_get", &[I32, I32], words::args_get),
-    with_pointers("args_sizes_get", &[I32, I32], words::args_sizes_get),
-    with_pointers("environ_get", &[I32, I32], words::environ_get),
-    with_pointers("environ_sizes_get", &[I32, I32], words::environ_sizes_get),
+    with_pointers("args_get", &[I32, I32], arguments::args_get),
+    with_pointers("args_sizes_get", &[I32, I32], arguments::args_sizes_get),
+    with_pointers("environ_get", &[I32, I32], arguments::environ_get),
+    with_pointers(
+        "environ_sizes_get",
+        &[I32, I32],
+        arguments::environ_sizes_get,
+    ),
     with_pointers("clock_res_get", &[I32, I32], clocks::clock_res_get),
     with_pointers("clock_time_get", &[I32, I64, I32], clocks::clock_time_get),
     plain("fd_advise", &[I32, I64, I64, I32], opened::fd_advise),
