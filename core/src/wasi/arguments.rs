@@ -7,18 +7,66 @@ use super::{
 };
 use crate::base::fuel::fuel_for;
 
+/// Writes the number of arguments and their total size.
+///
+/// Parameters:
+/// * `argc`: address for the number (u32).
+/// * `argv_buf_size`: address for the size in bytes, NULs included (u32).
+///
+/// Errors:
+/// * `Fault`: an address lies outside the guest's memory.
+///
+/// In hostel: See [`args_get`].
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#args_sizes_get)
 pub(super) fn args_sizes_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     sizes(call, &call.grant.args, args)
 }
 
+/// Writes the arguments.
+///
+/// Parameters:
+/// * `argv`: address for a list of pointers (u32), one for each argument.
+/// * `argv_buf`: address for the arguments, each followed by a NUL.
+///
+/// Errors:
+/// * `Fault`: one of the two areas lies outside the guest's memory.
+///
+/// In hostel: the arguments are those of `Wasi::args`, none by default.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#args_get)
 pub(super) fn args_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     get(call, &call.grant.args, args)
 }
 
+/// Writes the number of environment variables and their total size.
+///
+/// Parameters:
+/// * `environc`: address for the number (u32).
+/// * `environ_buf_size`: address for the size in bytes, NULs included (u32).
+///
+/// Errors:
+/// * `Fault`: an address lies outside the guest's memory.
+///
+/// In hostel: See [`environ_get`].
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#environ_sizes_get)
 pub(super) fn environ_sizes_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     sizes(call, &call.grant.env, args)
 }
 
+/// Writes the environment variables.
+///
+/// Parameters:
+/// * `environ`: address for a list of pointers (u32), one for each variable.
+/// * `environ_buf`: address for the variables, `KEY=value`, each followed by a NUL.
+///
+/// Errors:
+/// * `Fault`: one of the two areas lies outside the guest's memory.
+///
+/// In hostel: the variables are those of `Wasi::env`, none by default.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#environ_get)
 pub(super) fn environ_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     get(call, &call.grant.env, args)
 }

@@ -16,12 +16,46 @@ const LAST_CLOCK: u32 = 3;
 /// The monotonic clock's first reading in an instance. Go's run time treats 0 as a failure.
 const FIRST_READING: Duration = Duration::from_secs(1);
 
+/// Writes a clock's resolution.
+///
+/// Parameters:
+/// * `id`: the clock: 0 for the time of day, 1 for the monotonic clock.
+/// * `resolution`: address for the resolution in nanoseconds (u64).
+///
+/// Errors:
+/// * `Notsup`: the time of day is not granted, the platform has no clock, or `id` is 2 or 3, the
+///   processor times.
+/// * `Inval`: `id` is above 3.
+/// * `Fault`: the address lies outside the guest's memory.
+///
+/// In hostel: all clocks have the resolution of the grant, 1 ms by default. There are no processor
+/// times.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#clock_res_get)
 pub(super) fn clock_res_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     now(call, args.u32(0))?;
     let resolution = nanos(call.grant.resolution);
     call.put(args.u32(1), &resolution.to_le_bytes())
 }
 
+/// Writes a clock's time.
+///
+/// Parameters:
+/// * `id`: the clock: 0 for the time of day, 1 for the monotonic clock.
+/// * `precision`: ignored (i64, nanoseconds).
+/// * `time`: address for the time in nanoseconds (u64), since 1970-01-01 00:00 UTC for the time of
+///   day.
+///
+/// Errors:
+/// * `Notsup`: the time of day is not granted, the platform has no clock, or `id` is 2 or 3, the
+///   processor times.
+/// * `Inval`: `id` is above 3.
+/// * `Fault`: the address lies outside the guest's memory.
+///
+/// In hostel: the time is rounded down to the granted resolution. The monotonic clock starts at
+/// one second when the instance first reads it. There are no processor times.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#clock_time_get)
 pub(super) fn clock_time_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let now = nanos(now(call, args.u32(0))?);
     let resolution = nanos(call.grant.resolution);

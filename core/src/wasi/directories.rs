@@ -25,6 +25,21 @@ fn granted(call: &mut Call<'_>, fd: u32) -> Result<Arc<str>, Errno> {
     }
 }
 
+/// Writes the length of a granted directory's name.
+///
+/// Parameters:
+/// * `fd`: the granted directory.
+/// * `prestat`: address for the `prestat` (8 bytes): 0 for a directory, and the name's length in
+///   bytes without a NUL (u32).
+///
+/// Errors:
+/// * `Badf`: `fd` is not a granted directory.
+/// * `Fault`: the address lies outside the guest's memory.
+///
+/// In hostel: directories are granted from the descriptor 3 on, so that the first `Badf` ends the
+/// guest's search.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_prestat_get)
 pub(super) fn fd_prestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let name = granted(call, args.u32(0))?;
     let len = u32::try_from(name.len()).map_err(|_| Errno::Nametoolong)?;
@@ -33,6 +48,19 @@ pub(super) fn fd_prestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(),
     call.put(args.u32(1), &stat.0)
 }
 
+/// Writes a granted directory's name.
+///
+/// Parameters:
+/// * `fd`: the granted directory.
+/// * `path`: address for the name, without a NUL.
+/// * `path_len`: room there in bytes.
+///
+/// Errors:
+/// * `Badf`: `fd` is not a granted directory.
+/// * `Nametoolong`: the name is longer than `path_len`.
+/// * `Fault`: the name's place lies outside the guest's memory.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_prestat_dir_name)
 pub(super) fn fd_prestat_dir_name(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let name = granted(call, args.u32(0))?;
     let room = usize::try_from(args.u32(2)).unwrap_or(usize::MAX);
@@ -43,6 +71,29 @@ pub(super) fn fd_prestat_dir_name(call: &mut Call<'_>, args: &Args<'_>) -> Resul
     call.put(args.u32(1), name.as_bytes())
 }
 
+/// Lists a directory.
+///
+/// Parameters:
+/// * `fd`: the directory.
+/// * `buf`: address for the entries: `dirent` of 24 bytes and the name, the last entry perhaps cut
+///   off.
+/// * `buf_len`: room there in bytes.
+/// * `cookie`: 0 to begin, or the `d_next` of the last entry read (u64).
+/// * `bufused`: address for the number of bytes written (u32); fewer than `buf_len` is the end.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `fd_readdir`.
+/// * `Fault`: `buf` or `bufused` lies outside the guest's memory.
+/// * `Nomem`: the list exceeds `Limits::list_bytes`, or the host has no memory for it.
+/// * Any errno of `Directory::stat` or `Directory::list`.
+///
+/// In hostel: the list is made when the guest begins, and a cookie is an offset in it. So entries
+/// do not shift while the guest removes what it reads. `..` has the number (inode) of `.`, so that
+/// nothing shows of the directory around. Names that are not UTF-8 are left out.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_readdir)
 pub(super) fn fd_readdir(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, buffer, room, used) = (args.u32(0), args.u32(1), args.u32(2), args.u32(4));
     let cookie = usize::try_from(args.u64(3)).unwrap_or(usize::MAX);

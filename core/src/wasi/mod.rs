@@ -21,6 +21,7 @@ mod poll;
 mod process;
 mod random;
 mod session;
+mod sockets;
 mod stat;
 mod streams;
 mod table;

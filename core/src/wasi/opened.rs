@@ -23,11 +23,59 @@ const APPEND: u16 = 1;
 /// `dsync` or `sync`.
 const ANY_SYNC: u16 = 1 << 1 | 1 << 4;
 
+/// Reads from a file at an offset, without moving its position.
+///
+/// Parameters:
+/// * `fd`: the file.
+/// * `iovs`: address of the list of buffers.
+/// * `iovs_len`: number of buffers, at most 1,024.
+/// * `offset`: in bytes (u64).
+/// * `nread`: address for the number of bytes read (u32).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Spipe`: it is stdin, stdout or stderr.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it lacks the right `fd_read` or `fd_seek`.
+/// * The buffer errors of [`Buffers::check`].
+/// * `Fault`: `nread` lies outside the guest's memory.
+/// * Any errno of `File::read`, if nothing was read before.
+///
+/// In hostel: files are read in pieces of 64 KiB. Deadline and cancellation are checked in
+/// between.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_pread)
 pub(super) fn fd_pread(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, list, count) = (args.u32(0), args.u32(1), args.u32(2));
     read(call, fd, list, count, args.u32(4), Some(args.u64(3)))
 }
 
+/// Writes to a file at an offset, without moving its position.
+///
+/// Parameters:
+/// * `fd`: the file.
+/// * `iovs`: address of the list of buffers.
+/// * `iovs_len`: number of buffers, at most 1,024.
+/// * `offset`: in bytes (u64).
+/// * `nwritten`: address for the number of bytes written (u32).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Spipe`: it is stdin, stdout or stderr.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it lacks the right `fd_write` or `fd_seek`.
+/// * The buffer errors of [`Buffers::check`].
+/// * `Fault`: `nwritten` lies outside the guest's memory.
+/// * `Dquot`: `Limits::written_bytes` leaves no room in the call, or not for the zeros up to
+///   `offset`.
+/// * Any errno of `File::stat`, of `File::write` if nothing was written before, or of
+///   `File::sync`.
+///
+/// In hostel: writes at `offset` even if the file appends, as POSIX has it. What exceeds the limit
+/// is cut off. Files are written in pieces of 64 KiB. Deadline and cancellation are checked in
+/// between.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_pwrite)
 pub(super) fn fd_pwrite(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, list, count) = (args.u32(0), args.u32(1), args.u32(2));
     write(call, fd, list, count, args.u32(4), Some(args.u64(3)))
@@ -196,14 +244,52 @@ fn sync(call: &mut Call<'_>, fd: u32, needed: u64, data_only: bool) -> Result<()
     with(call, fd, needed, Errno::Notcapable, SYNC, sync)
 }
 
+/// Stores a file's contents and attributes durably.
+///
+/// Parameters:
+/// * `fd`: the file.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it is stdin, stdout or stderr, or lacks the right `fd_sync`.
+/// * Any errno of `File::sync`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_sync)
 pub(super) fn fd_sync(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     sync(call, args.u32(0), rights::SYNC, false)
 }
 
+/// Stores a file's contents durably.
+///
+/// Parameters:
+/// * `fd`: the file.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it is stdin, stdout or stderr, or lacks the right `fd_datasync`.
+/// * Any errno of `File::sync`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_datasync)
 pub(super) fn fd_datasync(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     sync(call, args.u32(0), rights::DATASYNC, true)
 }
 
+/// Writes a file's position.
+///
+/// Parameters:
+/// * `fd`: the file.
+/// * `offset`: address for the position in bytes (u64).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Spipe`: it is stdin, stdout or stderr.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it lacks the right `fd_tell`.
+/// * `Fault`: the address lies outside the guest's memory.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_tell)
 pub(super) fn fd_tell(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let fd = args.u32(0);
     let (file, _) = call
@@ -214,6 +300,27 @@ pub(super) fn fd_tell(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
     call.put(args.u32(1), &at.to_le_bytes())
 }
 
+/// Moves a file's position.
+///
+/// Parameters:
+/// * `fd`: the file.
+/// * `offset`: in bytes (i64).
+/// * `whence`: 0 from the start, 1 from the position, 2 from the end.
+/// * `newoffset`: address for the new position in bytes (u64).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Spipe`: it is stdin, stdout or stderr.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it lacks the right `fd_seek` (to move by 0 from the position, `fd_tell`).
+/// * `Inval`: an unknown `whence`, or a position below 0 or above 2⁶⁴ − 1.
+/// * `Fault`: `newoffset` lies outside the guest's memory.
+/// * Any errno of `File::stat`, from the end.
+///
+/// In hostel: the position may lie beyond the end. `wasi_unstable` numbers `whence` otherwise: 0
+/// from the position, 1 from the end, 2 from the start.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_seek)
 pub(super) fn fd_seek(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, delta, whence) = (args.u32(0), args.u64(1).cast_signed(), args.u32(2));
     // `wasi_unstable` numbers them current, end, set.
@@ -239,6 +346,23 @@ pub(super) fn fd_seek(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
     set_position(call, fd, at)
 }
 
+/// Accepts advice on how a file will be used.
+///
+/// Parameters:
+/// * `fd`: the file.
+/// * `offset`, `len`: the range in bytes (u64).
+/// * `advice`: 0 to 5.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Spipe`: it is stdin, stdout or stderr.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it lacks the right `fd_advise`.
+/// * `Inval`: `advice` is above 5, or the range ends beyond 2⁶⁴ − 1.
+///
+/// In hostel: the advice has no effect.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_advise)
 pub(super) fn fd_advise(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let descriptors = &mut call.session.descriptors;
     descriptors.file(args.u32(0), rights::ADVISE, Errno::Spipe)?;
@@ -249,6 +373,23 @@ pub(super) fn fd_advise(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     Ok(())
 }
 
+/// Fails: hostel reserves no space for files.
+///
+/// Parameters:
+/// * `fd`: the file.
+/// * `offset`, `len`: the range in bytes (u64).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Spipe`: it is stdin, stdout or stderr.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it lacks the right `fd_allocate`.
+/// * `Inval`: `len` is 0, or the range ends beyond 2⁶⁴ − 1.
+/// * `Notsup`: in all other cases.
+///
+/// In hostel: not every file system can reserve space, so that it is not offered for any.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_allocate)
 pub(super) fn fd_allocate(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let descriptors = &mut call.session.descriptors;
     descriptors.file(args.u32(0), rights::ALLOCATE, Errno::Spipe)?;
@@ -259,6 +400,22 @@ pub(super) fn fd_allocate(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
     Err(Errno::Notsup.into())
 }
 
+/// Sets a file's length.
+///
+/// Parameters:
+/// * `fd`: the file.
+/// * `size`: the length in bytes (u64); a longer file is filled with zeros.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it is stdin, stdout or stderr, or lacks the right `fd_filestat_set_size`.
+/// * `Dquot`: the file would grow beyond `Limits::written_bytes` for the call.
+/// * Any errno of `File::stat` or `File::set_size`.
+///
+/// In hostel: the bytes added count as written.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_filestat_set_size)
 pub(super) fn fd_filestat_set_size(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, new) = (args.u32(0), args.u64(1));
     let descriptors = &mut call.session.descriptors;

@@ -96,6 +96,40 @@ fn stays_inside(path: &str) -> bool {
     depth.is_some() && !path.starts_with('/')
 }
 
+/// Opens a file or a directory, or creates a file, at the lowest free descriptor.
+///
+/// Parameters:
+/// * `fd`: the directory that the path starts from.
+/// * `dirflags`: `lookupflags`: 1 follows a symbolic link at the path's end.
+/// * `path`: its address.
+/// * `path_len`: its length in bytes, at most 4,096.
+/// * `oflags`: 1 create, 2 directory, 4 exclusive, 8 truncate.
+/// * `fs_rights_base`: the rights requested (u64).
+/// * `fs_rights_inheriting`: the rights to pass on (u64).
+/// * `fdflags`: as in `fd_fdstat_set_flags`.
+/// * `opened`: address for the descriptor (u32).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory, or the path is not one and `oflags` has directory.
+/// * `Notcapable`: it lacks the right `path_open`, `path_create_file` to create,
+///   `path_filestat_set_size` to truncate, or can't pass on a requested `fd_read` or `fd_write`.
+/// * `Inval`: an unknown flag, or directory with create, exclusive or truncate.
+/// * `Rofs`: `fd_write` in a directory that was granted to read.
+/// * `Fault`: `opened` lies outside the guest's memory.
+/// * The path errors of [`path`].
+/// * `Mfile`: the guest has `Limits::open` descriptors open.
+/// * `Dquot`: the call has created as many entries as `Limits::created` allows, with create.
+/// * `Isdir`: a directory, opened for writing.
+/// * `Nomem`: the host has no memory for the descriptor.
+/// * Any errno of `Directory::open`: `Loop` for a link that is not followed, `Perm` for one that
+///   leads out, `Notsup` for pipes and devices.
+///
+/// In hostel: rights other than `fd_read` and `fd_write` that can't be had are left out silently.
+/// A file not opened for writing loses `fd_allocate` and `fd_filestat_set_size`. A directory
+/// passes on all that it inherited, whatever was requested.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_open)
 pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, flags, opened) = (args.u32(0), args.u32(4), args.u32(8));
     let (asked, inheriting) = (args.u64(5), args.u64(6));
@@ -205,6 +239,22 @@ fn count_created(call: &mut Call<'_>) -> Result<(), Fail> {
     Ok(())
 }
 
+/// Creates a directory.
+///
+/// Parameters:
+/// * `fd`: the directory that the path starts from.
+/// * `path`: its address.
+/// * `path_len`: its length in bytes, at most 4,096.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `path_create_directory`.
+/// * The path errors of [`path`].
+/// * `Dquot`: the call has created as many entries as `Limits::created` allows.
+/// * Any errno of `Directory::create_directory`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_create_directory)
 pub(super) fn path_create_directory(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let directory = directory(call, args.u32(0), rights::PATH_CREATE_DIRECTORY)?;
     let path = path(call, args.u32(1), args.u32(2))?;
@@ -213,6 +263,21 @@ pub(super) fn path_create_directory(call: &mut Call<'_>, args: &Args<'_>) -> Res
     Ok(contained(call.shared, create)??)
 }
 
+/// Removes an empty directory.
+///
+/// Parameters:
+/// * `fd`: the directory that the path starts from.
+/// * `path`: its address.
+/// * `path_len`: its length in bytes, at most 4,096.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `path_remove_directory`.
+/// * The path errors of [`path`].
+/// * Any errno of `Directory::remove_directory`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_remove_directory)
 pub(super) fn path_remove_directory(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let directory = directory(call, args.u32(0), rights::PATH_REMOVE_DIRECTORY)?;
     let path = path(call, args.u32(1), args.u32(2))?;
@@ -221,6 +286,21 @@ pub(super) fn path_remove_directory(call: &mut Call<'_>, args: &Args<'_>) -> Res
     Ok(contained(call.shared, remove)??)
 }
 
+/// Removes a file or a symbolic link.
+///
+/// Parameters:
+/// * `fd`: the directory that the path starts from.
+/// * `path`: its address.
+/// * `path_len`: its length in bytes, at most 4,096.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `path_unlink_file`.
+/// * The path errors of [`path`].
+/// * Any errno of `Directory::remove_file`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_unlink_file)
 pub(super) fn path_unlink_file(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let directory = directory(call, args.u32(0), rights::PATH_UNLINK_FILE)?;
     let path = path(call, args.u32(1), args.u32(2))?;
@@ -229,6 +309,25 @@ pub(super) fn path_unlink_file(call: &mut Call<'_>, args: &Args<'_>) -> Result<(
     Ok(contained(call.shared, remove)??)
 }
 
+/// Writes the target of a symbolic link, cut off at the end of the buffer.
+///
+/// Parameters:
+/// * `fd`: the directory that the path starts from.
+/// * `path`: its address.
+/// * `path_len`: its length in bytes, at most 4,096.
+/// * `buf`: address for the target, without a NUL.
+/// * `buf_len`: room there in bytes.
+/// * `bufused`: address for the number of bytes written (u32).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `path_readlink`.
+/// * The path errors of [`path`].
+/// * `Fault`: `buf` or `bufused` lies outside the guest's memory.
+/// * Any errno of `Directory::read_link`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_readlink)
 pub(super) fn path_readlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (buffer, size, used) = (args.u32(3), args.u32(4), args.u32(5));
     let directory = directory(call, args.u32(0), rights::PATH_READLINK)?;
@@ -243,6 +342,27 @@ pub(super) fn path_readlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), 
     put_len(call, used, fits)
 }
 
+/// Creates a symbolic link.
+///
+/// Parameters:
+/// * `old_path`, `old_path_len`: address of the target, and its length in bytes, at most 4,096.
+/// * `fd`: the directory that the new path starts from.
+/// * `new_path`, `new_path_len`: address of the link's path, and its length in bytes.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `path_symlink`.
+/// * The path errors of [`path`], for the target too.
+/// * `Perm`: the target is absolute.
+/// * `Nametoolong`: the target has more than 32 names.
+/// * `Dquot`: the call has created as many entries as `Limits::created` allows.
+/// * Any errno of `Directory::symlink`.
+///
+/// In hostel: unlike other paths, the target may lead out of the directory by `..`. Guests can't
+/// follow such a link.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_symlink)
 pub(super) fn path_symlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let directory = directory(call, args.u32(2), rights::PATH_SYMLINK)?;
     let target = text(call, args.u32(0), args.u32(1))?;
@@ -259,6 +379,22 @@ pub(super) fn path_symlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), F
     Ok(contained(call.shared, link)??)
 }
 
+/// Moves a file or a directory, perhaps to another directory.
+///
+/// Parameters:
+/// * `fd`: the directory that the old path starts from.
+/// * `old_path`, `old_path_len`: address of the old path, and its length in bytes.
+/// * `new_fd`: the directory that the new path starts from.
+/// * `new_path`, `new_path_len`: address of the new path, and its length in bytes.
+///
+/// Errors:
+/// * `Badf`: `fd` or `new_fd` is not open.
+/// * `Notdir`: one is not a directory.
+/// * `Notcapable`: they lack the right `path_rename_source` or `path_rename_target`.
+/// * The path errors of [`path`], for both paths.
+/// * Any errno of `Directory::rename`: `Xdev` for directories of two types.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_rename)
 pub(super) fn path_rename(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let from = directory(call, args.u32(0), rights::PATH_RENAME_SOURCE)?;
     let to = directory(call, args.u32(3), rights::PATH_RENAME_TARGET)?;
@@ -269,6 +405,29 @@ pub(super) fn path_rename(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
     Ok(contained(call.shared, rename)??)
 }
 
+/// Creates another name (a hard link) of a file.
+///
+/// Parameters:
+/// * `old_fd`: the directory that the old path starts from.
+/// * `old_flags`: 0.
+/// * `old_path`, `old_path_len`: address of the old path, and its length in bytes.
+/// * `new_fd`: the directory that the new path starts from.
+/// * `new_path`, `new_path_len`: address of the new path, and its length in bytes.
+///
+/// Errors:
+/// * `Badf`: `old_fd` or `new_fd` is not open.
+/// * `Notdir`: one is not a directory.
+/// * `Notcapable`: they lack the right `path_link_source` or `path_link_target`.
+/// * `Inval`: `old_flags` is not 0.
+/// * The path errors of [`path`], for both paths.
+/// * `Dquot`: the call has created as many entries as `Limits::created` allows.
+/// * Any errno of `Directory::link`: `Xdev` for directories of two types.
+///
+/// In hostel: symbolic links are never followed, so that the flag for it is refused.
+/// `path_link_source` belongs to directories that may be changed: no link leads from one granted
+/// to read to one granted to write.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_link)
 pub(super) fn path_link(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let from = directory(call, args.u32(0), rights::PATH_LINK_SOURCE)?;
     let to = directory(call, args.u32(4), rights::PATH_LINK_TARGET)?;

@@ -43,6 +43,30 @@ enum Event {
     Failed(Errno),
 }
 
+/// Waits until one of several events occurs: a timeout, or that a descriptor can be read or
+/// written.
+///
+/// Parameters:
+/// * `in`: address of the subscriptions (48 bytes each).
+/// * `out`: address for the events (32 bytes each), with room for `nsubscriptions`.
+/// * `nsubscriptions`: their number, 1 to 1,024.
+/// * `nevents`: address for the number of events (u32).
+///
+/// Errors:
+/// * `Inval`: no subscriptions, more than 1,024, or one of an unknown type.
+/// * `Fault`: an area lies outside the guest's memory.
+/// * `Again`: only stdin is waited for, it has nothing yet, and the platform can't wait.
+/// * In an event, `Notsup` or `Inval`: a clock that is not granted or does not exist, as in
+///   `clock_time_get`.
+/// * In an event, `Badf` or `Notcapable`: the descriptor is not open, or lacks the right
+///   `poll_fd_readwrite` or that to read or write.
+///
+/// In hostel: relative timeouts run on the monotonic clock, whichever clock is named. A wait ends
+/// at the call's deadline and costs fuel. Files and output are always ready, even a full output
+/// queue, for which `fd_write` waits. A ready descriptor has the number of bytes 1.
+/// `wasi_unstable` has subscriptions of 56 bytes.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#poll_oneoff)
 pub(super) fn poll_oneoff(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (list, events, count) = (args.u32(0), args.u32(1), args.u32(2));
     if count == 0 || count > SUBSCRIPTIONS {

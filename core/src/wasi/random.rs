@@ -13,6 +13,20 @@ const CHUNK: u32 = 64 << 10;
 /// Fuel for random bytes, as a multiple of that for copied bytes.
 const COST_FACTOR: u64 = 8;
 
+/// Writes random bytes.
+///
+/// Parameters:
+/// * `buf`: address for the bytes.
+/// * `buf_len`: their number.
+///
+/// Errors:
+/// * `Fault`: the area lies outside the guest's memory.
+/// * `Notsup`: no random bytes are granted.
+///
+/// In hostel: with `Wasi::random_seed` the bytes are predictable. They are made in pieces of 64
+/// KiB. Deadline and cancellation are checked in between.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#random_get)
 pub(super) fn random_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (mut at, mut left) = (args.u32(0), args.u32(1));
     call.bytes(at, left)?;

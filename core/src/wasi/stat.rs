@@ -11,6 +11,21 @@ use super::{
 };
 use core::time::Duration;
 
+/// Writes the attributes of an open descriptor.
+///
+/// Parameters:
+/// * `fd`: any descriptor.
+/// * `stat`: address for the `filestat` (64 bytes).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notcapable`: it lacks the right `fd_filestat_get`.
+/// * `Fault`: the address lies outside the guest's memory.
+/// * Any errno of `File::stat` or `Directory::stat`.
+///
+/// In hostel: Stdio has zeros and one link. `wasi_unstable` has a `filestat` of 56 bytes.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_filestat_get)
 pub(super) fn fd_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let fd = args.u32(0);
     let descriptor = call.session.descriptors.allowed(fd, rights::FILESTAT)?;
@@ -26,6 +41,27 @@ pub(super) fn fd_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<()
     put(call, args.u32(1), &stat)
 }
 
+/// Writes the attributes of the entry at a path.
+///
+/// Parameters:
+/// * `fd`: the directory that the path starts from.
+/// * `flags`: `lookupflags`: 1 follows a symbolic link at the path's end.
+/// * `path`: its address.
+/// * `path_len`: its length in bytes, at most 4,096.
+/// * `stat`: address for the `filestat` (64 bytes).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `path_filestat_get`.
+/// * The path errors of [`paths::path`].
+/// * `Inval`: an unknown flag.
+/// * `Fault`: `stat` lies outside the guest's memory.
+/// * Any errno of `Directory::stat`.
+///
+/// In hostel: `wasi_unstable` has a `filestat` of 56 bytes.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_filestat_get)
 pub(super) fn path_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let directory = paths::directory(call, args.u32(0), rights::PATH_FILESTAT)?;
     let follow = paths::follows(args.u32(1))?;
@@ -34,6 +70,21 @@ pub(super) fn path_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<
     put(call, args.u32(4), &stat)
 }
 
+/// Sets the times of an open file or directory.
+///
+/// Parameters:
+/// * `fd`: the file or directory.
+/// * `atim`: time of the last read, in nanoseconds since 1970-01-01 00:00 UTC (u64).
+/// * `mtim`: time of the last write, likewise.
+/// * `fst_flags`: 1 sets `atim`, 2 sets it to now, 4 sets `mtim`, 8 sets it to now.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notcapable`: it is stdin, stdout or stderr, or lacks the right `fd_filestat_set_times`.
+/// * `Inval`: an unknown flag, or a time and now at once.
+/// * Any errno of `File::set_times` or `Directory::set_times`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_filestat_set_times)
 pub(super) fn fd_filestat_set_times(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, needed) = (args.u32(0), rights::SET_TIMES);
     let times = times(args.u64(1), args.u64(2), args.u32(3));
@@ -51,6 +102,26 @@ pub(super) fn fd_filestat_set_times(call: &mut Call<'_>, args: &Args<'_>) -> Res
     }
 }
 
+/// Sets the times of the entry at a path.
+///
+/// Parameters:
+/// * `fd`: the directory that the path starts from.
+/// * `flags`: `lookupflags`: 1 follows a symbolic link at the path's end.
+/// * `path`: its address.
+/// * `path_len`: its length in bytes, at most 4,096.
+/// * `atim`: time of the last read, in nanoseconds since 1970-01-01 00:00 UTC (u64).
+/// * `mtim`: time of the last write, likewise.
+/// * `fst_flags`: 1 sets `atim`, 2 sets it to now, 4 sets `mtim`, 8 sets it to now.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `path_filestat_set_times`.
+/// * The path errors of [`paths::path`].
+/// * `Inval`: an unknown flag, or a time and now at once.
+/// * Any errno of `Directory::set_times`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_filestat_set_times)
 pub(super) fn path_filestat_set_times(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let directory = paths::directory(call, args.u32(0), rights::PATH_SET_TIMES)?;
     let follow = paths::follows(args.u32(1))?;
