@@ -11,8 +11,10 @@ use super::{
 use crate::base::fuel::fuel_for;
 use alloc::{string::String, sync::Arc, vec::Vec};
 
-/// Fuel for an operation on a directory or for a path, and for each name in a path.
+/// Fuel for an operation on a directory, and for a path.
 pub(super) const FUEL: u64 = 1_000;
+
+/// Fuel for each name in a path.
 const NAME: u64 = 20;
 
 /// Additional fuel for creating, removing, renaming or emptying an entry.

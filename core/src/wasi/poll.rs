@@ -55,7 +55,7 @@ enum Event {
 /// Errors:
 /// * `Inval`: no subscriptions, more than 1,024, or one of an unknown type.
 /// * `Fault`: an area lies outside the guest's memory.
-/// * `Again`: only stdin is waited for, it has nothing yet, and the platform can't wait.
+/// * `Again`: no event has occurred, and the platform can't wait.
 /// * In an event, `Notsup` or `Inval`: a clock that is not granted or does not exist, as in
 ///   `clock_time_get`.
 /// * In an event, `Badf` or `Notcapable`: the descriptor is not open, or lacks the right

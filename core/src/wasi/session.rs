@@ -118,7 +118,7 @@ impl Args<'_> {
 
 /// The context of one call of a WASI function.
 pub(super) struct Call<'a> {
-    /// The guest's memory; empty where it has none.
+    /// The guest's memory; empty if it has none.
     pub(super) memory: &'a mut [u8],
     pub(super) session: &'a mut Session,
     pub(super) grant: &'a Wasi,
