@@ -1,5 +1,5 @@
-//! Clocks. What a guest reads is coarse; the monotonic clock begins near zero in each instance, so
-//! that it does not tell how long the host has been running.
+//! Clocks. Guests read them at the granted resolution. The monotonic clock starts at one second in each
+//! instance, so that it does not reveal how long the host has been running.
 
 use super::{
     errno::{Errno, Fail},
@@ -10,18 +10,52 @@ use core::time::Duration;
 
 const REALTIME: u32 = 0;
 const MONOTONIC: u32 = 1;
-/// The highest number that is a clock's: after the two, the processor times of process and thread.
-const LAST: u32 = 3;
+/// The highest clock number that WASI defines. 2 and 3 are the processor times of process and thread.
+const LAST_CLOCK: u32 = 3;
 
-/// What the monotonic clock shows when an instance first looks. Go's run time takes 0 for a fault.
-const FIRST: Duration = Duration::from_secs(1);
+/// The monotonic clock's first reading in an instance. Go's run time treats 0 as a failure.
+const FIRST_READING: Duration = Duration::from_secs(1);
 
+/// Writes a clock's resolution.
+///
+/// Parameters:
+/// * `id`: the clock: 0 for the time of day, 1 for the monotonic clock.
+/// * `resolution`: address for the resolution in nanoseconds (u64).
+///
+/// Errors:
+/// * `Notsup`: the time of day is not granted, the platform has no clock, or `id` is 2 or 3, the
+///   processor times.
+/// * `Inval`: `id` is above 3.
+/// * `Fault`: the address lies outside the guest's memory.
+///
+/// In hostel: all clocks have the resolution of the grant, 1 ms by default. There are no processor
+/// times.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#clock_res_get)
 pub(super) fn clock_res_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     now(call, args.u32(0))?;
     let resolution = nanos(call.grant.resolution);
     call.put(args.u32(1), &resolution.to_le_bytes())
 }
 
+/// Writes a clock's time.
+///
+/// Parameters:
+/// * `id`: the clock: 0 for the time of day, 1 for the monotonic clock.
+/// * `precision`: ignored (i64, nanoseconds).
+/// * `time`: address for the time in nanoseconds (u64), since 1970-01-01 00:00 UTC for the time of
+///   day.
+///
+/// Errors:
+/// * `Notsup`: the time of day is not granted, the platform has no clock, or `id` is 2 or 3, the
+///   processor times.
+/// * `Inval`: `id` is above 3.
+/// * `Fault`: the address lies outside the guest's memory.
+///
+/// In hostel: the time is rounded down to the granted resolution. The monotonic clock starts at
+/// one second when the instance first reads it. There are no processor times.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#clock_time_get)
 pub(super) fn clock_time_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let now = nanos(now(call, args.u32(0))?);
     let resolution = nanos(call.grant.resolution);
@@ -29,14 +63,15 @@ pub(super) fn clock_time_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(),
     call.put(args.u32(2), &shown.to_le_bytes())
 }
 
-/// When a timeout on the clock `id` ends, on the platform's clock, where `begun` is the moment from
-/// which it counts. No earlier than a guest that reads its coarse clock would see it end.
+/// Returns the end of a timeout on the clock `id`, as time on the platform's clock. A relative timeout
+/// counts from `start`. Rounds up to the clock's resolution, so that a guest which reads the clock
+/// afterwards finds the timeout reached.
 pub(super) fn end_of_timeout(
     call: &mut Call<'_>,
     id: u32,
     timeout: u64,
     absolute: bool,
-    begun: Duration,
+    start: Duration,
 ) -> Result<Duration, Fail> {
     let now = now(call, id)?;
     let timeout = Duration::from_nanos(timeout);
@@ -48,18 +83,19 @@ pub(super) fn end_of_timeout(
             platform_now(call.shared)?.saturating_add(left)
         });
     }
-    // A time span is one of the monotonic clock, whichever clock was named.
-    let origin = call.session.origin.unwrap_or(begun);
+    // A relative timeout runs on the monotonic clock, whichever clock was named, so that setting the
+    // time of day neither shortens nor lengthens it.
+    let origin = call.session.origin.unwrap_or(start);
     let end = if absolute {
         timeout
     } else {
-        since(origin, begun).saturating_add(timeout)
+        reading(origin, start).saturating_add(timeout)
     };
-    let end = rounded_up(call, end).saturating_sub(FIRST);
+    let end = rounded_up(call, end).saturating_sub(FIRST_READING);
     Ok(origin.saturating_add(end))
 }
 
-/// The exact time of the clock `id`.
+/// Returns the time of the clock `id`, before rounding.
 fn now(call: &mut Call<'_>, id: u32) -> Result<Duration, Fail> {
     match id {
         REALTIME => {
@@ -70,29 +106,30 @@ fn now(call: &mut Call<'_>, id: u32) -> Result<Duration, Fail> {
         MONOTONIC => {
             let now = platform_now(call.shared)?;
             let origin = *call.session.origin.get_or_insert(now);
-            Ok(since(origin, now))
+            Ok(reading(origin, now))
         }
-        id if id <= LAST => Err(Errno::Notsup.into()),
+        id if id <= LAST_CLOCK => Err(Errno::Notsup.into()),
         _ => Err(Errno::Inval.into()),
     }
 }
 
-/// What the monotonic clock shows at `now` on the platform's.
-fn since(origin: Duration, now: Duration) -> Duration {
-    now.saturating_sub(origin).saturating_add(FIRST)
+/// Returns the monotonic clock's reading at the platform's time `now`, for a clock first read at `origin`.
+fn reading(origin: Duration, now: Duration) -> Duration {
+    now.saturating_sub(origin).saturating_add(FIRST_READING)
 }
 
-/// `time` at the next tick that a guest sees.
+/// Rounds `time` up to the clock's resolution.
 fn rounded_up(call: &Call<'_>, time: Duration) -> Duration {
     let ticks = nanos(time).checked_next_multiple_of(nanos(call.grant.resolution));
     Duration::from_nanos(ticks.unwrap_or(u64::MAX))
 }
 
-/// The platform's time, where it has a clock.
+/// Returns the platform's time, or `Notsup` without a clock.
 pub(super) fn platform_now(shared: &Shared) -> Result<Duration, Errno> {
     shared.platform.now().ok_or(Errno::Notsup)
 }
 
+/// Returns `time` in nanoseconds, at most `u64::MAX`.
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

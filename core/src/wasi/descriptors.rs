@@ -1,4 +1,5 @@
-//! The file descriptors of one instance: stdio, the granted directories, and what it opens.
+//! The file descriptors of one instance: stdio, the granted directories, and the files and directories
+//! that the guest opens.
 
 use super::{
     errno::Errno,
@@ -8,7 +9,7 @@ use super::{
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
-/// What a descriptor may be used for, as WASI's `rights` numbers it.
+/// Rights of a descriptor: the operations that it allows, as bits of WASI's `rights`.
 pub(super) mod rights {
     pub(in crate::wasi) const DATASYNC: u64 = 1;
     pub(in crate::wasi) const READ: u64 = 1 << 1;
@@ -39,11 +40,11 @@ pub(super) mod rights {
     pub(in crate::wasi) const PATH_UNLINK_FILE: u64 = 1 << 26;
     pub(in crate::wasi) const POLL: u64 = 1 << 27;
 
-    /// Those of a directory that is only read, and of files in it.
+    /// Rights of a directory granted for reading, and of the files in it.
     const READ_DIRECTORY: u64 = PATH_OPEN | READDIR | PATH_READLINK | PATH_FILESTAT | FILESTAT;
     const READ_FILE: u64 = READ | SEEK | SET_FLAGS | TELL | ADVISE | FILESTAT | POLL;
 
-    /// Those without which nothing in it can be changed.
+    /// Rights that change a directory or a file. Without them, neither can be changed.
     const CHANGE_DIRECTORY: u64 = PATH_CREATE_DIRECTORY
         | PATH_CREATE_FILE
         | PATH_LINK_SOURCE
@@ -58,13 +59,14 @@ pub(super) mod rights {
         | PATH_UNLINK_FILE;
     const CHANGE_FILE: u64 = WRITE | DATASYNC | SYNC | ALLOCATE | SET_SIZE | SET_TIMES;
 
-    /// Those that a directory can have, and those that a file can have.
+    /// All rights that a directory can have, and all that a file can have.
     pub(in crate::wasi) const DIRECTORY: u64 = READ_DIRECTORY | CHANGE_DIRECTORY;
     pub(in crate::wasi) const FILE: u64 = READ_FILE | CHANGE_FILE;
 
-    /// Of a granted directory: its own, and those that can be asked for when something is opened in
-    /// it. To write is one of them in any case. Many guests ask for no more than is told here, and
-    /// would find out that they can't write only when they do.
+    /// Returns the rights of a granted directory: its own, and those that the guest may request for
+    /// what it opens there. `WRITE` may always be requested, and opening then fails with `Rofs`. Guests
+    /// that request only the inheritable rights would otherwise open the file, and fail at the first
+    /// write.
     pub(super) const fn of(access: super::Access) -> (u64, u64) {
         match access {
             super::Access::Read => (READ_DIRECTORY, READ_DIRECTORY | READ_FILE | WRITE),
@@ -73,7 +75,7 @@ pub(super) mod rights {
     }
 }
 
-/// What is behind a descriptor.
+/// The object that a descriptor refers to.
 pub(super) enum Node {
     Input,
     Output(Stream),
@@ -81,35 +83,39 @@ pub(super) enum Node {
     Directory(OpenDirectory),
 }
 
-/// A file, and where the guest stands in it.
+/// An open file.
 pub(super) struct OpenFile {
     pub(super) file: Box<dyn File>,
-    pub(super) at: u64,
+    /// The offset in bytes at which the next read or write starts.
+    pub(super) position: u64,
 }
 
-/// A directory that a guest has open.
+/// An open directory.
 pub(super) struct OpenDirectory {
     pub(super) directory: Arc<dyn Directory>,
     pub(super) access: Access,
-    /// The guest's name for it, where it was granted.
+    /// The guest's name for the directory if it was granted; `None` if the guest opened it.
     pub(super) granted: Option<Arc<str>>,
-    /// Its entries, as they were when the guest began to read them, as the guest gets them.
+    /// The entries at the time when the guest began to list them, in the layout of `fd_readdir`.
     pub(super) list: Vec<u8>,
 }
 
 /// One open descriptor.
 pub(super) struct Descriptor {
     pub(super) node: Node,
+    /// The operations that it allows.
     pub(super) rights: u64,
+    /// The rights that the guest may request for what it opens in this directory.
     pub(super) inheriting: u64,
+    /// WASI's `fdflags`.
     pub(super) flags: u16,
 }
 
 impl Descriptor {
-    fn stdio(node: Node, use_it: u64) -> Self {
+    fn stdio(node: Node, transfer: u64) -> Self {
         Self {
             node,
-            rights: use_it | rights::SET_FLAGS | rights::FILESTAT | rights::POLL,
+            rights: transfer | rights::SET_FLAGS | rights::FILESTAT | rights::POLL,
             inheriting: 0,
             flags: 0,
         }
@@ -130,7 +136,7 @@ impl Descriptor {
         }
     }
 
-    /// Fails where a right among `needed` was never there or was dropped.
+    /// Returns `Notcapable` unless the descriptor has all the rights in `needed`.
     pub(super) fn allow(&self, needed: u64) -> Result<(), Errno> {
         if self.rights & needed == needed {
             Ok(())
@@ -139,7 +145,7 @@ impl Descriptor {
         }
     }
 
-    /// Its kind. Stdio has none that is known, so that it is no terminal.
+    /// Returns the kind. Stdio is `Unknown`, so that no guest takes it for a terminal.
     pub(super) fn kind(&self) -> Kind {
         match self.node {
             Node::Input | Node::Output(_) => Kind::Unknown,
@@ -148,7 +154,7 @@ impl Descriptor {
         }
     }
 
-    /// Whether the guest opened it, and it was not there from the start.
+    /// Returns whether the guest opened it. Only such descriptors count against the limit.
     fn was_opened(&self) -> bool {
         match &self.node {
             Node::Input | Node::Output(_) => false,
@@ -158,11 +164,11 @@ impl Descriptor {
     }
 }
 
-/// The table: a number names a place in it.
+/// The table of descriptors; a descriptor is an index. A closed one leaves an empty slot.
 pub(super) struct Descriptors(Vec<Option<Descriptor>>);
 
 impl Descriptors {
-    /// stdin, stdout and stderr, and the granted directories.
+    /// Creates the table of a new instance: stdin, stdout, stderr, then the granted directories.
     pub(super) fn new(preopens: &[Preopen]) -> Self {
         let stdio = [
             Descriptor::stdio(Node::Input, rights::READ),
@@ -173,25 +179,27 @@ impl Descriptors {
         Self(stdio.into_iter().chain(granted).map(Some).collect())
     }
 
-    fn place(&mut self, fd: u32) -> Result<&mut Option<Descriptor>, Errno> {
+    /// Returns the slot of `fd`, open or closed: `Badf` beyond the end of the table.
+    fn slot(&mut self, fd: u32) -> Result<&mut Option<Descriptor>, Errno> {
         let at = usize::try_from(fd).map_err(|_| Errno::Badf)?;
         self.0.get_mut(at).ok_or(Errno::Badf)
     }
 
-    /// The open descriptor `fd`.
+    /// Returns the open descriptor `fd`, or `Badf`.
     pub(super) fn get(&mut self, fd: u32) -> Result<&mut Descriptor, Errno> {
-        self.place(fd)?.as_mut().ok_or(Errno::Badf)
+        self.slot(fd)?.as_mut().ok_or(Errno::Badf)
     }
 
-    /// The open descriptor `fd`, where it may be used for `needed`.
+    /// Returns the open descriptor `fd`: `Badf` if there is none, `Notcapable` if it lacks a right in
+    /// `needed`.
     pub(super) fn allowed(&mut self, fd: u32, needed: u64) -> Result<&mut Descriptor, Errno> {
         let descriptor = self.get(fd)?;
         descriptor.allow(needed)?;
         Ok(descriptor)
     }
 
-    /// The file behind `fd`, where it may be used for `needed`, and its flags. `of_stdio` is the
-    /// answer for what has no place to go to.
+    /// Returns the file `fd` and its flags: `Badf` if nothing is open there, `of_stdio` for a stream,
+    /// `Isdir` for a directory, `Notcapable` if it lacks a right in `needed`.
     pub(super) fn file(
         &mut self,
         fd: u32,
@@ -210,7 +218,8 @@ impl Descriptors {
         }
     }
 
-    /// The directory behind `fd`, where it may be used for `needed`.
+    /// Returns the directory `fd`: `Badf` if nothing is open there, `Notdir` for a file or a stream,
+    /// `Notcapable` if it lacks a right in `needed`.
     pub(super) fn directory(&mut self, fd: u32, needed: u64) -> Result<&mut OpenDirectory, Errno> {
         let descriptor = self.get(fd)?;
         if !matches!(descriptor.node, Node::Directory(_)) {
@@ -223,7 +232,7 @@ impl Descriptors {
         }
     }
 
-    /// Fails where the guest can't have one more open.
+    /// Returns `Mfile` if the guest has as many files and directories open as `limits` allow.
     pub(super) fn check_room(&self, limits: &Limits) -> Result<(), Errno> {
         let open = self.0.iter().flatten();
         if open.filter(|open| open.was_opened()).count() < limits.open {
@@ -233,13 +242,13 @@ impl Descriptors {
         }
     }
 
-    /// Gives a descriptor the lowest number that is free.
+    /// Inserts a descriptor at the lowest free number, and returns that.
     pub(super) fn insert(&mut self, descriptor: Descriptor) -> Result<u32, Errno> {
         let free = self.0.iter().position(Option::is_none);
         let at = free.unwrap_or(self.0.len());
         let fd = u32::try_from(at).map_err(|_| Errno::Mfile)?;
         match self.0.get_mut(at) {
-            Some(place) => *place = Some(descriptor),
+            Some(slot) => *slot = Some(descriptor),
             None => {
                 self.0.try_reserve(1).map_err(|_| Errno::Nomem)?;
                 self.0.push(Some(descriptor));
@@ -248,7 +257,7 @@ impl Descriptors {
         Ok(fd)
     }
 
-    /// Bytes of all lists of directories.
+    /// Returns the bytes that the lists of all open directories take.
     pub(super) fn list_bytes(&self) -> usize {
         let lists = self.0.iter().flatten().map(|open| match &open.node {
             Node::Directory(directory) => directory.list.capacity(),
@@ -257,17 +266,19 @@ impl Descriptors {
         lists.fold(0, usize::saturating_add)
     }
 
+    /// Closes `fd`: `Badf` if it is not open.
     pub(super) fn close(&mut self, fd: u32) -> Result<(), Errno> {
-        self.place(fd)?.take().map(drop).ok_or(Errno::Badf)
+        self.slot(fd)?.take().map(drop).ok_or(Errno::Badf)
     }
 
-    /// Moves `from` to the number `to`, whose descriptor is closed. Both must be open.
+    /// Moves the descriptor `from` to the number `to`, and closes what was there: `Badf` unless both are
+    /// open.
     pub(super) fn renumber(&mut self, from: u32, to: u32) -> Result<(), Errno> {
         self.get(from)?;
         self.get(to)?;
         if from != to {
-            let moved = self.place(from)?.take();
-            *self.place(to)? = moved;
+            let moved = self.slot(from)?.take();
+            *self.slot(to)? = moved;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Directories that are open: which were granted, and what is in them.
+//! Functions for open directories: the names of granted ones, and lists of entries.
 
 use super::{
     descriptors::{Node, rights},
@@ -11,13 +11,13 @@ use super::{
 use crate::base::fuel::fuel_for;
 use alloc::{sync::Arc, vec::Vec};
 
-/// Fuel for each entry that is listed.
+/// Fuel for each entry listed.
 const ENTRY: u64 = 20;
 
-/// Size of an entry in memory, before its name.
+/// Size of a `dirent` in bytes, without the name that follows it.
 const HEAD: usize = 24;
 
-/// The name of the directory that was granted at `fd`.
+/// Returns the name under which the directory `fd` was granted, or `Badf` for any other descriptor.
 fn granted(call: &mut Call<'_>, fd: u32) -> Result<Arc<str>, Errno> {
     match &call.session.descriptors.get(fd)?.node {
         Node::Directory(directory) => directory.granted.clone().ok_or(Errno::Badf),
@@ -25,7 +25,21 @@ fn granted(call: &mut Call<'_>, fd: u32) -> Result<Arc<str>, Errno> {
     }
 }
 
-/// Writes that a directory was granted, and how long its name is.
+/// Writes the length of a granted directory's name.
+///
+/// Parameters:
+/// * `fd`: the granted directory.
+/// * `prestat`: address for the `prestat` (8 bytes): 0 for a directory, and the name's length in
+///   bytes without a NUL (u32).
+///
+/// Errors:
+/// * `Badf`: `fd` is not a granted directory.
+/// * `Fault`: the address lies outside the guest's memory.
+///
+/// In hostel: directories are granted from the descriptor 3 on, so that the first `Badf` ends the
+/// guest's search.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_prestat_get)
 pub(super) fn fd_prestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let name = granted(call, args.u32(0))?;
     let len = u32::try_from(name.len()).map_err(|_| Errno::Nametoolong)?;
@@ -34,6 +48,19 @@ pub(super) fn fd_prestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(),
     call.put(args.u32(1), &stat.0)
 }
 
+/// Writes a granted directory's name.
+///
+/// Parameters:
+/// * `fd`: the granted directory.
+/// * `path`: address for the name, without a NUL.
+/// * `path_len`: room there in bytes.
+///
+/// Errors:
+/// * `Badf`: `fd` is not a granted directory.
+/// * `Nametoolong`: the name is longer than `path_len`.
+/// * `Fault`: the name's place lies outside the guest's memory.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_prestat_dir_name)
 pub(super) fn fd_prestat_dir_name(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let name = granted(call, args.u32(0))?;
     let room = usize::try_from(args.u32(2)).unwrap_or(usize::MAX);
@@ -44,8 +71,29 @@ pub(super) fn fd_prestat_dir_name(call: &mut Call<'_>, args: &Args<'_>) -> Resul
     call.put(args.u32(1), name.as_bytes())
 }
 
-/// Writes entries, the last one perhaps in part. A cookie is a place in the list, which is made when
-/// the guest begins, so that it does not shift under a guest that removes what it reads.
+/// Lists a directory.
+///
+/// Parameters:
+/// * `fd`: the directory.
+/// * `buf`: address for the entries: `dirent` of 24 bytes and the name, the last entry perhaps cut
+///   off.
+/// * `buf_len`: room there in bytes.
+/// * `cookie`: 0 to begin, or the `d_next` of the last entry read (u64).
+/// * `bufused`: address for the number of bytes written (u32); fewer than `buf_len` is the end.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `fd_readdir`.
+/// * `Fault`: `buf` or `bufused` lies outside the guest's memory.
+/// * `Nomem`: the list exceeds `Limits::list_bytes`, or the host has no memory for it.
+/// * Any errno of `Directory::stat` or `Directory::list`.
+///
+/// In hostel: the list is made when the guest begins, and a cookie is an offset in it. So entries
+/// do not shift while the guest removes what it reads. `..` has the number (inode) of `.`, so that
+/// nothing shows of the directory around. Names that are not UTF-8 are left out.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_readdir)
 pub(super) fn fd_readdir(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, buffer, room, used) = (args.u32(0), args.u32(1), args.u32(2), args.u32(4));
     let cookie = usize::try_from(args.u64(3)).unwrap_or(usize::MAX);
@@ -73,13 +121,13 @@ pub(super) fn fd_readdir(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fai
     let into = crate::memory::bytes_mut(call.memory, buffer, size, "buffer for entries")?;
     into.copy_from_slice(bytes);
     if whole && size < room {
-        // The guest has seen the end.
+        // A list shorter than the buffer tells the guest that it has read everything.
         open.list = Vec::new();
     }
     put_len(call, used, len)
 }
 
-/// The list from the first entry on that begins at `at` or later.
+/// Returns the rest of the list, from the first entry that begins at `at` or later.
 fn from_entry(list: &[u8], at: usize) -> &[u8] {
     let mut rest = list;
     while list.len().saturating_sub(rest.len()) < at {
@@ -91,7 +139,7 @@ fn from_entry(list: &[u8], at: usize) -> &[u8] {
     rest
 }
 
-/// Lists the directory behind `fd`, as the guest gets it.
+/// Lists the directory `fd` and keeps the list with its descriptor.
 fn make_list(call: &mut Call<'_>, fd: u32) -> Result<(), Fail> {
     let open = call.session.descriptors.directory(fd, rights::READDIR)?;
     open.list = Vec::new();
@@ -107,7 +155,7 @@ fn make_list(call: &mut Call<'_>, fd: u32) -> Result<(), Fail> {
         add(call, &mut list, room, &Entry { name, kind, inode })?;
     }
     let mut visit = |entry: Entry<'_>| {
-        // Also for one that does not stop when it is told to.
+        // An embedder's directory may go on after `false`: then nothing more is added or charged.
         if done.is_ok() {
             done = add(call, &mut list, room, &entry);
         }
@@ -123,7 +171,7 @@ fn make_list(call: &mut Call<'_>, fd: u32) -> Result<(), Fail> {
     Ok(())
 }
 
-/// Adds an entry to a list, charged for.
+/// Charges for an entry and adds it to `list`: `Nomem` if the list would exceed `room` bytes.
 fn add(
     call: &mut Call<'_>,
     list: &mut Vec<u8>,

@@ -1,4 +1,4 @@
-//! What of WASI is granted: the words that a guest sees, its streams, clock and randomness.
+//! The grant of WASI: arguments, environment, streams, clocks, randomness and directories.
 
 use super::{
     files::{Access, Directory, Limits},
@@ -11,9 +11,9 @@ use core::time::Duration;
 
 /// A grant of WASI preview 1, for guests built for `wasm32-wasip1`, with wasi-libc, TinyGo or Go.
 ///
-/// Nothing of the host's shows through it. At first a guest sees no arguments, no environment, no
-/// files and an empty stdin; its output is discarded; it has a monotonic clock where the
-/// [`Platform`](crate::Platform) has one, but neither the time of day nor randomness.
+/// A new grant gives access to nothing of the host. By default a guest gets no arguments, no environment,
+/// no files, no time of day, no random bytes and an empty stdin, and its output is discarded. It has a
+/// monotonic clock if the [`Platform`](crate::Platform) has a clock. Each method grants one thing more.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module
@@ -38,8 +38,8 @@ use core::time::Duration;
 /// ```
 #[derive(Clone)]
 pub struct Wasi {
-    pub(super) args: Words,
-    pub(super) env: Words,
+    pub(super) args: Strings,
+    pub(super) env: Strings,
     pub(super) stdin: Stdin,
     stdout: WasiOutput,
     stderr: WasiOutput,
@@ -50,7 +50,7 @@ pub struct Wasi {
     pub(super) file_limits: Limits,
 }
 
-/// A directory that a guest has open from the start.
+/// A granted directory, which the guest has open from the start.
 #[derive(Clone)]
 pub(super) struct Preopen {
     /// The guest's name for it.
@@ -59,25 +59,25 @@ pub(super) struct Preopen {
     pub(super) directory: Arc<dyn Directory>,
 }
 
-/// Where random bytes come from.
+/// The source of random bytes.
 #[derive(Clone)]
 pub(super) enum Random {
     Seed(u64),
     Source(Arc<Fill>),
 }
 
-/// An embedder's function that makes random bytes.
+/// An embedder's function that fills a buffer with random bytes.
 type Fill = dyn Fn(&mut [u8]) -> Result<(), Trap> + Send + Sync;
 
-/// Arguments, or the environment: each with a NUL after it, as guests get them.
+/// The arguments or the environment, each string followed by a NUL, as guests get them.
 #[derive(Clone, Default)]
-pub(super) struct Words {
+pub(super) struct Strings {
     pub(super) bytes: Vec<u8>,
     pub(super) count: u32,
 }
 
-impl Words {
-    /// Adds a word made of `parts`, up to the first NUL.
+impl Strings {
+    /// Adds the string made of `parts`, cut at its first NUL.
     fn push(&mut self, parts: &[&str]) {
         let bytes = parts.iter().flat_map(|part| part.bytes());
         self.bytes.extend(bytes.take_while(|byte| *byte != 0));
@@ -87,12 +87,13 @@ impl Words {
 }
 
 impl Wasi {
-    /// A grant of nothing but the functions themselves, with clocks of 1 ms.
+    /// Creates a grant of the functions alone, with clocks of 1 ms resolution and
+    /// [`Limits::server`]. See [`Wasi`] for the defaults.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            args: Words::default(),
-            env: Words::default(),
+            args: Strings::default(),
+            env: Strings::default(),
             stdin: Stdin::Bytes(Arc::default()),
             stdout: WasiOutput::discard(),
             stderr: WasiOutput::discard(),
@@ -104,7 +105,7 @@ impl Wasi {
         }
     }
 
-    /// Adds arguments. The first of all is by custom the program's name. A guest sees each up to
+    /// Adds arguments; none by default. By convention, the first is the program's name. Each is cut at
     /// its first NUL.
     #[must_use]
     pub fn args<S: AsRef<str>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
@@ -114,7 +115,7 @@ impl Wasi {
         self
     }
 
-    /// Adds environment variables. A guest sees each up to its first NUL.
+    /// Adds environment variables; none by default. Each `KEY=value` is cut at its first NUL.
     #[must_use]
     pub fn env<K, V>(mut self, variables: impl IntoIterator<Item = (K, V)>) -> Self
     where
@@ -127,50 +128,53 @@ impl Wasi {
         self
     }
 
-    /// Gives these bytes as stdin, to each instance from the start.
+    /// Sets stdin to `bytes`, which each instance reads from the start. Empty by default.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Box<[u8]>>) -> Self {
         self.stdin = Stdin::Bytes(Arc::from(bytes.into()));
         self
     }
 
-    /// Gives what `source` has as stdin. All instances of the plugin share it.
+    /// Sets stdin to `source`. All instances of the plugin share it, so each byte goes to one of them.
     #[must_use]
     pub fn stdin_from(mut self, source: impl WasiInput) -> Self {
         self.stdin = Stdin::Source(Arc::new(source));
         self
     }
 
-    /// Where stdout goes.
+    /// Sends stdout to `output`. By default it is [discarded](WasiOutput::discard).
     #[must_use]
     pub fn stdout(mut self, output: WasiOutput) -> Self {
         self.stdout = output;
         self
     }
 
-    /// Where stderr goes.
+    /// Sends stderr to `output`. By default it is [discarded](WasiOutput::discard).
     #[must_use]
     pub fn stderr(mut self, output: WasiOutput) -> Self {
         self.stderr = output;
         self
     }
 
-    /// Grants the time of day: `now` answers the time since the beginning of 1970, in UTC.
+    /// Grants the time of day. `now` returns the time since 1970-01-01 00:00 UTC. By default the guest
+    /// gets [`Errno::Notsup`](super::files::Errno::Notsup) for this clock.
     #[must_use]
     pub fn realtime(mut self, now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         self.realtime = Some(Arc::new(now));
         self
     }
 
-    /// How finely clocks tell time, at least 1 ns; 1 ms at first. A fine clock lets a guest measure
-    /// what it shares a processor with.
+    /// Sets the resolution of all clocks; 1 ms by default, and at least 1 ns. Readings are rounded down
+    /// to a multiple of it. A fine clock lets a guest measure other programs on the same processor.
     #[must_use]
     pub fn resolution(mut self, resolution: Duration) -> Self {
         self.resolution = resolution.max(Duration::from_nanos(1));
         self
     }
 
-    /// Grants random bytes that `fill` makes, at most 64 KiB at a time. An error stops the guest.
+    /// Grants random bytes. `fill` must fill the whole buffer, which has 1 to 65,536 bytes. If it returns
+    /// an error, the guest is stopped. By default the guest gets
+    /// [`Errno::Notsup`](super::files::Errno::Notsup). Replaces [`random_seed`](Self::random_seed).
     #[must_use]
     pub fn random(
         mut self,
@@ -180,19 +184,20 @@ impl Wasi {
         self
     }
 
-    /// Grants bytes that look random and follow from `seed`, the same ones in each instance: for
-    /// calls that can be repeated. They are no secret: keys made of them are not safe.
+    /// Grants pseudo-random bytes derived from `seed`. Each instance gets an identical sequence, so that
+    /// calls are repeatable. The bytes are predictable: don't let guests make keys of them. Replaces
+    /// [`random`](Self::random).
     #[must_use]
     pub fn random_seed(mut self, seed: u64) -> Self {
         self.random = Some(Random::Seed(seed));
         self
     }
 
-    /// Grants a directory, which the guest finds under `name`, such as `/data`, at the descriptor 3;
-    /// further ones at 4 and so on. All instances of the plugin share it. A name is cut at its first
-    /// NUL.
+    /// Grants a directory, which the guest sees under `name`, such as `/data`. The first one gets the
+    /// descriptor 3, the next one 4, and so on. All instances of the plugin share the directory. `name`
+    /// is cut at its first NUL.
     ///
-    /// On a machine with files, `hostel::directory` makes one of a directory there.
+    /// `hostel::directory` (with the feature `files`) opens a directory of the operating system.
     #[must_use]
     pub fn directory(mut self, name: &str, access: Access, directory: impl Directory) -> Self {
         let name = name.split('\0').next().unwrap_or_default();
@@ -204,13 +209,14 @@ impl Wasi {
         self
     }
 
-    /// Limits what each instance may have of files; [`Limits::server`] at first.
+    /// Sets the limits on each instance's use of files; [`Limits::server`] by default.
     #[must_use]
     pub const fn file_limits(mut self, limits: Limits) -> Self {
         self.file_limits = limits;
         self
     }
 
+    /// Returns the destination of a stream.
     pub(super) const fn output(&self, stream: Stream) -> &WasiOutput {
         match stream {
             Stream::Stdout => &self.stdout,
@@ -227,7 +233,7 @@ impl Default for Wasi {
 
 impl core::fmt::Debug for Wasi {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        // Not the words themselves: there may be secrets among them.
+        // Only the numbers of arguments and variables, since their text may contain secrets.
         f.debug_struct("Wasi")
             .field("args", &self.args.count)
             .field("env", &self.env.count)

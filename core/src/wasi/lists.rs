@@ -1,4 +1,4 @@
-//! Records and lists of buffers in a guest's memory.
+//! Records, and lists of buffers, in a guest's memory.
 
 use super::{
     errno::{Errno, Fail},
@@ -6,10 +6,10 @@ use super::{
 };
 use crate::base::fuel::BASE;
 
-/// Most buffers in one read or write.
+/// Maximum number of buffers in one read or write.
 const BUFFERS: u32 = 1_024;
 
-/// A record in memory, of zeros at first.
+/// A record of `N` bytes that is built field by field; zeros at first.
 pub(super) struct Layout<const N: usize>(pub(super) [u8; N]);
 
 impl<const N: usize> Layout<N> {
@@ -17,7 +17,7 @@ impl<const N: usize> Layout<N> {
         Self([0; N])
     }
 
-    /// Puts a field at `at`, where there is room for it.
+    /// Sets the field at the byte `at`. Ignores a field that does not fit; no caller passes one.
     pub(super) fn put(&mut self, at: usize, field: &[u8]) {
         if let Some(place) = self.0.get_mut(at..at.saturating_add(field.len())) {
             place.copy_from_slice(field);
@@ -25,17 +25,21 @@ impl<const N: usize> Layout<N> {
     }
 }
 
-/// A list of buffers whose places in memory were checked.
+/// A list of buffers (`iovec` or `ciovec`: pointer and length, u32 each), checked to lie in memory.
 #[derive(Clone, Copy)]
 pub(super) struct Buffers {
+    /// The list's address.
     list: u32,
     pub(super) count: u32,
-    /// All of them together, in bytes.
+    /// Total length of all buffers in bytes.
     pub(super) size: usize,
 }
 
 impl Buffers {
-    /// Checks a list and charges for it.
+    /// Charges for a list of `count` buffers and checks it.
+    ///
+    /// Errors, called "buffer errors" at the functions: `Inval` for more than 1,024 buffers or a total
+    /// above 2³² − 1 bytes; `Fault` if the list or a buffer lies outside the guest's memory.
     pub(super) fn check(call: &mut Call<'_>, list: u32, count: u32) -> Result<Self, Fail> {
         if count > BUFFERS {
             return Err(Errno::Inval.into());
@@ -57,8 +61,8 @@ impl Buffers {
         Ok(buffers)
     }
 
-    /// The buffer number `at`. What was read may have overwritten the list: it is bytes of the
-    /// guest's again.
+    /// Returns pointer and length of the buffer number `at`. Callers must check both again: a read into
+    /// an earlier buffer may have overwritten the list.
     pub(super) fn get(self, call: &Call<'_>, at: u32) -> Result<(u32, u32), Fail> {
         let bytes = call.bytes(self.list.wrapping_add(at.wrapping_mul(8)), 8)?;
         match bytes {
@@ -70,7 +74,7 @@ impl Buffers {
         }
     }
 
-    /// The first one that is not empty.
+    /// Returns the first buffer that is not empty.
     pub(super) fn first(self, call: &Call<'_>) -> Result<Option<(u32, u32)>, Fail> {
         for at in 0..self.count {
             let found = self.get(call, at)?;
@@ -82,7 +86,7 @@ impl Buffers {
     }
 }
 
-/// Writes a length at `at`.
+/// Writes `len` as a u32 at the address `at`.
 pub(super) fn put_len(call: &mut Call<'_>, at: u32, len: usize) -> Result<(), Fail> {
     let len = u32::try_from(len).unwrap_or(u32::MAX);
     call.put(at, &len.to_le_bytes())

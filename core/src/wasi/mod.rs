@@ -1,9 +1,11 @@
-//! WASI preview 1: arguments, environment, clocks, randomness, stdio, files and directories of
-//! whoever has them, and the guest's end. Every other function links and answers with the error
-//! number that a guest without sockets and signals expects.
+//! WASI preview 1: arguments, environment, clocks, randomness, stdio, files and directories that the
+//! embedder grants, and the guest's exit. Functions for sockets and signals link too, and return the
+//! error number that a guest on a machine without them expects.
 //!
-//! Files that the functions share: [`session`] what a call can reach, [`table`] which there are.
+//! All functions share [`session`], the state that a call can access, and [`table`], the list of
+//! functions with the rules that hold for all of them.
 
+mod arguments;
 mod clocks;
 mod descriptors;
 mod directories;
@@ -19,11 +21,11 @@ mod poll;
 mod process;
 mod random;
 mod session;
+mod sockets;
 mod stat;
 mod streams;
 mod table;
 mod wait;
-mod words;
 
 pub use self::{grant::Wasi, input::WasiInput, output::WasiOutput};
 
@@ -53,16 +55,16 @@ use alloc::{boxed::Box, sync::Arc};
 use core::{cell::Cell, time::Duration};
 use wasmi::{StoreContextMut, Val};
 
-/// The names under which WASI preview 1 is imported: today's, and the one before.
-const MODULES: [&str; 2] = ["wasi_snapshot_preview1", OLD];
-const OLD: &str = "wasi_unstable";
+/// The module names under which guests import WASI preview 1: the current one, and its predecessor.
+const MODULES: [&str; 2] = ["wasi_snapshot_preview1", UNSTABLE];
+const UNSTABLE: &str = "wasi_unstable";
 
-/// Whether `name` in `module` is a function of WASI preview 1.
+/// Returns whether the import `name` of `module` is a function of WASI preview 1.
 pub(crate) fn is_function(module: &str, name: &str) -> bool {
     MODULES.contains(&module) && NAMES.contains(&name)
 }
 
-/// The function `name` in `module`, under a grant.
+/// Returns the function for the import `name` of `module`, bound to `grant`.
 pub(crate) fn find<T: 'static>(
     grant: &Arc<Wasi>,
     module: &str,
@@ -73,16 +75,16 @@ pub(crate) fn find<T: 'static>(
     Some(Arc::new(Granted {
         grant: grant.clone(),
         function,
-        old: module == OLD,
+        unstable: module == UNSTABLE,
     }))
 }
 
-/// A function under a grant.
+/// A WASI function bound to a grant.
 #[derive(Clone)]
 struct Granted {
     grant: Arc<Wasi>,
     function: &'static Function,
-    old: bool,
+    unstable: bool,
 }
 
 impl<T: 'static> HostFunction<T> for Granted {
@@ -99,7 +101,7 @@ impl<T: 'static> HostFunction<T> for Granted {
 
     fn define(&self, shape: Shape) -> Define<T> {
         let params = FlatCounts::count(self.function.params);
-        // Written out: so those alone are linked that give no more.
+        // Two constants, so that the linker keeps only the code for no result and for one `i32`.
         match self.function.results {
             [] => definition(params, FlatCounts::NOTHING, shape),
             _ => definition(params, FlatCounts::of(ValType::I32), shape),
@@ -115,11 +117,11 @@ impl<T: 'static> HostFunction<T> for Granted {
         mut guest: StoreContextMut<'_, StoreData<T>>,
         call: &mut HostCall<'_, '_>,
     ) -> Result<(), Box<Unfinished>> {
-        let mut begun = None;
+        let mut waiting_since = None;
         let (spent, attempt) = self.attempt(
             InstanceAccess::of(&mut guest),
             call.params(),
-            &mut begun,
+            &mut waiting_since,
             None,
         );
         meter::charge(&mut guest, spent)?;
@@ -128,106 +130,108 @@ impl<T: 'static> HostFunction<T> for Granted {
                 call.give_number(errno);
                 Ok(())
             }
-            Attempt::Waits(wait) => {
-                let waiting = Waiting {
+            Attempt::Waiting(wait) => {
+                let function = PendingFunction {
                     granted: self.clone(),
                     params: call.params().iter().cloned().collect(),
-                    begun,
+                    waiting_since,
                     wait: Some(wait),
                 };
-                Err(call.waits(Work::Wasi(Box::new(waiting))))
+                Err(call.waits(Work::Wasi(Box::new(function))))
             }
         }
     }
 }
 
-/// How far a function has come.
+/// The result of one attempt to run a function.
 enum Attempt {
-    /// It is done, with this error number.
+    /// The function returned this error number.
     Done(Val),
-    /// It has to be called again, when this is over.
-    Waits(Wait),
+    /// The function must be called again when this wait is over.
+    Waiting(Wait),
 }
 
 impl Granted {
-    /// Calls the function, unless what it waits for is not over. `begun` is since when it waits.
-    /// Answers with the fuel that is to be charged for it, too.
+    /// Calls the function once the wait `pending`, if any, is over. `waiting_since` keeps the time at
+    /// which the function first waited, from attempt to attempt. Also returns the fuel to charge.
     fn attempt(
         &self,
-        reach: InstanceAccess<'_>,
+        access: InstanceAccess<'_>,
         params: &[Val],
-        begun: &mut Option<Duration>,
-        waits: Option<Wait>,
+        waiting_since: &mut Option<Duration>,
+        pending: Option<Wait>,
     ) -> (u64, Result<Attempt, CallError>) {
-        let Some(session) = Session::kept(reach.resident, &self.grant) else {
-            // Nothing else is ever kept there.
+        let Some(session) = Session::of_instance(access.resident, &self.grant) else {
+            // Unreachable: only this module stores a session in an instance.
             return (0, Ok(Attempt::Done(Val::I32(Errno::Nosys as i32))));
         };
         let spent = Cell::new(0);
         let mut call = Call {
-            memory: reach.memory,
+            memory: access.memory,
             session,
             grant: &self.grant,
-            shared: reach.shared,
-            meter: reach.meter,
-            canceller: reach.canceller,
-            old: self.old,
-            spending: Spending::new(reach.fuel, &spent),
-            begun: *begun,
+            shared: access.shared,
+            meter: access.meter,
+            canceller: access.canceller,
+            unstable: self.unstable,
+            spending: Spending::new(access.fuel, &spent),
+            waiting_since: *waiting_since,
         };
-        let done = self.run(&mut call, params, reach.blocks, waits);
-        *begun = call.begun;
+        let done = self.run(&mut call, params, access.blocks, pending);
+        *waiting_since = call.waiting_since;
         let attempt = match done {
             Ok(()) => Ok(Attempt::Done(Val::I32(0))),
             Err(Fail::Errno(errno)) => Ok(Attempt::Done(Val::I32(errno as i32))),
-            Err(Fail::Stop(error)) => Err(error),
-            Err(Fail::Wait(wait)) => Ok(Attempt::Waits(wait)),
+            Err(Fail::EndCall(error)) => Err(error),
+            Err(Fail::MustWait(wait)) => Ok(Attempt::Waiting(wait)),
         };
         (spent.get(), attempt)
     }
 
-    /// Calls the function, and again after it had to wait, if the thread `blocks` meanwhile.
+    /// Calls the function once the wait `pending`, if any, is over, and again after each wait. If
+    /// `blocks`, the thread sleeps meanwhile; otherwise returns [`Fail::MustWait`].
     fn run(
         &self,
         call: &mut Call<'_>,
         params: &[Val],
         blocks: bool,
-        waits: Option<Wait>,
+        pending: Option<Wait>,
     ) -> Result<(), Fail> {
-        if let Some(mut wait) = waits
+        if let Some(mut wait) = pending
             && !wait.is_over(call)?
         {
-            return Err(Fail::Wait(wait));
+            return Err(Fail::MustWait(wait));
         }
         loop {
             let mut wait = match (self.function.run)(call, &Args(params)) {
-                Err(Fail::Wait(wait)) => wait,
+                Err(Fail::MustWait(wait)) => wait,
                 done => return done,
             };
             if blocks {
                 wait.block(call)?;
             } else if !wait.is_over(call)? {
-                return Err(Fail::Wait(wait));
+                return Err(Fail::MustWait(wait));
             }
         }
     }
 }
 
-struct Waiting {
+/// A function that waits while its guest is suspended.
+struct PendingFunction {
     granted: Granted,
     params: FlatValues,
-    begun: Option<Duration>,
-    /// Taken while it is looked at.
+    waiting_since: Option<Duration>,
+    /// The wait; `None` only during an attempt.
     wait: Option<Wait>,
 }
 
-impl PendingHostCall for Waiting {
-    fn attempt(&mut self, reach: InstanceAccess<'_>) -> (u64, Result<Option<Val>, CallError>) {
-        let (waits, begun) = (self.wait.take(), &mut self.begun);
-        let (spent, attempt) = self.granted.attempt(reach, &self.params, begun, waits);
+impl PendingHostCall for PendingFunction {
+    fn attempt(&mut self, access: InstanceAccess<'_>) -> (u64, Result<Option<Val>, CallError>) {
+        let (pending, since) = (self.wait.take(), &mut self.waiting_since);
+        let (spent, attempt) = self.granted.attempt(access, &self.params, since, pending);
         let done = attempt.map(|attempt| match attempt {
             Attempt::Done(errno) => Some(errno),
-            Attempt::Waits(again) => {
+            Attempt::Waiting(again) => {
                 self.wait = Some(again);
                 None
             }

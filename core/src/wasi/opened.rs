@@ -1,4 +1,4 @@
-//! What can be done with an open file.
+//! Functions for open files.
 
 use super::{
     descriptors::{OpenFile, rights},
@@ -9,142 +9,150 @@ use super::{
 };
 use crate::{base::fuel::fuel_for, memory};
 
-/// Fuel for one operation on an open file: it may be a call of the operating system.
+/// Fuel for one operation on an open file, which may be a system call.
 const FUEL: u64 = 100;
 
-/// Fuel for bringing a file to where it outlives a loss of power.
+/// Fuel for storing a file durably: the device may take milliseconds for it.
 const SYNC: u64 = 200_000;
 
-/// Most bytes that are read or written at a time; between two, deadline and cancellation are looked
-/// at.
+/// Maximum number of bytes read or written at a time. Deadline and cancellation are checked in between.
 const CHUNK: u32 = 64 << 10;
 
-/// The flags that matter for files.
+/// The `fdflags` that take effect on files.
 const APPEND: u16 = 1;
+/// `dsync` or `sync`.
 const ANY_SYNC: u16 = 1 << 1 | 1 << 4;
 
+/// Reads from a file at an offset, without moving its position.
+///
+/// Parameters:
+/// * `fd`: the file.
+/// * `iovs`: address of the list of buffers.
+/// * `iovs_len`: number of buffers, at most 1,024.
+/// * `offset`: in bytes (u64).
+/// * `nread`: address for the number of bytes read (u32).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Spipe`: it is stdin, stdout or stderr.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it lacks the right `fd_read` or `fd_seek`.
+/// * The buffer errors of [`Buffers::check`].
+/// * `Fault`: `nread` lies outside the guest's memory.
+/// * Any errno of `File::read`, if nothing was read before.
+///
+/// In hostel: files are read in pieces of 64 KiB. Deadline and cancellation are checked in
+/// between.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_pread)
 pub(super) fn fd_pread(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, list, count) = (args.u32(0), args.u32(1), args.u32(2));
     read(call, fd, list, count, args.u32(4), Some(args.u64(3)))
 }
 
+/// Writes to a file at an offset, without moving its position.
+///
+/// Parameters:
+/// * `fd`: the file.
+/// * `iovs`: address of the list of buffers.
+/// * `iovs_len`: number of buffers, at most 1,024.
+/// * `offset`: in bytes (u64).
+/// * `nwritten`: address for the number of bytes written (u32).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Spipe`: it is stdin, stdout or stderr.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it lacks the right `fd_write` or `fd_seek`.
+/// * The buffer errors of [`Buffers::check`].
+/// * `Fault`: `nwritten` lies outside the guest's memory.
+/// * `Dquot`: `Limits::written_bytes` leaves no room in the call, or not for the zeros up to
+///   `offset`.
+/// * Any errno of `File::stat`, of `File::write` if nothing was written before, or of
+///   `File::sync`.
+///
+/// In hostel: writes at `offset` even if the file appends, as POSIX has it. What exceeds the limit
+/// is cut off. Files are written in pieces of 64 KiB. Deadline and cancellation are checked in
+/// between.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_pwrite)
 pub(super) fn fd_pwrite(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, list, count) = (args.u32(0), args.u32(1), args.u32(2));
     write(call, fd, list, count, args.u32(4), Some(args.u64(3)))
 }
 
-/// Reads from a file: from `place`, or from where the guest stands, who then stands behind.
+/// Reads a file into the guest's buffers, from `offset`, or from its position, which then moves.
 pub(super) fn read(
     call: &mut Call<'_>,
     fd: u32,
     list: u32,
     count: u32,
     read: u32,
-    place: Option<u64>,
+    offset: Option<u64>,
 ) -> Result<(), Fail> {
-    let needed = rights::READ | place.map_or(0, |_| rights::SEEK);
+    let needed = rights::READ | offset.map_or(0, |_| rights::SEEK);
     let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
-    let mut at = place.unwrap_or(file.at);
+    let from = offset.unwrap_or(file.position);
     let buffers = Buffers::check(call, list, count)?;
     call.bytes(read, 4)?;
-    let (mut left, mut got) = (buffers.size, 0usize);
-    'all: for number in 0..count {
-        let (mut ptr, mut len) = buffers.get(call, number)?;
-        while len > 0 && left > 0 {
-            let part = len.min(CHUNK).min(u32::try_from(left).unwrap_or(u32::MAX));
-            let size = usize::try_from(part).unwrap_or(usize::MAX);
-            call.check()?;
-            call.charge(FUEL.saturating_add(fuel_for(size)))?;
-            let into = memory::bytes_mut(call.memory, ptr, part, "buffer to read into")?;
-            let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
-            let done = match contained(call.shared, || file.file.read(at, into))? {
-                Ok(done) => done.min(size),
-                // What came before is the guest's.
-                Err(_) if got > 0 => break 'all,
-                Err(errno) => return Err(errno.into()),
-            };
-            got = got.saturating_add(done);
-            at = at.saturating_add(done as u64);
-            if done < size {
-                break 'all;
-            }
-            left = left.saturating_sub(size);
-            ptr = ptr.wrapping_add(part);
-            len = len.saturating_sub(part);
-        }
-    }
-    if place.is_none() {
-        stand(call, fd, at)?;
+    let got = transfer(call, buffers, buffers.size, from, &mut |call, part| {
+        let into = memory::bytes_mut(call.memory, part.ptr, part.len, "buffer to read into")?;
+        let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
+        Ok(contained(call.shared, || file.file.read(part.at, into))?)
+    })?;
+    if offset.is_none() {
+        set_position(call, fd, from.saturating_add(got as u64))?;
     }
     put_len(call, read, got)
 }
 
-/// Writes to a file: at `place`, or at its end, or where the guest stands, who then stands behind.
+/// Writes the guest's buffers to a file, at `offset`; without one at the file's end if it appends,
+/// else at its position. The position then moves.
 pub(super) fn write(
     call: &mut Call<'_>,
     fd: u32,
     list: u32,
     count: u32,
     written: u32,
-    place: Option<u64>,
+    offset: Option<u64>,
 ) -> Result<(), Fail> {
-    let needed = rights::WRITE | place.map_or(0, |_| rights::SEEK);
+    let needed = rights::WRITE | offset.map_or(0, |_| rights::SEEK);
     let (file, flags) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
-    let mut at = place.unwrap_or(file.at);
-    let append = flags & APPEND != 0 && place.is_none();
+    let from = offset.unwrap_or(file.position);
+    let append = flags & APPEND != 0 && offset.is_none();
     let buffers = Buffers::check(call, list, count)?;
     call.bytes(written, 4)?;
     let mut gap = 0;
     if !append && buffers.size > 0 {
-        // Zeros up to where it is written are written too, as some file systems have it.
-        gap = at.saturating_sub(stat(call, fd)?.size);
+        // The zeros between the end and `from` count as written, since some file systems store them.
+        gap = from.saturating_sub(stat(call, fd)?.size);
     }
     let room = call.written_room().checked_sub(gap).ok_or(Errno::Dquot)?;
-    let mut left = usize::try_from(room)
+    let limit = usize::try_from(room)
         .unwrap_or(usize::MAX)
         .min(buffers.size);
-    if left == 0 && buffers.size > 0 {
+    if limit == 0 && buffers.size > 0 {
         return Err(Errno::Dquot.into());
     }
     call.charge(gap.div_ceil(64))?;
-    let mut done = 0usize;
-    'all: for number in 0..count {
-        let (mut ptr, mut len) = buffers.get(call, number)?;
-        while len > 0 && left > 0 {
-            let part = len.min(CHUNK).min(u32::try_from(left).unwrap_or(u32::MAX));
-            let size = usize::try_from(part).unwrap_or(usize::MAX);
-            call.check()?;
-            call.charge(FUEL.saturating_add(fuel_for(size)))?;
-            let bytes = memory::bytes(call.memory, ptr, part, "buffer to write")?;
-            let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
-            // Before it is done: what failed half way may have written.
-            let grown = gap.saturating_add(size as u64);
-            call.session.file_written = call.session.file_written.saturating_add(grown);
-            gap = 0;
-            let wrote = contained(call.shared, || match append {
-                true => file.file.append(bytes),
-                false => file.file.write(at, bytes),
-            })?;
-            let wrote = match wrote {
-                Ok(wrote) => wrote.min(size),
-                Err(_) if done > 0 => break 'all,
-                Err(errno) => return Err(errno.into()),
-            };
-            done = done.saturating_add(wrote);
-            at = at.saturating_add(wrote as u64);
-            if wrote < size {
-                break 'all;
-            }
-            left = left.saturating_sub(size);
-            ptr = ptr.wrapping_add(part);
-            len = len.saturating_sub(part);
-        }
-    }
+    let done = transfer(call, buffers, limit, from, &mut |call, part| {
+        let bytes = memory::bytes(call.memory, part.ptr, part.len, "buffer to write")?;
+        let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
+        // Counted before the write, since a write that fails may have stored some bytes.
+        let grown = gap.saturating_add(u64::from(part.len));
+        call.session.file_written = call.session.file_written.saturating_add(grown);
+        gap = 0;
+        Ok(contained(call.shared, || match append {
+            true => file.file.append(bytes),
+            false => file.file.write(part.at, bytes),
+        })?)
+    })?;
+    let mut end = from.saturating_add(done as u64);
     if append && done > 0 {
-        at = stat(call, fd)?.size;
+        end = stat(call, fd)?.size;
     }
-    if place.is_none() {
-        stand(call, fd, at)?;
+    if offset.is_none() {
+        set_position(call, fd, end)?;
     }
     if flags & ANY_SYNC != 0 && done > 0 {
         sync(call, fd, needed, true)?;
@@ -152,14 +160,63 @@ pub(super) fn write(
     put_len(call, written, done)
 }
 
-/// Notes where the guest stands in a file.
-fn stand(call: &mut Call<'_>, fd: u32, at: u64) -> Result<(), Fail> {
+/// A part of a guest's buffer, and the offset in the file at which it is read or written.
+struct Part {
+    ptr: u32,
+    len: u32,
+    at: u64,
+}
+
+/// Reads or writes one part, and returns the bytes moved or the file's own error.
+type Operation<'a> = dyn FnMut(&mut Call<'_>, &Part) -> Result<Result<usize, Errno>, Fail> + 'a;
+
+/// Passes the guest's buffers to `operation` in parts of at most [`CHUNK`] bytes, `limit` bytes in
+/// all, until it moves fewer bytes than a part has. Checks the deadline and charges before each part.
+/// Returns the bytes moved.
+fn transfer(
+    call: &mut Call<'_>,
+    buffers: Buffers,
+    limit: usize,
+    from: u64,
+    operation: &mut Operation<'_>,
+) -> Result<usize, Fail> {
+    let mut moved = 0usize;
+    for number in 0..buffers.count {
+        let (mut ptr, mut left) = buffers.get(call, number)?;
+        while left > 0 && moved < limit {
+            let room = u32::try_from(limit.saturating_sub(moved)).unwrap_or(u32::MAX);
+            let len = left.min(CHUNK).min(room);
+            let size = usize::try_from(len).unwrap_or(usize::MAX);
+            call.check()?;
+            call.charge(FUEL.saturating_add(fuel_for(size)))?;
+            let at = from.saturating_add(moved as u64);
+            let done = match operation(call, &Part { ptr, len, at })? {
+                // An embedder's file may return more than it was given room for.
+                Ok(done) => done.min(size),
+                // Bytes already moved are reported; the guest meets the error when it tries again.
+                Err(_) if moved > 0 => return Ok(moved),
+                Err(errno) => return Err(errno.into()),
+            };
+            moved = moved.saturating_add(done);
+            if done < size {
+                return Ok(moved);
+            }
+            ptr = ptr.wrapping_add(len);
+            left = left.saturating_sub(len);
+        }
+    }
+    Ok(moved)
+}
+
+/// Moves a file's position to the offset `to`.
+fn set_position(call: &mut Call<'_>, fd: u32, to: u64) -> Result<(), Fail> {
     let (file, _) = call.session.descriptors.file(fd, 0, Errno::Spipe)?;
-    file.at = at;
+    file.position = to;
     Ok(())
 }
 
-/// Does `work` with the file behind `fd`, at a charge.
+/// Charges `fuel` and passes the file `fd` to `work`. Errors as `Descriptors::file`, and those of
+/// `work`.
 fn with<R>(
     call: &mut Call<'_>,
     fd: u32,
@@ -174,44 +231,105 @@ fn with<R>(
     Ok(contained(call.shared, || work(file))??)
 }
 
+/// Returns the attributes of the file `fd`.
 pub(super) fn stat(call: &mut Call<'_>, fd: u32) -> Result<Stat, Fail> {
     let stat = |file: &mut OpenFile| file.file.stat();
     with(call, fd, 0, Errno::Spipe, FUEL, stat)
 }
 
+/// Stores the file `fd` durably; with `data_only`, not its attributes.
 fn sync(call: &mut Call<'_>, fd: u32, needed: u64, data_only: bool) -> Result<(), Fail> {
     call.check()?;
     let sync = |file: &mut OpenFile| file.file.sync(data_only);
     with(call, fd, needed, Errno::Notcapable, SYNC, sync)
 }
 
+/// Stores a file's contents and attributes durably.
+///
+/// Parameters:
+/// * `fd`: the file.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it is stdin, stdout or stderr, or lacks the right `fd_sync`.
+/// * Any errno of `File::sync`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_sync)
 pub(super) fn fd_sync(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     sync(call, args.u32(0), rights::SYNC, false)
 }
 
+/// Stores a file's contents durably.
+///
+/// Parameters:
+/// * `fd`: the file.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it is stdin, stdout or stderr, or lacks the right `fd_datasync`.
+/// * Any errno of `File::sync`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_datasync)
 pub(super) fn fd_datasync(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     sync(call, args.u32(0), rights::DATASYNC, true)
 }
 
+/// Writes a file's position.
+///
+/// Parameters:
+/// * `fd`: the file.
+/// * `offset`: address for the position in bytes (u64).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Spipe`: it is stdin, stdout or stderr.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it lacks the right `fd_tell`.
+/// * `Fault`: the address lies outside the guest's memory.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_tell)
 pub(super) fn fd_tell(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let fd = args.u32(0);
     let (file, _) = call
         .session
         .descriptors
         .file(fd, rights::TELL, Errno::Spipe)?;
-    let at = file.at;
+    let at = file.position;
     call.put(args.u32(1), &at.to_le_bytes())
 }
 
+/// Moves a file's position.
+///
+/// Parameters:
+/// * `fd`: the file.
+/// * `offset`: in bytes (i64).
+/// * `whence`: 0 from the start, 1 from the position, 2 from the end.
+/// * `newoffset`: address for the new position in bytes (u64).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Spipe`: it is stdin, stdout or stderr.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it lacks the right `fd_seek` (to move by 0 from the position, `fd_tell`).
+/// * `Inval`: an unknown `whence`, or a position below 0 or above 2⁶⁴ − 1.
+/// * `Fault`: `newoffset` lies outside the guest's memory.
+/// * Any errno of `File::stat`, from the end.
+///
+/// In hostel: the position may lie beyond the end. `wasi_unstable` numbers `whence` otherwise: 0
+/// from the position, 1 from the end, 2 from the start.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_seek)
 pub(super) fn fd_seek(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, delta, whence) = (args.u32(0), args.u64(1).cast_signed(), args.u32(2));
-    // The old name numbers them in another order.
-    let whence = match (call.old, whence) {
+    // `wasi_unstable` numbers them current, end, set.
+    let whence = match (call.unstable, whence) {
         (false, whence) => whence,
         (true, whence @ 0..=2) => whence.wrapping_add(1).checked_rem(3).unwrap_or(0),
         (true, whence) => whence,
     };
-    // Who asks where it stands may also do that in this way.
+    // Moving by 0 from the current position only asks for it, which `fd_tell` allows too.
     let needed = match (whence, delta) {
         (1, 0) => rights::TELL,
         _ => rights::SEEK,
@@ -219,16 +337,32 @@ pub(super) fn fd_seek(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
     let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
     let from = match whence {
         0 => 0,
-        1 => file.at,
+        1 => file.position,
         2 => stat(call, fd)?.size,
         _ => return Err(Errno::Inval.into()),
     };
     let at = from.checked_add_signed(delta).ok_or(Errno::Inval)?;
     call.put(args.u32(3), &at.to_le_bytes())?;
-    stand(call, fd, at)
+    set_position(call, fd, at)
 }
 
-/// Advice is heard and not followed.
+/// Accepts advice on how a file will be used.
+///
+/// Parameters:
+/// * `fd`: the file.
+/// * `offset`, `len`: the range in bytes (u64).
+/// * `advice`: 0 to 5.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Spipe`: it is stdin, stdout or stderr.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it lacks the right `fd_advise`.
+/// * `Inval`: `advice` is above 5, or the range ends beyond 2⁶⁴ − 1.
+///
+/// In hostel: the advice has no effect.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_advise)
 pub(super) fn fd_advise(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let descriptors = &mut call.session.descriptors;
     descriptors.file(args.u32(0), rights::ADVISE, Errno::Spipe)?;
@@ -239,7 +373,23 @@ pub(super) fn fd_advise(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     Ok(())
 }
 
-/// No space can be kept free for a file in every file system, so it is in none.
+/// Fails: hostel reserves no space for files.
+///
+/// Parameters:
+/// * `fd`: the file.
+/// * `offset`, `len`: the range in bytes (u64).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Spipe`: it is stdin, stdout or stderr.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it lacks the right `fd_allocate`.
+/// * `Inval`: `len` is 0, or the range ends beyond 2⁶⁴ − 1.
+/// * `Notsup`: in all other cases.
+///
+/// In hostel: not every file system can reserve space, so that it is not offered for any.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_allocate)
 pub(super) fn fd_allocate(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let descriptors = &mut call.session.descriptors;
     descriptors.file(args.u32(0), rights::ALLOCATE, Errno::Spipe)?;
@@ -250,6 +400,22 @@ pub(super) fn fd_allocate(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
     Err(Errno::Notsup.into())
 }
 
+/// Sets a file's length.
+///
+/// Parameters:
+/// * `fd`: the file.
+/// * `size`: the length in bytes (u64); a longer file is filled with zeros.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Isdir`: it is a directory.
+/// * `Notcapable`: it is stdin, stdout or stderr, or lacks the right `fd_filestat_set_size`.
+/// * `Dquot`: the file would grow beyond `Limits::written_bytes` for the call.
+/// * Any errno of `File::stat` or `File::set_size`.
+///
+/// In hostel: the bytes added count as written.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_filestat_set_size)
 pub(super) fn fd_filestat_set_size(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, new) = (args.u32(0), args.u64(1));
     let descriptors = &mut call.session.descriptors;
@@ -264,6 +430,7 @@ pub(super) fn fd_filestat_set_size(call: &mut Call<'_>, args: &Args<'_>) -> Resu
     with(call, fd, rights::SET_SIZE, Errno::Notcapable, FUEL, set)
 }
 
+/// Sets the times of the file `fd`.
 pub(super) fn set_times(call: &mut Call<'_>, fd: u32, times: &Times) -> Result<(), Fail> {
     let set = |file: &mut OpenFile| file.file.set_times(times);
     with(call, fd, rights::SET_TIMES, Errno::Notcapable, FUEL, set)

@@ -1,4 +1,4 @@
-//! What a guest writes to stdout and stderr, and where it goes.
+//! A guest's stdout and stderr, and their destinations.
 
 use super::errno::{Errno, Fail};
 use crate::{
@@ -9,11 +9,11 @@ use crate::{
 };
 use alloc::{sync::Arc, vec::Vec};
 
-/// Longest line of output that becomes one log record, in bytes. A longer one becomes several.
-const LINE: usize = 1_024;
+/// Maximum length of a log record in bytes. A longer line of output becomes several records.
+const MAX_RECORD: usize = 1_024;
 
-/// Most bytes that a queue is offered by one call.
-const OFFERED: usize = 64 << 10;
+/// Maximum number of bytes that one write offers to a queue.
+const MAX_OFFER: usize = 64 << 10;
 
 /// One of the two output streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,14 @@ pub(super) enum Stream {
     Stderr,
 }
 
-/// Where a stream of a guest's output goes.
+/// The destination of a guest's stdout or stderr, granted with [`Wasi::stdout`](crate::Wasi::stdout) and
+/// [`Wasi::stderr`](crate::Wasi::stderr).
+///
+/// Whatever the destination, a call may write at most
+/// [`Budget::output_bytes`](crate::Budget::output_bytes) to both streams together; the guest then gets
+/// [`Errno::Nospc`](super::files::Errno::Nospc). An embedder's function returns no `Errno`: either it
+/// takes the bytes, or its [`Trap`] stops the guest. All instances of a plugin share it, and may call it
+/// from several threads at once.
 ///
 /// ```
 /// use hostel_core::{Wasi, WasiOutput};
@@ -42,58 +49,63 @@ enum Sink {
     Discard,
     Log,
     Buffer(usize),
-    Function(Arc<Write>),
-    Queue(Arc<Take>),
+    Function(Arc<TakeAll>),
+    Queue(Arc<TakeSome>),
 }
 
-/// An embedder's function that takes output.
-type Write = dyn Fn(&[u8]) -> Result<(), Trap> + Send + Sync;
+/// An embedder's function that takes all of the output.
+type TakeAll = dyn Fn(&[u8]) -> Result<(), Trap> + Send + Sync;
 
-/// One that takes as much as it has room for.
-type Take = dyn Fn(&[u8]) -> Result<usize, Trap> + Send + Sync;
+/// An embedder's function that takes as much of the output as it has room for.
+type TakeSome = dyn Fn(&[u8]) -> Result<usize, Trap> + Send + Sync;
 
 impl WasiOutput {
-    /// Nowhere. The guest sees its writes succeed.
+    /// Discards the output. The guest's writes succeed.
     #[must_use]
     pub const fn discard() -> Self {
         Self(Sink::Discard)
     }
 
-    /// To the log sink of the [grants](crate::Grants::log), a line a record, within the budget's
-    /// share of log; nowhere if no log is granted. A line over 1,024 bytes becomes several
-    /// records, one without an end becomes a record when the call ends.
+    /// Sends each line as a record to the log sink of the [grants](crate::Grants::log), as long as the
+    /// budget for log records lasts. Without a granted log, discards the output. A line above 1,024
+    /// bytes becomes several records. A line without an end becomes a record when the call ends.
     #[must_use]
     pub const fn log() -> Self {
         Self(Sink::Log)
     }
 
-    /// Into a buffer of the instance's, up to `limit` bytes, until
+    /// Keeps up to `limit` bytes in a buffer of the instance, until
     /// [`Instance::take_stdout`](crate::Instance::take_stdout) or
-    /// [`take_stderr`](crate::Instance::take_stderr) takes them. Where it is full, the guest is
-    /// told that there is no space left.
+    /// [`take_stderr`](crate::Instance::take_stderr) takes them. When the buffer is full, the guest gets
+    /// [`Errno::Nospc`](super::files::Errno::Nospc).
     #[must_use]
     pub const fn buffer(limit: usize) -> Self {
         Self(Sink::Buffer(limit))
     }
 
-    /// To `write`, as the guest wrote them, which is in any pieces. An error stops the guest.
-    /// Control characters are in it, and a guest that speaks to a terminal can make it lie: see
-    /// [`Escaped`]. While `write` runs, neither deadline nor cancellation act: what may block is
-    /// better a [queue](Self::queue).
+    /// Passes the bytes to `write`, in the pieces in which the guest wrote them; a piece may end within
+    /// a line or a character. `write` must take all of them. An error stops the guest.
+    ///
+    /// The bytes may contain control characters, with which a guest could forge the display of a
+    /// terminal: show them with [`Escaped`]. While `write` runs, neither deadline nor cancellation take
+    /// effect: use a [queue](Self::queue) for a destination that may block.
     #[must_use]
     pub fn to(write: impl Fn(&[u8]) -> Result<(), Trap> + Send + Sync + 'static) -> Self {
         Self(Sink::Function(Arc::new(write)))
     }
 
-    /// To `take`, which takes from the start of the bytes, at most 64 KiB, as many as it has room
-    /// for at once, and answers how many. While that is 0 the guest waits, no longer than its
-    /// deadline and its fuel allow; it is asked again every millisecond. Without a clock the guest
-    /// is told to try again (`EAGAIN`). Otherwise as [`to`](Self::to).
+    /// Passes the bytes, 1 to 65,536, to `take`, which takes as many from their start as it has room for,
+    /// and returns their number. It must not block. An error stops the guest. The bytes may contain
+    /// control characters, as for [`to`](Self::to).
+    ///
+    /// While `take` returns 0, the guest waits, until its deadline or until its fuel is used up; `take`
+    /// is called again every millisecond. On a platform without a clock, the guest gets
+    /// [`Errno::Again`](super::files::Errno::Again) instead.
     ///
     /// ```
     /// use hostel_core::WasiOutput;
     /// use std::sync::Mutex;
-    /// // Somebody else takes from it, at their leisure.
+    /// // Another thread takes bytes out.
     /// static QUEUE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
     /// let output = WasiOutput::queue(|bytes: &[u8]| {
     ///     let mut queue = QUEUE.lock().unwrap();
@@ -108,8 +120,8 @@ impl WasiOutput {
         Self(Sink::Queue(Arc::new(take)))
     }
 
-    /// Fuel for `bytes` besides that for reading them. Showing text costs far more, and a record
-    /// as much as a host call.
+    /// Returns the fuel for `bytes`, besides that for reading them. A log charges a unit for each byte,
+    /// since escaping text costs far more than copying it, and for each line as much as for a host call.
     pub(super) fn fuel(&self, bytes: &[u8]) -> u64 {
         if !matches!(self.0, Sink::Log) {
             return 0;
@@ -133,23 +145,23 @@ impl core::fmt::Debug for WasiOutput {
     }
 }
 
-/// One instance's side of a stream: for a log the line that has not ended, for a buffer what was
-/// written.
+/// Bytes of one stream that an instance holds: for a log the unfinished line, for a buffer all output.
 #[derive(Default)]
 pub(super) struct Pending(Vec<u8>);
 
 impl Pending {
-    /// How many of `bytes` bytes there is room for, as far as that is known.
+    /// Returns how many of `bytes` bytes to offer: as many as a buffer has room for, at most 64 KiB to a
+    /// queue, else all.
     pub(super) fn room(&self, to: &WasiOutput, bytes: usize) -> usize {
         match to.0 {
             Sink::Buffer(limit) => bytes.min(limit.saturating_sub(self.0.len())),
-            Sink::Queue(_) => bytes.min(OFFERED),
+            Sink::Queue(_) => bytes.min(MAX_OFFER),
             _ => bytes,
         }
     }
 
-    /// Writes `bytes`, for which there is [room](Self::room). How many it wrote: all, unless it is
-    /// a queue.
+    /// Writes `bytes`, at most [`room`](Self::room), and returns the number written: all of them, unless
+    /// the destination is a queue.
     pub(super) fn write(
         &mut self,
         to: &WasiOutput,
@@ -179,15 +191,16 @@ impl Pending {
         Ok(bytes.len())
     }
 
-    /// Takes a line, or the part of one, and makes records of what is complete.
+    /// Adds a line, or a part of one, and logs it as soon as it is complete or too long.
     fn log(&mut self, line: &[u8], shared: &Shared, meter: &mut Meter) {
         let (line, ended) = match line.strip_suffix(b"\n") {
             Some(line) => (line, true),
             None => (line, false),
         };
         let mut rest = line;
-        while self.0.len().saturating_add(rest.len()) > LINE {
-            let (head, tail) = rest.split_at(LINE.saturating_sub(self.0.len()).min(rest.len()));
+        while self.0.len().saturating_add(rest.len()) > MAX_RECORD {
+            let (head, tail) =
+                rest.split_at(MAX_RECORD.saturating_sub(self.0.len()).min(rest.len()));
             self.0.extend_from_slice(head);
             self.flush(shared, meter);
             rest = tail;
@@ -202,19 +215,20 @@ impl Pending {
         }
     }
 
+    /// Logs the unfinished line.
     fn flush(&mut self, shared: &Shared, meter: &mut Meter) {
         record(&self.0, shared, meter);
         self.0.clear();
     }
 
-    /// Makes a record of a line that has not ended: the call has.
+    /// Logs an unfinished line, since the call ends.
     pub(super) fn end_call(&mut self, to: &WasiOutput, shared: &Shared, meter: &mut Meter) {
         if matches!(to.0, Sink::Log) && !self.0.is_empty() {
             self.flush(shared, meter);
         }
     }
 
-    /// What a buffer holds; empties it.
+    /// Takes the bytes out of a buffer; returns none for other destinations.
     pub(super) fn take(&mut self, to: &WasiOutput) -> Vec<u8> {
         match to.0 {
             Sink::Buffer(_) => core::mem::take(&mut self.0),
@@ -223,7 +237,7 @@ impl Pending {
     }
 }
 
-/// Hands one line to the log, if the budget allows it.
+/// Logs one line, if the budget allows it.
 fn record(line: &[u8], shared: &Shared, meter: &mut Meter) {
     if let Some(sink) = &shared.log
         && meter.log(line.len())

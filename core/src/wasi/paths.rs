@@ -1,4 +1,4 @@
-//! Functions that take a path in a directory.
+//! Functions that take a path in an open directory.
 
 use super::{
     descriptors::{Descriptor, Node as Open, OpenDirectory, OpenFile, rights},
@@ -11,21 +11,25 @@ use super::{
 use crate::base::fuel::fuel_for;
 use alloc::{string::String, sync::Arc, vec::Vec};
 
-/// Fuel for an operation on a directory, and for each name in a path.
+/// Fuel for an operation on a directory, and for a path.
 pub(super) const FUEL: u64 = 1_000;
+
+/// Fuel for each name in a path.
 const NAME: u64 = 20;
 
-/// Fuel for changing what is in a directory, on top.
+/// Additional fuel for creating, removing, renaming or emptying an entry.
 const CHANGE: u64 = 20_000;
 
-/// Longest path, in bytes.
+/// Maximum length of a path in bytes.
 const PATH: u32 = 4_096;
 
-/// Most names in what a link points to that a guest makes. Systems follow some 40 links in a row, so
-/// one short path could lead over ten thousands of names for the price of one.
+/// Maximum number of names in the target of a symbolic link that a guest creates. Systems follow about
+/// 40 links in a row, so that without it one short path could lead through tens of thousands of names
+/// and be charged for one.
 const LINK_NAMES: usize = 32;
 
-/// The directory behind `fd`, where it may be used for `needed`.
+/// Returns the directory `fd`: `Badf` if nothing is open there, `Notdir` for a file or a stream,
+/// `Notcapable` if it lacks a right in `needed`.
 pub(super) fn directory(
     call: &mut Call<'_>,
     fd: u32,
@@ -35,7 +39,8 @@ pub(super) fn directory(
     Ok(open.directory.clone())
 }
 
-/// Whether flags of a look-up say that a symbolic link at a path's end is followed.
+/// Returns whether `lookupflags` say that a symbolic link at a path's end is followed; `Inval` for
+/// unknown flags.
 pub(super) const fn follows(flags: u32) -> Result<bool, Errno> {
     match flags {
         0 | 1 => Ok(flags == 1),
@@ -43,7 +48,14 @@ pub(super) const fn follows(flags: u32) -> Result<bool, Errno> {
     }
 }
 
-/// A path from the guest's memory, charged for and in the form that a [`Directory`] gets.
+/// Reads and charges for a path from the guest's memory, in the form that a [`Directory`] gets.
+///
+/// Errors, called "path errors" at the functions:
+///
+/// * `Noent` for an empty path, `Nametoolong` above 4,096 bytes.
+/// * `Inval` for a NUL in it, `Ilseq` if it is not UTF-8, `Fault` outside the guest's memory.
+/// * `Perm` for an absolute path, or one with more `..` than names before them.
+/// * `Nomem` if the host has no memory for it.
 pub(super) fn path(call: &mut Call<'_>, ptr: u32, len: u32) -> Result<String, Fail> {
     let path = text(call, ptr, len)?;
     if !stays_inside(&path) {
@@ -52,7 +64,8 @@ pub(super) fn path(call: &mut Call<'_>, ptr: u32, len: u32) -> Result<String, Fa
     Ok(path)
 }
 
-/// The text of a path, charged for as one.
+/// Reads and charges for the text of a path or of a link's target, which may lead anywhere. Errors as
+/// [`path`], without `Perm`.
 fn text(call: &mut Call<'_>, ptr: u32, len: u32) -> Result<String, Fail> {
     match len {
         0 => return Err(Errno::Noent.into()),
@@ -75,7 +88,7 @@ fn text(call: &mut Call<'_>, ptr: u32, len: u32) -> Result<String, Fail> {
     Ok(own)
 }
 
-/// Whether a path leads into a directory by its words alone; symbolic links may still lead out of it.
+/// Returns whether the names in a path stay in its directory; a symbolic link may still lead out of it.
 fn stays_inside(path: &str) -> bool {
     let depth = path.split('/').try_fold(0usize, |depth, name| match name {
         "" | "." => Some(depth),
@@ -85,6 +98,40 @@ fn stays_inside(path: &str) -> bool {
     depth.is_some() && !path.starts_with('/')
 }
 
+/// Opens a file or a directory, or creates a file, at the lowest free descriptor.
+///
+/// Parameters:
+/// * `fd`: the directory that the path starts from.
+/// * `dirflags`: `lookupflags`: 1 follows a symbolic link at the path's end.
+/// * `path`: its address.
+/// * `path_len`: its length in bytes, at most 4,096.
+/// * `oflags`: 1 create, 2 directory, 4 exclusive, 8 truncate.
+/// * `fs_rights_base`: the rights requested (u64).
+/// * `fs_rights_inheriting`: the rights to pass on (u64).
+/// * `fdflags`: as in `fd_fdstat_set_flags`.
+/// * `opened`: address for the descriptor (u32).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory, or the path is not one and `oflags` has directory.
+/// * `Notcapable`: it lacks the right `path_open`, `path_create_file` to create,
+///   `path_filestat_set_size` to truncate, or can't pass on a requested `fd_read` or `fd_write`.
+/// * `Inval`: an unknown flag, or directory with create, exclusive or truncate.
+/// * `Rofs`: `fd_write` in a directory that was granted to read.
+/// * `Fault`: `opened` lies outside the guest's memory.
+/// * The path errors of [`path`].
+/// * `Mfile`: the guest has `Limits::open` descriptors open.
+/// * `Dquot`: the call has created as many entries as `Limits::created` allows, with create.
+/// * `Isdir`: a directory, opened for writing.
+/// * `Nomem`: the host has no memory for the descriptor.
+/// * Any errno of `Directory::open`: `Loop` for a link that is not followed, `Perm` for one that
+///   leads out, `Notsup` for pipes and devices.
+///
+/// In hostel: rights other than `fd_read` and `fd_write` that can't be had are left out silently.
+/// A file not opened for writing loses `fd_allocate` and `fd_filestat_set_size`. A directory
+/// passes on all that it inherited, whatever was requested.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_open)
 pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, flags, opened) = (args.u32(0), args.u32(4), args.u32(8));
     let (asked, inheriting) = (args.u64(5), args.u64(6));
@@ -107,7 +154,8 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
         return Err(Errno::Inval.into());
     }
     let may = call.session.descriptors.get(fd)?.inheriting;
-    // Guests ask for more than they use, so other rights that can't be had are left out silently.
+    // Guests request more rights than they use, so others that the directory lacks are left out
+    // silently.
     if asked & !may & (rights::READ | rights::WRITE) != 0 {
         return Err(Errno::Notcapable.into());
     }
@@ -139,7 +187,7 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
         _ => None,
     };
     if let Some(errno) = wrong {
-        // What is closed is the embedder's.
+        // Closing the node runs the embedder's code.
         contained(call.shared, || drop(node))?;
         return Err(errno.into());
     }
@@ -150,7 +198,7 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
                 false => asked & rights::FILE & !(rights::ALLOCATE | rights::SET_SIZE),
             };
             (
-                Open::File(OpenFile { file, at: 0 }),
+                Open::File(OpenFile { file, position: 0 }),
                 rights,
                 inheriting & may,
             )
@@ -162,7 +210,8 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
                 granted: None,
                 list: Vec::new(),
             };
-            // It hands on what it was given, whatever is asked: Zig asks for less than it uses.
+            // It passes on all that it inherited, whatever was requested: Zig requests less than it
+            // uses.
             (Open::Directory(open), asked & rights::DIRECTORY, may)
         }
     };
@@ -175,13 +224,13 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     call.put(opened, &fd.to_le_bytes())
 }
 
-/// Charges for a change of what is in a directory, unless the call must end now.
+/// Checks the deadline and charges for changing a directory.
 fn change(call: &mut Call<'_>) -> Result<(), Fail> {
     call.check()?;
     call.charge(CHANGE)
 }
 
-/// The same for something new, which counts against a limit.
+/// Checks, charges and counts a new entry of a directory: `Dquot` beyond the limit for one call.
 fn count_created(call: &mut Call<'_>) -> Result<(), Fail> {
     change(call)?;
     let created = &mut call.session.created;
@@ -192,6 +241,22 @@ fn count_created(call: &mut Call<'_>) -> Result<(), Fail> {
     Ok(())
 }
 
+/// Creates a directory.
+///
+/// Parameters:
+/// * `fd`: the directory that the path starts from.
+/// * `path`: its address.
+/// * `path_len`: its length in bytes, at most 4,096.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `path_create_directory`.
+/// * The path errors of [`path`].
+/// * `Dquot`: the call has created as many entries as `Limits::created` allows.
+/// * Any errno of `Directory::create_directory`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_create_directory)
 pub(super) fn path_create_directory(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let directory = directory(call, args.u32(0), rights::PATH_CREATE_DIRECTORY)?;
     let path = path(call, args.u32(1), args.u32(2))?;
@@ -200,6 +265,21 @@ pub(super) fn path_create_directory(call: &mut Call<'_>, args: &Args<'_>) -> Res
     Ok(contained(call.shared, create)??)
 }
 
+/// Removes an empty directory.
+///
+/// Parameters:
+/// * `fd`: the directory that the path starts from.
+/// * `path`: its address.
+/// * `path_len`: its length in bytes, at most 4,096.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `path_remove_directory`.
+/// * The path errors of [`path`].
+/// * Any errno of `Directory::remove_directory`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_remove_directory)
 pub(super) fn path_remove_directory(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let directory = directory(call, args.u32(0), rights::PATH_REMOVE_DIRECTORY)?;
     let path = path(call, args.u32(1), args.u32(2))?;
@@ -208,6 +288,21 @@ pub(super) fn path_remove_directory(call: &mut Call<'_>, args: &Args<'_>) -> Res
     Ok(contained(call.shared, remove)??)
 }
 
+/// Removes a file or a symbolic link.
+///
+/// Parameters:
+/// * `fd`: the directory that the path starts from.
+/// * `path`: its address.
+/// * `path_len`: its length in bytes, at most 4,096.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `path_unlink_file`.
+/// * The path errors of [`path`].
+/// * Any errno of `Directory::remove_file`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_unlink_file)
 pub(super) fn path_unlink_file(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let directory = directory(call, args.u32(0), rights::PATH_UNLINK_FILE)?;
     let path = path(call, args.u32(1), args.u32(2))?;
@@ -216,7 +311,25 @@ pub(super) fn path_unlink_file(call: &mut Call<'_>, args: &Args<'_>) -> Result<(
     Ok(contained(call.shared, remove)??)
 }
 
-/// Writes what a link points to, as far as there is room.
+/// Writes the target of a symbolic link, cut off at the end of the buffer.
+///
+/// Parameters:
+/// * `fd`: the directory that the path starts from.
+/// * `path`: its address.
+/// * `path_len`: its length in bytes, at most 4,096.
+/// * `buf`: address for the target, without a NUL.
+/// * `buf_len`: room there in bytes.
+/// * `bufused`: address for the number of bytes written (u32).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `path_readlink`.
+/// * The path errors of [`path`].
+/// * `Fault`: `buf` or `bufused` lies outside the guest's memory.
+/// * Any errno of `Directory::read_link`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_readlink)
 pub(super) fn path_readlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (buffer, size, used) = (args.u32(3), args.u32(4), args.u32(5));
     let directory = directory(call, args.u32(0), rights::PATH_READLINK)?;
@@ -231,11 +344,32 @@ pub(super) fn path_readlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), 
     put_len(call, used, fits)
 }
 
+/// Creates a symbolic link.
+///
+/// Parameters:
+/// * `old_path`, `old_path_len`: address of the target, and its length in bytes, at most 4,096.
+/// * `fd`: the directory that the new path starts from.
+/// * `new_path`, `new_path_len`: address of the link's path, and its length in bytes.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `path_symlink`.
+/// * The path errors of [`path`], for the target too.
+/// * `Perm`: the target is absolute.
+/// * `Nametoolong`: the target has more than 32 names.
+/// * `Dquot`: the call has created as many entries as `Limits::created` allows.
+/// * Any errno of `Directory::symlink`.
+///
+/// In hostel: unlike other paths, the target may lead out of the directory by `..`. Guests can't
+/// follow such a link.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_symlink)
 pub(super) fn path_symlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let directory = directory(call, args.u32(2), rights::PATH_SYMLINK)?;
     let target = text(call, args.u32(0), args.u32(1))?;
     let path = path(call, args.u32(3), args.u32(4))?;
-    // A guest is not led out of a directory by a link, but another program might be.
+    // Guests can't follow a link out of their directory, but other programs might.
     if target.starts_with('/') {
         return Err(Errno::Perm.into());
     }
@@ -247,6 +381,22 @@ pub(super) fn path_symlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), F
     Ok(contained(call.shared, link)??)
 }
 
+/// Moves a file or a directory, perhaps to another directory.
+///
+/// Parameters:
+/// * `fd`: the directory that the old path starts from.
+/// * `old_path`, `old_path_len`: address of the old path, and its length in bytes.
+/// * `new_fd`: the directory that the new path starts from.
+/// * `new_path`, `new_path_len`: address of the new path, and its length in bytes.
+///
+/// Errors:
+/// * `Badf`: `fd` or `new_fd` is not open.
+/// * `Notdir`: one is not a directory.
+/// * `Notcapable`: they lack the right `path_rename_source` or `path_rename_target`.
+/// * The path errors of [`path`], for both paths.
+/// * Any errno of `Directory::rename`: `Xdev` for directories of two types.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_rename)
 pub(super) fn path_rename(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let from = directory(call, args.u32(0), rights::PATH_RENAME_SOURCE)?;
     let to = directory(call, args.u32(3), rights::PATH_RENAME_TARGET)?;
@@ -257,6 +407,29 @@ pub(super) fn path_rename(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
     Ok(contained(call.shared, rename)??)
 }
 
+/// Creates another name (a hard link) of a file.
+///
+/// Parameters:
+/// * `old_fd`: the directory that the old path starts from.
+/// * `old_flags`: 0.
+/// * `old_path`, `old_path_len`: address of the old path, and its length in bytes.
+/// * `new_fd`: the directory that the new path starts from.
+/// * `new_path`, `new_path_len`: address of the new path, and its length in bytes.
+///
+/// Errors:
+/// * `Badf`: `old_fd` or `new_fd` is not open.
+/// * `Notdir`: one is not a directory.
+/// * `Notcapable`: they lack the right `path_link_source` or `path_link_target`.
+/// * `Inval`: `old_flags` is not 0.
+/// * The path errors of [`path`], for both paths.
+/// * `Dquot`: the call has created as many entries as `Limits::created` allows.
+/// * Any errno of `Directory::link`: `Xdev` for directories of two types.
+///
+/// In hostel: symbolic links are never followed, so that the flag for it is refused.
+/// `path_link_source` belongs to directories that may be changed: no link leads from one granted
+/// to read to one granted to write.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_link)
 pub(super) fn path_link(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let from = directory(call, args.u32(0), rights::PATH_LINK_SOURCE)?;
     let to = directory(call, args.u32(4), rights::PATH_LINK_TARGET)?;

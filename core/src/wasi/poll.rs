@@ -1,4 +1,4 @@
-//! Telling a guest what has happened of what it waits for: clocks, stdin, and whatever does not block.
+//! Waiting for several events at once: clocks, stdin, and descriptors that never block.
 
 use super::{
     clocks,
@@ -10,68 +10,94 @@ use super::{
 };
 use core::time::Duration;
 
-/// Most subscriptions in one call.
+/// Maximum number of subscriptions in one call.
 const SUBSCRIPTIONS: u32 = 1_024;
 
-/// Fuel for looking at a subscription once: it may ask a clock or a source of stdin.
+/// Fuel for checking one subscription once, which may ask a clock or a source of stdin.
 const FUEL: u64 = 5;
 
-/// Size of an event in memory.
+/// Size of an event in bytes.
 const EVENT: u32 = 32;
 
-/// A guest's wish to be told of something.
+/// A guest's subscription to an event.
 struct Subscription {
+    /// Any value of the guest's, returned in the event.
     userdata: u64,
+    /// 0 for a clock, 1 for reading, 2 for writing.
     kind: u8,
-    /// Of a descriptor.
+    /// The descriptor to read or write.
     fd: u32,
-    /// Of a clock.
     clock: u32,
+    /// Of the clock, in nanoseconds.
     timeout: u64,
     absolute: bool,
 }
 
-/// What has become of a subscription.
+/// The state of a subscription.
 enum Event {
-    /// Of a clock: when it will happen, on the platform's clock.
+    /// The timeout ends at this time of the platform's clock.
     At(Duration),
-    /// Of a descriptor: whether it has happened.
+    /// Whether the descriptor can be read or written now.
     Ready(bool),
-    /// It can't happen.
+    /// The event can't occur.
     Failed(Errno),
 }
 
+/// Waits until one of several events occurs: a timeout, or that a descriptor can be read or
+/// written.
+///
+/// Parameters:
+/// * `in`: address of the subscriptions (48 bytes each).
+/// * `out`: address for the events (32 bytes each), with room for `nsubscriptions`.
+/// * `nsubscriptions`: their number, 1 to 1,024.
+/// * `nevents`: address for the number of events (u32).
+///
+/// Errors:
+/// * `Inval`: no subscriptions, more than 1,024, or one of an unknown type.
+/// * `Fault`: an area lies outside the guest's memory.
+/// * `Again`: no event has occurred, and the platform can't wait.
+/// * In an event, `Notsup` or `Inval`: a clock that is not granted or does not exist, as in
+///   `clock_time_get`.
+/// * In an event, `Badf` or `Notcapable`: the descriptor is not open, or lacks the right
+///   `poll_fd_readwrite` or that to read or write.
+///
+/// In hostel: relative timeouts run on the monotonic clock, whichever clock is named. A wait ends
+/// at the call's deadline and costs fuel. Files and output are always ready, even a full output
+/// queue, for which `fd_write` waits. A ready descriptor has the number of bytes 1.
+/// `wasi_unstable` has subscriptions of 56 bytes.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#poll_oneoff)
 pub(super) fn poll_oneoff(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (list, events, count) = (args.u32(0), args.u32(1), args.u32(2));
     if count == 0 || count > SUBSCRIPTIONS {
         return Err(Errno::Inval.into());
     }
-    let size: u32 = if call.old { 56 } else { 48 };
+    let size: u32 = if call.unstable { 56 } else { 48 };
     call.bytes(list, count.saturating_mul(size))?;
     call.bytes(events, count.saturating_mul(EVENT))?;
     call.bytes(args.u32(3), 4)?;
     let clock = call.shared.platform.now();
     let now = clock.unwrap_or_default();
-    let begun = *call.begun.get_or_insert(now);
+    let start = *call.waiting_since.get_or_insert(now);
     call.charge(u64::from(count).saturating_mul(FUEL))?;
-    let (mut happened, mut wake, mut input) = (0u32, None::<Duration>, false);
-    // Asked once, however many want to know.
-    let mut came = None;
+    let (mut happened, mut wake, mut needs_input) = (0u32, None::<Duration>, false);
+    // Asked once for all subscriptions, so that they agree.
+    let mut input_ready = None;
     for at in 0..count {
-        let wish = subscription(call, list.wrapping_add(at.wrapping_mul(size)))?;
-        let error = match judge(call, &wish, begun, &mut came)? {
+        let subscribed = subscription(call, list.wrapping_add(at.wrapping_mul(size)))?;
+        let error = match state(call, &subscribed, start, &mut input_ready)? {
             Event::At(end) if end > now => {
                 wake = Some(wake.map_or(end, |wake| wake.min(end)));
                 continue;
             }
             Event::Ready(false) => {
-                input = true;
+                needs_input = true;
                 continue;
             }
             Event::At(_) | Event::Ready(true) => 0u16,
             Event::Failed(errno) => errno as u16,
         };
-        let event = event(&wish, error);
+        let event = event(&subscribed, error);
         let place = events.wrapping_add(happened.wrapping_mul(EVENT));
         call.put(place, &event.0)?;
         happened = happened.saturating_add(1);
@@ -79,25 +105,25 @@ pub(super) fn poll_oneoff(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
     if happened > 0 {
         return call.put(args.u32(3), &happened.to_le_bytes());
     }
-    Err(Fail::Wait(Wait::until(call, clock, wake, input)?))
+    Err(Fail::MustWait(Wait::until(call, clock, wake, needs_input)?))
 }
 
-/// How an event is told.
-fn event(wish: &Subscription, error: u16) -> Layout<32> {
+/// Builds the event for a subscription.
+fn event(subscribed: &Subscription, error: u16) -> Layout<32> {
     let mut event = Layout::new();
-    event.put(0, &wish.userdata.to_le_bytes());
+    event.put(0, &subscribed.userdata.to_le_bytes());
     event.put(8, &error.to_le_bytes());
-    event.put(10, &[wish.kind]);
-    if wish.kind != 0 && error == 0 {
-        // How much there is, is not known; at least a byte or the end.
+    event.put(10, &[subscribed.kind]);
+    if subscribed.kind != 0 && error == 0 {
+        // The number of bytes is unknown. There is one at least, or the end.
         event.put(16, &1u64.to_le_bytes());
     }
     event
 }
 
-/// The subscription at `at`. Under the old name a clock's has one field more.
+/// Reads the subscription at the address `at`. That of `wasi_unstable` has one field more for clocks.
 fn subscription(call: &Call<'_>, at: u32) -> Result<Subscription, Fail> {
-    let (size, clock) = if call.old { (56, 24) } else { (48, 16) };
+    let (size, clock) = if call.unstable { (56, 24) } else { (48, 16) };
     let bytes = call.bytes(at, size)?;
     let u32_at = |at: usize| {
         let field = bytes.get(at..).and_then(|field| field.first_chunk());
@@ -117,33 +143,36 @@ fn subscription(call: &Call<'_>, at: u32) -> Result<Subscription, Fail> {
     })
 }
 
-fn judge(
+/// Returns the state of a subscription. A relative timeout counts from `start`.
+fn state(
     call: &mut Call<'_>,
-    wish: &Subscription,
-    begun: Duration,
-    came: &mut Option<bool>,
+    subscribed: &Subscription,
+    start: Duration,
+    input_ready: &mut Option<bool>,
 ) -> Result<Event, Fail> {
-    let needed = match wish.kind {
+    let needed = match subscribed.kind {
         0 => {
-            let (id, timeout) = (wish.clock, wish.timeout);
-            return match clocks::end_of_timeout(call, id, timeout, wish.absolute, begun) {
+            let (id, timeout) = (subscribed.clock, subscribed.timeout);
+            return match clocks::end_of_timeout(call, id, timeout, subscribed.absolute, start) {
                 Ok(end) => Ok(Event::At(end)),
                 Err(Fail::Errno(errno)) => Ok(Event::Failed(errno)),
-                Err(stop) => Err(stop),
+                Err(other) => Err(other),
             };
         }
         1 => rights::POLL | rights::READ,
         2 => rights::POLL | rights::WRITE,
         _ => return Err(Errno::Inval.into()),
     };
-    Ok(match call.session.descriptors.allowed(wish.fd, needed) {
-        Ok(descriptor) => {
-            let waits = matches!(descriptor.node, Node::Input);
-            if waits && came.is_none() {
-                *came = Some(input_is_ready(call)?);
+    Ok(
+        match call.session.descriptors.allowed(subscribed.fd, needed) {
+            Ok(descriptor) => {
+                let is_stdin = matches!(descriptor.node, Node::Input);
+                if is_stdin && input_ready.is_none() {
+                    *input_ready = Some(input_is_ready(call)?);
+                }
+                Event::Ready(!is_stdin || *input_ready == Some(true))
             }
-            Event::Ready(!waits || *came == Some(true))
-        }
-        Err(errno) => Event::Failed(errno),
-    })
+            Err(errno) => Event::Failed(errno),
+        },
+    )
 }

@@ -1,4 +1,4 @@
-//! Random bytes.
+//! The function for random bytes.
 
 use super::{
     errno::{Errno, Fail},
@@ -7,12 +7,26 @@ use super::{
 };
 use crate::{base::fuel::fuel_for, error::CallError, host_functions::contained, memory};
 
-/// Bytes made at a time; between two, deadline and cancellation are looked at.
+/// Maximum number of bytes made at a time. Deadline and cancellation are checked in between.
 const CHUNK: u32 = 64 << 10;
 
-/// How much dearer random bytes are than copied ones.
-const DEARER: u64 = 8;
+/// Fuel for random bytes, as a multiple of that for copied bytes.
+const COST_FACTOR: u64 = 8;
 
+/// Writes random bytes.
+///
+/// Parameters:
+/// * `buf`: address for the bytes.
+/// * `buf_len`: their number.
+///
+/// Errors:
+/// * `Fault`: the area lies outside the guest's memory.
+/// * `Notsup`: no random bytes are granted.
+///
+/// In hostel: with `Wasi::random_seed` the bytes are predictable. They are made in pieces of 64
+/// KiB. Deadline and cancellation are checked in between.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#random_get)
 pub(super) fn random_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (mut at, mut left) = (args.u32(0), args.u32(1));
     call.bytes(at, left)?;
@@ -21,7 +35,7 @@ pub(super) fn random_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fai
         let len = left.min(CHUNK);
         let size = usize::try_from(len).unwrap_or(usize::MAX);
         call.check()?;
-        call.charge(fuel_for(size).saturating_mul(DEARER))?;
+        call.charge(fuel_for(size).saturating_mul(COST_FACTOR))?;
         let bytes = memory::bytes_mut(call.memory, at, len, "buffer for random bytes")?;
         match random {
             Random::Seed(_) => fill(&mut call.session.random, bytes),
@@ -35,7 +49,7 @@ pub(super) fn random_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fai
     Ok(())
 }
 
-/// SplitMix64: small, and all that a repeatable call needs.
+/// Fills `bytes` by SplitMix64, which is small and repeatable. It is not cryptographic.
 fn fill(state: &mut u64, bytes: &mut [u8]) {
     for chunk in bytes.chunks_mut(8) {
         *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

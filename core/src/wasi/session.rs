@@ -1,4 +1,4 @@
-//! One instance's side of WASI, and what a single call of one of its functions can reach.
+//! The WASI state of one instance, and the context of one call of a WASI function.
 
 use super::{
     descriptors::Descriptors,
@@ -16,26 +16,28 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{any::Any, time::Duration};
 use wasmi::Val;
 
-/// What an instance has of WASI for itself. Begun at its first call of a WASI function.
+/// The WASI state of one instance, created at its first call of a WASI function.
 pub(super) struct Session {
     grant: Arc<Wasi>,
     pub(super) descriptors: Descriptors,
-    /// How much of stdin was read, where that is bytes.
+    /// Bytes of stdin read so far, if stdin is granted as bytes.
     pub(super) stdin_at: usize,
     stdout: Pending,
     stderr: Pending,
-    /// Bytes written by the running call: to the streams, and to files, or what these grew by.
+    /// Bytes that the running call has written to stdout and stderr.
     pub(super) written: usize,
+    /// Bytes that the running call has written to files, or made them longer by.
     pub(super) file_written: u64,
-    /// How many files, directories and links the running call has made.
+    /// Files, directories and links that the running call has created.
     pub(super) created: u32,
-    /// What random bytes follow from, where they follow from a seed.
+    /// State of the random generator, if random bytes are granted by a seed.
     pub(super) random: u64,
-    /// The platform's time when the instance first asked for it.
+    /// The platform's time when the guest first read the monotonic clock.
     pub(super) origin: Option<Duration>,
 }
 
 impl Session {
+    /// Creates the state of a new instance.
     pub(super) fn new(grant: &Arc<Wasi>) -> Self {
         Self {
             grant: grant.clone(),
@@ -54,6 +56,7 @@ impl Session {
         }
     }
 
+    /// Returns the bytes that the instance holds of a stream.
     pub(super) fn pending(&mut self, stream: Stream) -> &mut Pending {
         match stream {
             Stream::Stdout => &mut self.stdout,
@@ -61,8 +64,8 @@ impl Session {
         }
     }
 
-    /// That of an instance, new where it has none.
-    pub(super) fn kept<'a>(
+    /// Returns the state of an instance, and creates it if there is none.
+    pub(super) fn of_instance<'a>(
         resident: &'a mut Option<Box<dyn KeptSession>>,
         grant: &Arc<Wasi>,
     ) -> Option<&'a mut Self> {
@@ -93,7 +96,8 @@ impl KeptSession for Session {
     }
 }
 
-/// The parameters of a call. Their number and types were checked when the import was bound.
+/// The parameters of a call. Their number and types were checked when the import was bound, so that a
+/// wrong index or type, which reads as 0, does not occur.
 pub(super) struct Args<'a>(pub(super) &'a [Val]);
 
 impl Args<'_> {
@@ -112,39 +116,41 @@ impl Args<'_> {
     }
 }
 
-/// One call of a WASI function.
+/// The context of one call of a WASI function.
 pub(super) struct Call<'a> {
-    /// The guest's memory; empty where it has none.
+    /// The guest's memory; empty if it has none.
     pub(super) memory: &'a mut [u8],
     pub(super) session: &'a mut Session,
     pub(super) grant: &'a Wasi,
     pub(super) shared: &'a Shared,
     pub(super) meter: &'a mut Meter,
     pub(super) canceller: Option<&'a Canceller>,
-    /// Whether it came by the old name, `wasi_unstable`, some of whose layouts differ.
-    pub(super) old: bool,
+    /// Whether the guest imports the function from `wasi_unstable`, some of whose layouts differ.
+    pub(super) unstable: bool,
     pub(super) spending: Spending<'a>,
-    /// Since when a function waits, on the platform's clock, where it has waited.
-    pub(super) begun: Option<Duration>,
+    /// The platform's time at which the function first waited, kept from attempt to attempt.
+    pub(super) waiting_since: Option<Duration>,
 }
 
 impl Call<'_> {
-    /// Charges for work that is about to be done.
+    /// Charges `units` of fuel for work that is about to be done. Fails if there is too little.
     pub(super) fn charge(&mut self, units: u64) -> Result<(), Fail> {
         let spent = self.spending.spend(units);
-        spent.map_err(|overdrawn| Fail::Stop(overdrawn.into()))
+        spent.map_err(|overdrawn| Fail::EndCall(overdrawn.into()))
     }
 
-    /// Fails where the call around this one must end now.
+    /// Fails if the guest's call is cancelled or past its deadline.
     pub(super) fn check(&self) -> Result<(), Fail> {
         let platform = &*self.shared.platform;
         Ok(self.meter.check(self.canceller, platform)?)
     }
 
+    /// Returns `len` bytes of the guest's memory at `ptr`, or `Fault`.
     pub(super) fn bytes(&self, ptr: u32, len: u32) -> Result<&[u8], Fail> {
         Ok(memory::bytes(self.memory, ptr, len, "WASI call's buffer")?)
     }
 
+    /// Returns `len` bytes of the guest's memory at `ptr` for writing, or `Fault`.
     pub(super) fn bytes_mut(&mut self, ptr: u32, len: u32) -> Result<&mut [u8], Fail> {
         Ok(memory::bytes_mut(
             self.memory,
@@ -154,21 +160,21 @@ impl Call<'_> {
         )?)
     }
 
-    /// Writes `bytes` at `ptr`.
+    /// Writes `bytes` to the guest's memory at `ptr`, or returns `Fault`.
     pub(super) fn put(&mut self, ptr: u32, bytes: &[u8]) -> Result<(), Fail> {
         let len = u32::try_from(bytes.len()).map_err(|_| Errno::Fault)?;
         self.bytes_mut(ptr, len)?.copy_from_slice(bytes);
         Ok(())
     }
 
-    /// How many bytes the running call may still write to files.
+    /// Returns how many bytes the running call may still write to files.
     pub(super) fn written_room(&self) -> u64 {
         let limit = self.grant.file_limits.written_bytes;
         limit.saturating_sub(self.session.file_written)
     }
 }
 
-/// Does the embedder's work, a panic in which may be contained.
+/// Runs the embedder's code. If the platform contains panics, one in it becomes a trap.
 pub(super) fn contained<R>(shared: &Shared, work: impl FnOnce() -> R) -> Result<R, CallError> {
     host_functions::contained(&*shared.platform, || Ok(work()))
 }

@@ -1,4 +1,4 @@
-//! Attributes of files and directories, and setting their times.
+//! Functions for attributes of files and directories, and for setting their times.
 
 use super::{
     descriptors::{Node, rights},
@@ -11,6 +11,21 @@ use super::{
 };
 use core::time::Duration;
 
+/// Writes the attributes of an open descriptor.
+///
+/// Parameters:
+/// * `fd`: any descriptor.
+/// * `stat`: address for the `filestat` (64 bytes).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notcapable`: it lacks the right `fd_filestat_get`.
+/// * `Fault`: the address lies outside the guest's memory.
+/// * Any errno of `File::stat` or `Directory::stat`.
+///
+/// In hostel: Stdio has zeros and one link. `wasi_unstable` has a `filestat` of 56 bytes.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_filestat_get)
 pub(super) fn fd_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let fd = args.u32(0);
     let descriptor = call.session.descriptors.allowed(fd, rights::FILESTAT)?;
@@ -26,6 +41,27 @@ pub(super) fn fd_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<()
     put(call, args.u32(1), &stat)
 }
 
+/// Writes the attributes of the entry at a path.
+///
+/// Parameters:
+/// * `fd`: the directory that the path starts from.
+/// * `flags`: `lookupflags`: 1 follows a symbolic link at the path's end.
+/// * `path`: its address.
+/// * `path_len`: its length in bytes, at most 4,096.
+/// * `stat`: address for the `filestat` (64 bytes).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `path_filestat_get`.
+/// * The path errors of [`paths::path`].
+/// * `Inval`: an unknown flag.
+/// * `Fault`: `stat` lies outside the guest's memory.
+/// * Any errno of `Directory::stat`.
+///
+/// In hostel: `wasi_unstable` has a `filestat` of 56 bytes.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_filestat_get)
 pub(super) fn path_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let directory = paths::directory(call, args.u32(0), rights::PATH_FILESTAT)?;
     let follow = paths::follows(args.u32(1))?;
@@ -34,6 +70,21 @@ pub(super) fn path_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<
     put(call, args.u32(4), &stat)
 }
 
+/// Sets the times of an open file or directory.
+///
+/// Parameters:
+/// * `fd`: the file or directory.
+/// * `atim`: time of the last read, in nanoseconds since 1970-01-01 00:00 UTC (u64).
+/// * `mtim`: time of the last write, likewise.
+/// * `fst_flags`: 1 sets `atim`, 2 sets it to now, 4 sets `mtim`, 8 sets it to now.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notcapable`: it is stdin, stdout or stderr, or lacks the right `fd_filestat_set_times`.
+/// * `Inval`: an unknown flag, or a time and now at once.
+/// * Any errno of `File::set_times` or `Directory::set_times`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_filestat_set_times)
 pub(super) fn fd_filestat_set_times(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, needed) = (args.u32(0), rights::SET_TIMES);
     let times = times(args.u64(1), args.u64(2), args.u32(3));
@@ -51,6 +102,26 @@ pub(super) fn fd_filestat_set_times(call: &mut Call<'_>, args: &Args<'_>) -> Res
     }
 }
 
+/// Sets the times of the entry at a path.
+///
+/// Parameters:
+/// * `fd`: the directory that the path starts from.
+/// * `flags`: `lookupflags`: 1 follows a symbolic link at the path's end.
+/// * `path`: its address.
+/// * `path_len`: its length in bytes, at most 4,096.
+/// * `atim`: time of the last read, in nanoseconds since 1970-01-01 00:00 UTC (u64).
+/// * `mtim`: time of the last write, likewise.
+/// * `fst_flags`: 1 sets `atim`, 2 sets it to now, 4 sets `mtim`, 8 sets it to now.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notdir`: it is not a directory.
+/// * `Notcapable`: it lacks the right `path_filestat_set_times`.
+/// * The path errors of [`paths::path`].
+/// * `Inval`: an unknown flag, or a time and now at once.
+/// * Any errno of `Directory::set_times`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_filestat_set_times)
 pub(super) fn path_filestat_set_times(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let directory = paths::directory(call, args.u32(0), rights::PATH_SET_TIMES)?;
     let follow = paths::follows(args.u32(1))?;
@@ -60,7 +131,8 @@ pub(super) fn path_filestat_set_times(call: &mut Call<'_>, args: &Args<'_>) -> R
     Ok(contained(call.shared, set)??)
 }
 
-/// Which times a guest wants to set, by its flags: each to the one given, or to now, or not at all.
+/// Reads WASI's `fstflags`: each time is set to the given one, or to now, or left as it is. `Inval` for
+/// unknown flags, or for both at once.
 fn times(accessed: u64, modified: u64, flags: u32) -> Result<Times, Errno> {
     let time = |given: u64, flags: u32| match flags & 0b11 {
         0 => Ok(None),
@@ -77,7 +149,8 @@ fn times(accessed: u64, modified: u64, flags: u32) -> Result<Times, Errno> {
     })
 }
 
-/// Writes attributes. Under the old name, links are counted in 32 bits.
+/// Writes a `filestat` at the address `at`: 64 bytes, or 56 for `wasi_unstable`, which counts links in 32
+/// bits.
 fn put(call: &mut Call<'_>, at: u32, stat: &Stat) -> Result<(), Fail> {
     let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let times = [stat.accessed, stat.modified, stat.changed].map(nanos);
@@ -85,7 +158,7 @@ fn put(call: &mut Call<'_>, at: u32, stat: &Stat) -> Result<(), Fail> {
     layout.put(0, &stat.device.to_le_bytes());
     layout.put(8, &stat.inode.to_le_bytes());
     layout.put(16, &[stat.kind as u8]);
-    let rest = if call.old {
+    let rest = if call.unstable {
         let links = u32::try_from(stat.links).unwrap_or(u32::MAX);
         layout.put(20, &links.to_le_bytes());
         24

@@ -1,4 +1,4 @@
-//! Reading and writing, and what else can be done with any descriptor.
+//! Functions for stdin, stdout and stderr, and for descriptors of any kind.
 
 use super::{
     descriptors::{Node, rights},
@@ -13,16 +13,39 @@ use super::{
 use crate::{base::fuel::fuel_for, error::CallError, host_functions, memory};
 use core::time::Duration;
 
-/// Most bytes that a source of stdin is asked for at a time.
+/// Maximum number of bytes read from a source of stdin at a time.
 const CHUNK: usize = 64 << 10;
 
-/// How long a guest waits until a full queue of output is looked at again. Short, so that a reader
-/// who is fast is not kept waiting.
-const LOOK: Duration = Duration::from_millis(1);
+/// Time until a full queue of output is tried again. Short, so that a fast reader does not wait for the
+/// guest.
+const QUEUE_RETRY: Duration = Duration::from_millis(1);
 
-/// The flags that a descriptor may have, append to sync.
+/// All `fdflags`: append, dsync, nonblock, rsync, sync.
 pub(super) const FLAGS: u16 = 0b1_1111;
 
+/// Writes to stdout, stderr, or a file at its position, or at its end if it appends.
+///
+/// Parameters:
+/// * `fd`: stdout, stderr or a file.
+/// * `iovs`: address of the list of buffers.
+/// * `iovs_len`: number of buffers, at most 1,024.
+/// * `nwritten`: address for the number of bytes written (u32).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notcapable`: it is stdin, or lacks the right `fd_write`.
+/// * `Isdir`: it is a directory.
+/// * The buffer errors of [`Buffers::check`].
+/// * `Fault`: `nwritten` lies outside the guest's memory.
+/// * `Nospc`: the output buffer is full, `Budget::output_bytes` is used up, or the host has no
+///   memory for the output.
+/// * `Again`: the output queue is full, and the platform has no clock.
+/// * `Dquot`, and errnos of `File`: as in `fd_pwrite`, or of `File::append`.
+///
+/// In hostel: output is cut to the room that is left. Waits while an output queue is full. Files
+/// are written as in `fd_pwrite`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_write)
 pub(super) fn fd_write(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, list, count, written) = (args.u32(0), args.u32(1), args.u32(2), args.u32(3));
     let descriptor = call.session.descriptors.get(fd)?;
@@ -68,7 +91,7 @@ fn write(
         let len = len.min(left);
         left = left.saturating_sub(len);
         if len > 0 {
-            // A sink takes its time.
+            // An embedder's function may take long for each buffer.
             call.check()?;
             let fuel = to.fuel(call.bytes(ptr, len)?);
             call.charge(fuel)?;
@@ -84,13 +107,35 @@ fn write(
     }
     if done == 0 && most > 0 {
         let now = call.shared.platform.now().ok_or(Errno::Again)?;
-        let look = Some(now.saturating_add(LOOK));
-        return Err(Fail::Wait(Wait::until(call, Some(now), look, false)?));
+        let retry = Some(now.saturating_add(QUEUE_RETRY));
+        return Err(Fail::MustWait(Wait::until(call, Some(now), retry, false)?));
     }
     call.session.written = call.session.written.saturating_add(done);
     put_len(call, written, done)
 }
 
+/// Reads from stdin or from a file at its position.
+///
+/// Parameters:
+/// * `fd`: stdin or a file.
+/// * `iovs`: address of the list of buffers.
+/// * `iovs_len`: number of buffers, at most 1,024.
+/// * `nread`: address for the number of bytes read (u32); 0 is the end.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notcapable`: it is stdout or stderr, or lacks the right `fd_read`.
+/// * `Isdir`: it is a directory.
+/// * The buffer errors of [`Buffers::check`].
+/// * `Fault`: `nread` lies outside the guest's memory.
+/// * `Again`: stdin has nothing yet, and the platform can't wait.
+/// * Any errno of `File::read`, if nothing was read before.
+///
+/// In hostel: waits for a source of stdin until it is ready. A read of a source fills the first
+/// buffer that is not empty, at most 64 KiB, and leaves the others. Files are read as in
+/// `fd_pread`.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_read)
 pub(super) fn fd_read(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, list, count, read) = (args.u32(0), args.u32(1), args.u32(2), args.u32(3));
     let descriptor = call.session.descriptors.get(fd)?;
@@ -115,7 +160,7 @@ pub(super) fn fd_read(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
                 }
                 from = tail;
             }
-            // A guest may have had its list of buffers overwritten by what was read.
+            // Fewer than `most`, if a read overwrote the list with shorter buffers.
             most.saturating_sub(from.len())
         }
         Stdin::Source(source) => {
@@ -123,7 +168,7 @@ pub(super) fn fd_read(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
             if let Some((ptr, len)) = buffers.first(call)? {
                 if !wait::input_is_ready(call)? {
                     let now = call.shared.platform.now();
-                    return Err(Fail::Wait(Wait::until(call, now, None, true)?));
+                    return Err(Fail::MustWait(Wait::until(call, now, None, true)?));
                 }
                 let len = len.min(u32::try_from(CHUNK).unwrap_or(u32::MAX));
                 let size = usize::try_from(len).unwrap_or(CHUNK);
@@ -141,21 +186,39 @@ pub(super) fn fd_read(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
     put_len(call, read, got)
 }
 
-pub(super) fn no_socket(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    call.session.descriptors.get(args.u32(0))?;
-    Err(Errno::Notsock.into())
-}
-
-/// Fuel for closing something, which may be a call of the operating system.
+/// Fuel for closing a descriptor, which may be a system call.
 const CLOSE: u64 = 100;
 
+/// Closes a descriptor.
+///
+/// Parameters:
+/// * `fd`: any descriptor.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+///
+/// In hostel: Stdio and granted directories can be closed too. Their numbers become free.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_close)
 pub(super) fn fd_close(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     call.charge(CLOSE)?;
     let descriptors = &mut call.session.descriptors;
-    // What is closed may be the embedder's.
+    // Closing a file or a directory runs the embedder's code.
     Ok(contained(call.shared, || descriptors.close(args.u32(0)))??)
 }
 
+/// Moves a descriptor to another number, and closes what was there.
+///
+/// Parameters:
+/// * `fd`: the descriptor to move.
+/// * `to`: the number.
+///
+/// Errors:
+/// * `Badf`: `fd` or `to` is not open.
+///
+/// In hostel: Stdio and granted directories can be moved or replaced too.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_renumber)
 pub(super) fn fd_renumber(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     call.charge(CLOSE)?;
     let descriptors = &mut call.session.descriptors;
@@ -163,7 +226,19 @@ pub(super) fn fd_renumber(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
     Ok(contained(call.shared, || descriptors.renumber(from, to))??)
 }
 
-/// Writes what a descriptor is: its type, its flags, its rights.
+/// Writes a descriptor's type, flags and rights.
+///
+/// Parameters:
+/// * `fd`: any descriptor.
+/// * `stat`: address for the `fdstat` (24 bytes).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Fault`: the address lies outside the guest's memory.
+///
+/// In hostel: Stdio has the type *unknown*, so that no guest takes it for a terminal.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_fdstat_get)
 pub(super) fn fd_fdstat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let descriptor = call.session.descriptors.get(args.u32(0))?;
     let mut stat = Layout::<24>::new();
@@ -174,6 +249,21 @@ pub(super) fn fd_fdstat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), 
     call.put(args.u32(1), &stat.0)
 }
 
+/// Sets a descriptor's flags.
+///
+/// Parameters:
+/// * `fd`: any descriptor but a directory.
+/// * `flags`: `fdflags`: 1 append, 2 dsync, 4 nonblock, 8 rsync, 16 sync.
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notcapable`: it is a directory, or lacks the right `fd_fdstat_set_flags`.
+/// * `Inval`: an unknown flag.
+///
+/// In hostel: append, dsync and sync take effect on files; both syncs store the contents after
+/// each write. Other flags are kept without effect, and so are all flags of stdio.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_fdstat_set_flags)
 pub(super) fn fd_fdstat_set_flags(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let descriptor = call
         .session
@@ -186,7 +276,18 @@ pub(super) fn fd_fdstat_set_flags(call: &mut Call<'_>, args: &Args<'_>) -> Resul
     Ok(())
 }
 
-/// Drops rights. More than there are can't be had.
+/// Gives up rights of a descriptor.
+///
+/// Parameters:
+/// * `fd`: any descriptor.
+/// * `rights_base`: the rights to keep (u64).
+/// * `rights_inheriting`: the inheritable rights to keep (u64).
+///
+/// Errors:
+/// * `Badf`: `fd` is not open.
+/// * `Notcapable`: it lacks one of these rights.
+///
+/// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_fdstat_set_rights)
 pub(super) fn fd_fdstat_set_rights(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let descriptor = call.session.descriptors.get(args.u32(0))?;
     let (base, inheriting) = (args.u64(1), args.u64(2));

@@ -1,30 +1,40 @@
-//! All functions of WASI preview 1: name, type, and what each does.
+//! The table of all functions of WASI preview 1: name, type, implementation.
+//!
+//! Rules that hold for each of them, and are not repeated in their descriptions:
+//!
+//! * A parameter is a u32 (i32 in WebAssembly) unless its description says otherwise. An address is one
+//!   in the guest's memory. Integers there are little-endian, and need not be aligned.
+//! * The function returns an errno, `0` for success; the values are in [`Errno`](super::errno::Errno).
+//!   Results other than the errno go to the addresses that the guest passes.
+//! * An errno that the arguments cause is returned before anything is done. The embedder's directories
+//!   and files may return any errno.
+//! * Each function costs fuel before the work is done. The guest is stopped, and gets no errno, if its
+//!   fuel or a budget is used up, if it is past its deadline or cancelled at one of the checks, or if
+//!   the embedder's code traps or panics.
 
 use super::{
-    clocks, directories,
+    arguments, clocks, directories,
     errno::Fail,
     opened, paths, poll, process, random,
     session::{Args, Call},
-    stat,
-    streams::{self, no_socket},
-    words,
+    sockets, stat, streams,
 };
 use crate::base::signature::ValType;
 use ValType::{I32, I64};
 
-/// A function of WASI's.
+/// A WASI function.
 pub(super) struct Function {
     pub(super) name: &'static str,
     pub(super) params: &'static [ValType],
     pub(super) results: &'static [ValType],
-    /// Whether some of the parameters point into memory.
+    /// Whether a parameter is an address: then the guest must export its memory.
     pub(super) pointers: bool,
     pub(super) run: Run,
 }
 
 type Run = fn(&mut Call<'_>, &Args<'_>) -> Result<(), Fail>;
 
-/// One that answers with an error number, and takes pointers.
+/// Describes a function that returns an errno and takes addresses.
 const fn with_pointers(name: &'static str, params: &'static [ValType], run: Run) -> Function {
     Function {
         name,
@@ -35,7 +45,7 @@ const fn with_pointers(name: &'static str, params: &'static [ValType], run: Run)
     }
 }
 
-/// One that answers with an error number, and takes no pointers.
+/// Describes a function that returns an errno and takes no addresses.
 const fn plain(name: &'static str, params: &'static [ValType], run: Run) -> Function {
     Function {
         pointers: false,
@@ -43,13 +53,13 @@ const fn plain(name: &'static str, params: &'static [ValType], run: Run) -> Func
     }
 }
 
-/// In the specification's order.
+/// All functions, in the specification's order.
 pub(super) static FUNCTIONS: [Function; 46] = TABLE;
 
-/// Their names alone: who does not grant WASI links nothing else of it.
+/// The names alone, so that a program which does not grant WASI links none of the functions.
 pub(super) const NAMES: [&str; 46] = names(&TABLE);
 
-#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // the compiler does it
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // evaluated by the compiler alone
 const fn names<const N: usize>(table: &[Function; N]) -> [&'static str; N] {
     let mut names = [""; N];
     let mut at = 0;
@@ -61,10 +71,14 @@ const fn names<const N: usize>(table: &[Function; N]) -> [&'static str; N] {
 }
 
 const TABLE: [Function; 46] = [
-    with_pointers("args_get", &[I32, I32], words::args_get),
-    with_pointers("args_sizes_get", &[I32, I32], words::args_sizes_get),
-    with_pointers("environ_get", &[I32, I32], words::environ_get),
-    with_pointers("environ_sizes_get", &[I32, I32], words::environ_sizes_get),
+    with_pointers("args_get", &[I32, I32], arguments::args_get),
+    with_pointers("args_sizes_get", &[I32, I32], arguments::args_sizes_get),
+    with_pointers("environ_get", &[I32, I32], arguments::environ_get),
+    with_pointers(
+        "environ_sizes_get",
+        &[I32, I32],
+        arguments::environ_sizes_get,
+    ),
     with_pointers("clock_res_get", &[I32, I32], clocks::clock_res_get),
     with_pointers("clock_time_get", &[I32, I64, I32], clocks::clock_time_get),
     plain("fd_advise", &[I32, I64, I64, I32], opened::fd_advise),
@@ -170,9 +184,13 @@ const TABLE: [Function; 46] = [
     plain("proc_raise", &[I32], process::proc_raise),
     plain("sched_yield", &[], process::sched_yield),
     with_pointers("random_get", &[I32, I32], random::random_get),
-    // The old name does not have this one; a guest that imports it from there gets it all the same.
-    with_pointers("sock_accept", &[I32, I32, I32], no_socket),
-    with_pointers("sock_recv", &[I32, I32, I32, I32, I32, I32], no_socket),
-    with_pointers("sock_send", &[I32, I32, I32, I32, I32], no_socket),
-    plain("sock_shutdown", &[I32, I32], no_socket),
+    // `wasi_unstable` does not define `sock_accept`; a guest that imports it from there gets it too.
+    with_pointers("sock_accept", &[I32, I32, I32], sockets::sock_accept),
+    with_pointers(
+        "sock_recv",
+        &[I32, I32, I32, I32, I32, I32],
+        sockets::sock_recv,
+    ),
+    with_pointers("sock_send", &[I32, I32, I32, I32, I32], sockets::sock_send),
+    plain("sock_shutdown", &[I32, I32], sockets::sock_shutdown),
 ];

@@ -1,5 +1,5 @@
-//! Waiting for a time and for stdin, never past the call's deadline, and paid for. Where the call is
-//! run by steps or awaited, the guest is suspended meanwhile; otherwise its thread waits.
+//! Waiting for a time or for stdin. A wait costs fuel and ends at the call's deadline at the latest. If
+//! the call is stepped or awaited, the guest is suspended meanwhile; otherwise its thread sleeps.
 
 use super::{
     clocks,
@@ -10,28 +10,28 @@ use super::{
 use crate::{call::canceller::Canceller, error::CallError};
 use core::time::Duration;
 
-/// How long the platform is asked to wait at a time: a canceller does not wake it.
-const PIECE: Duration = Duration::from_millis(10);
+/// Maximum time that the platform waits at once, since a canceller does not wake it.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Fuel for each millisecond that begins while the guest waits.
+/// Fuel for each millisecond, begun or complete, that the guest waits.
 const FUEL_PER_MS: u64 = 100;
 
-/// What a guest waits for.
+/// A wait of a guest.
 #[derive(Debug)]
 pub(super) struct Wait {
-    /// A time on the platform's clock.
+    /// The platform's time at which it ends; `None` for stdin alone.
     wake: Option<Duration>,
-    /// Whether for stdin.
+    /// Whether it also ends when stdin is ready.
     input: bool,
-    /// Until when waiting is paid for; nothing where there is no clock.
-    paid: Option<Duration>,
-    /// When to look again.
+    /// The platform's time up to which waiting is charged; `None` without a clock.
+    charged: Option<Duration>,
+    /// The platform's time of the next check.
     next: Option<Duration>,
 }
 
 impl Wait {
-    /// A wait from `now` until `wake` or, with `input`, until stdin has something. Pays for all of it,
-    /// where it is known how long that is.
+    /// Begins a wait at `now`, which ends at `wake` or, with `input`, when stdin is ready. Charges at once
+    /// for a wait of known length, so that a guest with too little fuel does not begin it.
     pub(super) fn until(
         call: &mut Call<'_>,
         now: Option<Duration>,
@@ -41,25 +41,25 @@ impl Wait {
         let mut wait = Self {
             wake,
             input,
-            paid: now,
+            charged: now,
             next: None,
         };
         if let Some(wake) = wake
             && !input
         {
             let deadline = call.meter.until().unwrap_or(Duration::MAX);
-            wait.pay(call, wake.min(deadline))?;
+            wait.charge_until(call, wake.min(deadline))?;
         }
         Ok(wait)
     }
 
-    /// Whether it is over. If not, pays for waiting until it is to be looked at again.
+    /// Returns whether the wait is over. If not, charges for waiting until the next check.
     pub(super) fn is_over(&mut self, call: &mut Call<'_>) -> Result<bool, Fail> {
         call.check()?;
         if self.input && input_is_ready(call)? {
             return Ok(true);
         }
-        if self.paid.is_none() {
+        if self.charged.is_none() {
             return Ok(false);
         }
         let now = clocks::platform_now(call.shared)?;
@@ -69,48 +69,48 @@ impl Wait {
         let ends = [
             self.wake,
             call.meter.until(),
-            Some(now.saturating_add(PIECE)),
+            Some(now.saturating_add(CHECK_INTERVAL)),
         ];
         self.next = ends.into_iter().flatten().min();
-        self.pay(call, self.next.unwrap_or(now))?;
+        self.charge_until(call, self.next.unwrap_or(now))?;
         Ok(false)
     }
 
-    /// When to look again, on the platform's clock, if it has one.
+    /// Returns the platform's time of the next check; `None` without a clock.
     pub(super) const fn next(&self) -> Option<Duration> {
         self.next
     }
 
-    /// Blocks the thread until it is over.
+    /// Blocks the thread until the wait is over: `Again` for stdin on a platform that can't wait.
     pub(super) fn block(&mut self, call: &mut Call<'_>) -> Result<(), Fail> {
         while !self.is_over(call)? {
-            // What went wrong there is told when it is looked at again.
-            let came = || self.input && input_is_ready(call).unwrap_or(true);
-            let stop = || call.canceller.is_some_and(Canceller::is_cancelled) || came();
+            // An error counts as ready here; `is_over` meets it again and reports it.
+            let input_ready = || self.input && input_is_ready(call).unwrap_or(true);
+            let stop = || call.canceller.is_some_and(Canceller::is_cancelled) || input_ready();
             let stopped = call.shared.platform.wait_until(&stop, self.next);
             if self.next.is_none() && !stopped {
-                // Without a clock there is stdin only, and the platform can't wait for it.
+                // There is no clock, and the platform did not wait for stdin.
                 return Err(Errno::Again.into());
             }
         }
         Ok(())
     }
 
-    /// Charges for waiting until `until`, as far as that is not paid for.
-    fn pay(&mut self, call: &mut Call<'_>, until: Duration) -> Result<(), Fail> {
-        if let Some(paid) = self.paid
-            && until > paid
+    /// Charges for waiting until `until`, as far as that is not charged yet.
+    fn charge_until(&mut self, call: &mut Call<'_>, until: Duration) -> Result<(), Fail> {
+        if let Some(charged) = self.charged
+            && until > charged
         {
-            let ms = until.saturating_sub(paid).as_micros().div_ceil(1_000);
+            let ms = until.saturating_sub(charged).as_micros().div_ceil(1_000);
             let ms = u64::try_from(ms).unwrap_or(u64::MAX);
             call.charge(ms.saturating_mul(FUEL_PER_MS))?;
-            self.paid = Some(until);
+            self.charged = Some(until);
         }
         Ok(())
     }
 }
 
-/// Whether a read of stdin would find something at once, its end included.
+/// Returns whether a read of stdin would return at once, with bytes or with the end.
 pub(super) fn input_is_ready(call: &Call<'_>) -> Result<bool, CallError> {
     match &call.grant.stdin {
         Stdin::Bytes(_) => Ok(true),
