@@ -130,7 +130,7 @@ impl Engine {
                 found: wasm.len(),
             });
         }
-        let info = ModuleInfo::read_in(wasm, &self.limits.module, self.room())?;
+        let info = ModuleInfo::read_in(wasm, &self.limits.module, self.heap_left())?;
         let bytes = info
             .memories
             .iter()
@@ -153,7 +153,7 @@ impl Engine {
         native::check_exports(&info, needs, &mut mismatches);
         mismatches.extend(grants::conflicting_imports(&info));
         if mismatches.is_empty() {
-            self.admit(&info)?;
+            self.check_fits(&info)?;
             Ok(info)
         } else {
             Err(LoadError::Mismatch(mismatches))
@@ -177,13 +177,13 @@ impl Engine {
     }
 
     /// Bytes of the heap that a plugin may take; all of them where nobody says how many.
-    fn room(&self) -> usize {
+    fn heap_left(&self) -> usize {
         let free = self.platform.free_bytes().unwrap_or(usize::MAX);
         free.min(self.limits.heap_bytes)
     }
 
     /// Refuses what the heap has no room for.
-    fn admit(&self, info: &ModuleInfo) -> Result<(), LoadError> {
+    fn check_fits(&self, info: &ModuleInfo) -> Result<(), LoadError> {
         #[cfg(feature = "slots")]
         if let Some(slots) = &self.slots {
             let (needed, free) = (info.memory_at_start(), slots.largest() as u64);
@@ -191,7 +191,7 @@ impl Engine {
                 return Err(LoadError::DoesNotFit { needed, free });
             }
         }
-        let free = self.room();
+        let free = self.heap_left();
         let needed = self.footprint(info).to_run();
         if free == usize::MAX || needed <= free as u64 {
             return Ok(());

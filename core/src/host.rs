@@ -198,8 +198,9 @@ impl<T: 'static> Host<T> {
         grants: &Grants<T>,
         smoke: impl FnOnce(&Plugin<T>) -> Result<(), CallError>,
     ) -> Result<Plugin<T>, HostError> {
-        let (old, over) = self.look(name, |entry| (entry.plugin.clone(), entry.version))?;
-        self.install(name, Some(over), wasm, grants, smoke)?;
+        let (old, expected) =
+            self.with_entry(name, |entry| (entry.plugin.clone(), entry.version))?;
+        self.install(name, Some(expected), wasm, grants, smoke)?;
         Ok(old)
     }
 
@@ -226,26 +227,26 @@ impl<T: 'static> Host<T> {
     pub fn replace_version(
         &self,
         name: &str,
-        over: Option<Version>,
+        expected: Option<Version>,
         wasm: &[u8],
         grants: &Grants<T>,
         smoke: impl FnOnce(&Plugin<T>) -> Result<(), CallError>,
     ) -> Result<Version, HostError> {
-        let (_, version) = self.install(name, over, wasm, grants, smoke)?;
+        let (_, version) = self.install(name, expected, wasm, grants, smoke)?;
         Ok(version)
     }
 
     fn install(
         &self,
         name: &str,
-        over: Option<Version>,
+        expected: Option<Version>,
         wasm: &[u8],
         grants: &Grants<T>,
         smoke: impl FnOnce(&Plugin<T>) -> Result<(), CallError>,
     ) -> Result<(Plugin<T>, Version), HostError> {
         let found = self.version(name).ok();
-        if found != over {
-            return Err(self.refusal(name, over, found));
+        if found != expected {
+            return Err(self.refusal(name, expected, found));
         }
         // Loaded and tried without a lock, and so are dropped what is replaced and what is refused.
         let loaded = self.engine.load(name, wasm, grants);
@@ -255,7 +256,7 @@ impl<T: 'static> Host<T> {
         let found = {
             let mut plugins = self.plugins.write();
             let found = plugins.get(name).map(|entry| entry.version);
-            if found == over {
+            if found == expected {
                 let before = self.newest.fetch_add(1, Ordering::Relaxed);
                 let number = before.saturating_add(1);
                 let version = Version { number, sha256 };
@@ -272,13 +273,13 @@ impl<T: 'static> Host<T> {
                 Ok((plugin, version))
             }
             // Another thread was faster.
-            Err(found) => Err(self.refusal(name, over, found)),
+            Err(found) => Err(self.refusal(name, expected, found)),
         }
     }
 
     /// Why a plugin is not taken in where not the version `over` was found under its name.
-    fn refusal(&self, name: &str, over: Option<Version>, found: Option<Version>) -> HostError {
-        match (over, found) {
+    fn refusal(&self, name: &str, expected: Option<Version>, found: Option<Version>) -> HostError {
+        match (expected, found) {
             (None, _) => HostError::NameTaken { name: name.into() },
             (Some(_), None) => self.unknown(name),
             (Some(_), Some(_)) => HostError::Superseded { name: name.into() },
@@ -308,7 +309,7 @@ impl<T: 'static> Host<T> {
     ///
     /// [`HostError::UnknownPlugin`].
     pub fn get(&self, name: &str) -> Result<Plugin<T>, HostError> {
-        self.look(name, |entry| entry.plugin.clone())
+        self.with_entry(name, |entry| entry.plugin.clone())
     }
 
     /// Which module is behind that name.
@@ -317,10 +318,10 @@ impl<T: 'static> Host<T> {
     ///
     /// [`HostError::UnknownPlugin`].
     pub fn version(&self, name: &str) -> Result<Version, HostError> {
-        self.look(name, |entry| entry.version)
+        self.with_entry(name, |entry| entry.version)
     }
 
-    fn look<R>(&self, name: &str, take: impl FnOnce(&Entry<T>) -> R) -> Result<R, HostError> {
+    fn with_entry<R>(&self, name: &str, take: impl FnOnce(&Entry<T>) -> R) -> Result<R, HostError> {
         let found = self.plugins.read().get(name).map(take);
         found.ok_or_else(|| self.unknown(name))
     }

@@ -30,10 +30,10 @@ use heapless::Vec;
 use wasmi::{Func, Store, Val};
 
 /// Longest input, in bytes, whose buffer in the guest is kept for the next call.
-const KEPT_INPUT: usize = 64 << 10;
+const REUSED_INPUT_BYTES: usize = 64 << 10;
 
 /// As many results as most exports have. Room for more is taken only where there are.
-const FEW: usize = 2;
+const USUAL_RESULTS: usize = 2;
 
 /// A buffer of the guest's: a pointer and a size.
 pub(crate) type Buffer = (u32, u32);
@@ -56,7 +56,7 @@ pub(crate) struct ExportCall<'a> {
     /// What else goes in; once the export has run, its results.
     delivery: Delivery<'a>,
     /// The guest's buffers that go back to it in the end.
-    lent: Vec<Buffer, { 2 * MAX_BYTES }>,
+    borrowed: Vec<Buffer, { 2 * MAX_BYTES }>,
     /// How many of them have.
     returned: usize,
     stage: Stage,
@@ -75,7 +75,7 @@ pub(crate) struct Target {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// A look at the time. Where it is run by steps, the first slice has one.
-    Begun,
+    TimeCheck,
     /// The results' record in the guest's memory.
     Record,
     /// Buffers for the arguments.
@@ -97,9 +97,9 @@ impl<'a> ExportCall<'a> {
             target,
             input: None,
             delivery: Delivery::new(Some(limit)),
-            lent: Vec::new(),
+            borrowed: Vec::new(),
             returned: 0,
-            stage: Stage::Begun,
+            stage: Stage::TimeCheck,
             run: Run::New,
         }
     }
@@ -126,7 +126,7 @@ impl<'a> ExportCall<'a> {
             self.begin(sandbox, BASE)?;
             return Err(CallError::InputTooLarge { limit, found });
         }
-        if found > KEPT_INPUT {
+        if found > REUSED_INPUT_BYTES {
             self.begin(sandbox, BASE)?;
             return self.delivery.lowered.bytes(input);
         }
@@ -161,8 +161,8 @@ impl<'a> ExportCall<'a> {
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
-        let Sandbox { store, kept, .. } = sandbox;
-        if self.stage == Stage::Begun {
+        let Sandbox { store, reused, .. } = sandbox;
+        if self.stage == Stage::TimeCheck {
             if store.data().pace.is_none() {
                 meter::check_time(store.data())?;
             }
@@ -173,11 +173,11 @@ impl<'a> ExportCall<'a> {
         }
         if self.stage == Stage::Record {
             let size = Record::size(&self.target.types);
-            let record = ready!(poll_kept(
+            let record = ready!(poll_reused(
                 &mut self.run,
                 store,
                 context,
-                &mut kept.record,
+                &mut reused.record,
                 size
             ))?;
             if let Some(first) = self.delivery.lowered.values.first_mut() {
@@ -188,8 +188,14 @@ impl<'a> ExportCall<'a> {
         if self.stage == Stage::Arguments {
             if let Some(input) = self.input {
                 let len = u32::try_from(input.len()).unwrap_or(u32::MAX);
-                let kept = &mut kept.input;
-                let ptr = ready!(poll_kept(&mut self.run, store, context, kept, len.max(1)))?;
+                let buffer = &mut reused.input;
+                let ptr = ready!(poll_reused(
+                    &mut self.run,
+                    store,
+                    context,
+                    buffer,
+                    len.max(1)
+                ))?;
                 write(store, ptr, input)?;
                 self.delivery.lowered.push(word(ptr))?;
                 self.delivery.lowered.push(word(len))?;
@@ -198,7 +204,7 @@ impl<'a> ExportCall<'a> {
                 let ptr = ready!(self.run.poll_allocate(store, context, size))?;
                 if ptr != 0 {
                     // There is room: a delivery holds no more byte strings.
-                    let _ = self.lent.push((ptr, size));
+                    let _ = self.borrowed.push((ptr, size));
                 }
                 self.delivery.got(store, ptr)?;
             }
@@ -210,8 +216,8 @@ impl<'a> ExportCall<'a> {
                 Shape::Packed => 1,
                 Shape::Pointer => 0,
             };
-            let ran = if results <= FEW {
-                self.poll_export::<T, FEW>(store, context, results)
+            let ran = if results <= USUAL_RESULTS {
+                self.poll_export::<T, USUAL_RESULTS>(store, context, results)
             } else {
                 self.poll_export::<T, MAX_FLAT>(store, context, results)
             };
@@ -269,20 +275,23 @@ impl<'a> ExportCall<'a> {
         let mut lifter = Lifter::new(values, memory, Spending::new(fuel, &spent))
             .answer(state.meter.budget().output_bytes);
         let answer = lift(&mut lifter);
-        self.received(&lifter.into_received(), sandbox.kept.input);
+        self.record_received(&lifter.into_received(), sandbox.reused.input);
         meter::charge(&mut sandbox.store, spent.get())?;
         answer
     }
 
     /// Notes the buffers that an answer came in. One that is its input's own is not to go back
     /// twice.
-    fn received(&mut self, buffers: &[Buffer], input: Option<Buffer>) {
-        let own = self.lent.len();
+    fn record_received(&mut self, buffers: &[Buffer], input: Option<Buffer>) {
+        let own = self.borrowed.len();
         for buffer in buffers {
-            let lent = self.lent.iter().take(own);
-            if !lent.chain(&input).any(|own| memory::overlap(*own, *buffer)) {
+            let borrowed = self.borrowed.iter().take(own);
+            if !borrowed
+                .chain(&input)
+                .any(|own| memory::overlap(*own, *buffer))
+            {
                 // There is room: it has as much for these as for the arguments.
-                let _ = self.lent.push(*buffer);
+                let _ = self.borrowed.push(*buffer);
             }
         }
     }
@@ -293,7 +302,7 @@ impl<'a> ExportCall<'a> {
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
-        while let Some(buffer) = self.lent.get(self.returned) {
+        while let Some(buffer) = self.borrowed.get(self.returned) {
             let run = &mut self.run;
             ready!(run.poll_deallocate(&mut sandbox.store, context, *buffer))?;
             self.returned = self.returned.saturating_add(1);
@@ -303,25 +312,25 @@ impl<'a> ExportCall<'a> {
 }
 
 /// The kept buffer where it is large enough, else a new one in its place.
-fn poll_kept<T>(
+fn poll_reused<T>(
     run: &mut Run,
     store: &mut Store<StoreData<T>>,
     context: &mut Context<'_>,
-    kept: &mut Option<Buffer>,
+    reused: &mut Option<Buffer>,
     size: u32,
 ) -> Poll<Result<u32, CallError>> {
-    if let Some(small) = *kept {
+    if let Some(small) = *reused {
         if small.1 >= size {
             return Poll::Ready(Ok(small.0));
         }
         let given = ready!(run.poll_deallocate(store, context, small));
-        *kept = None;
+        *reused = None;
         given?;
     }
     match ready!(run.poll_allocate(store, context, size))? {
         0 => Poll::Ready(Err(no_memory(size))),
         ptr => {
-            *kept = Some((ptr, size));
+            *reused = Some((ptr, size));
             Poll::Ready(Ok(ptr))
         }
     }

@@ -16,7 +16,7 @@ pub(crate) struct MutableState {
 }
 
 impl MutableState {
-    pub(crate) fn find<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -> Self {
+    pub(crate) fn of<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -> Self {
         let mut globals = Vec::new();
         while let Some(global) = instance.get_global(store, &global_name(globals.len())) {
             globals.push(global);
@@ -71,14 +71,14 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    pub(crate) fn of<T>(store: &Store<StoreData<T>>, changing: &MutableState) -> Self {
-        let memory = changing.memory(store).unwrap_or_default();
+    pub(crate) fn capture<T>(store: &Store<StoreData<T>>, mutable: &MutableState) -> Self {
+        let memory = mutable.memory(store).unwrap_or_default();
         let used = memory.iter().rposition(|byte| *byte != 0);
         let used = used.map_or(0, |last| last.saturating_add(1));
         Self {
             memory: memory.get(..used).unwrap_or_default().to_vec(),
             size: memory.len(),
-            globals: changing.values(store).collect(),
+            globals: mutable.values(store).collect(),
         }
     }
 
@@ -87,9 +87,9 @@ impl Image {
     pub(crate) fn restore<T>(
         &self,
         store: &mut Store<StoreData<T>>,
-        changing: &MutableState,
+        mutable: &MutableState,
     ) -> bool {
-        if let Some(memory) = changing.memory {
+        if let Some(memory) = mutable.memory {
             let bytes = memory.data_mut(&mut *store);
             if bytes.len() != self.size {
                 return false;
@@ -100,7 +100,7 @@ impl Image {
             first.copy_from_slice(&self.memory);
             clear(rest);
         }
-        changing
+        mutable
             .globals
             .iter()
             .zip(&self.globals)

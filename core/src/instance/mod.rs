@@ -11,7 +11,7 @@ mod typed;
 pub(crate) use self::{
     image::Image,
     loaded::Loaded,
-    sandbox::{Idle, Sandbox, Start},
+    sandbox::{IdleInstance, Sandbox, Start},
 };
 pub use self::{
     pending_call::{PendingCall, Step},
@@ -59,7 +59,7 @@ pub struct Instance<T: 'static = ()> {
     budget: Budget,
     start_usage: Usage,
     /// Whether the first call goes on with the budget that making the instance began with.
-    carries: bool,
+    continues_budget: bool,
     stopped: bool,
 }
 
@@ -71,12 +71,12 @@ impl<T: 'static> Instance<T> {
         loaded: &Arc<Loaded<T>>,
         budget: &Budget,
         until: Option<Duration>,
-        carries: bool,
+        continues_budget: bool,
         pace: Option<Arc<Pace>>,
         data: T,
         used: &mut Usage,
     ) -> Result<Self, CallError> {
-        loaded.admit(loaded.needs.0)?;
+        loaded.check_fits(loaded.instance_heap)?;
         // There is always one.
         let code = loaded.code().ok_or(CallError::Closed)?;
         let mut sandbox = Sandbox::open(loaded, code, budget, until, pace, data);
@@ -90,7 +90,7 @@ impl<T: 'static> Instance<T> {
             loaded: loaded.clone(),
             budget: *budget,
             start_usage: Usage::ZERO,
-            carries,
+            continues_budget,
             stopped: true,
         })
     }
@@ -105,7 +105,7 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Ends its start. What was used is put in `used`, also where this fails.
-    pub(crate) fn started(
+    pub(crate) fn finish_start(
         &mut self,
         ran: Result<(), CallError>,
         used: &mut Usage,
@@ -113,7 +113,7 @@ impl<T: 'static> Instance<T> {
         let store = &mut self.sandbox.store;
         *used = meter::usage(store);
         store.data_mut().meter.usage = *used;
-        if ran.is_err() || !self.carries {
+        if ran.is_err() || !self.continues_budget {
             meter::end(store);
         }
         // Whoever runs the first call by steps says so again.
@@ -129,9 +129,9 @@ impl<T: 'static> Instance<T> {
         loaded: &Arc<Loaded<T>>,
         budget: &Budget,
         until: Option<Duration>,
-        idle: Idle<T>,
+        idle: IdleInstance<T>,
     ) -> Result<Self, CallError> {
-        let Idle { mut sandbox, usage } = idle;
+        let IdleInstance { mut sandbox, usage } = idle;
         meter::begin(&mut sandbox.store, budget, until);
         sandbox.store.data_mut().meter.usage = usage;
         meter::charge(&mut sandbox.store, usage.fuel)?;
@@ -140,7 +140,7 @@ impl<T: 'static> Instance<T> {
             loaded: loaded.clone(),
             budget: *budget,
             start_usage: usage,
-            carries: true,
+            continues_budget: true,
             stopped: false,
         })
     }
@@ -150,21 +150,21 @@ impl<T: 'static> Instance<T> {
     }
 
     /// What is left when it is given back: nothing of one that was stopped.
-    pub(crate) fn into_idle(self) -> Option<Idle<T>> {
-        (!self.stopped).then_some(Idle {
+    pub(crate) fn into_idle(self) -> Option<IdleInstance<T>> {
+        (!self.stopped).then_some(IdleInstance {
             sandbox: self.sandbox,
             usage: self.start_usage,
         })
     }
 
     /// Its sandbox, after the guest got back the buffers that were kept for it.
-    pub(crate) fn into_settled(mut self) -> Result<Box<Sandbox<T>>, CallError> {
-        let interrupts = self.enter()?;
+    pub(crate) fn into_sandbox(mut self) -> Result<Box<Sandbox<T>>, CallError> {
+        let interrupts = self.begin_call()?;
         let mut run = Run::default();
         let released = self.block(&interrupts, |sandbox, context| {
             sandbox.poll_release(&mut run, context)
         });
-        self.leave(released)?;
+        self.end_call(released)?;
         Ok(self.sandbox)
     }
 
@@ -174,8 +174,8 @@ impl<T: 'static> Instance<T> {
         if self.loaded.info.changes.not_resettable || self.start_usage.host_calls > 0 {
             return None;
         }
-        let (store, changing) = self.sandbox.changing();
-        Some(Image::of(store, changing))
+        let (store, mutable) = self.sandbox.mutable_state();
+        Some(Image::capture(store, mutable))
     }
 
     /// A hash of all that the guest can change: its memory and its globals. Two instances with the
@@ -188,13 +188,13 @@ impl<T: 'static> Instance<T> {
     /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// let (mut one, mut other) = (plugin.instantiate(())?, plugin.instantiate(())?);
     /// assert_eq!(one.state_hash(), other.state_hash());
-    /// one.meter::<(), ()>("count", ())?;
+    /// one.call::<(), ()>("count", ())?;
     /// assert_ne!(one.state_hash(), other.state_hash());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn state_hash(&mut self) -> u64 {
-        let (store, changing) = self.sandbox.changing();
-        changing.hash(store)
+        let (store, mutable) = self.sandbox.mutable_state();
+        mutable.hash(store)
     }
 
     /// Calls `process` with `input` and gives a copy of its answer.
@@ -251,9 +251,9 @@ impl<T: 'static> Instance<T> {
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
-        let interrupts = self.enter()?;
+        let interrupts = self.begin_call()?;
         let result = self.run_bytes(&interrupts, name, input, take);
-        self.leave(result)
+        self.end_call(result)
     }
 
     /// Calls the export `name` with `params` lowered and its result lifted.
@@ -263,7 +263,7 @@ impl<T: 'static> Instance<T> {
     /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
     /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// let mut instance = plugin.instantiate(())?;
-    /// assert_eq!(instance.meter::<(u32, u32), u32>("add", (10, 20))?, 30);
+    /// assert_eq!(instance.call::<(u32, u32), u32>("add", (10, 20))?, 30);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -275,9 +275,9 @@ impl<T: 'static> Instance<T> {
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        let interrupts = self.enter()?;
+        let interrupts = self.begin_call()?;
         let result = self.run_typed(&interrupts, name, &params);
-        self.leave(result)
+        self.end_call(result)
     }
 
     /// Calls the export `name` with plain core values, whatever its type.
@@ -286,9 +286,9 @@ impl<T: 'static> Instance<T> {
     ///
     /// [`CallError::ExportType`] where `params` are not what it takes.
     pub fn call_values(&mut self, name: &str, params: &[Value]) -> Result<Vec<Value>, CallError> {
-        let interrupts = self.enter()?;
+        let interrupts = self.begin_call()?;
         let result = self.run_values(&interrupts, name, params);
-        self.leave(result)
+        self.end_call(result)
     }
 
     /// A call of `process` with `input`, to be run by steps or awaited: see [`PendingCall`].
@@ -308,9 +308,9 @@ impl<T: 'static> Instance<T> {
         input: &[u8],
         pace: Arc<Pace>,
     ) -> Result<Vec<u8>, CallError> {
-        self.enter_paced(pace)?;
+        self.begin_paced_call(pace)?;
         let result = self.run_bytes_paced("process", input).await;
-        self.leave(result)
+        self.end_call(result)
     }
 
     /// A call of the export `name`, to be run by steps or awaited: see [`PendingCall`].
@@ -321,7 +321,7 @@ impl<T: 'static> Instance<T> {
     /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
     /// use hostel_core::Step;
     /// let mut instance = plugin.instantiate(())?;
-    /// let mut call = instance.start_meter::<(u32, u32), u32>("add", (10, 20));
+    /// let mut call = instance.call_async::<(u32, u32), u32>("add", (10, 20));
     /// assert_eq!(call.step(1_000), Step::Done(Ok(30)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -351,9 +351,9 @@ impl<T: 'static> Instance<T> {
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        self.enter_paced(pace)?;
+        self.begin_paced_call(pace)?;
         let result = self.run_typed_paced(name, &params).await;
-        self.leave(result)
+        self.end_call(result)
     }
 
     /// Runs a WASI command: calls its `_start`, once, and gives its exit code, 0 where it just
@@ -364,9 +364,9 @@ impl<T: 'static> Instance<T> {
     /// [`CallError::UnknownExport`] or [`CallError::ExportType`] where the plugin is no command;
     /// for the others see there.
     pub fn run_command(&mut self) -> Result<u32, CallError> {
-        let interrupts = self.enter()?;
+        let interrupts = self.begin_call()?;
         let ended = self.run_start(&interrupts);
-        let ended = self.leave(ended);
+        let ended = self.end_call(ended);
         // What a command leaves behind is not made to be started twice.
         self.stopped |= ended.is_ok();
         match ended {

@@ -125,6 +125,6 @@ impl<F: Future> Future for PendingCall<F> {
 
 impl<F> core::fmt::Debug for PendingCall<F> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Running").finish_non_exhaustive()
+        f.debug_struct("PendingCall").finish_non_exhaustive()
     }
 }

@@ -40,15 +40,15 @@ const COMMAND: &str = "_start";
 impl<T: 'static> Instance<T> {
     /// Begins a call: a budget, or what making the instance left of it. Answers with when it has to
     /// be over, and what may end it before.
-    pub(super) fn enter(&mut self) -> Result<Interrupts, CallError> {
+    pub(super) fn begin_call(&mut self) -> Result<Interrupts, CallError> {
         if self.stopped {
             return Err(CallError::Stopped);
         }
-        self.loaded.admit(self.loaded.needs.1)?;
+        self.loaded.check_fits(self.loaded.call_heap)?;
         // Until it has ended: not so where the caller's code unwinds, or a call is dropped.
         self.stopped = true;
         let store = &mut self.sandbox.store;
-        if !core::mem::take(&mut self.carries) {
+        if !core::mem::take(&mut self.continues_budget) {
             let until = meter::until(&self.budget, &**self.loaded.platform());
             meter::begin(store, &self.budget, until);
         }
@@ -59,14 +59,14 @@ impl<T: 'static> Instance<T> {
         })
     }
 
-    pub(super) fn enter_paced(&mut self, pace: Arc<Pace>) -> Result<(), CallError> {
-        self.enter()?;
+    pub(super) fn begin_paced_call(&mut self, pace: Arc<Pace>) -> Result<(), CallError> {
+        self.begin_call()?;
         self.sandbox.store.data_mut().pace = Some(pace);
         Ok(())
     }
 
     /// Ends a call, with what its result means for the instance.
-    pub(super) fn leave<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
+    pub(super) fn end_call<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
         meter::end(&mut self.sandbox.store);
         let state = self.sandbox.store.data_mut();
         if let Some(pace) = state.pace.take() {

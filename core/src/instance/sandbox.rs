@@ -36,13 +36,13 @@ pub(crate) struct Sandbox<T: 'static> {
     instance: Option<wasmi::Instance>,
     /// The function that most calls are for.
     process: Option<BytesFunction>,
-    pub(crate) kept: ReusedBuffers,
+    pub(crate) reused: ReusedBuffers,
     /// What the guest can change, once that was asked for.
-    changing: Option<MutableState>,
+    mutable: Option<MutableState>,
 }
 
 /// An instance that is new, or as new, and what making it used.
-pub(crate) struct Idle<T: 'static> {
+pub(crate) struct IdleInstance<T: 'static> {
     pub(crate) sandbox: Box<Sandbox<T>>,
     pub(crate) usage: Usage,
 }
@@ -102,8 +102,8 @@ impl<T: 'static> Sandbox<T> {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instance: None,
             process: None,
-            kept: ReusedBuffers::default(),
-            changing: None,
+            reused: ReusedBuffers::default(),
+            mutable: None,
         });
         let store = &mut sandbox.store;
         store.limiter(|state| &mut state.limiter);
@@ -142,25 +142,25 @@ impl<T: 'static> Sandbox<T> {
     }
 
     /// What the guest can change, in its store.
-    pub(crate) fn changing(&mut self) -> (&mut Store<StoreData<T>>, &MutableState) {
+    pub(crate) fn mutable_state(&mut self) -> (&mut Store<StoreData<T>>, &MutableState) {
         let (store, instance) = (&mut self.store, self.instance);
-        let find = |instance| MutableState::find(store, instance);
-        let changing = self
-            .changing
+        let find = |instance| MutableState::of(store, instance);
+        let mutable = self
+            .mutable
             .get_or_insert_with(|| instance.map(find).unwrap_or_default());
-        (store, changing)
+        (store, mutable)
     }
 
     /// Makes the instance as new, with `data`; whether that went well. One that was stopped must
     /// not be.
     pub(crate) fn reset(&mut self, image: &Image, data: T) -> bool {
-        self.kept = ReusedBuffers::default();
+        self.reused = ReusedBuffers::default();
         let state = self.store.data_mut();
         state.data = data;
         state.canceller = None;
         state.wasi = None;
-        let (store, changing) = self.changing();
-        image.restore(store, changing)
+        let (store, mutable) = self.mutable_state();
+        image.restore(store, mutable)
     }
 
     /// Gives the guest back the buffers that are kept from call to call.
@@ -169,10 +169,10 @@ impl<T: 'static> Sandbox<T> {
         run: &mut Run,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
-        for kept in [&mut self.kept.record, &mut self.kept.input] {
-            if let Some(buffer) = *kept {
+        for reused in [&mut self.reused.record, &mut self.reused.input] {
+            if let Some(buffer) = *reused {
                 ready!(run.poll_deallocate(&mut self.store, context, buffer))?;
-                *kept = None;
+                *reused = None;
             }
         }
         Poll::Ready(Ok(()))

@@ -49,10 +49,10 @@ impl<P: Numbers, R: Numbers> TypedFunction<P, R> {
                 name: self.name.clone(),
             });
         }
-        let interrupts = instance.enter()?;
+        let interrupts = instance.begin_call()?;
         let result = self.run(instance, &interrupts, params);
         let result = result.map_err(|error| error.in_export(&self.name));
-        instance.leave(result)
+        instance.end_call(result)
     }
 
     fn run<T>(
@@ -66,7 +66,7 @@ impl<P: Numbers, R: Numbers> TypedFunction<P, R> {
         meter::check_time(store.data())?;
         match self.function.call_resumable(&mut *store, params) {
             Ok(TypedResumableCall::Finished(results)) => Ok(results),
-            outcome => go_on(instance, interrupts, outcome),
+            outcome => run_remaining(instance, interrupts, outcome),
         }
     }
 }
@@ -92,7 +92,7 @@ fn own(types: &[wasmi::ValType]) -> Box<[ValType]> {
 /// Runs what did not end in its first slice to its end.
 #[cold]
 #[inline(never)]
-fn go_on<T, R: Numbers>(
+fn run_remaining<T, R: Numbers>(
     instance: &mut Instance<T>,
     interrupts: &Interrupts,
     mut outcome: Result<TypedResumableCall<R>, wasmi::Error>,
@@ -105,7 +105,7 @@ fn go_on<T, R: Numbers>(
                 paused.resume(&mut instance.sandbox.store)
             }
             Ok(TypedResumableCall::HostTrap(paused)) => {
-                let values = instance.settle(interrupts, paused.host_error())?;
+                let values = instance.finish_suspension(interrupts, paused.host_error())?;
                 paused.resume(&mut instance.sandbox.store, &values)
             }
             Err(error) => return Err(run::stopped(&mut instance.sandbox.store, &error)),
@@ -122,7 +122,7 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Does what the guest waits for that left by `error`.
-    fn settle(
+    fn finish_suspension(
         &mut self,
         interrupts: &Interrupts,
         error: &wasmi::Error,

@@ -67,11 +67,11 @@ pub(super) fn expose(wasm: &[u8]) -> Option<Exposed> {
         functions: found.functions.iter().copied().collect(),
         droppable,
     };
-    let mut sections = Sections::of(wasm)?;
-    sections.put(&exports(&found, &exposed));
+    let mut sections = Sections::parse(wasm)?;
+    sections.set(&exports(&found, &exposed));
     if !exposed.droppable.is_empty() {
-        sections.put(&globals(&found, &exposed));
-        sections.put(&code(wasm, &found, &exposed)?);
+        sections.set(&globals(&found, &exposed));
+        sections.set(&code(wasm, &found, &exposed)?);
     }
     exposed.wasm = sections.into_module();
     Some(exposed)
@@ -204,12 +204,12 @@ fn code(wasm: &[u8], found: &Found<'_>, exposed: &Exposed) -> Option<CodeSection
     for body in &found.bodies {
         bytes.clear();
         let range = body.range();
-        let (mut copied, mut whole) = (range.start, true);
+        let (mut copied, mut complete) = (range.start, true);
         drops(body, |at, segment| {
             let number = exposed.droppable.binary_search(&segment).ok();
             let number = number.and_then(|number| u32::try_from(number).ok());
             let added = wasm.get(copied..at).zip(number);
-            whole &= added.is_some();
+            complete &= added.is_some();
             if let Some((before, number)) = added {
                 bytes.extend_from_slice(before);
                 let global = found.globals.saturating_add(number);
@@ -220,7 +220,7 @@ fn code(wasm: &[u8], found: &Found<'_>, exposed: &Exposed) -> Option<CodeSection
             }
         })?;
         bytes.extend_from_slice(wasm.get(copied..range.end)?);
-        whole.then(|| code.raw(&bytes))?;
+        complete.then(|| code.raw(&bytes))?;
     }
     Some(code)
 }

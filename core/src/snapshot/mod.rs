@@ -61,7 +61,9 @@ impl Engine {
             .then(|| expose::expose(wasm))
             .flatten();
         let plugin = match &exposed {
-            Some(exposed) => self.beyond(exposed).load(name, &exposed.wasm, grants),
+            Some(exposed) => self
+                .with_room_for(exposed)
+                .load(name, &exposed.wasm, grants),
             None => self.load(name, wasm, grants),
         };
         let plugin = plugin.map_err(SnapshotError::Load)?;
@@ -69,13 +71,13 @@ impl Engine {
             .instantiate(T::default())
             .map_err(SnapshotError::Call)?;
         init(&mut instance).map_err(SnapshotError::Call)?;
-        if !plugin.made(&instance) {
+        if !plugin.owns(&instance) {
             return Err(SnapshotError::Unsupported {
                 what: "`init` has put another plugin's instance in the place of this one's",
             });
         }
-        let mut sandbox = instance.into_settled().map_err(SnapshotError::Call)?;
-        let captured = Captured::of(&mut sandbox, exposed.as_ref())?;
+        let mut sandbox = instance.into_sandbox().map_err(SnapshotError::Call)?;
+        let captured = Captured::capture(&mut sandbox, exposed.as_ref())?;
         let segments = self.limits().module.segments;
         let unwritten = || SnapshotError::Unsupported {
             what: "a part of the module can't be written anew",
@@ -119,7 +121,7 @@ impl Engine {
     }
 
     /// The same engine, with room for what was added to the module, which was checked before.
-    fn beyond(&self, exposed: &Exposed) -> Self {
+    fn with_room_for(&self, exposed: &Exposed) -> Self {
         let mut limits = *self.limits();
         limits.module_bytes = limits.module_bytes.max(exposed.wasm.len());
         limits.module.exports = usize::MAX;

@@ -12,7 +12,7 @@ pub(super) struct Sections(Vec<(u8, Vec<u8>)>);
 
 impl Sections {
     /// Those of `wasm`. `None` where it is not a module.
-    pub(super) fn of(wasm: &[u8]) -> Option<Self> {
+    pub(super) fn parse(wasm: &[u8]) -> Option<Self> {
         let mut sections = Vec::new();
         for payload in Parser::new(0).parse_all(wasm) {
             if let Some((id, range)) = payload.ok()?.as_section() {
@@ -26,7 +26,7 @@ impl Sections {
     }
 
     /// Puts `section` in the place of the one of that kind, or where one belongs.
-    pub(super) fn put(&mut self, section: &impl Section) {
+    pub(super) fn set(&mut self, section: &impl Section) {
         let id = section.id();
         let mut bytes = Vec::new();
         section.append_to(&mut bytes);
@@ -47,11 +47,11 @@ impl Sections {
     }
 
     /// The same, or none of that kind where it is empty.
-    pub(super) fn put_or_remove(&mut self, section: &impl Section, empty: bool) {
+    pub(super) fn set_or_remove(&mut self, section: &impl Section, empty: bool) {
         if empty {
             self.remove(section.id());
         } else {
-            self.put(section);
+            self.set(section);
         }
     }
 

@@ -34,7 +34,7 @@ pub(super) struct Captured<'a> {
 }
 
 impl<'a> Captured<'a> {
-    pub(super) fn of<T>(
+    pub(super) fn capture<T>(
         sandbox: &'a mut Sandbox<T>,
         exposed: Option<&Exposed>,
     ) -> Result<Self, SnapshotError> {
@@ -54,8 +54,8 @@ impl<'a> Captured<'a> {
                 tables.push(references.collect::<Result<_, _>>()?);
             }
         }
-        let (store, changing) = sandbox.changing();
-        let mut values: Vec<Val> = changing.values(store).collect();
+        let (store, mutable) = sandbox.mutable_state();
+        let mut values: Vec<Val> = mutable.values(store).collect();
         let mut dropped = BTreeSet::new();
         if let Some(exposed) = exposed {
             let own = values.len().saturating_sub(exposed.droppable.len());
@@ -68,7 +68,7 @@ impl<'a> Captured<'a> {
         let values = values.iter().map(|value| constant(value, &functions));
         Ok(Self {
             globals: values.collect::<Result<_, _>>()?,
-            memory: changing.memory(store),
+            memory: mutable.memory(store),
             tables,
             exposed: exposed.is_some(),
             dropped,
@@ -77,7 +77,7 @@ impl<'a> Captured<'a> {
 
     /// The module `wasm`, starting with this state. `None` where something can't be read or told.
     pub(super) fn write(&self, wasm: &[u8], segments: usize) -> Option<Vec<u8>> {
-        let mut sections = Sections::of(wasm)?;
+        let mut sections = Sections::parse(wasm)?;
         let mut data_count = None;
         let mut data = DataSection::new();
         let mut elements = ElementSection::new();
@@ -85,13 +85,13 @@ impl<'a> Captured<'a> {
         for payload in Parser::new(0).parse_all(wasm) {
             match payload.ok()? {
                 Payload::MemorySection(section) => {
-                    sections.put(&self.memories(section.into_iter())?);
+                    sections.set(&self.memories(section.into_iter())?);
                 }
                 Payload::GlobalSection(section) => {
-                    sections.put(&self.globals(wasm, section, &mut declared)?);
+                    sections.set(&self.globals(wasm, section, &mut declared)?);
                 }
                 Payload::ExportSection(section) => {
-                    sections.put(&exports(section, &mut declared)?);
+                    sections.set(&exports(section, &mut declared)?);
                 }
                 Payload::ElementSection(section) => {
                     for (index, element) in (0..).zip(section) {
@@ -127,10 +127,10 @@ impl<'a> Captured<'a> {
         if !declared.is_empty() {
             elements.declared(Elements::Functions(declared.into_iter().collect()));
         }
-        sections.put_or_remove(&elements, elements.is_empty());
+        sections.set_or_remove(&elements, elements.is_empty());
         let memory = self.memory.unwrap_or_default();
         let most = segments.saturating_sub(usize::try_from(data.len()).ok()?);
-        for run in runs(memory, most.min(MOST_SEGMENTS)) {
+        for run in nonzero_ranges(memory, most.min(MOST_SEGMENTS)) {
             let start = u32::try_from(run.start).ok()?.cast_signed();
             data.segment(DataSegment {
                 mode: DataSegmentMode::Active {
@@ -142,9 +142,9 @@ impl<'a> Captured<'a> {
         }
         if data_count.is_some() {
             let count = data.len();
-            sections.put(&DataCountSection { count });
+            sections.set(&DataCountSection { count });
         }
-        sections.put_or_remove(&data, data.is_empty());
+        sections.set_or_remove(&data, data.is_empty());
         Some(sections.into_module())
     }
 
@@ -266,7 +266,7 @@ fn write_emptied(
 }
 
 /// The parts of `memory` that are not 0, `most` at most, in which there may be zeros too.
-fn runs(memory: &[u8], most: usize) -> Vec<Range<usize>> {
+fn nonzero_ranges(memory: &[u8], most: usize) -> Vec<Range<usize>> {
     let most = most.max(1);
     let mut chunk = 32usize;
     loop {

@@ -47,13 +47,13 @@ impl<B: AsRef<[u8]>> Lower for Answer<B> {
 
 /// One plugin's part of a store.
 #[derive(Clone)]
-struct Part {
+struct GrantedStore {
     store: Arc<dyn StateStore>,
     /// The plugin's name, if it is not said.
     namespace: Option<Box<str>>,
 }
 
-impl Part {
+impl GrantedStore {
     fn namespace<'a, T>(&'a self, context: &Context<'a, T>) -> &'a str {
         self.namespace.as_deref().unwrap_or(&context.shared().name)
     }
@@ -114,11 +114,11 @@ pub(crate) fn functions<T: 'static>(
     store: impl StateStore,
     namespace: Option<&str>,
 ) -> [(&'static str, Function<T>); 4] {
-    let part = Part {
+    let granted = GrantedStore {
         store: Arc::new(store),
         namespace: namespace.map(Box::from),
     };
-    let [get, set, delete, list] = [(); 4].map(|()| part.clone());
+    let [get, set, delete, list] = [(); 4].map(|()| granted.clone());
     let get = move |context: &mut Context<'_, T>, key: &[u8]| get.get(context, key);
     let set =
         move |context: &mut Context<'_, T>, key: &[u8], value: &[u8]| set.set(context, key, value);
