@@ -1,15 +1,15 @@
-//! A store in memory.
+//! [`MemoryState`]: a store in memory.
 
 use super::{StateCosts, StateError, StateLimits, StateStore, StateUse};
 use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 use core::ops::Bound;
 use spin::Mutex;
 
-/// Bytes of the heap that there must be besides a value's own: for the trees, and for what comes after
-/// it in the call and can't be refused.
+/// Bytes of heap that must stay free besides a new key and value: for the nodes of the trees, and for
+/// later allocations in the call that can't fail cleanly.
 const RESERVE: usize = 5 << 10;
 
-/// Plugins' values in the host's memory: as long as the store lives, and no longer.
+/// A store of plugins' values in the host's memory. The values are lost when the store is dropped.
 ///
 /// ```
 /// use hostel_core::{Grants, MemoryState, StateLimits};
@@ -19,10 +19,12 @@ const RESERVE: usize = 5 << 10;
 #[derive(Debug)]
 pub struct MemoryState {
     limits: StateLimits,
-    // Trees, whose time no choice of keys makes worse. A namespace without keys is not kept.
+    // Trees, not hash maps: a plugin can't choose keys that make them slow. A namespace without keys
+    // is removed, so that the map does not grow with names that were used once.
     namespaces: Mutex<BTreeMap<Box<str>, Namespace>>,
 }
 
+/// The values of one namespace, and their number and size.
 #[derive(Debug, Default)]
 struct Namespace {
     values: BTreeMap<Box<[u8]>, Arc<[u8]>>,
@@ -30,7 +32,7 @@ struct Namespace {
 }
 
 impl MemoryState {
-    /// An empty store, in which each namespace has `limits`.
+    /// Creates an empty store, in which each namespace may hold up to `limits`.
     #[must_use]
     pub const fn new(limits: StateLimits) -> Self {
         Self {
@@ -59,14 +61,15 @@ impl StateStore for MemoryState {
     fn set(&self, namespace: &str, key: &[u8], value: &[u8]) -> Result<(), StateError> {
         self.limits.check_key(key)?;
         self.limits.check_value(value)?;
-        // What follows can't be refused any more.
+        // Tried first, since the allocations below abort if they fail.
         let needed = value
             .len()
             .saturating_add(key.len())
             .saturating_add(RESERVE);
         let room = Vec::<u8>::new().try_reserve_exact(needed);
         room.map_err(|_| StateError::Failed)?;
-        // Copied before, and the old one freed after, others wait for the lock.
+        // Copied before the lock is taken, and the old value is freed after it is released: others
+        // wait for the lock.
         let copy = Arc::from(value);
         let mut namespaces = self.namespaces.lock();
         let empty = Namespace::default();
