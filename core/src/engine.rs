@@ -1,4 +1,4 @@
-//! A configured interpreter, from which plugins are loaded.
+//! [`Engine`]: a configured interpreter, from which plugins are loaded.
 
 use crate::{
     abi::native,
@@ -13,10 +13,11 @@ use crate::{
 use alloc::{sync::Arc, vec::Vec};
 use wasmi::{CompilationMode, Config, Module, OperatorCost};
 
-/// Limits, default budget and platform for the plugins that are loaded from it. Cheap to clone.
+/// A configured interpreter: the limits, default budget and platform of the plugins that are
+/// loaded from it. Cheap to clone.
 ///
-/// Each plugin gets an interpreter engine of its own, since wasmi's keeps all code that it ever
-/// compiled; when the plugin goes, so does its code.
+/// Each plugin gets a wasmi engine of its own. A wasmi engine keeps all code that it ever compiled,
+/// so a shared one would grow with each load; a plugin's own is freed with the plugin.
 ///
 /// ```
 /// use hostel_core::{Budget, Engine, Grants, Limits};
@@ -38,7 +39,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine with these limits, the default budget and no platform.
+    /// Creates an engine with these limits, the default [`Budget`] and no platform: no clock, no
+    /// random numbers, nothing to wait with.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -50,21 +52,22 @@ impl Engine {
         }
     }
 
-    /// The same with `budget` for each call that does not bring its own.
+    /// Sets the budget of each call that has none of its own.
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
         self
     }
 
-    /// The same on `platform`.
+    /// Sets the platform, which supplies time, randomness and waiting. On an operating system use
+    /// `hostel::Std`.
     #[must_use]
     pub fn with_platform(mut self, platform: impl Platform) -> Self {
         self.platform = Arc::new(platform);
         self
     }
 
-    /// The same with other limits.
+    /// Returns this engine with other limits.
     pub(crate) fn with_limits(&self, limits: Limits) -> Self {
         Self {
             limits,
@@ -72,9 +75,9 @@ impl Engine {
         }
     }
 
-    /// The same with the memories of instances in `slots` instead of on the heap: each instance has
-    /// one until it goes, and its memory grows as far as that does. An instance for which none is
-    /// free is refused.
+    /// Puts the memories of instances into `slots` instead of on the heap. Each instance holds one
+    /// slot until it is dropped, and its memory can grow to the size of that slot. If no slot is
+    /// free, making an instance fails with [`CallError::DoesNotFit`](crate::CallError::DoesNotFit).
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1000 (pagesize 1)) (func (export "f")))"#)?;
@@ -95,29 +98,31 @@ impl Engine {
         self
     }
 
-    /// What plugins and instances may be.
+    /// Returns the limits of plugins and instances.
     #[must_use]
     pub const fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// The budget of a call that does not bring its own.
+    /// Returns the budget of each call that has none of its own.
     #[must_use]
     pub const fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    /// The platform.
+    /// Returns the platform.
     pub(crate) fn platform(&self) -> &Arc<dyn Platform> {
         &self.platform
     }
 
-    /// Checks `wasm` as [`load`](Self::load) does, without compiling it.
+    /// Checks `wasm` as [`load`](Self::load) does, without compiling it, and returns what the module
+    /// declares.
     ///
     /// # Errors
     ///
-    /// As for [`load`](Self::load), but for faults in functions' bodies.
-    // Apart, as `load`.
+    /// Those of [`load`](Self::load), except for faults in the bodies of functions, which are found
+    /// when these are compiled.
+    // Not inlined, so that its native stack does not stay in use while the module is compiled.
     #[inline(never)]
     pub fn check<T: 'static>(
         &self,
@@ -130,7 +135,7 @@ impl Engine {
                 found: wasm.len(),
             });
         }
-        let info = ModuleInfo::read_in(wasm, &self.limits.module, self.room())?;
+        let info = ModuleInfo::read_in(wasm, &self.limits.module, self.heap_left())?;
         let bytes = info
             .memories
             .iter()
@@ -149,24 +154,25 @@ impl Engine {
             }
         }
         let mut mismatches = Vec::new();
+        // Collected, so that one error lists every import and export that does not fit.
         let needs = grants::check_imports(&info, grants, &mut mismatches);
         native::check_exports(&info, needs, &mut mismatches);
         mismatches.extend(grants::conflicting_imports(&info));
         if mismatches.is_empty() {
-            self.admit(&info)?;
+            self.check_fits(&info)?;
             Ok(info)
         } else {
             Err(LoadError::Mismatch(mismatches))
         }
     }
 
-    /// Where memories are, if not on the heap.
+    /// Returns the static buffers for memories; `None` if these are on the heap.
     #[cfg(feature = "slots")]
     pub(crate) const fn slots(&self) -> Option<&hostel_slots::Slots> {
         self.slots.as_ref()
     }
 
-    /// What a plugin takes from the heap.
+    /// Returns the bytes of heap that a plugin takes.
     pub(crate) fn footprint(&self, info: &ModuleInfo) -> Footprint {
         let footprint = info.footprint(&self.limits);
         #[cfg(feature = "slots")]
@@ -176,14 +182,15 @@ impl Engine {
         footprint
     }
 
-    /// Bytes of the heap that a plugin may take; all of them where nobody says how many.
-    fn room(&self) -> usize {
+    /// Returns the bytes of heap that a plugin may take. `usize::MAX` if neither the platform nor the
+    /// limits bound them.
+    fn heap_left(&self) -> usize {
         let free = self.platform.free_bytes().unwrap_or(usize::MAX);
         free.min(self.limits.heap_bytes)
     }
 
-    /// Refuses what the heap has no room for.
-    fn admit(&self, info: &ModuleInfo) -> Result<(), LoadError> {
+    /// Returns [`LoadError::DoesNotFit`] if the heap, or the largest slot, is too small.
+    fn check_fits(&self, info: &ModuleInfo) -> Result<(), LoadError> {
         #[cfg(feature = "slots")]
         if let Some(slots) = &self.slots {
             let (needed, free) = (info.memory_at_start(), slots.largest() as u64);
@@ -191,7 +198,7 @@ impl Engine {
                 return Err(LoadError::DoesNotFit { needed, free });
             }
         }
-        let free = self.room();
+        let free = self.heap_left();
         let needed = self.footprint(info).to_run();
         if free == usize::MAX || needed <= free as u64 {
             return Ok(());
@@ -200,22 +207,24 @@ impl Engine {
         Err(LoadError::DoesNotFit { needed, free })
     }
 
+    /// Returns wasmi's configuration for these limits.
     fn config(&self) -> Config {
         let stack = self.limits.stack_bytes;
         let mut config = Config::default();
         config
             .consume_fuel(true)
-            // Lazy modes charge translation to a function's first call: fuel would not repeat.
+            // Lazy modes charge translation to a function's first call, so equal calls would use
+            // different fuel.
             .compilation_mode(CompilationMode::Eager)
             .ignore_custom_sections(true)
-            // It is an export by now; see `module::rewrite`.
+            // `module::rewrite` has turned it into an export, so that it runs in slices as any call.
             .allow_start_fn(false)
             .set_max_recursion_depth(self.limits.call_depth)
-            // The minimum first: wasmi panics where it exceeds the maximum.
+            // The minimum is set first: wasmi panics if it exceeds the maximum.
             .set_min_stack_height(stack.min(module::FIRST_STACK))
             .set_max_stack_height(stack);
-        // Under tail dispatch a growth that fails leaves native stack in use until its slice ends:
-        // this dear, few of them fit into one.
+        // Under tail dispatch a growth that fails leaves native stack in use until its slice ends. A
+        // high fuel cost keeps them few per slice.
         config.operator_cost(OperatorCost {
             memory_grow: u8::MAX,
             ..OperatorCost::default()
@@ -224,14 +233,14 @@ impl Engine {
         config
     }
 
-    /// Compiles the module as often as the limits say, each time in an interpreter engine of its own.
+    /// Compiles the module [`Limits::copies`] times, each time in a wasmi engine of its own.
     pub(crate) fn compile(&self, info: &ModuleInfo, wasm: &[u8]) -> Result<Vec<Module>, LoadError> {
         let rewritten = if info.changes.is_none() {
             None
         } else {
             let changed = module::rewrite(wasm, &info.changes);
-            // Never as it was: the interpreter's faults are contained by the changes.
-            Some(changed.ok_or_else(|| LoadError::refused("a part of it can't be written anew"))?)
+            // Never compiled unchanged: the changes keep the guest from faults of the interpreter.
+            Some(changed.ok_or_else(|| LoadError::refused("a part of it can't be rewritten"))?)
         };
         let changed = rewritten.as_deref().unwrap_or(wasm);
         let mut copies = Vec::new();
@@ -242,31 +251,33 @@ impl Engine {
         Ok(copies)
     }
 
+    /// Compiles the module in `engine`. A panic of the compiler becomes an error if the platform can
+    /// contain it.
     fn compile_once(&self, engine: &wasmi::Engine, wasm: &[u8]) -> Result<Module, LoadError> {
         let mut result = None;
         self.platform
             .contain(&mut || result = Some(Module::new(engine, wasm)));
         match result {
             Some(Ok(module)) => {
-                // wasmi keeps the working memory of a function's compilation for the next one, a
-                // third of what a plugin keeps in all, unless that fails.
+                // wasmi keeps the working memory of a compilation for the next one, a third of what
+                // a plugin holds in all. A compilation that fails frees it.
                 drop(Module::new(engine, INVALID));
                 Ok(module)
             }
             Some(Err(error)) => Err(module::refused(&error)),
             None => Err(LoadError::Refused {
-                reason: "it panicked while compiling; please report the module".into(),
+                reason: "the compiler panicked on it; please report the module".into(),
             }),
         }
     }
 }
 
-/// A module with one function, which lacks the result that its type promises.
+/// An invalid module: its one function lacks the result that its type declares.
 const INVALID: &[u8] =
     b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\x0a\x04\x01\x02\0\x0b";
 
 impl Default for Engine {
-    /// [`Limits::server`], [`Budget::server`], no platform.
+    /// Creates an engine with [`Limits::server`], [`Budget::server`] and no platform.
     fn default() -> Self {
         Self::new(Limits::default())
     }

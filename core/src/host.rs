@@ -1,7 +1,7 @@
-//! Plugins by name, replaced while in use.
+//! [`Host`]: plugins by name, replaced while in use.
 
 use crate::{
-    base::text::listed,
+    base::text::shown,
     engine::Engine,
     error::{CallError, LoadError},
     grants::Grants,
@@ -18,8 +18,19 @@ use hashbrown::HashMap;
 use sha2::{Digest as _, Sha256};
 use spin::RwLock;
 
-/// Plugins by name. Shared between threads by reference; no lock is held while a guest is
-/// compiled or runs.
+/// A set of plugins that are found by name, and can be added, replaced and removed while they serve
+/// calls.
+///
+/// Use it if requests name their plugin, or if plugins change while the program runs: the program
+/// keeps one `Host`, and a name leads each call to the plugin's current version. A program with a
+/// few fixed plugins needs no host; it holds the [`Plugin`]s that [`Engine::load`] returns.
+///
+/// Threads share a host by reference or [`Arc`](alloc::sync::Arc). No lock is held while a module is
+/// compiled or a guest runs, so calls go on while a plugin is replaced. A call ends in the version
+/// in which it began.
+///
+/// Names are any text, the empty one included, and compare byte by byte. `T` is the type of the data
+/// that each instance has for host functions; `()` if these need none.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -29,14 +40,19 @@ use spin::RwLock;
 /// let host = Host::new(Engine::default());
 /// host.insert("echo", &wasm, &Grants::new())?;
 /// assert_eq!(host.process("echo", b"hello")?, b"hello");
-/// assert_eq!(host.list(), ["echo"]);
+///
+/// // A new version that fails its smoke call would leave the old one in place.
+/// host.replace_if("echo", &wasm, &Grants::new(), |new| new.process(b"ping").map(drop))?;
+/// assert_eq!(host.version("echo")?.number, 2);
+///
 /// host.remove("echo")?;
+/// assert_eq!(host.process("echo", b"hello").unwrap_err().code(), "unknown-plugin");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Host<T: 'static = ()> {
     engine: Engine,
     plugins: RwLock<HashMap<Box<str>, Entry<T>>>,
-    /// The number of the module that was taken in last.
+    /// The highest version number so far; 0 before the first plugin.
     newest: AtomicUsize,
 }
 
@@ -46,19 +62,18 @@ struct Entry<T: 'static> {
     version: Version,
 }
 
-/// Which module is behind a name.
+/// Identifies the module that is loaded under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Version {
-    /// Counts the modules that the host took in, under whatever name: a later one has a higher
-    /// number.
+    /// Position in the order in which the host loaded its modules, under any name; the first has 1.
     pub number: usize,
-    /// The SHA-256 of the module's bytes, as they were loaded.
+    /// The SHA-256 of the module's bytes, as they were passed in.
     pub sha256: [u8; 32],
 }
 
 impl Version {
-    /// The SHA-256 of a module's bytes, to compare with a version's before loading it.
+    /// Returns the SHA-256 of a module's bytes, to tell whether it is loaded already.
     ///
     /// ```
     /// let digest = hostel_core::Version::sha256(b"abc");
@@ -71,7 +86,7 @@ impl Version {
 }
 
 impl fmt::Display for Version {
-    /// As `3 (sha256 9f86d081…)`, with all digits.
+    /// Writes `3 (sha256 9f86d081…)`, with all 64 digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (sha256 ", self.number)?;
         for byte in self.sha256 {
@@ -82,7 +97,8 @@ impl fmt::Display for Version {
 }
 
 impl Host<()> {
-    /// Returns an empty host whose plugins are loaded from `engine`, without data of the embedder's.
+    /// Returns an empty host. Its plugins are loaded from `engine`, and their instances have no data
+    /// for host functions.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
         Self::with_data(engine)
@@ -90,8 +106,8 @@ impl Host<()> {
 }
 
 impl<T: 'static> Host<T> {
-    /// Returns an empty host whose plugins are loaded from `engine`, and whose host functions reach a
-    /// `T` of each instance through [`Context`](crate::Context).
+    /// Returns an empty host. Its plugins are loaded from `engine`, and host functions reach a `T` of
+    /// the calling instance through [`Context`](crate::Context).
     #[must_use]
     pub fn with_data(engine: Engine) -> Self {
         Self {
@@ -101,17 +117,18 @@ impl<T: 'static> Host<T> {
         }
     }
 
-    /// The engine.
+    /// Returns the engine that plugins are loaded from.
     #[must_use]
     pub const fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Loads a plugin under a name that is free.
+    /// Loads `wasm` as a new plugin under `name`, and returns it.
     ///
     /// # Errors
     ///
-    /// [`HostError::NameTaken`], or [`HostError::Load`] with what is wrong with the module.
+    /// [`HostError::NameTaken`] if a plugin has this name; [`HostError::Load`] if the module is
+    /// refused.
     pub fn insert(
         &self,
         name: &str,
@@ -121,11 +138,13 @@ impl<T: 'static> Host<T> {
         self.insert_if(name, wasm, grants, |_| Ok(()))
     }
 
-    /// The same, if a smoke call goes well: `smoke` tries the plugin before anybody else sees it.
+    /// As [`insert`](Self::insert), but only if `smoke` succeeds. It may call the plugin, which no
+    /// other thread can find yet.
     ///
     /// # Errors
     ///
-    /// As for [`insert`](Self::insert), and [`HostError::Smoke`]; then the name stays free.
+    /// As for [`insert`](Self::insert), and [`HostError::Smoke`] with the error of `smoke`. The name
+    /// then stays free.
     pub fn insert_if(
         &self,
         name: &str,
@@ -137,9 +156,8 @@ impl<T: 'static> Host<T> {
         Ok(plugin)
     }
 
-    /// Loads a plugin in place of the one of that name, which is given back. Calls that run on the
-    /// old one end there; where the new one can't be loaded, the old one stays, and so does one that
-    /// somebody else has put there meanwhile.
+    /// Loads `wasm` in place of the plugin `name`, and returns the old plugin. Calls that run in the
+    /// old plugin end there, and its handles stay usable. With any error, the loaded plugin stays.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -156,8 +174,8 @@ impl<T: 'static> Host<T> {
     ///
     /// # Errors
     ///
-    /// [`HostError::UnknownPlugin`], [`HostError::Superseded`], or [`HostError::Load`] with what
-    /// is wrong with the module.
+    /// [`HostError::UnknownPlugin`] if no plugin has this name; [`HostError::Superseded`] if another
+    /// thread replaced it meanwhile; [`HostError::Load`] if the module is refused.
     pub fn replace(
         &self,
         name: &str,
@@ -167,8 +185,8 @@ impl<T: 'static> Host<T> {
         self.replace_if(name, wasm, grants, |_| Ok(()))
     }
 
-    /// The same, if a smoke call goes well: `smoke` tries the new plugin, while the old one still
-    /// serves.
+    /// As [`replace`](Self::replace), but only if `smoke` succeeds. It may call the new plugin, while
+    /// the old one still serves.
     ///
     /// ```
     /// # let echo = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -190,7 +208,7 @@ impl<T: 'static> Host<T> {
     ///
     /// # Errors
     ///
-    /// As for [`replace`](Self::replace), and [`HostError::Smoke`].
+    /// As for [`replace`](Self::replace), and [`HostError::Smoke`] with the error of `smoke`.
     pub fn replace_if(
         &self,
         name: &str,
@@ -198,13 +216,15 @@ impl<T: 'static> Host<T> {
         grants: &Grants<T>,
         smoke: impl FnOnce(&Plugin<T>) -> Result<(), CallError>,
     ) -> Result<Plugin<T>, HostError> {
-        let (old, over) = self.look(name, |entry| (entry.plugin.clone(), entry.version))?;
-        self.install(name, Some(over), wasm, grants, smoke)?;
+        let (old, expected) =
+            self.with_entry(name, |entry| (entry.plugin.clone(), entry.version))?;
+        self.install(name, Some(expected), wasm, grants, smoke)?;
         Ok(old)
     }
 
-    /// Loads a plugin under a name that is free, or in place of the version `over` of it and no
-    /// other, if a smoke call goes well; gives its version.
+    /// Loads `wasm` under `name`, if the version that is loaded there is `expected` (`None`: the name
+    /// is free) and `smoke` succeeds. Returns the new version. Use it if several threads or watchers
+    /// may replace one plugin.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (func (export "f")))"#)?;
@@ -220,34 +240,35 @@ impl<T: 'static> Host<T> {
     ///
     /// # Errors
     ///
-    /// [`HostError::NameTaken`] where it is not free, [`HostError::UnknownPlugin`] and
-    /// [`HostError::Superseded`] where that version is not there, [`HostError::Load`] and
-    /// [`HostError::Smoke`].
+    /// If another version than `expected` is loaded: [`HostError::NameTaken`] if that is `None`,
+    /// [`HostError::UnknownPlugin`] if the name is free, else [`HostError::Superseded`].
+    /// [`HostError::Load`] if the module is refused, [`HostError::Smoke`] with the error of `smoke`.
     pub fn replace_version(
         &self,
         name: &str,
-        over: Option<Version>,
+        expected: Option<Version>,
         wasm: &[u8],
         grants: &Grants<T>,
         smoke: impl FnOnce(&Plugin<T>) -> Result<(), CallError>,
     ) -> Result<Version, HostError> {
-        let (_, version) = self.install(name, over, wasm, grants, smoke)?;
+        let (_, version) = self.install(name, expected, wasm, grants, smoke)?;
         Ok(version)
     }
 
+    /// Loads and tries a module, and puts it in place of the version `expected`.
     fn install(
         &self,
         name: &str,
-        over: Option<Version>,
+        expected: Option<Version>,
         wasm: &[u8],
         grants: &Grants<T>,
         smoke: impl FnOnce(&Plugin<T>) -> Result<(), CallError>,
     ) -> Result<(Plugin<T>, Version), HostError> {
         let found = self.version(name).ok();
-        if found != over {
-            return Err(self.refusal(name, over, found));
+        if found != expected {
+            return Err(self.refusal(name, expected, found));
         }
-        // Loaded and tried without a lock, and so are dropped what is replaced and what is refused.
+        // Loaded and tried without the lock, since both take long. So the name is checked again below.
         let loaded = self.engine.load(name, wasm, grants);
         let plugin = loaded.map_err(HostError::Load)?;
         smoke(&plugin).map_err(HostError::Smoke)?;
@@ -255,7 +276,7 @@ impl<T: 'static> Host<T> {
         let found = {
             let mut plugins = self.plugins.write();
             let found = plugins.get(name).map(|entry| entry.version);
-            if found == over {
+            if found == expected {
                 let before = self.newest.fetch_add(1, Ordering::Relaxed);
                 let number = before.saturating_add(1);
                 let version = Version { number, sha256 };
@@ -268,30 +289,32 @@ impl<T: 'static> Host<T> {
         };
         match found {
             Ok((version, replaced)) => {
+                // Without the lock: freeing a plugin takes time, and may run the embedder's code.
                 drop(replaced);
                 Ok((plugin, version))
             }
-            // Another thread was faster.
-            Err(found) => Err(self.refusal(name, over, found)),
+            // Another thread changed the plugin while this module was loaded.
+            Err(found) => Err(self.refusal(name, expected, found)),
         }
     }
 
-    /// Why a plugin is not taken in where not the version `over` was found under its name.
-    fn refusal(&self, name: &str, over: Option<Version>, found: Option<Version>) -> HostError {
-        match (over, found) {
+    /// The error for finding another version than `expected` under a name.
+    fn refusal(&self, name: &str, expected: Option<Version>, found: Option<Version>) -> HostError {
+        match (expected, found) {
             (None, _) => HostError::NameTaken { name: name.into() },
             (Some(_), None) => self.unknown(name),
             (Some(_), Some(_)) => HostError::Superseded { name: name.into() },
         }
     }
 
-    /// Takes the plugin of that name out of the host and closes it: calls that run end normally,
-    /// new ones through handles that are still held are refused.
+    /// Removes the plugin `name` and [closes](Plugin::close) it. Running calls end normally. Later
+    /// calls through handles that are still held return [`CallError::Closed`].
     ///
     /// # Errors
     ///
-    /// [`HostError::UnknownPlugin`].
+    /// [`HostError::UnknownPlugin`] if no plugin has this name.
     pub fn remove(&self, name: &str) -> Result<(), HostError> {
+        // A statement of its own, so that the lock is not held while the plugin is closed.
         let removed = self.plugins.write().remove(name);
         match removed {
             Some(entry) => {
@@ -302,30 +325,31 @@ impl<T: 'static> Host<T> {
         }
     }
 
-    /// The plugin of that name.
+    /// Returns a handle of the plugin `name`. It stays on this version if the plugin is replaced.
     ///
     /// # Errors
     ///
-    /// [`HostError::UnknownPlugin`].
+    /// [`HostError::UnknownPlugin`] if no plugin has this name.
     pub fn get(&self, name: &str) -> Result<Plugin<T>, HostError> {
-        self.look(name, |entry| entry.plugin.clone())
+        self.with_entry(name, |entry| entry.plugin.clone())
     }
 
-    /// Which module is behind that name.
+    /// Returns the version that is loaded under `name`.
     ///
     /// # Errors
     ///
-    /// [`HostError::UnknownPlugin`].
+    /// [`HostError::UnknownPlugin`] if no plugin has this name.
     pub fn version(&self, name: &str) -> Result<Version, HostError> {
-        self.look(name, |entry| entry.version)
+        self.with_entry(name, |entry| entry.version)
     }
 
-    fn look<R>(&self, name: &str, take: impl FnOnce(&Entry<T>) -> R) -> Result<R, HostError> {
+    /// Applies `take` to the entry of `name`, under the lock.
+    fn with_entry<R>(&self, name: &str, take: impl FnOnce(&Entry<T>) -> R) -> Result<R, HostError> {
         let found = self.plugins.read().get(name).map(take);
         found.ok_or_else(|| self.unknown(name))
     }
 
-    /// The names of the plugins, sorted.
+    /// Returns the names of the loaded plugins, sorted byte by byte.
     #[must_use]
     pub fn list(&self) -> Vec<String> {
         let mut names: Vec<String> = self
@@ -338,17 +362,18 @@ impl<T: 'static> Host<T> {
         names
     }
 
+    /// The error for a name that no plugin has.
     fn unknown(&self, name: &str) -> HostError {
         HostError::UnknownPlugin {
             name: name.into(),
-            loaded: listed(self.list()).into(),
+            loaded: self.plugins.read().len(),
         }
     }
 }
 
 impl<T: Default + 'static> Host<T> {
-    /// Has each plugin [warm up](Plugin::warm_up), and gives the number of instances that were made.
-    /// Of a plugin that can't, its next call tells why.
+    /// [Warms up](Plugin::warm_up) each plugin, and returns the number of instances made. A plugin
+    /// that fails to is skipped; its next call returns the error.
     pub fn warm_up(&self) -> usize {
         let plugins: Vec<_> = {
             let plugins = self.plugins.read();
@@ -358,11 +383,12 @@ impl<T: Default + 'static> Host<T> {
         made.sum()
     }
 
-    /// Calls `process` of the plugin `name`; see [`Plugin::process`].
+    /// Calls `process` of the plugin `name` and returns a copy of its output; see
+    /// [`Plugin::process`].
     ///
     /// # Errors
     ///
-    /// [`HostError::UnknownPlugin`], or [`HostError::Call`].
+    /// [`HostError::UnknownPlugin`] if no plugin has this name; [`HostError::Call`] if the call fails.
     pub fn process(&self, name: &str, input: &[u8]) -> Result<Vec<u8>, HostError> {
         self.get(name)?.process(input).map_err(HostError::Call)
     }
@@ -371,7 +397,7 @@ impl<T: Default + 'static> Host<T> {
     ///
     /// # Errors
     ///
-    /// [`HostError::UnknownPlugin`], or [`HostError::Call`].
+    /// [`HostError::UnknownPlugin`] if no plugin has this name; [`HostError::Call`] if the call fails.
     pub fn call<P, R>(&self, name: &str, export: &str, params: P) -> Result<R, HostError>
     where
         P: Lower,
@@ -390,7 +416,7 @@ impl<T> fmt::Debug for Host<T> {
     }
 }
 
-/// Why a host did not do what was asked.
+/// An error of a [`Host`]. Messages show plugins' names with control characters escaped, on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HostError {
@@ -398,29 +424,30 @@ pub enum HostError {
     UnknownPlugin {
         /// The name asked for.
         name: Box<str>,
-        /// Those that are loaded, for the message.
-        loaded: Box<str>,
+        /// The number of plugins that are loaded. Their names are left out: they may be another
+        /// tenant's.
+        loaded: usize,
     },
     /// A plugin of this name is loaded already.
     NameTaken {
         /// The name.
         name: Box<str>,
     },
-    /// Another module took that place while this one was loaded.
+    /// The plugin is not the expected version: it was replaced meanwhile.
     Superseded {
         /// The name.
         name: Box<str>,
     },
-    /// The module did not become a plugin.
+    /// The module was refused.
     Load(LoadError),
-    /// The plugin was loaded, but the smoke call did not go well.
+    /// The module was loaded, but its smoke call failed; it was dropped.
     Smoke(CallError),
-    /// The call gave no result.
+    /// The call failed.
     Call(CallError),
 }
 
 impl HostError {
-    /// The stable code of this kind of error.
+    /// Returns the stable code of this kind of error.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -437,20 +464,29 @@ impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownPlugin { name, loaded } => {
-                write!(f, "no plugin `{name}` is loaded; loaded are {loaded}")
-            }
-            Self::NameTaken { name } => {
+                let name = shown(name);
                 write!(
                     f,
-                    "a plugin `{name}` is loaded already: replace or unload it first"
+                    "no plugin is called `{name}` (loaded: {loaded}): check the name, or insert the plugin first"
                 )
             }
+            Self::NameTaken { name } => write!(
+                f,
+                "a plugin `{}` is loaded already: replace it, or remove it first",
+                shown(name)
+            ),
             Self::Superseded { name } => write!(
                 f,
-                "another module took the place of `{name}` meanwhile, and stays: look which, and replace that"
+                "the plugin `{}` was replaced meanwhile, and that version stays: get its version, and replace that",
+                shown(name)
             ),
             Self::Load(error) => error.fmt(f),
-            Self::Smoke(error) => write!(f, "it is not taken in, its smoke call failed: {error}"),
+            Self::Smoke(error) => {
+                write!(
+                    f,
+                    "the smoke call failed, the plugin is not loaded: {error}"
+                )
+            }
             Self::Call(error) => error.fmt(f),
         }
     }

@@ -1,4 +1,4 @@
-//! Checks what a module imports against what was granted.
+//! Checks a module's imports against the grants.
 
 use super::{Grants, SERVICES, grant_for};
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
 };
 use alloc::{format, string::String, vec::Vec};
 
-/// Notes everything in which the module's imports do not fit the grants, and what they need of its
-/// exports.
+/// Adds every import that does not fit the grants to `found`. Returns the exports that the fitting
+/// imports need: `memory`, an allocator.
 pub(crate) fn check_imports<T: 'static>(
     module: &ModuleInfo,
     grants: &Grants<T>,
@@ -26,6 +26,7 @@ pub(crate) fn check_imports<T: 'static>(
     needs
 }
 
+/// Checks one import; `None` if it fits.
 fn check_import<T: 'static>(
     import: &Import,
     grants: &Grants<T>,
@@ -71,7 +72,8 @@ fn check_import<T: 'static>(
     })
 }
 
-/// Imports that are declared twice with two types: one name can be bound to one of them only.
+/// Returns the imports that are declared again with another type. A name is bound to one function, so
+/// only one of the types can fit.
 pub(crate) fn conflicting_imports(info: &ModuleInfo) -> Vec<Mismatch> {
     let mut found = Vec::new();
     info.imports_in_order(&mut |first, again| {
@@ -90,7 +92,8 @@ pub(crate) fn conflicting_imports(info: &ModuleInfo) -> Vec<Mismatch> {
 }
 
 impl<T: 'static> Grants<T> {
-    /// What would supply an import that nothing supplies.
+    /// Returns advice for an import that nothing supplies: the grant that would, the nearest known
+    /// name, or all that is granted.
     fn hint(&self, module: &str, name: &str) -> String {
         if let Some(grant) = grant_for(module, name) {
             return format!("the grant `{grant}` would");
@@ -104,17 +107,18 @@ impl<T: 'static> Grants<T> {
         }
         if module.starts_with("wasi_") {
             return String::from(
-                "of WASI, preview 1 alone is supported: build the plugin for `wasm32-wasip1`",
+                "WASI is supported in preview 1 only: build the plugin for `wasm32-wasip1`",
             );
         }
-        // `log` is meant for `host_log`. One letter or two are in many names.
+        // A plugin that imports `log` most likely wants `host_log`. Names of one or two letters are
+        // part of too many others to tell.
         let near = |n: &str| {
             let (short, long) = if n.len() < name.len() {
                 (n, name)
             } else {
                 (name, n)
             };
-            // `str::contains` is made for long texts, and long itself.
+            // Not `str::contains`: its search for long texts takes much flash.
             let mut parts = long.as_bytes().windows(short.len().max(1));
             short.len() > 2 && parts.any(|part| part == short.as_bytes())
         };

@@ -1,4 +1,4 @@
-//! Host functions and services, handed to a plugin by grant.
+//! [`Grants`]: the host functions and services that a plugin may use.
 
 mod check;
 
@@ -16,10 +16,10 @@ use crate::{
 };
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 
-/// Host functions, each with its module and name. There are few.
+/// Host functions, each with its module and name. A list, since there are few.
 type Functions<T> = Vec<(Box<str>, Box<str>, Arc<dyn HostFunction<T>>)>;
 
-/// The built-in host functions, and the grant that supplies each.
+/// The built-in host functions: module, name, and the grant that supplies it.
 const SERVICES: [(&str, &str, &str); 7] = [
     ("env", "host_log", "log"),
     ("env", "host_log_message", "log"),
@@ -30,10 +30,11 @@ const SERVICES: [(&str, &str, &str); 7] = [
     ("env", "host_state_list", "state"),
 ];
 
-/// What an embedder hands a plugin: host functions and services. Empty at first; whatever a
-/// plugin imports and nobody granted is named in the [`LoadError`](crate::LoadError).
+/// The host functions and services that a plugin may use. Nothing is granted by default. Loading a
+/// plugin that imports anything else fails with a [`LoadError`] that lists all such imports.
 ///
-/// `T` is the type of per-instance data that host functions can reach through [`Context`].
+/// Clones share the functions and stores. `T` is the type of the data of each instance,
+/// which host functions reach through [`Context`](crate::Context).
 ///
 /// ```
 /// use hostel_core::{Context, Grants, LogRecord};
@@ -56,12 +57,13 @@ pub struct Grants<T = ()> {
     wasi: Option<WasiGrant<T>>,
 }
 
-/// A grant of WASI, and how its functions are found: who does not grant it links none of them.
+/// A grant of WASI, and the function that finds its host functions. By pointer, so that a program
+/// that grants no WASI does not link it.
 type WasiGrant<T> = (Arc<Wasi>, FindWasi<T>);
 type FindWasi<T> = fn(&Arc<Wasi>, &str, &str) -> Option<Arc<dyn HostFunction<T>>>;
 
 impl Grants<()> {
-    /// Grants nothing yet, to plugins whose host functions need no data of an instance's.
+    /// Creates an empty set of grants, for host functions that need no data of the instance.
     #[must_use]
     pub const fn new() -> Self {
         Self::with_data()
@@ -69,8 +71,8 @@ impl Grants<()> {
 }
 
 impl<T: 'static> Grants<T> {
-    /// Grants nothing yet, to plugins whose host functions reach a `T` of the calling instance through
-    /// [`Context`].
+    /// Creates an empty set of grants, for host functions that reach a `T` of the calling instance
+    /// through [`Context`](crate::Context).
     ///
     /// ```
     /// use hostel_core::{Context, Grants};
@@ -88,16 +90,18 @@ impl<T: 'static> Grants<T> {
         }
     }
 
-    /// Grants a function of the embedder's under `module` and `name`, replacing any of that name.
+    /// Grants a function of the embedder as the import `module`.`name`. Replaces an earlier function
+    /// of that name.
     ///
-    /// `function` is a closure of up to six parameters that can be [lifted](crate::Lift), after a
-    /// first `&mut Context<'_, T>` if it wants one; its parameters' types must be written out. It
-    /// returns a value that can be [lowered](crate::Lower): text and bytes go into a buffer from
-    /// the guest's allocator, which the guest then owns. With `Result<_, E>` the guest sees the
-    /// error, with `Result<_, `[`Trap`](crate::Trap)`>` the error stops it.
+    /// `function` is a closure of up to six parameters that can be [lifted](crate::Lift), preceded by
+    /// a `&mut Context<'_, T>` if it needs one. Write out its parameters' types. It returns a value
+    /// that can be [lowered](crate::Lower): text and bytes go into a buffer from the guest's
+    /// allocator, which the guest then owns. Of a `Result<_, E>`, the guest receives the error; of a
+    /// `Result<_, `[`Trap`](crate::Trap)`>`, the error stops the guest.
     ///
-    /// A call allocates nothing where parameters and result are integers of up to 32 bits, text or
-    /// bytes, up to six and two core values; with others the interpreter allocates once.
+    /// A call allocates nothing on the host if parameters and result are integers of up to 32 bits,
+    /// text or bytes, and take at most six and two core values. With other types the interpreter
+    /// allocates once.
     #[must_use]
     pub fn function<F, M>(mut self, module: &str, name: &str, function: F) -> Self
     where
@@ -107,7 +111,9 @@ impl<T: 'static> Grants<T> {
         self
     }
 
-    /// Grants `env.host_log` and `env.host_log_message`: text from the plugin goes to `sink`.
+    /// Grants `env.host_log` and `env.host_log_message`: the plugin writes log records to `sink`, up
+    /// to [`Budget::log_records`](crate::Budget::log_records) and
+    /// [`Budget::log_bytes`](crate::Budget::log_bytes) in one call.
     #[must_use]
     pub fn log(mut self, sink: impl LogSink) -> Self {
         self.log = Some(Arc::new(sink));
@@ -118,7 +124,8 @@ impl<T: 'static> Grants<T> {
         )
     }
 
-    /// Grants `env.host_get_config`: the plugin can look these values up, and no others.
+    /// Grants `env.host_get_config`: the plugin can read these values, and no others. If a key occurs
+    /// several times, its last value counts.
     #[must_use]
     pub fn config<K, V>(mut self, values: impl IntoIterator<Item = (K, V)>) -> Self
     where
@@ -130,18 +137,18 @@ impl<T: 'static> Grants<T> {
     }
 
     /// Grants `env.host_state_get`, `_set`, `_delete` and `_list`: the plugin can keep values in
-    /// `store`, in the namespace of its name.
+    /// `store`, in the namespace that is the plugin's name.
     ///
-    /// They outlive its instances, and what a call has set stays also if the call then fails. Where
-    /// plugins of several owners may have the same name, choose the namespace:
-    /// [`state_in`](Self::state_in).
+    /// Values outlive the instance. A value that was set stays set if the call fails later. If plugins
+    /// of several tenants may share a name, use [`state_in`](Self::state_in): else they share their
+    /// values too.
     #[must_use]
     pub fn state(self, store: impl StateStore) -> Self {
         self.state_functions(store, None)
     }
 
-    /// As [`state`](Self::state), in a namespace of the embedder's choice. Plugins with one
-    /// namespace share its values and its limits.
+    /// As [`state`](Self::state), in the namespace `namespace`. Plugins in one namespace share its
+    /// values and its limits.
     ///
     /// ```
     /// use hostel_core::{Grants, MemoryState, StateLimits};
@@ -156,14 +163,15 @@ impl<T: 'static> Grants<T> {
         self.state_functions(store, Some(namespace))
     }
 
-    /// Grants WASI preview 1, under `wasi_snapshot_preview1` and its old name `wasi_unstable`. A
-    /// [`function`](Self::function) of the same name goes before.
+    /// Grants WASI preview 1, under the module names `wasi_snapshot_preview1` and `wasi_unstable`, its
+    /// old name. A [`function`](Self::function) granted under a name of WASI's takes precedence.
     #[must_use]
     pub fn wasi(mut self, wasi: Wasi) -> Self {
         self.wasi = Some((Arc::new(wasi), wasi::find::<T>));
         self
     }
 
+    /// Grants the functions of a store.
     fn state_functions(mut self, store: impl StateStore, namespace: Option<&str>) -> Self {
         for (name, function) in state::functions(store, namespace) {
             self.insert("env", name, function);
@@ -171,6 +179,7 @@ impl<T: 'static> Grants<T> {
         self
     }
 
+    /// Adds a function, or replaces the one of that name.
     fn insert(&mut self, module: &str, name: &str, function: Function<T>) {
         let named = |(m, n, _): &(Box<str>, Box<str>, _)| (&**m, &**n) == (module, name);
         match self.functions.iter_mut().find(|known| named(known)) {
@@ -181,6 +190,7 @@ impl<T: 'static> Grants<T> {
         }
     }
 
+    /// Returns the function that was granted under a name.
     fn find(&self, module: &str, name: &str) -> Option<Arc<dyn HostFunction<T>>> {
         self.functions
             .iter()
@@ -192,21 +202,22 @@ impl<T: 'static> Grants<T> {
             })
     }
 
+    /// Returns the sink of log records.
     pub(crate) fn sink(&self) -> Option<Arc<dyn LogSink>> {
         self.log.clone()
     }
 
-    /// Binds each import of the module, in its order.
+    /// Binds each import of the module to the function that was granted for it, in their order.
     ///
     /// # Errors
     ///
-    /// [`LoadError::Refused`] for an import that [`check_imports`] would have named.
-    // Apart, so that its native stack does not stay in use while the module is compiled.
+    /// [`LoadError::Refused`] for an import that does not fit; [`check_imports`] finds these before.
+    // Not inlined, so that its native stack does not stay in use while the module is compiled.
     #[inline(never)]
     pub(crate) fn bind_all(&self, info: &ModuleInfo) -> Result<Vec<Arc<Binding<T>>>, LoadError> {
         let mut bindings = Vec::with_capacity(info.imports.len());
         for import in &info.imports {
-            // One left out would shift all after it.
+            // An error, since leaving one out would bind all later imports to the wrong function.
             let binding = self.bind(import);
             bindings
                 .push(binding.ok_or_else(|| LoadError::refused("an import is bound to nothing"))?);
@@ -214,7 +225,7 @@ impl<T: 'static> Grants<T> {
         Ok(bindings)
     }
 
-    /// Binds one import to what was granted. `None` where that does not fit.
+    /// Binds one import; `None` if nothing fits it.
     fn bind(&self, import: &Import) -> Option<Arc<Binding<T>>> {
         let Extern::Function(ty) = &import.ty else {
             return None;
@@ -230,6 +241,7 @@ impl<T: 'static> Grants<T> {
         Some(Arc::new(Binding::new(function, result_shape)))
     }
 
+    /// Returns module and name of each granted function, WASI's excluded.
     fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         self.functions
             .iter()
@@ -237,7 +249,7 @@ impl<T: 'static> Grants<T> {
     }
 }
 
-/// The grant that supplies a built-in host function, if it is one.
+/// Returns the grant that supplies a built-in host function; `None` for any other function.
 ///
 /// ```
 /// assert_eq!(hostel_core::grant_for("env", "host_log"), Some("log"));
@@ -253,7 +265,8 @@ pub fn grant_for(module: &str, name: &str) -> Option<&'static str> {
         .or_else(|| wasi::is_function(module, name).then_some("wasi"))
 }
 
-/// The built-in host functions: module, name, and the grant that supplies each.
+/// Returns the built-in host functions: module, name, and the grant that supplies it. WASI's are not
+/// included.
 ///
 /// ```
 /// assert!(hostel_core::services().any(|service| service == ("env", "host_log", "log")));

@@ -1,9 +1,8 @@
-//! One call of an export: its arguments are brought into the guest, it runs, its answer is read, and
-//! the guest gets its buffers back.
+//! One call of an export: copies the arguments into the guest, runs the export, reads its results, and
+//! returns the guest's buffers to its allocator.
 //!
-//! Guest code runs at each of these, and may have to be left and gone on with. So each function here
-//! whose name begins with `poll` can be called again where it was not ready: what is done is not done
-//! anew.
+//! Guest code may run in each of these stages, and may be suspended there. So a function whose name
+//! begins with `poll` is called again until it is ready: it goes on after the stages that are done.
 
 use super::sandbox::Sandbox;
 use crate::{
@@ -29,66 +28,69 @@ use core::{
 use heapless::Vec;
 use wasmi::{Func, Store, Val};
 
-/// Longest input, in bytes, whose buffer in the guest is kept for the next call.
-const KEPT_INPUT: usize = 64 << 10;
+/// Longest input, in bytes, whose buffer in the guest is reused by the next call.
+const REUSED_INPUT_BYTES: usize = 64 << 10;
 
-/// As many results as most exports have. Room for more is taken only where there are.
-const FEW: usize = 2;
+/// Number of results that suffices for most exports. Native stack for more is used only by exports
+/// with more.
+const USUAL_RESULTS: usize = 2;
 
-/// A buffer of the guest's: a pointer and a size.
+/// A buffer from the guest's allocator: its pointer and its size in bytes.
 pub(crate) type Buffer = (u32, u32);
 
-/// The guest's buffers that are kept from call to call.
+/// Buffers from the guest's allocator that later calls use again.
 #[derive(Default)]
 pub(crate) struct ReusedBuffers {
-    /// For results in memory.
+    /// For a record of results.
     pub(crate) record: Option<Buffer>,
+    /// For an input of up to [`REUSED_INPUT_BYTES`].
     pub(crate) input: Option<Buffer>,
 }
 
-/// A call of an export.
+/// A call of an export, in progress.
 pub(crate) struct ExportCall<'a> {
     /// The export's name.
     name: &'a str,
     target: Target,
-    /// What goes into the guest's kept buffer for input.
+    /// The input, if it goes into the reused buffer.
     input: Option<&'a [u8]>,
-    /// What else goes in; once the export has run, its results.
+    /// The other arguments; once the export has run, its results.
     delivery: Delivery<'a>,
-    /// The guest's buffers that go back to it in the end.
-    lent: Vec<Buffer, { 2 * MAX_BYTES }>,
-    /// How many of them have.
+    /// The guest's buffers that are returned to its allocator at the end.
+    borrowed: Vec<Buffer, { 2 * MAX_BYTES }>,
+    /// Number of `borrowed` buffers that were returned.
     returned: usize,
     stage: Stage,
+    /// The guest function that runs in this stage.
     run: Run,
 }
 
-/// An export as it is called.
+/// An export, and how it is called.
 pub(crate) struct Target {
     pub(crate) function: Func,
     pub(crate) shape: Shape,
-    /// The core types of its results, in whatever shape.
+    /// The core types of its results, independent of the shape.
     pub(crate) types: FlatTypes,
 }
 
-/// What a call comes to next.
+/// The next stage of a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// A look at the time. Where it is run by steps, the first slice has one.
-    Begun,
-    /// The results' record in the guest's memory.
+    /// Checks the deadline. A call by steps skips this: its first slice checks it.
+    TimeCheck,
+    /// Allocates the record for the results in the guest's memory.
     Record,
-    /// Buffers for the arguments.
+    /// Allocates and fills the buffers for the arguments.
     Arguments,
-    /// The export itself.
+    /// Runs the export.
     Export,
-    /// The buffers' return.
+    /// Returns the buffers.
     Return,
 }
 
 impl<'a> ExportCall<'a> {
-    /// A call of the export `name`, whose arguments are to be lowered into it. It is large to be
-    /// moved.
+    /// Creates a call of the export `name`, still without arguments.
+    // Inlined: the struct is large, and would be moved to the caller.
     #[inline]
     pub(crate) fn new<T>(sandbox: &Sandbox<T>, name: &'a str, target: Target) -> Self {
         let limit = sandbox.store.data().meter.budget().input_bytes;
@@ -97,15 +99,15 @@ impl<'a> ExportCall<'a> {
             target,
             input: None,
             delivery: Delivery::new(Some(limit)),
-            lent: Vec::new(),
+            borrowed: Vec::new(),
             returned: 0,
-            stage: Stage::Begun,
+            stage: Stage::TimeCheck,
             run: Run::New,
         }
     }
 
-    /// Begins it: charged, and with the results' record, where the shape has one, as the first
-    /// value.
+    /// Begins the call: charges `units` of fuel, and reserves the first argument for the pointer to
+    /// the record of results, if there is one.
     fn begin<T>(&mut self, sandbox: &mut Sandbox<T>, units: u64) -> Result<(), CallError> {
         run::begin(&mut sandbox.store, units)?;
         if self.target.shape == Shape::Pointer {
@@ -114,7 +116,8 @@ impl<'a> ExportCall<'a> {
         Ok(())
     }
 
-    /// Begins it with bytes as its one argument.
+    /// Begins the call with bytes as its one argument. Returns [`CallError::InputTooLarge`] if they
+    /// exceed the budget.
     pub(crate) fn begin_with_bytes<T>(
         &mut self,
         sandbox: &mut Sandbox<T>,
@@ -126,7 +129,7 @@ impl<'a> ExportCall<'a> {
             self.begin(sandbox, BASE)?;
             return Err(CallError::InputTooLarge { limit, found });
         }
-        if found > KEPT_INPUT {
+        if found > REUSED_INPUT_BYTES {
             self.begin(sandbox, BASE)?;
             return self.delivery.lowered.bytes(input);
         }
@@ -135,7 +138,7 @@ impl<'a> ExportCall<'a> {
         Ok(())
     }
 
-    /// Begins it with values.
+    /// Begins the call with `params` as its arguments.
     pub(crate) fn begin_with<T>(
         &mut self,
         sandbox: &mut Sandbox<T>,
@@ -145,24 +148,25 @@ impl<'a> ExportCall<'a> {
         params.lower(&mut self.delivery.lowered)
     }
 
-    /// Runs the export, with its arguments brought in.
+    /// Runs all stages up to the export's results.
     pub(crate) fn poll_results<T>(
         &mut self,
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
         let ran = ready!(self.poll_stages(sandbox, context));
-        // What has no place yet did not happen in the guest's allocator.
+        // Traps in the guest's allocator name it already; all others happened in the export.
         Poll::Ready(ran.map_err(|error| error.in_export(self.name)))
     }
 
+    /// Runs the stages that are left, up to the export's results.
     fn poll_stages<T>(
         &mut self,
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
-        let Sandbox { store, kept, .. } = sandbox;
-        if self.stage == Stage::Begun {
+        let Sandbox { store, reused, .. } = sandbox;
+        if self.stage == Stage::TimeCheck {
             if store.data().pace.is_none() {
                 meter::check_time(store.data())?;
             }
@@ -173,11 +177,11 @@ impl<'a> ExportCall<'a> {
         }
         if self.stage == Stage::Record {
             let size = Record::size(&self.target.types);
-            let record = ready!(poll_kept(
+            let record = ready!(poll_reused(
                 &mut self.run,
                 store,
                 context,
-                &mut kept.record,
+                &mut reused.record,
                 size
             ))?;
             if let Some(first) = self.delivery.lowered.values.first_mut() {
@@ -188,8 +192,14 @@ impl<'a> ExportCall<'a> {
         if self.stage == Stage::Arguments {
             if let Some(input) = self.input {
                 let len = u32::try_from(input.len()).unwrap_or(u32::MAX);
-                let kept = &mut kept.input;
-                let ptr = ready!(poll_kept(&mut self.run, store, context, kept, len.max(1)))?;
+                let buffer = &mut reused.input;
+                let ptr = ready!(poll_reused(
+                    &mut self.run,
+                    store,
+                    context,
+                    buffer,
+                    len.max(1)
+                ))?;
                 write(store, ptr, input)?;
                 self.delivery.lowered.push(word(ptr))?;
                 self.delivery.lowered.push(word(len))?;
@@ -197,8 +207,8 @@ impl<'a> ExportCall<'a> {
             while let Some(size) = self.delivery.next(store)? {
                 let ptr = ready!(self.run.poll_allocate(store, context, size))?;
                 if ptr != 0 {
-                    // There is room: a delivery holds no more byte strings.
-                    let _ = self.lent.push((ptr, size));
+                    // Can't be full: a delivery holds at most `MAX_BYTES` byte strings.
+                    let _ = self.borrowed.push((ptr, size));
                 }
                 self.delivery.got(store, ptr)?;
             }
@@ -210,8 +220,8 @@ impl<'a> ExportCall<'a> {
                 Shape::Packed => 1,
                 Shape::Pointer => 0,
             };
-            let ran = if results <= FEW {
-                self.poll_export::<T, FEW>(store, context, results)
+            let ran = if results <= USUAL_RESULTS {
+                self.poll_export::<T, USUAL_RESULTS>(store, context, results)
             } else {
                 self.poll_export::<T, MAX_FLAT>(store, context, results)
             };
@@ -221,9 +231,8 @@ impl<'a> ExportCall<'a> {
         Poll::Ready(Ok(()))
     }
 
-    /// Runs the export, and puts its results, of which there are at most `N`, in the place of its
-    /// parameters.
-    // Apart, so that the room for many is not taken for few.
+    /// Runs the export, and replaces its parameters with its results, of which there are at most `N`.
+    // Not inlined, so that a call with few results does not use the native stack for many.
     #[inline(never)]
     fn poll_export<T, const N: usize>(
         &mut self,
@@ -254,7 +263,7 @@ impl<'a> ExportCall<'a> {
         Poll::Ready(Ok(()))
     }
 
-    /// Lifts what the guest answered, charged.
+    /// Lifts the results, and charges for it.
     pub(crate) fn lift<T, R>(
         &mut self,
         sandbox: &mut Sandbox<T>,
@@ -269,31 +278,36 @@ impl<'a> ExportCall<'a> {
         let mut lifter = Lifter::new(values, memory, Spending::new(fuel, &spent))
             .answer(state.meter.budget().output_bytes);
         let answer = lift(&mut lifter);
-        self.received(&lifter.into_received(), sandbox.kept.input);
+        self.record_received(&lifter.into_received(), sandbox.reused.input);
         meter::charge(&mut sandbox.store, spent.get())?;
         answer
     }
 
-    /// Notes the buffers that an answer came in. One that is its input's own is not to go back
-    /// twice.
-    fn received(&mut self, buffers: &[Buffer], input: Option<Buffer>) {
-        let own = self.lent.len();
+    /// Records the buffers of the results, to return them. A guest may return its result in the
+    /// buffer of its input, which must not be freed twice: a buffer that overlaps one of the call's
+    /// own is left out.
+    fn record_received(&mut self, buffers: &[Buffer], input: Option<Buffer>) {
+        // Compared with the arguments' buffers only, not with those that are added here.
+        let own = self.borrowed.len();
         for buffer in buffers {
-            let lent = self.lent.iter().take(own);
-            if !lent.chain(&input).any(|own| memory::overlap(*own, *buffer)) {
-                // There is room: it has as much for these as for the arguments.
-                let _ = self.lent.push(*buffer);
+            let borrowed = self.borrowed.iter().take(own);
+            if !borrowed
+                .chain(&input)
+                .any(|own| memory::overlap(*own, *buffer))
+            {
+                // Can't be full: there is as much room for results as for arguments.
+                let _ = self.borrowed.push(*buffer);
             }
         }
     }
 
-    /// Gives the guest back the buffers of the call.
+    /// Returns the buffers of the call to the guest's allocator.
     pub(crate) fn poll_return<T>(
         &mut self,
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
-        while let Some(buffer) = self.lent.get(self.returned) {
+        while let Some(buffer) = self.borrowed.get(self.returned) {
             let run = &mut self.run;
             ready!(run.poll_deallocate(&mut sandbox.store, context, *buffer))?;
             self.returned = self.returned.saturating_add(1);
@@ -302,32 +316,34 @@ impl<'a> ExportCall<'a> {
     }
 }
 
-/// The kept buffer where it is large enough, else a new one in its place.
-fn poll_kept<T>(
+/// Returns the pointer of the reused buffer if that has `size` bytes; else frees it and allocates a
+/// larger one in its place.
+fn poll_reused<T>(
     run: &mut Run,
     store: &mut Store<StoreData<T>>,
     context: &mut Context<'_>,
-    kept: &mut Option<Buffer>,
+    reused: &mut Option<Buffer>,
     size: u32,
 ) -> Poll<Result<u32, CallError>> {
-    if let Some(small) = *kept {
+    if let Some(small) = *reused {
         if small.1 >= size {
             return Poll::Ready(Ok(small.0));
         }
-        let given = ready!(run.poll_deallocate(store, context, small));
-        *kept = None;
-        given?;
+        let freed = ready!(run.poll_deallocate(store, context, small));
+        // Forgotten also if `deallocate` failed: it must not be freed again.
+        *reused = None;
+        freed?;
     }
     match ready!(run.poll_allocate(store, context, size))? {
         0 => Poll::Ready(Err(no_memory(size))),
         ptr => {
-            *kept = Some((ptr, size));
+            *reused = Some((ptr, size));
             Poll::Ready(Ok(ptr))
         }
     }
 }
 
-/// Reads the results' record.
+/// Reads the results from their record at `at` in the guest's memory.
 fn read_record<T>(
     store: &Store<StoreData<T>>,
     at: u32,

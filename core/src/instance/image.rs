@@ -1,4 +1,4 @@
-//! The state of an instance right after it was made, to which used ones are set back.
+//! The state of a new instance, to which used instances are reset.
 
 use crate::{
     call::StoreData,
@@ -7,8 +7,8 @@ use crate::{
 use alloc::vec::Vec;
 use wasmi::{Global, Memory, Mutability, Store, Val};
 
-/// All that a guest can change, by handles: its memory and its globals. Tables and segments are
-/// not among it; where a module can change these, its instances are not set back.
+/// Handles to everything that a guest can change: its memory and its globals. Tables and segments
+/// are not included; a module that can change these is not resettable.
 #[derive(Default)]
 pub(crate) struct MutableState {
     memory: Option<Memory>,
@@ -16,8 +16,10 @@ pub(crate) struct MutableState {
 }
 
 impl MutableState {
-    pub(crate) fn find<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -> Self {
+    /// Finds the handles of `instance`.
+    pub(crate) fn of<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -> Self {
         let mut globals = Vec::new();
+        // The rewritten module exports each of its changing globals under a number.
         while let Some(global) = instance.get_global(store, &global_name(globals.len())) {
             globals.push(global);
         }
@@ -27,7 +29,7 @@ impl MutableState {
         }
     }
 
-    /// The memory, where there is one.
+    /// The bytes of the memory; `None` if the guest has none.
     pub(crate) fn memory<'a, T>(&self, store: &'a Store<StoreData<T>>) -> Option<&'a [u8]> {
         self.memory.map(|memory| memory.data(store))
     }
@@ -40,11 +42,11 @@ impl MutableState {
         self.globals.iter().map(move |global| global.get(store))
     }
 
-    /// A hash of all of it.
+    /// A 64-bit hash of the memory and the globals. Not collision-resistant.
     pub(crate) fn hash<T>(&self, store: &Store<StoreData<T>>) -> u64 {
         let mut hash = Fnv::new();
         let memory = self.memory(store).unwrap_or_default();
-        // In 64 bits on every machine: the hash is the same on all of them.
+        // The length as 64 bits on every machine, so that all compute the same hash.
         hash.write(&(memory.len() as u64).to_le_bytes());
         hash.write(memory);
         for value in self.values(store) {
@@ -54,6 +56,7 @@ impl MutableState {
                 Val::F32(value) => hash.write(&value.to_bits().to_le_bytes()),
                 Val::F64(value) => hash.write(&value.to_bits().to_le_bytes()),
                 Val::V128(value) => hash.write(&value.as_u128().to_le_bytes()),
+                // Of references only null is portable: their identity differs from store to store.
                 Val::FuncRef(value) => hash.write(&[u8::from(value.is_null())]),
                 Val::ExternRef(value) => hash.write(&[u8::from(value.is_null())]),
             }
@@ -62,34 +65,37 @@ impl MutableState {
     }
 }
 
-/// What a fresh instance of a plugin holds.
+/// The state of a new instance of a plugin.
 pub(crate) struct Image {
-    /// Its memory up to the last byte that is not 0, and all its size.
+    /// Its memory up to the last byte that is not 0.
     memory: Vec<u8>,
+    /// The size of its memory, in bytes.
     size: usize,
+    /// The values of its globals, in their order.
     globals: Vec<Val>,
 }
 
 impl Image {
-    pub(crate) fn of<T>(store: &Store<StoreData<T>>, changing: &MutableState) -> Self {
-        let memory = changing.memory(store).unwrap_or_default();
+    /// Copies the state of an instance.
+    pub(crate) fn capture<T>(store: &Store<StoreData<T>>, mutable: &MutableState) -> Self {
+        let memory = mutable.memory(store).unwrap_or_default();
         let used = memory.iter().rposition(|byte| *byte != 0);
         let used = used.map_or(0, |last| last.saturating_add(1));
         Self {
             memory: memory.get(..used).unwrap_or_default().to_vec(),
             size: memory.len(),
-            globals: changing.values(store).collect(),
+            globals: mutable.values(store).collect(),
         }
     }
 
-    /// Makes an instance as it was; whether that went well. It does not where its memory has
-    /// grown: memory can't shrink.
+    /// Sets an instance back to this state. Returns false if that is impossible, and the instance
+    /// must be dropped: its memory has grown, and can't shrink, or a global can't be set.
     pub(crate) fn restore<T>(
         &self,
         store: &mut Store<StoreData<T>>,
-        changing: &MutableState,
+        mutable: &MutableState,
     ) -> bool {
-        if let Some(memory) = changing.memory {
+        if let Some(memory) = mutable.memory {
             let bytes = memory.data_mut(&mut *store);
             if bytes.len() != self.size {
                 return false;
@@ -100,7 +106,7 @@ impl Image {
             first.copy_from_slice(&self.memory);
             clear(rest);
         }
-        changing
+        mutable
             .globals
             .iter()
             .zip(&self.globals)
@@ -113,7 +119,7 @@ impl Image {
     }
 }
 
-/// Makes all of `bytes` 0. Most of a memory is 0 anyway, and comparing takes less time than writing.
+/// Sets all of `bytes` to 0. Most of a memory is 0 already, and comparing is faster than writing.
 fn clear(bytes: &mut [u8]) {
     static CLEAR: [u8; 4_096] = [0; 4_096];
     for chunk in bytes.chunks_mut(CLEAR.len()) {
@@ -123,7 +129,7 @@ fn clear(bytes: &mut [u8]) {
     }
 }
 
-/// The hash of Fowler, Noll and Vo in 64 bits: it is not to withstand anybody.
+/// FNV-1a in 64 bits; not collision-resistant.
 struct Fnv(u64);
 
 impl Fnv {
@@ -131,6 +137,7 @@ impl Fnv {
         Self(0xcbf2_9ce4_8422_2325)
     }
 
+    /// Adds `bytes` to the hash.
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);

@@ -1,4 +1,4 @@
-//! What all instances of a plugin share.
+//! The data that all instances of a plugin share.
 
 use crate::{
     abi::native,
@@ -17,28 +17,32 @@ use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use wasmi::Module;
 
-/// A validated module with its code, its imports bound.
+/// A validated module with its compiled code and its imports bound to grants.
 pub(crate) struct Loaded<T: 'static> {
     pub(crate) info: ModuleInfo,
-    /// Its code, each compiled in an engine of its own.
+    /// Compiled copies of its code, each in an interpreter engine of its own; at least one.
     copies: Vec<Module>,
-    /// The copy that the next instance is made of, modulo their number.
+    /// Index of the copy for the next instance, modulo the number of copies.
     next_copy: AtomicUsize,
-    /// One for each import, in the module's order.
+    /// One binding for each import, in the module's order.
     pub(super) bindings: Vec<Arc<Binding<T>>>,
-    /// Where memories are, if not on the heap.
+    /// Static buffers for the instances' memories; `None` if these are on the heap.
     #[cfg(feature = "slots")]
     pub(super) slots: Option<hostel_slots::Slots>,
-    /// Where each export is among the exports, in the order of their names.
+    /// Indices of the exports, sorted by the exports' names.
     by_name: Vec<usize>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) limits: Limits,
-    /// Bytes of the heap that an instance, and that a call, may take before the guest runs.
-    pub(super) needs: (u64, u64),
+    /// Bytes of heap that making an instance and starting it may take.
+    pub(super) instance_heap: u64,
+    /// Bytes of heap that a call may take before the guest runs.
+    pub(super) call_heap: u64,
+    /// Whether further calls and instances are refused.
     pub(crate) closed: AtomicBool,
 }
 
 impl<T: 'static> Loaded<T> {
+    /// Puts the parts of a loaded plugin together.
     pub(crate) fn new(
         engine: &Engine,
         name: &str,
@@ -58,7 +62,8 @@ impl<T: 'static> Loaded<T> {
         });
         let footprint = engine.footprint(&info);
         Self {
-            needs: (footprint.instance_to_run(), footprint.frames),
+            instance_heap: footprint.instance_to_run(),
+            call_heap: footprint.frames,
             info,
             copies,
             next_copy: AtomicUsize::new(0),
@@ -72,10 +77,12 @@ impl<T: 'static> Loaded<T> {
         }
     }
 
+    /// Returns the platform of the engine that loaded the plugin.
     pub(crate) fn platform(&self) -> &Arc<dyn Platform> {
         &self.shared.platform
     }
 
+    /// Returns [`CallError::Closed`] if the plugin was closed.
     pub(crate) fn check_open(&self) -> Result<(), CallError> {
         if self.closed.load(Ordering::Acquire) {
             return Err(CallError::Closed);
@@ -83,15 +90,15 @@ impl<T: 'static> Loaded<T> {
         Ok(())
     }
 
-    /// The code for one more instance.
+    /// Returns the code for one more instance. Instances take the copies in turn.
     pub(super) fn code(&self) -> Option<&Module> {
         let next = self.next_copy.fetch_add(1, Ordering::Relaxed);
         let copies = &self.copies;
         copies.get(next.checked_rem(copies.len())?)
     }
 
-    /// Refuses what the heap has no room for.
-    pub(super) fn admit(&self, needed: u64) -> Result<(), CallError> {
+    /// Returns [`CallError::DoesNotFit`] if fewer than `needed` bytes of the heap are free.
+    pub(super) fn check_fits(&self, needed: u64) -> Result<(), CallError> {
         let free = self.platform().free_bytes().map(|free| free as u64);
         if free.is_some_and(|free| needed > free) {
             return Err(CallError::DoesNotFit { needed, free });
@@ -99,7 +106,7 @@ impl<T: 'static> Loaded<T> {
         Ok(())
     }
 
-    /// The type of the exported function `name`.
+    /// Returns the type of the exported function `name`.
     #[inline]
     pub(super) fn signature(&self, name: &str) -> Result<&Signature, CallError> {
         let Self { info, by_name, .. } = self;
@@ -113,7 +120,8 @@ impl<T: 'static> Loaded<T> {
         }
     }
 
-    /// The shape in which the export `name` takes and gives such values.
+    /// Returns how the export `name` takes `params` and returns `results`: as values, packed, or
+    /// through a pointer.
     #[inline]
     pub(crate) fn shape_of(
         &self,
@@ -127,6 +135,7 @@ impl<T: 'static> Loaded<T> {
         })
     }
 
+    /// The error for an export that does not exist; lists those that do.
     pub(super) fn unknown_export(&self, name: &str) -> CallError {
         CallError::UnknownExport {
             name: name.into(),

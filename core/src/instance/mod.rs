@@ -1,4 +1,4 @@
-//! One running sandbox of a plugin, and the calls made to it.
+//! [`Instance`]: one running sandbox of a plugin, and the calls made to it.
 
 mod export_call;
 mod image;
@@ -11,7 +11,7 @@ mod typed;
 pub(crate) use self::{
     image::Image,
     loaded::Loaded,
-    sandbox::{Idle, Sandbox, Start},
+    sandbox::{IdleInstance, Sandbox, Start},
 };
 pub use self::{
     pending_call::{PendingCall, Step},
@@ -35,12 +35,16 @@ use core::{
     time::Duration,
 };
 
-/// One running sandbox of a plugin, isolated from all others.
+/// One running sandbox of a plugin, isolated from all others. It keeps the guest's state from call
+/// to call.
 ///
-/// After a call that [stopped](CallError::stops) the guest, it refuses further calls.
+/// Each call has a budget of its own, at first that of the handle that made the instance: see
+/// [`set_budget`](Self::set_budget). An error leaves the instance usable. After a
+/// trap, or a call that was dropped before its end, it refuses further calls with
+/// [`CallError::Stopped`] (see [`CallError::stops`]).
 ///
-/// The guest's buffer for input is kept from call to call, up to 64 KiB, and so is one for results
-/// by pointer: a call with a longer input than any before also pays for its buffer.
+/// The guest's buffers for input, up to 64 KiB, and for results by pointer are reused from call to
+/// call. A call with a longer input than any before also pays for allocating its buffer.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -58,26 +62,26 @@ pub struct Instance<T: 'static = ()> {
     loaded: Arc<Loaded<T>>,
     budget: Budget,
     start_usage: Usage,
-    /// Whether the first call goes on with the budget that making the instance began with.
-    carries: bool,
+    /// Whether the first call goes on with the budget of making the instance.
+    continues_budget: bool,
+    /// Whether further calls are refused.
     stopped: bool,
 }
 
 impl<T: 'static> Instance<T> {
-    /// Makes an instance, whose [start](Start) is to run. All of it, and of the instance's first call
-    /// if it `carries` on with the budget, has to be over at `until`. What was used is put in `used`,
-    /// where this fails.
+    /// Makes an instance; its [`Start`] runs afterwards. Making it must end at `until`, and so must
+    /// the first call if it `continues_budget`. If this fails, stores what was used in `used`.
     pub(crate) fn new(
         loaded: &Arc<Loaded<T>>,
         budget: &Budget,
         until: Option<Duration>,
-        carries: bool,
+        continues_budget: bool,
         pace: Option<Arc<Pace>>,
         data: T,
         used: &mut Usage,
     ) -> Result<Self, CallError> {
-        loaded.admit(loaded.needs.0)?;
-        // There is always one.
+        loaded.check_fits(loaded.instance_heap)?;
+        // `None` can't happen: a plugin has at least one copy of its code.
         let code = loaded.code().ok_or(CallError::Closed)?;
         let mut sandbox = Sandbox::open(loaded, code, budget, until, pace, data);
         if let Err(error) = sandbox.instantiate(loaded, code) {
@@ -90,12 +94,13 @@ impl<T: 'static> Instance<T> {
             loaded: loaded.clone(),
             budget: *budget,
             start_usage: Usage::ZERO,
-            carries,
+            continues_budget,
+            // Until its start has ended well.
             stopped: true,
         })
     }
 
-    /// Runs its start.
+    /// Runs its start until that ends or is suspended.
     pub(crate) fn poll_start(
         &mut self,
         start: &mut Start,
@@ -104,8 +109,8 @@ impl<T: 'static> Instance<T> {
         start.poll(&mut self.sandbox, context)
     }
 
-    /// Ends its start. What was used is put in `used`, also where this fails.
-    pub(crate) fn started(
+    /// Ends its start, with the result `ran`. Stores what was used in `used`, also if this fails.
+    pub(crate) fn finish_start(
         &mut self,
         ran: Result<(), CallError>,
         used: &mut Usage,
@@ -113,25 +118,25 @@ impl<T: 'static> Instance<T> {
         let store = &mut self.sandbox.store;
         *used = meter::usage(store);
         store.data_mut().meter.usage = *used;
-        if ran.is_err() || !self.carries {
+        if ran.is_err() || !self.continues_budget {
             meter::end(store);
         }
-        // Whoever runs the first call by steps says so again.
+        // A first call by steps sets its own pace.
         self.sandbox.store.data_mut().pace = None;
         self.start_usage = *used;
         self.stopped = ran.is_err();
         ran
     }
 
-    /// An instance that was made before, for whose making is charged again: a call costs the same
-    /// whether its instance is new or as new.
+    /// Takes an idle instance for a call, and charges for its making again: a call uses the same fuel
+    /// whether its instance is new or reset.
     pub(crate) fn reused(
         loaded: &Arc<Loaded<T>>,
         budget: &Budget,
         until: Option<Duration>,
-        idle: Idle<T>,
+        idle: IdleInstance<T>,
     ) -> Result<Self, CallError> {
-        let Idle { mut sandbox, usage } = idle;
+        let IdleInstance { mut sandbox, usage } = idle;
         meter::begin(&mut sandbox.store, budget, until);
         sandbox.store.data_mut().meter.usage = usage;
         meter::charge(&mut sandbox.store, usage.fuel)?;
@@ -140,47 +145,48 @@ impl<T: 'static> Instance<T> {
             loaded: loaded.clone(),
             budget: *budget,
             start_usage: usage,
-            carries: true,
+            continues_budget: true,
             stopped: false,
         })
     }
 
+    /// Returns the data that all instances of its plugin share.
     pub(crate) const fn loaded(&self) -> &Arc<Loaded<T>> {
         &self.loaded
     }
 
-    /// What is left when it is given back: nothing of one that was stopped.
-    pub(crate) fn into_idle(self) -> Option<Idle<T>> {
-        (!self.stopped).then_some(Idle {
+    /// Returns it as an idle instance; `None` if it was stopped.
+    pub(crate) fn into_idle(self) -> Option<IdleInstance<T>> {
+        (!self.stopped).then_some(IdleInstance {
             sandbox: self.sandbox,
             usage: self.start_usage,
         })
     }
 
-    /// Its sandbox, after the guest got back the buffers that were kept for it.
-    pub(crate) fn into_settled(mut self) -> Result<Box<Sandbox<T>>, CallError> {
-        let interrupts = self.enter()?;
+    /// Returns its sandbox, after returning the reused buffers to the guest's allocator.
+    pub(crate) fn into_sandbox(mut self) -> Result<Box<Sandbox<T>>, CallError> {
+        let interrupts = self.begin_call()?;
         let mut run = Run::default();
         let released = self.block(&interrupts, |sandbox, context| {
             sandbox.poll_release(&mut run, context)
         });
-        self.leave(released)?;
+        self.end_call(released)?;
         Ok(self.sandbox)
     }
 
-    /// What it holds, where instances can be made like it.
+    /// Copies the state of this new instance; `None` if used instances can't be reset to it.
     pub(crate) fn image(&mut self) -> Option<Image> {
-        // What host functions answered may differ from time to time.
+        // The start may depend on the results of host functions, which may differ the next time.
         if self.loaded.info.changes.not_resettable || self.start_usage.host_calls > 0 {
             return None;
         }
-        let (store, changing) = self.sandbox.changing();
-        Some(Image::of(store, changing))
+        let (store, mutable) = self.sandbox.mutable_state();
+        Some(Image::capture(store, mutable))
     }
 
-    /// A hash of all that the guest can change: its memory and its globals. Two instances with the
-    /// same are in the same state, unless the module changes tables or drops segments. It does not
-    /// withstand somebody who looks for two states with one hash.
+    /// Returns a 64-bit hash (FNV-1a) of the guest's memory and globals, equal on every machine.
+    /// Instances in equal states have equal hashes. Tables and dropped segments are not included. It is
+    /// not collision-resistant: don't use it against a guest that wants to hide a change.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (global $n (mut i32) (i32.const 0))
@@ -193,26 +199,27 @@ impl<T: 'static> Instance<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn state_hash(&mut self) -> u64 {
-        let (store, changing) = self.sandbox.changing();
-        changing.hash(store)
+        let (store, mutable) = self.sandbox.mutable_state();
+        mutable.hash(store)
     }
 
-    /// Calls `process` with `input` and gives a copy of its answer.
+    /// Calls `process` with `input` and returns a copy of its output.
     ///
     /// # Errors
     ///
-    /// [`CallError::Guest`] is the guest's own answer; for the others see there.
+    /// [`CallError::Guest`] if the guest returns an error; every other variant of [`CallError`] says
+    /// what the host refused or why the guest was stopped.
     pub fn process(&mut self, input: &[u8]) -> Result<Vec<u8>, CallError> {
         self.process_with(input, copied)?
     }
 
-    /// Calls `process` with `input`, copies its answer to the start of `output` and gives the
-    /// answer's length.
+    /// Calls `process` with `input`, copies its output to the start of `output` and returns the
+    /// number of bytes copied. Allocates no buffer for it.
     ///
     /// # Errors
     ///
     /// As for [`process`](Self::process), and [`CallError::BufferTooSmall`] with the length that
-    /// is needed; then nothing was copied.
+    /// is needed; then nothing was copied, though the guest has run.
     pub fn process_into(&mut self, input: &[u8], output: &mut [u8]) -> Result<usize, CallError> {
         let found = output.len();
         self.process_with(input, |answer| {
@@ -225,8 +232,8 @@ impl<T: 'static> Instance<T> {
         })?
     }
 
-    /// Calls `process` with `input` and hands its answer to `take` where it lies, in the guest's
-    /// memory, without a copy. The guest gets the buffer back when `take` is done.
+    /// Calls `process` with `input` and passes its output to `take` without a copy, as a slice of the
+    /// guest's memory. The buffer goes back to the guest's allocator when `take` returns.
     ///
     /// # Errors
     ///
@@ -239,24 +246,25 @@ impl<T: 'static> Instance<T> {
         self.call_bytes("process", input, take)
     }
 
-    /// Calls the export `name`, from bytes to bytes, as [`process_with`](Self::process_with).
+    /// Calls the export `name`, a function from bytes to bytes, as
+    /// [`process_with`](Self::process_with) calls `process`.
     ///
     /// # Errors
     ///
-    /// As for [`process`](Self::process); [`CallError::UnknownExport`] or
-    /// [`CallError::ExportType`] where there is no such function.
+    /// As for [`process`](Self::process); [`CallError::UnknownExport`] if no function has this name,
+    /// [`CallError::ExportType`] if it takes or returns something else.
     pub fn call_bytes<R>(
         &mut self,
         name: &str,
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
-        let interrupts = self.enter()?;
+        let interrupts = self.begin_call()?;
         let result = self.run_bytes(&interrupts, name, input, take);
-        self.leave(result)
+        self.end_call(result)
     }
 
-    /// Calls the export `name` with `params` lowered and its result lifted.
+    /// Calls the export `name`: lowers `params` into the guest, and lifts its result.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module
@@ -269,33 +277,36 @@ impl<T: 'static> Instance<T> {
     ///
     /// # Errors
     ///
-    /// [`CallError::ExportType`] tells which signatures the asked types could have.
+    /// As for [`process`](Self::process); [`CallError::UnknownExport`] if no function has this name,
+    /// [`CallError::ExportType`] if its type differs: it lists the signatures that `P` and `R` allow.
     pub fn call<P, R>(&mut self, name: &str, params: P) -> Result<R, CallError>
     where
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        let interrupts = self.enter()?;
+        let interrupts = self.begin_call()?;
         let result = self.run_typed(&interrupts, name, &params);
-        self.leave(result)
+        self.end_call(result)
     }
 
-    /// Calls the export `name` with plain core values, whatever its type.
+    /// Calls the export `name` with core values, and returns its results: for types that are known
+    /// only at run time. At most 16 parameters and 16 results, all numbers.
     ///
     /// # Errors
     ///
-    /// [`CallError::ExportType`] where `params` are not what it takes.
+    /// As for [`process`](Self::process); [`CallError::UnknownExport`] if no function has this name,
+    /// [`CallError::ExportType`] if `params` differ from its parameters or its results are not numbers.
     pub fn call_values(&mut self, name: &str, params: &[Value]) -> Result<Vec<Value>, CallError> {
-        let interrupts = self.enter()?;
+        let interrupts = self.begin_call()?;
         let result = self.run_values(&interrupts, name, params);
-        self.leave(result)
+        self.end_call(result)
     }
 
-    /// A call of `process` with `input`, to be run by steps or awaited: see [`PendingCall`].
+    /// Prepares a call of `process` with `input`, to run by steps or to await: see [`PendingCall`].
     ///
     /// # Errors
     ///
-    /// Its result is that of [`process`](Self::process).
+    /// The call ends with the result of [`process`](Self::process).
     pub fn process_async<'a>(
         &'a mut self,
         input: &'a [u8],
@@ -303,17 +314,18 @@ impl<T: 'static> Instance<T> {
         PendingCall::begin(|pace| self.process_paced(input, pace))
     }
 
+    /// Calls `process` at the pace that `pace` sets.
     pub(crate) async fn process_paced(
         &mut self,
         input: &[u8],
         pace: Arc<Pace>,
     ) -> Result<Vec<u8>, CallError> {
-        self.enter_paced(pace)?;
+        self.begin_paced_call(pace)?;
         let result = self.run_bytes_paced("process", input).await;
-        self.leave(result)
+        self.end_call(result)
     }
 
-    /// A call of the export `name`, to be run by steps or awaited: see [`PendingCall`].
+    /// Prepares a call of the export `name`, to run by steps or to await: see [`PendingCall`].
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module
@@ -328,7 +340,7 @@ impl<T: 'static> Instance<T> {
     ///
     /// # Errors
     ///
-    /// Its result is that of [`call`](Self::call).
+    /// The call ends with the result of [`call`](Self::call).
     pub fn call_async<'a, P, R>(
         &'a mut self,
         name: &'a str,
@@ -341,6 +353,7 @@ impl<T: 'static> Instance<T> {
         PendingCall::begin(|pace| self.call_paced(name, params, pace))
     }
 
+    /// Calls the export `name` at the pace that `pace` sets.
     pub(crate) async fn call_paced<P, R>(
         &mut self,
         name: &str,
@@ -351,23 +364,23 @@ impl<T: 'static> Instance<T> {
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        self.enter_paced(pace)?;
+        self.begin_paced_call(pace)?;
         let result = self.run_typed_paced(name, &params).await;
-        self.leave(result)
+        self.end_call(result)
     }
 
-    /// Runs a WASI command: calls its `_start`, once, and gives its exit code, 0 where it just
-    /// returned. The instance can't be used again.
+    /// Runs a WASI command: calls `_start` and returns the exit code, which is 0 if `_start` returns.
+    /// A command runs once: the instance refuses further calls afterwards.
     ///
     /// # Errors
     ///
-    /// [`CallError::UnknownExport`] or [`CallError::ExportType`] where the plugin is no command;
-    /// for the others see there.
+    /// [`CallError::UnknownExport`] or [`CallError::ExportType`] if the plugin is not a command, and
+    /// those of [`process`](Self::process).
     pub fn run_command(&mut self) -> Result<u32, CallError> {
-        let interrupts = self.enter()?;
+        let interrupts = self.begin_call()?;
         let ended = self.run_start(&interrupts);
-        let ended = self.leave(ended);
-        // What a command leaves behind is not made to be started twice.
+        let ended = self.end_call(ended);
+        // WASI allows one call of `_start`: a command may leave its runtime shut down.
         self.stopped |= ended.is_ok();
         match ended {
             Ok(()) => Ok(0),
@@ -376,21 +389,21 @@ impl<T: 'static> Instance<T> {
         }
     }
 
-    /// What the guest has written to stdout since the last time, where that goes to a
-    /// [buffer](crate::WasiOutput::buffer).
+    /// Takes what the guest has written to stdout since this was last called. Empty unless stdout
+    /// goes to a [buffer](crate::WasiOutput::buffer).
     pub fn take_stdout(&mut self) -> Vec<u8> {
         let wasi = self.sandbox.store.data_mut().wasi.as_mut();
         wasi.map(|wasi| wasi.take_stdout()).unwrap_or_default()
     }
 
-    /// What the guest has written to stderr since the last time, as for
-    /// [`take_stdout`](Self::take_stdout).
+    /// Takes what the guest has written to stderr since this was last called, as
+    /// [`take_stdout`](Self::take_stdout) does for stdout.
     pub fn take_stderr(&mut self) -> Vec<u8> {
         let wasi = self.sandbox.store.data_mut().wasi.as_mut();
         wasi.map(|wasi| wasi.take_stderr()).unwrap_or_default()
     }
 
-    /// A handle by which another thread, or an interrupt, can stop what this instance runs.
+    /// Returns a handle by which another thread, or an interrupt handler, stops this instance's call.
     pub fn canceller(&mut self) -> Canceller {
         let platform = self.loaded.platform();
         let canceller = &mut self.sandbox.store.data_mut().canceller;
@@ -399,36 +412,39 @@ impl<T: 'static> Instance<T> {
             .clone()
     }
 
-    /// Sets the budget of each further call.
+    /// Sets the budget of each further call. If the first call shares its budget with making the
+    /// instance (see [`Plugin::with_instance`](crate::Plugin::with_instance)), that call keeps it.
     pub fn set_budget(&mut self, budget: Budget) {
         self.budget = budget;
     }
 
-    /// What the last call used; before the first, what instantiating did. Where that shared the
-    /// first call's budget (see [`Plugin::with_instance`]), both.
+    /// Returns what the last call used; before the first call, what making the instance used. If both
+    /// share a budget (see [`Plugin::with_instance`](crate::Plugin::with_instance)), the first call's
+    /// usage includes making the instance.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.sandbox.store.data().meter.usage
     }
 
-    /// What instantiating used: start function and `_initialize`.
+    /// Returns what making the instance used, its start function and `_initialize` included.
     #[must_use]
     pub const fn start_usage(&self) -> Usage {
         self.start_usage
     }
 
-    /// The instance's data.
+    /// Returns the instance's data, which host functions reach through
+    /// [`Context`](crate::Context).
     #[must_use]
     pub fn data(&self) -> &T {
         &self.sandbox.store.data().data
     }
 
-    /// The instance's data, to be changed.
+    /// Returns the instance's data for changing.
     pub fn data_mut(&mut self) -> &mut T {
         &mut self.sandbox.store.data_mut().data
     }
 
-    /// Bytes of linear memory that the instance holds.
+    /// Returns the size of the guest's linear memory, in bytes; 0 if it has none.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.sandbox
@@ -439,7 +455,7 @@ impl<T: 'static> Instance<T> {
             .map_or(0, |memory| memory.data_size(&self.sandbox.store))
     }
 
-    /// Whether an earlier call stopped it, so that it refuses further ones.
+    /// Returns whether the instance refuses further calls, since an earlier one stopped the guest.
     #[must_use]
     pub const fn is_stopped(&self) -> bool {
         self.stopped

@@ -1,4 +1,4 @@
-//! A call in progress, run step by step or awaited.
+//! [`PendingCall`]: a call that is run step by step, or awaited.
 
 use crate::{base::limits::Usage, call::pace::Pace};
 use alloc::{boxed::Box, sync::Arc};
@@ -8,19 +8,20 @@ use core::{
     task::{Context, Poll, Waker},
 };
 
-/// A call in progress. It does nothing until it is run: by [`step`](Self::step), or as a future,
-/// on any executor, which then gets control back after each quantum of fuel.
+/// A call in progress. It does nothing until it is run: by [`step`](Self::step), or as a future
+/// on any executor, which gets control back after each quantum of fuel (10,000 units by
+/// [default](Self::with_quantum)).
 ///
-/// Dropping it cancels the call; its instance, where it has begun there, then [refuses further
-/// calls](crate::Instance::is_stopped). Its result, its errors and the fuel that it uses do not
-/// depend on the quantum. A deadline counts from the first step, and is looked at in each.
+/// Result, errors and fuel do not depend on the quantum. The deadline counts from the first step and
+/// is checked in each. Dropping the call cancels it; if it had begun in an instance, that instance
+/// [refuses further calls](crate::Instance::is_stopped).
 ///
-/// A guest of WASI that sleeps or waits for stdin is suspended; no thread waits with it. Whoever
-/// steps the call steps it again later, at most 10 ms if it is to be in time. Where the call is
-/// awaited, [`Platform::wake_at`](crate::Platform::wake_at) has it polled in time: `hostel::Std` has
-/// a timer for that, and by default it is polled at once, again and again. For an
-/// [asynchronous](crate::Async) host function that has not ended at the deadline, a timer of the
-/// executor's is needed.
+/// A WASI guest that sleeps or waits for stdin is suspended and holds no thread. When stepping, step
+/// again within 10 ms to meet the deadline. When awaiting,
+/// [`Platform::wake_at`](crate::Platform::wake_at) wakes the call in time: `hostel::Std` has a timer
+/// for that; the default wakes it at once, so the executor polls in a loop. A call that waits for an
+/// [asynchronous](crate::Async) host function ends at its deadline only if it is polled then: set a
+/// timer of the executor's.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -51,20 +52,20 @@ pub struct PendingCall<F> {
     pace: Arc<Pace>,
 }
 
-/// How far a step has come.
+/// The result of one [`PendingCall::step`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step<R> {
-    /// The call is over.
+    /// The call has ended with this result. Do not step it again.
     Done(R),
-    /// The quantum is used up; there is more to run.
+    /// The quantum is used up. Step again to go on.
     More,
-    /// It waits for an asynchronous host function, for a time or stdin with WASI, or for a place among
-    /// its plugin's instances. Step again when that may have ended; who wants to be woken awaits the
-    /// call instead.
+    /// The call waits: for an asynchronous host function, for a time or stdin in WASI, or for a free
+    /// instance of its plugin. Step again when that may have ended, or await the call to be woken.
     Waiting,
 }
 
 impl<F: Future> PendingCall<F> {
+    /// Puts the future that `call` makes on the heap, with the pace by which it runs.
     pub(crate) fn begin(call: impl FnOnce(Arc<Pace>) -> F) -> Self {
         let pace = Arc::new(Pace::new());
         Self {
@@ -73,12 +74,12 @@ impl<F: Future> PendingCall<F> {
         }
     }
 
-    /// Runs the guest for up to `quantum` units of fuel, at least 1. What can't be interrupted, such
-    /// as one bulk operation in memory, may use more, but none of it at no charge.
+    /// Runs the guest for up to `quantum` units of fuel; 0 counts as 1. An operation that can't be
+    /// interrupted, such as one bulk memory instruction, may use more; it is charged in full.
     ///
     /// # Panics
     ///
-    /// If it has ended before.
+    /// If an earlier step returned [`Step::Done`].
     pub fn step(&mut self, quantum: u64) -> Step<F::Output> {
         self.pace.begin(Some(quantum));
         let mut context = Context::from_waker(Waker::noop());
@@ -89,7 +90,7 @@ impl<F: Future> PendingCall<F> {
         }
     }
 
-    /// What the call used, its instance's making included, once it is over; nothing before.
+    /// Returns what the call used, once it has ended; zero before. Making its instance is included.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (func (export "f")))"#)?;
@@ -105,7 +106,8 @@ impl<F: Future> PendingCall<F> {
         self.pace.usage()
     }
 
-    /// The same call with another quantum where it is awaited; 10,000 units of fuel at first.
+    /// Sets the quantum of an awaited call, in units of fuel; the default is 10,000.
+    /// [`step`](Self::step) has a quantum of its own.
     pub fn with_quantum(self, fuel: u64) -> Self {
         self.pace.set_quantum(fuel);
         self
@@ -125,6 +127,6 @@ impl<F: Future> Future for PendingCall<F> {
 
 impl<F> core::fmt::Debug for PendingCall<F> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Running").finish_non_exhaustive()
+        f.debug_struct("PendingCall").finish_non_exhaustive()
     }
 }

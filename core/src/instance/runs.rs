@@ -1,6 +1,6 @@
-//! How an instance's calls are run: on this thread, or by steps.
+//! Runs an instance's calls: on this thread, or by steps.
 //!
-//! An export call is large: each function here makes its own in place, and none hands one on.
+//! An [`ExportCall`] is large to move, so each function here makes its own in place.
 
 use super::{
     Instance,
@@ -38,17 +38,18 @@ use wasmi::{Func, Val};
 const COMMAND: &str = "_start";
 
 impl<T: 'static> Instance<T> {
-    /// Begins a call: a budget, or what making the instance left of it. Answers with when it has to
-    /// be over, and what may end it before.
-    pub(super) fn enter(&mut self) -> Result<Interrupts, CallError> {
+    /// Begins a call with a new budget, or with what making the instance left of its budget. Returns
+    /// the deadline and the canceller.
+    pub(super) fn begin_call(&mut self) -> Result<Interrupts, CallError> {
         if self.stopped {
             return Err(CallError::Stopped);
         }
-        self.loaded.admit(self.loaded.needs.1)?;
-        // Until it has ended: not so where the caller's code unwinds, or a call is dropped.
+        self.loaded.check_fits(self.loaded.call_heap)?;
+        // Cleared by `end_call`, which is not reached if the caller's code unwinds or the call is
+        // dropped: the guest is then in the middle of something.
         self.stopped = true;
         let store = &mut self.sandbox.store;
-        if !core::mem::take(&mut self.carries) {
+        if !core::mem::take(&mut self.continues_budget) {
             let until = meter::until(&self.budget, &**self.loaded.platform());
             meter::begin(store, &self.budget, until);
         }
@@ -59,14 +60,15 @@ impl<T: 'static> Instance<T> {
         })
     }
 
-    pub(super) fn enter_paced(&mut self, pace: Arc<Pace>) -> Result<(), CallError> {
-        self.enter()?;
+    /// Begins a call that runs at the pace that `pace` sets.
+    pub(super) fn begin_paced_call(&mut self, pace: Arc<Pace>) -> Result<(), CallError> {
+        self.begin_call()?;
         self.sandbox.store.data_mut().pace = Some(pace);
         Ok(())
     }
 
-    /// Ends a call, with what its result means for the instance.
-    pub(super) fn leave<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
+    /// Ends a call: stops metering, and stops the instance if `result` is a trap.
+    pub(super) fn end_call<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
         meter::end(&mut self.sandbox.store);
         let state = self.sandbox.store.data_mut();
         if let Some(pace) = state.pace.take() {
@@ -76,7 +78,7 @@ impl<T: 'static> Instance<T> {
         result
     }
 
-    /// Runs what `poll` does to its end on this thread.
+    /// Polls `poll` on this thread until it is ready.
     pub(super) fn block<R>(
         &mut self,
         interrupts: &Interrupts,
@@ -91,7 +93,7 @@ impl<T: 'static> Instance<T> {
         })
     }
 
-    /// Bytes in, bytes out, on this thread.
+    /// Calls the export `name` from bytes to bytes, on this thread.
     pub(super) fn run_bytes<R>(
         &mut self,
         interrupts: &Interrupts,
@@ -105,7 +107,7 @@ impl<T: 'static> Instance<T> {
         self.finish(interrupts, &mut call, |from| Ok(take(from.bytes()?)))
     }
 
-    /// Bytes in, bytes out, by steps or awaited.
+    /// Calls the export `name` from bytes to bytes, by steps or awaited.
     pub(super) async fn run_bytes_paced(
         &mut self,
         name: &str,
@@ -118,7 +120,7 @@ impl<T: 'static> Instance<T> {
             .await
     }
 
-    /// Values in, a value out, on this thread.
+    /// Calls the export `name` with typed values, on this thread.
     pub(super) fn run_typed<P, R>(
         &mut self,
         interrupts: &Interrupts,
@@ -135,7 +137,7 @@ impl<T: 'static> Instance<T> {
         self.finish(interrupts, &mut call, R::lift)
     }
 
-    /// Values in, a value out, by steps or awaited.
+    /// Calls the export `name` with typed values, by steps or awaited.
     pub(super) async fn run_typed_paced<P, R>(
         &mut self,
         name: &str,
@@ -151,8 +153,8 @@ impl<T: 'static> Instance<T> {
         self.finish_paced(&mut call, R::lift).await
     }
 
-    /// Runs a call that has begun: lifts what it returns, and gives the guest its buffers back, unless
-    /// it was stopped: then they go with it.
+    /// Runs a call that has begun: lifts its results, and returns the buffers to the guest's
+    /// allocator. A guest that was stopped can't run again, so its buffers are left.
     fn finish<R>(
         &mut self,
         interrupts: &Interrupts,
@@ -171,8 +173,9 @@ impl<T: 'static> Instance<T> {
         answer
     }
 
-    /// As [`finish`](Self::finish), by steps or awaited. One future for both ways would cost a
-    /// blocking call a tenth of its instructions, and half a kilobyte of native stack.
+    /// As [`finish`](Self::finish), by steps or awaited.
+    // Separate, since one future for both ways costs a blocking call 10 % more instructions and half
+    // a kilobyte of native stack.
     async fn finish_paced<R>(
         &mut self,
         call: &mut ExportCall<'_>,
@@ -186,7 +189,7 @@ impl<T: 'static> Instance<T> {
         answer
     }
 
-    /// The export `name`, if it takes and gives bytes.
+    /// Returns the export `name` if it is a function from bytes to bytes.
     fn bytes_target(&self, name: &str) -> Result<Target, CallError> {
         if let Some(BytesFunction { function, shape }) = self.sandbox.bytes_function(name) {
             let types = [ValType::I32, ValType::I32].into_iter().collect();
@@ -204,7 +207,7 @@ impl<T: 'static> Instance<T> {
         ))
     }
 
-    /// The export `name`, if it has these types.
+    /// Returns the export `name` if it takes `P` and returns `R`.
     fn target<P: Lower, R: Lift>(&self, name: &str) -> Result<Target, CallError> {
         let (params, results) = (Types::collect(P::types), Types::collect(R::types));
         Ok(Target {
@@ -214,13 +217,14 @@ impl<T: 'static> Instance<T> {
         })
     }
 
+    /// Returns the exported function `name`.
     pub(super) fn function(&self, name: &str) -> Result<Func, CallError> {
         let function = self.sandbox.function(name);
         function.ok_or_else(|| self.loaded.unknown_export(name))
     }
 
-    /// Runs the export `name`. `params` must have its parameters' number and types, `results` its
-    /// results' number.
+    /// Runs the export `name` with core values. `params` must match its parameters in number and
+    /// type, `results` its results in number.
     fn run_export(
         &mut self,
         interrupts: &Interrupts,
@@ -238,12 +242,14 @@ impl<T: 'static> Instance<T> {
         ran.map_err(|error| error.in_export(name))
     }
 
+    /// Runs `_start` of a WASI command.
     pub(super) fn run_start(&mut self, interrupts: &Interrupts) -> Result<(), CallError> {
         let nothing = || Types::collect(|_| {});
         self.loaded.shape_of(COMMAND, &nothing(), &nothing())?;
         self.run_export(interrupts, COMMAND, &[], &mut [])
     }
 
+    /// Calls the export `name` with core values, after comparing them with its type.
     pub(super) fn run_values(
         &mut self,
         interrupts: &Interrupts,
@@ -277,12 +283,13 @@ impl<T: 'static> Instance<T> {
     }
 }
 
-/// What ends a call that waits.
+/// What ends a blocked call before it is ready: the deadline `until`, or the canceller.
 pub(super) struct Interrupts {
     until: Option<Duration>,
     canceller: Option<Canceller>,
 }
 
+/// Returns whether this result means that the guest was stopped.
 fn stopped<R>(result: &Result<R, CallError>) -> bool {
     result.as_ref().is_err_and(CallError::stops)
 }

@@ -1,4 +1,4 @@
-//! One instance of a module in the interpreter.
+//! One instance of a module in the interpreter, in a store of its own.
 
 use super::{
     export_call::ReusedBuffers,
@@ -30,31 +30,34 @@ use wasmi::{Func, Module, Ref, Store};
 /// A guest in its store.
 pub(crate) struct Sandbox<T: 'static> {
     pub(crate) store: Store<StoreData<T>>,
-    /// No other has the same, nor had it for four thousand million ones.
+    /// Unique among the last 2³² sandboxes.
     id: u32,
-    /// There once it is instantiated.
+    /// `None` until it is instantiated.
     instance: Option<wasmi::Instance>,
-    /// The function that most calls are for.
+    /// The export `process`, looked up once: most calls are for it.
     process: Option<BytesFunction>,
-    pub(crate) kept: ReusedBuffers,
-    /// What the guest can change, once that was asked for.
-    changing: Option<MutableState>,
+    pub(crate) reused: ReusedBuffers,
+    /// Handles to what the guest can change, looked up on first use.
+    mutable: Option<MutableState>,
 }
 
-/// An instance that is new, or as new, and what making it used.
-pub(crate) struct Idle<T: 'static> {
+/// An instance that is new or reset, and what making it used.
+pub(crate) struct IdleInstance<T: 'static> {
     pub(crate) sandbox: Box<Sandbox<T>>,
     pub(crate) usage: Usage,
 }
 
-/// What runs before the first call: start function and `_initialize`, as far as they have come.
+/// The functions that run before the first call, in progress: the start function and `_initialize`.
 #[derive(Default)]
 pub(crate) struct Start {
+    /// Number of these functions that have ended, or that the module does not have.
     done: usize,
+    /// The function that runs now.
     run: Run,
 }
 
 impl Start {
+    /// Runs these functions until they end or are suspended.
     pub(crate) fn poll<T: 'static>(
         &mut self,
         sandbox: &mut Sandbox<T>,
@@ -74,8 +77,10 @@ impl Start {
 }
 
 impl<T: 'static> Sandbox<T> {
-    /// A store without a guest, whose first call has begun. It is large to be moved.
-    // Apart, so that the native stack by which it comes to the heap does not stay in use.
+    /// Creates a store without a guest, and begins to meter it: making the instance is charged to
+    /// `budget`.
+    // Boxed, since it is large to move. Not inlined, so that the native stack on which it is built
+    // does not stay in use.
     #[inline(never)]
     pub(crate) fn open(
         loaded: &Loaded<T>,
@@ -102,8 +107,8 @@ impl<T: 'static> Sandbox<T> {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instance: None,
             process: None,
-            kept: ReusedBuffers::default(),
-            changing: None,
+            reused: ReusedBuffers::default(),
+            mutable: None,
         });
         let store = &mut sandbox.store;
         store.limiter(|state| &mut state.limiter);
@@ -111,7 +116,8 @@ impl<T: 'static> Sandbox<T> {
         sandbox
     }
 
-    /// Makes an instance in it: its segments. It is still to be [started](Start).
+    /// Instantiates the module: binds its imports and copies its segments. Its [`Start`] runs
+    /// afterwards.
     pub(crate) fn instantiate(
         &mut self,
         loaded: &Loaded<T>,
@@ -122,13 +128,14 @@ impl<T: 'static> Sandbox<T> {
         let imported = imported(loaded, store)?;
         let instance = wasmi::Instance::new(&mut *store, code, &imported)
             .map_err(|error| stopped(store, &error))?;
-        // The segments were copied in one go.
+        // Copying the segments can't be interrupted, so the deadline is checked after it.
         meter::check_time(store.data())?;
         store.data_mut().guest = native::guest(store, instance);
         #[cfg(feature = "slots")]
         let on_heap = loaded.slots.is_none();
         #[cfg(not(feature = "slots"))]
         let on_heap = true;
+        // A memory in a slot does not grow on the heap, so the heap's free bytes don't bound it.
         if on_heap {
             store.data_mut().limiter.watch(loaded.platform().clone());
         }
@@ -137,52 +144,55 @@ impl<T: 'static> Sandbox<T> {
         Ok(())
     }
 
+    /// Returns the sandbox's number, by which a [`TypedFunction`](super::TypedFunction) knows its own.
     pub(crate) const fn id(&self) -> u32 {
         self.id
     }
 
-    /// What the guest can change, in its store.
-    pub(crate) fn changing(&mut self) -> (&mut Store<StoreData<T>>, &MutableState) {
+    /// Returns the store, and handles to what the guest can change.
+    pub(crate) fn mutable_state(&mut self) -> (&mut Store<StoreData<T>>, &MutableState) {
         let (store, instance) = (&mut self.store, self.instance);
-        let find = |instance| MutableState::find(store, instance);
-        let changing = self
-            .changing
+        let find = |instance| MutableState::of(store, instance);
+        let mutable = self
+            .mutable
             .get_or_insert_with(|| instance.map(find).unwrap_or_default());
-        (store, changing)
+        (store, mutable)
     }
 
-    /// Makes the instance as new, with `data`; whether that went well. One that was stopped must
-    /// not be.
+    /// Resets the instance to `image`, with `data`. Returns false if that is impossible. An instance
+    /// that was stopped must not be reset.
     pub(crate) fn reset(&mut self, image: &Image, data: T) -> bool {
-        self.kept = ReusedBuffers::default();
+        // After the reset, the guest's allocator does not know these buffers.
+        self.reused = ReusedBuffers::default();
         let state = self.store.data_mut();
         state.data = data;
         state.canceller = None;
         state.wasi = None;
-        let (store, changing) = self.changing();
-        image.restore(store, changing)
+        let (store, mutable) = self.mutable_state();
+        image.restore(store, mutable)
     }
 
-    /// Gives the guest back the buffers that are kept from call to call.
+    /// Returns the reused buffers to the guest's allocator.
     pub(crate) fn poll_release(
         &mut self,
         run: &mut Run,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
-        for kept in [&mut self.kept.record, &mut self.kept.input] {
-            if let Some(buffer) = *kept {
+        for reused in [&mut self.reused.record, &mut self.reused.input] {
+            if let Some(buffer) = *reused {
                 ready!(run.poll_deallocate(&mut self.store, context, buffer))?;
-                *kept = None;
+                *reused = None;
             }
         }
         Poll::Ready(Ok(()))
     }
 
+    /// Returns the exported function `name`.
     pub(crate) fn function(&self, name: &str) -> Option<Func> {
         self.instance?.get_func(&self.store, name)
     }
 
-    /// What the exported table `name` holds.
+    /// Returns the elements of the exported table `name`.
     pub(crate) fn references(&self, name: &str) -> impl Iterator<Item = Ref> {
         let table = self
             .instance
@@ -191,7 +201,7 @@ impl<T: 'static> Sandbox<T> {
         (0..size).map_while(move |at| table?.get(&self.store, at))
     }
 
-    /// The export `name`, if it is a function from bytes to bytes.
+    /// Returns the export `name` if it is a function from bytes to bytes.
     pub(crate) fn bytes_function(&self, name: &str) -> Option<BytesFunction> {
         match self.process {
             Some(process) if name == "process" => Some(process),
@@ -200,7 +210,7 @@ impl<T: 'static> Sandbox<T> {
     }
 }
 
-/// What the module imports, in its order, for an instance in `store`.
+/// Defines the module's imports in `store`, in their order.
 fn imported<T: 'static>(
     loaded: &Loaded<T>,
     store: &mut Store<StoreData<T>>,
@@ -217,7 +227,8 @@ fn imported<T: 'static>(
     Ok(imported)
 }
 
-/// A memory in a slot, which the module then imports after all else; `None` where it has its own.
+/// Takes a slot for the module's memory, which the rewritten module imports after all its other
+/// imports. Returns `None` if the memory is on the heap or the module has none.
 #[cfg(feature = "slots")]
 fn slot<T: 'static>(
     loaded: &Loaded<T>,

@@ -1,5 +1,5 @@
-//! Functions that are looked up and checked once, for calls at nearly the speed of the interpreter's
-//! own.
+//! [`TypedFunction`]: an export that is looked up and checked once, then called at nearly the speed of
+//! the interpreter's own calls.
 
 use super::{Instance, runs::Interrupts};
 use crate::{
@@ -14,8 +14,9 @@ use crate::{
 use alloc::boxed::Box;
 use wasmi::{TypedFunc, TypedResumableCall};
 
-/// An export of an [`Instance`] from numbers to numbers, looked up and checked once, to be called
-/// often. A call is the same as [`Instance::call`], at less cost.
+/// An export of one [`Instance`], from numbers to numbers, looked up and checked once. A call behaves
+/// as [`Instance::call`] and charges the same fuel, but takes less time: use it for exports that
+/// are called often.
 ///
 /// `P` and `R` are core values: `i32`, `u32`, `i64`, `u64`, `f32`, `f64`, and tuples of these.
 ///
@@ -33,28 +34,30 @@ use wasmi::{TypedFunc, TypedResumableCall};
 pub struct TypedFunction<P, R> {
     name: Box<str>,
     function: TypedFunc<P, R>,
-    /// Whose it is.
+    /// The number of the sandbox that it belongs to.
     sandbox: u32,
 }
 
 impl<P: Numbers, R: Numbers> TypedFunction<P, R> {
-    /// Calls it in the instance that it was looked up in.
+    /// Calls the function. `instance` must be the one that [`Instance::typed`] was called on.
     ///
     /// # Errors
     ///
-    /// As for [`Instance::call`], and [`CallError::OtherInstance`].
+    /// As for [`Instance::call`], and [`CallError::OtherInstance`] if `instance` is another one;
+    /// then nothing has run.
     pub fn call<T>(&self, instance: &mut Instance<T>, params: P) -> Result<R, CallError> {
         if instance.sandbox.id() != self.sandbox {
             return Err(CallError::OtherInstance {
                 name: self.name.clone(),
             });
         }
-        let interrupts = instance.enter()?;
+        let interrupts = instance.begin_call()?;
         let result = self.run(instance, &interrupts, params);
         let result = result.map_err(|error| error.in_export(&self.name));
-        instance.leave(result)
+        instance.end_call(result)
     }
 
+    /// Runs the first slice, and the others if the call did not end in it.
     fn run<T>(
         &self,
         instance: &mut Instance<T>,
@@ -66,7 +69,7 @@ impl<P: Numbers, R: Numbers> TypedFunction<P, R> {
         meter::check_time(store.data())?;
         match self.function.call_resumable(&mut *store, params) {
             Ok(TypedResumableCall::Finished(results)) => Ok(results),
-            outcome => go_on(instance, interrupts, outcome),
+            outcome => run_remaining(instance, interrupts, outcome),
         }
     }
 }
@@ -85,14 +88,15 @@ mod sealed {
     impl<N: WasmParams + WasmResults> Numbers for N {}
 }
 
+/// Converts wasmi's types.
 fn own(types: &[wasmi::ValType]) -> Box<[ValType]> {
     types.iter().map(|ty| ValType::from(*ty)).collect()
 }
 
-/// Runs what did not end in its first slice to its end.
+/// Runs a call that did not end in its first slice to its end.
 #[cold]
 #[inline(never)]
-fn go_on<T, R: Numbers>(
+fn run_remaining<T, R: Numbers>(
     instance: &mut Instance<T>,
     interrupts: &Interrupts,
     mut outcome: Result<TypedResumableCall<R>, wasmi::Error>,
@@ -105,7 +109,7 @@ fn go_on<T, R: Numbers>(
                 paused.resume(&mut instance.sandbox.store)
             }
             Ok(TypedResumableCall::HostTrap(paused)) => {
-                let values = instance.settle(interrupts, paused.host_error())?;
+                let values = instance.finish_suspension(interrupts, paused.host_error())?;
                 paused.resume(&mut instance.sandbox.store, &values)
             }
             Err(error) => return Err(run::stopped(&mut instance.sandbox.store, &error)),
@@ -114,15 +118,15 @@ fn go_on<T, R: Numbers>(
 }
 
 impl<T: 'static> Instance<T> {
-    /// Hands the guest fuel for its next slice, at least `required`.
+    /// Gives the guest fuel for its next slice, at least `required`.
     fn refuel(&mut self, interrupts: &Interrupts, required: u64) -> Result<(), CallError> {
         self.block(interrupts, |sandbox, context| {
             run::next_slice(&mut sandbox.store, context, required)
         })
     }
 
-    /// Does what the guest waits for that left by `error`.
-    fn settle(
+    /// Finishes what the guest was suspended for by `error`, and returns the values to resume with.
+    fn finish_suspension(
         &mut self,
         interrupts: &Interrupts,
         error: &wasmi::Error,
@@ -135,12 +139,12 @@ impl<T: 'static> Instance<T> {
         Ok(values)
     }
 
-    /// Looks up the export `name`, to be called often.
+    /// Looks up the export `name` and checks its type, for calls that skip both.
     ///
     /// # Errors
     ///
-    /// [`CallError::UnknownExport`], or [`CallError::ExportType`] where it has another type, or one
-    /// with references.
+    /// [`CallError::UnknownExport`] if no function has this name; [`CallError::ExportType`] if its
+    /// type differs, or contains references.
     pub fn typed<P, R>(&self, name: &str) -> Result<TypedFunction<P, R>, CallError>
     where
         P: Numbers,
@@ -152,7 +156,7 @@ impl<T: 'static> Instance<T> {
             results: own(R::types().as_ref()),
         };
         let mistyped = || CallError::export_type(name, alloc::format!("{expected}"), found);
-        // References would be to what is in another store, perhaps.
+        // A reference may come from another store, on which wasmi panics.
         let mut types = found.params.iter().chain(&found.results);
         if *found != expected || !types.all(ValType::is_num) {
             return Err(mistyped());

@@ -1,6 +1,6 @@
-//! Calls of a plugin, each in an instance of its own.
+//! Calls of a plugin, each in an instance of its own from the pool.
 
-use super::{Plugin, pool::Place};
+use super::{Plugin, pool::Permit};
 use crate::{
     base::limits::Usage,
     call::{meter, pace::Pace},
@@ -15,20 +15,21 @@ use core::{
 };
 
 impl<T: Default + 'static> Plugin<T> {
-    /// Calls `process` in an instance of its own; see [`Instance::process`].
+    /// Calls `process` with `input` in an instance of its own and returns a copy of the output; see
+    /// [`Instance::process`].
     ///
     /// # Errors
     ///
-    /// As there, and [`CallError::Busy`] where no place came free in time.
+    /// As for [`Instance::process`] and [`with_instance`](Self::with_instance).
     pub fn process(&self, input: &[u8]) -> Result<Vec<u8>, CallError> {
         self.with_instance(|instance| instance.process(input))
     }
 
-    /// Calls an export in an instance of its own; see [`Instance::call`].
+    /// Calls the export `name` in an instance of its own; see [`Instance::call`].
     ///
     /// # Errors
     ///
-    /// As there, and [`CallError::Busy`] where no place came free in time.
+    /// As for [`Instance::call`] and [`with_instance`](Self::with_instance).
     pub fn call<P, R>(&self, name: &str, params: P) -> Result<R, CallError>
     where
         P: Lower,
@@ -37,23 +38,25 @@ impl<T: Default + 'static> Plugin<T> {
         self.with_instance(|instance| instance.call(name, params))
     }
 
-    /// Runs the plugin as a WASI command, in an instance of its own; see
+    /// Runs the plugin as a WASI command, in an instance of its own, and returns its exit code; see
     /// [`Instance::run_command`].
     ///
     /// # Errors
     ///
-    /// As there, and [`CallError::Busy`] where no place came free in time.
+    /// As for [`Instance::run_command`] and [`with_instance`](Self::with_instance).
     pub fn run_command(&self) -> Result<u32, CallError> {
         self.with_instance(Instance::run_command)
     }
 
-    /// Runs `work` with an instance of its own, one of at most [`Limits::instances`]. Waiting for
-    /// a place, making the instance and its first call share one budget.
+    /// Runs `work` with an instance of its own, one of at most
+    /// [`Limits::instances`](crate::Limits::instances). Waiting for the instance, making it and its
+    /// first call share one budget; each further call in `work` has its own.
     ///
     /// # Errors
     ///
-    /// [`CallError::Busy`] where no place came free before the budget's deadline; those of the
-    /// guest's start; those of `work`.
+    /// [`CallError::Busy`] if all instances are in use and the queue is full or the budget's deadline
+    /// passed; [`CallError::Closed`] after [`close`](Self::close); the errors of the guest's start;
+    /// those of `work`.
     pub fn with_instance<R>(
         &self,
         work: impl FnOnce(&mut Instance<T>) -> Result<R, CallError>,
@@ -61,8 +64,8 @@ impl<T: Default + 'static> Plugin<T> {
         self.with_instance_metered(work).0
     }
 
-    /// The same, and what was used, whether or not it went well: by making the instance and the
-    /// last of its calls.
+    /// As [`with_instance`](Self::with_instance), and also returns what the last call in `work` used,
+    /// whether or not it succeeded. If that is the first call, making the instance is included.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (func $f (loop (br 0))) (start $f) (func (export "g")))"#)?;
@@ -83,6 +86,7 @@ impl<T: Default + 'static> Plugin<T> {
         (result, used)
     }
 
+    /// Runs `work` with an instance of its own, and stores what was used in `used`.
     fn run_metered<R>(
         &self,
         used: &mut Usage,
@@ -90,27 +94,28 @@ impl<T: Default + 'static> Plugin<T> {
     ) -> Result<R, CallError> {
         let platform = &**self.loaded.platform();
         let until = meter::until(&self.budget, platform);
-        let mut place = self.pool.enter_blocking(platform, until)?;
+        let mut permit = self.pool.acquire_blocking(platform, until)?;
         let mut instance = match self.reuse(until, used)? {
             Some(instance) => instance,
             None => {
                 let mut instance = self.make(until, true, T::default(), used)?;
-                self.pool.note(|| instance.image());
+                self.pool.record_image(|| instance.image());
                 instance
             }
         };
-        place.mark_in_use();
+        permit.mark_in_use();
         let result = work(&mut instance);
         *used = instance.usage();
-        self.give_back(place, instance);
+        self.return_to_pool(permit, instance);
         result
     }
 
-    /// Makes instances for later calls, until [`Limits::warm`] are kept, and tells how many it made.
-    /// Each takes a place of [`Limits::instances`] and a call's budget, while it is made.
+    /// Makes instances for later calls, until [`Limits::warm`](crate::Limits::warm) are idle, and
+    /// returns how many it made. While one is made, it counts against
+    /// [`Limits::instances`](crate::Limits::instances) and has a call's budget.
     ///
-    /// No call does so, since it would pay for others: it is for the time after loading, and then for
-    /// whoever has time whenever fewer are [idle](PoolFigures::idle), such as a thread.
+    /// Calls never do this themselves: one call would pay for others. Call it after loading, and then
+    /// from a background thread whenever fewer instances are [idle](crate::PoolFigures::idle).
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -127,31 +132,32 @@ impl<T: Default + 'static> Plugin<T> {
     ///
     /// # Errors
     ///
-    /// Those of the guest's start, and [`CallError::Busy`] where no place came free in time.
+    /// The errors of the guest's start, [`CallError::Busy`] if all instances stayed in use, and
+    /// [`CallError::Closed`] after [`close`](Self::close).
     pub fn warm_up(&self) -> Result<usize, CallError> {
         let platform = &**self.loaded.platform();
         let pool = &self.pool;
         let mut made = 0usize;
         while pool.needs_warm_up() {
             let until = meter::until(&self.budget, platform);
-            let place = pool.enter_blocking(platform, until)?;
+            let permit = pool.acquire_blocking(platform, until)?;
             self.loaded.check_open()?;
             let (data, mut used) = (T::default(), Usage::default());
             let mut instance = self.make(until, false, data, &mut used)?;
-            pool.note(|| instance.image());
+            pool.record_image(|| instance.image());
             if let Some(idle) = instance.into_idle() {
                 pool.keep(idle);
             }
             self.clear_if_closed();
-            drop(place);
+            drop(permit);
             made = made.saturating_add(1);
         }
         Ok(made)
     }
 
-    /// A call of `process` with `input` in an instance of its own, to be run by steps or awaited,
-    /// start function and all: see [`PendingCall`]. While there is no place for it, it
-    /// [waits](crate::Step::Waiting), without holding up the thread.
+    /// Prepares a call of `process` with `input` in an instance of its own, to run by steps or to
+    /// await, the instance's start included: see [`PendingCall`]. While all instances are in use, it
+    /// [waits](crate::Step::Waiting) without blocking the thread.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -167,7 +173,7 @@ impl<T: Default + 'static> Plugin<T> {
     ///
     /// # Errors
     ///
-    /// Its result is that of [`process`](Self::process).
+    /// The call ends with the result of [`process`](Self::process).
     pub fn process_async<'a>(
         &'a self,
         input: &'a [u8],
@@ -179,7 +185,8 @@ impl<T: Default + 'static> Plugin<T> {
         })
     }
 
-    /// A call of the export `name` in an instance of its own, as [`process_async`](Self::process_async).
+    /// Prepares a call of the export `name` in an instance of its own, as
+    /// [`process_async`](Self::process_async) does.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module
@@ -193,7 +200,7 @@ impl<T: Default + 'static> Plugin<T> {
     ///
     /// # Errors
     ///
-    /// Its result is that of [`call`](Self::call).
+    /// The call ends with the result of [`call`](Self::call).
     pub fn call_async<'a, P, R>(
         &'a self,
         name: &'a str,
@@ -210,6 +217,7 @@ impl<T: Default + 'static> Plugin<T> {
         })
     }
 
+    /// Runs `work` with an instance of its own, without blocking the thread.
     async fn paced<R>(
         &self,
         pace: Arc<Pace>,
@@ -217,18 +225,18 @@ impl<T: Default + 'static> Plugin<T> {
     ) -> Result<R, CallError> {
         let platform = &**self.loaded.platform();
         let until = meter::until(&self.budget, platform);
-        let mut place = self.pool.enter(platform, until).await?;
+        let mut permit = self.pool.acquire(platform, until).await?;
         let mut used = Usage::default();
         let obtained = self.obtain(until, pace.clone(), &mut used).await;
         pace.note(used);
         let mut instance = obtained?;
-        place.mark_in_use();
+        permit.mark_in_use();
         let result = work(&mut instance, pace).await;
-        self.give_back(place, instance);
+        self.return_to_pool(permit, instance);
         result
     }
 
-    /// An instance for one call.
+    /// Takes an idle instance for one call, or makes one.
     async fn obtain(
         &self,
         until: Option<Duration>,
@@ -243,12 +251,12 @@ impl<T: Default + 'static> Plugin<T> {
             Instance::new(&self.loaded, budget, until, true, Some(pace), data, used)?;
         let mut start = Start::default();
         let ran = poll_fn(|context| instance.poll_start(&mut start, context)).await;
-        instance.started(ran, used)?;
-        self.pool.note(|| instance.image());
+        instance.finish_start(ran, used)?;
+        self.pool.record_image(|| instance.image());
         Ok(instance)
     }
 
-    /// An instance for one call that was made before, if there is one.
+    /// Takes an idle instance for one call, if there is one, and charges for its making.
     fn reuse(
         &self,
         until: Option<Duration>,
@@ -256,13 +264,14 @@ impl<T: Default + 'static> Plugin<T> {
     ) -> Result<Option<Instance<T>>, CallError> {
         self.loaded.check_open()?;
         let pool = &self.pool;
-        let Some(idle) = pool.idle() else {
+        let Some(idle) = pool.take_idle() else {
             return Ok(None);
         };
         let fuel = self.budget.fuel;
         *used = idle.usage;
         if used.fuel > fuel {
-            // As where a new one can't be made for this budget. Others may have a larger one.
+            // A new instance would not have fitted into this budget either, and fuel must not depend
+            // on reuse. It is kept for calls with a larger budget.
             used.fuel = fuel;
             pool.keep(idle);
             return Err(CallError::OutOfFuel { fuel });
@@ -270,16 +279,17 @@ impl<T: Default + 'static> Plugin<T> {
         Instance::reused(&self.loaded, &self.budget, until, idle).map(Some)
     }
 
-    /// Takes an instance back. Whoever used it may have put another plugin's in its place.
-    fn give_back(&self, mut place: Place<'_, T>, instance: Instance<T>) {
-        let own = self.made(&instance);
-        place.give_back(instance.into_idle().filter(|_| own), T::default());
+    /// Returns an instance to the pool after a call.
+    fn return_to_pool(&self, mut permit: Permit<'_, T>, instance: Instance<T>) {
+        // The embedder's `work` may have swapped in an instance of another plugin.
+        let own = self.owns(&instance);
+        permit.return_instance(instance.into_idle().filter(|_| own), T::default());
         self.clear_if_closed();
     }
 
+    /// Drops the idle instances of a closed plugin: it may have been closed before one came back.
     fn clear_if_closed(&self) {
         if self.loaded.check_open().is_err() {
-            // It was closed meanwhile.
             self.pool.clear();
         }
     }

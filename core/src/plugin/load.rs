@@ -1,16 +1,18 @@
-//! Loads a module: checks it, compiles it, and binds its imports.
+//! [`Engine::load`]: checks a module, compiles it and binds its imports.
 
 use super::Plugin;
 use crate::{engine::Engine, error::LoadError, grants::Grants};
 
 impl Engine {
-    /// Checks and compiles `wasm` to a plugin called `name`, with `grants` and nothing else.
+    /// Checks and compiles `wasm` to a plugin called `name`, with `grants` and nothing else. The
+    /// name is shown in log records and selects the plugin's [state](Grants::state).
     ///
     /// # Errors
     ///
-    /// [`LoadError`] says what the module is, what is wrong with it, or each import and export
-    /// that does not fit. Nothing is kept.
-    // Apart, so that the compiler's native stack does not come on top of its caller's other work.
+    /// [`LoadError::Mismatch`] lists every import and export that does not fit the grants; the other
+    /// variants say which limit the module exceeds or what is invalid in it. Nothing of a refused
+    /// module is kept.
+    // Not inlined, so that the compiler's native stack does not come on top of the caller's.
     #[inline(never)]
     pub fn load<T: 'static>(
         &self,
@@ -18,7 +20,7 @@ impl Engine {
         wasm: &[u8],
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
-        #[allow(unused_mut)] // changed with slots
+        #[allow(unused_mut)] // changed with the feature `slots` only
         let mut info = self.check(wasm, grants)?;
         #[cfg(feature = "slots")]
         {

@@ -1,4 +1,4 @@
-//! A validated module with its imports bound, from which instances are made.
+//! [`Plugin`]: a validated module with its imports bound, from which instances are made.
 
 mod calls;
 mod load;
@@ -26,16 +26,18 @@ use alloc::{sync::Arc, vec::Vec};
 use core::{sync::atomic::Ordering, time::Duration};
 use wasmi::Module;
 
-/// A plugin: compiled once, instantiated as often as needed. A cheap handle to clone and to share
-/// between threads.
+/// A plugin: compiled once, instantiated as often as needed. A handle that is cheap to clone and to
+/// share between threads.
 ///
-/// Its own `process` and `call` run each request in an instance of its own, at most
-/// [`Limits::instances`] at a time, so that no request sees what another one left behind: it is
-/// made for it, or one of [`Limits::idle`] that were made as new after a request, with memory and
-/// globals as they were right after its start. That costs the call the same fuel and is some
-/// times as fast. It is not done where it can't be sound: where the start called host functions,
-/// the memory has grown, or the module changes tables or drops segments. Hold an [`Instance`] to
-/// keep a guest's state.
+/// [`process`](Self::process), [`call`](Self::call) and [`run_command`](Self::run_command) run each
+/// request in an instance of its own, so no request sees the state that another one left. At most
+/// [`Limits::instances`] run at once; further calls wait. To keep a guest's state between calls, hold
+/// an [`Instance`].
+///
+/// An instance is new, or one of up to [`Limits::idle`] that were reset after an earlier request:
+/// its memory and globals are set back to their state after its start. Reuse charges the same fuel
+/// and is several times faster. It is skipped where a reset would be unsound: the start called host
+/// functions, the memory has grown, or the module changes tables or drops segments.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -53,6 +55,7 @@ pub struct Plugin<T: 'static = ()> {
 }
 
 impl<T: 'static> Plugin<T> {
+    /// Puts a loaded plugin together, with an empty pool.
     pub(crate) fn new(
         engine: &Engine,
         name: &str,
@@ -68,7 +71,7 @@ impl<T: 'static> Plugin<T> {
         }
     }
 
-    /// The same plugin, with `budget` for each call made through this handle.
+    /// Returns another handle of this plugin, which gives `budget` to each of its calls.
     #[must_use]
     pub fn with_budget(&self, budget: Budget) -> Self {
         Self {
@@ -78,36 +81,37 @@ impl<T: 'static> Plugin<T> {
         }
     }
 
-    /// The name under which it was loaded.
+    /// Returns the name under which it was loaded.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.loaded.shared.name
     }
 
-    /// What its module declares.
+    /// Returns what its module declares: imports, exports, memories, tables.
     #[must_use]
     pub fn info(&self) -> &ModuleInfo {
         &self.loaded.info
     }
 
-    /// The budget of calls made through this handle.
+    /// Returns the budget of calls made through this handle; by default the engine's.
     #[must_use]
     pub const fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    /// What its instances may be.
+    /// Returns the limits of its instances, which are the engine's.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.loaded.limits
     }
 
-    /// Makes an instance to keep, with `data` for the host functions. It is not counted against
-    /// [`Limits::instances`].
+    /// Makes an instance to keep, with `data` for the host functions. Its start has a budget of its
+    /// own. It does not count against [`Limits::instances`].
     ///
     /// # Errors
     ///
-    /// Those of the guest's start function and `_initialize`.
+    /// [`CallError::Closed`] after [`close`](Self::close), [`CallError::DoesNotFit`] if the heap
+    /// has no room, and the errors of the guest's start function and `_initialize`.
     // Apart, so that its native stack does not stay in use while the instance's calls run.
     #[inline(never)]
     pub fn instantiate(&self, data: T) -> Result<Instance<T>, CallError> {
@@ -117,25 +121,35 @@ impl<T: 'static> Plugin<T> {
         self.make(until, false, data, &mut used)
     }
 
-    /// Makes an instance on this thread.
+    /// Makes and starts an instance on this thread. If `continues_budget`, its first call goes on
+    /// with what its start left of the budget. Stores what was used in `used`, also if this fails.
     fn make(
         &self,
         until: Option<Duration>,
-        carries: bool,
+        continues_budget: bool,
         data: T,
         used: &mut Usage,
     ) -> Result<Instance<T>, CallError> {
         let budget = &self.budget;
-        let mut instance = Instance::new(&self.loaded, budget, until, carries, None, data, used)?;
+        let mut instance = Instance::new(
+            &self.loaded,
+            budget,
+            until,
+            continues_budget,
+            None,
+            data,
+            used,
+        )?;
         let mut start = Start::default();
         let ran = block(self.loaded.platform(), until, None, |context| {
             instance.poll_start(&mut start, context)
         });
-        instance.started(ran, used)?;
+        instance.finish_start(ran, used)?;
         Ok(instance)
     }
 
-    /// Checks that a call of the export `name` with these types is possible.
+    /// Checks that the export `name` can be called with parameters `P` and result `R`, without
+    /// running the guest.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (func (export "add") (param i32 i32) (result i32) i32.const 0))"#)?;
@@ -148,7 +162,9 @@ impl<T: 'static> Plugin<T> {
     ///
     /// # Errors
     ///
-    /// [`CallError::UnknownExport`], [`CallError::ExportType`] or [`CallError::MissingExport`].
+    /// [`CallError::UnknownExport`] if no function has this name, [`CallError::ExportType`] if its
+    /// type differs, [`CallError::MissingExport`] if these types need `memory` or an allocator that
+    /// the plugin does not export.
     pub fn check<P, R>(&self, name: &str) -> Result<(), CallError>
     where
         P: Lower,
@@ -156,25 +172,27 @@ impl<T: 'static> Plugin<T> {
     {
         let (params, results) = (Types::collect(P::types), Types::collect(R::types));
         let shape = self.loaded.shape_of(name, &params, &results)?;
-        let gives = params.bytes || shape == Shape::Pointer;
-        native::check_exchange(&self.loaded.info, gives, gives || results.bytes)
+        // Bytes that go in, and a record of results, need a buffer from the guest's allocator.
+        let allocates = params.bytes || shape == Shape::Pointer;
+        native::check_exchange(&self.loaded.info, allocates, allocates || results.bytes)
     }
 
-    /// Refuses further calls and instances, through this handle and its clones. What runs is not
-    /// disturbed; memory is given back when the last handle and instance go.
+    /// Refuses further calls and instances, through this handle and its clones, with
+    /// [`CallError::Closed`]. Running calls end normally. The memory is freed when the last handle
+    /// and instance are dropped.
     pub fn close(&self) {
         self.loaded.closed.store(true, Ordering::Release);
         self.pool.clear();
     }
 
-    /// What its pool of instances does.
+    /// Returns the figures of its pool of instances.
     #[must_use]
     pub fn pool_figures(&self) -> PoolFigures {
         self.pool.figures()
     }
 
-    /// Whether `instance` is one of this plugin's.
-    pub(crate) fn made(&self, instance: &Instance<T>) -> bool {
+    /// Returns whether `instance` was made from this plugin.
+    pub(crate) fn owns(&self, instance: &Instance<T>) -> bool {
         Arc::ptr_eq(&self.loaded, instance.loaded())
     }
 }

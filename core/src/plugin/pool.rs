@@ -1,10 +1,10 @@
-//! How many instances of a plugin run at once, who waits for a place, and the instances that wait
-//! for the next call.
+//! The pool of a plugin's instances: it limits how many run at once, queues further calls, and keeps
+//! reset instances for reuse.
 
 use crate::{
     base::{limits::Limits, platform::Platform},
     error::CallError,
-    instance::{Idle, Image},
+    instance::{IdleInstance, Image},
 };
 use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
 use core::{
@@ -15,80 +15,84 @@ use core::{
 };
 use spin::{Mutex, Once};
 
-/// Counts the instances in use, up to a limit, and keeps some for later calls.
+/// Counts the instances in use, up to [`Limits::instances`], and keeps up to [`Limits::idle`] for
+/// later calls.
 ///
-/// Places go to those who wait in the order in which they came. No lock is held while a guest
-/// runs, nor while one is made as new.
+/// Waiting calls get their permit in the order of their arrival. No lock is held while a guest runs
+/// or an instance is reset.
 pub(crate) struct Pool<T: 'static> {
     limits: Limits,
-    books: Mutex<Books<T>>,
-    /// What a fresh instance holds, once one was made; nothing where used ones can't be made like
-    /// it.
-    fresh: Once<Option<Image>>,
+    state: Mutex<PoolState<T>>,
+    /// The state of a new instance, recorded from the first one. `None` inside if used instances
+    /// can't be reset to it.
+    image: Once<Option<Image>>,
 }
 
-struct Books<T: 'static> {
+/// The part of a pool that its lock guards.
+struct PoolState<T: 'static> {
     figures: PoolFigures,
-    idle: Vec<Idle<T>>,
-    /// Those who wait; nobody does while a place is free.
+    idle: Vec<IdleInstance<T>>,
+    /// Waiting calls, the oldest first. Empty while a permit is free.
     queue: VecDeque<Arc<QueueEntry>>,
 }
 
-/// What a plugin's pool of instances does, and has done so far.
+/// Figures of a plugin's pool of instances: its state now, and totals since loading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolFigures {
-    /// Instances that calls run in now.
+    /// Instances in use now, at most [`Limits::instances`].
     pub in_use: usize,
-    /// Instances that are kept for later calls, new or made as new.
+    /// Instances kept for later calls now, new or reset; at most [`Limits::idle`].
     pub idle: usize,
-    /// Calls that wait for a place now.
+    /// Calls that wait for an instance now, at most [`Limits::waiting`].
     pub waiting: usize,
-    /// Calls that found no place at once.
+    /// Total of the calls that had to wait for an instance.
     pub waits: u64,
-    /// Instances that were used, made as new and kept.
+    /// Total of the instances that were reset after use and kept.
     pub resets: u64,
-    /// Instances that were used and given up: stopped, dropped in the middle of a call, not to be
-    /// made as new, or too many.
+    /// Total of the instances that were dropped after use: stopped by a trap, dropped during a call,
+    /// not resettable, or above [`Limits::idle`].
     pub discards: u64,
 }
 
 impl<T> Pool<T> {
+    /// Creates an empty pool.
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             limits: *limits,
-            books: Mutex::new(Books {
+            state: Mutex::new(PoolState {
                 figures: PoolFigures::default(),
                 idle: Vec::new(),
                 queue: VecDeque::new(),
             }),
-            fresh: Once::new(),
+            image: Once::new(),
         }
     }
 
-    /// Takes a place, waiting for one as long as the platform can wait, at most until `until`.
-    pub(crate) fn enter_blocking<'a>(
+    /// Takes a permit. Waits for one on this thread, until `until` at the latest, if the platform
+    /// can wait.
+    pub(crate) fn acquire_blocking<'a>(
         &'a self,
         platform: &'a dyn Platform,
         until: Option<Duration>,
-    ) -> Result<Place<'a, T>, CallError> {
-        let place = self.ask(platform)?;
-        if place.is_held() || platform.wait_until(&|| place.is_held(), until) {
-            Ok(place)
+    ) -> Result<Permit<'a, T>, CallError> {
+        let permit = self.acquire_or_queue(platform)?;
+        if permit.is_held() || platform.wait_until(&|| permit.is_held(), until) {
+            Ok(permit)
         } else {
             Err(self.busy())
         }
     }
 
-    /// The same, without holding up the thread. The time is looked at when it is polled.
-    pub(crate) async fn enter<'a>(
+    /// Takes a permit without blocking the thread. The deadline `until` is checked at each poll.
+    pub(crate) async fn acquire<'a>(
         &'a self,
         platform: &'a dyn Platform,
         until: Option<Duration>,
-    ) -> Result<Place<'a, T>, CallError> {
-        let place = self.ask(platform)?;
+    ) -> Result<Permit<'a, T>, CallError> {
+        let permit = self.acquire_or_queue(platform)?;
         poll_fn(|context| {
-            if place.poll_held(context) {
+            if permit.poll_held(context) {
                 return Poll::Ready(Ok(()));
             }
             match (platform.now(), until) {
@@ -99,50 +103,56 @@ impl<T> Pool<T> {
             Poll::Pending
         })
         .await?;
-        Ok(place)
+        Ok(permit)
     }
 
-    /// A free place, or one in the queue.
-    fn ask<'a>(&'a self, platform: &'a dyn Platform) -> Result<Place<'a, T>, CallError> {
-        let mut books = self.books.lock();
-        let waiter = if books.figures.in_use < self.limits.instances {
-            books.figures.in_use = books.figures.in_use.saturating_add(1);
+    /// Takes a free permit, or joins the queue for one. Returns [`CallError::Busy`] if the queue is
+    /// full.
+    fn acquire_or_queue<'a>(
+        &'a self,
+        platform: &'a dyn Platform,
+    ) -> Result<Permit<'a, T>, CallError> {
+        let mut state = self.state.lock();
+        let queue_entry = if state.figures.in_use < self.limits.instances {
+            state.figures.in_use = state.figures.in_use.saturating_add(1);
             None
-        } else if self.limits.instances > 0 && books.queue.len() < self.limits.waiting {
-            books.figures.waits = books.figures.waits.saturating_add(1);
-            let waiter = Arc::<QueueEntry>::default();
-            books.queue.push_back(waiter.clone());
-            Some(waiter)
+        } else if self.limits.instances > 0 && state.queue.len() < self.limits.waiting {
+            state.figures.waits = state.figures.waits.saturating_add(1);
+            let queue_entry = Arc::<QueueEntry>::default();
+            state.queue.push_back(queue_entry.clone());
+            Some(queue_entry)
         } else {
             return Err(self.busy());
         };
-        Ok(Place {
+        Ok(Permit {
             pool: self,
             platform,
-            waiter,
+            queue_entry,
             in_use: false,
         })
     }
 
+    /// The error for a call that got no permit.
     const fn busy(&self) -> CallError {
         CallError::Busy {
             limit: self.limits.instances,
         }
     }
 
-    /// Hands a place on to who waits longest.
-    fn leave(&self, platform: &dyn Platform) {
+    /// Hands a permit on to the call that waits longest, or frees it.
+    fn release(&self, platform: &dyn Platform) {
         let next = {
-            let mut books = self.books.lock();
-            let next = books.queue.pop_front();
+            let mut state = self.state.lock();
+            let next = state.queue.pop_front();
             match &next {
-                Some(waiter) => waiter.held.store(true, Ordering::Release),
-                None => books.figures.in_use = books.figures.in_use.saturating_sub(1),
+                Some(queue_entry) => queue_entry.held.store(true, Ordering::Release),
+                None => state.figures.in_use = state.figures.in_use.saturating_sub(1),
             }
             next
         };
-        if let Some(waiter) = next {
-            let waker = waiter.waker.lock().take();
+        // Woken after the pool's lock is released: a waker runs code of its executor.
+        if let Some(queue_entry) = next {
+            let waker = queue_entry.waker.lock().take();
             if let Some(waker) = waker {
                 waker.wake();
             }
@@ -150,122 +160,129 @@ impl<T> Pool<T> {
         }
     }
 
+    /// Returns the figures as they are now.
     pub(crate) fn figures(&self) -> PoolFigures {
-        let books = self.books.lock();
+        let state = self.state.lock();
         PoolFigures {
-            idle: books.idle.len(),
-            waiting: books.queue.len(),
-            ..books.figures
+            idle: state.idle.len(),
+            waiting: state.queue.len(),
+            ..state.figures
         }
     }
 
-    /// An instance that is kept, if there is one.
-    pub(crate) fn idle(&self) -> Option<Idle<T>> {
-        self.books.lock().idle.pop()
+    /// Takes an idle instance out of the pool, if there is one.
+    pub(crate) fn take_idle(&self) -> Option<IdleInstance<T>> {
+        self.state.lock().idle.pop()
     }
 
-    /// Notes what a fresh instance is, unless that is known.
-    pub(crate) fn note(&self, fresh: impl FnOnce() -> Option<Image>) {
+    /// Records the state of a new instance, once. Later calls do nothing, and so does a pool that
+    /// keeps no instances.
+    pub(crate) fn record_image(&self, image: impl FnOnce() -> Option<Image>) {
         if self.limits.idle > 0 {
-            self.fresh.call_once(fresh);
+            self.image.call_once(image);
         }
     }
 
-    /// Keeps an instance that is new, or as new, if there is room.
-    pub(crate) fn keep(&self, idle: Idle<T>) -> bool {
-        let mut books = self.books.lock();
-        let room = books.idle.len() < self.limits.idle;
+    /// Keeps a new or reset instance if there is room. Returns whether it did.
+    pub(crate) fn keep(&self, idle: IdleInstance<T>) -> bool {
+        let mut state = self.state.lock();
+        let room = state.idle.len() < self.limits.idle;
         if room {
-            books.idle.push(idle);
+            state.idle.push(idle);
         }
         room
     }
 
-    /// Whether fewer instances are kept than should be.
+    /// Returns whether fewer instances are idle than [`Limits::warm`] asks for.
     pub(crate) fn needs_warm_up(&self) -> bool {
         let warm = self.limits.warm.min(self.limits.idle);
-        warm > 0 && self.books.lock().idle.len() < warm
+        warm > 0 && self.state.lock().idle.len() < warm
     }
 
-    /// Gives up the instances that are kept.
+    /// Drops all idle instances.
     pub(crate) fn clear(&self) {
-        let idle = core::mem::take(&mut self.books.lock().idle);
+        let idle = core::mem::take(&mut self.state.lock().idle);
+        // Without the lock: an instance's data may run the embedder's code when it is dropped.
         drop(idle);
     }
 }
 
-/// Somebody who waits for a place.
+/// A call that waits for a permit.
 #[derive(Default)]
 struct QueueEntry {
-    /// Whether it got one. Set under the books' lock.
+    /// Whether it got one. Set while the pool's state is locked.
     held: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
-/// A place in a [`Pool`], or in the queue for one; handed on when it goes.
-pub(crate) struct Place<'a, T: 'static> {
+/// The right to use one instance of a [`Pool`], or a position in the queue for it. Dropping it hands
+/// it on to the next call, or leaves the queue.
+pub(crate) struct Permit<'a, T: 'static> {
     pool: &'a Pool<T>,
     platform: &'a dyn Platform,
-    /// Where it was not free at once.
-    waiter: Option<Arc<QueueEntry>>,
-    /// Whether an instance is used in it, which was not given back.
+    /// The position in the queue; `None` if a permit was free at once.
+    queue_entry: Option<Arc<QueueEntry>>,
+    /// Whether an instance was taken under this permit and not returned to the pool.
     in_use: bool,
 }
 
-impl<T> Place<'_, T> {
+impl<T> Permit<'_, T> {
+    /// Returns whether this is a permit by now, and no longer a position in the queue.
     fn is_held(&self) -> bool {
-        let waiter = self.waiter.as_ref();
-        waiter.is_none_or(|waiter| waiter.held.load(Ordering::Acquire))
+        let queue_entry = self.queue_entry.as_ref();
+        queue_entry.is_none_or(|queue_entry| queue_entry.held.load(Ordering::Acquire))
     }
 
-    /// The same; if not yet, whoever polls is woken then.
+    /// As [`is_held`](Self::is_held); if not yet, wakes `context` when the permit comes.
     fn poll_held(&self, context: &Context<'_>) -> bool {
-        if let Some(waiter) = &self.waiter {
+        if let Some(queue_entry) = &self.queue_entry {
             let waker = Some(context.waker().clone());
-            let before = core::mem::replace(&mut *waiter.waker.lock(), waker);
-            // Without the lock: a waker may hold whatever its executor put there.
+            let before = core::mem::replace(&mut *queue_entry.waker.lock(), waker);
+            // Without the lock: dropping a waker may run its executor's code.
             drop(before);
         }
+        // Checked after the waker is stored: a permit that comes in between is not missed.
         self.is_held()
     }
 }
 
-impl<T> Place<'_, T> {
-    /// Notes that an instance is used in it from now on.
+impl<T> Permit<'_, T> {
+    /// Records that an instance is used under this permit from now on.
     pub(crate) const fn mark_in_use(&mut self) {
         self.in_use = true;
     }
 
-    /// Makes the instance that was used as new, with `data`, and keeps it, if it can be and there
-    /// is room. `None` is one that was stopped.
-    pub(crate) fn give_back(&mut self, used: Option<Idle<T>>, data: T) {
+    /// Resets the used instance, with `data`, and keeps it, if it can be reset and there is room.
+    /// `None` stands for an instance that was stopped.
+    pub(crate) fn return_instance(&mut self, used: Option<IdleInstance<T>>, data: T) {
         let pool = self.pool;
         let reset = used.and_then(|mut used| {
-            let image = pool.fresh.get()?.as_ref()?;
-            let room = pool.books.lock().idle.len() < pool.limits.idle;
+            let image = pool.image.get()?.as_ref()?;
+            let room = pool.state.lock().idle.len() < pool.limits.idle;
             (room && used.sandbox.reset(image, data)).then_some(used)
         });
         if reset.is_some_and(|reset| pool.keep(reset)) {
             self.in_use = false;
-            let figures = &mut pool.books.lock().figures;
+            let figures = &mut pool.state.lock().figures;
             figures.resets = figures.resets.saturating_add(1);
         }
     }
 }
 
-impl<T> Drop for Place<'_, T> {
+impl<T> Drop for Permit<'_, T> {
     fn drop(&mut self) {
         if self.in_use {
-            let figures = &mut self.pool.books.lock().figures;
+            let figures = &mut self.pool.state.lock().figures;
             figures.discards = figures.discards.saturating_add(1);
         }
-        if let Some(waiter) = &self.waiter {
-            let mut books = self.pool.books.lock();
+        if let Some(queue_entry) = &self.queue_entry {
+            // Under the lock: else the permit could come after the check, and would be lost.
+            let mut state = self.pool.state.lock();
             if !self.is_held() {
-                books.queue.retain(|other| !Arc::ptr_eq(other, waiter));
+                state.queue.retain(|other| !Arc::ptr_eq(other, queue_entry));
                 return;
             }
         }
-        self.pool.leave(self.platform);
+        self.pool.release(self.platform);
     }
 }

@@ -1,15 +1,16 @@
-//! `env.host_get_config`: a read-only map of a plugin's own.
+//! `env.host_get_config`: the plugin's read-only configuration.
 
 use crate::host_functions::{Function, IntoHostFunction as _};
 use alloc::{string::String, sync::Arc, vec::Vec};
 
-/// The host function over `values`. A key that is not UTF-8 is as absent as one that is unset.
+/// Returns the host function that looks up `values`. Keys are compared as bytes, so a key that is not
+/// UTF-8 is just not found.
 pub(crate) fn lookup<T: 'static, K, V>(values: impl IntoIterator<Item = (K, V)>) -> Function<T>
 where
     K: Into<String>,
     V: Into<String>,
 {
-    // In the order of their keys; of several with one key, the last counts.
+    // Sorted by key, for binary search. If a key occurs several times, its last value counts.
     let mut map: Vec<(String, Arc<str>)> = Vec::new();
     for (key, value) in values {
         let (key, value) = (key.into(), Arc::from(value.into()));

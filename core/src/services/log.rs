@@ -1,4 +1,4 @@
-//! `env.host_log` and `env.host_log_message`: lines from a plugin, made safe to show.
+//! `env.host_log` and `env.host_log_message`: log records of a plugin, escaped for display.
 
 use crate::{
     base::{log::LogRecord, text::Escaped},
@@ -6,9 +6,11 @@ use crate::{
     host_functions::Context,
 };
 
-/// The host function. Showing text costs far more than reading it, so each byte is a unit of fuel.
+/// Writes one log record. Charges one unit of fuel per byte, since showing text costs the host far more
+/// than reading it.
 pub(crate) fn write<T>(context: &mut Context<'_, T>, text: &[u8]) -> Result<(), Trap> {
     context.charge(text.len() as u64)?;
+    // Charged also without a sink or above the log budget: a plugin's fuel does not depend on these.
     if context.meter().log(text.len())
         && let Some(sink) = &context.shared().log
     {

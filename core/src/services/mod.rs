@@ -1,4 +1,4 @@
-//! The services that an embedder grants by name: log, config and state.
+//! The services that an embedder grants: log, config and state.
 
 pub(crate) mod config;
 pub(crate) mod log;

@@ -1,7 +1,7 @@
-//! Adds exports to a module, so that all that it can change can be read.
+//! Adds exports to a module, so that everything that it can change can be read.
 //!
-//! Its tables are exported, and each function that a reference can be to. What tells whether a
-//! segment was dropped is a global, which the code sets right before it drops the segment.
+//! It exports the tables, and each function that a reference can point to. For each segment that code
+//! can drop, it adds a global that the code sets right before it drops the segment.
 
 use super::{Segment, sections::Sections};
 use alloc::{
@@ -15,40 +15,46 @@ use wasm_encoder::{
 };
 use wasmparser::{ElementItems, ExternalKind, FunctionBody, Operator, Parser, Payload, TypeRef};
 
-/// A module with more exports.
+/// A module with additional exports.
 pub(super) struct Exposed {
     pub(super) wasm: Vec<u8>,
-    /// How the names begin under which they are exported; no other name does.
+    /// The beginning of the additional exports' names, and of no other export's.
     prefix: String,
+    /// The number of tables.
     pub(super) tables: u32,
-    /// Each function that a reference can be to.
+    /// Each function that a reference can point to, in ascending order.
     pub(super) functions: Vec<u32>,
-    /// Each segment that code drops, in the order of their globals, which come last.
+    /// Each segment that code drops, in the order of their globals, which follow all others.
     pub(super) droppable: Vec<Segment>,
 }
 
 impl Exposed {
+    /// Returns the name under which a table is exported.
     pub(super) fn table_name(&self, index: u32) -> String {
         format!("{}table {index}", self.prefix)
     }
 
+    /// Returns the name under which a function is exported.
     pub(super) fn function_name(&self, index: u32) -> String {
         format!("{}function {index}", self.prefix)
     }
 }
 
-/// What is read of a module to add to it.
+/// The parts of a module that the additions depend on.
 #[derive(Default)]
 struct Found<'a> {
     tables: u32,
+    /// Functions that a reference can point to.
     functions: BTreeSet<u32>,
+    /// The number of globals, imported ones included.
     globals: u32,
+    /// The encoded globals that are not imported.
     own_globals: Vec<&'a [u8]>,
     exports: Vec<wasmparser::Export<'a>>,
     bodies: Vec<FunctionBody<'a>>,
 }
 
-/// `wasm`, which is valid, with more exports.
+/// Adds the exports to `wasm`, which must be valid. `None` if a part of it can't be read.
 pub(super) fn expose(wasm: &[u8]) -> Option<Exposed> {
     let found = find(wasm)?;
     let mut droppable = BTreeSet::new();
@@ -56,6 +62,7 @@ pub(super) fn expose(wasm: &[u8]) -> Option<Exposed> {
         drops(body, |_, segment| droppable.extend([segment]))?;
     }
     let droppable: Vec<_> = droppable.into_iter().collect();
+    // Lengthened until no export of the module begins with it.
     let mut prefix = "state: ".to_string();
     while found.exports.iter().any(|e| e.name.starts_with(&prefix)) {
         prefix.insert(0, '_');
@@ -67,16 +74,17 @@ pub(super) fn expose(wasm: &[u8]) -> Option<Exposed> {
         functions: found.functions.iter().copied().collect(),
         droppable,
     };
-    let mut sections = Sections::of(wasm)?;
-    sections.put(&exports(&found, &exposed));
+    let mut sections = Sections::parse(wasm)?;
+    sections.set(&exports(&found, &exposed));
     if !exposed.droppable.is_empty() {
-        sections.put(&globals(&found, &exposed));
-        sections.put(&code(wasm, &found, &exposed)?);
+        sections.set(&globals(&found, &exposed));
+        sections.set(&code(wasm, &found, &exposed)?);
     }
     exposed.wasm = sections.into_module();
     Some(exposed)
 }
 
+/// Reads the parts of a module that the additions depend on.
 fn find(wasm: &[u8]) -> Option<Found<'_>> {
     let mut found = Found::default();
     for payload in Parser::new(0).parse_all(wasm) {
@@ -129,7 +137,7 @@ fn find(wasm: &[u8]) -> Option<Found<'_>> {
     Some(found)
 }
 
-/// Notes the functions that a constant expression refers to.
+/// Adds the functions that a constant expression refers to.
 pub(super) fn referenced(
     expression: &wasmparser::ConstExpr<'_>,
     functions: &mut BTreeSet<u32>,
@@ -142,7 +150,7 @@ pub(super) fn referenced(
     Some(())
 }
 
-/// Calls `each` for each operator in `body` that drops a segment, with where it begins.
+/// Calls `each` for each operator in `body` that drops a segment, with the operator's offset.
 fn drops(body: &FunctionBody<'_>, mut each: impl FnMut(usize, Segment)) -> Option<()> {
     for operator in body.get_operators_reader().ok()?.into_iter_with_offsets() {
         match operator.ok()? {
@@ -154,7 +162,7 @@ fn drops(body: &FunctionBody<'_>, mut each: impl FnMut(usize, Segment)) -> Optio
     Some(())
 }
 
-/// The module's exports, and those that are added.
+/// Writes the module's exports, followed by the additional ones.
 fn exports(found: &Found<'_>, exposed: &Exposed) -> ExportSection {
     let mut exports = ExportSection::new();
     for export in &found.exports {
@@ -169,6 +177,7 @@ fn exports(found: &Found<'_>, exposed: &Exposed) -> ExportSection {
     exports
 }
 
+/// Copies one export.
 pub(super) fn copy_export(exports: &mut ExportSection, export: &wasmparser::Export<'_>) {
     let kind = match export.kind {
         ExternalKind::Func => ExportKind::Func,
@@ -180,7 +189,7 @@ pub(super) fn copy_export(exports: &mut ExportSection, export: &wasmparser::Expo
     exports.export(export.name, kind, export.index);
 }
 
-/// The module's globals, and one for each segment that can be dropped: whether it was.
+/// Writes the module's globals, followed by one for each segment that can be dropped: 0 until it is.
 fn globals(found: &Found<'_>, exposed: &Exposed) -> GlobalSection {
     let mut globals = GlobalSection::new();
     for global in &found.own_globals {
@@ -197,19 +206,19 @@ fn globals(found: &Found<'_>, exposed: &Exposed) -> GlobalSection {
     globals
 }
 
-/// The module's code, where each drop of a segment is noted.
+/// Writes the module's code, with each drop of a segment preceded by setting its global.
 fn code(wasm: &[u8], found: &Found<'_>, exposed: &Exposed) -> Option<CodeSection> {
     let mut code = CodeSection::new();
     let mut bytes = Vec::new();
     for body in &found.bodies {
         bytes.clear();
         let range = body.range();
-        let (mut copied, mut whole) = (range.start, true);
+        let (mut copied, mut complete) = (range.start, true);
         drops(body, |at, segment| {
             let number = exposed.droppable.binary_search(&segment).ok();
             let number = number.and_then(|number| u32::try_from(number).ok());
             let added = wasm.get(copied..at).zip(number);
-            whole &= added.is_some();
+            complete &= added.is_some();
             if let Some((before, number)) = added {
                 bytes.extend_from_slice(before);
                 let global = found.globals.saturating_add(number);
@@ -220,7 +229,7 @@ fn code(wasm: &[u8], found: &Found<'_>, exposed: &Exposed) -> Option<CodeSection
             }
         })?;
         bytes.extend_from_slice(wasm.get(copied..range.end)?);
-        whole.then(|| code.raw(&bytes))?;
+        complete.then(|| code.raw(&bytes))?;
     }
     Some(code)
 }

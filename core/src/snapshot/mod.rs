@@ -1,9 +1,8 @@
-//! The state of an instance as a module: what was done once to come there is not done again.
+//! Snapshots: the state of an initialised instance, written as a module that starts with it.
 //!
-//! The module is run, its state is read out ([`Captured`]), and a module is [written](write) that
-//! starts with that state. Tables, and segments that were dropped, can't be read through the
-//! interpreter unless the module exports them: so where a module can change these, it is one with
-//! more exports that is run ([`expose`]).
+//! The module is run, its state is read ([`Captured`]), and a module with that state is
+//! [written](write). The interpreter shows tables and dropped segments only if the module exports
+//! them. So a module that can change these is run with additional exports ([`expose`]).
 
 mod expose;
 mod sections;
@@ -22,14 +21,15 @@ use alloc::vec::Vec;
 use core::{error::Error, fmt};
 
 impl Engine {
-    /// Runs `init` in a new instance of `wasm`, after its start, and gives a module that starts
-    /// where that ended: memory, globals and tables, exported or not, and which segments were
-    /// dropped. It is an ordinary `.wasm` file, for this host or another.
+    /// Runs `init` in a new instance of `wasm`, after its start, and returns a module whose instances
+    /// start from the resulting state, so that slow initialisation runs only once. The result is an
+    /// ordinary `.wasm` file, for this host or another.
     ///
-    /// The start function and `_initialize` are not in it, as they were run; nor is what is on the
-    /// host's side: an instance of it has its own data, log, state and WASI descriptors. What host
-    /// functions answered meanwhile is kept as the guest kept it. Each call in `init` has the
-    /// engine's budget, and host functions find `T::default()`.
+    /// The state consists of memory, globals and tables, exported or not, and of which segments were
+    /// dropped. Start function and `_initialize` are left out, since they have run. Nothing on the
+    /// host's side is included: data, log, state and WASI descriptors are those of each new instance.
+    /// What host functions returned stays in the guest's memory, secrets and random seeds included.
+    /// Each call in `init` has the engine's budget; the instance's data is `T::default()`.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (global $n (mut i32) (i32.const 0))
@@ -47,8 +47,9 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`SnapshotError`]: the module can't be loaded, its start or `init` failed, or it holds what
-    /// a module can't start with; [`SnapshotError::Load`] also where it has grown over the limits.
+    /// [`SnapshotError::Load`] if the module is refused, or has grown above the limits;
+    /// [`SnapshotError::Call`] if its start or `init` fails; [`SnapshotError::Unsupported`] if it
+    /// holds something that a module can't start with.
     pub fn snapshot<T: Default + 'static>(
         &self,
         name: &str,
@@ -61,7 +62,9 @@ impl Engine {
             .then(|| expose::expose(wasm))
             .flatten();
         let plugin = match &exposed {
-            Some(exposed) => self.beyond(exposed).load(name, &exposed.wasm, grants),
+            Some(exposed) => self
+                .with_room_for(exposed)
+                .load(name, &exposed.wasm, grants),
             None => self.load(name, wasm, grants),
         };
         let plugin = plugin.map_err(SnapshotError::Load)?;
@@ -69,27 +72,27 @@ impl Engine {
             .instantiate(T::default())
             .map_err(SnapshotError::Call)?;
         init(&mut instance).map_err(SnapshotError::Call)?;
-        if !plugin.made(&instance) {
+        if !plugin.owns(&instance) {
             return Err(SnapshotError::Unsupported {
-                what: "`init` has put another plugin's instance in the place of this one's",
+                what: "`init` swapped in an instance of another plugin",
             });
         }
-        let mut sandbox = instance.into_settled().map_err(SnapshotError::Call)?;
-        let captured = Captured::of(&mut sandbox, exposed.as_ref())?;
+        let mut sandbox = instance.into_sandbox().map_err(SnapshotError::Call)?;
+        let captured = Captured::capture(&mut sandbox, exposed.as_ref())?;
         let segments = self.limits().module.segments;
         let unwritten = || SnapshotError::Unsupported {
-            what: "a part of the module can't be written anew",
+            what: "a part of the module can't be rewritten",
         };
         let snapshot = captured.write(wasm, segments).ok_or_else(unwritten)?;
-        // Whoever gets it may keep it long before it is loaded.
+        // Checked now, since it may be stored for long before it is loaded.
         let valid = module::validate(&snapshot);
         let fits = valid.and_then(|()| self.check(&snapshot, grants));
         fits.map_err(SnapshotError::Load)?;
         Ok(snapshot)
     }
 
-    /// Loads a plugin whose instances each start from the state after `init`, which is run once:
-    /// [`snapshot`](Self::snapshot), and [`load`](Self::load) of what it gives.
+    /// Loads a plugin whose instances start from the state after `init`, which runs once. Equals
+    /// [`snapshot`](Self::snapshot), then [`load`](Self::load) of its result.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (global $n (mut i32) (i32.const 0))
@@ -118,8 +121,9 @@ impl Engine {
             .map_err(SnapshotError::Load)
     }
 
-    /// The same engine, with room for what was added to the module, which was checked before.
-    fn beyond(&self, exposed: &Exposed) -> Self {
+    /// Returns this engine with limits that allow for the additional exports. The module itself was
+    /// checked against the limits before.
+    fn with_room_for(&self, exposed: &Exposed) -> Self {
         let mut limits = *self.limits();
         limits.module_bytes = limits.module_bytes.max(exposed.wasm.len());
         limits.module.exports = usize::MAX;
@@ -130,23 +134,23 @@ impl Engine {
     }
 }
 
-/// Why there is no snapshot.
+/// An error of [`Engine::snapshot`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SnapshotError {
-    /// The module can't be loaded, or the snapshot of it.
+    /// The module, or the snapshot of it, was refused.
     Load(LoadError),
-    /// Its start, the initialisation, or its `deallocate` after that failed.
+    /// The module's start, the initialisation, or `deallocate` after it failed.
     Call(CallError),
-    /// The instance holds what a module can't start with.
+    /// The state can't be written as a module.
     Unsupported {
-        /// What it is.
+        /// The reason, for people.
         what: &'static str,
     },
 }
 
 impl SnapshotError {
-    /// The stable code of this kind of error.
+    /// Returns the stable code of this kind of error.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -177,7 +181,7 @@ impl Error for SnapshotError {
     }
 }
 
-/// A segment, which code can drop.
+/// A segment that code can drop, by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Segment {
     Data(u32),

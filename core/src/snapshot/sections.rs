@@ -1,18 +1,18 @@
-//! A module as its sections, some of them replaced.
+//! Splits a module into its sections, to replace some of them.
 
 use alloc::vec::Vec;
 use wasm_encoder::{RawSection, Section};
 use wasmparser::Parser;
 
-/// The order of sections by their ids; custom ones stand anywhere.
+/// The ids of the sections in the order that a module must have; custom sections (0) can be anywhere.
 const ORDER: [u8; 13] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
 
-/// All sections in their order, each with its id and header.
+/// All sections of a module in their order: the id, and the bytes with the header.
 pub(super) struct Sections(Vec<(u8, Vec<u8>)>);
 
 impl Sections {
-    /// Those of `wasm`. `None` where it is not a module.
-    pub(super) fn of(wasm: &[u8]) -> Option<Self> {
+    /// Splits `wasm`; `None` if it is not a module.
+    pub(super) fn parse(wasm: &[u8]) -> Option<Self> {
         let mut sections = Vec::new();
         for payload in Parser::new(0).parse_all(wasm) {
             if let Some((id, range)) = payload.ok()?.as_section() {
@@ -25,8 +25,8 @@ impl Sections {
         Some(Self(sections))
     }
 
-    /// Puts `section` in the place of the one of that kind, or where one belongs.
-    pub(super) fn put(&mut self, section: &impl Section) {
+    /// Replaces the section of this kind, or inserts it at its place in the order.
+    pub(super) fn set(&mut self, section: &impl Section) {
         let id = section.id();
         let mut bytes = Vec::new();
         section.append_to(&mut bytes);
@@ -36,7 +36,7 @@ impl Sections {
             return;
         }
         let rank = |id: u8| ORDER.iter().position(|other| *other == id);
-        // Right after the last one that comes before it.
+        // It follows the last section that must come before it.
         let before = sections
             .iter()
             .rposition(|(other, _)| rank(*other).is_some_and(|other| Some(other) < rank(id)));
@@ -46,19 +46,21 @@ impl Sections {
         );
     }
 
-    /// The same, or none of that kind where it is empty.
-    pub(super) fn put_or_remove(&mut self, section: &impl Section, empty: bool) {
+    /// As [`set`](Self::set), but removes the section of this kind if `section` is empty.
+    pub(super) fn set_or_remove(&mut self, section: &impl Section, empty: bool) {
         if empty {
             self.remove(section.id());
         } else {
-            self.put(section);
+            self.set(section);
         }
     }
 
+    /// Removes the section with this id.
     pub(super) fn remove(&mut self, id: u8) {
         self.0.retain(|(other, _)| *other != id);
     }
 
+    /// Joins the sections to a module.
     pub(super) fn into_module(self) -> Vec<u8> {
         let mut wasm = Vec::from(wasm_encoder::Module::HEADER);
         self.0

@@ -1,4 +1,4 @@
-//! Reads the state of an instance, and writes the module that starts with it.
+//! Reads the state of an instance, and writes a module that starts with it.
 
 use super::{Segment, SnapshotError, expose::Exposed, sections::Sections};
 use crate::instance::Sandbox;
@@ -18,23 +18,25 @@ use wasm_encoder::{
 use wasmi::{Func, Nullable, Ref, Val};
 use wasmparser::{DataKind, Element, ElementItems, ElementKind, ExternalKind, Parser, Payload};
 
-/// Most segments that the memory's contents are written in.
+/// Highest number of segments for the memory's contents.
 const MOST_SEGMENTS: usize = 1_000;
 
-/// What an instance holds.
+/// The state of an instance.
 pub(super) struct Captured<'a> {
     memory: Option<&'a [u8]>,
     /// The values of the globals that can change.
     globals: Vec<ConstExpr>,
-    /// Each table's functions; none where the tables can't have changed.
+    /// The functions in each table, by index; empty if the module can't change tables.
     tables: Vec<Vec<Option<u32>>>,
-    /// Whether the tables, and what is left of segments, are to be written.
+    /// Whether the instance ran with additional exports, so that tables and segments were read.
     exposed: bool,
+    /// The segments that code has dropped.
     dropped: BTreeSet<Segment>,
 }
 
 impl<'a> Captured<'a> {
-    pub(super) fn of<T>(
+    /// Reads the state of an instance; `exposed` if it ran with additional exports.
+    pub(super) fn capture<T>(
         sandbox: &'a mut Sandbox<T>,
         exposed: Option<&Exposed>,
     ) -> Result<Self, SnapshotError> {
@@ -54,10 +56,11 @@ impl<'a> Captured<'a> {
                 tables.push(references.collect::<Result<_, _>>()?);
             }
         }
-        let (store, changing) = sandbox.changing();
-        let mut values: Vec<Val> = changing.values(store).collect();
+        let (store, mutable) = sandbox.mutable_state();
+        let mut values: Vec<Val> = mutable.values(store).collect();
         let mut dropped = BTreeSet::new();
         if let Some(exposed) = exposed {
+            // The last globals were added, one for each segment that can be dropped.
             let own = values.len().saturating_sub(exposed.droppable.len());
             for (value, segment) in values.drain(own..).zip(&exposed.droppable) {
                 if !matches!(value, Val::I32(0)) {
@@ -68,16 +71,17 @@ impl<'a> Captured<'a> {
         let values = values.iter().map(|value| constant(value, &functions));
         Ok(Self {
             globals: values.collect::<Result<_, _>>()?,
-            memory: changing.memory(store),
+            memory: mutable.memory(store),
             tables,
             exposed: exposed.is_some(),
             dropped,
         })
     }
 
-    /// The module `wasm`, starting with this state. `None` where something can't be read or told.
+    /// Writes the module `wasm` with this state as its start, in at most `segments` data segments.
+    /// `None` if a part of it can't be read or written.
     pub(super) fn write(&self, wasm: &[u8], segments: usize) -> Option<Vec<u8>> {
-        let mut sections = Sections::of(wasm)?;
+        let mut sections = Sections::parse(wasm)?;
         let mut data_count = None;
         let mut data = DataSection::new();
         let mut elements = ElementSection::new();
@@ -85,13 +89,13 @@ impl<'a> Captured<'a> {
         for payload in Parser::new(0).parse_all(wasm) {
             match payload.ok()? {
                 Payload::MemorySection(section) => {
-                    sections.put(&self.memories(section.into_iter())?);
+                    sections.set(&self.memories(section.into_iter())?);
                 }
                 Payload::GlobalSection(section) => {
-                    sections.put(&self.globals(wasm, section, &mut declared)?);
+                    sections.set(&self.globals(wasm, section, &mut declared)?);
                 }
                 Payload::ExportSection(section) => {
-                    sections.put(&exports(section, &mut declared)?);
+                    sections.set(&exports(section, &mut declared)?);
                 }
                 Payload::ElementSection(section) => {
                     for (index, element) in (0..).zip(section) {
@@ -106,13 +110,14 @@ impl<'a> Captured<'a> {
                     }
                 }
                 Payload::DataCountSection { count, .. } => data_count = Some(count),
-                // Without that count, code has no way to name them.
+                // Without a data count, code can't refer to data segments: all are left out.
                 Payload::DataSection(section) if data_count.is_some() => {
                     for (index, segment) in (0..).zip(section) {
                         let segment = segment.ok()?;
                         let dropped = self.dropped.contains(&Segment::Data(index));
                         match segment.kind {
-                            // It was copied, and is dropped.
+                            // Copied into memory at the start, and so dropped. An empty segment keeps
+                            // the index.
                             DataKind::Active { .. } => drop(data.passive([])),
                             DataKind::Passive if dropped => drop(data.passive([])),
                             DataKind::Passive => drop(data.passive(segment.data.iter().copied())),
@@ -127,10 +132,10 @@ impl<'a> Captured<'a> {
         if !declared.is_empty() {
             elements.declared(Elements::Functions(declared.into_iter().collect()));
         }
-        sections.put_or_remove(&elements, elements.is_empty());
+        sections.set_or_remove(&elements, elements.is_empty());
         let memory = self.memory.unwrap_or_default();
         let most = segments.saturating_sub(usize::try_from(data.len()).ok()?);
-        for run in runs(memory, most.min(MOST_SEGMENTS)) {
+        for run in nonzero_ranges(memory, most.min(MOST_SEGMENTS)) {
             let start = u32::try_from(run.start).ok()?.cast_signed();
             data.segment(DataSegment {
                 mode: DataSegmentMode::Active {
@@ -142,13 +147,13 @@ impl<'a> Captured<'a> {
         }
         if data_count.is_some() {
             let count = data.len();
-            sections.put(&DataCountSection { count });
+            sections.set(&DataCountSection { count });
         }
-        sections.put_or_remove(&data, data.is_empty());
+        sections.set_or_remove(&data, data.is_empty());
         Some(sections.into_module())
     }
 
-    /// The memory, as large as it has become.
+    /// Writes the memory's type, with its present size as the minimum.
     fn memories<E>(
         &self,
         memories: impl Iterator<Item = Result<wasmparser::MemoryType, E>>,
@@ -169,8 +174,8 @@ impl<'a> Captured<'a> {
         Some(section)
     }
 
-    /// The globals, with the values that they have come to. Functions that the first ones referred
-    /// to are noted in `declared`.
+    /// Writes the globals with their present values. Adds the functions that their initial values
+    /// referred to, to `declared`: code may refer only to functions that are declared somewhere.
     fn globals(
         &self,
         wasm: &[u8],
@@ -195,7 +200,7 @@ impl<'a> Captured<'a> {
         Some(section)
     }
 
-    /// What the tables hold.
+    /// Writes the tables' contents as active segments.
     fn write_tables(&self, elements: &mut ElementSection) {
         for (index, table) in (0..).zip(&self.tables) {
             let Some(first) = table.iter().position(Option::is_some) else {
@@ -221,7 +226,7 @@ impl<'a> Captured<'a> {
     }
 }
 
-/// The exports, but for what would initialise the instance again: that is noted in `declared`.
+/// Writes the exports without `_initialize`, which would run again. Adds its function to `declared`.
 fn exports(
     exports: wasmparser::ExportSectionReader<'_>,
     declared: &mut BTreeSet<u32>,
@@ -238,8 +243,8 @@ fn exports(
     Some(section)
 }
 
-/// Writes a segment of elements that is dropped by now: with nothing in it. Its functions are noted
-/// in `declared`: code may refer to what is declared somewhere, and to nothing else.
+/// Writes a dropped element segment as an empty one, which keeps its index. Adds its functions to
+/// `declared`.
 fn write_emptied(
     elements: &mut ElementSection,
     element: Element<'_>,
@@ -265,9 +270,10 @@ fn write_emptied(
     Some(())
 }
 
-/// The parts of `memory` that are not 0, `most` at most, in which there may be zeros too.
-fn runs(memory: &[u8], most: usize) -> Vec<Range<usize>> {
+/// Returns at most `most` ranges that cover all of `memory` that is not 0. They may contain zeros.
+fn nonzero_ranges(memory: &[u8], most: usize) -> Vec<Range<usize>> {
     let most = most.max(1);
+    // Doubled until the ranges are few enough. The header of a segment is shorter than 32 bytes.
     let mut chunk = 32usize;
     loop {
         let mut runs: Vec<Range<usize>> = Vec::new();
@@ -292,11 +298,13 @@ fn runs(memory: &[u8], most: usize) -> Vec<Range<usize>> {
     }
 }
 
-/// What tells two functions of one store apart: wasmi has no other way.
+/// Returns a text that is unique to a function in its store. wasmi can't compare functions, but its
+/// `Debug` output contains their index.
 fn identity(function: &Func) -> String {
     format!("{function:?}")
 }
 
+/// Returns the index of the function that a reference points to; `None` if it is null.
 fn function_of(
     reference: Ref,
     functions: &BTreeMap<String, u32>,
@@ -306,16 +314,16 @@ fn function_of(
         Ref::Func(Nullable::Val(function)) => {
             let known = functions.get(&identity(&function)).copied();
             known.map(Some).ok_or(SnapshotError::Unsupported {
-                what: "it holds a reference to a function that is not its own",
+                what: "the instance holds a reference to a function of another instance or the host",
             })
         }
         Ref::Extern(Nullable::Val(_)) => Err(SnapshotError::Unsupported {
-            what: "it holds a reference to something of the host's",
+            what: "the instance holds a reference to an object of the host",
         }),
     }
 }
 
-/// A global's value as its first one.
+/// Writes a global's value as the constant expression that initialises it.
 fn constant(value: &Val, functions: &BTreeMap<String, u32>) -> Result<ConstExpr, SnapshotError> {
     Ok(match value {
         Val::I32(value) => ConstExpr::i32_const(*value),

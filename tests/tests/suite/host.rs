@@ -34,9 +34,9 @@ fn a_host_starts_empty_and_lists_names_in_order() {
 }
 
 #[test]
-fn the_error_for_an_unknown_name_lists_the_loaded_ones() {
+fn the_error_for_an_unknown_name_counts_the_loaded_plugins_and_names_none() {
     let host = host();
-    let nothing = "no plugin `x` is loaded; loaded are none";
+    let nothing = "no plugin is called `x` (loaded: 0): check the name, or insert the plugin first";
     assert_eq!(host.get("x").unwrap_err().to_string(), nothing);
     host.insert("one", &that_says("1"), &quiet()).unwrap();
     host.insert("two", &that_says("2"), &quiet()).unwrap();
@@ -50,10 +50,35 @@ fn the_error_for_an_unknown_name_lists_the_loaded_ones() {
         assert_eq!(error.code(), "unknown-plugin");
         assert_eq!(
             error.to_string(),
-            "no plugin `x` is loaded; loaded are `one`, `two`"
+            "no plugin is called `x` (loaded: 2): check the name, or insert the plugin first"
         );
     }
     assert_eq!(host.list(), ["one", "two"]);
+}
+
+#[test]
+fn a_name_with_a_line_break_forges_no_second_line() {
+    let host = host();
+    let (name, shown) = ("a\nERROR: b\u{1b}[2J", r"`a\nERROR: b\u{1b}[2J`");
+    let wasm = that_says("1");
+    let unknown = host.get(name).map(drop).unwrap_err();
+    host.insert(name, &wasm, &quiet()).unwrap();
+    let taken = host.insert(name, &wasm, &quiet()).unwrap_err();
+    let version = host.version(name).unwrap();
+    host.replace(name, &wasm, &quiet()).unwrap();
+    let superseded = host
+        .replace_version(name, Some(version), &wasm, &quiet(), |_| Ok(()))
+        .unwrap_err();
+    for (error, code) in [
+        (unknown, "unknown-plugin"),
+        (taken, "name-taken"),
+        (superseded, "superseded"),
+    ] {
+        assert_eq!(error.code(), code);
+        let message = error.to_string();
+        assert!(message.contains(shown), "{message}");
+        assert!(!message.contains(char::is_control), "{message:?}");
+    }
 }
 
 #[test]
@@ -64,7 +89,7 @@ fn a_name_that_is_taken_stays_with_its_plugin() {
         .insert("name", &that_says("second"), &quiet())
         .unwrap_err();
     assert_eq!(error.code(), "name-taken");
-    let message = "a plugin `name` is loaded already: replace or unload it first";
+    let message = "a plugin `name` is loaded already: replace it, or remove it first";
     assert_eq!(error.to_string(), message);
     assert_eq!(host.process("name", b"").as_deref(), Ok(&b"first"[..]));
 }
@@ -327,7 +352,7 @@ fn a_plugin_that_fails_its_smoke_call_is_not_loaded() {
     let refused = host.insert_if("name", &two, &quiet(), says("one"));
     assert_eq!(
         refused.unwrap_err().to_string(),
-        "it is not taken in, its smoke call failed: the plugin returned an error: another text"
+        "the smoke call failed, the plugin is not loaded: the plugin returned an error: another text"
     );
     assert_eq!(host.list(), [""; 0]);
     host.insert_if("name", &one, &quiet(), says("one")).unwrap();

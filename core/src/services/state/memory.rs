@@ -1,15 +1,15 @@
-//! A store in memory.
+//! [`MemoryState`]: a store in memory.
 
 use super::{StateCosts, StateError, StateLimits, StateStore, StateUse};
 use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 use core::ops::Bound;
 use spin::Mutex;
 
-/// Bytes of the heap that there must be besides a value's own: for the trees, and for what comes after
-/// it in the call and can't be refused.
+/// Bytes of heap that must stay free besides a new key and value: for the nodes of the trees, and for
+/// later allocations in the call that can't fail cleanly.
 const RESERVE: usize = 5 << 10;
 
-/// Plugins' values in the host's memory: as long as the store lives, and no longer.
+/// A store of plugins' values in the host's memory. The values are lost when the store is dropped.
 ///
 /// ```
 /// use hostel_core::{Grants, MemoryState, StateLimits};
@@ -19,23 +19,25 @@ const RESERVE: usize = 5 << 10;
 #[derive(Debug)]
 pub struct MemoryState {
     limits: StateLimits,
-    // Trees, whose time no choice of keys makes worse. A namespace without keys is not kept.
-    spaces: Mutex<BTreeMap<Box<str>, Space>>,
+    // Trees, not hash maps: a plugin can't choose keys that make them slow. A namespace without keys
+    // is removed, so that the map does not grow with names that were used once.
+    namespaces: Mutex<BTreeMap<Box<str>, Namespace>>,
 }
 
+/// The values of one namespace, and their number and size.
 #[derive(Debug, Default)]
-struct Space {
+struct Namespace {
     values: BTreeMap<Box<[u8]>, Arc<[u8]>>,
     used: StateUse,
 }
 
 impl MemoryState {
-    /// An empty store, in which each namespace has `limits`.
+    /// Creates an empty store, in which each namespace may hold up to `limits`.
     #[must_use]
     pub const fn new(limits: StateLimits) -> Self {
         Self {
             limits,
-            spaces: Mutex::new(BTreeMap::new()),
+            namespaces: Mutex::new(BTreeMap::new()),
         }
     }
 }
@@ -51,54 +53,55 @@ impl StateStore for MemoryState {
 
     fn get(&self, namespace: &str, key: &[u8]) -> Result<Option<Arc<[u8]>>, StateError> {
         self.limits.check_key(key)?;
-        let spaces = self.spaces.lock();
-        let space = spaces.get(namespace);
-        Ok(space.and_then(|space| space.values.get(key).cloned()))
+        let namespaces = self.namespaces.lock();
+        let held = namespaces.get(namespace);
+        Ok(held.and_then(|held| held.values.get(key).cloned()))
     }
 
     fn set(&self, namespace: &str, key: &[u8], value: &[u8]) -> Result<(), StateError> {
         self.limits.check_key(key)?;
         self.limits.check_value(value)?;
-        // What follows can't be refused any more.
+        // Tried first, since the allocations below abort if they fail.
         let needed = value
             .len()
             .saturating_add(key.len())
             .saturating_add(RESERVE);
         let room = Vec::<u8>::new().try_reserve_exact(needed);
         room.map_err(|_| StateError::Failed)?;
-        // Copied before, and the old one freed after, others wait for the lock.
+        // Copied before the lock is taken, and the old value is freed after it is released: others
+        // wait for the lock.
         let copy = Arc::from(value);
-        let mut spaces = self.spaces.lock();
-        let empty = Space::default();
-        let space = spaces.get(namespace).unwrap_or(&empty);
-        let old = space.values.get(key).map(|value| value.len());
-        let used = self.limits.admit(space.used, key, old, value)?;
-        let space = match spaces.get_mut(namespace) {
-            Some(space) => space,
-            None => spaces.entry(namespace.into()).or_default(),
+        let mut namespaces = self.namespaces.lock();
+        let empty = Namespace::default();
+        let held = namespaces.get(namespace).unwrap_or(&empty);
+        let old = held.values.get(key).map(|value| value.len());
+        let used = self.limits.admit(held.used, key, old, value)?;
+        let held = match namespaces.get_mut(namespace) {
+            Some(held) => held,
+            None => namespaces.entry(namespace.into()).or_default(),
         };
-        space.used = used;
-        let old = match space.values.get_mut(key) {
+        held.used = used;
+        let old = match held.values.get_mut(key) {
             Some(value) => Some(core::mem::replace(value, copy)),
-            None => space.values.insert(key.into(), copy),
+            None => held.values.insert(key.into(), copy),
         };
-        drop(spaces);
+        drop(namespaces);
         drop(old);
         Ok(())
     }
 
     fn delete(&self, namespace: &str, key: &[u8]) -> Result<(), StateError> {
         self.limits.check_key(key)?;
-        let mut spaces = self.spaces.lock();
-        let Some(space) = spaces.get_mut(namespace) else {
+        let mut namespaces = self.namespaces.lock();
+        let Some(held) = namespaces.get_mut(namespace) else {
             return Ok(());
         };
-        let old = space.values.remove(key);
-        space.used = space.used.without(key, old.as_ref().map(|old| old.len()));
-        if space.values.is_empty() {
-            spaces.remove(namespace);
+        let old = held.values.remove(key);
+        held.used = held.used.without(key, old.as_ref().map(|old| old.len()));
+        if held.values.is_empty() {
+            namespaces.remove(namespace);
         }
-        drop(spaces);
+        drop(namespaces);
         drop(old);
         Ok(())
     }
@@ -112,15 +115,15 @@ impl StateStore for MemoryState {
     ) -> Result<(), StateError> {
         self.limits.check_key(prefix)?;
         self.limits.check_key(after.unwrap_or_default())?;
-        let spaces = self.spaces.lock();
-        let Some(space) = spaces.get(namespace) else {
+        let namespaces = self.namespaces.lock();
+        let Some(held) = namespaces.get(namespace) else {
             return Ok(());
         };
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
-        for (key, _) in space.values.range::<[u8], _>((from, Bound::Unbounded)) {
+        for (key, _) in held.values.range::<[u8], _>((from, Bound::Unbounded)) {
             if !key.starts_with(prefix) || !visit(key) {
                 break;
             }
@@ -129,9 +132,9 @@ impl StateStore for MemoryState {
     }
 
     fn used(&self, namespace: &str) -> Result<StateUse, StateError> {
-        let spaces = self.spaces.lock();
-        Ok(spaces
+        let namespaces = self.namespaces.lock();
+        Ok(namespaces
             .get(namespace)
-            .map_or(StateUse::default(), |space| space.used))
+            .map_or(StateUse::default(), |held| held.used))
     }
 }

@@ -16,10 +16,12 @@ use crate::{
 };
 use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
 
-/// Most bytes that one listing gives; further keys are for the next one.
+/// Largest page of keys that one `host_state_list` returns, in bytes. One key may exceed it. The
+/// plugin asks for the next page with the last key.
 const PAGE_BYTES: usize = 64 << 10;
 
-/// Bytes, nothing or an error, told apart as in a guest's answers.
+/// The result of a store's function: bytes, nothing, or an error. Lowered as a guest's own results
+/// are: an error has [`ERROR_BIT`] set in its length.
 struct Answer<B>(Result<Option<B>, StateError>);
 
 impl<B: AsRef<[u8]>> Lower for Answer<B> {
@@ -34,7 +36,7 @@ impl<B: AsRef<[u8]>> Lower for Answer<B> {
             Ok(None) => to.zeros(Self::types),
             Ok(Some(bytes)) => {
                 let asked = bytes.as_ref().len();
-                // Such a length would read as an error.
+                // Such a length has the error bit set, so the guest would read an error.
                 if asked >= ERROR_BIT as usize {
                     return Err(CallError::NoMemory { asked });
                 }
@@ -45,24 +47,27 @@ impl<B: AsRef<[u8]>> Lower for Answer<B> {
     }
 }
 
-/// One plugin's part of a store.
+/// The namespace of a store that one grant gives access to.
 #[derive(Clone)]
-struct Part {
+struct GrantedStore {
     store: Arc<dyn StateStore>,
-    /// The plugin's name, if it is not said.
+    /// `None` for the name of the calling plugin.
     namespace: Option<Box<str>>,
 }
 
-impl Part {
+impl GrantedStore {
+    /// Returns the namespace for the calling plugin.
     fn namespace<'a, T>(&'a self, context: &Context<'a, T>) -> &'a str {
         self.namespace.as_deref().unwrap_or(&context.shared().name)
     }
 
+    /// Reads the value of a key.
     fn get<T>(&self, context: &mut Context<'_, T>, key: &[u8]) -> Result<Answer<Arc<[u8]>>, Trap> {
         context.charge(self.store.costs().read)?;
         Ok(Answer(self.store.get(self.namespace(context), key)))
     }
 
+    /// Sets the value of a key.
     fn set<T>(
         &self,
         context: &mut Context<'_, T>,
@@ -74,12 +79,15 @@ impl Part {
         Ok(Answer(done.map(|()| None)))
     }
 
+    /// Removes a key.
     fn delete<T>(&self, context: &mut Context<'_, T>, key: &[u8]) -> Result<Answer<Vec<u8>>, Trap> {
         context.charge(self.store.costs().write)?;
         let done = self.store.delete(self.namespace(context), key);
         Ok(Answer(done.map(|()| None)))
     }
 
+    /// Returns a page of keys, each after its length as a little-endian `u32`: at most `max`, that
+    /// begin with `prefix` and follow `after`.
     fn list<T>(
         &self,
         context: &mut Context<'_, T>,
@@ -94,6 +102,7 @@ impl Part {
         let listed = self.store.list(namespace, prefix, after, &mut |key| {
             let len = u32::try_from(key.len()).unwrap_or(u32::MAX);
             let bytes = key.len().saturating_add(size_of_val(&len));
+            // Charged key by key while the store is read, so that a long list stops in time.
             charged = context.charge(costs.scan.saturating_add(fuel_for(bytes)));
             let full = !page.is_empty() && page.len().saturating_add(bytes) > PAGE_BYTES;
             if charged.is_err() || left == 0 || full {
@@ -109,16 +118,16 @@ impl Part {
     }
 }
 
-/// The host functions over a store, by their names.
+/// Returns the host functions over a store, with their names.
 pub(crate) fn functions<T: 'static>(
     store: impl StateStore,
     namespace: Option<&str>,
 ) -> [(&'static str, Function<T>); 4] {
-    let part = Part {
+    let granted = GrantedStore {
         store: Arc::new(store),
         namespace: namespace.map(Box::from),
     };
-    let [get, set, delete, list] = [(); 4].map(|()| part.clone());
+    let [get, set, delete, list] = [(); 4].map(|()| granted.clone());
     let get = move |context: &mut Context<'_, T>, key: &[u8]| get.get(context, key);
     let set =
         move |context: &mut Context<'_, T>, key: &[u8], value: &[u8]| set.set(context, key, value);

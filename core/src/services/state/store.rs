@@ -1,17 +1,20 @@
-//! Values that the host keeps for plugins, from call to call.
+//! [`StateStore`]: the trait of stores that keep plugins' values from call to call, with its limits
+//! and errors.
 
 use alloc::sync::Arc;
 use core::{error::Error, fmt};
 
-/// Where plugins' values are kept. What a plugin asks of it comes through
-/// [`Grants::state`](crate::Grants::state).
+/// A store of plugins' values, which outlive calls and instances. Plugins reach it through
+/// [`Grants::state`](crate::Grants::state); [`MemoryState`](crate::MemoryState) is one in memory.
 ///
-/// A value is found by its *namespace* and its *key*. The namespace is the embedder's, one for each
-/// plugin, and never mixed with a key into one text: no key reaches out of its namespace. Keys are
-/// any bytes, none included, and are in the order of their bytes.
+/// A value is found by its *namespace* and its *key*. The embedder chooses the namespace, by default
+/// the plugin's name; the plugin chooses the key. A store must not join the two into one text, so
+/// that no key can reach into another namespace. Keys are any bytes, the empty key included, and are
+/// ordered byte by byte.
 ///
-/// Each operation is atomic, and one after another as others see them; two of them are not one. An
-/// `Arc` of a store is a store, so several plugins can share one.
+/// Each function is atomic, and all callers see the functions take effect in one order. A sequence
+/// of functions is not atomic. An [`Arc`] of a store is a store, so that several plugins can share
+/// one.
 ///
 /// ```
 /// use hostel_core::{MemoryState, StateLimits, StateStore as _};
@@ -22,33 +25,34 @@ use core::{error::Error, fmt};
 /// # Ok::<(), hostel_core::StateError>(())
 /// ```
 pub trait StateStore: Send + Sync + 'static {
-    /// What a plugin is charged for the store's own work.
+    /// Returns the fuel that a plugin is charged for the store's own work.
     fn costs(&self) -> StateCosts;
 
-    /// The value of a key, if it has one.
+    /// Returns the value of `key`; `None` if it has none.
     ///
     /// # Errors
     ///
-    /// [`StateError::KeyBytes`] or [`StateError::Failed`].
+    /// [`StateError::KeyBytes`] if the key is too long, [`StateError::Failed`] if the store does not
+    /// work.
     fn get(&self, namespace: &str, key: &[u8]) -> Result<Option<Arc<[u8]>>, StateError>;
 
-    /// Gives a key a value, instead of the one that it has. With an error nothing has changed,
-    /// though after [`StateError::Failed`] that may show only once the store is opened again.
+    /// Sets the value of `key`, replacing an earlier one. An error means that nothing has changed;
+    /// after [`StateError::Failed`] a store on disk may have to be opened again to show that.
     ///
     /// # Errors
     ///
-    /// Any.
+    /// Any [`StateError`].
     fn set(&self, namespace: &str, key: &[u8], value: &[u8]) -> Result<(), StateError>;
 
-    /// Takes a key's value away, if it has one.
+    /// Removes `key` and its value. A key without a value is no error.
     ///
     /// # Errors
     ///
     /// As for [`get`](Self::get).
     fn delete(&self, namespace: &str, key: &[u8]) -> Result<(), StateError>;
 
-    /// Shows `visit` the keys that begin with `prefix` and come after `after`, in order, until it
-    /// answers false. It must not use the store meanwhile.
+    /// Calls `visit` with each key that begins with `prefix` and is greater than `after`, in order,
+    /// until it returns false. The store may hold a lock meanwhile, so `visit` must not use the store.
     ///
     /// # Errors
     ///
@@ -61,11 +65,11 @@ pub trait StateStore: Send + Sync + 'static {
         visit: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<(), StateError>;
 
-    /// What a namespace holds.
+    /// Returns the number and size of the values in a namespace.
     ///
     /// # Errors
     ///
-    /// [`StateError::Failed`].
+    /// [`StateError::Failed`] if the store does not work.
     fn used(&self, namespace: &str) -> Result<StateUse, StateError>;
 }
 
@@ -101,18 +105,19 @@ impl<S: StateStore + ?Sized> StateStore for Arc<S> {
     }
 }
 
-/// Fuel for a store's own work, whatever it finds; bytes are charged besides.
+/// Units of fuel for a store's own work, whether or not a key is found. The bytes of keys and values
+/// are charged in addition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateCosts {
-    /// Looking for a key: each `get`, and the start of each `list`.
+    /// For each `get`, and for the start of each `list`.
     pub read: u64,
-    /// MutableState what is kept, or finding nothing to change: each `set` and each `delete`.
+    /// For each `set` and each `delete`, also if nothing changes.
     pub write: u64,
-    /// Each key that `list` looks at.
+    /// For each key that a `list` visits.
     pub scan: u64,
 }
 
-/// What one namespace may hold.
+/// The limits of one namespace. The default is [`server`](Self::server).
 ///
 /// ```
 /// let mut limits = hostel_core::StateLimits::server();
@@ -121,18 +126,18 @@ pub struct StateCosts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StateLimits {
-    /// Most keys.
+    /// Highest number of keys.
     pub keys: usize,
     /// Longest key, in bytes.
     pub key_bytes: usize,
     /// Longest value, in bytes.
     pub value_bytes: usize,
-    /// Most bytes of keys and values together.
+    /// Highest sum of the bytes of all keys and values.
     pub total_bytes: usize,
 }
 
 impl StateLimits {
-    /// For a server: 1,000 keys of 256 bytes, values of 64 KiB, 1 MiB together.
+    /// Limits for a server: 1,000 keys of up to 256 bytes, values of up to 64 KiB, 1 MiB in all.
     #[must_use]
     pub const fn server() -> Self {
         Self {
@@ -143,7 +148,8 @@ impl StateLimits {
         }
     }
 
-    /// For a microcontroller: 32 keys of 32 bytes, values of 256 bytes, 2 KiB together.
+    /// Limits for a microcontroller: 32 keys of up to 32 bytes, values of up to 256 bytes, 2 KiB in
+    /// all.
     #[must_use]
     pub const fn device() -> Self {
         Self {
@@ -154,11 +160,11 @@ impl StateLimits {
         }
     }
 
-    /// Checks a key, or what is given in the place of one.
+    /// Checks the length of a key, a prefix or a start of a list.
     ///
     /// # Errors
     ///
-    /// [`StateError::KeyBytes`].
+    /// [`StateError::KeyBytes`] if it exceeds [`key_bytes`](Self::key_bytes).
     pub const fn check_key(&self, key: &[u8]) -> Result<(), StateError> {
         let (limit, found) = (self.key_bytes, key.len());
         if found > limit {
@@ -167,11 +173,11 @@ impl StateLimits {
         Ok(())
     }
 
-    /// Checks a value, before it is copied.
+    /// Checks the length of a value. Call this before copying the value.
     ///
     /// # Errors
     ///
-    /// [`StateError::ValueBytes`].
+    /// [`StateError::ValueBytes`] if it exceeds [`value_bytes`](Self::value_bytes).
     pub const fn check_value(&self, value: &[u8]) -> Result<(), StateError> {
         let (limit, found) = (self.value_bytes, value.len());
         if found > limit {
@@ -180,12 +186,12 @@ impl StateLimits {
         Ok(())
     }
 
-    /// What a namespace that holds `used` will hold with `value` for `key`, whose value had `old`
-    /// bytes. One that is over a limit already, since the limit was lowered, may still shrink.
+    /// Returns what a namespace that holds `used` will hold after `key` is set to `value`. `old` is the
+    /// length of the key's present value. A namespace above a limit that was lowered may still shrink.
     ///
     /// # Errors
     ///
-    /// [`StateError::Keys`] or [`StateError::TotalBytes`].
+    /// [`StateError::Keys`] or [`StateError::TotalBytes`] if that limit would be exceeded.
     pub const fn admit(
         &self,
         used: StateUse,
@@ -220,17 +226,17 @@ impl Default for StateLimits {
     }
 }
 
-/// What one namespace holds.
+/// The number and size of the values in one namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StateUse {
-    /// Its keys.
+    /// Number of keys.
     pub keys: usize,
-    /// The bytes of its keys and values.
+    /// Sum of the bytes of all keys and values.
     pub bytes: usize,
 }
 
 impl StateUse {
-    /// What is left without `key`, whose value had `old` bytes.
+    /// Returns what is left without `key`, whose value has `old` bytes; `None` if it has no value.
     #[must_use]
     pub const fn without(self, key: &[u8], old: Option<usize>) -> Self {
         match old {
@@ -243,44 +249,44 @@ impl StateUse {
     }
 }
 
-/// Why a store did not do what it was asked.
+/// An error of a [`StateStore`]. The plugin receives its code and message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StateError {
-    /// The key is over [`StateLimits::key_bytes`].
+    /// The key is longer than [`StateLimits::key_bytes`].
     KeyBytes {
         /// The limit, in bytes.
         limit: usize,
         /// The key's length, in bytes.
         found: usize,
     },
-    /// The value is over [`StateLimits::value_bytes`].
+    /// The value is longer than [`StateLimits::value_bytes`].
     ValueBytes {
         /// The limit, in bytes.
         limit: usize,
         /// The value's length, in bytes.
         found: usize,
     },
-    /// There would be more keys than [`StateLimits::keys`].
+    /// The namespace would hold more keys than [`StateLimits::keys`].
     Keys {
         /// The limit.
         limit: usize,
-        /// How many there would be.
+        /// The number of keys that it would hold.
         found: usize,
     },
-    /// There would be more bytes than [`StateLimits::total_bytes`].
+    /// The namespace would hold more bytes than [`StateLimits::total_bytes`].
     TotalBytes {
-        /// The limit.
+        /// The limit, in bytes.
         limit: usize,
-        /// How many there would be.
+        /// The bytes that it would hold.
         found: usize,
     },
-    /// The store does not work, for a reason that is the host's affair and not the plugin's.
+    /// The store does not work. The plugin is not told why; see the host's log.
     Failed,
 }
 
 impl StateError {
-    /// The stable code of this kind of error.
+    /// Returns the stable code of this kind of error.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
