@@ -1,4 +1,4 @@
-//! Modules written so that nobody finds half of one.
+//! Writes module files atomically.
 
 use crate::{FileError, FileReason};
 use std::{
@@ -9,12 +9,14 @@ use std::{
     process,
 };
 
-/// Writes a module to `path`, in place of what was there. Whoever reads the file, also after a crash,
-/// finds the old one or the new one, whole; and the new one once this has returned.
+/// Writes a module to `path` atomically, replacing any file there.
 ///
-/// A process that is killed meanwhile may leave a hidden file `.NAME.PID-N.tmp` beside it, which
-/// nobody needs. A symbolic link is replaced, not followed. Whether the bytes are a module is not
-/// looked at.
+/// A reader finds either the whole old file or the whole new one, even after a crash. Once this has
+/// returned, the new one is on the disk.
+///
+/// A symbolic link at `path` is replaced, not followed. The bytes are not checked: they need not be a
+/// module. A process killed meanwhile may leave a hidden file `.NAME.PID-N.tmp` in the directory,
+/// which is safe to delete.
 ///
 /// ```
 /// # let wasm = wat::parse_str("(module)")?;
@@ -27,8 +29,8 @@ use std::{
 ///
 /// # Errors
 ///
-/// [`FileError`], which names the file; it is then the old one, or, where only the last step to
-/// the disk failed, the new one.
+/// [`FileError`] with [`FileReason::Write`], which names the file. The old file is then still in
+/// place; only if the final sync of the directory failed, it is the new one.
 pub fn install_module(path: impl AsRef<Path>, wasm: &[u8]) -> Result<(), FileError> {
     let path = path.as_ref();
     install(path, wasm).map_err(|error| FileError::new(path, FileReason::Write(error)))
@@ -38,7 +40,7 @@ fn install(path: &Path, wasm: &[u8]) -> io::Result<()> {
     let (temporary, mut file) = create_beside(path)?;
     let renamed = file
         .write_all(wasm)
-        // On the disk before its name is.
+        // The contents must reach the disk before the name: a crash would else leave an empty file.
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = renamed {
@@ -48,7 +50,7 @@ fn install(path: &Path, wasm: &[u8]) -> io::Result<()> {
     sync_directory(path)
 }
 
-/// A new file in the directory of `path`, on the same disk.
+/// Creates a hidden file in the directory of `path`, so that renaming it to `path` is atomic.
 pub(crate) fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let mut number = 0;
@@ -59,13 +61,14 @@ pub(crate) fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
         let temporary = path.with_file_name(hidden);
         match File::create_new(&temporary) {
             Ok(file) => return Ok((temporary, file)),
-            // Another thread's, or left by a process that had this one's number.
+            // Another thread uses this name, or an earlier process with our number left it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(error),
         }
     }
 }
 
+/// Writes the directory of `path` to the disk, and with it a file's new name.
 #[cfg(unix)]
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path
@@ -74,7 +77,7 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Elsewhere a directory is no file, and renaming is up to the file system.
+/// Does nothing: other systems can't open a directory to sync it.
 #[cfg(not(unix))]
 pub(crate) fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
