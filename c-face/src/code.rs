@@ -1,69 +1,73 @@
-//! The numbers of the errors' stable codes.
+//! Numbers for the stable codes of errors.
 
 use core::ffi::CStr;
 use hostel_core::{CallError, LoadError};
 
-/// How something ended. A number never changes its meaning; new ones may come.
+/// The result of a function. A number never changes its meaning. Later versions may add numbers.
+///
+/// 10 to 20 are about loading and memory, 40 to 62 about calls. 80 to 95 are traps: the instance
+/// refuses further calls. After an error of a call, `hostel_is_stopped` tells whether it stopped the
+/// instance.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostelCode {
-    /// It went well.
+    /// Success.
     Ok = 0,
-    /// An error that this version of the header has no number for.
+    /// An error for which this version has no number. The message describes it.
     Other = 1,
-    /// A null pointer where none may be, or a name that is not UTF-8.
+    /// An argument is null but must not be, is not UTF-8, or is out of range.
     BadArgument = 2,
-    /// More bytes than a module may have.
+    /// The module has more bytes than the limits allow.
     ModuleTooLarge = 10,
-    /// No bytes at all.
+    /// The module has no bytes.
     EmptyModule = 11,
-    /// Not WebAssembly.
+    /// The bytes are not WebAssembly.
     NotWasm = 12,
-    /// A component, not a core module.
+    /// The bytes are a component, expected a core module.
     Component = 13,
     /// The module is cut off.
     TruncatedModule = 14,
-    /// The module is broken.
+    /// The module is not valid WebAssembly.
     InvalidModule = 15,
-    /// It uses something that hostel does not run.
+    /// The module uses a feature that hostel does not run.
     Unsupported = 16,
-    /// It has more of something than the limits allow.
+    /// The module declares more than the limits allow.
     OverLimit = 17,
-    /// Imports or exports do not fit.
+    /// The module's imports are not granted, or its imports or exports have the wrong types.
     Mismatch = 18,
-    /// The interpreter refused it.
+    /// The interpreter refused the module.
     Refused = 19,
     /// The heap has no room for the plugin, the instance, the call or the answer.
     DoesNotFit = 20,
-    /// The plugin answered with an error of its own.
+    /// The plugin answered with an error of its own. The message holds it.
     GuestError = 40,
     /// The plugin exports no function of this name.
     UnknownExport = 41,
-    /// The export can't be called with these types.
+    /// The export does not have the type of this call.
     ExportType = 42,
     /// The input is larger than the budget allows.
     InputTooLarge = 43,
     /// The output is larger than the budget allows.
     OutputTooLarge = 44,
-    /// The caller's buffer is too small for the output.
+    /// The caller's buffer is too small for the output. The plugin has run.
     BufferTooSmall = 45,
-    /// A pointer from the plugin lies outside of its memory.
+    /// The plugin gave a pointer and length outside of its memory.
     OutOfBounds = 46,
-    /// Text from the plugin is not UTF-8.
+    /// The plugin gave text that is not UTF-8.
     NotUtf8 = 47,
-    /// A number from the plugin is not a value of the promised type.
+    /// The plugin gave a number that is not a value of the declared type.
     BadValue = 48,
     /// The plugin's allocator has no memory.
     NoMemory = 49,
-    /// The plugin can't exchange bytes: it lacks an export.
+    /// The plugin can't exchange bytes: it lacks the export `memory` or `allocate`.
     MissingExport = 50,
-    /// A serialised value is broken.
+    /// A serialised value is malformed.
     Serialization = 51,
     /// All instances that the limits allow are in use.
     Busy = 52,
     /// The plugin was closed.
     Closed = 53,
-    /// The instance was stopped by an earlier call.
+    /// An earlier call stopped the instance. Create a new one.
     Stopped = 54,
     /// The plugin ended itself.
     Exited = 55,
@@ -73,49 +77,49 @@ pub enum HostelCode {
     Deadline = 57,
     /// The call was cancelled.
     Cancelled = 58,
-    /// The plugin called host functions too often.
+    /// The plugin called host functions more often than the budget allows.
     HostCalls = 59,
-    /// The plugin called a host function with too many bytes.
+    /// The plugin passed more bytes to a host function than the budget allows.
     ArgumentTooLarge = 60,
-    /// Host functions had too many bytes for the plugin.
+    /// Host functions passed more bytes to the plugin than the budget allows.
     BytesToGuest = 61,
-    /// A function of another instance. Not in C, where functions are called by name.
+    /// A function of another instance was called. Does not occur in C, which calls functions by name.
     OtherInstance = 62,
-    /// The interpreter stopped the plugin.
+    /// The interpreter stopped the plugin, for a reason without a number of its own.
     Trap = 80,
-    /// A panic or assertion in the plugin.
+    /// The plugin panicked, or failed an assertion.
     TrapUnreachable = 81,
-    /// Access outside of its memory.
+    /// The plugin accessed bytes outside of its memory.
     TrapMemory = 82,
-    /// Access outside of a table.
+    /// The plugin accessed an element outside of a table.
     TrapTable = 83,
-    /// Indirect call to an empty table element.
+    /// The plugin called an empty table element.
     TrapNullCall = 84,
-    /// Indirect call to a function of another type.
+    /// The plugin called a table element of another function type.
     TrapSignature = 85,
-    /// Integer division by zero.
+    /// The plugin divided an integer by zero.
     TrapDivision = 86,
-    /// Integer overflow.
+    /// An integer operation of the plugin overflowed.
     TrapOverflow = 87,
-    /// Conversion of a float that has no integer value.
+    /// The plugin converted a float that has no integer value.
     TrapConversion = 88,
-    /// Its call stack overflowed.
+    /// The plugin's call stack overflowed.
     TrapStack = 89,
-    /// The machine has no memory left for it.
+    /// The machine has no memory left for the plugin.
     TrapOutOfMemory = 90,
-    /// A host function stopped it.
+    /// A host function stopped the plugin.
     TrapHost = 91,
     /// A host function panicked.
     TrapHostPanic = 92,
-    /// It called a host function wrongly.
+    /// The plugin called a host function with bad arguments.
     TrapHostCall = 93,
-    /// It called a host function from inside its allocator.
+    /// The plugin called a host function from inside its allocator.
     TrapReentered = 94,
-    /// It can't be instantiated.
+    /// The plugin can't be instantiated.
     TrapInstantiation = 95,
 }
 
-/// Each with its code.
+/// Every number with its stable code.
 const CODES: &[(HostelCode, &CStr)] = &[
     (HostelCode::Ok, c"ok"),
     (HostelCode::Other, c"other"),
@@ -173,13 +177,14 @@ const CODES: &[(HostelCode, &CStr)] = &[
 ];
 
 impl HostelCode {
-    /// The number of a stable code.
+    /// Returns the number of a stable code.
     fn of(code: &str) -> Self {
         let mut codes = CODES.iter();
         let found = codes.find(|(_, known)| known.to_bytes() == code.as_bytes());
         found.map_or(Self::Other, |(number, _)| *number)
     }
 
+    /// Returns the stable code of this number.
     fn text(self) -> &'static CStr {
         let mut codes = CODES.iter();
         let found = codes.find(|(number, _)| *number == self);
@@ -199,8 +204,9 @@ impl From<&LoadError> for HostelCode {
     }
 }
 
-/// The stable code's word, such as `out-of-fuel`, for logs. Never null; lives for ever. `code` is a
-/// number of `HostelCode`; for any other it is `other`.
+/// Returns the stable code of a `HostelCode` as text, such as `out-of-fuel`, for logs. The text ends
+/// with a zero byte, is never null, and is never freed. For a number that is not a `HostelCode` it is
+/// `other`.
 #[unsafe(no_mangle)]
 pub extern "C" fn hostel_code_name(code: u32) -> *const core::ffi::c_char {
     let mut codes = CODES.iter();
@@ -215,7 +221,7 @@ pub extern "C" fn hostel_code_name(code: u32) -> *const core::ffi::c_char {
 mod tests {
     use super::*;
 
-    /// All codes that the sources of the core give, as `=> "code"` or `=> ("code",`.
+    /// All codes in the sources of the core, which have the form `=> "code"` or `=> ("code",`.
     fn of_core() -> alloc::vec::Vec<&'static str> {
         let sources = [
             include_str!("../../core/src/error/class.rs"),

@@ -4,31 +4,33 @@ use crate::raw;
 use core::{ffi::c_void, time::Duration};
 use hostel_core::{Budget, Engine, Limits, Platform};
 
-/// What plugins are loaded from. May be used from several threads.
+/// A configured interpreter, which loads plugins. Threads may share it.
 #[derive(Debug)]
 pub struct HostelEngine(pub(crate) Engine);
 
-/// What the machine can do, each null where it can't. The functions may be called from any thread
-/// that calls hostel, with `context`.
+/// Functions of the machine. Each may be null if the machine lacks it. hostel calls them with
+/// `context`, on any thread that calls hostel.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct HostelPlatform {
-    /// Handed to the functions.
+    /// Passed to the functions.
     pub context: *mut c_void,
-    /// Microseconds since any fixed moment; never goes back. Without it there are no deadlines.
+    /// Returns the time in microseconds since a fixed moment; never goes back. If null, deadlines are
+    /// not enforced.
     pub now: Option<unsafe extern "C" fn(context: *mut c_void) -> u64>,
-    /// Bytes of the heap that are free. With it, what has no room is refused before it is tried.
+    /// Returns the number of free bytes of the heap. If given, a plugin, instance or call without room
+    /// is refused before it begins.
     pub free_bytes: Option<unsafe extern "C" fn(context: *mut c_void) -> usize>,
 }
 
-// SAFETY: who hands it over promises that its functions may be called from any thread.
+// SAFETY: the caller of `hostel_engine_new` promises that any thread may call the functions.
 unsafe impl Send for HostelPlatform {}
 // SAFETY: as above.
 unsafe impl Sync for HostelPlatform {}
 
 impl Platform for HostelPlatform {
     fn now(&self) -> Option<Duration> {
-        // SAFETY: the function is the caller's, with the context that belongs to it.
+        // SAFETY: the caller promised that the function is safe to call with its context.
         let now = self.now.map(|now| unsafe { now(self.context) });
         now.map(Duration::from_micros)
     }
@@ -39,13 +41,16 @@ impl Platform for HostelPlatform {
     }
 }
 
-/// An engine for a device whose heap has `heap_bytes` bytes, with limits and budgets that fit; or
-/// for a server, where that is 0. `platform` may be null. Give it back with `hostel_engine_free`.
+/// Creates an engine. Free it with `hostel_engine_free`.
+///
+/// `heap_bytes` is the size of a device's heap, and sets limits and budgets that fit it: a quarter for
+/// a module, and a quarter for an instance's memory. 0 sets the limits and budgets of a server.
+/// `platform` may be null, and is copied.
 ///
 /// # Safety
 ///
-/// `platform` is null or points at a platform, whose functions are safe to call for as long as the
-/// engine, or anything loaded from it, is there.
+/// `platform` is null or points to a platform. Its functions are safe to call from any thread, until
+/// the engine and everything loaded from it have been freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_engine_new(
     heap_bytes: usize,
@@ -62,11 +67,11 @@ pub unsafe extern "C" fn hostel_engine_new(
     raw::hand_out(HostelEngine(engine))
 }
 
-/// Gives an engine back. What was loaded from it goes on. Null is fine.
+/// Frees an engine. Plugins loaded from it stay usable. Does nothing for null.
 ///
 /// # Safety
 ///
-/// `engine` is null, or from `hostel_engine_new` and not used any more.
+/// `engine` is null, or comes from `hostel_engine_new` and is not used afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_engine_free(engine: *mut HostelEngine) {
     // SAFETY: by the caller's promise.

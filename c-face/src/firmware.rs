@@ -1,6 +1,6 @@
-//! What firmware without Rust lacks: memory, and an end for panics.
+//! An allocator and a panic handler, for firmware without Rust's standard library.
 
-/// Memory from C.
+/// Allocates memory with C's `malloc`.
 #[cfg(feature = "c-allocator")]
 mod memory {
     use core::{
@@ -14,7 +14,7 @@ mod memory {
         fn free(block: *mut c_void);
     }
 
-    /// What every `malloc` aligns to.
+    /// Alignment in bytes that every `malloc` provides.
     const ALIGNED: usize = 8;
 
     struct C;
@@ -22,19 +22,19 @@ mod memory {
     #[global_allocator]
     static ALLOCATOR: C = C;
 
-    // SAFETY: blocks are as large as asked for, and aligned: by `malloc` itself up to 8, above that
-    // within a block that has room for it, whose start is kept right before.
+    // SAFETY: every block has at least the size asked for. `malloc` itself aligns it up to 8 bytes. For
+    // more, the block lies inside a larger one, whose start is stored right before it.
     unsafe impl GlobalAlloc for C {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             if layout.align() <= ALIGNED {
-                // SAFETY: any size will do.
+                // SAFETY: `malloc` accepts any size.
                 return unsafe { malloc(layout.size()) }.cast();
             }
             let before = layout.align().max(size_of::<*mut c_void>());
             let Some(size) = layout.size().checked_add(2 * before) else {
                 return ptr::null_mut();
             };
-            // SAFETY: any size will do.
+            // SAFETY: `malloc` accepts any size.
             let block: *mut u8 = unsafe { malloc(size) }.cast();
             if block.is_null() {
                 return block;
@@ -42,8 +42,8 @@ mod memory {
             let start = block.wrapping_add(before);
             let start = start.wrapping_add(start.align_offset(layout.align()));
             let kept = start.cast::<*mut c_void>().wrapping_sub(1);
-            // SAFETY: `start` is at least a pointer's size and at most `2 * before` after the
-            // block's start, so both fit, and its alignment is more than a pointer's.
+            // SAFETY: `start` lies between a pointer's size and `2 * before` bytes after the block's
+            // start, so a pointer fits before it, and is aligned, because `start` is aligned to more.
             unsafe { kept.write(block.cast()) };
             start
         }
@@ -51,16 +51,16 @@ mod memory {
         unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
             let mut block = start.cast::<c_void>();
             if layout.align() > ALIGNED {
-                // SAFETY: `alloc` has left the block's start there.
+                // SAFETY: `alloc` stored the block's start there.
                 block = unsafe { start.cast::<*mut c_void>().wrapping_sub(1).read() };
             }
-            // SAFETY: the block is from `malloc`, and given back once.
+            // SAFETY: the block comes from `malloc` and is freed once.
             unsafe { free(block) };
         }
     }
 }
 
-/// The end of a panic, and what the compiler wants besides.
+/// Ends a panic with C's `abort`.
 #[cfg(all(feature = "panic-handler", not(feature = "std")))]
 mod panics {
     unsafe extern "C" {

@@ -1,4 +1,4 @@
-//! What a plugin is granted: functions of the caller's, its log, settings.
+//! Grants: host functions of the caller, the log, settings.
 
 use crate::{HostelCode, raw};
 use alloc::{
@@ -11,10 +11,11 @@ use alloc::{
 use core::ffi::{CStr, c_char, c_void};
 use hostel_core::{Grants, LogRecord, Trap};
 
-/// What a plugin may do beyond its own memory. Nothing at first.
+/// The host functions that a plugin may call. Nothing is granted by default.
 #[derive(Debug)]
 pub struct HostelGrants {
     grants: Grants<()>,
+    /// Settings so far. Each new setting grants all of them again.
     config: BTreeMap<String, String>,
 }
 
@@ -23,13 +24,14 @@ impl HostelGrants {
         &self.grants
     }
 
+    /// Applies a builder method to the grants.
     fn change(&mut self, change: impl FnOnce(Grants<()>) -> Grants<()>) {
         self.grants = change(core::mem::take(&mut self.grants));
     }
 }
 
-/// A host function of numbers: gets `count` of them and writes one to `result`. What it returns is 0,
-/// or any other number to stop the plugin.
+/// A host function of numbers. Reads `count` numbers at `params` and writes one to `result`. Returns 0
+/// for success; any other number stops the plugin with `HOSTEL_CODE_TRAP_HOST`.
 pub type HostelNumbersFunction = Option<
     unsafe extern "C" fn(
         context: *mut c_void,
@@ -39,9 +41,9 @@ pub type HostelNumbersFunction = Option<
     ) -> i32,
 >;
 
-/// A host function of bytes: gets `input`, writes its answer to `output`, which has room for
-/// `capacity` bytes, and the answer's length to `length`. What it returns is 0, or any other number
-/// to stop the plugin.
+/// A host function of bytes. Reads `size` bytes at `input`, writes its answer to `output`, which has
+/// room for `capacity` bytes, and the answer's length to `length`. Returns 0 for success; any other
+/// number stops the plugin with `HOSTEL_CODE_TRAP_HOST`, and so does a length over `capacity`.
 pub type HostelBytesFunction = Option<
     unsafe extern "C" fn(
         context: *mut c_void,
@@ -53,19 +55,19 @@ pub type HostelBytesFunction = Option<
     ) -> i32,
 >;
 
-/// Takes one record of a plugin's log: its name, and a line of text without control characters,
-/// both with a zero at their end and valid until it returns.
+/// Receives one record of a plugin's log: the plugin's name, and one line of text without control
+/// characters. Both end with a zero byte, and are valid until the function returns.
 pub type HostelLog =
     Option<unsafe extern "C" fn(context: *mut c_void, plugin: *const c_char, text: *const c_char)>;
 
-/// A function of the caller's, not null, with what belongs to it.
+/// A function of the caller, not null, with its context.
 #[derive(Clone, Copy)]
 struct Callback<F> {
     function: F,
     context: *mut c_void,
 }
 
-// SAFETY: who hands it over promises that it may be called from any thread.
+// SAFETY: the caller who grants it promises that any thread may call it.
 unsafe impl<F> Send for Callback<F> {}
 // SAFETY: as above.
 unsafe impl<F> Sync for Callback<F> {}
@@ -74,8 +76,8 @@ impl Callback<HostelNumbersFunction> {
     fn call(&self, params: &[i32]) -> Result<i32, Trap> {
         let mut result = 0;
         let code = self.function.map(|function| {
-            // SAFETY: the function is the caller's, with the context that belongs to it; the numbers
-            // and the result outlive the call.
+            // SAFETY: the caller promised that the function is safe to call with its context. The
+            // numbers and the result outlive the call.
             unsafe { function(self.context, params.as_ptr(), params.len(), &mut result) }
         });
         stopped(code).map(|()| result)
@@ -85,8 +87,8 @@ impl Callback<HostelNumbersFunction> {
 impl Callback<HostelLog> {
     fn call(&self, plugin: &CStr, text: &CStr) {
         if let Some(function) = self.function {
-            // SAFETY: the function is the caller's, with the context that belongs to it; both texts
-            // outlive the call.
+            // SAFETY: the caller promised that the function is safe to call with its context. Both
+            // texts outlive the call.
             unsafe { function(self.context, plugin.as_ptr(), text.as_ptr()) };
         }
     }
@@ -96,24 +98,31 @@ impl Callback<HostelBytesFunction> {
     fn call(&self, input: &[u8], capacity: usize) -> Result<Vec<u8>, Trap> {
         let mut output = Vec::new();
         let reserved = output.try_reserve_exact(capacity);
-        reserved.map_err(|_| Trap::host("the machine has no memory for its answer"))?;
+        reserved.map_err(|_| {
+            Trap::host(format!(
+                "the machine has no {capacity} bytes of memory for its answer"
+            ))
+        })?;
         output.resize(capacity, 0);
         let mut length = 0;
         let (given, size, place) = (input.as_ptr(), input.len(), output.as_mut_ptr());
         let code = self.function.map(|function| {
-            // SAFETY: the function is the caller's, with the context that belongs to it; the input,
-            // the output and the length outlive the call.
+            // SAFETY: the caller promised that the function is safe to call with its context. The
+            // input, the output and the length outlive the call.
             unsafe { function(self.context, given, size, place, capacity, &mut length) }
         });
         stopped(code)?;
         if length > capacity {
-            return Err(Trap::host("it gave more bytes than there is room for"));
+            return Err(Trap::host(format!(
+                "it gave an answer of {length} bytes, expected at most its capacity of {capacity}"
+            )));
         }
         output.truncate(length);
         Ok(output)
     }
 }
 
+/// Turns a number other than 0 from a host function into a trap.
 fn stopped(code: Option<i32>) -> Result<(), Trap> {
     match code {
         None | Some(0) => Ok(()),
@@ -132,8 +141,8 @@ fn callback<F>(
     Ok(Callback { function, context })
 }
 
-/// Grants of nothing. Give them back with `hostel_grants_free`; plugins that were loaded with them
-/// keep what they got.
+/// Creates grants of nothing. Free them with `hostel_grants_free`. Plugins loaded with them keep what
+/// was granted.
 #[unsafe(no_mangle)]
 pub extern "C" fn hostel_grants_new() -> *mut HostelGrants {
     raw::hand_out(HostelGrants {
@@ -142,23 +151,26 @@ pub extern "C" fn hostel_grants_new() -> *mut HostelGrants {
     })
 }
 
-/// Gives grants back. Null is fine.
+/// Frees grants. Does nothing for null.
 ///
 /// # Safety
 ///
-/// `grants` is null, or from `hostel_grants_new` and not used any more.
+/// `grants` is null, or comes from `hostel_grants_new` and is not used afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_grants_free(grants: *mut HostelGrants) {
     // SAFETY: by the caller's promise.
     unsafe { raw::take_back(grants) };
 }
 
-/// Grants `function` as `module.name`, of `count` numbers of 32 bits, 4 at most, with one as result.
+/// Grants `function` as the import `module.name`: `count` numbers of 32 bits, at most 4, to one number
+/// of 32 bits.
+///
+/// Returns `HOSTEL_CODE_BAD_ARGUMENT` if a pointer is null, a text is not UTF-8, or `count` is over 4.
 ///
 /// # Safety
 ///
-/// `grants` is from `hostel_grants_new`; `module` and `name` are texts with a zero at their end;
-/// `function` may be called with `context`, from any thread, for as long as a plugin has the grant.
+/// `grants` comes from `hostel_grants_new`. `module` and `name` are texts that end with a zero byte.
+/// Any thread may call `function` with `context`, as long as a plugin with the grant exists.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_grant_numbers(
     grants: *mut HostelGrants,
@@ -196,8 +208,10 @@ pub unsafe extern "C" fn hostel_grant_numbers(
     raw::ended(grant())
 }
 
-/// Grants `function` as `module.name`, from bytes to bytes, with an answer of `capacity` bytes at
-/// most.
+/// Grants `function` as the import `module.name`: bytes to bytes, with an answer of at most `capacity`
+/// bytes. Each call allocates `capacity` bytes.
+///
+/// Returns `HOSTEL_CODE_BAD_ARGUMENT` if a pointer is null, or a text is not UTF-8.
 ///
 /// # Safety
 ///
@@ -225,12 +239,14 @@ pub unsafe extern "C" fn hostel_grant_bytes(
     raw::ended(grant())
 }
 
-/// Grants the log: `env.host_log` and `env.host_log_message`.
+/// Grants the log: the imports `env.host_log` and `env.host_log_message`, whose records go to `log`.
+///
+/// Returns `HOSTEL_CODE_BAD_ARGUMENT` if `grants` or `log` is null.
 ///
 /// # Safety
 ///
-/// `grants` is from `hostel_grants_new`; `log` may be called with `context`, from any thread, for as
-/// long as a plugin has the grant.
+/// `grants` comes from `hostel_grants_new`. Any thread may call `log` with `context`, as long as a
+/// plugin with the grant exists.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_grant_log(
     grants: *mut HostelGrants,
@@ -242,8 +258,8 @@ pub unsafe extern "C" fn hostel_grant_log(
         let grants = unsafe { raw::borrowed_mut(grants) }?;
         let host = callback(log, context)?;
         let sink = move |record: &LogRecord<'_>| {
-            // Neither has a zero of its own: it is a control character, and shown as one; names are
-            // from texts that end with theirs.
+            // Neither contains a zero: in the text it would be escaped as a control character, and the
+            // name came from a text that ends at its first zero.
             let plugin = CString::new(record.plugin).unwrap_or_default();
             let text = CString::new(record.text.to_string()).unwrap_or_default();
             host.call(&plugin, &text);
@@ -254,11 +270,14 @@ pub unsafe extern "C" fn hostel_grant_log(
     raw::ended(grant())
 }
 
-/// Grants `env.host_get_config`, with the value of one setting. Can be called for several.
+/// Grants one setting, which the plugin reads with the import `env.host_get_config`. Call it once for
+/// each setting. A later value for a key replaces an earlier one.
+///
+/// Returns `HOSTEL_CODE_BAD_ARGUMENT` if a pointer is null, or a text is not UTF-8.
 ///
 /// # Safety
 ///
-/// `grants` is from `hostel_grants_new`; `key` and `value` are texts with a zero at their end.
+/// `grants` comes from `hostel_grants_new`. `key` and `value` are texts that end with a zero byte.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_grant_config(
     grants: *mut HostelGrants,

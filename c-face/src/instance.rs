@@ -1,4 +1,4 @@
-//! Instances, and calls of them.
+//! Instances and calls.
 
 use crate::{HostelCode, HostelMessage, HostelPlugin, message::failed, raw};
 use core::{ffi::c_char, ptr, time::Duration};
@@ -8,15 +8,17 @@ use hostel_core::{CallError, Instance, Value};
 #[derive(Debug)]
 pub struct HostelInstance {
     instance: Instance<()>,
+    /// The budget of each call.
     budget: hostel_core::Budget,
 }
 
-/// Makes an instance of `plugin`. Where that fails, `instance` becomes null, and `message`, which may
-/// be null, says why.
+/// Creates an instance of `plugin`. Free it with `hostel_instance_free`. On an error, sets `instance`
+/// to null, and writes the reason to `message`, which may be null.
 ///
 /// # Safety
 ///
-/// `plugin` is a handle; `instance` may be written to; `message` is as it says.
+/// `plugin` comes from `hostel_load`. `instance` may be written to. `message` is null, or fulfils the
+/// contract of `HostelMessage`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_instantiate(
     plugin: *const HostelPlugin,
@@ -44,23 +46,27 @@ pub unsafe extern "C" fn hostel_instantiate(
     raw::ended(make())
 }
 
-/// Gives an instance back. Null is fine.
+/// Frees an instance. Does nothing for null.
 ///
 /// # Safety
 ///
-/// `instance` is null, or from `hostel_instantiate` and not used any more.
+/// `instance` is null, or comes from `hostel_instantiate` and is not used afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_instance_free(instance: *mut HostelInstance) {
     // SAFETY: by the caller's promise.
     unsafe { raw::take_back(instance) };
 }
 
-/// Sets what each further call may use: `fuel`, about one unit for an instruction, and a deadline of
-/// so many microseconds from its start, or none for 0, which needs a platform with a clock.
+/// Sets what each later call may use: `fuel`, about one unit for each instruction, and a deadline in
+/// microseconds from the call's start, or 0 for none. Deadlines need a platform with `now`.
+///
+/// By default a call has 1,000,000 units on a device and 1,000,000,000 on a server, and no deadline.
+///
+/// Returns `HOSTEL_CODE_BAD_ARGUMENT` if `instance` is null.
 ///
 /// # Safety
 ///
-/// `instance` is a handle that nobody else uses meanwhile.
+/// `instance` is null, or comes from `hostel_instantiate`, and nobody else uses it meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_set_budget(
     instance: *mut HostelInstance,
@@ -77,37 +83,44 @@ pub unsafe extern "C" fn hostel_set_budget(
     raw::ended(set)
 }
 
-/// The fuel that the last call used, or making the instance before the first one.
+/// Returns the fuel that the last call used. Before the first call, it is the fuel that creating the
+/// instance used. Returns 0 for null.
 ///
 /// # Safety
 ///
-/// `instance` is null, for which it is 0, or a handle that nobody else uses meanwhile.
+/// As for `hostel_set_budget`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_fuel_used(instance: *const HostelInstance) -> u64 {
     // SAFETY: by the caller's promise.
     unsafe { raw::borrowed(instance) }.map_or(0, |instance| instance.instance.usage().fuel)
 }
 
-/// Whether a call stopped the instance, which then refuses further ones.
+/// Returns whether an earlier call stopped the instance, so that it refuses further calls. Returns true
+/// for null.
 ///
 /// # Safety
 ///
-/// As for `hostel_fuel_used`; null is as one that was stopped.
+/// As for `hostel_set_budget`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_is_stopped(instance: *const HostelInstance) -> bool {
     // SAFETY: by the caller's promise.
     unsafe { raw::borrowed(instance) }.map_or(true, |instance| instance.instance.is_stopped())
 }
 
-/// Calls the export `name`, from bytes to bytes, with `input`, and writes its answer to `output`, which
-/// has room for `capacity` bytes, and its length to `length`. Where the room is too little, that is
-/// the error, nothing is written, and `length` says how much it takes. `message` may be null.
+/// Calls the export `name`, a function from bytes to bytes. Passes the `size` bytes at `input`, writes
+/// the answer to `output`, which has room for `capacity` bytes, and the answer's length to `length`.
+/// On an error, writes the reason to `message`, which may be null.
+///
+/// If the answer is longer than `capacity`, returns `HOSTEL_CODE_BUFFER_TOO_SMALL`, writes nothing to
+/// `output`, and sets `length` to the answer's length. The plugin has run by then. On any other error,
+/// `length` is 0.
 ///
 /// # Safety
 ///
-/// `instance` is a handle that nobody else uses meanwhile; `name` is a text with a zero at its end;
-/// `input` points at `size` bytes and `output` at `capacity`, which don't overlap; `length` may be
-/// written to; `message` is as it says.
+/// `instance` comes from `hostel_instantiate`, and nobody else uses it meanwhile. `name` is a text that
+/// ends with a zero byte. `input` points to `size` bytes and `output` to `capacity` initialised bytes,
+/// and they do not overlap. `length` may be written to. `message` is null, or fulfils the contract of
+/// `HostelMessage`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_call_bytes(
     instance: *mut HostelInstance,
@@ -158,13 +171,17 @@ pub unsafe extern "C" fn hostel_call_bytes(
     raw::ended(call())
 }
 
-/// Calls the export `name`, of `count` numbers of 32 bits, 16 at most, and writes its result, if it has
-/// one, to `result`. `message` may be null.
+/// Calls the export `name`, a function of `count` numbers of 32 bits, at most 16, and writes its result
+/// to `result`; 0 if it has none. On an error, writes the reason to `message`, which may be null.
+///
+/// Returns `HOSTEL_CODE_EXPORT_TYPE` if the export has other parameters, or a result that is not a
+/// number of 32 bits.
 ///
 /// # Safety
 ///
-/// `instance` is a handle that nobody else uses meanwhile; `name` is a text with a zero at its end;
-/// `params` points at `count` numbers; `result` may be written to; `message` is as it says.
+/// `instance` comes from `hostel_instantiate`, and nobody else uses it meanwhile. `name` is a text that
+/// ends with a zero byte. `params` points to `count` numbers. `result` may be written to. `message` is
+/// null, or fulfils the contract of `HostelMessage`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_call_numbers(
     instance: *mut HostelInstance,

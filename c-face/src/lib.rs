@@ -1,7 +1,10 @@
-//! hostel for programs and firmware in C: a static library, and `include/hostel.h`, which is made
-//! from this crate. All of hostel's `unsafe` code is here, where pointers come in from C.
+//! hostel for programs and firmware in C: a static library and its header, `include/hostel.h`.
 //!
-//! For a program on a machine with an operating system, build it as it is. For firmware:
+//! cbindgen generates the header from this crate. Pointers from C enter the host here, and become
+//! references in the private module `raw`.
+//!
+//! For a program on a machine with an operating system, build the crate with default features. For
+//! firmware:
 //!
 //! ```sh
 //! cargo build -p hostel-c --release --target thumbv7em-none-eabihf --no-default-features \

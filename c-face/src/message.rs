@@ -1,21 +1,23 @@
-//! Messages, into the caller's buffer.
+//! Messages in the caller's buffer.
 
 use crate::{HostelCode, raw};
 use core::fmt::{self, Write};
 
-/// Where a message goes: a buffer of the caller's. It gets a text in UTF-8, cut to what has room,
-/// with a zero at its end; an empty one where there was no error.
+/// A buffer of the caller for an error message. It receives UTF-8 text, cut to fit, that ends with a
+/// zero byte. After a success it holds an empty text.
+///
+/// `text` is null, or points to `capacity` initialised bytes that nobody else uses during the call.
 #[repr(C)]
 #[derive(Debug)]
 pub struct HostelMessage {
-    /// The buffer, or null for no message.
+    /// The buffer, or null if no message is wanted.
     pub text: *mut u8,
-    /// Its size in bytes.
+    /// Size of the buffer in bytes.
     pub capacity: usize,
 }
 
 impl HostelMessage {
-    /// Writes what `error` says, or nothing for none.
+    /// Writes the text of `error`, or an empty text for `None`.
     ///
     /// # Safety
     ///
@@ -32,20 +34,21 @@ impl HostelMessage {
         };
         let mut text = Text { buffer, used: 0 };
         if let Some(error) = error {
-            // It ends early where there is no more room: that is no failure.
+            // Fails when the buffer is full: a cut message is no failure.
             let _ = write!(text, "{error}");
         }
         text.end();
     }
 }
 
-/// A text that is cut to what has room, before a zero.
+/// Writes text into a buffer, cut so that a zero byte fits after it.
 struct Text<'a> {
     buffer: &'a mut [u8],
     used: usize,
 }
 
 impl Text<'_> {
+    /// Writes the zero byte. A buffer of no bytes stays as it is.
     fn end(self) {
         if let Some(end) = self.buffer.get_mut(self.used) {
             *end = 0;
@@ -57,6 +60,7 @@ impl Write for Text<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = self.buffer.len().saturating_sub(self.used + 1);
         let mut fits = room.min(text.len());
+        // Half a character would not be UTF-8.
         while !text.is_char_boundary(fits) {
             fits -= 1;
         }
@@ -75,7 +79,7 @@ impl Write for Text<'_> {
     }
 }
 
-/// Says an error of hostel's, and gives its number.
+/// Writes an error to `message`, and returns its number.
 ///
 /// # Safety
 ///

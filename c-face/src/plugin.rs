@@ -4,18 +4,22 @@ use crate::{HostelCode, HostelEngine, HostelGrants, HostelMessage, message::fail
 use core::{ffi::c_char, ptr};
 use hostel_core::{Grants, Plugin};
 
-/// A plugin, loaded. May be used from several threads.
+/// A checked and compiled module. Threads may share it.
 #[derive(Debug)]
 pub struct HostelPlugin(pub(crate) Plugin<()>);
 
-/// Checks and compiles a module of `size` bytes to a plugin called `name`, with `grants` and nothing
-/// else; null for none. The module's bytes are not needed afterwards. Where it does not load,
-/// `plugin` becomes null, and `message`, which may be null, says why.
+/// Checks and compiles the module of `size` bytes at `wasm`, and sets `plugin` to a plugin called
+/// `name`. Free it with `hostel_unload`. The module's bytes are not needed afterwards.
+///
+/// `grants` may be null for no grants. On an error, sets `plugin` to null, and writes the reason to
+/// `message`, which may be null. The reasons of `HOSTEL_CODE_MISMATCH` name every import and export
+/// that does not fit.
 ///
 /// # Safety
 ///
-/// `engine` and `grants` are handles; `name` is a text with a zero at its end; `wasm` points at
-/// `size` bytes; `plugin` may be written to; `message` is as it says.
+/// `engine` comes from `hostel_engine_new`. `grants` is null, or comes from `hostel_grants_new`. `name`
+/// is a text that ends with a zero byte. `wasm` points to `size` bytes. `plugin` may be written to.
+/// `message` is null, or fulfils the contract of `HostelMessage`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_load(
     engine: *const HostelEngine,
@@ -50,12 +54,12 @@ pub unsafe extern "C" fn hostel_load(
     raw::ended(load())
 }
 
-/// Gives a plugin back. Its memory is free when its last instance has gone too; these refuse no
-/// calls until then. Null is fine.
+/// Frees a plugin. Its instances stay usable, and its memory is released when the last of them has been
+/// freed too. Does nothing for null.
 ///
 /// # Safety
 ///
-/// `plugin` is null, or from `hostel_load` and not used any more.
+/// `plugin` is null, or comes from `hostel_load` and is not used afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hostel_unload(plugin: *mut HostelPlugin) {
     // SAFETY: by the caller's promise.

@@ -1,14 +1,14 @@
-//! What pointers from C become. Each function says what the caller in C has promised.
+//! Turns pointers from C into references. Each function states what the caller in C must promise.
 
 use crate::HostelCode;
 use alloc::boxed::Box;
 use core::{ffi::CStr, ptr, slice};
 
-/// The items at `data`; null is fine for none.
+/// Returns the `size` items at `data`. Null is allowed if `size` is 0.
 ///
 /// # Safety
 ///
-/// `data` points at `size` items that nobody writes to during `'a`, or `size` is 0.
+/// `data` points to `size` items that nobody writes to during `'a`, or `size` is 0.
 pub(crate) unsafe fn items<'a, T>(data: *const T, size: usize) -> Result<&'a [T], HostelCode> {
     match (data.is_null(), size) {
         (_, 0) => Ok(&[]),
@@ -18,11 +18,11 @@ pub(crate) unsafe fn items<'a, T>(data: *const T, size: usize) -> Result<&'a [T]
     }
 }
 
-/// The items at `data`, to be written; null is fine for none.
+/// Returns the `size` items at `data`, to write to. Null is allowed if `size` is 0.
 ///
 /// # Safety
 ///
-/// `data` points at `size` initialised items that nobody else uses during `'a`, or `size` is 0.
+/// `data` points to `size` initialised items that nobody else uses during `'a`, or `size` is 0.
 pub(crate) unsafe fn items_mut<'a, T>(
     data: *mut T,
     size: usize,
@@ -35,11 +35,11 @@ pub(crate) unsafe fn items_mut<'a, T>(
     }
 }
 
-/// The text at `text`.
+/// Returns the text at `text`. It must be UTF-8.
 ///
 /// # Safety
 ///
-/// `text` is null, or a text with a zero at its end that nobody writes to during `'a`.
+/// `text` is null, or a text that ends with a zero byte and that nobody writes to during `'a`.
 pub(crate) unsafe fn text<'a>(text: *const core::ffi::c_char) -> Result<&'a str, HostelCode> {
     if text.is_null() {
         return Err(HostelCode::BadArgument);
@@ -49,36 +49,38 @@ pub(crate) unsafe fn text<'a>(text: *const core::ffi::c_char) -> Result<&'a str,
     text.to_str().map_err(|_| HostelCode::BadArgument)
 }
 
-/// What a handle stands for.
+/// Returns the value behind a handle.
 ///
 /// # Safety
 ///
-/// `handle` is null, or from [`hand_out`] and not taken back during `'a`, and nobody changes it.
+/// `handle` is null, or comes from [`hand_out`]; it is not taken back during `'a`, and nobody changes
+/// the value.
 pub(crate) unsafe fn borrowed<'a, T>(handle: *const T) -> Result<&'a T, HostelCode> {
     // SAFETY: by the caller's promise.
     unsafe { handle.as_ref() }.ok_or(HostelCode::BadArgument)
 }
 
-/// The same, to be changed.
+/// Returns the value behind a handle, to change it.
 ///
 /// # Safety
 ///
-/// As there, and nobody else uses it during `'a`.
+/// As for [`borrowed`], and nobody else uses the value during `'a`.
 pub(crate) unsafe fn borrowed_mut<'a, T>(handle: *mut T) -> Result<&'a mut T, HostelCode> {
     // SAFETY: by the caller's promise.
     unsafe { handle.as_mut() }.ok_or(HostelCode::BadArgument)
 }
 
-/// A handle for C, which gives it back by [`take_back`].
+/// Returns a handle for C. [`take_back`] frees it.
 pub(crate) fn hand_out<T>(value: T) -> *mut T {
     Box::into_raw(Box::new(value))
 }
 
-/// Drops what a handle stands for.
+/// Drops the value behind a handle. Does nothing for null.
 ///
 /// # Safety
 ///
-/// `handle` is null, or from [`hand_out`] and not taken back before, and nobody uses it any more.
+/// `handle` is null, or comes from [`hand_out`]; it was not taken back before and is not used
+/// afterwards.
 pub(crate) unsafe fn take_back<T>(handle: *mut T) {
     if !handle.is_null() {
         // SAFETY: by the caller's promise.
@@ -86,11 +88,11 @@ pub(crate) unsafe fn take_back<T>(handle: *mut T) {
     }
 }
 
-/// Writes to where C wants a result.
+/// Writes a result to `place`.
 ///
 /// # Safety
 ///
-/// `place` is null, or may be written to; what is there need not be initialised.
+/// `place` is null, or may be written to. It need not be initialised.
 pub(crate) unsafe fn put<T>(place: *mut T, value: T) -> Result<(), HostelCode> {
     if place.is_null() {
         return Err(HostelCode::BadArgument);
@@ -100,7 +102,7 @@ pub(crate) unsafe fn put<T>(place: *mut T, value: T) -> Result<(), HostelCode> {
     Ok(())
 }
 
-/// The code of a result.
+/// Returns the code of a result.
 pub(crate) fn ended(result: Result<(), HostelCode>) -> HostelCode {
     result.err().unwrap_or(HostelCode::Ok)
 }

@@ -57,7 +57,7 @@ fn the_header_is_current() {
         let [kept, made] = [here("include/hostel.h"), made].map(|h| fs::read_to_string(h).unwrap());
         assert!(
             kept == made,
-            "make include/hostel.h anew, as README.md says"
+            "include/hostel.h is out of date: generate it, as README.md says"
         );
     }
 }

@@ -1,10 +1,9 @@
-//! Static buffers for the memories of WebAssembly instances in [wasmi], lent to a store and given
-//! back when it goes.
+//! Lends static buffers to [wasmi] as linear memories, and takes them back when the store is dropped.
 //!
-//! wasmi makes a memory of a `&'static mut [u8]` and keeps it for ever: safe code can't have it
-//! back. This crate keeps the buffers' addresses, and ties each loan to the store that uses it: the
-//! store owns an object that gives the buffer back when it is dropped, and nobody can take that
-//! object, or the memory, out of the store before.
+//! wasmi can place a memory in a `&'static mut [u8]`, but never returns the buffer to safe code. This
+//! crate keeps the buffers' addresses and ties each loan to the store that uses it. The store owns an
+//! object whose drop frees the buffer, and neither that object nor the memory can be taken out of the
+//! store.
 //!
 //! ```
 //! use hostel_slots::Slots;
@@ -31,26 +30,27 @@ use core::{
 };
 use wasmi::{ExternRef, Memory, MemoryTypeBuilder, Store};
 
-/// Buffers, each for one memory at a time. Cheap to clone: clones share the buffers.
+/// Static buffers, each of which holds one memory at a time. Clones are cheap and share the buffers.
 #[derive(Clone)]
 pub struct Slots {
+    /// In order of size, so that the first that fits is the smallest.
     slots: Arc<[Slot]>,
 }
 
-/// A buffer that is this crate's alone, but for the store that it is lent to.
+/// A buffer owned by this crate, and used only by the store that it is lent to.
 struct Slot {
     start: *mut u8,
     size: usize,
     lent: AtomicBool,
 }
 
-// SAFETY: the buffer is reached by who changed `lent` from false to true, and by nobody else.
+// SAFETY: only the caller that changes `lent` from false to true uses the buffer.
 unsafe impl Send for Slot {}
 // SAFETY: as above.
 unsafe impl Sync for Slot {}
 
 impl Slots {
-    /// Slots of these buffers, of whatever sizes.
+    /// Makes a slot of each buffer. They may differ in size.
     pub fn new(buffers: impl IntoIterator<Item = &'static mut [u8]>) -> Self {
         let slots = buffers.into_iter().map(|buffer| Slot {
             size: buffer.len(),
@@ -64,33 +64,37 @@ impl Slots {
         }
     }
 
-    /// Slots of `size` bytes, as many as `buffer` has room for.
+    /// Divides `buffer` into as many slots of `size` bytes as it has room for. A `size` of 0 counts as
+    /// 1. Bytes left over are unused.
     #[must_use]
     pub fn split(buffer: &'static mut [u8], size: usize) -> Self {
         Self::new(buffer.chunks_exact_mut(size.max(1)))
     }
 
-    /// How many are not lent.
+    /// Returns the number of slots that are free.
     #[must_use]
     pub fn free(&self) -> usize {
         let free = |slot: &&Slot| !slot.lent.load(Ordering::Relaxed);
         self.slots.iter().filter(free).count()
     }
 
-    /// The size of the largest, lent or not, in bytes; 0 where there is none.
+    /// Returns the size of the largest slot in bytes, lent or free; 0 if there are no slots.
     #[must_use]
     pub fn largest(&self) -> usize {
         self.slots.last().map_or(0, |slot| slot.size)
     }
 
-    /// A memory for `store`, of `pages` pages of `page_bytes` bytes, 1 or 65,536, in the smallest free
-    /// slot that has room for them. It can grow to `most` pages, as far as the slot goes: this becomes
-    /// its maximum, since wasmi 2.0.0 panics where it would grow beyond. Bytes of its former users are
-    /// set to zero before they can be read. The slot is free again when the store is dropped.
+    /// Creates a memory for `store` in the smallest free slot that has room for it. The slot is free
+    /// again when the store is dropped.
+    ///
+    /// The memory starts with `pages` pages of `page_bytes` bytes each; `page_bytes` must be 1 or
+    /// 65,536. Its maximum is `most` pages, or the size of the slot if that is smaller or `most` is
+    /// `None`. All of it reads as zero: bytes of earlier users are cleared.
     ///
     /// # Errors
     ///
-    /// [`NoSlot`] where none is free that is large enough, or the store's limiter refuses.
+    /// [`NoSlot`] if no free slot is large enough, or if wasmi or the store's limiter refuses the
+    /// memory.
     pub fn memory<T>(
         &self,
         store: &mut Store<T>,
@@ -110,15 +114,17 @@ impl Slots {
             return Err(NoSlot { needed });
         };
         let slots = self.slots.clone();
+        // Before anything can fail: from here on, the store frees the slot.
         ExternRef::new(&mut *store, Loan { slots, index });
         let room = slot.size as u64 / page_bytes.max(1);
+        // The maximum never exceeds the slot: wasmi 2.0.0 panics when a memory grows past its buffer.
         let mut ty = MemoryTypeBuilder::new();
         ty.min(pages).max(Some(most.unwrap_or(room).min(room)));
         ty.page_size_log2(page_bytes.trailing_zeros().min(16) as u8);
         let ty = ty.build().map_err(|_| NoSlot { needed })?;
-        // SAFETY: it was a `&'static mut [u8]` of this size, handed to `new`, and was not lent until
-        // now. It is used by the store alone until the loan is dropped; the store owns both the loan
-        // and the memory, drops them together, and touches the memory's bytes no more from then on.
+        // SAFETY: `new` received the buffer as a `&'static mut [u8]` of this size, and no loan of it
+        // exists. Until this loan is dropped, only the store uses the buffer. The store owns both the
+        // loan and the memory, drops them together, and does not touch the memory's bytes afterwards.
         let buffer = unsafe { slice::from_raw_parts_mut(slot.start, slot.size) };
         Memory::new_static(store, ty, buffer).map_err(|_| NoSlot { needed })
     }
@@ -133,7 +139,7 @@ impl fmt::Debug for Slots {
     }
 }
 
-/// Gives a slot back when it is dropped.
+/// Frees a slot when it is dropped.
 struct Loan {
     slots: Arc<[Slot]>,
     index: usize,
@@ -147,16 +153,20 @@ impl Drop for Loan {
     }
 }
 
-/// No slot is free that is large enough.
+/// The error of [`Slots::memory`]: no free slot is large enough, or the memory was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoSlot {
-    /// The bytes that the memory was to start with.
+    /// Initial size of the requested memory, in bytes.
     pub needed: u64,
 }
 
 impl fmt::Display for NoSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no slot of {} bytes is free", self.needed)
+        write!(
+            f,
+            "no free slot has room for a memory of {} bytes, or the store refused it; add a larger slot",
+            self.needed
+        )
     }
 }
 

@@ -1,7 +1,7 @@
-//! Numbers in, numbers out: a function of two `u32`, as an ordinary call.
+//! Calls a function of two numbers.
 //!
-//! hostel compares the types that are asked for with those that the module declares, and says what
-//! fits where they differ.
+//! hostel compares the Rust types of a call with the types that the module declares. If they differ,
+//! the error says which types would fit.
 //!
 //! Run it with `cargo run --example add`.
 

@@ -1,7 +1,7 @@
-//! Three calls at once, each in an instance of its own.
+//! Calls one plugin from three threads.
 //!
-//! A plugin is a handle that threads share. Its own `process` runs each request in a fresh
-//! instance, so that none sees what another one left behind.
+//! A `Plugin` is a handle that threads share. `Plugin::process` runs each request in an instance that
+//! is new or reset, so no request sees data of another.
 //!
 //! Run it with `cargo run --example concurrent`.
 

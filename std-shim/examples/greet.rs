@@ -1,7 +1,8 @@
-//! Text in, text out.
+//! Passes text to a plugin, and gets text back.
 //!
-//! A guest has a memory of its own: hostel asks its allocator for a buffer, copies the name there,
-//! calls `greet` with pointer and length, checks and copies the answer, and gives both back.
+//! A guest has its own memory. hostel asks the guest's allocator for a buffer, copies the name there,
+//! calls `greet` with its pointer and length, checks and copies the answer, and frees the answer's
+//! buffer.
 //!
 //! Run it with `cargo run --example greet`.
 
@@ -10,7 +11,7 @@ use hostel::{Grants, load_file};
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/prebuilt");
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // The same function from three compilers, which return a text in three different ways.
+    // Three compilers return a pointer and a length in three ways. hostel understands each.
     for guest in ["greet", "c_greet", "wat_greet_multi"] {
         let file = format!("{FOLDER}/{guest}.wasm");
         let plugin = load_file(&hostel::engine(), file, &Grants::new())?;

@@ -1,7 +1,7 @@
-//! A host function: the guest calls back, and logs.
+//! Grants a plugin its log.
 //!
-//! A plugin can do nothing but compute, until it is granted more. What it imports and nobody
-//! granted is told when it is loaded, not when it runs.
+//! A plugin can only compute, until it is granted more. If it imports a function that was not
+//! granted, loading fails and names the grant.
 //!
 //! Run it with `cargo run --example host_log`.
 

@@ -1,7 +1,7 @@
-//! Compile once, instantiate many times.
+//! Compiles a plugin once and instantiates it three times.
 //!
-//! A *plugin* is a module that was checked and compiled; an *instance* is one running sandbox of
-//! it, with memory of its own. Compiling takes a while, instantiating some microseconds.
+//! A *plugin* is a checked and compiled module. An *instance* is one running sandbox of it, with its
+//! own memory. Compiling a small module takes about a millisecond, instantiating it some microseconds.
 //!
 //! Run it with `cargo run --example load`.
 

@@ -1,4 +1,4 @@
-//! A processing engine: bytes in, bytes out, by a plugin that its user configures.
+//! Processes bytes with a plugin that the embedder configures.
 //!
 //! Run it with `cargo run --example processing_engine`.
 
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("it used {} units of fuel", instance.usage().fuel);
     }
 
-    // An error is an answer: the instance goes on.
+    // An error is an answer: the instance stays usable.
     if let Err(error) = instance.process(b"\xff") {
         println!("{error}");
     }

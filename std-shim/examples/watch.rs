@@ -1,9 +1,9 @@
-//! Plugins from a directory, replaced while they are in use.
+//! Loads plugins from a directory, and replaces them while they are in use.
 //!
-//! A host has plugins by name. A directory's files `NAME.wasm` are its plugins, and a thread keeps
-//! the host in step with them: a file that is new is loaded, one that has changed replaces its
-//! plugin, one that is gone unloads it. A file that is broken, or whose plugin fails a smoke call,
-//! leaves the old one. Calls that run end on the plugin that they began on.
+//! A thread watches the directory. The file `NAME.wasm` is the plugin `NAME`: a new file is loaded, a
+//! changed file replaces its plugin, and a removed file unloads it. If a file is broken, or its plugin
+//! fails the smoke call, the old plugin stays. Calls in progress end on the version that they started
+//! with.
 //!
 //! Run it with `cargo run --features watch --example watch`.
 
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let watched = PluginDirectory::new(host.clone(), plugins.path(), grants)
         .smoke(answers_something)
         .observer(move |event| {
-            // Nobody may listen any more.
+            // Fails once the receiver is gone, at the end of `main`.
             let _ = send.send(event);
         })
         .watch()?;
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let modules =
         ["customize.wasm", "wat_no_dealloc.wasm"].map(|name| Path::new(GUESTS).join(name));
     for module in modules {
-        // Whoever reads the file finds the old module or the new one, never half of one.
+        // Written atomically: the watching thread never finds half a module.
         install_module(&file, &std::fs::read(&module)?)?;
         println!("{}", events.recv()?);
         let answer = host.process("shout", b"hello")?;

@@ -1,7 +1,8 @@
-//! A directory of this machine, for guests of WASI.
+//! Grants WASI guests a directory of this machine.
 //!
-//! cap-std sees to it that no path and no symbolic link leads out of it, also while others change
-//! it: where the system has it, one call that looks up beneath a directory, else step by step.
+//! cap-std keeps every path and symbolic link inside the directory, even while other programs change
+//! it. If the system has a call that looks a path up beneath a directory (`openat2` on Linux), cap-std
+//! uses it; otherwise it opens the path component by component.
 
 use cap_fs_ext::{
     DirExt as _, FileTypeExt as _, FollowSymlinks, MetadataExt as _, OpenOptionsFollowExt as _,
@@ -22,13 +23,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// The directory at `path`, to be granted with [`Wasi::directory`](hostel_core::Wasi::directory). It
-/// stays the same one, whatever is renamed later. Each plugin that is granted it holds one open
-/// handle for it.
+/// Opens the directory at `path`, to grant it with [`Wasi::directory`](hostel_core::Wasi::directory).
 ///
-/// What links within it point to, symbolic or not, is for whoever fills it to decide: a guest
-/// follows symbolic links that stay in the directory, and can't tell a file that has a second name
-/// elsewhere. Files that are neither regular nor directories are seen and not opened.
+/// The handle stays on this directory, even if it is renamed later. Each plugin with the grant holds
+/// one open handle.
+///
+/// * A guest follows symbolic links that stay inside the directory, and no others.
+/// * A hard link to a file outside is a file like any other. Do not grant a directory that holds hard
+///   links to files which the guest must not reach.
+/// * Pipes, devices and sockets are listed but can't be opened.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (func (export "_start")))"#)?;
@@ -43,17 +46,18 @@ use std::{
 ///
 /// # Errors
 ///
-/// Where there is no directory, or it may not be opened.
+/// Any [`io::Error`] of the operating system, for example if `path` does not exist, is not a directory,
+/// or may not be opened.
 pub fn directory(path: impl AsRef<Path>) -> io::Result<HostDirectory> {
     Dir::open_ambient_dir(path, ambient_authority()).map(HostDirectory)
 }
 
-/// A directory of this machine: see [`directory`].
+/// A directory of this machine, opened by [`directory`].
 #[derive(Debug)]
 pub struct HostDirectory(Dir);
 
 impl HostDirectory {
-    /// Opens what is at `path`, if that is a file or a directory.
+    /// Opens the regular file or directory at `path`.
     fn open(&self, path: &str, how: &Open) -> io::Result<Opened> {
         let follow = if how.follow {
             FollowSymlinks::Yes
@@ -61,7 +65,7 @@ impl HostDirectory {
             FollowSymlinks::No
         };
         match self.metadata(path, how.follow) {
-            // Opening a pipe or a device may block, or do something.
+            // Opening a pipe or a device may block, or may have an effect of its own.
             Ok(found) if is_special(found.file_type()) => return Err(special()),
             Err(error) if error.kind() != ErrorKind::NotFound || !how.create => return Err(error),
             _ => {}
@@ -82,10 +86,10 @@ impl HostDirectory {
             .truncate(how.truncate)
             .follow(follow)
             .maybe_dir(!how.write)
-            // What was put there meanwhile is not waited for either.
+            // A pipe may have taken the file's place since the check above: don't wait for it.
             .nonblock(true);
         let file = match self.0.open_with(path, options.read(true)) {
-            // One that may only be written.
+            // The file may be writable but not readable.
             Err(error) if error.kind() == ErrorKind::PermissionDenied && how.write => {
                 self.0.open_with(path, options.read(false))?
             }
@@ -119,35 +123,35 @@ fn is_special(found: FileType) -> bool {
     !found.is_file() && !found.is_dir() && !found.is_symlink()
 }
 
-/// The error of what is neither a file nor a directory.
+/// The error for a file that is neither regular nor a directory.
 fn special() -> io::Error {
     ErrorKind::Unsupported.into()
 }
 
 impl Directory for HostDirectory {
     fn open(&self, path: &str, how: &Open) -> Result<Node, Errno> {
-        Ok(match self.open(path, how).map_err(|error| errno(&error))? {
+        Ok(match with_errno(self.open(path, how))? {
             Opened::Directory(directory) => Node::Directory(Arc::new(Self(directory))),
             Opened::File(file) => Node::File(Box::new(HostFile {
                 file,
-                appends: false,
+                append_mode: false,
             })),
         })
     }
 
     fn stat(&self, path: &str, follow: bool) -> Result<Stat, Errno> {
-        answer(self.metadata(path, follow).map(|found| stat(&found)))
+        with_errno(self.metadata(path, follow).map(|found| stat(&found)))
     }
 
     fn list(&self, visit: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), Errno> {
-        for entry in answer(self.0.entries())? {
-            let entry = answer(entry)?;
+        for entry in with_errno(self.0.entries())? {
+            let entry = with_errno(entry)?;
             let name = entry.file_name();
-            // A name that is no text can't be told.
+            // WASI's names are UTF-8: an entry with another name can't be listed.
             let Some(name) = name.to_str() else { continue };
             let entry = Entry {
                 name,
-                kind: answer(entry.file_type()).map_or(Kind::Unknown, kind),
+                kind: with_errno(entry.file_type()).map_or(Kind::Unknown, kind),
                 inode: inode(&entry),
             };
             if !visit(entry) {
@@ -158,32 +162,32 @@ impl Directory for HostDirectory {
     }
 
     fn create_directory(&self, path: &str) -> Result<(), Errno> {
-        answer(self.0.create_dir(path))
+        with_errno(self.0.create_dir(path))
     }
 
     fn remove_directory(&self, path: &str) -> Result<(), Errno> {
-        // With a slash at its end, cap-std would remove `.` in it, which no system does.
-        answer(self.0.remove_dir(path.trim_end_matches('/')))
+        // With a slash at the end, cap-std would remove `.` inside it, which every system refuses.
+        with_errno(self.0.remove_dir(path.trim_end_matches('/')))
     }
 
     fn remove_file(&self, path: &str) -> Result<(), Errno> {
-        answer(self.0.remove_file_or_symlink(path))
+        with_errno(self.0.remove_file_or_symlink(path))
     }
 
     fn rename(&self, path: &str, to: &dyn Directory, to_path: &str) -> Result<(), Errno> {
-        answer(self.0.rename(path, &own(to)?.0, to_path))
+        with_errno(self.0.rename(path, &on_this_machine(to)?.0, to_path))
     }
 
     fn link(&self, path: &str, to: &dyn Directory, to_path: &str) -> Result<(), Errno> {
-        answer(self.0.hard_link(path, &own(to)?.0, to_path))
+        with_errno(self.0.hard_link(path, &on_this_machine(to)?.0, to_path))
     }
 
     fn symlink(&self, target: &str, path: &str) -> Result<(), Errno> {
-        answer(self.0.symlink(target, path))
+        with_errno(self.0.symlink(target, path))
     }
 
     fn read_link(&self, path: &str) -> Result<String, Errno> {
-        let target = answer(self.0.read_link(path))?;
+        let target = with_errno(self.0.read_link(path))?;
         target
             .into_os_string()
             .into_string()
@@ -201,43 +205,45 @@ impl Directory for HostDirectory {
                     }
                 })
             });
-            return answer(self.0.set_symlink_times(path, accessed, modified));
+            return with_errno(self.0.set_symlink_times(path, accessed, modified));
         }
-        // cap-std's own opens whatever is there, and waits for the other end of a pipe.
+        // cap-std's own function opens any kind of file, and would wait for the other end of a pipe.
         let mut how = Open::default();
         how.follow = true;
-        let file = match answer(self.open(path, &how))? {
+        let file = match with_errno(self.open(path, &how))? {
             Opened::File(file) => file,
             Opened::Directory(directory) => directory.into_std_file(),
         };
-        answer(file.set_times(file_times(times)))
+        with_errno(file.set_times(file_times(times)))
     }
 }
 
-/// The other directory of a move or a link, which has to be of this machine too.
-fn own(directory: &dyn Directory) -> Result<&HostDirectory, Errno> {
+/// Returns the other directory of a move or a link. It must be of this machine too: a move between
+/// two kinds of file systems is refused, as between two devices.
+fn on_this_machine(directory: &dyn Directory) -> Result<&HostDirectory, Errno> {
     let any: &dyn Any = directory;
     any.downcast_ref().ok_or(Errno::Xdev)
 }
 
-/// A file of this machine. Its handle is its own, and so is the place in it.
+/// An open file of this machine. It shares its handle with no other, so seeking disturbs nobody.
 struct HostFile {
     file: fs::File,
-    /// Whether the system writes at the end, wherever that is.
-    appends: bool,
+    /// Whether the system's append mode is on: every write then goes to the end of the file.
+    append_mode: bool,
 }
 
 impl HostFile {
-    fn appends(&mut self, appends: bool) -> io::Result<()> {
-        if self.appends != appends {
+    /// Turns the system's append mode on or off.
+    fn set_append_mode(&mut self, append_mode: bool) -> io::Result<()> {
+        if self.append_mode != append_mode {
             #[cfg(unix)]
             {
                 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
                 let mut flags = fcntl_getfl(&self.file)?;
-                flags.set(OFlags::APPEND, appends);
+                flags.set(OFlags::APPEND, append_mode);
                 fcntl_setfl(&self.file, flags)?;
             }
-            self.appends = appends;
+            self.append_mode = append_mode;
         }
         Ok(())
     }
@@ -245,36 +251,36 @@ impl HostFile {
 
 impl File for HostFile {
     fn read(&mut self, at: u64, into: &mut [u8]) -> Result<usize, Errno> {
-        answer(self.file.seek(SeekFrom::Start(at)))?;
-        answer(self.file.read(into))
+        with_errno(self.file.seek(SeekFrom::Start(at)))?;
+        with_errno(self.file.read(into))
     }
 
     fn stat(&mut self) -> Result<Stat, Errno> {
-        answer(Metadata::from_file(&self.file).map(|found| stat(&found)))
+        with_errno(Metadata::from_file(&self.file).map(|found| stat(&found)))
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<usize, Errno> {
-        answer(self.appends(false))?;
-        answer(self.file.seek(SeekFrom::Start(at)))?;
-        answer(self.file.write(bytes))
+        with_errno(self.set_append_mode(false))?;
+        with_errno(self.file.seek(SeekFrom::Start(at)))?;
+        with_errno(self.file.write(bytes))
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
-        answer(self.appends(true))?;
-        answer(self.file.seek(SeekFrom::End(0)))?;
-        answer(self.file.write(bytes))
+        with_errno(self.set_append_mode(true))?;
+        with_errno(self.file.seek(SeekFrom::End(0)))?;
+        with_errno(self.file.write(bytes))
     }
 
     fn set_size(&mut self, size: u64) -> Result<(), Errno> {
-        answer(self.file.set_len(size))
+        with_errno(self.file.set_len(size))
     }
 
     fn set_times(&mut self, times: &Times) -> Result<(), Errno> {
-        answer(self.file.set_times(file_times(times)))
+        with_errno(self.file.set_times(file_times(times)))
     }
 
     fn sync(&mut self, data_only: bool) -> Result<(), Errno> {
-        answer(if data_only {
+        with_errno(if data_only {
             self.file.sync_data()
         } else {
             self.file.sync_all()
@@ -300,7 +306,7 @@ fn stat(found: &Metadata) -> Stat {
     stat
 }
 
-/// When attributes last changed, where the system notes it.
+/// Time of the last change of attributes since 1970, if the system records it.
 #[cfg(unix)]
 fn changed(found: &Metadata) -> Option<Duration> {
     use cap_std::fs::MetadataExt as _;
@@ -313,7 +319,8 @@ const fn changed(_: &Metadata) -> Option<Duration> {
     None
 }
 
-/// The number of what is listed, where the system lists that. A guest asks for it if it is 0.
+/// Inode number of a listed entry, or 0 if the system does not list it. Guests then ask for it with a
+/// `stat`.
 #[cfg(unix)]
 fn inode(entry: &DirEntry) -> u64 {
     std::os::unix::fs::DirEntryExt::ino(entry)
@@ -336,6 +343,7 @@ fn kind(found: FileType) -> Kind {
     }
 }
 
+/// Translates times to set. A time that is absent stays as it is.
 fn file_times(times: &Times) -> FileTimes {
     let time = |time: Time| match time {
         Time::Now => SystemTime::now(),
@@ -351,14 +359,15 @@ fn file_times(times: &Times) -> FileTimes {
     set
 }
 
-fn answer<R>(result: io::Result<R>) -> Result<R, Errno> {
+/// Translates an error of the operating system to WASI's.
+fn with_errno<R>(result: io::Result<R>) -> Result<R, Errno> {
     result.map_err(|error| errno(&error))
 }
 
 fn errno(error: &io::Error) -> Errno {
     #[cfg(unix)]
     if let Some(number) = rustix::io::Errno::from_io_error(error)
-        && let Some(errno) = number_of(number)
+        && let Some(errno) = errno_without_kind(number)
     {
         return errno;
     }
@@ -375,7 +384,7 @@ fn errno(error: &io::Error) -> Errno {
         ErrorKind::NotADirectory => Errno::Notdir,
         ErrorKind::NotFound => Errno::Noent,
         ErrorKind::OutOfMemory => Errno::Nomem,
-        // Also cap-std's answer to a path that leads out of its directory.
+        // cap-std also gives this for a path that leads out of its directory.
         ErrorKind::PermissionDenied => Errno::Perm,
         ErrorKind::QuotaExceeded => Errno::Dquot,
         ErrorKind::ReadOnlyFilesystem => Errno::Rofs,
@@ -386,16 +395,16 @@ fn errno(error: &io::Error) -> Errno {
     }
 }
 
-/// Those that std has no name for, or one for several.
+/// Translates the system's errors for which std has no [`ErrorKind`], or one for several of them.
 #[cfg(unix)]
-fn number_of(number: rustix::io::Errno) -> Option<Errno> {
+fn errno_without_kind(number: rustix::io::Errno) -> Option<Errno> {
     use rustix::io::Errno as Number;
     match number {
         Number::ACCESS => Some(Errno::Acces),
         Number::LOOP => Some(Errno::Loop),
         Number::MFILE => Some(Errno::Mfile),
         Number::NFILE => Some(Errno::Nfile),
-        // A pipe without another end, or a device without a driver.
+        // A pipe that nobody reads, or a device without a driver: neither may be opened.
         Number::NXIO => Some(Errno::Notsup),
         _ => None,
     }

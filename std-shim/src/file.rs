@@ -1,8 +1,9 @@
-//! Plugins from files.
+//! Loads plugins from files.
 
-use hostel_core::{Engine, Grants, HostError, LoadError, Plugin};
+use hostel_core::{Engine, Escaped, Grants, HostError, LoadError, Plugin};
 use std::{
     error::Error,
+    ffi::OsStr,
     fmt,
     fs::File,
     io::{self, Read},
@@ -11,15 +12,20 @@ use std::{
 
 /// Reads a module from a regular file of at most `limit` bytes.
 ///
-/// The size is looked at before a byte is read, and again while reading, since the file may grow.
+/// Checks the size before reading, and again while reading, since the file may grow. The bytes are
+/// not checked: they need not be a module.
 ///
 /// # Errors
 ///
-/// [`FileError`], which names the file.
+/// [`FileError`], which names the file, with the reason
+///
+/// * [`FileReason::Io`] if the file is missing or unreadable, or the machine has no memory for it;
+/// * [`FileReason::Directory`] or [`FileReason::NotAFile`] if it is not a regular file;
+/// * [`FileReason::Load`] with [`LoadError::TooLarge`] if it has more than `limit` bytes.
 pub fn read_module(path: impl AsRef<Path>, limit: usize) -> Result<Vec<u8>, FileError> {
     let path = path.as_ref();
     let fail = |reason| FileError::new(path, reason);
-    // Looked at before it is opened: opening a named pipe would wait for a writer.
+    // Checked before opening: opening a named pipe would wait for its writer.
     let metadata = std::fs::metadata(path).map_err(|error| fail(FileReason::Io(error)))?;
     if !metadata.is_file() {
         return Err(fail(if metadata.is_dir() {
@@ -34,7 +40,8 @@ pub fn read_module(path: impl AsRef<Path>, limit: usize) -> Result<Vec<u8>, File
         return Err(too_large(size));
     }
     let mut bytes = Vec::new();
-    // The limit may be more than the machine has: an error instead of an abort.
+    // `limit` may be more than the machine has. A failed reservation is an error; `read_to_end` alone
+    // could abort.
     bytes
         .try_reserve_exact(size)
         .map_err(|_| fail(FileReason::Io(io::ErrorKind::OutOfMemory.into())))?;
@@ -48,7 +55,8 @@ pub fn read_module(path: impl AsRef<Path>, limit: usize) -> Result<Vec<u8>, File
     }
 }
 
-/// Loads a plugin from a file, under the file's name without its ending.
+/// Loads a plugin from a file. The plugin's name is the file's name without its extension. The
+/// engine's [`Limits::module_bytes`](hostel_core::Limits::module_bytes) bounds the size.
 ///
 /// ```no_run
 /// use hostel::{Grants, load_file};
@@ -59,7 +67,8 @@ pub fn read_module(path: impl AsRef<Path>, limit: usize) -> Result<Vec<u8>, File
 ///
 /// # Errors
 ///
-/// [`FileError`], which names the file.
+/// [`FileError`], which names the file: as for [`read_module`], or [`FileReason::Load`] if the module
+/// does not load.
 pub fn load_file<T: 'static>(
     engine: &Engine,
     path: impl AsRef<Path>,
@@ -76,32 +85,34 @@ pub fn load_file<T: 'static>(
         .map_err(|error| FileError::new(path, FileReason::Load(error)))
 }
 
-/// Why a file did not become a plugin, or was not written.
+/// Names a file that could not be loaded or written, and says why.
+///
+/// Its text shows the path [`Escaped`]: a line break in a file's name can't forge a second line.
 #[derive(Debug)]
 pub struct FileError {
     path: PathBuf,
     reason: FileReason,
 }
 
-/// What was wrong with the file.
+/// The reason of a [`FileError`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FileReason {
-    /// The operating system refused to open or read it.
+    /// The operating system could not open or read the file.
     Io(io::Error),
-    /// It is a directory.
+    /// The path leads to a directory.
     Directory,
-    /// It is a pipe, a device or the like.
+    /// The path leads to a pipe, a device or another special file.
     NotAFile,
-    /// Its contents are not a module that can be loaded.
+    /// The contents are not a module that can be loaded.
     Load(LoadError),
-    /// The host does not take the plugin in.
+    /// The host refused the plugin: it failed its smoke call, or its name is taken.
     Host(HostError),
-    /// Its name is not UTF-8, as a plugin's has to be.
+    /// The file's name is not UTF-8, so it can't be a plugin's name.
     Name,
-    /// What grants the plugin its functions, or tries it, panicked.
+    /// The embedder's function that returns grants, or its smoke call, panicked.
     Panicked,
-    /// The operating system refused to write it.
+    /// The operating system could not write the file.
     Write(io::Error),
 }
 
@@ -117,19 +128,19 @@ impl FileError {
         self.reason
     }
 
-    /// The file.
+    /// Returns the file's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What was wrong with it.
+    /// Returns the reason.
     #[must_use]
     pub const fn reason(&self) -> &FileReason {
         &self.reason
     }
 
-    /// The stable code of this kind of error.
+    /// Returns the stable code of this kind of error, such as `file-missing`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match &self.reason {
@@ -146,22 +157,36 @@ impl FileError {
     }
 }
 
+/// Shows a name that somebody else chose, as part of one line.
+pub(crate) fn shown_name(name: &(impl AsRef<OsStr> + ?Sized)) -> Escaped<'_> {
+    Escaped::new(name.as_ref().as_encoded_bytes())
+}
+
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
+        let path = shown_name(&self.path);
         match &self.reason {
             FileReason::Io(error) => write!(f, "can't read {path}: {error}"),
             FileReason::Directory => write!(
                 f,
                 "can't load {path}: it is a directory, expected a .wasm file"
             ),
-            FileReason::NotAFile => write!(f, "can't load {path}: expected a regular file"),
+            FileReason::NotAFile => write!(
+                f,
+                "can't load {path}: it is a pipe, a device or the like, expected a regular file"
+            ),
             FileReason::Load(error) => write!(f, "can't load {path}: {error}"),
-            FileReason::Host(error) => write!(f, "can't load {path}: {error}"),
-            FileReason::Name => write!(f, "can't load {path}: rename it, to UTF-8"),
+            // A host's errors name plugins, and those are named after files.
+            FileReason::Host(error) => {
+                write!(f, "can't load {path}: {}", shown_name(&error.to_string()))
+            }
+            FileReason::Name => write!(
+                f,
+                "can't load {path}: its name is not UTF-8, and a plugin's name must be; rename the file"
+            ),
             FileReason::Panicked => write!(
                 f,
-                "can't load {path}: what grants it functions, or tries it, panicked"
+                "can't load {path}: the function that grants it functions, or its smoke call, panicked"
             ),
             FileReason::Write(error) => write!(f, "can't write {path}: {error}"),
         }

@@ -1,8 +1,11 @@
-//! Plugins' values in a file.
+//! Keeps plugins' state in a file.
 
-#![allow(clippy::result_large_err)] // redb's errors are that large, and rare
+#![allow(clippy::result_large_err)] // redb's errors are large, but rare
 
-use crate::install::{create_beside, sync_directory};
+use crate::{
+    file::shown_name,
+    install::{create_beside, sync_directory},
+};
 use hostel_core::{StateCosts, StateError, StateLimits, StateStore, StateUse};
 use redb::{Builder, Database, ReadableTable as _, TableDefinition};
 use std::{
@@ -20,22 +23,24 @@ use std::{
 /// Values by namespace and key.
 const VALUES: TableDefinition<(&str, &[u8]), &[u8]> = TableDefinition::new("values");
 
-/// How many keys, and bytes of keys and values, each namespace has; in step with the values, since
-/// both change in one transaction.
+/// Number of keys, and total bytes of keys and values, of each namespace. Changes in one transaction
+/// with the values.
 const USED: TableDefinition<&str, (u64, u64)> = TableDefinition::new("used");
 
-/// Bytes of the file that are kept in memory.
+/// Size of redb's cache in memory, in bytes.
 const CACHE_BYTES: usize = 4 << 20;
 
-/// Plugins' values in a file, which outlive the program.
+/// A [`StateStore`] in a file: plugins' state outlives the program.
 ///
-/// What `set` and `delete` have done is on the disk when they return: a process that is killed
-/// loses nothing that was acknowledged, and the next one finds each value as it was before or after
-/// a change, never in between. A file is open once at a time.
+/// When `set` or `delete` returns, its change is on the disk. A killed process loses no acknowledged
+/// change, and the next process finds each value as it was before a change or after it, never in
+/// between.
 ///
-/// The reason of a [`StateError::Failed`] goes to [`tracing`], not to the plugin. A panic of the
-/// storage engine over a broken file is contained where the program unwinds, and the store then
-/// fails until it is opened again.
+/// Only one `FileState`, in one process, can have the file open at a time.
+///
+/// If the store itself fails, the plugin gets [`StateError::Failed`] and [`tracing`] gets the reason
+/// (level error, target `hostel::state`). If the storage engine panics over a damaged file, the panic
+/// is caught, provided that the program unwinds; every use then fails until the file is opened again.
 ///
 /// ```
 /// # let directory = tempfile::tempdir()?;
@@ -49,19 +54,19 @@ const CACHE_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub struct FileState {
     limits: StateLimits,
-    /// There until it is dropped.
+    /// `Some` until this is dropped, which has to catch the engine's panics.
     database: Option<Database>,
     panicked: AtomicBool,
 }
 
-/// Creates a file at `path` as a whole, unless another process does: redb itself can't open one whose
-/// creation was broken off.
+/// Creates the file at `path` atomically, unless another process does so first. redb can't open a file
+/// whose creation was interrupted.
 fn create(path: &Path) -> Result<(), redb::Error> {
     let (temporary, file) = create_beside(path)?;
     let created = builder().create_file(file).map_err(redb::Error::from);
     let linked = created.and_then(with_tables).map(|database| {
         drop(database);
-        // Never in the place of another's, which a renamed one would take.
+        // Not by renaming, which would replace a file that another process has just created.
         fs::hard_link(&temporary, path)
     });
     let _ = fs::remove_file(temporary);
@@ -73,12 +78,12 @@ fn builder() -> Builder {
     let mut builder = Database::builder();
     builder
         .set_cache_size(CACHE_BYTES)
-        // The format that later versions of redb read.
+        // Later versions of redb can read this format.
         .create_with_file_format_v3(true);
     builder
 }
 
-/// The same with its tables, so that reading always finds them.
+/// Creates the tables if they are missing. redb fails to read a table that does not exist.
 fn with_tables(database: Database) -> Result<Database, redb::Error> {
     let change = database.begin_write()?;
     change.open_table(VALUES)?;
@@ -88,24 +93,29 @@ fn with_tables(database: Database) -> Result<Database, redb::Error> {
 }
 
 impl FileState {
-    /// Opens the file, or makes it, with `limits` for each namespace. Repairs what a killed process
-    /// left, for which it reads the whole file.
+    /// Opens the file at `path`, or creates it. `limits` apply to each namespace. After a crash, the
+    /// whole file is read and repaired.
     ///
-    /// A new file is made beside its place, under a hidden name that ends with `.tmp`, and then linked
-    /// there: a process that is killed meanwhile may leave that one behind, but none that can't be
-    /// opened. Where the file system has no links, or `path` is a symbolic link to nothing or an empty
-    /// file, it is made in its place.
+    /// A new file is created atomically: under a hidden name that ends with `.tmp`, and then linked to
+    /// `path`. A process killed meanwhile may leave the hidden file, which is safe to delete. The file
+    /// is created at `path` directly if the file system has no hard links, or if `path` is a dangling
+    /// symbolic link or an empty file.
     ///
     /// # Errors
     ///
-    /// [`StateFileError`], which names the file.
+    /// [`StateFileError`], which names the file, with the reason
+    ///
+    /// * [`StateFileReason::Io`] if the operating system refuses to open, read or write it;
+    /// * [`StateFileReason::NotAFile`] if it is not a regular file;
+    /// * [`StateFileReason::Locked`] if it is open already;
+    /// * [`StateFileReason::Corrupt`] if it is not a store, or is damaged.
     pub fn open(path: impl AsRef<Path>, limits: StateLimits) -> Result<Self, StateFileError> {
         let path = path.as_ref();
         let fail = |reason| StateFileError {
             path: path.to_owned(),
             reason,
         };
-        // Looked at before it is opened: opening a named pipe would wait for its other end.
+        // Checked before opening: opening a named pipe would wait for its other end.
         match fs::metadata(path) {
             Ok(metadata) if !metadata.is_file() => return Err(fail(StateFileReason::NotAFile)),
             Ok(_) => {}
@@ -114,7 +124,7 @@ impl FileState {
         }
         let open = || {
             if fs::symlink_metadata(path).is_err() {
-                // Where that can't be done, it is created in its place, which a kill may break off.
+                // If this fails, redb creates the file below, which a kill may interrupt.
                 let _ = create(path);
             }
             with_tables(builder().create(path)?)
@@ -130,7 +140,8 @@ impl FileState {
         })
     }
 
-    /// Does `work`, which may fail for reasons of the host, and within that for the plugin's.
+    /// Runs `work` on the database. Its outer error is the store's, and is logged; its inner error is
+    /// the plugin's, and is returned.
     fn with<R>(
         &self,
         namespace: &str,
@@ -154,8 +165,8 @@ impl FileState {
         }
     }
 
-    /// Changes a key's value, and what its namespace uses, in one transaction. `admit` says from
-    /// what is used, and from the old value's length, what will be.
+    /// Changes a key's value, and the totals of its namespace, in one transaction. `admit` receives
+    /// the totals and the old value's length, and returns the new totals or refuses.
     fn change(
         &self,
         namespace: &str,
@@ -165,7 +176,8 @@ impl FileState {
     ) -> Result<(), StateError> {
         self.with(namespace, |database| {
             let mut change = database.begin_write()?;
-            // Plugins choose the bytes: two phases do not lean on a checksum that is no hash.
+            // One-phase commits trust a checksum that is not cryptographic, and plugins choose the
+            // bytes: a forged checksum could pass off an interrupted commit as whole.
             change.set_two_phase_commit(true);
             {
                 let mut values = change.open_table(VALUES)?;
@@ -193,7 +205,7 @@ impl FileState {
     }
 }
 
-/// What the table of uses says.
+/// Reads a namespace's totals.
 fn used(found: redb::AccessGuard<'_, (u64, u64)>) -> StateUse {
     let (keys, bytes) = found.value();
     let number = |number| usize::try_from(number).unwrap_or(usize::MAX);
@@ -206,10 +218,10 @@ fn used(found: redb::AccessGuard<'_, (u64, u64)>) -> StateUse {
 impl StateStore for FileState {
     fn costs(&self) -> StateCosts {
         StateCosts {
-            // A page of the file for each, at worst.
+            // At worst, each reads one page of the file.
             read: 500,
             scan: 500,
-            // The disk takes some milliseconds to say that it is there.
+            // A write waits for the disk to confirm it, which takes milliseconds.
             write: 200_000,
         }
     }
@@ -272,30 +284,32 @@ impl StateStore for FileState {
 
 impl Drop for FileState {
     fn drop(&mut self) {
-        // Closing writes, and may panic as all that the engine does.
+        // Closing writes to the file, so the engine may panic here too.
         let database = self.database.take();
         let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
     }
 }
 
-/// Why a file can't be a store.
+/// Names a file that can't hold state, and says why.
+///
+/// Its text shows the path [`Escaped`](hostel_core::Escaped).
 #[derive(Debug)]
 pub struct StateFileError {
     path: PathBuf,
     reason: StateFileReason,
 }
 
-/// What was wrong with the file.
+/// The reason of a [`StateFileError`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StateFileReason {
-    /// The operating system refused to open, read or write it.
+    /// The operating system could not open, read or write the file.
     Io(io::Error),
-    /// It is a directory, a pipe, a device or the like.
+    /// The path leads to a directory, a pipe, a device or another special file.
     NotAFile,
-    /// It is open, here or in another process.
+    /// The file is open already, in this process or another.
     Locked,
-    /// It was not written by a store, or has been damaged since.
+    /// The file was not written by a `FileState`, or is damaged. Holds the storage engine's message.
     Corrupt(Box<str>),
 }
 
@@ -317,19 +331,19 @@ impl From<redb::Error> for StateFileReason {
 }
 
 impl StateFileError {
-    /// The file.
+    /// Returns the file's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What was wrong with it.
+    /// Returns the reason.
     #[must_use]
     pub const fn reason(&self) -> &StateFileReason {
         &self.reason
     }
 
-    /// The stable code of this kind of error.
+    /// Returns the stable code of this kind of error, such as `state-file-locked`.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match &self.reason {
@@ -343,14 +357,17 @@ impl StateFileError {
 
 impl fmt::Display for StateFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "can't keep state in {}: ", self.path.display())?;
+        write!(f, "can't keep state in {}: ", shown_name(&self.path))?;
         match &self.reason {
             StateFileReason::Io(error) => error.fmt(f),
-            StateFileReason::NotAFile => f.write_str("expected a regular file, or none yet"),
+            StateFileReason::NotAFile => f.write_str(
+                "it is a directory, a pipe or a device, expected a regular file or no file",
+            ),
             StateFileReason::Locked => f.write_str("it is open already: close it first"),
             StateFileReason::Corrupt(why) => write!(
                 f,
-                "it is not a store, or a damaged one: name another file, or restore this one ({why})"
+                "it is not a store, or it is damaged: name another file, or restore this one ({})",
+                shown_name(&**why)
             ),
         }
     }

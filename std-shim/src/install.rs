@@ -40,7 +40,7 @@ fn install(path: &Path, wasm: &[u8]) -> io::Result<()> {
     let (temporary, mut file) = create_beside(path)?;
     let renamed = file
         .write_all(wasm)
-        // On the disk before its name is.
+        // The contents must reach the disk before the name: a crash would else leave an empty file.
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = renamed {
@@ -102,13 +102,14 @@ pub(crate) fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
         let temporary = path.with_file_name(hidden);
         match File::create_new(&temporary) {
             Ok(file) => return Ok((temporary, file)),
-            // Another thread's, or left by a process that had this one's number.
+            // Another thread uses this name, or an earlier process with our number left it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(error),
         }
     }
 }
 
+/// Writes the directory of `path` to the disk, and with it a file's new name.
 #[cfg(unix)]
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path
@@ -117,7 +118,7 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Elsewhere a directory is no file, and renaming is up to the file system.
+/// Does nothing: other systems can't open a directory to sync it.
 #[cfg(not(unix))]
 pub(crate) fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())

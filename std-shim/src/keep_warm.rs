@@ -1,4 +1,4 @@
-//! Instances made ahead of their calls, by a thread that has time for it.
+//! Creates instances ahead of calls, on a thread of its own.
 
 use hostel_core::Host;
 use std::{
@@ -11,8 +11,9 @@ use std::{
     time::Duration,
 };
 
-/// Keeps [`Limits::warm`](hostel_core::Limits::warm) instances ready of each plugin of `host`, on a
-/// thread of its own that looks `every` so often, until what it gives is dropped.
+/// Starts a thread that keeps [`Limits::warm`](hostel_core::Limits::warm) instances of each plugin of
+/// `host` ready for calls. It creates missing ones each time `every` has passed, until the returned
+/// value is dropped.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (func (export "f")))"#)?;
@@ -33,7 +34,7 @@ use std::{
 ///
 /// # Errors
 ///
-/// Where the thread can't be started.
+/// The [`io::Error`] of the operating system if it can't start the thread.
 pub fn keep_warm<T: Default + 'static>(host: Arc<Host<T>>, every: Duration) -> io::Result<KeptWarm>
 where
     Host<T>: Send + Sync,
@@ -53,10 +54,11 @@ where
     })
 }
 
-/// While it lives, a host is [kept warm](keep_warm). Dropping it waits for the thread to end what
-/// it makes.
+/// Keeps a host [warm](keep_warm) until it is dropped. Dropping it stops the thread, and waits for the
+/// instance that the thread is creating.
 #[derive(Debug)]
 pub struct KeptWarm {
+    /// Closed to stop the thread. Nothing is ever sent.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }

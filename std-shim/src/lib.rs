@@ -1,8 +1,9 @@
-//! hostel: a small, strict house for WebAssembly guests you don't trust.
+//! Runs WebAssembly plugins that you don't trust.
 //!
-//! The whole host is [`hostel_core`], re-exported here; this crate adds what needs an operating
-//! system: plugins from files and directories, a clock, threads that wait, and logs. The program
-//! `hostel` is the crate `hostel-cli`.
+//! This crate re-exports [`hostel_core`], the whole host, and adds the parts that need an operating
+//! system: plugins from files and watched directories, a clock and blocking waits ([`Std`]), logging
+//! ([`Tracing`]), and for WASI guests the process's streams and granted directories. The command-line
+//! program `hostel` is the crate `hostel-cli`.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -52,7 +53,8 @@ pub use self::{
 };
 pub use hostel_core::*;
 
-/// An engine for this machine: [`Limits::server`], [`Budget::server`], [`Std`].
+/// Returns an engine for this machine, with [`Limits::server`], [`Budget::server`] and the platform
+/// [`Std`].
 #[must_use]
 pub fn engine() -> Engine {
     Engine::default().with_platform(Std::new())

@@ -1,4 +1,4 @@
-//! The operating system, as the core asks for it.
+//! The platform of a machine with an operating system.
 
 use crate::timer::Timer;
 use hostel_core::Platform;
@@ -9,9 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A machine with an operating system: a monotonic clock, threads that can wait, a timer for guests
-/// that sleep in awaited calls, which is a thread while there are some, and panics of host functions
-/// contained, so that they trap the guest instead of ending the process.
+/// The [`Platform`] of a machine with an operating system.
+///
+/// * A monotonic clock, for deadlines.
+/// * Blocking waits, for guests that sleep or wait in blocking calls.
+/// * A timer thread, for guests that sleep in awaited calls. It runs only while such guests exist.
+/// * A panic in a host function traps the guest, instead of ending the process.
 ///
 /// ```
 /// use hostel::{Engine, Limits, Std};
@@ -21,14 +24,14 @@ use std::{
 #[derive(Debug)]
 pub struct Std {
     start: Instant,
-    /// How often something has changed that is waited for.
+    /// Number of calls of `wake`.
     changes: Mutex<u64>,
     changed: Condvar,
     timer: Timer,
 }
 
 impl Std {
-    /// A clock that starts now.
+    /// Creates a platform whose clock starts now.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -60,7 +63,7 @@ impl Platform for Std {
     fn wait_until(&self, ready: &dyn Fn() -> bool, until: Option<Duration>) -> bool {
         loop {
             let before = *self.lock();
-            // Without the lock: it is the embedder's, may take its time, and wake others.
+            // Called without the lock: `ready` may be slow, and may call `wake`.
             if ready() {
                 return true;
             }
@@ -92,8 +95,8 @@ impl Platform for Std {
     }
 
     fn containment(&self) -> Option<fn(&mut dyn FnMut())> {
-        // What the closure leaves half done is the guest's, which is trapped and not used again,
-        // or the embedder's, whose data should be fit for panics as anywhere else.
+        // Unwind safety is asserted: a panic leaves the guest's data half changed, but the guest traps
+        // and is never used again. The embedder's own data is the embedder's to protect.
         Some(|work| drop(catch_unwind(AssertUnwindSafe(work))))
     }
 }

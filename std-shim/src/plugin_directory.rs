@@ -1,6 +1,6 @@
-//! A directory of plugins, taken into a host.
+//! Loads a directory of plugins into a host.
 
-use crate::{FileError, FileReason, read_module};
+use crate::{FileError, FileReason, file::shown_name, read_module};
 use hostel_core::{CallError, Escaped, Grants, Host, HostError, Plugin, Version};
 use std::{
     collections::BTreeMap,
@@ -11,18 +11,20 @@ use std::{
     sync::Arc,
 };
 
-/// A directory whose files `NAME.wasm` are a host's plugins, each as `NAME`.
+/// Keeps a host's plugins in step with a directory: the file `NAME.wasm` is the plugin `NAME`.
 ///
-/// [`rescan`](Self::rescan) makes the host as the directory is: it loads what is new, replaces
-/// what has changed and unloads what is gone. A file that can't be loaded, or whose plugin fails
-/// its smoke call, leaves what was there before. A file with the bytes that it had is not loaded
-/// again. Calls that run go on as for [`Host::replace`] and [`Host::remove`], and none waits for
-/// a plugin that is loaded.
+/// [`rescan`](Self::rescan) reads the directory. It loads new files, replaces plugins whose file has
+/// changed, and unloads plugins whose file is gone.
 ///
-/// Files are read as by [`read_module`], through symbolic links too. Names that begin with `.`, `~`
-/// or `#` are left alone, as are those with another ending. A name that the host has from elsewhere
-/// stays with the plugin that has it. A directory that is gone is an empty one; one that can't be
-/// read changes nothing.
+/// * If a file can't be loaded, or its plugin fails the [smoke call](Self::smoke), the plugin loaded
+///   before stays.
+/// * A file whose bytes have not changed is not loaded again.
+/// * Calls in progress end on the version that they started with, as for [`Host::replace`] and
+///   [`Host::remove`]. No call waits while a plugin is loaded.
+/// * Files are read as by [`read_module`], also through symbolic links.
+/// * Names that begin with `.`, `~` or `#`, or that don't end with `.wasm`, are ignored.
+/// * A plugin that the host got from elsewhere is never replaced or unloaded.
+/// * A missing directory counts as an empty one. One that can't be read changes nothing.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
@@ -49,55 +51,64 @@ pub struct PluginDirectory<T: 'static = ()> {
     grants: Box<Grant<T>>,
     smoke: Box<Smoke<T>>,
     observer: Box<dyn FnMut(DirectoryEvent) + Send>,
-    /// The files that were there, and the number of the version that each one became, if any.
+    /// The files found by the last scan, each with the number of the version loaded from it, if any.
     known: BTreeMap<OsString, Option<usize>>,
 }
 
+/// Returns the grants of the plugin with a given name.
 type Grant<T> = dyn Fn(&str) -> Grants<T> + Send;
+/// Tries a plugin before it is taken into the host.
 type Smoke<T> = dyn Fn(&Plugin<T>) -> Result<(), CallError> + Send;
 
-/// What has become of a file in a [`PluginDirectory`].
+/// Reports what became of a file in a [`PluginDirectory`].
+///
+/// Its text shows names of files and plugins [`Escaped`]: a line break in a name can't forge a second
+/// line.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum DirectoryEvent {
-    /// A plugin was loaded.
+    /// A plugin was loaded from a new file.
     Loaded {
-        /// Its name.
+        /// The plugin's name.
         name: String,
-        /// Which module it is.
+        /// The loaded version.
         version: Version,
     },
-    /// A plugin was loaded in place of the one of that name.
+    /// A plugin was replaced, because its file has changed.
     Replaced {
-        /// Its name.
+        /// The plugin's name.
         name: String,
-        /// Which module it is.
+        /// The new version.
         version: Version,
     },
-    /// A plugin was unloaded, since its file is gone.
+    /// A plugin was unloaded, because its file is gone.
     Unloaded {
-        /// Its name.
+        /// The plugin's name.
         name: String,
     },
-    /// A file was not taken in, or the directory can't be read or watched; what was loaded before
-    /// stays. It is tried again when it changes.
+    /// A file could not be loaded, or the directory could not be read or watched. The plugin loaded
+    /// before stays. A file is tried again when it changes.
     Failed(FileError),
 }
 
 impl fmt::Display for DirectoryEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Loaded { name, version } => write!(f, "loaded `{name}`, version {version}"),
-            Self::Replaced { name, version } => write!(f, "replaced `{name}`, version {version}"),
-            Self::Unloaded { name } => write!(f, "unloaded `{name}`"),
+            Self::Loaded { name, version } => {
+                write!(f, "loaded `{}`, version {version}", shown_name(name))
+            }
+            Self::Replaced { name, version } => {
+                write!(f, "replaced `{}`, version {version}", shown_name(name))
+            }
+            Self::Unloaded { name } => write!(f, "unloaded `{}`", shown_name(name)),
             Self::Failed(error) => error.fmt(f),
         }
     }
 }
 
 impl<T: 'static> PluginDirectory<T> {
-    /// A directory for `host`, in which each plugin gets what `grants` gives for its name. Nothing
-    /// is read yet.
+    /// Prepares to load the directory at `path` into `host`. `grants` returns the grants of the plugin
+    /// with a given name. Nothing is read before [`rescan`](Self::rescan) or `watch`.
     pub fn new(
         host: Arc<Host<T>>,
         path: impl Into<PathBuf>,
@@ -113,7 +124,8 @@ impl<T: 'static> PluginDirectory<T> {
         }
     }
 
-    /// The same, where `smoke` tries each plugin before it is taken in.
+    /// Sets a smoke call, which tries each plugin before the host takes it in. An error refuses the
+    /// plugin. By default every plugin is taken in.
     #[must_use]
     pub fn smoke(
         mut self,
@@ -123,27 +135,28 @@ impl<T: 'static> PluginDirectory<T> {
         self
     }
 
-    /// The same, where `observer` is told of each event, after it. All events also go to
-    /// [`tracing`], target `hostel::directory`.
+    /// Sets an observer, which receives each event after it happened. Events also go to [`tracing`],
+    /// target `hostel::directory`, with or without an observer.
     #[must_use]
     pub fn observer(mut self, observer: impl FnMut(DirectoryEvent) + Send + 'static) -> Self {
         self.observer = Box::new(observer);
         self
     }
 
-    /// The directory.
+    /// Returns the path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes the host as the directory is now. All files are read.
+    /// Brings the host in step with the directory. Reads every file.
     pub fn rescan(&mut self) {
         self.rescan_where(|_| true);
     }
 
-    /// The same, where of the files that were there before only those are read whose names are
-    /// among `changed`, and symbolic links, whose targets are elsewhere.
+    /// Brings the host in step with the directory. Of the files known from the last scan, reads only
+    /// those for whose names `changed` is true, and symbolic links, since a link's target can change
+    /// without the link.
     pub(crate) fn rescan_where(&mut self, changed: impl Fn(&OsStr) -> bool) {
         let found = match list(&self.path) {
             Ok(found) => found,
@@ -159,33 +172,35 @@ impl<T: 'static> PluginDirectory<T> {
         let known = self.known.keys();
         let gone = known.filter(|file| !found.contains_key(*file));
         for file in gone.cloned().collect::<Vec<_>>() {
-            self.let_go(&file);
+            self.unload(&file);
         }
         for (file, is_link) in found {
             if is_link || !self.known.contains_key(&file) || changed(&file) {
-                self.take_in(file);
+                self.reload(file);
             }
         }
     }
 
-    fn let_go(&mut self, file: &OsStr) {
+    /// Unloads the plugin of a file that is gone.
+    fn unload(&mut self, file: &OsStr) {
         let number = self.known.remove(file).flatten();
         let Some(name) = plugin_name(file) else {
             return;
         };
-        // What somebody else has put in its place stays.
+        // The embedder may have replaced our plugin: its own one stays.
         let version = self.host.version(name);
         let is_ours = version.is_ok_and(|version| Some(version.number) == number);
         if is_ours && self.host.remove(name).is_ok() {
             let name = name.to_owned();
-            self.tell(DirectoryEvent::Unloaded { name });
+            self.report(DirectoryEvent::Unloaded { name });
         }
     }
 
-    fn take_in(&mut self, file: OsString) {
+    /// Loads a file that is new or has changed, and reports the outcome.
+    fn reload(&mut self, file: OsString) {
         let path = self.path.join(&file);
         let before = self.known.get(&file).copied().flatten();
-        // What grants and tries plugins is the embedder's, and may panic.
+        // `grants` and `smoke` are the embedder's functions and may panic: that must not end a watch.
         let taken = catch_unwind(AssertUnwindSafe(|| self.load(&path, before)));
         let (number, event) = match taken.unwrap_or(Err(FileReason::Panicked)) {
             Ok(None) => return,
@@ -196,10 +211,11 @@ impl<T: 'static> PluginDirectory<T> {
             }
         };
         self.known.insert(file, number);
-        self.tell(event);
+        self.report(event);
     }
 
-    /// Loads a file, unless it is the module that it was `before`.
+    /// Loads a file into the host. Returns `None` if its module is still that of the version
+    /// numbered `before`.
     fn load(
         &self,
         path: &Path,
@@ -225,15 +241,16 @@ impl<T: 'static> PluginDirectory<T> {
         Ok(Some((version, event)))
     }
 
-    /// Tells what is wrong with the directory itself.
+    /// Reports an error of the directory itself.
     pub(crate) fn fail(&mut self, error: io::Error) {
         let error = FileError::new(&self.path, FileReason::Io(error));
-        self.tell(DirectoryEvent::Failed(error));
+        self.report(DirectoryEvent::Failed(error));
     }
 
-    fn tell(&mut self, event: DirectoryEvent) {
+    /// Passes an event to the log and to the observer.
+    fn report(&mut self, event: DirectoryEvent) {
         const TARGET: &str = "hostel::directory";
-        // Guests and names of files have a say in it.
+        // A module that does not fit has a message of several lines: a log record has one.
         let text = event.to_string();
         let text = Escaped::new(text.as_bytes());
         match &event {
@@ -264,7 +281,7 @@ impl From<HostError> for FileReason {
     }
 }
 
-/// The names of the modules in a directory, each with whether it is a symbolic link.
+/// Lists the module files in a directory, each with whether it is a symbolic link.
 fn list(directory: &Path) -> io::Result<BTreeMap<OsString, bool>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(directory)? {
@@ -282,7 +299,59 @@ fn list(directory: &Path) -> io::Result<BTreeMap<OsString, bool>> {
     Ok(found)
 }
 
-/// The name of a file's plugin; `None` where it is not text.
+/// Returns the name of a file's plugin, or `None` if it is not UTF-8.
 fn plugin_name(file: &OsStr) -> Option<&str> {
     Path::new(file).file_stem()?.to_str()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// A file's name with a line break, behind which it forges an event.
+    const FORGED: &str = "a\nloaded `b`";
+
+    #[test]
+    fn a_line_break_in_a_name_forges_no_second_line() {
+        let plugins = tempfile::tempdir().expect("a directory can be made");
+        let file = plugins.path().join(FORGED).with_extension("wasm");
+        let wasm = wat::parse_str(r#"(module (func (export "f")))"#).expect("it is a module");
+        let changed = wat::parse_str(r#"(module (func (export "g")))"#).expect("it is a module");
+        let host = Arc::new(Host::new(crate::engine()));
+        let (send, events) = mpsc::channel();
+        let mut directory =
+            PluginDirectory::new(host.clone(), plugins.path(), |_| Grants::<()>::new())
+                .observer(move |event| send.send(event).expect("the test listens"));
+        let mut rescan = || {
+            directory.rescan();
+            events.try_recv().expect("the file has changed").to_string()
+        };
+        let write = |bytes: &[u8]| fs::write(&file, bytes).expect("the file can be written");
+
+        write(b"not a module");
+        let failed = rescan();
+        write(&wasm);
+        let loaded = rescan();
+        write(&changed);
+        let replaced = rescan();
+        fs::remove_file(&file).expect("the file is there");
+        let unloaded = rescan();
+        host.insert(FORGED, &wasm, &Grants::new())
+            .expect("the name is free");
+        write(&wasm);
+        let taken = rescan();
+
+        for (text, starts) in [
+            (failed, "can't load "),
+            (loaded, "loaded `a\\nloaded `b``, version "),
+            (replaced, "replaced `a\\nloaded `b``, version "),
+            (unloaded, "unloaded `a\\nloaded `b``"),
+            (taken, "can't load "),
+        ] {
+            assert!(text.starts_with(starts), "{text:?}");
+            assert!(text.contains(r"a\nloaded `b`"), "{text:?}");
+            assert_eq!(text.lines().count(), 1, "{text:?}");
+        }
+    }
 }

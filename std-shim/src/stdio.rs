@@ -1,6 +1,7 @@
-//! This process's stdin, stdout and stderr for a guest of WASI. Reading and writing may block for
-//! as long as whoever is at the other end pleases, so threads do it, and the guest waits for them
-//! no longer than its deadline.
+//! This process's stdin, stdout and stderr for WASI guests.
+//!
+//! Reading stdin or writing stdout can block for any length of time. Threads do it, so that a guest
+//! never waits longer than its deadline.
 
 use hostel_core::{Escaped, Platform as _, Trap, Wasi, WasiInput, WasiOutput};
 use std::{
@@ -15,19 +16,20 @@ use std::{
 
 use crate::Std;
 
-/// Most bytes that are read ahead of the guest, and that wait to be written.
-const MOST: usize = 64 << 10;
+/// Capacity of each buffer, in bytes: input read ahead of the guest, and output not yet written.
+const BUFFER_BYTES: usize = 64 << 10;
 
-/// This process's own streams, to be granted to a guest.
+/// This process's standard streams, ready to grant to WASI guests.
 ///
-/// stdin is read from the guest's first read on, up to 64 KiB ahead of it; whoever reads stdin
-/// besides misses these. What the guest writes to stdout and stderr is written by one thread, in
-/// the guest's order; up to 64 KiB wait for it, then the guest does. So a deadline and a canceller
-/// act, also where nobody at the other end reads or writes. A terminal gets
-/// [what it can show](escaped_lines) and nothing that it would obey.
+/// * **stdin** is read by a thread, which starts at the guest's first read and reads up to 64 KiB
+///   ahead. Bytes read ahead are lost to any other reader of stdin.
+/// * **stdout and stderr** are written by one thread, in the order in which guests wrote. It holds up
+///   to 64 KiB; a guest that writes more waits. A terminal receives [`escaped_lines`], so that a guest
+///   can't control it.
 ///
-/// A process has its streams once: make one of these, and share it where several guests are to have
-/// them.
+/// Deadlines and cancellers stop a guest that waits for any of the streams.
+///
+/// Create one per process, and share it between guests.
 ///
 /// ```
 /// use hostel::{Engine, Grants, Limits, Std, WasiStdio};
@@ -38,7 +40,7 @@ const MOST: usize = 64 << 10;
 /// let stdio = WasiStdio::new(platform);
 /// let grants = Grants::new().wasi(stdio.inherit(hostel::wasi()));
 /// let code = engine.load("command", &wasm, &grants)?.run_command()?;
-/// // Before the process ends, and before it writes something of its own.
+/// // Flush before the process exits, and before it writes to stdout itself.
 /// stdio.flush(None)?;
 /// # assert_eq!(code, 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -50,13 +52,13 @@ pub struct WasiStdio {
 }
 
 impl WasiStdio {
-    /// The streams of this process. `platform` is the engine's, so that a guest that waits for
-    /// stdin is woken. Threads begin when a guest first reads and writes.
+    /// Creates the streams. `platform` must be the engine's own: it wakes guests that wait for
+    /// stdin. No thread starts before a guest first reads or writes.
     #[must_use]
     pub fn new(platform: Arc<Std>) -> Self {
         Self {
             stdin: Stdin(Arc::new(Input {
-                ahead: Arc::new(Ahead {
+                ahead: Arc::new(ReadAhead {
                     state: Mutex::default(),
                     room: Condvar::new(),
                     platform,
@@ -67,7 +69,7 @@ impl WasiStdio {
         }
     }
 
-    /// `wasi` with the three streams.
+    /// Grants all three streams to `wasi`.
     #[must_use]
     pub fn inherit(&self, wasi: Wasi) -> Wasi {
         wasi.stdin_from(self.stdin())
@@ -75,18 +77,18 @@ impl WasiStdio {
             .stderr(self.stderr())
     }
 
-    /// stdin alone, for [`Wasi::stdin_from`]. What can't be read has ended.
+    /// Returns stdin alone, for [`Wasi::stdin_from`]. A read error counts as the end of the input.
     pub fn stdin(&self) -> impl WasiInput + use<> {
         self.stdin.clone()
     }
 
-    /// stdout alone, for [`Wasi::stdout`] or [`Wasi::stderr`].
+    /// Returns stdout alone, for [`Wasi::stdout`] or [`Wasi::stderr`].
     #[must_use]
     pub fn stdout(&self) -> WasiOutput {
         self.output(Stream::Stdout, io::stdout().is_terminal())
     }
 
-    /// stderr alone, for [`Wasi::stderr`] or [`Wasi::stdout`].
+    /// Returns stderr alone, for [`Wasi::stderr`] or [`Wasi::stdout`].
     #[must_use]
     pub fn stderr(&self) -> WasiOutput {
         self.output(Stream::Stderr, io::stderr().is_terminal())
@@ -97,17 +99,18 @@ impl WasiStdio {
         WasiOutput::queue(move |bytes| output.take(stream, bytes, terminal))
     }
 
-    /// Waits until all is written that guests wrote, no longer than `within`, or as long as it takes.
+    /// Waits until everything that guests wrote has reached stdout and stderr: at most `within`, or
+    /// without a limit if that is `None`.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::TimedOut`] where the time was up first: the thread that writes may then have
-    /// stdout or stderr locked, so whoever writes there waits too. Otherwise what kept it from being
-    /// written, such as [`io::ErrorKind::BrokenPipe`]; nothing is written after that, and a guest
-    /// that goes on is stopped.
+    /// * [`io::ErrorKind::TimedOut`] if `within` passed first. The writing thread may then still hold
+    ///   the lock of stdout or stderr, which blocks any other writer.
+    /// * The error of the first write that failed, such as [`io::ErrorKind::BrokenPipe`]. Nothing
+    ///   more is written afterwards, and a guest that writes again traps.
     pub fn flush(&self, within: Option<Duration>) -> io::Result<()> {
         let queue = &self.output.0;
-        let busy = |state: &mut Queued| state.failed.is_none() && state.writes();
+        let busy = |state: &mut QueueState| state.failed.is_none() && state.has_pending();
         let state = match within {
             None => queue
                 .changed
@@ -123,14 +126,14 @@ impl WasiStdio {
         };
         match state.failed {
             Some(kind) => Err(kind.into()),
-            None if state.writes() => Err(io::ErrorKind::TimedOut.into()),
+            None if state.has_pending() => Err(io::ErrorKind::TimedOut.into()),
             None => Ok(()),
         }
     }
 }
 
-/// Bytes as a terminal may have them: lines and tabs stay, other control characters become
-/// [`Escaped`].
+/// Makes bytes safe to show on a terminal: keeps line feeds and tabs, and shows everything else as
+/// [`Escaped`] does.
 ///
 /// ```
 /// let shown = hostel::escaped_lines(b"one\ttwo\n\x1b[2J\n");
@@ -144,26 +147,26 @@ pub fn escaped_lines(bytes: &[u8]) -> String {
             Some((&end @ (b'\n' | b'\t'), part)) => (part, Some(end)),
             _ => (part, None),
         };
-        // Writing to a String does not fail.
+        // Writing to a String can't fail.
         let _ = write!(text, "{}", Escaped::new(part));
         text.extend(end.map(char::from));
     }
     text
 }
 
-/// One of the two output streams.
+/// An output stream of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stream {
     Stdout,
     Stderr,
 }
 
-/// What guests write to. When the last is gone, the thread ends.
+/// The guests' end of the output queue. Dropping the last one ends the writing thread.
 #[derive(Debug, Default)]
 struct Output(Arc<Queue>);
 
 impl Output {
-    /// Takes as many bytes as there is room for.
+    /// Queues as many of `bytes` as fit, and returns how many did.
     fn take(&self, stream: Stream, bytes: &[u8], terminal: bool) -> Result<usize, Trap> {
         let mut state = self.0.lock();
         if !state.started {
@@ -176,8 +179,9 @@ impl Output {
             let error = io::Error::from(kind);
             return Err(Trap::host(format!("its output can't be written: {error}")));
         }
-        let room = MOST.saturating_sub(state.bytes.len());
+        let room = BUFFER_BYTES.saturating_sub(state.bytes.len());
         let taken = if terminal {
+            // Each piece is escaped by itself: half a character would show as U+FFFD.
             whole_characters(bytes, room)
         } else {
             bytes.len().min(room)
@@ -201,41 +205,45 @@ impl Drop for Output {
     }
 }
 
-/// What guests wrote and the thread has not written yet.
+/// Output on its way from guests to the writing thread.
 #[derive(Debug, Default)]
 struct Queue {
-    state: Mutex<Queued>,
+    state: Mutex<QueueState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Queued {
+struct QueueState {
+    /// Output that the thread has not fetched yet, of both streams.
     bytes: Vec<u8>,
-    /// Which stream they are for, piece by piece, and how long each piece is.
+    /// How `bytes` divides into pieces: the stream and the length of each, in order.
     pieces: Vec<(Stream, usize)>,
-    /// Whether there is the thread.
+    /// Whether the thread was started.
     started: bool,
-    /// Whether it is writing what was here.
+    /// Whether the thread is writing bytes that it has fetched.
     writing: bool,
+    /// Whether no guest can write any more.
     closed: bool,
+    /// The first error of a write.
     failed: Option<io::ErrorKind>,
 }
 
-impl Queued {
-    fn writes(&self) -> bool {
+impl QueueState {
+    /// Whether output waits to be written, or is being written.
+    fn has_pending(&self) -> bool {
         self.writing || !self.bytes.is_empty()
     }
 }
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Queued> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what comes, until no more does.
+    /// Writes queued output until the queue is closed and empty, or a write fails.
     fn drain(&self) {
         loop {
-            let idle = |state: &mut Queued| state.bytes.is_empty() && !state.closed;
+            let idle = |state: &mut QueueState| state.bytes.is_empty() && !state.closed;
             let waited = self.changed.wait_while(self.lock(), idle);
             let mut state = waited.unwrap_or_else(PoisonError::into_inner);
             if state.bytes.is_empty() {
@@ -243,6 +251,7 @@ impl Queue {
             }
             let (bytes, pieces) = (mem::take(&mut state.bytes), mem::take(&mut state.pieces));
             state.writing = true;
+            // The write may block: guests must be able to queue, and to time out, meanwhile.
             drop(state);
             let mut rest = &*bytes;
             let written = pieces.into_iter().try_for_each(|(stream, len)| {
@@ -266,19 +275,19 @@ impl Queue {
     }
 }
 
-/// How many bytes at the start of `bytes` are at most `room` and end where a character does: halves
-/// of one would not be shown as it.
+/// Length of the longest prefix of `bytes` that is at most `room` long and does not split a UTF-8
+/// character.
 fn whole_characters(bytes: &[u8], room: usize) -> usize {
     if bytes.len() <= room {
         return bytes.len();
     }
     let begins = |at: &usize| bytes[*at] & 0xc0 != 0x80;
     let mut ends = (room.saturating_sub(3)..=room).rev();
-    // What has no beginning is no text.
+    // Four bytes without a character's first byte are not UTF-8: cut anywhere.
     ends.find(begins).unwrap_or(room)
 }
 
-/// Writes all of `bytes`: as they are, or so that a terminal obeys nothing in them.
+/// Writes all of `bytes`, escaped if `to` is a terminal.
 fn write(mut to: impl Write + IsTerminal, bytes: &[u8]) -> io::Result<()> {
     if to.is_terminal() {
         to.write_all(escaped_lines(bytes).as_bytes())?;
@@ -288,13 +297,14 @@ fn write(mut to: impl Write + IsTerminal, bytes: &[u8]) -> io::Result<()> {
     to.flush()
 }
 
-/// stdin as guests have it.
+/// The guests' end of stdin.
 #[derive(Clone, Debug)]
 struct Stdin(Arc<Input>);
 
+/// Dropped with the last [`Stdin`], which ends the reading thread.
 #[derive(Debug)]
 struct Input {
-    ahead: Arc<Ahead>,
+    ahead: Arc<ReadAhead>,
     started: Once,
 }
 
@@ -305,18 +315,18 @@ impl Drop for Input {
     }
 }
 
-/// What was read and the guest does not have yet.
+/// Input that the reading thread has read and no guest has taken yet.
 #[derive(Debug)]
-struct Ahead {
-    state: Mutex<Read>,
+struct ReadAhead {
+    state: Mutex<InputState>,
     room: Condvar,
     platform: Arc<Std>,
 }
 
 #[derive(Debug, Default)]
-struct Read {
+struct InputState {
     bytes: VecDeque<u8>,
-    /// Whether no more comes, or nobody wants it.
+    /// Whether stdin has ended, or no guest is left to read it.
     ended: bool,
 }
 
@@ -339,21 +349,21 @@ impl WasiInput for Stdin {
     }
 }
 
-impl Ahead {
-    fn lock(&self) -> MutexGuard<'_, Read> {
+impl ReadAhead {
+    fn lock(&self) -> MutexGuard<'_, InputState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads to the end, no further ahead than there is room.
+    /// Reads stdin to its end, and pauses while the buffer is full.
     fn fill(&self) {
         let (mut stdin, mut chunk) = (io::stdin().lock(), [0; 8 << 10]);
         loop {
             let read = match stdin.read(&mut chunk) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // What can't be read has ended.
+                // A read error counts as the end of the input: no bytes.
                 read => chunk.get(..read.unwrap_or_default()).unwrap_or_default(),
             };
-            let full = |state: &mut Read| state.bytes.len() >= MOST && !state.ended;
+            let full = |state: &mut InputState| state.bytes.len() >= BUFFER_BYTES && !state.ended;
             let waited = self.room.wait_while(self.lock(), full);
             let mut state = waited.unwrap_or_else(PoisonError::into_inner);
             state.bytes.extend(read);

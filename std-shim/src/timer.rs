@@ -1,4 +1,4 @@
-//! Wakes those who wait for a time.
+//! Wakes tasks at set times.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the thread stays when there is nothing to do.
+/// How long the thread waits for further work before it ends.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// A thread that wakes at set times, while there are such.
+/// A thread that wakes tasks at set times. It runs only while tasks wait.
 #[derive(Debug, Default)]
 pub(crate) struct Timer(Arc<Shared>);
 
@@ -24,13 +24,14 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By who waits: one time each, the first.
+    /// The earliest time of each waiting task, by the address of its waker's data.
     waits: HashMap<usize, (Instant, Waker)>,
+    /// Whether the thread runs.
     runs: bool,
 }
 
 impl Timer {
-    /// Wakes `waker` at `at`; at once where no thread can be had.
+    /// Wakes `waker` at `at`, or at once if no thread can be started.
     pub(crate) fn wake_at(&self, at: Instant, waker: &Waker) {
         let mut state = self.0.lock();
         if !state.runs {
@@ -50,7 +51,8 @@ impl Timer {
                 *first = at.min(*first);
             }
             Entry::Occupied(mut wait) => {
-                // Another's, whose task is gone; or one that shares its data, and is woken early.
+                // Another waker had this address: its task is gone, or shares the data. Waking it
+                // early is harmless, forgetting it is not.
                 let (_, other) = wait.insert((at, waker.clone()));
                 drop(state);
                 wake(other);
@@ -69,6 +71,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes tasks until none has waited for [`IDLE`]. Runs on the timer's thread.
     fn run(&self) {
         let mut state = self.lock();
         let mut idle = false;
@@ -77,7 +80,7 @@ impl Shared {
             let due = state.waits.extract_if(|_, (at, _)| *at <= now);
             let due: Vec<_> = due.map(|(_, (_, waker))| waker).collect();
             if !due.is_empty() {
-                // Whoever is woken may ask for the next time at once.
+                // Woken without the lock: a task may ask for its next time at once.
                 drop(state);
                 due.into_iter().for_each(wake);
                 state = self.lock();
@@ -97,7 +100,7 @@ impl Shared {
     }
 }
 
-/// Wakes; a panic of the executor's is not to end the timer.
+/// Wakes a task. A panic in its executor must not end the timer.
 fn wake(waker: Waker) {
     let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
 }

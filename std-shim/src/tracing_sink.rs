@@ -1,9 +1,9 @@
-//! Plugins' log records in the program's own log.
+//! A log sink that forwards to the program's own log.
 
 use hostel_core::{LogRecord, LogSink};
 
-/// A sink that makes each record of a plugin's log a [`tracing`] event, at level info, target
-/// `hostel::plugin`, with the plugin's name as field `plugin`.
+/// Forwards each log record of a plugin to [`tracing`]: level info, target `hostel::plugin`, the
+/// plugin's name in the field `plugin`.
 ///
 /// ```
 /// let grants = hostel::Grants::new().log(hostel::Tracing);

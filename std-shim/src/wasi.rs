@@ -1,10 +1,10 @@
-//! WASI on this machine.
+//! WASI with this machine's clock and randomness.
 
 use hostel_core::{Trap, Wasi};
 use std::time::{Duration, SystemTime};
 
-/// [`Wasi::new`] with this machine's time of day and randomness. Arguments, environment and streams
-/// are yours to grant.
+/// Returns [`Wasi::new`] with this machine's time of day and random bytes. Add arguments, environment,
+/// streams and directories as needed: none is granted by default.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (func (export "_start")))"#)?;
@@ -22,7 +22,7 @@ pub fn wasi() -> Wasi {
 }
 
 fn now() -> Duration {
-    // Before 1970 there is no time of day to show.
+    // A clock set before 1970 counts as 1970: WASI's time is unsigned.
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()

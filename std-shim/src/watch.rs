@@ -1,4 +1,4 @@
-//! A directory of plugins that is taken in as it changes.
+//! Watches a directory of plugins and loads its changes.
 
 use crate::{FileError, FileReason, PluginDirectory};
 use notify::{
@@ -15,30 +15,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long nothing must have changed before the directory is read.
+/// The directory is read once nothing has changed for this long.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// How long changes may go on before it is read anyway.
-const STORM: Duration = Duration::from_secs(1);
+/// The directory is read after this long, even if changes go on.
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether the directory is still the one that is watched.
+/// How often the thread checks that the path still leads to the watched directory.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// Most names of changed files that are kept; beyond, all count as changed.
-const NAMES: usize = 1_000;
+/// Most names of changed files that are kept. If more change at once, every file is read.
+const MAX_NAMES: usize = 1_000;
 
-/// A [`PluginDirectory`] that a thread watches and keeps its host in step with.
+/// A [`PluginDirectory`] that a thread watches.
 ///
-/// Changes are taken in when nothing has changed for 50 milliseconds, and after a second where
-/// changes go on. So a file that is being written is tried half-written where its writer pauses, and
-/// again when it goes on; half of it is seldom a module, but can be. With
-/// [`install_module`](crate::install_module) there is never half of one. Where the system lost count
-/// of changes, all files are read. A directory that is gone is waited for, and one that takes its
-/// place is watched.
+/// The thread loads changes once the directory has been quiet for 50 milliseconds, or after one
+/// second if changes go on.
 ///
-/// What a symbolic link leads to is not watched: it is read again with any change in the directory.
+/// * A writer that pauses while it writes a file may have half a file loaded, and then the rest. Half a
+///   module rarely loads, but it can. [`install_module`](crate::install_module) prevents this.
+/// * If the system loses track of changes, every file is read.
+/// * If the directory is removed, the thread waits for it to come back, and then watches the new one.
+/// * The target of a symbolic link is not watched. It is read again at any change in the directory.
 ///
-/// Dropping it stops the thread, after what it is loading; the plugins stay.
+/// Dropping this stops the thread, once it has finished the file that it is loading. The plugins stay
+/// in the host.
 ///
 /// ```
 /// # let plugins = tempfile::tempdir()?;
@@ -61,22 +62,23 @@ pub struct WatchedDirectory {
 }
 
 impl<T: Send + 'static> PluginDirectory<T> {
-    /// Takes in what is there, and from then on each change, on a thread of its own.
+    /// Loads the directory's plugins, then starts a thread that loads its changes.
     ///
     /// # Errors
     ///
-    /// [`FileError`] where there is no such directory, or the system can't watch it. What is wrong
-    /// with a file in it goes to the observer.
+    /// [`FileError`] with [`FileReason::Io`] if the directory does not exist, the system can't watch
+    /// it, or the thread can't be started. Errors of single files go to the
+    /// [observer](PluginDirectory::observer).
     pub fn watch(mut self) -> Result<WatchedDirectory, FileError> {
         let inbox = Arc::new(Inbox::default());
         let path = self.path().to_owned();
         let fail = |error| FileError::new(&path, FileReason::Io(error));
-        // Watched before it is read, so that no change goes unseen.
+        // Watch before reading: a change in between must not be missed.
         let watched = Watched::begin(&path, &inbox).map_err(fail)?;
         self.rescan();
         let thread = thread::Builder::new().name("hostel-watch".into()).spawn({
             let inbox = inbox.clone();
-            move || keep_in_step(self, Some(watched), &inbox)
+            move || run_watch(self, Some(watched), &inbox)
         });
         let thread = Some(thread.map_err(fail)?);
         Ok(WatchedDirectory { inbox, thread })
@@ -84,7 +86,8 @@ impl<T: Send + 'static> PluginDirectory<T> {
 }
 
 impl WatchedDirectory {
-    /// Has all files read again, on the watching thread; the observer is told what comes of it.
+    /// Makes the watching thread read every file again. Returns at once; the observer receives the
+    /// events.
     pub fn rescan(&self) {
         self.inbox.note(|changes| changes.all = true);
     }
@@ -93,19 +96,21 @@ impl WatchedDirectory {
 impl Drop for WatchedDirectory {
     fn drop(&mut self) {
         self.inbox.note(|changes| changes.stop = true);
-        // The observer may be who drops it.
+        // The observer may drop it, on the watching thread: a thread can't join itself.
         let thread = self.thread.take();
         let other = thread.filter(|thread| thread.thread().id() != thread::current().id());
         let _ = other.map(JoinHandle::join);
     }
 }
 
-fn keep_in_step<T>(
+/// Loads changes until it is stopped. Runs on the watching thread.
+fn run_watch<T>(
     mut directory: PluginDirectory<T>,
     mut watched: Option<Watched>,
     inbox: &Arc<Inbox>,
 ) {
-    let mut told = false;
+    // Whether the observer knows that the directory can't be watched: it is told once.
+    let mut reported = false;
     loop {
         let mut changes = inbox.wait();
         if changes.stop {
@@ -116,16 +121,16 @@ fn keep_in_step<T>(
         if changes.lost || now != before {
             changes.all = true;
             watched = None;
-            // Where it can't be watched it is read at each heartbeat instead.
+            // While the directory can't be watched, every heartbeat reads it instead.
             if now.is_some() {
                 match Watched::begin(directory.path(), inbox) {
                     Ok(begun) => watched = Some(begun),
-                    Err(error) if !told => {
+                    Err(error) if !reported => {
                         directory.fail(error);
                     }
                     Err(_) => {}
                 }
-                told = watched.is_none();
+                reported = watched.is_none();
             }
         }
         if changes.all {
@@ -136,19 +141,20 @@ fn keep_in_step<T>(
     }
 }
 
-/// A directory that the system watches.
+/// A directory that the operating system watches.
 struct Watched {
     identity: Identity,
-    /// Watches until it is dropped.
+    /// Kept, since dropping it ends the watch.
     _watcher: RecommendedWatcher,
 }
 
 impl Watched {
     fn begin(path: &Path, inbox: &Arc<Inbox>) -> io::Result<Self> {
-        // Taken before: of one that is replaced meanwhile the next heartbeat sees that.
+        // Read before watching: if the directory is replaced in between, the next heartbeat notices.
         let identity = Identity::of(path).ok_or(io::ErrorKind::NotFound)?;
         let (directory, inbox) = (path.to_owned(), inbox.clone());
-        let watcher = notify::recommended_watcher(move |event| take(event, &directory, &inbox));
+        let watcher =
+            notify::recommended_watcher(move |event| note_event(event, &directory, &inbox));
         let watching = watcher.and_then(|mut watcher| {
             watcher.watch(path, RecursiveMode::NonRecursive)?;
             Ok(watcher)
@@ -164,14 +170,14 @@ impl Watched {
     }
 }
 
-/// Takes an event of the system's.
-fn take(event: notify::Result<Event>, directory: &PathBuf, inbox: &Inbox) {
+/// Notes an event of the operating system in the inbox.
+fn note_event(event: notify::Result<Event>, directory: &PathBuf, inbox: &Inbox) {
     let Ok(event) = event else {
         return inbox.note(|changes| changes.lost = true);
     };
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
-        // Reading the files makes such events, too.
+        // Loading a file causes such events too: they must not cause another load.
         EventKind::Access(_) => return,
         _ => {}
     }
@@ -180,14 +186,14 @@ fn take(event: notify::Result<Event>, directory: &PathBuf, inbox: &Inbox) {
         for path in &event.paths {
             match path.file_name() {
                 Some(name) if path != directory => changes.add(name.to_owned()),
-                // Moved or removed, perhaps.
+                // The directory itself: it may have been moved or removed.
                 _ => changes.lost = true,
             }
         }
     });
 }
 
-/// Which directory a path leads to.
+/// Tells directories apart that take turns at one path: the device and inode numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Identity(u64, u64);
 
@@ -206,7 +212,7 @@ impl From<&fs::Metadata> for Identity {
     }
 }
 
-/// Elsewhere only whether there is one.
+/// Other systems have no such numbers: all directories at a path count as one.
 #[cfg(not(unix))]
 impl From<&fs::Metadata> for Identity {
     fn from(_: &fs::Metadata) -> Self {
@@ -214,7 +220,8 @@ impl From<&fs::Metadata> for Identity {
     }
 }
 
-/// What has changed since the last time. The lock is held for no longer than it takes to add to it.
+/// Changes that the watching thread has not handled yet. The lock is held only to add or take them,
+/// so the system's notifications never wait for a load.
 #[derive(Debug, Default)]
 struct Inbox {
     changes: Mutex<Changes>,
@@ -223,21 +230,21 @@ struct Inbox {
 
 #[derive(Debug, Default)]
 struct Changes {
-    /// How many there were.
+    /// Number of changes noted.
     count: u64,
     /// The names of changed files.
     names: HashSet<OsString>,
-    /// Whether any file may have changed.
+    /// Whether any file may have changed, so that every file must be read.
     all: bool,
-    /// Whether the directory may be watched no more.
+    /// Whether the system may have stopped watching the directory.
     lost: bool,
-    /// Whether the thread is to end.
+    /// Whether the thread must end.
     stop: bool,
 }
 
 impl Changes {
     fn add(&mut self, name: OsString) {
-        if self.names.len() < NAMES {
+        if self.names.len() < MAX_NAMES {
             self.names.insert(name);
         } else {
             self.all = true;
@@ -257,7 +264,8 @@ impl Inbox {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for changes and for the quiet after them; gives none after a heartbeat without.
+    /// Waits for changes, then until they pause, and takes them. Without changes, returns none after
+    /// one heartbeat.
     fn wait(&self) -> Changes {
         let mut changes = self.lock();
         if changes.count == 0 {
@@ -266,7 +274,7 @@ impl Inbox {
         let first = Instant::now();
         while changes.count > 0 && !changes.stop {
             let count = changes.count;
-            let left = STORM.saturating_sub(first.elapsed());
+            let left = LONGEST_DELAY.saturating_sub(first.elapsed());
             changes = self.wait_for_more(changes, QUIET.min(left));
             if changes.count == count || left.is_zero() {
                 break;
@@ -275,7 +283,7 @@ impl Inbox {
         mem::take(&mut *changes)
     }
 
-    /// Waits for one more change, but no longer than `most`.
+    /// Waits for one more change, at most for `most`.
     fn wait_for_more<'a>(
         &'a self,
         changes: MutexGuard<'a, Changes>,
@@ -291,17 +299,17 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
-    use super::{Event, EventKind, Inbox, NAMES, PathBuf, take};
+    use super::{Event, EventKind, Inbox, MAX_NAMES, PathBuf, note_event};
     use notify::event::{
         AccessKind, AccessMode, CreateKind, DataChange, Flag, ModifyKind, RemoveKind,
     };
     use std::ffi::OsString;
 
-    /// What is known after an event: the changed files, whether all may have changed, whether the
-    /// directory may be lost.
+    /// The inbox after one event: the changed files, whether every file may have changed, whether the
+    /// watch may be lost.
     fn after(event: notify::Result<Event>) -> (Vec<OsString>, bool, bool) {
         let inbox = Inbox::default();
-        take(event, &PathBuf::from("plugins"), &inbox);
+        note_event(event, &PathBuf::from("plugins"), &inbox);
         let changes = inbox.lock();
         let names = changes.names.iter().cloned().collect();
         (names, changes.all, changes.lost)
@@ -339,7 +347,7 @@ mod tests {
 
     #[test]
     fn where_events_were_lost_all_files_may_have_changed() {
-        // As notify tells that the kernel's queue has overflowed: without a path.
+        // notify reports an overflow of the kernel's queue like this, without a path.
         let overflow = Event::new(EventKind::Other).set_flag(Flag::Rescan);
         assert_eq!(after(Ok(overflow)), (vec![], true, false));
     }
@@ -355,13 +363,13 @@ mod tests {
     #[test]
     fn a_storm_of_names_takes_bounded_memory() {
         let inbox = Inbox::default();
-        for number in 0..2 * NAMES {
+        for number in 0..2 * MAX_NAMES {
             let path = format!("plugins/{number}.wasm");
             let event = of(EventKind::Any, &path);
-            take(event, &PathBuf::from("plugins"), &inbox);
+            note_event(event, &PathBuf::from("plugins"), &inbox);
         }
         let changes = inbox.wait();
-        assert_eq!((changes.names.len(), changes.all), (NAMES, true));
+        assert_eq!((changes.names.len(), changes.all), (MAX_NAMES, true));
         assert!(inbox.lock().names.is_empty());
     }
 }

@@ -1,22 +1,21 @@
-//! The memory side of hostel's native ABI, for exports that [`plugin!`](crate::plugin) does not
-//! cover.
+//! Building blocks of hostel's native ABI, for exports that [`plugin!`](crate::plugin) can't make.
 //!
-//! Data crosses as a pointer and a size in the guest's linear memory. A function takes them as two
-//! `i32` and returns them *packed* in one `i64`: the pointer in the upper half, the size in the
-//! lower.
+//! Data crosses the boundary as a pointer and a size in the guest's linear memory. A function receives
+//! them as two `i32` and returns them *packed* in one `i64`: the pointer in the upper half, the size in
+//! the lower.
 //!
-//! | who | does |
-//! |---|---|
-//! | host | calls `allocate(n)` and writes the input there |
-//! | host | calls the function with the pointer and `n` |
-//! | guest | returns a buffer of its own, and leaves the input alone |
-//! | host | reads the answer, and calls `deallocate` for it; gives the input's buffer back or keeps it for the next call |
+//! 1. The host calls `allocate(n)` and writes the input there.
+//! 2. The host calls the function with that pointer and `n`.
+//! 3. The guest returns an answer in a buffer of its own. It does not free the input.
+//! 4. The host copies the answer and calls `deallocate` for it. It frees the input's buffer too, or
+//!    keeps it for the next call.
 //!
 //! An answer whose size has [`ERROR_BIT`] set is an error: the other 31 bits are the length of a
 //! UTF-8 message at the pointer. The host frees it with that length.
 //!
-//! An export with more than one argument, by hand. The macro is there for `allocate` and
-//! `deallocate`; it can name further functions.
+//! # Example
+//!
+//! An export with two arguments, made by hand. The macro exports `allocate` and `deallocate` alone here.
 //!
 //! ```
 //! # #![allow(dead_code)]
@@ -24,15 +23,15 @@
 //!
 //! hostel_guest::plugin!();
 //!
-//! /// The input, `times` times.
+//! /// Returns the input, repeated `times` times.
 //! ///
 //! /// # Safety
 //! ///
-//! /// `ptr` and `size` are those of a buffer that the host got from `allocate` and filled.
+//! /// `ptr` and `size` describe a buffer that the host got from `allocate` and filled.
 //! #[unsafe(no_mangle)]
 //! pub unsafe extern "C" fn repeat(ptr: *const u8, size: usize, times: u32) -> i64 {
 //!     let repeat = |input: &[u8]| Ok(input.repeat(times as usize));
-//!     // SAFETY: as this function's own contract.
+//!     // SAFETY: this function's own contract.
 //!     unsafe { abi::respond(ptr, size, repeat) }
 //! }
 //! ```
@@ -44,10 +43,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ptr;
 
-/// The bit of an answer's size that says it is an error.
+/// The bit of an answer's size that marks an error.
 pub const ERROR_BIT: u32 = 1 << 31;
 
-/// Puts a pointer and a size into one result.
+/// Packs a pointer and a size into one result.
 ///
 /// ```
 /// assert_eq!(hostel_guest::abi::pack(0x10, 5), 0x10_0000_0005);
@@ -56,7 +55,7 @@ pub const fn pack(ptr: u32, size: u32) -> i64 {
     ((ptr as u64) << 32 | size as u64) as i64
 }
 
-/// Takes a result apart into pointer and size.
+/// Unpacks a result into pointer and size.
 ///
 /// ```
 /// assert_eq!(hostel_guest::abi::unpack(0x10_0000_0005), (0x10, 5));
@@ -65,10 +64,10 @@ pub const fn unpack(packed: i64) -> (u32, u32) {
     ((packed as u64 >> 32) as u32, packed as u32)
 }
 
-/// A buffer of `size` bytes for the host to fill; what the export `allocate` does.
+/// Allocates a buffer of `size` bytes for the host to fill. The export `allocate` calls this.
 ///
-/// Null if memory is short or `size` is over `isize::MAX`. For a size of 0 the pointer is not null,
-/// and points at nothing.
+/// Returns null if memory is short, or if `size` is over `isize::MAX`. For a size of 0, returns a
+/// pointer that is not null and must not be read or written.
 pub fn allocate(size: usize) -> *mut u8 {
     match Layout::array::<u8>(size) {
         Err(_) => ptr::null_mut(),
@@ -78,30 +77,29 @@ pub fn allocate(size: usize) -> *mut u8 {
     }
 }
 
-/// Gives a buffer back; what the export `deallocate` does. A size of 0 is a no-op.
+/// Frees a buffer. The export `deallocate` calls this. Does nothing for a size of 0.
 ///
 /// # Safety
 ///
-/// `ptr` came from [`allocate`] with this `size`, or is the pointer of an answer with this size
-/// (without [`ERROR_BIT`]), and was not given back before.
+/// `ptr` comes from [`allocate`] with this `size`, or is the pointer of an answer with this size
+/// (without [`ERROR_BIT`]). It was not freed before.
 pub unsafe fn deallocate(ptr: *mut u8, size: usize) {
     if size != 0 {
         // SAFETY: by the caller's promise, the buffer is a live allocation of `size` bytes with
-        // alignment 1, which is what a box of such a slice is.
+        // alignment 1, as the box of a byte slice is.
         drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(ptr, size)) });
     }
 }
 
-/// Runs `function` on the input at `ptr`, and leaves its answer in memory for the host; what an
-/// export of [`plugin!`](crate::plugin) does.
+/// Runs `function` on the input at `ptr`, and returns its answer, packed, in memory that the host
+/// frees. The exports of [`plugin!`](crate::plugin) call this.
 ///
-/// The answer is meaningful on wasm32 only, for elsewhere a pointer does not fit into half of an
-/// `i64`.
+/// The result is meaningful on wasm32 only: elsewhere a pointer does not fit into half of an `i64`.
 ///
 /// # Safety
 ///
-/// `ptr` points at `size` bytes that are initialised and that nothing writes to until this returns.
-/// It may be anything if `size` is 0.
+/// `ptr` points to `size` initialised bytes, and nothing writes to them until this returns. If `size`
+/// is 0, `ptr` may have any value.
 pub unsafe fn respond(
     ptr: *const u8,
     size: usize,
@@ -115,13 +113,13 @@ pub unsafe fn respond(
     answer(function(input))
 }
 
-/// Leaves an answer in memory for the host, which frees it.
+/// Leaks an answer, for the host to read and free, and returns it packed.
 fn answer(result: Result<Vec<u8>, Error>) -> i64 {
     let (bytes, mark) = match result {
         Ok(bytes) => (bytes, 0),
         Err(error) => (error.into_message().into_bytes(), ERROR_BIT),
     };
-    // A boxed slice has no spare capacity, so the host can give it back by its length alone. That
+    // A boxed slice has no spare capacity, so the host can free it by its length alone. The length
     // fits into 31 bits, because no allocation is over `isize::MAX`.
     let bytes = Box::leak(bytes.into_boxed_slice());
     pack(
@@ -150,7 +148,7 @@ mod tests {
     fn buffers_come_and_go() {
         let buffer = allocate(64);
         assert!(!buffer.is_null());
-        // SAFETY: the buffer has 64 bytes and is given back once.
+        // SAFETY: the buffer has 64 bytes and is freed once.
         unsafe {
             buffer.write_bytes(1, 64);
             deallocate(buffer, 64);

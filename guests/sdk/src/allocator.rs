@@ -13,41 +13,42 @@ static ALLOCATOR: TalcSyncCell<LinearMemory, WasmBinning> = TalcSyncCell::new_wa
     end: None,
 });
 
-/// The size of a page, unless the linker was told that it is one byte.
+/// Size of a page in bytes, unless the linker was told to make pages of one byte.
 const PAGE: usize = 64 * 1024;
 
-/// More than talc needs beside a block, for its tags and for rounding.
+/// Bytes to claim besides a block: more than talc needs for its tags and for rounding.
 const OVERHEAD: usize = 64;
 
-/// The linear memory: first what the linker left unused at its end, then new pages. Talc's own
-/// sources only add pages, which would cost most plugins a second page.
+/// Supplies talc with linear memory: first the bytes that the linker left unused at its end, then new
+/// pages. Talc's own sources only add pages, which would cost most plugins a second page.
 #[derive(Debug)]
 struct LinearMemory {
-    /// Whether the linker's rest was taken.
+    /// Whether the bytes left by the linker were claimed.
     started: bool,
-    /// By so much the memory grows at least.
+    /// Size of a page in bytes.
     page: usize,
-    /// The end of the heap that was claimed last.
+    /// End of the heap claimed last.
     end: Option<NonNull<u8>>,
 }
 
-// SAFETY: nothing here allocates, and each region is handed to talc once.
+// SAFETY: `acquire` allocates nothing, and hands each region to talc once.
 unsafe impl Source for LinearMemory {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
-        // With an operating system's ABI, its libc takes the rest.
+        // On a target with an operating system's ABI, libc claims these bytes itself.
         if cfg!(target_os = "unknown") && !talc.source.started {
             talc.source.started = true;
             let (base, size) = linker_rest();
+            // If the memory has as many pages as bytes, a page has one byte.
             if memory_size::<0>() == base as usize + size {
                 talc.source.page = 1;
             }
-            // SAFETY: nobody else uses the memory between the linker's two symbols.
+            // SAFETY: nothing else uses the memory between the linker's two symbols.
             talc.source.end = unsafe { talc.claim(base, size) };
             if talc.source.end.is_some() {
                 return Ok(());
             }
         }
-        // The first heap holds talc's own table too.
+        // The first heap also holds talc's own table.
         let table = match talc.source.end {
             None => talc::min_first_heap_size::<B>(),
             Some(_) => 0,
@@ -62,11 +63,10 @@ unsafe impl Source for LinearMemory {
             usize::MAX => return Err(()),
             old_pages => (old_pages * page) as *mut u8,
         };
-        // The last page ends where addresses do: its last byte stays unused, so that the end has an
-        // address.
+        // The end of a 4 GiB memory has no address in 32 bits: leave its last byte unused.
         let size = (pages * page).min(usize::MAX - base as usize);
-        // SAFETY: the pages are new, so they are ours alone. An end that equals their base is that
-        // of our last heap.
+        // SAFETY: the pages are new, so nothing else uses them. If the recorded end equals their base,
+        // it is the end of the heap claimed last.
         talc.source.end = unsafe {
             match talc.source.end {
                 Some(end) if end.as_ptr() == base => Some(talc.extend(end, base.add(size))),
@@ -77,7 +77,7 @@ unsafe impl Source for LinearMemory {
     }
 }
 
-/// Where the linker left memory unused, and how much.
+/// Returns the start and the size of the memory that the linker left unused.
 fn linker_rest() -> (*mut u8, usize) {
     unsafe extern "C" {
         static mut __heap_base: u8;

@@ -1,14 +1,14 @@
-//! The error that a plugin answers with.
+//! The error that a plugin returns.
 
 use alloc::string::{String, ToString};
 use core::fmt;
 
-/// An error answer: a message for whoever called the plugin.
+/// An error answer: a message for the caller of the plugin.
 ///
-/// The host receives the message as it is, so say what was wrong and what would be right. It is
-/// UTF-8 of any length, but a host may refuse answers over its own limit.
+/// The host receives the message unchanged, so say what was wrong and what was expected. A message that
+/// is longer than the host's limit on output is refused like any other answer.
 ///
-/// Every conversion below lets `?` work on a result of the standard library's parsers:
+/// The conversions below let `?` work on results of the standard library's parsers:
 ///
 /// ```
 /// use hostel_guest::Error;
@@ -23,14 +23,14 @@ use core::fmt;
 /// assert_eq!(double("x").unwrap_err().to_string(), "invalid digit found in string");
 /// ```
 ///
-/// For any other error type there is [`Error::from_display`].
+/// Convert any other error with [`Error::from_display`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     message: String,
 }
 
 impl Error {
-    /// An error with this message.
+    /// Creates an error with a message.
     ///
     /// ```
     /// let error = hostel_guest::Error::new("the image is empty");
@@ -42,7 +42,7 @@ impl Error {
         }
     }
 
-    /// An error whose message is how `cause` shows itself, for use with `map_err`.
+    /// Creates an error whose message is the text of `cause`, for use with `map_err`.
     ///
     /// ```
     /// use core::net::IpAddr;
@@ -60,12 +60,12 @@ impl Error {
         }
     }
 
-    /// The message.
+    /// Returns the message.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The message, without a copy.
+    /// Returns the message, without copying it.
     pub fn into_message(self) -> String {
         self.message
     }
@@ -91,8 +91,8 @@ impl From<String> for Error {
     }
 }
 
-/// `From` for errors of the standard library. A blanket implementation over `core::error::Error`
-/// would exclude those for `&str` and `String`.
+/// Implements `From` for errors of the standard library. One blanket implementation for
+/// `core::error::Error` would conflict with those for `&str` and `String`.
 macro_rules! from_display {
     ($($cause:ty),+ $(,)?) => {
         $(impl From<$cause> for Error {

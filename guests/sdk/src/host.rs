@@ -1,12 +1,12 @@
-//! What the host grants: log lines and configuration.
+//! Functions that the host may grant: log and configuration.
 //!
-//! An import is in the plugin only if its function here is used, so a plugin asks for no grant that
-//! it does not need.
+//! The plugin imports a function of the host only if it uses the function here, so it asks for no
+//! grant that it does not need.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-// Safe to call with any numbers: the host only reads, and refuses what is outside the memory.
+// Safe with any arguments: the host only reads, and traps if they lie outside of the memory.
 #[cfg(target_arch = "wasm32")]
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -15,7 +15,7 @@ unsafe extern "C" {
     safe fn host_get_config(key_ptr: *const u8, key_size: usize) -> i64;
 }
 
-/// The functions of a host that grants nothing.
+/// Stand-ins for native tests.
 #[cfg(not(target_arch = "wasm32"))]
 mod ungranted {
     pub(super) fn host_log(_: *const u8, _: usize) {}
@@ -29,8 +29,8 @@ use ungranted::{host_get_config, host_log, host_log_message};
 
 /// Writes one line to the plugin's log, by the import `env.host_log`.
 ///
-/// The host adds the line's end, and may cut a line that is over its limit. Natively the line is
-/// discarded.
+/// Control characters, line breaks among them, appear escaped in the host's log. Lines over the host's
+/// limits are dropped. In a native test every line is discarded.
 ///
 /// ```
 /// hostel_guest::log("starting");
@@ -41,18 +41,18 @@ pub fn log(line: &str) {
 
 /// Writes one line to the plugin's log, by the import `env.host_log_message`.
 ///
-/// As [`log`], for hosts that grant the function under this name.
+/// Works as [`log`] does, for hosts that grant only the function of this name.
 pub fn log_message(line: &str) {
     host_log_message(line.as_ptr(), line.len());
 }
 
-/// The text that the host has for `key`, by the import `env.host_get_config`.
+/// Returns the setting `key` as text, by the import `env.host_get_config`.
 ///
-/// `None` if it is unset, and natively; a value that is set but empty is `Some("")`. Bytes that are
-/// not UTF-8 are replaced by U+FFFD; see [`config_bytes`] for the value as it is.
+/// Returns `None` if it is unset, and in native tests. An empty setting is `Some("")`. Bytes that are
+/// not UTF-8 become U+FFFD; [`config_bytes`] returns them unchanged.
 ///
-/// The host asks the plugin for memory to put the value in, so this needs the export that
-/// [`plugin!`](crate::plugin) makes.
+/// The host writes the value to memory from the export `allocate`, which [`plugin!`](crate::plugin)
+/// makes.
 ///
 /// ```
 /// let greeting = hostel_guest::config("greeting").unwrap_or("Hello".into());
@@ -65,7 +65,7 @@ pub fn config(key: &str) -> Option<String> {
     })
 }
 
-/// The bytes that the host has for `key`; otherwise as [`config`].
+/// Returns the setting `key` as bytes. Otherwise works as [`config`] does.
 ///
 /// ```
 /// assert_eq!(hostel_guest::config_bytes("public key"), None);
@@ -75,14 +75,14 @@ pub fn config_bytes(key: &str) -> Option<Vec<u8>> {
     received(ptr, size)
 }
 
-/// The bytes of a buffer that a host function gave us; `None` for a pointer of 0.
+/// Takes over a buffer that a host function filled. Returns `None` for the pointer 0.
 pub(crate) fn received(ptr: u32, size: u32) -> Option<Vec<u8>> {
     match (ptr, size) {
         (0, _) => None,
         (_, 0) => Some(Vec::new()),
-        // SAFETY: the host got this buffer from the export `allocate`, with this size, filled it,
-        // and left it to us. An allocation there has alignment 1 and no spare bytes, as a vector of
-        // this capacity has.
+        // SAFETY: the host got this buffer from the export `allocate` with this size, filled it, and
+        // passed it to us to free. It has alignment 1 and no spare bytes, like a vector of this
+        // capacity.
         (ptr, size) => Some(unsafe {
             Vec::from_raw_parts(ptr as usize as *mut u8, size as usize, size as usize)
         }),

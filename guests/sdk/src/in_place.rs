@@ -1,24 +1,24 @@
-//! Functions that answer where their input came, for plugins without a heap.
+//! Functions that write their answer over their input, for plugins without a heap.
 
 use crate::abi::{ERROR_BIT, pack};
 use core::{cell::UnsafeCell, ptr};
 
-/// The one buffer of a plugin made by [`in_place!`](crate::in_place), aligned for any number.
+/// The one buffer of a plugin made by [`in_place!`](crate::in_place), aligned to 8 bytes.
 #[repr(C, align(8))]
 #[derive(Debug)]
 pub struct Place<const N: usize>(UnsafeCell<[u8; N]>);
 
-// SAFETY: the safe functions only tell its address; who calls `respond` promises to be alone.
+// SAFETY: safe functions only return the address. The caller of `respond` promises exclusive use.
 unsafe impl<const N: usize> Sync for Place<N> {}
 
 impl<const N: usize> Place<N> {
-    /// A buffer of zeros.
+    /// Creates a buffer of zeros.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
         Self(UnsafeCell::new([0; N]))
     }
 
-    /// The buffer, for an input of `size` bytes; null where it is too small for that.
+    /// Returns the buffer for an input of `size` bytes, or null if it is too small.
     pub const fn allocate(&self, size: usize) -> *mut u8 {
         if size > N {
             return ptr::null_mut();
@@ -26,18 +26,18 @@ impl<const N: usize> Place<N> {
         self.0.get().cast()
     }
 
-    /// Runs `function` on the buffer, whose first `size` bytes are the input, and tells the host
-    /// where the answer lies.
+    /// Runs `function` on the buffer, whose first `size` bytes are the input, and returns its answer,
+    /// packed.
     ///
     /// # Safety
     ///
-    /// Nobody else uses the buffer meanwhile.
+    /// Nothing else uses the buffer meanwhile.
     pub unsafe fn respond(
         &self,
         size: usize,
         function: impl FnOnce(&mut [u8], usize) -> Result<usize, &'static str>,
     ) -> i64 {
-        // SAFETY: the buffer is alive as long as `self`, and by the caller's promise it is ours.
+        // SAFETY: the buffer lives as long as `self`, and the caller promises exclusive use.
         let buffer = unsafe { &mut *self.0.get() };
         let (start, length) = match function(buffer, size.min(N)) {
             Ok(length) => (buffer.as_ptr(), length.min(N) as u32),
@@ -47,21 +47,21 @@ impl<const N: usize> Place<N> {
     }
 }
 
-/// Exports functions that answer in the buffer in which their input came, of so many bytes, and
-/// an `allocate` that gives that buffer to the host. There is no heap, so the plugin needs neither
-/// the feature `allocator` nor the kilobytes that it takes.
+/// Exports functions that share one static buffer for input and answer, and an `allocate` that returns
+/// that buffer. The number before the colon is its size in bytes. The plugin needs no heap, hence
+/// neither the feature `allocator` nor its 5 KB of code.
 ///
-/// Each function takes the whole buffer and the length of the input at its start, and gives the
-/// length of the answer that it left at its start, or a message. An input that is longer than the
-/// buffer does not reach it. The buffer is aligned to 8 bytes.
+/// Each function receives the whole buffer and the length of the input at its start. It returns the
+/// length of the answer at its start, or an error message. The host refuses an input that is longer
+/// than the buffer. The buffer is aligned to 8 bytes.
 ///
-/// Not for plugins that ask the host for something and get bytes back: these would come in the
-/// same buffer. Use [`plugin!`](crate::plugin) then, and not both in one plugin.
+/// Do not use it if a host function returns bytes to the plugin: they would overwrite the buffer. Use
+/// [`plugin!`](crate::plugin) instead, never both in one plugin.
 ///
 /// ```
 /// hostel_guest::in_place!(256: process);
 ///
-/// /// Each byte twice.
+/// /// Returns each byte twice.
 /// fn process(buffer: &mut [u8], length: usize) -> Result<usize, &'static str> {
 ///     let twice = length * 2;
 ///     if twice > buffer.len() {
@@ -89,7 +89,7 @@ macro_rules! in_place {
                     #[allow(dead_code)]
                     #[cfg_attr(target_arch = "wasm32", unsafe(export_name = stringify!($function)))]
                     unsafe extern "C" fn __hostel_export(_: *const u8, size: usize) -> i64 {
-                        // SAFETY: the host runs one function at a time, and reads the answer before
+                        // SAFETY: the host runs one function at a time, and copies the answer before
                         // it writes to the buffer again.
                         unsafe { PLACE.respond(size, $function) }
                     }
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn an_answer_is_no_longer_than_the_buffer_and_an_error_is_marked() {
         let place = Place::<16>::new();
-        // SAFETY: nobody else has this buffer.
+        // SAFETY: nothing else uses this buffer.
         let respond = |answer| unsafe {
             place.respond(20, |_, size| {
                 assert_eq!(size, 16);

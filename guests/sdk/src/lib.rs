@@ -1,9 +1,9 @@
 //! Write WebAssembly plugins for the **hostel** host in Rust.
 //!
-//! A plugin is a function from bytes to bytes, or from text to text. The macro [`plugin!`] turns
-//! such functions into exports that the host can call, together with the `allocate` and
-//! `deallocate` the host needs to pass data in and out. [`log`], [`config`] and [`state`] ask the
-//! host for what it grants.
+//! A plugin is a function from bytes to bytes, or from text to text. The macro [`plugin!`] exports
+//! such functions to the host, together with the functions `allocate` and `deallocate`, with which
+//! the host passes data in and out. [`log`], [`config`] and [`state`] call functions that the host may
+//! grant.
 //!
 //! # Example
 //!
@@ -43,7 +43,7 @@
 //!     Ok(format!("{prefix}_{text}").into_bytes())
 //! }
 //!
-//! /// Text in, text out. Input that is not UTF-8 is answered with an error, before this runs.
+//! /// Text in, text out. Input that is not UTF-8 is refused with an error before this runs.
 //! fn greet(name: &str) -> String {
 //!     format!("Hello, {name}!")
 //! }
@@ -51,8 +51,9 @@
 //!
 //! Build it with `cargo build --release --target wasm32-unknown-unknown`.
 //!
-//! rustc reserves 1 MiB for the stack. Most plugins do with less, and then start with one page of
-//! memory instead of 17; in `.cargo/config.toml`:
+//! rustc reserves 1 MiB for the stack, so a plugin starts with 17 pages of memory (1.1 MiB). Most
+//! plugins need far less stack. With 16 KiB, set in `.cargo/config.toml`, they start with one page
+//! (64 KiB):
 //!
 //! ```toml
 //! [target.wasm32-unknown-unknown]
@@ -61,27 +62,27 @@
 //!
 //! # Small guests
 //!
-//! For a microcontroller, a plugin should take what it needs instead of 64 KiB. With pages of one
-//! byte its memory is as large as its stack and its data, and grows by what its heap asks for:
+//! On a microcontroller, even one page of 64 KiB is too much. With pages of one byte, a plugin's memory
+//! is exactly as large as its stack and its data, and grows by what its heap asks for:
 //!
 //! ```toml
 //! [target.wasm32-unknown-unknown]
 //! rustflags = ["-Clink-arg=--page-size=1", "-Clink-arg=-zstack-size=1024"]
 //! ```
 //!
-//! The linker of rustc takes it since Rust 1.91 or so. [`in_place!`] does without a heap, and
-//! makes plugins of some hundred bytes; the folder `template` beside the SDK is one to copy.
+//! This needs the linker of Rust 1.91 or later. [`in_place!`] does without a heap, and makes plugins of
+//! a few hundred bytes. The folder `template` beside the SDK holds such a plugin, to copy and change.
 //!
 //! # Guests with std
 //!
-//! Leave both features off and drop the line with `no_std`: std has its own allocator and panic
-//! handler. In a workspace with guests of both kinds, build each with a `cargo build -p` of its
-//! own, for cargo gives all packages of one build the same features.
+//! To use std, leave the features `allocator` and `panic-handler` off and drop the line with `no_std`:
+//! std has its own allocator and panic handler. In a workspace with guests of both kinds, build each
+//! with its own `cargo build -p`, since cargo unifies the features of all packages in one build.
 //!
 //! # Numbers
 //!
-//! A function of numbers needs neither the macro nor memory. Any combination of `i32`, `u32`,
-//! `i64`, `u64`, `f32` and `f64` works, with at most one result:
+//! A function of numbers needs neither the macro nor memory. Its parameters, and its result if it has
+//! one, can be `i32`, `u32`, `i64`, `u64`, `f32` or `f64`:
 //!
 //! ```
 //! # #![allow(dead_code)]
@@ -93,26 +94,26 @@
 //!
 //! # Errors and traps
 //!
-//! A function that returns an [`Error`] *answers*: the host hands the message to its caller, and
-//! the plugin stays in use. A panic is a trap, and so is an allocation that fails: the host throws
-//! this instance away. Answer errors for what the input can cause.
+//! * An [`Error`] is an answer: the host passes its message to the caller, and the instance stays in
+//!   use. Return errors for everything that the input can cause.
+//! * A panic is a trap, and so is a failed allocation: the host discards the instance.
 //!
 //! # Testing a plugin
 //!
-//! On every target but wasm32 the macro exports nothing, and the host functions answer as a host
-//! that grants nothing: [`log`] and [`log_message`] discard the line, [`config`] and
-//! [`config_bytes`] give `None`, [`state`] keeps nothing. So `cargo test` runs the functions of a plugin natively, provided
-//! that it is `no_std` on wasm32 only, as above.
+//! `cargo test` runs a plugin's functions natively, provided that the crate is `no_std` on wasm32 only,
+//! as above. On every other target the macros export nothing, and the host functions do nothing:
+//! [`log`] and [`log_message`] discard the line, [`config`] and [`config_bytes`] return `None`, and
+//! [`state`] keeps no values.
 //!
 //! # Features
 //!
-//! All are off by default and do nothing on targets other than wasm32.
+//! All are off by default, and have no effect on targets other than wasm32.
 //!
-//! | feature | gives |
+//! | feature | effect |
 //! |---|---|
-//! | `allocator` | a small global allocator, for memories with pages of 64 KiB or of one byte |
-//! | `no-heap` | a global allocator that has nothing, for plugins that never allocate |
-//! | `panic-handler` | a panic handler that traps, without formatting the message |
+//! | `allocator` | adds a small global allocator, for memories with pages of 64 KiB or of one byte |
+//! | `no-heap` | adds a global allocator that always fails, for plugins that never allocate |
+//! | `panic-handler` | adds a panic handler that traps, without formatting the message |
 
 #![no_std]
 #![warn(missing_docs)]

@@ -5,15 +5,15 @@ use core::{
     ptr,
 };
 
-/// Has nothing to give. A plugin that never allocates does not even have its code, but the
-/// compiler wants to know one.
-struct Nothing;
+/// An allocator that always fails. The compiler demands an allocator, but its code is not linked into
+/// a plugin that never allocates.
+struct NoHeap;
 
 #[global_allocator]
-static ALLOCATOR: Nothing = Nothing;
+static ALLOCATOR: NoHeap = NoHeap;
 
-// SAFETY: null says that there is no memory, which is always allowed.
-unsafe impl GlobalAlloc for Nothing {
+// SAFETY: an allocator may always return null, which means that there is no memory.
+unsafe impl GlobalAlloc for NoHeap {
     unsafe fn alloc(&self, _: Layout) -> *mut u8 {
         ptr::null_mut()
     }

@@ -1,6 +1,6 @@
 //! The panic handler of the feature `panic-handler`.
 
-/// Traps. The message is left unformatted: that would cost each plugin some kilobytes.
+/// Traps. Formatting the message would add several kilobytes to each plugin.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     core::arch::wasm32::unreachable()

@@ -1,16 +1,15 @@
-//! The macro that makes exports.
+//! The macro that exports functions.
 
-/// Exports functions to the host, together with the `allocate` and `deallocate` that it calls to
-/// pass data.
+/// Exports functions to the host, together with `allocate` and `deallocate`, with which the host passes
+/// data.
 ///
 /// Each function takes one [`Input`](crate::Input) and returns an [`Output`](crate::Output):
 /// `&[u8]`, `&str`, `Vec<u8>`, `String`, or a `Result` of one of them. It is exported under its own
 /// name, as `(ptr: i32, size: i32) -> i64` in the packed shape that [`abi`](crate::abi) describes.
-/// The host's default is to call `process`.
+/// Hosts call `process` by default.
 ///
-/// Name all functions in one use of the macro: a second one in the same plugin would export
-/// `allocate` twice. `plugin!()` exports the allocator alone, for a plugin whose functions are all
-/// exported by hand.
+/// Use the macro once, with all functions: a second use in the same plugin would export `allocate`
+/// twice. `plugin!()` exports the allocator alone, for a plugin that exports its functions by hand.
 ///
 /// ```
 /// use hostel_guest::Error;
@@ -27,7 +26,8 @@
 /// }
 /// ```
 ///
-/// A function can't keep a borrowed input after it returns, because the host then frees or overwrites it:
+/// A function can't keep a borrowed input, because the host frees or overwrites it once the function has
+/// returned:
 ///
 /// ```compile_fail
 /// hostel_guest::plugin!(process);
@@ -49,7 +49,7 @@ macro_rules! plugin {
             #[allow(dead_code)]
             #[cfg_attr(target_arch = "wasm32", unsafe(export_name = "deallocate"))]
             unsafe extern "C" fn deallocate(ptr: *mut u8, size: usize) {
-                // SAFETY: the host gives back what it got from `allocate` or as an answer, once.
+                // SAFETY: the host frees buffers from `allocate` and answers, each of them once.
                 unsafe { $crate::abi::deallocate(ptr, size) }
             }
         };
@@ -61,8 +61,8 @@ macro_rules! plugin {
                     let function = |input: &[u8]| {
                         $crate::Output::into_bytes($function($crate::Input::from_bytes(input)?))
                     };
-                    // SAFETY: the host passes a buffer that it got from `allocate` and filled, and
-                    // waits.
+                    // SAFETY: the host passes a buffer that it got from `allocate` and filled, and does
+                    // not write to it before the function returns.
                     unsafe { $crate::abi::respond(ptr, size, function) }
                 }
             };

@@ -1,13 +1,16 @@
-//! Values that the host keeps, for as long as it likes to: beyond the call, the instance, and
-//! perhaps the host's own life.
+//! Values that the host keeps for the plugin, beyond the call and the instance. If the host stores them
+//! in a file, they outlive the host program too.
 //!
-//! Keys and values are any bytes, also none. What one plugin keeps, no other sees. An error's
-//! message begins with a code, such as `state-keys: `, and says which limit was passed; nothing has
-//! changed then. Natively nothing is kept: [`set`] and [`delete`] do nothing, [`get`] and [`list`]
-//! find nothing.
+//! Keys and values are any bytes, including none. Plugins can't see each other's values.
 //!
-//! Each function is atomic; two of them are not one. Where the host runs several instances of a
-//! plugin at once, another one may have come in between a [`get`] and a [`set`].
+//! After an error nothing has changed. Its message begins with a code, such as `state-keys: `, and says
+//! which limit was exceeded.
+//!
+//! Each function is atomic. A sequence of functions is not: if the host runs several instances of a
+//! plugin at once, another one may change a value between a [`get`] and a [`set`].
+//!
+//! In native tests nothing is kept: [`set`] and [`delete`] do nothing, [`get`] and [`list`] find
+//! nothing.
 //!
 //! ```
 //! use hostel_guest::{Error, state};
@@ -26,7 +29,7 @@ use crate::{Error, host};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-// Safe to call with any numbers: the host only reads, and refuses what is outside the memory.
+// Safe with any arguments: the host only reads, and traps if they lie outside of the memory.
 #[cfg(target_arch = "wasm32")]
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -47,7 +50,7 @@ unsafe extern "C" {
     ) -> i64;
 }
 
-/// The functions of a host that keeps nothing.
+/// Stand-ins for native tests.
 #[cfg(not(target_arch = "wasm32"))]
 mod ungranted {
     pub(super) fn host_state_get(_: *const u8, _: usize) -> i64 {
@@ -66,29 +69,29 @@ mod ungranted {
 #[cfg(not(target_arch = "wasm32"))]
 use ungranted::{host_state_delete, host_state_get, host_state_list, host_state_set};
 
-/// The value of `key`, if it has one; by the import `env.host_state_get`.
+/// Returns the value of `key`, or `None` if it has none. Uses the import `env.host_state_get`.
 ///
 /// # Errors
 ///
-/// If the key is longer than the host allows, or the host's store does not work.
+/// If the key is longer than the host allows, or the host's store fails.
 pub fn get(key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
     let key = key.as_ref();
     answer(host_state_get(key.as_ptr(), key.len()))
 }
 
-/// Gives `key` a value, instead of the one that it has; by the import `env.host_state_set`.
+/// Sets the value of `key`, replacing any earlier one. Uses the import `env.host_state_set`.
 ///
 /// # Errors
 ///
-/// If the key, the value, the number of keys or all bytes together would be over the host's limit,
-/// or its store does not work. The key then has the value that it had.
+/// If the key, the value, the number of keys, or the total of bytes would exceed the host's limit, or
+/// if the host's store fails. The key then keeps its earlier value.
 pub fn set(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), Error> {
     let (key, value) = (key.as_ref(), value.as_ref());
     let done = host_state_set(key.as_ptr(), key.len(), value.as_ptr(), value.len());
     answer(done).map(drop)
 }
 
-/// Takes the value of `key` away, if it has one; by the import `env.host_state_delete`.
+/// Removes `key` and its value. Succeeds if there was none. Uses the import `env.host_state_delete`.
 ///
 /// # Errors
 ///
@@ -98,8 +101,8 @@ pub fn delete(key: impl AsRef<[u8]>) -> Result<(), Error> {
     answer(host_state_delete(key.as_ptr(), key.len())).map(drop)
 }
 
-/// All keys that begin with `prefix`, in the order of their bytes; by the import
-/// `env.host_state_list`.
+/// Returns all keys that begin with `prefix`, in the order of their bytes. Uses the import
+/// `env.host_state_list`, once for each page of 64 KiB. Keys set or deleted meanwhile may be missed.
 ///
 /// # Errors
 ///
@@ -115,8 +118,8 @@ pub fn list(prefix: impl AsRef<[u8]>) -> Result<Vec<Vec<u8>>, Error> {
     }
 }
 
-/// At most `max` of the keys that begin with `prefix` and come after `after`, in the order of their
-/// bytes. Fewer where they are more than 64 KiB; there are no more when there are none.
+/// Returns at most `max` of the keys that begin with `prefix` and are greater than `after`, in the order
+/// of their bytes; fewer if they would exceed 64 KiB. An empty page means that there are no more keys.
 ///
 /// # Errors
 ///
@@ -127,13 +130,13 @@ pub fn page(
     max: u32,
 ) -> Result<Vec<Vec<u8>>, Error> {
     let prefix = prefix.as_ref();
-    // A slice's pointer is never null: that says that there is none.
+    // Null means that there is no `after`. A slice's pointer is never null, not even an empty one's.
     let (after, after_size) = after.map_or((core::ptr::null(), 0), |key| (key.as_ptr(), key.len()));
     let page = host_state_list(prefix.as_ptr(), prefix.len(), after, after_size, max);
     Ok(keys(&answer(page)?.unwrap_or_default()))
 }
 
-/// The keys of a page: each its length, a little-endian u32, and its bytes.
+/// Splits a page into keys. Each is a length, as a little-endian u32, and that many bytes.
 fn keys(mut page: &[u8]) -> Vec<Vec<u8>> {
     let mut keys = Vec::new();
     while let Some((size, rest)) = page.split_first_chunk() {
@@ -147,7 +150,7 @@ fn keys(mut page: &[u8]) -> Vec<Vec<u8>> {
     keys
 }
 
-/// Bytes, nothing or an error, as the host tells them apart.
+/// Translates a result of the host: bytes, nothing or an error.
 fn answer(packed: i64) -> Result<Option<Vec<u8>>, Error> {
     let (ptr, size) = crate::abi::unpack(packed);
     let bytes = host::received(ptr, size & !ERROR_BIT);

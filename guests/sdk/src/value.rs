@@ -1,13 +1,13 @@
-//! The types that a plugin function takes and returns.
+//! The types that plugin functions take and return.
 
 use crate::Error;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// What a plugin function can take: bytes or text, borrowed or owned.
+/// A parameter of a plugin function: bytes or text, borrowed or owned.
 ///
-/// A type of your own can join, for instance one that is parsed from a serialised form:
+/// Implement it for a type of your own to parse it from the input:
 ///
 /// ```
 /// use hostel_guest::{Error, Input};
@@ -28,25 +28,24 @@ use alloc::vec::Vec;
 /// }
 /// ```
 pub trait Input<'a>: Sized {
-    /// Reads the value from the bytes the host passed.
+    /// Reads the value from the input.
     ///
     /// # Errors
     ///
-    /// If the bytes are not such a value. The function is then not run, and the error is the
-    /// answer.
+    /// If the bytes are not such a value. The host then receives this error, and the function does not
+    /// run.
     fn from_bytes(bytes: &'a [u8]) -> Result<Self, Error>;
 }
 
-/// What a plugin function can return: bytes or text, borrowed or owned, or a `Result` of one of
-/// them.
+/// A result of a plugin function: bytes or text, borrowed or owned, or a `Result` of one of them.
 ///
-/// The error of a `Result` can be anything that becomes an [`Error`], such as `&str` or `String`.
+/// The error of a `Result` can be any type that converts into [`Error`], such as `&str` or `String`.
 pub trait Output {
-    /// The bytes for the host, or the error answer.
+    /// Returns the answer's bytes.
     ///
     /// # Errors
     ///
-    /// If the function failed.
+    /// The error that the function returned.
     fn into_bytes(self) -> Result<Vec<u8>, Error>;
 }
 
@@ -108,7 +107,7 @@ impl<T: Output, E: Into<Error>> Output for Result<T, E> {
 mod tests {
     use super::*;
 
-    /// What the macro does between the host's bytes and the host's answer.
+    /// Runs a function as the macro does.
     fn call<'a, I: Input<'a>, O: Output>(
         function: fn(I) -> O,
         input: &'a [u8],
