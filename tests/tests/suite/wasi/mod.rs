@@ -279,11 +279,11 @@ fn unknown_functions_of_wasi_are_refused() {
     for (import, words) in [
         (
             r#""wasi_snapshot_preview1" "fd_open" (func)"#,
-            "preview 1 alone",
+            "preview 1 only",
         ),
         (
             r#""wasi_snapshot_preview2" "fd_write" (func)"#,
-            "preview 1 alone",
+            "preview 1 only",
         ),
         (
             r#""wasi_snapshot_preview1" "fd_write" (func)"#,
