@@ -34,8 +34,8 @@
 //! * Rust values are [lowered](Lower) into the guest and [lifted](Lift) out of it.
 //! * A [`Host`] holds plugins by name and replaces them while they are in use.
 //!
-//! An *error* is an answer: its instance can be called again. A *trap* stops the guest: its instance
-//! is not used again. [`CallError::stops`] tells them apart.
+//! After most errors the instance can be called again. A trap, an exhausted budget or a deadline stops
+//! the guest, and its instance is not used again: [`CallError::stops`] tells.
 //!
 //! # Rooms
 //!
@@ -47,18 +47,18 @@
 //! | `host` | plugins by name, replaced while in use |
 //! | `snapshot` | an instance's state, written as a module |
 //! | `plugin` | loading, calls in pooled instances, the pool |
-//! | `instance` | one sandbox, its calls, its reset |
+//! | `instance` | one sandbox, its export calls, its reset |
 //! | `engine` | limits, budget and platform; checks and compiles modules |
 //! | `grants` | host functions and services handed to a plugin; checks and binds imports |
 //! | `wasi` | WASI preview 1 |
 //! | `services` | log, settings, state |
 //! | `host_functions` | closures with their types, as imports |
-//! | `abi` | calling conventions of guests, a file each |
-//! | `call` | one request: what it may use, its slices, what a guest waits for |
+//! | `abi` | calling conventions of guests: the exports that each needs |
+//! | `call` | one request: its budget and deadline, its slices, what a guest waits for |
 //! | `marshal` | Rust values to core values and back |
 //! | `memory` | the one place where a guest's pointer becomes bytes |
 //! | `module` | reads, checks and rewrites a module before the interpreter sees it |
-//! | `error` | one error type for each operation |
+//! | `error` | errors of loading and of calls, with their codes, classes and traps |
 //! | `base` | limits, platform, text, log records, fuel, signatures |
 //!
 //! # The interpreter's dispatch

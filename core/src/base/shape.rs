@@ -162,7 +162,7 @@ impl Record {
     /// Writes the next field. `None` past the end of `bytes`, or if the value's type has no layout in
     /// memory.
     pub(crate) fn write(&mut self, bytes: &mut [u8], value: &Val) -> Option<()> {
-        let (at, _) = self.place(value.ty().into());
+        let (at, _) = self.place(ValType::of_wasmi(value.ty()));
         let field = bytes.get_mut(usize::try_from(at).ok()?..)?;
         match value {
             Val::I32(value) => *field.first_chunk_mut()? = value.to_le_bytes(),

@@ -46,7 +46,7 @@ impl ValType {
 
     /// Returns the initial value of a local of this type: zero or null.
     pub(crate) fn zero(self) -> wasmi::Val {
-        wasmi::Val::default_for_ty(self.into())
+        wasmi::Val::default_for_ty(self.into_wasmi())
     }
 }
 
@@ -57,22 +57,22 @@ impl fmt::Display for ValType {
     }
 }
 
-impl From<ValType> for wasmi::ValType {
-    fn from(ty: ValType) -> Self {
-        match ty {
-            ValType::I32 => Self::I32,
-            ValType::I64 => Self::I64,
-            ValType::F32 => Self::F32,
-            ValType::F64 => Self::F64,
-            ValType::V128 => Self::V128,
-            ValType::FuncRef => Self::FuncRef,
-            ValType::ExternRef => Self::ExternRef,
+impl ValType {
+    /// Converts the type to the interpreter's. A method, since an `impl From` would be public.
+    pub(crate) const fn into_wasmi(self) -> wasmi::ValType {
+        match self {
+            Self::I32 => wasmi::ValType::I32,
+            Self::I64 => wasmi::ValType::I64,
+            Self::F32 => wasmi::ValType::F32,
+            Self::F64 => wasmi::ValType::F64,
+            Self::V128 => wasmi::ValType::V128,
+            Self::FuncRef => wasmi::ValType::FuncRef,
+            Self::ExternRef => wasmi::ValType::ExternRef,
         }
     }
-}
 
-impl From<wasmi::ValType> for ValType {
-    fn from(ty: wasmi::ValType) -> Self {
+    /// Converts a type of the interpreter's.
+    pub(crate) const fn of_wasmi(ty: wasmi::ValType) -> Self {
         match ty {
             wasmi::ValType::I32 => Self::I32,
             wasmi::ValType::I64 => Self::I64,
@@ -97,7 +97,8 @@ pub struct Signature {
 impl Signature {
     /// Converts a function type of wasmi's.
     pub(crate) fn of(ty: &wasmi::FuncType) -> Self {
-        let own = |types: &[wasmi::ValType]| types.iter().map(|ty| ValType::from(*ty)).collect();
+        let own =
+            |types: &[wasmi::ValType]| types.iter().map(|ty| ValType::of_wasmi(*ty)).collect();
         Self {
             params: own(ty.params()),
             results: own(ty.results()),

@@ -29,13 +29,12 @@ impl fmt::Display for Stop {
 
 impl wasmi::errors::HostError for Stop {}
 
-impl From<CallError> for wasmi::Error {
-    fn from(error: CallError) -> Self {
-        Self::host(Stop(error.into_stop()))
-    }
-}
-
 impl CallError {
+    /// Wraps the error, so that the interpreter carries it out of a host function.
+    pub(crate) fn into_wasmi(self) -> wasmi::Error {
+        wasmi::Error::host(Stop(self.into_stop()))
+    }
+
     /// Translates an error of the interpreter. `fuel` is the call's budget, for the message.
     pub(crate) fn from_wasmi(error: &wasmi::Error, fuel: u64) -> Self {
         if let Some(Stop(error)) = error.downcast_ref::<Stop>() {

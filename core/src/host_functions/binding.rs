@@ -234,7 +234,10 @@ impl<T: 'static> Binding<T> {
             }
             Unfinished::Failed(error) => error,
         };
-        error.into_stop().in_import(&self.result_shape.name).into()
+        error
+            .into_stop()
+            .in_import(&self.result_shape.name)
+            .into_wasmi()
     }
 }
 

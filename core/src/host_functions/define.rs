@@ -50,12 +50,7 @@ fn any<T: 'static>(
     ty: &Signature,
     binding: Arc<Binding<T>>,
 ) -> Func {
-    let types = |types: &[ValType]| {
-        types
-            .iter()
-            .map(|ty| wasmi::ValType::from(*ty))
-            .collect::<Vec<_>>()
-    };
+    let types = |types: &[ValType]| types.iter().map(|ty| ty.into_wasmi()).collect::<Vec<_>>();
     let ty = FuncType::new(types(&ty.params), types(&ty.results));
     let call = move |mut guest: Caller<'_, StoreData<T>>, params: &[Val], results: &mut [Val]| {
         binding.call(

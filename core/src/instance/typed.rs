@@ -90,7 +90,7 @@ mod sealed {
 
 /// Converts wasmi's types.
 fn own(types: &[wasmi::ValType]) -> Box<[ValType]> {
-    types.iter().map(|ty| ValType::from(*ty)).collect()
+    types.iter().map(|ty| ValType::of_wasmi(*ty)).collect()
 }
 
 /// Runs a call that did not end in its first slice to its end.
