@@ -135,7 +135,7 @@ fn leaves_open(end: &str) -> String {
 fn files_go_with_their_call() {
     // In a process of its own: other tests open files in their own trees only, but may close
     // handles while they are counted here.
-    in_its_own_process("open_files::files_go_with_their_call", || {
+    in_its_own_process("wasi::open_files::files_go_with_their_call", || {
         let tree = Tree::new();
         tree.file("a", "");
         for end in [
