@@ -125,7 +125,6 @@ impl Engine {
         wasm: &[u8],
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
-        #[allow(unused_mut)] // changed with slots
         let mut info = self.check(wasm, grants)?;
         #[cfg(feature = "slots")]
         {
@@ -134,7 +133,7 @@ impl Engine {
         let rewritten = if info.changes.is_none() {
             None
         } else {
-            let changed = module::rewrite(wasm, &info.changes);
+            let changed = module::rewrite(wasm, &mut info.changes);
             // Never as it was: the interpreter's faults are contained by the changes.
             Some(changed.ok_or_else(|| refused("a part of it can't be written anew"))?)
         };

@@ -303,19 +303,17 @@ impl Case {
         self
     }
 
-    /// The most bytes that the host may take for it: twice the memory of its instances, 32 times the
-    /// module and 1 MiB; and no more than what is known of a module ahead, and a little for inputs,
-    /// outputs and messages.
+    /// Returns the most bytes that the host may take for it: what is foreseen of its module, and a
+    /// little for inputs, outputs and messages. Of what is no module, nothing is foreseen: 32 times
+    /// its bytes, and 1 MiB.
     pub(crate) fn bound(&self, wasm: &[u8]) -> usize {
-        let promised = 2 * self.instances * self.limits.memory_bytes + 32 * wasm.len() + (1 << 20);
         let Ok(module) = ModuleInfo::read(wasm) else {
-            return promised;
+            return 32 * wasm.len() + (1 << 20);
         };
         let mut limits = self.limits;
         limits.instances = self.instances;
         let most = module.footprint(&limits).total();
-        let most = usize::try_from(most).expect("it is small") + (64 << 10);
-        most.min(promised)
+        usize::try_from(most).expect("it is small") + (64 << 10)
     }
 
     /// Does what is to be done, and says how it ended.

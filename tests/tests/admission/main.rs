@@ -1,6 +1,9 @@
 //! A heap that is too small is said to be, before anything is allocated in vain: an allocation that
 //! fails would end the process. Here each thread has a heap of its own, as large as a test says.
 
+mod footprint;
+mod patterns;
+
 use hostel::{
     Budget, Engine, Grants, Instance, Limits, LoadError, LogRecord, Machine, MemoryState,
     ModuleInfo, Platform, Plugin, StateLimits,
@@ -24,6 +27,7 @@ static SMALL: Small = Small;
 thread_local! {
     static HEAP: Cell<usize> = const { Cell::new(usize::MAX) };
     static LIVE: Cell<usize> = const { Cell::new(0) };
+    static PEAK: Cell<usize> = const { Cell::new(0) };
     /// Whether blocks grow where they are.
     static IN_PLACE: Cell<bool> = const { Cell::new(false) };
 }
@@ -35,6 +39,7 @@ fn take(bytes: usize) -> bool {
         let fits = HEAP.try_with(|heap| now <= heap.get()).unwrap_or(true);
         if fits {
             live.set(now);
+            let _ = PEAK.try_with(|peak| peak.set(peak.get().max(now)));
         }
         fits
     });
