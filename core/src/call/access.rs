@@ -27,7 +27,7 @@ pub(crate) trait KeptSession: Any + Send + Sync {
 pub(crate) struct InstanceAccess<'a> {
     /// The guest's memory; empty if it has none.
     pub(crate) memory: &'a mut [u8],
-    pub(crate) resident: &'a mut Option<Box<dyn KeptSession>>,
+    pub(crate) session: &'a mut Option<Box<dyn KeptSession>>,
     pub(crate) shared: &'a Shared,
     pub(crate) meter: &'a mut Meter,
     pub(crate) canceller: Option<&'a Canceller>,
@@ -47,7 +47,7 @@ impl<'a> InstanceAccess<'a> {
         };
         Self {
             memory,
-            resident: &mut state.wasi,
+            session: &mut state.wasi,
             shared: &state.shared,
             meter: &mut state.meter,
             canceller: state.canceller.as_ref(),

@@ -161,7 +161,7 @@ impl Granted {
         waiting_since: &mut Option<Duration>,
         pending: Option<Wait>,
     ) -> (u64, Result<Attempt, CallError>) {
-        let Some(session) = Session::of_instance(access.resident, &self.grant) else {
+        let Some(session) = Session::of_instance(access.session, &self.grant) else {
             // Unreachable: only this module stores a session in an instance.
             return (0, Ok(Attempt::Done(Val::I32(Errno::Nosys as i32))));
         };

@@ -66,12 +66,12 @@ impl Session {
 
     /// Returns the state of an instance, and creates it if there is none.
     pub(super) fn of_instance<'a>(
-        resident: &'a mut Option<Box<dyn KeptSession>>,
+        kept: &'a mut Option<Box<dyn KeptSession>>,
         grant: &Arc<Wasi>,
     ) -> Option<&'a mut Self> {
-        let resident = resident.get_or_insert_with(|| Box::new(Self::new(grant)));
-        let resident: &mut dyn Any = &mut **resident;
-        resident.downcast_mut()
+        let kept = kept.get_or_insert_with(|| Box::new(Self::new(grant)));
+        let kept: &mut dyn Any = &mut **kept;
+        kept.downcast_mut()
     }
 }
 

@@ -236,7 +236,8 @@ pub struct StateUse {
 }
 
 impl StateUse {
-    /// Returns what is left without `key`, whose value has `old` bytes; `None` if it has no value.
+    /// Returns the use after `key` is deleted. `old` is the length of its value in bytes, or `None` if
+    /// it has no value.
     #[must_use]
     pub const fn without(self, key: &[u8], old: Option<usize>) -> Self {
         match old {

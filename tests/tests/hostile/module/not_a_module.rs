@@ -79,7 +79,7 @@ fn truncations(cases: &mut Vec<Case>) {
     cases.push(Case::load("M01/cut nowhere", wasm, loads()));
 }
 
-/// M02: the text format. It is refused whatever it says, so that its nesting is never parsed.
+/// M02: modules in the text format. All are refused unread, so that deep nesting is never parsed.
 fn texts(cases: &mut Vec<Case>) {
     for (what, open, close) in [
         ("200,000 nested parentheses", "(", ")"),
