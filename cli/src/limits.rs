@@ -115,6 +115,7 @@ impl Bounds {
             ("host_calls", Field::Word(&mut budget.host_calls)),
             ("input_bytes", Field::Size(&mut budget.input_bytes)),
             ("output_bytes", Field::Size(&mut budget.output_bytes)),
+            ("error_bytes", Field::Size(&mut budget.error_bytes)),
             ("argument_bytes", Field::Size(&mut budget.argument_bytes)),
             ("bytes_to_guest", Field::Size(&mut budget.bytes_to_guest)),
             ("log_records", Field::Word(&mut budget.log_records)),

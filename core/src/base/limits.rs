@@ -357,11 +357,19 @@ pub struct Budget {
     ///
     /// `server`: 16 MiB. `device`: 4 KiB.
     pub input_bytes: usize,
-    /// Longest text or byte string among the call's results, in bytes. A longer one fails with
-    /// [`OutputTooLarge`](crate::CallError::OutputTooLarge).
+    /// Most text and byte strings among the call's results, in bytes, summed over them: buffers may
+    /// overlap in the guest, but each is copied. More fails with
+    /// [`OutputTooLarge`](crate::CallError::OutputTooLarge), also if the guest returned an error.
     ///
     /// `server`: 16 MiB. `device`: 4 KiB.
     pub output_bytes: usize,
+    /// Longest message of an error that the guest returns, in bytes, once invalid UTF-8 is replaced
+    /// by U+FFFD, which has 3 bytes. A longer one fails with
+    /// [`ErrorTooLarge`](crate::CallError::ErrorTooLarge). The message is bounded by
+    /// [`output_bytes`](Self::output_bytes) too.
+    ///
+    /// `server`: 64 KiB. `device`: 1 KiB.
+    pub error_bytes: usize,
     /// Longest text or byte string that the guest may pass to a host function, in bytes. It is read,
     /// and may be copied, at once. The call ends with
     /// [`ArgumentTooLarge`](crate::CallError::ArgumentTooLarge) above it.
@@ -395,6 +403,7 @@ impl Budget {
             host_calls: 1_000_000,
             input_bytes: 16 << 20,
             output_bytes: 16 << 20,
+            error_bytes: 64 << 10,
             argument_bytes: 8 << 20,
             bytes_to_guest: 64 << 20,
             log_records: 1_000,
@@ -412,6 +421,7 @@ impl Budget {
             host_calls: 1_000,
             input_bytes: 4 << 10,
             output_bytes: 4 << 10,
+            error_bytes: 1 << 10,
             argument_bytes: 4 << 10,
             bytes_to_guest: 16 << 10,
             log_records: 16,

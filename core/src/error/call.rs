@@ -60,7 +60,16 @@ pub enum CallError {
     OutputTooLarge {
         /// The limit, in bytes.
         limit: usize,
-        /// The output's length, in bytes.
+        /// The output's length, in bytes: that of all texts and byte strings up to the one that
+        /// exceeds the limit.
+        found: usize,
+    },
+    /// The guest returned an error whose message is longer than
+    /// [`Budget::error_bytes`](crate::Budget::error_bytes).
+    ErrorTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+        /// The message's length, in bytes.
         found: usize,
     },
     /// The caller's buffer is smaller than the output. Nothing was copied.
@@ -241,6 +250,10 @@ impl fmt::Display for CallError {
             Self::OutputTooLarge { limit, found } => write!(
                 f,
                 "the plugin's output has {found} bytes, the budget allows {limit}: raise `output_bytes` if that is expected"
+            ),
+            Self::ErrorTooLarge { limit, found } => write!(
+                f,
+                "the plugin returned an error with a message of {found} bytes, the budget allows {limit}: raise `error_bytes` if that is expected"
             ),
             Self::BufferTooSmall { needed, found } => {
                 write!(

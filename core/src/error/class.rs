@@ -67,6 +67,7 @@ impl CallError {
         match self {
             Self::Guest { .. } => ("guest-error", Guest),
             Self::OutputTooLarge { .. } => ("output-too-large", Guest),
+            Self::ErrorTooLarge { .. } => ("error-too-large", Guest),
             Self::OutOfBounds { .. } => ("out-of-bounds", Guest),
             Self::NotUtf8 { .. } => ("not-utf8", Guest),
             Self::BadValue { .. } => ("bad-value", Guest),
