@@ -17,7 +17,7 @@
 
 // The result of a function. A number never changes its meaning. Later versions may add numbers.
 //
-// 10 to 20 are about loading and memory, 40 to 63 about calls. 80 to 95 are traps: the instance
+// 10 to 20 are about loading and memory, 40 to 65 about calls. 80 to 95 are traps: the instance
 // refuses further calls. After an error of a call, `hostel_is_stopped` tells whether it stopped the
 // instance.
 typedef enum HostelCode {
@@ -97,6 +97,10 @@ typedef enum HostelCode {
     HOSTEL_CODE_OTHER_INSTANCE = 62,
     // The plugin answered with an error whose message is larger than the budget allows.
     HOSTEL_CODE_ERROR_TOO_LARGE = 63,
+    // Serialised values from the plugin take more heap than the budget allows. Does not occur in C.
+    HOSTEL_CODE_DESERIALIZED_TOO_LARGE = 64,
+    // A serialised value from the plugin nests deeper than the budget allows. Does not occur in C.
+    HOSTEL_CODE_NESTED_TOO_DEEP = 65,
     // The interpreter stopped the plugin, for a reason without a number of its own.
     HOSTEL_CODE_TRAP = 80,
     // The plugin panicked, or failed an assertion.

@@ -376,6 +376,18 @@ pub struct Budget {
     ///
     /// `server`: 8 MiB. `device`: 4 KiB.
     pub argument_bytes: usize,
+    /// Most heap of the [`Postcard`](crate::marshal::Postcard) values that one host call passes, or of
+    /// those among a call's results, in bytes. It is foreseen from the sizes of the Rust types. The call
+    /// ends with [`DeserializedTooLarge`](crate::CallError::DeserializedTooLarge) above it.
+    ///
+    /// `server`: 16 MiB. `device`: 16 KiB.
+    pub deserialized_bytes: usize,
+    /// Deepest nesting of such a value: sequences, maps, structs, enums and options inside each other.
+    /// Reading each level takes native stack. The call ends with
+    /// [`NestedTooDeep`](crate::CallError::NestedTooDeep) above it.
+    ///
+    /// `server`: 64. `device`: 16.
+    pub deserialized_levels: usize,
     /// Most bytes of text and byte strings that host functions may return to the guest in one call,
     /// in buffers from its allocator. The call ends with
     /// [`BytesToGuest`](crate::CallError::BytesToGuest) above it.
@@ -405,6 +417,8 @@ impl Budget {
             output_bytes: 16 << 20,
             error_bytes: 64 << 10,
             argument_bytes: 8 << 20,
+            deserialized_bytes: 16 << 20,
+            deserialized_levels: 64,
             bytes_to_guest: 64 << 20,
             log_records: 1_000,
             log_bytes: 1 << 20,
@@ -423,6 +437,8 @@ impl Budget {
             output_bytes: 4 << 10,
             error_bytes: 1 << 10,
             argument_bytes: 4 << 10,
+            deserialized_bytes: 16 << 10,
+            deserialized_levels: 16,
             bytes_to_guest: 16 << 10,
             log_records: 16,
             log_bytes: 1 << 10,

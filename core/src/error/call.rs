@@ -119,6 +119,18 @@ pub enum CallError {
         /// The serialiser's error.
         reason: Box<str>,
     },
+    /// Serialised values from the guest take more heap than
+    /// [`Budget::deserialized_bytes`](crate::Budget::deserialized_bytes).
+    DeserializedTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A serialised value from the guest nests deeper than
+    /// [`Budget::deserialized_levels`](crate::Budget::deserialized_levels).
+    NestedTooDeep {
+        /// The limit, a number of levels.
+        limit: usize,
+    },
     /// The machine's heap has no room for the instance, the call or its output. Either nothing was
     /// done, or the output is lost.
     DoesNotFit {
@@ -301,6 +313,14 @@ impl fmt::Display for CallError {
                     shown(reason)
                 )
             }
+            Self::DeserializedTooLarge { limit } => write!(
+                f,
+                "the guest's serialised values take more than {limit} bytes of heap: raise `deserialized_bytes` if that is expected"
+            ),
+            Self::NestedTooDeep { limit } => write!(
+                f,
+                "the guest's serialised value nests deeper than {limit} levels: raise `deserialized_levels` if that is expected"
+            ),
             Self::DoesNotFit { needed, free } => {
                 write!(f, "the heap has no room for {needed} bytes")?;
                 if let Some(free) = free {

@@ -86,6 +86,8 @@ impl CallError {
             Self::ArgumentTooLarge { .. } => ("argument-too-large", Quota),
             // Older than the variant's name; codes are stable.
             Self::BytesToGuest { .. } => ("arena-bytes", Quota),
+            Self::DeserializedTooLarge { .. } => ("deserialized-too-large", Quota),
+            Self::NestedTooDeep { .. } => ("nested-too-deep", Quota),
             Self::Deadline { .. } => ("deadline", Deadline),
             Self::Cancelled => ("cancelled", Deadline),
             Self::DoesNotFit { .. } => ("does-not-fit", Host),

@@ -174,6 +174,11 @@ fn borrow_guest<'a, T>(
     let spending = Spending::new(fuel, &call.spent);
     let lifter =
         Lifter::new(call.params(), memory, spending).arguments(state.meter.budget().argument_bytes);
+    #[cfg(feature = "postcard")]
+    let lifter = {
+        let (canceller, platform) = (state.canceller.as_ref(), &*state.shared.platform);
+        lifter.deserializing(state.meter.deserializing(canceller, platform))
+    };
     let context = Context {
         data: &mut state.data,
         shared: &state.shared,

@@ -20,6 +20,9 @@
 
 mod bytes;
 mod compound;
+#[cfg(feature = "postcard")]
+pub(crate) mod counted;
+pub(crate) mod interrupts;
 mod numbers;
 #[cfg(feature = "postcard")]
 mod postcard;
@@ -38,6 +41,8 @@ use crate::{
     memory,
 };
 use alloc::{borrow::Cow, string::String};
+#[cfg(feature = "postcard")]
+use core::cell::Cell;
 use core::str::Utf8Error;
 use heapless::Vec;
 use wasmi::Val;
@@ -197,6 +202,12 @@ pub struct Lifter<'m> {
     answered: usize,
     /// The buffers of an export's results, which the host gives back to the guest.
     received: Buffers,
+    /// Bounds of serialised values.
+    #[cfg(feature = "postcard")]
+    deserializing: Option<counted::Bounds<'m>>,
+    /// Bytes of heap that serialised values took so far.
+    #[cfg(feature = "postcard")]
+    deserialized: Cell<usize>,
 }
 
 /// The values that are read, for messages.
@@ -217,7 +228,32 @@ impl<'m> Lifter<'m> {
             answers: None,
             answered: 0,
             received: Buffers::new(),
+            #[cfg(feature = "postcard")]
+            deserializing: None,
+            #[cfg(feature = "postcard")]
+            deserialized: Cell::new(0),
         }
+    }
+
+    /// Bounds serialised values.
+    #[cfg(feature = "postcard")]
+    #[inline]
+    pub(crate) fn deserializing(self, bounds: counted::Bounds<'m>) -> Self {
+        Self {
+            deserializing: Some(bounds),
+            ..self
+        }
+    }
+
+    /// Returns the tally for a serialised value; `None` if there are no bounds for it.
+    #[cfg(feature = "postcard")]
+    fn tally(&self) -> Option<counted::Tally<'_>> {
+        let bounds = self.deserializing?;
+        Some(counted::Tally::new(
+            self.spending,
+            bounds,
+            &self.deserialized,
+        ))
     }
 
     /// Expects the results of an export that was called with `budget`.

@@ -4,6 +4,8 @@
 //! The bound is for the host's share: the guest's memory has 16 MiB for the bytes, and the host takes
 //! no more than that again, and 1 MiB.
 
+mod serialised;
+
 use super::peak;
 use hostel::{Budget, CallError, Grants, Instance, Lift};
 use hostel_tests::load_wat;
