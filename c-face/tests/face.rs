@@ -293,9 +293,7 @@ fn each_code_of_an_error_has_a_message() {
         // SAFETY: as above.
         let code = unsafe { hostel_instantiate(ptr::null(), &mut ptr::null_mut(), message) };
         // SAFETY: as above.
-        assert_eq!(
-            (code, unsafe { text_of(message) }),
-            (HostelCode::BadArgument, bad.to_owned())
-        );
+        let text = unsafe { text_of(message) };
+        assert_eq!((code, &*text), (HostelCode::BadArgument, bad));
     });
 }

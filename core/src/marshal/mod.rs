@@ -487,15 +487,22 @@ impl<'v> Lowerer<'v> {
             })
     }
 
-    /// Copies the borrowed bytes, so that the values outlive their source.
-    pub(crate) fn into_owned(self) -> Lowerer<'static> {
-        let bytes = self.bytes.into_iter();
-        Lowerer {
+    /// Copies the borrowed bytes, so that the values outlive their source. Fails instead of aborting if
+    /// the heap has no room.
+    pub(crate) fn into_owned(self) -> Result<Lowerer<'static>, CallError> {
+        let mut owned = Lowerer {
             values: self.values,
-            bytes: bytes
-                .map(|(at, bytes)| (at, Cow::Owned(bytes.into_owned())))
-                .collect(),
+            bytes: Vec::new(),
+        };
+        for (at, bytes) in self.bytes {
+            let bytes = match bytes {
+                Cow::Owned(bytes) => bytes,
+                Cow::Borrowed(bytes) => memory::copied(bytes)?,
+            };
+            // It fits: the list is as long as the one that it is copied from.
+            let _ = owned.bytes.push((at, Cow::Owned(bytes)));
         }
+        Ok(owned)
     }
 
     /// Adds an error message instead of bytes.
