@@ -350,7 +350,9 @@ fn a_removed_file_stays_until_it_is_closed() {
     let fd = guest.create("a");
     assert_eq!(guest.at("path_unlink_file", "a"), SUCCESS);
     assert_eq!(guest.read(fd, 9).unwrap(), b"text");
-    assert_eq!(guest.stat(fd).links, 0);
+    if cfg!(unix) {
+        assert_eq!(guest.stat(fd).links, 0);
+    }
 }
 
 #[test]

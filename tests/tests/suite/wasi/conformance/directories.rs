@@ -24,7 +24,12 @@ fn fd_readdir() {
         let names = guest.list(ROOT, 256).unwrap();
         assert_eq!(names.len(), 2);
         let file = guest.create("file");
-        let inode = guest.stat(file).inode;
+        // Windows lists no inode numbers.
+        let inode = if cfg!(unix) {
+            guest.stat(file).inode
+        } else {
+            0
+        };
         let args = [ROOT, DATA, 256, 0, RESULT];
         assert_eq!(guest.errno("fd_readdir", &args), SUCCESS);
         let second = DATA + 25;
