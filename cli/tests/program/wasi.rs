@@ -36,6 +36,10 @@ fn a_command_has_the_streams_and_gives_the_exit_code() {
 #[test]
 fn a_command_has_the_directory_that_is_given() {
     for name in REPORTS {
+        if cfg!(windows) && name == "wasi_rust_report" {
+            // It removes a file that it has open, whose name Windows then keeps until it is closed.
+            continue;
+        }
         let files = Files::new();
         let input = files.file("input", b"hello");
         let data = Path::new(&input).parent().expect("it is in a directory");
