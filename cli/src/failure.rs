@@ -181,6 +181,7 @@ impl From<CallError> for Failure {
             CallError::OutOfFuel { .. } => Some("--fuel N".to_owned()),
             CallError::Deadline { .. } => Some("--timeout TIME".to_owned()),
             CallError::InputTooLarge { found, .. } => Some(limit("input_bytes", found)),
+            CallError::ErrorTooLarge { found, .. } => Some(limit("error_bytes", found)),
             CallError::OutputTooLarge { found, .. } => Some(limit("output_bytes", found)),
             CallError::ArgumentTooLarge { found, .. } => Some(limit("argument_bytes", found)),
             CallError::DoesNotFit { needed, .. } => Some(limit("heap_bytes", needed)),

@@ -195,9 +195,9 @@ impl Report {
             None => (None, None),
         };
         let host_calls = [self.start, self.call].map(|usage| usage.map_or(0, |u| u.host_calls));
-        json!({
-            "output": text,
-            "output_base64": base64,
+        let mut report = json!({
+            "output": null,
+            "output_base64": null,
             "error": error,
             "code": exit.code(),
             "fuel": {
@@ -211,7 +211,11 @@ impl Report {
                 "instantiate": self.micros.instantiate,
                 "call": self.micros.call,
             },
-        })
+        });
+        // Moved in: the macro would copy them, and they may be long.
+        report["output"] = text.into();
+        report["output_base64"] = base64.into();
+        report
     }
 }
 

@@ -1,6 +1,8 @@
 //! Meters a call: its budget, and its use of fuel, time, host calls and log.
 
 use super::{StoreData, canceller::Canceller};
+#[cfg(feature = "postcard")]
+use crate::marshal::counted::Bounds;
 use crate::{
     base::{
         limits::{Budget, Usage},
@@ -8,6 +10,7 @@ use crate::{
         platform::Platform,
     },
     error::CallError,
+    marshal::interrupts::Interrupts,
 };
 use core::time::Duration;
 use wasmi::{AsContextMut, StoreContextMut};
@@ -57,17 +60,35 @@ impl Meter {
         canceller: Option<&Canceller>,
         platform: &dyn Platform,
     ) -> Result<(), CallError> {
-        if canceller.is_some_and(Canceller::is_cancelled) {
-            return Err(CallError::Cancelled);
+        self.interrupts(canceller, platform).check()
+    }
+
+    /// Returns the deadline and the canceller, for host work that checks them.
+    pub(crate) fn interrupts<'a>(
+        &self,
+        canceller: Option<&'a Canceller>,
+        platform: &'a dyn Platform,
+    ) -> Interrupts<'a> {
+        Interrupts {
+            until: self.until,
+            after: self.budget.deadline.unwrap_or_default(),
+            cancelled: canceller.map(Canceller::flag),
+            platform,
         }
-        if let Some(until) = self.until
-            && platform.now().is_some_and(|now| now >= until)
-        {
-            return Err(CallError::Deadline {
-                after: self.budget.deadline.unwrap_or_default(),
-            });
+    }
+
+    /// Returns the bounds of serialised values from the guest.
+    #[cfg(feature = "postcard")]
+    pub(crate) fn deserializing<'a>(
+        &self,
+        canceller: Option<&'a Canceller>,
+        platform: &'a dyn Platform,
+    ) -> Bounds<'a> {
+        Bounds {
+            bytes: self.budget.deserialized_bytes,
+            levels: self.budget.deserialized_levels,
+            interrupts: self.interrupts(canceller, platform),
         }
-        Ok(())
     }
 
     /// Counts one host call. Returns false if the budget has none left.

@@ -201,21 +201,31 @@ impl Pending {
         while self.0.len().saturating_add(rest.len()) > MAX_RECORD {
             let (head, tail) =
                 rest.split_at(MAX_RECORD.saturating_sub(self.0.len()).min(rest.len()));
-            self.0.extend_from_slice(head);
+            self.keep(head, shared, meter);
             self.flush(shared, meter);
             rest = tail;
         }
         if ended && self.0.is_empty() {
             record(rest, shared, meter);
         } else {
-            self.0.extend_from_slice(rest);
+            self.keep(rest, shared, meter);
             if ended {
                 self.flush(shared, meter);
             }
         }
     }
 
-    /// Logs the unfinished line.
+    /// Adds a part of a line, which becomes a record of its own if the heap has no room for it.
+    fn keep(&mut self, part: &[u8], shared: &Shared, meter: &mut Meter) {
+        if self.0.try_reserve(part.len()).is_ok() {
+            self.0.extend_from_slice(part);
+            return;
+        }
+        self.flush(shared, meter);
+        record(part, shared, meter);
+    }
+
+    /// Logs the line so far.
     fn flush(&mut self, shared: &Shared, meter: &mut Meter) {
         record(&self.0, shared, meter);
         self.0.clear();
