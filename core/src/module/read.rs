@@ -1,7 +1,9 @@
 //! From bytes to what they declare.
 
 use super::{
-    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo, lengths,
+    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo,
+    code::{Code, Kind, value_type},
+    lengths,
 };
 use crate::{
     base::{
@@ -15,7 +17,8 @@ use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 use wasmparser::{
     BinaryReaderError, Chunk, CompositeInnerType, ConstExpr, DataKind, Element, ElementItems,
-    ElementKind, ExternalKind, Parser, Payload, TableInit, TypeRef, Validator, WasmFeatures,
+    ElementKind, ExternalKind, Operator, Parser, Payload, TableInit, TypeRef, Validator,
+    WasmFeatures,
 };
 
 /// Why reading stops. Small, for it is handed on at each step.
@@ -39,7 +42,7 @@ pub(super) struct Reader<'a> {
     pub(super) info: ModuleInfo,
     pub(super) types: Vec<Signature>,
     /// The type of each function, the imported ones first.
-    functions: Vec<u32>,
+    pub(super) functions: Vec<u32>,
     /// How many functions, tables, memories and globals are imported.
     imported: [u32; 4],
     custom_sections: usize,
@@ -48,9 +51,10 @@ pub(super) struct Reader<'a> {
     /// Bytes of the heap that reading may take, and may have taken so far.
     room: usize,
     taken: usize,
-    /// Working memory of [`body`](Self::body): how many values a branch to each enclosing block
-    /// carries.
-    pub(super) carried: Vec<usize>,
+    /// The type of each global, the imported ones first, and whether it can change.
+    pub(super) globals: Vec<(Kind, bool)>,
+    /// Measures functions.
+    pub(super) code: Code,
     /// What the module is refused for, where [`Fault`] does not tell.
     refusal: LoadError,
 }
@@ -71,7 +75,8 @@ impl<'a> Reader<'a> {
             bodies: 0,
             room,
             taken: 0,
-            carried: Vec::new(),
+            globals: Vec::new(),
+            code: Code::default(),
             refusal: LoadError::Empty,
         }
     }
@@ -169,7 +174,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Counts what reading may take, and refuses what the heap has no room for.
-    fn take(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub(super) fn take(&mut self, bytes: usize) -> Result<(), Fault> {
         self.taken = self.taken.saturating_add(bytes);
         if self.taken > self.room {
             return Err(self.refuse(LoadError::DoesNotFit {
@@ -249,6 +254,7 @@ impl<'a> Reader<'a> {
                 for (index, global) in (imported..).zip(section) {
                     let global = global?;
                     self.info.counts.globals = self.info.counts.globals.saturating_add(1);
+                    self.globals.push(global_type(&global.ty));
                     self.expression(&global.init_expr)?;
                     if global.ty.mutable {
                         self.info.changes.globals.push(index);
@@ -280,11 +286,10 @@ impl<'a> Reader<'a> {
                 let [imported_functions, ..] = self.imported;
                 let ty = usize::try_from(imported_functions)
                     .ok()
-                    .and_then(|imported| self.functions.get(imported.checked_add(self.bodies)?));
-                let results = ty.and_then(|&ty| type_ref(&self.types, ty));
-                let results = results.map_or(0, |ty| ty.results.len());
+                    .and_then(|imported| self.functions.get(imported.checked_add(self.bodies)?))
+                    .copied();
                 self.bodies = self.bodies.saturating_add(1);
-                self.body(&body, results)?;
+                self.body(&body, ty)?;
             }
             _ => {}
         }
@@ -318,7 +323,17 @@ impl<'a> Reader<'a> {
         let size = expression.get_binary_reader().bytes_remaining();
         let bytes = &mut self.info.counts.expression_bytes;
         *bytes = bytes.saturating_add(size);
-        self.over("expression_bytes", self.limits.expression_bytes, size)
+        self.over("expression_bytes", self.limits.expression_bytes, size)?;
+        for operator in expression.get_operators_reader() {
+            use Operator::{I32Add, I32Mul, I32Sub, I64Add, I64Mul, I64Sub};
+            let sums = matches!(
+                operator?,
+                I32Add | I32Sub | I32Mul | I64Add | I64Sub | I64Mul
+            );
+            let counts = &mut self.info.counts;
+            counts.sums = counts.sums.saturating_add(sums.into());
+        }
+        Ok(())
     }
 
     fn import(&mut self, import: &wasmparser::Import<'_>) -> Result<(), Fault> {
@@ -337,7 +352,10 @@ impl<'a> Reader<'a> {
                 self.memory(&memory);
                 (Extern::Memory, 2)
             }
-            TypeRef::Global(_) => (Extern::Global, 3),
+            TypeRef::Global(ty) => {
+                self.globals.push(global_type(&ty));
+                (Extern::Global, 3)
+            }
             TypeRef::Tag(_) => (Extern::Tag, 4),
         };
         if let Some(count) = self.imported.get_mut(kind) {
@@ -532,7 +550,11 @@ pub(crate) fn refused(error: &wasmi::Error) -> LoadError {
     }
 }
 
-fn type_ref(types: &[Signature], index: u32) -> Option<&Signature> {
+fn global_type(ty: &wasmparser::GlobalType) -> (Kind, bool) {
+    (Kind::of(value_type(ty.content_type)), ty.mutable)
+}
+
+pub(super) fn type_ref(types: &[Signature], index: u32) -> Option<&Signature> {
     types.get(usize::try_from(index).ok()?)
 }
 
