@@ -19,6 +19,7 @@ mod interrupted;
 mod lecture;
 mod mismatches;
 mod native_abi;
+mod refused_growth;
 mod reuse;
 mod runaway_guests;
 mod snapshot;
