@@ -16,7 +16,7 @@ use hostel::{
 };
 use serde_json::{Value, json};
 use std::{
-    io,
+    io::{self, IsTerminal as _},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
@@ -114,7 +114,7 @@ impl Report {
                 .stdin_from(stdio.stdin())
                 .stdout(WasiOutput::buffer(budget.output_bytes));
         } else if module.command {
-            wasi = stdio.inherit(wasi);
+            wasi = stdio.inherit(wasi).env(terminal(arguments));
             budget.output_bytes = usize::MAX;
         }
         let engine = Engine::new(limits)
@@ -284,6 +284,14 @@ fn report_in_time(failure: Failure) -> Exit {
     });
     let _ = receive.recv_timeout(GRACE);
     exit
+}
+
+/// Returns the variable `TERM=dumb` if the guest's output goes to a terminal, which does not act on its
+/// control characters but shows them; nothing if `--env` sets the variable.
+fn terminal(arguments: &Run) -> Option<(&'static str, &'static str)> {
+    let given = arguments.env.iter().any(|(key, _)| key == "TERM");
+    let shown = io::stdout().is_terminal() || io::stderr().is_terminal();
+    (shown && !given).then_some(("TERM", "dumb"))
 }
 
 fn timed<R>(micros: &mut Option<u128>, work: impl FnOnce() -> R) -> R {

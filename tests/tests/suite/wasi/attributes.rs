@@ -1,10 +1,10 @@
 //! Attributes of files and directories, and their times.
 
 use super::{
-    EINVAL, ENOENT, ENOTCAPABLE, SUCCESS,
+    EBADF, EINVAL, ENOENT, ENOTCAPABLE, SUCCESS,
     tree::{
-        ALL, APPEND, CREATE, FILESTAT, FOLLOW, IS_DIRECTORY, IS_FILE, IS_LINK, RESULT, ROOT,
-        SET_TIMES, Tree,
+        ALL, ALLOCATE, APPEND, CREATE, FILE_RIGHTS, FILESTAT, FOLLOW, IS_DIRECTORY, IS_FILE,
+        IS_LINK, READ, RESULT, ROOT, SET_SIZE, SET_TIMES, Tree, WRITE,
     },
 };
 use std::time::{Duration, SystemTime};
@@ -66,18 +66,22 @@ fn attributes_are_those_of_the_disk() {
 fn a_descriptor_has_the_kind_flags_and_rights_of_its_opening() {
     let tree = Tree::new();
     let mut guest = tree.guest();
+    // A guest chooses between reading and writing alone.
     let rights = (FILESTAT | SET_TIMES, 0);
     let fd = guest.open_in((ROOT, 0), "a", CREATE, rights, APPEND | 4);
     let fd = fd.unwrap();
+    let others = guest.rights(ROOT).1 & FILE_RIGHTS & !(READ | WRITE | ALLOCATE | SET_SIZE);
     guest.put(64, &[0xff; 24]);
     assert_eq!(guest.errno("fd_fdstat_get", &[fd, 64]), SUCCESS);
     assert_eq!(guest.get(64, 8), [IS_FILE, 0, 5, 0, 0, 0, 0, 0]);
-    assert_eq!((guest.u64(72), guest.u64(80)), rights);
+    assert_eq!((guest.u64(72), guest.u64(80)), (others, 0));
     assert_eq!(guest.errno("fd_fdstat_get", &[ROOT, 64]), SUCCESS);
     assert_eq!(guest.get(64, 4), [IS_DIRECTORY, 0, 0, 0]);
-    // Setting flags needs the right to do so.
+    // Setting flags needs the right to do so, and no directory has any.
+    let given_up = guest.errno("fd_fdstat_set_rights", &[fd, FILESTAT, 0]);
     let errno = guest.errno("fd_fdstat_set_flags", &[fd, 0]);
-    assert_eq!(errno, ENOTCAPABLE);
+    assert_eq!((given_up, errno), (SUCCESS, ENOTCAPABLE));
+    assert_eq!(guest.errno("fd_fdstat_set_flags", &[ROOT, 0]), EBADF);
 }
 
 #[test]

@@ -177,6 +177,8 @@ fn files_and_bad_pointers_are_refused() {
     let mut guest = tree.guest();
     let file = guest.create("a");
     let blind = guest.open(".", DIRECTORY, 0).unwrap();
+    let given_up = guest.errno("fd_fdstat_set_rights", &[blind, 0, 0]);
+    assert_eq!(given_up, SUCCESS);
     for (fd, answer) in [
         (file, ENOTDIR),
         (1, ENOTDIR),
