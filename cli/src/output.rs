@@ -55,6 +55,11 @@ pub(super) fn failure(failure: &Failure) {
     error(&text);
 }
 
+/// Prints a hint on stderr.
+pub(super) fn hint(text: &str) {
+    error(&format!("hint: {}\n", visible(text)));
+}
+
 /// Prints an error message on stderr, wrapped between words if that is a terminal. Lines may begin
 /// with `error:` and `hint:`.
 pub(super) fn error(text: &str) {

@@ -1,6 +1,7 @@
 //! Limits of plugins and instances ([`Limits`]), and the budget and use of one call ([`Budget`],
 //! [`Usage`]).
 
+use super::growth::RefusedGrowth;
 use core::time::Duration;
 
 /// Bounds of a plugin and of each of its instances. Set once, on the [`Engine`](crate::Engine).
@@ -484,6 +485,8 @@ pub struct Usage {
     pub log_bytes: u32,
     /// Log records that were dropped because they exceeded the budget.
     pub log_dropped: u32,
+    /// The last growth of its memory that the guest asked for and did not get, if there was one.
+    pub refused_growth: Option<RefusedGrowth>,
 }
 
 impl Usage {
@@ -495,5 +498,6 @@ impl Usage {
         log_records: 0,
         log_bytes: 0,
         log_dropped: 0,
+        refused_growth: None,
     };
 }

@@ -5,6 +5,7 @@ use super::{StoreData, canceller::Canceller};
 use crate::marshal::counted::Bounds;
 use crate::{
     base::{
+        growth::RefusedGrowth,
         limits::{Budget, Usage},
         log::write_dropped,
         platform::Platform,
@@ -146,7 +147,8 @@ where
     C: AsContextMut<Data = StoreData<T>>,
 {
     let mut cx = cx.as_context_mut();
-    let meter = &mut cx.data_mut().meter;
+    let StoreData { meter, limiter, .. } = cx.data_mut();
+    limiter.refused = None;
     meter.budget = *budget;
     meter.reserve = budget.fuel;
     meter.until = until;
@@ -164,8 +166,15 @@ where
     let meter = &cx.data().meter;
     Usage {
         fuel: meter.budget.fuel.saturating_sub(left),
+        refused_growth: refused_growth(cx.data()),
         ..meter.usage
     }
+}
+
+/// Returns the last growth of its memory that the guest did not get, in the call or in making its
+/// instance.
+pub(crate) fn refused_growth<T>(state: &StoreData<T>) -> Option<RefusedGrowth> {
+    state.limiter.refused.or(state.meter.usage.refused_growth)
 }
 
 /// Ends a call: makes its use final, and writes one last log record if the budget dropped any.
