@@ -1,7 +1,7 @@
 //! Lifts and lowers text and bytes.
 
 use super::{FlatCounts, Lift, Lifter, Lower, Lowerer, Types};
-use crate::{error::CallError, memory::copied};
+use crate::error::CallError;
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 /// Implements [`Lift`] for types made from a borrowed text or byte string: the type, its view, the
@@ -29,7 +29,7 @@ lift! {
     &str => &'m str: text, Ok;
     String => String: string, Ok;
     &[u8] => &'m [u8]: bytes, Ok;
-    Vec<u8> => Vec<u8>: bytes, copied;
+    Vec<u8> => Vec<u8>: vec, Ok;
 }
 
 /// Implements [`Lower`] for types that dereference to text or bytes.

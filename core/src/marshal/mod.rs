@@ -204,8 +204,8 @@ pub struct Lifter<'m> {
     limit: usize,
     /// The call, if the values are an export's results. The guest may have marked those as an error.
     answers: Option<AnsweredCall<'m>>,
-    /// Bytes of the export's results so far.
-    answered: usize,
+    /// Bytes so far of the export's results, or of the arguments that are copied.
+    copied: usize,
     /// The buffers of an export's results, which the host gives back to the guest.
     received: Buffers,
     /// Bounds of serialised values.
@@ -232,7 +232,7 @@ impl<'m> Lifter<'m> {
             spending,
             limit: usize::MAX,
             answers: None,
-            answered: 0,
+            copied: 0,
             received: Buffers::new(),
             #[cfg(feature = "postcard")]
             deserializing: None,
@@ -347,8 +347,8 @@ impl<'m> Lifter<'m> {
             let _ = self.received.push((ptr, len));
         }
         // Summed, since a guest may return one buffer several times, and each is copied.
-        self.answered = self.answered.saturating_add(bytes.len());
-        let (limit, found) = (self.limit, self.answered);
+        self.copied = self.copied.saturating_add(bytes.len());
+        let (limit, found) = (self.limit, self.copied);
         if found > limit {
             return Err(CallError::OutputTooLarge { limit, found });
         }
@@ -402,6 +402,7 @@ impl<'m> Lifter<'m> {
     pub(crate) fn string(&mut self) -> Result<String, CallError> {
         let bytes = self.bytes()?;
         self.charge(fuel_for(bytes.len()))?;
+        self.count_copy(bytes.len())?;
         let mut text = String::new();
         let reserved = text.try_reserve_exact(bytes.len());
         reserved.map_err(|_| memory::no_room(bytes.len()))?;
@@ -419,6 +420,28 @@ impl<'m> Lifter<'m> {
             rest = after;
         }
         Ok(text)
+    }
+
+    /// Copies the bytes that the next two values describe, and charges for reading them.
+    #[inline(never)]
+    pub(crate) fn vec(&mut self) -> Result<alloc::vec::Vec<u8>, CallError> {
+        let bytes = self.bytes()?;
+        self.count_copy(bytes.len())?;
+        memory::copied(bytes)
+    }
+
+    /// Counts a copy of an argument. A guest may pass one text several times, and each copy takes heap.
+    fn count_copy(&mut self, bytes: usize) -> Result<(), CallError> {
+        if self.answers.is_some() {
+            // Results are counted as they are read.
+            return Ok(());
+        }
+        self.copied = self.copied.saturating_add(bytes);
+        let (limit, found) = (self.limit, self.copied);
+        if found > limit {
+            return Err(CallError::ArgumentTooLarge { limit, found });
+        }
+        Ok(())
     }
 
     /// Charges `units` for work on the bytes that were read. Call it before the work.

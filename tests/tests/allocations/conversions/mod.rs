@@ -183,3 +183,40 @@ fn text_is_read_in_pieces_that_show_nowhere() {
         assert_eq!(at, expected);
     }
 }
+
+#[test]
+fn one_text_passed_several_times_counts_each_time_that_it_is_copied() {
+    let guest = r#"(module
+        (import "host" "copy" (func $copy (param i32 i32 i32 i32 i32 i32)))
+        (import "host" "view" (func $view (param i32 i32 i32 i32 i32 i32)))
+        (memory (export "memory") 258 258)
+        (func (export "copy") (param i32)
+          (call $copy (i32.const 0) (local.get 0) (i32.const 0) (local.get 0)
+            (i32.const 0) (local.get 0)))
+        (func (export "view") (param i32)
+          (call $view (i32.const 0) (local.get 0) (i32.const 0) (local.get 0)
+            (i32.const 0) (local.get 0))))"#;
+    let grants = Grants::new()
+        .function("host", "copy", |_: Vec<u8>, _: String, _: Vec<u8>| {})
+        .function("host", "view", |_: &[u8], _: &str, _: &[u8]| {});
+    let limit = Budget::server().argument_bytes;
+    let plugin = load_wat(guest, &grants);
+    for (export, size, expected) in [
+        ("view", limit, Ok(())),
+        ("copy", limit / 3, Ok(())),
+        (
+            "copy",
+            limit / 3 + 1,
+            Err(CallError::ArgumentTooLarge {
+                limit,
+                found: 3 * (limit / 3 + 1),
+            }),
+        ),
+    ] {
+        let mut instance = plugin.instantiate(()).unwrap();
+        let mut result = Ok(());
+        let peak = peak(|| result = instance.call::<u32, ()>(export, size as u32));
+        assert_eq!(result, expected, "{export}");
+        assert!(peak <= limit as i64 + 4_096, "{export}: {peak}");
+    }
+}
