@@ -10,6 +10,7 @@ mod executors;
 mod folding;
 mod guests;
 mod host;
+mod initialisers;
 mod instances;
 mod intake;
 mod interpreter_faults;
