@@ -146,7 +146,11 @@ impl Calls {
                 _ => Entry::Other,
             };
         }
-        let Some(constructors) = self.constructors else {
+        // A call of itself does not make it run.
+        let Some(constructors) = self
+            .constructors
+            .filter(|constructors| *constructors != index)
+        else {
             return Some(());
         };
         while !self.constructors_called && !operators.eof() {
