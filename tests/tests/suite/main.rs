@@ -8,6 +8,7 @@ mod bad_modules;
 mod charges;
 mod executors;
 mod folding;
+mod guest_traps;
 mod guests;
 mod host;
 mod initialisers;
