@@ -339,7 +339,7 @@ impl fmt::Display for CallError {
             Self::Exited { code } => {
                 write!(
                     f,
-                    "the guest ended itself with exit code {code}: a plugin must return from its calls instead"
+                    "the guest ended itself with exit code {code}: a plugin must return from its calls instead; build a command whose functions are called as a reactor"
                 )
             }
             Self::Trap(trap) => write!(f, "the guest trapped: {trap}"),

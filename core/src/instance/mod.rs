@@ -44,6 +44,9 @@ use core::{
 /// trap, or a call that was dropped before its end, it refuses further calls with
 /// [`CallError::Stopped`] (see [`CallError::stops`]).
 ///
+/// If its module is a WASI command that exports other functions too, the first call of one of them runs
+/// `_start` before it, in the budget of that call. `_start` may return or exit with code 0.
+///
 /// The guest's buffers for input, up to 64 KiB, and for results by pointer are reused from call to
 /// call. A call with a longer input than any before also pays for allocating its buffer.
 ///
@@ -384,9 +387,12 @@ impl<T: 'static> Instance<T> {
     ///
     /// # Errors
     ///
-    /// [`CallError::UnknownExport`] or [`CallError::ExportType`] if the plugin is not a command, and
-    /// those of [`process`](Self::process).
+    /// [`CallError::UnknownExport`] or [`CallError::ExportType`] if the plugin is not a command,
+    /// [`CallError::Stopped`] if `_start` has run before, and those of [`process`](Self::process).
     pub fn run_command(&mut self) -> Result<u32, CallError> {
+        if self.sandbox.command_has_run() {
+            return Err(CallError::Stopped);
+        }
         let interrupts = self.begin_call()?;
         let ended = self.run_start(&interrupts);
         let ended = self.end_call(ended);
@@ -436,7 +442,8 @@ impl<T: 'static> Instance<T> {
         self.sandbox.store.data().meter.usage
     }
 
-    /// Returns what making the instance used, its start function and `_initialize` included.
+    /// Returns what making the instance used, its start function and `_initialize` or
+    /// `__wasm_call_ctors` included. `_start` belongs to the call that it runs in.
     #[must_use]
     pub const fn start_usage(&self) -> Usage {
         self.start_usage

@@ -25,6 +25,7 @@ use crate::{
     error::CallError,
     marshal::{Lift, Lifter, Lower, Types},
     memory::copied,
+    module::COMMAND,
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::{
@@ -33,9 +34,6 @@ use core::{
     time::Duration,
 };
 use wasmi::{Func, Val};
-
-/// The export of a WASI command.
-const COMMAND: &str = "_start";
 
 impl<T: 'static> Instance<T> {
     /// Begins a call with a new budget, or with what making the instance left of its budget. Returns
@@ -235,11 +233,27 @@ impl<T: 'static> Instance<T> {
         let function = self.function(name)?;
         run::begin(&mut self.sandbox.store, BASE)?;
         meter::check_time(self.sandbox.store.data())?;
+        if self.sandbox.command_pending {
+            self.run_pending_command(interrupts, name)?;
+        }
         let mut run = Run::default();
         let ran = self.block(interrupts, |sandbox, context| {
             run.poll(&mut sandbox.store, context, function, params, results)
         });
         ran.map_err(|error| error.in_export(name))
+    }
+
+    /// Runs `_start` of a command, on this thread, before the export `name` is called.
+    #[cold]
+    pub(super) fn run_pending_command(
+        &mut self,
+        interrupts: &Interrupts,
+        name: &str,
+    ) -> Result<(), CallError> {
+        let mut run = Run::default();
+        self.block(interrupts, |sandbox, context| {
+            sandbox.poll_command(&mut run, context, name)
+        })
     }
 
     /// Runs `_start` of a WASI command.

@@ -111,7 +111,8 @@ impl<T: 'static> Plugin<T> {
     /// # Errors
     ///
     /// [`CallError::Closed`] after [`close`](Self::close), [`CallError::DoesNotFit`] if the heap
-    /// has no room, and the errors of the guest's start function and `_initialize`.
+    /// has no room, and the errors of the guest's start function, and of `_initialize` or
+    /// `__wasm_call_ctors`.
     // Apart, so that its native stack does not stay in use while the instance's calls run.
     #[inline(never)]
     pub fn instantiate(&self, data: T) -> Result<Instance<T>, CallError> {

@@ -12,8 +12,10 @@ mod executors;
 mod folding;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod guest_traps;
 mod guests;
 mod host;
+mod initialisers;
 mod instances;
 mod intake;
 mod interpreter_faults;
