@@ -95,6 +95,8 @@ typedef enum HostelCode {
     HOSTEL_CODE_BYTES_TO_GUEST = 61,
     // A function of another instance was called. Does not occur in C, which calls functions by name.
     HOSTEL_CODE_OTHER_INSTANCE = 62,
+    // The call has a deadline, but the platform has no clock.
+    HOSTEL_CODE_NO_CLOCK = 63,
     // The interpreter stopped the plugin, for a reason without a number of its own.
     HOSTEL_CODE_TRAP = 80,
     // The plugin panicked, or failed an assertion.
@@ -146,8 +148,8 @@ typedef struct HostelPlugin HostelPlugin;
 typedef struct HostelPlatform {
     // Passed to the functions.
     void *context;
-    // Returns the time in microseconds since a fixed moment; never goes back. If null, deadlines are
-    // not enforced.
+    // Returns the time in microseconds since a fixed moment; never goes back. If null, calls with a
+    // deadline fail.
     uint64_t (*now)(void *context);
     // Returns the number of free bytes of the heap. If given, a plugin, instance or call without room
     // is refused before it begins.

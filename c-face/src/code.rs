@@ -85,6 +85,8 @@ pub enum HostelCode {
     BytesToGuest = 61,
     /// A function of another instance was called. Does not occur in C, which calls functions by name.
     OtherInstance = 62,
+    /// The call has a deadline, but the platform has no clock.
+    NoClock = 63,
     /// The interpreter stopped the plugin, for a reason without a number of its own.
     Trap = 80,
     /// The plugin panicked, or failed an assertion.
@@ -158,6 +160,7 @@ const CODES: &[(HostelCode, &CStr)] = &[
     (HostelCode::ArgumentTooLarge, c"argument-too-large"),
     (HostelCode::BytesToGuest, c"arena-bytes"),
     (HostelCode::OtherInstance, c"other-instance"),
+    (HostelCode::NoClock, c"no-clock"),
     (HostelCode::Trap, c"trap"),
     (HostelCode::TrapUnreachable, c"trap-unreachable"),
     (HostelCode::TrapMemory, c"trap-memory"),

@@ -15,8 +15,8 @@ pub struct HostelEngine(pub(crate) Engine);
 pub struct HostelPlatform {
     /// Passed to the functions.
     pub context: *mut c_void,
-    /// Returns the time in microseconds since a fixed moment; never goes back. If null, deadlines are
-    /// not enforced.
+    /// Returns the time in microseconds since a fixed moment; never goes back. If null, calls with a
+    /// deadline fail.
     pub now: Option<unsafe extern "C" fn(context: *mut c_void) -> u64>,
     /// Returns the number of free bytes of the heap. If given, a plugin, instance or call without room
     /// is refused before it begins.

@@ -343,7 +343,7 @@ pub struct Budget {
     /// Wall-clock time from the call's start. The call ends with
     /// [`Deadline`](crate::CallError::Deadline) after it. The time is checked between slices of at
     /// most 50,000 units of fuel. Needs a [`Platform`](crate::Platform) with a clock; without one,
-    /// the deadline is ignored.
+    /// loading and calls fail with [`NoClock`](crate::CallError::NoClock).
     ///
     /// `server` and `device`: none.
     pub deadline: Option<Duration>,

@@ -21,7 +21,8 @@ use core::{task::Waker, time::Duration};
 pub trait Platform: Send + Sync + 'static {
     /// Returns the time since a fixed moment of the implementer's choice. It must never decrease.
     ///
-    /// By default `None`: there is no clock, and deadlines are not enforced.
+    /// By default `None`: there is no clock, and a call with a deadline fails with
+    /// [`NoClock`](crate::CallError::NoClock).
     fn now(&self) -> Option<Duration> {
         None
     }

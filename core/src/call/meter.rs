@@ -113,10 +113,17 @@ impl Meter {
     }
 }
 
-/// Returns the deadline, on the platform's clock, of a call with `budget` that begins now.
-pub(crate) fn until(budget: &Budget, platform: &dyn Platform) -> Option<Duration> {
-    let after = budget.deadline?;
-    Some(platform.now()?.saturating_add(after))
+/// Returns the deadline, on the platform's clock, of a call with `budget` that begins now. Fails if
+/// there is a deadline, but no clock to enforce it.
+pub(crate) fn until(
+    budget: &Budget,
+    platform: &dyn Platform,
+) -> Result<Option<Duration>, CallError> {
+    let Some(after) = budget.deadline else {
+        return Ok(None);
+    };
+    let now = platform.now().ok_or(CallError::NoClock)?;
+    Ok(Some(now.saturating_add(after)))
 }
 
 /// Begins a call with `budget` and the deadline `until`.

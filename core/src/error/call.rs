@@ -147,6 +147,9 @@ pub enum CallError {
         /// The budget, counted from the call's start.
         after: Duration,
     },
+    /// The budget has a [`deadline`](crate::Budget::deadline), but the platform has no clock. Nothing
+    /// has run.
+    NoClock,
     /// A [`Canceller`](crate::Canceller) cancelled the call.
     Cancelled,
     /// The guest called host functions more often than
@@ -314,6 +317,7 @@ impl fmt::Display for CallError {
                 f,
                 "the call used up its fuel of {fuel} units: raise `fuel` if that is expected"
             ),
+            Self::NoClock => f.write_str(NO_CLOCK),
             Self::Cancelled => f.write_str("the call was cancelled"),
             Self::Deadline { after } => {
                 let (count, unit) = largest_whole_unit(*after);
@@ -339,6 +343,9 @@ impl fmt::Display for CallError {
 }
 
 impl Error for CallError {}
+
+/// The message for a deadline on a platform without a clock.
+pub(super) const NO_CLOCK: &str = "the budget has a deadline, but the engine's platform has no clock: make the engine with `hostel::engine_with`, give it a platform with `Platform::now`, or set no `deadline`";
 
 /// Returns `time` in the largest unit that gives a whole number. Compiles to less code than the
 /// `Debug` of `Duration`.

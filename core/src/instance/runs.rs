@@ -45,14 +45,14 @@ impl<T: 'static> Instance<T> {
             return Err(CallError::Stopped);
         }
         self.loaded.check_fits(self.loaded.call_heap)?;
+        let store = &mut self.sandbox.store;
+        if !core::mem::take(&mut self.continues_budget) {
+            let until = meter::until(&self.budget, &**self.loaded.platform())?;
+            meter::begin(store, &self.budget, until);
+        }
         // Cleared by `end_call`, which is not reached if the caller's code unwinds or the call is
         // dropped: the guest is then in the middle of something.
         self.stopped = true;
-        let store = &mut self.sandbox.store;
-        if !core::mem::take(&mut self.continues_budget) {
-            let until = meter::until(&self.budget, &**self.loaded.platform());
-            meter::begin(store, &self.budget, until);
-        }
         let state = store.data();
         Ok(Interrupts {
             until: state.meter.until(),

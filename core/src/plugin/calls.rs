@@ -93,7 +93,7 @@ impl<T: Default + 'static> Plugin<T> {
         work: impl FnOnce(&mut Instance<T>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
         let platform = &**self.loaded.platform();
-        let until = meter::until(&self.budget, platform);
+        let until = meter::until(&self.budget, platform)?;
         let mut permit = self.pool.acquire_blocking(platform, until)?;
         let mut instance = match self.reuse(until, used)? {
             Some(instance) => instance,
@@ -139,7 +139,7 @@ impl<T: Default + 'static> Plugin<T> {
         let pool = &self.pool;
         let mut made = 0usize;
         while pool.needs_warm_up() {
-            let until = meter::until(&self.budget, platform);
+            let until = meter::until(&self.budget, platform)?;
             let permit = pool.acquire_blocking(platform, until)?;
             self.loaded.check_open()?;
             let (data, mut used) = (T::default(), Usage::default());
@@ -224,7 +224,7 @@ impl<T: Default + 'static> Plugin<T> {
         work: impl AsyncFnOnce(&mut Instance<T>, Arc<Pace>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
         let platform = &**self.loaded.platform();
-        let until = meter::until(&self.budget, platform);
+        let until = meter::until(&self.budget, platform)?;
         let mut permit = self.pool.acquire(platform, until).await?;
         let mut used = Usage::default();
         let obtained = self.obtain(until, pace.clone(), &mut used).await;

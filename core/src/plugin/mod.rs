@@ -116,7 +116,7 @@ impl<T: 'static> Plugin<T> {
     #[inline(never)]
     pub fn instantiate(&self, data: T) -> Result<Instance<T>, CallError> {
         self.loaded.check_open()?;
-        let until = meter::until(&self.budget, &**self.loaded.platform());
+        let until = meter::until(&self.budget, &**self.loaded.platform())?;
         let mut used = Usage::default();
         self.make(until, false, data, &mut used)
     }

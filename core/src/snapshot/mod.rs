@@ -130,7 +130,7 @@ impl Engine {
         limits.module.globals = usize::MAX;
         limits.module.name_bytes = limits.module.name_bytes.max(64);
         limits.module.function_bytes = usize::MAX;
-        self.with_limits(limits)
+        self.clone().with_limits(limits)
     }
 }
 

@@ -6,6 +6,7 @@ mod bad_guests;
 mod bad_host_calls;
 mod bad_modules;
 mod charges;
+mod deadlines;
 mod executors;
 mod folding;
 mod guests;
