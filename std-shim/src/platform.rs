@@ -13,7 +13,8 @@ use std::{
 ///
 /// * A monotonic clock, for deadlines.
 /// * Blocking waits, for guests that sleep or wait in blocking calls.
-/// * A timer thread, for guests that sleep in awaited calls. It runs only while such guests exist.
+/// * A timer thread, for awaited calls that sleep or have a deadline. It runs only while such calls
+///   wait.
 /// * A panic in a host function traps the guest, instead of ending the process.
 ///
 /// ```
@@ -90,8 +91,18 @@ impl Platform for Std {
     }
 
     fn wake_at(&self, at: Option<Duration>, waker: &Waker) {
-        let at = at.and_then(|at| self.start.checked_add(at));
-        self.timer.wake_at(at.unwrap_or_else(Instant::now), waker);
+        let at = match at {
+            None => Some(Instant::now()),
+            Some(at) => self.start.checked_add(at),
+        };
+        // A time that the system can't tell never comes.
+        if let Some(at) = at {
+            self.timer.wake_at(at, waker);
+        }
+    }
+
+    fn forget_wake(&self, waker: &Waker) {
+        self.timer.forget(waker);
     }
 
     fn containment(&self) -> Option<fn(&mut dyn FnMut())> {

@@ -52,14 +52,23 @@ pub trait Platform: Send + Sync + 'static {
     fn wake(&self) {}
 
     /// Wakes `waker` once, no later than `at` on the clock of [`now`](Self::now), without blocking.
-    /// Without `at`, the guest waits for input alone. Used when a WASI guest waits in a call that is
-    /// stepped or [awaited](crate::PendingCall), and when such a call waits for a free instance.
+    /// Without `at`, the guest waits for input alone. Used for a call that is
+    /// [awaited](crate::PendingCall): while its WASI guest waits, and to end its wait for an
+    /// [asynchronous](crate::Async) host function or a free instance at the deadline.
     ///
     /// By default wakes at once. That is correct everywhere, but makes an executor poll the call
     /// again and again; set a timer instead if there is one.
     fn wake_at(&self, at: Option<Duration>, waker: &Waker) {
         let _ = at;
         waker.wake_by_ref();
+    }
+
+    /// Forgets the time that was set with [`wake_at`](Self::wake_at) for a waker that
+    /// [wakes](Waker::will_wake) the same task: its call has ended, or no longer waits.
+    ///
+    /// By default does nothing. The waker is then woken in vain, and held until then.
+    fn forget_wake(&self, waker: &Waker) {
+        let _ = waker;
     }
 
     /// Returns a function that runs its argument once and returns even if that panics. Host
@@ -112,6 +121,10 @@ impl<P: Platform + ?Sized> Platform for Arc<P> {
 
     fn wake_at(&self, at: Option<Duration>, waker: &Waker) {
         (**self).wake_at(at, waker);
+    }
+
+    fn forget_wake(&self, waker: &Waker) {
+        (**self).forget_wake(waker);
     }
 
     fn containment(&self) -> Option<fn(&mut dyn FnMut())> {

@@ -60,6 +60,11 @@ impl Meter {
         if canceller.is_some_and(Canceller::is_cancelled) {
             return Err(CallError::Cancelled);
         }
+        self.check_deadline(platform)
+    }
+
+    /// Fails if the call has passed its deadline.
+    pub(crate) fn check_deadline(&self, platform: &dyn Platform) -> Result<(), CallError> {
         if let Some(until) = self.until
             && platform.now().is_some_and(|now| now >= until)
         {
@@ -179,6 +184,17 @@ where
 pub(crate) fn check_time<T>(state: &StoreData<T>) -> Result<(), CallError> {
     let platform = &*state.shared.platform;
     state.meter.check(state.canceller.as_ref(), platform)
+}
+
+/// Turns the success of a call that has passed its deadline into an error. The check between slices
+/// misses a call that ends in the slice in which the deadline passes.
+pub(crate) fn in_time<T, R>(
+    state: &StoreData<T>,
+    result: Result<R, CallError>,
+) -> Result<R, CallError> {
+    let answer = result?;
+    state.meter.check_deadline(&*state.shared.platform)?;
+    Ok(answer)
 }
 
 /// Returns the fuel in the store, which is that of the running slice.

@@ -2,6 +2,7 @@
 //! functions for which a guest waits.
 
 pub(crate) mod access;
+pub(crate) mod alarm;
 pub(crate) mod block;
 pub(crate) mod canceller;
 pub(crate) mod delivery;

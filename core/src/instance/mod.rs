@@ -116,6 +116,7 @@ impl<T: 'static> Instance<T> {
         used: &mut Usage,
     ) -> Result<(), CallError> {
         let store = &mut self.sandbox.store;
+        let ran = meter::in_time(store.data(), ran);
         *used = meter::usage(store);
         store.data_mut().meter.usage = *used;
         if ran.is_err() || !self.continues_budget {

@@ -69,6 +69,7 @@ impl<T: 'static> Instance<T> {
 
     /// Ends a call: stops metering, and stops the instance if `result` is a trap.
     pub(super) fn end_call<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
+        let result = meter::in_time(self.sandbox.store.data(), result);
         meter::end(&mut self.sandbox.store);
         let state = self.sandbox.store.data_mut();
         if let Some(pace) = state.pace.take() {

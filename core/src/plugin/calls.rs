@@ -223,8 +223,8 @@ impl<T: Default + 'static> Plugin<T> {
         pace: Arc<Pace>,
         work: impl AsyncFnOnce(&mut Instance<T>, Arc<Pace>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let platform = &**self.loaded.platform();
-        let until = meter::until(&self.budget, platform)?;
+        let platform = self.loaded.platform();
+        let until = meter::until(&self.budget, &**platform)?;
         let mut permit = self.pool.acquire(platform, until).await?;
         let mut used = Usage::default();
         let obtained = self.obtain(until, pace.clone(), &mut used).await;

@@ -3,6 +3,7 @@
 
 use crate::{
     base::{limits::Limits, platform::Platform},
+    call::alarm::Alarm,
     error::CallError,
     instance::{IdleInstance, Image},
 };
@@ -84,21 +85,25 @@ impl<T> Pool<T> {
         }
     }
 
-    /// Takes a permit without blocking the thread. The deadline `until` is checked at each poll.
+    /// Takes a permit without blocking the thread. Waits until `until` at the latest.
     pub(crate) async fn acquire<'a>(
         &'a self,
-        platform: &'a dyn Platform,
+        platform: &'a Arc<dyn Platform>,
         until: Option<Duration>,
     ) -> Result<Permit<'a, T>, CallError> {
-        let permit = self.acquire_or_queue(platform)?;
+        let permit = self.acquire_or_queue(&**platform)?;
+        let alarm = until.map(|until| Alarm::new(platform, until));
         poll_fn(|context| {
             if permit.poll_held(context) {
                 return Poll::Ready(Ok(()));
             }
-            match (platform.now(), until) {
-                (Some(now), Some(until)) if now >= until => return Poll::Ready(Err(self.busy())),
-                (Some(_), Some(_)) => platform.wake_at(until, context.waker()),
-                _ => {}
+            if let (Some(until), Some(now)) = (until, platform.now())
+                && now >= until
+            {
+                return Poll::Ready(Err(self.busy()));
+            }
+            if let Some(alarm) = &alarm {
+                alarm.set(context);
             }
             Poll::Pending
         })
