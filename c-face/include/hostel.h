@@ -97,6 +97,11 @@ typedef enum HostelCode {
     HOSTEL_CODE_OTHER_INSTANCE = 62,
     // The call has a deadline, but the platform has no clock.
     HOSTEL_CODE_NO_CLOCK = 63,
+    // Too many calls run inside one another: host functions call plugins.
+    HOSTEL_CODE_TOO_NESTED = 64,
+    // A host function called a plugin, and would have to wait for an instance that its own caller may
+    // hold.
+    HOSTEL_CODE_NESTED_WAIT = 65,
     // The interpreter stopped the plugin, for a reason without a number of its own.
     HOSTEL_CODE_TRAP = 80,
     // The plugin panicked, or failed an assertion.
@@ -144,7 +149,8 @@ typedef struct HostelInstance HostelInstance;
 typedef struct HostelPlugin HostelPlugin;
 
 // Functions of the machine. Each may be null if the machine lacks it. hostel calls them with
-// `context`, on any thread that calls hostel.
+// `context`, on any thread that calls hostel. At most 64 calls of plugins with imports run at a time
+// in all threads together; further ones fail with `HOSTEL_CODE_TOO_NESTED`.
 typedef struct HostelPlatform {
     // Passed to the functions.
     void *context;

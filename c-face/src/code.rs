@@ -87,6 +87,11 @@ pub enum HostelCode {
     OtherInstance = 62,
     /// The call has a deadline, but the platform has no clock.
     NoClock = 63,
+    /// Too many calls run inside one another: host functions call plugins.
+    TooNested = 64,
+    /// A host function called a plugin, and would have to wait for an instance that its own caller may
+    /// hold.
+    NestedWait = 65,
     /// The interpreter stopped the plugin, for a reason without a number of its own.
     Trap = 80,
     /// The plugin panicked, or failed an assertion.
@@ -161,6 +166,8 @@ const CODES: &[(HostelCode, &CStr)] = &[
     (HostelCode::BytesToGuest, c"arena-bytes"),
     (HostelCode::OtherInstance, c"other-instance"),
     (HostelCode::NoClock, c"no-clock"),
+    (HostelCode::TooNested, c"too-nested"),
+    (HostelCode::NestedWait, c"nested-wait"),
     (HostelCode::Trap, c"trap"),
     (HostelCode::TrapUnreachable, c"trap-unreachable"),
     (HostelCode::TrapMemory, c"trap-memory"),

@@ -9,7 +9,8 @@ use hostel_core::{Budget, Engine, Limits, Platform};
 pub struct HostelEngine(pub(crate) Engine);
 
 /// Functions of the machine. Each may be null if the machine lacks it. hostel calls them with
-/// `context`, on any thread that calls hostel.
+/// `context`, on any thread that calls hostel. At most 64 calls of plugins with imports run at a time
+/// in all threads together; further ones fail with `HOSTEL_CODE_TOO_NESTED`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct HostelPlatform {

@@ -132,6 +132,7 @@ pub use self::{
     base::{
         limits::{Budget, Limits, ModuleLimits, Usage},
         log::{LogRecord, LogSink},
+        nesting::Nesting,
         platform::{NoPlatform, Platform},
         signature::{Signature, ValType},
         text::Escaped,

@@ -1,8 +1,9 @@
 //! The platform of a machine with an operating system.
 
 use crate::timer::Timer;
-use hostel_core::Platform;
+use hostel_core::{Nesting, Platform};
 use std::{
+    cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     task::Waker,
@@ -15,6 +16,7 @@ use std::{
 /// * Blocking waits, for guests that sleep or wait in blocking calls.
 /// * A timer thread, for awaited calls that sleep or have a deadline. It runs only while such calls
 ///   wait.
+/// * At most 16 calls inside one another on a thread, if host functions call plugins.
 /// * A panic in a host function traps the guest, instead of ending the process.
 ///
 /// ```
@@ -103,6 +105,13 @@ impl Platform for Std {
 
     fn forget_wake(&self, waker: &Waker) {
         self.timer.forget(waker);
+    }
+
+    fn nesting(&self) -> Option<fn(&mut dyn FnMut(&mut Nesting))> {
+        thread_local! {
+            static NESTING: RefCell<Nesting> = const { RefCell::new(Nesting::new(usize::MAX)) };
+        }
+        Some(|change| NESTING.with_borrow_mut(change))
     }
 
     fn containment(&self) -> Option<fn(&mut dyn FnMut())> {

@@ -4,6 +4,7 @@
 pub(crate) mod fuel;
 pub(crate) mod limits;
 pub(crate) mod log;
+pub(crate) mod nesting;
 pub(crate) mod order;
 pub(crate) mod platform;
 pub(crate) mod shape;

@@ -1,5 +1,6 @@
 //! The trait by which the core uses the machine that it runs on.
 
+use super::nesting::Nesting;
 use alloc::sync::Arc;
 use core::{task::Waker, time::Duration};
 
@@ -71,6 +72,30 @@ pub trait Platform: Send + Sync + 'static {
         let _ = waker;
     }
 
+    /// Returns a function that lends its argument the [`Nesting`] of the calling thread: the calls that
+    /// run on it. hostel bounds how deep calls nest, when host functions call plugins, and refuses a
+    /// wait for an instance that the waiting thread itself holds. Must return the same function every
+    /// time.
+    ///
+    /// By default `None`: threads can't be told apart. hostel then allows 64 calls at a time in all
+    /// threads together, of plugins that import functions. So a server should implement this with a
+    /// thread-local variable. On a machine with one thread, a `static` serves:
+    ///
+    /// ```
+    /// use hostel_core::{Nesting, Platform};
+    /// use std::sync::Mutex; // on a device `critical_section::Mutex`
+    /// struct Board;
+    /// impl Platform for Board {
+    ///     fn nesting(&self) -> Option<fn(&mut dyn FnMut(&mut Nesting))> {
+    ///         static NESTING: Mutex<Nesting> = Mutex::new(Nesting::new(2));
+    ///         Some(|change| change(&mut NESTING.lock().unwrap()))
+    ///     }
+    /// }
+    /// ```
+    fn nesting(&self) -> Option<fn(&mut dyn FnMut(&mut Nesting))> {
+        None
+    }
+
     /// Returns a function that runs its argument once and returns even if that panics. Host
     /// functions run in it; if one panics, the guest traps with
     /// [`HostPanic`](crate::TrapKind::HostPanic). Must return the same function every time.
@@ -125,6 +150,10 @@ impl<P: Platform + ?Sized> Platform for Arc<P> {
 
     fn forget_wake(&self, waker: &Waker) {
         (**self).forget_wake(waker);
+    }
+
+    fn nesting(&self) -> Option<fn(&mut dyn FnMut(&mut Nesting))> {
+        (**self).nesting()
     }
 
     fn containment(&self) -> Option<fn(&mut dyn FnMut())> {

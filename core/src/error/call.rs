@@ -125,6 +125,19 @@ pub enum CallError {
         /// The limit, [`Limits::instances`](crate::Limits::instances).
         limit: usize,
     },
+    /// Too many calls run inside one another: host functions call plugins whose host functions call
+    /// plugins. Nothing has run.
+    TooNested {
+        /// The limit: 16 on `hostel::Std`, or as [`Platform::nesting`](crate::Platform::nesting) says.
+        limit: usize,
+    },
+    /// A host function called a plugin whose instances are all in use. The call does not wait, since
+    /// the wait might never end: a call on its own thread holds one of these instances, or the call
+    /// has no [`deadline`](crate::Budget::deadline).
+    NestedWait {
+        /// The limit, [`Limits::instances`](crate::Limits::instances).
+        limit: usize,
+    },
     /// The plugin was closed.
     Closed,
     /// An earlier call stopped the instance, which can't be used again.
@@ -301,6 +314,14 @@ impl fmt::Display for CallError {
             Self::Busy { limit } => write!(
                 f,
                 "all {limit} instances of the plugin are in use: try again, or raise `instances`"
+            ),
+            Self::TooNested { limit } => write!(
+                f,
+                "calls are nested too deep: host functions have called plugins from inside {limit} running calls: make the call after the host function has returned"
+            ),
+            Self::NestedWait { limit } => write!(
+                f,
+                "a host function called a plugin whose {limit} instances are all in use, and may wait for its own caller: make the call after the host function has returned, raise `instances`, or set a `deadline` if it calls another plugin"
             ),
             Self::Closed => f.write_str("the plugin was closed: load it again"),
             Self::Stopped => {

@@ -91,6 +91,8 @@ impl CallError {
             Self::NoClock => ("no-clock", Host),
             Self::DoesNotFit { .. } => ("does-not-fit", Host),
             Self::Busy { .. } => ("busy", Host),
+            Self::TooNested { .. } => ("too-nested", Host),
+            Self::NestedWait { .. } => ("nested-wait", Host),
             Self::Closed => ("closed", Host),
             Self::Stopped => ("stopped", Host),
         }

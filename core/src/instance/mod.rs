@@ -106,6 +106,7 @@ impl<T: 'static> Instance<T> {
         start: &mut Start,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
+        let _entered = self.loaded.shared.enter()?;
         start.poll(&mut self.sandbox, context)
     }
 

@@ -19,6 +19,7 @@ use crate::{
         block::block,
         canceller::Canceller,
         meter,
+        nested::Entered,
         pace::Pace,
         run::{self, Run},
     },
@@ -45,6 +46,7 @@ impl<T: 'static> Instance<T> {
             return Err(CallError::Stopped);
         }
         self.loaded.check_fits(self.loaded.call_heap)?;
+        let entered = self.loaded.shared.enter()?;
         let store = &mut self.sandbox.store;
         if !core::mem::take(&mut self.continues_budget) {
             let until = meter::until(&self.budget, &**self.loaded.platform())?;
@@ -57,6 +59,7 @@ impl<T: 'static> Instance<T> {
         Ok(Interrupts {
             until: state.meter.until(),
             canceller: state.canceller.clone(),
+            _entered: entered,
         })
     }
 
@@ -182,10 +185,18 @@ impl<T: 'static> Instance<T> {
         call: &mut ExportCall<'_>,
         lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let ran = poll_fn(|context| call.poll_results(&mut self.sandbox, context)).await;
+        let ran = poll_fn(|context| {
+            let _entered = self.loaded.enter_poll()?;
+            call.poll_results(&mut self.sandbox, context)
+        })
+        .await;
         let answer = ran.and_then(|()| call.lift(&mut self.sandbox, lift));
         if !stopped(&answer) {
-            poll_fn(|context| call.poll_return(&mut self.sandbox, context)).await?;
+            poll_fn(|context| {
+                let _entered = self.loaded.enter_poll()?;
+                call.poll_return(&mut self.sandbox, context)
+            })
+            .await?;
         }
         answer
     }
@@ -284,10 +295,12 @@ impl<T: 'static> Instance<T> {
     }
 }
 
-/// What ends a blocked call before it is ready: the deadline `until`, or the canceller.
+/// What ends a blocked call before it is ready: the deadline `until`, or the canceller. The call
+/// counts as one of its thread's until this is dropped.
 pub(super) struct Interrupts {
     until: Option<Duration>,
     canceller: Option<Canceller>,
+    _entered: Entered,
 }
 
 /// Returns whether this result means that the guest was stopped.

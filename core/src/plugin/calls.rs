@@ -55,7 +55,9 @@ impl<T: Default + 'static> Plugin<T> {
     /// # Errors
     ///
     /// [`CallError::Busy`] if all instances are in use and the queue is full or the budget's deadline
-    /// passed; [`CallError::Closed`] after [`close`](Self::close); the errors of the guest's start;
+    /// passed; [`CallError::NestedWait`] if a host function makes the call and it must not wait;
+    /// [`CallError::TooNested`] if host functions have called plugins too deep inside one another;
+    /// [`CallError::Closed`] after [`close`](Self::close); the errors of the guest's start;
     /// those of `work`.
     pub fn with_instance<R>(
         &self,
@@ -92,9 +94,9 @@ impl<T: Default + 'static> Plugin<T> {
         used: &mut Usage,
         work: impl FnOnce(&mut Instance<T>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let platform = &**self.loaded.platform();
-        let until = meter::until(&self.budget, platform)?;
-        let mut permit = self.pool.acquire_blocking(platform, until)?;
+        let shared = &*self.loaded.shared;
+        let until = meter::until(&self.budget, &*shared.platform)?;
+        let mut permit = self.pool.acquire_blocking(shared, until)?;
         let mut instance = match self.reuse(until, used)? {
             Some(instance) => instance,
             None => {
@@ -135,12 +137,12 @@ impl<T: Default + 'static> Plugin<T> {
     /// The errors of the guest's start, [`CallError::Busy`] if all instances stayed in use, and
     /// [`CallError::Closed`] after [`close`](Self::close).
     pub fn warm_up(&self) -> Result<usize, CallError> {
-        let platform = &**self.loaded.platform();
+        let shared = &*self.loaded.shared;
         let pool = &self.pool;
         let mut made = 0usize;
         while pool.needs_warm_up() {
-            let until = meter::until(&self.budget, platform)?;
-            let permit = pool.acquire_blocking(platform, until)?;
+            let until = meter::until(&self.budget, &*shared.platform)?;
+            let permit = pool.acquire_blocking(shared, until)?;
             self.loaded.check_open()?;
             let (data, mut used) = (T::default(), Usage::default());
             let mut instance = self.make(until, false, data, &mut used)?;
@@ -223,9 +225,9 @@ impl<T: Default + 'static> Plugin<T> {
         pace: Arc<Pace>,
         work: impl AsyncFnOnce(&mut Instance<T>, Arc<Pace>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let platform = self.loaded.platform();
-        let until = meter::until(&self.budget, &**platform)?;
-        let mut permit = self.pool.acquire(platform, until).await?;
+        let shared = &*self.loaded.shared;
+        let until = meter::until(&self.budget, &*shared.platform)?;
+        let mut permit = self.pool.acquire(shared, until).await?;
         let mut used = Usage::default();
         let obtained = self.obtain(until, pace.clone(), &mut used).await;
         pace.note(used);

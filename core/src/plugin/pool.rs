@@ -3,7 +3,7 @@
 
 use crate::{
     base::{limits::Limits, platform::Platform},
-    call::alarm::Alarm,
+    call::{Shared, alarm::Alarm},
     error::CallError,
     instance::{IdleInstance, Image},
 };
@@ -74,10 +74,11 @@ impl<T> Pool<T> {
     /// can wait.
     pub(crate) fn acquire_blocking<'a>(
         &'a self,
-        platform: &'a dyn Platform,
+        shared: &'a Shared,
         until: Option<Duration>,
     ) -> Result<Permit<'a, T>, CallError> {
-        let permit = self.acquire_or_queue(platform)?;
+        let permit = self.acquire_or_queue(shared, until)?;
+        let platform = &*shared.platform;
         if permit.is_held() || platform.wait_until(&|| permit.is_held(), until) {
             Ok(permit)
         } else {
@@ -88,10 +89,11 @@ impl<T> Pool<T> {
     /// Takes a permit without blocking the thread. Waits until `until` at the latest.
     pub(crate) async fn acquire<'a>(
         &'a self,
-        platform: &'a Arc<dyn Platform>,
+        shared: &'a Shared,
         until: Option<Duration>,
     ) -> Result<Permit<'a, T>, CallError> {
-        let permit = self.acquire_or_queue(&**platform)?;
+        let permit = self.acquire_or_queue(shared, until)?;
+        let platform = &shared.platform;
         let alarm = until.map(|until| Alarm::new(platform, until));
         poll_fn(|context| {
             if permit.poll_held(context) {
@@ -112,15 +114,20 @@ impl<T> Pool<T> {
     }
 
     /// Takes a free permit, or joins the queue for one. Returns [`CallError::Busy`] if the queue is
-    /// full.
+    /// full, and [`CallError::NestedWait`] if the call must not wait.
     fn acquire_or_queue<'a>(
         &'a self,
-        platform: &'a dyn Platform,
+        shared: &'a Shared,
+        until: Option<Duration>,
     ) -> Result<Permit<'a, T>, CallError> {
         let mut state = self.state.lock();
         let queue_entry = if state.figures.in_use < self.limits.instances {
             state.figures.in_use = state.figures.in_use.saturating_add(1);
             None
+        } else if self.limits.instances > 0
+            && let Err(refused) = shared.may_wait(until, self.limits.instances)
+        {
+            return Err(refused);
         } else if self.limits.instances > 0 && state.queue.len() < self.limits.waiting {
             state.figures.waits = state.figures.waits.saturating_add(1);
             let queue_entry = Arc::<QueueEntry>::default();
@@ -131,7 +138,7 @@ impl<T> Pool<T> {
         };
         Ok(Permit {
             pool: self,
-            platform,
+            platform: &*shared.platform,
             queue_entry,
             in_use: false,
         })

@@ -18,6 +18,7 @@ mod interrupted;
 mod lecture;
 mod mismatches;
 mod native_abi;
+mod nested;
 mod reuse;
 mod runaway_guests;
 mod snapshot;
