@@ -46,11 +46,22 @@ pub trait Platform: Send + Sync + 'static {
     }
 
     /// Makes all threads in [`wait_until`](Self::wait_until) call `ready` again. hostel calls it
-    /// whenever a result of `ready` may have changed, also from an interrupt in which
+    /// whenever a result of `ready` may have changed and the thread that waits for it has no
+    /// [waker](Self::thread_waker), also from an interrupt in which
     /// [`Canceller::cancel`](crate::Canceller::cancel) is called.
     ///
     /// By default does nothing, as fits a `wait_until` that does not wait.
     fn wake(&self) {}
+
+    /// Returns a waker that makes the calling thread alone, while it is in
+    /// [`wait_until`](Self::wait_until), call `ready` again. A wake between a call of `ready` and the
+    /// wait after it must not be lost.
+    ///
+    /// By default `None`: all threads are woken instead, by [`wake`](Self::wake). Where thousands
+    /// wait, that delays each of them.
+    fn thread_waker(&self) -> Option<Waker> {
+        None
+    }
 
     /// Wakes `waker` once, no later than `at` on the clock of [`now`](Self::now), without blocking.
     /// Without `at`, the guest waits for input alone. Used for a call that is
@@ -142,6 +153,10 @@ impl<P: Platform + ?Sized> Platform for Arc<P> {
 
     fn wake(&self) {
         (**self).wake();
+    }
+
+    fn thread_waker(&self) -> Option<Waker> {
+        (**self).thread_waker()
     }
 
     fn wake_at(&self, at: Option<Duration>, waker: &Waker) {

@@ -78,8 +78,14 @@ impl<T> Pool<T> {
         until: Option<Duration>,
     ) -> Result<Permit<'a, T>, CallError> {
         let permit = self.acquire_or_queue(shared, until)?;
+        if permit.is_held() {
+            return Ok(permit);
+        }
         let platform = &*shared.platform;
-        if permit.is_held() || platform.wait_until(&|| permit.is_held(), until) {
+        if let Some(waker) = platform.thread_waker() {
+            permit.set_waker(waker);
+        }
+        if platform.wait_until(&|| permit.is_held(), until) {
             Ok(permit)
         } else {
             Err(self.busy())
@@ -165,10 +171,11 @@ impl<T> Pool<T> {
         // Woken after the pool's lock is released: a waker runs code of its executor.
         if let Some(queue_entry) = next {
             let waker = queue_entry.waker.lock().take();
-            if let Some(waker) = waker {
-                waker.wake();
+            match waker {
+                Some(waker) => waker.wake(),
+                // A thread waits, and the platform can only wake all of them.
+                None => platform.wake(),
             }
-            platform.wake();
         }
     }
 
@@ -247,14 +254,18 @@ impl<T> Permit<'_, T> {
 
     /// As [`is_held`](Self::is_held); if not yet, wakes `context` when the permit comes.
     fn poll_held(&self, context: &Context<'_>) -> bool {
+        self.set_waker(context.waker().clone());
+        // Checked after the waker is stored: a permit that comes in between is not missed.
+        self.is_held()
+    }
+
+    /// Sets the waker that is woken when the permit comes.
+    fn set_waker(&self, waker: Waker) {
         if let Some(queue_entry) = &self.queue_entry {
-            let waker = Some(context.waker().clone());
-            let before = core::mem::replace(&mut *queue_entry.waker.lock(), waker);
+            let before = queue_entry.waker.lock().replace(waker);
             // Without the lock: dropping a waker may run its executor's code.
             drop(before);
         }
-        // Checked after the waker is stored: a permit that comes in between is not missed.
-        self.is_held()
     }
 }
 

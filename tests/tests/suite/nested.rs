@@ -1,4 +1,4 @@
-//! Host functions that call plugins, and how deep a guest can drive them.
+//! Host functions that call plugins, and how deep a guest can drive them (C09).
 
 use core::{
     future::{Future, poll_fn},
