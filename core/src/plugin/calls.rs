@@ -270,14 +270,18 @@ impl<T: Default + 'static> Plugin<T> {
             return Ok(None);
         };
         let fuel = self.budget.fuel;
-        *used = idle.usage;
-        if used.fuel > fuel {
-            // A new instance would not have fitted into this budget either, and fuel must not depend
-            // on reuse. It is kept for calls with a larger budget.
-            used.fuel = fuel;
+        if !idle.fits(&self.budget) {
+            // It is kept for calls with a larger budget.
+            let usage = idle.usage;
             pool.keep(idle);
+            if usage.host_calls > 0 {
+                // Which limit a new one meets first is seen by making it.
+                return Ok(None);
+            }
+            *used = Usage { fuel, ..usage };
             return Err(CallError::OutOfFuel { fuel });
         }
+        *used = idle.usage;
         Instance::reused(&self.loaded, &self.budget, until, idle).map(Some)
     }
 

@@ -36,7 +36,8 @@ use wasmi::Module;
 ///
 /// An instance is new, or one of up to [`Limits::idle`] that were reset after an earlier request:
 /// its memory and globals are set back to their state after its start. Reuse charges the same fuel
-/// and is several times faster. It is skipped where a reset would be unsound: the start called host
+/// and is several times faster, and every other result is the same too. It is skipped where a reset
+/// would be unsound: the start called host
 /// functions, the memory has grown, or the module changes tables or drops segments.
 ///
 /// ```

@@ -29,6 +29,7 @@ mod steps;
 mod typed;
 mod types;
 mod waiting;
+mod warm;
 mod wasi;
 mod watch;
 
