@@ -10,7 +10,7 @@ use crate::{
     grants::{self, Grants},
     module::{self, Footprint, ModuleInfo},
 };
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use wasmi::{CompilationMode, Config, Module, OperatorCost};
 
 /// A configured interpreter: the limits, default budget and platform of the plugins that are
@@ -125,6 +125,31 @@ impl Engine {
     // Not inlined, so that its native stack does not stay in use while the module is compiled.
     #[inline(never)]
     pub fn check<T: 'static>(
+        &self,
+        wasm: &[u8],
+        grants: &Grants<T>,
+    ) -> Result<ModuleInfo, LoadError> {
+        match self.bounded_by(grants) {
+            Some(own) => own.check_within(wasm, grants),
+            None => self.check_within(wasm, grants),
+        }
+    }
+
+    /// Returns this engine with the limits and the budget that `grants` set, if they do.
+    pub(crate) fn bounded_by<T: 'static>(&self, grants: &Grants<T>) -> Option<Box<Self>> {
+        let (limits, budget) = (grants.limits(), grants.budget());
+        if limits.is_none() && budget.is_none() {
+            return None;
+        }
+        let mut own = Box::new(self.clone());
+        own.limits = *limits.unwrap_or(&self.limits);
+        own.budget = *budget.unwrap_or(&self.budget);
+        Some(own)
+    }
+
+    /// As [`check`](Self::check), within this engine's limits.
+    #[inline(never)]
+    pub(crate) fn check_within<T: 'static>(
         &self,
         wasm: &[u8],
         grants: &Grants<T>,

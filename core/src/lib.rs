@@ -149,7 +149,7 @@ pub use self::{
     module::{
         Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, TableInfo,
     },
-    plugin::{Plugin, PoolFigures},
+    plugin::{Plugin, PoolFigures, Request},
     services::state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     snapshot::SnapshotError,
     wasi::{Wasi, WasiInput, WasiOutput, files},

@@ -14,6 +14,12 @@ use core::{
     time::Duration,
 };
 
+/// An instance that is used for a call, and the permit for it.
+pub(super) struct Taken<'a, T: 'static> {
+    pub(super) instance: Instance<T>,
+    permit: Permit<'a, T>,
+}
+
 impl<T: Default + 'static> Plugin<T> {
     /// Calls `process` with `input` in an instance of its own and returns a copy of the output; see
     /// [`Instance::process`].
@@ -108,7 +114,7 @@ impl<T: Default + 'static> Plugin<T> {
         permit.mark_in_use();
         let result = work(&mut instance);
         *used = instance.usage();
-        self.return_to_pool(permit, instance);
+        self.return_to_pool(Taken { instance, permit });
         result
     }
 
@@ -180,10 +186,11 @@ impl<T: Default + 'static> Plugin<T> {
         &'a self,
         input: &'a [u8],
     ) -> PendingCall<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
-        PendingCall::begin(|pace| {
-            self.paced(pace, async move |instance, pace| {
-                instance.process_paced(input, pace).await
-            })
+        PendingCall::begin(|pace| async move {
+            let mut taken = self.take_paced(&pace, None).await?;
+            let result = taken.instance.process_paced(input, pace).await;
+            self.return_to_pool(taken);
+            result
         })
     }
 
@@ -212,19 +219,21 @@ impl<T: Default + 'static> Plugin<T> {
         P: Lower + 'a,
         R: for<'m> Lift<View<'m> = R> + 'a,
     {
-        PendingCall::begin(|pace| {
-            self.paced(pace, async move |instance, pace| {
-                instance.call_paced(name, params, pace).await
-            })
+        PendingCall::begin(|pace| async move {
+            let mut taken = self.take_paced(&pace, None).await?;
+            let result = taken.instance.call_paced(name, params, pace).await;
+            self.return_to_pool(taken);
+            result
         })
     }
 
-    /// Runs `work` with an instance of its own, without blocking the thread.
-    async fn paced<R>(
+    /// Takes an instance for one call without blocking the thread, and gives it `data` if there is
+    /// one.
+    pub(super) async fn take_paced(
         &self,
-        pace: Arc<Pace>,
-        work: impl AsyncFnOnce(&mut Instance<T>, Arc<Pace>) -> Result<R, CallError>,
-    ) -> Result<R, CallError> {
+        pace: &Arc<Pace>,
+        data: Option<T>,
+    ) -> Result<Taken<'_, T>, CallError> {
         let shared = &*self.loaded.shared;
         let until = meter::until(&self.budget, &*shared.platform)?;
         let mut permit = self.pool.acquire(shared, until).await?;
@@ -232,10 +241,11 @@ impl<T: Default + 'static> Plugin<T> {
         let obtained = self.obtain(until, pace.clone(), &mut used).await;
         pace.note(used);
         let mut instance = obtained?;
+        if let Some(data) = data {
+            *instance.data_mut() = data;
+        }
         permit.mark_in_use();
-        let result = work(&mut instance, pace).await;
-        self.return_to_pool(permit, instance);
-        result
+        Ok(Taken { instance, permit })
     }
 
     /// Takes an idle instance for one call, or makes one.
@@ -286,7 +296,11 @@ impl<T: Default + 'static> Plugin<T> {
     }
 
     /// Returns an instance to the pool after a call.
-    fn return_to_pool(&self, mut permit: Permit<'_, T>, instance: Instance<T>) {
+    pub(super) fn return_to_pool(&self, taken: Taken<'_, T>) {
+        let Taken {
+            mut permit,
+            instance,
+        } = taken;
         // The embedder's `work` may have swapped in an instance of another plugin.
         let own = self.owns(&instance);
         permit.return_instance(instance.into_idle().filter(|_| own), T::default());

@@ -3,8 +3,9 @@
 mod calls;
 mod load;
 mod pool;
+mod request;
 
-pub use self::pool::PoolFigures;
+pub use self::{pool::PoolFigures, request::Request};
 
 use self::pool::Pool;
 use crate::{

@@ -19,6 +19,7 @@ mod lecture;
 mod mismatches;
 mod native_abi;
 mod nested;
+mod requests;
 mod reuse;
 mod runaway_guests;
 mod snapshot;
