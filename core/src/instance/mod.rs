@@ -110,6 +110,7 @@ impl<T: 'static> Instance<T> {
         start: &mut Start,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
+        let _entered = self.loaded.shared.enter()?;
         start.poll(&mut self.sandbox, context)
     }
 
@@ -120,6 +121,7 @@ impl<T: 'static> Instance<T> {
         used: &mut Usage,
     ) -> Result<(), CallError> {
         let store = &mut self.sandbox.store;
+        let ran = meter::in_time(store.data(), ran);
         *used = meter::usage(store);
         store.data_mut().meter.usage = *used;
         if ran.is_err() || !self.continues_budget {

@@ -63,6 +63,30 @@ pub(crate) struct Start {
     run: Run,
 }
 
+impl<T> IdleInstance<T> {
+    /// Returns whether making an instance with `budget` would have led to this one. If not, a call
+    /// with that budget needs one of its own: its result must not depend on reuse.
+    pub(crate) fn fits(&self, budget: &Budget) -> bool {
+        let used = &self.usage;
+        if used.host_calls == 0 {
+            // A start that did not call the host used nothing else.
+            return used.fuel <= budget.fuel;
+        }
+        let made = self.sandbox.store.data().meter.budget();
+        let log_as_made =
+            (made.log_records, made.log_bytes) == (budget.log_records, budget.log_bytes);
+        let log_fits = used.log_dropped == 0
+            && used.log_records <= budget.log_records
+            && used.log_bytes <= budget.log_bytes;
+        used.fuel <= budget.fuel
+            && used.host_calls <= budget.host_calls
+            && used.bytes_to_guest <= budget.bytes_to_guest
+            // How long its arguments were is not kept.
+            && made.argument_bytes <= budget.argument_bytes
+            && (log_as_made || log_fits)
+    }
+}
+
 impl Start {
     /// Runs these functions until they end or are suspended.
     pub(crate) fn poll<T: 'static>(

@@ -58,6 +58,9 @@ impl Engine {
         grants: &Grants<T>,
         init: impl FnOnce(&mut Instance<T>) -> Result<(), CallError>,
     ) -> Result<Vec<u8>, SnapshotError> {
+        if let Some(own) = self.bounded_by(grants) {
+            return own.snapshot(name, wasm, &grants.without_bounds(), init);
+        }
         let info = self.check(wasm, grants).map_err(SnapshotError::Load)?;
         let exposed = (info.changes.not_resettable)
             .then(|| expose::expose(wasm))
@@ -131,7 +134,7 @@ impl Engine {
         limits.module.globals = usize::MAX;
         limits.module.name_bytes = limits.module.name_bytes.max(64);
         limits.module.function_bytes = usize::MAX;
-        self.with_limits(limits)
+        self.clone().with_limits(limits)
     }
 }
 

@@ -8,6 +8,7 @@ mod bad_guests;
 mod bad_host_calls;
 mod bad_modules;
 mod charges;
+mod deadlines;
 mod executors;
 mod folding;
 #[cfg(target_os = "linux")]
@@ -23,7 +24,9 @@ mod interrupted;
 mod lecture;
 mod mismatches;
 mod native_abi;
+mod nested;
 mod refused_growth;
+mod requests;
 mod reuse;
 mod runaway_guests;
 mod snapshot;
@@ -34,6 +37,7 @@ mod steps;
 mod typed;
 mod types;
 mod waiting;
+mod warm;
 mod wasi;
 mod watch;
 
