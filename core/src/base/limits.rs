@@ -342,9 +342,9 @@ pub struct Budget {
     /// `server`: 1,000,000,000, some seconds. `device`: 1,000,000.
     pub fuel: u64,
     /// Wall-clock time from the call's start. The call ends with
-    /// [`Deadline`](crate::CallError::Deadline) after it. The time is checked between slices of at
-    /// most 50,000 units of fuel. Needs a [`Platform`](crate::Platform) with a clock; without one,
-    /// the deadline is ignored.
+    /// [`Deadline`](crate::CallError::Deadline) after it, and never with a result. The time is checked
+    /// between slices of at most 50,000 units of fuel, while the guest waits, and at the end. Needs a [`Platform`](crate::Platform) with a clock; without one,
+    /// loading and calls fail with [`NoClock`](crate::CallError::NoClock).
     ///
     /// `server` and `device`: none.
     pub deadline: Option<Duration>,
