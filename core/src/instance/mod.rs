@@ -115,6 +115,8 @@ impl<T: 'static> Instance<T> {
         ran: Result<(), CallError>,
         used: &mut Usage,
     ) -> Result<(), CallError> {
+        #[cfg(feature = "trace")]
+        let ran = ran.map_err(|error| self.traced(error));
         let store = &mut self.sandbox.store;
         *used = meter::usage(store);
         store.data_mut().meter.usage = *used;

@@ -215,7 +215,7 @@ impl ModuleInfo {
         let stacks = if self.imports.is_empty() { 1 } else { 2 };
         let plugin = self.plugin(machine);
         let mut footprint = Footprint {
-            plugin: plugin.saturating_mul(limits.copies.max(1) as u64),
+            plugin: plugin.saturating_mul(limits.copies() as u64),
             loading: self.loading(machine),
             memory_at_start: start,
             memory_at_most: most,

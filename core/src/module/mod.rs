@@ -11,8 +11,12 @@ mod lengths;
 mod proposal;
 mod read;
 mod rewrite;
+#[cfg(feature = "trace")]
+mod trace;
 
 pub use self::footprint::{Footprint, Machine};
+#[cfg(feature = "trace")]
+pub(crate) use self::trace::{FunctionNames, traced};
 use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 pub(crate) use self::{
     footprint::FIRST_STACK,

@@ -20,6 +20,13 @@ impl Engine {
         wasm: &[u8],
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
+        #[cfg(feature = "trace")]
+        if let Some((traced, names)) = self.trace(wasm, grants)? {
+            let engine = self.without_module_limits();
+            let mut plugin = engine.untraced().load(name, &traced, grants)?;
+            plugin.keep_trace(names, *self.limits());
+            return Ok(plugin);
+        }
         let mut info = self.check(wasm, grants)?;
         #[cfg(feature = "slots")]
         {

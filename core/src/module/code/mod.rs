@@ -144,6 +144,18 @@ impl Code {
         block.map_or(0, Enclosing::carries)
     }
 
+    /// Whether a branch to this depth carries values that need not fit into one register: several, or
+    /// a vector.
+    pub(super) fn carries_in_slots(&self, depth: u32) -> bool {
+        let depth = usize::try_from(depth).unwrap_or(usize::MAX);
+        let block = self.blocks.iter().nth_back(depth);
+        block.is_some_and(|block| match block.carries() {
+            0 => false,
+            1 => block.one.is_none_or(|kind| kind.register.is_none()),
+            _ => true,
+        })
+    }
+
     /// Bytes of the heap that must be there for the next operator, and are not set aside yet.
     pub(super) fn wanted(&self) -> usize {
         let more = |length: usize, capacity: usize, size: usize| {
