@@ -110,7 +110,7 @@ fn it_ends_after_the_time_or_the_calls() {
         let values = none[field].as_object().expect("an object").values();
         assert!(values.into_iter().all(Value::is_null), "{none}");
     }
-    let none = [&["bench"], &add[..], &["--calls=0"]].concat();
+    let none = [&["bench"], &add[..], &["--seconds=0"]].concat();
     let none = hostel(&none).expect(0);
     assert!(none.text().contains("calls     0 in"), "{}", none.text());
 }
