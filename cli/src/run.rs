@@ -15,7 +15,7 @@ use hostel::{
 };
 use serde_json::{Value, json};
 use std::{
-    io,
+    io::{self, IsTerminal as _},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
@@ -111,7 +111,7 @@ impl Report {
                 .stdin_from(stdio.stdin())
                 .stdout(WasiOutput::buffer(bounds.budget.output_bytes));
         } else if module.command {
-            wasi = stdio.inherit(wasi);
+            wasi = stdio.inherit(wasi).env(terminal(arguments));
             bounds.budget.output_bytes = usize::MAX;
         }
         let engine = arguments.engine(&bounds).with_platform(platform);
@@ -207,9 +207,9 @@ impl Report {
             None => (None, None),
         };
         let host_calls = [self.start, self.call].map(|usage| usage.map_or(0, |u| u.host_calls));
-        json!({
-            "output": text,
-            "output_base64": base64,
+        let mut report = json!({
+            "output": null,
+            "output_base64": null,
             "error": error,
             "code": exit.code(),
             "fuel": {
@@ -227,7 +227,11 @@ impl Report {
                 "instantiate": self.micros.instantiate,
                 "call": self.micros.call,
             },
-        })
+        });
+        // Moved in: the macro would copy them, and they may be long.
+        report["output"] = text.into();
+        report["output_base64"] = base64.into();
+        report
     }
 }
 
@@ -275,6 +279,14 @@ fn report_in_time(failure: Failure) -> Exit {
     });
     let _ = receive.recv_timeout(GRACE);
     exit
+}
+
+/// Returns the variable `TERM=dumb` if the guest's output goes to a terminal, which does not act on its
+/// control characters but shows them; nothing if `--env` sets the variable.
+fn terminal(arguments: &Run) -> Option<(&'static str, &'static str)> {
+    let given = arguments.env.iter().any(|(key, _)| key == "TERM");
+    let shown = io::stdout().is_terminal() || io::stderr().is_terminal();
+    (shown && !given).then_some(("TERM", "dumb"))
 }
 
 fn timed<R>(micros: &mut Option<u128>, work: impl FnOnce() -> R) -> R {

@@ -20,14 +20,27 @@ impl Engine {
         wasm: &[u8],
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
+        match self.bounded_by(grants) {
+            Some(own) => own.load_within(name, wasm, grants),
+            None => self.load_within(name, wasm, grants),
+        }
+    }
+
+    /// As [`load`](Self::load), within this engine's limits.
+    fn load_within<T: 'static>(
+        &self,
+        name: &str,
+        wasm: &[u8],
+        grants: &Grants<T>,
+    ) -> Result<Plugin<T>, LoadError> {
         #[cfg(feature = "trace")]
         if let Some((traced, names)) = self.trace(wasm, grants)? {
-            let engine = self.without_module_limits();
-            let mut plugin = engine.untraced().load(name, &traced, grants)?;
+            let engine = self.without_module_limits().untraced();
+            let mut plugin = engine.load_within(name, &traced, grants)?;
             plugin.keep_trace(names, *self.limits());
             return Ok(plugin);
         }
-        let mut info = self.check(wasm, grants)?;
+        let mut info = self.check_within(wasm, grants)?;
         #[cfg(feature = "slots")]
         {
             info.changes.slotted = self.slots().is_some() && !info.memories.is_empty();
