@@ -234,11 +234,15 @@ impl Engine {
     }
 
     /// Compiles the module [`Limits::copies`] times, each time in a wasmi engine of its own.
-    pub(crate) fn compile(&self, info: &ModuleInfo, wasm: &[u8]) -> Result<Vec<Module>, LoadError> {
+    pub(crate) fn compile(
+        &self,
+        info: &mut ModuleInfo,
+        wasm: &[u8],
+    ) -> Result<Vec<Module>, LoadError> {
         let rewritten = if info.changes.is_none() {
             None
         } else {
-            let changed = module::rewrite(wasm, &info.changes);
+            let changed = module::rewrite(wasm, &mut info.changes);
             // Never compiled unchanged: the changes keep the guest from faults of the interpreter.
             Some(changed.ok_or_else(|| LoadError::refused("a part of it can't be rewritten"))?)
         };
@@ -246,7 +250,13 @@ impl Engine {
         let mut copies = Vec::new();
         for _ in 0..self.limits.copies.max(1) {
             let engine = wasmi::Engine::new(&self.config());
-            copies.push(self.compile_once(&engine, changed)?);
+            let compiled = self.compile_once(&engine, changed);
+            // A fault's offset is in the changed module. It is looked up in the caller's.
+            let compiled = compiled.map_err(|error| match module::validate(wasm) {
+                Err(fault) if rewritten.is_some() => fault,
+                _ => error,
+            });
+            copies.push(compiled?);
         }
         Ok(copies)
     }

@@ -20,13 +20,12 @@ impl Engine {
         wasm: &[u8],
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
-        #[allow(unused_mut)] // changed with the feature `slots` only
         let mut info = self.check(wasm, grants)?;
         #[cfg(feature = "slots")]
         {
             info.changes.slotted = self.slots().is_some() && !info.memories.is_empty();
         }
-        let copies = self.compile(&info, wasm)?;
+        let copies = self.compile(&mut info, wasm)?;
         let bindings = grants.bind_all(&info)?;
         Ok(Plugin::new(
             self,
