@@ -83,7 +83,7 @@ pub(super) struct Run {
     /// Setting that the plugin can read; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
-    /// File to keep the plugin's state in, under the plugin's file name
+    /// File to keep the plugin's state in, under the plugin's file name; waits 2 s for other programs to close it
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
     /// Most fuel, such as 5M [default: 1G, of a command 1000T]

@@ -3,6 +3,7 @@
 
 pub(crate) mod fuel;
 pub(crate) mod growth;
+mod invisible;
 pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod order;

@@ -10,6 +10,8 @@ mod bad_modules;
 mod charges;
 mod executors;
 mod folding;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod guest_traps;
 mod guests;
 mod host;
