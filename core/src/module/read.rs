@@ -1,7 +1,7 @@
 //! From bytes to what they declare.
 
 use super::{
-    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo,
+    Export, Extern, Import, Initializers, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo,
     code::{Code, Kind, value_type},
     lengths,
     proposal::{invalid, needs},
@@ -95,7 +95,10 @@ impl<'a> Reader<'a> {
         check_preamble(self.wasm)?;
         lengths::check(self.wasm)?;
         match self.sections() {
-            Ok(()) => Ok(self.info),
+            Ok(()) => {
+                self.info.initializers = Initializers::find(self.wasm, &self.info);
+                Ok(self.info)
+            }
             Err(Fault::Invalid(error)) => Err(invalid(&error)),
             Err(Fault::Refused) => Err(self.refusal),
         }
