@@ -384,8 +384,9 @@ pub struct Budget {
     ///
     /// `server`: 64 KiB. `device`: 1 KiB.
     pub error_bytes: usize,
-    /// Longest text or byte string that the guest may pass to a host function, in bytes. It is read,
-    /// and may be copied, at once. The call ends with
+    /// Longest text or byte string that the guest may pass to a host function, in bytes. Those that are
+    /// copied, `String` and `Vec<u8>`, count together in each call of a host function. The guest's call
+    /// ends with
     /// [`ArgumentTooLarge`](crate::CallError::ArgumentTooLarge) above it.
     ///
     /// `server`: 8 MiB. `device`: 4 KiB.

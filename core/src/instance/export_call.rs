@@ -18,7 +18,7 @@ use crate::{
         run::{self, Run, word},
     },
     error::CallError,
-    marshal::{Lifter, Lower, MAX_BYTES},
+    marshal::{AnsweredCall, Lifter, Lower, MAX_BYTES},
     memory,
 };
 use core::{
@@ -283,8 +283,11 @@ impl<'a> ExportCall<'a> {
         let state = store.data();
         let memory = state.guest.memory.map(|memory| memory.data(&*store));
         let values = self.delivery.values();
-        let mut lifter =
-            Lifter::new(values, memory, Spending::new(fuel, &spent)).answer(state.meter.budget());
+        let call = AnsweredCall {
+            budget: state.meter.budget(),
+            check: &|| meter::check_time(state),
+        };
+        let mut lifter = Lifter::new(values, memory, Spending::new(fuel, &spent)).answer(call);
         #[cfg(feature = "postcard")]
         {
             let (canceller, platform) = (state.canceller.as_ref(), &*state.shared.platform);

@@ -177,9 +177,7 @@ impl ModuleInfo {
         limits: &ModuleLimits,
         room: usize,
     ) -> Result<Self, LoadError> {
-        let mut info = Reader::new(wasm, limits, room).read()?;
-        info.initializers = Initializers::find(wasm, &info);
-        Ok(info)
+        Reader::new(wasm, limits, room).read()
     }
 
     /// Returns the exports that initialise an instance after its start function, in their order:
