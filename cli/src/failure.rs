@@ -55,7 +55,8 @@ impl Failure {
     /// Reports that the module in the file `path` can't be loaded.
     pub(super) fn load(path: &Path, error: &LoadError) -> Self {
         let message = format!("can't load {}", path.display());
-        let mut failure = Self::new(Exit::Load, error.code(), format!("{message}: {error}"));
+        // The hint has the option that raises a limit.
+        let mut failure = Self::new(Exit::Load, error.code(), format!("{message}: {error:#}"));
         match error {
             LoadError::Mismatch(all) => {
                 failure.message = format!(
@@ -75,6 +76,9 @@ impl Failure {
             error => {
                 if let Some(option) = raise(error) {
                     return failure.with_hint(format!("raise the limit with {option}"));
+                }
+                if let LoadError::NeedsProposal { remedy, .. } = error {
+                    return failure.with_hint(*remedy);
                 }
             }
         }
@@ -99,11 +103,12 @@ impl Failure {
             }
         };
         match all.last() {
-            Some(LoadError::Unsupported { .. } | LoadError::OverLimit { .. }) if !complete => {
-                failure.with_hint(
-                    "the last problem may hide others: fix it and run `hostel probe` again",
-                )
-            }
+            Some(
+                LoadError::Unsupported { .. }
+                | LoadError::NeedsProposal { .. }
+                | LoadError::OverLimit { .. },
+            ) if !complete => failure
+                .with_hint("the last problem may hide others: fix it and run `hostel probe` again"),
             _ => match &*options {
                 [] => failure,
                 [option] => failure.with_hint(format!("raise the limit with {option}")),
@@ -234,7 +239,7 @@ impl From<CallError> for Failure {
             matches!(&error, CallError::Trap(trap) if trap.refused_growth().is_some());
         let failure = Self {
             told_refusal,
-            ..Self::new(Exit::from(&error), error.code(), error.to_string())
+            ..Self::new(Exit::from(&error), error.code(), format!("{error:#}"))
         };
         match hint {
             Some(hint) => failure.with_hint(hint),

@@ -5,7 +5,6 @@ use super::{
     exit::Exit,
     failure::{self, Failure},
     input::Input,
-    limits::Bounds,
     log, output,
     plugin::{self, Module},
 };
@@ -102,9 +101,7 @@ impl Report {
         let module = Module::read(arguments, |_| {})?;
         let after = module.bounds.budget.deadline;
         let timeout = Timeout { start, after };
-        let Bounds {
-            limits, mut budget, ..
-        } = module.bounds;
+        let mut bounds = module.bounds;
         let grants = plugin::grants(arguments, log)?;
         let platform = Arc::new(Std::new());
         let stdio = WasiStdio::new(platform.clone());
@@ -112,14 +109,12 @@ impl Report {
         if module.command && arguments.json {
             wasi = wasi
                 .stdin_from(stdio.stdin())
-                .stdout(WasiOutput::buffer(budget.output_bytes));
+                .stdout(WasiOutput::buffer(bounds.budget.output_bytes));
         } else if module.command {
             wasi = stdio.inherit(wasi).env(terminal(arguments));
-            budget.output_bytes = usize::MAX;
+            bounds.budget.output_bytes = usize::MAX;
         }
-        let engine = Engine::new(limits)
-            .with_budget(budget)
-            .with_platform(platform);
+        let engine = arguments.engine(&bounds).with_platform(platform);
         let grants = grants.wasi(wasi);
         let plugin = timed(&mut self.micros.load, || {
             plugin::load(path, &engine, &module.wasm, &grants)

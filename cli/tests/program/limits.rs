@@ -136,7 +136,7 @@ fn each_limit_of_a_call_is_named_when_it_ends_one() {
             &[customize, "0123456789"][..],
             "output_bytes=5",
             "output_bytes=25",
-            1,
+            5,
         ),
         (&[customize, &input], "input_bytes=9", "input_bytes=10", 2),
         (

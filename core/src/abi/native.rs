@@ -7,7 +7,7 @@ use crate::{
         signature::{Signature, ValType},
         text::text,
     },
-    call::{Deallocate, Guest, StoreData},
+    call::{Allocate, Deallocate, Guest, StoreData},
     error::{CallError, Mismatch},
     marshal::Types,
     module::{COMMAND, CONSTRUCTORS, Export, Extern, ModuleInfo, REACTOR},
@@ -83,19 +83,26 @@ impl ModuleInfo {
 
 /// Looks up the guest's memory and allocator, as far as it exports them.
 pub(crate) fn guest<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -> Guest {
-    let find = |names: [&str; 2], types: &[(&[ValType], &[ValType])]| {
+    let find = |names: [&'static str; 2], types: &[(&[ValType], &[ValType])]| {
         names.into_iter().find_map(|name| {
             let function = instance.get_func(store, name)?;
             let ty = Signature::of(&function.ty(store));
             let fits = types.contains(&(&*ty.params, &*ty.results));
-            fits.then_some((function, ty.params.len()))
+            fits.then_some((name, function, ty.params.len()))
         })
     };
     let deallocate = find(DEALLOCATE, DEALLOCATE_TYPES);
     Guest {
         memory: instance.get_memory(store, "memory"),
-        allocate: find(ALLOCATE, ALLOCATE_TYPES).map(|(function, _)| function),
-        deallocate: deallocate.map(|(function, params)| Deallocate { function, params }),
+        allocate: find(ALLOCATE, ALLOCATE_TYPES)
+            .map(|(name, function, _)| Allocate { name, function }),
+        deallocate: deallocate.map(|(name, function, params)| Deallocate {
+            name,
+            function,
+            params,
+        }),
+        #[cfg(feature = "trace")]
+        trace: None,
         nested: false,
     }
 }
@@ -149,7 +156,8 @@ pub(crate) fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut V
         note(match export {
             Some(export) => check_type(export, &is_one, &|| one_of(types)),
             None if names == ALLOCATE => {
-                missing("allocate", || one_of(types), needs.allocate.take())
+                let expected = || one_of(types) + ", as `allocate` or `malloc`";
+                missing("allocate", expected, needs.allocate.take())
             }
             None => None,
         });
@@ -163,7 +171,8 @@ pub(crate) fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut V
     }
     note(check_memory(module, needs.memory));
     if module.function_names().next().is_none() {
-        let needed = "the module exports no function to call";
+        let needed = "the module exports no function: export it, or others to call, in C with \
+                      `-Wl,--export=NAME`, in Rust as `extern \"C\"` with `#[unsafe(no_mangle)]` in a `cdylib`";
         note(missing(
             "process",
             BytesFunction::expected,

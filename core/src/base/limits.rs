@@ -56,7 +56,8 @@ pub struct Limits {
     ///
     /// `server`: 16. `device`: 1.
     pub instances: usize,
-    /// Number of compiled copies of a plugin's code; 0 counts as 1. Instances are spread over the
+    /// Number of compiled copies of a plugin's code, from 1 to 256: less or more counts as these.
+    /// Instances are spread over the
     /// copies. Calls in one copy contend for a lock of wasmi's as they begin and end, so short calls
     /// on several processors profit from as many copies. Each copy takes memory and time to load.
     ///
@@ -79,6 +80,9 @@ pub struct Limits {
     /// `server`: 10,000. `device`: 16.
     pub waiting: usize,
 }
+
+/// The most copies of a plugin's code, whatever the limits say.
+const MOST_COPIES: usize = 256;
 
 impl Limits {
     /// Returns limits for a server: modules of 16 MiB, 64 MiB of memory for each instance, 16
@@ -124,6 +128,15 @@ impl Limits {
             idle: 0,
             warm: 0,
             waiting: 16,
+        }
+    }
+
+    /// Returns the number of compiled copies of a plugin's code.
+    pub(crate) const fn copies(&self) -> usize {
+        match self.copies {
+            0 => 1,
+            copies if copies < MOST_COPIES => copies,
+            _ => MOST_COPIES,
         }
     }
 }

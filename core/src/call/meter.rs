@@ -175,12 +175,15 @@ where
 {
     let left = fuel_left(cx);
     let cx = cx.as_context();
-    let meter = &cx.data().meter;
-    Usage {
+    let StoreData { meter, limiter, .. } = cx.data();
+    let mut usage = Usage {
         fuel: meter.budget.fuel.saturating_sub(left),
-        refused_growth: refused_growth(cx.data()),
         ..meter.usage
+    };
+    if limiter.refused.is_some() {
+        usage.refused_growth = limiter.refused;
     }
+    usage
 }
 
 /// Returns the last growth of its memory that the guest did not get, in the call or in making its

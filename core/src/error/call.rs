@@ -12,7 +12,7 @@ use core::{error::Error, fmt, time::Duration};
 /// instance stays usable.
 ///
 /// [`code`](Self::code) is stable and [`class`](Self::class) groups the errors; the text of
-/// `Display` is for people and may change.
+/// `Display` is for people and may change. With `{:#}` it leaves out which limit to raise.
 ///
 /// ```
 /// use hostel_core::CallError;
@@ -243,6 +243,33 @@ impl From<Overdrawn> for CallError {
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem(f)?;
+        match self.remedy() {
+            Some(remedy) if !f.alternate() => write!(f, ": {remedy}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl CallError {
+    /// Returns the limit to raise, for the message.
+    const fn remedy(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::InputTooLarge { .. } => "pass less or raise `input_bytes`",
+            Self::OutputTooLarge { .. } => "raise `output_bytes` if that is expected",
+            Self::ErrorTooLarge { .. } => "raise `error_bytes` if that is expected",
+            Self::NoMemory { .. } => "raise `memory_bytes` if the guest needs more",
+            Self::Busy { .. } => "try again, or raise `instances`",
+            Self::OutOfFuel { .. } => "raise `fuel` if that is expected",
+            Self::Deadline { .. } => "raise `deadline` if that is expected",
+            Self::HostCalls { .. } => "raise `host_calls` if that is expected",
+            Self::ArgumentTooLarge { .. } => "raise `argument_bytes` if that is expected",
+            Self::BytesToGuest { .. } => "raise `bytes_to_guest` if that is expected",
+            _ => return None,
+        })
+    }
+
+    fn problem(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Guest { message } => {
                 write!(f, "the plugin returned an error: {}", shown(message))
@@ -271,17 +298,16 @@ impl fmt::Display for CallError {
                 "function `{}` was looked up in another instance: look it up in this one",
                 shown(name)
             ),
-            Self::InputTooLarge { limit, found } => write!(
-                f,
-                "the input has {found} bytes, the budget allows {limit}: pass less or raise `input_bytes`"
-            ),
+            Self::InputTooLarge { limit, found } => {
+                write!(f, "the input has {found} bytes, the budget allows {limit}")
+            }
             Self::OutputTooLarge { limit, found } => write!(
                 f,
-                "the plugin's output has {found} bytes, the budget allows {limit}: raise `output_bytes` if that is expected"
+                "the plugin's output has {found} bytes, the budget allows {limit}"
             ),
             Self::ErrorTooLarge { limit, found } => write!(
                 f,
-                "the plugin returned an error with a message of {found} bytes, the budget allows {limit}: raise `error_bytes` if that is expected"
+                "the plugin returned an error with a message of {found} bytes, the budget allows {limit}"
             ),
             Self::BufferTooSmall { needed, found } => {
                 write!(
@@ -313,13 +339,18 @@ impl fmt::Display for CallError {
             Self::NoMemory { asked } => {
                 write!(
                     f,
-                    "the guest's allocator has no memory for {asked} bytes (it returned 0): raise `memory_bytes` if the guest needs more"
+                    "the guest's allocator has no memory for {asked} bytes (it returned 0)"
                 )
             }
             Self::MissingExport { name } => {
+                let or = if *name == "allocate" {
+                    " or `malloc`"
+                } else {
+                    ""
+                };
                 write!(
                     f,
-                    "the plugin can't exchange text or bytes: export `{name}` from it"
+                    "the plugin can't exchange text or bytes: export `{name}`{or} from it"
                 )
             }
             Self::Serialization { reason } => {
@@ -344,10 +375,7 @@ impl fmt::Display for CallError {
                 }
                 f.write_str(": drop an instance or unload a plugin")
             }
-            Self::Busy { limit } => write!(
-                f,
-                "all {limit} instances of the plugin are in use: try again, or raise `instances`"
-            ),
+            Self::Busy { limit } => write!(f, "all {limit} instances of the plugin are in use"),
             Self::TooNested { limit } => write!(
                 f,
                 "calls are nested too deep: host functions have called plugins from inside {limit} running calls: make the call after the host function has returned"
@@ -366,31 +394,27 @@ impl fmt::Display for CallError {
                     "the guest ended itself with exit code {code}: a plugin must return from its calls instead; build a command whose functions are called as a reactor"
                 )
             }
-            Self::Trap(trap) => write!(f, "the guest trapped: {trap}"),
-            Self::OutOfFuel { fuel } => write!(
-                f,
-                "the call used up its fuel of {fuel} units: raise `fuel` if that is expected"
-            ),
+            Self::Trap(trap) => {
+                f.write_str("the guest trapped: ")?;
+                fmt::Display::fmt(trap, f)
+            }
+            Self::OutOfFuel { fuel } => write!(f, "the call used up its fuel of {fuel} units"),
             Self::NoClock => f.write_str(NO_CLOCK),
             Self::Cancelled => f.write_str("the call was cancelled"),
             Self::Deadline { after } => {
                 let (count, unit) = largest_whole_unit(*after);
-                write!(
-                    f,
-                    "the call passed its deadline of {count}{unit}: raise `deadline` if that is expected"
-                )
+                write!(f, "the call passed its deadline of {count}{unit}")
             }
-            Self::HostCalls { limit } => write!(
-                f,
-                "the guest called host functions more than {limit} times: raise `host_calls` if that is expected"
-            ),
+            Self::HostCalls { limit } => {
+                write!(f, "the guest called host functions more than {limit} times")
+            }
             Self::ArgumentTooLarge { limit, found } => write!(
                 f,
-                "the guest passed a host function {found} bytes, the budget allows {limit}: raise `argument_bytes` if that is expected"
+                "the guest passed a host function {found} bytes, the budget allows {limit}"
             ),
             Self::BytesToGuest { limit } => write!(
                 f,
-                "host functions had more than {limit} bytes for the guest: raise `bytes_to_guest` if that is expected"
+                "host functions had more than {limit} bytes for the guest"
             ),
         }
     }

@@ -23,6 +23,8 @@ pub struct Trap {
     place: Place,
     /// Boxed, since errors are returned by value and few have it.
     refused_growth: Option<Box<RefusedGrowth>>,
+    #[cfg(feature = "trace")]
+    functions: Box<[Box<str>]>,
 }
 
 /// The place where a guest was stopped. wasmi keeps no trace of guest functions, so the host notes
@@ -47,6 +49,8 @@ impl Trap {
             message: message.into().into_boxed_str(),
             place: Place::default(),
             refused_growth: None,
+            #[cfg(feature = "trace")]
+            functions: Box::default(),
         }
     }
 
@@ -76,6 +80,16 @@ impl Trap {
         self.place.import.as_deref()
     }
 
+    /// Returns the names of the guest's innermost functions that ran, three at most, the outermost
+    /// first. A function without a name is `function N`, by its number in the module. Empty without
+    /// [`Engine::with_call_trace`](crate::Engine::with_call_trace). Not escaped: they are the guest's
+    /// words.
+    #[cfg(feature = "trace")]
+    #[must_use]
+    pub const fn functions(&self) -> &[Box<str>] {
+        &self.functions
+    }
+
     /// Returns the last growth of its memory that the guest asked for in this call and did not get.
     /// That is often why it trapped.
     #[must_use]
@@ -87,6 +101,10 @@ impl Trap {
 impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.describe())?;
+        let remedies = !f.alternate();
+        if remedies && self.kind == TrapKind::StackOverflow {
+            f.write_str("; raise `call_depth` or `stack_bytes` if that is expected")?;
+        }
         if !self.message.is_empty() {
             write!(f, ": {}", shown(&self.message))?;
         }
@@ -96,9 +114,14 @@ impl fmt::Display for Trap {
         if let Some(export) = &self.place.export {
             write!(f, ", while `{}` ran", shown(export))?;
         }
+        #[cfg(feature = "trace")]
+        for (at, name) in self.functions.iter().enumerate() {
+            f.write_str(if at == 0 { ", in " } else { " → " })?;
+            write!(f, "{}", shown(name))?;
+        }
         if let Some(refused) = &self.refused_growth {
             write!(f, "; before that, {refused}")?;
-            if refused.limit.is_some() {
+            if remedies && refused.limit.is_some() {
                 f.write_str(": raise `memory_bytes` if that is expected")?;
             }
         }
@@ -182,10 +205,7 @@ impl TrapKind {
                 "trap-conversion",
                 "conversion of a float that does not fit the integer type",
             ),
-            Self::StackOverflow => (
-                "trap-stack",
-                "its call stack overflowed; raise `call_depth` or `stack_bytes` if that is expected",
-            ),
+            Self::StackOverflow => ("trap-stack", "its call stack overflowed"),
             Self::OutOfMemory => (
                 "trap-out-of-memory",
                 "the machine has no memory left for it",
@@ -212,6 +232,15 @@ impl CallError {
     pub(crate) fn in_export(mut self, name: &str) -> Self {
         if let Self::Trap(trap) = &mut self {
             trap.place.export.get_or_insert_with(|| name.into());
+        }
+        self
+    }
+
+    /// Notes the guest's functions that ran when a trap happened.
+    #[cfg(feature = "trace")]
+    pub(crate) fn in_functions(mut self, functions: impl FnOnce() -> Box<[Box<str>]>) -> Self {
+        if let Self::Trap(trap) = &mut self {
+            trap.functions = functions();
         }
         self
     }

@@ -120,6 +120,8 @@ impl<T: 'static> Instance<T> {
         ran: Result<(), CallError>,
         used: &mut Usage,
     ) -> Result<(), CallError> {
+        #[cfg(feature = "trace")]
+        let ran = ran.map_err(|error| self.traced(error));
         let store = &mut self.sandbox.store;
         let ran = meter::in_time(store.data(), ran);
         *used = meter::usage(store);

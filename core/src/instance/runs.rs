@@ -72,12 +72,28 @@ impl<T: 'static> Instance<T> {
     pub(super) fn end_call<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
         let result = meter::in_time(self.sandbox.store.data(), result);
         meter::end(&mut self.sandbox.store);
+        #[cfg(feature = "trace")]
+        let result = result.map_err(|error| self.traced(error));
         let state = self.sandbox.store.data_mut();
         if let Some(pace) = state.pace.take() {
             pace.note(state.meter.usage);
         }
         self.stopped = stopped(&result);
         result
+    }
+
+    /// Adds the guest's functions to a trap, if the guest keeps a trace of them.
+    #[cfg(feature = "trace")]
+    #[cold]
+    pub(super) fn traced(&self, error: CallError) -> CallError {
+        let store = &self.sandbox.store;
+        let trace = store.data().guest.trace.map(|trace| trace.get(store));
+        match (trace, &self.loaded.functions) {
+            (Some(Val::I64(trace)), Some(names)) => {
+                error.in_functions(|| names.told(trace.cast_unsigned()))
+            }
+            _ => error,
+        }
     }
 
     /// Polls `poll` on this thread until it is ready.

@@ -5,6 +5,8 @@ use super::{
     image::{Image, MutableState},
     loaded::Loaded,
 };
+#[cfg(feature = "trace")]
+use crate::module::global_name;
 use crate::{
     abi::native::{self, BytesFunction},
     base::limits::{Budget, Usage},
@@ -175,6 +177,12 @@ impl<T: 'static> Sandbox<T> {
         // A memory in a slot does not grow on the heap, so the heap's free bytes don't bound it.
         if on_heap {
             store.data_mut().limiter.watch(loaded.platform().clone());
+        }
+        #[cfg(feature = "trace")]
+        if loaded.functions.is_some() {
+            let last = loaded.info.changes.globals().checked_sub(1);
+            let trace = last.and_then(|last| instance.get_global(&*store, &global_name(last)));
+            store.data_mut().guest.trace = trace;
         }
         self.process = BytesFunction::find(store, instance, "process");
         if loaded.info.initializers.command {

@@ -15,9 +15,6 @@ use wasmparser::{BinaryReader, BlockType, FunctionBody, Operator};
 /// value are the same local, and panics.
 const WIDE_OFFSET: u64 = 1 << 16;
 
-/// How many values a branch surely carries in registers.
-const IN_REGISTER: usize = if cfg!(feature = "simd") { 0 } else { 1 };
-
 impl Reader<'_> {
     /// Checks `body`, of a function of type `ty`, against the limits, and notes what has to change in
     /// it and what it becomes.
@@ -218,7 +215,7 @@ impl Scan<'_, '_, '_> {
                 let count = usize::try_from(targets.len()).unwrap_or(usize::MAX);
                 let most = self.reader.limits.branch_targets;
                 self.reader.over("branch_targets", most, count)?;
-                let carries = self.reader.code.carries(targets.default());
+                let in_slots = self.reader.code.carries_in_slots(targets.default());
                 for target in targets.targets() {
                     let target = target?;
                     self.branch(target);
@@ -226,9 +223,9 @@ impl Scan<'_, '_, '_> {
                     // height, though the targets look elsewhere: in unset stack slots. One value
                     // travels in a register, unless it is a vector. No mainstream compiler emits
                     // such tables.
-                    if carries > IN_REGISTER && target != targets.default() {
+                    if in_slots && target != targets.default() {
                         return Err(self.reader.unsupported(format_args!(
-                            "a branch table carries several values; set them in locals instead"
+                            "a branch table carries several values, or a vector; set them in locals instead"
                         )));
                     }
                 }
@@ -245,7 +242,17 @@ impl Scan<'_, '_, '_> {
             // emits it.
             Operator::TableGrow { .. } => {
                 return Err(self.reader.unsupported(format_args!(
-                    "a function uses `table.grow`; give the table its final size instead"
+                    "a function uses `table.grow`; give the table its final size instead, and don't use wasm-bindgen, whose table of `externref` grows"
+                )));
+            }
+            // wasmi 2.0.0 encodes these in other fields than it decodes, and goes on wherever that
+            // leads.
+            #[cfg(feature = "simd")]
+            Operator::V128Store8Lane { memarg, .. } | Operator::V128Store16Lane { memarg, .. }
+                if memarg.offset >= WIDE_OFFSET =>
+            {
+                return Err(self.reader.unsupported(format_args!(
+                    "a store of a vector's lane has an offset of 64 KiB or more; add it to the address instead"
                 )));
             }
             Operator::TableSet { .. }

@@ -12,8 +12,12 @@ mod lengths;
 mod proposal;
 mod read;
 mod rewrite;
+#[cfg(feature = "trace")]
+mod trace;
 
 pub use self::footprint::{Footprint, Machine};
+#[cfg(feature = "trace")]
+pub(crate) use self::trace::{FunctionNames, traced};
 use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 pub(crate) use self::{
     footprint::FIRST_STACK,
@@ -173,9 +177,7 @@ impl ModuleInfo {
         limits: &ModuleLimits,
         room: usize,
     ) -> Result<Self, LoadError> {
-        let mut info = Reader::new(wasm, limits, room).read()?;
-        info.initializers = Initializers::find(wasm, &info);
-        Ok(info)
+        Reader::new(wasm, limits, room).read()
     }
 
     /// Returns the exports that initialise an instance after its start function, in their order:

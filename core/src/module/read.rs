@@ -1,7 +1,7 @@
 //! From bytes to what they declare.
 
 use super::{
-    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo,
+    Export, Extern, Import, Initializers, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo,
     code::{Code, Kind, value_type},
     lengths,
     proposal::{invalid, needs},
@@ -18,8 +18,7 @@ use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 use wasmparser::{
     BinaryReaderError, Chunk, CompositeInnerType, ConstExpr, DataKind, Element, ElementItems,
-    ElementKind, ExternalKind, Operator, Parser, Payload, TableInit, TypeRef, Validator,
-    WasmFeatures,
+    ElementKind, ExternalKind, Parser, Payload, TableInit, TypeRef, Validator, WasmFeatures,
 };
 
 /// Why reading stops. Small, for it is handed on at each step.
@@ -96,7 +95,10 @@ impl<'a> Reader<'a> {
         check_preamble(self.wasm)?;
         lengths::check(self.wasm)?;
         match self.sections() {
-            Ok(()) => Ok(self.info),
+            Ok(()) => {
+                self.info.initializers = Initializers::find(self.wasm, &self.info);
+                Ok(self.info)
+            }
             Err(Fault::Invalid(error)) => Err(invalid(&error)),
             Err(Fault::Refused) => Err(self.refusal),
         }
@@ -362,17 +364,11 @@ impl<'a> Reader<'a> {
         let size = expression.get_binary_reader().bytes_remaining();
         let bytes = &mut self.info.counts.expression_bytes;
         *bytes = bytes.saturating_add(size);
-        self.over("expression_bytes", self.limits.expression_bytes, size)?;
-        for operator in expression.get_operators_reader() {
-            use Operator::{I32Add, I32Mul, I32Sub, I64Add, I64Mul, I64Sub};
-            let sums = matches!(
-                operator?,
-                I32Add | I32Sub | I32Mul | I64Add | I64Sub | I64Mul
-            );
-            let counts = &mut self.info.counts;
-            counts.sums = counts.sums.saturating_add(sums.into());
-        }
-        Ok(())
+        // An operator that computes takes a byte, and its second operand two at least. The first
+        // operand and the end take three.
+        let sums = size.saturating_sub(3) / 3;
+        self.info.counts.sums = self.info.counts.sums.saturating_add(sums);
+        self.over("expression_bytes", self.limits.expression_bytes, size)
     }
 
     fn import(&mut self, import: &wasmparser::Import<'_>) -> Result<(), Fault> {
@@ -552,6 +548,16 @@ fn check_preamble(wasm: &[u8]) -> Result<(), LoadError> {
     }
 }
 
+/// How files begin that are compressed: with gzip, zip, xz, zstd, bzip2 and LZ4.
+const PACKED: [&[u8]; 6] = [
+    b"\x1f\x8b",
+    b"PK",
+    b"\xfd7zXZ\0",
+    b"\x28\xb5\x2f\xfd",
+    b"BZh",
+    b"\x04\x22\x4d\x18",
+];
+
 fn looks_like(bytes: &[u8]) -> &'static str {
     let start = bytes.get(..bytes.len().min(512)).unwrap_or(bytes);
     let text = match core::str::from_utf8(start) {
@@ -563,7 +569,7 @@ fn looks_like(bytes: &[u8]) -> &'static str {
     let text = text.trim_ascii_start();
     if start.starts_with(b"\x7fELF") {
         "a native ELF file: build the plugin for `wasm32-unknown-unknown`"
-    } else if start.starts_with(b"\x1f\x8b") || start.starts_with(b"PK") {
+    } else if PACKED.iter().any(|magic| start.starts_with(magic)) {
         "a compressed file: unpack it first"
     } else if text.starts_with("(module") || text.starts_with(";;") || text.starts_with("(;") {
         "WebAssembly text: assemble it first, for example with `wat2wasm`"

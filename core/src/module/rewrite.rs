@@ -70,6 +70,12 @@ impl Changes {
             .saturating_add(SECTIONS)
     }
 
+    /// How many globals can change.
+    #[cfg(feature = "trace")]
+    pub(crate) const fn globals(&self) -> usize {
+        self.globals.len()
+    }
+
     /// How many exports are added.
     const fn exports(&self) -> usize {
         self.globals
@@ -173,14 +179,14 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &mut Changes) -> Option<Vec<u8>> {
 }
 
 /// The next section, where its contents start, and they.
-fn next_section<'a>(reader: &mut BinaryReader<'a>) -> Option<(u8, usize, &'a [u8])> {
+pub(super) fn next_section<'a>(reader: &mut BinaryReader<'a>) -> Option<(u8, usize, &'a [u8])> {
     let id = reader.read_u8().ok()?;
     let (start, contents) = sized(reader)?;
     Some((id, start, contents))
 }
 
 /// Where that starts which has its length before it, and it.
-fn sized<'a>(reader: &mut BinaryReader<'a>) -> Option<(usize, &'a [u8])> {
+pub(super) fn sized<'a>(reader: &mut BinaryReader<'a>) -> Option<(usize, &'a [u8])> {
     let mut taken = lengths::take(reader).ok()?;
     let start = taken.original_position();
     Some((start, taken.read_bytes(taken.bytes_remaining()).ok()?))
@@ -310,7 +316,13 @@ fn export(contents: &mut Vec<u8>, name: &str, kind: ExternalKind, index: u32) {
 }
 
 /// Writes a section with `count` entries more than in `contents`, which are `added`.
-fn longer(out: &mut Vec<u8>, id: u8, contents: &[u8], count: usize, added: &[u8]) -> Option<()> {
+pub(super) fn longer(
+    out: &mut Vec<u8>,
+    id: u8,
+    contents: &[u8],
+    count: usize,
+    added: &[u8],
+) -> Option<()> {
     let (before, entries) = counted(contents)?;
     let count = before.checked_add(u32::try_from(count).ok()?)?;
     let size = leb128_length(count)
@@ -324,18 +336,18 @@ fn longer(out: &mut Vec<u8>, id: u8, contents: &[u8], count: usize, added: &[u8]
     Some(())
 }
 
-fn section(out: &mut Vec<u8>, id: u8, contents: &[u8]) {
+pub(super) fn section(out: &mut Vec<u8>, id: u8, contents: &[u8]) {
     out.push(id);
     leb128(out, length(contents));
     out.extend_from_slice(contents);
 }
 
 /// The length of a part of a module, which was read with 32-bit lengths.
-fn length(bytes: &[u8]) -> u32 {
+pub(super) fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
-fn leb128(out: &mut Vec<u8>, mut value: u32) {
+pub(super) fn leb128(out: &mut Vec<u8>, mut value: u32) {
     while value >= 0x80 {
         out.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;

@@ -33,6 +33,13 @@ impl Engine {
         wasm: &[u8],
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
+        #[cfg(feature = "trace")]
+        if let Some((traced, names)) = self.trace(wasm, grants)? {
+            let engine = self.without_module_limits().untraced();
+            let mut plugin = engine.load_within(name, &traced, grants)?;
+            plugin.keep_trace(names, *self.limits());
+            return Ok(plugin);
+        }
         let mut info = self.check_within(wasm, grants)?;
         #[cfg(feature = "slots")]
         {

@@ -8,6 +8,8 @@ mod request;
 pub use self::{pool::PoolFigures, request::Request};
 
 use self::pool::Pool;
+#[cfg(feature = "trace")]
+use crate::module::FunctionNames;
 use crate::{
     abi::native,
     base::{
@@ -70,6 +72,17 @@ impl<T: 'static> Plugin<T> {
             loaded: Arc::new(Loaded::new(engine, name, info, copies, bindings, log)),
             pool: Arc::new(Pool::new(engine.limits())),
             budget: *engine.budget(),
+        }
+    }
+
+    /// Makes traps name functions, by the global that the module keeps for that, its last. `limits` are
+    /// those of the module before it was changed for that.
+    #[cfg(feature = "trace")]
+    pub(crate) fn keep_trace(&mut self, names: FunctionNames, limits: Limits) {
+        // A plugin that was just loaded has no other handle.
+        if let Some(loaded) = Arc::get_mut(&mut self.loaded) {
+            loaded.functions = Some(names);
+            loaded.limits = limits;
         }
     }
 

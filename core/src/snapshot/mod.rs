@@ -66,10 +66,12 @@ impl Engine {
             .then(|| expose::expose(wasm))
             .flatten();
         let plugin = match &exposed {
-            Some(exposed) => self
-                .with_room_for(exposed)
-                .load(name, &exposed.wasm, grants),
-            None => self.load(name, wasm, grants),
+            Some(exposed) => {
+                self.with_room_for(exposed)
+                    .untraced()
+                    .load(name, &exposed.wasm, grants)
+            }
+            None => self.untraced().load(name, wasm, grants),
         };
         let plugin = plugin.map_err(SnapshotError::Load)?;
         let mut instance = plugin
