@@ -5,6 +5,7 @@
 //! wasmi then validates the bodies.
 
 mod body;
+mod bulk;
 mod code;
 mod footprint;
 mod lengths;

@@ -1,7 +1,7 @@
 //! From bytes to what they declare.
 
 use super::{
-    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo,
+    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo, bulk,
     code::{Code, Kind, value_type},
     lengths,
 };
@@ -55,6 +55,8 @@ pub(super) struct Reader<'a> {
     pub(super) globals: Vec<(Kind, bool)>,
     /// Measures functions.
     pub(super) code: Code,
+    /// The indices of the data segments that are longer than a chunk.
+    pub(super) large_data: Vec<u32>,
     /// What the module is refused for, where [`Fault`] does not tell.
     refusal: LoadError,
 }
@@ -77,6 +79,7 @@ impl<'a> Reader<'a> {
             taken: 0,
             globals: Vec::new(),
             code: Code::default(),
+            large_data: Vec::new(),
             refusal: LoadError::Empty,
         }
     }
@@ -105,7 +108,7 @@ impl<'a> Reader<'a> {
             validator.payload(&payload)?;
             self.section(&payload);
             if matches!(payload, Payload::End(_)) {
-                return Ok(());
+                return self.split_bulk();
             }
             self.payload(payload)?;
         }
@@ -270,8 +273,11 @@ impl<'a> Reader<'a> {
                 }
             }
             Payload::DataSection(section) => {
-                for data in section {
+                for (index, data) in (0..).zip(section) {
                     let data = data?;
+                    if data.data.len() > bulk::CHUNK as usize {
+                        self.large_data.push(index);
+                    }
                     self.info.counts.segments = self.info.counts.segments.saturating_add(1);
                     if let DataKind::Active { offset_expr, .. } = data.kind {
                         self.expression(&offset_expr)?;

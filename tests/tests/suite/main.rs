@@ -5,6 +5,7 @@
 mod bad_guests;
 mod bad_host_calls;
 mod bad_modules;
+mod bulk;
 mod charges;
 mod executors;
 mod folding;

@@ -251,6 +251,17 @@ impl Code {
         }
     }
 
+    /// An operator on three values that may become a call of a function that is added.
+    pub(super) fn bulk_call(&mut self) {
+        self.joined = Joined::Nothing;
+        if !self.dead {
+            self.keep_registers();
+            self.pop_arguments(3);
+            // The longest of the operators, should it stay one.
+            self.emit(18);
+        }
+    }
+
     /// Any other operator.
     pub(super) fn operator(&mut self, operator: &Operator<'_>, known: Known<'_>) {
         let joined = mem::take(&mut self.joined);
@@ -435,7 +446,11 @@ impl Code {
     /// Takes the arguments of a call to where the callee finds them.
     fn arguments(&mut self, ty: Option<&Signature>) {
         self.keep_registers();
-        for _ in 0..ty.map_or(0, |ty| ty.params.len()) {
+        self.pop_arguments(ty.map_or(0, |ty| ty.params.len()));
+    }
+
+    fn pop_arguments(&mut self, count: usize) {
+        for _ in 0..count {
             let (argument, _) = self.pop();
             if argument != Operand::SLOT {
                 self.copy(argument);
