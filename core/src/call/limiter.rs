@@ -1,6 +1,9 @@
 //! Limits the memories and tables of one instance.
 
-use crate::base::{limits::Limits, platform::Platform};
+use crate::{
+    base::{limits::Limits, platform::Platform},
+    module::GROWTH,
+};
 use alloc::sync::Arc;
 use wasmi::ResourceLimiter;
 use wasmi_core::LimiterError;
@@ -16,6 +19,19 @@ pub(crate) struct InstanceLimiter {
     table: Amount,
     /// The heap, once the guest itself can grow its memory. Its first memory was admitted before.
     heap: Option<Heap>,
+    /// How the guest's code grows its memory.
+    parts: Parts,
+}
+
+/// How the guest's code grows its memory by more than [`GROWTH`] bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parts {
+    /// At once.
+    No,
+    /// In parts, after it has asked for all of it: see [`bulk`](crate::module).
+    Yes,
+    /// In parts, and it has asked for more than it may have: the part that follows is turned down too.
+    Refused,
 }
 
 /// The heap that holds a guest's memory.
@@ -79,6 +95,7 @@ impl InstanceLimiter {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             heap: None,
+            parts: Parts::No,
             memory: Amount {
                 limit: limits.memory_bytes,
                 ..Amount::default()
@@ -101,6 +118,33 @@ impl InstanceLimiter {
     }
 }
 
+impl InstanceLimiter {
+    /// Expects the guest's code to grow its memory in parts from now on.
+    pub(crate) const fn grow_in_parts(&mut self) {
+        self.parts = Parts::Yes;
+    }
+
+    /// Returns whether a memory may grow, and if so counts it as grown.
+    fn grow_memory(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
+        let allowed = maximum.is_none_or(|maximum| desired <= maximum);
+        if !allowed || !self.memory.grow(current, desired) {
+            return false;
+        }
+        let fits = self.heap.as_mut().is_none_or(|heap| heap.grow(desired));
+        if !fits {
+            self.memory.undo_growth();
+        }
+        fits
+    }
+
+    fn undo_memory_growth(&mut self) {
+        self.memory.undo_growth();
+        if let Some(heap) = &mut self.heap {
+            heap.capacity = heap.last;
+        }
+    }
+}
+
 impl ResourceLimiter for InstanceLimiter {
     fn memory_growing(
         &mut self,
@@ -108,15 +152,20 @@ impl ResourceLimiter for InstanceLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> Result<bool, LimiterError> {
-        let allowed = maximum.is_none_or(|maximum| desired <= maximum);
-        if !allowed || !self.memory.grow(current, desired) {
+        let part = desired.saturating_sub(current) <= GROWTH as usize;
+        if self.parts == Parts::Refused && part {
+            self.parts = Parts::Yes;
             return Ok(false);
         }
-        let fits = self.heap.as_mut().is_none_or(|heap| heap.grow(desired));
-        if !fits {
-            self.memory.undo_growth();
+        let mut allowed = self.grow_memory(current, desired, maximum);
+        if self.parts != Parts::No && !part {
+            self.parts = if allowed { Parts::Yes } else { Parts::Refused };
+            if allowed {
+                self.undo_memory_growth();
+            }
+            allowed = false;
         }
-        Ok(fits)
+        Ok(allowed)
     }
 
     fn table_growing(
@@ -132,10 +181,7 @@ impl ResourceLimiter for InstanceLimiter {
         &mut self,
         _error: &wasmi::errors::MemoryError,
     ) -> Result<(), LimiterError> {
-        self.memory.undo_growth();
-        if let Some(heap) = &mut self.heap {
-            heap.capacity = heap.last;
-        }
+        self.undo_memory_growth();
         Ok(())
     }
 

@@ -99,13 +99,14 @@ impl Reader<'_> {
         let large_data = &self.large_data;
         let splits = |at: &u32| {
             let after = wasm.get(usize::try_from(*at).unwrap_or(usize::MAX)..);
-            if after.and_then(<[u8]>::first) != Some(&bulk::PREFIX) {
+            let opcode = after.and_then(<[u8]>::first);
+            if !matches!(opcode, Some(&(bulk::PREFIX | bulk::MEMORY_GROW))) {
                 return true;
             }
             let bulk = after.and_then(Bulk::read).map(|(bulk, _)| bulk);
             let long = |bulk: &Bulk| match bulk {
                 Bulk::Init(segment) => large_data.binary_search(segment).is_ok(),
-                Bulk::Copy | Bulk::Fill => true,
+                Bulk::Copy | Bulk::Fill | Bulk::Grow => true,
             };
             let Some(bulk) = bulk.filter(|bulk| !small && long(bulk)) else {
                 return false;
@@ -119,26 +120,28 @@ impl Reader<'_> {
         if found.is_empty() {
             return Ok(());
         }
-        let first = u32::try_from(self.functions.len()).unwrap_or(u32::MAX);
-        let mut functions = bulk::Functions::new(found, &self.info.memories, first);
-        let same = |ty: &Signature| ty.results.is_empty() && *ty.params == [ValType::I32; 3];
-        let ty = self.types.iter().position(same);
-        functions.adds_type = ty.is_none();
-        functions.ty = u32::try_from(ty.unwrap_or(self.types.len())).unwrap_or(u32::MAX);
-        if functions.adds_type {
-            self.info.counts.types = self.info.counts.types.saturating_add(1);
-        }
-        for body in functions.bodies() {
-            self.measure(&body)?;
+        let memories = &self.info.memories;
+        let defined = self.functions.len();
+        let functions = bulk::Functions::new(found, &self.types, memories, defined);
+        let types = &mut self.info.counts.types;
+        *types = types.saturating_add(functions.types.len());
+        for (body, (bulk, _)) in functions.bodies().zip(&functions.bulk) {
+            self.measure(&body, bulk.locals())?;
+            self.info.changes.grows_in_parts |= *bulk == Bulk::Grow;
         }
         self.info.changes.functions = functions;
         Ok(())
     }
 
-    /// Counts the code of a function that is added: it has three parameters and no locals.
-    fn measure(&mut self, body: &[u8]) -> Result<(), Fault> {
-        let mut operators = BinaryReader::new(body.get(1..).unwrap_or_default(), 0);
-        self.code.begin(&[]);
+    /// Counts the code of a function that is added, with so many parameters and locals.
+    fn measure(&mut self, body: &[u8], locals: usize) -> Result<(), Fault> {
+        let mut operators = BinaryReader::new(body, 0);
+        for _ in 0..operators.read_var_u32()? {
+            operators.read_var_u32()?;
+            operators.read::<wasmparser::ValType>()?;
+        }
+        // As if there were a result, which takes more.
+        self.code.begin(&[ValType::I32]);
         let mut deepest = 0;
         while !operators.eof() {
             self.take(self.code.wanted())?;
@@ -163,7 +166,7 @@ impl Reader<'_> {
             }
             deepest = deepest.max(self.code.nesting());
         }
-        self.count_code(deepest, 3);
+        self.count_code(deepest, locals);
         Ok(())
     }
 }
@@ -275,10 +278,13 @@ impl Scan<'_, '_, '_> {
             self.held = Held::Comparison;
         }
         self.check(&operator, fresh, held)?;
-        if Bulk::of(&operator).is_some() && constant.is_none_or(|bytes| bytes > bulk::CHUNK) {
-            self.edit()?;
-            self.reader.code.bulk_call();
-            return Ok(());
+        if let Some(bulk) = Bulk::of(&operator) {
+            let short = bulk.short(&self.reader.info.memories);
+            if constant.is_none_or(|operand| operand > short) {
+                self.edit()?;
+                self.reader.code.bulk_call(bulk == Bulk::Grow);
+                return Ok(());
+            }
         }
         let Reader {
             code,

@@ -1,28 +1,33 @@
 //! Operators that work on many bytes at once, as functions that work in chunks.
 //!
-//! wasmi charges `memory.copy`, `memory.fill` and `memory.init` by their bytes, but can't pause in the
-//! middle of one: a slice of fuel, however short, would last as long as the operator. So a long one
+//! wasmi charges `memory.copy`, `memory.fill`, `memory.init` and `memory.grow` by their bytes, but can't
+//! pause in the middle of one: a slice of fuel, however short, would last as long as the operator. So a long one
 //! becomes a call of a function that is added to the module. It does the work in a loop, a chunk at a
 //! time, and wasmi can pause before each chunk.
 //!
 //! The function checks the whole range first. If a part of it is out of bounds, it runs the operator
 //! that it stands for, which traps and has written nothing.
+//!
+//! Growth can't be undone, so it is asked for as a whole first. The instance's limiter turns that down,
+//! but remembers whether all of it may be had: only then does it allow the parts that follow.
 
 use super::{MemoryInfo, rewrite::leb128};
+use crate::base::signature::{Signature, ValType};
 use alloc::vec::Vec;
 use wasmparser::{BinaryReader, Operator};
 
 /// The most bytes that an operator works on at once: 1,024 units of fuel.
 pub(super) const CHUNK: u32 = 64 << 10;
 
+/// The most bytes by which a memory grows at once: 8,192 units of fuel.
+pub(crate) const GROWTH: u32 = 512 << 10;
+
 /// The largest memory in which no operator is split: one over all of it takes 4,096 units of fuel.
 const SMALL_MEMORY: u64 = 256 << 10;
 
-/// The first byte of these operators, and of others.
+/// The first byte of these operators, and of others; and of `memory.grow`.
 pub(super) const PREFIX: u8 = 0xfc;
-
-/// The type of the functions: three i32, no result.
-pub(super) const TYPE: [u8; 6] = [0x60, 3, I32, I32, I32, 0];
+pub(super) const MEMORY_GROW: u8 = 0x40;
 
 /// The most bytes of a function, its length included.
 pub(super) const MOST_BYTES: usize = 256;
@@ -36,43 +41,81 @@ pub(super) enum Bulk {
     Fill,
     /// `memory.init` from the data segment of this index.
     Init(u32),
+    /// `memory.grow`
+    Grow,
 }
 
 /// The functions that are added to a module, after all others.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Functions {
-    /// The operators that they stand for, in ascending order.
-    pub(super) bulk: Vec<Bulk>,
-    /// The index of the first one.
-    pub(super) first: u32,
-    /// The index of their type, and whether the module lacks it.
-    pub(super) ty: u32,
-    pub(super) adds_type: bool,
-    /// Bytes of a page of the memory.
-    page_bytes: u64,
+    /// The operators that they stand for, in ascending order, each with the index of its type.
+    pub(super) bulk: Vec<(Bulk, u32)>,
+    /// The types that the module lacks, as they are written after its own.
+    pub(super) types: Vec<&'static [u8]>,
+    /// The index of the first function.
+    first: u32,
+    memory: Pages,
+}
+
+/// A memory's size, as far as the functions depend on it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pages {
+    /// Bytes of a page.
+    bytes: u64,
+    /// The most pages.
+    most: u64,
 }
 
 impl Functions {
-    /// Returns the functions for `bulk` in a module with these memories and so many functions.
-    pub(super) fn new(bulk: Vec<Bulk>, memories: &[MemoryInfo], first: u32) -> Self {
-        Self {
-            bulk,
-            first,
-            page_bytes: memories.first().map_or(1, |memory| memory.page_bytes),
+    /// Returns the functions for `bulk` in a module with these types, these memories and so many
+    /// functions.
+    pub(super) fn new(
+        bulk: Vec<Bulk>,
+        types: &[Signature],
+        memories: &[MemoryInfo],
+        functions: usize,
+    ) -> Self {
+        let memory = memories.first().map_or_else(Pages::default, |memory| {
+            let bytes = memory.page_bytes.max(1);
+            let most = memory.max_bytes.unwrap_or(1 << 32);
+            // Sizes are i32: a memory of 4 GiB with pages of a byte has no size.
+            let most = most.checked_div(bytes).unwrap_or(0).min(u32::MAX.into());
+            Pages { bytes, most }
+        });
+        let index = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
+        let mut added = Self {
+            first: index(functions),
+            memory,
             ..Self::default()
+        };
+        for bulk in bulk {
+            let (encoded, params, results) = bulk.ty();
+            let same = |ty: &Signature| *ty.params == *params && *ty.results == *results;
+            let known = types.iter().position(same);
+            let ty = known.unwrap_or_else(|| {
+                let known = added.types.iter().position(|ty| *ty == encoded);
+                let at = known.unwrap_or_else(|| {
+                    added.types.push(encoded);
+                    added.types.len().saturating_sub(1)
+                });
+                types.len().saturating_add(at)
+            });
+            added.bulk.push((bulk, index(ty)));
         }
+        added
     }
 
     /// Returns the index of the function for `bulk`, if there is one.
     pub(super) fn index(&self, bulk: Bulk) -> Option<u32> {
-        let at = self.bulk.binary_search(&bulk).ok()?;
+        let at = self.bulk.binary_search_by_key(&bulk, |(bulk, _)| *bulk);
+        let at = at.ok()?;
         self.first.checked_add(u32::try_from(at).ok()?)
     }
 
     /// Returns the bodies of the functions, without their lengths.
     pub(super) fn bodies(&self) -> impl Iterator<Item = Vec<u8>> {
         let bulk = self.bulk.iter();
-        bulk.map(|bulk| bulk.body(self.page_bytes))
+        bulk.map(|(bulk, _)| bulk.body(self.memory))
     }
 
     /// Returns the bytes that the functions take in a module at most.
@@ -94,6 +137,8 @@ pub(super) fn is_small(memories: &[MemoryInfo], grows: bool) -> bool {
 }
 
 const I32: u8 = 0x7f;
+const FUNCTION: u8 = 0x60;
+const UNREACHABLE: u8 = 0x00;
 const EMPTY: u8 = 0x40;
 const BLOCK: u8 = 0x02;
 const LOOP: u8 = 0x03;
@@ -108,6 +153,8 @@ const MEMORY_SIZE: u8 = 0x3f;
 const I32_CONST: u8 = 0x41;
 const I64_CONST: u8 = 0x42;
 const I32_EQZ: u8 = 0x45;
+const I32_EQ: u8 = 0x46;
+const I32_NE: u8 = 0x47;
 const I32_GT_U: u8 = 0x4b;
 const I64_GT_U: u8 = 0x56;
 const I32_ADD: u8 = 0x6a;
@@ -124,6 +171,8 @@ const LENGTH: u8 = 2;
 
 /// [`CHUNK`] as the operand of `i32.const`.
 const CHUNK_LEB128: [u8; 3] = [0x80, 0x80, 0x04];
+/// [`GROWTH`] divided by 64 KiB, and whole, as operands of `i32.const`: in pages of a byte.
+const GROWTH_LEB128: ([u8; 1], [u8; 3]) = ([8], [0x80, 0x80, 0x20]);
 /// The largest i32 as the operand of `i64.const`.
 const LAST_LEB128: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 0x0f];
 
@@ -142,12 +191,42 @@ impl Bulk {
             Operator::MemoryCopy { .. } => Some(Self::Copy),
             Operator::MemoryFill { .. } => Some(Self::Fill),
             Operator::MemoryInit { data_index, .. } => Some(Self::Init(*data_index)),
+            Operator::MemoryGrow { .. } => Some(Self::Grow),
             _ => None,
         }
     }
 
-    /// Returns the function's body, for a memory with pages of so many bytes.
-    fn body(self, page_bytes: u64) -> Vec<u8> {
+    /// Returns the most that a constant last operand may be, if the operator stays as it is.
+    pub(super) fn short(self, memories: &[MemoryInfo]) -> u32 {
+        match (self, memories.first()) {
+            (Self::Grow, Some(memory)) if memory.page_bytes > 1 => GROWTH >> 16,
+            (Self::Grow, _) => GROWTH,
+            _ => CHUNK,
+        }
+    }
+
+    /// Returns the function's type: as it is written, its parameters and its results.
+    const fn ty(self) -> (&'static [u8], &'static [ValType], &'static [ValType]) {
+        const ONE: &[ValType] = &[ValType::I32];
+        match self {
+            Self::Grow => (&[FUNCTION, 1, I32, 1, I32], ONE, ONE),
+            _ => (&[FUNCTION, 3, I32, I32, I32, 0], &[ValType::I32; 3], &[]),
+        }
+    }
+
+    /// Returns how many parameters and locals the function has.
+    pub(super) const fn locals(self) -> usize {
+        match self {
+            Self::Grow => 2,
+            _ => 3,
+        }
+    }
+
+    /// Returns the function's body.
+    fn body(self, memory: Pages) -> Vec<u8> {
+        if self == Self::Grow {
+            return grow(memory);
+        }
         let mut body = Body {
             bulk: self,
             // No locals.
@@ -161,7 +240,7 @@ impl Bulk {
         body.put(&[BR_IF, 0]);
         body.run_whole();
         body.put(&[RETURN, END, LOOP, EMPTY]);
-        body.check(page_bytes);
+        body.check(memory.bytes);
         if self == Self::Copy {
             body.copy_forward();
         }
@@ -192,6 +271,7 @@ impl Body {
                 leb128(&mut self.bytes, segment);
                 self.put(&[0]);
             }
+            Bulk::Grow => self.put(&[MEMORY_GROW, 0]),
         }
     }
 
@@ -236,7 +316,7 @@ impl Body {
                 self.is_outside(FROM, page_bytes);
                 self.put(&[I32_OR]);
             }
-            Bulk::Fill => {}
+            Bulk::Fill | Bulk::Grow => {}
             Bulk::Init(_) => {
                 self.end(FROM);
                 self.put(&[I64_CONST]);
@@ -303,6 +383,67 @@ impl Body {
     }
 }
 
+/// Returns the body of the function for `memory.grow`. Its parameter is the pages to add, its local the
+/// size before.
+fn grow(memory: Pages) -> Vec<u8> {
+    const DELTA: u8 = 0;
+    const BEFORE: u8 = 1;
+    // -1 as the operand of `i32.const`.
+    const FAILED: u8 = 0x7f;
+    let part: &[u8] = if memory.bytes > 1 {
+        &GROWTH_LEB128.0
+    } else {
+        &GROWTH_LEB128.1
+    };
+    let mut most = Vec::new();
+    leb128_i64(&mut most, memory.most);
+    let is_long: &[&[u8]] = &[&[LOCAL_GET, DELTA, I32_CONST], part, &[I32_GT_U, BR_IF, 0]];
+    let whole: &[u8] = &[LOCAL_GET, DELTA, MEMORY_GROW, 0];
+    let fails: &[u8] = &[
+        I32_CONST, FAILED, I32_EQ, IF, EMPTY, I32_CONST, FAILED, RETURN, END,
+    ];
+    let parts: &[&[u8]] = &[
+        // One local. A short growth is done at once.
+        &[1, 1, I32, BLOCK, EMPTY],
+        &is_long.concat(),
+        whole,
+        &[RETURN, END, LOOP, EMPTY],
+        // Beyond the maximum it fails without the limiter.
+        &[LOCAL_GET, DELTA, I64_EXTEND_I32_U, MEMORY_SIZE, 0],
+        &[LOCAL_TEE, BEFORE, I64_EXTEND_I32_U, I64_ADD, I64_CONST],
+        &most,
+        &[I64_GT_U, IF, EMPTY, I32_CONST, FAILED, RETURN, END],
+        // All of it is asked for. If nothing turns it down, it is done.
+        whole,
+        &[
+            I32_CONST, FAILED, I32_NE, IF, EMPTY, LOCAL_GET, BEFORE, RETURN, END,
+        ],
+        &[LOOP, EMPTY, I32_CONST],
+        part,
+        &[MEMORY_GROW, 0],
+        fails,
+        &[LOCAL_GET, DELTA, I32_CONST],
+        part,
+        &[I32_SUB, LOCAL_SET, DELTA],
+        &is_long.concat(),
+        // The rest, with a charge of its own.
+        &[END, LOOP, EMPTY],
+        whole,
+        fails,
+        &[LOCAL_GET, BEFORE, RETURN, END, END, UNREACHABLE, END],
+    ];
+    parts.concat()
+}
+
+/// Writes an operand of `i64.const` that is not negative.
+fn leb128_i64(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x40 {
+        out.push(value.to_le_bytes()[0] | 0x80);
+        value >>= 7;
+    }
+    out.push(value.to_le_bytes()[0]);
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -310,8 +451,12 @@ mod tests {
 
     #[test]
     fn a_function_has_no_more_bytes_than_are_foreseen() {
-        for bulk in [Bulk::Copy, Bulk::Fill, Bulk::Init(u32::MAX)] {
-            let body = bulk.body(65_536);
+        let memory = Pages {
+            bytes: 1,
+            most: u32::MAX.into(),
+        };
+        for bulk in [Bulk::Copy, Bulk::Fill, Bulk::Init(u32::MAX), Bulk::Grow] {
+            let body = bulk.body(memory);
             // A length of two bytes.
             assert!(body.len() + 2 <= MOST_BYTES, "{bulk:?}: {}", body.len());
         }

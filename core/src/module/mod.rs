@@ -13,12 +13,13 @@ mod read;
 mod rewrite;
 
 pub use self::footprint::{Footprint, Machine};
-use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 pub(crate) use self::{
+    bulk::GROWTH,
     footprint::FIRST_STACK,
     read::{configure_features, refused, validate},
     rewrite::{Changes, MEMORY, START, global_name, rewrite},
 };
+use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 use crate::{
     base::{
         fuel::{BASE, fuel_for},

@@ -40,6 +40,8 @@ pub(crate) struct Changes {
     pub(super) edits: Vec<u32>,
     /// The functions that are added.
     pub(super) functions: bulk::Functions,
+    /// Whether one of them grows the memory, in parts.
+    pub(crate) grows_in_parts: bool,
     /// Whether the memory becomes an import.
     #[cfg(feature = "slots")]
     pub(crate) slotted: bool,
@@ -157,12 +159,13 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &mut Changes) -> Option<Vec<u8>> {
             exported = true;
         }
         match id {
-            TYPE_SECTION if functions.adds_type => {
-                longer(&mut out, id, contents, 1, &bulk::TYPE)?;
+            TYPE_SECTION if !functions.types.is_empty() => {
+                let types = functions.types.concat();
+                longer(&mut out, id, contents, functions.types.len(), &types)?;
             }
             FUNCTION_SECTION if !functions.bulk.is_empty() => {
                 let mut types = Vec::new();
-                (functions.bulk.iter()).for_each(|_| leb128(&mut types, functions.ty));
+                (functions.bulk.iter()).for_each(|(_, ty)| leb128(&mut types, *ty));
                 longer(&mut out, id, contents, functions.bulk.len(), &types)?;
             }
             IMPORT_SECTION if !imported => {
@@ -319,7 +322,7 @@ fn edit(
         write(before);
         from = at;
         match after.first() {
-            Some(&bulk::PREFIX) => {
+            Some(&(bulk::PREFIX | bulk::MEMORY_GROW)) => {
                 let (bulk, length) = Bulk::read(after)?;
                 let mut call = Vec::with_capacity(6);
                 call.push(CALL);

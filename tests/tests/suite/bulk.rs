@@ -331,6 +331,83 @@ fn a_step_ends_with_its_quantum_however_many_bytes_an_operator_works_on() {
     }
 }
 
+/// Grows a memory that is declared so by `delta` pages.
+const GROW: &str = r#"
+    (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+    (func (export "size") (result i32) (memory.size))
+    (func (export "last") (result i32)
+      (i32.load8_u (i32.sub (i32.mul (memory.size) (i32.const PAGE)) (i32.const 1))))"#;
+
+#[test]
+fn growth_in_parts_is_all_or_nothing() {
+    let mut random = Random::new(11);
+    // The memory, bytes of a page, its own maximum in pages.
+    for (memory, page, most) in [
+        ("1", 1 << 16, u32::MAX),
+        ("0", 1 << 16, u32::MAX),
+        ("1 500", 1 << 16, 500),
+        ("1 6", 1 << 16, 6),
+        ("1000 (pagesize 1)", 1, u32::MAX),
+        ("1000 2000000 (pagesize 1)", 1, 2_000_000),
+    ] {
+        let text = format!("(module (memory {memory}) {GROW})").replace("PAGE", &page.to_string());
+        for limit in [3 << 20, 64 << 20] {
+            let mut limits = Limits::server();
+            limits.memory_bytes = limit;
+            let engine = Engine::new(limits);
+            let plugin = try_load_wat::<()>(&engine, &text, &Grants::new()).unwrap();
+            let mut instance = plugin.instantiate(()).unwrap();
+            let most = most.min((limit / page) as u32);
+            let mut size: u32 = instance.call("size", ()).unwrap();
+            for round in 0..40 {
+                let part = (512 << 10) / page;
+                let delta = match random.below(6) {
+                    0 => random.below(3),
+                    1 => part - 1 + random.below(3),
+                    2 => random.below(3 * part),
+                    3 => ((most - size) as usize + random.below(3)).saturating_sub(1),
+                    4 => most as usize + random.below(3),
+                    _ => u32::MAX as usize - random.below(3),
+                } as u32;
+                let fits = size.checked_add(delta).is_some_and(|size| size <= most);
+                let expected = if fits { size } else { u32::MAX };
+                let case = format!("{memory}, limit {limit}, round {round}: {size} + {delta}");
+                assert_eq!(instance.call("grow", delta), Ok(expected), "{case}");
+                if fits {
+                    size += delta;
+                }
+                assert_eq!(instance.call("size", ()), Ok(size), "{case}");
+                if size > 0 {
+                    assert_eq!(instance.call("last", ()), Ok(0u32), "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn growth_takes_as_many_steps_as_it_costs() {
+    let text = format!("(module (memory 1) {GROW})").replace("PAGE", "65536");
+    let mut instance = load_wat::<()>(&text, &Grants::new())
+        .instantiate(())
+        .unwrap();
+    let mut call = instance.call_async::<_, u32>("grow", 1_023u32);
+    let mut steps = 1;
+    while let step @ (Step::More | Step::Waiting) = call.step(10_000) {
+        assert_eq!(step, Step::More);
+        steps += 1;
+    }
+    let fuel = call.usage().fuel;
+    let bytes = 1_023 << 16;
+    // 255 units and a few for each part, and as many to ask.
+    assert!(
+        (bytes / 64..bytes / 64 * 104 / 100 + 600).contains(&fuel),
+        "{fuel}"
+    );
+    // A part that no longer fits into a step is done in it nevertheless.
+    assert!(steps >= fuel / 15_000, "{steps} steps for {fuel}");
+}
+
 #[test]
 fn functions_that_are_added_move_no_other_function() {
     let text = |size: &str| {

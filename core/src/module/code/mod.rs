@@ -251,14 +251,20 @@ impl Code {
         }
     }
 
-    /// An operator on three values that may become a call of a function that is added.
-    pub(super) fn bulk_call(&mut self) {
+    /// An operator that may become a call of a function that is added: from one value to another, or on
+    /// three values.
+    pub(super) fn bulk_call(&mut self, grows: bool) {
         self.joined = Joined::Nothing;
-        if !self.dead {
-            self.keep_registers();
-            self.pop_arguments(3);
-            // The longest of the operators, should it stay one.
-            self.emit(18);
+        if self.dead {
+            self.unseen = self.unseen.saturating_add(1);
+            return;
+        }
+        self.keep_registers();
+        self.pop_arguments(if grows { 1 } else { 3 });
+        // The longest of the operators, should it stay one.
+        self.emit(18);
+        if grows {
+            self.result(Kind::I32, false);
         }
     }
 
