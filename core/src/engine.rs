@@ -250,7 +250,13 @@ impl Engine {
         let mut copies = Vec::new();
         for _ in 0..self.limits.copies.max(1) {
             let engine = wasmi::Engine::new(&self.config());
-            copies.push(self.compile_once(&engine, changed)?);
+            let compiled = self.compile_once(&engine, changed);
+            // A fault's offset is in the changed module. It is looked up in the caller's.
+            let compiled = compiled.map_err(|error| match module::validate(wasm) {
+                Err(fault) if rewritten.is_some() => fault,
+                _ => error,
+            });
+            copies.push(compiled?);
         }
         Ok(copies)
     }

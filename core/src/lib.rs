@@ -130,6 +130,7 @@ pub use self::base::log::LogCrate;
 pub use self::marshal::Postcard;
 pub use self::{
     base::{
+        growth::RefusedGrowth,
         limits::{Budget, Limits, ModuleLimits, Usage},
         log::{LogRecord, LogSink},
         platform::{NoPlatform, Platform},

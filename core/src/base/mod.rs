@@ -2,6 +2,7 @@
 //! their types.
 
 pub(crate) mod fuel;
+pub(crate) mod growth;
 pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod order;

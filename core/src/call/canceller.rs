@@ -41,6 +41,11 @@ impl Canceller {
         self.cancelled.load(Ordering::Acquire)
     }
 
+    /// Returns whether the call is cancelled, for host work to look at.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.cancelled
+    }
+
     pub(crate) fn new(platform: Arc<dyn Platform>) -> Self {
         Self {
             cancelled: Arc::default(),

@@ -60,7 +60,16 @@ pub enum CallError {
     OutputTooLarge {
         /// The limit, in bytes.
         limit: usize,
-        /// The output's length, in bytes.
+        /// The output's length, in bytes: that of all texts and byte strings up to the one that
+        /// exceeds the limit.
+        found: usize,
+    },
+    /// The guest returned an error whose message is longer than
+    /// [`Budget::error_bytes`](crate::Budget::error_bytes).
+    ErrorTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+        /// The message's length, in bytes.
         found: usize,
     },
     /// The caller's buffer is smaller than the output. Nothing was copied.
@@ -109,6 +118,18 @@ pub enum CallError {
     Serialization {
         /// The serialiser's error.
         reason: Box<str>,
+    },
+    /// Serialised values from the guest take more heap than
+    /// [`Budget::deserialized_bytes`](crate::Budget::deserialized_bytes).
+    DeserializedTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A serialised value from the guest nests deeper than
+    /// [`Budget::deserialized_levels`](crate::Budget::deserialized_levels).
+    NestedTooDeep {
+        /// The limit, a number of levels.
+        limit: usize,
     },
     /// The machine's heap has no room for the instance, the call or its output. Either nothing was
     /// done, or the output is lost.
@@ -242,6 +263,10 @@ impl fmt::Display for CallError {
                 f,
                 "the plugin's output has {found} bytes, the budget allows {limit}: raise `output_bytes` if that is expected"
             ),
+            Self::ErrorTooLarge { limit, found } => write!(
+                f,
+                "the plugin returned an error with a message of {found} bytes, the budget allows {limit}: raise `error_bytes` if that is expected"
+            ),
             Self::BufferTooSmall { needed, found } => {
                 write!(
                     f,
@@ -288,6 +313,14 @@ impl fmt::Display for CallError {
                     shown(reason)
                 )
             }
+            Self::DeserializedTooLarge { limit } => write!(
+                f,
+                "the guest's serialised values take more than {limit} bytes of heap: raise `deserialized_bytes` if that is expected"
+            ),
+            Self::NestedTooDeep { limit } => write!(
+                f,
+                "the guest's serialised value nests deeper than {limit} levels: raise `deserialized_levels` if that is expected"
+            ),
             Self::DoesNotFit { needed, free } => {
                 write!(f, "the heap has no room for {needed} bytes")?;
                 if let Some(free) = free {

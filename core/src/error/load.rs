@@ -42,6 +42,16 @@ pub enum LoadError {
         /// Whether the bytes end too early and are valid up to there.
         truncated: bool,
     },
+    /// The module needs a proposal to WebAssembly that hostel does not run, or that is switched off in
+    /// this build. The rest of the module was not validated.
+    NeedsProposal {
+        /// The proposal's name, such as `tail-call`. Stable.
+        proposal: &'static str,
+        /// How to build without it.
+        remedy: &'static str,
+        /// Offset of its first use, in bytes from the start.
+        at: usize,
+    },
     /// The module is valid, but uses a feature that hostel does not run.
     Unsupported {
         /// The feature, and what to do.
@@ -97,6 +107,7 @@ impl LoadError {
                 truncated: true, ..
             } => "truncated-module",
             Self::Invalid { .. } => "invalid-module",
+            Self::NeedsProposal { .. } => "needs-proposal",
             Self::Unsupported { .. } => "unsupported",
             Self::OverLimit { .. } => "over-limit",
             Self::DoesNotFit { .. } => "does-not-fit",
@@ -125,6 +136,10 @@ impl fmt::Display for LoadError {
                 let what = if *truncated { "the module is cut off" } else { "the module is invalid" };
                 write!(f, "{what} at byte {at:#x}: {}", shown(reason))
             }
+            Self::NeedsProposal { proposal, remedy, at } => write!(
+                f,
+                "the module needs the proposal `{proposal}` to WebAssembly, at byte {at:#x}, which is not supported: {remedy}"
+            ),
             Self::Unsupported { what } => write!(f, "the module is not supported: {}", shown(what)),
             Self::OverLimit { name, limit, found } => write!(
                 f,

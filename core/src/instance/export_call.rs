@@ -275,8 +275,13 @@ impl<'a> ExportCall<'a> {
         let state = store.data();
         let memory = state.guest.memory.map(|memory| memory.data(&*store));
         let values = self.delivery.values();
-        let mut lifter = Lifter::new(values, memory, Spending::new(fuel, &spent))
-            .answer(state.meter.budget().output_bytes);
+        let mut lifter =
+            Lifter::new(values, memory, Spending::new(fuel, &spent)).answer(state.meter.budget());
+        #[cfg(feature = "postcard")]
+        {
+            let (canceller, platform) = (state.canceller.as_ref(), &*state.shared.platform);
+            lifter = lifter.deserializing(state.meter.deserializing(canceller, platform));
+        }
         let answer = lift(&mut lifter);
         self.record_received(&lifter.into_received(), sandbox.reused.input);
         meter::charge(&mut sandbox.store, spent.get())?;

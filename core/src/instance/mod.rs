@@ -21,6 +21,7 @@ pub use self::{
 use crate::{
     base::{
         limits::{Budget, Usage},
+        signature::Signature,
         value::Value,
     },
     call::{canceller::Canceller, meter, pace::Pace, run::Run},
@@ -300,6 +301,15 @@ impl<T: 'static> Instance<T> {
         let interrupts = self.begin_call()?;
         let result = self.run_values(&interrupts, name, params);
         self.end_call(result)
+    }
+
+    /// Returns the type of the exported function `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::UnknownExport`] if no function has this name.
+    pub fn signature(&self, name: &str) -> Result<&Signature, CallError> {
+        self.loaded.signature(name)
     }
 
     /// Prepares a call of `process` with `input`, to run by steps or to await: see [`PendingCall`].

@@ -6,6 +6,7 @@ use super::{
         I32_EQZ, I32_NE, I32_XOR, I64_EQZ, I64_EXTEND32_S, I64_NE, Kind, Known, LOCAL_GET,
         LOCAL_TEE,
     },
+    proposal::{needs, opens_unknown_block},
     read::{Fault, Reader, type_ref},
 };
 use crate::{
@@ -271,6 +272,11 @@ impl Scan<'_, '_, '_> {
             _ => {}
         }
         let operator = self.operators.read_operator()?;
+        if opens_unknown_block(&operator)
+            && let Some(error) = needs("exceptions", self.at)
+        {
+            return Err(self.reader.refuse(error));
+        }
         self.fresh = is_fresh(&operator);
         if becomes_code(&operator) {
             self.held = Held::Other;

@@ -18,17 +18,17 @@ pub(crate) struct Counts {
     pub(super) elements: usize,
     /// Bytes of all constant expressions.
     pub(super) expression_bytes: usize,
-    /// Operators in them that compute.
+    /// Operators in constant expressions that compute.
     pub(super) sums: usize,
     /// The code of all functions.
     pub(super) code: Bytes,
-    /// The most of each of a function's parts.
+    /// The most of each of a function's parts, in any function.
     pub(super) largest: Largest,
     /// Whether a function grows the memory.
     pub(super) grows: bool,
 }
 
-/// What makes the compiler's working memory grow: the most that there is of each in a function.
+/// What makes the compiler's working memory grow. Each field is the most in any function.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Largest {
     pub(super) code: Bytes,
@@ -66,10 +66,11 @@ impl Machine {
 /// The most memory that a plugin takes from the heap, in bytes, whatever its guest does.
 ///
 /// Linear memory, tables and stacks follow from the module and the limits. Code is measured operator by
-/// operator, as wasmi encodes it for the machine. What a module declares is counted, each thing at a
-/// price from above. Tests hold all of it against real, generated and hostile modules. Plugins of
-/// ordinary compilers hold two thirds to nine tenths of what is foreseen for them; with wasmi's
-/// `indirect-dispatch`, about half. A block that grows counts as if it moved, old and new at once.
+/// operator, as wasmi encodes it for the machine. Each declaration of the module has a price, measured
+/// at its worst. Tests compare the footprint with real, generated and hostile modules: none takes more.
+/// Plugins of ordinary compilers hold two thirds to nine tenths of [`plugin`](Self::plugin); with wasmi's
+/// `indirect-dispatch`, two fifths to three quarters. A block that grows counts as if it moved, old and
+/// new at once.
 ///
 /// Not included are the module's own bytes while it is loaded, messages of errors, inputs and
 /// outputs of calls, the data of instances, and what host functions allocate.
@@ -276,7 +277,7 @@ impl ModuleInfo {
                 (1, 4_400, 7_500),
                 (counts.code.bits32, 1, 0),
                 (counts.code.bits64, 0, 1),
-                // One more is compiled, and given up, to get the compiler's working memory back.
+                // One more function is compiled, to get the compiler's working memory back.
                 (entries(self.compiled().saturating_add(1)), 44, 64),
                 (self.compiled(), 16, 16),
                 (counts.types, 100, 140),
@@ -288,12 +289,12 @@ impl ModuleInfo {
                 (self.exported(), 2, 2),
                 (self.tables.len(), 100, 100),
                 (counts.globals, 48, 48),
-                // They are exported too.
+                // Globals that can change are exported too.
                 (self.changes.globals.len(), 90, 110),
                 (counts.segments, 80, 100),
                 (counts.elements, 32, 32),
                 (counts.sums, 40, 56),
-                // wasmi lets it grow by doubling.
+                // wasmi doubles the buffer of all segments.
                 (self.section_size("data"), 2, 2),
                 (self.sections.len(), 60, 120),
                 (length(sections), 2, 2),
@@ -382,7 +383,8 @@ impl ModuleInfo {
     }
 }
 
-/// Places for so many functions in wasmi: the first block has 32, each further one twice as many.
+/// Returns the places that wasmi makes for so many functions: 32 in the first block, twice as many in
+/// each further one.
 fn entries(functions: usize) -> usize {
     let mut entries = 0usize;
     let mut block = 32usize;

@@ -9,6 +9,7 @@ mod bulk;
 mod code;
 mod footprint;
 mod lengths;
+mod proposal;
 mod read;
 mod rewrite;
 
@@ -143,6 +144,9 @@ pub struct Section {
 impl ModuleInfo {
     /// Reads and validates all of `wasm` but its functions' bodies, whatever its size.
     ///
+    /// Also reads a module that needs a proposal which is switched off, or whose functions use what
+    /// hostel does not run: it can be shown, but not loaded, and its footprint lacks such functions.
+    ///
     /// # Errors
     ///
     /// Says what the bytes are, if not a module, or where and why they are invalid.
@@ -156,10 +160,10 @@ impl ModuleInfo {
     ///
     /// As there, and [`LoadError::OverLimit`].
     pub fn read_within(wasm: &[u8], limits: &ModuleLimits) -> Result<Self, LoadError> {
-        Self::read_in(wasm, limits, usize::MAX)
+        Reader::new(wasm, limits, usize::MAX).lenient().read()
     }
 
-    /// The same in `room` bytes of heap.
+    /// Reads a module to load it, within `limits` and in `room` bytes of heap.
     // Apart, so that its native stack is given back before the interpreter compiles.
     #[inline(never)]
     pub(crate) fn read_in(

@@ -4,6 +4,7 @@ use super::{
     Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo, bulk,
     code::{Code, Kind, value_type},
     lengths,
+    proposal::{invalid, needs},
 };
 use crate::{
     base::{
@@ -40,6 +41,8 @@ pub(super) struct Reader<'a> {
     pub(super) wasm: &'a [u8],
     pub(super) limits: &'a ModuleLimits,
     pub(super) info: ModuleInfo,
+    /// Whether to read on where the module uses what hostel does not run. It can't be loaded then.
+    lenient: bool,
     pub(super) types: Vec<Signature>,
     /// The type of each function, the imported ones first.
     pub(super) functions: Vec<u32>,
@@ -66,6 +69,7 @@ impl<'a> Reader<'a> {
         Self {
             wasm,
             limits,
+            lenient: false,
             info: ModuleInfo {
                 size: wasm.len(),
                 ..ModuleInfo::default()
@@ -84,6 +88,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads on where the module needs a proposal that is switched off, or uses what is refused in a
+    /// function's body.
+    pub(super) const fn lenient(mut self) -> Self {
+        self.lenient = true;
+        self
+    }
+
     pub(super) fn read(mut self) -> Result<ModuleInfo, LoadError> {
         check_preamble(self.wasm)?;
         lengths::check(self.wasm)?;
@@ -96,8 +107,13 @@ impl<'a> Reader<'a> {
 
     fn sections(&mut self) -> Result<(), Fault> {
         self.take(READING)?;
-        let mut validator = Validator::new_with_features(features());
+        let features = match self.lenient {
+            true => WasmFeatures::all(),
+            false => features(),
+        };
+        let mut validator = Validator::new_with_features(features);
         let (mut parser, mut rest) = (Parser::new(0), self.wasm);
+        let mut validates = true;
         loop {
             let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else {
                 // It asks for no more, as it is told that this is all.
@@ -105,12 +121,18 @@ impl<'a> Reader<'a> {
             };
             rest = rest.get(consumed..).unwrap_or_default();
             self.count(&payload)?;
-            validator.payload(&payload)?;
+            if validates {
+                let validated = validator.payload(&payload);
+                // What comes after may refer to what the validator has not seen.
+                validates = validated.is_ok();
+                self.tolerate(validated.map(drop).map_err(Fault::from))?;
+            }
             self.section(&payload);
             if matches!(payload, Payload::End(_)) {
                 return self.split_bulk();
             }
-            self.payload(payload)?;
+            let read = self.payload(payload);
+            self.tolerate(read)?;
         }
     }
 
@@ -121,6 +143,23 @@ impl<'a> Reader<'a> {
 
     pub(super) fn unsupported(&mut self, what: fmt::Arguments<'_>) -> Fault {
         self.refuse(LoadError::Unsupported { what: text(what) })
+    }
+
+    /// Passes a fault on, unless it is that hostel does not run what the module uses, and reading is
+    /// lenient.
+    fn tolerate(&self, result: Result<(), Fault>) -> Result<(), Fault> {
+        let unsupported = match &result {
+            Ok(()) => true,
+            Err(Fault::Invalid(error)) => needs(error.message(), 0).is_some(),
+            Err(Fault::Refused) => matches!(
+                self.refusal,
+                LoadError::Unsupported { .. } | LoadError::NeedsProposal { .. }
+            ),
+        };
+        if self.lenient && unsupported {
+            return Ok(());
+        }
+        result
     }
 
     /// Refuses more than a limit allows.
@@ -425,10 +464,14 @@ impl<'a> Reader<'a> {
     }
 
     fn signature(&mut self, ty: &CompositeInnerType) -> Result<Signature, Fault> {
-        let CompositeInnerType::Func(ty) = ty else {
-            return Err(
-                self.unsupported(format_args!("it declares a type that is not a function's"))
-            );
+        let ty = match ty {
+            CompositeInnerType::Func(ty) => ty,
+            // In its place, so that the types keep their numbers.
+            _ if self.lenient => return Ok(Signature::default()),
+            _ => {
+                let what = format_args!("it declares a type that is not a function's");
+                return Err(self.unsupported(what));
+            }
         };
         Ok(Signature {
             params: self.val_types(ty.params())?,
@@ -447,6 +490,7 @@ impl<'a> Reader<'a> {
                 wasmparser::ValType::V128 => ValType::V128,
                 wasmparser::ValType::FUNCREF => ValType::FuncRef,
                 wasmparser::ValType::EXTERNREF => ValType::ExternRef,
+                wasmparser::ValType::Ref(_) if self.lenient => ValType::OtherRef,
                 other => return Err(self.unsupported(format_args!("it uses the type {other}"))),
             });
         }
@@ -533,16 +577,6 @@ fn looks_like(bytes: &[u8]) -> &'static str {
         "unknown binary data"
     } else {
         "text"
-    }
-}
-
-pub(super) fn invalid(error: &BinaryReaderError) -> LoadError {
-    let reason = error.message();
-    let truncated = reason.starts_with("unexpected end");
-    LoadError::Invalid {
-        at: error.offset(),
-        reason: reason.into(),
-        truncated,
     }
 }
 

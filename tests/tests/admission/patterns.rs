@@ -1,9 +1,9 @@
-//! Modules that take as much as they can for their size, a pattern for each way.
+//! Patterns of modules that take as much memory as they can for their size.
 
-/// Code that can be repeated: it leaves the stack as it found it.
+/// Code that can be repeated, since it leaves the stack as it found it.
 pub(crate) struct Pattern {
     pub(crate) name: String,
-    /// What it needs beside the function: more functions, types, imports.
+    /// The items that the code needs: functions, types, imports.
     pub(crate) items: String,
     pub(crate) code: String,
 }
@@ -16,7 +16,8 @@ fn pattern(name: impl Into<String>, code: impl Into<String>) -> Pattern {
     }
 }
 
-/// The types of numbers, with what gives a value of each.
+/// The types of numbers, with expressions for a value of each: a local, a constant, a global and a
+/// result in a register.
 const VALUES: [(&str, &[&str]); 4] = [
     (
         "i32",
@@ -56,7 +57,7 @@ const VALUES: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// Calls of functions, of the guest's, imported and by a table, with so many arguments of each kind.
+/// Calls of the guest's functions, of imported ones and by a table, with arguments of each kind.
 fn calls(patterns: &mut Vec<Pattern>) {
     for (ty, values) in VALUES {
         for value in values {
@@ -400,7 +401,7 @@ fn operators(patterns: &mut Vec<Pattern>) {
     }
 }
 
-/// Patterns of code.
+/// Returns all patterns of code.
 pub(crate) fn code() -> Vec<Pattern> {
     let mut patterns = Vec::new();
     calls(&mut patterns);
@@ -410,7 +411,7 @@ pub(crate) fn code() -> Vec<Pattern> {
     patterns
 }
 
-/// So many of each thing that a module declares, with a name.
+/// Returns the items of modules with 30 to 900 of each thing that a module declares, and their names.
 pub(crate) fn declarations() -> Vec<(String, String)> {
     let long = "n".repeat(200);
     let mut modules = Vec::new();

@@ -2,6 +2,8 @@
 //! and link anew is most of what tests cost. Tests that measure their whole process, replace its
 //! allocator, or kill it stand beside this folder as programs of their own.
 
+#![cfg_attr(not(unix), allow(dead_code, unused_imports))] // Some tests are for Unix alone.
+
 mod bad_guests;
 mod bad_host_calls;
 mod bad_modules;
@@ -18,6 +20,7 @@ mod interrupted;
 mod lecture;
 mod mismatches;
 mod native_abi;
+mod refused_growth;
 mod reuse;
 mod runaway_guests;
 mod snapshot;

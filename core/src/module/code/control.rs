@@ -7,34 +7,36 @@ use super::{
 use crate::base::signature::ValType;
 use wasmparser::BlockType;
 
-/// How many of a block's results are in registers, at most.
+/// The most results of a block that are in registers.
 const IN_REGISTERS: usize = 3;
 
-/// What an enclosing block is.
+/// The kinds of enclosing blocks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frame {
     Block,
     Loop,
     If,
-    /// After an `if`, and whether its first part went on to the end.
+    /// The second part of an `if`, and whether the first one reaches its end.
     Else(bool),
-    /// In code that is not translated.
+    /// Any block in code that wasmi does not translate.
     Dead,
 }
 
 /// An enclosing block, or the function.
 pub(super) struct Enclosing {
     pub(super) frame: Frame,
-    /// Whether a branch leads to its end.
+    /// Whether any branch leads to its end.
     pub(super) branched: bool,
+    /// The number of its results.
     pub(super) results: u16,
-    /// The type of its result, if it has one.
+    /// The type of its result, if it has exactly one.
     pub(super) one: Option<Kind>,
-    /// Values on the stack when it began.
+    /// The number of values on the stack where it begins.
     pub(super) height: u32,
 }
 
 impl Code {
+    /// Enters a block of type `ty`.
     pub(super) fn block(&mut self, frame: Frame, ty: BlockType, known: Known<'_>) {
         if self.dead {
             return self.enter(Frame::Dead, &[]);
@@ -54,6 +56,7 @@ impl Code {
         }
     }
 
+    /// Enters a block with these results, the function itself included.
     pub(super) fn enter(&mut self, frame: Frame, results: &[ValType]) {
         self.labels = self.labels.saturating_add(1);
         self.blocks.push(Enclosing {
@@ -68,6 +71,7 @@ impl Code {
         });
     }
 
+    /// Leaves the first part of an `if` for the second, at `else`.
     pub(super) fn otherwise(&mut self) {
         let Some(block) = self.blocks.last_mut() else {
             return;
@@ -86,6 +90,7 @@ impl Code {
         self.dead = false;
     }
 
+    /// Leaves a block, at `end`.
     pub(super) fn end(&mut self) {
         let Some(block) = self.blocks.pop() else {
             return;
@@ -114,7 +119,7 @@ impl Code {
             }
             Frame::Else(first) => first || !self.dead || block.branched,
         };
-        // What comes out of it may still be a constant where wasmi sees that nothing branches here.
+        // A result may still be a constant, since wasmi sees if no branch leads here.
         let mut width = Operand::SLOT;
         if !self.dead {
             self.copies(results);
@@ -132,7 +137,7 @@ impl Code {
                 *top = width;
             }
         } else {
-            // The last ones are in registers, from which each may have to be copied.
+            // The last ones are in registers, and each may have to be copied to its slot.
             for _ in 0..results.min(IN_REGISTERS) {
                 self.emit(4);
             }
@@ -144,10 +149,10 @@ impl Code {
         }
     }
 
-    /// Returns from the function with so many values.
+    /// Counts the copies of a return, or of a branch, with so many values.
     pub(super) fn leave(&mut self, values: usize) {
         if values > 1 {
-            // Locals that others would be written over are copied twice.
+            // A local that another value overwrites is copied twice.
             let top = self.stack.iter().rev().take(values);
             let locals = top.filter(|operand| operand.is_local()).count();
             (0..locals).for_each(|_| self.emit(8));
@@ -155,6 +160,7 @@ impl Code {
         self.copies(values);
     }
 
+    /// Counts a `br` to this depth.
     pub(super) fn branch(&mut self, depth: u32) {
         let carried = self.target(depth);
         self.leave(carried);
@@ -162,7 +168,7 @@ impl Code {
         self.dead = true;
     }
 
-    /// A branch to this depth: how many values it carries.
+    /// Notes a branch to this depth, and returns the number of values that it carries.
     pub(super) fn target(&mut self, depth: u32) -> usize {
         let depth = usize::try_from(depth).unwrap_or(usize::MAX);
         let block = self.blocks.iter_mut().nth_back(depth);
@@ -172,12 +178,14 @@ impl Code {
         })
     }
 
+    /// Counts an operator that jumps.
     pub(super) fn jump(&mut self) {
         self.emit(4);
         self.branches = self.branches.saturating_add(1);
     }
 
-    /// A branch by the value on top.
+    /// Counts an operator that jumps if the value on top says so. A comparison before it is joined
+    /// with it.
     pub(super) fn branch_if(&mut self, joined: Joined) {
         let (_, fields) = self.pop_fields();
         let fields = if let Joined::Branch(fields) = joined {
@@ -190,7 +198,7 @@ impl Code {
         self.branches = self.branches.saturating_add(1);
     }
 
-    /// The targets of a branch table.
+    /// Counts the targets of a branch table.
     pub(super) fn table(&mut self, targets: usize) {
         let each = if cfg!(feature = "simd") { 8 } else { 4 };
         let bytes = targets.saturating_mul(each).saturating_add(8);
@@ -204,6 +212,7 @@ impl Code {
 }
 
 impl Enclosing {
+    /// Returns the number of values that a branch to it carries.
     pub(super) fn carries(&self) -> usize {
         if self.frame == Frame::Loop {
             0

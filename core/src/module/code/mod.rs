@@ -1,9 +1,13 @@
-//! How much code a function becomes in wasmi 2.0.0, told from its operators.
+//! Measures how much code a function becomes in wasmi 2.0.0.
 //!
 //! Follows wasmi's translator operator by operator: the operands on the stack, which of them are in a
-//! register, and what each operator encodes for those that it finds. Where the translator may do one
-//! thing or another, the longer one counts. So the result is a bound from above, on builds that
-//! encode an operator as the address of its handler; with `indirect-dispatch` all is shorter.
+//! register, and what each operator encodes for the operands that it finds. If the translator may
+//! choose, the longer encoding counts. So the result is an upper bound for builds that encode an
+//! operator as the address of its handler. With wasmi's `indirect-dispatch`, every operator is shorter.
+//!
+//! **An operator that rewriting inserts** is measured where [`body`](super::body) decides to insert
+//! it, by calling the method of the operator here as if the module had it: [`Code::local`],
+//! [`Code::constant`], [`Code::numeric`] or [`Code::operator`]. [`Code::inverted_twice`] is an example.
 
 mod control;
 mod opcode;
@@ -55,8 +59,8 @@ impl Bytes {
         }
     }
 
-    /// An operator with so many bytes of fields, after the address of its handler. The next one is
-    /// aligned.
+    /// Returns the size of an operator with so many bytes of fields after the address of its handler.
+    /// The next operator is aligned to an address.
     fn operator(fields: usize) -> Self {
         let encoded = |address: usize| {
             let bytes = address.saturating_add(fields);
@@ -69,7 +73,7 @@ impl Bytes {
     }
 }
 
-/// What is known of a module before its code.
+/// The declarations of a module that its code refers to.
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     pub(super) types: &'a [Signature],
@@ -79,27 +83,29 @@ pub(super) struct Known<'a> {
     pub(super) globals: &'a [(Kind, bool)],
 }
 
-/// Places that are set aside before an operator: more than one adds.
+/// Free places on the stack before each operator, more than any operator pushes.
 const SPARE: usize = 16;
 
-/// Measures functions, one after the other.
+/// Measures functions, one after the other. Its stacks are kept for the next one.
 #[derive(Default)]
 pub(super) struct Code {
     stack: Vec<Operand>,
     blocks: Vec<Enclosing>,
-    /// The place in the stack, and 1, of what is in each register, if it is not a local's.
+    /// The height of the stack up to and including the value in each register, or 0 if that is free.
     registers: [usize; 3],
-    /// No value below it stands for a local.
+    /// The height of the stack below which no value stands for a local.
     settled: usize,
-    /// Whether the code here is not translated at all, and how many values were pushed in it.
+    /// Whether wasmi does not translate the code here, since it is never reached.
     dead: bool,
+    /// The number of values pushed in such code.
     unseen: usize,
-    /// What the last operator may be joined with.
+    /// The operator that wasmi may join the last one with.
     joined: Joined,
-    /// The function so far.
+    /// The code of the function so far.
     pub(super) bytes: Bytes,
-    /// How many places in it can be, and are, branched to.
+    /// The number of places that can be branched to.
     pub(super) labels: usize,
+    /// The number of branches, and of targets of branch tables.
     pub(super) branches: usize,
     /// The most values on the stack.
     pub(super) deepest: usize,
@@ -107,19 +113,19 @@ pub(super) struct Code {
     pub(super) targets: usize,
 }
 
-/// What the last operator may be joined with, when the next one comes right after it.
+/// The operators that wasmi joins with the one right before them.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Joined {
     #[default]
     Nothing,
-    /// Setting a local: it has so many bytes of fields, and another for the local.
+    /// Setting a local. The last operator has so many bytes of fields; the local adds a field.
     Set(usize),
-    /// A branch: a comparison with so many bytes of fields, and another for where it leads.
+    /// A branch. The comparison before it has so many bytes of fields; the target adds a field.
     Branch(usize),
 }
 
 impl Code {
-    /// Begins with a function of this type.
+    /// Begins a function with these results.
     pub(super) fn begin(&mut self, results: &[ValType]) {
         self.stack.clear();
         self.blocks.clear();
@@ -132,19 +138,19 @@ impl Code {
         self.fuel();
     }
 
-    /// Enclosing blocks, the function included.
+    /// Returns the number of enclosing blocks, the function included.
     pub(super) const fn nesting(&self) -> usize {
         self.blocks.len()
     }
 
-    /// How many values a branch to this depth carries.
+    /// Returns the number of values that a branch to this depth carries.
     pub(super) fn carries(&self, depth: u32) -> usize {
         let depth = usize::try_from(depth).unwrap_or(usize::MAX);
         let block = self.blocks.iter().nth_back(depth);
         block.map_or(0, Enclosing::carries)
     }
 
-    /// Bytes of the heap that must be there for the next operator, and are not set aside yet.
+    /// Returns the bytes of heap that [`reserve`](Self::reserve) takes before the next operator.
     pub(super) fn wanted(&self) -> usize {
         let more = |length: usize, capacity: usize, size: usize| {
             if length.saturating_add(SPARE) > capacity {
@@ -166,7 +172,7 @@ impl Code {
         stack.saturating_add(blocks)
     }
 
-    /// Sets it aside.
+    /// Makes room for the values and the block of the next operator.
     pub(super) fn reserve(&mut self) {
         self.stack.reserve(SPARE);
         self.blocks.reserve(SPARE);
@@ -174,7 +180,7 @@ impl Code {
 
     // Operators
 
-    /// `local.get`, `local.set` or `local.tee`.
+    /// Measures `local.get`, `local.set` or `local.tee`.
     pub(super) fn local(&mut self, opcode: u8, index: u32) {
         let joined = mem::take(&mut self.joined);
         let local = Operand::local(index);
@@ -198,13 +204,13 @@ impl Code {
         }
     }
 
-    /// A constant of this type.
+    /// Measures a constant of this type. It becomes a field of the operator that uses it.
     pub(super) fn constant(&mut self, kind: Kind) {
         self.joined = Joined::Nothing;
         self.push(kind.constant);
     }
 
-    /// An operator that only computes, from [`I32_EQZ`] to [`I64_EXTEND32_S`].
+    /// Measures an operator that only computes, from [`I32_EQZ`] to [`I64_EXTEND32_S`].
     pub(super) fn numeric(&mut self, opcode: u8) {
         self.joined = Joined::Nothing;
         if self.dead {
@@ -216,7 +222,7 @@ impl Code {
             result,
         } = numeric(opcode);
         match opcode {
-            // These become no code, but where a register is another one.
+            // No code, except to move a value between registers.
             I64_EXTEND_I32_U => return self.retype(Operand::WIDE8),
             REINTERPRET..=REINTERPRET_LAST if !self.top_in_register() => return,
             _ => {}
@@ -228,7 +234,8 @@ impl Code {
             let (left, left_fields) = self.pop_fields();
             constant &= left.is_constant();
             fields = fields.saturating_add(left_fields);
-            // A local in a register, added to itself, is multiplied by 2.
+            // wasmi joins a sum with the `local.set` after it, but not a value added to itself, which
+            // it multiplies by 2.
             if matches!(opcode, I32_ADD | I64_ADD) && !constant && left != right {
                 joined = Joined::Set(fields);
             }
@@ -243,7 +250,7 @@ impl Code {
         self.joined = joined;
     }
 
-    /// The value on top is inverted twice before the operator.
+    /// Measures the four operators that rewriting inserts to invert the value on top twice.
     pub(super) fn inverted_twice(&mut self, kind: Kind) {
         for _ in 0..2 {
             self.constant(kind);
@@ -251,7 +258,7 @@ impl Code {
         }
     }
 
-    /// An operator that may become a call of a function that is added: from one value to another, or on
+    /// Measures an operator that may become a call of a function that is added: from one value to another, or on
     /// three values.
     pub(super) fn bulk_call(&mut self, grows: bool) {
         self.joined = Joined::Nothing;
@@ -268,7 +275,7 @@ impl Code {
         }
     }
 
-    /// Any other operator.
+    /// Measures any other operator.
     pub(super) fn operator(&mut self, operator: &Operator<'_>, known: Known<'_>) {
         let joined = mem::take(&mut self.joined);
         match operator {
@@ -293,7 +300,7 @@ impl Code {
                 self.branch_if(joined);
                 let carried = self.target(*relative_depth);
                 if carried > 0 {
-                    // Around the copies.
+                    // wasmi jumps around the copies if the branch is not taken.
                     self.labels = self.labels.saturating_add(1);
                     self.copies(carried);
                     self.jump();
@@ -301,7 +308,7 @@ impl Code {
             }
             Operator::BrTable { targets } => {
                 let (_, _) = self.pop();
-                // The index may have to make room for a value.
+                // The index may have to be copied, to free its slot for a value.
                 self.emit(4);
                 let mut count = 1usize;
                 let mut carried = self.target(targets.default());
@@ -324,8 +331,7 @@ impl Code {
                 let ty = at(known.functions, *function_index);
                 let ty = ty.and_then(|ty| at(known.types, *ty));
                 self.arguments(ty);
-                // Where the arguments are, and which function: the address of one that is not
-                // imported, which takes as much.
+                // The slot of the arguments, and the function: an index or an address, of equal size.
                 self.emit(10);
                 self.results(ty);
             }
@@ -427,6 +433,7 @@ impl Code {
         }
     }
 
+    /// Measures a `select`.
     fn select(&mut self) {
         let (_, condition) = self.pop_fields();
         let (second, second_fields) = self.pop_fields();
@@ -436,7 +443,7 @@ impl Code {
                 self.copy(operand);
             }
         }
-        // It is in a register of a type that only its operands tell, and may have to be copied.
+        // The result's type, and so its register, follows from operands whose types are not kept here.
         self.keep_registers();
         self.emit(4);
         let fields = first_fields.saturating_add(second_fields);
@@ -449,7 +456,7 @@ impl Code {
         });
     }
 
-    /// Takes the arguments of a call to where the callee finds them.
+    /// Counts the copies of a call's arguments to the slots where the callee finds them.
     fn arguments(&mut self, ty: Option<&Signature>) {
         self.keep_registers();
         self.pop_arguments(ty.map_or(0, |ty| ty.params.len()));
@@ -464,18 +471,20 @@ impl Code {
         }
     }
 
+    /// Pushes the results of a call.
     fn results(&mut self, ty: Option<&Signature>) {
         let results = ty.map_or(0, |ty| ty.results.len());
         (0..results).for_each(|_| self.push(Operand::SLOT));
     }
 
+    /// Measures an operator with one operand and a result of this type.
     fn unary(&mut self, kind: Kind) {
         let (operand, fields) = self.pop_fields();
         self.result(kind, operand.is_constant());
         self.emit(fields);
     }
 
-    /// Bytes of the fields for the address on top, which is taken.
+    /// Pops the address, and returns the bytes of its fields.
     fn address(&mut self, memarg: &MemArg) -> usize {
         let (address, fields) = self.pop_fields();
         if address.is_constant() {
@@ -487,6 +496,7 @@ impl Code {
         }
     }
 
+    /// Measures a load of a value of this type.
     fn load(&mut self, memarg: &MemArg, kind: Kind) {
         let fields = self.address(memarg);
         self.result(kind, false);
@@ -496,12 +506,13 @@ impl Code {
         }
     }
 
-    /// An operator on three values in stack slots.
+    /// Measures an operator on three values in stack slots.
     fn bulk(&mut self, fields: usize) {
         self.pop_to_slots(3);
         self.emit(fields);
     }
 
+    /// Pops values that the next operator finds in stack slots.
     fn pop_to_slots(&mut self, count: usize) {
         for _ in 0..count {
             let (operand, in_register) = self.pop();
@@ -511,11 +522,11 @@ impl Code {
         }
     }
 
-    /// Refused by wasmi.
+    /// Ignores an operator that wasmi refuses.
     #[cfg(not(feature = "simd"))]
     fn vector(&mut self, _operator: &Operator<'_>) {}
 
-    /// Code that is not translated, but validated.
+    /// Follows the stack in code that wasmi validates, but does not translate.
     fn unseen(&mut self, operator: &Operator<'_>, known: Known<'_>) {
         let results = match operator {
             Operator::Call { function_index } => at(known.functions, *function_index)
@@ -532,15 +543,18 @@ impl Code {
             .max(self.stack.len().saturating_add(self.unseen));
     }
 
+    /// Counts the operator that charges the fuel of a straight line of code.
     fn fuel(&mut self) {
         self.emit(8);
     }
 
+    /// Counts an operator with so many bytes of fields.
     fn emit(&mut self, fields: usize) {
         self.bytes.add(Bytes::operator(fields));
     }
 }
 
+/// Returns the item of this index.
 fn at<T>(items: &[T], index: u32) -> Option<&T> {
     items.get(usize::try_from(index).ok()?)
 }

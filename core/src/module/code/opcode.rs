@@ -1,4 +1,5 @@
-//! Opcodes of operators that are not read by the parser, for speed, and what they compute.
+//! Opcodes of the operators that only compute, and their types. The parser is not asked for these,
+//! since reading an opcode is faster.
 
 use super::operand::Kind;
 
@@ -6,8 +7,8 @@ use super::operand::Kind;
 pub(in crate::module) const LOCAL_GET: u8 = 0x20;
 pub(in crate::module) const LOCAL_TEE: u8 = 0x22;
 
-/// The first and last opcodes of operators that only compute, and nothing comes after them; and of
-/// those among them that tell whether two are equal, or one is 0.
+/// The first and last opcodes of operators without immediates that only compute, and of the i32 and
+/// i64 comparisons for equality among them.
 pub(in crate::module) const I32_EQZ: u8 = 0x45;
 pub(in crate::module) const I32_NE: u8 = 0x47;
 pub(in crate::module) const I64_EQZ: u8 = 0x50;
@@ -28,6 +29,7 @@ pub(super) struct Numeric {
     pub(super) result: Kind,
 }
 
+/// Returns the types of the operator with this opcode.
 pub(super) const fn numeric(opcode: u8) -> Numeric {
     let (binary, input, result) = match opcode {
         I32_EQZ => (false, Kind::I32, Kind::I32),
@@ -44,7 +46,7 @@ pub(super) const fn numeric(opcode: u8) -> Numeric {
         0x92..=0x98 => (true, Kind::F32, Kind::F32),
         0x99..=0x9f => (false, Kind::F64, Kind::F64),
         0xa0..=0xa6 => (true, Kind::F64, Kind::F64),
-        // Conversions, by what they give.
+        // Conversions, by their result.
         0xac..=0xb1 | 0xbd | 0xc2..=I64_EXTEND32_S => (false, Kind::I64, Kind::I64),
         0xb2..=0xb6 | 0xbe => (false, Kind::F32, Kind::F32),
         0xb7..=0xbb | REINTERPRET_LAST => (false, Kind::F64, Kind::F64),

@@ -1,57 +1,62 @@
-//! Values on the stack, as far as code depends on them.
+//! The properties of a value on the stack that decide how wasmi encodes it.
 
 use crate::base::signature::ValType;
 
-/// A value on the stack: how many bytes it takes as an operator's field, and whether it stands for a
-/// local, by its number and 1.
+/// A value on the stack. The upper two bits are its size as an operator's field; the others are the
+/// number of the local that it stands for, plus 1, or 0.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Operand(u16);
 
 impl Operand {
-    /// In a stack slot or a register.
+    /// A value in a stack slot or a register.
     pub(super) const SLOT: Self = Self(0);
-    /// May be a constant of 4, 8 or 16 bytes.
+    /// A value that may be a constant of 4 bytes.
     pub(super) const WIDE4: Self = Self(1 << 14);
+    /// A value that may be a constant of 8 bytes.
     pub(super) const WIDE8: Self = Self(2 << 14);
+    /// A value that may be a constant of 16 bytes.
     #[cfg(feature = "simd")]
     pub(super) const WIDE16: Self = Self(3 << 14);
+    /// The bits of the local's number.
     const LOCAL: u16 = (1 << 14) - 1;
 
+    /// Returns a value that stands for a local.
     pub(super) fn local(index: u32) -> Self {
         let number = u16::try_from(index).unwrap_or(Self::LOCAL);
         Self(number.saturating_add(1).min(Self::LOCAL))
     }
 
+    /// Returns whether the value stands for a local.
     pub(super) const fn is_local(self) -> bool {
         self.0 & Self::LOCAL != 0
     }
 
-    /// Whether it may stand for this local. Beyond the last number, several locals have it.
+    /// Returns whether the value may stand for this local. Locals with large numbers share one.
     pub(super) const fn may_be(self, local: Self) -> bool {
         self.0 & Self::LOCAL == local.0
     }
 
-    /// Whether it certainly does.
+    /// Returns whether the value certainly stands for this local.
     pub(super) const fn is(self, local: Self) -> bool {
         self.may_be(local) && local.0 < Self::LOCAL
     }
 
-    /// The same, as a local's value.
+    /// Returns the value as that of a local.
     pub(super) const fn as_local(self, local: Self) -> Self {
         Self(self.0 & !Self::LOCAL | local.0 & Self::LOCAL)
     }
 
-    /// The same, no longer a local's.
+    /// Returns the value, copied from the local.
     pub(super) const fn width(self) -> Self {
         Self(self.0 & !Self::LOCAL)
     }
 
-    /// Whether it may be a constant.
+    /// Returns whether the value may be a constant.
     pub(super) const fn is_constant(self) -> bool {
         self.0 >> 14 > 0
     }
 
-    /// Bytes as a field.
+    /// Returns its bytes as a field of an operator.
     pub(super) const fn bytes(self) -> usize {
         match self.0 >> 14 {
             0 | 1 => 4,
@@ -60,12 +65,13 @@ impl Operand {
         }
     }
 
+    /// Returns the larger of two values, neither of a local.
     pub(super) fn wider(self, other: Self) -> Self {
         Self(self.width().0.max(other.width().0))
     }
 }
 
-/// The registers of the interpreter: for integers and references, f32, f64.
+/// The registers of the interpreter. References are in that for integers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Register {
     Integer,
@@ -73,7 +79,7 @@ pub(super) enum Register {
     F64,
 }
 
-/// A type of value, as far as code depends on it.
+/// The register of a type, if it has one, and a constant of it.
 #[derive(Clone, Copy, Default)]
 pub(in crate::module) struct Kind {
     pub(super) register: Option<Register>,
@@ -108,7 +114,7 @@ impl Kind {
     }
 }
 
-/// The type, as far as it matters here.
+/// Converts a type of the parser's. A reference counts as an i32, which is encoded alike.
 pub(in crate::module) const fn value_type(ty: wasmparser::ValType) -> ValType {
     match ty {
         wasmparser::ValType::I64 => ValType::I64,

@@ -1,4 +1,4 @@
-//! The values on the stack, and where wasmi has them.
+//! The values on the stack, and whether wasmi keeps them in slots, registers or locals.
 
 use super::{
     Code,
@@ -6,13 +6,14 @@ use super::{
 };
 use core::mem;
 
-/// Most values on the stack: wasmi refuses more in a function.
+/// The most values on the stack; wasmi refuses a function with more.
 const DEEPEST: usize = 0xffff;
 
-/// How many values are looked at for one that a local must be kept for.
+/// The number of values on top that are searched for a local that is set.
 const WINDOW: usize = 32;
 
 impl Code {
+    /// Pushes a value.
     pub(super) fn push(&mut self, operand: Operand) {
         if self.dead {
             self.unseen = self.unseen.saturating_add(1);
@@ -24,7 +25,7 @@ impl Code {
         self.deepest = self.deepest.max(values);
     }
 
-    /// Pushes a result of this type, which is in a register if there is one.
+    /// Pushes a result of this type, in its register if it has one.
     pub(super) fn result(&mut self, kind: Kind, constant: bool) {
         if let Some(register) = kind.register {
             self.keep_register(register as usize);
@@ -41,7 +42,7 @@ impl Code {
         }
     }
 
-    /// The value on top, taken, and whether it was in a register.
+    /// Pops a value, and returns whether it was in a register.
     pub(super) fn pop(&mut self) -> (Operand, bool) {
         let height = self.blocks.last().map_or(0, |block| block.height);
         let in_register = self.top_in_register();
@@ -53,7 +54,7 @@ impl Code {
         (operand, in_register)
     }
 
-    /// The value on top, taken, and its bytes as a field.
+    /// Pops a value, and returns its bytes as a field. A value in a register takes none.
     pub(super) fn pop_fields(&mut self) -> (Operand, usize) {
         let (operand, in_register) = self.pop();
         let fields = if in_register && operand == Operand::SLOT {
@@ -64,11 +65,13 @@ impl Code {
         (operand, fields)
     }
 
+    /// Returns whether the value on top is in a register.
     pub(super) fn top_in_register(&self) -> bool {
         let top = self.stack.len();
         top > 0 && self.registers.contains(&top)
     }
 
+    /// Makes a constant on top one of another type.
     pub(super) fn retype(&mut self, constant: Operand) {
         if let Some(top) = self.stack.last_mut()
             && top.is_constant()
@@ -77,13 +80,14 @@ impl Code {
         }
     }
 
+    /// Drops all values above this height.
     pub(super) fn truncate(&mut self, height: u32) {
         self.stack.truncate(usize::try_from(height).unwrap_or(0));
         self.unseen = 0;
         self.forget();
     }
 
-    /// Forgets what was known of values that are no longer there.
+    /// Forgets where values above the top were.
     fn forget(&mut self) {
         let top = self.stack.len();
         for place in &mut self.registers {
@@ -94,7 +98,7 @@ impl Code {
         self.settled = self.settled.min(top);
     }
 
-    /// Copies what is in a register to its slot.
+    /// Counts a copy from a register in use to the value's slot.
     fn keep_register(&mut self, register: usize) {
         if let Some(place) = self.registers.get_mut(register)
             && mem::take(place) > 0
@@ -103,15 +107,17 @@ impl Code {
         }
     }
 
+    /// Counts copies from all registers in use.
     pub(super) fn keep_registers(&mut self) {
         (0..3).for_each(|register| self.keep_register(register));
     }
 
-    /// Copies all values that stand for a local to their slots.
+    /// Counts copies to their slots of all values that stand for locals.
     pub(super) fn settle(&mut self) {
         self.settle_below(self.stack.len());
     }
 
+    /// Counts those copies below a height.
     fn settle_below(&mut self, end: usize) {
         let mut copies = 0usize;
         for operand in self.stack.get_mut(self.settled..end).unwrap_or_default() {
@@ -124,8 +130,8 @@ impl Code {
         (0..copies).for_each(|_| self.emit(8));
     }
 
-    /// Copies the values that stand for a local, which is about to be set, to their slots. Of those
-    /// far below the top, all do, so that they are not looked at again and again.
+    /// Counts copies to their slots of the values that stand for a local about to be set. Far below the
+    /// top, values of all locals count, so that none is searched twice and time stays linear.
     pub(super) fn keep_values_of(&mut self, local: Operand) {
         let near = self.stack.len().saturating_sub(WINDOW);
         if near > self.settled {
@@ -141,7 +147,7 @@ impl Code {
         (0..copies).for_each(|_| self.emit(8));
     }
 
-    /// Copies each of the values on top to where a branch wants it.
+    /// Counts a copy of each of the values on top to the slots that a branch carries them to.
     pub(super) fn copies(&mut self, values: usize) {
         let from = self.stack.len().saturating_sub(values);
         for at in from..self.stack.len() {
@@ -150,6 +156,7 @@ impl Code {
         }
     }
 
+    /// Counts a copy of a value.
     pub(super) fn copy(&mut self, operand: Operand) {
         self.emit(operand.bytes().saturating_add(4));
     }

@@ -1,4 +1,4 @@
-//! Vector operators, which are not told apart: each counts as the longest one.
+//! Vector operators. Each counts as the longest one.
 
 use super::{Code, operand::Operand};
 use wasmparser::{
@@ -13,18 +13,18 @@ impl Code {
             let (operand, _) = self.pop();
             self.copy(operand);
         }
-        // What is loaded, and what is made of it: of 16 bytes that tell how, and four slots.
+        // A load, and an operator with an immediate of 16 bytes and four slots.
         self.emit(10);
         self.emit(32);
         for _ in 0..results {
-            // It may be in a register, from which it may have to be copied.
+            // A result in a register may have to be copied to its slot.
             self.emit(4);
             self.push(Operand::WIDE16);
         }
     }
 }
 
-/// Knows nothing of a module, since how many operands a vector operator has does not depend on it.
+/// No module: the number of a vector operator's operands does not depend on one.
 struct Nothing;
 
 impl ModuleArity for Nothing {
