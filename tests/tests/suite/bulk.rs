@@ -409,6 +409,64 @@ fn growth_takes_as_many_steps_as_it_costs() {
 }
 
 #[test]
+fn a_long_argument_is_written_in_steps() {
+    let text = r#"(module (memory (export "memory") 300)
+        (func (export "allocate") (param i32) (result i32) (i32.const 65536))
+        (func (export "outside") (param i32 i32))
+        (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1))
+        (func (export "both") (param i32 i32 i32 i32) (result i32)
+          (i32.load8_u (i32.add (local.get 2) (i32.sub (local.get 3) (i32.const 1))))))"#;
+    let plugin = load_wat::<()>(text, &Grants::new());
+    let input: Vec<u8> = (0..16u32 << 20).map(|at| (at >> 4) as u8).collect();
+    for bytes in [1 << 16, (512 << 10) + 1, 16 << 20] {
+        let input = &input[..bytes];
+        let mut whole = plugin.instantiate(()).unwrap();
+        let expected = (whole.process(input), whole.usage());
+        assert_eq!(expected.0.as_deref(), Ok(input));
+        let mut instance = plugin.instantiate(()).unwrap();
+        let mut steps = 1;
+        let mut call = instance.process_async(input);
+        let result = loop {
+            match call.step(5_000) {
+                Step::Done(result) => break result,
+                step => assert_eq!(step, Step::More),
+            }
+            steps += 1;
+        };
+        drop(call);
+        // Not by `assert_eq`, which would print both.
+        assert!((result, instance.usage()) == expected, "{bytes}");
+        assert!(
+            steps >= bytes / (512 << 10),
+            "{steps} steps for {bytes} bytes"
+        );
+        let mut call = instance.call_async::<_, u32>("both", (&input[..bytes / 2], input));
+        let last = loop {
+            match call.step(5_000) {
+                Step::Done(result) => break result,
+                step => assert_eq!(step, Step::More),
+            }
+        };
+        assert_eq!(last, Ok(input[bytes - 1].into()));
+    }
+    // A buffer that does not lie in the memory gets nothing at all.
+    let small = text.replace("300", "100");
+    let mut instance = load_wat::<()>(&small, &Grants::new())
+        .instantiate(())
+        .unwrap();
+    let before = instance.state_hash();
+    let mut call = instance.call_async::<_, ()>("outside", &*input);
+    let result = loop {
+        if let Step::Done(result) = call.step(5_000) {
+            break result;
+        }
+    };
+    drop(call);
+    assert_eq!(code(&result), "out-of-bounds");
+    assert_eq!(instance.state_hash(), before);
+}
+
+#[test]
 fn functions_that_are_added_move_no_other_function() {
     let text = |size: &str| {
         format!(
