@@ -48,12 +48,14 @@ pub(crate) fn measure<'a>(cases: impl Iterator<Item = &'a Case>) -> ExitCode {
             refused += 1;
             continue;
         };
-        let rounds = || (0..ROUNDS).map(|_| Longest::of(plugin.call_async::<(), ()>("", ())));
-        made.extend(
-            rounds()
-                .min()
-                .map(|longest| (longest, case, first_memory(&plugin))),
-        );
+        // Its instances are not kept and reset: each call makes one.
+        let mut limits = case.limits;
+        limits.idle = 0;
+        setup.engine = Engine::new(limits).with_budget(case.budget);
+        let fresh = setup.plugin();
+        let rounds = (0..ROUNDS).map(|_| Longest::of(fresh.call_async::<(), ()>("", ())));
+        let longest_made = rounds.min();
+        made.extend(longest_made.map(|longest| (longest, case, first_memory(&plugin))));
         let rounds = (0..ROUNDS).filter_map(|_| call(case, &plugin));
         called.extend(rounds.min().map(|longest| (longest, case, 0)));
     }
