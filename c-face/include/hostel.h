@@ -17,7 +17,7 @@
 
 // The result of a function. A number never changes its meaning. Later versions may add numbers.
 //
-// 10 to 21 are about loading and memory, 40 to 65 about calls. 80 to 95 are traps: the instance
+// 10 to 21 are about loading and memory, 40 to 68 about calls. 80 to 95 are traps: the instance
 // refuses further calls. After an error of a call, `hostel_is_stopped` tells whether it stopped the
 // instance.
 typedef enum HostelCode {
@@ -103,6 +103,13 @@ typedef enum HostelCode {
     HOSTEL_CODE_DESERIALIZED_TOO_LARGE = 64,
     // A serialised value from the plugin nests deeper than the budget allows. Does not occur in C.
     HOSTEL_CODE_NESTED_TOO_DEEP = 65,
+    // The call has a deadline, but the platform has no clock.
+    HOSTEL_CODE_NO_CLOCK = 66,
+    // Too many calls run inside one another: host functions call plugins.
+    HOSTEL_CODE_TOO_NESTED = 67,
+    // A host function called a plugin, and would have to wait for an instance that its own caller may
+    // hold.
+    HOSTEL_CODE_NESTED_WAIT = 68,
     // The interpreter stopped the plugin, for a reason without a number of its own.
     HOSTEL_CODE_TRAP = 80,
     // The plugin panicked, or failed an assertion.
@@ -150,12 +157,13 @@ typedef struct HostelInstance HostelInstance;
 typedef struct HostelPlugin HostelPlugin;
 
 // Functions of the machine. Each may be null if the machine lacks it. hostel calls them with
-// `context`, on any thread that calls hostel.
+// `context`, on any thread that calls hostel. At most 64 calls of plugins with imports run at a time
+// in all threads together; further ones fail with `HOSTEL_CODE_TOO_NESTED`.
 typedef struct HostelPlatform {
     // Passed to the functions.
     void *context;
-    // Returns the time in microseconds since a fixed moment; never goes back. If null, deadlines are
-    // not enforced.
+    // Returns the time in microseconds since a fixed moment; never goes back. If null, calls with a
+    // deadline fail.
     uint64_t (*now)(void *context);
     // Returns the number of free bytes of the heap. If given, a plugin, instance or call without room
     // is refused before it begins.

@@ -5,7 +5,7 @@ use hostel_core::{CallError, LoadError};
 
 /// The result of a function. A number never changes its meaning. Later versions may add numbers.
 ///
-/// 10 to 21 are about loading and memory, 40 to 65 about calls. 80 to 95 are traps: the instance
+/// 10 to 21 are about loading and memory, 40 to 68 about calls. 80 to 95 are traps: the instance
 /// refuses further calls. After an error of a call, `hostel_is_stopped` tells whether it stopped the
 /// instance.
 #[repr(C)]
@@ -93,6 +93,13 @@ pub enum HostelCode {
     DeserializedTooLarge = 64,
     /// A serialised value from the plugin nests deeper than the budget allows. Does not occur in C.
     NestedTooDeep = 65,
+    /// The call has a deadline, but the platform has no clock.
+    NoClock = 66,
+    /// Too many calls run inside one another: host functions call plugins.
+    TooNested = 67,
+    /// A host function called a plugin, and would have to wait for an instance that its own caller may
+    /// hold.
+    NestedWait = 68,
     /// The interpreter stopped the plugin, for a reason without a number of its own.
     Trap = 80,
     /// The plugin panicked, or failed an assertion.
@@ -170,6 +177,9 @@ const CODES: &[(HostelCode, &CStr)] = &[
     (HostelCode::ErrorTooLarge, c"error-too-large"),
     (HostelCode::DeserializedTooLarge, c"deserialized-too-large"),
     (HostelCode::NestedTooDeep, c"nested-too-deep"),
+    (HostelCode::NoClock, c"no-clock"),
+    (HostelCode::TooNested, c"too-nested"),
+    (HostelCode::NestedWait, c"nested-wait"),
     (HostelCode::Trap, c"trap"),
     (HostelCode::TrapUnreachable, c"trap-unreachable"),
     (HostelCode::TrapMemory, c"trap-memory"),

@@ -297,3 +297,35 @@ fn each_code_of_an_error_has_a_message() {
         assert_eq!((code, &*text), (HostelCode::BadArgument, bad));
     });
 }
+
+#[test]
+fn plugins_are_initialised() {
+    for name in ["_initialize", "__wasm_call_ctors", "_start"] {
+        let wasm = wat::parse_str(format!(
+            r#"(module (global $limit (mut i32) (i32.const 0))
+                (func (export "{name}") (global.set $limit (i32.const 640)))
+                (func (export "limit") (result i32) (global.get $limit)))"#
+        ));
+        let wasm = wasm.unwrap();
+        // SAFETY: all pointers are to live values of this function's, and each handle is used as told.
+        unsafe {
+            let engine = hostel_engine_new(1 << 20, ptr::null());
+            let (mut plugin, mut instance) = (ptr::null_mut(), ptr::null_mut());
+            let (bytes, size, none) = (wasm.as_ptr(), wasm.len(), ptr::null());
+            let (test, message) = (c"test".as_ptr(), ptr::null_mut());
+            let loaded = hostel_load(engine, test, bytes, size, none, &mut plugin, message);
+            assert_eq!(loaded, HostelCode::Ok);
+            let made = hostel_instantiate(plugin, &mut instance, message);
+            assert_eq!(made, HostelCode::Ok);
+            let (limit, mut result) = (c"limit".as_ptr(), 0);
+            for _ in 0..2 {
+                let called =
+                    hostel_call_numbers(instance, limit, ptr::null(), 0, &mut result, message);
+                assert_eq!((called, result), (HostelCode::Ok, 640), "{name}");
+            }
+            hostel_instance_free(instance);
+            hostel_unload(plugin);
+            hostel_engine_free(engine);
+        }
+    }
+}

@@ -83,7 +83,7 @@ pub(super) struct Run {
     /// Setting that the plugin can read; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
-    /// File to keep the plugin's state in, under the plugin's file name
+    /// File to keep the plugin's state in, under the plugin's file name; waits 2 s for other programs to close it
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
     /// Most fuel, such as 5M [default: 1G, of a command 1000T]
@@ -222,9 +222,9 @@ Examples:
   hostel bench plugin.wasm hello --sliced=50k --concurrency 1000 --json";
 
 const SNAPSHOT: &str = "\
-Runs the plugin's start function, its `_initialize` and the call of --call. The
-new plugin's memory, globals and tables begin with the values that these left;
-it does not run them again. Settings and state of the host are not saved.
+Runs the plugin's start function, what initialises it, and the call of --call.
+The new plugin's memory, globals and tables begin with the values that these
+left; it does not run them again. Settings and state of the host are not saved.
 
 Example:
   hostel snapshot plugin.wasm --call learn @words.txt -o learned.wasm";

@@ -1,9 +1,9 @@
 //! Failures of the program, as text for people and as JSON for programs.
 
-use super::exit::Exit;
+use super::{exit::Exit, plugin::STATE_WAIT};
 use hostel::{
     CallError, FileError, FileReason, LoadError, Mismatch, RefusedGrowth, SnapshotError,
-    StateFileError, TrapKind, grant_for,
+    StateFileError, StateFileReason, TrapKind, grant_for,
 };
 use serde_json::{Value, json};
 use std::{fmt::Display, io, path::Path};
@@ -245,7 +245,14 @@ impl From<CallError> for Failure {
 
 impl From<StateFileError> for Failure {
     fn from(error: StateFileError) -> Self {
-        Self::new(Exit::Usage, error.code(), error.to_string())
+        let failure = Self::new(Exit::Usage, error.code(), error.to_string());
+        match error.reason() {
+            StateFileReason::Locked => failure.with_hint(format!(
+                "it was still open after {} s: run the programs that use it one after the other, or give each a file of its own",
+                STATE_WAIT.as_secs()
+            )),
+            _ => failure,
+        }
     }
 }
 

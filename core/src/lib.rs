@@ -133,6 +133,7 @@ pub use self::{
         growth::RefusedGrowth,
         limits::{Budget, Limits, ModuleLimits, Usage},
         log::{LogRecord, LogSink},
+        nesting::Nesting,
         platform::{NoPlatform, Platform},
         signature::{Signature, ValType},
         text::Escaped,
@@ -149,7 +150,7 @@ pub use self::{
     module::{
         Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, TableInfo,
     },
-    plugin::{Plugin, PoolFigures},
+    plugin::{Plugin, PoolFigures, Request},
     services::state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     snapshot::SnapshotError,
     wasi::{Wasi, WasiInput, WasiOutput, files},

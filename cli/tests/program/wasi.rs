@@ -311,7 +311,7 @@ fn what_a_plugin_prints_is_logged() {
             (memory (export "memory") 1)
             (data (i32.const 0) "\08\00\00\00\08\00\00\00\1b[2Jtext")
             (func (export "allocate") (param i32) (result i32) (i32.const 1024))
-            (func (export "_start") (unreachable))
+            (func (export "_start"))
             (func (export "process") (param i32 i32) (result i32 i32)
                 (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 32)))
                 (local.get 0) (local.get 1)))"#,

@@ -344,9 +344,9 @@ pub struct Budget {
     /// `server`: 1,000,000,000, some seconds. `device`: 1,000,000.
     pub fuel: u64,
     /// Wall-clock time from the call's start. The call ends with
-    /// [`Deadline`](crate::CallError::Deadline) after it. The time is checked between slices of at
-    /// most 50,000 units of fuel. Needs a [`Platform`](crate::Platform) with a clock; without one,
-    /// the deadline is ignored.
+    /// [`Deadline`](crate::CallError::Deadline) after it, and never with a result. The time is checked
+    /// between slices of at most 50,000 units of fuel, while the guest waits, and at the end. Needs a [`Platform`](crate::Platform) with a clock; without one,
+    /// loading and calls fail with [`NoClock`](crate::CallError::NoClock).
     ///
     /// `server` and `device`: none.
     pub deadline: Option<Duration>,
@@ -373,8 +373,9 @@ pub struct Budget {
     ///
     /// `server`: 64 KiB. `device`: 1 KiB.
     pub error_bytes: usize,
-    /// Longest text or byte string that the guest may pass to a host function, in bytes. It is read,
-    /// and may be copied, at once. The call ends with
+    /// Longest text or byte string that the guest may pass to a host function, in bytes. Those that are
+    /// copied, `String` and `Vec<u8>`, count together in each call of a host function. The guest's call
+    /// ends with
     /// [`ArgumentTooLarge`](crate::CallError::ArgumentTooLarge) above it.
     ///
     /// `server`: 8 MiB. `device`: 4 KiB.

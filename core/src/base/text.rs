@@ -1,12 +1,13 @@
 //! Makes text from guests safe to show, and builds messages.
 
+use super::invisible::is_invisible;
 use alloc::{boxed::Box, fmt::format, string::String};
 use core::fmt;
 
 /// Bytes from a guest that print as one line of text without control characters.
 ///
-/// Line ends, escapes, other control characters, bidirectional overrides and invisible characters
-/// are written as `\n` or `\u{1b}`, and invalid UTF-8 as U+FFFD. So a guest can neither forge a
+/// Line ends, escapes, other control characters, and characters that Unicode calls invisible (categories
+/// Cc, Cf, Zl and Zp, `Bidi_Control`, `Default_Ignorable_Code_Point`) are written as `\n` or `\u{1b}`, and invalid UTF-8 as U+FFFD. So a guest can neither forge a
 /// second log record nor control a terminal.
 ///
 /// ```
@@ -39,7 +40,7 @@ impl fmt::Display for Escaped<'_> {
             let mut written = 0;
             for (at, c) in text.char_indices() {
                 // Most text is plain ASCII: skip the longer check.
-                if matches!(c, ' '..='~') || !is_hidden(c) {
+                if matches!(c, ' '..='~') || !is_invisible(c) {
                     continue;
                 }
                 f.write_str(text.get(written..at).unwrap_or_default())?;
@@ -59,20 +60,6 @@ impl fmt::Debug for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{self}\"")
     }
-}
-
-/// Returns whether `c` acts on a terminal or on the text around it instead of being seen.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{061c}' // Arabic letter mark
-            | '\u{200b}'..='\u{200f}' // zero width, marks of direction
-            | '\u{2028}'..='\u{202e}' // line and paragraph separator, bidirectional embeddings
-            | '\u{2060}'..='\u{2069}' // invisible operators, bidirectional isolates
-            | '\u{feff}' // byte order mark
-            | '\u{e0000}'..='\u{e007f}' // tags
-        )
 }
 
 /// Wraps text from a module or a guest, to be shown in a message.

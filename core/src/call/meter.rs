@@ -92,6 +92,11 @@ impl Meter {
         }
     }
 
+    /// Fails if the call has passed its deadline.
+    pub(crate) fn check_deadline(&self, platform: &dyn Platform) -> Result<(), CallError> {
+        self.interrupts(None, platform).check()
+    }
+
     /// Counts one host call. Returns false if the budget has none left.
     pub(crate) fn host_call(&mut self) -> bool {
         let allowed = self.usage.host_calls < self.budget.host_calls;
@@ -135,10 +140,17 @@ impl Meter {
     }
 }
 
-/// Returns the deadline, on the platform's clock, of a call with `budget` that begins now.
-pub(crate) fn until(budget: &Budget, platform: &dyn Platform) -> Option<Duration> {
-    let after = budget.deadline?;
-    Some(platform.now()?.saturating_add(after))
+/// Returns the deadline, on the platform's clock, of a call with `budget` that begins now. Fails if
+/// there is a deadline, but no clock to enforce it.
+pub(crate) fn until(
+    budget: &Budget,
+    platform: &dyn Platform,
+) -> Result<Option<Duration>, CallError> {
+    let Some(after) = budget.deadline else {
+        return Ok(None);
+    };
+    let now = platform.now().ok_or(CallError::NoClock)?;
+    Ok(Some(now.saturating_add(after)))
 }
 
 /// Begins a call with `budget` and the deadline `until`.
@@ -202,6 +214,17 @@ where
 pub(crate) fn check_time<T>(state: &StoreData<T>) -> Result<(), CallError> {
     let platform = &*state.shared.platform;
     state.meter.check(state.canceller.as_ref(), platform)
+}
+
+/// Turns the success of a call that has passed its deadline into an error. The check between slices
+/// misses a call that ends in the slice in which the deadline passes.
+pub(crate) fn in_time<T, R>(
+    state: &StoreData<T>,
+    result: Result<R, CallError>,
+) -> Result<R, CallError> {
+    let answer = result?;
+    state.meter.check_deadline(&*state.shared.platform)?;
+    Ok(answer)
 }
 
 /// Returns the fuel in the store, which is that of the running slice.

@@ -146,6 +146,19 @@ pub enum CallError {
         /// The limit, [`Limits::instances`](crate::Limits::instances).
         limit: usize,
     },
+    /// Too many calls run inside one another: host functions call plugins whose host functions call
+    /// plugins. Nothing has run.
+    TooNested {
+        /// The limit: 16 on `hostel::Std`, or as [`Platform::nesting`](crate::Platform::nesting) says.
+        limit: usize,
+    },
+    /// A host function called a plugin whose instances are all in use. The call does not wait, since
+    /// the wait might never end: a call on its own thread holds one of these instances, or the call
+    /// has no [`deadline`](crate::Budget::deadline).
+    NestedWait {
+        /// The limit, [`Limits::instances`](crate::Limits::instances).
+        limit: usize,
+    },
     /// The plugin was closed.
     Closed,
     /// An earlier call stopped the instance, which can't be used again.
@@ -168,6 +181,9 @@ pub enum CallError {
         /// The budget, counted from the call's start.
         after: Duration,
     },
+    /// The budget has a [`deadline`](crate::Budget::deadline), but the platform has no clock. Nothing
+    /// has run.
+    NoClock,
     /// A [`Canceller`](crate::Canceller) cancelled the call.
     Cancelled,
     /// The guest called host functions more often than
@@ -332,6 +348,14 @@ impl fmt::Display for CallError {
                 f,
                 "all {limit} instances of the plugin are in use: try again, or raise `instances`"
             ),
+            Self::TooNested { limit } => write!(
+                f,
+                "calls are nested too deep: host functions have called plugins from inside {limit} running calls: make the call after the host function has returned"
+            ),
+            Self::NestedWait { limit } => write!(
+                f,
+                "a host function called a plugin whose {limit} instances are all in use, and may wait for its own caller: make the call after the host function has returned, raise `instances`, or set a `deadline` if it calls another plugin"
+            ),
             Self::Closed => f.write_str("the plugin was closed: load it again"),
             Self::Stopped => {
                 f.write_str("an earlier call stopped the instance: make a new one from the plugin")
@@ -339,7 +363,7 @@ impl fmt::Display for CallError {
             Self::Exited { code } => {
                 write!(
                     f,
-                    "the guest ended itself with exit code {code}: a plugin must return from its calls instead"
+                    "the guest ended itself with exit code {code}: a plugin must return from its calls instead; build a command whose functions are called as a reactor"
                 )
             }
             Self::Trap(trap) => write!(f, "the guest trapped: {trap}"),
@@ -347,6 +371,7 @@ impl fmt::Display for CallError {
                 f,
                 "the call used up its fuel of {fuel} units: raise `fuel` if that is expected"
             ),
+            Self::NoClock => f.write_str(NO_CLOCK),
             Self::Cancelled => f.write_str("the call was cancelled"),
             Self::Deadline { after } => {
                 let (count, unit) = largest_whole_unit(*after);
@@ -372,6 +397,9 @@ impl fmt::Display for CallError {
 }
 
 impl Error for CallError {}
+
+/// The message for a deadline on a platform without a clock.
+pub(super) const NO_CLOCK: &str = "the budget has a deadline, but the engine's platform has no clock: make the engine with `hostel::engine_with`, give it a platform with `Platform::now`, or set no `deadline`";
 
 /// Returns `time` in the largest unit that gives a whole number. Compiles to less code than the
 /// `Debug` of `Duration`.

@@ -34,7 +34,8 @@ pub enum ErrorClass {
     Quota,
     /// The deadline passed or the call was cancelled, and the guest was stopped.
     Deadline,
-    /// The host could not serve the call: no heap, no free instance, a plugin that was closed.
+    /// The host could not serve the call: no heap, no free instance, no clock for its deadline, a
+    /// plugin that was closed.
     Host,
 }
 
@@ -90,8 +91,11 @@ impl CallError {
             Self::NestedTooDeep { .. } => ("nested-too-deep", Quota),
             Self::Deadline { .. } => ("deadline", Deadline),
             Self::Cancelled => ("cancelled", Deadline),
+            Self::NoClock => ("no-clock", Host),
             Self::DoesNotFit { .. } => ("does-not-fit", Host),
             Self::Busy { .. } => ("busy", Host),
+            Self::TooNested { .. } => ("too-nested", Host),
+            Self::NestedWait { .. } => ("nested-wait", Host),
             Self::Closed => ("closed", Host),
             Self::Stopped => ("stopped", Host),
         }

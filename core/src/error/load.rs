@@ -1,5 +1,6 @@
 //! The errors of loading a module.
 
+use super::call::NO_CLOCK;
 use crate::base::text::shown;
 use alloc::{boxed::Box, vec::Vec};
 use core::{error::Error, fmt};
@@ -77,6 +78,8 @@ pub enum LoadError {
         /// [free bytes](crate::Platform::free_bytes) of the platform if they are fewer.
         free: u64,
     },
+    /// The engine's budget has a [`deadline`](crate::Budget::deadline), but its platform has no clock.
+    NoClock,
     /// Imports or exports do not fit. Lists all of them, not only the first.
     Mismatch(Vec<Mismatch>),
     /// The interpreter refused the module, though hostel's own check passed it.
@@ -111,6 +114,7 @@ impl LoadError {
             Self::Unsupported { .. } => "unsupported",
             Self::OverLimit { .. } => "over-limit",
             Self::DoesNotFit { .. } => "does-not-fit",
+            Self::NoClock => "no-clock",
             Self::Mismatch(_) => "mismatch",
             Self::Refused { .. } => "refused",
         }
@@ -149,6 +153,7 @@ impl fmt::Display for LoadError {
                 f,
                 "the module does not fit into the heap: it needs {needed} bytes, {free} are free: unload another plugin, raise `heap_bytes`, or give the module less memory or code"
             ),
+            Self::NoClock => f.write_str(NO_CLOCK),
             Self::Mismatch(all) => {
                 let (count, noun) = (all.len(), if all.len() == 1 { "mismatch" } else { "mismatches" });
                 write!(f, "the module does not fit, {count} {noun}:")?;

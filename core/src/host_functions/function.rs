@@ -116,8 +116,9 @@ impl<V: Lower + 'static> HostReturn for Result<V, Trap> {
 /// In a call that is stepped or awaited (such as
 /// [`Instance::process_async`](crate::Instance::process_async)), no thread waits. In a blocking call,
 /// the calling thread waits by [`Platform::wait_until`](crate::Platform::wait_until). A future that
-/// never returns holds its guest until the deadline, which is checked when the call is polled. So poll
-/// an awaited call at its deadline by a timer of the executor.
+/// never returns holds its guest until the deadline: set one. An awaited call is woken then by
+/// [`Platform::wake_at`](crate::Platform::wake_at), a stepped one ends in the first step after it. An
+/// answer that comes later does not count.
 ///
 /// A guest must not re-export the import and have the host call that export: no guest code runs then
 /// that could wait, and the call traps.
@@ -270,12 +271,13 @@ fn deliver<T>(
 #[cold]
 #[inline(never)]
 fn pending_results<V: Lower + 'static>(value: Later<V>) -> Work {
-    Work::Results(Box::pin(async {
+    let results = Box::pin(async {
         let value = value.await.map_err(CallError::Trap)?;
         let mut delivery = Delivery::new(None);
         value.lower(&mut delivery.lowered)?;
         Ok(Box::new(delivery.into_owned()?))
-    }))
+    });
+    Work::Results(results, None)
 }
 
 /// Implements the traits for closures with one number of parameters, with and without a context. Only

@@ -43,7 +43,6 @@ use crate::{
 use alloc::{borrow::Cow, string::String};
 #[cfg(feature = "postcard")]
 use core::cell::Cell;
-use core::str::Utf8Error;
 use heapless::Vec;
 use wasmi::Val;
 
@@ -187,6 +186,14 @@ pub trait Lower {
     fn lower<'v>(&'v self, to: &mut Lowerer<'v>) -> Result<(), CallError>;
 }
 
+/// The call whose results are lifted.
+#[derive(Clone, Copy)]
+pub(crate) struct AnsweredCall<'a> {
+    pub(crate) budget: &'a Budget,
+    /// Fails if the call was cancelled or has passed its deadline.
+    pub(crate) check: &'a dyn Fn() -> Result<(), CallError>,
+}
+
 /// Reads core values in order, and the memory to which they point.
 #[doc(hidden)]
 pub struct Lifter<'m> {
@@ -195,11 +202,10 @@ pub struct Lifter<'m> {
     spending: Spending<'m>,
     /// Most bytes of a host function's text or byte string, or of all that an export returns.
     limit: usize,
-    /// The budget of the call, if the values are an export's results. The guest may have marked those
-    /// as an error.
-    answers: Option<&'m Budget>,
-    /// Bytes of the export's results so far.
-    answered: usize,
+    /// The call, if the values are an export's results. The guest may have marked those as an error.
+    answers: Option<AnsweredCall<'m>>,
+    /// Bytes so far of the export's results, or of the arguments that are copied.
+    copied: usize,
     /// The buffers of an export's results, which the host gives back to the guest.
     received: Buffers,
     /// Bounds of serialised values.
@@ -226,7 +232,7 @@ impl<'m> Lifter<'m> {
             spending,
             limit: usize::MAX,
             answers: None,
-            answered: 0,
+            copied: 0,
             received: Buffers::new(),
             #[cfg(feature = "postcard")]
             deserializing: None,
@@ -256,11 +262,11 @@ impl<'m> Lifter<'m> {
         ))
     }
 
-    /// Expects the results of an export that was called with `budget`.
-    pub(crate) fn answer(self, budget: &'m Budget) -> Self {
+    /// Expects the results of `call`.
+    pub(crate) fn answer(self, call: AnsweredCall<'m>) -> Self {
         Self {
-            limit: budget.output_bytes,
-            answers: Some(budget),
+            limit: call.budget.output_bytes,
+            answers: Some(call),
             ..self
         }
     }
@@ -315,8 +321,8 @@ impl<'m> Lifter<'m> {
         };
         self.values = rest;
         let (ptr, len) = (unsigned(*ptr), unsigned(*len));
-        if let Some(budget) = self.answers {
-            return self.result_bytes(budget, ptr, len);
+        if let Some(call) = self.answers {
+            return self.result_bytes(call.budget, ptr, len);
         }
         let memory = self.memory.ok_or_else(no_memory)?;
         if let Some(bytes) = memory::find(memory, ptr, len)
@@ -341,8 +347,8 @@ impl<'m> Lifter<'m> {
             let _ = self.received.push((ptr, len));
         }
         // Summed, since a guest may return one buffer several times, and each is copied.
-        self.answered = self.answered.saturating_add(bytes.len());
-        let (limit, found) = (self.limit, self.answered);
+        self.copied = self.copied.saturating_add(bytes.len());
+        let (limit, found) = (self.limit, self.copied);
         if found > limit {
             return Err(CallError::OutputTooLarge { limit, found });
         }
@@ -384,7 +390,58 @@ impl<'m> Lifter<'m> {
     pub(crate) fn text(&mut self) -> Result<&'m str, CallError> {
         let bytes = self.bytes()?;
         self.charge(fuel_for(bytes.len()))?;
-        core::str::from_utf8(bytes).map_err(|error| not_utf8(self.answers.is_some(), error))
+        core::str::from_utf8(bytes)
+            .map_err(|error| not_utf8(self.answers.is_some(), error.valid_up_to()))
+    }
+
+    /// Copies the text that the next two values describe, and charges for reading and checking it.
+    ///
+    /// Text that is not ASCII takes long to check: some tens of milliseconds for 16 MiB. So it is
+    /// copied in pieces, with a look at the deadline before each.
+    #[inline(never)]
+    pub(crate) fn string(&mut self) -> Result<String, CallError> {
+        let bytes = self.bytes()?;
+        self.charge(fuel_for(bytes.len()))?;
+        self.count_copy(bytes.len())?;
+        let mut text = String::new();
+        let reserved = text.try_reserve_exact(bytes.len());
+        reserved.map_err(|_| memory::no_room(bytes.len()))?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if let Some(call) = self.answers {
+                (call.check)()?;
+            }
+            let (piece, after) = rest.split_at(whole_characters(rest, PIECE));
+            let piece = core::str::from_utf8(piece).map_err(|error| {
+                let at = text.len().saturating_add(error.valid_up_to());
+                not_utf8(self.answers.is_some(), at)
+            })?;
+            text.push_str(piece);
+            rest = after;
+        }
+        Ok(text)
+    }
+
+    /// Copies the bytes that the next two values describe, and charges for reading them.
+    #[inline(never)]
+    pub(crate) fn vec(&mut self) -> Result<alloc::vec::Vec<u8>, CallError> {
+        let bytes = self.bytes()?;
+        self.count_copy(bytes.len())?;
+        memory::copied(bytes)
+    }
+
+    /// Counts a copy of an argument. A guest may pass one text several times, and each copy takes heap.
+    fn count_copy(&mut self, bytes: usize) -> Result<(), CallError> {
+        if self.answers.is_some() {
+            // Results are counted as they are read.
+            return Ok(());
+        }
+        self.copied = self.copied.saturating_add(bytes);
+        let (limit, found) = (self.limit, self.copied);
+        if found > limit {
+            return Err(CallError::ArgumentTooLarge { limit, found });
+        }
+        Ok(())
     }
 
     /// Charges `units` for work on the bytes that were read. Call it before the work.
@@ -428,14 +485,28 @@ fn unreadable(memory: &[u8], ptr: u32, len: u32, limit: usize) -> CallError {
     }
 }
 
-/// Returns the error for text that is not UTF-8.
+/// Returns the error for text that is not UTF-8 from byte `at`.
 #[cold]
 #[inline(never)]
-const fn not_utf8(is_result: bool, error: Utf8Error) -> CallError {
+const fn not_utf8(is_result: bool, at: usize) -> CallError {
     CallError::NotUtf8 {
         what: if is_result { RESULT } else { ARGUMENT },
-        at: error.valid_up_to(),
+        at,
     }
+}
+
+/// Most bytes of text that are checked between two looks at the deadline: a fraction of a millisecond.
+const PIECE: usize = 64 << 10;
+
+/// Returns the length of the first at most `most` bytes of `text` that do not cut a character.
+fn whole_characters(text: &[u8], most: usize) -> usize {
+    if text.len() <= most {
+        return text.len();
+    }
+    let begins = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0xc0 != 0x80);
+    let mut ends = (most.saturating_sub(3)..=most).rev();
+    // Four bytes without a character's first byte are not UTF-8: cut anywhere.
+    ends.find(begins).unwrap_or(most)
 }
 
 /// Collects core values for a guest, and the texts and byte strings that still need buffers in its
@@ -522,6 +593,22 @@ mod tests {
 
     fn counted(types: impl FnOnce(&mut Types)) -> FlatCounts {
         FlatCounts::count(&Types::collect(types).flat)
+    }
+
+    #[test]
+    fn pieces_of_text_end_between_characters() {
+        for (text, most, length) in [
+            ("", 4, 0),
+            ("abc", 4, 3),
+            ("abcdef", 4, 4),
+            ("abc\u{e9}", 4, 3),
+            ("ab\u{e9}f", 4, 4),
+            ("a\u{1f600}", 4, 1),
+            ("\u{1f600}a", 4, 4),
+        ] {
+            assert_eq!(whole_characters(text.as_bytes(), most), length, "{text}");
+        }
+        assert_eq!(whole_characters(&[0x80; 9], 4), 4);
     }
 
     #[test]

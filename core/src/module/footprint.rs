@@ -18,7 +18,7 @@ pub(crate) struct Counts {
     pub(super) elements: usize,
     /// Bytes of all constant expressions.
     pub(super) expression_bytes: usize,
-    /// Operators in constant expressions that compute.
+    /// Operators in constant expressions that compute, at most.
     pub(super) sums: usize,
     /// The code of all functions.
     pub(super) code: Bytes,
@@ -408,6 +408,7 @@ const fn frames(limits: &Limits, machine: Machine) -> u64 {
 }
 
 /// So many of each, at so many bytes on a machine of 32 bits, and on one of 64.
+#[inline(never)]
 fn priced(machine: Machine, items: &[(usize, usize, usize)]) -> u64 {
     let bytes = |&(count, bits32, bits64): &(usize, usize, usize)| {
         let price = match machine {

@@ -8,6 +8,7 @@ mod body;
 mod bulk;
 mod code;
 mod footprint;
+mod initializers;
 mod lengths;
 mod proposal;
 mod read;
@@ -17,6 +18,7 @@ pub use self::footprint::{Footprint, Machine};
 pub(crate) use self::{
     bulk::GROWTH,
     footprint::FIRST_STACK,
+    initializers::{COMMAND, CONSTRUCTORS, EXPOSED, Initializers, REACTOR},
     read::{configure_features, refused, validate},
     rewrite::{Changes, MEMORY, START, global_name, rewrite},
 };
@@ -61,6 +63,8 @@ pub struct ModuleInfo {
     pub functions: usize,
     /// Whether instantiating runs a start function.
     pub start: bool,
+    /// The exports that initialise an instance.
+    pub(crate) initializers: Initializers,
     /// What has to change in the module before wasmi sees it.
     pub(crate) changes: Changes,
     /// How many there are of what costs memory.
@@ -172,6 +176,21 @@ impl ModuleInfo {
         room: usize,
     ) -> Result<Self, LoadError> {
         Reader::new(wasm, limits, room).read()
+    }
+
+    /// Returns the exports that initialise an instance after its start function, in their order:
+    /// `_initialize` or `__wasm_call_ctors` when the instance is made, `_start` before the first call
+    /// of another export.
+    ///
+    /// ```
+    /// let wasm = wat::parse_str(r#"(module (func (export "_start")) (func (export "f")))"#)?;
+    /// let module = hostel_core::ModuleInfo::read(&wasm)?;
+    /// assert!(module.initializers().eq(["_start"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn initializers(&self) -> impl Iterator<Item = &'static str> {
+        let Initializers { at_start, command } = self.initializers;
+        at_start.into_iter().chain(command.then_some(COMMAND))
     }
 
     /// The export of this name.

@@ -1,7 +1,8 @@
 //! From bytes to what they declare.
 
 use super::{
-    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo, bulk,
+    Export, Extern, Import, Initializers, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo,
+    bulk,
     code::{Code, Kind, value_type},
     lengths,
     proposal::{invalid, needs},
@@ -18,8 +19,7 @@ use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 use wasmparser::{
     BinaryReaderError, Chunk, CompositeInnerType, ConstExpr, DataKind, Element, ElementItems,
-    ElementKind, ExternalKind, Operator, Parser, Payload, TableInit, TypeRef, Validator,
-    WasmFeatures,
+    ElementKind, ExternalKind, Parser, Payload, TableInit, TypeRef, Validator, WasmFeatures,
 };
 
 /// Why reading stops. Small, for it is handed on at each step.
@@ -99,7 +99,10 @@ impl<'a> Reader<'a> {
         check_preamble(self.wasm)?;
         lengths::check(self.wasm)?;
         match self.sections() {
-            Ok(()) => Ok(self.info),
+            Ok(()) => {
+                self.info.initializers = Initializers::find(self.wasm, &self.info);
+                Ok(self.info)
+            }
             Err(Fault::Invalid(error)) => Err(invalid(&error)),
             Err(Fault::Refused) => Err(self.refusal),
         }
@@ -368,17 +371,11 @@ impl<'a> Reader<'a> {
         let size = expression.get_binary_reader().bytes_remaining();
         let bytes = &mut self.info.counts.expression_bytes;
         *bytes = bytes.saturating_add(size);
-        self.over("expression_bytes", self.limits.expression_bytes, size)?;
-        for operator in expression.get_operators_reader() {
-            use Operator::{I32Add, I32Mul, I32Sub, I64Add, I64Mul, I64Sub};
-            let sums = matches!(
-                operator?,
-                I32Add | I32Sub | I32Mul | I64Add | I64Sub | I64Mul
-            );
-            let counts = &mut self.info.counts;
-            counts.sums = counts.sums.saturating_add(sums.into());
-        }
-        Ok(())
+        // An operator that computes takes a byte, and its second operand two at least. The first
+        // operand and the end take three.
+        let sums = size.saturating_sub(3) / 3;
+        self.info.counts.sums = self.info.counts.sums.saturating_add(sums);
+        self.over("expression_bytes", self.limits.expression_bytes, size)
     }
 
     fn import(&mut self, import: &wasmparser::Import<'_>) -> Result<(), Fault> {

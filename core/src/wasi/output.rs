@@ -200,8 +200,12 @@ impl Pending {
                 let lines = bytes.split_inclusive(|byte| *byte == b'\n');
                 lines.for_each(|line| self.log(line, shared, meter));
             }
-            Sink::Buffer(_) => {
-                let reserved = self.0.try_reserve(bytes.len());
+            Sink::Buffer(limit) => {
+                // At least doubled, so that it rarely moves, but never beyond its limit.
+                let needed = self.0.len().saturating_add(bytes.len());
+                let wanted = self.0.capacity().saturating_mul(2).min(*limit).max(needed);
+                let more = wanted.saturating_sub(self.0.len());
+                let reserved = self.0.try_reserve_exact(more);
                 reserved.map_err(|_| Errno::Nospc)?;
                 self.0.extend_from_slice(bytes);
             }

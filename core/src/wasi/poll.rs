@@ -62,7 +62,8 @@ enum Event {
 /// * In an event, `Badf` or `Notcapable`: the descriptor is not open, or lacks the right
 ///   `poll_fd_readwrite` or that to read or write.
 ///
-/// In hostel: relative timeouts run on the monotonic clock, whichever clock is named. A wait ends
+/// In hostel: relative timeouts run on the monotonic clock, whichever clock is named; without a
+/// platform's clock they fail with `Notsup`. A wait ends
 /// at the call's deadline and costs fuel. Files and output are always ready, even a full output
 /// queue, for which `fd_write` waits. A ready descriptor has the number of bytes 1.
 /// `wasi_unstable` has subscriptions of 56 bytes.

@@ -46,7 +46,7 @@ fn a_file_is_open_once() {
     assert!(
         error
             .to_string()
-            .ends_with("state: it is open already: close it first")
+            .ends_with("state: it is open already, in this process or another: close it first")
     );
     first.set("a", b"key", b"value").unwrap();
     drop(first);

@@ -24,8 +24,7 @@ pub(super) use self::{
 use self::{
     control::{Enclosing, Frame},
     opcode::{
-        I32_ADD, I64_ADD, I64_EXTEND_I32_U, LAST_COMPARISON, Numeric, REINTERPRET,
-        REINTERPRET_LAST, numeric,
+        I32_ADD, I64_ADD, I64_EXTEND_I32_U, LAST_COMPARISON, REINTERPRET, REINTERPRET_LAST, numeric,
     },
     operand::Operand,
 };
@@ -152,24 +151,7 @@ impl Code {
 
     /// Returns the bytes of heap that [`reserve`](Self::reserve) takes before the next operator.
     pub(super) fn wanted(&self) -> usize {
-        let more = |length: usize, capacity: usize, size: usize| {
-            if length.saturating_add(SPARE) > capacity {
-                capacity.max(SPARE).saturating_mul(2).saturating_mul(size)
-            } else {
-                0
-            }
-        };
-        let stack = more(
-            self.stack.len(),
-            self.stack.capacity(),
-            size_of::<Operand>(),
-        );
-        let blocks = more(
-            self.blocks.len(),
-            self.blocks.capacity(),
-            size_of::<Enclosing>(),
-        );
-        stack.saturating_add(blocks)
+        more(&self.stack).saturating_add(more(&self.blocks))
     }
 
     /// Makes room for the values and the block of the next operator.
@@ -216,11 +198,7 @@ impl Code {
         if self.dead {
             return self.push(Operand::SLOT);
         }
-        let Numeric {
-            binary,
-            input,
-            result,
-        } = numeric(opcode);
+        let (binary, result) = numeric(opcode);
         match opcode {
             // No code, except to move a value between registers.
             I64_EXTEND_I32_U => return self.retype(Operand::WIDE8),
@@ -240,7 +218,9 @@ impl Code {
                 joined = Joined::Set(fields);
             }
         } else if matches!(opcode, I32_EQZ | I64_EQZ) {
-            fields = fields.saturating_add(input.constant.bytes());
+            // Compared with a constant 0 of the operand's type.
+            let zero = if opcode == I32_EQZ { 4 } else { 8 };
+            fields = fields.saturating_add(zero);
         }
         if opcode <= LAST_COMPARISON {
             joined = Joined::Branch(fields);
@@ -549,9 +529,21 @@ impl Code {
     }
 
     /// Counts an operator with so many bytes of fields.
+    // Not inlined, here and where it says so: on devices, dozens of calls are shorter.
+    #[inline(never)]
     fn emit(&mut self, fields: usize) {
         self.bytes.add(Bytes::operator(fields));
     }
+}
+
+/// Returns the bytes of heap by which `items` grow when they lack places.
+fn more<T>(items: &Vec<T>) -> usize {
+    let places = items.capacity();
+    if items.len().saturating_add(SPARE) > places {
+        let doubled = places.max(SPARE).saturating_mul(2);
+        return doubled.saturating_mul(size_of::<T>());
+    }
+    0
 }
 
 /// Returns the item of this index.

@@ -22,39 +22,37 @@ pub(super) const REINTERPRET: u8 = 0xbc;
 pub(super) const REINTERPRET_LAST: u8 = 0xbf;
 pub(in crate::module) const I64_EXTEND32_S: u8 = 0xc4;
 
-/// The types of an operator that only computes.
-pub(super) struct Numeric {
-    pub(super) binary: bool,
-    pub(super) input: Kind,
-    pub(super) result: Kind,
-}
+/// The operators that only compute, in order: the last opcode of a range, whether the operators have two
+/// operands, and the type of their result. A table, since it is shorter than code on devices.
+const NUMERIC: [(u8, bool, Kind); 22] = [
+    (I32_EQZ, false, Kind::I32),
+    (0x4f, true, Kind::I32),
+    (I64_EQZ, false, Kind::I32),
+    (LAST_COMPARISON, true, Kind::I32),
+    (0x69, false, Kind::I32),
+    (0x78, true, Kind::I32),
+    (0x7b, false, Kind::I64),
+    (0x8a, true, Kind::I64),
+    (0x91, false, Kind::F32),
+    (0x98, true, Kind::F32),
+    (0x9f, false, Kind::F64),
+    (0xa6, true, Kind::F64),
+    // Conversions.
+    (0xab, false, Kind::I32),
+    (0xb1, false, Kind::I64),
+    (0xb6, false, Kind::F32),
+    (0xbb, false, Kind::F64),
+    (REINTERPRET, false, Kind::I32),
+    (0xbd, false, Kind::I64),
+    (0xbe, false, Kind::F32),
+    (REINTERPRET_LAST, false, Kind::F64),
+    (0xc1, false, Kind::I32),
+    (I64_EXTEND32_S, false, Kind::I64),
+];
 
-/// Returns the types of the operator with this opcode.
-pub(super) const fn numeric(opcode: u8) -> Numeric {
-    let (binary, input, result) = match opcode {
-        I32_EQZ => (false, Kind::I32, Kind::I32),
-        0x46..=0x4f => (true, Kind::I32, Kind::I32),
-        I64_EQZ => (false, Kind::I64, Kind::I32),
-        0x51..=0x5a => (true, Kind::I64, Kind::I32),
-        0x5b..=0x60 => (true, Kind::F32, Kind::I32),
-        0x61..=LAST_COMPARISON => (true, Kind::F64, Kind::I32),
-        0x67..=0x69 => (false, Kind::I32, Kind::I32),
-        I32_ADD..=0x78 => (true, Kind::I32, Kind::I32),
-        0x79..=0x7b => (false, Kind::I64, Kind::I64),
-        I64_ADD..=0x8a => (true, Kind::I64, Kind::I64),
-        0x8b..=0x91 => (false, Kind::F32, Kind::F32),
-        0x92..=0x98 => (true, Kind::F32, Kind::F32),
-        0x99..=0x9f => (false, Kind::F64, Kind::F64),
-        0xa0..=0xa6 => (true, Kind::F64, Kind::F64),
-        // Conversions, by their result.
-        0xac..=0xb1 | 0xbd | 0xc2..=I64_EXTEND32_S => (false, Kind::I64, Kind::I64),
-        0xb2..=0xb6 | 0xbe => (false, Kind::F32, Kind::F32),
-        0xb7..=0xbb | REINTERPRET_LAST => (false, Kind::F64, Kind::F64),
-        _ => (false, Kind::I32, Kind::I32),
-    };
-    Numeric {
-        binary,
-        input,
-        result,
-    }
+/// Returns whether the operator with this opcode has two operands, and the type of its result.
+pub(super) fn numeric(opcode: u8) -> (bool, Kind) {
+    let mut ranges = NUMERIC.iter();
+    let found = ranges.find(|(last, ..)| opcode <= *last);
+    found.map_or((false, Kind::I32), |&(_, binary, result)| (binary, result))
 }

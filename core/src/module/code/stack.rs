@@ -88,6 +88,7 @@ impl Code {
     }
 
     /// Forgets where values above the top were.
+    #[inline(never)]
     fn forget(&mut self) {
         let top = self.stack.len();
         for place in &mut self.registers {

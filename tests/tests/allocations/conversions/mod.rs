@@ -4,6 +4,7 @@
 //! The bound is for the host's share: the guest's memory has 16 MiB for the bytes, and the host takes
 //! no more than that again, and 1 MiB.
 
+mod interrupted;
 mod serialised;
 
 use super::peak;
@@ -50,6 +51,17 @@ impl<R> Found<R> {
         assert!(message.contains(&format!("raise `{limit}`")), "{message}");
         assert!(self.peak < 64 << 10, "{} bytes: {message}", self.peak);
     }
+}
+
+/// Writes `value` as postcard writes a length.
+fn length(mut value: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
 }
 
 fn without_take() -> Grants<()> {
@@ -150,5 +162,61 @@ fn text_and_bytes_take_their_own_length() {
     assert_eq!(text.result.map(|text| text.len()), Ok(MOST));
     for peak in [bytes.peak, text.peak] {
         assert!(peak <= MOST as i64 + 4_096, "{peak}");
+    }
+}
+
+#[test]
+fn text_is_read_in_pieces_that_show_nowhere() {
+    let text = |bytes: &[u8]| lifted::<String>(Budget::server(), "value", bytes).result;
+    for offset in 0..4 {
+        let long = "a".repeat(offset) + &"\u{20ac}\u{1f600}".repeat(30_000);
+        assert_eq!(text(long.as_bytes()), Ok(long), "{offset} bytes before");
+    }
+    // Around the end of the first piece.
+    for at in (1 << 16) - 5..(1 << 16) + 5 {
+        let mut bytes = "\u{20ac}".repeat(30_000).into_bytes();
+        bytes[at] = 0xff;
+        let expected = std::str::from_utf8(&bytes).unwrap_err().valid_up_to();
+        let Err(CallError::NotUtf8 { at, .. }) = text(&bytes) else {
+            panic!("not UTF-8 at {at}");
+        };
+        assert_eq!(at, expected);
+    }
+}
+
+#[test]
+fn one_text_passed_several_times_counts_each_time_that_it_is_copied() {
+    let guest = r#"(module
+        (import "host" "copy" (func $copy (param i32 i32 i32 i32 i32 i32)))
+        (import "host" "view" (func $view (param i32 i32 i32 i32 i32 i32)))
+        (memory (export "memory") 258 258)
+        (func (export "copy") (param i32)
+          (call $copy (i32.const 0) (local.get 0) (i32.const 0) (local.get 0)
+            (i32.const 0) (local.get 0)))
+        (func (export "view") (param i32)
+          (call $view (i32.const 0) (local.get 0) (i32.const 0) (local.get 0)
+            (i32.const 0) (local.get 0))))"#;
+    let grants = Grants::new()
+        .function("host", "copy", |_: Vec<u8>, _: String, _: Vec<u8>| {})
+        .function("host", "view", |_: &[u8], _: &str, _: &[u8]| {});
+    let limit = Budget::server().argument_bytes;
+    let plugin = load_wat(guest, &grants);
+    for (export, size, expected) in [
+        ("view", limit, Ok(())),
+        ("copy", limit / 3, Ok(())),
+        (
+            "copy",
+            limit / 3 + 1,
+            Err(CallError::ArgumentTooLarge {
+                limit,
+                found: 3 * (limit / 3 + 1),
+            }),
+        ),
+    ] {
+        let mut instance = plugin.instantiate(()).unwrap();
+        let mut result = Ok(());
+        let peak = peak(|| result = instance.call::<u32, ()>(export, size as u32));
+        assert_eq!(result, expected, "{export}");
+        assert!(peak <= limit as i64 + 4_096, "{export}: {peak}");
     }
 }
