@@ -78,7 +78,8 @@ impl HostDirectory {
             // Windows would only say that access is denied.
             return Err(ErrorKind::IsADirectory.into());
         }
-        if how.directory || is_directory {
+        // Only Windows has to be told; elsewhere a directory opens as a file does, and its times can then be set.
+        if how.directory || (cfg!(windows) && is_directory) {
             let directory = if how.follow {
                 self.0.open_dir(path)
             } else {

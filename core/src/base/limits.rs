@@ -346,7 +346,9 @@ pub struct Budget {
     /// early exit then skips. Such a line is the body of a function, of a `loop`, or of one side of an
     /// `if`, without the loops and sides inside it. Code with many early exits (parsers, interpreters,
     /// large `switch` statements) is charged for many times what runs: 2.5 to 170 times in programs
-    /// that were measured. Bulk operations add 1 unit for each 64 bytes.
+    /// that were measured. Bulk operations add 1 unit for each 64 bytes, up to 1.6 % more where they
+    /// are split so that they can be paused, and 9 units more if their length is not constant. Growth
+    /// adds 1 for each 64 bytes, and 255 for each 512 KiB.
     ///
     /// Host work adds 20 units for each call of a host function or an export, and 1 for each 64 bytes
     /// that are read, written or checked; host functions may [charge](crate::Context::charge) more.

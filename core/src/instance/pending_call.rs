@@ -74,7 +74,8 @@ impl<F: Future> PendingCall<F> {
     }
 
     /// Runs the guest for up to `quantum` units of fuel; 0 counts as 1. An operation that can't be
-    /// interrupted, such as one bulk memory instruction, may use more; it is charged in full.
+    /// interrupted may use more: making an instance, one host function, a part of up to 512 KiB of a
+    /// bulk operation. It is charged in full.
     ///
     /// # Panics
     ///

@@ -7,6 +7,7 @@
 mod bad_guests;
 mod bad_host_calls;
 mod bad_modules;
+mod bulk;
 mod call_trace;
 mod charges;
 mod deadlines;
