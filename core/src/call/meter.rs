@@ -60,19 +60,25 @@ impl Meter {
         if canceller.is_some_and(Canceller::is_cancelled) {
             return Err(CallError::Cancelled);
         }
-        self.check_deadline(platform)
-    }
-
-    /// Fails if the call has passed its deadline.
-    pub(crate) fn check_deadline(&self, platform: &dyn Platform) -> Result<(), CallError> {
-        if let Some(until) = self.until
-            && platform.now().is_some_and(|now| now >= until)
-        {
-            return Err(CallError::Deadline {
-                after: self.budget.deadline.unwrap_or_default(),
-            });
+        if self.until.is_some() && self.is_past(platform) {
+            return Err(self.deadline_passed());
         }
         Ok(())
+    }
+
+    /// Returns whether the deadline has passed, if there is one.
+    fn is_past(&self, platform: &dyn Platform) -> bool {
+        let now = platform.now();
+        now.zip(self.until).is_some_and(|(now, until)| now >= until)
+    }
+
+    /// Returns the error for a call that has passed its deadline.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn deadline_passed(&self) -> CallError {
+        CallError::Deadline {
+            after: self.budget.deadline.unwrap_or_default(),
+        }
     }
 
     /// Counts one host call. Returns false if the budget has none left.
@@ -186,15 +192,11 @@ pub(crate) fn check_time<T>(state: &StoreData<T>) -> Result<(), CallError> {
     state.meter.check(state.canceller.as_ref(), platform)
 }
 
-/// Turns the success of a call that has passed its deadline into an error. The check between slices
-/// misses a call that ends in the slice in which the deadline passes.
-pub(crate) fn in_time<T, R>(
-    state: &StoreData<T>,
-    result: Result<R, CallError>,
-) -> Result<R, CallError> {
-    let answer = result?;
-    state.meter.check_deadline(&*state.shared.platform)?;
-    Ok(answer)
+/// Returns whether the call has passed its deadline.
+#[inline]
+pub(crate) fn is_late<T>(state: &StoreData<T>) -> bool {
+    let meter = &state.meter;
+    meter.until.is_some() && meter.is_past(&*state.shared.platform)
 }
 
 /// Returns the fuel in the store, which is that of the running slice.

@@ -33,31 +33,31 @@ impl Shared {
     /// inside one another.
     #[inline]
     pub(crate) fn enter(&self) -> Result<Entered, CallError> {
-        if self.imports {
-            self.count()
-        } else {
-            Ok(Entered::Leaf)
+        if !self.imports {
+            return Ok(Entered::Leaf);
         }
+        let limit = match self.nesting {
+            None if UNKNOWN.fetch_add(1, Ordering::Relaxed) < MOST_UNKNOWN => {
+                return Ok(Entered::Unknown);
+            }
+            None => {
+                drop(Entered::Unknown);
+                MOST_UNKNOWN
+            }
+            Some(lend) => match self.enter_thread(lend) {
+                None => return Ok(Entered::OnThread(lend)),
+                Some(limit) => limit,
+            },
+        };
+        Err(CallError::TooNested { limit })
     }
 
+    /// Adds a call to the thread's list. Returns the limit if there are as many already.
     #[inline(never)]
-    fn count(&self) -> Result<Entered, CallError> {
-        let Some(lend) = self.nesting else {
-            let before = UNKNOWN.fetch_add(1, Ordering::Relaxed);
-            let entered = Entered::Unknown;
-            if before >= MOST_UNKNOWN {
-                return Err(CallError::TooNested {
-                    limit: MOST_UNKNOWN,
-                });
-            }
-            return Ok(entered);
-        };
-        let mut entered = Ok(());
-        lend(&mut |nesting| entered = nesting.enter(self.number()));
-        match entered {
-            Ok(()) => Ok(Entered::OnThread(lend)),
-            Err(limit) => Err(CallError::TooNested { limit }),
-        }
+    fn enter_thread(&self, lend: Lend) -> Option<usize> {
+        let mut refused = None;
+        lend(&mut |nesting| refused = nesting.enter(self.number()).err());
+        refused
     }
 
     /// Fails if a call on this thread must not wait, with the deadline `until`, for one of the

@@ -110,6 +110,13 @@ impl<T: 'static> Instance<T> {
         start.poll(&mut self.sandbox, context)
     }
 
+    /// Runs its start to the end, on this thread.
+    pub(crate) fn run_start_here(&mut self) -> Result<(), CallError> {
+        let _entered = self.loaded.shared.enter()?;
+        let mut start = Start::default();
+        self.block(|sandbox, context| start.poll(sandbox, context))
+    }
+
     /// Ends its start, with the result `ran`. Stores what was used in `used`, also if this fails.
     pub(crate) fn finish_start(
         &mut self,
@@ -117,7 +124,10 @@ impl<T: 'static> Instance<T> {
         used: &mut Usage,
     ) -> Result<(), CallError> {
         let store = &mut self.sandbox.store;
-        let ran = meter::in_time(store.data(), ran);
+        let ran = match ran {
+            Ok(()) if meter::is_late(store.data()) => Err(store.data().meter.deadline_passed()),
+            ran => ran,
+        };
         *used = meter::usage(store);
         store.data_mut().meter.usage = *used;
         if ran.is_err() || !self.continues_budget {
@@ -167,11 +177,9 @@ impl<T: 'static> Instance<T> {
 
     /// Returns its sandbox, after returning the reused buffers to the guest's allocator.
     pub(crate) fn into_sandbox(mut self) -> Result<Box<Sandbox<T>>, CallError> {
-        let interrupts = self.begin_call()?;
+        let _entered = self.begin_call()?;
         let mut run = Run::default();
-        let released = self.block(&interrupts, |sandbox, context| {
-            sandbox.poll_release(&mut run, context)
-        });
+        let released = self.block(|sandbox, context| sandbox.poll_release(&mut run, context));
         self.end_call(released)?;
         Ok(self.sandbox)
     }
@@ -261,8 +269,8 @@ impl<T: 'static> Instance<T> {
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
-        let interrupts = self.begin_call()?;
-        let result = self.run_bytes(&interrupts, name, input, take);
+        let _entered = self.begin_call()?;
+        let result = self.run_bytes(name, input, take);
         self.end_call(result)
     }
 
@@ -286,8 +294,8 @@ impl<T: 'static> Instance<T> {
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        let interrupts = self.begin_call()?;
-        let result = self.run_typed(&interrupts, name, &params);
+        let _entered = self.begin_call()?;
+        let result = self.run_typed(name, &params);
         self.end_call(result)
     }
 
@@ -299,8 +307,8 @@ impl<T: 'static> Instance<T> {
     /// As for [`process`](Self::process); [`CallError::UnknownExport`] if no function has this name,
     /// [`CallError::ExportType`] if `params` differ from its parameters or its results are not numbers.
     pub fn call_values(&mut self, name: &str, params: &[Value]) -> Result<Vec<Value>, CallError> {
-        let interrupts = self.begin_call()?;
-        let result = self.run_values(&interrupts, name, params);
+        let _entered = self.begin_call()?;
+        let result = self.run_values(name, params);
         self.end_call(result)
     }
 
@@ -379,8 +387,8 @@ impl<T: 'static> Instance<T> {
     /// [`CallError::UnknownExport`] or [`CallError::ExportType`] if the plugin is not a command, and
     /// those of [`process`](Self::process).
     pub fn run_command(&mut self) -> Result<u32, CallError> {
-        let interrupts = self.begin_call()?;
-        let ended = self.run_start(&interrupts);
+        let _entered = self.begin_call()?;
+        let ended = self.run_start();
         let ended = self.end_call(ended);
         // WASI allows one call of `_start`: a command may leave its runtime shut down.
         self.stopped |= ended.is_ok();
