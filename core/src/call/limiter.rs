@@ -90,6 +90,11 @@ impl InstanceLimiter {
         }
     }
 
+    /// Returns the bytes of the instance's memories. They never shrink.
+    pub(crate) const fn memory_bytes(&self) -> usize {
+        self.memory.now
+    }
+
     /// Checks the platform's free heap at each growth from now on, when the guest itself may grow its
     /// memory.
     pub(crate) fn watch(&mut self, platform: Arc<dyn Platform>) {

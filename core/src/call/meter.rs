@@ -23,11 +23,10 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Returns the meter of an instance without calls.
-    pub(crate) fn new() -> Self {
+    /// Returns the meter of an instance without calls, the first of which have `budget`.
+    pub(crate) fn new(budget: &Budget) -> Self {
         Self {
-            // Each call sets its own.
-            budget: Budget::device(),
+            budget: *budget,
             reserve: 0,
             until: None,
             usage: Usage::default(),
@@ -40,6 +39,11 @@ impl Meter {
         CallError::OutOfFuel {
             fuel: self.budget.fuel,
         }
+    }
+
+    /// Sets the budget of the calls that begin from now on.
+    pub(crate) const fn set_budget(&mut self, budget: &Budget) {
+        self.budget = *budget;
     }
 
     pub(crate) const fn budget(&self) -> &Budget {
@@ -137,32 +141,37 @@ pub(crate) fn until(
     Ok(Some(now.saturating_add(after)))
 }
 
-/// Begins a call with `budget` and the deadline `until`.
-pub(crate) fn begin<T, C>(cx: &mut C, budget: &Budget, until: Option<Duration>)
+/// Begins a call with the meter's budget and the deadline `until`.
+pub(crate) fn begin<T, C>(cx: &mut C, until: Option<Duration>)
 where
     C: AsContextMut<Data = StoreData<T>>,
 {
     let mut cx = cx.as_context_mut();
     let meter = &mut cx.data_mut().meter;
-    meter.budget = *budget;
-    meter.reserve = budget.fuel;
+    meter.reserve = meter.budget.fuel;
     meter.until = until;
     meter.usage = Usage::ZERO;
     set_fuel(&mut cx, 0);
 }
 
-/// Returns the call's use so far.
-pub(crate) fn usage<T, C>(cx: &mut C) -> Usage
+/// Returns the call's use, as it was when it was brought up to date.
+pub(crate) const fn usage<T>(state: &StoreData<T>) -> Usage {
+    Usage {
+        // Looked up here rather than at the end of each call: memories never shrink.
+        memory_bytes: state.limiter.memory_bytes(),
+        ..state.meter.usage
+    }
+}
+
+/// Brings the fuel of the call's use up to date.
+pub(crate) fn update<T, C>(cx: &mut C)
 where
     C: AsContextMut<Data = StoreData<T>>,
 {
     let left = fuel_left(cx);
-    let cx = cx.as_context();
-    let meter = &cx.data().meter;
-    Usage {
-        fuel: meter.budget.fuel.saturating_sub(left),
-        ..meter.usage
-    }
+    let mut cx = cx.as_context_mut();
+    let state = cx.data_mut();
+    state.meter.usage.fuel = state.meter.budget.fuel.saturating_sub(left);
 }
 
 /// Ends a call: makes its use final, and writes one last log record if the budget dropped any.
@@ -170,10 +179,9 @@ pub(crate) fn end<T, C>(cx: &mut C)
 where
     C: AsContextMut<Data = StoreData<T>>,
 {
-    let usage = usage(cx);
+    update(cx);
     let mut cx = cx.as_context_mut();
     let state = cx.data_mut();
-    state.meter.usage = usage;
     if let Some(wasi) = &mut state.wasi {
         wasi.end_call(&state.shared, &mut state.meter);
     }

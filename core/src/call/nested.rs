@@ -36,20 +36,13 @@ impl Shared {
         if !self.imports {
             return Ok(Entered::Leaf);
         }
-        let limit = match self.nesting {
-            None if UNKNOWN.fetch_add(1, Ordering::Relaxed) < MOST_UNKNOWN => {
-                return Ok(Entered::Unknown);
-            }
-            None => {
-                drop(Entered::Unknown);
-                MOST_UNKNOWN
-            }
-            Some(lend) => match self.enter_thread(lend) {
-                None => return Ok(Entered::OnThread(lend)),
-                Some(limit) => limit,
-            },
+        let Some(lend) = self.nesting else {
+            return enter_unknown();
         };
-        Err(CallError::TooNested { limit })
+        match self.enter_thread(lend) {
+            None => Ok(Entered::OnThread(lend)),
+            Some(limit) => Err(CallError::TooNested { limit }),
+        }
     }
 
     /// Adds a call to the thread's list. Returns the limit if there are as many already.
@@ -88,6 +81,7 @@ impl Shared {
 }
 
 impl Drop for Entered {
+    #[inline]
     fn drop(&mut self) {
         match self {
             Self::Leaf => {}
@@ -97,4 +91,16 @@ impl Drop for Entered {
             }
         }
     }
+}
+
+/// Counts a call on a platform that can't tell its threads apart.
+#[inline]
+fn enter_unknown() -> Result<Entered, CallError> {
+    let before = UNKNOWN.fetch_add(1, Ordering::Relaxed);
+    let entered = Entered::Unknown;
+    if before < MOST_UNKNOWN {
+        return Ok(entered);
+    }
+    let limit = MOST_UNKNOWN;
+    Err(CallError::TooNested { limit })
 }

@@ -61,6 +61,8 @@ pub struct Instance<T: 'static = ()> {
     sandbox: Box<Sandbox<T>>,
     loaded: Arc<Loaded<T>>,
     budget: Budget,
+    /// Whether the budget was set after the last call began. It is large to copy for each call.
+    budget_is_new: bool,
     start_usage: Usage,
     /// Whether the first call goes on with the budget of making the instance.
     continues_budget: bool,
@@ -86,13 +88,14 @@ impl<T: 'static> Instance<T> {
         let mut sandbox = Sandbox::open(loaded, code, budget, until, pace, data);
         if let Err(error) = sandbox.instantiate(loaded, code) {
             meter::end(&mut sandbox.store);
-            *used = sandbox.store.data().meter.usage;
+            *used = meter::usage(sandbox.store.data());
             return Err(error);
         }
         Ok(Self {
             sandbox,
             loaded: loaded.clone(),
             budget: *budget,
+            budget_is_new: false,
             start_usage: Usage::ZERO,
             continues_budget,
             // Until its start has ended well.
@@ -107,7 +110,11 @@ impl<T: 'static> Instance<T> {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
         let _entered = self.loaded.shared.enter()?;
-        start.poll(&mut self.sandbox, context)
+        let polled = start.poll(&mut self.sandbox, context);
+        if polled.is_pending() {
+            self.note_progress();
+        }
+        polled
     }
 
     /// Runs its start to the end, on this thread.
@@ -128,8 +135,8 @@ impl<T: 'static> Instance<T> {
             Ok(()) if meter::is_late(store.data()) => Err(store.data().meter.deadline_passed()),
             ran => ran,
         };
-        *used = meter::usage(store);
-        store.data_mut().meter.usage = *used;
+        meter::update(store);
+        *used = meter::usage(store.data());
         if ran.is_err() || !self.continues_budget {
             meter::end(store);
         }
@@ -149,13 +156,15 @@ impl<T: 'static> Instance<T> {
         idle: IdleInstance<T>,
     ) -> Result<Self, CallError> {
         let IdleInstance { mut sandbox, usage } = idle;
-        meter::begin(&mut sandbox.store, budget, until);
+        sandbox.store.data_mut().meter.set_budget(budget);
+        meter::begin(&mut sandbox.store, until);
         sandbox.store.data_mut().meter.usage = usage;
         meter::charge(&mut sandbox.store, usage.fuel)?;
         Ok(Self {
             sandbox,
             loaded: loaded.clone(),
             budget: *budget,
+            budget_is_new: false,
             start_usage: usage,
             continues_budget: true,
             stopped: false,
@@ -426,14 +435,16 @@ impl<T: 'static> Instance<T> {
     /// instance (see [`Plugin::with_instance`](crate::Plugin::with_instance)), that call keeps it.
     pub fn set_budget(&mut self, budget: Budget) {
         self.budget = budget;
+        self.budget_is_new = true;
     }
 
-    /// Returns what the last call used; before the first call, what making the instance used. If both
+    /// Returns what the last call used, up to its last step if it was dropped; before the first call,
+    /// what making the instance used. If both
     /// share a budget (see [`Plugin::with_instance`](crate::Plugin::with_instance)), the first call's
     /// usage includes making the instance.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.sandbox.store.data().meter.usage
+        meter::usage(self.sandbox.store.data())
     }
 
     /// Returns what making the instance used, its start function and `_initialize` included.

@@ -48,7 +48,10 @@ impl<T: 'static> Instance<T> {
         let store = &mut self.sandbox.store;
         if !core::mem::take(&mut self.continues_budget) {
             let until = meter::until(&self.budget, &**self.loaded.platform())?;
-            meter::begin(store, &self.budget, until);
+            if core::mem::take(&mut self.budget_is_new) {
+                store.data_mut().meter.set_budget(&self.budget);
+            }
+            meter::begin(store, until);
         }
         // Cleared by `end_call`, which is not reached if the caller's code unwinds or the call is
         // dropped: the guest is then in the middle of something.
@@ -60,23 +63,41 @@ impl<T: 'static> Instance<T> {
     pub(super) fn begin_paced_call(&mut self, pace: Arc<Pace>) -> Result<(), CallError> {
         // Each poll counts by itself: they may be made on different threads.
         drop(self.begin_call()?);
+        pace.start_clock(self.loaded.platform());
         self.sandbox.store.data_mut().pace = Some(pace);
         Ok(())
     }
 
-    /// Ends a call: stops metering, and stops the instance if `result` is a trap.
-    pub(super) fn end_call<R>(&mut self, mut result: Result<R, CallError>) -> Result<R, CallError> {
+    /// Ends a call: stops metering, and stops the instance if `result` is a trap. A result that comes
+    /// after the deadline becomes an error.
+    pub(super) fn end_call<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
         // The check between slices misses a call that ends in the slice in which its deadline passes.
         if result.is_ok() && meter::is_late(self.sandbox.store.data()) {
-            result = Err(self.sandbox.store.data().meter.deadline_passed());
+            drop(result);
+            return self.end_late();
         }
+        self.close_call(stopped(&result));
+        result
+    }
+
+    /// Ends a call that has passed its deadline.
+    // Apart, so that other calls use no native stack for its error.
+    #[cold]
+    #[inline(never)]
+    fn end_late<R>(&mut self) -> Result<R, CallError> {
+        self.close_call(true);
+        Err(self.sandbox.store.data().meter.deadline_passed())
+    }
+
+    /// Stops metering a call, and notes whether it stopped the guest.
+    #[inline]
+    fn close_call(&mut self, stopped: bool) {
         meter::end(&mut self.sandbox.store);
         let state = self.sandbox.store.data_mut();
         if let Some(pace) = state.pace.take() {
-            pace.note(state.meter.usage);
+            pace.note(meter::usage(state));
         }
-        self.stopped = stopped(&result);
-        result
+        self.stopped = stopped;
     }
 
     /// Polls `poll` on this thread until it is ready.
@@ -167,7 +188,11 @@ impl<T: 'static> Instance<T> {
     ) -> Result<R, CallError> {
         let ran = poll_fn(|context| {
             let _entered = self.loaded.enter_poll()?;
-            call.poll_results(&mut self.sandbox, context)
+            let polled = call.poll_results(&mut self.sandbox, context);
+            if polled.is_pending() {
+                self.note_progress();
+            }
+            polled
         })
         .await;
         let answer = ran.and_then(|()| call.lift(&mut self.sandbox, lift));
@@ -179,6 +204,16 @@ impl<T: 'static> Instance<T> {
             .await?;
         }
         answer
+    }
+
+    /// Notes what a paced call has used so far, in case it is dropped.
+    pub(super) fn note_progress(&mut self) {
+        let store = &mut self.sandbox.store;
+        meter::update(store);
+        let state = store.data();
+        if let Some(pace) = &state.pace {
+            pace.note(meter::usage(state));
+        }
     }
 
     /// Returns the export `name` if it is a function from bytes to bytes.
