@@ -3,12 +3,13 @@
 use super::{
     directories::GivenDirectory,
     exit,
+    failure::Failure,
     limits::{self, Bounds, Change, Preset, Target},
     quantity,
 };
 use clap::{Args, Parser, Subcommand, value_parser};
 use clap_complete::Shell;
-use hostel::Limits;
+use hostel::{Engine, Limits};
 use std::{path::PathBuf, time::Duration};
 
 /// Run WebAssembly plugins that you don't trust
@@ -83,7 +84,7 @@ pub(super) struct Run {
     /// Setting that the plugin can read; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
-    /// File to keep the plugin's state in, under the plugin's file name
+    /// File to keep the plugin's state in, under the plugin's file name; waits 2 s for other programs to close it
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
     /// Most fuel, such as 5M [default: 1G, of a command 1000T]
@@ -98,12 +99,34 @@ pub(super) struct Run {
     /// Longest time of the run, such as 2s [default: none, of a command 5m]
     #[arg(long, value_name = "TIME")]
     timeout: Option<humantime::Duration>,
+    /// Name the plugin's functions in a trap, at the cost of speed and fuel
+    #[arg(long, hide = asked_for("-h"))]
+    trace_calls: bool,
     /// Print output, error, logs and usage as one JSON object
     #[arg(long)]
     pub(super) json: bool,
 }
 
 impl Run {
+    /// Returns the engine for these options.
+    pub(super) fn engine(&self, bounds: &Bounds) -> Engine {
+        let engine = Engine::new(bounds.limits).with_budget(bounds.budget);
+        match self.trace_calls {
+            true => engine.with_call_trace(),
+            false => engine,
+        }
+    }
+
+    /// Refuses --trace-calls for a command on which it has no effect.
+    pub(super) fn refuse_trace(&self, command: &str) -> Result<(), Failure> {
+        match self.trace_calls {
+            true => Err(Failure::usage(format!(
+                "--trace-calls has no effect on `{command}`: use it with `run`"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// Sets the bounds that the options change.
     pub(super) fn set(&self, bounds: &mut Bounds) {
         if let Some(fuel) = self.fuel {
@@ -133,7 +156,7 @@ pub(super) struct Bench {
     #[arg(long, value_name = "N", value_parser = seconds)]
     pub(super) seconds: Option<Duration>,
     /// Most calls to measure [default: no end]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     pub(super) calls: Option<u64>,
 }
 
@@ -165,9 +188,9 @@ pub(super) struct Probe {
     /// Machine that runs the plugin
     #[arg(long, value_enum, value_name = "MACHINE", default_value_t = Target::Server)]
     pub(super) target: Target,
-    /// Heap of a device, such as 128KiB
-    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "256KiB")]
-    heap: u64,
+    /// Heap of the machine, such as 128KiB [default: 256KiB of a device]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    heap: Option<u64>,
     /// Limits to start from [default: as fits plugin and target]
     #[arg(long, value_enum, value_name = "PRESET")]
     limits: Option<Preset>,
@@ -183,9 +206,14 @@ impl Probe {
     /// Returns the limits to probe with a WASI `command` or another plugin.
     pub(super) fn limits(&self, command: bool) -> Limits {
         let preset = self.limits.unwrap_or(self.target.preset(command));
-        let heap = usize::try_from(self.heap).unwrap_or(usize::MAX);
+        let heap = self
+            .heap
+            .map(|heap| usize::try_from(heap).unwrap_or(usize::MAX));
         let mut bounds = Bounds::plugin();
-        bounds.limits = preset.limits(heap);
+        bounds.limits = preset.limits(heap.unwrap_or(256 << 10));
+        if let Some(heap) = heap {
+            bounds.limits.heap_bytes = heap;
+        }
         bounds.set(&self.limit);
         bounds.limits
     }
@@ -201,9 +229,9 @@ A WASI command uses hostel's stdin, stdout, stderr and exit code. It sees the
 time, and no files but those in the directories of --dir. Its limits are those
 of a program that a person waits for: 1 GiB of memory, a module of 128 MiB,
 calls nested 10,000 deep, 256 open files, and 5 minutes. A plugin has those of
-a server: 64 MiB, 16 MiB, 1,000 and 64. --limit sets each of them; an unknown
-NAME lists them all. A unit of fuel is about one instruction. K, M and G are
-thousands, KiB, MiB and GiB are 1024s.
+a server: 64 MiB, 16 MiB, 1,000 and 64. --limit sets each of them; the NAME
+`list` lists them all. A unit of fuel is about one instruction. K, M, G and T
+are powers of 1000, KiB, MiB, GiB and TiB of 1024.
 
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
@@ -222,9 +250,9 @@ Examples:
   hostel bench plugin.wasm hello --sliced=50k --concurrency 1000 --json";
 
 const SNAPSHOT: &str = "\
-Runs the plugin's start function, its `_initialize` and the call of --call. The
-new plugin's memory, globals and tables begin with the values that these left;
-it does not run them again. Settings and state of the host are not saved.
+Runs the plugin's start function, what initialises it, and the call of --call.
+The new plugin's memory, globals and tables begin with the values that these
+left; it does not run them again. Settings and state of the host are not saved.
 
 Example:
   hostel snapshot plugin.wasm --call learn @words.txt -o learned.wasm";

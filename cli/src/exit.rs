@@ -68,6 +68,8 @@ impl From<u32> for Exit {
 impl From<&CallError> for Exit {
     fn from(error: &CallError) -> Self {
         match error.class() {
+            // The guest goes on after it, but what ended the call is a limit.
+            _ if matches!(error, CallError::OutputTooLarge { .. }) => Self::Quota,
             ErrorClass::Guest => Self::Guest,
             ErrorClass::Caller => Self::Usage,
             ErrorClass::Contract => Self::Load,

@@ -1,9 +1,9 @@
 //! Failures of the program, as text for people and as JSON for programs.
 
-use super::exit::Exit;
+use super::{exit::Exit, plugin::STATE_WAIT};
 use hostel::{
-    CallError, FileError, FileReason, LoadError, Mismatch, SnapshotError, StateFileError, TrapKind,
-    grant_for,
+    CallError, FileError, FileReason, LoadError, Mismatch, RefusedGrowth, SnapshotError,
+    StateFileError, StateFileReason, TrapKind, grant_for,
 };
 use serde_json::{Value, json};
 use std::{fmt::Display, io, path::Path};
@@ -19,6 +19,8 @@ pub(super) struct Failure {
     pub(super) details: Vec<String>,
     /// How to solve the problem.
     pub(super) hint: Option<String>,
+    /// Whether the message says that a growth of memory was refused.
+    told_refusal: bool,
 }
 
 impl Failure {
@@ -29,6 +31,7 @@ impl Failure {
             message,
             details: Vec::new(),
             hint: None,
+            told_refusal: false,
         }
     }
 
@@ -41,10 +44,19 @@ impl Failure {
         self
     }
 
+    /// Adds the growth of memory that was refused before the failure, unless the message has it.
+    pub(super) fn after_refusal(self, refused: Option<RefusedGrowth>) -> Self {
+        match refused.map(refusal) {
+            Some(hint) if !self.told_refusal => self.with_hint(hint),
+            _ => self,
+        }
+    }
+
     /// Reports that the module in the file `path` can't be loaded.
     pub(super) fn load(path: &Path, error: &LoadError) -> Self {
         let message = format!("can't load {}", path.display());
-        let mut failure = Self::new(Exit::Load, error.code(), format!("{message}: {error}"));
+        // The hint has the option that raises a limit.
+        let mut failure = Self::new(Exit::Load, error.code(), format!("{message}: {error:#}"));
         match error {
             LoadError::Mismatch(all) => {
                 failure.message = format!(
@@ -64,6 +76,9 @@ impl Failure {
             error => {
                 if let Some(option) = raise(error) {
                     return failure.with_hint(format!("raise the limit with {option}"));
+                }
+                if let LoadError::NeedsProposal { remedy, .. } = error {
+                    return failure.with_hint(*remedy);
                 }
             }
         }
@@ -88,11 +103,12 @@ impl Failure {
             }
         };
         match all.last() {
-            Some(LoadError::Unsupported { .. } | LoadError::OverLimit { .. }) if !complete => {
-                failure.with_hint(
-                    "the last problem may hide others: fix it and run `hostel probe` again",
-                )
-            }
+            Some(
+                LoadError::Unsupported { .. }
+                | LoadError::NeedsProposal { .. }
+                | LoadError::OverLimit { .. },
+            ) if !complete => failure
+                .with_hint("the last problem may hide others: fix it and run `hostel probe` again"),
             _ => match &*options {
                 [] => failure,
                 [option] => failure.with_hint(format!("raise the limit with {option}")),
@@ -131,6 +147,15 @@ impl Failure {
             "hint": self.hint,
         })
     }
+}
+
+/// Says that a growth of memory was refused, and how to raise the limit.
+pub(super) fn refusal(refused: RefusedGrowth) -> String {
+    let remedy = match refused.limit {
+        Some(_) => ": raise it with --memory SIZE",
+        None => "",
+    };
+    format!("{refused}{remedy}")
 }
 
 fn problems(count: usize) -> String {
@@ -181,12 +206,16 @@ impl From<CallError> for Failure {
             CallError::OutOfFuel { .. } => Some("--fuel N".to_owned()),
             CallError::Deadline { .. } => Some("--timeout TIME".to_owned()),
             CallError::InputTooLarge { found, .. } => Some(limit("input_bytes", found)),
+            CallError::ErrorTooLarge { found, .. } => Some(limit("error_bytes", found)),
             CallError::OutputTooLarge { found, .. } => Some(limit("output_bytes", found)),
             CallError::ArgumentTooLarge { found, .. } => Some(limit("argument_bytes", found)),
             CallError::DoesNotFit { needed, .. } => Some(limit("heap_bytes", needed)),
             CallError::BytesToGuest { .. } => Some(limit("bytes_to_guest", "N")),
             CallError::HostCalls { .. } => Some(limit("host_calls", "N")),
             CallError::Busy { .. } => Some(limit("instances", "N")),
+            CallError::Trap(trap) if trap.refused_growth().is_some_and(|it| it.limit.is_some()) => {
+                Some("--memory SIZE".to_owned())
+            }
             CallError::Trap(trap) if trap.kind() == TrapKind::StackOverflow => Some(format!(
                 "{} or {}",
                 limit("call_depth", "N"),
@@ -206,7 +235,12 @@ impl From<CallError> for Failure {
             )),
             _ => None,
         };
-        let failure = Self::new(Exit::from(&error), error.code(), error.to_string());
+        let told_refusal =
+            matches!(&error, CallError::Trap(trap) if trap.refused_growth().is_some());
+        let failure = Self {
+            told_refusal,
+            ..Self::new(Exit::from(&error), error.code(), format!("{error:#}"))
+        };
         match hint {
             Some(hint) => failure.with_hint(hint),
             None => failure,
@@ -216,7 +250,14 @@ impl From<CallError> for Failure {
 
 impl From<StateFileError> for Failure {
     fn from(error: StateFileError) -> Self {
-        Self::new(Exit::Usage, error.code(), error.to_string())
+        let failure = Self::new(Exit::Usage, error.code(), error.to_string());
+        match error.reason() {
+            StateFileReason::Locked => failure.with_hint(format!(
+                "it was still open after {} s: run the programs that use it one after the other, or give each a file of its own",
+                STATE_WAIT.as_secs()
+            )),
+            _ => failure,
+        }
     }
 }
 

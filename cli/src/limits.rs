@@ -115,7 +115,16 @@ impl Bounds {
             ("host_calls", Field::Word(&mut budget.host_calls)),
             ("input_bytes", Field::Size(&mut budget.input_bytes)),
             ("output_bytes", Field::Size(&mut budget.output_bytes)),
+            ("error_bytes", Field::Size(&mut budget.error_bytes)),
             ("argument_bytes", Field::Size(&mut budget.argument_bytes)),
+            (
+                "deserialized_bytes",
+                Field::Size(&mut budget.deserialized_bytes),
+            ),
+            (
+                "deserialized_levels",
+                Field::Size(&mut budget.deserialized_levels),
+            ),
             ("bytes_to_guest", Field::Size(&mut budget.bytes_to_guest)),
             ("log_records", Field::Word(&mut budget.log_records)),
             ("log_bytes", Field::Word(&mut budget.log_bytes)),
@@ -187,20 +196,66 @@ impl Change {
     }
 
     fn parse(text: &str, names: &str) -> Result<Self, String> {
-        let (name, value) = text.split_once('=').ok_or("expected NAME=N")?;
+        let (name, value) = match text.split_once('=') {
+            Some(parts) => parts,
+            None if text == "list" => (text, ""),
+            None => return Err("expected NAME=N".to_owned()),
+        };
         let mut bounds = Bounds::plugin();
         let mut fields = bounds.fields().into_iter();
         let (_, field) = fields
             .find(|(known, _)| *known == name)
-            .ok_or_else(|| format!("unknown limit `{name}`; the limits are: {names}"))?;
+            .ok_or_else(|| unknown(name, names))?;
         let value = quantity::parse(value)
             .ok_or("expected a whole number after `=`, such as 5000, 64KiB or 1M")?;
+        if value == 0 && ["copies", "instances"].contains(&name) {
+            return Err(format!("`{name}` is at least 1, found 0"));
+        }
         if let Some(most) = field.set(value) {
             return Err(format!("`{name}` is at most {most}, found {value}"));
         }
         let name = name.to_owned();
         Ok(Self { name, value })
     }
+}
+
+/// Says that no limit is called `name`: names those that are near, or else all `names`.
+fn unknown(name: &str, names: &str) -> String {
+    let near: Vec<_> = names
+        .split(", ")
+        .filter(|known| is_near(name, known))
+        .map(|known| format!("`{known}`"))
+        .collect();
+    match &*near {
+        [] if name == "list" => format!("the limits are: {names}"),
+        [] => format!("unknown limit `{name}`; the limits are: {names}"),
+        near => format!(
+            "unknown limit `{name}`; near it: {}; `--limit list` lists all",
+            near.join(", ")
+        ),
+    }
+}
+
+/// Returns whether one name is part of the other, or at most two letters differ.
+fn is_near(name: &str, known: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    let part = name.len() > 2 && (known.contains(&name) || name.contains(known));
+    part || distance(&name, known) <= 2
+}
+
+/// Returns how many letters to insert, remove or change to get from one word to the other.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<_> = (0..=other.len()).collect();
+    for (at, a) in one.bytes().enumerate() {
+        let mut before = row[0];
+        row[0] = at + 1;
+        for (to, b) in other.bytes().enumerate() {
+            let changed = before + usize::from(a != b);
+            before = row[to + 1];
+            row[to + 1] = changed.min(before + 1).min(row[to] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 /// Returns each limit of a plugin with its name.

@@ -4,7 +4,7 @@ use super::{abi, arguments::Run, directories, failure::Failure, limits::Bounds};
 use hostel::{
     Engine, FileState, Grants, LogSink, ModuleInfo, Plugin, StateLimits, Wasi, WasiOutput,
 };
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 /// The function that is called without --call.
 pub(super) const FUNCTION: &str = "process";
@@ -57,13 +57,19 @@ pub(super) fn is_command(module: &ModuleInfo) -> bool {
     abi::signature(module, COMMAND).is_some() && abi::signature(module, FUNCTION).is_none()
 }
 
+/// Time for which a file that another process has open is waited for.
+pub(super) const STATE_WAIT: Duration = Duration::from_secs(2);
+
 /// Grants the log, the settings of --config and the state of --state.
 pub(super) fn grants(arguments: &Run, log: impl LogSink) -> Result<Grants, Failure> {
     let grants = Grants::new()
         .log(log)
         .config(arguments.config.iter().cloned());
     Ok(match &arguments.state {
-        Some(file) => grants.state(FileState::open(file, StateLimits::server())?),
+        Some(file) => {
+            let store = FileState::open_within(file, StateLimits::server(), STATE_WAIT);
+            grants.state(store?)
+        }
         None => grants,
     })
 }

@@ -42,6 +42,7 @@ fn write(arguments: &Snapshot) -> Result<usize, Failure> {
         return Err(Failure::usage("INPUT without a function to call")
             .with_hint("name the function with --call NAME"));
     }
+    run.refuse_trace("snapshot")?;
     let output = target(&arguments.output)?;
     let module = Module::read(run, |_| {})?;
     let budget = module.bounds.budget;

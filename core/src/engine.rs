@@ -10,6 +10,8 @@ use crate::{
     grants::{self, Grants},
     module::{self, Footprint, ModuleInfo},
 };
+#[cfg(feature = "trace")]
+use crate::{base::limits::ModuleLimits, module::FunctionNames};
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use wasmi::{CompilationMode, Config, Module, OperatorCost};
 
@@ -36,6 +38,9 @@ pub struct Engine {
     platform: Arc<dyn Platform>,
     #[cfg(feature = "slots")]
     slots: Option<hostel_slots::Slots>,
+    /// Whether plugins keep the names of the functions that run.
+    #[cfg(feature = "trace")]
+    traces: bool,
 }
 
 impl Engine {
@@ -50,6 +55,8 @@ impl Engine {
             platform: Arc::new(NoPlatform),
             #[cfg(feature = "slots")]
             slots: None,
+            #[cfg(feature = "trace")]
+            traces: false,
         }
     }
 
@@ -96,6 +103,74 @@ impl Engine {
     pub fn with_memory_slots(mut self, slots: hostel_slots::Slots) -> Self {
         self.slots = Some(slots);
         self
+    }
+
+    /// Makes traps name the three innermost functions of the guest that ran; see
+    /// [`Trap::functions`](crate::Trap::functions). Off by default, since it costs.
+    ///
+    /// The interpreter keeps no such names, so each function of a plugin is changed to keep them: by
+    /// seven operators at its entry, and two after each call. Loops without calls run as fast as
+    /// before, code that calls much up to three times slower. Fuel and memory grow by these operators
+    /// too, so equal calls use other fuel than without. Snapshots are taken without it.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (func $inner unreachable) (func $middle (call $inner))
+    /// #   (func $f (export "f") (call $middle)))"#)?;
+    /// use hostel_core::{CallError, Engine, Grants};
+    /// let engine = Engine::default().with_call_trace();
+    /// let plugin = engine.load("m", &wasm, &Grants::new())?;
+    /// let Err(CallError::Trap(trap)) = plugin.call::<(), ()>("f", ()) else { panic!() };
+    /// assert_eq!(trap.functions().join(" → "), "f → middle → inner");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "trace")]
+    #[must_use]
+    pub fn with_call_trace(mut self) -> Self {
+        self.traces = true;
+        self
+    }
+
+    /// Returns this engine without [`with_call_trace`](Self::with_call_trace).
+    pub(crate) fn untraced(&self) -> Self {
+        #[cfg_attr(not(feature = "trace"), allow(unused_mut))]
+        let mut engine = self.clone();
+        #[cfg(feature = "trace")]
+        {
+            engine.traces = false;
+        }
+        engine
+    }
+
+    /// Returns `wasm` changed to keep the names of the functions that run, and the names that it has;
+    /// `None` if this engine does not trace, or the module has no functions.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check`](Self::check), and faults in the bodies of functions.
+    #[cfg(feature = "trace")]
+    pub(crate) fn trace<T: 'static>(
+        &self,
+        wasm: &[u8],
+        grants: &Grants<T>,
+    ) -> Result<Option<(Vec<u8>, FunctionNames)>, LoadError> {
+        if !self.traces {
+            return Ok(None);
+        }
+        // The module itself has to be within the limits, not what becomes of it.
+        self.check_within(wasm, grants)?;
+        module::validate(wasm)?;
+        Ok(module::traced(wasm).map(|traced| (traced, FunctionNames::read(wasm))))
+    }
+
+    /// Returns this engine without limits on modules, for one that was within them before it was
+    /// changed.
+    #[cfg(feature = "trace")]
+    pub(crate) fn without_module_limits(&self) -> Self {
+        self.clone().with_limits(Limits {
+            module_bytes: usize::MAX,
+            module: ModuleLimits::none(),
+            ..self.limits
+        })
     }
 
     /// Returns the limits of plugins and instances.
@@ -264,17 +339,21 @@ impl Engine {
     }
 
     /// Compiles the module [`Limits::copies`] times, each time in a wasmi engine of its own.
-    pub(crate) fn compile(&self, info: &ModuleInfo, wasm: &[u8]) -> Result<Vec<Module>, LoadError> {
+    pub(crate) fn compile(
+        &self,
+        info: &mut ModuleInfo,
+        wasm: &[u8],
+    ) -> Result<Vec<Module>, LoadError> {
         let rewritten = if info.changes.is_none() {
             None
         } else {
-            let changed = module::rewrite(wasm, &info.changes);
+            let changed = module::rewrite(wasm, &mut info.changes);
             // Never compiled unchanged: the changes keep the guest from faults of the interpreter.
             Some(changed.ok_or_else(|| LoadError::refused("a part of it can't be rewritten"))?)
         };
         let changed = rewritten.as_deref().unwrap_or(wasm);
         let mut copies = Vec::new();
-        for _ in 0..self.limits.copies.max(1) {
+        for _ in 0..self.limits.copies() {
             let engine = wasmi::Engine::new(&self.config());
             copies.push(self.compile_once(&engine, changed)?);
         }

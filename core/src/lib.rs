@@ -72,6 +72,7 @@
 //!
 //! * `postcard` – `Postcard<T>`, serialised values at the boundary.
 //! * `simd` – plugins may use 128-bit SIMD instructions.
+//! * `trace` – `Engine::with_call_trace`, the guest's functions in traps.
 //! * `slots` – `Slots`, static buffers for guests' memories.
 //! * `log`, `defmt` – sinks for plugins' log records; one of the two at most.
 
@@ -130,6 +131,7 @@ pub use self::base::log::LogCrate;
 pub use self::marshal::Postcard;
 pub use self::{
     base::{
+        growth::RefusedGrowth,
         limits::{Budget, Limits, ModuleLimits, Usage},
         log::{LogRecord, LogSink},
         nesting::Nesting,

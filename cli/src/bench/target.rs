@@ -4,10 +4,9 @@ use super::super::{
     arguments::Bench,
     failure::Failure,
     input::Input,
-    limits::Bounds,
     plugin::{self, Module},
 };
-use hostel::{CallError, Engine, Instance, LogRecord, PendingCall, Plugin, Std, WasiOutput};
+use hostel::{CallError, Instance, LogRecord, PendingCall, Plugin, Std, Usage, WasiOutput};
 use std::{num::NonZero, thread};
 
 /// A plugin's function with its input, or a WASI command.
@@ -31,16 +30,14 @@ impl Target {
                 bounds.limits.copies = at_once.min(processors);
             }
         })?;
-        let Bounds { limits, budget, .. } = module.bounds;
+        let budget = module.bounds.budget;
         let mut wasi = plugin::wasi(run, &module.bounds)?;
         if module.command {
             wasi = wasi
                 .stdout(WasiOutput::discard())
                 .stderr(WasiOutput::discard());
         }
-        let engine = Engine::new(limits)
-            .with_budget(budget)
-            .with_platform(Std::new());
+        let engine = run.engine(&module.bounds).with_platform(Std::new());
         let grants = plugin::grants(run, |_: &LogRecord<'_>| {})?.wasi(wasi);
         let plugin = plugin::load(&run.plugin, &engine, &module.wasm, &grants)?;
         let default = match module.command {
@@ -64,16 +61,14 @@ impl Target {
         })
     }
 
-    /// Makes one call. Returns a command's exit code, or 0 of a function, and the fuel used.
-    pub(super) fn call(&self) -> (Result<u32, CallError>, u64) {
-        let (result, usage) = self
-            .plugin
-            .with_instance_metered(|instance| self.call_in(instance));
-        (result, usage.fuel)
+    /// Makes one call. Returns a command's exit code, or 0 of a function, and what was used.
+    pub(super) fn call(&self) -> (Result<u32, CallError>, Usage) {
+        self.plugin
+            .with_instance_metered(|instance| self.call_in(instance))
     }
 
     /// Makes one call. Returns as [`call`](Self::call) does, with the instance's linear memory after
-    /// the call in bytes instead of the fuel.
+    /// the call in bytes instead of what was used.
     pub(super) fn call_and_weigh(&self) -> (Result<u32, CallError>, usize) {
         let mut memory = 0;
         let result = self.plugin.with_instance(|instance| {

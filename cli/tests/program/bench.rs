@@ -101,7 +101,7 @@ fn it_ends_after_the_time_or_the_calls() {
     assert!(within(&["--seconds=0.05"]).as_u64() > Some(0));
     assert_eq!(within(&["--seconds=600", "--calls=7"]), 7);
     assert!(within(&["--seconds=0.05", "--calls=1000000000000"]).as_u64() > Some(0));
-    let none = measured(0, &[&add[..], &["--calls=0"]].concat());
+    let none = measured(0, &[&add[..], &["--seconds=0"]].concat());
     assert_eq!(none["calls"], 0);
     for field in ["seconds", "calls_per_second"] {
         assert_eq!(none[field], Value::Null, "{none}");
@@ -110,7 +110,7 @@ fn it_ends_after_the_time_or_the_calls() {
         let values = none[field].as_object().expect("an object").values();
         assert!(values.into_iter().all(Value::is_null), "{none}");
     }
-    let none = [&["bench"], &add[..], &["--calls=0"]].concat();
+    let none = [&["bench"], &add[..], &["--seconds=0"]].concat();
     let none = hostel(&none).expect(0);
     assert!(none.text().contains("calls     0 in"), "{}", none.text());
 }

@@ -29,7 +29,13 @@ fn the_guest_s_error_is_1() {
             (func (export "process") (param i32 i32) (result i32 i32)
                 (i32.const 0) (i32.const 16777217)))"#,
     );
-    says(&hostel(&["run", &large]).expect(1), &["`output_bytes`"]);
+    says(
+        &hostel(&["run", &large]).expect(5),
+        &[
+            "the budget allows 16777216\nhint: ",
+            "--limit output_bytes=",
+        ],
+    );
 }
 
 #[test]
@@ -82,7 +88,24 @@ fn wrong_arguments_are_2() {
     }
     let limit = |setting| hostel(&["probe", &customize, "--limit", setting]).expect(2);
     says(&limit("types"), &["NAME=N"]);
-    says(&limit("type=1"), &["memory_bytes, ", ", types, "]);
+    says(
+        &limit("type=1"),
+        &["unknown limit `type`; near it: `types`; `--limit list`"],
+    );
+    says(&limit("memorybytes=1"), &["near it: `memory_bytes`;"]);
+    for all in ["odd=1", "list"] {
+        says(
+            &limit(all),
+            &["limits are: ", "memory_bytes, ", ", types, "],
+        );
+    }
+    for none in ["copies=0", "instances=0"] {
+        says(&limit(none), &["is at least 1, found 0"]);
+    }
+    says(
+        &hostel(&["bench", &customize, "--calls", "0"]).expect(2),
+        &["--calls", "1.."],
+    );
     for number in [
         "types=",
         "types=1x",
@@ -302,4 +325,39 @@ fn a_terminal_breaks_errors_between_words() {
         assert_eq!(words(&plain), words(&piped.stderr));
         assert!(piped.stderr.lines().count() < plain.lines().count());
     }
+}
+
+#[test]
+fn the_functions_of_a_trap_are_named_where_that_is_asked_for() {
+    let files = Files::new();
+    let deep = files.wat(
+        r#"(module (func $inner unreachable) (func $middle (call $inner))
+            (func $f (export "deep") (call $middle)))"#,
+    );
+    let run = ["run", &deep, "--call", "deep"];
+    let without = hostel(&run).expect(4);
+    assert!(!without.stderr.contains("middle"), "{}", without.stderr);
+    let traced = [&run[..], &["--trace-calls"]].concat();
+    says(
+        &hostel(&traced).expect(4),
+        &["while `deep` ran, in f → middle → inner"],
+    );
+    let bench = [
+        "bench",
+        &deep,
+        "--call",
+        "deep",
+        "--trace-calls",
+        "--calls",
+        "1",
+    ];
+    let ended = hostel(&bench).expect(4);
+    assert!(
+        ended.text().contains("f → middle → inner"),
+        "{}",
+        ended.text()
+    );
+    let out = files.path("out.wasm");
+    let snapshot = ["snapshot", &deep, "--trace-calls", "-o", path(&out)];
+    says(&hostel(&snapshot).expect(2), &["no effect on `snapshot`"]);
 }

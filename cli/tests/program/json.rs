@@ -22,7 +22,7 @@ fn all_of_a_call_is_told() {
         assert!(told["micros"][part].is_u64(), "{told}");
     }
     let keys: Vec<_> = told.as_object().expect("an object").keys().collect();
-    assert_eq!(keys.len(), 8);
+    assert_eq!(keys.len(), 9);
 }
 
 #[test]

@@ -175,7 +175,7 @@ fn all_that_refuses_a_plugin_is_told() {
          `env.host_log`, `env.host_log_message`, `env.host_state_delete`, `env.host_state_get`, `env.host_state_list`, \
          `env.host_state_set`",
         "  export `process`: expected (i32, i32) -> (i32, i32) or (i32, i32) -> i64 or (i32, i32, i32) -> (), found () -> ()",
-        "  export `allocate` is missing: expected (i32) -> i32; the result of `env.host_get_config` needs a buffer",
+        "  export `allocate` is missing: expected (i32) -> i32, as `allocate` or `malloc`; the result of `env.host_get_config` needs a buffer",
         "hint: raise the limits with --limit locals=400 --limit memory_bytes=196608 --limit table_elements=1000",
     ];
     assert_eq!(details, expected);
@@ -316,4 +316,54 @@ fn names_forge_no_message() {
     assert!(!printed.chars().any(|c| c != '\n' && c.is_control()));
     let ended = hostel(&["probe", "--json", super::path(&odd)]).expect(3);
     assert!(!ended.text().trim_end().chars().any(char::is_control));
+}
+
+#[test]
+fn a_heap_is_that_of_any_preset() {
+    let plugin = guest("small_filter");
+    for limits in ["server", "device", "command"] {
+        let probe = ["probe", &plugin, "--json", "--limits", limits, "--heap"];
+        let told = hostel(&[&probe[..], &["16MiB"]].concat()).expect(0).json();
+        assert_eq!(told["limits"]["heap_bytes"], 16 << 20, "{limits}");
+        let ended = hostel(&[&probe[..], &["16KiB"]].concat()).expect(3);
+        let told = ended.json()["refusals"].clone();
+        let told = told
+            .as_array()
+            .and_then(|all| all.last())
+            .expect("a heap that is too small");
+        assert_eq!(told["code"], "does-not-fit", "{limits}: {told}");
+        assert_eq!(told["limit"], 16 << 10, "{limits}: {told}");
+    }
+}
+
+#[test]
+fn a_proposal_that_a_module_needs_is_named_beside_what_else_is_in_it() {
+    let files = Files::new();
+    for (proposal, function) in [
+        ("simd", "(func (drop (i32x4.splat (i32.const 7))))"),
+        ("tail-call", "(func $g (return_call $g))"),
+        ("exception-handling", "(func try catch_all end)"),
+        ("threads", "(func (drop (i32.atomic.load (i32.const 0))))"),
+        ("multi-memory", "(memory 1)"),
+        ("gc", "(type (struct))"),
+    ] {
+        let plugin = files.wat(&format!(
+            r#"(module (import "env" "host_log" (func (param i32 i32)))
+                (memory (export "memory") 1) {function}
+                (func (export "found") (param i64) (result f32) (f32.const 1)))"#
+        ));
+        let says = format!("needs the proposal `{proposal}`");
+        let ended = hostel(&["inspect", &plugin]).expect(3);
+        assert!(ended.text().contains("(i64) -> f32"), "{}", ended.text());
+        assert!(ended.text().contains("grant `log`"), "{}", ended.text());
+        assert!(ended.stderr.contains(&says), "{}", ended.stderr);
+        let hint = ended.stderr.lines().last().expect("there is a hint");
+        assert!(hint.starts_with("hint: "), "{hint}");
+        for command in ["inspect", "probe", "run"] {
+            let told = hostel(&[command, &plugin, "--json"]).expect(3).json();
+            assert_eq!(told["error"]["code"], "needs-proposal", "{command}: {told}");
+        }
+        let ended = hostel(&["probe", &plugin]).expect(3);
+        assert!(ended.stderr.contains(&says), "{}", ended.stderr);
+    }
 }

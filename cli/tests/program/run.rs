@@ -1,7 +1,11 @@
 //! `hostel run`: inputs, outputs and options.
 
 use super::{Files, command, guest, hostel, hostel_with_stdin, path};
-use std::{io::Read as _, process::Stdio};
+use std::{
+    io::Read as _,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn the_example_of_the_front_page() {
@@ -31,6 +35,38 @@ fn settings_are_pairs() {
         let ended = hostel(&[&["run", &customize, "a"], arguments].concat()).expect(0);
         assert_eq!(ended.text(), format!("{prefix}_A"));
     }
+}
+
+#[test]
+fn a_state_file_that_another_process_has_open_is_waited_for() {
+    let (files, counter) = (Files::new(), guest("counter"));
+    let state = files.path("visits.state");
+    let run = ["run", &counter, "--state", path(&state), "Gopher"];
+    let hold = || hostel::FileState::open(&state, hostel::StateLimits::server()).unwrap();
+
+    let held = hold();
+    let began = Instant::now();
+    let ended = std::thread::scope(|scope| {
+        let ended = scope.spawn(|| hostel(&run));
+        std::thread::sleep(Duration::from_millis(500));
+        drop(held);
+        ended.join().unwrap().expect(0)
+    });
+    assert_eq!((ended.text(), &*ended.stderr), ("Gopher: visit 1", ""));
+    assert!(began.elapsed() >= Duration::from_millis(500));
+
+    let held = hold();
+    let began = Instant::now();
+    let ended = hostel(&run).expect(2);
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    let told = format!(
+        "error: can't keep state in {}: it is open already, in this process or another: close it first\n\
+         hint: it was still open after 2 s: run the programs that use it one after the other, or give each a file of its own\n",
+        path(&state)
+    );
+    assert_eq!(ended.stderr, told);
+    drop(held);
+    assert_eq!(hostel(&run).expect(0).text(), "Gopher: visit 2");
 }
 
 #[test]
@@ -315,7 +351,7 @@ fn the_time_counts_from_the_start() {
     ] {
         let ended = hostel(&[&["run"], arguments].concat()).expect(code);
         if code == 6 {
-            let message = "error: the call passed its deadline of 1ns: raise `deadline`";
+            let message = "error: the call passed its deadline of 1ns\nhint: ";
             assert!(ended.stderr.starts_with(message), "{}", ended.stderr);
         }
     }

@@ -7,10 +7,10 @@ use crate::{
         signature::{Signature, ValType},
         text::text,
     },
-    call::{Deallocate, Guest, StoreData},
+    call::{Allocate, Deallocate, Guest, StoreData},
     error::{CallError, Mismatch},
     marshal::Types,
-    module::{Export, Extern, ModuleInfo},
+    module::{COMMAND, CONSTRUCTORS, Export, Extern, ModuleInfo, REACTOR},
 };
 use ValType::I32;
 use alloc::{boxed::Box, string::String, vec::Vec};
@@ -29,6 +29,9 @@ type Type = (&'static [ValType], &'static [ValType]);
 /// The types that the allocator and the deallocator may have.
 const ALLOCATE_TYPES: &[Type] = &[(&[I32], &[I32])];
 const DEALLOCATE_TYPES: &[Type] = &[(PAIR, &[]), (&[I32], &[])];
+
+/// The type of the exports that initialise an instance.
+const NOTHING: &[Type] = &[(&[], &[])];
 
 /// A guest function from bytes to bytes, in the shape that its module declares.
 #[derive(Clone, Copy)]
@@ -80,19 +83,26 @@ impl ModuleInfo {
 
 /// Looks up the guest's memory and allocator, as far as it exports them.
 pub(crate) fn guest<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -> Guest {
-    let find = |names: [&str; 2], types: &[(&[ValType], &[ValType])]| {
+    let find = |names: [&'static str; 2], types: &[(&[ValType], &[ValType])]| {
         names.into_iter().find_map(|name| {
             let function = instance.get_func(store, name)?;
             let ty = Signature::of(&function.ty(store));
             let fits = types.contains(&(&*ty.params, &*ty.results));
-            fits.then_some((function, ty.params.len()))
+            fits.then_some((name, function, ty.params.len()))
         })
     };
     let deallocate = find(DEALLOCATE, DEALLOCATE_TYPES);
     Guest {
         memory: instance.get_memory(store, "memory"),
-        allocate: find(ALLOCATE, ALLOCATE_TYPES).map(|(function, _)| function),
-        deallocate: deallocate.map(|(function, params)| Deallocate { function, params }),
+        allocate: find(ALLOCATE, ALLOCATE_TYPES)
+            .map(|(name, function, _)| Allocate { name, function }),
+        deallocate: deallocate.map(|(name, function, params)| Deallocate {
+            name,
+            function,
+            params,
+        }),
+        #[cfg(feature = "trace")]
+        trace: None,
         nested: false,
     }
 }
@@ -138,21 +148,31 @@ pub(crate) fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut V
     for (names, types) in [
         (ALLOCATE, ALLOCATE_TYPES),
         (DEALLOCATE, DEALLOCATE_TYPES),
-        (["_initialize", "_initialize"], &[(&[], &[])]),
+        ([REACTOR, REACTOR], NOTHING),
+        ([CONSTRUCTORS, CONSTRUCTORS], NOTHING),
     ] {
         let export = names.into_iter().find_map(|name| module.export_named(name));
         let is_one = |ty: &Signature| types.contains(&(&*ty.params, &*ty.results));
         note(match export {
             Some(export) => check_type(export, &is_one, &|| one_of(types)),
             None if names == ALLOCATE => {
-                missing("allocate", || one_of(types), needs.allocate.take())
+                let expected = || one_of(types) + ", as `allocate` or `malloc`";
+                missing("allocate", expected, needs.allocate.take())
             }
             None => None,
         });
     }
+    // A module that exports `_start` alone has nothing to be called before it is initialised.
+    if let Some(command) = module.export_named(COMMAND)
+        && module.function_names().any(|name| name != COMMAND)
+    {
+        let is_one = |ty: &Signature| NOTHING.contains(&(&*ty.params, &*ty.results));
+        note(check_type(command, &is_one, &|| one_of(NOTHING)));
+    }
     note(check_memory(module, needs.memory));
     if module.function_names().next().is_none() {
-        let needed = "the module exports no function to call";
+        let needed = "the module exports no function: export it, or others to call, in C with \
+                      `-Wl,--export=NAME`, in Rust as `extern \"C\"` with `#[unsafe(no_mangle)]` in a `cdylib`";
         note(missing(
             "process",
             BytesFunction::expected,

@@ -1,6 +1,7 @@
 //! Limits of plugins and instances ([`Limits`]), and the budget and use of one call ([`Budget`],
 //! [`Usage`]).
 
+use super::growth::RefusedGrowth;
 use core::time::Duration;
 
 /// Bounds of a plugin and of each of its instances. Set once, on the [`Engine`](crate::Engine).
@@ -55,7 +56,8 @@ pub struct Limits {
     ///
     /// `server`: 16. `device`: 1.
     pub instances: usize,
-    /// Number of compiled copies of a plugin's code; 0 counts as 1. Instances are spread over the
+    /// Number of compiled copies of a plugin's code, from 1 to 256: less or more counts as these.
+    /// Instances are spread over the
     /// copies. Calls in one copy contend for a lock of wasmi's as they begin and end, so short calls
     /// on several processors profit from as many copies. Each copy takes memory and time to load.
     ///
@@ -78,6 +80,9 @@ pub struct Limits {
     /// `server`: 10,000. `device`: 16.
     pub waiting: usize,
 }
+
+/// The most copies of a plugin's code, whatever the limits say.
+const MOST_COPIES: usize = 256;
 
 impl Limits {
     /// Returns limits for a server: modules of 16 MiB, 64 MiB of memory for each instance, 16
@@ -123,6 +128,15 @@ impl Limits {
             idle: 0,
             warm: 0,
             waiting: 16,
+        }
+    }
+
+    /// Returns the number of compiled copies of a plugin's code.
+    pub(crate) const fn copies(&self) -> usize {
+        match self.copies {
+            0 => 1,
+            copies if copies < MOST_COPIES => copies,
+            _ => MOST_COPIES,
         }
     }
 }
@@ -357,17 +371,38 @@ pub struct Budget {
     ///
     /// `server`: 16 MiB. `device`: 4 KiB.
     pub input_bytes: usize,
-    /// Longest text or byte string among the call's results, in bytes. A longer one fails with
-    /// [`OutputTooLarge`](crate::CallError::OutputTooLarge).
+    /// Most text and byte strings among the call's results, in bytes, summed over them: buffers may
+    /// overlap in the guest, but each is copied. More fails with
+    /// [`OutputTooLarge`](crate::CallError::OutputTooLarge), also if the guest returned an error.
     ///
     /// `server`: 16 MiB. `device`: 4 KiB.
     pub output_bytes: usize,
-    /// Longest text or byte string that the guest may pass to a host function, in bytes. It is read,
-    /// and may be copied, at once. The call ends with
+    /// Longest message of an error that the guest returns, in bytes, once invalid UTF-8 is replaced
+    /// by U+FFFD, which has 3 bytes. A longer one fails with
+    /// [`ErrorTooLarge`](crate::CallError::ErrorTooLarge). The message is bounded by
+    /// [`output_bytes`](Self::output_bytes) too.
+    ///
+    /// `server`: 64 KiB. `device`: 1 KiB.
+    pub error_bytes: usize,
+    /// Longest text or byte string that the guest may pass to a host function, in bytes. Those that are
+    /// copied, `String` and `Vec<u8>`, count together in each call of a host function. The guest's call
+    /// ends with
     /// [`ArgumentTooLarge`](crate::CallError::ArgumentTooLarge) above it.
     ///
     /// `server`: 8 MiB. `device`: 4 KiB.
     pub argument_bytes: usize,
+    /// Most heap of the [`Postcard`](crate::marshal::Postcard) values that one host call passes, or of
+    /// those among a call's results, in bytes. It is foreseen from the sizes of the Rust types. The call
+    /// ends with [`DeserializedTooLarge`](crate::CallError::DeserializedTooLarge) above it.
+    ///
+    /// `server`: 16 MiB. `device`: 16 KiB.
+    pub deserialized_bytes: usize,
+    /// Deepest nesting of such a value: sequences, maps, structs, enums and options inside each other.
+    /// Reading each level takes native stack. The call ends with
+    /// [`NestedTooDeep`](crate::CallError::NestedTooDeep) above it.
+    ///
+    /// `server`: 64. `device`: 16.
+    pub deserialized_levels: usize,
     /// Most bytes of text and byte strings that host functions may return to the guest in one call,
     /// in buffers from its allocator. The call ends with
     /// [`BytesToGuest`](crate::CallError::BytesToGuest) above it.
@@ -395,7 +430,10 @@ impl Budget {
             host_calls: 1_000_000,
             input_bytes: 16 << 20,
             output_bytes: 16 << 20,
+            error_bytes: 64 << 10,
             argument_bytes: 8 << 20,
+            deserialized_bytes: 16 << 20,
+            deserialized_levels: 64,
             bytes_to_guest: 64 << 20,
             log_records: 1_000,
             log_bytes: 1 << 20,
@@ -412,7 +450,10 @@ impl Budget {
             host_calls: 1_000,
             input_bytes: 4 << 10,
             output_bytes: 4 << 10,
+            error_bytes: 1 << 10,
             argument_bytes: 4 << 10,
+            deserialized_bytes: 16 << 10,
+            deserialized_levels: 16,
             bytes_to_guest: 16 << 10,
             log_records: 16,
             log_bytes: 1 << 10,
@@ -469,6 +510,8 @@ pub struct Usage {
     /// [`PendingCall`](crate::PendingCall). Zero for other calls: reading the clock twice would take
     /// a good part of a short one.
     pub time: Duration,
+    /// The last growth of its memory that the guest asked for and did not get, if there was one.
+    pub refused_growth: Option<RefusedGrowth>,
 }
 
 impl PartialEq for Usage {
@@ -476,7 +519,7 @@ impl PartialEq for Usage {
         let parts = |it: &Self| {
             let log = (it.log_records, it.log_bytes, it.log_dropped);
             let host = (it.host_calls, it.bytes_to_guest);
-            (it.fuel, host, log, it.memory_bytes)
+            (it.fuel, host, log, it.memory_bytes, it.refused_growth)
         };
         parts(self) == parts(other)
     }
@@ -495,5 +538,6 @@ impl Usage {
         log_dropped: 0,
         memory_bytes: 0,
         time: Duration::ZERO,
+        refused_growth: None,
     };
 }

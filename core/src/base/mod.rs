@@ -2,6 +2,8 @@
 //! their types.
 
 pub(crate) mod fuel;
+pub(crate) mod growth;
+mod invisible;
 pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod nesting;

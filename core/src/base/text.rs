@@ -1,12 +1,13 @@
 //! Makes text from guests safe to show, and builds messages.
 
+use super::invisible::is_invisible;
 use alloc::{boxed::Box, fmt::format, string::String};
-use core::fmt::{self, Write as _};
+use core::fmt;
 
 /// Bytes from a guest that print as one line of text without control characters.
 ///
-/// Line ends, escapes, other control characters, bidirectional overrides and invisible characters
-/// are written as `\n` or `\u{1b}`, and invalid UTF-8 as U+FFFD. So a guest can neither forge a
+/// Line ends, escapes, other control characters, and characters that Unicode calls invisible (categories
+/// Cc, Cf, Zl and Zp, `Bidi_Control`, `Default_Ignorable_Code_Point`) are written as `\n` or `\u{1b}`, and invalid UTF-8 as U+FFFD. So a guest can neither forge a
 /// second log record nor control a terminal.
 ///
 /// ```
@@ -34,45 +35,45 @@ impl<'a> Escaped<'a> {
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Several escapes are written at once: each write would cost more than the escape.
+        let mut escapes = heapless::String::<ESCAPES>::new();
         for chunk in self.bytes.utf8_chunks() {
             let text = chunk.valid();
             let mut written = 0;
             for (at, c) in text.char_indices() {
                 // Most text is plain ASCII: skip the longer check.
-                if matches!(c, ' '..='~') || !is_hidden(c) {
+                if matches!(c, ' '..='~') || !is_invisible(c) {
                     continue;
                 }
-                f.write_str(text.get(written..at).unwrap_or_default())?;
-                c.escape_default().try_for_each(|c| f.write_char(c))?;
+                let before = text.get(written..at).unwrap_or_default();
+                if !before.is_empty() || escapes.len() > ESCAPES - LONGEST_ESCAPE {
+                    f.write_str(&escapes)?;
+                    f.write_str(before)?;
+                    escapes.clear();
+                }
+                // Can't fail: there is room for the longest.
+                c.escape_default().for_each(|c| drop(escapes.push(c)));
                 written = at.saturating_add(c.len_utf8());
             }
+            f.write_str(&escapes)?;
+            escapes.clear();
             f.write_str(text.get(written..).unwrap_or_default())?;
             if !chunk.invalid().is_empty() {
-                f.write_char('\u{fffd}')?;
+                f.write_str("\u{fffd}")?;
             }
         }
         Ok(())
     }
 }
 
+/// Length of the longest escape, `\u{10ffff}`, and of those that are written at once, in bytes.
+const LONGEST_ESCAPE: usize = 10;
+const ESCAPES: usize = 64;
+
 impl fmt::Debug for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{self}\"")
     }
-}
-
-/// Returns whether `c` acts on a terminal or on the text around it instead of being seen.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{061c}' // Arabic letter mark
-            | '\u{200b}'..='\u{200f}' // zero width, marks of direction
-            | '\u{2028}'..='\u{202e}' // line and paragraph separator, bidirectional embeddings
-            | '\u{2060}'..='\u{2069}' // invisible operators, bidirectional isolates
-            | '\u{feff}' // byte order mark
-            | '\u{e0000}'..='\u{e007f}' // tags
-        )
 }
 
 /// Wraps text from a module or a guest, to be shown in a message.
@@ -127,6 +128,12 @@ mod tests {
             ),
             (b"nul\0del\x7f", "nul\\u{0}del\\u{7f}"),
             (b"\xf0\x9f\x98", "\u{fffd}"),
+            (b"\x01\x02\n\x7f", "\\u{1}\\u{2}\\n\\u{7f}"),
+            ("\u{e0001}".repeat(30).as_bytes(), &"\\u{e0001}".repeat(30)),
+            (
+                "\u{e0001}a".repeat(30).as_bytes(),
+                &"\\u{e0001}a".repeat(30),
+            ),
         ] {
             assert_eq!(Escaped::new(bytes).to_string(), shown);
         }

@@ -10,13 +10,13 @@ use core::{
 };
 
 /// What ends a thread's wait for a call before the call is ready.
-pub(crate) struct Interrupts {
+pub(crate) struct WaitBounds {
     platform: Arc<dyn Platform>,
     until: Option<Duration>,
     canceller: Option<Canceller>,
 }
 
-impl Interrupts {
+impl WaitBounds {
     /// Returns those of the running call.
     pub(crate) fn of<T>(state: &StoreData<T>) -> Self {
         Self {
@@ -33,7 +33,7 @@ impl Interrupts {
 // What the wait needs is looked up only for it, since most calls never wait.
 pub(crate) fn block<S, R>(
     state: &mut S,
-    interrupts: impl Fn(&S) -> Interrupts,
+    bounds: impl Fn(&S) -> WaitBounds,
     mut poll: impl FnMut(&mut S, &mut Context<'_>) -> Poll<R>,
 ) -> R {
     let mut polled = poll(state, &mut Context::from_waker(Waker::noop()));
@@ -41,8 +41,8 @@ pub(crate) fn block<S, R>(
         match polled {
             Poll::Ready(result) => return result,
             Poll::Pending => {
-                let interrupts = interrupts(state);
-                wait(&interrupts, &mut |context| {
+                let bounds = bounds(state);
+                wait(&bounds, &mut |context| {
                     polled = poll(state, context);
                     polled.is_ready()
                 });
@@ -55,12 +55,12 @@ pub(crate) fn block<S, R>(
 /// deadline.
 #[cold]
 #[inline(never)]
-fn wait(interrupts: &Interrupts, is_ready: &mut dyn FnMut(&mut Context<'_>) -> bool) {
-    let Interrupts {
+fn wait(bounds: &WaitBounds, is_ready: &mut dyn FnMut(&mut Context<'_>) -> bool) {
+    let WaitBounds {
         platform,
         until,
         canceller,
-    } = interrupts;
+    } = bounds;
     let signal = Arc::new(Signal {
         woken: AtomicBool::new(true),
         thread: platform.thread_waker(),

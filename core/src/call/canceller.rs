@@ -56,6 +56,11 @@ impl Canceller {
         self.0.cancelled.load(Ordering::SeqCst)
     }
 
+    /// Returns whether the call is cancelled, for host work to look at.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.0.cancelled
+    }
+
     pub(crate) fn new(platform: Arc<dyn Platform>) -> Self {
         Self(Arc::new(State {
             cancelled: AtomicBool::new(false),

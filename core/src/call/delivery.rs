@@ -1,13 +1,13 @@
 //! Brings values into a guest, with their texts and byte strings in buffers from its allocator.
 
-use super::{StoreData, meter};
+use super::{Allocate, StoreData, meter};
 use crate::{
     base::{fuel::fuel_for, shape::FlatValues},
     error::CallError,
     marshal::Lowerer,
     memory,
 };
-use wasmi::{AsContextMut, Func, Val};
+use wasmi::{AsContextMut, Val};
 
 /// Values for a guest, and their progress into it. The caller alternates between
 /// [`next`](Self::next), a run of the guest's allocator, and [`got`](Self::got).
@@ -95,14 +95,15 @@ impl<'v> Delivery<'v> {
         &self.lowered.values
     }
 
-    /// Copies the borrowed bytes, so that the delivery outlives their source.
-    pub(crate) fn into_owned(self) -> Delivery<'static> {
-        Delivery {
-            lowered: self.lowered.into_owned(),
+    /// Copies the borrowed bytes, so that the delivery outlives their source. Fails if the heap has no
+    /// room.
+    pub(crate) fn into_owned(self) -> Result<Delivery<'static>, CallError> {
+        Ok(Delivery {
+            lowered: self.lowered.into_owned()?,
             done: self.done,
             asked: self.asked,
             input_bytes: self.input_bytes,
-        }
+        })
     }
 }
 
@@ -114,7 +115,7 @@ pub(crate) fn no_memory(asked: u32) -> CallError {
 }
 
 /// Returns the guest's allocator, or an error if it exports none.
-pub(crate) fn allocator<T>(state: &StoreData<T>) -> Result<Func, CallError> {
+pub(crate) fn allocator<T>(state: &StoreData<T>) -> Result<Allocate, CallError> {
     let allocate = state.guest.allocate;
     allocate.ok_or_else(|| CallError::MissingExport { name: "allocate" })
 }
@@ -132,7 +133,7 @@ where
         memory.data_mut(cx.as_context_mut()),
         ptr,
         len,
-        "buffer from `allocate`",
+        "buffer from the guest's allocator",
     )?
     .copy_from_slice(bytes);
     Ok(())

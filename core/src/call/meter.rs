@@ -1,13 +1,17 @@
 //! Meters a call: its budget, and its use of fuel, time, host calls and log.
 
 use super::{StoreData, canceller::Canceller};
+#[cfg(feature = "postcard")]
+use crate::marshal::counted::Bounds;
 use crate::{
     base::{
+        growth::RefusedGrowth,
         limits::{Budget, Usage},
         log::write_dropped,
         platform::Platform,
     },
     error::CallError,
+    marshal::interrupts::Interrupts,
 };
 use core::time::Duration;
 use wasmi::{AsContextMut, StoreContextMut};
@@ -61,13 +65,35 @@ impl Meter {
         canceller: Option<&Canceller>,
         platform: &dyn Platform,
     ) -> Result<(), CallError> {
-        if canceller.is_some_and(Canceller::is_cancelled) {
-            return Err(CallError::Cancelled);
+        self.interrupts(canceller, platform).check()
+    }
+
+    /// Returns the deadline and the canceller, for host work that checks them.
+    pub(crate) fn interrupts<'a>(
+        &self,
+        canceller: Option<&'a Canceller>,
+        platform: &'a dyn Platform,
+    ) -> Interrupts<'a> {
+        Interrupts {
+            until: self.until,
+            after: self.budget.deadline.unwrap_or_default(),
+            cancelled: canceller.map(Canceller::flag),
+            platform,
         }
-        if self.until.is_some() && self.is_past(platform) {
-            return Err(self.deadline_passed());
+    }
+
+    /// Returns the bounds of serialised values from the guest.
+    #[cfg(feature = "postcard")]
+    pub(crate) fn deserializing<'a>(
+        &self,
+        canceller: Option<&'a Canceller>,
+        platform: &'a dyn Platform,
+    ) -> Bounds<'a> {
+        Bounds {
+            bytes: self.budget.deserialized_bytes,
+            levels: self.budget.deserialized_levels,
+            interrupts: self.interrupts(canceller, platform),
         }
-        Ok(())
     }
 
     /// Returns whether the deadline has passed, if there is one.
@@ -147,7 +173,8 @@ where
     C: AsContextMut<Data = StoreData<T>>,
 {
     let mut cx = cx.as_context_mut();
-    let meter = &mut cx.data_mut().meter;
+    let StoreData { meter, limiter, .. } = cx.data_mut();
+    limiter.refused = None;
     meter.reserve = meter.budget.fuel;
     meter.until = until;
     meter.usage = Usage::ZERO;
@@ -155,10 +182,11 @@ where
 }
 
 /// Returns the call's use, as it was when it was brought up to date.
-pub(crate) const fn usage<T>(state: &StoreData<T>) -> Usage {
+pub(crate) fn usage<T>(state: &StoreData<T>) -> Usage {
     Usage {
         // Looked up here rather than at the end of each call: memories never shrink.
         memory_bytes: state.limiter.memory_bytes(),
+        refused_growth: refused_growth(state),
         ..state.meter.usage
     }
 }
@@ -172,6 +200,12 @@ where
     let mut cx = cx.as_context_mut();
     let state = cx.data_mut();
     state.meter.usage.fuel = state.meter.budget.fuel.saturating_sub(left);
+}
+
+/// Returns the last growth of its memory that the guest did not get, in the call or in making its
+/// instance.
+pub(crate) fn refused_growth<T>(state: &StoreData<T>) -> Option<RefusedGrowth> {
+    state.limiter.refused.or(state.meter.usage.refused_growth)
 }
 
 /// Ends a call: makes its use final, and writes one last log record if the budget dropped any.

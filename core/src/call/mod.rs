@@ -21,6 +21,8 @@ use self::{
 use crate::base::{log::LogSink, platform::Platform};
 use alloc::{boxed::Box, sync::Arc};
 use spin::Mutex;
+#[cfg(feature = "trace")]
+use wasmi::Global;
 use wasmi::{Func, Memory};
 
 /// Data that all instances of a plugin share.
@@ -61,15 +63,28 @@ pub(crate) struct StoreData<T> {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Guest {
     pub(crate) memory: Option<Memory>,
-    pub(crate) allocate: Option<Func>,
+    pub(crate) allocate: Option<Allocate>,
     pub(crate) deallocate: Option<Deallocate>,
+    /// The global in which the guest keeps a trace of its functions, if it does.
+    #[cfg(feature = "trace")]
+    pub(crate) trace: Option<Global>,
     /// Whether the guest runs `allocate` while a host function waits for the buffer.
     pub(crate) nested: bool,
+}
+
+/// The function by which a guest gives a buffer.
+#[derive(Clone, Copy)]
+pub(crate) struct Allocate {
+    /// The export's name: `allocate` or `malloc`.
+    pub(crate) name: &'static str,
+    pub(crate) function: Func,
 }
 
 /// The function by which a guest takes a buffer back.
 #[derive(Clone, Copy)]
 pub(crate) struct Deallocate {
+    /// The export's name: `deallocate` or `free`.
+    pub(crate) name: &'static str,
     pub(crate) function: Func,
     /// Number of parameters: 2 for `(ptr, size)`, 1 for `(ptr)` as in C's `free`.
     pub(crate) params: usize,

@@ -5,7 +5,7 @@
 //! frees native stack, which a failing `memory.grow` leaves in use under tail-call dispatch.
 
 use super::{
-    Deallocate, StoreData,
+    Allocate, Deallocate, StoreData,
     delivery::allocator,
     meter,
     pace::Pace,
@@ -53,6 +53,8 @@ impl Run {
     ) -> Poll<Result<(), CallError>> {
         if let Self::New = self {
             ready!(first_slice(store, context))?;
+            #[cfg(feature = "trace")]
+            begin_trace(store);
             match function.call_resumable(&mut *store, params, results) {
                 Ok(ResumableCall::Finished) => return Poll::Ready(Ok(())),
                 outcome => self.set_state(store, outcome)?,
@@ -117,12 +119,12 @@ impl Run {
         context: &mut Context<'_>,
         size: u32,
     ) -> Poll<Result<u32, CallError>> {
-        let allocate = allocator(store.data())?;
+        let Allocate { name, function } = allocator(store.data())?;
         let mut ptr = [Val::I32(0)];
-        let ran = ready!(self.poll(store, context, allocate, &[word(size)], &mut ptr));
+        let ran = ready!(self.poll(store, context, function, &[word(size)], &mut ptr));
         Poll::Ready(match ran {
             Ok(()) => Ok(pointer(&ptr)),
-            Err(error) => Err(error.in_export("allocate")),
+            Err(error) => Err(error.in_export(name)),
         })
     }
 
@@ -133,13 +135,27 @@ impl Run {
         context: &mut Context<'_>,
         (ptr, size): (u32, u32),
     ) -> Poll<Result<(), CallError>> {
-        let Some(Deallocate { function, params }) = store.data().guest.deallocate else {
+        let Some(Deallocate {
+            name,
+            function,
+            params,
+        }) = store.data().guest.deallocate
+        else {
             return Poll::Ready(Ok(()));
         };
         let values = [word(ptr), word(size)];
         let values = values.get(..params).unwrap_or_default();
         let ran = ready!(self.poll(store, context, function, values, &mut []));
-        Poll::Ready(ran.map_err(|error| error.in_export("deallocate")))
+        Poll::Ready(ran.map_err(|error| error.in_export(name)))
+    }
+}
+
+/// Forgets the functions of an earlier run, if the guest keeps a trace.
+#[cfg(feature = "trace")]
+fn begin_trace<T>(store: &mut Store<StoreData<T>>) {
+    if let Some(trace) = store.data().guest.trace {
+        // Can't fail: the global is mutable, and an i64.
+        let _ = trace.set(store, Val::I64(0));
     }
 }
 
@@ -242,7 +258,8 @@ where
         return CallError::Trap(Trap::new(TrapKind::Other, why));
     }
     let budget = cx.data().meter.budget().fuel;
-    let error = CallError::from_wasmi(error, budget);
+    let error =
+        CallError::from_wasmi(error, budget).after_refusal(meter::refused_growth(cx.data()));
     if matches!(error, CallError::OutOfFuel { .. }) {
         // wasmi leaves the fuel that was too little. A later call must not find it.
         meter::set_fuel(&mut cx, 0);

@@ -84,7 +84,9 @@ pub(crate) fn deliver_in_call<T>(
         let allocate = allocator(guest.data())?;
         guest.data_mut().guest.nested = true;
         let mut ptr = [Val::I32(0)];
-        let outcome = allocate.call_resumable(&mut *guest, &[word(size)], &mut ptr);
+        let outcome = allocate
+            .function
+            .call_resumable(&mut *guest, &[word(size)], &mut ptr);
         guest.data_mut().guest.nested = false;
         match in_allocate(guest, outcome)? {
             None => delivery.got(guest, pointer(&ptr))?,
@@ -109,7 +111,8 @@ where
         Ok(ResumableCall::HostTrap(trap)) => stopped(cx, trap.host_error()),
         Err(error) => stopped(cx, &error),
     };
-    Err(error.in_export("allocate"))
+    let allocate = allocator(cx.as_context().data())?;
+    Err(error.in_export(allocate.name))
 }
 
 impl Suspended {
@@ -192,7 +195,9 @@ fn poll_deliver<T>(
         store.data_mut().guest.nested = true;
         let outcome = match paused.take() {
             Some(paused) => paused.resume(&mut *store, &mut ptr),
-            None => allocate.call_resumable(&mut *store, &[word(size)], &mut ptr),
+            None => allocate
+                .function
+                .call_resumable(&mut *store, &[word(size)], &mut ptr),
         };
         store.data_mut().guest.nested = false;
         *paused = in_allocate(store, outcome)?;

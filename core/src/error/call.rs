@@ -12,7 +12,7 @@ use core::{error::Error, fmt, time::Duration};
 /// instance stays usable.
 ///
 /// [`code`](Self::code) is stable and [`class`](Self::class) groups the errors; the text of
-/// `Display` is for people and may change.
+/// `Display` is for people and may change. With `{:#}` it leaves out which limit to raise.
 ///
 /// ```
 /// use hostel_core::CallError;
@@ -60,7 +60,16 @@ pub enum CallError {
     OutputTooLarge {
         /// The limit, in bytes.
         limit: usize,
-        /// The output's length, in bytes.
+        /// The output's length, in bytes: that of all texts and byte strings up to the one that
+        /// exceeds the limit.
+        found: usize,
+    },
+    /// The guest returned an error whose message is longer than
+    /// [`Budget::error_bytes`](crate::Budget::error_bytes).
+    ErrorTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+        /// The message's length, in bytes.
         found: usize,
     },
     /// The caller's buffer is smaller than the output. Nothing was copied.
@@ -109,6 +118,18 @@ pub enum CallError {
     Serialization {
         /// The serialiser's error.
         reason: Box<str>,
+    },
+    /// Serialised values from the guest take more heap than
+    /// [`Budget::deserialized_bytes`](crate::Budget::deserialized_bytes).
+    DeserializedTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A serialised value from the guest nests deeper than
+    /// [`Budget::deserialized_levels`](crate::Budget::deserialized_levels).
+    NestedTooDeep {
+        /// The limit, a number of levels.
+        limit: usize,
     },
     /// The machine's heap has no room for the instance, the call or its output. Either nothing was
     /// done, or the output is lost.
@@ -222,6 +243,33 @@ impl From<Overdrawn> for CallError {
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem(f)?;
+        match self.remedy() {
+            Some(remedy) if !f.alternate() => write!(f, ": {remedy}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl CallError {
+    /// Returns the limit to raise, for the message.
+    const fn remedy(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::InputTooLarge { .. } => "pass less or raise `input_bytes`",
+            Self::OutputTooLarge { .. } => "raise `output_bytes` if that is expected",
+            Self::ErrorTooLarge { .. } => "raise `error_bytes` if that is expected",
+            Self::NoMemory { .. } => "raise `memory_bytes` if the guest needs more",
+            Self::Busy { .. } => "try again, or raise `instances`",
+            Self::OutOfFuel { .. } => "raise `fuel` if that is expected",
+            Self::Deadline { .. } => "raise `deadline` if that is expected",
+            Self::HostCalls { .. } => "raise `host_calls` if that is expected",
+            Self::ArgumentTooLarge { .. } => "raise `argument_bytes` if that is expected",
+            Self::BytesToGuest { .. } => "raise `bytes_to_guest` if that is expected",
+            _ => return None,
+        })
+    }
+
+    fn problem(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Guest { message } => {
                 write!(f, "the plugin returned an error: {}", shown(message))
@@ -250,13 +298,16 @@ impl fmt::Display for CallError {
                 "function `{}` was looked up in another instance: look it up in this one",
                 shown(name)
             ),
-            Self::InputTooLarge { limit, found } => write!(
-                f,
-                "the input has {found} bytes, the budget allows {limit}: pass less or raise `input_bytes`"
-            ),
+            Self::InputTooLarge { limit, found } => {
+                write!(f, "the input has {found} bytes, the budget allows {limit}")
+            }
             Self::OutputTooLarge { limit, found } => write!(
                 f,
-                "the plugin's output has {found} bytes, the budget allows {limit}: raise `output_bytes` if that is expected"
+                "the plugin's output has {found} bytes, the budget allows {limit}"
+            ),
+            Self::ErrorTooLarge { limit, found } => write!(
+                f,
+                "the plugin returned an error with a message of {found} bytes, the budget allows {limit}"
             ),
             Self::BufferTooSmall { needed, found } => {
                 write!(
@@ -288,13 +339,18 @@ impl fmt::Display for CallError {
             Self::NoMemory { asked } => {
                 write!(
                     f,
-                    "the guest's allocator has no memory for {asked} bytes (it returned 0): raise `memory_bytes` if the guest needs more"
+                    "the guest's allocator has no memory for {asked} bytes (it returned 0)"
                 )
             }
             Self::MissingExport { name } => {
+                let or = if *name == "allocate" {
+                    " or `malloc`"
+                } else {
+                    ""
+                };
                 write!(
                     f,
-                    "the plugin can't exchange text or bytes: export `{name}` from it"
+                    "the plugin can't exchange text or bytes: export `{name}`{or} from it"
                 )
             }
             Self::Serialization { reason } => {
@@ -304,6 +360,14 @@ impl fmt::Display for CallError {
                     shown(reason)
                 )
             }
+            Self::DeserializedTooLarge { limit } => write!(
+                f,
+                "the guest's serialised values take more than {limit} bytes of heap: raise `deserialized_bytes` if that is expected"
+            ),
+            Self::NestedTooDeep { limit } => write!(
+                f,
+                "the guest's serialised value nests deeper than {limit} levels: raise `deserialized_levels` if that is expected"
+            ),
             Self::DoesNotFit { needed, free } => {
                 write!(f, "the heap has no room for {needed} bytes")?;
                 if let Some(free) = free {
@@ -311,10 +375,7 @@ impl fmt::Display for CallError {
                 }
                 f.write_str(": drop an instance or unload a plugin")
             }
-            Self::Busy { limit } => write!(
-                f,
-                "all {limit} instances of the plugin are in use: try again, or raise `instances`"
-            ),
+            Self::Busy { limit } => write!(f, "all {limit} instances of the plugin are in use"),
             Self::TooNested { limit } => write!(
                 f,
                 "calls are nested too deep: host functions have called plugins from inside {limit} running calls: make the call after the host function has returned"
@@ -330,34 +391,30 @@ impl fmt::Display for CallError {
             Self::Exited { code } => {
                 write!(
                     f,
-                    "the guest ended itself with exit code {code}: a plugin must return from its calls instead"
+                    "the guest ended itself with exit code {code}: a plugin must return from its calls instead; build a command whose functions are called as a reactor"
                 )
             }
-            Self::Trap(trap) => write!(f, "the guest trapped: {trap}"),
-            Self::OutOfFuel { fuel } => write!(
-                f,
-                "the call used up its fuel of {fuel} units: raise `fuel` if that is expected"
-            ),
+            Self::Trap(trap) => {
+                f.write_str("the guest trapped: ")?;
+                fmt::Display::fmt(trap, f)
+            }
+            Self::OutOfFuel { fuel } => write!(f, "the call used up its fuel of {fuel} units"),
             Self::NoClock => f.write_str(NO_CLOCK),
             Self::Cancelled => f.write_str("the call was cancelled"),
             Self::Deadline { after } => {
                 let (count, unit) = largest_whole_unit(*after);
-                write!(
-                    f,
-                    "the call passed its deadline of {count}{unit}: raise `deadline` if that is expected"
-                )
+                write!(f, "the call passed its deadline of {count}{unit}")
             }
-            Self::HostCalls { limit } => write!(
-                f,
-                "the guest called host functions more than {limit} times: raise `host_calls` if that is expected"
-            ),
+            Self::HostCalls { limit } => {
+                write!(f, "the guest called host functions more than {limit} times")
+            }
             Self::ArgumentTooLarge { limit, found } => write!(
                 f,
-                "the guest passed a host function {found} bytes, the budget allows {limit}: raise `argument_bytes` if that is expected"
+                "the guest passed a host function {found} bytes, the budget allows {limit}"
             ),
             Self::BytesToGuest { limit } => write!(
                 f,
-                "host functions had more than {limit} bytes for the guest: raise `bytes_to_guest` if that is expected"
+                "host functions had more than {limit} bytes for the guest"
             ),
         }
     }

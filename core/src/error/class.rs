@@ -68,6 +68,7 @@ impl CallError {
         match self {
             Self::Guest { .. } => ("guest-error", Guest),
             Self::OutputTooLarge { .. } => ("output-too-large", Guest),
+            Self::ErrorTooLarge { .. } => ("error-too-large", Guest),
             Self::OutOfBounds { .. } => ("out-of-bounds", Guest),
             Self::NotUtf8 { .. } => ("not-utf8", Guest),
             Self::BadValue { .. } => ("bad-value", Guest),
@@ -86,6 +87,8 @@ impl CallError {
             Self::ArgumentTooLarge { .. } => ("argument-too-large", Quota),
             // Older than the variant's name; codes are stable.
             Self::BytesToGuest { .. } => ("arena-bytes", Quota),
+            Self::DeserializedTooLarge { .. } => ("deserialized-too-large", Quota),
+            Self::NestedTooDeep { .. } => ("nested-too-deep", Quota),
             Self::Deadline { .. } => ("deadline", Deadline),
             Self::Cancelled => ("cancelled", Deadline),
             Self::NoClock => ("no-clock", Host),

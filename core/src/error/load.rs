@@ -7,7 +7,8 @@ use core::{error::Error, fmt};
 
 /// An error of loading a module as a plugin. Nothing of the module is kept.
 ///
-/// [`code`](Self::code) is stable; the text of `Display` is for people and may change.
+/// [`code`](Self::code) is stable; the text of `Display` is for people and may change. With `{:#}` it
+/// leaves out which limit to raise.
 ///
 /// ```
 /// use hostel_core::{Engine, Grants, LoadError};
@@ -42,6 +43,16 @@ pub enum LoadError {
         reason: Box<str>,
         /// Whether the bytes end too early and are valid up to there.
         truncated: bool,
+    },
+    /// The module needs a proposal to WebAssembly that hostel does not run, or that is switched off in
+    /// this build. The rest of the module was not validated.
+    NeedsProposal {
+        /// The proposal's name, such as `tail-call`. Stable.
+        proposal: &'static str,
+        /// How to build without it.
+        remedy: &'static str,
+        /// Offset of its first use, in bytes from the start.
+        at: usize,
     },
     /// The module is valid, but uses a feature that hostel does not run.
     Unsupported {
@@ -100,6 +111,7 @@ impl LoadError {
                 truncated: true, ..
             } => "truncated-module",
             Self::Invalid { .. } => "invalid-module",
+            Self::NeedsProposal { .. } => "needs-proposal",
             Self::Unsupported { .. } => "unsupported",
             Self::OverLimit { .. } => "over-limit",
             Self::DoesNotFit { .. } => "does-not-fit",
@@ -112,10 +124,28 @@ impl LoadError {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem(f)?;
+        if f.alternate() {
+            return Ok(());
+        }
+        match self {
+            Self::TooLarge { .. } => f.write_str(": raise `module_bytes` if that is expected"),
+            Self::OverLimit { name, .. } => write!(f, "; raise `{name}` if that is expected"),
+            Self::DoesNotFit { .. } => f.write_str(
+                ": unload another plugin, raise `heap_bytes`, or give the module less memory or code",
+            ),
+            Self::NeedsProposal { remedy, .. } => write!(f, ": {remedy}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl LoadError {
+    fn problem(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { limit, found } => write!(
                 f,
-                "the module has {found} bytes, the limits allow {limit}: raise `module_bytes` if that is expected"
+                "the module has {found} bytes, the limits allow {limit}"
             ),
             Self::Empty => f.write_str("the module is empty: expected a WebAssembly module"),
             Self::NotWasm { looks_like } => write!(
@@ -129,14 +159,18 @@ impl fmt::Display for LoadError {
                 let what = if *truncated { "the module is cut off" } else { "the module is invalid" };
                 write!(f, "{what} at byte {at:#x}: {}", shown(reason))
             }
+            Self::NeedsProposal { proposal, at, .. } => write!(
+                f,
+                "the module needs the proposal `{proposal}` to WebAssembly, at byte {at:#x}, which is not supported"
+            ),
             Self::Unsupported { what } => write!(f, "the module is not supported: {}", shown(what)),
             Self::OverLimit { name, limit, found } => write!(
                 f,
-                "the module is over the limit `{name}`: {limit} allowed, {found} found; raise `{name}` if that is expected"
+                "the module is over the limit `{name}`: {limit} allowed, {found} found"
             ),
             Self::DoesNotFit { needed, free } => write!(
                 f,
-                "the module does not fit into the heap: it needs {needed} bytes, {free} are free: unload another plugin, raise `heap_bytes`, or give the module less memory or code"
+                "the module does not fit into the heap: it needs {needed} bytes, {free} are free"
             ),
             Self::NoClock => f.write_str(NO_CLOCK),
             Self::Mismatch(all) => {
@@ -166,7 +200,7 @@ pub enum Mismatch {
         name: Box<str>,
         /// The type that the module declares.
         found: Box<str>,
-        /// The nearest remedy, for the message.
+        /// The nearest remedy, for the message. Empty if an import before it has the same.
         hint: Box<str>,
     },
     /// The module declares the import with another type than the host function's.
@@ -222,12 +256,18 @@ impl fmt::Display for Mismatch {
                 name,
                 found,
                 hint,
-            } => write!(
-                f,
-                "import `{}.{}` {found}: nothing supplies it; {hint}",
-                shown(module),
-                shown(name)
-            ),
+            } => {
+                write!(
+                    f,
+                    "import `{}.{}` {found}: nothing supplies it",
+                    shown(module),
+                    shown(name)
+                )?;
+                if hint.is_empty() {
+                    return Ok(());
+                }
+                write!(f, "; {hint}")
+            }
             Self::ImportType {
                 module,
                 name,

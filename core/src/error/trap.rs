@@ -1,7 +1,7 @@
 //! Traps, their kinds and their places.
 
 use super::call::CallError;
-use crate::base::text::shown;
+use crate::base::{growth::RefusedGrowth, text::shown};
 use alloc::{boxed::Box, string::String};
 use core::{error::Error, fmt};
 
@@ -21,6 +21,10 @@ pub struct Trap {
     kind: TrapKind,
     message: Box<str>,
     place: Place,
+    /// Boxed, since errors are returned by value and few have it.
+    refused_growth: Option<Box<RefusedGrowth>>,
+    #[cfg(feature = "trace")]
+    functions: Box<[Box<str>]>,
 }
 
 /// The place where a guest was stopped. wasmi keeps no trace of guest functions, so the host notes
@@ -44,6 +48,9 @@ impl Trap {
             kind,
             message: message.into().into_boxed_str(),
             place: Place::default(),
+            refused_growth: None,
+            #[cfg(feature = "trace")]
+            functions: Box::default(),
         }
     }
 
@@ -72,11 +79,32 @@ impl Trap {
     pub fn import(&self) -> Option<&str> {
         self.place.import.as_deref()
     }
+
+    /// Returns the names of the guest's innermost functions that ran, three at most, the outermost
+    /// first. A function without a name is `function N`, by its number in the module. Empty without
+    /// [`Engine::with_call_trace`](crate::Engine::with_call_trace). Not escaped: they are the guest's
+    /// words.
+    #[cfg(feature = "trace")]
+    #[must_use]
+    pub const fn functions(&self) -> &[Box<str>] {
+        &self.functions
+    }
+
+    /// Returns the last growth of its memory that the guest asked for in this call and did not get.
+    /// That is often why it trapped.
+    #[must_use]
+    pub fn refused_growth(&self) -> Option<RefusedGrowth> {
+        self.refused_growth.as_deref().copied()
+    }
 }
 
 impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.describe())?;
+        let remedies = !f.alternate();
+        if remedies && self.kind == TrapKind::StackOverflow {
+            f.write_str("; raise `call_depth` or `stack_bytes` if that is expected")?;
+        }
         if !self.message.is_empty() {
             write!(f, ": {}", shown(&self.message))?;
         }
@@ -85,6 +113,17 @@ impl fmt::Display for Trap {
         }
         if let Some(export) = &self.place.export {
             write!(f, ", while `{}` ran", shown(export))?;
+        }
+        #[cfg(feature = "trace")]
+        for (at, name) in self.functions.iter().enumerate() {
+            f.write_str(if at == 0 { ", in " } else { " → " })?;
+            write!(f, "{}", shown(name))?;
+        }
+        if let Some(refused) = &self.refused_growth {
+            write!(f, "; before that, {refused}")?;
+            if remedies && refused.limit.is_some() {
+                f.write_str(": raise `memory_bytes` if that is expected")?;
+            }
         }
         Ok(())
     }
@@ -166,10 +205,7 @@ impl TrapKind {
                 "trap-conversion",
                 "conversion of a float that does not fit the integer type",
             ),
-            Self::StackOverflow => (
-                "trap-stack",
-                "its call stack overflowed; raise `call_depth` or `stack_bytes` if that is expected",
-            ),
+            Self::StackOverflow => ("trap-stack", "its call stack overflowed"),
             Self::OutOfMemory => (
                 "trap-out-of-memory",
                 "the machine has no memory left for it",
@@ -196,6 +232,23 @@ impl CallError {
     pub(crate) fn in_export(mut self, name: &str) -> Self {
         if let Self::Trap(trap) = &mut self {
             trap.place.export.get_or_insert_with(|| name.into());
+        }
+        self
+    }
+
+    /// Notes the guest's functions that ran when a trap happened.
+    #[cfg(feature = "trace")]
+    pub(crate) fn in_functions(mut self, functions: impl FnOnce() -> Box<[Box<str>]>) -> Self {
+        if let Self::Trap(trap) = &mut self {
+            trap.functions = functions();
+        }
+        self
+    }
+
+    /// Notes the last growth of the guest's memory that was refused before a trap.
+    pub(crate) fn after_refusal(mut self, refused: Option<RefusedGrowth>) -> Self {
+        if let Self::Trap(trap) = &mut self {
+            trap.refused_growth = refused.map(Box::new);
         }
         self
     }

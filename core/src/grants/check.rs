@@ -11,7 +11,10 @@ use crate::{
     error::Mismatch,
     module::{Extern, Import, ModuleInfo},
 };
-use alloc::{format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
+
+/// The words before the list of all that is granted.
+const GRANTED: &str = "granted are: ";
 
 /// Adds every import that does not fit the grants to `found`. Returns the exports that the fitting
 /// imports need: `memory`, an allocator.
@@ -23,6 +26,18 @@ pub(crate) fn check_imports<T: 'static>(
     let mut needs = Needs::default();
     let imports = module.imports.iter();
     found.extend(imports.filter_map(|import| check_import(import, grants, &mut needs)));
+    // The list of all that is granted is long, so only the first import that it is told for has it.
+    let mut listed = false;
+    for mismatch in found {
+        if let Mismatch::UnknownImport { hint, .. } = mismatch
+            && hint.starts_with(GRANTED)
+        {
+            if listed {
+                *hint = Box::default();
+            }
+            listed = true;
+        }
+    }
     needs
 }
 
@@ -130,6 +145,6 @@ impl<T: 'static> Grants<T> {
         let order = in_order(self.functions.len(), &compare, &mut |_, _| {});
         let granted = order.into_iter().filter_map(granted);
         let granted = listed(granted.map(|(m, n)| format!("{m}.{n}")));
-        format!("granted are: {granted}")
+        format!("{GRANTED}{granted}")
     }
 }

@@ -175,6 +175,11 @@ fn borrow_guest<'a, T>(
     let spending = Spending::new(fuel, &call.spent);
     let lifter =
         Lifter::new(call.params(), memory, spending).arguments(state.meter.budget().argument_bytes);
+    #[cfg(feature = "postcard")]
+    let lifter = {
+        let (canceller, platform) = (state.canceller.as_ref(), &*state.shared.platform);
+        lifter.deserializing(state.meter.deserializing(canceller, platform))
+    };
     let context = Context {
         data: &mut state.data,
         shared: &state.shared,
@@ -203,9 +208,13 @@ pub(super) fn panicked() -> CallError {
 /// takes native stack.
 #[cold]
 #[inline(never)]
-fn pending_buffers(paused: ResumableCallOutOfFuel, delivery: &mut Delivery<'_>) -> Work {
+fn pending_buffers(
+    paused: ResumableCallOutOfFuel,
+    delivery: &mut Delivery<'_>,
+) -> Result<Work, CallError> {
     let delivery = core::mem::replace(delivery, Delivery::new(None));
-    Work::Buffers(Some(paused), Box::new(delivery.into_owned()))
+    let delivery = Box::new(delivery.into_owned()?);
+    Ok(Work::Buffers(Some(paused), delivery))
 }
 
 /// Lowers a closure's result into the guest.
@@ -252,7 +261,7 @@ fn deliver<T>(
     // The guest's allocator may run next, and must not use fuel that is spent already.
     meter::charge(guest, call.spent.take())?;
     if let Some(paused) = suspend::deliver_in_call(&mut Caller::from(&mut *guest), delivery)? {
-        return Err(call.waits(pending_buffers(paused, delivery)));
+        return Err(call.waits(pending_buffers(paused, delivery)?));
     }
     call.give(guest, &mut delivery.lowered.values)?;
     Ok(())
@@ -266,7 +275,7 @@ fn pending_results<V: Lower + 'static>(value: Later<V>) -> Work {
         let value = value.await.map_err(CallError::Trap)?;
         let mut delivery = Delivery::new(None);
         value.lower(&mut delivery.lowered)?;
-        Ok(Box::new(delivery.into_owned()))
+        Ok(Box::new(delivery.into_owned()?))
     });
     Work::Results(results, None)
 }

@@ -1,5 +1,7 @@
 //! The data that all instances of a plugin share.
 
+#[cfg(feature = "trace")]
+use crate::module::FunctionNames;
 use crate::{
     abi::native,
     base::{
@@ -29,6 +31,9 @@ pub(crate) struct Loaded<T: 'static> {
     /// Static buffers for the instances' memories; `None` if these are on the heap.
     #[cfg(feature = "slots")]
     pub(super) slots: Option<hostel_slots::Slots>,
+    /// The names of its functions, if it keeps a trace of those that run.
+    #[cfg(feature = "trace")]
+    pub(crate) functions: Option<FunctionNames>,
     /// Indices of the exports, sorted by the exports' names.
     by_name: Vec<usize>,
     pub(crate) shared: Arc<Shared>,
@@ -72,6 +77,8 @@ impl<T: 'static> Loaded<T> {
             bindings,
             #[cfg(feature = "slots")]
             slots: engine.slots().cloned(),
+            #[cfg(feature = "trace")]
+            functions: None,
             by_name,
             shared,
             limits: *engine.limits(),

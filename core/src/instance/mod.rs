@@ -21,6 +21,7 @@ pub use self::{
 use crate::{
     base::{
         limits::{Budget, Usage},
+        signature::Signature,
         value::Value,
     },
     call::{canceller::Canceller, meter, pace::Pace, run::Run},
@@ -42,6 +43,9 @@ use core::{
 /// [`set_budget`](Self::set_budget). An error leaves the instance usable. After a
 /// trap, or a call that was dropped before its end, it refuses further calls with
 /// [`CallError::Stopped`] (see [`CallError::stops`]).
+///
+/// If its module is a WASI command that exports other functions too, the first call of one of them runs
+/// `_start` before it, in the budget of that call. `_start` may return or exit with code 0.
 ///
 /// The guest's buffers for input, up to 64 KiB, and for results by pointer are reused from call to
 /// call. A call with a longer input than any before also pays for allocating its buffer.
@@ -130,6 +134,8 @@ impl<T: 'static> Instance<T> {
         ran: Result<(), CallError>,
         used: &mut Usage,
     ) -> Result<(), CallError> {
+        #[cfg(feature = "trace")]
+        let ran = ran.map_err(|error| self.traced(error));
         let store = &mut self.sandbox.store;
         let ran = match ran {
             Ok(()) if meter::is_late(store.data()) => Err(store.data().meter.deadline_passed()),
@@ -321,6 +327,15 @@ impl<T: 'static> Instance<T> {
         self.end_call(result)
     }
 
+    /// Returns the type of the exported function `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::UnknownExport`] if no function has this name.
+    pub fn signature(&self, name: &str) -> Result<&Signature, CallError> {
+        self.loaded.signature(name)
+    }
+
     /// Prepares a call of `process` with `input`, to run by steps or to await: see [`PendingCall`].
     ///
     /// # Errors
@@ -393,9 +408,12 @@ impl<T: 'static> Instance<T> {
     ///
     /// # Errors
     ///
-    /// [`CallError::UnknownExport`] or [`CallError::ExportType`] if the plugin is not a command, and
-    /// those of [`process`](Self::process).
+    /// [`CallError::UnknownExport`] or [`CallError::ExportType`] if the plugin is not a command,
+    /// [`CallError::Stopped`] if `_start` has run before, and those of [`process`](Self::process).
     pub fn run_command(&mut self) -> Result<u32, CallError> {
+        if self.sandbox.command_has_run() {
+            return Err(CallError::Stopped);
+        }
         let _entered = self.begin_call()?;
         let ended = self.run_start();
         let ended = self.end_call(ended);
@@ -447,7 +465,8 @@ impl<T: 'static> Instance<T> {
         meter::usage(self.sandbox.store.data())
     }
 
-    /// Returns what making the instance used, its start function and `_initialize` included.
+    /// Returns what making the instance used, its start function and `_initialize` or
+    /// `__wasm_call_ctors` included. `_start` belongs to the call that it runs in.
     #[must_use]
     pub const fn start_usage(&self) -> Usage {
         self.start_usage

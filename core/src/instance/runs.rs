@@ -16,7 +16,7 @@ use crate::{
         value::Value,
     },
     call::{
-        block::{Interrupts, block},
+        block::{WaitBounds, block},
         meter,
         nested::Entered,
         pace::Pace,
@@ -25,6 +25,7 @@ use crate::{
     error::CallError,
     marshal::{Lift, Lifter, Lower, Types},
     memory::copied,
+    module::COMMAND,
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::{
@@ -32,9 +33,6 @@ use core::{
     task::{Context, Poll},
 };
 use wasmi::{Func, Val};
-
-/// The export of a WASI command.
-const COMMAND: &str = "_start";
 
 impl<T: 'static> Instance<T> {
     /// Begins a call with a new budget, or with what making the instance left of its budget. It counts
@@ -77,6 +75,8 @@ impl<T: 'static> Instance<T> {
             return self.end_late();
         }
         self.close_call(stopped(&result));
+        #[cfg(feature = "trace")]
+        let result = result.map_err(|error| self.traced(error));
         result
     }
 
@@ -100,13 +100,27 @@ impl<T: 'static> Instance<T> {
         self.stopped = stopped;
     }
 
+    /// Adds the guest's functions to a trap, if the guest keeps a trace of them.
+    #[cfg(feature = "trace")]
+    #[cold]
+    pub(super) fn traced(&self, error: CallError) -> CallError {
+        let store = &self.sandbox.store;
+        let trace = store.data().guest.trace.map(|trace| trace.get(store));
+        match (trace, &self.loaded.functions) {
+            (Some(Val::I64(trace)), Some(names)) => {
+                error.in_functions(|| names.told(trace.cast_unsigned()))
+            }
+            _ => error,
+        }
+    }
+
     /// Polls `poll` on this thread until it is ready.
     pub(super) fn block<R>(
         &mut self,
         mut poll: impl FnMut(&mut Sandbox<T>, &mut Context<'_>) -> Poll<R>,
     ) -> R {
-        let interrupts = |sandbox: &Sandbox<T>| Interrupts::of(sandbox.store.data());
-        block(&mut *self.sandbox, interrupts, &mut poll)
+        let bounds = |sandbox: &Sandbox<T>| WaitBounds::of(sandbox.store.data());
+        block(&mut *self.sandbox, bounds, &mut poll)
     }
 
     /// Calls the export `name` from bytes to bytes, on this thread.
@@ -261,11 +275,21 @@ impl<T: 'static> Instance<T> {
         let function = self.function(name)?;
         run::begin(&mut self.sandbox.store, BASE)?;
         meter::check_time(self.sandbox.store.data())?;
+        if self.sandbox.command_pending {
+            self.run_pending_command(name)?;
+        }
         let mut run = Run::default();
         let ran = self.block(|sandbox, context| {
             run.poll(&mut sandbox.store, context, function, params, results)
         });
         ran.map_err(|error| error.in_export(name))
+    }
+
+    /// Runs `_start` of a command, on this thread, before the export `name` is called.
+    #[cold]
+    pub(super) fn run_pending_command(&mut self, name: &str) -> Result<(), CallError> {
+        let mut run = Run::default();
+        self.block(|sandbox, context| sandbox.poll_command(&mut run, context, name))
     }
 
     /// Runs `_start` of a WASI command.

@@ -33,13 +33,19 @@ impl Engine {
         wasm: &[u8],
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
-        #[allow(unused_mut)] // changed with the feature `slots` only
+        #[cfg(feature = "trace")]
+        if let Some((traced, names)) = self.trace(wasm, grants)? {
+            let engine = self.without_module_limits().untraced();
+            let mut plugin = engine.load_within(name, &traced, grants)?;
+            plugin.keep_trace(names, *self.limits());
+            return Ok(plugin);
+        }
         let mut info = self.check_within(wasm, grants)?;
         #[cfg(feature = "slots")]
         {
             info.changes.slotted = self.slots().is_some() && !info.memories.is_empty();
         }
-        let copies = self.compile(&info, wasm)?;
+        let copies = self.compile(&mut info, wasm)?;
         let bindings = grants.bind_all(&info)?;
         Ok(Plugin::new(
             self,

@@ -8,6 +8,8 @@ mod request;
 pub use self::{pool::PoolFigures, request::Request};
 
 use self::pool::Pool;
+#[cfg(feature = "trace")]
+use crate::module::FunctionNames;
 use crate::{
     abi::native,
     base::{
@@ -73,6 +75,17 @@ impl<T: 'static> Plugin<T> {
         }
     }
 
+    /// Makes traps name functions, by the global that the module keeps for that, its last. `limits` are
+    /// those of the module before it was changed for that.
+    #[cfg(feature = "trace")]
+    pub(crate) fn keep_trace(&mut self, names: FunctionNames, limits: Limits) {
+        // A plugin that was just loaded has no other handle.
+        if let Some(loaded) = Arc::get_mut(&mut self.loaded) {
+            loaded.functions = Some(names);
+            loaded.limits = limits;
+        }
+    }
+
     /// Returns another handle of this plugin, which gives `budget` to each of its calls.
     #[must_use]
     pub fn with_budget(&self, budget: Budget) -> Self {
@@ -113,7 +126,8 @@ impl<T: 'static> Plugin<T> {
     /// # Errors
     ///
     /// [`CallError::Closed`] after [`close`](Self::close), [`CallError::DoesNotFit`] if the heap
-    /// has no room, and the errors of the guest's start function and `_initialize`.
+    /// has no room, and the errors of the guest's start function, and of `_initialize` or
+    /// `__wasm_call_ctors`.
     // Apart, so that its native stack does not stay in use while the instance's calls run.
     #[inline(never)]
     pub fn instantiate(&self, data: T) -> Result<Instance<T>, CallError> {

@@ -26,7 +26,8 @@ impl Engine {
     /// ordinary `.wasm` file, for this host or another.
     ///
     /// The state consists of memory, globals and tables, exported or not, and of which segments were
-    /// dropped. Start function and `_initialize` are left out, since they have run. Nothing on the
+    /// dropped. Start function and `_initialize` or `__wasm_call_ctors` are left out, since they have
+    /// run; so is `_start`, if `init` called a function of a command. Nothing on the
     /// host's side is included: data, log, state and WASI descriptors are those of each new instance.
     /// What host functions returned stays in the guest's memory, secrets and random seeds included.
     /// Each call in `init` has the engine's budget; the instance's data is `T::default()`.
@@ -65,10 +66,12 @@ impl Engine {
             .then(|| expose::expose(wasm))
             .flatten();
         let plugin = match &exposed {
-            Some(exposed) => self
-                .with_room_for(exposed)
-                .load(name, &exposed.wasm, grants),
-            None => self.load(name, wasm, grants),
+            Some(exposed) => {
+                self.with_room_for(exposed)
+                    .untraced()
+                    .load(name, &exposed.wasm, grants)
+            }
+            None => self.untraced().load(name, wasm, grants),
         };
         let plugin = plugin.map_err(SnapshotError::Load)?;
         let mut instance = plugin

@@ -2,15 +2,22 @@
 //! and link anew is most of what tests cost. Tests that measure their whole process, replace its
 //! allocator, or kill it stand beside this folder as programs of their own.
 
+#![cfg_attr(not(unix), allow(dead_code, unused_imports))] // Some tests are for Unix alone.
+
 mod bad_guests;
 mod bad_host_calls;
 mod bad_modules;
+mod call_trace;
 mod charges;
 mod deadlines;
 mod executors;
 mod folding;
+#[cfg(target_os = "linux")]
+mod full_disk;
+mod guest_traps;
 mod guests;
 mod host;
+mod initialisers;
 mod instances;
 mod intake;
 mod interpreter_faults;
@@ -19,6 +26,7 @@ mod lecture;
 mod mismatches;
 mod native_abi;
 mod nested;
+mod refused_growth;
 mod requests;
 mod reuse;
 mod runaway_guests;

@@ -85,6 +85,44 @@ fn the_error_for_an_import_that_is_not_granted_names_the_grant() {
 }
 
 #[test]
+fn what_is_granted_is_listed_once() {
+    let text = r#"(module (import "env" "open" (func)) (import "env" "host_logs" (func))
+        (import "env" "shut" (func (param i32))) (func (export "f")))"#;
+    assert_eq!(
+        mismatches(text, &granted()),
+        [
+            "import `env.open` () -> (): nothing supplies it; granted are: `env.host_get_config`, \
+             `env.host_log`, `env.host_log_message`, `shop.price`",
+            "import `env.host_logs` () -> (): nothing supplies it; the nearest known name is `env.host_log`",
+            "import `env.shut` (i32) -> (): nothing supplies it",
+        ]
+    );
+}
+
+#[test]
+fn the_error_for_a_missing_allocator_names_both_that_serve() {
+    let text = r#"(module (memory (export "memory") 1)
+        (func (export "process") (param i32 i32) (result i64) (i64.const 0))
+        (func (export "send") (param i32 i32)))"#;
+    assert_eq!(
+        mismatches(text, &granted()),
+        [
+            "export `allocate` is missing: expected (i32) -> i32, as `allocate` or `malloc`; the input of \
+             `process` needs a buffer"
+        ]
+    );
+    let text = text.replace("process", "other");
+    let plugin = hostel::engine()
+        .load("guest", &assemble(&text), &granted())
+        .unwrap();
+    let error = plugin.call::<&str, ()>("send", "text").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the plugin can't exchange text or bytes: export `allocate` or `malloc` from it"
+    );
+}
+
+#[test]
 fn the_error_for_an_import_of_wasi_says_that_it_is_wasi() {
     let text = r#"(module
         (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
@@ -215,6 +253,24 @@ fn the_error_for_an_export_of_another_type_lists_those_that_fit() {
             "() -> ()",
             "global",
         ),
+        (
+            r#"(func (export "__wasm_call_ctors") (param i32))"#,
+            "__wasm_call_ctors",
+            "() -> ()",
+            "(i32) -> ()",
+        ),
+        (
+            r#"(func (export "_start") (result i32) (i32.const 0))"#,
+            "_start",
+            "() -> ()",
+            "() -> i32",
+        ),
+        (
+            r#"(table (export "_start") 1 funcref)"#,
+            "_start",
+            "() -> ()",
+            "table",
+        ),
     ] {
         let text = format!(
             r#"(module {item} (memory (export "memory") 1)
@@ -297,7 +353,7 @@ fn the_error_names_the_exports_that_process_lacks() {
     assert_eq!(
         mismatches(text, &granted()),
         [
-            "export `allocate` is missing: expected (i32) -> i32; the input of `process` needs a buffer",
+            "export `allocate` is missing: expected (i32) -> i32, as `allocate` or `malloc`; the input of `process` needs a buffer",
             "export `memory` is missing: expected a memory; `process` takes and gives bytes in it",
         ]
     );
@@ -311,7 +367,7 @@ fn the_error_names_the_exports_that_an_import_needs() {
     assert_eq!(
         mismatches(text, &granted()),
         [
-            "export `allocate` is missing: expected (i32) -> i32; the result of \
+            "export `allocate` is missing: expected (i32) -> i32, as `allocate` or `malloc`; the result of \
              `env.host_get_config` needs a buffer",
             "export `memory` is missing: expected a memory; `env.host_get_config` exchanges bytes in it",
         ]
@@ -328,7 +384,8 @@ fn the_error_for_a_module_without_functions_says_what_to_export() {
             mismatches(text, &granted()),
             [
                 "export `process` is missing: expected (i32, i32) -> (i32, i32) or (i32, i32) -> i64 or \
-              (i32, i32, i32) -> (); the module exports no function to call"
+                 (i32, i32, i32) -> (); the module exports no function: export it, or others to call, in C \
+                 with `-Wl,--export=NAME`, in Rust as `extern \"C\"` with `#[unsafe(no_mangle)]` in a `cdylib`"
             ]
         );
     }
@@ -343,6 +400,8 @@ fn a_known_export_must_not_be_an_import_handed_through() {
         ("deallocate", "(param i32 i32)"),
         ("free", "(param i32)"),
         ("_initialize", ""),
+        ("__wasm_call_ctors", ""),
+        ("_start", ""),
     ] {
         let grants = Grants::new()
             .function("host", "process", |pair: (u32, u32)| pair)
@@ -350,7 +409,9 @@ fn a_known_export_must_not_be_an_import_handed_through() {
             .function("host", "malloc", |size: u32| size)
             .function("host", "deallocate", |_: u32, _: u32| {})
             .function("host", "free", |_: u32| {})
-            .function("host", "_initialize", || {});
+            .function("host", "_initialize", || {})
+            .function("host", "__wasm_call_ctors", || {})
+            .function("host", "_start", || {});
         let text = format!(
             r#"(module (import "host" "{name}" (func $f {ty}))
                 (memory (export "memory") 1) (func (export "f"))

@@ -132,6 +132,42 @@ fn add_adds_without_any_memory() {
 }
 
 #[test]
+fn a_trap_in_an_allocator_names_it_as_the_module_does() {
+    for (allocate, free) in [("allocate", "deallocate"), ("malloc", "free")] {
+        let text = format!(
+            r#"(module (import "env" "name" (func $name (param i32)))
+                (memory (export "memory") 1)
+                (global $left (mut i32) (i32.const 0))
+                (func (export "room") (param i32) (global.set $left (local.get 0)))
+                (func (export "ask") (call $name (i32.const 64)))
+                (func (export "{allocate}") (param i32) (result i32)
+                    (if (i32.eqz (global.get $left)) (then unreachable))
+                    (global.set $left (i32.sub (global.get $left) (i32.const 1)))
+                    (i32.const 1024))
+                (func (export "{free}") (param i32 i32) unreachable)
+                (func (export "process") (param i32 i32) (result i64) (i64.const 0)))"#
+        );
+        let grants = Grants::new().function("env", "name", || -> &'static str { "a name" });
+        let plugin = load_wat(&text, &grants);
+        let stopped_in = |room: u32, call: &str| {
+            let mut instance = plugin.instantiate(()).unwrap();
+            instance.call::<u32, ()>("room", room).unwrap();
+            let result = match call {
+                "process" => instance.process(&[1; 100_000]).map(drop),
+                name => instance.call::<(), ()>(name, ()),
+            };
+            match result {
+                Err(CallError::Trap(trap)) => trap.export().unwrap().to_owned(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(stopped_in(0, "process"), allocate);
+        assert_eq!(stopped_in(0, "ask"), allocate);
+        assert_eq!(stopped_in(1, "process"), free);
+    }
+}
+
+#[test]
 fn malloc_and_free_serve_as_allocate_and_deallocate() {
     let mut instance = load_guest("c_malloc_free", &Grants::new())
         .instantiate(())
@@ -179,11 +215,14 @@ fn a_reactor_is_initialized_once_for_each_instance() {
 }
 
 #[test]
-fn a_commands_start_is_never_run() {
+fn a_commands_start_is_run_before_its_functions_only() {
     let item = r#"(func (export "_start") (unreachable))
         (func (export "seven") (result i32) (i32.const 7))"#;
     let plugin = load_wat::<()>(&with_allocator("", item), &Grants::new());
-    assert_eq!(plugin.call::<(), u32>("seven", ()), Ok(7));
+    let instance = plugin.instantiate(()).unwrap();
+    assert!(!instance.is_stopped());
+    let called = plugin.call::<(), u32>("seven", ());
+    assert_eq!(code(&called), "trap-unreachable");
 }
 
 // Taking the answer

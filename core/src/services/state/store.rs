@@ -36,8 +36,9 @@ pub trait StateStore: Send + Sync + 'static {
     /// work.
     fn get(&self, namespace: &str, key: &[u8]) -> Result<Option<Arc<[u8]>>, StateError>;
 
-    /// Sets the value of `key`, replacing an earlier one. An error means that nothing has changed;
-    /// after [`StateError::Failed`] a store on disk may have to be opened again to show that.
+    /// Sets the value of `key`, replacing an earlier one. An error means that nothing has changed,
+    /// except [`StateError::DiskFull`] and [`StateError::Failed`]: after these, `key` has either its old
+    /// value or the new one.
     ///
     /// # Errors
     ///
@@ -48,7 +49,7 @@ pub trait StateStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As for [`get`](Self::get).
+    /// As for [`get`](Self::get), and [`StateError::DiskFull`].
     fn delete(&self, namespace: &str, key: &[u8]) -> Result<(), StateError>;
 
     /// Calls `visit` with each key that begins with `prefix` and is greater than `after`, in order,
@@ -282,6 +283,8 @@ pub enum StateError {
         /// The bytes that it would hold.
         found: usize,
     },
+    /// The host's disk is full, or the share of it that the host may use. Reading still works.
+    DiskFull,
     /// The store does not work. The plugin is not told why; see the host's log.
     Failed,
 }
@@ -295,6 +298,7 @@ impl StateError {
             Self::ValueBytes { .. } => "state-value-bytes",
             Self::Keys { .. } => "state-keys",
             Self::TotalBytes { .. } => "state-total-bytes",
+            Self::DiskFull => "state-disk-full",
             Self::Failed => "state-failed",
         }
     }
@@ -318,6 +322,9 @@ impl fmt::Display for StateError {
             Self::TotalBytes { limit, found } => write!(
                 f,
                 "there would be {found} bytes of keys and values, {limit} are allowed: delete some first"
+            ),
+            Self::DiskFull => f.write_str(
+                "the host's disk is full: reading still works, try to write again later",
             ),
             Self::Failed => f.write_str("the host's store does not work: try again later"),
         }

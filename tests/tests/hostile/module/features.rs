@@ -40,12 +40,12 @@ pub(super) fn cases() -> Vec<Case> {
     ];
     for (what, items) in rows {
         let name = format!("M18/{what}");
-        cases.push(Case::load(name, with_run(items), refused("invalid-module")));
+        cases.push(Case::load(name, with_run(items), refused("needs-proposal")));
     }
     // Exceptions as they were proposed first.
     let catching = one_function(&[], &[], &[0], &[0x06, 0x40, 0x19, 0x0b]);
     let name = "M18/old catching";
-    cases.push(Case::load(name, catching, refused("invalid-module")));
+    cases.push(Case::load(name, catching, refused("needs-proposal")));
     // Part of the standard, but wasmi 2.0.0 may loop for ever in it.
     let grows =
         with_run("(table 1 funcref) (func (drop (table.grow (ref.null func) (i32.const 1))))");

@@ -87,8 +87,6 @@ fn operators(cases: &mut Vec<Case>) {
         ("opcode 0xff", vec![0xff]),
         ("opcode 0xfc 0xff", vec![0xfc, 0xff, 0x7f]),
         ("opcode 0xfc in 6 bytes", vec![0xfc, 0x80, 0x80, 0x80, 0x80, 0x80, 0]),
-        ("opcode 0xfd 0", vec![0xfd, 0, 0, 0]),
-        ("opcode 0xfe 3", vec![0xfe, 3, 0]),
         ("select of two types", vec![0x41, 0, 0x42, 0, 0x41, 0, 0x1b, 0x1a]),
         ("typed select of no type", vec![0x41, 0, 0x41, 0, 0x41, 0, 0x1c, 0, 0x1a]),
     ];
@@ -96,6 +94,14 @@ fn operators(cases: &mut Vec<Case>) {
         let wasm = one_function(&[], &[], &[0], &code);
         let name = format!("M04/{what}");
         cases.push(Case::load(name, wasm, refused("invalid-module")));
+    }
+    for (what, code) in [
+        ("opcode 0xfd 0", vec![0xfd, 0, 0, 0]),
+        ("opcode 0xfe 3", vec![0xfe, 3, 0]),
+    ] {
+        let wasm = one_function(&[], &[], &[0], &code);
+        let name = format!("M04/{what}");
+        cases.push(Case::load(name, wasm, refused("needs-proposal")));
     }
     let cut_off = one_function(&[], &[], &[0], &[0x44, 0, 0, 0]);
     let name = "M04/f64.const cut off";
@@ -115,13 +121,11 @@ fn entries_of_sections(cases: &mut Vec<Case>) {
     #[rustfmt::skip] // a table
     let rows = [
         // What is wrong, the number of sections before it, the section.
-        ("table of a type that is off", 2, section(TABLE, &[1, 0x6e, 0, 1])),
         ("table of unknown flags", 2, section(TABLE, &[1, 0x70, 0xff, 0x01, 1])),
         ("table with max below min", 2, section(TABLE, &[1, 0x70, 1, 2, 1])),
         ("memory of unknown flags", 2, section(MEMORY, &[1, 0x20, 1])),
         ("memory with max below min", 2, section(MEMORY, &[1, 1, 2, 1])),
         ("memory of 65537 pages", 2, section(MEMORY, &[1, 0, 0x81, 0x80, 0x04])),
-        ("global of mutability 2", 2, section(GLOBAL, &[1, 0x7f, 2, 0x41, 0, 0x0b])),
         ("global of no type", 2, section(GLOBAL, &[1, 0x40, 0, 0x41, 0, 0x0b])),
         ("import of kind 9", 1, section(IMPORT, b"\x01\x03env\x01x\x09\x00")),
         ("import of type 7", 1, section(IMPORT, b"\x01\x03env\x01x\x00\x07")),
@@ -132,10 +136,23 @@ fn entries_of_sections(cases: &mut Vec<Case>) {
         let name = format!("M04/{what}");
         cases.push(Case::load(name, with(bytes, at), refused("invalid-module")));
     }
-    for (what, form) in [("form 0x5f", 0x5f), ("form 0x00", 0), ("form 0x40", 0x40)] {
+    #[rustfmt::skip] // a table
+    let of_proposals = [
+        ("table of a type that is off", section(TABLE, &[1, 0x6e, 0, 1])),
+        ("global of mutability 2", section(GLOBAL, &[1, 0x7f, 2, 0x41, 0, 0x0b])),
+    ];
+    for (what, bytes) in of_proposals {
+        let name = format!("M04/{what}");
+        cases.push(Case::load(name, with(bytes, 2), refused("needs-proposal")));
+    }
+    for (form, code) in [
+        (0x5f, "needs-proposal"),
+        (0, "invalid-module"),
+        (0x40, "invalid-module"),
+    ] {
         let wasm = module(&[section(TYPE, &[1, form, 0])]);
-        let name = format!("M04/type of {what}");
-        cases.push(Case::load(name, wasm, refused("invalid-module")));
+        let name = format!("M04/type of form {form:#04x}");
+        cases.push(Case::load(name, wasm, refused(code)));
     }
 }
 

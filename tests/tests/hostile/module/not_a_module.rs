@@ -45,6 +45,8 @@ fn preambles(cases: &mut Vec<Case>) {
         ("module in a module", b"\0asm\x01\0\0\0\0asm\x01\0\0\0", refused("truncated-module")),
         ("ELF", b"\x7fELF\x02\x01\x01\0", refused("not-wasm")),
         ("gzip", b"\x1f\x8b\x08\0\0\0", refused("not-wasm")),
+        ("xz", b"\xfd7zXZ\0\0\x04", refused("not-wasm")),
+        ("zstd", b"\x28\xb5\x2f\xfd\x04\0", refused("not-wasm")),
     ];
     for (what, bytes, verdict) in rows {
         cases.push(Case::load(format!("M01/{what}"), bytes.to_vec(), verdict));

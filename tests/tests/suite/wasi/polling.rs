@@ -129,6 +129,15 @@ fn a_bad_subscription_is_an_event_with_an_error() {
         (7, sup, CLOCK),
     ];
     assert_eq!(events, expected);
+    // With nothing else to wait for, the call fails.
+    for closed in [
+        &[file(1, READ, 3)][..],
+        &[file(1, READ, 3), file(2, WRITE, 0xffff_ffff)],
+    ] {
+        guest.put(0, &closed.concat());
+        let args = [0, EVENTS, closed.len() as u64, COUNT];
+        assert_eq!(guest.errno("poll_oneoff", &args), EBADF);
+    }
     for kind in [3, 0xff] {
         guest.put(0, &file(1, kind, 0));
         assert_eq!(guest.errno("poll_oneoff", &[0, EVENTS, 1, COUNT]), EINVAL);

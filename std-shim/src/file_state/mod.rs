@@ -2,15 +2,27 @@
 
 #![allow(clippy::result_large_err)] // redb's errors are large, but rare
 
+mod backend;
+mod error;
+mod opened;
+#[cfg(test)]
+mod tests;
+
+pub use self::error::{StateFileError, StateFileReason};
+
+use self::{
+    backend::Failure,
+    opened::{Current, builder, contained, with_tables},
+};
 use crate::{
     file::shown_name,
     install::{create_beside, sync_directory},
 };
 use hostel_core::{StateCosts, StateError, StateLimits, StateStore, StateUse};
-use redb::{Builder, Database, ReadableTable as _, TableDefinition};
+use redb::{Database, ReadableTable as _, StorageBackend, TableDefinition, backends::FileBackend};
 use std::{
-    error::Error,
-    fmt, fs, io,
+    cell::RefCell,
+    fs, io,
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -18,6 +30,8 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 /// Values by namespace and key.
@@ -27,8 +41,11 @@ const VALUES: TableDefinition<(&str, &[u8]), &[u8]> = TableDefinition::new("valu
 /// with the values.
 const USED: TableDefinition<&str, (u64, u64)> = TableDefinition::new("used");
 
-/// Size of redb's cache in memory, in bytes.
-const CACHE_BYTES: usize = 4 << 20;
+/// Number of databases that a call tries, each after a failure of the one before.
+const ATTEMPTS: u32 = 2;
+
+/// Time between two attempts to open a file that is open elsewhere.
+const POLL: Duration = Duration::from_millis(20);
 
 /// A [`StateStore`] in a file: plugins' state outlives the program.
 ///
@@ -38,9 +55,14 @@ const CACHE_BYTES: usize = 4 << 20;
 ///
 /// Only one `FileState`, in one process, can have the file open at a time.
 ///
-/// If the store itself fails, the plugin gets [`StateError::Failed`] and [`tracing`] gets the reason
-/// (level error, target `hostel::state`). If the storage engine panics over a damaged file, the panic
-/// is caught, provided that the program unwinds; every use then fails until the file is opened again.
+/// If the file can't be written, `set` and `delete` fail: with [`StateError::DiskFull`] if the disk or
+/// the user's share of it is full, else with [`StateError::Failed`]. [`tracing`] gets the reason (level
+/// error, target `hostel::state`). Reading goes on, and each further `set` and `delete` tries to write
+/// again, so that nobody has to open the file anew. An attempt reads the file; if one takes longer
+/// than 20 ms, there is none in the next ten times as long.
+///
+/// If the storage engine panics over a damaged file, the panic is caught, provided that the program
+/// unwinds; every use then fails until the file is opened anew.
 ///
 /// ```
 /// # let directory = tempfile::tempdir()?;
@@ -53,9 +75,9 @@ const CACHE_BYTES: usize = 4 << 20;
 /// ```
 #[derive(Debug)]
 pub struct FileState {
+    path: PathBuf,
     limits: StateLimits,
-    /// `Some` until this is dropped, which has to catch the engine's panics.
-    database: Option<Database>,
+    current: Current,
     panicked: AtomicBool,
 }
 
@@ -74,22 +96,11 @@ fn create(path: &Path) -> Result<(), redb::Error> {
     Ok(sync_directory(path)?)
 }
 
-fn builder() -> Builder {
-    let mut builder = Database::builder();
-    builder
-        .set_cache_size(CACHE_BYTES)
-        // Later versions of redb can read this format.
-        .create_with_file_format_v3(true);
-    builder
-}
-
-/// Creates the tables if they are missing. redb fails to read a table that does not exist.
-fn with_tables(database: Database) -> Result<Database, redb::Error> {
-    let change = database.begin_write()?;
-    change.open_table(VALUES)?;
-    change.open_table(USED)?;
-    change.commit()?;
-    Ok(database)
+/// Opens the file at `path` and locks it.
+fn lock(path: &Path) -> Result<Arc<dyn StorageBackend>, redb::Error> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    Ok(Arc::new(FileBackend::new(options.open(path)?)?))
 }
 
 impl FileState {
@@ -110,6 +121,30 @@ impl FileState {
     /// * [`StateFileReason::Locked`] if it is open already;
     /// * [`StateFileReason::Corrupt`] if it is not a store, or is damaged.
     pub fn open(path: impl AsRef<Path>, limits: StateLimits) -> Result<Self, StateFileError> {
+        Self::open_within(path, limits, Duration::ZERO)
+    }
+
+    /// As [`open`](Self::open), but waits up to `wait` for another process, or another `FileState`, to
+    /// close the file.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir()?;
+    /// # let file = directory.path().join("plugins.state");
+    /// use hostel::{FileState, StateLimits};
+    /// use std::time::Duration;
+    /// let store = FileState::open_within(&file, StateLimits::server(), Duration::from_secs(2))?;
+    /// # drop(store);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open); [`StateFileReason::Locked`] if the file is still open after `wait`.
+    pub fn open_within(
+        path: impl AsRef<Path>,
+        limits: StateLimits,
+        wait: Duration,
+    ) -> Result<Self, StateFileError> {
         let path = path.as_ref();
         let fail = |reason| StateFileError {
             path: path.to_owned(),
@@ -127,42 +162,88 @@ impl FileState {
                 // If this fails, redb creates the file below, which a kill may interrupt.
                 let _ = create(path);
             }
-            with_tables(builder().create(path)?)
+            Current::open(lock(path)?)
         };
-        let database = catch_unwind(open).unwrap_or_else(|_| {
-            let why = "the storage engine panicked".to_owned();
-            Err(redb::Error::Corrupted(why))
-        });
+        let began = Instant::now();
+        let current = loop {
+            match contained(open) {
+                Err(redb::Error::DatabaseAlreadyOpen) if began.elapsed() < wait => {
+                    thread::sleep(POLL);
+                }
+                opened => break opened.map_err(|error| fail(error.into()))?,
+            }
+        };
         Ok(Self {
+            path: path.to_owned(),
             limits,
-            database: Some(database.map_err(|error| fail(error.into()))?),
+            current,
             panicked: AtomicBool::new(false),
         })
     }
 
-    /// Runs `work` on the database. Its outer error is the store's, and is logged; its inner error is
-    /// the plugin's, and is returned.
+    /// Runs `work` on the database, again on the next one if that fails. Its outer error is the
+    /// store's, and is logged; its inner error is the plugin's, and is returned.
     fn with<R>(
         &self,
         namespace: &str,
-        work: impl FnOnce(&Database) -> Result<Result<R, StateError>, redb::Error>,
+        write: bool,
+        work: impl Fn(&Database) -> Result<Result<R, StateError>, redb::Error>,
     ) -> Result<R, StateError> {
-        let database = self.database.as_ref().ok_or(StateError::Failed)?;
-        if self.panicked.load(Ordering::Acquire) {
-            return Err(StateError::Failed);
-        }
-        match catch_unwind(AssertUnwindSafe(|| work(database))) {
-            Ok(Ok(done)) => done,
-            Ok(Err(error)) => {
-                tracing::error!(target: "hostel::state", plugin = namespace, "the store failed: {error}");
-                Err(StateError::Failed)
+        let mut attempts = 0;
+        let failure = loop {
+            if self.panicked.load(Ordering::Acquire) {
+                return Err(StateError::Failed);
             }
-            Err(_) => {
-                self.panicked.store(true, Ordering::Release);
-                tracing::error!(target: "hostel::state", plugin = namespace, "the store panicked");
-                Err(StateError::Failed)
+            let opened = match self.current.get(write) {
+                Ok(opened) => opened,
+                Err(failure) => break failure,
+            };
+            let done = catch_unwind(AssertUnwindSafe(|| work(opened.database()?)));
+            if let Ok(Ok(done)) = done {
+                return done;
             }
+            if opened.link.is_cut() {
+                // Another call has opened the file again meanwhile, as often as it had to.
+                continue;
+            }
+            if let Some(failure) = opened.link.failure() {
+                attempts += 1;
+                if attempts < ATTEMPTS {
+                    continue;
+                }
+                break failure.clone();
+            }
+            match done {
+                Ok(Err(error)) => {
+                    let text = error.to_string();
+                    break Failure { full: false, text };
+                }
+                _ => {
+                    self.panicked.store(true, Ordering::Release);
+                    let text = "the storage engine panicked".to_owned();
+                    break Failure { full: false, text };
+                }
+            }
+        };
+        let (file, why) = (shown_name(&self.path), &failure.text);
+        if write {
+            tracing::error!(
+                target: "hostel::state",
+                plugin = namespace,
+                "can't write the state file {file}: {why}; reading goes on, and the next write tries again"
+            );
+        } else {
+            tracing::error!(
+                target: "hostel::state",
+                plugin = namespace,
+                "can't read the state file {file}: {why}"
+            );
         }
+        Err(if failure.full {
+            StateError::DiskFull
+        } else {
+            StateError::Failed
+        })
     }
 
     /// Changes a key's value, and the totals of its namespace, in one transaction. `admit` receives
@@ -172,9 +253,9 @@ impl FileState {
         namespace: &str,
         key: &[u8],
         value: Option<&[u8]>,
-        admit: impl FnOnce(StateUse, Option<usize>) -> Result<StateUse, StateError>,
+        admit: impl Fn(StateUse, Option<usize>) -> Result<StateUse, StateError>,
     ) -> Result<(), StateError> {
-        self.with(namespace, |database| {
+        self.with(namespace, true, |database| {
             let mut change = database.begin_write()?;
             // One-phase commits trust a checksum that is not cryptographic, and plugins choose the
             // bytes: a forged checksum could pass off an interrupted commit as whole.
@@ -228,7 +309,7 @@ impl StateStore for FileState {
 
     fn get(&self, namespace: &str, key: &[u8]) -> Result<Option<Arc<[u8]>>, StateError> {
         self.limits.check_key(key)?;
-        self.with(namespace, |database| {
+        self.with(namespace, false, |database| {
             let values = database.begin_read()?.open_table(VALUES)?;
             let value = values.get((namespace, key))?;
             Ok(Ok(value.map(|value| Arc::from(value.value()))))
@@ -257,16 +338,25 @@ impl StateStore for FileState {
     ) -> Result<(), StateError> {
         self.limits.check_key(prefix)?;
         self.limits.check_key(after.unwrap_or_default())?;
-        self.with(namespace, |database| {
+        // A second attempt goes on after the keys that the first one has visited.
+        let visited = RefCell::new((after.map(<[u8]>::to_vec), visit));
+        self.with(namespace, false, |database| {
+            let (after, visit) = &mut *visited.borrow_mut();
             let values = database.begin_read()?.open_table(VALUES)?;
             let from = match after {
-                Some(after) if after >= prefix => Bound::Excluded((namespace, after)),
+                Some(after) if &after[..] >= prefix => Bound::Excluded((namespace, &after[..])),
                 _ => Bound::Included((namespace, prefix)),
             };
             for entry in values.range::<(&str, &[u8])>((from, Bound::Unbounded))? {
                 let (found, _) = entry?;
                 let (space, key) = found.value();
-                if space != namespace || !key.starts_with(prefix) || !visit(key) {
+                if space != namespace || !key.starts_with(prefix) {
+                    break;
+                }
+                let after = after.get_or_insert_default();
+                after.clear();
+                after.extend_from_slice(key);
+                if !visit(key) {
                     break;
                 }
             }
@@ -275,109 +365,9 @@ impl StateStore for FileState {
     }
 
     fn used(&self, namespace: &str) -> Result<StateUse, StateError> {
-        self.with(namespace, |database| {
+        self.with(namespace, false, |database| {
             let uses = database.begin_read()?.open_table(USED)?;
             Ok(Ok(uses.get(namespace)?.map_or(StateUse::default(), used)))
         })
-    }
-}
-
-impl Drop for FileState {
-    fn drop(&mut self) {
-        // Closing writes to the file, so the engine may panic here too.
-        let database = self.database.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
-    }
-}
-
-/// Names a file that can't hold state, and says why.
-///
-/// Its text shows the path [`Escaped`](hostel_core::Escaped).
-#[derive(Debug)]
-pub struct StateFileError {
-    path: PathBuf,
-    reason: StateFileReason,
-}
-
-/// The reason of a [`StateFileError`].
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StateFileReason {
-    /// The operating system could not open, read or write the file.
-    Io(io::Error),
-    /// The path leads to a directory, a pipe, a device or another special file.
-    NotAFile,
-    /// The file is open already, in this process or another.
-    Locked,
-    /// The file was not written by a `FileState`, or is damaged. Holds the storage engine's message.
-    Corrupt(Box<str>),
-}
-
-impl From<redb::Error> for StateFileReason {
-    fn from(error: redb::Error) -> Self {
-        match error {
-            redb::Error::DatabaseAlreadyOpen => Self::Locked,
-            redb::Error::Io(error)
-                if !matches!(
-                    error.kind(),
-                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-                ) =>
-            {
-                Self::Io(error)
-            }
-            error => Self::Corrupt(error.to_string().into()),
-        }
-    }
-}
-
-impl StateFileError {
-    /// Returns the file's path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Returns the reason.
-    #[must_use]
-    pub const fn reason(&self) -> &StateFileReason {
-        &self.reason
-    }
-
-    /// Returns the stable code of this kind of error, such as `state-file-locked`.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match &self.reason {
-            StateFileReason::Io(_) => "state-file-unusable",
-            StateFileReason::NotAFile => "state-file-not-regular",
-            StateFileReason::Locked => "state-file-locked",
-            StateFileReason::Corrupt(_) => "state-file-corrupt",
-        }
-    }
-}
-
-impl fmt::Display for StateFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "can't keep state in {}: ", shown_name(&self.path))?;
-        match &self.reason {
-            StateFileReason::Io(error) => error.fmt(f),
-            StateFileReason::NotAFile => f.write_str(
-                "it is a directory, a pipe or a device, expected a regular file or no file",
-            ),
-            StateFileReason::Locked => f.write_str("it is open already: close it first"),
-            StateFileReason::Corrupt(why) => write!(
-                f,
-                "it is not a store, or it is damaged: name another file, or restore this one ({})",
-                shown_name(&**why)
-            ),
-        }
-    }
-}
-
-impl Error for StateFileError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.reason {
-            StateFileReason::Io(error) => Some(error),
-            _ => None,
-        }
     }
 }
