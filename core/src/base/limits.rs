@@ -485,7 +485,9 @@ impl Default for Budget {
 }
 
 /// What a call used, whether it returned or was stopped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// Two of them are equal if all but their [`time`](Self::time) is, which no two calls have in common.
+#[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Usage {
     /// Units of [fuel](Budget::fuel), for the guest's work and the host's. The whole budget if it ran
@@ -501,9 +503,31 @@ pub struct Usage {
     pub log_bytes: u32,
     /// Log records that were dropped because they exceeded the budget.
     pub log_dropped: u32,
+    /// Most linear memory that the guest had during the call, in bytes, summed over its memories.
+    pub memory_bytes: usize,
+    /// Wall-clock time from the call's start to its end, its wait for an instance included, if the
+    /// platform has a clock.
+    ///
+    /// Measured by [`with_instance_metered`](crate::Plugin::with_instance_metered) and for a
+    /// [`PendingCall`](crate::PendingCall). Zero for other calls: reading the clock twice would take
+    /// a good part of a short one.
+    pub time: Duration,
     /// The last growth of its memory that the guest asked for and did not get, if there was one.
     pub refused_growth: Option<RefusedGrowth>,
 }
+
+impl PartialEq for Usage {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |it: &Self| {
+            let log = (it.log_records, it.log_bytes, it.log_dropped);
+            let host = (it.host_calls, it.bytes_to_guest);
+            (it.fuel, host, log, it.memory_bytes, it.refused_growth)
+        };
+        parts(self) == parts(other)
+    }
+}
+
+impl Eq for Usage {}
 
 impl Usage {
     /// Nothing used.
@@ -514,6 +538,8 @@ impl Usage {
         log_records: 0,
         log_bytes: 0,
         log_dropped: 0,
+        memory_bytes: 0,
+        time: Duration::ZERO,
         refused_growth: None,
     };
 }

@@ -113,6 +113,11 @@ impl InstanceLimiter {
         }
     }
 
+    /// Returns the bytes of the instance's memories. They never shrink.
+    pub(crate) const fn memory_bytes(&self) -> usize {
+        self.memory.now
+    }
+
     /// Records that a memory can't grow to `asked` bytes because of `limit`, or for lack of room.
     const fn refuse(&mut self, asked: usize, limit: Option<usize>) {
         self.refused = Some(RefusedGrowth { asked, limit });

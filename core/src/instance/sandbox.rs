@@ -131,7 +131,7 @@ impl<T: 'static> Sandbox<T> {
             data,
             shared: loaded.shared.clone(),
             guest: Guest::default(),
-            meter: Meter::new(),
+            meter: Meter::new(budget),
             limiter: InstanceLimiter::new(&loaded.limits),
             canceller: None,
             pace,
@@ -151,7 +151,7 @@ impl<T: 'static> Sandbox<T> {
         });
         let store = &mut sandbox.store;
         store.limiter(|state| &mut state.limiter);
-        meter::begin(store, budget, until);
+        meter::begin(store, until);
         sandbox
     }
 

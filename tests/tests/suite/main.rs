@@ -38,6 +38,7 @@ mod state_model;
 mod steps;
 mod typed;
 mod types;
+mod usage;
 mod waiting;
 mod warm;
 mod wasi;
