@@ -61,6 +61,10 @@ HOSTEL_IMPORT("host_log") void host_log(const uint8_t *ptr, uint32_t size);
 /* The same, for hosts that grant it under this name. */
 HOSTEL_IMPORT("host_log_message") void host_log_message(const uint8_t *ptr, uint32_t size);
 
+/* Writes one line to the plugin's log at a level: HOSTEL_INFO is that of the functions above. Another number traps. */
+enum { HOSTEL_TRACE, HOSTEL_DEBUG, HOSTEL_INFO, HOSTEL_WARN, HOSTEL_ERROR };
+HOSTEL_IMPORT("host_log_at") void host_log_at(uint32_t level, const uint8_t *ptr, uint32_t size);
+
 /* The value of a setting, in the packed shape (see `hostel_unpack`) and in that of a returned struct; use one of the
  * two. The pointer is null if the setting is unset. The value is the plugin's: give it back with `hostel_free_slice`. */
 HOSTEL_IMPORT("host_get_config") uint64_t host_get_config(const uint8_t *key, uint32_t key_size);
