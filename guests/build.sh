@@ -130,6 +130,24 @@ build_c() {
         clang --target=wasm32-wasi -std=c11 -D_GNU_SOURCE -Os -Wall -Wextra -Werror -mbulk-memory -c -o "$object" "$source"
         clang --target=wasm32-wasi -Wl,--strip-all -o "$out/wasi_c_$(basename "$source" .c).wasm" "$object"
     done
+    for source in libc-c/*.c; do
+        clang --target=wasm32-wasi -std=c11 -D_GNU_SOURCE -Os -Wall -Wextra -Werror -mbulk-memory -c -o "$object" "$source"
+        clang --target=wasm32-wasi -mexec-model=reactor -Wl,--strip-all -o "$out/libc_$(basename "$source" .c).wasm" \
+            "$object"
+    done
+    # Two allocators in one memory must not build: hostel.h's own, and malloc.
+    local two='#include "c/hostel.h"
+        HOSTEL_EXPORT_ALLOCATOR
+        void *malloc(size_t);
+        HOSTEL_EXPORT("f") void *f(void) { return malloc(1); }'
+    for source in "#include <stdlib.h>"$'\n'"$two" "$two"; do
+        if clang --target=wasm32-wasi -DHOSTEL_USE_MALLOC=0 -I. -mexec-model=reactor -x c -o "$out/two" - <<<"$source" \
+            2>"$out/why" || ! grep -q -e HOSTEL_USE_MALLOC -e malloc_usable_size "$out/why"; then
+            echo "c/hostel.h builds with two allocators, or fails for another reason:" >&2
+            cat "$out/why" >&2
+            exit 1
+        fi
+    done
     echo "wasi-libc $(sha256sum "$libc" | cut -c -16)" >>"$out/tools.txt"
 }
 
@@ -163,8 +181,9 @@ build_assemblyscript() {
     local asc version
     asc=$(command -v asc || true)
     version=$(${asc:+"$asc" --version} | cut -d ' ' -f 2)
-    current AssemblyScript "npm install assemblyscript" asc "$version" as_customize || return 0
+    current AssemblyScript "npm install assemblyscript" asc "$version" as_customize as_throws || return 0
     "$asc" assemblyscript/customize.ts -O3 --use abort=assemblyscript/hostel/abort --outFile "$out/as_customize.wasm"
+    "$asc" assemblyscript/throws.ts -O3 --use abort=assemblyscript/hostel/abortAndLog --outFile "$out/as_throws.wasm"
 }
 
 build_wat() {

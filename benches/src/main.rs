@@ -9,6 +9,7 @@ mod bare;
 mod beside;
 mod concurrent;
 mod containments;
+mod conversions;
 mod customize;
 mod deadline;
 mod fuel;
@@ -32,6 +33,7 @@ const PARTS: &[(&str, Part)] = &[
     ("containments", containments::run),
     ("fuel", fuel::run),
     ("making", making::run),
+    ("conversions", conversions::run),
     ("warmed", warmed::run),
 ];
 

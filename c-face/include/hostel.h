@@ -17,7 +17,7 @@
 
 // The result of a function. A number never changes its meaning. Later versions may add numbers.
 //
-// 10 to 20 are about loading and memory, 40 to 62 about calls. 80 to 95 are traps: the instance
+// 10 to 21 are about loading and memory, 40 to 68 about calls. 80 to 95 are traps: the instance
 // refuses further calls. After an error of a call, `hostel_is_stopped` tells whether it stopped the
 // instance.
 typedef enum HostelCode {
@@ -49,6 +49,8 @@ typedef enum HostelCode {
     HOSTEL_CODE_REFUSED = 19,
     // The heap has no room for the plugin, the instance, the call or the answer.
     HOSTEL_CODE_DOES_NOT_FIT = 20,
+    // The module needs a proposal to WebAssembly that hostel does not run.
+    HOSTEL_CODE_NEEDS_PROPOSAL = 21,
     // The plugin answered with an error of its own. The message holds it.
     HOSTEL_CODE_GUEST_ERROR = 40,
     // The plugin exports no function of this name.
@@ -95,6 +97,19 @@ typedef enum HostelCode {
     HOSTEL_CODE_BYTES_TO_GUEST = 61,
     // A function of another instance was called. Does not occur in C, which calls functions by name.
     HOSTEL_CODE_OTHER_INSTANCE = 62,
+    // The plugin answered with an error whose message is larger than the budget allows.
+    HOSTEL_CODE_ERROR_TOO_LARGE = 63,
+    // Serialised values from the plugin take more heap than the budget allows. Does not occur in C.
+    HOSTEL_CODE_DESERIALIZED_TOO_LARGE = 64,
+    // A serialised value from the plugin nests deeper than the budget allows. Does not occur in C.
+    HOSTEL_CODE_NESTED_TOO_DEEP = 65,
+    // The call has a deadline, but the platform has no clock.
+    HOSTEL_CODE_NO_CLOCK = 66,
+    // Too many calls run inside one another: host functions call plugins.
+    HOSTEL_CODE_TOO_NESTED = 67,
+    // A host function called a plugin, and would have to wait for an instance that its own caller may
+    // hold.
+    HOSTEL_CODE_NESTED_WAIT = 68,
     // The interpreter stopped the plugin, for a reason without a number of its own.
     HOSTEL_CODE_TRAP = 80,
     // The plugin panicked, or failed an assertion.
@@ -156,12 +171,13 @@ typedef struct HostelInstance HostelInstance;
 typedef struct HostelPlugin HostelPlugin;
 
 // Functions of the machine. Each may be null if the machine lacks it. hostel calls them with
-// `context`, on any thread that calls hostel.
+// `context`, on any thread that calls hostel. At most 64 calls of plugins with imports run at a time
+// in all threads together; further ones fail with `HOSTEL_CODE_TOO_NESTED`.
 typedef struct HostelPlatform {
     // Passed to the functions.
     void *context;
-    // Returns the time in microseconds since a fixed moment; never goes back. If null, deadlines are
-    // not enforced.
+    // Returns the time in microseconds since a fixed moment; never goes back. If null, calls with a
+    // deadline fail.
     uint64_t (*now)(void *context);
     // Returns the number of free bytes of the heap. If given, a plugin, instance or call without room
     // is refused before it begins.
@@ -174,7 +190,9 @@ typedef int32_t (*HostelNumbersFunction)(void *context, const int32_t *params, s
 
 // A host function of bytes. Reads `size` bytes at `input`, writes its answer to `output`, which has
 // room for `capacity` bytes, and the answer's length to `length`. Returns 0 for success; any other
-// number stops the plugin with `HOSTEL_CODE_TRAP_HOST`, and so does a length over `capacity`.
+// number stops the plugin with `HOSTEL_CODE_TRAP_HOST`, and so does a length over `capacity`. The
+// plugin is charged 1 unit of fuel for each 64 bytes of `capacity`, since all of them are zeros before
+// the call.
 typedef int32_t (*HostelBytesFunction)(void *context,
                                        const uint8_t *input,
                                        size_t size,
@@ -265,7 +283,8 @@ enum HostelCode hostel_grant_numbers(struct HostelGrants *grants,
                                      void *context);
 
 // Grants `function` as the import `module.name`: bytes to bytes, with an answer of at most `capacity`
-// bytes. Each call allocates `capacity` bytes.
+// bytes. Each call allocates `capacity` bytes, sets them to zero, and charges the plugin 1 unit of fuel
+// for each 64 of them.
 //
 // Returns `HOSTEL_CODE_BAD_ARGUMENT` if a pointer is null, or a text is not UTF-8.
 //
@@ -372,8 +391,8 @@ enum HostelCode hostel_call_bytes(struct HostelInstance *instance,
 // Calls the export `name`, a function of `count` numbers of 32 bits, at most 16, and writes its result
 // to `result`; 0 if it has none. On an error, writes the reason to `message`, which may be null.
 //
-// Returns `HOSTEL_CODE_EXPORT_TYPE` if the export has other parameters, or a result that is not a
-// number of 32 bits.
+// Returns `HOSTEL_CODE_EXPORT_TYPE`, before the export runs, if it has other parameters, or a result
+// that is not a number of 32 bits.
 //
 // # Safety
 //

@@ -5,7 +5,7 @@ use hostel_core::{CallError, LoadError};
 
 /// The result of a function. A number never changes its meaning. Later versions may add numbers.
 ///
-/// 10 to 20 are about loading and memory, 40 to 62 about calls. 80 to 95 are traps: the instance
+/// 10 to 21 are about loading and memory, 40 to 68 about calls. 80 to 95 are traps: the instance
 /// refuses further calls. After an error of a call, `hostel_is_stopped` tells whether it stopped the
 /// instance.
 #[repr(C)]
@@ -39,6 +39,8 @@ pub enum HostelCode {
     Refused = 19,
     /// The heap has no room for the plugin, the instance, the call or the answer.
     DoesNotFit = 20,
+    /// The module needs a proposal to WebAssembly that hostel does not run.
+    NeedsProposal = 21,
     /// The plugin answered with an error of its own. The message holds it.
     GuestError = 40,
     /// The plugin exports no function of this name.
@@ -85,6 +87,19 @@ pub enum HostelCode {
     BytesToGuest = 61,
     /// A function of another instance was called. Does not occur in C, which calls functions by name.
     OtherInstance = 62,
+    /// The plugin answered with an error whose message is larger than the budget allows.
+    ErrorTooLarge = 63,
+    /// Serialised values from the plugin take more heap than the budget allows. Does not occur in C.
+    DeserializedTooLarge = 64,
+    /// A serialised value from the plugin nests deeper than the budget allows. Does not occur in C.
+    NestedTooDeep = 65,
+    /// The call has a deadline, but the platform has no clock.
+    NoClock = 66,
+    /// Too many calls run inside one another: host functions call plugins.
+    TooNested = 67,
+    /// A host function called a plugin, and would have to wait for an instance that its own caller may
+    /// hold.
+    NestedWait = 68,
     /// The interpreter stopped the plugin, for a reason without a number of its own.
     Trap = 80,
     /// The plugin panicked, or failed an assertion.
@@ -135,6 +150,7 @@ const CODES: &[(HostelCode, &CStr)] = &[
     (HostelCode::Mismatch, c"mismatch"),
     (HostelCode::Refused, c"refused"),
     (HostelCode::DoesNotFit, c"does-not-fit"),
+    (HostelCode::NeedsProposal, c"needs-proposal"),
     (HostelCode::GuestError, c"guest-error"),
     (HostelCode::UnknownExport, c"unknown-export"),
     (HostelCode::ExportType, c"export-type"),
@@ -158,6 +174,12 @@ const CODES: &[(HostelCode, &CStr)] = &[
     (HostelCode::ArgumentTooLarge, c"argument-too-large"),
     (HostelCode::BytesToGuest, c"arena-bytes"),
     (HostelCode::OtherInstance, c"other-instance"),
+    (HostelCode::ErrorTooLarge, c"error-too-large"),
+    (HostelCode::DeserializedTooLarge, c"deserialized-too-large"),
+    (HostelCode::NestedTooDeep, c"nested-too-deep"),
+    (HostelCode::NoClock, c"no-clock"),
+    (HostelCode::TooNested, c"too-nested"),
+    (HostelCode::NestedWait, c"nested-wait"),
     (HostelCode::Trap, c"trap"),
     (HostelCode::TrapUnreachable, c"trap-unreachable"),
     (HostelCode::TrapMemory, c"trap-memory"),

@@ -9,14 +9,15 @@ use hostel_core::{Budget, Engine, Limits, Platform};
 pub struct HostelEngine(pub(crate) Engine);
 
 /// Functions of the machine. Each may be null if the machine lacks it. hostel calls them with
-/// `context`, on any thread that calls hostel.
+/// `context`, on any thread that calls hostel. At most 64 calls of plugins with imports run at a time
+/// in all threads together; further ones fail with `HOSTEL_CODE_TOO_NESTED`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct HostelPlatform {
     /// Passed to the functions.
     pub context: *mut c_void,
-    /// Returns the time in microseconds since a fixed moment; never goes back. If null, deadlines are
-    /// not enforced.
+    /// Returns the time in microseconds since a fixed moment; never goes back. If null, calls with a
+    /// deadline fail.
     pub now: Option<unsafe extern "C" fn(context: *mut c_void) -> u64>,
     /// Returns the number of free bytes of the heap. If given, a plugin, instance or call without room
     /// is refused before it begins.

@@ -3,13 +3,15 @@
 use crate::{HostelCode, raw};
 use alloc::{
     collections::BTreeMap,
-    ffi::CString,
     format,
     string::{String, ToString},
     vec::Vec,
 };
-use core::ffi::{c_char, c_void};
-use hostel_core::{Grants, LogLevel, LogRecord, Speaker, Trap};
+use core::{
+    ffi::{CStr, c_char, c_void},
+    fmt::{self, Display, Write},
+};
+use hostel_core::{Context, Grants, LogLevel, LogRecord, Speaker, Trap};
 
 /// The host functions that a plugin may call. Nothing is granted by default.
 #[derive(Debug)]
@@ -43,7 +45,9 @@ pub type HostelNumbersFunction = Option<
 
 /// A host function of bytes. Reads `size` bytes at `input`, writes its answer to `output`, which has
 /// room for `capacity` bytes, and the answer's length to `length`. Returns 0 for success; any other
-/// number stops the plugin with `HOSTEL_CODE_TRAP_HOST`, and so does a length over `capacity`.
+/// number stops the plugin with `HOSTEL_CODE_TRAP_HOST`, and so does a length over `capacity`. The
+/// plugin is charged 1 unit of fuel for each 64 bytes of `capacity`, since all of them are zeros before
+/// the call.
 pub type HostelBytesFunction = Option<
     unsafe extern "C" fn(
         context: *mut c_void,
@@ -152,6 +156,35 @@ impl Callback<HostelBytesFunction> {
     }
 }
 
+/// A text for C, which ends with a zero byte. Cut if the heap has no room for all of it: a log record is
+/// no reason to abort.
+#[derive(Default)]
+struct CText(Vec<u8>);
+
+impl CText {
+    /// Writes `text`. It must hold no zero: a record's text has it escaped, and a plugin's name comes
+    /// from a text that ends at its first zero.
+    fn write(&mut self, text: &dyn Display) -> &CStr {
+        // Fails where the text is cut.
+        let _ = write!(self, "{text}");
+        // `write_str` has reserved room for it, unless nothing was written.
+        if self.0.try_reserve(1).is_err() {
+            return c"";
+        }
+        self.0.push(0);
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
+}
+
+impl Write for CText {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let reserved = self.0.try_reserve(text.len().saturating_add(1));
+        reserved.map_err(|_| fmt::Error)?;
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
 /// Turns a number other than 0 from a host function into a trap.
 fn stopped(code: Option<i32>) -> Result<(), Trap> {
     match code {
@@ -239,7 +272,8 @@ pub unsafe extern "C" fn hostel_grant_numbers(
 }
 
 /// Grants `function` as the import `module.name`: bytes to bytes, with an answer of at most `capacity`
-/// bytes. Each call allocates `capacity` bytes.
+/// bytes. Each call allocates `capacity` bytes, sets them to zero, and charges the plugin 1 unit of fuel
+/// for each 64 of them.
 ///
 /// Returns `HOSTEL_CODE_BAD_ARGUMENT` if a pointer is null, or a text is not UTF-8.
 ///
@@ -263,7 +297,11 @@ pub unsafe extern "C" fn hostel_grant_bytes(
         // SAFETY: by the caller's promise.
         let name = unsafe { raw::text(name) }?;
         let host = callback(function, context)?;
-        grants.change(|g| g.function(module, name, move |input: &[u8]| host.call(input, capacity)));
+        let function = move |plugin: &mut Context<'_, ()>, input: &[u8]| {
+            plugin.charge(capacity.div_ceil(64) as u64)?;
+            host.call(input, capacity)
+        };
+        grants.change(|g| g.function(module, name, function));
         Ok(())
     };
     raw::ended(grant())
@@ -289,13 +327,10 @@ pub unsafe extern "C" fn hostel_grant_log(
         let grants = unsafe { raw::borrowed_mut(grants) }?;
         let host = callback(log, context)?;
         let sink = move |record: &LogRecord<'_>| {
-            // Neither contains a zero: in the text it would be escaped as a control character, and the
-            // name came from a text that ends at its first zero.
-            let plugin = CString::new(record.plugin).unwrap_or_default();
-            let text = CString::new(record.text.to_string()).unwrap_or_default();
+            let (mut plugin, mut text) = (CText::default(), CText::default());
             host.call(&HostelRecord {
-                plugin: plugin.as_ptr(),
-                text: text.as_ptr(),
+                plugin: plugin.write(&record.plugin).as_ptr(),
+                text: text.write(&record.text).as_ptr(),
                 level: match record.level {
                     LogLevel::Trace => HostelLevel::Trace,
                     LogLevel::Debug => HostelLevel::Debug,

@@ -1,8 +1,13 @@
 //! Instances and calls.
 
-use crate::{HostelCode, HostelMessage, HostelPlugin, message::failed, raw};
+use crate::{
+    HostelCode, HostelMessage, HostelPlugin,
+    message::{ended, failed},
+    raw,
+};
+use alloc::format;
 use core::{ffi::c_char, ptr, time::Duration};
-use hostel_core::{CallError, Instance, Value};
+use hostel_core::{CallError, Instance, ValType, Value};
 
 /// One running sandbox of a plugin. Only one thread at a time may use it.
 #[derive(Debug)]
@@ -43,7 +48,8 @@ pub unsafe extern "C" fn hostel_instantiate(
             Err(error) => Err(unsafe { failed(message, &error) }),
         }
     };
-    raw::ended(make())
+    // SAFETY: by the caller's promise.
+    unsafe { ended(make(), message) }
 }
 
 /// Frees an instance. Does nothing for null.
@@ -168,14 +174,15 @@ pub unsafe extern "C" fn hostel_call_bytes(
             }
         }
     };
-    raw::ended(call())
+    // SAFETY: by the caller's promise.
+    unsafe { ended(call(), message) }
 }
 
 /// Calls the export `name`, a function of `count` numbers of 32 bits, at most 16, and writes its result
 /// to `result`; 0 if it has none. On an error, writes the reason to `message`, which may be null.
 ///
-/// Returns `HOSTEL_CODE_EXPORT_TYPE` if the export has other parameters, or a result that is not a
-/// number of 32 bits.
+/// Returns `HOSTEL_CODE_EXPORT_TYPE`, before the export runs, if it has other parameters, or a result
+/// that is not a number of 32 bits.
 ///
 /// # Safety
 ///
@@ -207,16 +214,34 @@ pub unsafe extern "C" fn hostel_call_numbers(
         for (value, number) in values.iter_mut().zip(given) {
             *value = Value::I32(*number);
         }
-        match instance.instance.call_values(name, values) {
-            Ok(results) => match results.first() {
-                // SAFETY: by the caller's promise.
-                Some(Value::I32(number)) => unsafe { raw::put(result, *number) },
-                None => Ok(()),
-                Some(_) => Err(HostelCode::ExportType),
-            },
+        match call_numbers(&mut instance.instance, name, values) {
+            // SAFETY: by the caller's promise.
+            Ok(number) => unsafe { raw::put(result, number) },
             // SAFETY: by the caller's promise.
             Err(error) => Err(unsafe { failed(message, &error) }),
         }
     };
-    raw::ended(call())
+    // SAFETY: by the caller's promise.
+    unsafe { ended(call(), message) }
+}
+
+/// Calls an export, and returns its result, or 0 if it has none. Refuses an export with other results
+/// before it runs.
+fn call_numbers(
+    instance: &mut Instance<()>,
+    name: &str,
+    values: &[Value],
+) -> Result<i32, CallError> {
+    let found = instance.signature(name)?;
+    if !matches!(*found.results, [] | [ValType::I32]) {
+        return Err(CallError::ExportType {
+            name: name.into(),
+            expected: "no result, or one of type i32".into(),
+            found: format!("{found}").into(),
+        });
+    }
+    match instance.call_values(name, values)?.first() {
+        Some(Value::I32(number)) => Ok(*number),
+        _ => Ok(0),
+    }
 }

@@ -93,3 +93,21 @@ where
     unsafe { HostelMessage::say(message, Some(error)) };
     HostelCode::from(error)
 }
+
+/// Returns the code of a result, and writes a message for a bad argument, for which no error has written
+/// one.
+///
+/// # Safety
+///
+/// As for [`HostelMessage::say`].
+pub(crate) unsafe fn ended(
+    result: Result<(), HostelCode>,
+    message: *mut HostelMessage,
+) -> HostelCode {
+    if result == Err(HostelCode::BadArgument) {
+        let text = "an argument is null but must not be, is not UTF-8, or is out of range";
+        // SAFETY: by the caller's promise.
+        unsafe { HostelMessage::say(message, Some(&text)) };
+    }
+    raw::ended(result)
+}

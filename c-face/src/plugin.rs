@@ -1,6 +1,10 @@
 //! Plugins.
 
-use crate::{HostelCode, HostelEngine, HostelGrants, HostelMessage, message::failed, raw};
+use crate::{
+    HostelCode, HostelEngine, HostelGrants, HostelMessage,
+    message::{ended, failed},
+    raw,
+};
 use core::{ffi::c_char, ptr};
 use hostel_core::{Grants, Plugin};
 
@@ -51,7 +55,8 @@ pub unsafe extern "C" fn hostel_load(
             Err(error) => Err(unsafe { failed(message, &error) }),
         }
     };
-    raw::ended(load())
+    // SAFETY: by the caller's promise.
+    unsafe { ended(load(), message) }
 }
 
 /// Frees a plugin. Its instances stay usable, and its memory is released when the last of them has been

@@ -222,9 +222,9 @@ Examples:
   hostel bench plugin.wasm hello --sliced=50k --concurrency 1000 --json";
 
 const SNAPSHOT: &str = "\
-Runs the plugin's start function, its `_initialize` and the call of --call. The
-new plugin's memory, globals and tables begin with the values that these left;
-it does not run them again. Settings and state of the host are not saved.
+Runs the plugin's start function, what initialises it, and the call of --call.
+The new plugin's memory, globals and tables begin with the values that these
+left; it does not run them again. Settings and state of the host are not saved.
 
 Example:
   hostel snapshot plugin.wasm --call learn @words.txt -o learned.wasm";

@@ -14,15 +14,24 @@ pub(super) struct GivenDirectory {
 }
 
 impl GivenDirectory {
-    /// Parses `DIR[:AS][:ro|rw]`.
+    /// Parses `DIR[:AS][:ro|rw]`. On Windows, DIR may begin with a drive.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        Self::parse_for(text, cfg!(windows))
+    }
+
+    fn parse_for(text: &str, windows: bool) -> Result<Self, &'static str> {
         let (paths, access) = match text.rsplit_once(':') {
             Some((paths, "ro")) => (paths, Access::Read),
             Some((paths, "rw")) => (paths, Access::ReadWrite),
             _ => (text, Access::Read),
         };
-        let (host, guest) = paths.split_once(':').unwrap_or((paths, paths));
-        if host.is_empty() || guest.is_empty() || guest.contains(':') {
+        let drive = if windows { drive_length(paths) } else { 0 };
+        let (host, guest) = match paths[drive..].find(':') {
+            Some(colon) => (&paths[..drive + colon], &paths[drive + colon + 1..]),
+            None => (paths, paths),
+        };
+        // The colon of a drive may stand in both, since the plugin's name defaults to the path.
+        if host.len() == drive || guest.is_empty() || (guest != host && guest.contains(':')) {
             return Err("expected DIR, DIR:AS, DIR:rw or DIR:AS:rw");
         }
         Ok(Self {
@@ -30,6 +39,17 @@ impl GivenDirectory {
             guest: guest.to_owned(),
             access,
         })
+    }
+}
+
+/// Returns the length of the drive at the start of `path`: 2 for `C:\data`, `C:/data` and `C:`, 0 without a drive.
+/// `a:/b` is a drive too; name a directory of one letter as `.\a`.
+fn drive_length(path: &str) -> usize {
+    // A verbatim path has its drive after the prefix, as in `\\?\C:\data`.
+    let prefix = if path.starts_with(r"\\?\") { 4 } else { 0 };
+    match path.as_bytes()[prefix..] {
+        [letter, b':', ..] if letter.is_ascii_alphabetic() => prefix + 2,
+        _ => 0,
     }
 }
 
@@ -63,10 +83,47 @@ mod tests {
                 guest: guest.to_owned(),
                 access,
             };
-            assert_eq!(GivenDirectory::parse(text), Ok(expected), "{text}");
+            assert_eq!(
+                GivenDirectory::parse_for(text, false),
+                Ok(expected),
+                "{text}"
+            );
         }
         for text in ["", ":", "a:", ":b", ":rw", "a:b:c", "a:b:c:rw"] {
-            assert!(GivenDirectory::parse(text).is_err(), "{text}");
+            assert!(GivenDirectory::parse_for(text, false).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn on_windows_a_directory_may_begin_with_a_drive() {
+        for (text, host, guest, access) in [
+            (r"C:\data:/data:rw", r"C:\data", "/data", Access::ReadWrite),
+            ("c:/data:/data", "c:/data", "/data", Access::Read),
+            (r"C:\data", r"C:\data", r"C:\data", Access::Read),
+            (r"C:\data:rw", r"C:\data", r"C:\data", Access::ReadWrite),
+            (r"\\?\C:\data:/data", r"\\?\C:\data", "/data", Access::Read),
+            (
+                r"\\server\share:/data",
+                r"\\server\share",
+                "/data",
+                Access::Read,
+            ),
+            (r".\a:/b", r".\a", "/b", Access::Read),
+            (".", ".", ".", Access::Read),
+        ] {
+            let expected = GivenDirectory {
+                host: host.into(),
+                guest: guest.to_owned(),
+                access,
+            };
+            assert_eq!(
+                GivenDirectory::parse_for(text, true),
+                Ok(expected),
+                "{text}"
+            );
+        }
+        for text in ["", ":", "C:", "C::/data", r"C:\a:D:\b", r"C:\a:/b:/c"] {
+            assert!(GivenDirectory::parse_for(text, true).is_err(), "{text}");
         }
     }
 }

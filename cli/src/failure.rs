@@ -2,8 +2,8 @@
 
 use super::{exit::Exit, plugin::STATE_WAIT};
 use hostel::{
-    CallError, FileError, FileReason, LoadError, Mismatch, SnapshotError, StateFileError,
-    StateFileReason, TrapKind, grant_for,
+    CallError, FileError, FileReason, LoadError, Mismatch, RefusedGrowth, SnapshotError,
+    StateFileError, StateFileReason, TrapKind, grant_for,
 };
 use serde_json::{Value, json};
 use std::{fmt::Display, io, path::Path};
@@ -19,6 +19,8 @@ pub(super) struct Failure {
     pub(super) details: Vec<String>,
     /// How to solve the problem.
     pub(super) hint: Option<String>,
+    /// Whether the message says that a growth of memory was refused.
+    told_refusal: bool,
 }
 
 impl Failure {
@@ -29,6 +31,7 @@ impl Failure {
             message,
             details: Vec::new(),
             hint: None,
+            told_refusal: false,
         }
     }
 
@@ -39,6 +42,14 @@ impl Failure {
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Adds the growth of memory that was refused before the failure, unless the message has it.
+    pub(super) fn after_refusal(self, refused: Option<RefusedGrowth>) -> Self {
+        match refused.map(refusal) {
+            Some(hint) if !self.told_refusal => self.with_hint(hint),
+            _ => self,
+        }
     }
 
     /// Reports that the module in the file `path` can't be loaded.
@@ -133,6 +144,15 @@ impl Failure {
     }
 }
 
+/// Says that a growth of memory was refused, and how to raise the limit.
+pub(super) fn refusal(refused: RefusedGrowth) -> String {
+    let remedy = match refused.limit {
+        Some(_) => ": raise it with --memory SIZE",
+        None => "",
+    };
+    format!("{refused}{remedy}")
+}
+
 fn problems(count: usize) -> String {
     match count {
         1 => "1 problem".to_owned(),
@@ -181,12 +201,16 @@ impl From<CallError> for Failure {
             CallError::OutOfFuel { .. } => Some("--fuel N".to_owned()),
             CallError::Deadline { .. } => Some("--timeout TIME".to_owned()),
             CallError::InputTooLarge { found, .. } => Some(limit("input_bytes", found)),
+            CallError::ErrorTooLarge { found, .. } => Some(limit("error_bytes", found)),
             CallError::OutputTooLarge { found, .. } => Some(limit("output_bytes", found)),
             CallError::ArgumentTooLarge { found, .. } => Some(limit("argument_bytes", found)),
             CallError::DoesNotFit { needed, .. } => Some(limit("heap_bytes", needed)),
             CallError::BytesToGuest { .. } => Some(limit("bytes_to_guest", "N")),
             CallError::HostCalls { .. } => Some(limit("host_calls", "N")),
             CallError::Busy { .. } => Some(limit("instances", "N")),
+            CallError::Trap(trap) if trap.refused_growth().is_some_and(|it| it.limit.is_some()) => {
+                Some("--memory SIZE".to_owned())
+            }
             CallError::Trap(trap) if trap.kind() == TrapKind::StackOverflow => Some(format!(
                 "{} or {}",
                 limit("call_depth", "N"),
@@ -206,7 +230,12 @@ impl From<CallError> for Failure {
             )),
             _ => None,
         };
-        let failure = Self::new(Exit::from(&error), error.code(), error.to_string());
+        let told_refusal =
+            matches!(&error, CallError::Trap(trap) if trap.refused_growth().is_some());
+        let failure = Self {
+            told_refusal,
+            ..Self::new(Exit::from(&error), error.code(), error.to_string())
+        };
         match hint {
             Some(hint) => failure.with_hint(hint),
             None => failure,

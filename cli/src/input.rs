@@ -111,7 +111,7 @@ const fn expected(ty: ValType) -> &'static str {
         ValType::F64 => {
             "a number from -1.7976931348623157e308 to 1.7976931348623157e308, `inf`, `-inf` or `NaN`"
         }
-        ValType::V128 | ValType::FuncRef | ValType::ExternRef => {
+        ValType::V128 | ValType::FuncRef | ValType::ExternRef | ValType::OtherRef => {
             "a value that the command line can't express"
         }
     }

@@ -108,6 +108,7 @@ fn module_json(module: &ModuleInfo) -> Value {
         "abi": abi_name(module),
         "functions": module.functions,
         "start": module.start,
+        "initializers": module.initializers().collect::<Value>(),
         "imports": imports.collect::<Value>(),
         "exports": exports.collect::<Value>(),
         "memories": memories.collect::<Value>(),
@@ -125,6 +126,13 @@ fn module_text(module: &ModuleInfo, path: &str) -> String {
         row("ABI", abi_name(module).to_owned(), String::new()),
         row("start function", start.to_owned(), String::new()),
     ];
+    facts.extend(module.initializers().map(|name| {
+        let runs = match name {
+            plugin::COMMAND => "before another function is called",
+            _ => "when an instance is made",
+        };
+        row("initializer", format!("`{name}`"), runs.to_owned())
+    }));
     facts.extend(module.memories.iter().map(|memory| {
         row(
             "memory",
@@ -150,7 +158,7 @@ fn module_text(module: &ModuleInfo, path: &str) -> String {
     });
     let exports = module.exports.iter().map(|export| {
         let takes = takes(module, &export.ty).map(|what| match &*export.name {
-            "_start" => "`run`".to_owned(),
+            plugin::COMMAND if plugin::is_command(module) => "`run`".to_owned(),
             _ => format!("`run` with {}", what.name()),
         });
         [
@@ -221,7 +229,7 @@ fn takes(module: &ModuleInfo, ty: &Extern) -> Option<Calling> {
 }
 
 fn abi_name(module: &ModuleInfo) -> &'static str {
-    if module.export_named("_start").is_some() {
+    if plugin::is_command(module) {
         "WASI command"
     } else if module.exchanges_bytes() {
         "native"

@@ -115,7 +115,16 @@ impl Bounds {
             ("host_calls", Field::Word(&mut budget.host_calls)),
             ("input_bytes", Field::Size(&mut budget.input_bytes)),
             ("output_bytes", Field::Size(&mut budget.output_bytes)),
+            ("error_bytes", Field::Size(&mut budget.error_bytes)),
             ("argument_bytes", Field::Size(&mut budget.argument_bytes)),
+            (
+                "deserialized_bytes",
+                Field::Size(&mut budget.deserialized_bytes),
+            ),
+            (
+                "deserialized_levels",
+                Field::Size(&mut budget.deserialized_levels),
+            ),
             ("bytes_to_guest", Field::Size(&mut budget.bytes_to_guest)),
             ("log_records", Field::Word(&mut budget.log_records)),
             ("log_bytes", Field::Word(&mut budget.log_bytes)),

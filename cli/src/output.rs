@@ -5,14 +5,15 @@ use anstyle::{AnsiColor, Style};
 use hostel::Escaped;
 use serde_json::{Serializer, Value, ser::Formatter};
 use std::{
-    fmt::Write as _,
-    io::{self, IsTerminal as _, Write},
+    fmt::{self, Write as _},
+    io::{self, BufWriter, IsTerminal as _, Write},
 };
 
 /// Prints a plugin's result. If stdout is a terminal, control characters are made visible.
 pub(super) fn answer(bytes: &[u8]) -> Result<Exit, Failure> {
     if io::stdout().is_terminal() {
-        write(io::stdout(), shown(bytes).as_bytes())
+        let mut to = BufWriter::new(io::stdout().lock());
+        ended(show(&mut to, bytes).and_then(|()| to.flush()))
     } else {
         write(io::stdout(), bytes)
     }
@@ -28,13 +29,17 @@ pub(super) fn text(text: &str) -> Result<Exit, Failure> {
     write(anstream::stdout(), text.as_bytes())
 }
 
-/// Prints a JSON value on one line.
+/// Prints a JSON value on one line. Escapes make it up to six times as long as a plugin's result, so it
+/// is never held as a whole.
 pub(super) fn json(value: &Value) -> Result<Exit, Failure> {
-    let mut line = Vec::new();
-    serde::Serialize::serialize(value, &mut Serializer::with_formatter(&mut line, OneLine))
-        .map_err(|error| Failure::output(&error.into()))?;
-    line.push(b'\n');
-    bytes(&line)
+    let mut to = BufWriter::new(io::stdout().lock());
+    let mut serializer = Serializer::with_formatter(&mut to, OneLine);
+    let written = serde::Serialize::serialize(value, &mut serializer).map_err(io::Error::from);
+    ended(
+        written
+            .and_then(|()| to.write_all(b"\n"))
+            .and_then(|()| to.flush()),
+    )
 }
 
 /// Prints a failure on stderr.
@@ -48,6 +53,11 @@ pub(super) fn failure(failure: &Failure) {
         let _ = writeln!(text, "hint: {}", visible(hint));
     }
     error(&text);
+}
+
+/// Prints a hint on stderr.
+pub(super) fn hint(text: &str) {
+    error(&format!("hint: {}\n", visible(text)));
 }
 
 /// Prints an error message on stderr, wrapped between words if that is a terminal. Lines may begin
@@ -74,7 +84,12 @@ pub(super) fn visible(text: &str) -> Escaped<'_> {
 }
 
 fn write(mut to: impl Write, bytes: &[u8]) -> Result<Exit, Failure> {
-    match to.write_all(bytes).and_then(|()| to.flush()) {
+    ended(to.write_all(bytes).and_then(|()| to.flush()))
+}
+
+/// Returns the exit after the output was written, or not.
+fn ended(written: io::Result<()>) -> Result<Exit, Failure> {
+    match written {
         Ok(()) => Ok(Exit::Ok),
         // The reader closed the pipe, as `head` does: not worth a message.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Own),
@@ -82,13 +97,22 @@ fn write(mut to: impl Write, bytes: &[u8]) -> Result<Exit, Failure> {
     }
 }
 
-/// [`hostel::escaped_lines`], with a newline at the end.
-fn shown(bytes: &[u8]) -> String {
-    let mut text = hostel::escaped_lines(bytes);
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
+/// Writes what [`hostel::escaped_lines`] returns, with a newline at the end. Never holds it as a whole:
+/// it may be ten times as long as `bytes`.
+fn show(to: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\t')) {
+        match part.split_last() {
+            Some((end @ (b'\n' | b'\t'), part)) => {
+                write!(to, "{}", Escaped::new(part))?;
+                to.write_all(&[*end])?;
+            }
+            _ => write!(to, "{}", Escaped::new(part))?,
+        }
     }
-    text
+    match bytes.last() {
+        None | Some(b'\n') => Ok(()),
+        Some(_) => to.write_all(b"\n"),
+    }
 }
 
 /// Compact JSON that escapes every character that could act on a terminal. JSON itself requires it
@@ -103,7 +127,7 @@ impl Formatter for OneLine {
         for part in fragment.split_inclusive(|c: char| !c.is_ascii() || c == '\x7f') {
             let mut before = part.chars();
             match before.next_back() {
-                Some(last) if visible(part).to_string() != part => {
+                Some(last) if !is_visible(last) => {
                     writer.write_all(before.as_str().as_bytes())?;
                     for unit in last.encode_utf16(&mut [0; 2]) {
                         write!(writer, "\\u{unit:04x}")?;
@@ -116,9 +140,26 @@ impl Formatter for OneLine {
     }
 }
 
+/// Returns whether `c` is shown as itself.
+fn is_visible(c: char) -> bool {
+    let mut bytes = [0; 4];
+    let text = &*c.encode_utf8(&mut bytes);
+    write!(Rest(text), "{}", visible(text)).is_ok()
+}
+
+/// A text of which all that is written here must be the next part.
+struct Rest<'a>(&'a str);
+
+impl fmt::Write for Rest<'_> {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::{is_visible, show};
 
     #[test]
     fn a_result_controls_no_terminal() {
@@ -130,7 +171,19 @@ mod tests {
             (b"a\tb\nc\r\n", "a\tb\nc\\r\n"),
             (b"\x1b[2J\xff\n\x07", "\\u{1b}[2J\u{fffd}\n\\u{7}\n"),
         ] {
-            assert_eq!(shown(bytes), text);
+            let mut shown = Vec::new();
+            show(&mut shown, bytes).unwrap();
+            assert_eq!(String::from_utf8(shown).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn characters_that_act_on_a_terminal_are_not_visible() {
+        for c in [' ', 'a', '~', '\u{e9}', '\u{1f600}'] {
+            assert!(is_visible(c), "{c:?}");
+        }
+        for c in ['\x1b', '\x7f', '\u{9b}', '\u{202e}', '\u{feff}'] {
+            assert!(!is_visible(c), "{c:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     arguments::Run,
     exit::Exit,
-    failure::Failure,
+    failure::{self, Failure},
     input::Input,
     limits::Bounds,
     log, output,
@@ -11,12 +11,12 @@ use super::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hostel::{
-    Budget, CallError, Engine, Instance, LogRecord, LogSink, Plugin, Std, Tracing, Usage,
-    WasiOutput, WasiStdio,
+    Budget, CallError, Engine, Instance, LogRecord, LogSink, Plugin, RefusedGrowth, Std, Tracing,
+    Usage, WasiOutput, WasiStdio,
 };
 use serde_json::{Value, json};
 use std::{
-    io,
+    io::{self, IsTerminal as _},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
@@ -31,7 +31,13 @@ pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
         log::show();
         let result = report.run(arguments, Tracing);
         return match report.output {
-            Output::Written => Ok(output::answer(&result?)?.or(report.exit)),
+            Output::Written => {
+                let written = output::answer(&result?)?;
+                if let (Some(refused), true) = (report.refused(), report.exit != Exit::Ok) {
+                    output::hint(&failure::refusal(refused));
+                }
+                Ok(written.or(report.exit))
+            }
             // The reader closed the pipe, as `head` does: not worth a message.
             Output::Unwanted => Ok(Exit::Own),
             Output::Stuck => Ok(result.map_or_else(report_in_time, |_| report.exit)),
@@ -112,7 +118,7 @@ impl Report {
                 .stdin_from(stdio.stdin())
                 .stdout(WasiOutput::buffer(budget.output_bytes));
         } else if module.command {
-            wasi = stdio.inherit(wasi);
+            wasi = stdio.inherit(wasi).env(terminal(arguments));
             budget.output_bytes = usize::MAX;
         }
         let engine = Engine::new(limits)
@@ -131,7 +137,7 @@ impl Report {
         let mut instance = self.instantiate(&plugin, &engine, &timeout)?;
         let answer = timed(&mut self.micros.call, || input.call(&mut instance, name));
         self.call = Some(instance.usage());
-        Ok(answer.map_err(|error| timeout.whole(error))?)
+        answer.map_err(|error| self.failed(error, &timeout))
     }
 
     /// Runs the plugin as a command. Returns its stdout, which is empty if it was passed through.
@@ -144,8 +150,19 @@ impl Report {
         let mut instance = self.instantiate(plugin, engine, timeout)?;
         let ended = timed(&mut self.micros.call, || instance.run_command());
         self.call = Some(instance.usage());
-        self.exit = Exit::from(ended.map_err(|error| timeout.whole(error))?);
+        self.exit = Exit::from(ended.map_err(|error| self.failed(error, timeout))?);
         Ok(instance.take_stdout())
+    }
+
+    /// Reports that the call failed.
+    fn failed(&self, error: CallError, timeout: &Timeout) -> Failure {
+        Failure::from(timeout.whole(error)).after_refusal(self.refused())
+    }
+
+    /// Returns the growth of memory that was refused, in the call or before it.
+    fn refused(&self) -> Option<RefusedGrowth> {
+        let [start, call] = [self.start, self.call].map(|usage| usage?.refused_growth);
+        call.or(start)
     }
 
     /// Combines a command's result with that of writing its output.
@@ -199,9 +216,9 @@ impl Report {
             None => (None, None),
         };
         let host_calls = [self.start, self.call].map(|usage| usage.map_or(0, |u| u.host_calls));
-        json!({
-            "output": text,
-            "output_base64": base64,
+        let mut report = json!({
+            "output": null,
+            "output_base64": null,
             "error": error,
             "code": exit.code(),
             "fuel": {
@@ -209,13 +226,21 @@ impl Report {
                 "call": self.call.map(|usage| usage.fuel),
             },
             "host_calls": host_calls[0].saturating_add(host_calls[1]),
+            "refused_growth": self.refused().map(|refused| json!({
+                "asked": refused.asked,
+                "limit": refused.limit,
+            })),
             "logs": *self.logs.lock().unwrap_or_else(PoisonError::into_inner),
             "micros": {
                 "load": self.micros.load,
                 "instantiate": self.micros.instantiate,
                 "call": self.micros.call,
             },
-        })
+        });
+        // Moved in: the macro would copy them, and they may be long.
+        report["output"] = text.into();
+        report["output_base64"] = base64.into();
+        report
     }
 }
 
@@ -263,6 +288,14 @@ fn report_in_time(failure: Failure) -> Exit {
     });
     let _ = receive.recv_timeout(GRACE);
     exit
+}
+
+/// Returns the variable `TERM=dumb` if the guest's output goes to a terminal, which does not act on its
+/// control characters but shows them; nothing if `--env` sets the variable.
+fn terminal(arguments: &Run) -> Option<(&'static str, &'static str)> {
+    let given = arguments.env.iter().any(|(key, _)| key == "TERM");
+    let shown = io::stdout().is_terminal() || io::stderr().is_terminal();
+    (shown && !given).then_some(("TERM", "dumb"))
 }
 
 fn timed<R>(micros: &mut Option<u128>, work: impl FnOnce() -> R) -> R {

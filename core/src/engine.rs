@@ -10,7 +10,7 @@ use crate::{
     grants::{self, Grants},
     module::{self, Footprint, ModuleInfo},
 };
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use wasmi::{CompilationMode, Config, Module, OperatorCost};
 
 /// A configured interpreter: the limits, default budget and platform of the plugins that are
@@ -40,7 +40,8 @@ pub struct Engine {
 
 impl Engine {
     /// Creates an engine with these limits, the default [`Budget`] and no platform: no clock, no
-    /// random numbers, nothing to wait with.
+    /// random numbers, nothing to wait with. A budget with a deadline needs a platform with a clock; on
+    /// an operating system, `hostel::engine_with` makes an engine that has one.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -67,12 +68,11 @@ impl Engine {
         self
     }
 
-    /// Returns this engine with other limits.
-    pub(crate) fn with_limits(&self, limits: Limits) -> Self {
-        Self {
-            limits,
-            ..self.clone()
-        }
+    /// Sets the limits of plugins that are loaded from now on. The budget and the platform stay.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Puts the memories of instances into `slots` instead of on the heap. Each instance holds one
@@ -129,6 +129,36 @@ impl Engine {
         wasm: &[u8],
         grants: &Grants<T>,
     ) -> Result<ModuleInfo, LoadError> {
+        match self.bounded_by(grants) {
+            Some(own) => own.check_within(wasm, grants),
+            None => self.check_within(wasm, grants),
+        }
+    }
+
+    /// Returns this engine with the limits and the budget that `grants` set, if they do.
+    pub(crate) fn bounded_by<T: 'static>(&self, grants: &Grants<T>) -> Option<Box<Self>> {
+        let (limits, budget) = (grants.limits(), grants.budget());
+        if limits.is_none() && budget.is_none() {
+            return None;
+        }
+        let mut own = Box::new(self.clone());
+        own.limits = *limits.unwrap_or(&self.limits);
+        own.budget = *budget.unwrap_or(&self.budget);
+        Some(own)
+    }
+
+    /// As [`check`](Self::check), within this engine's limits.
+    #[inline(never)]
+    pub(crate) fn check_within<T: 'static>(
+        &self,
+        wasm: &[u8],
+        grants: &Grants<T>,
+    ) -> Result<ModuleInfo, LoadError> {
+        // Told before a call fails for it. Handles and instances with budgets of their own are checked
+        // at each call.
+        if self.budget.deadline.is_some() && self.platform.now().is_none() {
+            return Err(LoadError::NoClock);
+        }
         if wasm.len() > self.limits.module_bytes {
             return Err(LoadError::TooLarge {
                 limit: self.limits.module_bytes,
@@ -234,11 +264,15 @@ impl Engine {
     }
 
     /// Compiles the module [`Limits::copies`] times, each time in a wasmi engine of its own.
-    pub(crate) fn compile(&self, info: &ModuleInfo, wasm: &[u8]) -> Result<Vec<Module>, LoadError> {
+    pub(crate) fn compile(
+        &self,
+        info: &mut ModuleInfo,
+        wasm: &[u8],
+    ) -> Result<Vec<Module>, LoadError> {
         let rewritten = if info.changes.is_none() {
             None
         } else {
-            let changed = module::rewrite(wasm, &info.changes);
+            let changed = module::rewrite(wasm, &mut info.changes);
             // Never compiled unchanged: the changes keep the guest from faults of the interpreter.
             Some(changed.ok_or_else(|| LoadError::refused("a part of it can't be rewritten"))?)
         };
@@ -246,7 +280,13 @@ impl Engine {
         let mut copies = Vec::new();
         for _ in 0..self.limits.copies.max(1) {
             let engine = wasmi::Engine::new(&self.config());
-            copies.push(self.compile_once(&engine, changed)?);
+            let compiled = self.compile_once(&engine, changed);
+            // A fault's offset is in the changed module. It is looked up in the caller's.
+            let compiled = compiled.map_err(|error| match module::validate(wasm) {
+                Err(fault) if rewritten.is_some() => fault,
+                _ => error,
+            });
+            copies.push(compiled?);
         }
         Ok(copies)
     }

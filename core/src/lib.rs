@@ -130,8 +130,10 @@ pub use self::base::log::LogCrate;
 pub use self::marshal::Postcard;
 pub use self::{
     base::{
+        growth::RefusedGrowth,
         limits::{Budget, Limits, ModuleLimits, Usage},
         log::{LogLevel, LogRecord, LogSink, Speaker},
+        nesting::Nesting,
         platform::{NoPlatform, Platform},
         signature::{Signature, ValType},
         text::Escaped,
@@ -148,7 +150,7 @@ pub use self::{
     module::{
         Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, TableInfo,
     },
-    plugin::{Plugin, PoolFigures},
+    plugin::{Plugin, PoolFigures, Request},
     services::state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     snapshot::SnapshotError,
     wasi::{Wasi, WasiInput, WasiOutput, files},

@@ -1,12 +1,29 @@
 // What plugins in AssemblyScript for the hostel host share: the allocator, answers, and what the host grants. The
 // packed shape. Build them with
 //
-//     asc plugin.ts -O3 --use abort=hostel/abort --outFile plugin.wasm
+//     asc plugin.ts -O3 --use abort=hostel/abortAndLog --outFile plugin.wasm
+//
+// or, for a plugin that must not import `host_log`, with `--use abort=hostel/abort`.
 
-/** A failure of the run time's, such as no memory, is a trap. */
+/** Traps: for `throw`, and for failures of the run time, such as no memory. */
 export function abort(message: string | null, file: string | null, line: u32, column: u32): void {
   unreachable();
 }
+
+/** Writes the message and its place to the plugin's log, then traps. */
+export function abortAndLog(message: string | null, file: string | null, line: u32, column: u32): void {
+  // A second failure, such as no memory for this text, must not come back here.
+  if (!aborting) {
+    aborting = true;
+    const text = message == null ? "abort" : message;
+    const place = file == null ? "" : " at " + file + ":" + line.toString() + ":" + column.toString();
+    log(text + place);
+  }
+  unreachable();
+}
+
+/** Whether `abortAndLog` runs. */
+let aborting = false;
 
 /** What an allocation of no bytes is: not 0, and nothing to read or write. */
 const NOTHING: usize = 8;

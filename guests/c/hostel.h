@@ -1,26 +1,31 @@
 /*
- * hostel.h: write plugins for the hostel host in C, without a libc.
+ * hostel.h: write plugins for the hostel host in C, with or without a libc.
  *
- * Include it in the one source file of a plugin, and build that with
+ * Include it in one source file of the plugin. Without a libc, build that file with
  *
  *     clang --target=wasm32 -O2 -ffreestanding -mbulk-memory -nostdlib -Wl,--no-entry \
  *         -Wl,--stack-first -Wl,-z,stack-size=16384 -o plugin.wasm plugin.c
  *
- * For a microcontroller, with memory in steps of one byte instead of 64 KiB, which takes the linker of LLVM 21 or later,
- * or the one that comes with rustc, in lib/rustlib/.../bin/gcc-ld of `rustc --print sysroot`:
+ * With wasi-libc, build a reactor. The header then allocates with malloc (see HOSTEL_USE_MALLOC):
+ *
+ *     clang --target=wasm32-wasi -O2 -mexec-model=reactor -o plugin.wasm plugin.c
+ *
+ * For a microcontroller, make the memory grow by one byte instead of 64 KiB. This needs the linker of LLVM 21 or later,
+ * or rustc's: lib/rustlib/.../bin/gcc-ld in the folder that `rustc --print sysroot` prints.
  *
  *     clang --target=wasm32 -Os -ffreestanding -mbulk-memory -c plugin.c
  *     wasm-ld --no-entry --stack-first -z stack-size=512 --page-size=1 --strip-all -o plugin.wasm plugin.o
  *
- * Data crosses as a pointer and a size in the plugin's memory. The host
+ * Host and plugin pass data as a pointer and a size in the plugin's memory. The host
  *   1. calls `allocate` and writes the input there,
  *   2. calls the function with the input's pointer and size,
- *   3. reads the answer, and gives the buffers back with `deallocate`, that of the input perhaps only after later calls.
- * So a function never frees its input nor looks at it after it has returned, and each answer lies in a buffer from `hostel_alloc`.
+ *   3. reads the answer, and frees both buffers with `deallocate`. It may keep the input's buffer for later calls.
+ * So a function must not free its input, nor use it after it has returned. It must return each answer in a buffer from
+ * `hostel_alloc`.
  *
- * An answer takes one of two shapes, and the host tells them apart by the signature:
- *   packed          returns uint64_t, made by `hostel_pack`
- *   return pointer  returns hostel_slice; clang passes the address for it as a first argument
+ * An answer has one of two shapes. The host recognises the shape by the function's type:
+ *   packed          the function returns uint64_t, made by `hostel_pack`
+ *   return pointer  the function returns hostel_slice; clang passes the address for it as the first argument
  */
 #ifndef HOSTEL_H
 #define HOSTEL_H
@@ -29,14 +34,41 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Makes the function that follows an export of this name. */
+/* Exports the function that follows under this name. */
 #define HOSTEL_EXPORT(name) __attribute__((export_name(name)))
 
-/* Makes the declaration that follows an import of this name. It is in the plugin only if it is used. */
+/* Imports the function that is declared next, under this name. An unused function is not imported. */
 #define HOSTEL_IMPORT(name) __attribute__((import_module("env"), import_name(name)))
 
-/* Exports the allocator under the names the host looks for first. Use it once, at file level. */
+/* Selects the allocator: 0 for the one in this header, 1 for the malloc of a libc. The two can't share a memory: each
+ * takes all of it. The default is 1 for WASI and Emscripten, else 0. To choose, define it before including this. */
+#ifndef HOSTEL_USE_MALLOC
+#if defined(__wasi__) || defined(__EMSCRIPTEN__)
+#define HOSTEL_USE_MALLOC 1
+#else
+#define HOSTEL_USE_MALLOC 0
+#endif
+#endif
+
+#if HOSTEL_USE_MALLOC
+#include <stdlib.h>
+#define HOSTEL_REFUSE_MALLOC
+#else
+#ifdef RAND_MAX /* <stdlib.h> defines it. */
+#error "hostel.h has an allocator of its own, and this file includes <stdlib.h>: define HOSTEL_USE_MALLOC as 1"
+#endif
+/* Defines a function that libcs define beside malloc. A plugin that links both allocators does not link then, with the
+ * message "duplicate symbol: malloc_usable_size"; else its heap would be overwritten. Define HOSTEL_USE_MALLOC as 1. */
+#define HOSTEL_REFUSE_MALLOC                                                                       \
+    size_t malloc_usable_size(void *ptr) {                                                         \
+        (void)ptr;                                                                                 \
+        return 0;                                                                                  \
+    }
+#endif
+
+/* Exports the allocator as `allocate` and `deallocate`. Use it once, outside of any function. */
 #define HOSTEL_EXPORT_ALLOCATOR                                                                    \
+    HOSTEL_REFUSE_MALLOC                                                                           \
     HOSTEL_EXPORT("allocate") void *hostel_export_allocate(uint32_t size) {                        \
         return hostel_alloc(size);                                                                 \
     }                                                                                              \
@@ -44,39 +76,41 @@
         hostel_free_slice((hostel_slice){ptr, size});                                              \
     }
 
-/* Bytes in the plugin's memory. Text is UTF-8, with no zero at its end. */
+/* Bytes in the plugin's memory. Text is UTF-8, without a zero at its end. */
 typedef struct {
     uint8_t *ptr;
     uint32_t size;
 } hostel_slice;
 
-/* A slice of a string literal. It is not from the allocator: never free it, nor answer with it. */
+/* Makes a slice of a string literal. It is not from the allocator: never free it, nor return it as an answer. */
 #define HOSTEL_TEXT(literal) ((hostel_slice){(uint8_t *)(literal), sizeof(literal) - 1})
 
-/* ---- What the host grants ---- */
+/* ---- Functions that the host may grant ---- */
 
-/* Writes one line to the plugin's log. */
+/* Writes one line to the plugin's log. Before a trap, it can tell the reason. */
 HOSTEL_IMPORT("host_log") void host_log(const uint8_t *ptr, uint32_t size);
 
-/* The same, for hosts that grant it under this name. */
+/* Writes one line to the plugin's log, on hosts that grant only the function of this name. */
 HOSTEL_IMPORT("host_log_message") void host_log_message(const uint8_t *ptr, uint32_t size);
 
-/* Writes one line to the plugin's log at a level: HOSTEL_INFO is that of the functions above. Another number traps. */
+/* Writes one line to the plugin's log at a level; the functions above write at HOSTEL_INFO. Another number traps. */
 enum { HOSTEL_TRACE, HOSTEL_DEBUG, HOSTEL_INFO, HOSTEL_WARN, HOSTEL_ERROR };
 HOSTEL_IMPORT("host_log_at") void host_log_at(uint32_t level, const uint8_t *ptr, uint32_t size);
 
-/* The value of a setting, in the packed shape (see `hostel_unpack`) and in that of a returned struct; use one of the
- * two. The pointer is null if the setting is unset. The value is the plugin's: give it back with `hostel_free_slice`. */
+/* Returns the value of a setting, or a null pointer if it is unset. Free the value with `hostel_free_slice`. Use one of
+ * the two functions: the first returns the packed shape (see `hostel_unpack`), the second a struct. */
 HOSTEL_IMPORT("host_get_config") uint64_t host_get_config(const uint8_t *key, uint32_t key_size);
 HOSTEL_IMPORT("host_get_config") hostel_slice host_get_config_struct(const uint8_t *key, uint32_t key_size);
 
-/* Values that the host keeps beyond the call. Keys and values are any bytes. As above, in both shapes; each answer is the
- * plugin's, and an error if its size has HOSTEL_ERROR_BIT: the message begins with a code, such as "state-keys: ".
- *   get     the value; the pointer is null if there is none
- *   set     nothing: the pointer is null
- *   delete  the same, also where there was no value
- *   list    at most `max` keys, no more than 64 KiB, that begin with the prefix and come after the key `after`, or from
- *           the first one if that is null; see `hostel_next_key`. The size is 0 if there are no more */
+/* Read and write values that the host keeps beyond the call. Keys and values are any bytes. Each function comes in both
+ * shapes; use one. Free each answer. If the answer's size has HOSTEL_ERROR_BIT set, it is an error. Its message begins
+ * with a code, such as "state-keys: ".
+ *   get     returns the value, or a null pointer if there is none
+ *   set     returns a null pointer
+ *   delete  returns a null pointer, also if there was no value
+ *   list    returns up to `max` keys, at most 64 KiB, that begin with the prefix and are greater than the key `after`.
+ *           If `after` is null, it starts with the first key. Read the keys with `hostel_next_key`. A size of 0 means
+ *           that there are no more */
 HOSTEL_IMPORT("host_state_get") uint64_t host_state_get(const uint8_t *key, uint32_t key_size);
 HOSTEL_IMPORT("host_state_get") hostel_slice host_state_get_struct(const uint8_t *key, uint32_t key_size);
 HOSTEL_IMPORT("host_state_set")
@@ -92,7 +126,7 @@ HOSTEL_IMPORT("host_state_list")
 hostel_slice host_state_list_struct(const uint8_t *prefix, uint32_t prefix_size, const uint8_t *after,
                                     uint32_t after_size, uint32_t max);
 
-/* Takes the first key off a list: its size, a little-endian uint32_t, and its bytes. False if there are no more. */
+/* Takes the first key off a list: its size, a little-endian uint32_t, and its bytes. Returns false at the end. */
 static inline bool hostel_next_key(hostel_slice *list, hostel_slice *key) {
     if (list->size < 4) {
         return false;
@@ -107,22 +141,38 @@ static inline bool hostel_next_key(hostel_slice *list, hostel_slice *key) {
     return true;
 }
 
-/* ---- The allocator: first fit in a list of free blocks, which are joined with their neighbours ---- */
+/* ---- The allocator ---- */
 
-/* The header of a block. The size counts the whole block, and is a multiple of 8. `next` is used while the block is
- * free; else the caller's bytes follow the header. */
+/* The pointer of an allocation of 0 bytes. It is not null, and must not be read or written. */
+#define HOSTEL_NOTHING ((uint8_t *)8)
+
+#if HOSTEL_USE_MALLOC
+
+/* Allocates `size` bytes, aligned to 8. Returns null if memory is short. */
+static inline uint8_t *hostel_alloc(uint32_t size) {
+    return size == 0 ? HOSTEL_NOTHING : size > INT32_MAX ? NULL : (uint8_t *)malloc(size);
+}
+
+/* Frees a buffer. Does nothing for null and for an allocation of 0 bytes. */
+static inline void hostel_free(uint8_t *ptr) {
+    if (ptr != HOSTEL_NOTHING) {
+        free(ptr);
+    }
+}
+
+#else
+
+/* The header of a block. `size` is the size of the whole block, a multiple of 8. `next` is valid while the block is
+ * free. The caller's bytes follow the header. */
 typedef struct hostel_block {
     uint32_t size;
     struct hostel_block *next;
 } hostel_block;
 
-/* What an allocation of no bytes is: not null, and nothing to read or write. */
-#define HOSTEL_NOTHING ((uint8_t *)8)
-
-/* The free blocks by rising address. */
+/* The free blocks, in ascending order of their addresses. An allocation takes the first that fits. */
 static hostel_block *hostel_free_blocks;
 
-/* Puts a block into the list, and joins it with those it touches. */
+/* Inserts a block into the list, and joins it with adjacent blocks. */
 static inline void hostel_release(hostel_block *block) {
     hostel_block *before = NULL, *after = hostel_free_blocks;
     while (after && after < block) {
@@ -144,14 +194,15 @@ static inline void hostel_release(hostel_block *block) {
     }
 }
 
-/* Adds at least `size` bytes to the free blocks: first what the linker left of the memory, then new pages. */
+/* Adds at least `size` bytes to the free blocks. Uses the rest of the initial memory first, then new pages. Returns
+ * false if the memory can't grow. */
 static inline bool hostel_add_memory(uint32_t size) {
     extern uint8_t __heap_base;
-    /* Linkers that know pages of one byte tell here how large they are. */
+    /* Linkers that support pages of one byte define this symbol. Its address is the size of a page. */
     extern uint8_t __wasm_first_page_end[] __attribute__((weak));
     static bool started;
     const uint32_t page = __wasm_first_page_end ? (uint32_t)__wasm_first_page_end : 65536;
-    const uint32_t most_pages = 0xffffffff / page; /* Below 4 GiB, so that the end has an address. */
+    const uint32_t most_pages = 0xffffffff / page; /* Below 4 GiB, so that the end of the memory has an address. */
 
     uint32_t pages = (size + page - 1) / page;
     uint32_t old_pages = __builtin_wasm_memory_size(0);
@@ -174,7 +225,7 @@ static inline bool hostel_add_memory(uint32_t size) {
     return true;
 }
 
-/* A buffer of `size` bytes at a multiple of 8. Null if there is no memory for it. */
+/* Allocates `size` bytes, aligned to 8. Returns null if memory is short. */
 static inline uint8_t *hostel_alloc(uint32_t size) {
     if (size == 0) {
         return HOSTEL_NOTHING;
@@ -207,14 +258,16 @@ static inline uint8_t *hostel_alloc(uint32_t size) {
     }
 }
 
-/* Gives a buffer back. Null and an allocation of no bytes are fine. */
+/* Frees a buffer. Does nothing for null and for an allocation of 0 bytes. */
 static inline void hostel_free(uint8_t *ptr) {
     if (ptr && ptr != HOSTEL_NOTHING) {
         hostel_release((hostel_block *)ptr - 1);
     }
 }
 
-/* Gives a buffer back that comes with its size, as answers and settings do. */
+#endif
+
+/* Frees a buffer that comes with its size, such as the value of a setting. */
 static inline void hostel_free_slice(hostel_slice slice) {
     if (slice.size) {
         hostel_free(slice.ptr);
@@ -223,20 +276,20 @@ static inline void hostel_free_slice(hostel_slice slice) {
 
 /* ---- Answers ---- */
 
-/* The bit of an answer's size that says it is an error. */
+/* The bit of an answer's size that marks an error. */
 #define HOSTEL_ERROR_BIT 0x80000000u
 
-/* An answer in the packed shape. */
+/* Converts an answer to the packed shape. */
 static inline uint64_t hostel_pack(hostel_slice slice) {
     return (uint64_t)(uint32_t)slice.ptr << 32 | slice.size;
 }
 
-/* A slice from the packed shape. */
+/* Converts the packed shape to a slice. */
 static inline hostel_slice hostel_unpack(uint64_t packed) {
     return (hostel_slice){(uint8_t *)(uint32_t)(packed >> 32), (uint32_t)packed};
 }
 
-/* An error answer with this message, which is copied. Without memory for it, the message is empty. */
+/* Returns an error answer with a copy of this message. If memory is short, the message is empty. */
 static inline hostel_slice hostel_error(hostel_slice message) {
     uint8_t *ptr = hostel_alloc(message.size);
     if (!ptr) {
@@ -248,14 +301,15 @@ static inline hostel_slice hostel_error(hostel_slice message) {
 
 /* ---- Text ---- */
 
-/* Whether these bytes are UTF-8: no stray or missing bytes, no overlong forms, no surrogates, nothing over U+10FFFF. */
+/* Returns whether these bytes are UTF-8. Refuses stray or missing bytes, overlong forms, surrogates, and code points
+ * over U+10FFFF. */
 static inline bool hostel_is_utf8(hostel_slice text) {
     for (uint32_t at = 0; at < text.size;) {
         uint8_t first = text.ptr[at++];
         if (first < 0x80) {
             continue;
         }
-        /* The first byte's leading ones say how many bytes there are. */
+        /* The number of leading ones in the first byte is the number of bytes. */
         uint32_t bytes = first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
         if (bytes == 0 || bytes - 1 > text.size - at) {
             return false;

@@ -6,7 +6,7 @@
 
 use cap_fs_ext::{
     DirExt as _, FileTypeExt as _, FollowSymlinks, MetadataExt as _, OpenOptionsFollowExt as _,
-    OpenOptionsMaybeDirExt as _, OpenOptionsSyncExt as _, SystemTimeSpec,
+    OpenOptionsSyncExt as _, SystemTimeSpec,
 };
 use cap_std::{
     ambient_authority,
@@ -64,13 +64,21 @@ impl HostDirectory {
         } else {
             FollowSymlinks::No
         };
-        match self.metadata(path, how.follow) {
+        let is_directory = match self.metadata(path, how.follow) {
             // Opening a pipe or a device may block, or may have an effect of its own.
             Ok(found) if is_special(found.file_type()) => return Err(special()),
+            Ok(found) => found.is_dir(),
             Err(error) if error.kind() != ErrorKind::NotFound || !how.create => return Err(error),
-            _ => {}
+            Err(_) => false,
+        };
+        if is_directory && how.exclusive {
+            return Err(ErrorKind::AlreadyExists.into());
         }
-        if how.directory {
+        if is_directory && (how.write || how.truncate) {
+            // Windows would only say that access is denied.
+            return Err(ErrorKind::IsADirectory.into());
+        }
+        if how.directory || is_directory {
             let directory = if how.follow {
                 self.0.open_dir(path)
             } else {
@@ -85,7 +93,6 @@ impl HostDirectory {
             .create_new(how.exclusive)
             .truncate(how.truncate)
             .follow(follow)
-            .maybe_dir(!how.write)
             // A pipe may have taken the file's place since the check above: don't wait for it.
             .nonblock(true);
         let file = match self.0.open_with(path, options.read(true)) {
@@ -171,6 +178,15 @@ impl Directory for HostDirectory {
     }
 
     fn remove_file(&self, path: &str) -> Result<(), Errno> {
+        // Windows would only say that access is denied.
+        #[cfg(windows)]
+        if self
+            .0
+            .symlink_metadata(path)
+            .is_ok_and(|found| found.is_dir())
+        {
+            return Err(Errno::Isdir);
+        }
         with_errno(self.0.remove_file_or_symlink(path))
     }
 
@@ -371,6 +387,10 @@ fn errno(error: &io::Error) -> Errno {
     {
         return errno;
     }
+    #[cfg(windows)]
+    if let Some(errno) = error.raw_os_error().and_then(errno_of_windows) {
+        return errno;
+    }
     match error.kind() {
         ErrorKind::AlreadyExists => Errno::Exist,
         ErrorKind::CrossesDevices => Errno::Xdev,
@@ -406,6 +426,33 @@ fn errno_without_kind(number: rustix::io::Errno) -> Option<Errno> {
         Number::NFILE => Some(Errno::Nfile),
         // A pipe that nobody reads, or a device without a driver: neither may be opened.
         Number::NXIO => Some(Errno::Notsup),
+        _ => None,
+    }
+}
+
+/// Translates the errors of Windows for which std has no [`ErrorKind`], or one that WASI tells apart. The
+/// names are those of `winerror.h`.
+#[cfg(windows)]
+fn errno_of_windows(number: i32) -> Option<Errno> {
+    match number {
+        // ERROR_TOO_MANY_OPEN_FILES
+        4 => Some(Errno::Mfile),
+        // ERROR_ACCESS_DENIED
+        5 => Some(Errno::Acces),
+        // ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION: another handle is open.
+        32 | 33 => Some(Errno::Busy),
+        // ERROR_NEGATIVE_SEEK
+        131 => Some(Errno::Inval),
+        // ERROR_FILENAME_EXCED_RANGE
+        206 => Some(Errno::Nametoolong),
+        // ERROR_INVALID_NAME: a character that no name has here.
+        123 => Some(Errno::Inval),
+        // ERROR_PRIVILEGE_NOT_HELD: symbolic links take one.
+        1314 => Some(Errno::Perm),
+        // ERROR_CANT_RESOLVE_FILENAME
+        1921 => Some(Errno::Loop),
+        // ERROR_NOT_A_REPARSE_POINT
+        4390 => Some(Errno::Inval),
         _ => None,
     }
 }

@@ -75,7 +75,8 @@ pub fn load_file<T: 'static>(
     grants: &Grants<T>,
 ) -> Result<Plugin<T>, FileError> {
     let path = path.as_ref();
-    let wasm = read_module(path, engine.limits().module_bytes)?;
+    let limits = grants.limits().unwrap_or(engine.limits());
+    let wasm = read_module(path, limits.module_bytes)?;
     let name = path
         .file_stem()
         .unwrap_or(path.as_os_str())

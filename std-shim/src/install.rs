@@ -42,12 +42,35 @@ fn install(path: &Path, wasm: &[u8]) -> io::Result<()> {
         .write_all(wasm)
         // The contents must reach the disk before the name: a crash would else leave an empty file.
         .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&temporary, path));
+        .and_then(|()| rename(&temporary, path));
     if let Err(error) = renamed {
         let _ = fs::remove_file(temporary);
         return Err(error);
     }
     sync_directory(path)
+}
+
+#[cfg(not(windows))]
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// Renames a file. Windows refuses it for as long as another program has the old file open, which a watched
+/// directory does while it loads it: tries again for up to a second.
+#[cfg(windows)]
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let start = std::time::Instant::now();
+    loop {
+        match fs::rename(from, to) {
+            Err(error)
+                if error.kind() == io::ErrorKind::PermissionDenied
+                    && start.elapsed() < std::time::Duration::from_secs(1) =>
+            {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            renamed => return renamed,
+        }
+    }
 }
 
 /// Refuses to replace a directory, device, pipe or socket: root could rename a file over `/dev/null`.

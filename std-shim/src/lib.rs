@@ -57,5 +57,26 @@ pub use hostel_core::*;
 /// [`Std`].
 #[must_use]
 pub fn engine() -> Engine {
-    Engine::default().with_platform(Std::new())
+    engine_with(Limits::server())
+}
+
+/// Returns an engine for this machine with other limits, [`Budget::server`] and the platform [`Std`].
+/// Unlike [`Engine::new`], it has a clock, so its calls can have deadlines.
+///
+/// ```
+/// use hostel::{Budget, Grants, Limits};
+/// use std::time::Duration;
+///
+/// # let wasm = wat::parse_str(r#"(module (func (export "spin") (loop $l (br $l))))"#)?;
+/// let mut limits = Limits::server();
+/// limits.memory_bytes = 4 << 20;
+/// let budget = Budget::server().with_deadline(Duration::from_millis(50));
+/// let engine = hostel::engine_with(limits).with_budget(budget);
+/// let plugin = engine.load("spin", &wasm, &Grants::new())?;
+/// assert_eq!(plugin.call::<(), ()>("spin", ()).unwrap_err().code(), "deadline");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn engine_with(limits: Limits) -> Engine {
+    Engine::new(limits).with_platform(Std::new())
 }

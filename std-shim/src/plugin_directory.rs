@@ -108,7 +108,8 @@ impl fmt::Display for DirectoryEvent {
 
 impl<T: 'static> PluginDirectory<T> {
     /// Prepares to load the directory at `path` into `host`. `grants` returns the grants of the plugin
-    /// with a given name. Nothing is read before [`rescan`](Self::rescan) or `watch`.
+    /// with a given name, also [its limits](Grants::with_limits). It is called each time the plugin's
+    /// file is read. Nothing is read before [`rescan`](Self::rescan) or `watch`.
     pub fn new(
         host: Arc<Host<T>>,
         path: impl Into<PathBuf>,
@@ -224,14 +225,15 @@ impl<T: 'static> PluginDirectory<T> {
         let host = &self.host;
         let name = path.file_name().and_then(plugin_name);
         let name = name.ok_or(FileReason::Name)?;
-        let limit = host.engine().limits().module_bytes;
+        let grants = (self.grants)(name);
+        let limits = grants.limits().unwrap_or(host.engine().limits());
+        let limit = limits.module_bytes;
         let wasm = read_module(path, limit).map_err(FileError::into_reason)?;
         let version = host.version(name).ok();
         let ours = version.filter(|version| Some(version.number) == before);
         if ours.is_some_and(|version| version.sha256 == Version::sha256(&wasm)) {
             return Ok(None);
         }
-        let grants = (self.grants)(name);
         let taken = host.replace_version(name, ours, &wasm, &grants, &self.smoke);
         let (name, version) = (name.to_owned(), taken.map_err(FileReason::from)?);
         let event = match ours {

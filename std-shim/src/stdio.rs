@@ -27,7 +27,8 @@ const BUFFER_BYTES: usize = 64 << 10;
 ///   to 64 KiB; a guest that writes more waits. A terminal receives [`escaped_lines`], so that a guest
 ///   can't control it.
 ///
-/// Deadlines and cancellers stop a guest that waits for any of the streams.
+/// Guests see each stream that is a terminal as one (`isatty`). Deadlines and cancellers stop a guest
+/// that waits for any of the streams.
 ///
 /// Create one per process, and share it between guests.
 ///
@@ -96,7 +97,7 @@ impl WasiStdio {
 
     fn output(&self, stream: Stream, terminal: bool) -> WasiOutput {
         let output = self.output.clone();
-        WasiOutput::queue(move |bytes| output.take(stream, bytes, terminal))
+        WasiOutput::queue(move |bytes| output.take(stream, bytes, terminal)).terminal(terminal)
     }
 
     /// Waits until everything that guests wrote has reached stdout and stderr: at most `within`, or
@@ -346,6 +347,10 @@ impl WasiInput for Stdin {
         });
         let state = ahead.lock();
         state.ended || !state.bytes.is_empty()
+    }
+
+    fn is_terminal(&self) -> bool {
+        io::stdin().is_terminal()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Wakes tasks at set times.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::Waker,
@@ -24,10 +24,59 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The earliest time of each waiting task, by the address of its waker's data.
-    waits: HashMap<usize, (Instant, Waker)>,
+    /// The waiting tasks by time, and by the address of their waker's data.
+    queue: BTreeMap<(Instant, usize), Waker>,
+    /// The time of each of these addresses.
+    times: HashMap<usize, Instant>,
     /// Whether the thread runs.
     runs: bool,
+}
+
+impl State {
+    /// Adds a task. Returns the one that had this address, if it is another.
+    fn add(&mut self, at: Instant, waker: &Waker) -> Option<Waker> {
+        let address = waker.data().addr();
+        let before = self.times.get(&address).copied();
+        let entry = before.and_then(|before| self.queue.remove_entry(&(before, address)));
+        let (at, other) = match entry {
+            // Its earliest time counts.
+            Some(((before, _), found)) if found.will_wake(waker) => (at.min(before), None),
+            Some((_, other)) => (at, Some(other)),
+            None => (at, None),
+        };
+        self.times.insert(address, at);
+        self.queue.insert((at, address), waker.clone());
+        other
+    }
+
+    /// Removes a task.
+    fn remove(&mut self, waker: &Waker) -> Option<Waker> {
+        let address = waker.data().addr();
+        let key = (*self.times.get(&address)?, address);
+        if !self.queue.get(&key)?.will_wake(waker) {
+            return None;
+        }
+        self.times.remove(&address);
+        self.queue.remove(&key)
+    }
+
+    /// Removes the tasks whose time has come.
+    fn take_due(&mut self, now: Instant) -> Vec<Waker> {
+        let mut due = Vec::new();
+        while let Some(first) = self.queue.first_entry()
+            && first.key().0 <= now
+        {
+            let ((_, address), waker) = first.remove_entry();
+            self.times.remove(&address);
+            due.push(waker);
+        }
+        due
+    }
+
+    /// Returns the time of the next task.
+    fn next(&self) -> Option<Instant> {
+        self.queue.first_key_value().map(|((at, _), _)| *at)
+    }
 }
 
 impl Timer {
@@ -44,25 +93,25 @@ impl Timer {
             }
             state.runs = true;
         }
-        let wait = state.waits.entry(waker.data().addr());
-        match wait {
-            Entry::Occupied(mut wait) if wait.get().1.will_wake(waker) => {
-                let first = &mut wait.get_mut().0;
-                *first = at.min(*first);
-            }
-            Entry::Occupied(mut wait) => {
-                // Another waker had this address: its task is gone, or shares the data. Waking it
-                // early is harmless, forgetting it is not.
-                let (_, other) = wait.insert((at, waker.clone()));
-                drop(state);
-                wake(other);
-                self.0.changed.notify_one();
-                return;
-            }
-            Entry::Vacant(wait) => drop(wait.insert((at, waker.clone()))),
-        }
+        let before = state.next();
+        let other = state.add(at, waker);
+        let is_first = state.next() != before;
         drop(state);
-        self.0.changed.notify_one();
+        if is_first {
+            self.0.changed.notify_one();
+        }
+        // Another waker had this address: its task is gone, or shares the data. Waking it early is
+        // harmless, forgetting it is not.
+        if let Some(other) = other {
+            wake(other);
+        }
+    }
+
+    /// Forgets the time of `waker`.
+    pub(crate) fn forget(&self, waker: &Waker) {
+        let forgotten = self.0.lock().remove(waker);
+        // Without the lock: dropping a waker may run its executor's code.
+        drop(forgotten);
     }
 }
 
@@ -77,8 +126,7 @@ impl Shared {
         let mut idle = false;
         loop {
             let now = Instant::now();
-            let due = state.waits.extract_if(|_, (at, _)| *at <= now);
-            let due: Vec<_> = due.map(|(_, (_, waker))| waker).collect();
+            let due = state.take_due(now);
             if !due.is_empty() {
                 // Woken without the lock: a task may ask for its next time at once.
                 drop(state);
@@ -87,7 +135,7 @@ impl Shared {
                 idle = false;
                 continue;
             }
-            let next = state.waits.values().map(|(at, _)| *at).min();
+            let next = state.next();
             if next.is_none() && idle {
                 state.runs = false;
                 return;

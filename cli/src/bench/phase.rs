@@ -98,8 +98,8 @@ impl<'a> Phase<'a> {
             None => {
                 while self.next() {
                     let start = Instant::now();
-                    let (result, fuel) = self.target.call();
-                    tally.note(start, result, fuel);
+                    let (result, usage) = self.target.call();
+                    tally.note(start, result, usage);
                 }
             }
         }
@@ -122,7 +122,7 @@ impl<'a> Phase<'a> {
                 let Step::Done(result) = step else {
                     return true;
                 };
-                tally.note(*began, result.map(|_| 0), running.usage().fuel);
+                tally.note(*began, result.map(|_| 0), running.usage());
                 let next = begin();
                 next.map(|next| *call = next).is_some()
             });

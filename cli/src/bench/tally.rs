@@ -1,8 +1,8 @@
 //! Measurements of calls.
 
-use super::super::exit::Exit;
+use super::super::{exit::Exit, failure};
 use hdrhistogram::Histogram;
-use hostel::CallError;
+use hostel::{CallError, Usage};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -43,23 +43,32 @@ impl Tally {
     }
 
     /// Records a call that began at `start` and ends now. `Ok` has a command's exit code, or 0.
-    pub(super) fn note(&mut self, start: Instant, result: Result<u32, CallError>, fuel: u64) {
+    pub(super) fn note(&mut self, start: Instant, result: Result<u32, CallError>, usage: Usage) {
         let now = Instant::now();
         let took = (now - start).as_nanos().try_into().unwrap_or(LONGEST);
         self.times.saturating_record(took);
         self.widen((start, now));
-        self.fuel.add(Fuel::of(fuel));
+        self.fuel.add(Fuel::of(usage.fuel));
         let (code, exit) = match &result {
             Ok(0) => return,
             Ok(code) => ("exit-code", Exit::from(*code)),
             Err(error) => (error.code(), Exit::from(error)),
         };
+        let message = || {
+            let message = match &result {
+                Ok(code) => format!("the command ended with exit code {code}"),
+                // Says itself what was refused before it.
+                Err(error @ CallError::Trap(_)) => return error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            match usage.refused_growth {
+                Some(refused) => format!("{message}; {}", failure::refusal(refused)),
+                None => message,
+            }
+        };
         let new = || Failed {
             count: 0,
-            message: match &result {
-                Ok(code) => format!("the command ended with exit code {code}"),
-                Err(error) => error.to_string(),
-            },
+            message: message(),
             exit,
         };
         self.errors.entry(code).or_insert_with(new).count += 1;

@@ -7,7 +7,7 @@ use super::super::{
     limits::Bounds,
     plugin::{self, Module},
 };
-use hostel::{CallError, Engine, Instance, LogRecord, PendingCall, Plugin, Std, WasiOutput};
+use hostel::{CallError, Engine, Instance, LogRecord, PendingCall, Plugin, Std, Usage, WasiOutput};
 use std::{num::NonZero, thread};
 
 /// A plugin's function with its input, or a WASI command.
@@ -64,16 +64,14 @@ impl Target {
         })
     }
 
-    /// Makes one call. Returns a command's exit code, or 0 of a function, and the fuel used.
-    pub(super) fn call(&self) -> (Result<u32, CallError>, u64) {
-        let (result, usage) = self
-            .plugin
-            .with_instance_metered(|instance| self.call_in(instance));
-        (result, usage.fuel)
+    /// Makes one call. Returns a command's exit code, or 0 of a function, and what was used.
+    pub(super) fn call(&self) -> (Result<u32, CallError>, Usage) {
+        self.plugin
+            .with_instance_metered(|instance| self.call_in(instance))
     }
 
     /// Makes one call. Returns as [`call`](Self::call) does, with the instance's linear memory after
-    /// the call in bytes instead of the fuel.
+    /// the call in bytes instead of what was used.
     pub(super) fn call_and_weigh(&self) -> (Result<u32, CallError>, usize) {
         let mut memory = 0;
         let result = self.plugin.with_instance(|instance| {

@@ -196,7 +196,7 @@ fn names(command: &str) -> Vec<String> {
 fn every_limit_takes_any_number() {
     let customize = guest("customize");
     let all = names("run");
-    assert_eq!(all.len(), 42, "{all:?}");
+    assert_eq!(all.len(), 45, "{all:?}");
     for name in &all {
         // Each copy of the code is compiled, which takes time.
         let most = match &**name {
@@ -242,5 +242,66 @@ fn a_limit_without_effect_is_refused() {
         let ended = hostel(&[command, &guest("add"), "--limit", "output_bytes=5"]).expect(2);
         let message = "`output_bytes` limits a call";
         assert!(ended.stderr.contains(message), "{}", ended.stderr);
+    }
+}
+
+/// A guest that asks for 80 MiB, and then fails in the way that its argument says.
+const HUNGRY: &str = r#"(module
+    (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "no memory")
+    (func $full (result i32) (i32.eq (memory.grow (i32.const 1280)) (i32.const -1)))
+    (func (export "panics") (if (call $full) (then unreachable)))
+    (func (export "exits") (if (call $full) (then (call $exit (i32.const 9)))))
+    (func (export "_start") (if (call $full) (then (call $exit (i32.const 9)))))
+    (func (export "allocate") (param i32) (result i32)
+        (if (result i32) (call $full) (then (i32.const 0)) (else (i32.const 64))))
+    (func (export "errs") (param i32 i32) (result i32 i32)
+        (if (result i32 i32) (call $full)
+            (then (i32.const 0) (i32.const 0x80000009))
+            (else (i32.const 0) (i32.const 9)))))"#;
+
+#[test]
+fn the_limit_of_memory_is_named_however_the_guest_fails() {
+    let files = Files::new();
+    let hungry = files.wat(HUNGRY);
+    let errs = HUNGRY.replace(
+        r#"(if (result i32) (call $full) (then (i32.const 0)) (else "#,
+        "(block (result i32) (block (result i32) ",
+    );
+    let errs = files.file("errs.wasm", &wat::parse_str(errs).expect("it is WAT"));
+    let memory = ["--memory", "64MiB"];
+    let refused = "a growth of its memory to 83951616 bytes was refused by the limit `memory_bytes` of 67108864";
+    for (arguments, code) in [
+        (&[&*hungry, "--call", "panics"][..], 4),
+        (&[&hungry, "--call", "exits"], 4),
+        (&[&hungry, "--call", "errs"], 1),
+        (&[&errs, "--call", "errs"], 1),
+        (&[&hungry], 9),
+    ] {
+        let run = |more: &[&str]| hostel(&[&["run"], arguments, more].concat());
+        let ended = run(&memory).expect(code);
+        let hint = ended.stderr.lines().last().expect("there is a hint");
+        assert!(ended.stderr.contains(refused), "{}", ended.stderr);
+        assert!(
+            hint.starts_with("hint: ") && hint.ends_with("--memory SIZE"),
+            "{hint}"
+        );
+        assert_eq!(
+            ended.stderr.matches("refused").count(),
+            1,
+            "{}",
+            ended.stderr
+        );
+        let json = run(&[&memory[..], &["--json"]].concat())
+            .expect(code)
+            .json();
+        assert_eq!(json["refused_growth"]["asked"], 83_951_616, "{json}");
+        assert_eq!(json["refused_growth"]["limit"], 67_108_864, "{json}");
+        let json = run(&["--memory", "164MiB", "--json"]).expect(0).json();
+        assert!(json["refused_growth"].is_null(), "{json}");
+        let bench = [&["bench"], arguments, &memory, &["--calls", "1"]].concat();
+        let ended = hostel(&bench).expect(code);
+        assert!(ended.text().contains(refused), "{}", ended.text());
     }
 }

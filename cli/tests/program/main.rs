@@ -4,6 +4,7 @@ mod bench;
 mod commands;
 mod directories;
 mod exit_codes;
+mod initialisers;
 mod inspect;
 mod json;
 mod limits;

@@ -10,7 +10,7 @@ use crate::{
     call::{Deallocate, Guest, StoreData},
     error::{CallError, Mismatch},
     marshal::Types,
-    module::{Export, Extern, ModuleInfo},
+    module::{COMMAND, CONSTRUCTORS, Export, Extern, ModuleInfo, REACTOR},
 };
 use ValType::I32;
 use alloc::{boxed::Box, string::String, vec::Vec};
@@ -29,6 +29,9 @@ type Type = (&'static [ValType], &'static [ValType]);
 /// The types that the allocator and the deallocator may have.
 const ALLOCATE_TYPES: &[Type] = &[(&[I32], &[I32])];
 const DEALLOCATE_TYPES: &[Type] = &[(PAIR, &[]), (&[I32], &[])];
+
+/// The type of the exports that initialise an instance.
+const NOTHING: &[Type] = &[(&[], &[])];
 
 /// A guest function from bytes to bytes, in the shape that its module declares.
 #[derive(Clone, Copy)]
@@ -138,7 +141,8 @@ pub(crate) fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut V
     for (names, types) in [
         (ALLOCATE, ALLOCATE_TYPES),
         (DEALLOCATE, DEALLOCATE_TYPES),
-        (["_initialize", "_initialize"], &[(&[], &[])]),
+        ([REACTOR, REACTOR], NOTHING),
+        ([CONSTRUCTORS, CONSTRUCTORS], NOTHING),
     ] {
         let export = names.into_iter().find_map(|name| module.export_named(name));
         let is_one = |ty: &Signature| types.contains(&(&*ty.params, &*ty.results));
@@ -149,6 +153,13 @@ pub(crate) fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut V
             }
             None => None,
         });
+    }
+    // A module that exports `_start` alone has nothing to be called before it is initialised.
+    if let Some(command) = module.export_named(COMMAND)
+        && module.function_names().any(|name| name != COMMAND)
+    {
+        let is_one = |ty: &Signature| NOTHING.contains(&(&*ty.params, &*ty.results));
+        note(check_type(command, &is_one, &|| one_of(NOTHING)));
     }
     note(check_memory(module, needs.memory));
     if module.function_names().next().is_none() {

@@ -1,6 +1,7 @@
 //! Limits of plugins and instances ([`Limits`]), and the budget and use of one call ([`Budget`],
 //! [`Usage`]).
 
+use super::growth::RefusedGrowth;
 use core::time::Duration;
 
 /// Bounds of a plugin and of each of its instances. Set once, on the [`Engine`](crate::Engine).
@@ -341,9 +342,9 @@ pub struct Budget {
     /// `server`: 1,000,000,000, some seconds. `device`: 1,000,000.
     pub fuel: u64,
     /// Wall-clock time from the call's start. The call ends with
-    /// [`Deadline`](crate::CallError::Deadline) after it. The time is checked between slices of at
-    /// most 50,000 units of fuel. Needs a [`Platform`](crate::Platform) with a clock; without one,
-    /// the deadline is ignored.
+    /// [`Deadline`](crate::CallError::Deadline) after it, and never with a result. The time is checked
+    /// between slices of at most 50,000 units of fuel, while the guest waits, and at the end. Needs a [`Platform`](crate::Platform) with a clock; without one,
+    /// loading and calls fail with [`NoClock`](crate::CallError::NoClock).
     ///
     /// `server` and `device`: none.
     pub deadline: Option<Duration>,
@@ -357,17 +358,38 @@ pub struct Budget {
     ///
     /// `server`: 16 MiB. `device`: 4 KiB.
     pub input_bytes: usize,
-    /// Longest text or byte string among the call's results, in bytes. A longer one fails with
-    /// [`OutputTooLarge`](crate::CallError::OutputTooLarge).
+    /// Most text and byte strings among the call's results, in bytes, summed over them: buffers may
+    /// overlap in the guest, but each is copied. More fails with
+    /// [`OutputTooLarge`](crate::CallError::OutputTooLarge), also if the guest returned an error.
     ///
     /// `server`: 16 MiB. `device`: 4 KiB.
     pub output_bytes: usize,
-    /// Longest text or byte string that the guest may pass to a host function, in bytes. It is read,
-    /// and may be copied, at once. The call ends with
+    /// Longest message of an error that the guest returns, in bytes, once invalid UTF-8 is replaced
+    /// by U+FFFD, which has 3 bytes. A longer one fails with
+    /// [`ErrorTooLarge`](crate::CallError::ErrorTooLarge). The message is bounded by
+    /// [`output_bytes`](Self::output_bytes) too.
+    ///
+    /// `server`: 64 KiB. `device`: 1 KiB.
+    pub error_bytes: usize,
+    /// Longest text or byte string that the guest may pass to a host function, in bytes. Those that are
+    /// copied, `String` and `Vec<u8>`, count together in each call of a host function. The guest's call
+    /// ends with
     /// [`ArgumentTooLarge`](crate::CallError::ArgumentTooLarge) above it.
     ///
     /// `server`: 8 MiB. `device`: 4 KiB.
     pub argument_bytes: usize,
+    /// Most heap of the [`Postcard`](crate::marshal::Postcard) values that one host call passes, or of
+    /// those among a call's results, in bytes. It is foreseen from the sizes of the Rust types. The call
+    /// ends with [`DeserializedTooLarge`](crate::CallError::DeserializedTooLarge) above it.
+    ///
+    /// `server`: 16 MiB. `device`: 16 KiB.
+    pub deserialized_bytes: usize,
+    /// Deepest nesting of such a value: sequences, maps, structs, enums and options inside each other.
+    /// Reading each level takes native stack. The call ends with
+    /// [`NestedTooDeep`](crate::CallError::NestedTooDeep) above it.
+    ///
+    /// `server`: 64. `device`: 16.
+    pub deserialized_levels: usize,
     /// Most bytes of text and byte strings that host functions may return to the guest in one call,
     /// in buffers from its allocator. The call ends with
     /// [`BytesToGuest`](crate::CallError::BytesToGuest) above it.
@@ -395,7 +417,10 @@ impl Budget {
             host_calls: 1_000_000,
             input_bytes: 16 << 20,
             output_bytes: 16 << 20,
+            error_bytes: 64 << 10,
             argument_bytes: 8 << 20,
+            deserialized_bytes: 16 << 20,
+            deserialized_levels: 64,
             bytes_to_guest: 64 << 20,
             log_records: 1_000,
             log_bytes: 1 << 20,
@@ -412,7 +437,10 @@ impl Budget {
             host_calls: 1_000,
             input_bytes: 4 << 10,
             output_bytes: 4 << 10,
+            error_bytes: 1 << 10,
             argument_bytes: 4 << 10,
+            deserialized_bytes: 16 << 10,
+            deserialized_levels: 16,
             bytes_to_guest: 16 << 10,
             log_records: 16,
             log_bytes: 1 << 10,
@@ -458,6 +486,8 @@ pub struct Usage {
     pub log_bytes: u32,
     /// Log records that were dropped because they exceeded the budget.
     pub log_dropped: u32,
+    /// The last growth of its memory that the guest asked for and did not get, if there was one.
+    pub refused_growth: Option<RefusedGrowth>,
 }
 
 impl Usage {
@@ -469,5 +499,6 @@ impl Usage {
         log_records: 0,
         log_bytes: 0,
         log_dropped: 0,
+        refused_growth: None,
     };
 }

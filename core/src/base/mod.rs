@@ -2,9 +2,11 @@
 //! their types.
 
 pub(crate) mod fuel;
+pub(crate) mod growth;
 mod invisible;
 pub(crate) mod limits;
 pub(crate) mod log;
+pub(crate) mod nesting;
 pub(crate) mod order;
 pub(crate) mod platform;
 pub(crate) mod shape;

@@ -1,5 +1,6 @@
 //! The trait by which the core uses the machine that it runs on.
 
+use super::nesting::Nesting;
 use alloc::sync::Arc;
 use core::{task::Waker, time::Duration};
 
@@ -21,7 +22,8 @@ use core::{task::Waker, time::Duration};
 pub trait Platform: Send + Sync + 'static {
     /// Returns the time since a fixed moment of the implementer's choice. It must never decrease.
     ///
-    /// By default `None`: there is no clock, and deadlines are not enforced.
+    /// By default `None`: there is no clock, and a call with a deadline fails with
+    /// [`NoClock`](crate::CallError::NoClock).
     fn now(&self) -> Option<Duration> {
         None
     }
@@ -44,21 +46,65 @@ pub trait Platform: Send + Sync + 'static {
     }
 
     /// Makes all threads in [`wait_until`](Self::wait_until) call `ready` again. hostel calls it
-    /// whenever a result of `ready` may have changed, also from an interrupt in which
+    /// whenever a result of `ready` may have changed and the thread that waits for it has no
+    /// [waker](Self::thread_waker), also from an interrupt in which
     /// [`Canceller::cancel`](crate::Canceller::cancel) is called.
     ///
     /// By default does nothing, as fits a `wait_until` that does not wait.
     fn wake(&self) {}
 
+    /// Returns a waker that makes the calling thread alone, while it is in
+    /// [`wait_until`](Self::wait_until), call `ready` again. A wake between a call of `ready` and the
+    /// wait after it must not be lost.
+    ///
+    /// By default `None`: all threads are woken instead, by [`wake`](Self::wake). Where thousands
+    /// wait, that delays each of them.
+    fn thread_waker(&self) -> Option<Waker> {
+        None
+    }
+
     /// Wakes `waker` once, no later than `at` on the clock of [`now`](Self::now), without blocking.
-    /// Without `at`, the guest waits for input alone. Used when a WASI guest waits in a call that is
-    /// stepped or [awaited](crate::PendingCall), and when such a call waits for a free instance.
+    /// Without `at`, the guest waits for input alone. Used for a call that is
+    /// [awaited](crate::PendingCall): while its WASI guest waits, and to end its wait for an
+    /// [asynchronous](crate::Async) host function or a free instance at the deadline.
     ///
     /// By default wakes at once. That is correct everywhere, but makes an executor poll the call
     /// again and again; set a timer instead if there is one.
     fn wake_at(&self, at: Option<Duration>, waker: &Waker) {
         let _ = at;
         waker.wake_by_ref();
+    }
+
+    /// Forgets the time that was set with [`wake_at`](Self::wake_at) for a waker that
+    /// [wakes](Waker::will_wake) the same task: its call has ended, or no longer waits.
+    ///
+    /// By default does nothing. The waker is then woken in vain, and held until then.
+    fn forget_wake(&self, waker: &Waker) {
+        let _ = waker;
+    }
+
+    /// Returns a function that lends its argument the [`Nesting`] of the calling thread: the calls that
+    /// run on it. hostel bounds how deep calls nest, when host functions call plugins, and refuses a
+    /// wait for an instance that the waiting thread itself holds. Must return the same function every
+    /// time.
+    ///
+    /// By default `None`: threads can't be told apart. hostel then allows 64 calls at a time in all
+    /// threads together, of plugins that import functions. So a server should implement this with a
+    /// thread-local variable. On a machine with one thread, a `static` serves:
+    ///
+    /// ```
+    /// use hostel_core::{Nesting, Platform};
+    /// use std::sync::Mutex; // on a device `critical_section::Mutex`
+    /// struct Board;
+    /// impl Platform for Board {
+    ///     fn nesting(&self) -> Option<fn(&mut dyn FnMut(&mut Nesting))> {
+    ///         static NESTING: Mutex<Nesting> = Mutex::new(Nesting::new(2));
+    ///         Some(|change| change(&mut NESTING.lock().unwrap()))
+    ///     }
+    /// }
+    /// ```
+    fn nesting(&self) -> Option<fn(&mut dyn FnMut(&mut Nesting))> {
+        None
     }
 
     /// Returns a function that runs its argument once and returns even if that panics. Host
@@ -109,8 +155,20 @@ impl<P: Platform + ?Sized> Platform for Arc<P> {
         (**self).wake();
     }
 
+    fn thread_waker(&self) -> Option<Waker> {
+        (**self).thread_waker()
+    }
+
     fn wake_at(&self, at: Option<Duration>, waker: &Waker) {
         (**self).wake_at(at, waker);
+    }
+
+    fn forget_wake(&self, waker: &Waker) {
+        (**self).forget_wake(waker);
+    }
+
+    fn nesting(&self) -> Option<fn(&mut dyn FnMut(&mut Nesting))> {
+        (**self).nesting()
     }
 
     fn containment(&self) -> Option<fn(&mut dyn FnMut())> {

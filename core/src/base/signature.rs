@@ -24,6 +24,8 @@ pub enum ValType {
     FuncRef,
     /// A reference to a host object, or null.
     ExternRef,
+    /// Another reference, of a proposal that hostel does not run. Only in modules that can't be loaded.
+    OtherRef,
 }
 
 impl ValType {
@@ -41,6 +43,7 @@ impl ValType {
             Self::V128 => "v128",
             Self::FuncRef => "funcref",
             Self::ExternRef => "externref",
+            Self::OtherRef => "ref",
         }
     }
 
@@ -67,7 +70,7 @@ impl ValType {
             Self::F64 => wasmi::ValType::F64,
             Self::V128 => wasmi::ValType::V128,
             Self::FuncRef => wasmi::ValType::FuncRef,
-            Self::ExternRef => wasmi::ValType::ExternRef,
+            Self::ExternRef | Self::OtherRef => wasmi::ValType::ExternRef,
         }
     }
 

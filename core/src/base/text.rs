@@ -2,7 +2,7 @@
 
 use super::invisible::is_invisible;
 use alloc::{boxed::Box, fmt::format, string::String};
-use core::fmt::{self, Write as _};
+use core::fmt;
 
 /// Bytes from a guest that print as one line of text without control characters.
 ///
@@ -44,12 +44,12 @@ impl fmt::Display for Escaped<'_> {
                     continue;
                 }
                 f.write_str(text.get(written..at).unwrap_or_default())?;
-                c.escape_default().try_for_each(|c| f.write_char(c))?;
+                fmt::Display::fmt(&c.escape_default(), f)?;
                 written = at.saturating_add(c.len_utf8());
             }
             f.write_str(text.get(written..).unwrap_or_default())?;
             if !chunk.invalid().is_empty() {
-                f.write_char('\u{fffd}')?;
+                f.write_str("\u{fffd}")?;
             }
         }
         Ok(())

@@ -42,8 +42,12 @@ fn wait(
 ) {
     let signal = Arc::new(Signal {
         woken: AtomicBool::new(true),
+        thread: platform.thread_waker(),
         platform: platform.clone(),
     });
+    if let Some(canceller) = canceller {
+        canceller.wakes_this_thread();
+    }
     let waker = Waker::from(signal.clone());
     let mut context = Context::from_waker(&waker);
     loop {
@@ -61,6 +65,8 @@ fn wait(
 /// Wakes a blocked thread.
 struct Signal {
     woken: AtomicBool,
+    /// Wakes this thread; `None` if the platform can only wake all of them.
+    thread: Option<Waker>,
     platform: Arc<dyn Platform>,
 }
 
@@ -71,6 +77,9 @@ impl Wake for Signal {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.woken.store(true, Ordering::Release);
-        self.platform.wake();
+        match &self.thread {
+            Some(thread) => thread.wake_by_ref(),
+            None => self.platform.wake(),
+        }
     }
 }

@@ -95,14 +95,15 @@ impl<'v> Delivery<'v> {
         &self.lowered.values
     }
 
-    /// Copies the borrowed bytes, so that the delivery outlives their source.
-    pub(crate) fn into_owned(self) -> Delivery<'static> {
-        Delivery {
-            lowered: self.lowered.into_owned(),
+    /// Copies the borrowed bytes, so that the delivery outlives their source. Fails if the heap has no
+    /// room.
+    pub(crate) fn into_owned(self) -> Result<Delivery<'static>, CallError> {
+        Ok(Delivery {
+            lowered: self.lowered.into_owned()?,
             done: self.done,
             asked: self.asked,
             input_bytes: self.input_bytes,
-        }
+        })
     }
 }
 

@@ -1,8 +1,8 @@
 //! Limits the memories and tables of one instance.
 
-use crate::base::{limits::Limits, platform::Platform};
+use crate::base::{growth::RefusedGrowth, limits::Limits, platform::Platform};
 use alloc::sync::Arc;
-use wasmi::ResourceLimiter;
+use wasmi::{ResourceLimiter, errors::MemoryError};
 use wasmi_core::LimiterError;
 
 /// Bytes of the heap that a growing memory leaves free, if the platform knows how many are. They are
@@ -16,6 +16,10 @@ pub(crate) struct InstanceLimiter {
     table: Amount,
     /// The heap, once the guest itself can grow its memory. Its first memory was admitted before.
     heap: Option<Heap>,
+    /// The last growth of a memory that was refused in this call.
+    pub(crate) refused: Option<RefusedGrowth>,
+    /// The size that a memory is growing to, in bytes, in case that fails.
+    growing: usize,
 }
 
 /// The heap that holds a guest's memory.
@@ -79,6 +83,8 @@ impl InstanceLimiter {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             heap: None,
+            refused: None,
+            growing: 0,
             memory: Amount {
                 limit: limits.memory_bytes,
                 ..Amount::default()
@@ -88,6 +94,11 @@ impl InstanceLimiter {
                 ..Amount::default()
             },
         }
+    }
+
+    /// Records that a memory can't grow to `asked` bytes because of `limit`, or for lack of room.
+    const fn refuse(&mut self, asked: usize, limit: Option<usize>) {
+        self.refused = Some(RefusedGrowth { asked, limit });
     }
 
     /// Checks the platform's free heap at each growth from now on, when the guest itself may grow its
@@ -108,14 +119,19 @@ impl ResourceLimiter for InstanceLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> Result<bool, LimiterError> {
-        let allowed = maximum.is_none_or(|maximum| desired <= maximum);
-        if !allowed || !self.memory.grow(current, desired) {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        if !self.memory.grow(current, desired) {
+            self.refuse(desired, Some(self.memory.limit));
             return Ok(false);
         }
         let fits = self.heap.as_mut().is_none_or(|heap| heap.grow(desired));
         if !fits {
             self.memory.undo_growth();
+            self.refuse(desired, None);
         }
+        self.growing = desired;
         Ok(fits)
     }
 
@@ -128,11 +144,12 @@ impl ResourceLimiter for InstanceLimiter {
         Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.table.grow(current, desired))
     }
 
-    fn memory_grow_failed(
-        &mut self,
-        _error: &wasmi::errors::MemoryError,
-    ) -> Result<(), LimiterError> {
+    fn memory_grow_failed(&mut self, error: &MemoryError) -> Result<(), LimiterError> {
         self.memory.undo_growth();
+        // A growth that lacks fuel is tried again in the next slice.
+        if !matches!(error, MemoryError::OutOfFuel { .. }) {
+            self.refuse(self.growing, None);
+        }
         if let Some(heap) = &mut self.heap {
             heap.capacity = heap.last;
         }

@@ -1,13 +1,17 @@
 //! Meters a call: its budget, and its use of fuel, time, host calls and log.
 
 use super::{StoreData, canceller::Canceller};
+#[cfg(feature = "postcard")]
+use crate::marshal::counted::Bounds;
 use crate::{
     base::{
+        growth::RefusedGrowth,
         limits::{Budget, Usage},
         log::write_dropped,
         platform::Platform,
     },
     error::CallError,
+    marshal::interrupts::Interrupts,
 };
 use core::time::Duration;
 use wasmi::{AsContextMut, StoreContextMut};
@@ -57,17 +61,40 @@ impl Meter {
         canceller: Option<&Canceller>,
         platform: &dyn Platform,
     ) -> Result<(), CallError> {
-        if canceller.is_some_and(Canceller::is_cancelled) {
-            return Err(CallError::Cancelled);
+        self.interrupts(canceller, platform).check()
+    }
+
+    /// Returns the deadline and the canceller, for host work that checks them.
+    pub(crate) fn interrupts<'a>(
+        &self,
+        canceller: Option<&'a Canceller>,
+        platform: &'a dyn Platform,
+    ) -> Interrupts<'a> {
+        Interrupts {
+            until: self.until,
+            after: self.budget.deadline.unwrap_or_default(),
+            cancelled: canceller.map(Canceller::flag),
+            platform,
         }
-        if let Some(until) = self.until
-            && platform.now().is_some_and(|now| now >= until)
-        {
-            return Err(CallError::Deadline {
-                after: self.budget.deadline.unwrap_or_default(),
-            });
+    }
+
+    /// Returns the bounds of serialised values from the guest.
+    #[cfg(feature = "postcard")]
+    pub(crate) fn deserializing<'a>(
+        &self,
+        canceller: Option<&'a Canceller>,
+        platform: &'a dyn Platform,
+    ) -> Bounds<'a> {
+        Bounds {
+            bytes: self.budget.deserialized_bytes,
+            levels: self.budget.deserialized_levels,
+            interrupts: self.interrupts(canceller, platform),
         }
-        Ok(())
+    }
+
+    /// Fails if the call has passed its deadline.
+    pub(crate) fn check_deadline(&self, platform: &dyn Platform) -> Result<(), CallError> {
+        self.interrupts(None, platform).check()
     }
 
     /// Counts one host call. Returns false if the budget has none left.
@@ -113,10 +140,17 @@ impl Meter {
     }
 }
 
-/// Returns the deadline, on the platform's clock, of a call with `budget` that begins now.
-pub(crate) fn until(budget: &Budget, platform: &dyn Platform) -> Option<Duration> {
-    let after = budget.deadline?;
-    Some(platform.now()?.saturating_add(after))
+/// Returns the deadline, on the platform's clock, of a call with `budget` that begins now. Fails if
+/// there is a deadline, but no clock to enforce it.
+pub(crate) fn until(
+    budget: &Budget,
+    platform: &dyn Platform,
+) -> Result<Option<Duration>, CallError> {
+    let Some(after) = budget.deadline else {
+        return Ok(None);
+    };
+    let now = platform.now().ok_or(CallError::NoClock)?;
+    Ok(Some(now.saturating_add(after)))
 }
 
 /// Begins a call with `budget` and the deadline `until`.
@@ -125,7 +159,8 @@ where
     C: AsContextMut<Data = StoreData<T>>,
 {
     let mut cx = cx.as_context_mut();
-    let meter = &mut cx.data_mut().meter;
+    let StoreData { meter, limiter, .. } = cx.data_mut();
+    limiter.refused = None;
     meter.budget = *budget;
     meter.reserve = budget.fuel;
     meter.until = until;
@@ -143,8 +178,15 @@ where
     let meter = &cx.data().meter;
     Usage {
         fuel: meter.budget.fuel.saturating_sub(left),
+        refused_growth: refused_growth(cx.data()),
         ..meter.usage
     }
+}
+
+/// Returns the last growth of its memory that the guest did not get, in the call or in making its
+/// instance.
+pub(crate) fn refused_growth<T>(state: &StoreData<T>) -> Option<RefusedGrowth> {
+    state.limiter.refused.or(state.meter.usage.refused_growth)
 }
 
 /// Ends a call: makes its use final, and writes one last log record if the budget dropped any.
@@ -172,6 +214,17 @@ where
 pub(crate) fn check_time<T>(state: &StoreData<T>) -> Result<(), CallError> {
     let platform = &*state.shared.platform;
     state.meter.check(state.canceller.as_ref(), platform)
+}
+
+/// Turns the success of a call that has passed its deadline into an error. The check between slices
+/// misses a call that ends in the slice in which the deadline passes.
+pub(crate) fn in_time<T, R>(
+    state: &StoreData<T>,
+    result: Result<R, CallError>,
+) -> Result<R, CallError> {
+    let answer = result?;
+    state.meter.check_deadline(&*state.shared.platform)?;
+    Ok(answer)
 }
 
 /// Returns the fuel in the store, which is that of the running slice.

@@ -2,11 +2,13 @@
 //! functions for which a guest waits.
 
 pub(crate) mod access;
+pub(crate) mod alarm;
 pub(crate) mod block;
 pub(crate) mod canceller;
 pub(crate) mod delivery;
 pub(crate) mod limiter;
 pub(crate) mod meter;
+pub(crate) mod nested;
 pub(crate) mod pace;
 pub(crate) mod result_shape;
 pub(crate) mod run;
@@ -27,6 +29,10 @@ pub(crate) struct Shared {
     pub(crate) platform: Arc<dyn Platform>,
     /// The platform's [`containment`](Platform::containment), looked up once.
     pub(crate) containment: Option<fn(&mut dyn FnMut())>,
+    /// The platform's [`nesting`](Platform::nesting), looked up once.
+    pub(crate) nesting: Option<nested::Lend>,
+    /// Whether the guest can call the host, and the host other guests.
+    pub(crate) imports: bool,
     pub(crate) log: Option<Arc<dyn LogSink>>,
 }
 

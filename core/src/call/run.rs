@@ -242,7 +242,8 @@ where
         return CallError::Trap(Trap::new(TrapKind::Other, why));
     }
     let budget = cx.data().meter.budget().fuel;
-    let error = CallError::from_wasmi(error, budget);
+    let error =
+        CallError::from_wasmi(error, budget).after_refusal(meter::refused_growth(cx.data()));
     if matches!(error, CallError::OutOfFuel { .. }) {
         // wasmi leaves the fuel that was too little. A later call must not find it.
         meter::set_fuel(&mut cx, 0);

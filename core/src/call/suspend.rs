@@ -7,6 +7,7 @@
 use super::{
     StoreData,
     access::InstanceAccess,
+    alarm::Alarm,
     delivery::{Delivery, allocator},
     meter,
     result_shape::ResultShape,
@@ -38,8 +39,9 @@ pub(crate) struct Suspended {
 pub(crate) enum Work {
     /// Buffers for the host function's results. The guest's allocator may be paused.
     Buffers(Option<ResumableCallOutOfFuel>, Box<Delivery<'static>>),
-    /// An asynchronous host function's results.
-    Results(Results),
+    /// An asynchronous host function's results, and the alarm that ends an awaited call's wait for
+    /// them.
+    Results(Results, Option<Alarm>),
     /// A time, or input.
     Wasi(Box<dyn PendingHostCall>),
 }
@@ -145,8 +147,8 @@ impl Work {
         context: &mut Context<'_>,
         values: &mut FlatValues,
     ) -> Poll<Result<(), CallError>> {
-        if let Self::Results(results) = self {
-            let delivery = ready!(poll_results(store, context, results))?;
+        if let Self::Results(results, alarm) = self {
+            let delivery = ready!(poll_results(store, context, results, alarm))?;
             *self = Self::Buffers(None, delivery);
         }
         match self {
@@ -166,7 +168,7 @@ impl Work {
                 values.extend([done]);
             }
             // Replaced by `Buffers` above.
-            Self::Results(_) => {}
+            Self::Results(..) => {}
         }
         Poll::Ready(Ok(()))
     }
@@ -207,16 +209,24 @@ fn poll_results<T>(
     store: &Store<StoreData<T>>,
     context: &mut Context<'_>,
     results: &mut Results,
+    alarm: &mut Option<Alarm>,
 ) -> Poll<Result<Box<Delivery<'static>>, CallError>> {
     let mut polled = None;
-    let platform = &store.data().shared.platform;
+    let state = store.data();
+    let platform = &state.shared.platform;
     platform.contain(&mut || polled = Some(results.as_mut().poll(context)));
-    match polled {
-        Some(Poll::Ready(results)) => Poll::Ready(results),
-        Some(Poll::Pending) => match meter::check_time(store.data()) {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        },
-        None => Poll::Ready(Err(CallError::Trap(Trap::new(TrapKind::HostPanic, "")))),
+    let Some(polled) = polled else {
+        return Poll::Ready(Err(CallError::Trap(Trap::new(TrapKind::HostPanic, ""))));
+    };
+    // After the poll: an answer that came too late does not count.
+    meter::check_time(state)?;
+    // A blocked thread wakes at the deadline by itself.
+    if polled.is_pending()
+        && state.pace.is_some()
+        && let Some(until) = state.meter.until()
+    {
+        let alarm = alarm.get_or_insert_with(|| Alarm::new(platform, until));
+        alarm.set(context);
     }
+    polled
 }

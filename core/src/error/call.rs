@@ -60,7 +60,16 @@ pub enum CallError {
     OutputTooLarge {
         /// The limit, in bytes.
         limit: usize,
-        /// The output's length, in bytes.
+        /// The output's length, in bytes: that of all texts and byte strings up to the one that
+        /// exceeds the limit.
+        found: usize,
+    },
+    /// The guest returned an error whose message is longer than
+    /// [`Budget::error_bytes`](crate::Budget::error_bytes).
+    ErrorTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+        /// The message's length, in bytes.
         found: usize,
     },
     /// The caller's buffer is smaller than the output. Nothing was copied.
@@ -110,6 +119,18 @@ pub enum CallError {
         /// The serialiser's error.
         reason: Box<str>,
     },
+    /// Serialised values from the guest take more heap than
+    /// [`Budget::deserialized_bytes`](crate::Budget::deserialized_bytes).
+    DeserializedTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A serialised value from the guest nests deeper than
+    /// [`Budget::deserialized_levels`](crate::Budget::deserialized_levels).
+    NestedTooDeep {
+        /// The limit, a number of levels.
+        limit: usize,
+    },
     /// The machine's heap has no room for the instance, the call or its output. Either nothing was
     /// done, or the output is lost.
     DoesNotFit {
@@ -122,6 +143,19 @@ pub enum CallError {
     /// ([`Limits::waiting`](crate::Limits::waiting)) is full, the deadline passed, or the platform
     /// can't wait.
     Busy {
+        /// The limit, [`Limits::instances`](crate::Limits::instances).
+        limit: usize,
+    },
+    /// Too many calls run inside one another: host functions call plugins whose host functions call
+    /// plugins. Nothing has run.
+    TooNested {
+        /// The limit: 16 on `hostel::Std`, or as [`Platform::nesting`](crate::Platform::nesting) says.
+        limit: usize,
+    },
+    /// A host function called a plugin whose instances are all in use. The call does not wait, since
+    /// the wait might never end: a call on its own thread holds one of these instances, or the call
+    /// has no [`deadline`](crate::Budget::deadline).
+    NestedWait {
         /// The limit, [`Limits::instances`](crate::Limits::instances).
         limit: usize,
     },
@@ -147,6 +181,9 @@ pub enum CallError {
         /// The budget, counted from the call's start.
         after: Duration,
     },
+    /// The budget has a [`deadline`](crate::Budget::deadline), but the platform has no clock. Nothing
+    /// has run.
+    NoClock,
     /// A [`Canceller`](crate::Canceller) cancelled the call.
     Cancelled,
     /// The guest called host functions more often than
@@ -242,6 +279,10 @@ impl fmt::Display for CallError {
                 f,
                 "the plugin's output has {found} bytes, the budget allows {limit}: raise `output_bytes` if that is expected"
             ),
+            Self::ErrorTooLarge { limit, found } => write!(
+                f,
+                "the plugin returned an error with a message of {found} bytes, the budget allows {limit}: raise `error_bytes` if that is expected"
+            ),
             Self::BufferTooSmall { needed, found } => {
                 write!(
                     f,
@@ -288,6 +329,14 @@ impl fmt::Display for CallError {
                     shown(reason)
                 )
             }
+            Self::DeserializedTooLarge { limit } => write!(
+                f,
+                "the guest's serialised values take more than {limit} bytes of heap: raise `deserialized_bytes` if that is expected"
+            ),
+            Self::NestedTooDeep { limit } => write!(
+                f,
+                "the guest's serialised value nests deeper than {limit} levels: raise `deserialized_levels` if that is expected"
+            ),
             Self::DoesNotFit { needed, free } => {
                 write!(f, "the heap has no room for {needed} bytes")?;
                 if let Some(free) = free {
@@ -299,6 +348,14 @@ impl fmt::Display for CallError {
                 f,
                 "all {limit} instances of the plugin are in use: try again, or raise `instances`"
             ),
+            Self::TooNested { limit } => write!(
+                f,
+                "calls are nested too deep: host functions have called plugins from inside {limit} running calls: make the call after the host function has returned"
+            ),
+            Self::NestedWait { limit } => write!(
+                f,
+                "a host function called a plugin whose {limit} instances are all in use, and may wait for its own caller: make the call after the host function has returned, raise `instances`, or set a `deadline` if it calls another plugin"
+            ),
             Self::Closed => f.write_str("the plugin was closed: load it again"),
             Self::Stopped => {
                 f.write_str("an earlier call stopped the instance: make a new one from the plugin")
@@ -306,7 +363,7 @@ impl fmt::Display for CallError {
             Self::Exited { code } => {
                 write!(
                     f,
-                    "the guest ended itself with exit code {code}: a plugin must return from its calls instead"
+                    "the guest ended itself with exit code {code}: a plugin must return from its calls instead; build a command whose functions are called as a reactor"
                 )
             }
             Self::Trap(trap) => write!(f, "the guest trapped: {trap}"),
@@ -314,6 +371,7 @@ impl fmt::Display for CallError {
                 f,
                 "the call used up its fuel of {fuel} units: raise `fuel` if that is expected"
             ),
+            Self::NoClock => f.write_str(NO_CLOCK),
             Self::Cancelled => f.write_str("the call was cancelled"),
             Self::Deadline { after } => {
                 let (count, unit) = largest_whole_unit(*after);
@@ -339,6 +397,9 @@ impl fmt::Display for CallError {
 }
 
 impl Error for CallError {}
+
+/// The message for a deadline on a platform without a clock.
+pub(super) const NO_CLOCK: &str = "the budget has a deadline, but the engine's platform has no clock: make the engine with `hostel::engine_with`, give it a platform with `Platform::now`, or set no `deadline`";
 
 /// Returns `time` in the largest unit that gives a whole number. Compiles to less code than the
 /// `Debug` of `Duration`.

@@ -34,7 +34,8 @@ pub enum ErrorClass {
     Quota,
     /// The deadline passed or the call was cancelled, and the guest was stopped.
     Deadline,
-    /// The host could not serve the call: no heap, no free instance, a plugin that was closed.
+    /// The host could not serve the call: no heap, no free instance, no clock for its deadline, a
+    /// plugin that was closed.
     Host,
 }
 
@@ -67,6 +68,7 @@ impl CallError {
         match self {
             Self::Guest { .. } => ("guest-error", Guest),
             Self::OutputTooLarge { .. } => ("output-too-large", Guest),
+            Self::ErrorTooLarge { .. } => ("error-too-large", Guest),
             Self::OutOfBounds { .. } => ("out-of-bounds", Guest),
             Self::NotUtf8 { .. } => ("not-utf8", Guest),
             Self::BadValue { .. } => ("bad-value", Guest),
@@ -85,10 +87,15 @@ impl CallError {
             Self::ArgumentTooLarge { .. } => ("argument-too-large", Quota),
             // Older than the variant's name; codes are stable.
             Self::BytesToGuest { .. } => ("arena-bytes", Quota),
+            Self::DeserializedTooLarge { .. } => ("deserialized-too-large", Quota),
+            Self::NestedTooDeep { .. } => ("nested-too-deep", Quota),
             Self::Deadline { .. } => ("deadline", Deadline),
             Self::Cancelled => ("cancelled", Deadline),
+            Self::NoClock => ("no-clock", Host),
             Self::DoesNotFit { .. } => ("does-not-fit", Host),
             Self::Busy { .. } => ("busy", Host),
+            Self::TooNested { .. } => ("too-nested", Host),
+            Self::NestedWait { .. } => ("nested-wait", Host),
             Self::Closed => ("closed", Host),
             Self::Stopped => ("stopped", Host),
         }

@@ -1,5 +1,6 @@
 //! The errors of loading a module.
 
+use super::call::NO_CLOCK;
 use crate::base::text::shown;
 use alloc::{boxed::Box, vec::Vec};
 use core::{error::Error, fmt};
@@ -42,6 +43,16 @@ pub enum LoadError {
         /// Whether the bytes end too early and are valid up to there.
         truncated: bool,
     },
+    /// The module needs a proposal to WebAssembly that hostel does not run, or that is switched off in
+    /// this build. The rest of the module was not validated.
+    NeedsProposal {
+        /// The proposal's name, such as `tail-call`. Stable.
+        proposal: &'static str,
+        /// How to build without it.
+        remedy: &'static str,
+        /// Offset of its first use, in bytes from the start.
+        at: usize,
+    },
     /// The module is valid, but uses a feature that hostel does not run.
     Unsupported {
         /// The feature, and what to do.
@@ -67,6 +78,8 @@ pub enum LoadError {
         /// [free bytes](crate::Platform::free_bytes) of the platform if they are fewer.
         free: u64,
     },
+    /// The engine's budget has a [`deadline`](crate::Budget::deadline), but its platform has no clock.
+    NoClock,
     /// Imports or exports do not fit. Lists all of them, not only the first.
     Mismatch(Vec<Mismatch>),
     /// The interpreter refused the module, though hostel's own check passed it.
@@ -97,9 +110,11 @@ impl LoadError {
                 truncated: true, ..
             } => "truncated-module",
             Self::Invalid { .. } => "invalid-module",
+            Self::NeedsProposal { .. } => "needs-proposal",
             Self::Unsupported { .. } => "unsupported",
             Self::OverLimit { .. } => "over-limit",
             Self::DoesNotFit { .. } => "does-not-fit",
+            Self::NoClock => "no-clock",
             Self::Mismatch(_) => "mismatch",
             Self::Refused { .. } => "refused",
         }
@@ -125,6 +140,10 @@ impl fmt::Display for LoadError {
                 let what = if *truncated { "the module is cut off" } else { "the module is invalid" };
                 write!(f, "{what} at byte {at:#x}: {}", shown(reason))
             }
+            Self::NeedsProposal { proposal, remedy, at } => write!(
+                f,
+                "the module needs the proposal `{proposal}` to WebAssembly, at byte {at:#x}, which is not supported: {remedy}"
+            ),
             Self::Unsupported { what } => write!(f, "the module is not supported: {}", shown(what)),
             Self::OverLimit { name, limit, found } => write!(
                 f,
@@ -134,6 +153,7 @@ impl fmt::Display for LoadError {
                 f,
                 "the module does not fit into the heap: it needs {needed} bytes, {free} are free: unload another plugin, raise `heap_bytes`, or give the module less memory or code"
             ),
+            Self::NoClock => f.write_str(NO_CLOCK),
             Self::Mismatch(all) => {
                 let (count, noun) = (all.len(), if all.len() == 1 { "mismatch" } else { "mismatches" });
                 write!(f, "the module does not fit, {count} {noun}:")?;

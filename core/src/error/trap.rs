@@ -1,7 +1,7 @@
 //! Traps, their kinds and their places.
 
 use super::call::CallError;
-use crate::base::text::shown;
+use crate::base::{growth::RefusedGrowth, text::shown};
 use alloc::{boxed::Box, string::String};
 use core::{error::Error, fmt};
 
@@ -21,6 +21,8 @@ pub struct Trap {
     kind: TrapKind,
     message: Box<str>,
     place: Place,
+    /// Boxed, since errors are returned by value and few have it.
+    refused_growth: Option<Box<RefusedGrowth>>,
 }
 
 /// The place where a guest was stopped. wasmi keeps no trace of guest functions, so the host notes
@@ -44,6 +46,7 @@ impl Trap {
             kind,
             message: message.into().into_boxed_str(),
             place: Place::default(),
+            refused_growth: None,
         }
     }
 
@@ -72,6 +75,13 @@ impl Trap {
     pub fn import(&self) -> Option<&str> {
         self.place.import.as_deref()
     }
+
+    /// Returns the last growth of its memory that the guest asked for in this call and did not get.
+    /// That is often why it trapped.
+    #[must_use]
+    pub fn refused_growth(&self) -> Option<RefusedGrowth> {
+        self.refused_growth.as_deref().copied()
+    }
 }
 
 impl fmt::Display for Trap {
@@ -85,6 +95,12 @@ impl fmt::Display for Trap {
         }
         if let Some(export) = &self.place.export {
             write!(f, ", while `{}` ran", shown(export))?;
+        }
+        if let Some(refused) = &self.refused_growth {
+            write!(f, "; before that, {refused}")?;
+            if refused.limit.is_some() {
+                f.write_str(": raise `memory_bytes` if that is expected")?;
+            }
         }
         Ok(())
     }
@@ -196,6 +212,14 @@ impl CallError {
     pub(crate) fn in_export(mut self, name: &str) -> Self {
         if let Self::Trap(trap) = &mut self {
             trap.place.export.get_or_insert_with(|| name.into());
+        }
+        self
+    }
+
+    /// Notes the last growth of the guest's memory that was refused before a trap.
+    pub(crate) fn after_refusal(mut self, refused: Option<RefusedGrowth>) -> Self {
+        if let Self::Trap(trap) = &mut self {
+            trap.refused_growth = refused.map(Box::new);
         }
         self
     }

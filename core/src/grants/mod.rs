@@ -6,7 +6,11 @@ pub(crate) use self::check::{check_imports, conflicting_imports};
 
 use crate::{
     abi::native,
-    base::{log::LogSink, shape::Record},
+    base::{
+        limits::{Budget, Limits},
+        log::LogSink,
+        shape::Record,
+    },
     call::result_shape::ResultShape,
     error::LoadError,
     host_functions::{Binding, Function, HostFunction, IntoHostFunction},
@@ -56,6 +60,8 @@ pub struct Grants<T = ()> {
     functions: Functions<T>,
     log: Option<LogGrant<T>>,
     wasi: Option<WasiGrant<T>>,
+    limits: Option<Arc<Limits>>,
+    budget: Option<Arc<Budget>>,
 }
 
 /// A grant of the log: the sink, and the function that makes [`LOG_AT`]. It is made only for plugins
@@ -95,6 +101,8 @@ impl<T: 'static> Grants<T> {
             functions: Vec::new(),
             log: None,
             wasi: None,
+            limits: None,
+            budget: None,
         }
     }
 
@@ -178,6 +186,55 @@ impl<T: 'static> Grants<T> {
     pub fn wasi(mut self, wasi: Wasi) -> Self {
         self.wasi = Some((Arc::new(wasi), wasi::find::<T>));
         self
+    }
+
+    /// Sets the limits of a plugin that is loaded with these grants; by default the engine's. So the
+    /// plugins of one [`Host`](crate::Host), or of one directory, can have limits of their own.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (memory 2) (func (export "f")))"#)?;
+    /// use hostel_core::{Engine, Grants, Host, Limits};
+    /// let host = Host::new(Engine::default());
+    /// let mut limits = Limits::server();
+    /// limits.memory_bytes = 64 << 10;
+    /// let refused = host.insert("small", &wasm, &Grants::new().with_limits(limits));
+    /// assert_eq!(refused.unwrap_err().code(), "over-limit");
+    /// host.insert("large", &wasm, &Grants::new())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(Arc::new(limits));
+        self
+    }
+
+    /// Sets the budget of calls of a plugin that is loaded with these grants; by default the engine's.
+    /// A call, or a handle of the plugin, can still have one of its own.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = Some(Arc::new(budget));
+        self
+    }
+
+    /// Returns the limits that were set for the plugin.
+    #[must_use]
+    pub fn limits(&self) -> Option<&Limits> {
+        self.limits.as_deref()
+    }
+
+    /// Returns the budget that was set for the plugin.
+    #[must_use]
+    pub fn budget(&self) -> Option<&Budget> {
+        self.budget.as_deref()
+    }
+
+    /// Returns these grants without limits and budget, for an engine that has them.
+    pub(crate) fn without_bounds(&self) -> Self {
+        Self {
+            limits: None,
+            budget: None,
+            ..self.clone()
+        }
     }
 
     /// Grants the functions of a store.
@@ -304,6 +361,8 @@ impl<T> Clone for Grants<T> {
             functions: self.functions.clone(),
             log: self.log.clone(),
             wasi: self.wasi.clone(),
+            limits: self.limits.clone(),
+            budget: self.budget.clone(),
         }
     }
 }

@@ -116,8 +116,9 @@ impl<V: Lower + 'static> HostReturn for Result<V, Trap> {
 /// In a call that is stepped or awaited (such as
 /// [`Instance::process_async`](crate::Instance::process_async)), no thread waits. In a blocking call,
 /// the calling thread waits by [`Platform::wait_until`](crate::Platform::wait_until). A future that
-/// never returns holds its guest until the deadline, which is checked when the call is polled. So poll
-/// an awaited call at its deadline by a timer of the executor.
+/// never returns holds its guest until the deadline: set one. An awaited call is woken then by
+/// [`Platform::wake_at`](crate::Platform::wake_at), a stepped one ends in the first step after it. An
+/// answer that comes later does not count.
 ///
 /// A guest must not re-export the import and have the host call that export: no guest code runs then
 /// that could wait, and the call traps.
@@ -174,6 +175,11 @@ fn borrow_guest<'a, T>(
     let spending = Spending::new(fuel, &call.spent);
     let lifter =
         Lifter::new(call.params(), memory, spending).arguments(state.meter.budget().argument_bytes);
+    #[cfg(feature = "postcard")]
+    let lifter = {
+        let (canceller, platform) = (state.canceller.as_ref(), &*state.shared.platform);
+        lifter.deserializing(state.meter.deserializing(canceller, platform))
+    };
     let context = Context {
         data: &mut state.data,
         shared: &state.shared,
@@ -202,9 +208,13 @@ pub(super) fn panicked() -> CallError {
 /// takes native stack.
 #[cold]
 #[inline(never)]
-fn pending_buffers(paused: ResumableCallOutOfFuel, delivery: &mut Delivery<'_>) -> Work {
+fn pending_buffers(
+    paused: ResumableCallOutOfFuel,
+    delivery: &mut Delivery<'_>,
+) -> Result<Work, CallError> {
     let delivery = core::mem::replace(delivery, Delivery::new(None));
-    Work::Buffers(Some(paused), Box::new(delivery.into_owned()))
+    let delivery = Box::new(delivery.into_owned()?);
+    Ok(Work::Buffers(Some(paused), delivery))
 }
 
 /// Lowers a closure's result into the guest.
@@ -251,7 +261,7 @@ fn deliver<T>(
     // The guest's allocator may run next, and must not use fuel that is spent already.
     meter::charge(guest, call.spent.take())?;
     if let Some(paused) = suspend::deliver_in_call(&mut Caller::from(&mut *guest), delivery)? {
-        return Err(call.waits(pending_buffers(paused, delivery)));
+        return Err(call.waits(pending_buffers(paused, delivery)?));
     }
     call.give(guest, &mut delivery.lowered.values)?;
     Ok(())
@@ -261,12 +271,13 @@ fn deliver<T>(
 #[cold]
 #[inline(never)]
 fn pending_results<V: Lower + 'static>(value: Later<V>) -> Work {
-    Work::Results(Box::pin(async {
+    let results = Box::pin(async {
         let value = value.await.map_err(CallError::Trap)?;
         let mut delivery = Delivery::new(None);
         value.lower(&mut delivery.lowered)?;
-        Ok(Box::new(delivery.into_owned()))
-    }))
+        Ok(Box::new(delivery.into_owned()?))
+    });
+    Work::Results(results, None)
 }
 
 /// Implements the traits for closures with one number of parameters, with and without a context. Only

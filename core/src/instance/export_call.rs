@@ -18,7 +18,7 @@ use crate::{
         run::{self, Run, word},
     },
     error::CallError,
-    marshal::{Lifter, Lower, MAX_BYTES},
+    marshal::{AnsweredCall, Lifter, Lower, MAX_BYTES},
     memory,
 };
 use core::{
@@ -78,6 +78,8 @@ pub(crate) struct Target {
 enum Stage {
     /// Checks the deadline. A call by steps skips this: its first slice checks it.
     TimeCheck,
+    /// Runs `_start` of a command, unless it has run.
+    Command,
     /// Allocates the record for the results in the guest's memory.
     Record,
     /// Allocates and fills the buffers for the arguments.
@@ -165,16 +167,22 @@ impl<'a> ExportCall<'a> {
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
-        let Sandbox { store, reused, .. } = sandbox;
         if self.stage == Stage::TimeCheck {
-            if store.data().pace.is_none() {
-                meter::check_time(store.data())?;
+            if sandbox.store.data().pace.is_none() {
+                meter::check_time(sandbox.store.data())?;
+            }
+            self.stage = Stage::Command;
+        }
+        if self.stage == Stage::Command {
+            if sandbox.command_pending {
+                ready!(sandbox.poll_command(&mut self.run, context, self.name))?;
             }
             self.stage = match self.target.shape {
                 Shape::Pointer => Stage::Record,
                 _ => Stage::Arguments,
             };
         }
+        let Sandbox { store, reused, .. } = sandbox;
         if self.stage == Stage::Record {
             let size = Record::size(&self.target.types);
             let record = ready!(poll_reused(
@@ -275,8 +283,16 @@ impl<'a> ExportCall<'a> {
         let state = store.data();
         let memory = state.guest.memory.map(|memory| memory.data(&*store));
         let values = self.delivery.values();
-        let mut lifter = Lifter::new(values, memory, Spending::new(fuel, &spent))
-            .answer(state.meter.budget().output_bytes);
+        let call = AnsweredCall {
+            budget: state.meter.budget(),
+            check: &|| meter::check_time(state),
+        };
+        let mut lifter = Lifter::new(values, memory, Spending::new(fuel, &spent)).answer(call);
+        #[cfg(feature = "postcard")]
+        {
+            let (canceller, platform) = (state.canceller.as_ref(), &*state.shared.platform);
+            lifter = lifter.deserializing(state.meter.deserializing(canceller, platform));
+        }
         let answer = lift(&mut lifter);
         self.record_received(&lifter.into_received(), sandbox.reused.input);
         meter::charge(&mut sandbox.store, spent.get())?;

@@ -6,7 +6,7 @@ use crate::{
         limits::Limits, log::LogSink, order::in_order, platform::Platform, shape::Shape,
         signature::Signature, text::listed,
     },
-    call::Shared,
+    call::{Shared, nested::Entered},
     engine::Engine,
     error::CallError,
     host_functions::Binding,
@@ -58,6 +58,8 @@ impl<T: 'static> Loaded<T> {
             name: name.into(),
             platform: engine.platform().clone(),
             containment: engine.platform().containment(),
+            nesting: engine.platform().nesting(),
+            imports: !bindings.is_empty(),
             log,
         });
         let footprint = engine.footprint(&info);
@@ -88,6 +90,12 @@ impl<T: 'static> Loaded<T> {
             return Err(CallError::Closed);
         }
         Ok(())
+    }
+
+    /// Counts a poll of a running call as a call of this thread. If there are too many, the guest can
+    /// only be stopped: it is in the middle of something.
+    pub(super) fn enter_poll(&self) -> Result<Entered, CallError> {
+        self.shared.enter().map_err(CallError::into_stop)
     }
 
     /// Returns the code for one more instance. Instances take the copies in turn.

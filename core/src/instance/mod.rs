@@ -21,6 +21,7 @@ pub use self::{
 use crate::{
     base::{
         limits::{Budget, Usage},
+        signature::Signature,
         value::Value,
     },
     call::{canceller::Canceller, meter, pace::Pace, run::Run},
@@ -42,6 +43,9 @@ use core::{
 /// [`set_budget`](Self::set_budget). An error leaves the instance usable. After a
 /// trap, or a call that was dropped before its end, it refuses further calls with
 /// [`CallError::Stopped`] (see [`CallError::stops`]).
+///
+/// If its module is a WASI command that exports other functions too, the first call of one of them runs
+/// `_start` before it, in the budget of that call. `_start` may return or exit with code 0.
 ///
 /// The guest's buffers for input, up to 64 KiB, and for results by pointer are reused from call to
 /// call. A call with a longer input than any before also pays for allocating its buffer.
@@ -106,6 +110,7 @@ impl<T: 'static> Instance<T> {
         start: &mut Start,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
+        let _entered = self.loaded.shared.enter()?;
         start.poll(&mut self.sandbox, context)
     }
 
@@ -116,6 +121,7 @@ impl<T: 'static> Instance<T> {
         used: &mut Usage,
     ) -> Result<(), CallError> {
         let store = &mut self.sandbox.store;
+        let ran = meter::in_time(store.data(), ran);
         *used = meter::usage(store);
         store.data_mut().meter.usage = *used;
         if ran.is_err() || !self.continues_budget {
@@ -302,6 +308,15 @@ impl<T: 'static> Instance<T> {
         self.end_call(result)
     }
 
+    /// Returns the type of the exported function `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::UnknownExport`] if no function has this name.
+    pub fn signature(&self, name: &str) -> Result<&Signature, CallError> {
+        self.loaded.signature(name)
+    }
+
     /// Prepares a call of `process` with `input`, to run by steps or to await: see [`PendingCall`].
     ///
     /// # Errors
@@ -374,9 +389,12 @@ impl<T: 'static> Instance<T> {
     ///
     /// # Errors
     ///
-    /// [`CallError::UnknownExport`] or [`CallError::ExportType`] if the plugin is not a command, and
-    /// those of [`process`](Self::process).
+    /// [`CallError::UnknownExport`] or [`CallError::ExportType`] if the plugin is not a command,
+    /// [`CallError::Stopped`] if `_start` has run before, and those of [`process`](Self::process).
     pub fn run_command(&mut self) -> Result<u32, CallError> {
+        if self.sandbox.command_has_run() {
+            return Err(CallError::Stopped);
+        }
         let interrupts = self.begin_call()?;
         let ended = self.run_start(&interrupts);
         let ended = self.end_call(ended);
@@ -426,7 +444,8 @@ impl<T: 'static> Instance<T> {
         self.sandbox.store.data().meter.usage
     }
 
-    /// Returns what making the instance used, its start function and `_initialize` included.
+    /// Returns what making the instance used, its start function and `_initialize` or
+    /// `__wasm_call_ctors` included. `_start` belongs to the call that it runs in.
     #[must_use]
     pub const fn start_usage(&self) -> Usage {
         self.start_usage

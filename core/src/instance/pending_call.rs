@@ -19,9 +19,8 @@ use core::{
 /// A WASI guest that sleeps or waits for stdin is suspended and holds no thread. When stepping, step
 /// again within 10 ms to meet the deadline. When awaiting,
 /// [`Platform::wake_at`](crate::Platform::wake_at) wakes the call in time: `hostel::Std` has a timer
-/// for that; the default wakes it at once, so the executor polls in a loop. A call that waits for an
-/// [asynchronous](crate::Async) host function ends at its deadline only if it is polled then: set a
-/// timer of the executor's.
+/// for that; the default wakes it at once, so the executor polls in a loop. A wait for an
+/// [asynchronous](crate::Async) host function ends at the deadline in this way, too.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)

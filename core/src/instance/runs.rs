@@ -19,12 +19,14 @@ use crate::{
         block::block,
         canceller::Canceller,
         meter,
+        nested::Entered,
         pace::Pace,
         run::{self, Run},
     },
     error::CallError,
     marshal::{Lift, Lifter, Lower, Types},
     memory::copied,
+    module::COMMAND,
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::{
@@ -34,9 +36,6 @@ use core::{
 };
 use wasmi::{Func, Val};
 
-/// The export of a WASI command.
-const COMMAND: &str = "_start";
-
 impl<T: 'static> Instance<T> {
     /// Begins a call with a new budget, or with what making the instance left of its budget. Returns
     /// the deadline and the canceller.
@@ -45,18 +44,20 @@ impl<T: 'static> Instance<T> {
             return Err(CallError::Stopped);
         }
         self.loaded.check_fits(self.loaded.call_heap)?;
+        let entered = self.loaded.shared.enter()?;
+        let store = &mut self.sandbox.store;
+        if !core::mem::take(&mut self.continues_budget) {
+            let until = meter::until(&self.budget, &**self.loaded.platform())?;
+            meter::begin(store, &self.budget, until);
+        }
         // Cleared by `end_call`, which is not reached if the caller's code unwinds or the call is
         // dropped: the guest is then in the middle of something.
         self.stopped = true;
-        let store = &mut self.sandbox.store;
-        if !core::mem::take(&mut self.continues_budget) {
-            let until = meter::until(&self.budget, &**self.loaded.platform());
-            meter::begin(store, &self.budget, until);
-        }
         let state = store.data();
         Ok(Interrupts {
             until: state.meter.until(),
             canceller: state.canceller.clone(),
+            _entered: entered,
         })
     }
 
@@ -69,6 +70,7 @@ impl<T: 'static> Instance<T> {
 
     /// Ends a call: stops metering, and stops the instance if `result` is a trap.
     pub(super) fn end_call<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
+        let result = meter::in_time(self.sandbox.store.data(), result);
         meter::end(&mut self.sandbox.store);
         let state = self.sandbox.store.data_mut();
         if let Some(pace) = state.pace.take() {
@@ -181,10 +183,18 @@ impl<T: 'static> Instance<T> {
         call: &mut ExportCall<'_>,
         lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let ran = poll_fn(|context| call.poll_results(&mut self.sandbox, context)).await;
+        let ran = poll_fn(|context| {
+            let _entered = self.loaded.enter_poll()?;
+            call.poll_results(&mut self.sandbox, context)
+        })
+        .await;
         let answer = ran.and_then(|()| call.lift(&mut self.sandbox, lift));
         if !stopped(&answer) {
-            poll_fn(|context| call.poll_return(&mut self.sandbox, context)).await?;
+            poll_fn(|context| {
+                let _entered = self.loaded.enter_poll()?;
+                call.poll_return(&mut self.sandbox, context)
+            })
+            .await?;
         }
         answer
     }
@@ -235,11 +245,27 @@ impl<T: 'static> Instance<T> {
         let function = self.function(name)?;
         run::begin(&mut self.sandbox.store, BASE)?;
         meter::check_time(self.sandbox.store.data())?;
+        if self.sandbox.command_pending {
+            self.run_pending_command(interrupts, name)?;
+        }
         let mut run = Run::default();
         let ran = self.block(interrupts, |sandbox, context| {
             run.poll(&mut sandbox.store, context, function, params, results)
         });
         ran.map_err(|error| error.in_export(name))
+    }
+
+    /// Runs `_start` of a command, on this thread, before the export `name` is called.
+    #[cold]
+    pub(super) fn run_pending_command(
+        &mut self,
+        interrupts: &Interrupts,
+        name: &str,
+    ) -> Result<(), CallError> {
+        let mut run = Run::default();
+        self.block(interrupts, |sandbox, context| {
+            sandbox.poll_command(&mut run, context, name)
+        })
     }
 
     /// Runs `_start` of a WASI command.
@@ -283,10 +309,12 @@ impl<T: 'static> Instance<T> {
     }
 }
 
-/// What ends a blocked call before it is ready: the deadline `until`, or the canceller.
+/// What ends a blocked call before it is ready: the deadline `until`, or the canceller. The call
+/// counts as one of its thread's until this is dropped.
 pub(super) struct Interrupts {
     until: Option<Duration>,
     canceller: Option<Canceller>,
+    _entered: Entered,
 }
 
 /// Returns whether this result means that the guest was stopped.

@@ -16,7 +16,7 @@ use crate::{
         run::{Run, stopped},
     },
     error::CallError,
-    module::{Extern, START},
+    module::{COMMAND, Extern, REACTOR, START},
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
@@ -39,6 +39,12 @@ pub(crate) struct Sandbox<T: 'static> {
     pub(crate) reused: ReusedBuffers,
     /// Handles to what the guest can change, looked up on first use.
     mutable: Option<MutableState>,
+    /// The export that runs when the instance is made.
+    at_start: Option<&'static str>,
+    /// `_start`, if it has to run before another export is called.
+    command: Option<Func>,
+    /// Whether it has not run yet.
+    pub(super) command_pending: bool,
 }
 
 /// An instance that is new or reset, and what making it used.
@@ -47,13 +53,38 @@ pub(crate) struct IdleInstance<T: 'static> {
     pub(crate) usage: Usage,
 }
 
-/// The functions that run before the first call, in progress: the start function and `_initialize`.
+/// The functions that run when an instance is made, in progress: the start function, and
+/// `_initialize` or `__wasm_call_ctors`.
 #[derive(Default)]
 pub(crate) struct Start {
     /// Number of these functions that have ended, or that the module does not have.
     done: usize,
     /// The function that runs now.
     run: Run,
+}
+
+impl<T> IdleInstance<T> {
+    /// Returns whether making an instance with `budget` would have led to this one. If not, a call
+    /// with that budget needs one of its own: its result must not depend on reuse.
+    pub(crate) fn fits(&self, budget: &Budget) -> bool {
+        let used = &self.usage;
+        if used.host_calls == 0 {
+            // A start that did not call the host used nothing else.
+            return used.fuel <= budget.fuel;
+        }
+        let made = self.sandbox.store.data().meter.budget();
+        let log_as_made =
+            (made.log_records, made.log_bytes) == (budget.log_records, budget.log_bytes);
+        let log_fits = used.log_dropped == 0
+            && used.log_records <= budget.log_records
+            && used.log_bytes <= budget.log_bytes;
+        used.fuel <= budget.fuel
+            && used.host_calls <= budget.host_calls
+            && used.bytes_to_guest <= budget.bytes_to_guest
+            // How long its arguments were is not kept.
+            && made.argument_bytes <= budget.argument_bytes
+            && (log_as_made || log_fits)
+    }
 }
 
 impl Start {
@@ -63,9 +94,12 @@ impl Start {
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
-        let functions = [(START, "start function"), ("_initialize", "_initialize")];
-        while let Some((export, name)) = functions.get(self.done) {
-            if let Some(function) = sandbox.function(export) {
+        let at_start = sandbox.at_start.map(|export| (export, export));
+        let functions = [Some((START, "start function")), at_start];
+        while let Some(function) = functions.get(self.done) {
+            if let Some((export, name)) = *function
+                && let Some(function) = sandbox.function(export)
+            {
                 let store = &mut sandbox.store;
                 let ran = ready!(self.run.poll(store, context, function, &[], &mut []));
                 ran.map_err(|error| error.in_export(name))?;
@@ -109,6 +143,9 @@ impl<T: 'static> Sandbox<T> {
             process: None,
             reused: ReusedBuffers::default(),
             mutable: None,
+            at_start: loaded.info.initializers.at_start,
+            command: None,
+            command_pending: false,
         });
         let store = &mut sandbox.store;
         store.limiter(|state| &mut state.limiter);
@@ -140,6 +177,10 @@ impl<T: 'static> Sandbox<T> {
             store.data_mut().limiter.watch(loaded.platform().clone());
         }
         self.process = BytesFunction::find(store, instance, "process");
+        if loaded.info.initializers.command {
+            self.command = instance.get_func(&*store, COMMAND);
+            self.command_pending = self.command.is_some();
+        }
         self.instance = Some(instance);
         Ok(())
     }
@@ -164,12 +205,48 @@ impl<T: 'static> Sandbox<T> {
     pub(crate) fn reset(&mut self, image: &Image, data: T) -> bool {
         // After the reset, the guest's allocator does not know these buffers.
         self.reused = ReusedBuffers::default();
+        self.command_pending = self.command.is_some();
         let state = self.store.data_mut();
         state.data = data;
         state.canceller = None;
         state.wasi = None;
         let (store, mutable) = self.mutable_state();
         image.restore(store, mutable)
+    }
+
+    /// Runs `_start` of a command, as far as it has not run, before the export `name` is called. The
+    /// exit code 0 is an end like any other.
+    // Apart, since few modules are commands with exports.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn poll_command(
+        &mut self,
+        run: &mut Run,
+        context: &mut Context<'_>,
+        name: &str,
+    ) -> Poll<Result<(), CallError>> {
+        if let Some(command) = self.command
+            && self.command_pending
+            && name != COMMAND
+        {
+            match ready!(run.poll(&mut self.store, context, command, &[], &mut [])) {
+                Ok(()) | Err(CallError::Exited { code: 0 }) => {}
+                Err(error) => return Poll::Ready(Err(error.in_export(COMMAND))),
+            }
+        }
+        self.command_pending = false;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Returns whether a module that begins with this instance's state must have no `_start`, since it
+    /// would run before the next call.
+    pub(crate) fn is_past_command(&self) -> bool {
+        self.at_start == Some(REACTOR) || self.command_has_run()
+    }
+
+    /// Returns whether `_start` has run before another export.
+    pub(super) const fn command_has_run(&self) -> bool {
+        self.command.is_some() && !self.command_pending
     }
 
     /// Returns the reused buffers to the guest's allocator.

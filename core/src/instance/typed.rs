@@ -67,6 +67,10 @@ impl<P: Numbers, R: Numbers> TypedFunction<P, R> {
         let store = &mut instance.sandbox.store;
         run::begin(store, BASE)?;
         meter::check_time(store.data())?;
+        if instance.sandbox.command_pending {
+            instance.run_pending_command(interrupts, &self.name)?;
+        }
+        let store = &mut instance.sandbox.store;
         match self.function.call_resumable(&mut *store, params) {
             Ok(TypedResumableCall::Finished(results)) => Ok(results),
             outcome => run_remaining(instance, interrupts, outcome),

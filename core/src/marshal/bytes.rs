@@ -1,10 +1,7 @@
 //! Lifts and lowers text and bytes.
 
 use super::{FlatCounts, Lift, Lifter, Lower, Lowerer, Types};
-use crate::{
-    error::CallError,
-    memory::{copied, no_room},
-};
+use crate::error::CallError;
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 /// Implements [`Lift`] for types made from a borrowed text or byte string: the type, its view, the
@@ -30,18 +27,9 @@ macro_rules! lift {
 
 lift! {
     &str => &'m str: text, Ok;
-    String => String: text, owned;
+    String => String: string, Ok;
     &[u8] => &'m [u8]: bytes, Ok;
-    Vec<u8> => Vec<u8>: bytes, copied;
-}
-
-/// Copies text from a guest. Fails instead of aborting if the heap has no room.
-fn owned(text: &str) -> Result<String, CallError> {
-    let mut copy = String::new();
-    let reserved = copy.try_reserve_exact(text.len());
-    reserved.map_err(|_| no_room(text.len()))?;
-    copy.push_str(text);
-    Ok(copy)
+    Vec<u8> => Vec<u8>: vec, Ok;
 }
 
 /// Implements [`Lower`] for types that dereference to text or bytes.

@@ -20,6 +20,9 @@
 
 mod bytes;
 mod compound;
+#[cfg(feature = "postcard")]
+pub(crate) mod counted;
+pub(crate) mod interrupts;
 mod numbers;
 #[cfg(feature = "postcard")]
 mod postcard;
@@ -31,13 +34,15 @@ use crate::{
     base::signature::ValType,
     base::{
         fuel::{Spending, fuel_for},
+        limits::Budget,
         shape::{FlatTypes, FlatValues, unsigned},
     },
     error::CallError,
     memory,
 };
-use alloc::{borrow::Cow, boxed::Box, string::String};
-use core::str::Utf8Error;
+use alloc::{borrow::Cow, string::String};
+#[cfg(feature = "postcard")]
+use core::cell::Cell;
 use heapless::Vec;
 use wasmi::Val;
 
@@ -181,18 +186,34 @@ pub trait Lower {
     fn lower<'v>(&'v self, to: &mut Lowerer<'v>) -> Result<(), CallError>;
 }
 
+/// The call whose results are lifted.
+#[derive(Clone, Copy)]
+pub(crate) struct AnsweredCall<'a> {
+    pub(crate) budget: &'a Budget,
+    /// Fails if the call was cancelled or has passed its deadline.
+    pub(crate) check: &'a dyn Fn() -> Result<(), CallError>,
+}
+
 /// Reads core values in order, and the memory to which they point.
 #[doc(hidden)]
 pub struct Lifter<'m> {
     values: &'m [Val],
     memory: Option<&'m [u8]>,
     spending: Spending<'m>,
-    /// Most bytes of a text or byte string.
+    /// Most bytes of a host function's text or byte string, or of all that an export returns.
     limit: usize,
-    /// Whether the values are an export's results. The guest may have marked those as an error.
-    is_result: bool,
+    /// The call, if the values are an export's results. The guest may have marked those as an error.
+    answers: Option<AnsweredCall<'m>>,
+    /// Bytes so far of the export's results, or of the arguments that are copied.
+    copied: usize,
     /// The buffers of an export's results, which the host gives back to the guest.
     received: Buffers,
+    /// Bounds of serialised values.
+    #[cfg(feature = "postcard")]
+    deserializing: Option<counted::Bounds<'m>>,
+    /// Bytes of heap that serialised values took so far.
+    #[cfg(feature = "postcard")]
+    deserialized: Cell<usize>,
 }
 
 /// The values that are read, for messages.
@@ -210,16 +231,42 @@ impl<'m> Lifter<'m> {
             memory,
             spending,
             limit: usize::MAX,
-            is_result: false,
+            answers: None,
+            copied: 0,
             received: Buffers::new(),
+            #[cfg(feature = "postcard")]
+            deserializing: None,
+            #[cfg(feature = "postcard")]
+            deserialized: Cell::new(0),
         }
     }
 
-    /// Expects an export's results, with at most `limit` bytes for each text or byte string.
-    pub(crate) fn answer(self, limit: usize) -> Self {
+    /// Bounds serialised values.
+    #[cfg(feature = "postcard")]
+    #[inline]
+    pub(crate) fn deserializing(self, bounds: counted::Bounds<'m>) -> Self {
         Self {
-            limit,
-            is_result: true,
+            deserializing: Some(bounds),
+            ..self
+        }
+    }
+
+    /// Returns the tally for a serialised value; `None` if there are no bounds for it.
+    #[cfg(feature = "postcard")]
+    fn tally(&self) -> Option<counted::Tally<'_>> {
+        let bounds = self.deserializing?;
+        Some(counted::Tally::new(
+            self.spending,
+            bounds,
+            &self.deserialized,
+        ))
+    }
+
+    /// Expects the results of `call`.
+    pub(crate) fn answer(self, call: AnsweredCall<'m>) -> Self {
+        Self {
+            limit: call.budget.output_bytes,
+            answers: Some(call),
             ..self
         }
     }
@@ -248,7 +295,9 @@ impl<'m> Lifter<'m> {
     /// it is not an error message.
     pub(crate) fn is_absent(&self) -> bool {
         match self.values {
-            [Val::I32(0), Val::I32(len), ..] => !self.is_result || unsigned(*len) & ERROR_BIT == 0,
+            [Val::I32(0), Val::I32(len), ..] => {
+                self.answers.is_none() || unsigned(*len) & ERROR_BIT == 0
+            }
             _ => false,
         }
     }
@@ -272,8 +321,8 @@ impl<'m> Lifter<'m> {
         };
         self.values = rest;
         let (ptr, len) = (unsigned(*ptr), unsigned(*len));
-        if self.is_result {
-            return self.result_bytes(ptr, len);
+        if let Some(call) = self.answers {
+            return self.result_bytes(call.budget, ptr, len);
         }
         let memory = self.memory.ok_or_else(no_memory)?;
         if let Some(bytes) = memory::find(memory, ptr, len)
@@ -288,7 +337,7 @@ impl<'m> Lifter<'m> {
     /// Returns the bytes of an export's result and notes their buffer. Fails if the guest marked them
     /// as an error message.
     #[inline(never)]
-    fn result_bytes(&mut self, ptr: u32, raw: u32) -> Result<&'m [u8], CallError> {
+    fn result_bytes(&mut self, budget: &Budget, ptr: u32, raw: u32) -> Result<&'m [u8], CallError> {
         let (is_error, len) = (raw & ERROR_BIT != 0, raw & !ERROR_BIT);
         let memory = self.memory.ok_or_else(no_memory)?;
         let bytes = memory::bytes(memory, ptr, len, RESULT)?;
@@ -297,20 +346,43 @@ impl<'m> Lifter<'m> {
             // Buffers beyond the first eight are not given back: they only cost the guest memory.
             let _ = self.received.push((ptr, len));
         }
-        let (limit, found) = (self.limit, bytes.len());
+        // Summed, since a guest may return one buffer several times, and each is copied.
+        self.copied = self.copied.saturating_add(bytes.len());
+        let (limit, found) = (self.limit, self.copied);
         if found > limit {
             return Err(CallError::OutputTooLarge { limit, found });
         }
-        self.charge(fuel_for(found))?;
         if is_error {
-            // The text is scanned for invalid UTF-8.
-            self.charge(fuel_for(found))?;
-            let message = String::from_utf8_lossy(bytes);
-            return Err(CallError::Guest {
-                message: Box::from(message),
-            });
+            return Err(self.guest_error(budget, bytes)?);
         }
+        self.charge(fuel_for(bytes.len()))?;
         Ok(bytes)
+    }
+
+    /// Copies the message of an error that the guest returned, and charges for it: as for text, and if
+    /// it is not UTF-8, 1 unit for each byte too.
+    #[cold]
+    fn guest_error(&mut self, budget: &Budget, bytes: &[u8]) -> Result<CallError, CallError> {
+        let limit = budget.error_bytes;
+        let within = |found| match found > limit {
+            true => Err(CallError::ErrorTooLarge { limit, found }),
+            false => Ok(found),
+        };
+        // Before the text is looked at. Replacing invalid UTF-8 never makes it shorter.
+        let mut needed = within(bytes.len())?;
+        let pass = fuel_for(needed);
+        self.charge(pass.saturating_add(pass))?;
+        if core::str::from_utf8(bytes).is_err() {
+            self.charge(needed as u64)?;
+            needed = within(replaced(bytes).map(str::len).sum())?;
+        }
+        let mut message = String::new();
+        let reserved = message.try_reserve_exact(needed);
+        reserved.map_err(|_| memory::no_room(needed))?;
+        message.extend(replaced(bytes));
+        Ok(CallError::Guest {
+            message: message.into(),
+        })
     }
 
     /// Returns the text that the next two values describe, and charges for reading and checking it.
@@ -318,7 +390,58 @@ impl<'m> Lifter<'m> {
     pub(crate) fn text(&mut self) -> Result<&'m str, CallError> {
         let bytes = self.bytes()?;
         self.charge(fuel_for(bytes.len()))?;
-        core::str::from_utf8(bytes).map_err(|error| not_utf8(self.is_result, error))
+        core::str::from_utf8(bytes)
+            .map_err(|error| not_utf8(self.answers.is_some(), error.valid_up_to()))
+    }
+
+    /// Copies the text that the next two values describe, and charges for reading and checking it.
+    ///
+    /// Text that is not ASCII takes long to check: some tens of milliseconds for 16 MiB. So it is
+    /// copied in pieces, with a look at the deadline before each.
+    #[inline(never)]
+    pub(crate) fn string(&mut self) -> Result<String, CallError> {
+        let bytes = self.bytes()?;
+        self.charge(fuel_for(bytes.len()))?;
+        self.count_copy(bytes.len())?;
+        let mut text = String::new();
+        let reserved = text.try_reserve_exact(bytes.len());
+        reserved.map_err(|_| memory::no_room(bytes.len()))?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if let Some(call) = self.answers {
+                (call.check)()?;
+            }
+            let (piece, after) = rest.split_at(whole_characters(rest, PIECE));
+            let piece = core::str::from_utf8(piece).map_err(|error| {
+                let at = text.len().saturating_add(error.valid_up_to());
+                not_utf8(self.answers.is_some(), at)
+            })?;
+            text.push_str(piece);
+            rest = after;
+        }
+        Ok(text)
+    }
+
+    /// Copies the bytes that the next two values describe, and charges for reading them.
+    #[inline(never)]
+    pub(crate) fn vec(&mut self) -> Result<alloc::vec::Vec<u8>, CallError> {
+        let bytes = self.bytes()?;
+        self.count_copy(bytes.len())?;
+        memory::copied(bytes)
+    }
+
+    /// Counts a copy of an argument. A guest may pass one text several times, and each copy takes heap.
+    fn count_copy(&mut self, bytes: usize) -> Result<(), CallError> {
+        if self.answers.is_some() {
+            // Results are counted as they are read.
+            return Ok(());
+        }
+        self.copied = self.copied.saturating_add(bytes);
+        let (limit, found) = (self.limit, self.copied);
+        if found > limit {
+            return Err(CallError::ArgumentTooLarge { limit, found });
+        }
+        Ok(())
     }
 
     /// Charges `units` for work on the bytes that were read. Call it before the work.
@@ -326,6 +449,17 @@ impl<'m> Lifter<'m> {
     pub(crate) fn charge(&mut self, units: u64) -> Result<(), CallError> {
         Ok(self.spending.spend(units)?)
     }
+}
+
+/// Returns the pieces of `bytes` as text, in order, each invalid sequence replaced by U+FFFD.
+fn replaced(bytes: &[u8]) -> impl Iterator<Item = &str> {
+    bytes.utf8_chunks().flat_map(|chunk| {
+        let replacement = match chunk.invalid() {
+            [] => "",
+            _ => "\u{fffd}",
+        };
+        [chunk.valid(), replacement]
+    })
 }
 
 /// Returns the error for a value of another type than its signature has. Signatures are checked
@@ -351,14 +485,28 @@ fn unreadable(memory: &[u8], ptr: u32, len: u32, limit: usize) -> CallError {
     }
 }
 
-/// Returns the error for text that is not UTF-8.
+/// Returns the error for text that is not UTF-8 from byte `at`.
 #[cold]
 #[inline(never)]
-const fn not_utf8(is_result: bool, error: Utf8Error) -> CallError {
+const fn not_utf8(is_result: bool, at: usize) -> CallError {
     CallError::NotUtf8 {
         what: if is_result { RESULT } else { ARGUMENT },
-        at: error.valid_up_to(),
+        at,
     }
+}
+
+/// Most bytes of text that are checked between two looks at the deadline: a fraction of a millisecond.
+const PIECE: usize = 64 << 10;
+
+/// Returns the length of the first at most `most` bytes of `text` that do not cut a character.
+fn whole_characters(text: &[u8], most: usize) -> usize {
+    if text.len() <= most {
+        return text.len();
+    }
+    let begins = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0xc0 != 0x80);
+    let mut ends = (most.saturating_sub(3)..=most).rev();
+    // Four bytes without a character's first byte are not UTF-8: cut anywhere.
+    ends.find(begins).unwrap_or(most)
 }
 
 /// Collects core values for a guest, and the texts and byte strings that still need buffers in its
@@ -410,15 +558,22 @@ impl<'v> Lowerer<'v> {
             })
     }
 
-    /// Copies the borrowed bytes, so that the values outlive their source.
-    pub(crate) fn into_owned(self) -> Lowerer<'static> {
-        let bytes = self.bytes.into_iter();
-        Lowerer {
+    /// Copies the borrowed bytes, so that the values outlive their source. Fails instead of aborting if
+    /// the heap has no room.
+    pub(crate) fn into_owned(self) -> Result<Lowerer<'static>, CallError> {
+        let mut owned = Lowerer {
             values: self.values,
-            bytes: bytes
-                .map(|(at, bytes)| (at, Cow::Owned(bytes.into_owned())))
-                .collect(),
+            bytes: Vec::new(),
+        };
+        for (at, bytes) in self.bytes {
+            let bytes = match bytes {
+                Cow::Owned(bytes) => bytes,
+                Cow::Borrowed(bytes) => memory::copied(bytes)?,
+            };
+            // It fits: the list is as long as the one that it is copied from.
+            let _ = owned.bytes.push((at, Cow::Owned(bytes)));
         }
+        Ok(owned)
     }
 
     /// Adds an error message instead of bytes.
@@ -438,6 +593,22 @@ mod tests {
 
     fn counted(types: impl FnOnce(&mut Types)) -> FlatCounts {
         FlatCounts::count(&Types::collect(types).flat)
+    }
+
+    #[test]
+    fn pieces_of_text_end_between_characters() {
+        for (text, most, length) in [
+            ("", 4, 0),
+            ("abc", 4, 3),
+            ("abcdef", 4, 4),
+            ("abc\u{e9}", 4, 3),
+            ("ab\u{e9}f", 4, 4),
+            ("a\u{1f600}", 4, 1),
+            ("\u{1f600}a", 4, 4),
+        ] {
+            assert_eq!(whole_characters(text.as_bytes(), most), length, "{text}");
+        }
+        assert_eq!(whole_characters(&[0x80; 9], 4), 4);
     }
 
     #[test]

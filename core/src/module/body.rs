@@ -1,11 +1,15 @@
 //! One pass over a function's body, before wasmi compiles it.
 
 use super::{
-    Signature,
-    read::{Fault, Reader},
+    code::{
+        I32_EQZ, I32_NE, I32_XOR, I64_EQZ, I64_EXTEND32_S, I64_NE, Kind, Known, LOCAL_GET,
+        LOCAL_TEE,
+    },
+    proposal::{needs, opens_unknown_block},
+    read::{Fault, Reader, type_ref},
 };
-use crate::error::LoadError;
-use wasmparser::{BinaryReader, BlockType, FunctionBody, Operator, ValType};
+use crate::{base::signature::Signature, error::LoadError};
+use wasmparser::{BinaryReader, BlockType, FunctionBody, Operator};
 
 /// The offset from which on wasmi 2.0.0 has no encoding of an integer store whose address and
 /// value are the same local, and panics.
@@ -15,29 +19,28 @@ const WIDE_OFFSET: u64 = 1 << 16;
 const IN_REGISTER: usize = if cfg!(feature = "simd") { 0 } else { 1 };
 
 impl Reader<'_> {
-    /// Checks `body`, of a function with so many `results`, against the limits, and notes what has
-    /// to change in it and what it adds to the module's size.
-    pub(super) fn body(&mut self, body: &FunctionBody<'_>, results: usize) -> Result<(), Fault> {
+    /// Checks `body`, of a function of type `ty`, against the limits, and notes what has to change in
+    /// it and what it becomes.
+    pub(super) fn body(&mut self, body: &FunctionBody<'_>, ty: Option<u32>) -> Result<(), Fault> {
         let size = body.range().len();
         self.over("function_bytes", self.limits.function_bytes, size)?;
         let mut locals = 0usize;
         let mut operators = body.get_binary_reader();
         for _ in 0..operators.read_var_u32()? {
             let count = operators.read_var_u32()?;
-            operators.read::<ValType>()?;
+            operators.read::<wasmparser::ValType>()?;
             locals = locals.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
         }
         self.over("locals", self.limits.locals, locals)?;
 
-        self.carried.clear();
-        self.carried.push(results);
+        let ty = ty.and_then(|ty| type_ref(&self.types, ty));
+        let (params, results) = ty.map_or((0, &[][..]), |ty| (ty.params.len(), &*ty.results));
+        self.code.begin(results);
         let mut scan = Scan {
             reader: self,
             operators,
             at: 0,
             deepest: 0,
-            count: 0,
-            branches: 0,
             copies: 0,
             grows: 0,
             fresh: false,
@@ -48,20 +51,25 @@ impl Reader<'_> {
         }
         let Scan {
             deepest,
-            branches,
             copies,
             grows,
             ..
         } = scan;
-        let operations = scan.count.saturating_add(copies);
         let counts = &mut self.info.counts;
-        counts.operations = counts.operations.saturating_add(operations);
-        counts.branches = counts.branches.saturating_add(branches);
-        counts.largest.0 = counts.largest.0.max(operations);
-        counts.largest.1 = counts.largest.1.max(branches);
-        counts.locals = counts.locals.max(locals);
-        counts.nesting = counts.nesting.max(deepest);
         counts.grows |= grows > 0;
+        counts.code.add(self.code.bytes);
+        let largest = &mut counts.largest;
+        largest.code = largest.code.max(self.code.bytes);
+        for (most, found) in [
+            (&mut largest.labels, self.code.labels),
+            (&mut largest.branches, self.code.branches),
+            (&mut largest.targets, self.code.targets),
+            (&mut largest.values, self.code.deepest),
+            (&mut largest.nesting, deepest),
+            (&mut largest.locals, locals.saturating_add(params)),
+        ] {
+            *most = (*most).max(found);
+        }
         // Each copy becomes code, so that many values carried by many branches make a small module
         // large. A branch of one value takes two bytes itself.
         let carried = copies.saturating_sub(size);
@@ -71,17 +79,12 @@ impl Reader<'_> {
 
 /// What is known in the middle of a body.
 struct Scan<'r, 'a, 'b> {
-    /// It has how many values a branch to each enclosing block carries, the function's own first.
     reader: &'r mut Reader<'a>,
     operators: BinaryReader<'b>,
     /// Where the operator begins.
     at: usize,
     /// The deepest nesting of blocks so far.
     deepest: usize,
-    /// How many operators there are, each target of a branch table counted as one.
-    count: usize,
-    /// How many of them branch or call, counted for what they become.
-    branches: usize,
     /// How many values all branches carry.
     copies: usize,
     /// How many operators grow the memory.
@@ -124,26 +127,9 @@ impl Scan<'_, '_, '_> {
     /// Reads and checks the next operator.
     fn operator(&mut self) -> Result<(), Fault> {
         self.at = self.operators.original_position();
-        let opcode = self.reader.wasm.get(self.at).copied();
-        // Most operators are some of these. The parser's own way to an operator is long.
-        let operator = match opcode {
-            Some(LOCAL_GET..=LOCAL_TEE) => {
-                self.operators.read_u8()?;
-                self.operators.read_var_u32()?;
-                None
-            }
-            Some(I32_EQZ..=I64_EXTEND32_S) => {
-                self.operators.read_u8()?;
-                None
-            }
-            Some(I32_CONST) => {
-                self.operators.read_u8()?;
-                let value = self.operators.read_var_i32()?;
-                Some(Operator::I32Const { value })
-            }
-            _ => Some(self.operators.read_operator()?),
-        };
-        if self.reader.carried.is_empty() {
+        let opcode = self.reader.wasm.get(self.at).copied().unwrap_or_default();
+        let code = &mut self.reader.code;
+        if code.nesting() == 0 {
             // wasmi 2.0.0 panics on these before it finds that they are too many.
             return Err(self.reader.refuse(LoadError::Invalid {
                 at: self.at,
@@ -151,39 +137,80 @@ impl Scan<'_, '_, '_> {
                 truncated: false,
             }));
         }
-        self.count = self.count.saturating_add(1);
+        let wanted = code.wanted();
+        if wanted > 0 {
+            self.reader.take(wanted)?;
+            self.reader.code.reserve();
+        }
         let (fresh, held) = (self.fresh, self.held);
-        let Some(operator) = operator else {
-            self.fresh = false;
-            self.held = match opcode {
-                Some(I32_EQZ..=I32_NE) => Held::Comparison,
-                Some(I64_EQZ..=I64_NE) if held == Held::Xor => Held::Comparison,
-                Some(I32_XOR) => held.max(Held::Xor),
-                _ => held,
-            };
-            return Ok(());
-        };
+        // Most operators are some of these. The parser's own way to an operator is long.
+        let code = &mut self.reader.code;
+        match opcode {
+            LOCAL_GET..=LOCAL_TEE => {
+                self.operators.read_u8()?;
+                code.local(opcode, self.operators.read_var_u32()?);
+                self.fresh = false;
+                return Ok(());
+            }
+            I32_CONST => {
+                self.operators.read_u8()?;
+                self.operators.read_var_i32()?;
+                code.constant(Kind::I32);
+                self.fresh = true;
+                return Ok(());
+            }
+            I32_EQZ..=I64_EXTEND32_S => {
+                self.operators.read_u8()?;
+                code.numeric(opcode);
+                self.fresh = false;
+                self.held = match opcode {
+                    I32_EQZ..=I32_NE => Held::Comparison,
+                    I64_EQZ..=I64_NE if held == Held::Xor => Held::Comparison,
+                    I32_XOR => held.max(Held::Xor),
+                    _ => held,
+                };
+                return Ok(());
+            }
+            _ => {}
+        }
+        let operator = self.operators.read_operator()?;
+        if opens_unknown_block(&operator)
+            && let Some(error) = needs("exceptions", self.at)
+        {
+            return Err(self.reader.refuse(error));
+        }
         self.fresh = is_fresh(&operator);
         if becomes_code(&operator) {
             self.held = Held::Other;
         } else if matches!(operator, Operator::RefIsNull) {
             self.held = Held::Comparison;
         }
-        self.branches = self.branches.saturating_add(weight(&operator));
-        self.check(&operator, fresh, held)
+        self.check(&operator, fresh, held)?;
+        let Reader {
+            code,
+            types,
+            functions,
+            globals,
+            ..
+        } = &mut *self.reader;
+        let known = Known {
+            types,
+            functions,
+            globals,
+        };
+        code.operator(&operator, known);
+        Ok(())
     }
 
     /// Checks an operator. `fresh` and `held` say what was known before it.
     fn check(&mut self, operator: &Operator<'_>, fresh: bool, held: Held) -> Result<(), Fault> {
         match operator {
             Operator::Select | Operator::TypedSelect { .. } if held == Held::Comparison => {
-                self.invert()?;
+                self.invert(Kind::I32)?;
             }
-            Operator::Block { blockty } | Operator::If { blockty } => {
-                self.enter(*blockty, arity(*blockty, &self.reader.types).1)?;
+            Operator::Block { blockty } | Operator::If { blockty } | Operator::Loop { blockty } => {
+                self.enter(*blockty)?
             }
-            Operator::Loop { blockty } => self.enter(*blockty, 0)?,
-            Operator::End => drop(self.reader.carried.pop()),
             Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => {
                 self.branch(*relative_depth);
             }
@@ -191,9 +218,7 @@ impl Scan<'_, '_, '_> {
                 let count = usize::try_from(targets.len()).unwrap_or(usize::MAX);
                 let most = self.reader.limits.branch_targets;
                 self.reader.over("branch_targets", most, count)?;
-                self.count = self.count.saturating_add(count);
-                self.branches = self.branches.saturating_add(count);
-                let carries = self.carries(targets.default());
+                let carries = self.reader.code.carries(targets.default());
                 for target in targets.targets() {
                     let target = target?;
                     self.branch(target);
@@ -232,103 +257,63 @@ impl Scan<'_, '_, '_> {
             Operator::I32Store { memarg }
             | Operator::I32Store8 { memarg }
             | Operator::I32Store16 { memarg }
-            | Operator::I64Store { memarg }
+                if memarg.offset >= WIDE_OFFSET && !fresh =>
+            {
+                self.invert(Kind::I32)?;
+            }
+            Operator::I64Store { memarg }
             | Operator::I64Store8 { memarg }
             | Operator::I64Store16 { memarg }
             | Operator::I64Store32 { memarg }
                 if memarg.offset >= WIDE_OFFSET && !fresh =>
             {
-                self.invert()?;
+                self.invert(Kind::I64)?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Notes that the operator's last operand is to be inverted twice.
-    fn invert(&mut self) -> Result<(), Fault> {
+    /// Notes that the operator's last operand, of type `kind`, is to be inverted twice.
+    fn invert(&mut self, kind: Kind) -> Result<(), Fault> {
         let Ok(at) = u32::try_from(self.at) else {
             // Longer than lengths in a module can tell.
             return self.reader.over("module_bytes", 0xffff_ffff, self.at);
         };
         self.reader.info.changes.inversions.push(at);
+        self.reader.code.inverted_twice(kind);
         Ok(())
     }
 
-    fn enter(&mut self, ty: BlockType, carries: usize) -> Result<(), Fault> {
+    fn enter(&mut self, ty: BlockType) -> Result<(), Fault> {
         // wasmi 2.0.0 saves a local that is still to be used to a stack slot too late where the
         // block that sets it has parameters: a branch around that reads what the slot held
         // before, another guest's values among it. No mainstream compiler emits such blocks.
-        if arity(ty, &self.reader.types).0 > 0 {
+        if params(ty, &self.reader.types) > 0 {
             return Err(self.reader.unsupported(format_args!(
                 "a block takes parameters; set them in locals before it instead"
             )));
         }
-        let nesting = self.reader.carried.len();
+        let nesting = self.reader.code.nesting();
         let most = self.reader.limits.nesting;
         self.reader.over("nesting", most, nesting)?;
-        self.reader.carried.push(carries);
-        self.deepest = self.deepest.max(self.reader.carried.len());
+        self.deepest = self.deepest.max(nesting.saturating_add(1));
         Ok(())
     }
 
     fn branch(&mut self, depth: u32) {
-        self.copies = self.copies.saturating_add(self.carries(depth));
-    }
-
-    /// How many values a branch to this depth carries.
-    fn carries(&self, depth: u32) -> usize {
-        let depth = usize::try_from(depth).unwrap_or(usize::MAX);
-        self.reader
-            .carried
-            .iter()
-            .nth_back(depth)
-            .copied()
-            .unwrap_or(0)
+        let carries = self.reader.code.carries(depth);
+        self.copies = self.copies.saturating_add(carries);
     }
 }
-
-/// The first and last opcodes of operators with a local's number and nothing else.
-const LOCAL_GET: u8 = 0x20;
-const LOCAL_TEE: u8 = 0x22;
 
 const I32_CONST: u8 = 0x41;
 
-/// The first and last opcodes of operators that only compute, and nothing comes after them; and of
-/// those among them that tell whether two are equal, or one is 0.
-const I32_EQZ: u8 = 0x45;
-const I32_NE: u8 = 0x47;
-const I64_EQZ: u8 = 0x50;
-const I64_NE: u8 = 0x52;
-const I32_XOR: u8 = 0x73;
-const I64_EXTEND32_S: u8 = 0xc4;
-
-/// The numbers of parameters and results of a block.
-fn arity(ty: BlockType, types: &[Signature]) -> (usize, usize) {
+/// The number of parameters of a block.
+fn params(ty: BlockType, types: &[Signature]) -> usize {
     match ty {
-        BlockType::Empty => (0, 0),
-        BlockType::Type(_) => (0, 1),
-        BlockType::FuncType(index) => usize::try_from(index)
-            .ok()
-            .and_then(|index| types.get(index))
-            .map_or((0, 0), |ty| (ty.params.len(), ty.results.len())),
-    }
-}
-
-/// How much code an operator becomes beyond what any may, in that of a branch.
-const fn weight(operator: &Operator<'_>) -> usize {
-    match operator {
-        Operator::CallIndirect { .. } => 2,
-        Operator::Block { .. }
-        | Operator::Loop { .. }
-        | Operator::If { .. }
-        | Operator::Else
-        | Operator::Br { .. }
-        | Operator::BrIf { .. }
-        | Operator::BrTable { .. }
-        | Operator::Return
-        | Operator::Call { .. } => 1,
-        _ => 0,
+        BlockType::FuncType(index) => type_ref(types, index).map_or(0, |ty| ty.params.len()),
+        BlockType::Empty | BlockType::Type(_) => 0,
     }
 }
 

@@ -5,8 +5,11 @@
 //! wasmi then validates the bodies.
 
 mod body;
+mod code;
 mod footprint;
+mod initializers;
 mod lengths;
+mod proposal;
 mod read;
 mod rewrite;
 
@@ -14,6 +17,7 @@ pub use self::footprint::{Footprint, Machine};
 use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 pub(crate) use self::{
     footprint::FIRST_STACK,
+    initializers::{COMMAND, CONSTRUCTORS, EXPOSED, Initializers, REACTOR},
     read::{configure_features, refused, validate},
     rewrite::{Changes, MEMORY, START, global_name, rewrite},
 };
@@ -57,6 +61,8 @@ pub struct ModuleInfo {
     pub functions: usize,
     /// Whether instantiating runs a start function.
     pub start: bool,
+    /// The exports that initialise an instance.
+    pub(crate) initializers: Initializers,
     /// What has to change in the module before wasmi sees it.
     pub(crate) changes: Changes,
     /// How many there are of what costs memory.
@@ -140,6 +146,9 @@ pub struct Section {
 impl ModuleInfo {
     /// Reads and validates all of `wasm` but its functions' bodies, whatever its size.
     ///
+    /// Also reads a module that needs a proposal which is switched off, or whose functions use what
+    /// hostel does not run: it can be shown, but not loaded, and its footprint lacks such functions.
+    ///
     /// # Errors
     ///
     /// Says what the bytes are, if not a module, or where and why they are invalid.
@@ -153,10 +162,10 @@ impl ModuleInfo {
     ///
     /// As there, and [`LoadError::OverLimit`].
     pub fn read_within(wasm: &[u8], limits: &ModuleLimits) -> Result<Self, LoadError> {
-        Self::read_in(wasm, limits, usize::MAX)
+        Reader::new(wasm, limits, usize::MAX).lenient().read()
     }
 
-    /// The same in `room` bytes of heap.
+    /// Reads a module to load it, within `limits` and in `room` bytes of heap.
     // Apart, so that its native stack is given back before the interpreter compiles.
     #[inline(never)]
     pub(crate) fn read_in(
@@ -165,6 +174,21 @@ impl ModuleInfo {
         room: usize,
     ) -> Result<Self, LoadError> {
         Reader::new(wasm, limits, room).read()
+    }
+
+    /// Returns the exports that initialise an instance after its start function, in their order:
+    /// `_initialize` or `__wasm_call_ctors` when the instance is made, `_start` before the first call
+    /// of another export.
+    ///
+    /// ```
+    /// let wasm = wat::parse_str(r#"(module (func (export "_start")) (func (export "f")))"#)?;
+    /// let module = hostel_core::ModuleInfo::read(&wasm)?;
+    /// assert!(module.initializers().eq(["_start"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn initializers(&self) -> impl Iterator<Item = &'static str> {
+        let Initializers { at_start, command } = self.initializers;
+        at_start.into_iter().chain(command.then_some(COMMAND))
     }
 
     /// The export of this name.

@@ -1,7 +1,10 @@
 //! From bytes to what they declare.
 
 use super::{
-    Export, Extern, Import, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo, lengths,
+    Export, Extern, Import, Initializers, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo,
+    code::{Code, Kind, value_type},
+    lengths,
+    proposal::{invalid, needs},
 };
 use crate::{
     base::{
@@ -37,9 +40,11 @@ pub(super) struct Reader<'a> {
     pub(super) wasm: &'a [u8],
     pub(super) limits: &'a ModuleLimits,
     pub(super) info: ModuleInfo,
+    /// Whether to read on where the module uses what hostel does not run. It can't be loaded then.
+    lenient: bool,
     pub(super) types: Vec<Signature>,
     /// The type of each function, the imported ones first.
-    functions: Vec<u32>,
+    pub(super) functions: Vec<u32>,
     /// How many functions, tables, memories and globals are imported.
     imported: [u32; 4],
     custom_sections: usize,
@@ -48,9 +53,10 @@ pub(super) struct Reader<'a> {
     /// Bytes of the heap that reading may take, and may have taken so far.
     room: usize,
     taken: usize,
-    /// Working memory of [`body`](Self::body): how many values a branch to each enclosing block
-    /// carries.
-    pub(super) carried: Vec<usize>,
+    /// The type of each global, the imported ones first, and whether it can change.
+    pub(super) globals: Vec<(Kind, bool)>,
+    /// Measures functions.
+    pub(super) code: Code,
     /// What the module is refused for, where [`Fault`] does not tell.
     refusal: LoadError,
 }
@@ -60,6 +66,7 @@ impl<'a> Reader<'a> {
         Self {
             wasm,
             limits,
+            lenient: false,
             info: ModuleInfo {
                 size: wasm.len(),
                 ..ModuleInfo::default()
@@ -71,16 +78,27 @@ impl<'a> Reader<'a> {
             bodies: 0,
             room,
             taken: 0,
-            carried: Vec::new(),
+            globals: Vec::new(),
+            code: Code::default(),
             refusal: LoadError::Empty,
         }
+    }
+
+    /// Reads on where the module needs a proposal that is switched off, or uses what is refused in a
+    /// function's body.
+    pub(super) const fn lenient(mut self) -> Self {
+        self.lenient = true;
+        self
     }
 
     pub(super) fn read(mut self) -> Result<ModuleInfo, LoadError> {
         check_preamble(self.wasm)?;
         lengths::check(self.wasm)?;
         match self.sections() {
-            Ok(()) => Ok(self.info),
+            Ok(()) => {
+                self.info.initializers = Initializers::find(self.wasm, &self.info);
+                Ok(self.info)
+            }
             Err(Fault::Invalid(error)) => Err(invalid(&error)),
             Err(Fault::Refused) => Err(self.refusal),
         }
@@ -88,8 +106,13 @@ impl<'a> Reader<'a> {
 
     fn sections(&mut self) -> Result<(), Fault> {
         self.take(READING)?;
-        let mut validator = Validator::new_with_features(features());
+        let features = match self.lenient {
+            true => WasmFeatures::all(),
+            false => features(),
+        };
+        let mut validator = Validator::new_with_features(features);
         let (mut parser, mut rest) = (Parser::new(0), self.wasm);
+        let mut validates = true;
         loop {
             let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else {
                 // It asks for no more, as it is told that this is all.
@@ -97,12 +120,18 @@ impl<'a> Reader<'a> {
             };
             rest = rest.get(consumed..).unwrap_or_default();
             self.count(&payload)?;
-            validator.payload(&payload)?;
+            if validates {
+                let validated = validator.payload(&payload);
+                // What comes after may refer to what the validator has not seen.
+                validates = validated.is_ok();
+                self.tolerate(validated.map(drop).map_err(Fault::from))?;
+            }
             self.section(&payload);
             if matches!(payload, Payload::End(_)) {
                 return Ok(());
             }
-            self.payload(payload)?;
+            let read = self.payload(payload);
+            self.tolerate(read)?;
         }
     }
 
@@ -113,6 +142,23 @@ impl<'a> Reader<'a> {
 
     pub(super) fn unsupported(&mut self, what: fmt::Arguments<'_>) -> Fault {
         self.refuse(LoadError::Unsupported { what: text(what) })
+    }
+
+    /// Passes a fault on, unless it is that hostel does not run what the module uses, and reading is
+    /// lenient.
+    fn tolerate(&self, result: Result<(), Fault>) -> Result<(), Fault> {
+        let unsupported = match &result {
+            Ok(()) => true,
+            Err(Fault::Invalid(error)) => needs(error.message(), 0).is_some(),
+            Err(Fault::Refused) => matches!(
+                self.refusal,
+                LoadError::Unsupported { .. } | LoadError::NeedsProposal { .. }
+            ),
+        };
+        if self.lenient && unsupported {
+            return Ok(());
+        }
+        result
     }
 
     /// Refuses more than a limit allows.
@@ -169,7 +215,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Counts what reading may take, and refuses what the heap has no room for.
-    fn take(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub(super) fn take(&mut self, bytes: usize) -> Result<(), Fault> {
         self.taken = self.taken.saturating_add(bytes);
         if self.taken > self.room {
             return Err(self.refuse(LoadError::DoesNotFit {
@@ -249,6 +295,7 @@ impl<'a> Reader<'a> {
                 for (index, global) in (imported..).zip(section) {
                     let global = global?;
                     self.info.counts.globals = self.info.counts.globals.saturating_add(1);
+                    self.globals.push(global_type(&global.ty));
                     self.expression(&global.init_expr)?;
                     if global.ty.mutable {
                         self.info.changes.globals.push(index);
@@ -280,11 +327,10 @@ impl<'a> Reader<'a> {
                 let [imported_functions, ..] = self.imported;
                 let ty = usize::try_from(imported_functions)
                     .ok()
-                    .and_then(|imported| self.functions.get(imported.checked_add(self.bodies)?));
-                let results = ty.and_then(|&ty| type_ref(&self.types, ty));
-                let results = results.map_or(0, |ty| ty.results.len());
+                    .and_then(|imported| self.functions.get(imported.checked_add(self.bodies)?))
+                    .copied();
                 self.bodies = self.bodies.saturating_add(1);
-                self.body(&body, results)?;
+                self.body(&body, ty)?;
             }
             _ => {}
         }
@@ -318,6 +364,10 @@ impl<'a> Reader<'a> {
         let size = expression.get_binary_reader().bytes_remaining();
         let bytes = &mut self.info.counts.expression_bytes;
         *bytes = bytes.saturating_add(size);
+        // An operator that computes takes a byte, and its second operand two at least. The first
+        // operand and the end take three.
+        let sums = size.saturating_sub(3) / 3;
+        self.info.counts.sums = self.info.counts.sums.saturating_add(sums);
         self.over("expression_bytes", self.limits.expression_bytes, size)
     }
 
@@ -337,7 +387,10 @@ impl<'a> Reader<'a> {
                 self.memory(&memory);
                 (Extern::Memory, 2)
             }
-            TypeRef::Global(_) => (Extern::Global, 3),
+            TypeRef::Global(ty) => {
+                self.globals.push(global_type(&ty));
+                (Extern::Global, 3)
+            }
             TypeRef::Tag(_) => (Extern::Tag, 4),
         };
         if let Some(count) = self.imported.get_mut(kind) {
@@ -401,10 +454,14 @@ impl<'a> Reader<'a> {
     }
 
     fn signature(&mut self, ty: &CompositeInnerType) -> Result<Signature, Fault> {
-        let CompositeInnerType::Func(ty) = ty else {
-            return Err(
-                self.unsupported(format_args!("it declares a type that is not a function's"))
-            );
+        let ty = match ty {
+            CompositeInnerType::Func(ty) => ty,
+            // In its place, so that the types keep their numbers.
+            _ if self.lenient => return Ok(Signature::default()),
+            _ => {
+                let what = format_args!("it declares a type that is not a function's");
+                return Err(self.unsupported(what));
+            }
         };
         Ok(Signature {
             params: self.val_types(ty.params())?,
@@ -423,6 +480,7 @@ impl<'a> Reader<'a> {
                 wasmparser::ValType::V128 => ValType::V128,
                 wasmparser::ValType::FUNCREF => ValType::FuncRef,
                 wasmparser::ValType::EXTERNREF => ValType::ExternRef,
+                wasmparser::ValType::Ref(_) if self.lenient => ValType::OtherRef,
                 other => return Err(self.unsupported(format_args!("it uses the type {other}"))),
             });
         }
@@ -512,16 +570,6 @@ fn looks_like(bytes: &[u8]) -> &'static str {
     }
 }
 
-pub(super) fn invalid(error: &BinaryReaderError) -> LoadError {
-    let reason = error.message();
-    let truncated = reason.starts_with("unexpected end");
-    LoadError::Invalid {
-        at: error.offset(),
-        reason: reason.into(),
-        truncated,
-    }
-}
-
 /// What wasmi's refusal of a module means.
 pub(crate) fn refused(error: &wasmi::Error) -> LoadError {
     match error.kind() {
@@ -532,7 +580,11 @@ pub(crate) fn refused(error: &wasmi::Error) -> LoadError {
     }
 }
 
-fn type_ref(types: &[Signature], index: u32) -> Option<&Signature> {
+fn global_type(ty: &wasmparser::GlobalType) -> (Kind, bool) {
+    (Kind::of(value_type(ty.content_type)), ty.mutable)
+}
+
+pub(super) fn type_ref(types: &[Signature], index: u32) -> Option<&Signature> {
     types.get(usize::try_from(index).ok()?)
 }
 

@@ -14,6 +14,7 @@
 
 use super::lengths;
 use alloc::{format, string::String, vec::Vec};
+use core::mem;
 use wasmparser::{BinaryReader, ExternalKind};
 
 /// What has to change in a module.
@@ -49,18 +50,24 @@ impl Changes {
         self.exports() == 0 && self.inversions.is_empty()
     }
 
-    /// The bytes that [`rewrite`] takes at most, for a module of `size` bytes, `exports` of them its
-    /// export section's.
-    pub(super) fn copied(&self, size: usize, exports: usize) -> usize {
+    /// The bytes that [`rewrite`] takes at most, for a module of `size` bytes.
+    pub(super) fn copied(&self, size: usize) -> usize {
         if self.is_none() {
             0
-        } else if self.inversions.is_empty() && self.exports() < 12 {
-            // What is added has room in what is set aside at first.
-            size.saturating_add(exports.saturating_mul(3))
-                .saturating_add(1_024)
         } else {
-            size.saturating_mul(4)
+            let exports = self.exports().saturating_mul(EXPORT);
+            self.written(size).saturating_add(exports)
         }
+    }
+
+    /// The most bytes of a module of `size` bytes with the changes made.
+    fn written(&self, size: usize) -> usize {
+        // What is inserted, and what a longer function's length takes more.
+        let inversions = self.inversions.len().saturating_mul(INVERSION);
+        let exports = self.exports().saturating_mul(EXPORT);
+        size.saturating_add(inversions)
+            .saturating_add(exports)
+            .saturating_add(SECTIONS)
     }
 
     /// How many exports are added.
@@ -98,9 +105,17 @@ const INVERT_TWICE_I32: [u8; 6] = [0x41, 0x7f, 0x73, 0x41, 0x7f, 0x73];
 /// `i64.const -1`, `i64.xor`, both twice.
 const INVERT_TWICE_I64: [u8; 6] = [0x42, 0x7f, 0x85, 0x42, 0x7f, 0x85];
 
-/// `wasm` with the changes made. `None` where it is not a module.
-pub(crate) fn rewrite(wasm: &[u8], changes: &Changes) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(wasm.len().saturating_add(256));
+/// The most bytes that two inversions add to a function and to its length; of an export that is added;
+/// and of what else sections may take more.
+const INVERSION: usize = 10;
+const EXPORT: usize = 32;
+const SECTIONS: usize = 128;
+
+/// Returns `wasm` with the changes made, or `None` if it is not a module. What is known of changes in
+/// functions is given back, since a plugin keeps the rest.
+pub(crate) fn rewrite(wasm: &[u8], changes: &mut Changes) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(changes.written(wasm.len()));
+    let inversions = mem::take(&mut changes.inversions);
     let mut reader = BinaryReader::new(wasm, 0);
     out.extend_from_slice(reader.read_bytes(8).ok()?);
     let memory = changes.slotted().then(|| memory_type(wasm)).flatten();
@@ -114,34 +129,45 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &Changes) -> Option<Vec<u8>> {
             && !imported
             && id > IMPORT_SECTION
         {
-            section(&mut out, IMPORT_SECTION, &imports(0, &[], ty));
+            longer(&mut out, IMPORT_SECTION, &[0], 1, &import(ty))?;
             imported = true;
         }
         if !exported && id > EXPORT_SECTION {
-            section(&mut out, EXPORT_SECTION, &exports(0, &[], changes));
+            longer(
+                &mut out,
+                EXPORT_SECTION,
+                &[0],
+                changes.exports(),
+                &exports(changes),
+            )?;
             exported = true;
         }
         match id {
             IMPORT_SECTION if !imported => {
-                let (count, entries) = counted(contents)?;
-                section(&mut out, id, &imports(count, entries, memory?));
+                longer(&mut out, id, contents, 1, &import(memory?))?;
                 imported = true;
             }
             MEMORY_SECTION if memory.is_some() => {}
             EXPORT_SECTION if !exported => {
-                let (count, entries) = counted(contents)?;
-                section(&mut out, id, &exports(count, entries, changes));
+                longer(&mut out, id, contents, changes.exports(), &exports(changes))?;
                 exported = true;
             }
             START_SECTION => {}
-            CODE_SECTION if !changes.inversions.is_empty() => {
-                section(&mut out, id, &code(contents, start, &changes.inversions)?);
+            CODE_SECTION if !inversions.is_empty() => {
+                out.push(id);
+                code(&mut out, contents, start, &inversions)?;
             }
             _ => section(&mut out, id, contents),
         }
     }
     if !exported {
-        section(&mut out, EXPORT_SECTION, &exports(0, &[], changes));
+        longer(
+            &mut out,
+            EXPORT_SECTION,
+            &[0],
+            changes.exports(),
+            &exports(changes),
+        )?;
     }
     Some(out)
 }
@@ -179,45 +205,67 @@ fn memory_type(wasm: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// An import section's contents: `count` entries, and a memory of type `ty`.
-fn imports(count: u32, entries: &[u8], ty: &[u8]) -> Vec<u8> {
-    let mut contents = Vec::with_capacity(entries.len().saturating_add(64));
-    leb128(&mut contents, count.saturating_add(1));
-    contents.extend_from_slice(entries);
+/// A memory of type `ty`, as an import.
+fn import(ty: &[u8]) -> Vec<u8> {
+    let mut import = Vec::with_capacity(SECTIONS);
     for name in [SLOT.0, SLOT.1] {
-        leb128(&mut contents, length(name.as_bytes()));
-        contents.extend_from_slice(name.as_bytes());
+        leb128(&mut import, length(name.as_bytes()));
+        import.extend_from_slice(name.as_bytes());
     }
-    contents.push(2);
-    contents.extend_from_slice(ty);
-    contents
+    import.push(2);
+    import.extend_from_slice(ty);
+    import
 }
 
-/// A code section's contents, which start at `start`, with the last operands of `inversions`
-/// inverted twice.
-fn code(contents: &[u8], start: usize, mut inversions: &[u32]) -> Option<Vec<u8>> {
+/// Writes a code section, after its number, with the last operands of `inversions` inverted twice.
+/// Its contents start at `start`.
+fn code(out: &mut Vec<u8>, contents: &[u8], start: usize, inversions: &[u32]) -> Option<()> {
+    // Lengths come before what they measure, so that each function is gone through twice.
     let mut reader = BinaryReader::new(contents, start);
-    let mut code = Vec::with_capacity(contents.len());
-    leb128(&mut code, reader.read_var_u32().ok()?);
+    let count = reader.read_var_u32().ok()?;
+    let mut size = leb128_length(count);
+    let mut left = inversions;
     while !reader.eof() {
         let (start, body) = sized(&mut reader)?;
-        let body = invert(body, start, &mut inversions)?;
-        leb128(&mut code, length(&body));
-        code.extend_from_slice(&body);
+        let changed = changed(body, start, &mut left)?;
+        size = size
+            .checked_add(leb128_length(changed))?
+            .checked_add(changed)?;
     }
-    Some(code)
+    leb128(out, size);
+    leb128(out, count);
+    let mut reader = BinaryReader::new(contents, start);
+    reader.read_var_u32().ok()?;
+    let mut left = inversions;
+    while !reader.eof() {
+        let (start, body) = sized(&mut reader)?;
+        leb128(out, changed(body, start, &mut { left })?);
+        invert(out, body, start, &mut left)?;
+    }
+    Some(())
 }
 
-/// A function's body, which starts at `start`, with the last operands of those of `inversions`
+/// The length of a function's body with the last operands of those of `inversions` inverted twice
+/// that are in it. They are taken from there.
+fn changed(body: &[u8], start: usize, inversions: &mut &[u32]) -> Option<u32> {
+    let end = start.checked_add(body.len())?;
+    let inside = inversions.partition_point(|&at| usize::try_from(at).is_ok_and(|at| at < end));
+    *inversions = inversions.get(inside..)?;
+    let added = inside.checked_mul(INVERT_TWICE_I32.len())?;
+    u32::try_from(body.len().checked_add(added)?).ok()
+}
+
+/// Writes a function's body, which starts at `start`, with the last operands of those of `inversions`
 /// inverted twice that are in it. They are taken from there.
-fn invert(mut body: &[u8], start: usize, inversions: &mut &[u32]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(body.len());
+fn invert(out: &mut Vec<u8>, mut body: &[u8], start: usize, inversions: &mut &[u32]) -> Option<()> {
     let mut from = start;
     while let Some((&at, rest)) = inversions.split_first() {
         let at = usize::try_from(at).ok()?;
-        let Some((before, after)) = body.split_at_checked(at.checked_sub(from)?) else {
+        let length = at.checked_sub(from)?;
+        if length >= body.len() {
             break;
-        };
+        }
+        let (before, after) = body.split_at_checked(length)?;
         out.extend_from_slice(before);
         out.extend_from_slice(match after.first() {
             // The opcodes of i64.store, i64.store8, i64.store16, i64.store32.
@@ -227,30 +275,27 @@ fn invert(mut body: &[u8], start: usize, inversions: &mut &[u32]) -> Option<Vec<
         (body, from, *inversions) = (after, at, rest);
     }
     out.extend_from_slice(body);
-    Some(out)
+    Some(())
 }
 
-/// An export section's contents: `count` entries, and those that are added.
-fn exports(count: u32, entries: &[u8], changes: &Changes) -> Vec<u8> {
-    let mut contents = Vec::with_capacity(entries.len().saturating_add(64));
-    let added = u32::try_from(changes.exports()).unwrap_or(u32::MAX);
-    leb128(&mut contents, count.saturating_add(added));
-    contents.extend_from_slice(entries);
+/// The exports that are added.
+fn exports(changes: &Changes) -> Vec<u8> {
+    let mut added = Vec::with_capacity(changes.exports().saturating_mul(EXPORT));
     if let Some(function) = changes.start {
-        export(&mut contents, START, ExternalKind::Func, function);
+        export(&mut added, START, ExternalKind::Func, function);
     }
     if changes.memory {
-        export(&mut contents, MEMORY, ExternalKind::Memory, 0);
+        export(&mut added, MEMORY, ExternalKind::Memory, 0);
     }
     for (number, global) in changes.globals.iter().enumerate() {
         export(
-            &mut contents,
+            &mut added,
             &global_name(number),
             ExternalKind::Global,
             *global,
         );
     }
-    contents
+    added
 }
 
 fn export(contents: &mut Vec<u8>, name: &str, kind: ExternalKind, index: u32) {
@@ -262,6 +307,21 @@ fn export(contents: &mut Vec<u8>, name: &str, kind: ExternalKind, index: u32) {
         _ => 0,
     });
     leb128(contents, index);
+}
+
+/// Writes a section with `count` entries more than in `contents`, which are `added`.
+fn longer(out: &mut Vec<u8>, id: u8, contents: &[u8], count: usize, added: &[u8]) -> Option<()> {
+    let (before, entries) = counted(contents)?;
+    let count = before.checked_add(u32::try_from(count).ok()?)?;
+    let size = leb128_length(count)
+        .checked_add(length(entries))?
+        .checked_add(length(added))?;
+    out.push(id);
+    leb128(out, size);
+    leb128(out, count);
+    out.extend_from_slice(entries);
+    out.extend_from_slice(added);
+    Some(())
 }
 
 fn section(out: &mut Vec<u8>, id: u8, contents: &[u8]) {
@@ -283,6 +343,17 @@ fn leb128(out: &mut Vec<u8>, mut value: u32) {
     out.push(value.to_le_bytes()[0]);
 }
 
+/// How many bytes [`leb128`] writes.
+fn leb128_length(value: u32) -> u32 {
+    match value {
+        0..0x80 => 1,
+        0x80..0x4000 => 2,
+        0x4000..0x20_0000 => 3,
+        0x20_0000..0x1000_0000 => 4,
+        _ => 5,
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -300,9 +371,9 @@ mod tests {
             ),
         ] {
             let wasm = wat::parse_str(text).unwrap();
-            let info = ModuleInfo::read(&wasm).unwrap();
+            let mut info = ModuleInfo::read(&wasm).unwrap();
             assert!(info.start);
-            let exposed = rewrite(&wasm, &info.changes).unwrap();
+            let exposed = rewrite(&wasm, &mut info.changes).unwrap();
             let module = wasmi::Module::new(&wasmi::Engine::default(), &exposed).unwrap();
             let exports: Vec<_> = module.exports().map(|export| export.name()).collect();
             assert_eq!(exports, expected);
@@ -314,6 +385,7 @@ mod tests {
         for value in [0, 1, 127, 128, 300, 16_384, u32::MAX] {
             let mut bytes = Vec::new();
             leb128(&mut bytes, value);
+            assert_eq!(bytes.len(), usize::try_from(leb128_length(value)).unwrap());
             assert_eq!(BinaryReader::new(&bytes, 0).read_var_u32().unwrap(), value);
         }
     }

@@ -14,6 +14,12 @@ use core::{
     time::Duration,
 };
 
+/// An instance that is used for a call, and the permit for it.
+pub(super) struct Taken<'a, T: 'static> {
+    pub(super) instance: Instance<T>,
+    permit: Permit<'a, T>,
+}
+
 impl<T: Default + 'static> Plugin<T> {
     /// Calls `process` with `input` in an instance of its own and returns a copy of the output; see
     /// [`Instance::process`].
@@ -55,7 +61,9 @@ impl<T: Default + 'static> Plugin<T> {
     /// # Errors
     ///
     /// [`CallError::Busy`] if all instances are in use and the queue is full or the budget's deadline
-    /// passed; [`CallError::Closed`] after [`close`](Self::close); the errors of the guest's start;
+    /// passed; [`CallError::NestedWait`] if a host function makes the call and it must not wait;
+    /// [`CallError::TooNested`] if host functions have called plugins too deep inside one another;
+    /// [`CallError::Closed`] after [`close`](Self::close); the errors of the guest's start;
     /// those of `work`.
     pub fn with_instance<R>(
         &self,
@@ -92,9 +100,9 @@ impl<T: Default + 'static> Plugin<T> {
         used: &mut Usage,
         work: impl FnOnce(&mut Instance<T>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let platform = &**self.loaded.platform();
-        let until = meter::until(&self.budget, platform);
-        let mut permit = self.pool.acquire_blocking(platform, until)?;
+        let shared = &*self.loaded.shared;
+        let until = meter::until(&self.budget, &*shared.platform)?;
+        let mut permit = self.pool.acquire_blocking(shared, until)?;
         let mut instance = match self.reuse(until, used)? {
             Some(instance) => instance,
             None => {
@@ -106,7 +114,7 @@ impl<T: Default + 'static> Plugin<T> {
         permit.mark_in_use();
         let result = work(&mut instance);
         *used = instance.usage();
-        self.return_to_pool(permit, instance);
+        self.return_to_pool(Taken { instance, permit });
         result
     }
 
@@ -135,12 +143,12 @@ impl<T: Default + 'static> Plugin<T> {
     /// The errors of the guest's start, [`CallError::Busy`] if all instances stayed in use, and
     /// [`CallError::Closed`] after [`close`](Self::close).
     pub fn warm_up(&self) -> Result<usize, CallError> {
-        let platform = &**self.loaded.platform();
+        let shared = &*self.loaded.shared;
         let pool = &self.pool;
         let mut made = 0usize;
         while pool.needs_warm_up() {
-            let until = meter::until(&self.budget, platform);
-            let permit = pool.acquire_blocking(platform, until)?;
+            let until = meter::until(&self.budget, &*shared.platform)?;
+            let permit = pool.acquire_blocking(shared, until)?;
             self.loaded.check_open()?;
             let (data, mut used) = (T::default(), Usage::default());
             let mut instance = self.make(until, false, data, &mut used)?;
@@ -178,10 +186,11 @@ impl<T: Default + 'static> Plugin<T> {
         &'a self,
         input: &'a [u8],
     ) -> PendingCall<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
-        PendingCall::begin(|pace| {
-            self.paced(pace, async move |instance, pace| {
-                instance.process_paced(input, pace).await
-            })
+        PendingCall::begin(|pace| async move {
+            let mut taken = self.take_paced(&pace, None).await?;
+            let result = taken.instance.process_paced(input, pace).await;
+            self.return_to_pool(taken);
+            result
         })
     }
 
@@ -210,30 +219,33 @@ impl<T: Default + 'static> Plugin<T> {
         P: Lower + 'a,
         R: for<'m> Lift<View<'m> = R> + 'a,
     {
-        PendingCall::begin(|pace| {
-            self.paced(pace, async move |instance, pace| {
-                instance.call_paced(name, params, pace).await
-            })
+        PendingCall::begin(|pace| async move {
+            let mut taken = self.take_paced(&pace, None).await?;
+            let result = taken.instance.call_paced(name, params, pace).await;
+            self.return_to_pool(taken);
+            result
         })
     }
 
-    /// Runs `work` with an instance of its own, without blocking the thread.
-    async fn paced<R>(
+    /// Takes an instance for one call without blocking the thread, and gives it `data` if there is
+    /// one.
+    pub(super) async fn take_paced(
         &self,
-        pace: Arc<Pace>,
-        work: impl AsyncFnOnce(&mut Instance<T>, Arc<Pace>) -> Result<R, CallError>,
-    ) -> Result<R, CallError> {
-        let platform = &**self.loaded.platform();
-        let until = meter::until(&self.budget, platform);
-        let mut permit = self.pool.acquire(platform, until).await?;
+        pace: &Arc<Pace>,
+        data: Option<T>,
+    ) -> Result<Taken<'_, T>, CallError> {
+        let shared = &*self.loaded.shared;
+        let until = meter::until(&self.budget, &*shared.platform)?;
+        let mut permit = self.pool.acquire(shared, until).await?;
         let mut used = Usage::default();
         let obtained = self.obtain(until, pace.clone(), &mut used).await;
         pace.note(used);
         let mut instance = obtained?;
+        if let Some(data) = data {
+            *instance.data_mut() = data;
+        }
         permit.mark_in_use();
-        let result = work(&mut instance, pace).await;
-        self.return_to_pool(permit, instance);
-        result
+        Ok(Taken { instance, permit })
     }
 
     /// Takes an idle instance for one call, or makes one.
@@ -268,19 +280,27 @@ impl<T: Default + 'static> Plugin<T> {
             return Ok(None);
         };
         let fuel = self.budget.fuel;
-        *used = idle.usage;
-        if used.fuel > fuel {
-            // A new instance would not have fitted into this budget either, and fuel must not depend
-            // on reuse. It is kept for calls with a larger budget.
-            used.fuel = fuel;
+        if !idle.fits(&self.budget) {
+            // It is kept for calls with a larger budget.
+            let usage = idle.usage;
             pool.keep(idle);
+            if usage.host_calls > 0 {
+                // Which limit a new one meets first is seen by making it.
+                return Ok(None);
+            }
+            *used = Usage { fuel, ..usage };
             return Err(CallError::OutOfFuel { fuel });
         }
+        *used = idle.usage;
         Instance::reused(&self.loaded, &self.budget, until, idle).map(Some)
     }
 
     /// Returns an instance to the pool after a call.
-    fn return_to_pool(&self, mut permit: Permit<'_, T>, instance: Instance<T>) {
+    pub(super) fn return_to_pool(&self, taken: Taken<'_, T>) {
+        let Taken {
+            mut permit,
+            instance,
+        } = taken;
         // The embedder's `work` may have swapped in an instance of another plugin.
         let own = self.owns(&instance);
         permit.return_instance(instance.into_idle().filter(|_| own), T::default());

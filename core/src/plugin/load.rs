@@ -20,13 +20,25 @@ impl Engine {
         wasm: &[u8],
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
-        #[allow(unused_mut)] // changed with the feature `slots` only
-        let mut info = self.check(wasm, grants)?;
+        match self.bounded_by(grants) {
+            Some(own) => own.load_within(name, wasm, grants),
+            None => self.load_within(name, wasm, grants),
+        }
+    }
+
+    /// As [`load`](Self::load), within this engine's limits.
+    fn load_within<T: 'static>(
+        &self,
+        name: &str,
+        wasm: &[u8],
+        grants: &Grants<T>,
+    ) -> Result<Plugin<T>, LoadError> {
+        let mut info = self.check_within(wasm, grants)?;
         #[cfg(feature = "slots")]
         {
             info.changes.slotted = self.slots().is_some() && !info.memories.is_empty();
         }
-        let copies = self.compile(&info, wasm)?;
+        let copies = self.compile(&mut info, wasm)?;
         let bindings = grants.bind_all(&info)?;
         Ok(Plugin::new(
             self,

@@ -3,8 +3,9 @@
 mod calls;
 mod load;
 mod pool;
+mod request;
 
-pub use self::pool::PoolFigures;
+pub use self::{pool::PoolFigures, request::Request};
 
 use self::pool::Pool;
 use crate::{
@@ -36,7 +37,8 @@ use wasmi::Module;
 ///
 /// An instance is new, or one of up to [`Limits::idle`] that were reset after an earlier request:
 /// its memory and globals are set back to their state after its start. Reuse charges the same fuel
-/// and is several times faster. It is skipped where a reset would be unsound: the start called host
+/// and is several times faster, and every other result is the same too. It is skipped where a reset
+/// would be unsound: the start called host
 /// functions, the memory has grown, or the module changes tables or drops segments.
 ///
 /// ```
@@ -111,12 +113,13 @@ impl<T: 'static> Plugin<T> {
     /// # Errors
     ///
     /// [`CallError::Closed`] after [`close`](Self::close), [`CallError::DoesNotFit`] if the heap
-    /// has no room, and the errors of the guest's start function and `_initialize`.
+    /// has no room, and the errors of the guest's start function, and of `_initialize` or
+    /// `__wasm_call_ctors`.
     // Apart, so that its native stack does not stay in use while the instance's calls run.
     #[inline(never)]
     pub fn instantiate(&self, data: T) -> Result<Instance<T>, CallError> {
         self.loaded.check_open()?;
-        let until = meter::until(&self.budget, &**self.loaded.platform());
+        let until = meter::until(&self.budget, &**self.loaded.platform())?;
         let mut used = Usage::default();
         self.make(until, false, data, &mut used)
     }

@@ -3,6 +3,7 @@
 
 use crate::{
     base::{limits::Limits, platform::Platform},
+    call::{Shared, alarm::Alarm},
     error::CallError,
     instance::{IdleInstance, Image},
 };
@@ -73,32 +74,44 @@ impl<T> Pool<T> {
     /// can wait.
     pub(crate) fn acquire_blocking<'a>(
         &'a self,
-        platform: &'a dyn Platform,
+        shared: &'a Shared,
         until: Option<Duration>,
     ) -> Result<Permit<'a, T>, CallError> {
-        let permit = self.acquire_or_queue(platform)?;
-        if permit.is_held() || platform.wait_until(&|| permit.is_held(), until) {
+        let permit = self.acquire_or_queue(shared, until)?;
+        if permit.is_held() {
+            return Ok(permit);
+        }
+        let platform = &*shared.platform;
+        if let Some(waker) = platform.thread_waker() {
+            permit.set_waker(waker);
+        }
+        if platform.wait_until(&|| permit.is_held(), until) {
             Ok(permit)
         } else {
             Err(self.busy())
         }
     }
 
-    /// Takes a permit without blocking the thread. The deadline `until` is checked at each poll.
+    /// Takes a permit without blocking the thread. Waits until `until` at the latest.
     pub(crate) async fn acquire<'a>(
         &'a self,
-        platform: &'a dyn Platform,
+        shared: &'a Shared,
         until: Option<Duration>,
     ) -> Result<Permit<'a, T>, CallError> {
-        let permit = self.acquire_or_queue(platform)?;
+        let permit = self.acquire_or_queue(shared, until)?;
+        let platform = &shared.platform;
+        let alarm = until.map(|until| Alarm::new(platform, until));
         poll_fn(|context| {
             if permit.poll_held(context) {
                 return Poll::Ready(Ok(()));
             }
-            match (platform.now(), until) {
-                (Some(now), Some(until)) if now >= until => return Poll::Ready(Err(self.busy())),
-                (Some(_), Some(_)) => platform.wake_at(until, context.waker()),
-                _ => {}
+            if let (Some(until), Some(now)) = (until, platform.now())
+                && now >= until
+            {
+                return Poll::Ready(Err(self.busy()));
+            }
+            if let Some(alarm) = &alarm {
+                alarm.set(context);
             }
             Poll::Pending
         })
@@ -107,15 +120,20 @@ impl<T> Pool<T> {
     }
 
     /// Takes a free permit, or joins the queue for one. Returns [`CallError::Busy`] if the queue is
-    /// full.
+    /// full, and [`CallError::NestedWait`] if the call must not wait.
     fn acquire_or_queue<'a>(
         &'a self,
-        platform: &'a dyn Platform,
+        shared: &'a Shared,
+        until: Option<Duration>,
     ) -> Result<Permit<'a, T>, CallError> {
         let mut state = self.state.lock();
         let queue_entry = if state.figures.in_use < self.limits.instances {
             state.figures.in_use = state.figures.in_use.saturating_add(1);
             None
+        } else if self.limits.instances > 0
+            && let Err(refused) = shared.may_wait(until, self.limits.instances)
+        {
+            return Err(refused);
         } else if self.limits.instances > 0 && state.queue.len() < self.limits.waiting {
             state.figures.waits = state.figures.waits.saturating_add(1);
             let queue_entry = Arc::<QueueEntry>::default();
@@ -126,7 +144,7 @@ impl<T> Pool<T> {
         };
         Ok(Permit {
             pool: self,
-            platform,
+            platform: &*shared.platform,
             queue_entry,
             in_use: false,
         })
@@ -153,10 +171,11 @@ impl<T> Pool<T> {
         // Woken after the pool's lock is released: a waker runs code of its executor.
         if let Some(queue_entry) = next {
             let waker = queue_entry.waker.lock().take();
-            if let Some(waker) = waker {
-                waker.wake();
+            match waker {
+                Some(waker) => waker.wake(),
+                // A thread waits, and the platform can only wake all of them.
+                None => platform.wake(),
             }
-            platform.wake();
         }
     }
 
@@ -235,14 +254,18 @@ impl<T> Permit<'_, T> {
 
     /// As [`is_held`](Self::is_held); if not yet, wakes `context` when the permit comes.
     fn poll_held(&self, context: &Context<'_>) -> bool {
+        self.set_waker(context.waker().clone());
+        // Checked after the waker is stored: a permit that comes in between is not missed.
+        self.is_held()
+    }
+
+    /// Sets the waker that is woken when the permit comes.
+    fn set_waker(&self, waker: Waker) {
         if let Some(queue_entry) = &self.queue_entry {
-            let waker = Some(context.waker().clone());
-            let before = core::mem::replace(&mut *queue_entry.waker.lock(), waker);
+            let before = queue_entry.waker.lock().replace(waker);
             // Without the lock: dropping a waker may run its executor's code.
             drop(before);
         }
-        // Checked after the waker is stored: a permit that comes in between is not missed.
-        self.is_held()
     }
 }
 

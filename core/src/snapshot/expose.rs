@@ -4,6 +4,7 @@
 //! can drop, it adds a global that the code sets right before it drops the segment.
 
 use super::{Segment, sections::Sections};
+use crate::module::EXPOSED;
 use alloc::{
     collections::BTreeSet,
     format,
@@ -63,7 +64,7 @@ pub(super) fn expose(wasm: &[u8]) -> Option<Exposed> {
     }
     let droppable: Vec<_> = droppable.into_iter().collect();
     // Lengthened until no export of the module begins with it.
-    let mut prefix = "state: ".to_string();
+    let mut prefix = EXPOSED.to_string();
     while found.exports.iter().any(|e| e.name.starts_with(&prefix)) {
         prefix.insert(0, '_');
     }

@@ -26,7 +26,8 @@ impl Engine {
     /// ordinary `.wasm` file, for this host or another.
     ///
     /// The state consists of memory, globals and tables, exported or not, and of which segments were
-    /// dropped. Start function and `_initialize` are left out, since they have run. Nothing on the
+    /// dropped. Start function and `_initialize` or `__wasm_call_ctors` are left out, since they have
+    /// run; so is `_start`, if `init` called a function of a command. Nothing on the
     /// host's side is included: data, log, state and WASI descriptors are those of each new instance.
     /// What host functions returned stays in the guest's memory, secrets and random seeds included.
     /// Each call in `init` has the engine's budget; the instance's data is `T::default()`.
@@ -57,6 +58,9 @@ impl Engine {
         grants: &Grants<T>,
         init: impl FnOnce(&mut Instance<T>) -> Result<(), CallError>,
     ) -> Result<Vec<u8>, SnapshotError> {
+        if let Some(own) = self.bounded_by(grants) {
+            return own.snapshot(name, wasm, &grants.without_bounds(), init);
+        }
         let info = self.check(wasm, grants).map_err(SnapshotError::Load)?;
         let exposed = (info.changes.not_resettable)
             .then(|| expose::expose(wasm))
@@ -130,7 +134,7 @@ impl Engine {
         limits.module.globals = usize::MAX;
         limits.module.name_bytes = limits.module.name_bytes.max(64);
         limits.module.function_bytes = usize::MAX;
-        self.with_limits(limits)
+        self.clone().with_limits(limits)
     }
 }
 

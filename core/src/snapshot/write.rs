@@ -1,7 +1,10 @@
 //! Reads the state of an instance, and writes a module that starts with it.
 
 use super::{Segment, SnapshotError, expose::Exposed, sections::Sections};
-use crate::instance::Sandbox;
+use crate::{
+    instance::Sandbox,
+    module::{COMMAND, CONSTRUCTORS, REACTOR},
+};
 use alloc::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
@@ -30,6 +33,8 @@ pub(super) struct Captured<'a> {
     tables: Vec<Vec<Option<u32>>>,
     /// Whether the instance ran with additional exports, so that tables and segments were read.
     exposed: bool,
+    /// Whether `_start` would initialise the instance again.
+    past_command: bool,
     /// The segments that code has dropped.
     dropped: BTreeSet<Segment>,
 }
@@ -56,6 +61,7 @@ impl<'a> Captured<'a> {
                 tables.push(references.collect::<Result<_, _>>()?);
             }
         }
+        let past_command = sandbox.is_past_command();
         let (store, mutable) = sandbox.mutable_state();
         let mut values: Vec<Val> = mutable.values(store).collect();
         let mut dropped = BTreeSet::new();
@@ -74,6 +80,7 @@ impl<'a> Captured<'a> {
             memory: mutable.memory(store),
             tables,
             exposed: exposed.is_some(),
+            past_command,
             dropped,
         })
     }
@@ -95,7 +102,7 @@ impl<'a> Captured<'a> {
                     sections.set(&self.globals(wasm, section, &mut declared)?);
                 }
                 Payload::ExportSection(section) => {
-                    sections.set(&exports(section, &mut declared)?);
+                    sections.set(&self.exports(section, &mut declared)?);
                 }
                 Payload::ElementSection(section) => {
                     for (index, element) in (0..).zip(section) {
@@ -151,6 +158,30 @@ impl<'a> Captured<'a> {
         }
         sections.set_or_remove(&data, data.is_empty());
         Some(sections.into_module())
+    }
+
+    /// Writes the exports without those that would initialise again. Adds their functions to
+    /// `declared`.
+    fn exports(
+        &self,
+        exports: wasmparser::ExportSectionReader<'_>,
+        declared: &mut BTreeSet<u32>,
+    ) -> Option<ExportSection> {
+        let mut section = ExportSection::new();
+        for export in exports {
+            let export = export.ok()?;
+            let initialises = match export.name {
+                REACTOR | CONSTRUCTORS => true,
+                COMMAND => self.past_command,
+                _ => false,
+            };
+            if !initialises {
+                super::expose::copy_export(&mut section, &export);
+            } else if export.kind == ExternalKind::Func {
+                declared.insert(export.index);
+            }
+        }
+        Some(section)
     }
 
     /// Writes the memory's type, with its present size as the minimum.
@@ -224,23 +255,6 @@ impl<'a> Captured<'a> {
             });
         }
     }
-}
-
-/// Writes the exports without `_initialize`, which would run again. Adds its function to `declared`.
-fn exports(
-    exports: wasmparser::ExportSectionReader<'_>,
-    declared: &mut BTreeSet<u32>,
-) -> Option<ExportSection> {
-    let mut section = ExportSection::new();
-    for export in exports {
-        let export = export.ok()?;
-        if export.name != "_initialize" {
-            super::expose::copy_export(&mut section, &export);
-        } else if export.kind == ExternalKind::Func {
-            declared.insert(export.index);
-        }
-    }
-    Some(section)
 }
 
 /// Writes a dropped element segment as an empty one, which keeps its index. Adds its functions to

@@ -84,7 +84,8 @@ pub(super) fn end_of_timeout(
         });
     }
     // A relative timeout runs on the monotonic clock, whichever clock was named, so that setting the
-    // time of day neither shortens nor lengthens it.
+    // time of day neither shortens nor lengthens it. Without that clock the wait would never end.
+    platform_now(call.shared)?;
     let origin = call.session.origin.unwrap_or(start);
     let end = if absolute {
         timeout

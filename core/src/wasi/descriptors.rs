@@ -4,7 +4,7 @@
 use super::{
     errno::Errno,
     files::{Access, Directory, File, Kind, Limits},
-    grant::Preopen,
+    grant::{Preopen, Wasi},
     output::Stream,
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
@@ -58,6 +58,10 @@ pub(super) mod rights {
         | PATH_REMOVE_DIRECTORY
         | PATH_UNLINK_FILE;
     const CHANGE_FILE: u64 = WRITE | DATASYNC | SYNC | ALLOCATE | SET_SIZE | SET_TIMES;
+    pub(super) const CHANGE: u64 = CHANGE_DIRECTORY | CHANGE_FILE;
+
+    /// Rights that a file has only together with `WRITE`.
+    pub(in crate::wasi) const NEEDS_WRITE: u64 = WRITE | ALLOCATE | SET_SIZE;
 
     /// All rights that a directory can have, and all that a file can have.
     pub(in crate::wasi) const DIRECTORY: u64 = READ_DIRECTORY | CHANGE_DIRECTORY;
@@ -88,12 +92,13 @@ pub(super) struct OpenFile {
     pub(super) file: Box<dyn File>,
     /// The offset in bytes at which the next read or write starts.
     pub(super) position: u64,
+    /// What it was opened for: `READ`, `WRITE` or both. The guest may give up these rights later.
+    pub(super) opened_for: u64,
 }
 
 /// An open directory.
 pub(super) struct OpenDirectory {
     pub(super) directory: Arc<dyn Directory>,
-    pub(super) access: Access,
     /// The guest's name for the directory if it was granted; `None` if the guest opened it.
     pub(super) granted: Option<Arc<str>>,
     /// The entries at the time when the guest began to list them, in the layout of `fd_readdir`.
@@ -103,6 +108,8 @@ pub(super) struct OpenDirectory {
 /// One open descriptor.
 pub(super) struct Descriptor {
     pub(super) node: Node,
+    /// The access to the granted directory that it belongs to; `ReadWrite` for stdio.
+    pub(super) access: Access,
     /// The operations that it allows.
     pub(super) rights: u64,
     /// The rights that the guest may request for what it opens in this directory.
@@ -115,6 +122,7 @@ impl Descriptor {
     fn stdio(node: Node, transfer: u64) -> Self {
         Self {
             node,
+            access: Access::ReadWrite,
             rights: transfer | rights::SET_FLAGS | rights::FILESTAT | rights::POLL,
             inheriting: 0,
             flags: 0,
@@ -126,32 +134,48 @@ impl Descriptor {
         Self {
             node: Node::Directory(OpenDirectory {
                 directory: preopen.directory.clone(),
-                access: preopen.access,
                 granted: Some(preopen.name.clone()),
                 list: Vec::new(),
             }),
+            access: preopen.access,
             rights,
             inheriting,
             flags: 0,
         }
     }
 
-    /// Returns `Notcapable` unless the descriptor has all the rights in `needed`.
+    /// Returns an error unless the descriptor has all the rights in `needed`: `Rofs` if it lacks one
+    /// that changes something, in a directory that was granted for reading, else `Notcapable`.
     pub(super) fn allow(&self, needed: u64) -> Result<(), Errno> {
-        if self.rights & needed == needed {
+        let missing = needed & !self.rights;
+        if missing == 0 {
             Ok(())
+        } else if self.access == Access::Read && missing & rights::CHANGE != 0 {
+            Err(Errno::Rofs)
         } else {
             Err(Errno::Notcapable)
         }
     }
 
-    /// Returns the kind. Stdio is `Unknown`, so that no guest takes it for a terminal.
-    pub(super) fn kind(&self) -> Kind {
+    /// Returns the kind. A stream is a `CharacterDevice` if `grant` says that it is a terminal, else
+    /// `Unknown`.
+    pub(super) fn kind(&self, grant: &Wasi) -> Kind {
+        let terminal = match self.node {
+            Node::Input => grant.stdin_is_terminal,
+            Node::Output(stream) => grant.output(stream).is_terminal(),
+            Node::File(_) | Node::Directory(_) => false,
+        };
         match self.node {
+            Node::Input | Node::Output(_) if terminal => Kind::CharacterDevice,
             Node::Input | Node::Output(_) => Kind::Unknown,
             Node::File(_) => Kind::File,
             Node::Directory(_) => Kind::Directory,
         }
+    }
+
+    /// Returns whether it is a file that was not opened for writing.
+    pub(super) const fn is_read_only_file(&self) -> bool {
+        matches!(&self.node, Node::File(file) if file.opened_for & rights::WRITE == 0)
     }
 
     /// Returns whether the guest opened it. Only such descriptors count against the limit.
@@ -198,8 +222,9 @@ impl Descriptors {
         Ok(descriptor)
     }
 
-    /// Returns the file `fd` and its flags: `Badf` if nothing is open there, `of_stdio` for a stream,
-    /// `Isdir` for a directory, `Notcapable` if it lacks a right in `needed`.
+    /// Returns the file `fd` and its flags: `Badf` if nothing is open there, or a directory, or a file
+    /// that was not opened for what `needed` names of `READ` and `WRITE`; `of_stdio` for a stream;
+    /// `Notcapable` or `Rofs` if it lacks a right in `needed`.
     pub(super) fn file(
         &mut self,
         fd: u32,
@@ -207,9 +232,11 @@ impl Descriptors {
         of_stdio: Errno,
     ) -> Result<(&mut OpenFile, u16), Errno> {
         let descriptor = self.get(fd)?;
-        match descriptor.node {
+        let transfer = needed & (rights::READ | rights::WRITE);
+        match &descriptor.node {
             Node::Input | Node::Output(_) => return Err(of_stdio),
-            Node::Directory(_) => return Err(Errno::Isdir),
+            Node::Directory(_) => return Err(Errno::Badf),
+            Node::File(file) if transfer & !file.opened_for != 0 => return Err(Errno::Badf),
             Node::File(_) => descriptor.allow(needed)?,
         }
         match &mut descriptor.node {

@@ -263,6 +263,10 @@ pub struct Open {
     pub truncate: bool,
     /// Whether the file is opened for writing; a directory is then [`Errno::Isdir`]. Always true with
     /// `create` and `truncate`. Open for reading too, if that is allowed.
+    ///
+    /// For a guest that requests no rights, hostel opens for writing first, if the directory may be
+    /// changed. If that fails with [`Errno::Isdir`], [`Acces`](Errno::Acces), [`Perm`](Errno::Perm),
+    /// [`Rofs`](Errno::Rofs) or [`Busy`](Errno::Busy), hostel opens for reading.
     pub write: bool,
 }
 

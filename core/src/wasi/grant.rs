@@ -41,6 +41,7 @@ pub struct Wasi {
     pub(super) args: Strings,
     pub(super) env: Strings,
     pub(super) stdin: Stdin,
+    pub(super) stdin_is_terminal: bool,
     stdout: WasiOutput,
     stderr: WasiOutput,
     pub(super) realtime: Option<Arc<dyn Fn() -> Duration + Send + Sync>>,
@@ -95,6 +96,7 @@ impl Wasi {
             args: Strings::default(),
             env: Strings::default(),
             stdin: Stdin::Bytes(Arc::default()),
+            stdin_is_terminal: false,
             stdout: WasiOutput::discard(),
             stderr: WasiOutput::discard(),
             realtime: None,
@@ -132,12 +134,14 @@ impl Wasi {
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Box<[u8]>>) -> Self {
         self.stdin = Stdin::Bytes(Arc::from(bytes.into()));
+        self.stdin_is_terminal = false;
         self
     }
 
     /// Sets stdin to `source`. All instances of the plugin share it, so each byte goes to one of them.
     #[must_use]
     pub fn stdin_from(mut self, source: impl WasiInput) -> Self {
+        self.stdin_is_terminal = source.is_terminal();
         self.stdin = Stdin::Source(Arc::new(source));
         self
     }

@@ -56,6 +56,14 @@ pub trait WasiInput: Send + Sync + 'static {
     fn ready(&self) -> bool {
         true
     }
+
+    /// Returns whether a person types the bytes. `false` by default. If `true`, the guest sees a
+    /// character device (`isatty`), and an interpreter shows its prompt.
+    ///
+    /// hostel asks once, when the source is granted.
+    fn is_terminal(&self) -> bool {
+        false
+    }
 }
 
 impl<F> WasiInput for F

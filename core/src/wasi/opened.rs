@@ -33,9 +33,8 @@ const ANY_SYNC: u16 = 1 << 1 | 1 << 4;
 /// * `nread`: address for the number of bytes read (u32).
 ///
 /// Errors:
-/// * `Badf`: `fd` is not open.
+/// * `Badf`: `fd` is not open, is a directory, or was not opened for reading.
 /// * `Spipe`: it is stdin, stdout or stderr.
-/// * `Isdir`: it is a directory.
 /// * `Notcapable`: it lacks the right `fd_read` or `fd_seek`.
 /// * The buffer errors of [`Buffers::check`].
 /// * `Fault`: `nread` lies outside the guest's memory.
@@ -60,9 +59,8 @@ pub(super) fn fd_pread(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail>
 /// * `nwritten`: address for the number of bytes written (u32).
 ///
 /// Errors:
-/// * `Badf`: `fd` is not open.
+/// * `Badf`: `fd` is not open, is a directory, or was not opened for writing.
 /// * `Spipe`: it is stdin, stdout or stderr.
-/// * `Isdir`: it is a directory.
 /// * `Notcapable`: it lacks the right `fd_write` or `fd_seek`.
 /// * The buffer errors of [`Buffers::check`].
 /// * `Fault`: `nwritten` lies outside the guest's memory.
@@ -71,8 +69,8 @@ pub(super) fn fd_pread(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail>
 /// * Any errno of `File::stat`, of `File::write` if nothing was written before, or of
 ///   `File::sync`.
 ///
-/// In hostel: writes at `offset` even if the file appends, as POSIX has it. What exceeds the limit
-/// is cut off. Files are written in pieces of 64 KiB. Deadline and cancellation are checked in
+/// In hostel: if the file appends, writes at its end whatever `offset` says, as Linux does. What
+/// exceeds the limit is cut off. Files are written in pieces of 64 KiB. Deadline and cancellation are checked in
 /// between.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_pwrite)
@@ -106,8 +104,8 @@ pub(super) fn read(
     put_len(call, read, got)
 }
 
-/// Writes the guest's buffers to a file, at `offset`; without one at the file's end if it appends,
-/// else at its position. The position then moves.
+/// Writes the guest's buffers to a file: at its end if it appends, else at `offset`, or without one at
+/// its position. Without `offset`, the position then moves.
 pub(super) fn write(
     call: &mut Call<'_>,
     fd: u32,
@@ -119,7 +117,7 @@ pub(super) fn write(
     let needed = rights::WRITE | offset.map_or(0, |_| rights::SEEK);
     let (file, flags) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
     let from = offset.unwrap_or(file.position);
-    let append = flags & APPEND != 0 && offset.is_none();
+    let append = flags & APPEND != 0;
     let buffers = Buffers::check(call, list, count)?;
     call.bytes(written, 4)?;
     let mut gap = 0;
@@ -147,11 +145,11 @@ pub(super) fn write(
             false => file.file.write(part.at, bytes),
         })?)
     })?;
-    let mut end = from.saturating_add(done as u64);
-    if append && done > 0 {
-        end = stat(call, fd)?.size;
-    }
     if offset.is_none() {
+        let end = match append && done > 0 {
+            true => stat(call, fd)?.size,
+            false => from.saturating_add(done as u64),
+        };
         set_position(call, fd, end)?;
     }
     if flags & ANY_SYNC != 0 && done > 0 {
@@ -237,6 +235,22 @@ pub(super) fn stat(call: &mut Call<'_>, fd: u32) -> Result<Stat, Fail> {
     with(call, fd, 0, Errno::Spipe, FUEL, stat)
 }
 
+/// Stores the file `fd` durably for a guest that asked for it: `Notcapable` if the file was opened for
+/// writing and lacks the right `needed`.
+fn store(call: &mut Call<'_>, fd: u32, needed: u64, data_only: bool) -> Result<(), Fail> {
+    let descriptors = &mut call.session.descriptors;
+    descriptors.file(fd, 0, Errno::Notcapable)?;
+    let descriptor = descriptors.get(fd)?;
+    if descriptor.allow(needed).is_ok() {
+        sync(call, fd, needed, data_only)
+    } else if descriptor.is_read_only_file() {
+        // Nothing was written by this descriptor, so that there is nothing to store.
+        Ok(())
+    } else {
+        Err(Errno::Notcapable.into())
+    }
+}
+
 /// Stores the file `fd` durably; with `data_only`, not its attributes.
 fn sync(call: &mut Call<'_>, fd: u32, needed: u64, data_only: bool) -> Result<(), Fail> {
     call.check()?;
@@ -250,14 +264,17 @@ fn sync(call: &mut Call<'_>, fd: u32, needed: u64, data_only: bool) -> Result<()
 /// * `fd`: the file.
 ///
 /// Errors:
-/// * `Badf`: `fd` is not open.
-/// * `Isdir`: it is a directory.
-/// * `Notcapable`: it is stdin, stdout or stderr, or lacks the right `fd_sync`.
+/// * `Badf`: `fd` is not open, or is a directory.
+/// * `Notcapable`: it is stdin, stdout or stderr, or was opened for writing and lacks the right
+///   `fd_sync`.
 /// * Any errno of `File::sync`.
+///
+/// In hostel: a file that was opened for reading and lacks the right has nothing to store, which is
+/// a success.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_sync)
 pub(super) fn fd_sync(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    sync(call, args.u32(0), rights::SYNC, false)
+    store(call, args.u32(0), rights::SYNC, false)
 }
 
 /// Stores a file's contents durably.
@@ -266,14 +283,17 @@ pub(super) fn fd_sync(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
 /// * `fd`: the file.
 ///
 /// Errors:
-/// * `Badf`: `fd` is not open.
-/// * `Isdir`: it is a directory.
-/// * `Notcapable`: it is stdin, stdout or stderr, or lacks the right `fd_datasync`.
+/// * `Badf`: `fd` is not open, or is a directory.
+/// * `Notcapable`: it is stdin, stdout or stderr, or was opened for writing and lacks the right
+///   `fd_datasync`.
 /// * Any errno of `File::sync`.
+///
+/// In hostel: a file that was opened for reading and lacks the right has nothing to store, which is
+/// a success.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_datasync)
 pub(super) fn fd_datasync(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    sync(call, args.u32(0), rights::DATASYNC, true)
+    store(call, args.u32(0), rights::DATASYNC, true)
 }
 
 /// Writes a file's position.
@@ -283,9 +303,8 @@ pub(super) fn fd_datasync(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
 /// * `offset`: address for the position in bytes (u64).
 ///
 /// Errors:
-/// * `Badf`: `fd` is not open.
+/// * `Badf`: `fd` is not open, or is a directory.
 /// * `Spipe`: it is stdin, stdout or stderr.
-/// * `Isdir`: it is a directory.
 /// * `Notcapable`: it lacks the right `fd_tell`.
 /// * `Fault`: the address lies outside the guest's memory.
 ///
@@ -309,9 +328,8 @@ pub(super) fn fd_tell(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
 /// * `newoffset`: address for the new position in bytes (u64).
 ///
 /// Errors:
-/// * `Badf`: `fd` is not open.
+/// * `Badf`: `fd` is not open, or is a directory.
 /// * `Spipe`: it is stdin, stdout or stderr.
-/// * `Isdir`: it is a directory.
 /// * `Notcapable`: it lacks the right `fd_seek` (to move by 0 from the position, `fd_tell`).
 /// * `Inval`: an unknown `whence`, or a position below 0 or above 2⁶⁴ − 1.
 /// * `Fault`: `newoffset` lies outside the guest's memory.
@@ -354,9 +372,8 @@ pub(super) fn fd_seek(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
 /// * `advice`: 0 to 5.
 ///
 /// Errors:
-/// * `Badf`: `fd` is not open.
+/// * `Badf`: `fd` is not open, or is a directory.
 /// * `Spipe`: it is stdin, stdout or stderr.
-/// * `Isdir`: it is a directory.
 /// * `Notcapable`: it lacks the right `fd_advise`.
 /// * `Inval`: `advice` is above 5, or the range ends beyond 2⁶⁴ − 1.
 ///
@@ -380,9 +397,8 @@ pub(super) fn fd_advise(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
 /// * `offset`, `len`: the range in bytes (u64).
 ///
 /// Errors:
-/// * `Badf`: `fd` is not open.
+/// * `Badf`: `fd` is not open, or is a directory.
 /// * `Spipe`: it is stdin, stdout or stderr.
-/// * `Isdir`: it is a directory.
 /// * `Notcapable`: it lacks the right `fd_allocate`.
 /// * `Inval`: `len` is 0, or the range ends beyond 2⁶⁴ − 1.
 /// * `Notsup`: in all other cases.
@@ -407,9 +423,10 @@ pub(super) fn fd_allocate(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
 /// * `size`: the length in bytes (u64); a longer file is filled with zeros.
 ///
 /// Errors:
-/// * `Badf`: `fd` is not open.
-/// * `Isdir`: it is a directory.
+/// * `Badf`: `fd` is not open, or is a directory.
+/// * `Inval`: it was not opened for writing.
 /// * `Notcapable`: it is stdin, stdout or stderr, or lacks the right `fd_filestat_set_size`.
+/// * `Rofs`: it belongs to a directory that was granted for reading.
 /// * `Dquot`: the file would grow beyond `Limits::written_bytes` for the call.
 /// * Any errno of `File::stat` or `File::set_size`.
 ///
@@ -419,7 +436,10 @@ pub(super) fn fd_allocate(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
 pub(super) fn fd_filestat_set_size(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let (fd, new) = (args.u32(0), args.u64(1));
     let descriptors = &mut call.session.descriptors;
-    descriptors.file(fd, rights::SET_SIZE, Errno::Notcapable)?;
+    if let Err(errno) = descriptors.file(fd, rights::SET_SIZE, Errno::Notcapable) {
+        let read_only = errno == Errno::Notcapable && descriptors.get(fd)?.is_read_only_file();
+        return Err(if read_only { Errno::Inval } else { errno }.into());
+    }
     let grown = new.saturating_sub(stat(call, fd)?.size);
     if grown > call.written_room() {
         return Err(Errno::Dquot.into());

@@ -45,7 +45,10 @@ pub(super) enum Stream {
 /// # drop(wasi);
 /// ```
 #[derive(Clone)]
-pub struct WasiOutput(Sink);
+pub struct WasiOutput {
+    sink: Sink,
+    terminal: bool,
+}
 
 #[derive(Clone)]
 enum Sink {
@@ -66,7 +69,7 @@ impl WasiOutput {
     /// Discards the output. The guest's writes succeed.
     #[must_use]
     pub const fn discard() -> Self {
-        Self(Sink::Discard)
+        Self::new(Sink::Discard)
     }
 
     /// Sends each line as a record to the log sink of the [grants](crate::Grants::log), as long as the
@@ -74,7 +77,7 @@ impl WasiOutput {
     /// bytes becomes several records. A line without an end becomes a record when the call ends.
     #[must_use]
     pub const fn log() -> Self {
-        Self(Sink::Log)
+        Self::new(Sink::Log)
     }
 
     /// Keeps up to `limit` bytes in a buffer of the instance, until
@@ -83,7 +86,7 @@ impl WasiOutput {
     /// [`Errno::Nospc`](super::files::Errno::Nospc).
     #[must_use]
     pub const fn buffer(limit: usize) -> Self {
-        Self(Sink::Buffer(limit))
+        Self::new(Sink::Buffer(limit))
     }
 
     /// Passes the bytes to `write`, in the pieces in which the guest wrote them; a piece may end within
@@ -94,7 +97,7 @@ impl WasiOutput {
     /// effect: use a [queue](Self::queue) for a destination that may block.
     #[must_use]
     pub fn to(write: impl Fn(&[u8]) -> Result<(), Trap> + Send + Sync + 'static) -> Self {
-        Self(Sink::Function(Arc::new(write)))
+        Self::new(Sink::Function(Arc::new(write)))
     }
 
     /// Passes the bytes, 1 to 65,536, to `take`, which takes as many from their start as it has room for,
@@ -120,13 +123,35 @@ impl WasiOutput {
     /// ```
     #[must_use]
     pub fn queue(take: impl Fn(&[u8]) -> Result<usize, Trap> + Send + Sync + 'static) -> Self {
-        Self(Sink::Queue(Arc::new(take)))
+        Self::new(Sink::Queue(Arc::new(take)))
+    }
+
+    /// Sets whether the output is a terminal; by default it is not. If it is, the guest sees a character
+    /// device (`isatty`): an interpreter shows its prompt, and many programs write each line at once.
+    ///
+    /// hostel does not change the output. Make its control characters visible, as
+    /// [`to`](Self::to) explains.
+    #[must_use]
+    pub const fn terminal(mut self, terminal: bool) -> Self {
+        self.terminal = terminal;
+        self
+    }
+
+    pub(super) const fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    const fn new(sink: Sink) -> Self {
+        Self {
+            sink,
+            terminal: false,
+        }
     }
 
     /// Returns the fuel for `bytes`, besides that for reading them. A log charges a unit for each byte,
     /// since escaping text costs far more than copying it, and for each line as much as for a host call.
     pub(super) fn fuel(&self, bytes: &[u8]) -> u64 {
-        if !matches!(self.0, Sink::Log) {
+        if !matches!(self.sink, Sink::Log) {
             return 0;
         }
         let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
@@ -138,7 +163,7 @@ impl WasiOutput {
 
 impl core::fmt::Debug for WasiOutput {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match self.sink {
             Sink::Discard => "discard",
             Sink::Log => "log",
             Sink::Buffer(_) => "buffer",
@@ -156,7 +181,7 @@ impl Pending {
     /// Returns how many of `bytes` bytes to offer: as many as a buffer has room for, at most 64 KiB to a
     /// queue, else all.
     pub(super) fn room(&self, to: &WasiOutput, bytes: usize) -> usize {
-        match to.0 {
+        match to.sink {
             Sink::Buffer(limit) => bytes.min(limit.saturating_sub(self.0.len())),
             Sink::Queue(_) => bytes.min(MAX_OFFER),
             _ => bytes,
@@ -172,14 +197,18 @@ impl Pending {
         shared: &Shared,
         meter: &mut Meter,
     ) -> Result<usize, Fail> {
-        match &to.0 {
+        match &to.sink {
             Sink::Discard => {}
             Sink::Log => {
                 let lines = bytes.split_inclusive(|byte| *byte == b'\n');
                 lines.for_each(|line| self.log(line, shared, meter));
             }
-            Sink::Buffer(_) => {
-                let reserved = self.0.try_reserve(bytes.len());
+            Sink::Buffer(limit) => {
+                // At least doubled, so that it rarely moves, but never beyond its limit.
+                let needed = self.0.len().saturating_add(bytes.len());
+                let wanted = self.0.capacity().saturating_mul(2).min(*limit).max(needed);
+                let more = wanted.saturating_sub(self.0.len());
+                let reserved = self.0.try_reserve_exact(more);
                 reserved.map_err(|_| Errno::Nospc)?;
                 self.0.extend_from_slice(bytes);
             }
@@ -204,21 +233,31 @@ impl Pending {
         while self.0.len().saturating_add(rest.len()) > MAX_RECORD {
             let (head, tail) =
                 rest.split_at(MAX_RECORD.saturating_sub(self.0.len()).min(rest.len()));
-            self.0.extend_from_slice(head);
+            self.keep(head, shared, meter);
             self.flush(shared, meter);
             rest = tail;
         }
         if ended && self.0.is_empty() {
             record(rest, shared, meter);
         } else {
-            self.0.extend_from_slice(rest);
+            self.keep(rest, shared, meter);
             if ended {
                 self.flush(shared, meter);
             }
         }
     }
 
-    /// Logs the unfinished line.
+    /// Adds a part of a line, which becomes a record of its own if the heap has no room for it.
+    fn keep(&mut self, part: &[u8], shared: &Shared, meter: &mut Meter) {
+        if self.0.try_reserve(part.len()).is_ok() {
+            self.0.extend_from_slice(part);
+            return;
+        }
+        self.flush(shared, meter);
+        record(part, shared, meter);
+    }
+
+    /// Logs the line so far.
     fn flush(&mut self, shared: &Shared, meter: &mut Meter) {
         record(&self.0, shared, meter);
         self.0.clear();
@@ -226,14 +265,14 @@ impl Pending {
 
     /// Logs an unfinished line, since the call ends.
     pub(super) fn end_call(&mut self, to: &WasiOutput, shared: &Shared, meter: &mut Meter) {
-        if matches!(to.0, Sink::Log) && !self.0.is_empty() {
+        if matches!(to.sink, Sink::Log) && !self.0.is_empty() {
             self.flush(shared, meter);
         }
     }
 
     /// Takes the bytes out of a buffer; returns none for other destinations.
     pub(super) fn take(&mut self, to: &WasiOutput) -> Vec<u8> {
-        match to.0 {
+        match to.sink {
             Sink::Buffer(_) => core::mem::take(&mut self.0),
             _ => Vec::new(),
         }

@@ -29,7 +29,7 @@ const PATH: u32 = 4_096;
 const LINK_NAMES: usize = 32;
 
 /// Returns the directory `fd`: `Badf` if nothing is open there, `Notdir` for a file or a stream,
-/// `Notcapable` if it lacks a right in `needed`.
+/// `Notcapable` or `Rofs` if it lacks a right in `needed`.
 pub(super) fn directory(
     call: &mut Call<'_>,
     fd: u32,
@@ -37,6 +37,22 @@ pub(super) fn directory(
 ) -> Result<Arc<dyn Directory>, Errno> {
     let open = call.session.descriptors.directory(fd, needed)?;
     Ok(open.directory.clone())
+}
+
+/// Returns the directories of a move or a link, each with its descriptor and the right that it needs.
+/// Errors as [`directory`], but `Perm` if only `from` was granted for reading: with a name in `to`, the
+/// guest could write a file that it may only read.
+fn two(
+    call: &mut Call<'_>,
+    from: (u32, u64),
+    to: (u32, u64),
+) -> Result<[Arc<dyn Directory>; 2], Errno> {
+    let from = match directory(call, from.0, from.1) {
+        Err(Errno::Rofs) => None,
+        from => Some(from?),
+    };
+    let to = directory(call, to.0, to.1)?;
+    Ok([from.ok_or(Errno::Perm)?, to])
 }
 
 /// Returns whether `lookupflags` say that a symbolic link at a path's end is followed; `Inval` for
@@ -117,7 +133,7 @@ fn stays_inside(path: &str) -> bool {
 /// * `Notcapable`: it lacks the right `path_open`, `path_create_file` to create,
 ///   `path_filestat_set_size` to truncate, or can't pass on a requested `fd_read` or `fd_write`.
 /// * `Inval`: an unknown flag, or directory with create, exclusive or truncate.
-/// * `Rofs`: `fd_write` in a directory that was granted to read.
+/// * `Rofs`: `fd_write`, create or truncate in a directory that was granted for reading.
 /// * `Fault`: `opened` lies outside the guest's memory.
 /// * The path errors of [`path`].
 /// * `Mfile`: the guest has `Limits::open` descriptors open.
@@ -127,9 +143,12 @@ fn stays_inside(path: &str) -> bool {
 /// * Any errno of `Directory::open`: `Loop` for a link that is not followed, `Perm` for one that
 ///   leads out, `Notsup` for pipes and devices.
 ///
-/// In hostel: rights other than `fd_read` and `fd_write` that can't be had are left out silently.
-/// A file not opened for writing loses `fd_allocate` and `fd_filestat_set_size`. A directory
-/// passes on all that it inherited, whatever was requested.
+/// In hostel: as in other runtimes, guests choose only between reading and writing. `opened` gets all
+/// other rights that the directory passes on, whatever was requested, since many guests ignore
+/// rights; a directory passes on all of them. If no rights are requested (0), a file gets both
+/// `fd_read` and `fd_write`: it is opened for writing, and if that fails with `Isdir`, `Acces`,
+/// `Perm`, `Rofs` or `Busy`, for reading. A file without `fd_write` also lacks
+/// `fd_allocate` and `fd_filestat_set_size`.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_open)
 pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
@@ -145,31 +164,44 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     if truncate {
         needed |= rights::PATH_SET_SIZE;
     }
-    let open = call.session.descriptors.directory(fd, needed)?;
-    let (directory, access) = (open.directory.clone(), open.access);
+    let directory = directory(call, fd, needed)?;
     let follow = follows(args.u32(1))?;
     let fd_flags = u16::try_from(args.u32(7)).map_err(|_| Errno::Inval)?;
     let contradicts = directory_only && (create || exclusive || truncate);
     if fd_flags & !FLAGS != 0 || flags > 0b1111 || contradicts {
         return Err(Errno::Inval.into());
     }
-    let may = call.session.descriptors.get(fd)?.inheriting;
+    let Descriptor {
+        access,
+        inheriting: may,
+        ..
+    } = *call.session.descriptors.get(fd)?;
     // Guests request more rights than they use, so others that the directory lacks are left out
     // silently.
     if asked & !may & (rights::READ | rights::WRITE) != 0 {
         return Err(Errno::Notcapable.into());
     }
-    let asked = asked & may;
-    if asked & rights::WRITE != 0 && access == Access::Read {
+    let must_write = create || truncate || asked & rights::WRITE != 0;
+    if must_write && access == Access::Read {
         return Err(Errno::Rofs.into());
     }
-    let how = files::Open {
+    // Only reading and writing are chosen by the guest; it gets the other rights whatever it requests.
+    let mut rights = may
+        & match asked {
+            0 => u64::MAX,
+            asked => asked | !(rights::READ | rights::WRITE),
+        };
+    if access == Access::Read {
+        // A directory granted for reading names it among the rights that it passes on.
+        rights &= !rights::WRITE;
+    }
+    let mut how = files::Open {
         follow,
         directory: directory_only,
         create,
         exclusive: create && exclusive,
         truncate,
-        write: create || truncate || asked & rights::WRITE != 0,
+        write: must_write || (!directory_only && rights & rights::WRITE != 0),
     };
     call.bytes(opened, 4)?;
     let path = path(call, args.u32(2), args.u32(3))?;
@@ -180,10 +212,19 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     } else if truncate {
         change(call)?;
     }
-    let node = contained(call.shared, || directory.open(&path, &how))??;
+    let mut opened_node = contained(call.shared, || directory.open(&path, &how))?;
+    if let Err(Errno::Isdir | Errno::Acces | Errno::Perm | Errno::Rofs | Errno::Busy) = opened_node
+        && how.write
+        && !must_write
+    {
+        how.write = false;
+        call.charge(FUEL)?;
+        opened_node = contained(call.shared, || directory.open(&path, &how))?;
+    }
+    let node = opened_node?;
     let wrong = match &node {
         Node::File(_) if directory_only => Some(Errno::Notdir),
-        Node::Directory(_) if how.write => Some(Errno::Isdir),
+        Node::Directory(_) if must_write => Some(Errno::Isdir),
         _ => None,
     };
     if let Some(errno) = wrong {
@@ -193,30 +234,28 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
     }
     let (node, rights, inheriting) = match node {
         Node::File(file) => {
-            let rights = match how.write {
-                true => asked & rights::FILE,
-                false => asked & rights::FILE & !(rights::ALLOCATE | rights::SET_SIZE),
+            if !how.write || rights & rights::WRITE == 0 {
+                rights &= !rights::NEEDS_WRITE;
+            }
+            let open = OpenFile {
+                file,
+                position: 0,
+                opened_for: rights & (rights::READ | rights::WRITE),
             };
-            (
-                Open::File(OpenFile { file, position: 0 }),
-                rights,
-                inheriting & may,
-            )
+            (Open::File(open), rights & rights::FILE, inheriting & may)
         }
         Node::Directory(directory) => {
             let open = OpenDirectory {
                 directory,
-                access,
                 granted: None,
                 list: Vec::new(),
             };
-            // It passes on all that it inherited, whatever was requested: Zig requests less than it
-            // uses.
-            (Open::Directory(open), asked & rights::DIRECTORY, may)
+            (Open::Directory(open), rights & rights::DIRECTORY, may)
         }
     };
     let fd = call.session.descriptors.insert(Descriptor {
         node,
+        access,
         rights,
         inheriting,
         flags: fd_flags,
@@ -252,6 +291,7 @@ fn count_created(call: &mut Call<'_>) -> Result<(), Fail> {
 /// * `Badf`: `fd` is not open.
 /// * `Notdir`: it is not a directory.
 /// * `Notcapable`: it lacks the right `path_create_directory`.
+/// * `Rofs`: it was granted for reading.
 /// * The path errors of [`path`].
 /// * `Dquot`: the call has created as many entries as `Limits::created` allows.
 /// * Any errno of `Directory::create_directory`.
@@ -276,6 +316,7 @@ pub(super) fn path_create_directory(call: &mut Call<'_>, args: &Args<'_>) -> Res
 /// * `Badf`: `fd` is not open.
 /// * `Notdir`: it is not a directory.
 /// * `Notcapable`: it lacks the right `path_remove_directory`.
+/// * `Rofs`: it was granted for reading.
 /// * The path errors of [`path`].
 /// * Any errno of `Directory::remove_directory`.
 ///
@@ -299,6 +340,7 @@ pub(super) fn path_remove_directory(call: &mut Call<'_>, args: &Args<'_>) -> Res
 /// * `Badf`: `fd` is not open.
 /// * `Notdir`: it is not a directory.
 /// * `Notcapable`: it lacks the right `path_unlink_file`.
+/// * `Rofs`: it was granted for reading.
 /// * The path errors of [`path`].
 /// * Any errno of `Directory::remove_file`.
 ///
@@ -355,6 +397,7 @@ pub(super) fn path_readlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), 
 /// * `Badf`: `fd` is not open.
 /// * `Notdir`: it is not a directory.
 /// * `Notcapable`: it lacks the right `path_symlink`.
+/// * `Rofs`: it was granted for reading.
 /// * The path errors of [`path`], for the target too.
 /// * `Perm`: the target is absolute.
 /// * `Nametoolong`: the target has more than 32 names.
@@ -393,13 +436,18 @@ pub(super) fn path_symlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), F
 /// * `Badf`: `fd` or `new_fd` is not open.
 /// * `Notdir`: one is not a directory.
 /// * `Notcapable`: they lack the right `path_rename_source` or `path_rename_target`.
+/// * `Rofs`: the new directory was granted for reading.
+/// * `Perm`: only the old one was.
 /// * The path errors of [`path`], for both paths.
 /// * Any errno of `Directory::rename`: `Xdev` for directories of two types.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_rename)
 pub(super) fn path_rename(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let from = directory(call, args.u32(0), rights::PATH_RENAME_SOURCE)?;
-    let to = directory(call, args.u32(3), rights::PATH_RENAME_TARGET)?;
+    let [from, to] = two(
+        call,
+        (args.u32(0), rights::PATH_RENAME_SOURCE),
+        (args.u32(3), rights::PATH_RENAME_TARGET),
+    )?;
     let path = path(call, args.u32(1), args.u32(2))?;
     let to_path = self::path(call, args.u32(4), args.u32(5))?;
     change(call)?;
@@ -420,6 +468,8 @@ pub(super) fn path_rename(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
 /// * `Badf`: `old_fd` or `new_fd` is not open.
 /// * `Notdir`: one is not a directory.
 /// * `Notcapable`: they lack the right `path_link_source` or `path_link_target`.
+/// * `Rofs`: the new directory was granted for reading.
+/// * `Perm`: only the old one was.
 /// * `Inval`: `old_flags` is not 0.
 /// * The path errors of [`path`], for both paths.
 /// * `Dquot`: the call has created as many entries as `Limits::created` allows.
@@ -427,12 +477,15 @@ pub(super) fn path_rename(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
 ///
 /// In hostel: symbolic links are never followed, so that the flag for it is refused.
 /// `path_link_source` belongs to directories that may be changed: no link leads from one granted
-/// to read to one granted to write.
+/// for reading to one granted for writing.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_link)
 pub(super) fn path_link(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let from = directory(call, args.u32(0), rights::PATH_LINK_SOURCE)?;
-    let to = directory(call, args.u32(4), rights::PATH_LINK_TARGET)?;
+    let [from, to] = two(
+        call,
+        (args.u32(0), rights::PATH_LINK_SOURCE),
+        (args.u32(4), rights::PATH_LINK_TARGET),
+    )?;
     if args.u32(1) != 0 {
         return Err(Errno::Inval.into());
     }

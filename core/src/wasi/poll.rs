@@ -56,12 +56,14 @@ enum Event {
 /// * `Inval`: no subscriptions, more than 1,024, or one of an unknown type.
 /// * `Fault`: an area lies outside the guest's memory.
 /// * `Again`: no event has occurred, and the platform can't wait.
+/// * `Badf`: no subscription names a clock or an open descriptor.
 /// * In an event, `Notsup` or `Inval`: a clock that is not granted or does not exist, as in
 ///   `clock_time_get`.
 /// * In an event, `Badf` or `Notcapable`: the descriptor is not open, or lacks the right
 ///   `poll_fd_readwrite` or that to read or write.
 ///
-/// In hostel: relative timeouts run on the monotonic clock, whichever clock is named. A wait ends
+/// In hostel: relative timeouts run on the monotonic clock, whichever clock is named; without a
+/// platform's clock they fail with `Notsup`. A wait ends
 /// at the call's deadline and costs fuel. Files and output are always ready, even a full output
 /// queue, for which `fd_write` waits. A ready descriptor has the number of bytes 1.
 /// `wasi_unstable` has subscriptions of 56 bytes.
@@ -80,7 +82,8 @@ pub(super) fn poll_oneoff(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
     let now = clock.unwrap_or_default();
     let start = *call.waiting_since.get_or_insert(now);
     call.charge(u64::from(count).saturating_mul(FUEL))?;
-    let (mut happened, mut wake, mut needs_input) = (0u32, None::<Duration>, false);
+    let (mut happened, mut closed) = (0u32, 0u32);
+    let (mut wake, mut needs_input) = (None::<Duration>, false);
     // Asked once for all subscriptions, so that they agree.
     let mut input_ready = None;
     for at in 0..count {
@@ -97,10 +100,17 @@ pub(super) fn poll_oneoff(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
             Event::At(_) | Event::Ready(true) => 0u16,
             Event::Failed(errno) => errno as u16,
         };
+        if error == Errno::Badf as u16 {
+            closed = closed.saturating_add(1);
+        }
         let event = event(&subscribed, error);
         let place = events.wrapping_add(happened.wrapping_mul(EVENT));
         call.put(place, &event.0)?;
         happened = happened.saturating_add(1);
+    }
+    if closed == count {
+        // An event loop that looks at the errno alone would otherwise spin on its closed descriptors.
+        return Err(Errno::Badf.into());
     }
     if happened > 0 {
         return call.put(args.u32(3), &happened.to_le_bytes());

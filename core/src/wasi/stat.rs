@@ -3,7 +3,7 @@
 use super::{
     descriptors::{Node, rights},
     errno::{Errno, Fail},
-    files::{Kind, Stat, Time, Times},
+    files::{Stat, Time, Times},
     lists::Layout,
     opened,
     paths::{self, FUEL},
@@ -23,14 +23,14 @@ use core::time::Duration;
 /// * `Fault`: the address lies outside the guest's memory.
 /// * Any errno of `File::stat` or `Directory::stat`.
 ///
-/// In hostel: Stdio has zeros and one link. `wasi_unstable` has a `filestat` of 56 bytes.
+/// In hostel: stdio has the type of `fd_fdstat_get`, zeros and one link. `wasi_unstable` has a `filestat` of 56 bytes.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_filestat_get)
 pub(super) fn fd_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let fd = args.u32(0);
     let descriptor = call.session.descriptors.allowed(fd, rights::FILESTAT)?;
     let stat = match &descriptor.node {
-        Node::Input | Node::Output(_) => Stat::new(Kind::Unknown, 0),
+        Node::Input | Node::Output(_) => Stat::new(descriptor.kind(call.grant), 0),
         Node::File(_) => opened::stat(call, fd)?,
         Node::Directory(open) => {
             let directory = open.directory.clone();
@@ -81,6 +81,7 @@ pub(super) fn path_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<
 /// Errors:
 /// * `Badf`: `fd` is not open.
 /// * `Notcapable`: it is stdin, stdout or stderr, or lacks the right `fd_filestat_set_times`.
+/// * `Rofs`: it belongs to a directory that was granted for reading.
 /// * `Inval`: an unknown flag, or a time and now at once.
 /// * Any errno of `File::set_times` or `Directory::set_times`.
 ///
@@ -117,6 +118,7 @@ pub(super) fn fd_filestat_set_times(call: &mut Call<'_>, args: &Args<'_>) -> Res
 /// * `Badf`: `fd` is not open.
 /// * `Notdir`: it is not a directory.
 /// * `Notcapable`: it lacks the right `path_filestat_set_times`.
+/// * `Rofs`: it was granted for reading.
 /// * The path errors of [`paths::path`].
 /// * `Inval`: an unknown flag, or a time and now at once.
 /// * Any errno of `Directory::set_times`.

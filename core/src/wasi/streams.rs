@@ -32,9 +32,8 @@ pub(super) const FLAGS: u16 = 0b1_1111;
 /// * `nwritten`: address for the number of bytes written (u32).
 ///
 /// Errors:
-/// * `Badf`: `fd` is not open.
+/// * `Badf`: `fd` is not open, is a directory, or a file that was not opened for writing.
 /// * `Notcapable`: it is stdin, or lacks the right `fd_write`.
-/// * `Isdir`: it is a directory.
 /// * The buffer errors of [`Buffers::check`].
 /// * `Fault`: `nwritten` lies outside the guest's memory.
 /// * `Nospc`: the output buffer is full, `Budget::output_bytes` is used up, or the host has no
@@ -123,9 +122,8 @@ fn write(
 /// * `nread`: address for the number of bytes read (u32); 0 is the end.
 ///
 /// Errors:
-/// * `Badf`: `fd` is not open.
+/// * `Badf`: `fd` is not open, is a directory, or a file that was not opened for reading.
 /// * `Notcapable`: it is stdout or stderr, or lacks the right `fd_read`.
-/// * `Isdir`: it is a directory.
 /// * The buffer errors of [`Buffers::check`].
 /// * `Fault`: `nread` lies outside the guest's memory.
 /// * `Again`: stdin has nothing yet, and the platform can't wait.
@@ -236,13 +234,14 @@ pub(super) fn fd_renumber(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
 /// * `Badf`: `fd` is not open.
 /// * `Fault`: the address lies outside the guest's memory.
 ///
-/// In hostel: Stdio has the type *unknown*, so that no guest takes it for a terminal.
+/// In hostel: stdio that was granted as a terminal has the type *character device*, other stdio
+/// *unknown*. Neither has the rights `fd_seek` and `fd_tell`, by which guests know a terminal.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_fdstat_get)
 pub(super) fn fd_fdstat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
     let descriptor = call.session.descriptors.get(args.u32(0))?;
     let mut stat = Layout::<24>::new();
-    stat.put(0, &[descriptor.kind() as u8]);
+    stat.put(0, &[descriptor.kind(call.grant) as u8]);
     stat.put(2, &descriptor.flags.to_le_bytes());
     stat.put(8, &descriptor.rights.to_le_bytes());
     stat.put(16, &descriptor.inheriting.to_le_bytes());
@@ -256,24 +255,33 @@ pub(super) fn fd_fdstat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), 
 /// * `flags`: `fdflags`: 1 append, 2 dsync, 4 nonblock, 8 rsync, 16 sync.
 ///
 /// Errors:
-/// * `Badf`: `fd` is not open.
-/// * `Notcapable`: it is a directory, or lacks the right `fd_fdstat_set_flags`.
+/// * `Badf`: `fd` is not open, or is a directory.
+/// * `Notcapable`: it lacks the right `fd_fdstat_set_flags`.
 /// * `Inval`: an unknown flag.
+/// * `Notsup`: a flag for stdin, stdout or stderr.
 ///
 /// In hostel: append, dsync and sync take effect on files; both syncs store the contents after
-/// each write. Other flags are kept without effect, and so are all flags of stdio.
+/// each write. Other flags are kept without effect.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_fdstat_set_flags)
 pub(super) fn fd_fdstat_set_flags(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let descriptor = call
-        .session
-        .descriptors
-        .allowed(args.u32(0), rights::SET_FLAGS)?;
-    match u16::try_from(args.u32(1)) {
-        Ok(flags) if flags & !FLAGS == 0 => descriptor.flags = flags,
-        _ => return Err(Errno::Inval.into()),
+    let descriptor = call.session.descriptors.get(args.u32(0))?;
+    if matches!(descriptor.node, Node::Directory(_)) {
+        return Err(Errno::Badf.into());
     }
-    Ok(())
+    descriptor.allow(rights::SET_FLAGS)?;
+    let flags = match u16::try_from(args.u32(1)) {
+        Ok(flags) if flags & !FLAGS == 0 => flags,
+        _ => return Err(Errno::Inval.into()),
+    };
+    match descriptor.node {
+        // A guest that takes a stream for non-blocking would wait where it does not expect to.
+        Node::Input | Node::Output(_) if flags != 0 => Err(Errno::Notsup.into()),
+        _ => {
+            descriptor.flags = flags;
+            Ok(())
+        }
+    }
 }
 
 /// Gives up rights of a descriptor.

@@ -83,6 +83,9 @@ impl Wait {
 
     /// Blocks the thread until the wait is over: `Again` for stdin on a platform that can't wait.
     pub(super) fn block(&mut self, call: &mut Call<'_>) -> Result<(), Fail> {
+        if let Some(canceller) = call.canceller {
+            canceller.wakes_this_thread();
+        }
         while !self.is_over(call)? {
             // An error counts as ready here; `is_over` meets it again and reports it.
             let input_ready = || self.input && input_is_ready(call).unwrap_or(true);

@@ -105,6 +105,12 @@ pub unsafe fn respond(
     size: usize,
     function: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,
 ) -> i64 {
+    #[cfg(all(
+        target_arch = "wasm32",
+        feature = "panic-log",
+        not(feature = "panic-handler")
+    ))]
+    crate::panic_log::install();
     let input = match size {
         0 => &[],
         // SAFETY: by the caller's promise.

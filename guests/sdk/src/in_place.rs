@@ -37,6 +37,12 @@ impl<const N: usize> Place<N> {
         size: usize,
         function: impl FnOnce(&mut [u8], usize) -> Result<usize, &'static str>,
     ) -> i64 {
+        #[cfg(all(
+            target_arch = "wasm32",
+            feature = "panic-log",
+            not(feature = "panic-handler")
+        ))]
+        crate::panic_log::install();
         // SAFETY: the buffer lives as long as `self`, and the caller promises exclusive use.
         let buffer = unsafe { &mut *self.0.get() };
         let (start, length) = match function(buffer, size.min(N)) {

@@ -96,7 +96,9 @@
 //!
 //! * An [`Error`] is an answer: the host passes its message to the caller, and the instance stays in
 //!   use. Return errors for everything that the input can cause.
-//! * A panic is a trap, and so is a failed allocation: the host discards the instance.
+//! * A panic is a trap, and so is a failed allocation: the host discards the instance. On
+//!   `wasm32-unknown-unknown`, the message of a panic is lost unless the feature `panic-log` is on. Turn
+//!   it on in each plugin that logs.
 //!
 //! # Testing a plugin
 //!
@@ -114,12 +116,19 @@
 //! | `allocator` | adds a small global allocator, for memories with pages of 64 KiB or of one byte |
 //! | `no-heap` | adds a global allocator that always fails, for plugins that never allocate |
 //! | `panic-handler` | adds a panic handler that traps, without formatting the message |
+//! | `panic-log` | writes the message of a panic to the host's log before the trap, with `panic-handler` or with std; imports `env.host_log` |
 
 #![no_std]
 #![warn(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
 extern crate alloc;
+#[cfg(all(
+    target_arch = "wasm32",
+    feature = "panic-log",
+    not(feature = "panic-handler")
+))]
+extern crate std;
 
 pub mod abi;
 #[cfg(all(target_arch = "wasm32", feature = "allocator"))]
@@ -135,6 +144,8 @@ mod in_place;
 mod no_heap;
 #[cfg(all(target_arch = "wasm32", feature = "panic-handler"))]
 mod panic_handler;
+#[cfg(any(test, all(target_arch = "wasm32", feature = "panic-log")))]
+mod panic_log;
 mod plugin;
 pub mod state;
 mod value;

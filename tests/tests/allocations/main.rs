@@ -4,6 +4,7 @@
 
 mod calls;
 mod claims;
+mod conversions;
 mod footprint;
 mod leaks;
 

@@ -410,19 +410,17 @@ impl Case {
         self.name.split('/').next().unwrap_or_default()
     }
 
-    /// The most bytes of heap that the host may use for the case: twice the memory of its
-    /// instances, 32 times the module and 1 MiB. If the module's footprint is known, it counts
-    /// instead when it is less, with 64 KiB for inputs, outputs and messages.
+    /// Returns the most bytes of heap that the host may use for the case: the footprint told of its
+    /// module, and 64 KiB for inputs, outputs and messages. Bytes that are no module have no
+    /// footprint; for them it is 32 times their number, and 1 MiB.
     pub(crate) fn heap_bound(&self, wasm: &[u8]) -> usize {
-        let promised = 2 * self.instances * self.limits.memory_bytes + 32 * wasm.len() + (1 << 20);
         let Ok(module) = ModuleInfo::read(wasm) else {
-            return promised;
+            return 32 * wasm.len() + (1 << 20);
         };
         let mut limits = self.limits;
         limits.instances = self.instances;
         let most = module.footprint(&limits).total();
-        let most = usize::try_from(most).expect("a small module") + (64 << 10);
-        most.min(promised)
+        usize::try_from(most).expect("a small module") + (64 << 10)
     }
 
     /// Runs the case and judges how it ended.

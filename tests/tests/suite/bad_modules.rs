@@ -205,7 +205,7 @@ fn features_that_hostel_does_not_run_are_refused() {
     ] {
         let wasm = assemble(&format!(r#"(module {items} (func (export "f")))"#));
         let error = load(&wasm).map(|_| ()).unwrap_err();
-        let expected = ["invalid-module", "unsupported"];
+        let expected = ["invalid-module", "needs-proposal", "unsupported"];
         assert!(expected.contains(&error.code()), "{items}: {error}");
         a_good_plugin_still_answers();
     }

@@ -43,6 +43,7 @@ fn each_built_guest_has_a_source_and_each_source_is_built() {
         ("wat", "wat", "wat_"),
         ("c", "c", "c_"),
         ("small-c", "c", "small_c_"),
+        ("libc-c", "c", "libc_"),
         ("wasi-c", "c", "wasi_c_"),
         ("wasi-c", "c", "wasi_zigcc_"),
         ("wasi-zig", "zig", "wasi_zig_"),

@@ -2,16 +2,21 @@
 //! and link anew is most of what tests cost. Tests that measure their whole process, replace its
 //! allocator, or kill it stand beside this folder as programs of their own.
 
+#![cfg_attr(not(unix), allow(dead_code, unused_imports))] // Some tests are for Unix alone.
+
 mod bad_guests;
 mod bad_host_calls;
 mod bad_modules;
 mod charges;
+mod deadlines;
 mod executors;
 mod folding;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod guest_traps;
 mod guests;
 mod host;
+mod initialisers;
 mod instances;
 mod intake;
 mod interpreter_faults;
@@ -19,6 +24,9 @@ mod interrupted;
 mod lecture;
 mod mismatches;
 mod native_abi;
+mod nested;
+mod refused_growth;
+mod requests;
 mod reuse;
 mod runaway_guests;
 mod snapshot;
@@ -29,6 +37,7 @@ mod steps;
 mod typed;
 mod types;
 mod waiting;
+mod warm;
 mod wasi;
 mod watch;
 

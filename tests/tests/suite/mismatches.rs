@@ -215,6 +215,24 @@ fn the_error_for_an_export_of_another_type_lists_those_that_fit() {
             "() -> ()",
             "global",
         ),
+        (
+            r#"(func (export "__wasm_call_ctors") (param i32))"#,
+            "__wasm_call_ctors",
+            "() -> ()",
+            "(i32) -> ()",
+        ),
+        (
+            r#"(func (export "_start") (result i32) (i32.const 0))"#,
+            "_start",
+            "() -> ()",
+            "() -> i32",
+        ),
+        (
+            r#"(table (export "_start") 1 funcref)"#,
+            "_start",
+            "() -> ()",
+            "table",
+        ),
     ] {
         let text = format!(
             r#"(module {item} (memory (export "memory") 1)
@@ -343,6 +361,8 @@ fn a_known_export_must_not_be_an_import_handed_through() {
         ("deallocate", "(param i32 i32)"),
         ("free", "(param i32)"),
         ("_initialize", ""),
+        ("__wasm_call_ctors", ""),
+        ("_start", ""),
     ] {
         let grants = Grants::new()
             .function("host", "process", |pair: (u32, u32)| pair)
@@ -350,7 +370,9 @@ fn a_known_export_must_not_be_an_import_handed_through() {
             .function("host", "malloc", |size: u32| size)
             .function("host", "deallocate", |_: u32, _: u32| {})
             .function("host", "free", |_: u32| {})
-            .function("host", "_initialize", || {});
+            .function("host", "_initialize", || {})
+            .function("host", "__wasm_call_ctors", || {})
+            .function("host", "_start", || {});
         let text = format!(
             r#"(module (import "host" "{name}" (func $f {ty}))
                 (memory (export "memory") 1) (func (export "f"))

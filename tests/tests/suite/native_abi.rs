@@ -179,11 +179,14 @@ fn a_reactor_is_initialized_once_for_each_instance() {
 }
 
 #[test]
-fn a_commands_start_is_never_run() {
+fn a_commands_start_is_run_before_its_functions_only() {
     let item = r#"(func (export "_start") (unreachable))
         (func (export "seven") (result i32) (i32.const 7))"#;
     let plugin = load_wat::<()>(&with_allocator("", item), &Grants::new());
-    assert_eq!(plugin.call::<(), u32>("seven", ()), Ok(7));
+    let instance = plugin.instantiate(()).unwrap();
+    assert!(!instance.is_stopped());
+    let called = plugin.call::<(), u32>("seven", ());
+    assert_eq!(code(&called), "trap-unreachable");
 }
 
 // Taking the answer

@@ -57,6 +57,7 @@ fn a_file_is_open_once() {
 fn a_file_that_is_no_store_is_refused_and_left_alone() {
     let (directory, path) = place();
     assert_eq!(code(directory.path()), "state-file-not-regular");
+    #[cfg(unix)]
     assert_eq!(code(Path::new("/dev/null")), "state-file-not-regular");
     assert_eq!(code(&path.join("no/such/folder")), "state-file-unusable");
     for bytes in [

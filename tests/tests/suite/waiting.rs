@@ -376,3 +376,120 @@ fn the_usage_of_a_call_by_steps_is_reported_like_any_other() {
     );
     assert_eq!(call.usage().fuel, 3);
 }
+
+/// A machine whose threads wait as on another one. Counts how often they look whether to go on.
+struct Counting {
+    machine: Arc<hostel::Std>,
+    looks: Arc<AtomicUsize>,
+}
+
+impl Platform for Counting {
+    fn now(&self) -> Option<Duration> {
+        self.machine.now()
+    }
+
+    fn wait_until(&self, ready: &dyn Fn() -> bool, until: Option<Duration>) -> bool {
+        let looks = || {
+            self.looks.fetch_add(1, Ordering::SeqCst);
+            ready()
+        };
+        self.machine.wait_until(&looks, until)
+    }
+
+    fn wake(&self) {
+        self.machine.wake();
+    }
+
+    fn thread_waker(&self) -> Option<Waker> {
+        self.machine.thread_waker()
+    }
+}
+
+/// The attack C10: waiters of one plugin that slow another one's.
+#[test]
+fn threads_that_wait_for_one_plugin_are_not_woken_for_another() {
+    const WAITERS: usize = 50;
+    let machine = Arc::new(hostel::Std::new());
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counting = Counting {
+        machine: machine.clone(),
+        looks: looks.clone(),
+    };
+    let slow = echo(&Engine::new(limits(|_| {})).with_platform(counting));
+    // The other plugin's guest also waits for a host function that another thread answers.
+    let answers = Grants::new().function("env", "wait", || {
+        let (mut waits, answered) = (true, Arc::new(AtomicUsize::new(0)));
+        Async(core::future::poll_fn(move |context| {
+            if !core::mem::take(&mut waits) && answered.load(Ordering::SeqCst) > 0 {
+                return Poll::Ready(Ok::<(), Trap>(()));
+            }
+            let (waker, answered) = (context.waker().clone(), answered.clone());
+            thread::spawn(move || {
+                answered.store(1, Ordering::SeqCst);
+                waker.wake();
+            });
+            Poll::Pending
+        }))
+    });
+    let text = r#"(module (import "env" "wait" (func $wait))
+        (func (export "wait") (call $wait)))"#;
+    let engine = Engine::new(limits(|_| {})).with_platform(machine);
+    let quick = try_load_wat(&engine, text, &answers).unwrap();
+    let mut holder = slow.process_async(b"holder");
+    assert_eq!(holder.step(1), Step::More);
+    thread::scope(|scope| {
+        for _ in 0..WAITERS {
+            scope.spawn(|| assert_eq!(slow.process(b"waits"), Ok(b"waits".to_vec())));
+        }
+        // Each looks twice before it sleeps.
+        while looks.load(Ordering::SeqCst) < 2 * WAITERS {
+            thread::yield_now();
+        }
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        assert_eq!(quick.call::<(), ()>("wait", ()), Ok(()));
+                    }
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+        assert!(
+            quick.pool_figures().waits > 0,
+            "they waited for one another"
+        );
+        assert_eq!(looks.load(Ordering::SeqCst), 2 * WAITERS);
+        // Each that ends wakes one other, and no more.
+        assert_eq!(holder.step(u64::MAX), Step::Done(Ok(b"holder".to_vec())));
+    });
+    assert_eq!(looks.load(Ordering::SeqCst), 3 * WAITERS);
+}
+
+#[test]
+fn a_cancellation_wakes_the_thread_that_waits() {
+    let text = r#"(module (import "env" "wait" (func $wait)) (func (export "f") (call $wait)))"#;
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let begun = waiting.clone();
+    let endless = Grants::new().function("env", "wait", move || {
+        begun.fetch_add(1, Ordering::SeqCst);
+        Async(core::future::pending::<Result<(), Trap>>())
+    });
+    let plugin = try_load_wat(&hostel::engine(), text, &endless).unwrap();
+    for round in 1..=20 {
+        let mut instance = plugin.instantiate(()).unwrap();
+        let canceller = instance.canceller();
+        let called = thread::spawn(move || instance.call::<(), ()>("f", ()));
+        while waiting.load(Ordering::SeqCst) < round {
+            thread::yield_now();
+        }
+        if round % 2 == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        canceller.cancel();
+        let ended = hostel_tests::must_end(|| called.join().unwrap());
+        assert_eq!(ended, Err(CallError::Cancelled));
+    }
+}

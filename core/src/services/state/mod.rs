@@ -99,6 +99,7 @@ impl GrantedStore {
         context.charge(costs.read)?;
         let namespace = self.namespace(context);
         let (mut page, mut left, mut charged) = (Vec::new(), max, Ok(()));
+        let mut room = true;
         let listed = self.store.list(namespace, prefix, after, &mut |key| {
             let len = u32::try_from(key.len()).unwrap_or(u32::MAX);
             let bytes = key.len().saturating_add(size_of_val(&len));
@@ -108,12 +109,20 @@ impl GrantedStore {
             if charged.is_err() || left == 0 || full {
                 return false;
             }
+            // Without room for more, the page ends here: the plugin asks for the next one.
+            room = page.try_reserve(bytes).is_ok();
+            if !room {
+                return false;
+            }
             page.extend(len.to_le_bytes());
             page.extend(key);
             left = left.saturating_sub(1);
             left > 0
         });
         charged?;
+        if !room && page.is_empty() {
+            return Ok(Answer(Err(StateError::Failed)));
+        }
         Ok(Answer(listed.map(|()| (!page.is_empty()).then_some(page))))
     }
 }

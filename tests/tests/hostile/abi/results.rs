@@ -16,13 +16,15 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// A row: the result in words, its length with the error bit, the verdict. 1,000 bytes are allowed.
+/// A row: the result in words, its length with the error bit, the verdict. 1,000 bytes are allowed, and
+/// 500 of an error.
 fn too_long(cases: &mut Vec<Case>) {
     #[rustfmt::skip] // a table
     let rows = [
         ("of 1,001 bytes", 1_001, fails("output-too-large")),
         ("of all memory", END, fails("output-too-large")),
         ("that is an error of 1,001 bytes", ERROR_BIT | 1_001, fails("output-too-large")),
+        ("that is an error of 501 bytes", ERROR_BIT | 501, fails("error-too-large")),
         ("of 4 GiB", u32::MAX, fails("out-of-bounds")),
         ("of 1,000 bytes", 1_000, returns("1000 bytes")),
     ];
@@ -32,7 +34,10 @@ fn too_long(cases: &mut Vec<Case>) {
             format!(r#"{FINE} (func (export "process") (param i32 i32) (result i64) {result})"#);
         let text = with_allocator("", &items);
         let case = Case::process(format!("A06/result {what}"), text, "hello", verdict);
-        cases.push(case.budget(|budget| budget.output_bytes = 1_000));
+        cases.push(case.budget(|budget| {
+            budget.output_bytes = 1_000;
+            budget.error_bytes = 500;
+        }));
     }
 }
 
@@ -82,6 +87,12 @@ fn overlapping(cases: &mut Vec<Case>) {
 /// Errors of any bytes, which are the input.
 fn errors(cases: &mut Vec<Case>) {
     let text = with_result("(local.get 0) (i32.or (local.get 1) (i32.const 0x80000000))");
+    for (byte, len) in [(b'a', 1_001), (0x1b, 1_001), (0xff, 334)] {
+        let name = format!("A06/error of {len} bytes of {byte:#x}");
+        let verdict = fails("error-too-large");
+        let case = Case::process(name, text.clone(), vec![byte; len], verdict);
+        cases.push(case.budget(|budget| budget.error_bytes = 1_000));
+    }
     let shown = "the plugin returned an error: a\\u{1b}\u{fffd}";
     cases.push(Case::script(
         "A06/error that is rubbish",

@@ -83,6 +83,8 @@ fn optional_ones(cases: &mut Vec<Case>) {
         ("deallocate that is a global", global("deallocate")),
         ("free of i64", func("free", "(param i64)")),
         ("_initialize that is a memory's name", global("_initialize")),
+        ("__wasm_call_ctors with a result", func("__wasm_call_ctors", "(result i32)")),
+        ("_start with a parameter", func("_start", "(param i32)")),
     ];
     for (what, item) in rows {
         let text = with_part("process", &format!("{} {item}", PARTS[2].1));

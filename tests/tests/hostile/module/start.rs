@@ -1,10 +1,10 @@
-//! M14: start functions, by the start section or exported as `_initialize`. They run under the
-//! instance's budget, and may call imports.
+//! M14: start functions, by the start section or exported as `_initialize`, `__wasm_call_ctors` or
+//! `_start`. They run under the budget of the instance or of the call, and may call imports.
 //!
 //! A row: what the function does, its body, the verdict.
 
 use super::with_run;
-use crate::case::{Case, exceeds, loads, out_of_fuel, refused, starts, traps};
+use crate::case::{Case, exceeds, loads, out_of_fuel, refused, returns, starts, traps};
 use core::time::Duration;
 use hostel::Budget;
 
@@ -44,6 +44,11 @@ fn bodies(cases: &mut Vec<Case>) {
         for (how, section) in [
             ("start", "(start $start)"),
             ("_initialize", r#"(export "_initialize" (func $start))"#),
+            (
+                "constructor",
+                r#"(export "__wasm_call_ctors" (func $start))"#,
+            ),
+            ("_start", r#"(export "_start" (func $start))"#),
         ] {
             let text = format!(
                 r#"(module {imports} (memory (export "memory") 1) (table 1 funcref)
@@ -53,7 +58,14 @@ fn bodies(cases: &mut Vec<Case>) {
                     (func $start {body}) {section})"#
             );
             let name = format!("M14/{how} that {what}");
-            cases.push(Case::start(name, text, verdict.clone()));
+            let verdict = verdict.clone();
+            cases.push(match how {
+                "_start" if verdict.code() == "started" => {
+                    Case::run_export(name, text, returns(""))
+                }
+                "_start" => Case::run_export(name, text, verdict),
+                _ => Case::start(name, text, verdict),
+            });
         }
     }
     let panics = format!(

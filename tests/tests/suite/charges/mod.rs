@@ -115,11 +115,12 @@ impl Bare {
     }
 }
 
-/// Makes an instance of a [`guest`], filled, with a budget for every size of log record, and its
-/// double on bare wasmi.
+/// Makes an instance of a [`guest`], filled, with a budget for every size of log record and of error,
+/// and its double on bare wasmi.
 fn start(text: &str, grants: &Grants<()>) -> (Instance, Bare) {
     let mut budget = Budget::server();
     budget.log_bytes = u32::MAX;
+    budget.error_bytes = usize::MAX;
     let plugin = load_wat(text, grants).with_budget(budget);
     let mut instance = plugin.instantiate(()).unwrap();
     instance.call::<(), ()>("fill", ()).unwrap();

@@ -119,6 +119,10 @@ list input output
 #[test]
 fn files_are_read_and_written_in_a_granted_directory_alone() {
     for name in REPORTS {
+        if cfg!(windows) && name == "wasi_rust_report" {
+            // It removes a file that it has open, whose name Windows then keeps until it is closed.
+            continue;
+        }
         for access in [Access::ReadWrite, Access::Read] {
             let parent = tempfile::tempdir().unwrap();
             let data = parent.path().join("data");

@@ -1,7 +1,7 @@
 //! The contents of files: reading, writing, positions, sizes.
 
 use super::{
-    EDQUOT, EINVAL, EISDIR, ENOTCAPABLE, ENOTSUP, ESPIPE, Guest, NEW, OLD, SMALL, SUCCESS,
+    EBADF, EDQUOT, EINVAL, ENOTCAPABLE, ENOTSUP, ESPIPE, Guest, NEW, OLD, SMALL, SUCCESS,
     tree::{
         ADVISE, ALL, ALLOCATE, APPEND, CREATE, DATA, READ, RESULT, ROOT, SEEK, SET_SIZE, SYNC,
         TELL, Tree, WRITE,
@@ -154,6 +154,8 @@ fn reading_and_writing_at_an_offset_moves_no_position() {
     assert_eq!(guest.seek(fd, 0, 1), Ok(0));
     // It needs the right to seek, too.
     let plain = guest.open("a", 0, READ | WRITE).unwrap();
+    let given_up = guest.errno("fd_fdstat_set_rights", &[plain, READ | WRITE, 0]);
+    assert_eq!(given_up, SUCCESS);
     let args = [plain, 0, 1, 0, RESULT];
     assert_eq!(guest.errno("fd_pread", &args), ENOTCAPABLE);
     assert_eq!(guest.errno("fd_pwrite", &args), ENOTCAPABLE);
@@ -350,7 +352,9 @@ fn a_removed_file_stays_until_it_is_closed() {
     let fd = guest.create("a");
     assert_eq!(guest.at("path_unlink_file", "a"), SUCCESS);
     assert_eq!(guest.read(fd, 9).unwrap(), b"text");
-    assert_eq!(guest.stat(fd).links, 0);
+    if cfg!(unix) {
+        assert_eq!(guest.stat(fd).links, 0);
+    }
 }
 
 #[test]
@@ -370,7 +374,7 @@ fn directories_and_streams_have_no_contents_to_seek() {
         ("fd_sync", &[ROOT]),
         ("fd_datasync", &[ROOT]),
     ] {
-        assert_eq!(guest.errno(name, args), EISDIR, "{name}");
+        assert_eq!(guest.errno(name, args), EBADF, "{name}");
     }
     assert_eq!(guest.seek(1, 0, 0), Err(ESPIPE));
 }
@@ -389,7 +393,10 @@ fn each_function_needs_its_right() {
         ("fd_filestat_set_size", &[0], SET_SIZE),
     ] {
         let call = |guest: &mut Guest, rights| {
-            let fd = guest.open("a", CREATE, rights).unwrap();
+            let fd = guest.open("a", CREATE, READ | WRITE).unwrap();
+            let kept = guest.rights(fd).0 & rights;
+            let given_up = guest.errno("fd_fdstat_set_rights", &[fd, kept, 0]);
+            assert_eq!(given_up, SUCCESS);
             let errno = guest.errno(name, &[&[fd], args].concat());
             guest.close(fd);
             errno

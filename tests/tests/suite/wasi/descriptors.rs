@@ -1,9 +1,11 @@
 //! A guest's descriptors: closing, renumbering, inspecting, giving up rights.
 
-use super::{EBADF, EINVAL, ENOTCAPABLE, Guest, SUCCESS};
-use hostel::{Wasi, WasiOutput};
+use super::{EBADF, EINVAL, ENOTCAPABLE, ENOTSUP, Guest, SUCCESS};
+use hostel::{Trap, Wasi, WasiInput, WasiOutput};
 
 const READ: u64 = 1 << 1;
+const SEEK: u64 = 1 << 2;
+const TELL: u64 = 1 << 5;
 const WRITE: u64 = 1 << 6;
 /// The rights to set flags, to read attributes and to poll.
 const ALWAYS: u64 = 1 << 3 | 1 << 21 | 1 << 27;
@@ -88,13 +90,52 @@ fn each_stream_has_its_kind_and_rights() {
     }
 }
 
+/// A stdin that a person types.
+struct Keyboard;
+
+impl WasiInput for Keyboard {
+    fn read(&self, _: &mut [u8]) -> Result<usize, Trap> {
+        Ok(0)
+    }
+
+    fn is_terminal(&self) -> bool {
+        true
+    }
+}
+
 #[test]
-fn unknown_flags_can_not_be_set() {
+fn a_terminal_is_a_character_device_that_can_not_be_sought() {
+    let output = |terminal| WasiOutput::buffer(100).terminal(terminal);
+    // The kinds of stdin, stdout and stderr.
+    for (wasi, kinds) in [
+        (Wasi::new().stdin_from(Keyboard), [2, 0, 0]),
+        (Wasi::new().stdin_from(Keyboard).stdin(*b"in"), [0, 0, 0]),
+        (Wasi::new().stdout(output(true)), [0, 2, 0]),
+        (
+            Wasi::new().stdout(output(false)).stderr(output(true)),
+            [0, 0, 2],
+        ),
+    ] {
+        for mut guest in [Guest::new(wasi.clone()), Guest::old(wasi)] {
+            for (fd, kind) in (0..).zip(kinds) {
+                assert_eq!(guest.errno("fd_fdstat_get", &[fd, 64]), SUCCESS);
+                assert_eq!(guest.get(64, 1), [kind], "{fd}");
+                assert_eq!(guest.u64(72) & (SEEK | TELL), 0, "{fd}");
+                assert_eq!(guest.errno("fd_filestat_get", &[fd, 64]), SUCCESS);
+                assert_eq!(guest.get(64 + 16, 1), [kind], "{fd}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_has_no_flags() {
     let mut guest = guest();
     for (flags, answer) in [
         (0, SUCCESS),
-        (4, SUCCESS),
-        (0x1f, SUCCESS),
+        (1, ENOTSUP),
+        (4, ENOTSUP),
+        (0x1f, ENOTSUP),
         (0x20, EINVAL),
         (0x1_0000, EINVAL),
         (0xffff_ffff, EINVAL),
@@ -106,7 +147,7 @@ fn unknown_flags_can_not_be_set() {
         );
     }
     assert_eq!(guest.errno("fd_fdstat_get", &[0, 64]), SUCCESS);
-    assert_eq!(guest.u16(66), 0x1f);
+    assert_eq!(guest.u16(66), 0, "a stream has none");
     assert_eq!(guest.errno("fd_fdstat_set_flags", &[3, 0]), EBADF);
 }
 

@@ -2,8 +2,8 @@
 //! ones.
 
 use super::{
-    EINVAL, EISDIR, ENOENT, ENOTSUP, EPERM, Guest, NEW, SUCCESS,
-    tree::{ALL, CREATE, DATA, DIRECTORY, READ, RESULT, ROOT, Tree, WRITE, grant},
+    EBADF, EINVAL, EISDIR, ENOENT, ENOTSUP, EPERM, Guest, NEW, SUCCESS,
+    tree::{ALL, CREATE, DATA, DIRECTORY, READ, RESULT, ROOT, TRUNCATE, Tree, WRITE, grant},
 };
 use hostel::{
     Engine, Grants, Wasi,
@@ -292,8 +292,64 @@ fn a_directory_that_opens_another_kind_is_refused() {
     let mut guest = ill(Ill::OpensADirectory);
     assert_eq!(guest.open("a", CREATE, ALL & !WRITE), Err(EISDIR));
     let fd = guest.open("a", 0, ALL & !WRITE).unwrap();
-    assert_eq!(guest.read(fd, 1), Err(EISDIR));
+    assert_eq!(guest.read(fd, 1), Err(EBADF));
     assert!(guest.open_in((fd, 0), "b", 0, (READ, 0), 0).is_ok());
+}
+
+/// A directory of files that can't be opened for writing, with the error of trying. Counts the tries.
+struct Locked(Errno, Arc<Mutex<u32>>);
+
+impl Directory for Locked {
+    fn open(&self, _: &str, how: &Open) -> Result<Node, Errno> {
+        *lock(&self.1) += 1;
+        match how.write {
+            true => Err(self.0),
+            false => Ok(Node::File(Box::new(Bytes(Arc::default())))),
+        }
+    }
+
+    fn stat(&self, _: &str, _: bool) -> Result<Stat, Errno> {
+        Ok(Stat::new(Kind::File, 0))
+    }
+
+    fn list(&self, _: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), Errno> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_file_that_can_not_be_written_is_opened_for_reading_if_the_guest_asks_for_neither() {
+    use Errno::{Acces, Busy, Io, Isdir, Noent, Notsup, Perm, Rofs};
+    for (errno, reads) in [
+        (Isdir, true),
+        (Acces, true),
+        (Perm, true),
+        (Rofs, true),
+        (Busy, true),
+        (Noent, false),
+        (Io, false),
+        (Notsup, false),
+    ] {
+        let tries = Arc::default();
+        let locked = Locked(errno, Arc::clone(&tries));
+        let wasi = Wasi::new().directory("/", Access::ReadWrite, locked);
+        let mut guest = Guest::new(wasi);
+        let opened = guest.open("a", 0, 0);
+        assert_eq!(*lock(&tries), 1 + u32::from(reads), "{errno:?}");
+        if reads {
+            let fd = opened.unwrap();
+            assert_eq!(guest.read(fd, 1).unwrap(), b"");
+            assert_eq!(guest.write(fd, b"x").0, EBADF);
+        } else {
+            assert_eq!(opened, Err(errno as u32));
+        }
+        // A guest that has to write gets the error, and no second try.
+        for (flags, rights) in [(0, WRITE), (0, READ | WRITE), (CREATE, 0), (TRUNCATE, 0)] {
+            *lock(&tries) = 0;
+            assert_eq!(guest.open("a", flags, rights), Err(errno as u32));
+            assert_eq!(*lock(&tries), 1);
+        }
+    }
 }
 
 #[test]

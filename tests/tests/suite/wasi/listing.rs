@@ -39,22 +39,26 @@ fn entries_come_once_each_in_pieces_of_any_size() {
         ("..".to_owned(), IS_DIRECTORY),
     ];
     for at in 0..200 {
-        let name = format!("file {at} {}", "x".repeat(at % 50));
+        let name = format!("file {at} {}_", "x".repeat(at % 50));
         tree.file(&name, "");
         expected.push((name, IS_FILE));
     }
     std::fs::create_dir(tree.inside("dir")).unwrap();
-    std::os::unix::fs::symlink("dir", tree.inside("link")).unwrap();
-    expected.extend([
-        ("dir".to_owned(), IS_DIRECTORY),
-        ("link".to_owned(), IS_LINK),
-    ]);
+    expected.push(("dir".to_owned(), IS_DIRECTORY));
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("dir", tree.inside("link")).unwrap();
+        expected.push(("link".to_owned(), IS_LINK));
+    }
     expected.sort();
     let mut guest = tree.reader();
     for room in [90, 100, 256, 1_000, 4_096, 30_000] {
         let mut names = guest.list(ROOT, room).unwrap();
         names.sort();
         assert_eq!(names, expected, "{room}");
+    }
+    if cfg!(windows) {
+        return; // It lists no inode numbers.
     }
     // Inode numbers equal those in the attributes.
     let args = [ROOT, DATA, 30_000, 0, RESULT];
@@ -173,6 +177,8 @@ fn files_and_bad_pointers_are_refused() {
     let mut guest = tree.guest();
     let file = guest.create("a");
     let blind = guest.open(".", DIRECTORY, 0).unwrap();
+    let given_up = guest.errno("fd_fdstat_set_rights", &[blind, 0, 0]);
+    assert_eq!(given_up, SUCCESS);
     for (fd, answer) in [
         (file, ENOTDIR),
         (1, ENOTDIR),

@@ -3,6 +3,7 @@
 
 mod absent;
 mod attributes;
+#[cfg(unix)] // It makes symbolic links, which on Windows take a privilege.
 mod bad_arguments;
 mod clocks;
 mod commands;
@@ -12,6 +13,7 @@ mod descriptors;
 mod embedder_faults;
 mod embedders;
 mod endings;
+#[cfg(unix)] // It makes symbolic links, which on Windows take a privilege.
 mod escapes;
 mod listing;
 mod open_files;

@@ -1,8 +1,8 @@
 //! Waiting with `poll_oneoff` (P04).
 
 use super::{EBADF, EFAULT, EINVAL, END, ENOTCAPABLE, ENOTSUP, Guest, SMALL, SUCCESS};
-use hostel::{Trap, Wasi, WasiInput};
-use hostel_tests::code;
+use hostel::{Engine, Platform, Step, Trap, Wasi, WasiInput};
+use hostel_tests::{code, must_end};
 use std::{
     thread,
     time::{Duration, Instant},
@@ -129,6 +129,15 @@ fn a_bad_subscription_is_an_event_with_an_error() {
         (7, sup, CLOCK),
     ];
     assert_eq!(events, expected);
+    // With nothing else to wait for, the call fails.
+    for closed in [
+        &[file(1, READ, 3)][..],
+        &[file(1, READ, 3), file(2, WRITE, 0xffff_ffff)],
+    ] {
+        guest.put(0, &closed.concat());
+        let args = [0, EVENTS, closed.len() as u64, COUNT];
+        assert_eq!(guest.errno("poll_oneoff", &args), EBADF);
+    }
     for kind in [3, 0xff] {
         guest.put(0, &file(1, kind, 0));
         assert_eq!(guest.errno("poll_oneoff", &[0, EVENTS, 1, COUNT]), EINVAL);
@@ -211,6 +220,44 @@ fn without_a_deadline_a_wait_ends_with_the_fuel() {
         // Before it begins: else this test would not end.
         let result = guest.call("poll_oneoff", &[0, EVENTS, 1, COUNT]);
         assert_eq!(code(&result), "out-of-fuel");
+    }
+}
+
+/// A machine whose threads can wait, but not until a time.
+struct NoClock;
+
+impl Platform for NoClock {
+    fn wait_until(&self, ready: &dyn Fn() -> bool, _: Option<Duration>) -> bool {
+        while !ready() {
+            thread::yield_now();
+        }
+        true
+    }
+}
+
+#[test]
+fn without_a_platforms_clock_no_timeout_is_waited_for() {
+    // The time of day is granted, yet nothing tells when a timeout on it has passed.
+    let wasi = || Wasi::new().realtime(|| Duration::from_secs(1_700_000_000));
+    for id in [0, 1] {
+        let wish = clock(7, id, 1_000_000);
+        let ended = must_end(move || {
+            let engine = Engine::default().with_platform(NoClock);
+            let mut guest = Guest::start(&engine, super::NEW, 1, wasi());
+            poll(&mut guest, &[wish])
+        });
+        assert_eq!(ended, [(7, ENOTSUP as u16, CLOCK)]);
+        // By steps, which would have waited for ever and cost nothing.
+        let engine = Engine::default().with_platform(NoClock);
+        let mut guest = Guest::start(&engine, super::NEW, 1, wasi());
+        guest.put(0, &clock(7, id, 1_000_000));
+        let params = (0, EVENTS as u32, 1, COUNT as u32);
+        let mut call = guest
+            .0
+            .call_async::<(u32, u32, u32, u32), u32>("poll_oneoff", params);
+        assert_eq!(call.step(10_000), Step::Done(Ok(SUCCESS)));
+        drop(call);
+        assert_eq!(u32::from(guest.u16(EVENTS + 8)), ENOTSUP);
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) const SET_SIZE: u64 = 1 << 22;
 pub(super) const SET_TIMES: u64 = 1 << 23;
 /// All rights of the first version of preview 1, which include all for files.
 pub(super) const ALL: u64 = (1 << 28) - 1;
+/// The rights that a file can have: 0 to 8, attributes, size, times, polling.
+pub(super) const FILE_RIGHTS: u64 = 0x1ff | 0b111 << 21 | 1 << 27;
 
 /// Where the tests put paths, contents and results in the guest's memory.
 pub(super) const PATH: u64 = 40_000;

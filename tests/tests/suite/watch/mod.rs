@@ -7,6 +7,7 @@ mod changes;
 mod directories;
 mod embedder;
 mod installing;
+mod many;
 mod names;
 mod running_calls;
 

@@ -3,6 +3,7 @@
 mod contents;
 mod descriptors;
 mod directories;
+#[cfg(unix)] // Symbolic links take a privilege on Windows.
 mod links;
 mod paths;
 

@@ -36,8 +36,10 @@ fn path_exists() {
             assert!(guest.stat_at(lookup, "subdir").is_ok());
             assert_eq!(guest.stat_at(lookup, "subdir/none"), Err(ENOENT));
         }
-        assert_eq!(guest.symlink("subdir", "link"), SUCCESS);
-        assert!(guest.stat_at(FOLLOW, "link/.").is_ok());
+        if cfg!(unix) {
+            assert_eq!(guest.symlink("subdir", "link"), SUCCESS);
+            assert!(guest.stat_at(FOLLOW, "link/.").is_ok());
+        }
     });
 }
 

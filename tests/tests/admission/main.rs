@@ -3,6 +3,9 @@
 //!
 //! Each thread here has a heap of its own, whose size the test sets.
 
+mod footprint;
+mod patterns;
+
 use hostel::{
     Budget, Engine, Grants, Instance, Limits, LoadError, LogRecord, Machine, MemoryState,
     ModuleInfo, Platform, Plugin, StateLimits,
@@ -26,6 +29,7 @@ static SMALL: Small = Small;
 thread_local! {
     static HEAP: Cell<usize> = const { Cell::new(usize::MAX) };
     static LIVE: Cell<usize> = const { Cell::new(0) };
+    static PEAK: Cell<usize> = const { Cell::new(0) };
     /// Whether blocks grow in place.
     static IN_PLACE: Cell<bool> = const { Cell::new(false) };
 }
@@ -37,6 +41,7 @@ fn take(bytes: usize) -> bool {
         let fits = HEAP.try_with(|heap| now <= heap.get()).unwrap_or(true);
         if fits {
             live.set(now);
+            let _ = PEAK.try_with(|peak| peak.set(peak.get().max(now)));
         }
         fits
     });

@@ -1,0 +1,100 @@
+//! Bounds calls that host functions make while their guest's call runs.
+
+use super::Shared;
+use crate::{base::nesting::Nesting, error::CallError};
+use core::{
+    ptr,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+/// A function that lends its argument the calls of the calling thread.
+pub(crate) type Lend = fn(&mut dyn FnMut(&mut Nesting));
+
+/// Most calls at a time in all threads together, if the platform can't tell the threads apart.
+const MOST_UNKNOWN: usize = 64;
+
+/// Number of calls that run on platforms that can't tell their threads apart.
+static UNKNOWN: AtomicUsize = AtomicUsize::new(0);
+
+/// A call that runs on this thread, until this is dropped.
+#[must_use]
+pub(crate) enum Entered {
+    /// Its guest imports nothing, so no call can begin inside it.
+    Leaf,
+    /// It is counted in the thread's list.
+    OnThread(Lend),
+    /// It is counted among the calls of all threads.
+    Unknown,
+}
+
+impl Shared {
+    /// Counts a call, or a start, of the plugin's guest on this thread. Fails if too many calls run
+    /// inside one another.
+    #[inline]
+    pub(crate) fn enter(&self) -> Result<Entered, CallError> {
+        if self.imports {
+            self.count()
+        } else {
+            Ok(Entered::Leaf)
+        }
+    }
+
+    #[inline(never)]
+    fn count(&self) -> Result<Entered, CallError> {
+        let Some(lend) = self.nesting else {
+            let before = UNKNOWN.fetch_add(1, Ordering::Relaxed);
+            let entered = Entered::Unknown;
+            if before >= MOST_UNKNOWN {
+                return Err(CallError::TooNested {
+                    limit: MOST_UNKNOWN,
+                });
+            }
+            return Ok(entered);
+        };
+        let mut entered = Ok(());
+        lend(&mut |nesting| entered = nesting.enter(self.number()));
+        match entered {
+            Ok(()) => Ok(Entered::OnThread(lend)),
+            Err(limit) => Err(CallError::TooNested { limit }),
+        }
+    }
+
+    /// Fails if a call on this thread must not wait, with the deadline `until`, for one of the
+    /// plugin's instances, all `instances` of which are in use. The wait could last for ever: calls
+    /// that run on this thread hold instances, and end only after it.
+    pub(crate) fn may_wait(
+        &self,
+        until: Option<Duration>,
+        instances: usize,
+    ) -> Result<(), CallError> {
+        let mut refused = false;
+        if let Some(lend) = self.nesting {
+            lend(&mut |nesting| {
+                refused =
+                    nesting.contains(self.number()) || (until.is_none() && !nesting.is_empty());
+            });
+        }
+        if refused {
+            return Err(CallError::NestedWait { limit: instances });
+        }
+        Ok(())
+    }
+
+    /// Returns a number that no other plugin has at this time.
+    fn number(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        match self {
+            Self::Leaf => {}
+            Self::OnThread(lend) => lend(&mut Nesting::leave),
+            Self::Unknown => {
+                UNKNOWN.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
