@@ -61,12 +61,7 @@ fn table() -> String {
         ranges.len()
     );
     for (start, more) in ranges {
-        let end = start + more;
-        writeln!(
-            rust,
-            "    0x{start:x} << LENGTH_BITS | {more}, // to 0x{end:x}"
-        )
-        .unwrap();
+        writeln!(rust, "    range(0x{start:x}, 0x{:x}),", start + more).unwrap();
     }
     rust + "];\n"
 }

@@ -238,11 +238,11 @@ mod tests {
 
     #[test]
     fn a_guest_chooses_the_level_and_the_text_alone() {
-        for number in 0..5 {
+        let marks = ["[trace]", "[debug]", "", "[warn]", "[error]"];
+        for (number, mark) in (0..).zip(marks) {
             let level = LogLevel::from_number(number).unwrap_or(LogLevel::Info);
             assert_eq!(level as u32, number);
             let record = LogRecord::of_guest("p\n[host]", level, b"p [host]: x\ny");
-            let mark = ["[trace]", "[debug]", "", "[warn]", "[error]"][number as usize];
             let space = if mark.is_empty() { "" } else { " " };
             let shown = alloc::format!("p\\n[host]{space}{mark}: p [host]: x\\ny");
             assert_eq!(record.to_string(), shown);
