@@ -1,5 +1,12 @@
 //! Characters that can't be seen are escaped: all that Unicode's data has, by its properties.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::std_instead_of_core
+)]
+
 use hostel_core::Escaped;
 use icu_properties::{
     CodePointMapData, CodePointSetData,
