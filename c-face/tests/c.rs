@@ -103,6 +103,18 @@ fn library(arguments: &[&str], folder: &str) -> PathBuf {
         .arg(here("Cargo.toml"))
         .arg("--target-dir")
         .arg(&target);
+    // The flags that these tests were built with, such as those of `cargo llvm-cov`, are not those of
+    // firmware.
+    for flags in [
+        "CARGO_BUILD_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_WRAPPER",
+        "RUSTFLAGS",
+    ] {
+        cargo.env_remove(flags);
+    }
     run(cargo.args(arguments), "rustup").unwrap();
     target.join(folder).join("libhostel_c.a")
 }

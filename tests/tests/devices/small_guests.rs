@@ -147,17 +147,28 @@ fn the_template_builds_where_it_is_copied_to_and_runs() {
         fs::copy(guests.join("template").join(file), to).unwrap();
     }
     let sdk = guests.join("sdk").canonicalize().unwrap();
-    let output = Command::new("cargo")
+    let mut cargo = Command::new("cargo");
+    cargo
         .args(["build", "--release", "--config"])
         .arg(format!(
             "patch.crates-io.hostel-guest.path = '{}'",
             sdk.display()
         ))
-        .current_dir(copy.path())
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_TARGET_DIR")
-        .output()
-        .unwrap();
+        .current_dir(copy.path());
+    // The author's shell has none of the flags that these tests were built with, such as those of
+    // `cargo llvm-cov`; for the guest's target most of them do not exist.
+    for flags in [
+        "CARGO_BUILD_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_TARGET_DIR",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_WRAPPER",
+        "RUSTFLAGS",
+    ] {
+        cargo.env_remove(flags);
+    }
+    let output = cargo.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let built = "target/wasm32-unknown-unknown/release/my_plugin.wasm";
