@@ -34,30 +34,26 @@ struct State {
 
 impl State {
     /// Adds a task. Returns the one that had this address, if it is another.
-    fn add(&mut self, at: Instant, waker: &Waker) -> Option<Waker> {
+    fn add(&mut self, at: Instant, waker: Waker) -> Option<Waker> {
         let address = waker.data().addr();
         let before = self.times.get(&address).copied();
         let entry = before.and_then(|before| self.queue.remove_entry(&(before, address)));
         let (at, other) = match entry {
             // Its earliest time counts.
-            Some(((before, _), found)) if found.will_wake(waker) => (at.min(before), None),
+            Some(((before, _), found)) if found.will_wake(&waker) => (at.min(before), None),
             Some((_, other)) => (at, Some(other)),
             None => (at, None),
         };
         self.times.insert(address, at);
-        self.queue.insert((at, address), waker.clone());
+        self.queue.insert((at, address), waker);
         other
     }
 
-    /// Removes a task.
+    /// Removes the task that has the address of `waker`.
     fn remove(&mut self, waker: &Waker) -> Option<Waker> {
         let address = waker.data().addr();
-        let key = (*self.times.get(&address)?, address);
-        if !self.queue.get(&key)?.will_wake(waker) {
-            return None;
-        }
-        self.times.remove(&address);
-        self.queue.remove(&key)
+        let at = self.times.remove(&address)?;
+        self.queue.remove(&(at, address))
     }
 
     /// Removes the tasks whose time has come.
@@ -94,7 +90,7 @@ impl Timer {
             state.runs = true;
         }
         let before = state.next();
-        let other = state.add(at, waker);
+        let other = state.add(at, comparable(waker));
         let is_first = state.next() != before;
         drop(state);
         if is_first {
@@ -111,7 +107,12 @@ impl Timer {
     pub(crate) fn forget(&self, waker: &Waker) {
         let forgotten = self.0.lock().remove(waker);
         // Without the lock: dropping a waker may run its executor's code.
-        drop(forgotten);
+        if let Some(forgotten) = forgotten
+            && !forgotten.will_wake(&comparable(waker))
+        {
+            // Another waker had this address; as above.
+            wake(forgotten);
+        }
     }
 }
 
@@ -146,6 +147,13 @@ impl Shared {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+}
+
+/// Returns a clone of `waker`. Two wakers of one [`Wake`](std::task::Wake) may have tables of functions
+/// at different addresses, which tells them apart, if they were made at different places; but their
+/// clones are all made at one.
+fn comparable(waker: &Waker) -> Waker {
+    waker.clone()
 }
 
 /// Wakes a task. A panic in its executor must not end the timer.

@@ -10,7 +10,12 @@ use spin::Mutex;
 
 /// Wakes a task that waits at the call's deadline. Dropping it makes the platform forget the time, so
 /// that a call which ended early leaves no timer behind.
-pub(crate) struct Alarm(Arc<Task>);
+pub(crate) struct Alarm {
+    task: Arc<Task>,
+    /// Wakes the task. Kept, because a platform finds what it forgets by comparing wakers, and two that
+    /// are made of one task at different places may differ.
+    waker: Waker,
+}
 
 /// The task to wake. The platform gets a waker of its own, since calls of one task may share theirs.
 struct Task {
@@ -23,11 +28,14 @@ impl Alarm {
     /// Returns an alarm for the time `at` on the platform's clock. It does nothing before it is
     /// [set](Self::set).
     pub(crate) fn new(platform: &Arc<dyn Platform>, at: Duration) -> Self {
-        Self(Arc::new(Task {
+        let task = Arc::new(Task {
             platform: platform.clone(),
             at,
             waker: Mutex::new(None),
-        }))
+        });
+        // A clone, as those that the platform keeps: it may differ from the original too.
+        let waker = Waker::from(task.clone()).clone();
+        Self { task, waker }
     }
 
     /// Has the task of `context` woken at the alarm's time. Call it in each poll that is pending.
@@ -36,21 +44,19 @@ impl Alarm {
             // The call is stepped: nobody waits to be woken.
             return;
         }
-        let task = &self.0;
+        let task = &self.task;
         let before = task.waker.lock().replace(context.waker().clone());
         // Without the lock: dropping a waker may run its executor's code.
         drop(before);
-        let waker = Waker::from(task.clone());
-        task.platform.wake_at(Some(task.at), &waker);
+        task.platform.wake_at(Some(task.at), &self.waker);
     }
 }
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        let task = &self.0;
-        let waker = task.waker.lock().take();
+        let waker = self.task.waker.lock().take();
         if waker.is_some() {
-            task.platform.forget_wake(&Waker::from(task.clone()));
+            self.task.platform.forget_wake(&self.waker);
         }
     }
 }

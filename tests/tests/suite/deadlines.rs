@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker},
     time::Instant,
 };
 
@@ -320,4 +320,55 @@ fn a_time_that_is_forgotten_is_not_held() {
     // Of a time that never comes nothing is kept.
     platform.wake_at(Some(Duration::MAX), &waker);
     assert_eq!(Arc::strong_count(&task), 2);
+}
+
+/// Returns a waker that counts in its task how often it is woken, and whose clones have another table of
+/// functions. That of `Wake` is so too where the compiler makes its table twice.
+fn with_other_clones(task: &Arc<AtomicU64>) -> Waker {
+    static ORIGINAL: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_one);
+    static CLONE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_one);
+    unsafe fn clone(task: *const ()) -> RawWaker {
+        // SAFETY: `task` is from `Arc::into_raw`, and the waker that is cloned holds a count.
+        unsafe { Arc::increment_strong_count(task.cast::<AtomicU64>()) };
+        RawWaker::new(task, &CLONE)
+    }
+    unsafe fn wake(task: *const ()) {
+        // SAFETY: as for the two that it calls; the waker is gone after it.
+        unsafe {
+            wake_by_ref(task);
+            drop_one(task);
+        }
+    }
+    unsafe fn wake_by_ref(task: *const ()) {
+        // SAFETY: the waker holds a count.
+        let task = unsafe { &*task.cast::<AtomicU64>() };
+        task.fetch_add(1, Ordering::SeqCst);
+    }
+    unsafe fn drop_one(task: *const ()) {
+        // SAFETY: the waker that is dropped holds a count.
+        unsafe { Arc::decrement_strong_count(task.cast::<AtomicU64>()) };
+    }
+    let data = Arc::into_raw(task.clone()).cast();
+    // SAFETY: the functions keep the contract of `RawWakerVTable` for a pointer from `Arc::into_raw`.
+    unsafe { Waker::from_raw(RawWaker::new(data, &ORIGINAL)) }
+}
+
+#[test]
+fn a_task_is_known_by_any_of_its_wakers() {
+    let platform = Std::new();
+    let task = Arc::new(AtomicU64::new(0));
+    let waker = with_other_clones(&task);
+    let copy = waker.clone();
+    let later = Some(Duration::from_secs(3_600));
+    for waker in [&waker, &copy, &waker] {
+        platform.wake_at(later, waker);
+    }
+    assert_eq!(task.load(Ordering::SeqCst), 0, "taken for several tasks");
+    assert_eq!(Arc::strong_count(&task), 4);
+    platform.forget_wake(&waker);
+    assert_eq!(Arc::strong_count(&task), 3, "not forgotten");
+    platform.wake_at(later, &waker);
+    platform.forget_wake(&copy);
+    assert_eq!(Arc::strong_count(&task), 3, "not forgotten");
+    assert_eq!(task.load(Ordering::SeqCst), 0);
 }
