@@ -62,8 +62,9 @@ static int32_t twice(void *context, const uint8_t *input, size_t size, uint8_t *
     return 0;
 }
 
-static void keep_line(void *context, const char *plugin, const char *text) {
-    snprintf(context, 100, "%s: %s", plugin, text);
+static void keep_line(void *context, const HostelRecord *record) {
+    const char *speaker = record->from_host ? " [host]" : "";
+    snprintf(context, 100, "%s%s %d: %s", record->plugin, speaker, (int)record->level, record->text);
 }
 
 /* ---- Files ---- */
@@ -174,7 +175,7 @@ static void calls(const HostelEngine *engine, const char *folder) {
     hostel_unload(customize);
     code = hostel_call_bytes(instance, "process", (const uint8_t *)"hello", 5, answer, sizeof answer, &length, &message);
     EXPECT(code == HOSTEL_CODE_OK && length == 10 && memcmp(answer, "LAMP_HELLO", 10) == 0);
-    EXPECT(strcmp(line, "customize.wasm: processing 5 bytes") == 0);
+    EXPECT(strcmp(line, "customize.wasm 2: processing 5 bytes") == 0);
     code = hostel_call_bytes(instance, "process", (const uint8_t *)"\xff", 1, answer, sizeof answer, &length, &message);
     EXPECT(code == HOSTEL_CODE_GUEST_ERROR && says("input is not UTF-8"));
     hostel_instance_free(instance);

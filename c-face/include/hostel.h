@@ -144,6 +144,20 @@ typedef enum HostelCode {
     HOSTEL_CODE_TRAP_INSTANTIATION = 95,
 } HostelCode;
 
+// The importance of a log record, from least to most. The numbers are those of `env.host_log_at`.
+typedef enum HostelLevel {
+    // Each step.
+    HOSTEL_LEVEL_TRACE = 0,
+    // For finding errors.
+    HOSTEL_LEVEL_DEBUG = 1,
+    // What happens in normal use.
+    HOSTEL_LEVEL_INFO = 2,
+    // May be wrong; also what the host says.
+    HOSTEL_LEVEL_WARN = 3,
+    // Is wrong.
+    HOSTEL_LEVEL_ERROR = 4,
+} HostelLevel;
+
 // A configured interpreter, which loads plugins. Threads may share it.
 typedef struct HostelEngine HostelEngine;
 
@@ -186,9 +200,21 @@ typedef int32_t (*HostelBytesFunction)(void *context,
                                        size_t capacity,
                                        size_t *length);
 
-// Receives one record of a plugin's log: the plugin's name, and one line of text without control
-// characters. Both end with a zero byte, and are valid until the function returns.
-typedef void (*HostelLog)(void *context, const char *plugin, const char *text);
+// One record of a plugin's log. Its texts end with a zero byte, and are valid until the function that
+// receives it returns. Later versions may add fields at the end.
+typedef struct HostelRecord {
+    // The plugin's name, which the plugin can't choose.
+    const char *plugin;
+    // One line of text without control characters.
+    const char *text;
+    // The importance.
+    enum HostelLevel level;
+    // Whether hostel wrote the text, not the plugin. A plugin can write any text, also one of hostel's.
+    bool from_host;
+} HostelRecord;
+
+// Receives one record of a plugin's log.
+typedef void (*HostelLog)(void *context, const struct HostelRecord *record);
 
 // A buffer of the caller for an error message. It receives UTF-8 text, cut to fit, that ends with a
 // zero byte. After a success it holds an empty text.
@@ -272,7 +298,8 @@ enum HostelCode hostel_grant_bytes(struct HostelGrants *grants,
                                    HostelBytesFunction function,
                                    void *context);
 
-// Grants the log: the imports `env.host_log` and `env.host_log_message`, whose records go to `log`.
+// Grants the log: the imports `env.host_log`, `env.host_log_message` and `env.host_log_at`, whose records
+// go to `log`.
 //
 // Returns `HOSTEL_CODE_BAD_ARGUMENT` if `grants` or `log` is null.
 //

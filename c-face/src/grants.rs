@@ -11,7 +11,7 @@ use core::{
     ffi::{CStr, c_char, c_void},
     fmt::{self, Display, Write},
 };
-use hostel_core::{Context, Grants, LogRecord, Trap};
+use hostel_core::{Context, Grants, LogLevel, LogRecord, Speaker, Trap};
 
 /// The host functions that a plugin may call. Nothing is granted by default.
 #[derive(Debug)]
@@ -59,10 +59,40 @@ pub type HostelBytesFunction = Option<
     ) -> i32,
 >;
 
-/// Receives one record of a plugin's log: the plugin's name, and one line of text without control
-/// characters. Both end with a zero byte, and are valid until the function returns.
+/// The importance of a log record, from least to most. The numbers are those of `env.host_log_at`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostelLevel {
+    /// Each step.
+    Trace = 0,
+    /// For finding errors.
+    Debug = 1,
+    /// What happens in normal use.
+    Info = 2,
+    /// May be wrong; also what the host says.
+    Warn = 3,
+    /// Is wrong.
+    Error = 4,
+}
+
+/// One record of a plugin's log. Its texts end with a zero byte, and are valid until the function that
+/// receives it returns. Later versions may add fields at the end.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct HostelRecord {
+    /// The plugin's name, which the plugin can't choose.
+    pub plugin: *const c_char,
+    /// One line of text without control characters.
+    pub text: *const c_char,
+    /// The importance.
+    pub level: HostelLevel,
+    /// Whether hostel wrote the text, not the plugin. A plugin can write any text, also one of hostel's.
+    pub from_host: bool,
+}
+
+/// Receives one record of a plugin's log.
 pub type HostelLog =
-    Option<unsafe extern "C" fn(context: *mut c_void, plugin: *const c_char, text: *const c_char)>;
+    Option<unsafe extern "C" fn(context: *mut c_void, record: *const HostelRecord)>;
 
 /// A function of the caller, not null, with its context.
 #[derive(Clone, Copy)]
@@ -89,11 +119,11 @@ impl Callback<HostelNumbersFunction> {
 }
 
 impl Callback<HostelLog> {
-    fn call(&self, plugin: &CStr, text: &CStr) {
+    fn call(&self, record: &HostelRecord) {
         if let Some(function) = self.function {
-            // SAFETY: the caller promised that the function is safe to call with its context. Both
-            // texts outlive the call.
-            unsafe { function(self.context, plugin.as_ptr(), text.as_ptr()) };
+            // SAFETY: the caller promised that the function is safe to call with its context. The
+            // record and its texts outlive the call.
+            unsafe { function(self.context, record) };
         }
     }
 }
@@ -277,7 +307,8 @@ pub unsafe extern "C" fn hostel_grant_bytes(
     raw::ended(grant())
 }
 
-/// Grants the log: the imports `env.host_log` and `env.host_log_message`, whose records go to `log`.
+/// Grants the log: the imports `env.host_log`, `env.host_log_message` and `env.host_log_at`, whose records
+/// go to `log`.
 ///
 /// Returns `HOSTEL_CODE_BAD_ARGUMENT` if `grants` or `log` is null.
 ///
@@ -297,7 +328,18 @@ pub unsafe extern "C" fn hostel_grant_log(
         let host = callback(log, context)?;
         let sink = move |record: &LogRecord<'_>| {
             let (mut plugin, mut text) = (CText::default(), CText::default());
-            host.call(plugin.write(&record.plugin), text.write(&record.text));
+            host.call(&HostelRecord {
+                plugin: plugin.write(&record.plugin).as_ptr(),
+                text: text.write(&record.text).as_ptr(),
+                level: match record.level {
+                    LogLevel::Trace => HostelLevel::Trace,
+                    LogLevel::Debug => HostelLevel::Debug,
+                    LogLevel::Info => HostelLevel::Info,
+                    LogLevel::Warn => HostelLevel::Warn,
+                    LogLevel::Error => HostelLevel::Error,
+                },
+                from_host: record.speaker == Speaker::Host,
+            });
         };
         grants.change(|g| g.log(sink));
         Ok(())

@@ -30,9 +30,9 @@ pub use self::{
     code::{HostelCode, hostel_code_name},
     engine::{HostelEngine, HostelPlatform, hostel_engine_free, hostel_engine_new},
     grants::{
-        HostelBytesFunction, HostelGrants, HostelLog, HostelNumbersFunction, hostel_grant_bytes,
-        hostel_grant_config, hostel_grant_log, hostel_grant_numbers, hostel_grants_free,
-        hostel_grants_new,
+        HostelBytesFunction, HostelGrants, HostelLevel, HostelLog, HostelNumbersFunction,
+        HostelRecord, hostel_grant_bytes, hostel_grant_config, hostel_grant_log,
+        hostel_grant_numbers, hostel_grants_free, hostel_grants_new,
     },
     instance::{
         HostelInstance, hostel_call_bytes, hostel_call_numbers, hostel_fuel_used,

@@ -55,18 +55,21 @@ unsafe extern "C" fn reverse(
     i32::from(size > capacity)
 }
 
-unsafe extern "C" fn log(context: *mut c_void, plugin: *const c_char, text: *const c_char) {
-    // SAFETY: hostel hands over two texts, and the context that it was given with.
-    let (lines, plugin, text) = unsafe {
+unsafe extern "C" fn log(context: *mut c_void, record: *const HostelRecord) {
+    // SAFETY: hostel hands over a record with two texts, and the context that it was given with.
+    let (lines, record, plugin, text) = unsafe {
         (
             &mut *context.cast::<Vec<String>>(),
-            CStr::from_ptr(plugin),
-            CStr::from_ptr(text),
+            &*record,
+            CStr::from_ptr((*record).plugin),
+            CStr::from_ptr((*record).text),
         )
     };
+    let speaker = if record.from_host { " host" } else { "" };
     lines.push(format!(
-        "{}: {}",
+        "{}{speaker} {:?}: {}",
         plugin.to_str().unwrap(),
+        record.level,
         text.to_str().unwrap()
     ));
 }
@@ -75,10 +78,16 @@ const MODULE: &str = r#"(module
     (import "host" "sum" (func $sum (param i32 i32) (result i32)))
     (import "host" "reverse" (func $reverse (param i32 i32) (result i32 i32)))
     (import "env" "host_log" (func $log (param i32 i32)))
+    (import "env" "host_log_at" (func $log_at (param i32 i32 i32)))
     (memory (export "memory") 256 (pagesize 1))
     (global $next (mut i32) (i32.const 64))
     (func (export "allocate") (param i32) (result i32)
       (global.set $next (i32.sub (i32.const 192) (global.get $next))) (global.get $next))
+    (func (export "flood") (local $left i32)
+      (local.set $left (i32.const 20))
+      (loop $on
+        (call $log_at (i32.const 4) (i32.const 0) (i32.const 0))
+        (br_if $on (local.tee $left (i32.sub (local.get $left) (i32.const 1))))))
     (func (export "add") (param i32 i32) (result i32) (call $sum (local.get 0) (local.get 1)))
     (func (export "process") (param i32 i32) (result i32 i32)
       (call $log (local.get 0) (local.get 1))
@@ -129,7 +138,7 @@ fn all_goes_in_and_out() {
         let text = CStr::from_ptr(said.as_ptr().cast());
         assert_eq!(
             text.to_str(),
-            Ok("the module does not fit, 3 mismatches:\n")
+            Ok("the module does not fit, 4 mismatches:\n")
         );
         let loaded = hostel_load(engine, name, bytes, size, grants, &mut plugin, message_at);
         assert_eq!(loaded, ok);
@@ -143,6 +152,10 @@ fn all_goes_in_and_out() {
         let added =
             hostel_call_numbers(instance, name, params.as_ptr(), 2, &mut result, message_at);
         assert_eq!((added, result, *calls_at), (ok, 42, 1));
+
+        let name = c"flood".as_ptr();
+        let flooded = hostel_call_numbers(instance, name, ptr::null(), 0, &mut result, message_at);
+        assert_eq!(flooded, ok);
 
         let (mut output, mut length) = ([0u8; 6], 0);
         let name = c"process".as_ptr();
@@ -168,7 +181,16 @@ fn all_goes_in_and_out() {
         assert!(hostel_is_stopped(instance));
         hostel_instance_free(instance);
     }
-    assert_eq!(lines, ["test: abc", "test: 1234567", "test: 123456789"]);
+    let (flood, rest) = lines.split_at(17);
+    assert!(flood[..16].iter().all(|line| line == "test Error: "));
+    let closing = "test host Warn: [4 further log records dropped: over the budget]";
+    assert_eq!(flood[16], closing);
+    let told = [
+        "test Info: abc",
+        "test Info: 1234567",
+        "test Info: 123456789",
+    ];
+    assert_eq!(rest, told);
 }
 
 /// A plugin whose `bytes` passes its input to the host, whose `long` returns an i64 and `nothing`

@@ -1,8 +1,9 @@
-//! Plugins' log records on stderr, one per line: `PLUGIN: TEXT`.
+//! Plugins' log records on stderr, one per line: `PLUGIN: TEXT`, or `PLUGIN [warn]: TEXT` for another
+//! level than info. What the host says about a plugin is `PLUGIN [host]: TEXT`.
 
 use anstyle::Style;
 use std::fmt;
-use tracing::{Event, Subscriber, field};
+use tracing::{Event, Level, Subscriber, field};
 use tracing_subscriber::{
     fmt::{FmtContext, FormatFields, format::Writer},
     registry::LookupSpan,
@@ -14,6 +15,7 @@ pub(super) fn show() {
         tracing_subscriber::fmt()
             // Strips the styles if stderr is not a terminal.
             .with_writer(anstream::stderr)
+            .with_max_level(Level::TRACE)
             // Reporting an error on stderr would panic if stderr can't be written.
             .log_internal_errors(false)
             .event_format(Line)
@@ -36,16 +38,27 @@ where
     ) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
+        // Only the sink of the plugins' log names the guest as the speaker.
+        let level = *event.metadata().level();
+        let mark = match (fields.guest, level) {
+            (false, _) => " [host]".to_owned(),
+            (true, Level::INFO) => String::new(),
+            (true, level) => format!(" [{}]", level.as_str().to_lowercase()),
+        };
         let dim = Style::new().dimmed();
-        writeln!(writer, "{dim}{}:{dim:#} {}", fields.plugin, fields.message)
+        let Fields {
+            plugin, message, ..
+        } = fields;
+        writeln!(writer, "{dim}{plugin}{mark}:{dim:#} {message}")
     }
 }
 
-/// The fields that [`hostel::Tracing`] sets on an event.
+/// The fields that [`hostel::Tracing`] sets on an event. The host's own events have no speaker.
 #[derive(Default)]
 struct Fields {
     plugin: String,
     message: String,
+    guest: bool,
 }
 
 impl field::Visit for Fields {
@@ -56,8 +69,10 @@ impl field::Visit for Fields {
     }
 
     fn record_str(&mut self, field: &field::Field, value: &str) {
-        if field.name() == "plugin" {
-            self.plugin = super::output::visible(value).to_string();
+        match field.name() {
+            "plugin" => self.plugin = super::output::visible(value).to_string(),
+            "speaker" => self.guest = value == "guest",
+            _ => {}
         }
     }
 }

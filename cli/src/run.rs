@@ -44,10 +44,14 @@ pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
     }
     let logs = report.logs.clone();
     let log = move |record: &LogRecord<'_>| {
-        let text = String::from_utf8_lossy(record.text.raw()).into_owned();
+        let record = json!({
+            "level": record.level.as_str(),
+            "speaker": record.speaker.as_str(),
+            "text": String::from_utf8_lossy(record.text.raw()),
+        });
         logs.lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(text);
+            .push(record);
     };
     let result = report.run(arguments, log);
     let exit = result
@@ -63,7 +67,7 @@ struct Report {
     start: Option<Usage>,
     call: Option<Usage>,
     micros: Micros,
-    logs: Arc<Mutex<Vec<String>>>,
+    logs: Arc<Mutex<Vec<Value>>>,
 }
 
 /// The fate of a command's output.

@@ -14,7 +14,7 @@
 //! #     (call $log (local.get 0) (local.get 1)) (local.get 0) (local.get 1)))"#)?;
 //! let engine = Engine::new(Limits::server());
 //! let grants = Grants::new().log(|record: &LogRecord<'_>| {
-//!     eprintln!("{}: {}", record.plugin, record.text);
+//!     eprintln!("{record}");
 //! });
 //! let plugin = engine.load("echo", &wasm, &grants)?;
 //! assert_eq!(plugin.process(b"hello")?, b"hello");
@@ -133,7 +133,7 @@ pub use self::{
     base::{
         growth::RefusedGrowth,
         limits::{Budget, Limits, ModuleLimits, Usage},
-        log::{LogRecord, LogSink},
+        log::{LogLevel, LogRecord, LogSink, Speaker},
         nesting::Nesting,
         platform::{NoPlatform, Platform},
         signature::{Signature, ValType},

@@ -238,3 +238,22 @@ fn an_invalid_module_needs_no_proposal() {
         assert!(error.to_string().contains(wrong), "{error}");
     }
 }
+
+#[test]
+fn a_name_that_the_guest_chose_is_no_proposal() {
+    for name in ["gc", "threads", "a`gc", "`gc`", "SIMD"] {
+        let mut wasm = assembled(&format!(
+            r#"(func (export "{name}0")) (func (export "{name}1"))"#
+        ));
+        let second = format!("{name}1");
+        let at = wasm
+            .windows(second.len())
+            .position(|bytes| bytes == second.as_bytes())
+            .unwrap();
+        wasm[at + name.len()] = b'0';
+        let error = Engine::default()
+            .load("m", &wasm, &Grants::new())
+            .unwrap_err();
+        assert_eq!(error.code(), "invalid-module", "{error}");
+    }
+}

@@ -42,9 +42,10 @@ const fn function(
 const BYTES: &[&str] = &["i32", "i32"];
 
 /// Each granted function; see [`grants`] for their types in Rust.
-pub const FUNCTIONS: [HostFunction; 14] = [
+pub const FUNCTIONS: [HostFunction; 15] = [
     function("env", "host_log", BYTES, &[]),
     function("env", "host_log_message", BYTES, &[]),
+    function("env", "host_log_at", &["i32", "i32", "i32"], &[]),
     function("env", "host_get_config", BYTES, BYTES),
     function("fuzz", "nothing", &[], &[]),
     function("fuzz", "small", &["i32", "i32", "i32", "i32"], &["i32"]),

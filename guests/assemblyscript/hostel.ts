@@ -58,6 +58,9 @@ export function isUtf8(ptr: usize, size: u32): bool {
 @external("env", "host_log")
 declare function host_log(ptr: usize, size: u32): void;
 
+@external("env", "host_log_at")
+declare function host_log_at(level: u32, ptr: usize, size: u32): void;
+
 @external("env", "host_get_config")
 declare function host_get_config(ptr: usize, size: u32): u64;
 
@@ -65,6 +68,21 @@ declare function host_get_config(ptr: usize, size: u32): u64;
 export function log(text: string): void {
   const bytes = String.UTF8.encode(text);
   host_log(changetype<usize>(bytes), bytes.byteLength);
+}
+
+/** How important a record is, from least to most. `log` writes at `Info`. */
+export enum Level {
+  Trace,
+  Debug,
+  Info,
+  Warn,
+  Error,
+}
+
+/** Writes one record to the plugin's log, at a level. */
+export function logAt(level: Level, text: string): void {
+  const bytes = String.UTF8.encode(text);
+  host_log_at(level, changetype<usize>(bytes), bytes.byteLength);
 }
 
 /** The value of a setting, if it is set. */

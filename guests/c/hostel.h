@@ -93,6 +93,10 @@ HOSTEL_IMPORT("host_log") void host_log(const uint8_t *ptr, uint32_t size);
 /* Writes one line to the plugin's log, on hosts that grant only the function of this name. */
 HOSTEL_IMPORT("host_log_message") void host_log_message(const uint8_t *ptr, uint32_t size);
 
+/* Writes one line to the plugin's log at a level; the functions above write at HOSTEL_INFO. Another number traps. */
+enum { HOSTEL_TRACE, HOSTEL_DEBUG, HOSTEL_INFO, HOSTEL_WARN, HOSTEL_ERROR };
+HOSTEL_IMPORT("host_log_at") void host_log_at(uint32_t level, const uint8_t *ptr, uint32_t size);
+
 /* Returns the value of a setting, or a null pointer if it is unset. Free the value with `hostel_free_slice`. Use one of
  * the two functions: the first returns the packed shape (see `hostel_unpack`), the second a struct. */
 HOSTEL_IMPORT("host_get_config") uint64_t host_get_config(const uint8_t *key, uint32_t key_size);

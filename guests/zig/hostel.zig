@@ -41,11 +41,20 @@ fn pack(bytes: []const u8, bit: u64) u64 {
 }
 
 extern "env" fn host_log(ptr: [*]const u8, size: u32) void;
+extern "env" fn host_log_at(level: u32, ptr: [*]const u8, size: u32) void;
 extern "env" fn host_get_config(ptr: [*]const u8, size: u32) u64;
 
 /// Writes one record to the plugin's log.
 pub fn log(text: []const u8) void {
     host_log(text.ptr, text.len);
+}
+
+/// How important a record is, from least to most. `log` writes at `info`.
+pub const Level = enum(u32) { trace, debug, info, warn, err };
+
+/// Writes one record to the plugin's log, at a level.
+pub fn logAt(level: Level, text: []const u8) void {
+    host_log_at(@intFromEnum(level), text.ptr, text.len);
 }
 
 /// The value of a setting, if it is set. It is from `allocator`, and the plugin's to free.

@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let settings: [(&str, &str); 0] = [];
     let grants = Grants::new()
-        .log(|record: &LogRecord<'_>| println!("[{}] {}", record.plugin, record.text))
+        .log(|record: &LogRecord<'_>| println!("{record}"))
         .config(settings);
     let plugin = load_file(&engine, FILE, &grants)?;
     plugin.process(b"hello world")?;

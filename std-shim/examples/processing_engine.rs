@@ -11,7 +11,7 @@ const FILE: &str = concat!(
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let grants = Grants::new()
-        .log(|record: &LogRecord<'_>| println!("[{}] {}", record.plugin, record.text))
+        .log(|record: &LogRecord<'_>| println!("{record}"))
         .config([("prefix", "CUSTOM")]);
     let plugin = load_file(&hostel::engine(), FILE, &grants)?;
 

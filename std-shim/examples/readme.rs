@@ -2,7 +2,7 @@ use hostel::{Grants, LogRecord, load_file};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let grants = Grants::new()
-        .log(|record: &LogRecord<'_>| eprintln!("{}: {}", record.plugin, record.text))
+        .log(|record: &LogRecord<'_>| eprintln!("{record}"))
         .config([("prefix", "CUSTOM")])
         .function("shop", "price", |article: &str| {
             (article == "lamp").then_some(1999)

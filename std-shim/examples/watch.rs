@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let host = Arc::new(Host::new(hostel::engine()));
     let grants = |_name: &str| {
         Grants::new()
-            .log(|record: &LogRecord<'_>| println!("  [{}] {}", record.plugin, record.text))
+            .log(|record: &LogRecord<'_>| println!("  {record}"))
             .config([("prefix", "CUSTOM")])
     };
     let (send, events) = mpsc::channel();

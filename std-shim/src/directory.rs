@@ -211,16 +211,16 @@ impl Directory for HostDirectory {
     }
 
     fn set_times(&self, path: &str, follow: bool, times: &Times) -> Result<(), Errno> {
+        let [accessed, modified] = [times.accessed, times.modified].map(|time| {
+            time.map(|time| match time {
+                Time::Now => SystemTimeSpec::SymbolicNow,
+                Time::At(at) => {
+                    let at = SystemTime::UNIX_EPOCH + at;
+                    SystemTimeSpec::Absolute(time::SystemTime::from_std(at))
+                }
+            })
+        });
         if !follow {
-            let [accessed, modified] = [times.accessed, times.modified].map(|time| {
-                time.map(|time| match time {
-                    Time::Now => SystemTimeSpec::SymbolicNow,
-                    Time::At(at) => {
-                        let at = SystemTime::UNIX_EPOCH + at;
-                        SystemTimeSpec::Absolute(time::SystemTime::from_std(at))
-                    }
-                })
-            });
             return with_errno(self.0.set_symlink_times(path, accessed, modified));
         }
         // cap-std's own function opens any kind of file, and would wait for the other end of a pipe.
@@ -228,7 +228,10 @@ impl Directory for HostDirectory {
         how.follow = true;
         let file = match with_errno(self.open(path, &how))? {
             Opened::File(file) => file,
-            Opened::Directory(directory) => directory.into_std_file(),
+            // The handle of a directory may be one that only leads to names in it, as on Linux.
+            Opened::Directory(directory) => {
+                return with_errno(directory.set_times(".", accessed, modified));
+            }
         };
         with_errno(file.set_times(file_times(times)))
     }

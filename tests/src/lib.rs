@@ -150,7 +150,7 @@ impl Lines {
     pub fn granted<T: 'static>(&self) -> Grants<T> {
         let lines = self.0.clone();
         Grants::with_data().log(move |record: &LogRecord<'_>| {
-            let line = format!("{}: {}", record.plugin, record.text);
+            let line = record.to_string();
             lines.lock().expect("no sink panics").push(line);
         })
     }

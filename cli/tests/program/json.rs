@@ -13,7 +13,10 @@ fn all_of_a_call_is_told() {
     assert_eq!(told["output_base64"], Value::Null);
     assert_eq!(told["error"], Value::Null);
     assert_eq!(told["code"], 0);
-    assert_eq!(told["logs"], json!(["processing 3 bytes"]));
+    assert_eq!(
+        told["logs"],
+        json!([{ "level": "info", "speaker": "guest", "text": "processing 3 bytes" }])
+    );
     assert_eq!(told["host_calls"], 2);
     for part in ["start", "call"] {
         assert!(told["fuel"][part].as_u64() > Some(0), "{told}");
@@ -55,7 +58,10 @@ fn control_characters_are_escaped() {
     let ended = hostel(&["run", "--json", &plugin]).expect(0);
     let told = ended.json();
     assert_eq!(told["output"], "\x1b[2Jred\n\u{9b}\u{202e}");
-    assert_eq!(told["logs"], json!(["\x1b[2Jred\n\u{9b}\u{202e}\u{fffd}"]));
+    assert_eq!(
+        told["logs"],
+        json!([{ "level": "info", "speaker": "guest", "text": "\x1b[2Jred\n\u{9b}\u{202e}\u{fffd}" }])
+    );
     let mut printed = ended.text().trim_end().chars();
     assert!(!printed.any(|c| c.is_control() || c == '\u{202e}'));
 }

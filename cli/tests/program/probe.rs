@@ -172,7 +172,7 @@ fn all_that_refuses_a_plugin_is_told() {
         "  limit `table_elements`: 512 allowed, 1000 found",
         "  import `env.log` (i32, i32) -> (): nothing supplies it; the nearest known name is `env.host_log`",
         "  import `e\\n\\u{1b}[2J.open` () -> (): nothing supplies it; granted are: `env.host_get_config`, \
-         `env.host_log`, `env.host_log_message`, `env.host_state_delete`, `env.host_state_get`, `env.host_state_list`, \
+         `env.host_log`, `env.host_log_at`, `env.host_log_message`, `env.host_state_delete`, `env.host_state_get`, `env.host_state_list`, \
          `env.host_state_set`",
         "  export `process`: expected (i32, i32) -> (i32, i32) or (i32, i32) -> i64 or (i32, i32, i32) -> (), found () -> ()",
         "  export `allocate` is missing: expected (i32) -> i32, as `allocate` or `malloc`; the result of `env.host_get_config` needs a buffer",

@@ -69,6 +69,49 @@ fn a_state_file_that_another_process_has_open_is_waited_for() {
     assert_eq!(hostel(&run).expect(0).text(), "Gopher: visit 2");
 }
 
+/// A guest logs the line that tells of dropped records, at each level, and then has one dropped.
+#[test]
+fn a_log_line_says_who_speaks_and_at_which_level() {
+    let files = Files::new();
+    let forged = "[1 further log records dropped: over the budget]";
+    let text = format!(
+        r#"(module (import "env" "host_log_at" (func $log (param i32 i32 i32)))
+            (memory (export "memory") 1) (data (i32.const 0) "{forged}")
+            (func (export "run") (local $level i32)
+              (loop $on
+                (call $log (local.get $level) (i32.const 0) (i32.const {}))
+                (local.set $level (i32.add (local.get $level) (i32.const 1)))
+                (br_if $on (i32.lt_u (local.get $level) (i32.const 5))))
+              (call $log (i32.const 2) (i32.const 0) (i32.const 1))))"#,
+        forged.len()
+    );
+    let plugin = files.file("guest.wasm", &wat::parse_str(text).unwrap());
+    let run = ["run", &plugin, "--call=run", "--limit", "log_records=5"];
+    let told = hostel(&run).expect(0).stderr;
+    let expected = [
+        "guest [trace]",
+        "guest [debug]",
+        "guest",
+        "guest [warn]",
+        "guest [error]",
+        "guest [host]",
+    ];
+    let expected = expected.map(|who| format!("{who}: {forged}\n")).concat();
+    assert_eq!(told, expected);
+
+    let told = hostel(&[&run[..], &["--json"]].concat()).expect(0).json();
+    let said = [
+        ("trace", "guest"),
+        ("debug", "guest"),
+        ("info", "guest"),
+        ("warn", "guest"),
+        ("error", "guest"),
+        ("warn", "host"),
+    ];
+    let records = said.map(|(level, speaker)| serde_json::json!({ "level": level, "speaker": speaker, "text": forged }));
+    assert_eq!(told["logs"], serde_json::Value::from(records.to_vec()));
+}
+
 #[test]
 fn state_is_kept_in_a_file() {
     let (files, counter) = (Files::new(), guest("counter"));

@@ -292,7 +292,10 @@ fn json_tells_all_of_a_command() {
             .expect(1)
             .json();
         let logs = told["logs"].as_array().expect("a list");
-        assert!(logs[0].as_str().unwrap().starts_with("files: "), "{told}");
+        assert!(
+            logs[0]["text"].as_str().unwrap().starts_with("files: "),
+            "{told}"
+        );
     }
 }
 

@@ -35,6 +35,8 @@ impl<'a> Escaped<'a> {
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Several escapes are written at once: each write would cost more than the escape.
+        let mut escapes = heapless::String::<ESCAPES>::new();
         for chunk in self.bytes.utf8_chunks() {
             let text = chunk.valid();
             let mut written = 0;
@@ -43,10 +45,18 @@ impl fmt::Display for Escaped<'_> {
                 if matches!(c, ' '..='~') || !is_invisible(c) {
                     continue;
                 }
-                f.write_str(text.get(written..at).unwrap_or_default())?;
-                fmt::Display::fmt(&c.escape_default(), f)?;
+                let before = text.get(written..at).unwrap_or_default();
+                if !before.is_empty() || escapes.len() > ESCAPES - LONGEST_ESCAPE {
+                    f.write_str(&escapes)?;
+                    f.write_str(before)?;
+                    escapes.clear();
+                }
+                // Can't fail: there is room for the longest.
+                c.escape_default().for_each(|c| drop(escapes.push(c)));
                 written = at.saturating_add(c.len_utf8());
             }
+            f.write_str(&escapes)?;
+            escapes.clear();
             f.write_str(text.get(written..).unwrap_or_default())?;
             if !chunk.invalid().is_empty() {
                 f.write_str("\u{fffd}")?;
@@ -55,6 +65,10 @@ impl fmt::Display for Escaped<'_> {
         Ok(())
     }
 }
+
+/// Length of the longest escape, `\u{10ffff}`, and of those that are written at once, in bytes.
+const LONGEST_ESCAPE: usize = 10;
+const ESCAPES: usize = 64;
 
 impl fmt::Debug for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,6 +128,12 @@ mod tests {
             ),
             (b"nul\0del\x7f", "nul\\u{0}del\\u{7f}"),
             (b"\xf0\x9f\x98", "\u{fffd}"),
+            (b"\x01\x02\n\x7f", "\\u{1}\\u{2}\\n\\u{7f}"),
+            ("\u{e0001}".repeat(30).as_bytes(), &"\\u{e0001}".repeat(30)),
+            (
+                "\u{e0001}a".repeat(30).as_bytes(),
+                &"\\u{e0001}a".repeat(30),
+            ),
         ] {
             assert_eq!(Escaped::new(bytes).to_string(), shown);
         }

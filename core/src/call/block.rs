@@ -1,6 +1,6 @@
 //! Runs a call to its end on the calling thread.
 
-use super::canceller::Canceller;
+use super::{StoreData, canceller::Canceller};
 use crate::base::platform::Platform;
 use alloc::{sync::Arc, task::Wake};
 use core::{
@@ -9,37 +9,58 @@ use core::{
     time::Duration,
 };
 
-/// Calls `poll` on this thread until it is ready. A call that is not stepped is pending only while
-/// an asynchronous host function is: the thread then waits by the platform, and polls again when it
-/// is woken, at the latest at `until`.
-pub(crate) fn block<R>(
-    platform: &Arc<dyn Platform>,
+/// What ends a thread's wait for a call before the call is ready.
+pub(crate) struct WaitBounds {
+    platform: Arc<dyn Platform>,
     until: Option<Duration>,
-    canceller: Option<&Canceller>,
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
-) -> R {
-    let mut polled = poll(&mut Context::from_waker(Waker::noop()));
-    loop {
-        match polled {
-            Poll::Ready(result) => return result,
-            Poll::Pending => wait(platform, until, canceller, &mut |context| {
-                polled = poll(context);
-                polled.is_ready()
-            }),
+    canceller: Option<Canceller>,
+}
+
+impl WaitBounds {
+    /// Returns those of the running call.
+    pub(crate) fn of<T>(state: &StoreData<T>) -> Self {
+        Self {
+            platform: state.shared.platform.clone(),
+            until: state.meter.until(),
+            canceller: state.canceller.clone(),
         }
     }
 }
 
-/// Waits until `is_ready` returns true. Calls it after each wake, after a cancellation and at
-/// `until`.
+/// Calls `poll` on this thread until it is ready. A call that is not stepped is pending only while
+/// an asynchronous host function is: the thread then waits by the platform, and polls again when it
+/// is woken, at the latest at the deadline.
+// What the wait needs is looked up only for it, since most calls never wait.
+pub(crate) fn block<S, R>(
+    state: &mut S,
+    bounds: impl Fn(&S) -> WaitBounds,
+    mut poll: impl FnMut(&mut S, &mut Context<'_>) -> Poll<R>,
+) -> R {
+    let mut polled = poll(state, &mut Context::from_waker(Waker::noop()));
+    loop {
+        match polled {
+            Poll::Ready(result) => return result,
+            Poll::Pending => {
+                let bounds = bounds(state);
+                wait(&bounds, &mut |context| {
+                    polled = poll(state, context);
+                    polled.is_ready()
+                });
+            }
+        }
+    }
+}
+
+/// Waits until `is_ready` returns true. Calls it after each wake, after a cancellation and at the
+/// deadline.
 #[cold]
 #[inline(never)]
-fn wait(
-    platform: &Arc<dyn Platform>,
-    until: Option<Duration>,
-    canceller: Option<&Canceller>,
-    is_ready: &mut dyn FnMut(&mut Context<'_>) -> bool,
-) {
+fn wait(bounds: &WaitBounds, is_ready: &mut dyn FnMut(&mut Context<'_>) -> bool) {
+    let WaitBounds {
+        platform,
+        until,
+        canceller,
+    } = bounds;
     let signal = Arc::new(Signal {
         woken: AtomicBool::new(true),
         thread: platform.thread_waker(),
@@ -51,10 +72,10 @@ fn wait(
     let waker = Waker::from(signal.clone());
     let mut context = Context::from_waker(&waker);
     loop {
-        let cancelled = || canceller.is_some_and(Canceller::is_cancelled);
+        let cancelled = || canceller.as_ref().is_some_and(Canceller::is_cancelled);
         platform.wait_until(
             &|| signal.woken.swap(false, Ordering::AcqRel) || cancelled(),
-            until,
+            *until,
         );
         if is_ready(&mut context) {
             return;

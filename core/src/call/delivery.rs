@@ -1,13 +1,17 @@
 //! Brings values into a guest, with their texts and byte strings in buffers from its allocator.
 
-use super::{Allocate, StoreData, meter};
+use super::{Allocate, StoreData, meter, run};
 use crate::{
     base::{fuel::fuel_for, shape::FlatValues},
     error::CallError,
     marshal::Lowerer,
     memory,
 };
-use wasmi::{AsContextMut, Val};
+use core::task::{Context, Poll, ready};
+use wasmi::{AsContextMut, Store, Val};
+
+/// The most bytes that are written at once in a stepped or awaited call: 8,192 units of fuel.
+const PART: usize = 512 << 10;
 
 /// Values for a guest, and their progress into it. The caller alternates between
 /// [`next`](Self::next), a run of the guest's allocator, and [`got`](Self::got).
@@ -17,6 +21,8 @@ pub(crate) struct Delivery<'v> {
     done: usize,
     /// The size of the next buffer, once it is charged.
     asked: Option<u32>,
+    /// Number of bytes of the next byte string that are in its buffer.
+    written: usize,
     /// Most bytes of each of an export's arguments. `None` for a host function's results, which count
     /// against `Budget::bytes_to_guest` instead.
     input_bytes: Option<usize>,
@@ -30,6 +36,7 @@ impl<'v> Delivery<'v> {
             lowered: Lowerer::default(),
             done: 0,
             asked: None,
+            written: 0,
             input_bytes,
         }
     }
@@ -63,7 +70,34 @@ impl<'v> Delivery<'v> {
         Ok(self.asked)
     }
 
-    /// Writes the next byte string to the buffer at `ptr`, which the guest's allocator returned.
+    /// Writes the next byte string to the buffer at `ptr` as [`got`](Self::got) does. In a stepped or
+    /// awaited call, a long one is written in parts, each of which counts towards the step.
+    pub(crate) fn poll_got<T>(
+        &mut self,
+        store: &mut Store<StoreData<T>>,
+        context: &Context<'_>,
+        ptr: u32,
+    ) -> Poll<Result<(), CallError>> {
+        while ptr != 0
+            && store.data().pace.is_some()
+            && let Some((_, bytes)) = self.lowered.bytes.get(self.done)
+            && let Some((part, rest)) = bytes
+                .get(self.written..)
+                .and_then(|left| left.split_at_checked(PART))
+            && !rest.is_empty()
+        {
+            ready!(run::poll_step(store, context))?;
+            write_at(store, ptr, bytes.len(), self.written, part)?;
+            self.written = self.written.saturating_add(PART);
+            if let Some(pace) = &store.data().pace {
+                pace.take(fuel_for(PART));
+            }
+        }
+        Poll::Ready(self.got(store, ptr))
+    }
+
+    /// Writes what is left of the next byte string to the buffer at `ptr`, which the guest's allocator
+    /// returned.
     pub(crate) fn got<T, C>(&mut self, cx: &mut C, ptr: u32) -> Result<(), CallError>
     where
         C: AsContextMut<Data = StoreData<T>>,
@@ -81,7 +115,9 @@ impl<'v> Delivery<'v> {
             _ => {}
         }
         if let Some((pointer, bytes)) = self.lowered.bytes.get(self.done) {
-            write(cx, ptr, bytes)?;
+            let left = bytes.get(self.written..).unwrap_or_default();
+            write_at(cx, ptr, bytes.len(), self.written, left)?;
+            self.written = 0;
             if let Some(value) = self.lowered.values.get_mut(*pointer) {
                 *value = Val::I32(ptr.cast_signed());
             }
@@ -102,6 +138,7 @@ impl<'v> Delivery<'v> {
             lowered: self.lowered.into_owned()?,
             done: self.done,
             asked: self.asked,
+            written: self.written,
             input_bytes: self.input_bytes,
         })
     }
@@ -126,15 +163,27 @@ pub(crate) fn write<T, C>(cx: &mut C, ptr: u32, bytes: &[u8]) -> Result<(), Call
 where
     C: AsContextMut<Data = StoreData<T>>,
 {
+    write_at(cx, ptr, bytes.len(), 0, bytes)
+}
+
+/// Writes `part` at the offset `at` of the buffer of `len` bytes at `ptr`. Checks the bounds of the whole
+/// buffer, so that nothing is written to one that does not lie in the memory.
+fn write_at<T, C>(cx: &mut C, ptr: u32, len: usize, at: usize, part: &[u8]) -> Result<(), CallError>
+where
+    C: AsContextMut<Data = StoreData<T>>,
+{
     let memory = cx.as_context().data().guest.memory;
     let memory = memory.ok_or_else(|| CallError::MissingExport { name: "memory" })?;
-    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    memory::bytes_mut(
+    let len = u32::try_from(len).unwrap_or(u32::MAX);
+    let buffer = memory::bytes_mut(
         memory.data_mut(cx.as_context_mut()),
         ptr,
         len,
         "buffer from the guest's allocator",
-    )?
-    .copy_from_slice(bytes);
+    )?;
+    let place = buffer.get_mut(at..);
+    if let Some(place) = place.and_then(|place| place.get_mut(..part.len())) {
+        place.copy_from_slice(part);
+    }
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! Limits the memories and tables of one instance.
 
-use crate::base::{growth::RefusedGrowth, limits::Limits, platform::Platform};
+use crate::{
+    base::{growth::RefusedGrowth, limits::Limits, platform::Platform},
+    module::GROWTH,
+};
 use alloc::sync::Arc;
 use wasmi::{ResourceLimiter, errors::MemoryError};
 use wasmi_core::LimiterError;
@@ -20,6 +23,19 @@ pub(crate) struct InstanceLimiter {
     pub(crate) refused: Option<RefusedGrowth>,
     /// The size that a memory is growing to, in bytes, in case that fails.
     growing: usize,
+    /// How the guest's code grows its memory.
+    parts: Parts,
+}
+
+/// How the guest's code grows its memory by more than [`GROWTH`] bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parts {
+    /// At once.
+    No,
+    /// In parts, after it has asked for all of it: see [`bulk`](crate::module).
+    Yes,
+    /// In parts, and it has asked for more than it may have: the part that follows is turned down too.
+    Refused,
 }
 
 /// The heap that holds a guest's memory.
@@ -83,6 +99,7 @@ impl InstanceLimiter {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             heap: None,
+            parts: Parts::No,
             refused: None,
             growing: 0,
             memory: Amount {
@@ -94,6 +111,11 @@ impl InstanceLimiter {
                 ..Amount::default()
             },
         }
+    }
+
+    /// Returns the bytes of the instance's memories. They never shrink.
+    pub(crate) const fn memory_bytes(&self) -> usize {
+        self.memory.now
     }
 
     /// Records that a memory can't grow to `asked` bytes because of `limit`, or for lack of room.
@@ -112,19 +134,20 @@ impl InstanceLimiter {
     }
 }
 
-impl ResourceLimiter for InstanceLimiter {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> Result<bool, LimiterError> {
+impl InstanceLimiter {
+    /// Expects the guest's code to grow its memory in parts from now on.
+    pub(crate) const fn grow_in_parts(&mut self) {
+        self.parts = Parts::Yes;
+    }
+
+    /// Returns whether a memory may grow, and if so counts it as grown.
+    fn grow_memory(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
         if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
+            return false;
         }
         if !self.memory.grow(current, desired) {
             self.refuse(desired, Some(self.memory.limit));
-            return Ok(false);
+            return false;
         }
         let fits = self.heap.as_mut().is_none_or(|heap| heap.grow(desired));
         if !fits {
@@ -132,7 +155,38 @@ impl ResourceLimiter for InstanceLimiter {
             self.refuse(desired, None);
         }
         self.growing = desired;
-        Ok(fits)
+        fits
+    }
+
+    fn undo_memory_growth(&mut self) {
+        self.memory.undo_growth();
+        if let Some(heap) = &mut self.heap {
+            heap.capacity = heap.last;
+        }
+    }
+}
+
+impl ResourceLimiter for InstanceLimiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool, LimiterError> {
+        let part = desired.saturating_sub(current) <= GROWTH as usize;
+        if self.parts == Parts::Refused && part {
+            self.parts = Parts::Yes;
+            return Ok(false);
+        }
+        let mut allowed = self.grow_memory(current, desired, maximum);
+        if self.parts != Parts::No && !part {
+            self.parts = if allowed { Parts::Yes } else { Parts::Refused };
+            if allowed {
+                self.undo_memory_growth();
+            }
+            allowed = false;
+        }
+        Ok(allowed)
     }
 
     fn table_growing(
@@ -145,13 +199,10 @@ impl ResourceLimiter for InstanceLimiter {
     }
 
     fn memory_grow_failed(&mut self, error: &MemoryError) -> Result<(), LimiterError> {
-        self.memory.undo_growth();
+        self.undo_memory_growth();
         // A growth that lacks fuel is tried again in the next slice.
         if !matches!(error, MemoryError::OutOfFuel { .. }) {
             self.refuse(self.growing, None);
-        }
-        if let Some(heap) = &mut self.heap {
-            heap.capacity = heap.last;
         }
         Ok(())
     }

@@ -27,11 +27,10 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Returns the meter of an instance without calls.
-    pub(crate) fn new() -> Self {
+    /// Returns the meter of an instance without calls, the first of which have `budget`.
+    pub(crate) fn new(budget: &Budget) -> Self {
         Self {
-            // Each call sets its own.
-            budget: Budget::device(),
+            budget: *budget,
             reserve: 0,
             until: None,
             usage: Usage::default(),
@@ -44,6 +43,11 @@ impl Meter {
         CallError::OutOfFuel {
             fuel: self.budget.fuel,
         }
+    }
+
+    /// Sets the budget of the calls that begin from now on.
+    pub(crate) const fn set_budget(&mut self, budget: &Budget) {
+        self.budget = *budget;
     }
 
     pub(crate) const fn budget(&self) -> &Budget {
@@ -92,9 +96,19 @@ impl Meter {
         }
     }
 
-    /// Fails if the call has passed its deadline.
-    pub(crate) fn check_deadline(&self, platform: &dyn Platform) -> Result<(), CallError> {
-        self.interrupts(None, platform).check()
+    /// Returns whether the deadline has passed, if there is one.
+    fn is_past(&self, platform: &dyn Platform) -> bool {
+        let now = platform.now();
+        now.zip(self.until).is_some_and(|(now, until)| now >= until)
+    }
+
+    /// Returns the error for a call that has passed its deadline.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn deadline_passed(&self) -> CallError {
+        CallError::Deadline {
+            after: self.budget.deadline.unwrap_or_default(),
+        }
     }
 
     /// Counts one host call. Returns false if the budget has none left.
@@ -153,37 +167,39 @@ pub(crate) fn until(
     Ok(Some(now.saturating_add(after)))
 }
 
-/// Begins a call with `budget` and the deadline `until`.
-pub(crate) fn begin<T, C>(cx: &mut C, budget: &Budget, until: Option<Duration>)
+/// Begins a call with the meter's budget and the deadline `until`.
+pub(crate) fn begin<T, C>(cx: &mut C, until: Option<Duration>)
 where
     C: AsContextMut<Data = StoreData<T>>,
 {
     let mut cx = cx.as_context_mut();
     let StoreData { meter, limiter, .. } = cx.data_mut();
     limiter.refused = None;
-    meter.budget = *budget;
-    meter.reserve = budget.fuel;
+    meter.reserve = meter.budget.fuel;
     meter.until = until;
     meter.usage = Usage::ZERO;
     set_fuel(&mut cx, 0);
 }
 
-/// Returns the call's use so far.
-pub(crate) fn usage<T, C>(cx: &mut C) -> Usage
+/// Returns the call's use, as it was when it was brought up to date.
+pub(crate) fn usage<T>(state: &StoreData<T>) -> Usage {
+    Usage {
+        // Looked up here rather than at the end of each call: memories never shrink.
+        memory_bytes: state.limiter.memory_bytes(),
+        refused_growth: refused_growth(state),
+        ..state.meter.usage
+    }
+}
+
+/// Brings the fuel of the call's use up to date.
+pub(crate) fn update<T, C>(cx: &mut C)
 where
     C: AsContextMut<Data = StoreData<T>>,
 {
     let left = fuel_left(cx);
-    let cx = cx.as_context();
-    let StoreData { meter, limiter, .. } = cx.data();
-    let mut usage = Usage {
-        fuel: meter.budget.fuel.saturating_sub(left),
-        ..meter.usage
-    };
-    if limiter.refused.is_some() {
-        usage.refused_growth = limiter.refused;
-    }
-    usage
+    let mut cx = cx.as_context_mut();
+    let state = cx.data_mut();
+    state.meter.usage.fuel = state.meter.budget.fuel.saturating_sub(left);
 }
 
 /// Returns the last growth of its memory that the guest did not get, in the call or in making its
@@ -197,10 +213,9 @@ pub(crate) fn end<T, C>(cx: &mut C)
 where
     C: AsContextMut<Data = StoreData<T>>,
 {
-    let usage = usage(cx);
+    update(cx);
     let mut cx = cx.as_context_mut();
     let state = cx.data_mut();
-    state.meter.usage = usage;
     if let Some(wasi) = &mut state.wasi {
         wasi.end_call(&state.shared, &mut state.meter);
     }
@@ -219,15 +234,11 @@ pub(crate) fn check_time<T>(state: &StoreData<T>) -> Result<(), CallError> {
     state.meter.check(state.canceller.as_ref(), platform)
 }
 
-/// Turns the success of a call that has passed its deadline into an error. The check between slices
-/// misses a call that ends in the slice in which the deadline passes.
-pub(crate) fn in_time<T, R>(
-    state: &StoreData<T>,
-    result: Result<R, CallError>,
-) -> Result<R, CallError> {
-    let answer = result?;
-    state.meter.check_deadline(&*state.shared.platform)?;
-    Ok(answer)
+/// Returns whether the call has passed its deadline.
+#[inline]
+pub(crate) fn is_late<T>(state: &StoreData<T>) -> bool {
+    let meter = &state.meter;
+    meter.until.is_some() && meter.is_past(&*state.shared.platform)
 }
 
 /// Returns the fuel in the store, which is that of the running slice.

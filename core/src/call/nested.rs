@@ -33,31 +33,24 @@ impl Shared {
     /// inside one another.
     #[inline]
     pub(crate) fn enter(&self) -> Result<Entered, CallError> {
-        if self.imports {
-            self.count()
-        } else {
-            Ok(Entered::Leaf)
+        if !self.imports {
+            return Ok(Entered::Leaf);
+        }
+        let Some(lend) = self.nesting else {
+            return enter_unknown();
+        };
+        match self.enter_thread(lend) {
+            None => Ok(Entered::OnThread(lend)),
+            Some(limit) => Err(CallError::TooNested { limit }),
         }
     }
 
+    /// Adds a call to the thread's list. Returns the limit if there are as many already.
     #[inline(never)]
-    fn count(&self) -> Result<Entered, CallError> {
-        let Some(lend) = self.nesting else {
-            let before = UNKNOWN.fetch_add(1, Ordering::Relaxed);
-            let entered = Entered::Unknown;
-            if before >= MOST_UNKNOWN {
-                return Err(CallError::TooNested {
-                    limit: MOST_UNKNOWN,
-                });
-            }
-            return Ok(entered);
-        };
-        let mut entered = Ok(());
-        lend(&mut |nesting| entered = nesting.enter(self.number()));
-        match entered {
-            Ok(()) => Ok(Entered::OnThread(lend)),
-            Err(limit) => Err(CallError::TooNested { limit }),
-        }
+    fn enter_thread(&self, lend: Lend) -> Option<usize> {
+        let mut refused = None;
+        lend(&mut |nesting| refused = nesting.enter(self.number()).err());
+        refused
     }
 
     /// Fails if a call on this thread must not wait, with the deadline `until`, for one of the
@@ -88,6 +81,7 @@ impl Shared {
 }
 
 impl Drop for Entered {
+    #[inline]
     fn drop(&mut self) {
         match self {
             Self::Leaf => {}
@@ -97,4 +91,16 @@ impl Drop for Entered {
             }
         }
     }
+}
+
+/// Counts a call on a platform that can't tell its threads apart.
+#[inline]
+fn enter_unknown() -> Result<Entered, CallError> {
+    let before = UNKNOWN.fetch_add(1, Ordering::Relaxed);
+    let entered = Entered::Unknown;
+    if before < MOST_UNKNOWN {
+        return Ok(entered);
+    }
+    let limit = MOST_UNKNOWN;
+    Err(CallError::TooNested { limit })
 }

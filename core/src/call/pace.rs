@@ -1,12 +1,14 @@
 //! The steps of a call that is stepped or awaited.
 
 use super::run::SLICE;
-use crate::base::limits::Usage;
+use crate::base::{limits::Usage, platform::Platform};
+use alloc::sync::Arc;
 use core::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     task::Context,
+    time::Duration,
 };
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 /// The default fuel of a step.
 const QUANTUM: usize = 10_000;
@@ -18,8 +20,10 @@ pub(crate) struct Pace {
     left: AtomicUsize,
     /// Whether the last step ended because its quantum was used up.
     ended: AtomicBool,
-    /// The call's use, once it is over.
+    /// The call's use so far.
     usage: Mutex<Usage>,
+    /// The platform, and its time when the call began.
+    began: Once<(Arc<dyn Platform>, Option<Duration>)>,
 }
 
 impl Pace {
@@ -29,16 +33,32 @@ impl Pace {
             left: AtomicUsize::new(QUANTUM),
             ended: AtomicBool::new(false),
             usage: Mutex::new(Usage::ZERO),
+            began: Once::new(),
         }
     }
 
-    /// Sets the call's use.
+    /// Begins to measure the call's time, unless that has begun.
+    pub(crate) fn start_clock(&self, platform: &Arc<dyn Platform>) {
+        self.began.call_once(|| (platform.clone(), platform.now()));
+    }
+
+    /// Sets the call's use so far.
     pub(crate) fn note(&self, usage: Usage) {
         *self.usage.lock() = usage;
     }
 
-    pub(crate) fn usage(&self) -> Usage {
+    /// Returns the call's use so far, without its time.
+    pub(crate) fn noted(&self) -> Usage {
         *self.usage.lock()
+    }
+
+    /// Adds the call's time, after a step, to what was noted.
+    pub(crate) fn note_time(&self) {
+        if let Some((platform, Some(began))) = self.began.get()
+            && let Some(now) = platform.now()
+        {
+            self.usage.lock().time = now.saturating_sub(*began);
+        }
     }
 
     /// Sets the default fuel of a step.

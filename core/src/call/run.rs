@@ -203,6 +203,19 @@ pub(super) fn first_slice<T>(
     }
 }
 
+/// Checks the deadline between two parts of the host's work. Pending if the call is stepped and its step
+/// is over.
+pub(super) fn poll_step<T>(
+    store: &Store<StoreData<T>>,
+    context: &Context<'_>,
+) -> Poll<Result<(), CallError>> {
+    let pace = store.data().pace.as_deref();
+    if pace.is_some_and(|pace| pace.ends_step(context)) {
+        return Poll::Pending;
+    }
+    Poll::Ready(meter::check_time(store.data()))
+}
+
 /// Hands the store fuel for the next slice, at least `required`. Pending if the call is stepped and
 /// its step is over.
 pub(crate) fn next_slice<T>(

@@ -140,9 +140,10 @@ impl<T: 'static> Grants<T> {
         if let Some((m, n)) = known().find(|(_, n)| near(n)) {
             return format!("the nearest known name is `{m}.{n}`");
         }
-        let granted = |at: usize| self.functions.get(at).map(|(m, n, _)| (&**m, &**n));
+        let names: Vec<_> = self.names().collect();
+        let granted = |at: usize| names.get(at).copied();
         let compare = |one, other| granted(one).cmp(&granted(other));
-        let order = in_order(self.functions.len(), &compare, &mut |_, _| {});
+        let order = in_order(names.len(), &compare, &mut |_, _| {});
         let granted = order.into_iter().filter_map(granted);
         let granted = listed(granted.map(|(m, n)| format!("{m}.{n}")));
         format!("{GRANTED}{granted}")

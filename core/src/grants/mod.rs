@@ -24,9 +24,10 @@ use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 type Functions<T> = Vec<(Box<str>, Box<str>, Arc<dyn HostFunction<T>>)>;
 
 /// The built-in host functions: module, name, and the grant that supplies it.
-const SERVICES: [(&str, &str, &str); 7] = [
+const SERVICES: [(&str, &str, &str); 8] = [
     ("env", "host_log", "log"),
     ("env", "host_log_message", "log"),
+    ("env", "host_log_at", "log"),
     ("env", "host_get_config", "config"),
     ("env", "host_state_get", "state"),
     ("env", "host_state_set", "state"),
@@ -44,7 +45,7 @@ const SERVICES: [(&str, &str, &str); 7] = [
 /// use hostel_core::{Context, Grants, LogRecord};
 ///
 /// let grants = Grants::<u32>::with_data()
-///     .log(|record: &LogRecord<'_>| println!("{}: {}", record.plugin, record.text))
+///     .log(|record: &LogRecord<'_>| println!("{record}"))
 ///     .config([("prefix", "CUSTOM")])
 ///     .function("shop", "price", |article: &str| -> Option<u32> {
 ///         (article == "lamp").then_some(1999)
@@ -57,11 +58,18 @@ const SERVICES: [(&str, &str, &str); 7] = [
 /// ```
 pub struct Grants<T = ()> {
     functions: Functions<T>,
-    log: Option<Arc<dyn LogSink>>,
+    log: Option<LogGrant<T>>,
     wasi: Option<WasiGrant<T>>,
     limits: Option<Arc<Limits>>,
     budget: Option<Arc<Budget>>,
 }
+
+/// A grant of the log: the sink, and the function that makes [`LOG_AT`]. It is made only for plugins
+/// that import it: on a device, the memory for each function counts.
+type LogGrant<T> = (Arc<dyn LogSink>, fn() -> Function<T>);
+
+/// Module and name of the host function that logs at a level.
+const LOG_AT: (&str, &str) = ("env", "host_log_at");
 
 /// A grant of WASI, and the function that finds its host functions. By pointer, so that a program
 /// that grants no WASI does not link it.
@@ -119,12 +127,13 @@ impl<T: 'static> Grants<T> {
         self
     }
 
-    /// Grants `env.host_log` and `env.host_log_message`: the plugin writes log records to `sink`, up
-    /// to [`Budget::log_records`](crate::Budget::log_records) and
+    /// Grants `env.host_log`, `env.host_log_message` and `env.host_log_at`: the plugin writes log records
+    /// to `sink`, up to [`Budget::log_records`](crate::Budget::log_records) and
     /// [`Budget::log_bytes`](crate::Budget::log_bytes) in one call.
     #[must_use]
     pub fn log(mut self, sink: impl LogSink) -> Self {
-        self.log = Some(Arc::new(sink));
+        self.functions.retain(|(m, n, _)| (&**m, &**n) != LOG_AT);
+        self.log = Some((Arc::new(sink), || log::write_at::<T>.into_host_function()));
         self.function("env", "host_log", log::write::<T>).function(
             "env",
             "host_log_message",
@@ -241,9 +250,10 @@ impl<T: 'static> Grants<T> {
         let named = |(m, n, _): &(Box<str>, Box<str>, _)| (&**m, &**n) == (module, name);
         match self.functions.iter_mut().find(|known| named(known)) {
             Some((_, _, known)) => *known = function.0,
-            None => self
-                .functions
-                .push((module.into(), name.into(), function.0)),
+            None => {
+                self.functions
+                    .push((module.into(), name.into(), function.0));
+            }
         }
     }
 
@@ -254,6 +264,10 @@ impl<T: 'static> Grants<T> {
             .find(|(m, n, _)| **m == *module && **n == *name)
             .map(|(_, _, function)| function.clone())
             .or_else(|| {
+                let (_, log_at) = self.log.as_ref()?;
+                ((module, name) == LOG_AT).then(|| log_at().0)
+            })
+            .or_else(|| {
                 let (grant, find) = self.wasi.as_ref()?;
                 find(grant, module, name)
             })
@@ -261,7 +275,7 @@ impl<T: 'static> Grants<T> {
 
     /// Returns the sink of log records.
     pub(crate) fn sink(&self) -> Option<Arc<dyn LogSink>> {
-        self.log.clone()
+        self.log.as_ref().map(|(sink, _)| sink.clone())
     }
 
     /// Binds each import of the module to the function that was granted for it, in their order.
@@ -300,9 +314,12 @@ impl<T: 'static> Grants<T> {
 
     /// Returns module and name of each granted function, WASI's excluded.
     fn names(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.functions
-            .iter()
-            .map(|(module, name, _)| (&**module, &**name))
+        let functions = self.functions.iter();
+        let functions = functions.map(|(module, name, _)| (&**module, &**name));
+        // An embedder's function may have taken its place.
+        let replaced = functions.clone().any(|known| known == LOG_AT);
+        let log_at = self.log.iter().filter(move |_| !replaced);
+        functions.chain(log_at.map(|_| LOG_AT))
     }
 }
 

@@ -58,6 +58,8 @@ pub(crate) struct ExportCall<'a> {
     delivery: Delivery<'a>,
     /// The guest's buffers that are returned to its allocator at the end.
     borrowed: Vec<Buffer, { 2 * MAX_BYTES }>,
+    /// The argument's buffer that is being filled.
+    filling: Option<u32>,
     /// Number of `borrowed` buffers that were returned.
     returned: usize,
     stage: Stage,
@@ -102,6 +104,7 @@ impl<'a> ExportCall<'a> {
             input: None,
             delivery: Delivery::new(Some(limit)),
             borrowed: Vec::new(),
+            filling: None,
             returned: 0,
             stage: Stage::TimeCheck,
             run: Run::New,
@@ -213,12 +216,17 @@ impl<'a> ExportCall<'a> {
                 self.delivery.lowered.push(word(len))?;
             }
             while let Some(size) = self.delivery.next(store)? {
-                let ptr = ready!(self.run.poll_allocate(store, context, size))?;
-                if ptr != 0 {
+                let ptr = match self.filling {
+                    Some(ptr) => ptr,
+                    None => ready!(self.run.poll_allocate(store, context, size))?,
+                };
+                if ptr != 0 && self.filling.is_none() {
                     // Can't be full: a delivery holds at most `MAX_BYTES` byte strings.
                     let _ = self.borrowed.push((ptr, size));
                 }
-                self.delivery.got(store, ptr)?;
+                self.filling = Some(ptr);
+                ready!(self.delivery.poll_got(store, context, ptr))?;
+                self.filling = None;
             }
             self.stage = Stage::Export;
         }

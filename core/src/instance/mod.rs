@@ -65,6 +65,8 @@ pub struct Instance<T: 'static = ()> {
     sandbox: Box<Sandbox<T>>,
     loaded: Arc<Loaded<T>>,
     budget: Budget,
+    /// Whether the budget was set after the last call began. It is large to copy for each call.
+    budget_is_new: bool,
     start_usage: Usage,
     /// Whether the first call goes on with the budget of making the instance.
     continues_budget: bool,
@@ -90,13 +92,14 @@ impl<T: 'static> Instance<T> {
         let mut sandbox = Sandbox::open(loaded, code, budget, until, pace, data);
         if let Err(error) = sandbox.instantiate(loaded, code) {
             meter::end(&mut sandbox.store);
-            *used = sandbox.store.data().meter.usage;
+            *used = meter::usage(sandbox.store.data());
             return Err(error);
         }
         Ok(Self {
             sandbox,
             loaded: loaded.clone(),
             budget: *budget,
+            budget_is_new: false,
             start_usage: Usage::ZERO,
             continues_budget,
             // Until its start has ended well.
@@ -111,7 +114,18 @@ impl<T: 'static> Instance<T> {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
         let _entered = self.loaded.shared.enter()?;
-        start.poll(&mut self.sandbox, context)
+        let polled = start.poll(&mut self.sandbox, context);
+        if polled.is_pending() {
+            self.note_progress();
+        }
+        polled
+    }
+
+    /// Runs its start to the end, on this thread.
+    pub(crate) fn run_start_here(&mut self) -> Result<(), CallError> {
+        let _entered = self.loaded.shared.enter()?;
+        let mut start = Start::default();
+        self.block(|sandbox, context| start.poll(sandbox, context))
     }
 
     /// Ends its start, with the result `ran`. Stores what was used in `used`, also if this fails.
@@ -123,9 +137,12 @@ impl<T: 'static> Instance<T> {
         #[cfg(feature = "trace")]
         let ran = ran.map_err(|error| self.traced(error));
         let store = &mut self.sandbox.store;
-        let ran = meter::in_time(store.data(), ran);
-        *used = meter::usage(store);
-        store.data_mut().meter.usage = *used;
+        let ran = match ran {
+            Ok(()) if meter::is_late(store.data()) => Err(store.data().meter.deadline_passed()),
+            ran => ran,
+        };
+        meter::update(store);
+        *used = meter::usage(store.data());
         if ran.is_err() || !self.continues_budget {
             meter::end(store);
         }
@@ -145,13 +162,15 @@ impl<T: 'static> Instance<T> {
         idle: IdleInstance<T>,
     ) -> Result<Self, CallError> {
         let IdleInstance { mut sandbox, usage } = idle;
-        meter::begin(&mut sandbox.store, budget, until);
+        sandbox.store.data_mut().meter.set_budget(budget);
+        meter::begin(&mut sandbox.store, until);
         sandbox.store.data_mut().meter.usage = usage;
         meter::charge(&mut sandbox.store, usage.fuel)?;
         Ok(Self {
             sandbox,
             loaded: loaded.clone(),
             budget: *budget,
+            budget_is_new: false,
             start_usage: usage,
             continues_budget: true,
             stopped: false,
@@ -173,11 +192,9 @@ impl<T: 'static> Instance<T> {
 
     /// Returns its sandbox, after returning the reused buffers to the guest's allocator.
     pub(crate) fn into_sandbox(mut self) -> Result<Box<Sandbox<T>>, CallError> {
-        let interrupts = self.begin_call()?;
+        let _entered = self.begin_call()?;
         let mut run = Run::default();
-        let released = self.block(&interrupts, |sandbox, context| {
-            sandbox.poll_release(&mut run, context)
-        });
+        let released = self.block(|sandbox, context| sandbox.poll_release(&mut run, context));
         self.end_call(released)?;
         Ok(self.sandbox)
     }
@@ -267,8 +284,8 @@ impl<T: 'static> Instance<T> {
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
-        let interrupts = self.begin_call()?;
-        let result = self.run_bytes(&interrupts, name, input, take);
+        let _entered = self.begin_call()?;
+        let result = self.run_bytes(name, input, take);
         self.end_call(result)
     }
 
@@ -292,8 +309,8 @@ impl<T: 'static> Instance<T> {
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
     {
-        let interrupts = self.begin_call()?;
-        let result = self.run_typed(&interrupts, name, &params);
+        let _entered = self.begin_call()?;
+        let result = self.run_typed(name, &params);
         self.end_call(result)
     }
 
@@ -305,8 +322,8 @@ impl<T: 'static> Instance<T> {
     /// As for [`process`](Self::process); [`CallError::UnknownExport`] if no function has this name,
     /// [`CallError::ExportType`] if `params` differ from its parameters or its results are not numbers.
     pub fn call_values(&mut self, name: &str, params: &[Value]) -> Result<Vec<Value>, CallError> {
-        let interrupts = self.begin_call()?;
-        let result = self.run_values(&interrupts, name, params);
+        let _entered = self.begin_call()?;
+        let result = self.run_values(name, params);
         self.end_call(result)
     }
 
@@ -397,8 +414,8 @@ impl<T: 'static> Instance<T> {
         if self.sandbox.command_has_run() {
             return Err(CallError::Stopped);
         }
-        let interrupts = self.begin_call()?;
-        let ended = self.run_start(&interrupts);
+        let _entered = self.begin_call()?;
+        let ended = self.run_start();
         let ended = self.end_call(ended);
         // WASI allows one call of `_start`: a command may leave its runtime shut down.
         self.stopped |= ended.is_ok();
@@ -436,14 +453,16 @@ impl<T: 'static> Instance<T> {
     /// instance (see [`Plugin::with_instance`](crate::Plugin::with_instance)), that call keeps it.
     pub fn set_budget(&mut self, budget: Budget) {
         self.budget = budget;
+        self.budget_is_new = true;
     }
 
-    /// Returns what the last call used; before the first call, what making the instance used. If both
+    /// Returns what the last call used, up to its last step if it was dropped; before the first call,
+    /// what making the instance used. If both
     /// share a budget (see [`Plugin::with_instance`](crate::Plugin::with_instance)), the first call's
     /// usage includes making the instance.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.sandbox.store.data().meter.usage
+        meter::usage(self.sandbox.store.data())
     }
 
     /// Returns what making the instance used, its start function and `_initialize` or

@@ -74,7 +74,8 @@ impl<F: Future> PendingCall<F> {
     }
 
     /// Runs the guest for up to `quantum` units of fuel; 0 counts as 1. An operation that can't be
-    /// interrupted, such as one bulk memory instruction, may use more; it is charged in full.
+    /// interrupted may use more: making an instance, one host function, a part of up to 512 KiB of a
+    /// bulk operation. It is charged in full.
     ///
     /// # Panics
     ///
@@ -82,14 +83,17 @@ impl<F: Future> PendingCall<F> {
     pub fn step(&mut self, quantum: u64) -> Step<F::Output> {
         self.pace.begin(Some(quantum));
         let mut context = Context::from_waker(Waker::noop());
-        match self.call.as_mut().poll(&mut context) {
+        let polled = self.call.as_mut().poll(&mut context);
+        self.pace.note_time();
+        match polled {
             Poll::Ready(result) => Step::Done(result),
             Poll::Pending if self.pace.take_ended() => Step::More,
             Poll::Pending => Step::Waiting,
         }
     }
 
-    /// Returns what the call used, once it has ended; zero before. Making its instance is included.
+    /// Returns what the call has used up to the end of its last step or poll. Making its instance is
+    /// included. Read it before you drop a call whose client has gone.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (func (export "f")))"#)?;
@@ -102,7 +106,7 @@ impl<F: Future> PendingCall<F> {
     /// ```
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.pace.usage()
+        self.pace.noted()
     }
 
     /// Sets the quantum of an awaited call, in units of fuel; the default is 10,000.
@@ -119,6 +123,7 @@ impl<F: Future> Future for PendingCall<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         self.pace.begin(None);
         let polled = self.call.as_mut().poll(context);
+        self.pace.note_time();
         self.pace.take_ended();
         polled
     }

@@ -16,8 +16,7 @@ use crate::{
         value::Value,
     },
     call::{
-        block::block,
-        canceller::Canceller,
+        block::{WaitBounds, block},
         meter,
         nested::Entered,
         pace::Pace,
@@ -32,14 +31,13 @@ use alloc::{sync::Arc, vec::Vec};
 use core::{
     future::poll_fn,
     task::{Context, Poll},
-    time::Duration,
 };
 use wasmi::{Func, Val};
 
 impl<T: 'static> Instance<T> {
-    /// Begins a call with a new budget, or with what making the instance left of its budget. Returns
-    /// the deadline and the canceller.
-    pub(super) fn begin_call(&mut self) -> Result<Interrupts, CallError> {
+    /// Begins a call with a new budget, or with what making the instance left of its budget. It counts
+    /// as one of its thread's calls until the returned value is dropped.
+    pub(super) fn begin_call(&mut self) -> Result<Entered, CallError> {
         if self.stopped {
             return Err(CallError::Stopped);
         }
@@ -48,38 +46,58 @@ impl<T: 'static> Instance<T> {
         let store = &mut self.sandbox.store;
         if !core::mem::take(&mut self.continues_budget) {
             let until = meter::until(&self.budget, &**self.loaded.platform())?;
-            meter::begin(store, &self.budget, until);
+            if core::mem::take(&mut self.budget_is_new) {
+                store.data_mut().meter.set_budget(&self.budget);
+            }
+            meter::begin(store, until);
         }
         // Cleared by `end_call`, which is not reached if the caller's code unwinds or the call is
         // dropped: the guest is then in the middle of something.
         self.stopped = true;
-        let state = store.data();
-        Ok(Interrupts {
-            until: state.meter.until(),
-            canceller: state.canceller.clone(),
-            _entered: entered,
-        })
+        Ok(entered)
     }
 
     /// Begins a call that runs at the pace that `pace` sets.
     pub(super) fn begin_paced_call(&mut self, pace: Arc<Pace>) -> Result<(), CallError> {
-        self.begin_call()?;
+        // Each poll counts by itself: they may be made on different threads.
+        drop(self.begin_call()?);
+        pace.start_clock(self.loaded.platform());
         self.sandbox.store.data_mut().pace = Some(pace);
         Ok(())
     }
 
-    /// Ends a call: stops metering, and stops the instance if `result` is a trap.
+    /// Ends a call: stops metering, and stops the instance if `result` is a trap. A result that comes
+    /// after the deadline becomes an error.
     pub(super) fn end_call<R>(&mut self, result: Result<R, CallError>) -> Result<R, CallError> {
-        let result = meter::in_time(self.sandbox.store.data(), result);
-        meter::end(&mut self.sandbox.store);
+        // The check between slices misses a call that ends in the slice in which its deadline passes.
+        if result.is_ok() && meter::is_late(self.sandbox.store.data()) {
+            drop(result);
+            return self.end_late();
+        }
+        self.close_call(stopped(&result));
         #[cfg(feature = "trace")]
         let result = result.map_err(|error| self.traced(error));
+        result
+    }
+
+    /// Ends a call that has passed its deadline.
+    // Apart, so that other calls use no native stack for its error.
+    #[cold]
+    #[inline(never)]
+    fn end_late<R>(&mut self) -> Result<R, CallError> {
+        self.close_call(true);
+        Err(self.sandbox.store.data().meter.deadline_passed())
+    }
+
+    /// Stops metering a call, and notes whether it stopped the guest.
+    #[inline]
+    fn close_call(&mut self, stopped: bool) {
+        meter::end(&mut self.sandbox.store);
         let state = self.sandbox.store.data_mut();
         if let Some(pace) = state.pace.take() {
-            pace.note(state.meter.usage);
+            pace.note(meter::usage(state));
         }
-        self.stopped = stopped(&result);
-        result
+        self.stopped = stopped;
     }
 
     /// Adds the guest's functions to a trap, if the guest keeps a trace of them.
@@ -99,22 +117,15 @@ impl<T: 'static> Instance<T> {
     /// Polls `poll` on this thread until it is ready.
     pub(super) fn block<R>(
         &mut self,
-        interrupts: &Interrupts,
         mut poll: impl FnMut(&mut Sandbox<T>, &mut Context<'_>) -> Poll<R>,
     ) -> R {
-        let Self {
-            sandbox, loaded, ..
-        } = self;
-        let canceller = interrupts.canceller.as_ref();
-        block(loaded.platform(), interrupts.until, canceller, |context| {
-            poll(sandbox, context)
-        })
+        let bounds = |sandbox: &Sandbox<T>| WaitBounds::of(sandbox.store.data());
+        block(&mut *self.sandbox, bounds, &mut poll)
     }
 
     /// Calls the export `name` from bytes to bytes, on this thread.
     pub(super) fn run_bytes<R>(
         &mut self,
-        interrupts: &Interrupts,
         name: &str,
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
@@ -122,7 +133,7 @@ impl<T: 'static> Instance<T> {
         let target = self.bytes_target(name)?;
         let mut call = ExportCall::new(&self.sandbox, name, target);
         call.begin_with_bytes(&mut self.sandbox, input)?;
-        self.finish(interrupts, &mut call, |from| Ok(take(from.bytes()?)))
+        self.finish(&mut call, |from| Ok(take(from.bytes()?)))
     }
 
     /// Calls the export `name` from bytes to bytes, by steps or awaited.
@@ -139,12 +150,7 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Calls the export `name` with typed values, on this thread.
-    pub(super) fn run_typed<P, R>(
-        &mut self,
-        interrupts: &Interrupts,
-        name: &str,
-        params: &P,
-    ) -> Result<R, CallError>
+    pub(super) fn run_typed<P, R>(&mut self, name: &str, params: &P) -> Result<R, CallError>
     where
         P: Lower,
         R: for<'m> Lift<View<'m> = R>,
@@ -152,7 +158,7 @@ impl<T: 'static> Instance<T> {
         let target = self.target::<P, R>(name)?;
         let mut call = ExportCall::new(&self.sandbox, name, target);
         call.begin_with(&mut self.sandbox, params)?;
-        self.finish(interrupts, &mut call, R::lift)
+        self.finish(&mut call, R::lift)
     }
 
     /// Calls the export `name` with typed values, by steps or awaited.
@@ -175,18 +181,13 @@ impl<T: 'static> Instance<T> {
     /// allocator. A guest that was stopped can't run again, so its buffers are left.
     fn finish<R>(
         &mut self,
-        interrupts: &Interrupts,
         call: &mut ExportCall<'_>,
         lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let ran = self.block(interrupts, |sandbox, context| {
-            call.poll_results(sandbox, context)
-        });
+        let ran = self.block(|sandbox, context| call.poll_results(sandbox, context));
         let answer = ran.and_then(|()| call.lift(&mut self.sandbox, lift));
         if !stopped(&answer) {
-            self.block(interrupts, |sandbox, context| {
-                call.poll_return(sandbox, context)
-            })?;
+            self.block(|sandbox, context| call.poll_return(sandbox, context))?;
         }
         answer
     }
@@ -201,7 +202,11 @@ impl<T: 'static> Instance<T> {
     ) -> Result<R, CallError> {
         let ran = poll_fn(|context| {
             let _entered = self.loaded.enter_poll()?;
-            call.poll_results(&mut self.sandbox, context)
+            let polled = call.poll_results(&mut self.sandbox, context);
+            if polled.is_pending() {
+                self.note_progress();
+            }
+            polled
         })
         .await;
         let answer = ran.and_then(|()| call.lift(&mut self.sandbox, lift));
@@ -213,6 +218,16 @@ impl<T: 'static> Instance<T> {
             .await?;
         }
         answer
+    }
+
+    /// Notes what a paced call has used so far, in case it is dropped.
+    pub(super) fn note_progress(&mut self) {
+        let store = &mut self.sandbox.store;
+        meter::update(store);
+        let state = store.data();
+        if let Some(pace) = &state.pace {
+            pace.note(meter::usage(state));
+        }
     }
 
     /// Returns the export `name` if it is a function from bytes to bytes.
@@ -253,7 +268,6 @@ impl<T: 'static> Instance<T> {
     /// type, `results` its results in number.
     fn run_export(
         &mut self,
-        interrupts: &Interrupts,
         name: &str,
         params: &[Val],
         results: &mut [Val],
@@ -262,10 +276,10 @@ impl<T: 'static> Instance<T> {
         run::begin(&mut self.sandbox.store, BASE)?;
         meter::check_time(self.sandbox.store.data())?;
         if self.sandbox.command_pending {
-            self.run_pending_command(interrupts, name)?;
+            self.run_pending_command(name)?;
         }
         let mut run = Run::default();
-        let ran = self.block(interrupts, |sandbox, context| {
+        let ran = self.block(|sandbox, context| {
             run.poll(&mut sandbox.store, context, function, params, results)
         });
         ran.map_err(|error| error.in_export(name))
@@ -273,28 +287,21 @@ impl<T: 'static> Instance<T> {
 
     /// Runs `_start` of a command, on this thread, before the export `name` is called.
     #[cold]
-    pub(super) fn run_pending_command(
-        &mut self,
-        interrupts: &Interrupts,
-        name: &str,
-    ) -> Result<(), CallError> {
+    pub(super) fn run_pending_command(&mut self, name: &str) -> Result<(), CallError> {
         let mut run = Run::default();
-        self.block(interrupts, |sandbox, context| {
-            sandbox.poll_command(&mut run, context, name)
-        })
+        self.block(|sandbox, context| sandbox.poll_command(&mut run, context, name))
     }
 
     /// Runs `_start` of a WASI command.
-    pub(super) fn run_start(&mut self, interrupts: &Interrupts) -> Result<(), CallError> {
+    pub(super) fn run_start(&mut self) -> Result<(), CallError> {
         let nothing = || Types::collect(|_| {});
         self.loaded.shape_of(COMMAND, &nothing(), &nothing())?;
-        self.run_export(interrupts, COMMAND, &[], &mut [])
+        self.run_export(COMMAND, &[], &mut [])
     }
 
     /// Calls the export `name` with core values, after comparing them with its type.
     pub(super) fn run_values(
         &mut self,
-        interrupts: &Interrupts,
         name: &str,
         params: &[Value],
     ) -> Result<Vec<Value>, CallError> {
@@ -317,20 +324,12 @@ impl<T: 'static> Instance<T> {
                 .push(result.zero())
                 .map_err(|_| mistyped("at most 16 results"))?;
         }
-        self.run_export(interrupts, name, &values, &mut results)?;
+        self.run_export(name, &values, &mut results)?;
         results
             .iter()
             .map(|value| Value::new(value).ok_or_else(|| mistyped("numbers as results")))
             .collect()
     }
-}
-
-/// What ends a blocked call before it is ready: the deadline `until`, or the canceller. The call
-/// counts as one of its thread's until this is dropped.
-pub(super) struct Interrupts {
-    until: Option<Duration>,
-    canceller: Option<Canceller>,
-    _entered: Entered,
 }
 
 /// Returns whether this result means that the guest was stopped.

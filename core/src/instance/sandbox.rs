@@ -131,7 +131,7 @@ impl<T: 'static> Sandbox<T> {
             data,
             shared: loaded.shared.clone(),
             guest: Guest::default(),
-            meter: Meter::new(),
+            meter: Meter::new(budget),
             limiter: InstanceLimiter::new(&loaded.limits),
             canceller: None,
             pace,
@@ -151,7 +151,7 @@ impl<T: 'static> Sandbox<T> {
         });
         let store = &mut sandbox.store;
         store.limiter(|state| &mut state.limiter);
-        meter::begin(store, budget, until);
+        meter::begin(store, until);
         sandbox
     }
 
@@ -176,7 +176,12 @@ impl<T: 'static> Sandbox<T> {
         let on_heap = true;
         // A memory in a slot does not grow on the heap, so the heap's free bytes don't bound it.
         if on_heap {
-            store.data_mut().limiter.watch(loaded.platform().clone());
+            let limiter = &mut store.data_mut().limiter;
+            limiter.watch(loaded.platform().clone());
+            // In a slot, only growing by all of it tells whether there is room.
+            if loaded.info.changes.grows_in_parts {
+                limiter.grow_in_parts();
+            }
         }
         #[cfg(feature = "trace")]
         if loaded.functions.is_some() {

@@ -1,7 +1,7 @@
 //! [`TypedFunction`]: an export that is looked up and checked once, then called at nearly the speed of
 //! the interpreter's own calls.
 
-use super::{Instance, runs::Interrupts};
+use super::Instance;
 use crate::{
     base::{
         fuel::BASE,
@@ -51,29 +51,24 @@ impl<P: Numbers, R: Numbers> TypedFunction<P, R> {
                 name: self.name.clone(),
             });
         }
-        let interrupts = instance.begin_call()?;
-        let result = self.run(instance, &interrupts, params);
+        let _entered = instance.begin_call()?;
+        let result = self.run(instance, params);
         let result = result.map_err(|error| error.in_export(&self.name));
         instance.end_call(result)
     }
 
     /// Runs the first slice, and the others if the call did not end in it.
-    fn run<T>(
-        &self,
-        instance: &mut Instance<T>,
-        interrupts: &Interrupts,
-        params: P,
-    ) -> Result<R, CallError> {
+    fn run<T>(&self, instance: &mut Instance<T>, params: P) -> Result<R, CallError> {
         let store = &mut instance.sandbox.store;
         run::begin(store, BASE)?;
         meter::check_time(store.data())?;
         if instance.sandbox.command_pending {
-            instance.run_pending_command(interrupts, &self.name)?;
+            instance.run_pending_command(&self.name)?;
         }
         let store = &mut instance.sandbox.store;
         match self.function.call_resumable(&mut *store, params) {
             Ok(TypedResumableCall::Finished(results)) => Ok(results),
-            outcome => run_remaining(instance, interrupts, outcome),
+            outcome => run_remaining(instance, outcome),
         }
     }
 }
@@ -102,18 +97,17 @@ fn own(types: &[wasmi::ValType]) -> Box<[ValType]> {
 #[inline(never)]
 fn run_remaining<T, R: Numbers>(
     instance: &mut Instance<T>,
-    interrupts: &Interrupts,
     mut outcome: Result<TypedResumableCall<R>, wasmi::Error>,
 ) -> Result<R, CallError> {
     loop {
         outcome = match outcome {
             Ok(TypedResumableCall::Finished(results)) => return Ok(results),
             Ok(TypedResumableCall::OutOfFuel(paused)) => {
-                instance.refuel(interrupts, paused.required_fuel())?;
+                instance.refuel(paused.required_fuel())?;
                 paused.resume(&mut instance.sandbox.store)
             }
             Ok(TypedResumableCall::HostTrap(paused)) => {
-                let values = instance.finish_suspension(interrupts, paused.host_error())?;
+                let values = instance.finish_suspension(paused.host_error())?;
                 paused.resume(&mut instance.sandbox.store, &values)
             }
             Err(error) => return Err(run::stopped(&mut instance.sandbox.store, &error)),
@@ -123,23 +117,15 @@ fn run_remaining<T, R: Numbers>(
 
 impl<T: 'static> Instance<T> {
     /// Gives the guest fuel for its next slice, at least `required`.
-    fn refuel(&mut self, interrupts: &Interrupts, required: u64) -> Result<(), CallError> {
-        self.block(interrupts, |sandbox, context| {
-            run::next_slice(&mut sandbox.store, context, required)
-        })
+    fn refuel(&mut self, required: u64) -> Result<(), CallError> {
+        self.block(|sandbox, context| run::next_slice(&mut sandbox.store, context, required))
     }
 
     /// Finishes what the guest was suspended for by `error`, and returns the values to resume with.
-    fn finish_suspension(
-        &mut self,
-        interrupts: &Interrupts,
-        error: &wasmi::Error,
-    ) -> Result<FlatValues, CallError> {
+    fn finish_suspension(&mut self, error: &wasmi::Error) -> Result<FlatValues, CallError> {
         let mut suspended = Suspended::take(&mut self.sandbox.store, error)?;
         let mut values = FlatValues::new();
-        self.block(interrupts, |sandbox, context| {
-            suspended.poll(&mut sandbox.store, context, &mut values)
-        })?;
+        self.block(|sandbox, context| suspended.poll(&mut sandbox.store, context, &mut values))?;
         Ok(values)
     }
 

@@ -1,6 +1,7 @@
 //! One pass over a function's body, before wasmi compiles it.
 
 use super::{
+    bulk::{self, Bulk},
     code::{
         I32_EQZ, I32_NE, I32_XOR, I64_EQZ, I64_EXTEND32_S, I64_NE, Kind, Known, LOCAL_GET,
         LOCAL_TEE,
@@ -8,7 +9,11 @@ use super::{
     proposal::{needs, opens_unknown_block},
     read::{Fault, Reader, type_ref},
 };
-use crate::{base::signature::Signature, error::LoadError};
+use crate::{
+    base::signature::{Signature, ValType},
+    error::LoadError,
+};
+use alloc::vec::Vec;
 use wasmparser::{BinaryReader, BlockType, FunctionBody, Operator};
 
 /// The offset from which on wasmi 2.0.0 has no encoding of an integer store whose address and
@@ -41,6 +46,7 @@ impl Reader<'_> {
             copies: 0,
             grows: 0,
             fresh: false,
+            constant: None,
             held: Held::Other,
         };
         while !scan.operators.eof() {
@@ -54,6 +60,17 @@ impl Reader<'_> {
         } = scan;
         let counts = &mut self.info.counts;
         counts.grows |= grows > 0;
+        self.count_code(deepest, locals.saturating_add(params));
+        // Each copy becomes code, so that many values carried by many branches make a small module
+        // large. A branch of one value takes two bytes itself.
+        let carried = copies.saturating_sub(size);
+        self.over("carried_values", self.limits.carried_values, carried)
+    }
+
+    /// Counts the function that was measured last: with its deepest nesting of blocks, and its locals
+    /// and parameters.
+    fn count_code(&mut self, nesting: usize, locals: usize) {
+        let counts = &mut self.info.counts;
         counts.code.add(self.code.bytes);
         let largest = &mut counts.largest;
         largest.code = largest.code.max(self.code.bytes);
@@ -62,15 +79,93 @@ impl Reader<'_> {
             (&mut largest.branches, self.code.branches),
             (&mut largest.targets, self.code.targets),
             (&mut largest.values, self.code.deepest),
-            (&mut largest.nesting, deepest),
-            (&mut largest.locals, locals.saturating_add(params)),
+            (&mut largest.nesting, nesting),
+            (&mut largest.locals, locals),
         ] {
             *most = (*most).max(found);
         }
-        // Each copy becomes code, so that many values carried by many branches make a small module
-        // large. A branch of one value takes two bytes itself.
-        let carried = copies.saturating_sub(size);
-        self.over("carried_values", self.limits.carried_values, carried)
+    }
+
+    /// Decides which operators become calls of functions that are added, once the memory's size and the
+    /// data segments are known, and counts those functions.
+    pub(super) fn split_bulk(&mut self) -> Result<(), Fault> {
+        let (wasm, small) = (
+            self.wasm,
+            bulk::is_small(&self.info.memories, self.info.counts.grows),
+        );
+        let mut found = Vec::new();
+        let large_data = &self.large_data;
+        let splits = |at: &u32| {
+            let after = wasm.get(usize::try_from(*at).unwrap_or(usize::MAX)..);
+            let opcode = after.and_then(<[u8]>::first);
+            if !matches!(opcode, Some(&(bulk::PREFIX | bulk::MEMORY_GROW))) {
+                return true;
+            }
+            let bulk = after.and_then(Bulk::read).map(|(bulk, _)| bulk);
+            let long = |bulk: &Bulk| match bulk {
+                Bulk::Init(segment) => large_data.binary_search(segment).is_ok(),
+                Bulk::Copy | Bulk::Fill | Bulk::Grow => true,
+            };
+            let Some(bulk) = bulk.filter(|bulk| !small && long(bulk)) else {
+                return false;
+            };
+            if let Err(place) = found.binary_search(&bulk) {
+                found.insert(place, bulk);
+            }
+            true
+        };
+        self.info.changes.edits.retain(splits);
+        if found.is_empty() {
+            return Ok(());
+        }
+        let memories = &self.info.memories;
+        let defined = self.functions.len();
+        let functions = bulk::Functions::new(found, &self.types, memories, defined);
+        let types = &mut self.info.counts.types;
+        *types = types.saturating_add(functions.types.len());
+        for (body, (bulk, _)) in functions.bodies().zip(&functions.bulk) {
+            self.measure(&body, bulk.locals())?;
+            self.info.changes.grows_in_parts |= *bulk == Bulk::Grow;
+        }
+        self.info.changes.functions = functions;
+        Ok(())
+    }
+
+    /// Counts the code of a function that is added, with so many parameters and locals.
+    fn measure(&mut self, body: &[u8], locals: usize) -> Result<(), Fault> {
+        let mut operators = BinaryReader::new(body, 0);
+        for _ in 0..operators.read_var_u32()? {
+            operators.read_var_u32()?;
+            operators.read::<wasmparser::ValType>()?;
+        }
+        // As if there were a result, which takes more.
+        self.code.begin(&[ValType::I32]);
+        let mut deepest = 0;
+        while !operators.eof() {
+            self.take(self.code.wanted())?;
+            self.code.reserve();
+            let start = operators.clone();
+            let operator = operators.read_operator()?;
+            let opcode = start.clone().read_u8()?;
+            match operator {
+                Operator::I32Const { .. } => self.code.constant(Kind::I32),
+                Operator::LocalGet { local_index }
+                | Operator::LocalSet { local_index }
+                | Operator::LocalTee { local_index } => self.code.local(opcode, local_index),
+                _ if (I32_EQZ..=I64_EXTEND32_S).contains(&opcode) => self.code.numeric(opcode),
+                operator => {
+                    let known = Known {
+                        types: &self.types,
+                        functions: &self.functions,
+                        globals: &self.globals,
+                    };
+                    self.code.operator(&operator, known);
+                }
+            }
+            deepest = deepest.max(self.code.nesting());
+        }
+        self.count_code(deepest, locals);
+        Ok(())
     }
 }
 
@@ -88,6 +183,8 @@ struct Scan<'r, 'a, 'b> {
     grows: usize,
     /// Whether the last operator left a value that is certainly not a local's.
     fresh: bool,
+    /// The constant that the last operator left, if it is an i32.
+    constant: Option<u32>,
     /// What wasmi may still hold to join with what comes after.
     held: Held,
 }
@@ -139,7 +236,7 @@ impl Scan<'_, '_, '_> {
             self.reader.take(wanted)?;
             self.reader.code.reserve();
         }
-        let (fresh, held) = (self.fresh, self.held);
+        let (fresh, held, constant) = (self.fresh, self.held, self.constant.take());
         // Most operators are some of these. The parser's own way to an operator is long.
         let code = &mut self.reader.code;
         match opcode {
@@ -151,7 +248,8 @@ impl Scan<'_, '_, '_> {
             }
             I32_CONST => {
                 self.operators.read_u8()?;
-                self.operators.read_var_i32()?;
+                let value = self.operators.read_var_i32()?;
+                self.constant = Some(value.cast_unsigned());
                 code.constant(Kind::I32);
                 self.fresh = true;
                 return Ok(());
@@ -183,6 +281,14 @@ impl Scan<'_, '_, '_> {
             self.held = Held::Comparison;
         }
         self.check(&operator, fresh, held)?;
+        if let Some(bulk) = Bulk::of(&operator) {
+            let short = bulk.short(&self.reader.info.memories);
+            if constant.is_none_or(|operand| operand > short) {
+                self.edit()?;
+                self.reader.code.bulk_call(bulk == Bulk::Grow);
+                return Ok(());
+            }
+        }
         let Reader {
             code,
             types,
@@ -283,12 +389,18 @@ impl Scan<'_, '_, '_> {
 
     /// Notes that the operator's last operand, of type `kind`, is to be inverted twice.
     fn invert(&mut self, kind: Kind) -> Result<(), Fault> {
+        self.edit()?;
+        self.reader.code.inverted_twice(kind);
+        Ok(())
+    }
+
+    /// Notes that the operator changes.
+    fn edit(&mut self) -> Result<(), Fault> {
         let Ok(at) = u32::try_from(self.at) else {
             // Longer than lengths in a module can tell.
             return self.reader.over("module_bytes", 0xffff_ffff, self.at);
         };
-        self.reader.info.changes.inversions.push(at);
-        self.reader.code.inverted_twice(kind);
+        self.reader.info.changes.edits.push(at);
         Ok(())
     }
 

@@ -278,8 +278,8 @@ impl ModuleInfo {
                 (counts.code.bits32, 1, 0),
                 (counts.code.bits64, 0, 1),
                 // One more function is compiled, to get the compiler's working memory back.
-                (entries(self.functions.saturating_add(1)), 44, 64),
-                (self.functions, 16, 16),
+                (entries(self.compiled().saturating_add(1)), 44, 64),
+                (self.compiled(), 16, 16),
                 (counts.types, 100, 140),
                 (self.section_size("type"), 2, 2),
                 (self.imports.len(), 320, 420),
@@ -327,9 +327,15 @@ impl ModuleInfo {
                 (self.exported(), 3, 3),
                 (self.section_size("data"), 1, 1),
                 (self.changes.copied(self.size), 1, 1),
-                (self.changes.inversions.len(), 12, 12),
+                (self.changes.edits.len(), 12, 12),
             ],
         )
+    }
+
+    /// How many functions are compiled: the module's own, and those that are added to it.
+    fn compiled(&self) -> usize {
+        let added = self.changes.functions.bulk.len();
+        self.functions.saturating_add(added)
     }
 
     /// The size of the section of this name, in bytes.
@@ -359,7 +365,7 @@ impl ModuleInfo {
             machine,
             &[
                 (1, 5_000, 8_000),
-                (self.functions, 120, 200),
+                (self.compiled(), 120, 200),
                 (self.imports.len(), 180, 250),
                 // As wasmi keeps them for a host function of many, or of others than i32.
                 (self.imported_values(), size_of::<Val>(), size_of::<Val>()),

@@ -5,6 +5,7 @@
 //! wasmi then validates the bodies.
 
 mod body;
+mod bulk;
 mod code;
 mod footprint;
 mod initializers;
@@ -18,13 +19,14 @@ mod trace;
 pub use self::footprint::{Footprint, Machine};
 #[cfg(feature = "trace")]
 pub(crate) use self::trace::{FunctionNames, traced};
-use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 pub(crate) use self::{
+    bulk::GROWTH,
     footprint::FIRST_STACK,
     initializers::{COMMAND, CONSTRUCTORS, EXPOSED, Initializers, REACTOR},
     read::{configure_features, refused, validate},
     rewrite::{Changes, MEMORY, START, global_name, rewrite},
 };
+use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 use crate::{
     base::{
         fuel::{BASE, fuel_for},

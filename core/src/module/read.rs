@@ -2,6 +2,7 @@
 
 use super::{
     Export, Extern, Import, Initializers, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo,
+    bulk,
     code::{Code, Kind, value_type},
     lengths,
     proposal::{invalid, needs},
@@ -57,6 +58,8 @@ pub(super) struct Reader<'a> {
     pub(super) globals: Vec<(Kind, bool)>,
     /// Measures functions.
     pub(super) code: Code,
+    /// The indices of the data segments that are longer than a chunk.
+    pub(super) large_data: Vec<u32>,
     /// What the module is refused for, where [`Fault`] does not tell.
     refusal: LoadError,
 }
@@ -80,6 +83,7 @@ impl<'a> Reader<'a> {
             taken: 0,
             globals: Vec::new(),
             code: Code::default(),
+            large_data: Vec::new(),
             refusal: LoadError::Empty,
         }
     }
@@ -128,7 +132,7 @@ impl<'a> Reader<'a> {
             }
             self.section(&payload);
             if matches!(payload, Payload::End(_)) {
-                return Ok(());
+                return self.split_bulk();
             }
             let read = self.payload(payload);
             self.tolerate(read)?;
@@ -311,8 +315,11 @@ impl<'a> Reader<'a> {
                 }
             }
             Payload::DataSection(section) => {
-                for data in section {
+                for (index, data) in (0..).zip(section) {
                     let data = data?;
+                    if data.data.len() > bulk::CHUNK as usize {
+                        self.large_data.push(index);
+                    }
                     self.info.counts.segments = self.info.counts.segments.saturating_add(1);
                     if let DataKind::Active { offset_expr, .. } = data.kind {
                         self.expression(&offset_expr)?;

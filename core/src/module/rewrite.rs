@@ -9,10 +9,15 @@
 //!   inverted twice, which makes it a value of its own.
 //! * wasmi 2.0.0 joins a comparison with 0, or of a reference with null, and a `select` by it
 //!   wrongly. So such a condition is inverted twice, which keeps the two apart.
+//! * wasmi can't pause in an operator that works on many bytes. So it becomes a call of a function
+//!   that is added, and that works in chunks ([`bulk`]).
 //! * wasmi puts a module's own memory on the heap. Where memories are to be in static buffers, it
 //!   becomes an import.
 
-use super::lengths;
+use super::{
+    bulk::{self, Bulk},
+    lengths,
+};
 use alloc::{format, string::String, vec::Vec};
 use core::mem;
 use wasmparser::{BinaryReader, ExternalKind};
@@ -29,9 +34,14 @@ pub(crate) struct Changes {
     /// Whether the guest may change what can't be set back: a table, what is left of a segment, a
     /// reference in a global.
     pub(crate) not_resettable: bool,
-    /// Where the operators begin whose last operand is to be inverted twice, in the module's order.
-    /// A position takes four bytes: a hostile module can be made of little else.
-    pub(super) inversions: Vec<u32>,
+    /// Where the operators begin that become a call of one of [`functions`](Self::functions), or whose
+    /// last operand is to be inverted twice, in the module's order. A position takes four bytes: a
+    /// hostile module can be made of little else.
+    pub(super) edits: Vec<u32>,
+    /// The functions that are added.
+    pub(super) functions: bulk::Functions,
+    /// Whether one of them grows the memory, in parts.
+    pub(crate) grows_in_parts: bool,
     /// Whether the memory becomes an import.
     #[cfg(feature = "slots")]
     pub(crate) slotted: bool,
@@ -47,7 +57,7 @@ impl Changes {
     }
 
     pub(crate) const fn is_none(&self) -> bool {
-        self.exports() == 0 && self.inversions.is_empty()
+        self.exports() == 0 && self.edits.is_empty()
     }
 
     /// The bytes that [`rewrite`] takes at most, for a module of `size` bytes.
@@ -63,10 +73,11 @@ impl Changes {
     /// The most bytes of a module of `size` bytes with the changes made.
     fn written(&self, size: usize) -> usize {
         // What is inserted, and what a longer function's length takes more.
-        let inversions = self.inversions.len().saturating_mul(INVERSION);
+        let edits = self.edits.len().saturating_mul(EDIT);
         let exports = self.exports().saturating_mul(EXPORT);
-        size.saturating_add(inversions)
+        size.saturating_add(edits)
             .saturating_add(exports)
+            .saturating_add(self.functions.most_bytes())
             .saturating_add(SECTIONS)
     }
 
@@ -100,20 +111,24 @@ pub(crate) fn global_name(number: usize) -> String {
 /// The module and the name under which a memory is imported.
 pub(crate) const SLOT: (&str, &str) = ("hostel:slots", "memory");
 
+const TYPE_SECTION: u8 = 1;
 const IMPORT_SECTION: u8 = 2;
+const FUNCTION_SECTION: u8 = 3;
 const MEMORY_SECTION: u8 = 5;
 const EXPORT_SECTION: u8 = 7;
 const START_SECTION: u8 = 8;
 const CODE_SECTION: u8 = 10;
+
+const CALL: u8 = 0x10;
 
 /// `i32.const -1`, `i32.xor`, both twice.
 const INVERT_TWICE_I32: [u8; 6] = [0x41, 0x7f, 0x73, 0x41, 0x7f, 0x73];
 /// `i64.const -1`, `i64.xor`, both twice.
 const INVERT_TWICE_I64: [u8; 6] = [0x42, 0x7f, 0x85, 0x42, 0x7f, 0x85];
 
-/// The most bytes that two inversions add to a function and to its length; of an export that is added;
-/// and of what else sections may take more.
-const INVERSION: usize = 10;
+/// The most bytes that an edit adds to a function and to its length; of an export that is added; and of
+/// what else sections may take more.
+const EDIT: usize = 10;
 const EXPORT: usize = 32;
 const SECTIONS: usize = 128;
 
@@ -121,7 +136,8 @@ const SECTIONS: usize = 128;
 /// functions is given back, since a plugin keeps the rest.
 pub(crate) fn rewrite(wasm: &[u8], changes: &mut Changes) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(changes.written(wasm.len()));
-    let inversions = mem::take(&mut changes.inversions);
+    let edits = mem::take(&mut changes.edits);
+    let functions = mem::take(&mut changes.functions);
     let mut reader = BinaryReader::new(wasm, 0);
     out.extend_from_slice(reader.read_bytes(8).ok()?);
     let memory = changes.slotted().then(|| memory_type(wasm)).flatten();
@@ -149,6 +165,15 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &mut Changes) -> Option<Vec<u8>> {
             exported = true;
         }
         match id {
+            TYPE_SECTION if !functions.types.is_empty() => {
+                let types = functions.types.concat();
+                longer(&mut out, id, contents, functions.types.len(), &types)?;
+            }
+            FUNCTION_SECTION if !functions.bulk.is_empty() => {
+                let mut types = Vec::new();
+                (functions.bulk.iter()).for_each(|(_, ty)| leb128(&mut types, *ty));
+                longer(&mut out, id, contents, functions.bulk.len(), &types)?;
+            }
             IMPORT_SECTION if !imported => {
                 longer(&mut out, id, contents, 1, &import(memory?))?;
                 imported = true;
@@ -159,9 +184,9 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &mut Changes) -> Option<Vec<u8>> {
                 exported = true;
             }
             START_SECTION => {}
-            CODE_SECTION if !inversions.is_empty() => {
+            CODE_SECTION if !edits.is_empty() => {
                 out.push(id);
-                code(&mut out, contents, start, &inversions)?;
+                code(&mut out, contents, start, &edits, &functions)?;
             }
             _ => section(&mut out, id, contents),
         }
@@ -223,64 +248,102 @@ fn import(ty: &[u8]) -> Vec<u8> {
     import
 }
 
-/// Writes a code section, after its number, with the last operands of `inversions` inverted twice.
-/// Its contents start at `start`.
-fn code(out: &mut Vec<u8>, contents: &[u8], start: usize, inversions: &[u32]) -> Option<()> {
+/// Writes a code section, after its number, with `edits` made and `functions` added. Its contents
+/// start at `start`.
+fn code(
+    out: &mut Vec<u8>,
+    contents: &[u8],
+    start: usize,
+    edits: &[u32],
+    functions: &bulk::Functions,
+) -> Option<()> {
     // Lengths come before what they measure, so that each function is gone through twice.
     let mut reader = BinaryReader::new(contents, start);
     let count = reader.read_var_u32().ok()?;
+    let count = count.checked_add(u32::try_from(functions.bulk.len()).ok()?)?;
     let mut size = leb128_length(count);
-    let mut left = inversions;
+    let mut add = |length: u32| {
+        size = size
+            .checked_add(leb128_length(length))?
+            .checked_add(length)?;
+        Some(())
+    };
+    let mut left = edits;
     while !reader.eof() {
         let (start, body) = sized(&mut reader)?;
-        let changed = changed(body, start, &mut left)?;
-        size = size
-            .checked_add(leb128_length(changed))?
-            .checked_add(changed)?;
+        add(changed(body, start, &mut left, functions)?)?;
+    }
+    for body in functions.bodies() {
+        add(length(&body))?;
     }
     leb128(out, size);
     leb128(out, count);
     let mut reader = BinaryReader::new(contents, start);
     reader.read_var_u32().ok()?;
-    let mut left = inversions;
+    let mut left = edits;
     while !reader.eof() {
         let (start, body) = sized(&mut reader)?;
-        leb128(out, changed(body, start, &mut { left })?);
-        invert(out, body, start, &mut left)?;
+        leb128(out, changed(body, start, &mut { left }, functions)?);
+        let mut write = |bytes: &[u8]| out.extend_from_slice(bytes);
+        edit(body, start, &mut left, functions, &mut write)?;
+    }
+    for body in functions.bodies() {
+        leb128(out, length(&body));
+        out.extend_from_slice(&body);
     }
     Some(())
 }
 
-/// The length of a function's body with the last operands of those of `inversions` inverted twice
-/// that are in it. They are taken from there.
-fn changed(body: &[u8], start: usize, inversions: &mut &[u32]) -> Option<u32> {
-    let end = start.checked_add(body.len())?;
-    let inside = inversions.partition_point(|&at| usize::try_from(at).is_ok_and(|at| at < end));
-    *inversions = inversions.get(inside..)?;
-    let added = inside.checked_mul(INVERT_TWICE_I32.len())?;
-    u32::try_from(body.len().checked_add(added)?).ok()
+/// The length of a function's body with those of `edits` made that are in it. They are taken from
+/// there.
+fn changed(
+    body: &[u8],
+    start: usize,
+    edits: &mut &[u32],
+    functions: &bulk::Functions,
+) -> Option<u32> {
+    let mut size = 0usize;
+    let mut count = |bytes: &[u8]| size = size.saturating_add(bytes.len());
+    edit(body, start, edits, functions, &mut count)?;
+    u32::try_from(size).ok()
 }
 
-/// Writes a function's body, which starts at `start`, with the last operands of those of `inversions`
-/// inverted twice that are in it. They are taken from there.
-fn invert(out: &mut Vec<u8>, mut body: &[u8], start: usize, inversions: &mut &[u32]) -> Option<()> {
+/// Passes a function's body, which starts at `start`, to `write` in parts, with those of `edits` made
+/// that are in it. They are taken from there.
+fn edit(
+    mut body: &[u8],
+    start: usize,
+    edits: &mut &[u32],
+    functions: &bulk::Functions,
+    write: &mut dyn FnMut(&[u8]),
+) -> Option<()> {
     let mut from = start;
-    while let Some((&at, rest)) = inversions.split_first() {
+    while let Some((&at, rest)) = edits.split_first() {
         let at = usize::try_from(at).ok()?;
         let length = at.checked_sub(from)?;
         if length >= body.len() {
             break;
         }
-        let (before, after) = body.split_at_checked(length)?;
-        out.extend_from_slice(before);
-        out.extend_from_slice(match after.first() {
+        let (before, mut after) = body.split_at_checked(length)?;
+        write(before);
+        from = at;
+        match after.first() {
+            Some(&(bulk::PREFIX | bulk::MEMORY_GROW)) => {
+                let (bulk, length) = Bulk::read(after)?;
+                let mut call = Vec::with_capacity(6);
+                call.push(CALL);
+                leb128(&mut call, functions.index(bulk)?);
+                write(&call);
+                after = after.get(length..)?;
+                from = from.checked_add(length)?;
+            }
             // The opcodes of i64.store, i64.store8, i64.store16, i64.store32.
-            Some(0x37 | 0x3c..=0x3e) => &INVERT_TWICE_I64,
-            _ => &INVERT_TWICE_I32,
-        });
-        (body, from, *inversions) = (after, at, rest);
+            Some(0x37 | 0x3c..=0x3e) => write(&INVERT_TWICE_I64),
+            _ => write(&INVERT_TWICE_I32),
+        }
+        (body, *edits) = (after, rest);
     }
-    out.extend_from_slice(body);
+    write(body);
     Some(())
 }
 

@@ -1,6 +1,9 @@
 //! Calls of a plugin, each in an instance of its own from the pool.
 
-use super::{Plugin, pool::Permit};
+use super::{
+    Plugin,
+    pool::{Permit, Unfinished},
+};
 use crate::{
     base::limits::Usage,
     call::{meter, pace::Pace},
@@ -18,6 +21,8 @@ use core::{
 pub(super) struct Taken<'a, T: 'static> {
     pub(super) instance: Instance<T>,
     permit: Permit<'a, T>,
+    /// Of an awaited call, which may be dropped before its end.
+    unfinished: Option<Unfinished<'a, T>>,
 }
 
 impl<T: Default + 'static> Plugin<T> {
@@ -69,7 +74,7 @@ impl<T: Default + 'static> Plugin<T> {
         &self,
         work: impl FnOnce(&mut Instance<T>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        self.with_instance_metered(work).0
+        self.run_metered(&mut Usage::default(), work)
     }
 
     /// As [`with_instance`](Self::with_instance), and also returns what the last call in `work` used,
@@ -90,7 +95,12 @@ impl<T: Default + 'static> Plugin<T> {
         work: impl FnOnce(&mut Instance<T>) -> Result<R, CallError>,
     ) -> (Result<R, CallError>, Usage) {
         let mut used = Usage::default();
+        let platform = self.loaded.platform();
+        let began = platform.now();
         let result = self.run_metered(&mut used, work);
+        if let (Some(began), Some(now)) = (began, platform.now()) {
+            used.time = now.saturating_sub(began);
+        }
         (result, used)
     }
 
@@ -114,7 +124,11 @@ impl<T: Default + 'static> Plugin<T> {
         permit.mark_in_use();
         let result = work(&mut instance);
         *used = instance.usage();
-        self.return_to_pool(Taken { instance, permit });
+        self.return_to_pool(Taken {
+            instance,
+            permit,
+            unfinished: None,
+        });
         result
     }
 
@@ -234,6 +248,26 @@ impl<T: Default + 'static> Plugin<T> {
         pace: &Arc<Pace>,
         data: Option<T>,
     ) -> Result<Taken<'_, T>, CallError> {
+        pace.start_clock(self.loaded.platform());
+        let mut unfinished = self.pool.count_if_dropped(pace);
+        let taken = self.take(pace, data).await;
+        if taken.is_err() {
+            unfinished.end();
+        }
+        let (instance, permit) = taken?;
+        Ok(Taken {
+            instance,
+            permit,
+            unfinished: Some(unfinished),
+        })
+    }
+
+    /// As [`take_paced`](Self::take_paced), without counting calls that are dropped meanwhile.
+    async fn take(
+        &self,
+        pace: &Arc<Pace>,
+        data: Option<T>,
+    ) -> Result<(Instance<T>, Permit<'_, T>), CallError> {
         let shared = &*self.loaded.shared;
         let until = meter::until(&self.budget, &*shared.platform)?;
         let mut permit = self.pool.acquire(shared, until).await?;
@@ -245,7 +279,7 @@ impl<T: Default + 'static> Plugin<T> {
             *instance.data_mut() = data;
         }
         permit.mark_in_use();
-        Ok(Taken { instance, permit })
+        Ok((instance, permit))
     }
 
     /// Takes an idle instance for one call, or makes one.
@@ -300,7 +334,11 @@ impl<T: Default + 'static> Plugin<T> {
         let Taken {
             mut permit,
             instance,
+            unfinished,
         } = taken;
+        if let Some(mut unfinished) = unfinished {
+            unfinished.end();
+        }
         // The embedder's `work` may have swapped in an instance of another plugin.
         let own = self.owns(&instance);
         permit.return_instance(instance.into_idle().filter(|_| own), T::default());

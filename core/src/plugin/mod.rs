@@ -17,11 +17,11 @@ use crate::{
         log::LogSink,
         shape::Shape,
     },
-    call::{block::block, meter},
+    call::meter,
     engine::Engine,
     error::CallError,
     host_functions::Binding,
-    instance::{Instance, Loaded, Start},
+    instance::{Instance, Loaded},
     marshal::{Lift, Lower, Types},
     module::ModuleInfo,
 };
@@ -156,10 +156,7 @@ impl<T: 'static> Plugin<T> {
             data,
             used,
         )?;
-        let mut start = Start::default();
-        let ran = block(self.loaded.platform(), until, None, |context| {
-            instance.poll_start(&mut start, context)
-        });
+        let ran = instance.run_start_here();
         instance.finish_start(ran, used)?;
         Ok(instance)
     }

@@ -3,7 +3,7 @@
 
 use crate::{
     base::{limits::Limits, platform::Platform},
-    call::{Shared, alarm::Alarm},
+    call::{Shared, alarm::Alarm, pace::Pace},
     error::CallError,
     instance::{IdleInstance, Image},
 };
@@ -54,6 +54,11 @@ pub struct PoolFigures {
     /// Total of the instances that were dropped after use: stopped by a trap, dropped during a call,
     /// not resettable, or above [`Limits::idle`].
     pub discards: u64,
+    /// Total of the stepped and awaited calls that were dropped after they had begun and before they
+    /// ended, also while they waited for an instance: their client gave up.
+    pub abandoned: u64,
+    /// Total of the fuel that abandoned calls had used.
+    pub abandoned_fuel: u64,
 }
 
 impl<T> Pool<T> {
@@ -218,6 +223,16 @@ impl<T> Pool<T> {
         warm > 0 && self.state.lock().idle.len() < warm
     }
 
+    /// Counts a call that runs at the pace `pace` as abandoned, if the returned value is dropped before
+    /// the call has ended.
+    pub(crate) fn count_if_dropped(&self, pace: &Arc<Pace>) -> Unfinished<'_, T> {
+        Unfinished {
+            pool: self,
+            pace: pace.clone(),
+            ended: false,
+        }
+    }
+
     /// Drops all idle instances.
     pub(crate) fn clear(&self) {
         let idle = core::mem::take(&mut self.state.lock().idle);
@@ -232,6 +247,31 @@ struct QueueEntry {
     /// Whether it got one. Set while the pool's state is locked.
     held: AtomicBool,
     waker: Mutex<Option<Waker>>,
+}
+
+/// A stepped or awaited call that has begun.
+pub(crate) struct Unfinished<'a, T: 'static> {
+    pool: &'a Pool<T>,
+    pace: Arc<Pace>,
+    ended: bool,
+}
+
+impl<T> Unfinished<'_, T> {
+    /// Ends the call.
+    pub(crate) const fn end(&mut self) {
+        self.ended = true;
+    }
+}
+
+impl<T> Drop for Unfinished<'_, T> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let fuel = self.pace.noted().fuel;
+            let figures = &mut self.pool.state.lock().figures;
+            figures.abandoned = figures.abandoned.saturating_add(1);
+            figures.abandoned_fuel = figures.abandoned_fuel.saturating_add(fuel);
+        }
+    }
 }
 
 /// The right to use one instance of a [`Pool`], or a position in the queue for it. Dropping it hands

@@ -2,7 +2,10 @@
 
 use super::errno::{Errno, Fail};
 use crate::{
-    base::{fuel::BASE, log::LogRecord, text::Escaped},
+    base::{
+        fuel::BASE,
+        log::{LogLevel, LogRecord},
+    },
     call::{Shared, meter::Meter},
     error::{CallError, Trap},
     host_functions::contained,
@@ -90,7 +93,7 @@ impl WasiOutput {
     /// a line or a character. `write` must take all of them. An error stops the guest.
     ///
     /// The bytes may contain control characters, with which a guest could forge the display of a
-    /// terminal: show them with [`Escaped`]. While `write` runs, neither deadline nor cancellation take
+    /// terminal: show them with [`Escaped`](crate::Escaped). While `write` runs, neither deadline nor cancellation take
     /// effect: use a [queue](Self::queue) for a destination that may block.
     #[must_use]
     pub fn to(write: impl Fn(&[u8]) -> Result<(), Trap> + Send + Sync + 'static) -> Self {
@@ -282,10 +285,7 @@ fn record(line: &[u8], shared: &Shared, meter: &mut Meter) {
         && meter.log(line.len())
     {
         shared.platform.contain(&mut || {
-            sink.record(&LogRecord {
-                plugin: &shared.name,
-                text: Escaped::new(line),
-            });
+            sink.record(&LogRecord::of_guest(&shared.name, LogLevel::Info, line));
         });
     }
 }

@@ -54,12 +54,32 @@ func Answer(bytes []byte, err error) uint64 {
 //go:wasmimport env host_log
 func hostLog(text string)
 
+//go:wasmimport env host_log_at
+func hostLogAt(level uint32, text string)
+
 //go:wasmimport env host_get_config
 func hostGetConfig(key string) uint64
 
 // Log writes one record to the plugin's log.
 func Log(text string) {
 	hostLog(text)
+}
+
+// Level is how important a record is.
+type Level uint32
+
+// The levels, from least to most important. Log writes at Info.
+const (
+	Trace Level = iota
+	Debug
+	Info
+	Warn
+	Error
+)
+
+// LogAt writes one record to the plugin's log, at a level.
+func LogAt(level Level, text string) {
+	hostLogAt(uint32(level), text)
 }
 
 // Config is the value of a setting, and whether it is set.

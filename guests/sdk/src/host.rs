@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 unsafe extern "C" {
     safe fn host_log(ptr: *const u8, size: usize);
     safe fn host_log_message(ptr: *const u8, size: usize);
+    safe fn host_log_at(level: u32, ptr: *const u8, size: usize);
     safe fn host_get_config(key_ptr: *const u8, key_size: usize) -> i64;
 }
 
@@ -20,14 +21,15 @@ unsafe extern "C" {
 mod ungranted {
     pub(super) fn host_log(_: *const u8, _: usize) {}
     pub(super) fn host_log_message(_: *const u8, _: usize) {}
+    pub(super) fn host_log_at(_: u32, _: *const u8, _: usize) {}
     pub(super) fn host_get_config(_: *const u8, _: usize) -> i64 {
         0
     }
 }
 #[cfg(not(target_arch = "wasm32"))]
-use ungranted::{host_get_config, host_log, host_log_message};
+use ungranted::{host_get_config, host_log, host_log_at, host_log_message};
 
-/// Writes one line to the plugin's log, by the import `env.host_log`.
+/// Writes one line to the plugin's log, at the level info, by the import `env.host_log`.
 ///
 /// Control characters, line breaks among them, appear escaped in the host's log. Lines over the host's
 /// limits are dropped. In a native test every line is discarded.
@@ -44,6 +46,32 @@ pub fn log(line: &str) {
 /// Works as [`log`] does, for hosts that grant only the function of this name.
 pub fn log_message(line: &str) {
     host_log_message(line.as_ptr(), line.len());
+}
+
+/// The importance of a line in the plugin's log, from least to most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Each step.
+    Trace = 0,
+    /// For finding errors.
+    Debug = 1,
+    /// What happens in normal use.
+    Info = 2,
+    /// May be wrong.
+    Warn = 3,
+    /// Is wrong.
+    Error = 4,
+}
+
+/// Writes one line to the plugin's log, at `level`, by the import `env.host_log_at`. Otherwise works as
+/// [`log`] does.
+///
+/// ```
+/// use hostel_guest::{Level, log_at};
+/// log_at(Level::Warn, "the setting `prefix` is missing");
+/// ```
+pub fn log_at(level: Level, line: &str) {
+    host_log_at(level as u32, line.as_ptr(), line.len());
 }
 
 /// Returns the setting `key` as text, by the import `env.host_get_config`.
@@ -97,6 +125,7 @@ mod tests {
     fn natively_nothing_is_granted() {
         log("discarded");
         log_message("discarded");
+        log_at(Level::Error, "discarded");
         assert_eq!(config("prefix"), None);
         assert_eq!(config_bytes("prefix"), None);
     }

@@ -104,7 +104,7 @@
 //!
 //! `cargo test` runs a plugin's functions natively, provided that the crate is `no_std` on wasm32 only,
 //! as above. On every other target the macros export nothing, and the host functions do nothing:
-//! [`log`] and [`log_message`] discard the line, [`config`] and [`config_bytes`] return `None`, and
+//! [`log`], [`log_at`] and [`log_message`] discard the line, [`config`] and [`config_bytes`] return `None`, and
 //! [`state`] keeps no values.
 //!
 //! # Features
@@ -151,5 +151,5 @@ pub mod state;
 mod value;
 
 pub use error::Error;
-pub use host::{config, config_bytes, log, log_message};
+pub use host::{Level, config, config_bytes, log, log_at, log_message};
 pub use value::{Input, Output};

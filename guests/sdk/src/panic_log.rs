@@ -7,6 +7,7 @@ const LONGEST: usize = 256;
 
 /// Writes the text of a panic to the plugin's log, as one line. Allocates nothing: a panic may be due
 /// to a heap without memory.
+#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code))] // Tests are native, and have no host's log.
 pub(crate) fn log(panic: &impl Display) {
     let mut text = Text {
         bytes: [0; LONGEST],

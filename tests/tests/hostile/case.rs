@@ -423,22 +423,27 @@ impl Case {
         usize::try_from(most).expect("a small module") + (64 << 10)
     }
 
+    /// Returns the engine and the grants of the case, with its module `wasm`.
+    pub(crate) fn setup<'a>(&self, wasm: &'a [u8]) -> Setup<'a> {
+        let lines = Lines::default();
+        let engine = Engine::new(self.limits)
+            .with_budget(self.budget)
+            .with_platform(hostel::Std::new());
+        Setup {
+            engine,
+            grants: granted(&lines),
+            lines,
+            wasm,
+        }
+    }
+
     /// Runs the case and judges how it ended.
     ///
     /// # Panics
     ///
     /// If an instance is not in the state that the verdict says.
     pub(crate) fn run(&self, wasm: &[u8]) -> Verdict {
-        let lines = Lines::default();
-        let engine = Engine::new(self.limits)
-            .with_budget(self.budget)
-            .with_platform(hostel::Std::new());
-        let setup = Setup {
-            engine,
-            grants: granted(&lines),
-            lines,
-            wasm,
-        };
+        let setup = self.setup(wasm);
         if let Action::Script(script) = &self.action {
             return script(&setup);
         }

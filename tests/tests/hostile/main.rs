@@ -11,6 +11,7 @@
 //!
 //! A table of all cases is written to `hostile-guests.txt` in the target directory, and printed
 //! with `--nocapture` or if a case fails. `--list` prints the verdicts that are declared.
+//! `--steps` runs them by steps of 10,000 fuel instead, and prints the longest steps.
 //! `--export DIRECTORY` writes the cases that fit a device, for the firmware's tests.
 
 mod abi;
@@ -23,6 +24,7 @@ mod pool;
 mod report;
 mod run_time;
 mod services;
+mod steps;
 
 use case::{Case, Verdict};
 use hostel::{Grants, LogRecord, Plugin};
@@ -75,6 +77,9 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         };
+    }
+    if args.steps {
+        return steps::measure(cases.iter().filter(|case| args.wants(&case.name)));
     }
     let own_process = std::env::var_os(OWN_PROCESS).is_some();
     if !own_process && !is_catalogue_right(&cases) {

@@ -16,6 +16,7 @@ const WORST: usize = 10;
 #[derive(Default)]
 pub(crate) struct Args {
     pub list: bool,
+    pub steps: bool,
     pub nocapture: bool,
     pub export: Option<PathBuf>,
     exact: bool,
@@ -29,6 +30,7 @@ impl Args {
         while let Some(arg) = args.next() {
             match &*arg {
                 "--list" => found.list = true,
+                "--steps" => found.steps = true,
                 "--nocapture" | "--show-output" => found.nocapture = true,
                 "--export" => found.export = args.next().map(PathBuf::from),
                 "--exact" => found.exact = true,

@@ -417,7 +417,7 @@ fn a_flood_of_records_ends_at_the_budget_with_one_closing_record() {
     for _ in 0..2 {
         assert_eq!(instance.call::<(u32, u32), ()>("flood", (1000, 0)), Ok(()));
         let mut expected = vec!["guest: "; 5];
-        expected.push("guest: [995 further log records dropped: over the budget]");
+        expected.push("guest [host]: [995 further log records dropped: over the budget]");
         assert_eq!(lines.take(), expected);
         let usage = instance.usage();
         assert_eq!((usage.log_records, usage.log_dropped), (5, 995));
@@ -438,7 +438,7 @@ fn a_flood_of_bytes_ends_at_the_budget_with_one_closing_record() {
     assert_eq!(found.len(), 3);
     assert_eq!(
         found[2],
-        "guest: [5 further log records dropped: over the budget]"
+        "guest [host]: [5 further log records dropped: over the budget]"
     );
     let usage = instance.usage();
     let counts = (usage.log_records, usage.log_bytes, usage.log_dropped);
@@ -448,7 +448,7 @@ fn a_flood_of_bytes_ends_at_the_budget_with_one_closing_record() {
     let found = lines.take();
     assert_eq!(
         found,
-        ["guest: [1 further log records dropped: over the budget]"]
+        ["guest [host]: [1 further log records dropped: over the budget]"]
     );
 }
 
@@ -464,7 +464,7 @@ fn a_guest_that_floods_and_is_stopped_leaves_its_closing_record() {
     assert_eq!(code(&result), "out-of-fuel");
     let dropped = instance.usage().log_dropped;
     assert!(dropped > 100, "{dropped}");
-    let closing = format!("guest: [{dropped} further log records dropped: over the budget]");
+    let closing = format!("guest [host]: [{dropped} further log records dropped: over the budget]");
     assert_eq!(lines.take(), ["guest: ".to_owned(), closing]);
 }
 
@@ -482,7 +482,7 @@ fn a_start_function_that_floods_and_traps_leaves_its_closing_record() {
     budget.log_records = 1;
     let plugin = load_wat::<()>(text, &lines.granted()).with_budget(budget);
     assert_eq!(code(&plugin.instantiate(())), "trap-unreachable");
-    let closing = "guest: [2 further log records dropped: over the budget]";
+    let closing = "guest [host]: [2 further log records dropped: over the budget]";
     assert_eq!(lines.take(), ["guest: ", closing]);
 }
 

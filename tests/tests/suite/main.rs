@@ -7,6 +7,7 @@
 mod bad_guests;
 mod bad_host_calls;
 mod bad_modules;
+mod bulk;
 mod call_trace;
 mod charges;
 mod deadlines;
@@ -37,6 +38,7 @@ mod state_model;
 mod steps;
 mod typed;
 mod types;
+mod usage;
 mod waiting;
 mod warm;
 mod wasi;

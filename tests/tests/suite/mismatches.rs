@@ -70,7 +70,7 @@ fn the_error_for_an_import_that_is_not_granted_names_the_grant() {
             r#"(import "env" "open" (func))"#,
             granted(),
             "import `env.open` () -> (): nothing supplies it; granted are: `env.host_get_config`, \
-             `env.host_log`, `env.host_log_message`, `shop.price`",
+             `env.host_log`, `env.host_log_at`, `env.host_log_message`, `shop.price`",
         ),
         (
             r#"(import "env" "open" (func))"#,

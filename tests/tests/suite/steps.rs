@@ -467,8 +467,9 @@ fn a_deadline_ends_a_call_by_steps() {
         }
     };
     assert_eq!(result, Err(CallError::Deadline { after }));
-    // The clock is read when the call begins, and before each of 49 slices. The 50th is too late.
-    assert_eq!(steps, 49);
+    // The clock is read twice when the call begins, before each slice, and, for the call's time, after
+    // it: the 25th slice would begin too late.
+    assert_eq!(steps, 25);
 }
 
 #[test]

@@ -250,6 +250,23 @@ impl Code {
         }
     }
 
+    /// Measures an operator that may become a call of a function that is added: from one value to another, or on
+    /// three values.
+    pub(super) fn bulk_call(&mut self, grows: bool) {
+        self.joined = Joined::Nothing;
+        if self.dead {
+            self.unseen = self.unseen.saturating_add(1);
+            return;
+        }
+        self.keep_registers();
+        self.pop_arguments(if grows { 1 } else { 3 });
+        // The longest of the operators, should it stay one.
+        self.emit(18);
+        if grows {
+            self.result(Kind::I32, false);
+        }
+    }
+
     /// Measures any other operator.
     pub(super) fn operator(&mut self, operator: &Operator<'_>, known: Known<'_>) {
         let joined = mem::take(&mut self.joined);
@@ -434,7 +451,11 @@ impl Code {
     /// Counts the copies of a call's arguments to the slots where the callee finds them.
     fn arguments(&mut self, ty: Option<&Signature>) {
         self.keep_registers();
-        for _ in 0..ty.map_or(0, |ty| ty.params.len()) {
+        self.pop_arguments(ty.map_or(0, |ty| ty.params.len()));
+    }
+
+    fn pop_arguments(&mut self, count: usize) {
+        for _ in 0..count {
             let (argument, _) = self.pop();
             if argument != Operand::SLOT {
                 self.copy(argument);

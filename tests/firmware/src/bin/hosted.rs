@@ -23,7 +23,7 @@ impl Hostel {
         let mut budget = Budget::device();
         budget.host_calls = 10_000;
         let grants = Grants::new()
-            .log(|record: &LogRecord<'_>| println!("{}", record.text))
+            .log(|record: &LogRecord<'_>| println!("{record}"))
             .config([("prefix", "CUSTOM")])
             .function("host", "none", || {})
             .function("host", "bytes", |bytes: &[u8]| {

@@ -5,6 +5,7 @@ mod cost;
 mod floats;
 mod fuel;
 mod growth;
+mod long;
 mod loops;
 mod recursion;
 mod stopped;
@@ -17,6 +18,7 @@ pub(crate) fn cases() -> Vec<Case> {
         loops::cases(),
         recursion::cases(),
         growth::cases(),
+        long::cases(),
         cost::cases(),
         traps::cases(),
         fuel::cases(),

@@ -2,8 +2,9 @@
 //! something else, and forged records.
 
 use super::guest;
-use crate::case::{Case, Verdict, exceeds, out_of_fuel, returns};
+use crate::case::{Case, Verdict, exceeds, out_of_fuel, returns, traps};
 use hostel::{Grants, Trap, Value};
+use hostel_tests::with_allocator;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -12,12 +13,13 @@ pub(super) fn cases() -> Vec<Case> {
     texts(&mut cases);
     quoted_text(&mut cases);
     forgeries(&mut cases);
+    levels(&mut cases);
     cases
 }
 
 /// The record that tells how many were dropped.
 fn closing(dropped: u32) -> String {
-    format!("guest: [{dropped} further log records dropped: over the budget]")
+    format!("guest [host]: [{dropped} further log records dropped: over the budget]")
 }
 
 /// S01: a row says what is logged, how many records and bytes are allowed, how many records of how
@@ -109,7 +111,7 @@ fn endless_floods(cases: &mut Vec<Case>) {
 /// A text in words, its bytes, and how they are shown: on one line, without control characters and
 /// without characters that can't be seen or change the direction of others.
 #[rustfmt::skip] // a table
-const TEXTS: [(&str, &[u8], &str); 30] = [
+const TEXTS: [(&str, &[u8], &str); 35] = [
     ("plain", b"plain", "plain"),
     ("nothing", b"", ""),
     ("a zero byte", b"a\0b", "a\\u{0}b"),
@@ -136,6 +138,11 @@ const TEXTS: [(&str, &[u8], &str); 30] = [
     ("a byte order mark", b"\xef\xbb\xbfa", "\\u{feff}a"),
     ("no width", b"a\xe2\x80\x8bb", "a\\u{200b}b"),
     ("tags", b"a\xf3\xa0\x80\x81b", "a\\u{e0001}b"),
+    ("a soft hyphen", b"a\xc2\xadb", "a\\u{ad}b"),
+    ("a Hangul filler", b"a\xe3\x85\xa4b", "a\\u{3164}b"),
+    ("a variation selector", b"a\xef\xb8\x8fb", "a\\u{fe0f}b"),
+    ("an annotation", b"a\xef\xbf\xb9b", "a\\u{fff9}b"),
+    ("a variation selector of plane 14", b"a\xf3\xa0\x84\x80b", "a\\u{e0100}b"),
     ("bytes of 0xff", b"\xff\xfe", "\u{fffd}\u{fffd}"),
     ("a surrogate", b"\xed\xa0\x80", "\u{fffd}\u{fffd}\u{fffd}"),
     ("a cut character", b"a\xf0\x9f\x98", "a\u{fffd}"),
@@ -207,5 +214,33 @@ fn forgeries(cases: &mut Vec<Case>) {
                 "forged"
             })
         }));
+    }
+}
+
+/// S03: levels, which the guest chooses, and numbers that are none.
+fn levels(cases: &mut Vec<Case>) {
+    let text = with_allocator(
+        r#"(import "env" "host_log_at" (func $log (param i32 i32 i32)))"#,
+        r#"(func (export "at") (param i32 i32 i32)
+            (call $log (local.get 0) (local.get 1) (local.get 2)))"#,
+    );
+    let logged = |what: &str, level: u32, verdict: Verdict| {
+        Case::script(format!("S03/{what}"), text.clone(), verdict, move |setup| {
+            let mut instance = setup.instance();
+            let logged = instance.call::<(u32, &str), ()>("at", (level, "host: x"));
+            Verdict::of_answer(logged.map(|()| setup.lines.take().join("|")))
+        })
+    };
+    for (level, mark) in [" [trace]", " [debug]", "", " [warn]", " [error]"]
+        .into_iter()
+        .enumerate()
+    {
+        let what = format!("level {level}");
+        let verdict = returns(format!("guest{mark}: host: x"));
+        cases.push(logged(&what, level as u32, verdict));
+    }
+    for level in [5, u32::MAX] {
+        let what = format!("level {level}");
+        cases.push(logged(&what, level, traps("trap-host")));
     }
 }

@@ -44,6 +44,7 @@ const ROWS: &[Row] = &[
     // The log. Showing a byte costs more than reading it.
     row("env.host_log",         "ptr len", "", 0, |n| pass(n) + n),
     row("env.host_log_message", "ptr len", "", 0, |n| pass(n) + n),
+    row("env.host_log_at",      "0 ptr len", "", 0, |n| pass(n) + n),
 
     // Settings: a key, and a value of its length.
     row("env.host_get_config", "ptr len", "i32 i32", 1, |n| pass(n) + pass(n)),

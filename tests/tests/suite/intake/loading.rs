@@ -21,6 +21,10 @@ fn each_module_of_the_test_suite_loads_or_is_refused_with_a_known_code() {
     let mut loads = BTreeMap::<Kind, BTreeMap<&str, usize>>::new();
     let mut starts = BTreeMap::<Kind, BTreeMap<&str, usize>>::new();
     for case in &*MODULES {
+        // The parser does not know this proposal, so that its modules are invalid to it.
+        if case.name.starts_with("custom-descriptors/") {
+            continue;
+        }
         let mut last = "";
         for wasm in [Some(&case.wasm), case.callable.as_ref()]
             .into_iter()

@@ -216,7 +216,7 @@ fn logged_lines_count_against_the_budget_for_log() {
     budget.log_records = 3;
     guest.0.set_budget(budget);
     assert_eq!(guest.errno("fd_write", &[1, 0, 1, 64]), SUCCESS);
-    let closing = "guest: [47 further log records dropped: over the budget]";
+    let closing = "guest [host]: [47 further log records dropped: over the budget]";
     assert_eq!(lines.take(), ["guest: x", "guest: x", "guest: x", closing]);
     assert_eq!(
         (guest.0.usage().log_records, guest.0.usage().log_dropped),

@@ -193,7 +193,7 @@ impl Case {
     fn grants(&self, log: &Arc<Mutex<Vec<String>>>) -> Grants<()> {
         let log = log.clone();
         let grants = Grants::new()
-            .log(move |record: &LogRecord<'_>| log.lock().push(record.text.to_string()))
+            .log(move |record: &LogRecord<'_>| log.lock().push(record.to_string()))
             .config([("key", "value"), ("empty", ""), ("prefix", "CUSTOM")])
             .state(MemoryState::new(StateLimits::device()))
             .function("host", "noop", || {})
