@@ -156,7 +156,11 @@ pub(crate) fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut V
         note(match export {
             Some(export) => check_type(export, &is_one, &|| one_of(types)),
             None if names == ALLOCATE => {
-                let expected = || one_of(types) + ", as `allocate` or `malloc`";
+                let expected = || {
+                    let mut expected = one_of(types);
+                    expected.push_str(", as `allocate` or `malloc`");
+                    expected
+                };
                 missing("allocate", expected, needs.allocate.take())
             }
             None => None,

@@ -393,7 +393,7 @@ pub struct Budget {
     ///
     /// `server`: 8 MiB. `device`: 4 KiB.
     pub argument_bytes: usize,
-    /// Most heap of the [`Postcard`](crate::marshal::Postcard) values that one host call passes, or of
+    /// Most heap of the `Postcard` values that one host call passes, or of
     /// those among a call's results, in bytes. It is foreseen from the sizes of the Rust types. The call
     /// ends with [`DeserializedTooLarge`](crate::CallError::DeserializedTooLarge) above it.
     ///

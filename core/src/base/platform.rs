@@ -103,6 +103,7 @@ pub trait Platform: Send + Sync + 'static {
     ///     }
     /// }
     /// ```
+    #[allow(clippy::type_complexity)] // A name for it would tell less.
     fn nesting(&self) -> Option<fn(&mut dyn FnMut(&mut Nesting))> {
         None
     }
