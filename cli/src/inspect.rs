@@ -231,7 +231,7 @@ fn takes(module: &ModuleInfo, ty: &Extern) -> Option<Calling> {
 fn abi_name(module: &ModuleInfo) -> &'static str {
     if plugin::is_command(module) {
         "WASI command"
-    } else if module.exchanges_bytes() {
+    } else if module.passes_bytes() {
         "native"
     } else {
         "numbers only"

@@ -105,7 +105,7 @@ impl Engine {
         self
     }
 
-    /// Makes traps name the three innermost functions of the guest that ran; see
+    /// Makes traps name the three innermost guest functions; see
     /// [`Trap::functions`](crate::Trap::functions). Off by default, since it costs.
     ///
     /// The interpreter keeps no such names, so each function of a plugin is changed to keep them: by

@@ -125,8 +125,8 @@ impl<T: 'static> PluginDirectory<T> {
         }
     }
 
-    /// Sets a smoke call, which tries each plugin before the host takes it in. An error refuses the
-    /// plugin. By default every plugin is taken in.
+    /// Sets a smoke call that tries each plugin before the host accepts it. An error refuses the plugin. By
+    /// default every plugin is accepted.
     #[must_use]
     pub fn smoke(
         mut self,

@@ -76,8 +76,8 @@ impl ModuleInfo {
     /// Returns whether the module's functions can take and return text and bytes: it exports a memory
     /// and an allocator.
     #[must_use]
-    pub fn exchanges_bytes(&self) -> bool {
-        check_exchange(self, true, true).is_ok()
+    pub fn passes_bytes(&self) -> bool {
+        check_buffers(self, true, true).is_ok()
     }
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn guest<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -
 }
 
 /// Fails with the export that a call needs and the module lacks.
-pub(crate) fn check_exchange(
+pub(crate) fn check_buffers(
     module: &ModuleInfo,
     needs_allocate: bool,
     needs_memory: bool,

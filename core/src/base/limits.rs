@@ -358,8 +358,10 @@ pub struct Budget {
     pub fuel: u64,
     /// Wall-clock time from the call's start. The call ends with
     /// [`Deadline`](crate::CallError::Deadline) after it, and never with a result. The time is checked
-    /// between slices of at most 50,000 units of fuel, while the guest waits, and at the end. Needs a [`Platform`](crate::Platform) with a clock; without one,
-    /// loading and calls fail with [`NoClock`](crate::CallError::NoClock).
+    /// between slices of at most 50,000 units of fuel, while the guest waits, and at the end. Needs a
+    /// [`Platform`](crate::Platform) with a clock. Without one, loading fails with
+    /// [`LoadError::NoClock`](crate::LoadError::NoClock) and calls with
+    /// [`CallError::NoClock`](crate::CallError::NoClock).
     ///
     /// `server` and `device`: none.
     pub deadline: Option<Duration>,

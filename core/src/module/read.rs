@@ -506,7 +506,7 @@ pub(crate) fn validate(wasm: &[u8]) -> Result<(), LoadError> {
     validated.map(drop).map_err(|error| invalid(&error))
 }
 
-/// What a plugin may use of WebAssembly. The same for this reader and for the interpreter.
+/// Returns the WebAssembly features that the reader and the interpreter accept.
 fn features() -> WasmFeatures {
     let mut features = WasmFeatures::MUTABLE_GLOBAL
         | WasmFeatures::MULTI_VALUE
