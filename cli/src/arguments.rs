@@ -30,6 +30,7 @@ pub(super) enum Command {
         after_help = long(BENCH),
         mut_arg("timeout", |it| it.help("Longest time of each call [default: none, of a command 5m]")),
         mut_arg("json", |it| it.help("Print the result as one JSON object")),
+        mut_arg("trace_calls", |it| it.hide(true)),
         mut_arg("arg", |it| it.hide(asked_for("-h"))),
         mut_arg("env", |it| it.hide(asked_for("-h"))),
         mut_arg("dir", |it| it.hide(asked_for("-h"))),
@@ -41,6 +42,7 @@ pub(super) enum Command {
         mut_arg("call", |it| it.help("Function to call, with INPUT, before the state is saved")),
         mut_arg("timeout", |it| it.help("Longest time of the start code, and of the call, such as 2s")),
         mut_arg("json", |it| it.help("Print the result as one JSON object")),
+        mut_arg("trace_calls", |it| it.hide(true)),
         mut_arg("arg", |it| it.hide(asked_for("-h"))),
         mut_arg("env", |it| it.hide(asked_for("-h"))),
         mut_arg("dir", |it| it.hide(asked_for("-h"))),
@@ -84,7 +86,7 @@ pub(super) struct Run {
     /// Setting that the plugin can read; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
-    /// File to keep the plugin's state in, under the plugin's file name; waits 2 s for other programs to close it
+    /// File for the plugin's state; waits 2 s if another program has it open
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
     /// Most fuel, such as 5M [default: 1G, of a command 1000T]
