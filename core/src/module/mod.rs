@@ -7,6 +7,7 @@
 mod body;
 mod bulk;
 mod code;
+mod features;
 mod footprint;
 mod initializers;
 mod lengths;
@@ -21,9 +22,10 @@ pub use self::footprint::{Footprint, Machine};
 pub(crate) use self::trace::{FunctionNames, traced};
 pub(crate) use self::{
     bulk::GROWTH,
+    features::{configure_features, validate},
     footprint::FIRST_STACK,
     initializers::{COMMAND, CONSTRUCTORS, EXPOSED, Initializers, REACTOR},
-    read::{configure_features, refused, validate},
+    read::refused,
     rewrite::{Changes, MEMORY, START, global_name, rewrite},
 };
 use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
