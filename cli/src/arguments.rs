@@ -86,7 +86,7 @@ pub(super) struct Run {
     /// Setting that the plugin can read; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
-    /// File for the plugin's state; waits up to 2 s if another program has it open
+    /// File for the plugin's state; waits 2 s if it is open elsewhere
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
     /// Most fuel, such as 5M [default: 1G, of a command 1000T]
@@ -101,7 +101,7 @@ pub(super) struct Run {
     /// Longest time of the run, such as 2s [default: none, of a command 5m]
     #[arg(long, value_name = "TIME")]
     timeout: Option<humantime::Duration>,
-    /// Name the innermost guest functions in a trap; calls become slower and use more fuel
+    /// Name the guest functions in a trap; costs speed and fuel
     #[arg(long, hide = asked_for("-h"))]
     trace_calls: bool,
     /// Print output, error, logs and usage as one JSON object
