@@ -35,7 +35,7 @@ pub(super) fn signature<'a>(module: &'a ModuleInfo, name: &str) -> Option<&'a Si
 /// numbers.
 pub(super) fn calling(module: &ModuleInfo, ty: &Signature) -> Option<Calling> {
     let is_number = |ty: &ValType| matches!(ty, I32 | I64 | F32 | F64);
-    if ty.is_bytes() && module.exchanges_bytes() {
+    if ty.is_bytes() && module.passes_bytes() {
         Some(Calling::Bytes)
     } else if ty.params.iter().chain(&ty.results).all(is_number) {
         Some(Calling::Numbers)

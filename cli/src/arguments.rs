@@ -30,6 +30,7 @@ pub(super) enum Command {
         after_help = long(BENCH),
         mut_arg("timeout", |it| it.help("Longest time of each call [default: none, of a command 5m]")),
         mut_arg("json", |it| it.help("Print the result as one JSON object")),
+        mut_arg("trace_calls", |it| it.hide(true)),
         mut_arg("arg", |it| it.hide(asked_for("-h"))),
         mut_arg("env", |it| it.hide(asked_for("-h"))),
         mut_arg("dir", |it| it.hide(asked_for("-h"))),
@@ -41,6 +42,7 @@ pub(super) enum Command {
         mut_arg("call", |it| it.help("Function to call, with INPUT, before the state is saved")),
         mut_arg("timeout", |it| it.help("Longest time of the start code, and of the call, such as 2s")),
         mut_arg("json", |it| it.help("Print the result as one JSON object")),
+        mut_arg("trace_calls", |it| it.hide(true)),
         mut_arg("arg", |it| it.hide(asked_for("-h"))),
         mut_arg("env", |it| it.hide(asked_for("-h"))),
         mut_arg("dir", |it| it.hide(asked_for("-h"))),
@@ -78,13 +80,13 @@ pub(super) struct Run {
     /// Environment variable for a WASI plugin; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) env: Vec<(String, String)>,
-    /// Directory for a WASI plugin, read-only without :rw; repeatable
-    #[arg(long, value_name = "DIR[:AS][:rw]", value_parser = GivenDirectory::parse)]
+    /// Directory for a WASI plugin, read-only by default; repeatable
+    #[arg(long, value_name = "DIR[:AS][:ro|rw]", value_parser = GivenDirectory::parse)]
     pub(super) dir: Vec<GivenDirectory>,
     /// Setting that the plugin can read; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
-    /// File to keep the plugin's state in, under the plugin's file name; waits 2 s for other programs to close it
+    /// File for the plugin's state; waits 2 s if it is open elsewhere
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
     /// Most fuel, such as 5M [default: 1G, of a command 1000T]
@@ -99,7 +101,7 @@ pub(super) struct Run {
     /// Longest time of the run, such as 2s [default: none, of a command 5m]
     #[arg(long, value_name = "TIME")]
     timeout: Option<humantime::Duration>,
-    /// Name the plugin's functions in a trap, at the cost of speed and fuel
+    /// Name the guest functions in a trap; costs speed and fuel
     #[arg(long, hide = asked_for("-h"))]
     trace_calls: bool,
     /// Print output, error, logs and usage as one JSON object
@@ -188,10 +190,10 @@ pub(super) struct Probe {
     /// Machine that runs the plugin
     #[arg(long, value_enum, value_name = "MACHINE", default_value_t = Target::Server)]
     pub(super) target: Target,
-    /// Heap of the machine, such as 128KiB [default: 256KiB of a device]
+    /// Heap of the machine, such as 128KiB [default: 256KiB with device limits, else unlimited]
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     heap: Option<u64>,
-    /// Limits to start from [default: as fits plugin and target]
+    /// Limits to start from [default: by plugin and target]
     #[arg(long, value_enum, value_name = "PRESET")]
     limits: Option<Preset>,
     /// Limit to change, such as memory_bytes=128KiB; repeatable
@@ -220,18 +222,18 @@ impl Probe {
 }
 
 const RUN: &str = "\
-A function over bytes takes one INPUT, or none for an empty one, and its result
-is printed as it is. Quote a text of several words. Any other function takes
-one number per parameter and prints one result per line. i32 and i64 may be
-given signed, unsigned or as 0xff, and are printed signed.
+A function over bytes takes one INPUT, or none for empty bytes. Its result is
+printed unchanged. Quote a text of several words. Any other function takes one
+number per parameter and prints one result per line. i32 and i64 may be given
+signed, unsigned or as 0xff, and are printed signed.
 
-A WASI command uses hostel's stdin, stdout, stderr and exit code. It sees the
-time, and no files but those in the directories of --dir. Its limits are those
-of a program that a person waits for: 1 GiB of memory, a module of 128 MiB,
-calls nested 10,000 deep, 256 open files, and 5 minutes. A plugin has those of
-a server: 64 MiB, 16 MiB, 1,000 and 64. --limit sets each of them; the NAME
-`list` lists them all. A unit of fuel is about one instruction. K, M, G and T
-are powers of 1000, KiB, MiB, GiB and TiB of 1024.
+A WASI command uses hostel's stdin, stdout, stderr and exit code. It can read
+the time, and only the files below --dir. A command may use 1 GiB of memory, a
+module of 128 MiB, 10,000 nested calls, 256 open files and 5 minutes; a plugin
+64 MiB, 16 MiB, 1,000, 64, and no time limit. Change any of them with --limit;
+`--limit list` lists the names. An instruction costs about one unit of fuel,
+also if an early exit skips it. K, M, G and T are powers of 1000; KiB, MiB, GiB
+and TiB are powers of 1024.
 
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
@@ -250,18 +252,18 @@ Examples:
   hostel bench plugin.wasm hello --sliced=50k --concurrency 1000 --json";
 
 const SNAPSHOT: &str = "\
-Runs the plugin's start function, what initialises it, and the call of --call.
-The new plugin's memory, globals and tables begin with the values that these
-left; it does not run them again. Settings and state of the host are not saved.
+Runs the start function, the initialisers and the function of --call. The new
+plugin starts with the memory, globals and tables that they left, and does not
+run them again. The host's settings and state are not saved.
 
 Example:
   hostel snapshot plugin.wasm --call learn @words.txt -o learned.wasm";
 
 const PROBE: &str = "\
-The plugin is not run. The memory is an upper bound, whatever the plugin does.
-Exits with 0 if the plugin can run, with 3 if not. Without --limits, the limits
-are those of `device` on a microcontroller, of `command` for a WASI command on
-a server, and else of `server`.
+The plugin is not run. The figure is an upper bound, whatever the plugin does.
+Exits with 0 if the plugin can run, with 3 if not. Without --limits: `device`
+for a microcontroller, `command` for a WASI command on a server, otherwise
+`server`.
 
 Examples:
   hostel probe plugin.wasm

@@ -32,7 +32,7 @@ impl GivenDirectory {
         };
         // The colon of a drive may stand in both, since the plugin's name defaults to the path.
         if host.len() == drive || guest.is_empty() || (guest != host && guest.contains(':')) {
-            return Err("expected DIR, DIR:AS, DIR:rw or DIR:AS:rw");
+            return Err("expected DIR[:AS][:ro|rw]");
         }
         Ok(Self {
             host: host.into(),

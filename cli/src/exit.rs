@@ -21,10 +21,10 @@ pub(super) enum Exit {
 pub(super) const HELP: &str = "\
 Exit codes:
   0  success
-  1  the plugin returned an error, or its result can't be read
+  1  the plugin returned an error, or a result that breaks the ABI
   2  invalid arguments, or an INPUT or FILE that can't be read or written
   3  the plugin can't be loaded, or does not export the function
-  4  the plugin trapped: it crashed, or broke the ABI
+  4  the plugin trapped: it crashed or broke a rule, and was stopped
   5  the plugin ran out of fuel or exceeded another limit of a call
   6  the timeout expired
   7  hostel itself failed: stdout can't be written or the heap is full, for example

@@ -7,7 +7,7 @@ use super::{
     failure::Failure,
     grants,
     limits::Bounds,
-    output::{self, visible},
+    output::{self, escaped},
     plugin,
 };
 use anstyle::Style;
@@ -36,7 +36,7 @@ pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
     }
     let written = module.map_or(Ok(Exit::Ok), |module| {
         let path = path.to_string_lossy();
-        output::text(&module_text(&module, &visible(&path).to_string()))
+        output::text(&module_text(&module, &escaped(&path).to_string()))
     })?;
     failure.map_or(Ok(written), Err)
 }
@@ -148,7 +148,7 @@ fn module_text(module: &ModuleInfo, path: &str) -> String {
         )
     }));
     let imports = module.imports.iter().map(|import| {
-        let name = format!("{}.{}", visible(&import.module), visible(&import.name));
+        let name = format!("{}.{}", escaped(&import.module), escaped(&import.name));
         let grant = grant_for(&import.module, &import.name);
         let grant = grant.map_or_else(
             || "not supplied".to_owned(),
@@ -162,7 +162,7 @@ fn module_text(module: &ModuleInfo, path: &str) -> String {
             _ => format!("`run` with {}", what.name()),
         });
         [
-            visible(&export.name).to_string(),
+            escaped(&export.name).to_string(),
             export.ty.to_string(),
             takes.unwrap_or_default(),
         ]
@@ -170,7 +170,7 @@ fn module_text(module: &ModuleInfo, path: &str) -> String {
     let sections = module.sections.iter().map(|section| {
         let kind = if section.custom { "custom" } else { "" };
         row(
-            &visible(&section.name).to_string(),
+            &escaped(&section.name).to_string(),
             format!("{} bytes", section.size),
             kind.to_owned(),
         )
@@ -231,7 +231,7 @@ fn takes(module: &ModuleInfo, ty: &Extern) -> Option<Calling> {
 fn abi_name(module: &ModuleInfo) -> &'static str {
     if plugin::is_command(module) {
         "WASI command"
-    } else if module.exchanges_bytes() {
+    } else if module.passes_bytes() {
         "native"
     } else {
         "numbers only"

@@ -70,7 +70,7 @@ impl field::Visit for Fields {
 
     fn record_str(&mut self, field: &field::Field, value: &str) {
         match field.name() {
-            "plugin" => self.plugin = super::output::visible(value).to_string(),
+            "plugin" => self.plugin = super::output::escaped(value).to_string(),
             "speaker" => self.guest = value == "guest",
             _ => {}
         }

@@ -44,20 +44,20 @@ pub(super) fn json(value: &Value) -> Result<Exit, Failure> {
 
 /// Prints a failure on stderr.
 pub(super) fn failure(failure: &Failure) {
-    let mut text = format!("error: {}\n", visible(&failure.message));
+    let mut text = format!("error: {}\n", escaped(&failure.message));
     // Writing to a String does not fail.
     for detail in &failure.details {
-        let _ = writeln!(text, "  {}", visible(detail));
+        let _ = writeln!(text, "  {}", escaped(detail));
     }
     if let Some(hint) = &failure.hint {
-        let _ = writeln!(text, "hint: {}", visible(hint));
+        let _ = writeln!(text, "hint: {}", escaped(hint));
     }
     error(&text);
 }
 
 /// Prints a hint on stderr.
 pub(super) fn hint(text: &str) {
-    error(&format!("hint: {}\n", visible(text)));
+    error(&format!("hint: {}\n", escaped(text)));
 }
 
 /// Prints an error message on stderr, wrapped between words if that is a terminal. Lines may begin
@@ -79,7 +79,7 @@ pub(super) fn error(text: &str) {
 }
 
 /// Makes `text` from a plugin or a file name visible: one line, control characters escaped.
-pub(super) fn visible(text: &str) -> Escaped<'_> {
+pub(super) fn escaped(text: &str) -> Escaped<'_> {
     Escaped::new(text.as_bytes())
 }
 
@@ -144,7 +144,7 @@ impl Formatter for OneLine {
 fn is_visible(c: char) -> bool {
     let mut bytes = [0; 4];
     let text = &*c.encode_utf8(&mut bytes);
-    write!(Rest(text), "{}", visible(text)).is_ok()
+    write!(Rest(text), "{}", escaped(text)).is_ok()
 }
 
 /// A text of which all that is written here must be the next part.

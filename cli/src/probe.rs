@@ -5,7 +5,7 @@ use super::{
     exit::Exit,
     failure::Failure,
     grants, limits,
-    output::{self, visible},
+    output::{self, escaped},
     plugin,
 };
 use anstyle::Style;
@@ -68,7 +68,7 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
             let bold = Style::new().bold();
             let mut text = format!(
                 "{bold}{}{bold:#}\n  can run       {runs}\n  needs grants  {grants}\n",
-                visible(&path)
+                escaped(&path)
             );
             write_footprint(&mut text, &footprint);
             output::text(&text)?

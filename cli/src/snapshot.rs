@@ -29,7 +29,7 @@ pub(super) fn snapshot(arguments: &Snapshot) -> Result<Exit, Failure> {
         .or(exit));
     }
     let path = arguments.output.to_string_lossy();
-    output::text(&format!("{}: {} bytes\n", output::visible(&path), written?))
+    output::text(&format!("{}: {} bytes\n", output::escaped(&path), written?))
 }
 
 /// Writes the snapshot and returns its size in bytes.

@@ -105,13 +105,14 @@ impl Engine {
         self
     }
 
-    /// Makes traps name the three innermost functions of the guest that ran; see
+    /// Makes traps name the three innermost guest functions; see
     /// [`Trap::functions`](crate::Trap::functions). Off by default, since it costs.
     ///
     /// The interpreter keeps no such names, so each function of a plugin is changed to keep them: by
     /// seven operators at its entry, and two after each call. Loops without calls run as fast as
-    /// before, code that calls much up to three times slower. Fuel and memory grow by these operators
-    /// too, so equal calls use other fuel than without. Snapshots are taken without it.
+    /// before. Plugins of ordinary compilers used 4 to 7 % more fuel, and up to 13 % more time; a
+    /// function that does little but call itself, 1.8 times the fuel and 1.4 times the time. Equal calls
+    /// use other fuel than without it. Snapshots are taken without it.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (func $inner unreachable) (func $middle (call $inner))

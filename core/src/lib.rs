@@ -35,7 +35,7 @@
 //! * A [`Host`] holds plugins by name and replaces them while they are in use.
 //!
 //! After most errors the instance can be called again. A trap, an exhausted budget or a deadline stops
-//! the guest, and its instance is not used again: [`CallError::stops`] tells.
+//! the guest, and the instance refuses further calls: see [`CallError::stops`].
 //!
 //! # Rooms
 //!
@@ -59,7 +59,7 @@
 //! | `memory` | the one place where a guest's pointer becomes bytes |
 //! | `module` | reads, checks and rewrites a module before the interpreter sees it |
 //! | `error` | errors of loading and of calls, with their codes, classes and traps |
-//! | `base` | limits, platform, text, log records, fuel, signatures |
+//! | `base` | limits, platform, text and its escaping, log records, fuel rates, signatures |
 //!
 //! # The interpreter's dispatch
 //!
@@ -72,7 +72,7 @@
 //!
 //! * `postcard` – `Postcard<T>`, serialised values at the boundary.
 //! * `simd` – plugins may use 128-bit SIMD instructions.
-//! * `trace` – `Engine::with_call_trace`, the guest's functions in traps.
+//! * `trace` – `Engine::with_call_trace`: traps name the three innermost guest functions.
 //! * `slots` – `Slots`, static buffers for guests' memories.
 //! * `log`, `defmt` – sinks for plugins' log records; one of the two at most.
 

@@ -1,5 +1,12 @@
 //! Each proposal to WebAssembly: whether it runs, and what the refusal says. `docs/abi.md` has the table.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects
+)] // A test may panic.
+
 use hostel_core::{Engine, Grants, LoadError, ModuleInfo};
 
 /// A proposal and modules that need it. Those of proposals with parts need each part.

@@ -1,6 +1,14 @@
 //! 128-bit SIMD, with the feature `simd`.
 
 #![cfg(feature = "simd")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)] // A test may panic.
 
 use hostel_core::{Engine, Grants, Instance, LoadError, Plugin};
 
@@ -46,13 +54,13 @@ fn words(bytes: [u8; 16]) -> Words {
 
 fn by_bytes(a: Words, b: Words, f: impl Fn(u8, u8) -> u8) -> Words {
     let (a, b) = (bytes(a), bytes(b));
-    words(std::array::from_fn(|at| f(a[at], b[at])))
+    words(core::array::from_fn(|at| f(a[at], b[at])))
 }
 
 fn by_words32(a: Words, b: Words, f: impl Fn(u32, u32) -> u32) -> Words {
     let word = |of: Words, at: usize| {
         let bytes = bytes(of);
-        u32::from_le_bytes(std::array::from_fn(|byte| bytes[4 * at + byte]))
+        u32::from_le_bytes(core::array::from_fn(|byte| bytes[4 * at + byte]))
     };
     let all: Vec<u8> = (0..4)
         .flat_map(|at| f(word(a, at), word(b, at)).to_le_bytes())

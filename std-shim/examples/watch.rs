@@ -22,8 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (send, events) = mpsc::channel();
     let plugins = tempfile::tempdir()?;
     let watched = PluginDirectory::new(host.clone(), plugins.path(), grants)
-        .smoke(answers_something)
-        .observer(move |event| {
+        .with_smoke(answers_something)
+        .with_observer(move |event| {
             // Fails once the receiver is gone, at the end of `main`.
             let _ = send.send(event);
         })

@@ -16,7 +16,7 @@ use std::{
 /// [`rescan`](Self::rescan) reads the directory. It loads new files, replaces plugins whose file has
 /// changed, and unloads plugins whose file is gone.
 ///
-/// * If a file can't be loaded, or its plugin fails the [smoke call](Self::smoke), the plugin loaded
+/// * If a file can't be loaded, or its plugin fails the [smoke call](Self::with_smoke), the plugin loaded
 ///   before stays.
 /// * A file whose bytes have not changed is not loaded again.
 /// * Calls in progress end on the version that they started with, as for [`Host::replace`] and
@@ -37,8 +37,8 @@ use std::{
 /// let host = Arc::new(Host::new(hostel::engine()));
 /// let grants = |_name: &str| Grants::new().log(Tracing);
 /// let mut directory = PluginDirectory::new(host.clone(), plugins.path(), grants)
-///     .smoke(|plugin| plugin.process(b"ping").map(drop))
-///     .observer(|event| println!("{event}"));
+///     .with_smoke(|plugin| plugin.process(b"ping").map(drop))
+///     .with_observer(|event| println!("{event}"));
 ///
 /// install_module(plugins.path().join("echo.wasm"), &wasm)?;
 /// directory.rescan();
@@ -125,10 +125,10 @@ impl<T: 'static> PluginDirectory<T> {
         }
     }
 
-    /// Sets a smoke call, which tries each plugin before the host takes it in. An error refuses the
-    /// plugin. By default every plugin is taken in.
+    /// Sets a smoke call that tries each plugin before the host accepts it. An error refuses the plugin. By
+    /// default every plugin is accepted.
     #[must_use]
-    pub fn smoke(
+    pub fn with_smoke(
         mut self,
         smoke: impl Fn(&Plugin<T>) -> Result<(), CallError> + Send + 'static,
     ) -> Self {
@@ -139,7 +139,7 @@ impl<T: 'static> PluginDirectory<T> {
     /// Sets an observer, which receives each event after it happened. Events also go to [`tracing`],
     /// target `hostel::directory`, with or without an observer.
     #[must_use]
-    pub fn observer(mut self, observer: impl FnMut(DirectoryEvent) + Send + 'static) -> Self {
+    pub fn with_observer(mut self, observer: impl FnMut(DirectoryEvent) + Send + 'static) -> Self {
         self.observer = Box::new(observer);
         self
     }
@@ -324,7 +324,7 @@ mod tests {
         let (send, events) = mpsc::channel();
         let mut directory =
             PluginDirectory::new(host.clone(), plugins.path(), |_| Grants::<()>::new())
-                .observer(move |event| send.send(event).expect("the test listens"));
+                .with_observer(move |event| send.send(event).expect("the test listens"));
         let mut rescan = || {
             directory.rescan();
             events.try_recv().expect("the file has changed").to_string()

@@ -68,7 +68,7 @@ impl<T: Send + 'static> PluginDirectory<T> {
     ///
     /// [`FileError`] with [`FileReason::Io`] if the directory does not exist, the system can't watch
     /// it, or the thread can't be started. Errors of single files go to the
-    /// [observer](PluginDirectory::observer).
+    /// [observer](PluginDirectory::with_observer).
     pub fn watch(mut self) -> Result<WatchedDirectory, FileError> {
         let inbox = Arc::new(Inbox::default());
         let path = self.path().to_owned();

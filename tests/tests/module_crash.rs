@@ -50,7 +50,7 @@ fn restarted(path: &Path) -> u64 {
     let failures = Arc::new(Mutex::new(Vec::new()));
     let seen = failures.clone();
     let mut directory = PluginDirectory::new(host.clone(), path, |_| quiet());
-    directory = directory.observer(move |event| {
+    directory = directory.with_observer(move |event| {
         if let DirectoryEvent::Failed(error) = event {
             seen.lock().expect("nobody panics").push(error.to_string());
         }

@@ -1,7 +1,7 @@
 //! The results of a measurement, as text and as JSON.
 
 use super::{
-    super::{exit::Exit, failure::Failure, output::visible},
+    super::{exit::Exit, failure::Failure, output::escaped},
     tally::Tally,
 };
 use anstyle::Style;
@@ -50,12 +50,12 @@ impl Report {
     pub(super) fn text(&self) -> String {
         let bold = Style::new().bold();
         let (path, fuel) = (self.plugin.to_string_lossy(), self.tally.fuel);
-        let mut text = format!("{bold}{}{bold:#}\n", visible(&path));
+        let mut text = format!("{bold}{}{bold:#}\n", escaped(&path));
         let mut row = |name, value: String| {
             // Writing to a String does not fail.
             let _ = writeln!(text, "  {name:<8}  {value}");
         };
-        row("function", visible(&self.function).to_string());
+        row("function", escaped(&self.function).to_string());
         let threads = match (self.sliced, self.concurrency) {
             (Some(quantum), many) => {
                 format!("{many} at a time in slices of {} fuel", HumanCount(quantum))
@@ -87,7 +87,7 @@ impl Report {
         let memory = format!("{memory} linear memory per instance, at most {besides} besides");
         row("memory", memory);
         for (code, failed) in &self.tally.errors {
-            let (count, message) = (HumanCount(failed.count), visible(&failed.message));
+            let (count, message) = (HumanCount(failed.count), escaped(&failed.message));
             row("errors", format!("{count} {code}: {message}"));
         }
         if self.tally.errors.is_empty() {

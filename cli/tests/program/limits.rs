@@ -253,7 +253,6 @@ const HUNGRY: &str = r#"(module
     (func $full (result i32) (i32.eq (memory.grow (i32.const 1280)) (i32.const -1)))
     (func (export "panics") (if (call $full) (then unreachable)))
     (func (export "exits") (if (call $full) (then (call $exit (i32.const 9)))))
-    (func (export "_start") (if (call $full) (then (call $exit (i32.const 9)))))
     (func (export "allocate") (param i32) (result i32)
         (if (result i32) (call $full) (then (i32.const 0)) (else (i32.const 64))))
     (func (export "errs") (param i32 i32) (result i32 i32)
@@ -270,6 +269,8 @@ fn the_limit_of_memory_is_named_however_the_guest_fails() {
         "(block (result i32) (block (result i32) ",
     );
     let errs = files.file("errs.wasm", &wat::parse_str(errs).expect("it is WAT"));
+    let command = HUNGRY.replace(r#""exits""#, r#""_start""#);
+    let command = files.file("command.wasm", &wat::parse_str(command).expect("it is WAT"));
     let memory = ["--memory", "64MiB"];
     let refused = "a growth of its memory to 83951616 bytes was refused by the limit `memory_bytes` of 67108864";
     for (arguments, code) in [
@@ -277,7 +278,7 @@ fn the_limit_of_memory_is_named_however_the_guest_fails() {
         (&[&hungry, "--call", "exits"], 4),
         (&[&hungry, "--call", "errs"], 1),
         (&[&errs, "--call", "errs"], 1),
-        (&[&hungry], 9),
+        (&[&command], 9),
     ] {
         let run = |more: &[&str]| hostel(&[&["run"], arguments, more].concat());
         let ended = run(&memory).expect(code);

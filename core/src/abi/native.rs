@@ -76,8 +76,8 @@ impl ModuleInfo {
     /// Returns whether the module's functions can take and return text and bytes: it exports a memory
     /// and an allocator.
     #[must_use]
-    pub fn exchanges_bytes(&self) -> bool {
-        check_exchange(self, true, true).is_ok()
+    pub fn passes_bytes(&self) -> bool {
+        check_buffers(self, true, true).is_ok()
     }
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn guest<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -
 }
 
 /// Fails with the export that a call needs and the module lacks.
-pub(crate) fn check_exchange(
+pub(crate) fn check_buffers(
     module: &ModuleInfo,
     needs_allocate: bool,
     needs_memory: bool,
@@ -156,7 +156,11 @@ pub(crate) fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut V
         note(match export {
             Some(export) => check_type(export, &is_one, &|| one_of(types)),
             None if names == ALLOCATE => {
-                let expected = || one_of(types) + ", as `allocate` or `malloc`";
+                let expected = || {
+                    let mut expected = one_of(types);
+                    expected.push_str(", as `allocate` or `malloc`");
+                    expected
+                };
                 missing("allocate", expected, needs.allocate.take())
             }
             None => None,

@@ -358,8 +358,10 @@ pub struct Budget {
     pub fuel: u64,
     /// Wall-clock time from the call's start. The call ends with
     /// [`Deadline`](crate::CallError::Deadline) after it, and never with a result. The time is checked
-    /// between slices of at most 50,000 units of fuel, while the guest waits, and at the end. Needs a [`Platform`](crate::Platform) with a clock; without one,
-    /// loading and calls fail with [`NoClock`](crate::CallError::NoClock).
+    /// between slices of at most 50,000 units of fuel, while the guest waits, and at the end. Needs a
+    /// [`Platform`](crate::Platform) with a clock. Without one, loading fails with
+    /// [`LoadError::NoClock`](crate::LoadError::NoClock) and calls with
+    /// [`CallError::NoClock`](crate::CallError::NoClock).
     ///
     /// `server` and `device`: none.
     pub deadline: Option<Duration>,
@@ -393,7 +395,7 @@ pub struct Budget {
     ///
     /// `server`: 8 MiB. `device`: 4 KiB.
     pub argument_bytes: usize,
-    /// Most heap of the [`Postcard`](crate::marshal::Postcard) values that one host call passes, or of
+    /// Most heap of the `Postcard` values that one host call passes, or of
     /// those among a call's results, in bytes. It is foreseen from the sizes of the Rust types. The call
     /// ends with [`DeserializedTooLarge`](crate::CallError::DeserializedTooLarge) above it.
     ///

@@ -12,7 +12,7 @@ use core::fmt::{self, Write as _};
 ///
 /// ```
 /// use hostel_core::{Grants, LogRecord};
-/// let grants = Grants::<()>::new().log(|record: &LogRecord<'_>| {
+/// let grants = Grants::new().log(|record: &LogRecord<'_>| {
 ///     eprintln!("{record}");
 /// });
 /// # drop(grants);
@@ -39,7 +39,7 @@ where
 ///
 /// ```
 /// use hostel_core::{Grants, LogRecord};
-/// let grants = Grants::<()>::new().log(|record: &LogRecord<'_>| eprintln!("{record}"));
+/// let grants = Grants::new().log(|record: &LogRecord<'_>| eprintln!("{record}"));
 /// # drop(grants);
 /// ```
 #[derive(Clone, Copy, Debug)]

@@ -57,7 +57,7 @@ pub trait Platform: Send + Sync + 'static {
     /// [`wait_until`](Self::wait_until), call `ready` again. A wake between a call of `ready` and the
     /// wait after it must not be lost.
     ///
-    /// By default `None`: all threads are woken instead, by [`wake`](Self::wake). Where thousands
+    /// By default `None`: all threads are woken instead, by [`wake`](Self::wake). If thousands
     /// wait, that delays each of them.
     fn thread_waker(&self) -> Option<Waker> {
         None
@@ -83,8 +83,8 @@ pub trait Platform: Send + Sync + 'static {
         let _ = waker;
     }
 
-    /// Returns a function that lends its argument the [`Nesting`] of the calling thread: the calls that
-    /// run on it. hostel bounds how deep calls nest, when host functions call plugins, and refuses a
+    /// Returns a function that calls its argument with the calling thread's [`Nesting`], the list of calls
+    /// that run on it. hostel bounds how deep calls nest, when host functions call plugins, and refuses a
     /// wait for an instance that the waiting thread itself holds. Must return the same function every
     /// time.
     ///
@@ -103,6 +103,7 @@ pub trait Platform: Send + Sync + 'static {
     ///     }
     /// }
     /// ```
+    #[allow(clippy::type_complexity)] // A name for it would tell less.
     fn nesting(&self) -> Option<fn(&mut dyn FnMut(&mut Nesting))> {
         None
     }

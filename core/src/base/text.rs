@@ -7,8 +7,8 @@ use core::fmt;
 /// Bytes from a guest that print as one line of text without control characters.
 ///
 /// Line ends, escapes, other control characters, and characters that Unicode calls invisible (categories
-/// Cc, Cf, Zl and Zp, `Bidi_Control`, `Default_Ignorable_Code_Point`) are written as `\n` or `\u{1b}`, and invalid UTF-8 as U+FFFD. So a guest can neither forge a
-/// second log record nor control a terminal.
+/// Cc, Cf, Zl and Zp, `Bidi_Control`, `Default_Ignorable_Code_Point`) are written as `\n` or `\u{1b}`, and
+/// invalid UTF-8 as U+FFFD. So a guest can neither forge a second log record nor control a terminal.
 ///
 /// ```
 /// use hostel_core::Escaped;

@@ -12,7 +12,7 @@ use wasmi::StoreContextMut;
 
 /// An instance's WASI session, kept from call to call. A trait, so that a program that grants no
 /// WASI is linked without it.
-pub(crate) trait KeptSession: Any + Send + Sync {
+pub(crate) trait WasiState: Any + Send + Sync {
     /// Ends a call: an unfinished line of output becomes a log record.
     fn end_call(&mut self, shared: &Shared, meter: &mut Meter);
 
@@ -27,7 +27,7 @@ pub(crate) trait KeptSession: Any + Send + Sync {
 pub(crate) struct InstanceAccess<'a> {
     /// The guest's memory; empty if it has none.
     pub(crate) memory: &'a mut [u8],
-    pub(crate) session: &'a mut Option<Box<dyn KeptSession>>,
+    pub(crate) session: &'a mut Option<Box<dyn WasiState>>,
     pub(crate) shared: &'a Shared,
     pub(crate) meter: &'a mut Meter,
     pub(crate) canceller: Option<&'a Canceller>,

@@ -229,6 +229,8 @@ where
 }
 
 /// Fails if the call was cancelled or has passed its deadline.
+// Not inlined, so that its native stack does not stay in use while the guest runs.
+#[inline(never)]
 pub(crate) fn check_time<T>(state: &StoreData<T>) -> Result<(), CallError> {
     let platform = &*state.shared.platform;
     state.meter.check(state.canceller.as_ref(), platform)

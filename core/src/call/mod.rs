@@ -15,7 +15,7 @@ pub(crate) mod run;
 pub(crate) mod suspend;
 
 use self::{
-    access::KeptSession, canceller::Canceller, limiter::InstanceLimiter, meter::Meter, pace::Pace,
+    access::WasiState, canceller::Canceller, limiter::InstanceLimiter, meter::Meter, pace::Pace,
     suspend::Suspended,
 };
 use crate::base::{log::LogSink, platform::Platform};
@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     /// The platform's [`containment`](Platform::containment), looked up once.
     pub(crate) containment: Option<fn(&mut dyn FnMut())>,
     /// The platform's [`nesting`](Platform::nesting), looked up once.
-    pub(crate) nesting: Option<nested::Lend>,
+    pub(crate) nesting: Option<nested::WithNesting>,
     /// Whether the guest can call the host, and the host other guests.
     pub(crate) imports: bool,
     pub(crate) log: Option<Arc<dyn LogSink>>,
@@ -56,7 +56,7 @@ pub(crate) struct StoreData<T> {
     pub(crate) suspended: Mutex<Option<Suspended>>,
     /// Set once the instance has called a WASI function. If unset, the next such call starts a new
     /// session.
-    pub(crate) wasi: Option<Box<dyn KeptSession>>,
+    pub(crate) wasi: Option<Box<dyn WasiState>>,
 }
 
 /// The guest's memory and allocator, looked up once.

@@ -9,7 +9,7 @@ use core::{
 };
 
 /// A function that lends its argument the calls of the calling thread.
-pub(crate) type Lend = fn(&mut dyn FnMut(&mut Nesting));
+pub(crate) type WithNesting = fn(&mut dyn FnMut(&mut Nesting));
 
 /// Most calls at a time in all threads together, if the platform can't tell the threads apart.
 const MOST_UNKNOWN: usize = 64;
@@ -23,7 +23,7 @@ pub(crate) enum Entered {
     /// Its guest imports nothing, so no call can begin inside it.
     Leaf,
     /// It is counted in the thread's list.
-    OnThread(Lend),
+    OnThread(WithNesting),
     /// It is counted among the calls of all threads.
     Unknown,
 }
@@ -36,20 +36,20 @@ impl Shared {
         if !self.imports {
             return Ok(Entered::Leaf);
         }
-        let Some(lend) = self.nesting else {
+        let Some(with_nesting) = self.nesting else {
             return enter_unknown();
         };
-        match self.enter_thread(lend) {
-            None => Ok(Entered::OnThread(lend)),
+        match self.enter_thread(with_nesting) {
+            None => Ok(Entered::OnThread(with_nesting)),
             Some(limit) => Err(CallError::TooNested { limit }),
         }
     }
 
     /// Adds a call to the thread's list. Returns the limit if there are as many already.
     #[inline(never)]
-    fn enter_thread(&self, lend: Lend) -> Option<usize> {
+    fn enter_thread(&self, with_nesting: WithNesting) -> Option<usize> {
         let mut refused = None;
-        lend(&mut |nesting| refused = nesting.enter(self.number()).err());
+        with_nesting(&mut |nesting| refused = nesting.enter(self.number()).err());
         refused
     }
 
@@ -62,8 +62,8 @@ impl Shared {
         instances: usize,
     ) -> Result<(), CallError> {
         let mut refused = false;
-        if let Some(lend) = self.nesting {
-            lend(&mut |nesting| {
+        if let Some(with_nesting) = self.nesting {
+            with_nesting(&mut |nesting| {
                 refused =
                     nesting.contains(self.number()) || (until.is_none() && !nesting.is_empty());
             });
@@ -85,7 +85,7 @@ impl Drop for Entered {
     fn drop(&mut self) {
         match self {
             Self::Leaf => {}
-            Self::OnThread(lend) => lend(&mut Nesting::leave),
+            Self::OnThread(with_nesting) => with_nesting(&mut Nesting::leave),
             Self::Unknown => {
                 UNKNOWN.fetch_sub(1, Ordering::Relaxed);
             }

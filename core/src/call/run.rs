@@ -37,7 +37,7 @@ pub(crate) enum Run {
     /// Its slice is used up.
     OutOfFuel(ResumableCallOutOfFuel),
     /// The guest waits in a host function.
-    Waits(Box<(ResumableCallHostTrap, Suspended)>),
+    Suspended(Box<(ResumableCallHostTrap, Suspended)>),
 }
 
 impl Run {
@@ -80,12 +80,12 @@ impl Run {
                 Self::OutOfFuel(paused) => {
                     ready!(next_slice(store, context, paused.required_fuel()))?;
                 }
-                Self::Waits(waits) => ready!(waits.1.poll(store, context, &mut values))?,
+                Self::Suspended(waits) => ready!(waits.1.poll(store, context, &mut values))?,
             }
             let outcome = match mem::take(self) {
                 Self::New => Ok(ResumableCall::Finished),
                 Self::OutOfFuel(paused) => paused.resume(&mut *store, results),
-                Self::Waits(waits) => waits.0.resume(&mut *store, &values, results),
+                Self::Suspended(waits) => waits.0.resume(&mut *store, &values, results),
             };
             self.set_state(store, outcome)?;
         }
@@ -104,7 +104,7 @@ impl Run {
             Ok(ResumableCall::OutOfFuel(paused)) => Self::OutOfFuel(paused),
             Ok(ResumableCall::HostTrap(paused)) => {
                 let suspended = Suspended::take(store, paused.host_error())?;
-                Self::Waits(Box::new((paused, suspended)))
+                Self::Suspended(Box::new((paused, suspended)))
             }
             Err(error) => return Err(stopped(store, &error)),
         };

@@ -258,6 +258,11 @@ impl CallError {
             Self::InputTooLarge { .. } => "pass less or raise `input_bytes`",
             Self::OutputTooLarge { .. } => "raise `output_bytes` if that is expected",
             Self::ErrorTooLarge { .. } => "raise `error_bytes` if that is expected",
+            Self::DeserializedTooLarge { .. } => "raise `deserialized_bytes` if that is expected",
+            Self::NestedTooDeep { .. } => "raise `deserialized_levels` if that is expected",
+            Self::NestedWait { .. } => {
+                "make the call after the host function has returned, set a `deadline`, or raise `instances`"
+            }
             Self::NoMemory { .. } => "raise `memory_bytes` if the guest needs more",
             Self::Busy { .. } => "try again, or raise `instances`",
             Self::OutOfFuel { .. } => "raise `fuel` if that is expected",
@@ -362,11 +367,11 @@ impl CallError {
             }
             Self::DeserializedTooLarge { limit } => write!(
                 f,
-                "the guest's serialised values take more than {limit} bytes of heap: raise `deserialized_bytes` if that is expected"
+                "the guest's serialised values take more than {limit} bytes of heap"
             ),
             Self::NestedTooDeep { limit } => write!(
                 f,
-                "the guest's serialised value nests deeper than {limit} levels: raise `deserialized_levels` if that is expected"
+                "the guest's serialised value nests deeper than {limit} levels"
             ),
             Self::DoesNotFit { needed, free } => {
                 write!(f, "the heap has no room for {needed} bytes")?;
@@ -378,11 +383,11 @@ impl CallError {
             Self::Busy { limit } => write!(f, "all {limit} instances of the plugin are in use"),
             Self::TooNested { limit } => write!(
                 f,
-                "calls are nested too deep: host functions have called plugins from inside {limit} running calls: make the call after the host function has returned"
+                "calls are nested too deep: host functions have started {limit} calls inside one another; make the call after the host function has returned"
             ),
             Self::NestedWait { limit } => write!(
                 f,
-                "a host function called a plugin whose {limit} instances are all in use, and may wait for its own caller: make the call after the host function has returned, raise `instances`, or set a `deadline` if it calls another plugin"
+                "all {limit} instances of the plugin are in use, and this call may be waiting for its own caller"
             ),
             Self::Closed => f.write_str("the plugin was closed: load it again"),
             Self::Stopped => {

@@ -20,19 +20,19 @@ use core::{error::Error, fmt};
 pub struct Trap {
     kind: TrapKind,
     message: Box<str>,
-    place: Place,
-    /// Boxed, since errors are returned by value and few have it.
-    refused_growth: Option<Box<RefusedGrowth>>,
-    #[cfg(feature = "trace")]
-    functions: Box<[Box<str>]>,
+    /// Boxed, since errors are returned by value, and room for it would lie on every call's stack.
+    details: Option<Box<Details>>,
 }
 
-/// The place where a guest was stopped. wasmi keeps no trace of guest functions, so the host notes
-/// the two names that it knows: the export that it had called, and the import that the guest had.
+/// Where a guest was stopped, and what came before. wasmi keeps no trace of guest functions, so the host
+/// notes the two names that it knows: the export that it had called, and the import that the guest had.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Place {
+struct Details {
     export: Option<Box<str>>,
     import: Option<Box<str>>,
+    refused_growth: Option<RefusedGrowth>,
+    #[cfg(feature = "trace")]
+    functions: Box<[Box<str>]>,
 }
 
 impl Trap {
@@ -47,10 +47,7 @@ impl Trap {
         Self {
             kind,
             message: message.into().into_boxed_str(),
-            place: Place::default(),
-            refused_growth: None,
-            #[cfg(feature = "trace")]
-            functions: Box::default(),
+            details: None,
         }
     }
 
@@ -71,13 +68,13 @@ impl Trap {
     /// module's start function.
     #[must_use]
     pub fn export(&self) -> Option<&str> {
-        self.place.export.as_deref()
+        self.details.as_ref()?.export.as_deref()
     }
 
     /// Returns the host function that failed, as `module.name`. `None` if the guest's own code did.
     #[must_use]
     pub fn import(&self) -> Option<&str> {
-        self.place.import.as_deref()
+        self.details.as_ref()?.import.as_deref()
     }
 
     /// Returns the names of the guest's innermost functions that ran, three at most, the outermost
@@ -86,15 +83,20 @@ impl Trap {
     /// words.
     #[cfg(feature = "trace")]
     #[must_use]
-    pub const fn functions(&self) -> &[Box<str>] {
-        &self.functions
+    pub fn functions(&self) -> &[Box<str>] {
+        let details = self.details.as_deref();
+        details.map_or(&[], |details| &details.functions)
     }
 
     /// Returns the last growth of its memory that the guest asked for in this call and did not get.
     /// That is often why it trapped.
     #[must_use]
     pub fn refused_growth(&self) -> Option<RefusedGrowth> {
-        self.refused_growth.as_deref().copied()
+        self.details.as_ref()?.refused_growth
+    }
+
+    fn details(&mut self) -> &mut Details {
+        self.details.get_or_insert_default()
     }
 }
 
@@ -108,18 +110,18 @@ impl fmt::Display for Trap {
         if !self.message.is_empty() {
             write!(f, ": {}", shown(&self.message))?;
         }
-        if let Some(import) = &self.place.import {
+        if let Some(import) = self.import() {
             write!(f, ", in host function `{}`", shown(import))?;
         }
-        if let Some(export) = &self.place.export {
+        if let Some(export) = self.export() {
             write!(f, ", while `{}` ran", shown(export))?;
         }
         #[cfg(feature = "trace")]
-        for (at, name) in self.functions.iter().enumerate() {
+        for (at, name) in self.functions().iter().enumerate() {
             f.write_str(if at == 0 { ", in " } else { " → " })?;
             write!(f, "{}", shown(name))?;
         }
-        if let Some(refused) = &self.refused_growth {
+        if let Some(refused) = self.refused_growth() {
             write!(f, "; before that, {refused}")?;
             if remedies && refused.limit.is_some() {
                 f.write_str(": raise `memory_bytes` if that is expected")?;
@@ -231,7 +233,7 @@ impl CallError {
     /// outwards, so the first one names the innermost export.
     pub(crate) fn in_export(mut self, name: &str) -> Self {
         if let Self::Trap(trap) = &mut self {
-            trap.place.export.get_or_insert_with(|| name.into());
+            trap.details().export.get_or_insert_with(|| name.into());
         }
         self
     }
@@ -240,15 +242,17 @@ impl CallError {
     #[cfg(feature = "trace")]
     pub(crate) fn in_functions(mut self, functions: impl FnOnce() -> Box<[Box<str>]>) -> Self {
         if let Self::Trap(trap) = &mut self {
-            trap.functions = functions();
+            trap.details().functions = functions();
         }
         self
     }
 
     /// Notes the last growth of the guest's memory that was refused before a trap.
     pub(crate) fn after_refusal(mut self, refused: Option<RefusedGrowth>) -> Self {
-        if let Self::Trap(trap) = &mut self {
-            trap.refused_growth = refused.map(Box::new);
+        if let Self::Trap(trap) = &mut self
+            && refused.is_some()
+        {
+            trap.details().refused_growth = refused;
         }
         self
     }
@@ -257,9 +261,9 @@ impl CallError {
     /// the host function had called the guest's `allocate`, and the trap happened there.
     pub(crate) fn in_import(mut self, name: &str) -> Self {
         if let Self::Trap(trap) = &mut self
-            && trap.place.export.is_none()
+            && trap.export().is_none()
         {
-            trap.place.import.get_or_insert_with(|| name.into());
+            trap.details().import.get_or_insert_with(|| name.into());
         }
         self
     }

@@ -157,7 +157,7 @@ impl<T: 'static> Grants<T> {
     /// `store`, in the namespace that is the plugin's name.
     ///
     /// Values outlive the instance. A value that was set stays set if the call fails later. If plugins
-    /// of several tenants may share a name, use [`state_in`](Self::state_in): else they share their
+    /// of several customers may share a name, use [`state_in`](Self::state_in): else they share their
     /// values too.
     #[must_use]
     pub fn state(self, store: impl StateStore) -> Self {

@@ -5,7 +5,7 @@ use crate::base::limits::Limits;
 use wasmi::Val;
 use wasmi_core::RawRef;
 
-/// How many there are in a module of what costs memory, where nothing else tells.
+/// Counts of what costs memory in a module and that no other field holds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     /// Function types.
@@ -77,7 +77,7 @@ impl Machine {
 ///
 /// An [`Engine`](crate::Engine) refuses what [needs more to run](Self::to_run) than
 /// [`Limits::heap_bytes`], or than its [`Platform`](crate::Platform) has left, before it compiles
-/// it. On the desk:
+/// it. To compute it for another machine:
 ///
 /// ```
 /// use hostel_core::{Limits, Machine, ModuleInfo};
@@ -93,10 +93,10 @@ impl Machine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Footprint {
-    /// The plugin, as long as it is there: its compiled code and what it declares.
+    /// The plugin while it is loaded: its compiled code and declarations.
     pub plugin: u64,
-    /// What loading it takes besides, and gives back before there are instances: the compiler's
-    /// working memory, and a copy of the module.
+    /// Memory that loading takes in addition and frees before the first instance: the compiler's working
+    /// memory and a copy of the module.
     pub loading: u64,
     /// Linear memory of an instance when it starts.
     pub memory_at_start: u64,
@@ -110,24 +110,23 @@ pub struct Footprint {
     /// Stacks of a running instance at most: two where it imports functions, since a host function
     /// may call the guest's allocator.
     pub stacks: u64,
-    /// What a call may take of that before the guest runs, and where wasmi can't do without: its
-    /// frames, and the beginning of the values. For more values that there is no room for, the
-    /// guest is stopped.
+    /// The part of the stacks that a call needs before the guest runs: its frames and the first values. The
+    /// guest is stopped if more values find no room.
     pub frames: u64,
     /// Globals of an instance.
     pub globals: u64,
-    /// What else an instance takes, whatever it does: a fixed part, and an entry for each function,
-    /// import, export and segment.
+    /// Everything else of an instance: a fixed part, and an entry for each function, import, export and
+    /// segment.
     pub overhead: u64,
     /// Instances that are kept between calls, made as new, and the copy of what a new one holds.
     pub kept: u64,
-    /// How many instances there may be at once; those that the embedder keeps for itself
-    /// ([`Plugin::instantiate`](crate::Plugin::instantiate)) come on top.
+    /// Most instances at once. Those from [`Plugin::instantiate`](crate::Plugin::instantiate) are not
+    /// included.
     pub instances: u64,
 }
 
 impl Footprint {
-    /// One instance that has just been made.
+    /// Returns the bytes of a new instance.
     // Apart: sums in 64 bits are long where words have 32.
     #[inline(never)]
     #[must_use]
@@ -138,7 +137,7 @@ impl Footprint {
             .saturating_add(self.overhead)
     }
 
-    /// One instance at most.
+    /// Returns the most bytes of one instance.
     #[must_use]
     pub const fn instance_at_most(&self) -> u64 {
         self.memory_at_most
@@ -149,8 +148,8 @@ impl Footprint {
             .saturating_add(self.overhead)
     }
 
-    /// The same where memories are elsewhere: but for the copy of what a new instance holds, of
-    /// which `idle` are kept.
+    /// Returns this footprint for memories in slots: without linear memory, except for the copies of a new
+    /// instance's contents, of which `idle` are kept.
     #[cfg(feature = "slots")]
     pub(crate) const fn without_memory(mut self, idle: u64) -> Self {
         self.kept = self
@@ -162,27 +161,27 @@ impl Footprint {
         self
     }
 
-    /// One instance, so that a call can begin.
+    /// Returns the bytes that one instance needs to begin a call.
     #[must_use]
     pub const fn instance_to_run(&self) -> u64 {
         self.instance_at_start().saturating_add(self.frames)
     }
 
-    /// The plugin and all instances at once, so that calls can begin: what has to be there before
-    /// it is loaded. A guest that then asks for more than there is, is told so (`memory.grow`) or
+    /// Returns the bytes that the plugin and all its instances need to begin calls. This much must be free
+    /// before loading. If a guest later asks for more than is free, `memory.grow` fails or the guest is
     /// stopped.
     #[must_use]
     pub const fn to_run(&self) -> u64 {
         self.loaded_with(self.instance_to_run())
     }
 
-    /// The plugin and all instances at once, at most.
+    /// Returns the most bytes of the plugin and all its instances.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.loaded_with(self.instance_at_most())
     }
 
-    /// The plugin, while it is loaded or has all its instances, of so many bytes each.
+    /// Returns the bytes of the plugin while it is loaded, or with all its instances of `each` bytes.
     const fn loaded_with(&self, instance: u64) -> u64 {
         let instances = instance
             .saturating_mul(self.instances)
@@ -197,15 +196,15 @@ impl Footprint {
 }
 
 impl ModuleInfo {
-    /// The most memory that a plugin of this module takes under `limits` on this machine, told
-    /// without compiling it.
+    /// Returns the most memory that a plugin of this module takes on this machine under `limits`, without
+    /// compiling it.
     #[must_use]
     pub fn footprint(&self, limits: &Limits) -> Footprint {
         self.footprint_on(limits, Machine::HERE)
     }
 
-    /// The same on another machine. Whether the limits allow the module at all is another
-    /// question, for [`Engine::check`](crate::Engine::check).
+    /// Returns the footprint on another machine. Does not check the limits: see
+    /// [`Engine::check`](crate::Engine::check).
     #[must_use]
     pub fn footprint_on(&self, limits: &Limits, machine: Machine) -> Footprint {
         let (start, most) = self.memory(limits);

@@ -7,6 +7,7 @@
 mod body;
 mod bulk;
 mod code;
+mod features;
 mod footprint;
 mod initializers;
 mod lengths;
@@ -21,9 +22,10 @@ pub use self::footprint::{Footprint, Machine};
 pub(crate) use self::trace::{FunctionNames, traced};
 pub(crate) use self::{
     bulk::GROWTH,
+    features::{configure_features, validate},
     footprint::FIRST_STACK,
     initializers::{COMMAND, CONSTRUCTORS, EXPOSED, Initializers, REACTOR},
-    read::{configure_features, refused, validate},
+    read::refused,
     rewrite::{Changes, MEMORY, START, global_name, rewrite},
 };
 use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
@@ -83,7 +85,7 @@ pub struct Import {
     pub module: Box<str>,
     /// The field name.
     pub name: Box<str>,
-    /// What it is.
+    /// Its kind and type.
     pub ty: Extern,
 }
 
@@ -93,9 +95,9 @@ pub struct Import {
 pub struct Export {
     /// The name.
     pub name: Box<str>,
-    /// What it is.
+    /// Its kind and type.
     pub ty: Extern,
-    /// Whether it is an import handed through.
+    /// Whether it is a re-exported import.
     pub imported: bool,
 }
 
@@ -150,23 +152,23 @@ pub struct Section {
 }
 
 impl ModuleInfo {
-    /// Reads and validates all of `wasm` but its functions' bodies, whatever its size.
+    /// Reads and validates all of `wasm` except function bodies, without limits.
     ///
-    /// Also reads a module that needs a proposal which is switched off, or whose functions use what
-    /// hostel does not run: it can be shown, but not loaded, and its footprint lacks such functions.
+    /// A module that hostel would refuse for a proposal or a feature is read too; its footprint then lacks
+    /// the functions that use it.
     ///
     /// # Errors
     ///
-    /// Says what the bytes are, if not a module, or where and why they are invalid.
+    /// Any [`LoadError`] that names the format found, or the fault and its offset.
     pub fn read(wasm: &[u8]) -> Result<Self, LoadError> {
         Self::read_within(wasm, &ModuleLimits::none())
     }
 
-    /// The same, as far as `limits` allow.
+    /// Reads `wasm` as [`read`](Self::read) does, within `limits`.
     ///
     /// # Errors
     ///
-    /// As there, and [`LoadError::OverLimit`].
+    /// As [`read`](Self::read), and [`LoadError::OverLimit`].
     pub fn read_within(wasm: &[u8], limits: &ModuleLimits) -> Result<Self, LoadError> {
         Reader::new(wasm, limits, usize::MAX).lenient().read()
     }
@@ -197,28 +199,28 @@ impl ModuleInfo {
         at_start.into_iter().chain(command.then_some(COMMAND))
     }
 
-    /// The export of this name.
+    /// Returns the export named `name`.
     #[must_use]
     pub fn export_named(&self, name: &str) -> Option<&Export> {
         self.exports.iter().find(|export| &*export.name == name)
     }
 
-    /// The module and name of the import of this number.
+    /// Returns module and name of import number `at`.
     pub(crate) fn import_name(&self, at: usize) -> Option<(&str, &str)> {
         let import = self.imports.get(at)?;
         Some((&import.module, &import.name))
     }
 
-    /// Which imports come in the order of their names; of several with one name, the first: `again`
-    /// is told of it and of each other.
+    /// Returns the imports' numbers in the order of their names. Calls `again` with the first and each
+    /// later import of one name.
     pub(crate) fn imports_in_order(&self, again: &mut dyn FnMut(usize, usize)) -> Vec<usize> {
         let name = |at: usize| self.import_name(at);
         let compare = |one, other| name(one).cmp(&name(other));
         in_order(self.imports.len(), &compare, again)
     }
 
-    /// Fuel for making an instance, by all that is made: so that none of it is much dearer for the
-    /// host than a guest's own work.
+    /// Returns the fuel for instantiation, proportional to what it creates, so that no part costs the host
+    /// much more than equal guest work.
     pub(crate) fn instantiation_fuel(&self) -> u64 {
         let size = self.size.saturating_add(self.first_bytes());
         let counts = &self.counts;
@@ -239,8 +241,8 @@ impl ModuleInfo {
         .fold(BASE.saturating_add(fuel_for(size)), u64::saturating_add)
     }
 
-    /// Bytes that instantiating sets up: memories and tables at their first size. Those that are
-    /// not within the limits are not loaded.
+    /// Returns the bytes that instantiation sets up: memories and tables at their first size. A module
+    /// whose sizes exceed the limits is not loaded.
     pub(crate) fn first_bytes(&self) -> usize {
         let memories = self.memories.iter().map(|memory| memory.min_bytes);
         let tables = self.tables.iter().map(|table| table.min.saturating_mul(8));
@@ -248,7 +250,7 @@ impl ModuleInfo {
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
-    /// The names of the functions it exports.
+    /// Returns the names of the exported functions.
     pub fn function_names(&self) -> impl Iterator<Item = &str> {
         self.exports
             .iter()
@@ -258,7 +260,7 @@ impl ModuleInfo {
 }
 
 impl Extern {
-    /// The word for it: `function`, `memory`, `table`, `global`, `tag`.
+    /// Returns the kind as a word: `function`, `memory`, `table`, `global`, `tag`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@ use super::{
     Export, Extern, Import, Initializers, MemoryInfo, ModuleInfo, RESERVED, Section, TableInfo,
     bulk,
     code::{Code, Kind, value_type},
+    features::features,
     lengths,
     proposal::{invalid, needs},
 };
@@ -498,39 +499,6 @@ impl<'a> Reader<'a> {
 /// Bytes that reading any module may take, and each of its sections.
 const READING: usize = 6_000;
 const READING_SECTION: usize = 200;
-
-/// Validates all of `wasm`, the functions' bodies too.
-pub(crate) fn validate(wasm: &[u8]) -> Result<(), LoadError> {
-    let mut validator = Validator::new_with_features(features());
-    let validated = validator.validate_all(wasm);
-    validated.map(drop).map_err(|error| invalid(&error))
-}
-
-/// What a plugin may use of WebAssembly. The same for this reader and for the interpreter.
-fn features() -> WasmFeatures {
-    let mut features = WasmFeatures::MUTABLE_GLOBAL
-        | WasmFeatures::MULTI_VALUE
-        | WasmFeatures::SATURATING_FLOAT_TO_INT
-        | WasmFeatures::SIGN_EXTENSION
-        | WasmFeatures::BULK_MEMORY
-        | WasmFeatures::REFERENCE_TYPES
-        | WasmFeatures::GC_TYPES
-        | WasmFeatures::EXTENDED_CONST
-        | WasmFeatures::CUSTOM_PAGE_SIZES
-        | WasmFeatures::FLOATS;
-    features.set(WasmFeatures::SIMD, cfg!(feature = "simd"));
-    features
-}
-
-/// Switches on in the interpreter what [`features`] names, and no more.
-pub(crate) fn configure_features(config: &mut wasmi::Config) {
-    config
-        .wasm_multi_memory(false)
-        .wasm_tail_call(false)
-        .wasm_custom_page_sizes(true);
-    #[cfg(feature = "simd")]
-    config.wasm_relaxed_simd(false);
-}
 
 fn check_preamble(wasm: &[u8]) -> Result<(), LoadError> {
     const MAGIC: &[u8] = b"\0asm";

@@ -60,7 +60,7 @@ impl Changes {
         self.exports() == 0 && self.edits.is_empty()
     }
 
-    /// The bytes that [`rewrite`] takes at most, for a module of `size` bytes.
+    /// Returns the most bytes that [`rewrite`] takes for a module of `size` bytes.
     pub(super) fn copied(&self, size: usize) -> usize {
         if self.is_none() {
             0
@@ -70,7 +70,7 @@ impl Changes {
         }
     }
 
-    /// The most bytes of a module of `size` bytes with the changes made.
+    /// Returns the most bytes of a module of `size` bytes with the changes made.
     fn written(&self, size: usize) -> usize {
         // What is inserted, and what a longer function's length takes more.
         let edits = self.edits.len().saturating_mul(EDIT);
@@ -81,13 +81,13 @@ impl Changes {
             .saturating_add(SECTIONS)
     }
 
-    /// How many globals can change.
+    /// Returns the number of globals that can change.
     #[cfg(feature = "trace")]
     pub(crate) const fn globals(&self) -> usize {
         self.globals.len()
     }
 
-    /// How many exports are added.
+    /// Returns the number of exports that are added.
     const fn exports(&self) -> usize {
         self.globals
             .len()
@@ -103,7 +103,7 @@ pub(super) const RESERVED: &str = "hostel:";
 pub(crate) const START: &str = "hostel:start";
 pub(crate) const MEMORY: &str = "hostel:memory";
 
-/// The name under which the module's changing global of this number is exported.
+/// Returns the name under which changing global number `at` is exported.
 pub(crate) fn global_name(number: usize) -> String {
     format!("{RESERVED}{number}")
 }
@@ -203,28 +203,28 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &mut Changes) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The next section, where its contents start, and they.
+/// Reads the next section; returns its number, the offset of its contents, and the contents.
 pub(super) fn next_section<'a>(reader: &mut BinaryReader<'a>) -> Option<(u8, usize, &'a [u8])> {
     let id = reader.read_u8().ok()?;
     let (start, contents) = sized(reader)?;
     Some((id, start, contents))
 }
 
-/// Where that starts which has its length before it, and it.
+/// Reads a length-prefixed part; returns its offset and bytes.
 pub(super) fn sized<'a>(reader: &mut BinaryReader<'a>) -> Option<(usize, &'a [u8])> {
     let mut taken = lengths::take(reader).ok()?;
     let start = taken.original_position();
     Some((start, taken.read_bytes(taken.bytes_remaining()).ok()?))
 }
 
-/// A section's contents, after the number of its entries.
+/// Returns a section's contents, after the number of its entries.
 fn counted(contents: &[u8]) -> Option<(u32, &[u8])> {
     let mut reader = BinaryReader::new(contents, 0);
     let count = reader.read_var_u32().ok()?;
     Some((count, contents.get(reader.original_position()..)?))
 }
 
-/// The type of the module's memory, as it stands there; a module has one at most.
+/// Returns the bytes of the memory's type; a module has one memory at most.
 fn memory_type(wasm: &[u8]) -> Option<&[u8]> {
     let mut reader = BinaryReader::new(wasm.get(8..)?, 8);
     while !reader.eof() {
@@ -236,7 +236,7 @@ fn memory_type(wasm: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// A memory of type `ty`, as an import.
+/// Returns a memory of type `ty`, as an import.
 fn import(ty: &[u8]) -> Vec<u8> {
     let mut import = Vec::with_capacity(SECTIONS);
     for name in [SLOT.0, SLOT.1] {
@@ -294,8 +294,8 @@ fn code(
     Some(())
 }
 
-/// The length of a function's body with those of `edits` made that are in it. They are taken from
-/// there.
+/// Returns the length of a function's body once the `edits` inside it are made, and takes those from
+/// `edits`.
 fn changed(
     body: &[u8],
     start: usize,
@@ -308,8 +308,8 @@ fn changed(
     u32::try_from(size).ok()
 }
 
-/// Passes a function's body, which starts at `start`, to `write` in parts, with those of `edits` made
-/// that are in it. They are taken from there.
+/// Passes a function's body, which starts at `start`, to `write` in parts, with the `edits` inside it
+/// made, and takes those from `edits`.
 fn edit(
     mut body: &[u8],
     start: usize,
@@ -347,7 +347,7 @@ fn edit(
     Some(())
 }
 
-/// The exports that are added.
+/// Returns the exports that are added.
 fn exports(changes: &Changes) -> Vec<u8> {
     let mut added = Vec::with_capacity(changes.exports().saturating_mul(EXPORT));
     if let Some(function) = changes.start {
@@ -405,7 +405,7 @@ pub(super) fn section(out: &mut Vec<u8>, id: u8, contents: &[u8]) {
     out.extend_from_slice(contents);
 }
 
-/// The length of a part of a module, which was read with 32-bit lengths.
+/// Returns the length of a part of a module, which was read with 32-bit lengths.
 pub(super) fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
@@ -418,7 +418,7 @@ pub(super) fn leb128(out: &mut Vec<u8>, mut value: u32) {
     out.push(value.to_le_bytes()[0]);
 }
 
-/// How many bytes [`leb128`] writes.
+/// Returns the number of bytes that [`leb128`] writes.
 fn leb128_length(value: u32) -> u32 {
     match value {
         0..0x80 => 1,

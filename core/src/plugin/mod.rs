@@ -187,7 +187,7 @@ impl<T: 'static> Plugin<T> {
         let shape = self.loaded.shape_of(name, &params, &results)?;
         // Bytes that go in, and a record of results, need a buffer from the guest's allocator.
         let allocates = params.bytes || shape == Shape::Pointer;
-        native::check_exchange(&self.loaded.info, allocates, allocates || results.bytes)
+        native::check_buffers(&self.loaded.info, allocates, allocates || results.bytes)
     }
 
     /// Refuses further calls and instances, through this handle and its clones, with

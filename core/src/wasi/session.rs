@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::{fuel::Spending, shape::unsigned},
-    call::{Shared, access::KeptSession, canceller::Canceller, meter::Meter},
+    call::{Shared, access::WasiState, canceller::Canceller, meter::Meter},
     error::CallError,
     host_functions, memory,
 };
@@ -66,7 +66,7 @@ impl Session {
 
     /// Returns the state of an instance, and creates it if there is none.
     pub(super) fn of_instance<'a>(
-        kept: &'a mut Option<Box<dyn KeptSession>>,
+        kept: &'a mut Option<Box<dyn WasiState>>,
         grant: &Arc<Wasi>,
     ) -> Option<&'a mut Self> {
         let kept = kept.get_or_insert_with(|| Box::new(Self::new(grant)));
@@ -75,7 +75,7 @@ impl Session {
     }
 }
 
-impl KeptSession for Session {
+impl WasiState for Session {
     fn end_call(&mut self, shared: &Shared, meter: &mut Meter) {
         self.written = 0;
         self.file_written = 0;

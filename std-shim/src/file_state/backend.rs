@@ -123,6 +123,10 @@ impl StorageBackend for Link {
 
     fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         self.run(|file, overlay| match overlay {
+            // On Windows, redb reads on and on beyond the file's end, which a truncated file has it do.
+            None if cfg!(windows) && offset.saturating_add(len as u64) > file.len()? => {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
             None => file.read(offset, len),
             Some(overlay) => overlay.read(file, offset, len),
         })

@@ -121,12 +121,14 @@ impl Shape {
     }
 }
 
+/// `HOSTEL_PATTERNS=4` takes every fourth pattern, for machines that are emulated.
 #[test]
 fn code_takes_at_most_what_was_told() {
+    let every = std::env::var("HOSTEL_PATTERNS").map_or(1, |every| every.parse().unwrap());
     let mut over = Vec::new();
     let mut nearest = (0, String::new());
     let mut count = 0;
-    for pattern in patterns::code() {
+    for pattern in patterns::code().into_iter().step_by(every) {
         for shape in [Shape::Whole, Shape::Spread, Shape::Deep] {
             let name = format!("{shape:?} {}", pattern.name);
             let none = Taken::by(&name, &shape.module(&pattern, 0));
@@ -146,7 +148,7 @@ fn code_takes_at_most_what_was_told() {
         nearest.0, nearest.1
     );
     assert!(over.is_empty(), "{}\n{}", over.len(), over.join("\n"));
-    assert!(count > 900, "{count}");
+    assert!(count > 900 / every, "{count}");
 }
 
 #[test]

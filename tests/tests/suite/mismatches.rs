@@ -92,7 +92,7 @@ fn what_is_granted_is_listed_once() {
         mismatches(text, &granted()),
         [
             "import `env.open` () -> (): nothing supplies it; granted are: `env.host_get_config`, \
-             `env.host_log`, `env.host_log_message`, `shop.price`",
+             `env.host_log`, `env.host_log_at`, `env.host_log_message`, `shop.price`",
             "import `env.host_logs` () -> (): nothing supplies it; the nearest known name is `env.host_log`",
             "import `env.shut` (i32) -> (): nothing supplies it",
         ]

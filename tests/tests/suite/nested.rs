@@ -27,11 +27,17 @@ const GUEST: &str = r#"(module
 
 /// Plugins that can be found from their own host functions, and the codes of calls that failed.
 #[derive(Clone, Default)]
-struct House(Arc<(OnceLock<Vec<Plugin>>, Mutex<Vec<&'static str>>)>);
+struct Ring(Arc<Members>);
 
-impl House {
+#[derive(Default)]
+struct Members {
+    plugins: OnceLock<Vec<Plugin>>,
+    codes: Mutex<Vec<&'static str>>,
+}
+
+impl Ring {
     fn plugin(&self, at: usize) -> &Plugin {
-        let plugins = self.0.0.get().expect("it is filled");
+        let plugins = self.0.plugins.get().expect("it is filled");
         &plugins[at % plugins.len()]
     }
 
@@ -43,25 +49,31 @@ impl House {
 
     fn note(&self, result: Result<u32, CallError>) -> Result<u32, Trap> {
         result.map_err(|error| {
-            self.0.1.lock().unwrap().push(error.code());
+            self.0.codes.lock().unwrap().push(error.code());
             Trap::host(error.to_string())
         })
     }
 
     /// The first code that was noted, which is that of the innermost call.
     fn innermost(&self) -> &'static str {
-        self.0.1.lock().unwrap().first().copied().unwrap_or("ok")
+        self.0
+            .codes
+            .lock()
+            .unwrap()
+            .first()
+            .copied()
+            .unwrap_or("ok")
     }
 
     /// Loads `count` plugins, each of which calls the next.
     fn fill(&self, engine: &Engine, count: usize) {
         let plugins = (0..count).map(|at| {
-            let house = self.clone();
-            let again = move |rounds: u32| house.call(at + 1, rounds);
+            let ring = self.clone();
+            let again = move |rounds: u32| ring.call(at + 1, rounds);
             let grants = Grants::new().function("env", "again", again);
             try_load_wat(engine, GUEST, &grants).unwrap()
         });
-        let filled = self.0.0.set(plugins.collect());
+        let filled = self.0.plugins.set(plugins.collect());
         assert!(filled.is_ok(), "it was empty");
     }
 }
@@ -75,17 +87,17 @@ fn limits(instances: usize) -> Limits {
 /// Makes a call whose guest drives calls as deep as it can. Returns the innermost error.
 fn driven_deep(engine: Engine, plugins: usize) -> &'static str {
     must_end(move || {
-        let house = House::default();
-        house.fill(&engine, plugins);
-        let result = house.plugin(0).call::<u32, u32>("f", u32::MAX);
+        let ring = Ring::default();
+        ring.fill(&engine, plugins);
+        let result = ring.plugin(0).call::<u32, u32>("f", u32::MAX);
         assert_eq!(code(&result), "trap-host");
-        let innermost = house.innermost();
+        let innermost = ring.innermost();
         // All have ended, and the plugins serve further calls.
         for _ in 0..3 {
-            assert_eq!(house.plugin(0).call::<u32, u32>("f", 0), Ok(0));
+            assert_eq!(ring.plugin(0).call::<u32, u32>("f", 0), Ok(0));
         }
         for at in 0..plugins {
-            assert_eq!(house.plugin(at).pool_figures().in_use, 0);
+            assert_eq!(ring.plugin(at).pool_figures().in_use, 0);
         }
         innermost
     })
@@ -127,40 +139,40 @@ fn without_a_platform_nested_calls_end_too() {
 
 #[test]
 fn calls_nest_a_few_times() {
-    let house = House::default();
-    house.fill(&hostel::engine(), 2);
+    let ring = Ring::default();
+    ring.fill(&hostel::engine(), 2);
     for rounds in [0, 1, 5, 15] {
-        assert_eq!(house.call(0, rounds), Ok(rounds));
+        assert_eq!(ring.call(0, rounds), Ok(rounds));
     }
-    assert!(house.call(0, 16).is_err());
-    assert_eq!(house.innermost(), "too-nested");
+    assert!(ring.call(0, 16).is_err());
+    assert_eq!(ring.innermost(), "too-nested");
 }
 
 #[test]
 fn a_nested_call_of_another_plugin_waits_if_it_has_a_deadline() {
     for (deadline, expected) in [(None, "nested-wait"), (Some(60), "ok")] {
-        let house = House::default();
+        let ring = Ring::default();
         let mut budget = Budget::server();
         budget.deadline = deadline.map(Duration::from_secs);
         let engine = hostel::engine_with(limits(1)).with_budget(budget);
-        house.fill(&engine, 2);
-        let other = house.plugin(1).clone();
+        ring.fill(&engine, 2);
+        let other = ring.plugin(1).clone();
         let holds = Barrier::new(2);
         thread::scope(|scope| {
             scope.spawn(|| {
                 other.with_instance(|_| {
                     holds.wait();
                     // Until the other call waits, or was refused.
-                    while other.pool_figures().waiting == 0 && house.innermost() == "ok" {
+                    while other.pool_figures().waiting == 0 && ring.innermost() == "ok" {
                         thread::yield_now();
                     }
                     Ok(())
                 })
             });
             holds.wait();
-            let _ = house.call(0, 1);
+            let _ = ring.call(0, 1);
         });
-        assert_eq!(house.innermost(), expected);
+        assert_eq!(ring.innermost(), expected);
     }
 }
 
@@ -169,27 +181,27 @@ fn awaited_calls_that_nest_end_too() {
     type Later = Pin<Box<dyn Future<Output = Result<u32, Trap>> + Send>>;
     for (instances, expected) in [(1, "nested-wait"), (100_000, "too-nested")] {
         let innermost = must_end(move || {
-            let house = House::default();
-            let inner = house.clone();
+            let ring = Ring::default();
+            let inner = ring.clone();
             let again = move |rounds: u32| {
-                let house = inner.clone();
+                let ring = inner.clone();
                 let later: Later = Box::pin(async move {
-                    let result = house.plugin(0).call_async::<u32, u32>("f", rounds).await;
-                    house.note(result)
+                    let result = ring.plugin(0).call_async::<u32, u32>("f", rounds).await;
+                    ring.note(result)
                 });
                 Async(later)
             };
             let grants = Grants::new().function("env", "again", again);
             let engine = hostel::engine_with(limits(instances));
             let plugin = try_load_wat(&engine, GUEST, &grants).unwrap();
-            assert!(house.0.0.set(vec![plugin]).is_ok());
+            assert!(ring.0.plugins.set(vec![plugin]).is_ok());
             let runtime = tokio::runtime::Builder::new_current_thread().build();
-            let plugin = house.plugin(0).clone();
+            let plugin = ring.plugin(0).clone();
             let call = plugin.call_async::<u32, u32>("f", u32::MAX);
             let result = runtime.unwrap().block_on(call);
             assert_eq!(code(&result), "trap-host");
             assert_eq!(plugin.pool_figures().in_use, 0);
-            house.innermost()
+            ring.innermost()
         });
         assert_eq!(innermost, expected);
     }
@@ -201,17 +213,17 @@ fn starts_that_nest_end_too() {
         (import "env" "again" (func $again))
         (func (export "_initialize") (call $again)))"#;
     let innermost = must_end(move || {
-        let house = House::default();
-        let inner = house.clone();
+        let ring = Ring::default();
+        let inner = ring.clone();
         let again = move || {
             let made = inner.plugin(0).instantiate(());
             inner.note(made.map(|_| 0)).map(drop)
         };
         let grants = Grants::new().function("env", "again", again);
         let plugin = try_load_wat(&hostel::engine(), text, &grants).unwrap();
-        assert!(house.0.0.set(vec![plugin]).is_ok());
-        assert_eq!(code(&house.plugin(0).instantiate(())), "trap-host");
-        house.innermost()
+        assert!(ring.0.plugins.set(vec![plugin]).is_ok());
+        assert_eq!(code(&ring.plugin(0).instantiate(())), "trap-host");
+        ring.innermost()
     });
     assert_eq!(innermost, "too-nested");
 }
@@ -224,16 +236,16 @@ fn a_log_that_calls_the_plugin_that_logs_ends_too() {
         (func (export "f") (param i32) (result i32)
           (call $log (i32.const 0) (i32.const 1)) (i32.const 0)))"#;
     let innermost = must_end(move || {
-        let house = House::default();
-        let inner = house.clone();
+        let ring = Ring::default();
+        let inner = ring.clone();
         let grants = Grants::new().log(move |_: &LogRecord<'_>| {
             let _ = inner.call(0, 0);
         });
         let engine = hostel::engine_with(limits(100_000));
         let plugin = try_load_wat(&engine, text, &grants).unwrap();
-        assert!(house.0.0.set(vec![plugin]).is_ok());
-        assert_eq!(house.call(0, 0), Ok(0));
-        house.innermost()
+        assert!(ring.0.plugins.set(vec![plugin]).is_ok());
+        assert_eq!(ring.call(0, 0), Ok(0));
+        ring.innermost()
     });
     assert_eq!(innermost, "too-nested");
 }

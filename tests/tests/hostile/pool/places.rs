@@ -89,7 +89,8 @@ fn taken_places(cases: &mut Vec<Case>) {
         }));
     }
     let name = "a guest that calls itself through the host";
-    cases.push(with_places(name, 1, fails("busy"), |setup| {
+    // At once, not at its deadline: the instance that it would wait for is that of its caller.
+    cases.push(with_places(name, 1, fails("nested-wait"), |setup| {
         // The plugin's own host function calls it, and keeps the verdict.
         let itself = Arc::new(OnceLock::<Plugin>::new());
         let found = Arc::new(OnceLock::new());

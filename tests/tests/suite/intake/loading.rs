@@ -32,6 +32,14 @@ fn each_module_of_the_test_suite_loads_or_is_refused_with_a_known_code() {
         {
             let result = engine.load("module", wasm, &Grants::new());
             last = load_code(&result);
+            if (case.kind, last) == (Kind::Valid, "invalid-module") {
+                // The one proposal of the suite that the parser does not know, and what it calls
+                // invalid whether `gc` makes it valid or not.
+                let message = result.as_ref().map(drop).unwrap_err().to_string();
+                let known = case.name.starts_with("custom-descriptors/")
+                    || message.ends_with("global.get of locally defined global");
+                assert!(known, "{}: {message}", case.name);
+            }
             let Ok(plugin) = result else { continue };
             let broken = matches!(
                 case.kind,
@@ -89,6 +97,7 @@ fn each_module_of_the_test_suite_loads_or_is_refused_with_a_known_code() {
     // limits, and what wasmi does not do right.
     let valid = &loads[&Kind::Valid];
     let allowed = [
+        "invalid-module",
         "mismatch",
         "needs-proposal",
         "ok",

@@ -16,7 +16,7 @@ fn a_panic_of_the_embedder_does_not_end_the_watch() {
     };
     let (send, events) = mpsc::channel();
     let watched = PluginDirectory::new(host.clone(), root.path(), grants)
-        .observer(move |event| {
+        .with_observer(move |event| {
             send.send(told(&event)).unwrap();
             panic!("at each event");
         })
@@ -42,7 +42,7 @@ fn the_observer_can_end_the_watch() {
     let slot = Arc::new(Mutex::new(None::<WatchedDirectory>));
     let (inside, (send, dropped)) = (slot.clone(), mpsc::channel());
     let directory = PluginDirectory::new(place.host.clone(), place.plugins(), |_| quiet());
-    let directory = directory.observer(move |_| {
+    let directory = directory.with_observer(move |_| {
         let watched = inside.lock().unwrap().take();
         drop(watched);
         send.send(()).unwrap();

@@ -67,7 +67,7 @@ fn an_observer_may_end_another_watch() {
     let mut watched = Some(place.watch());
     let other = Place::new();
     let directory = PluginDirectory::new(other.host.clone(), other.plugins(), |_| quiet());
-    let directory = directory.observer(move |event| {
+    let directory = directory.with_observer(move |event| {
         if matches!(event, DirectoryEvent::Loaded { .. }) {
             drop(watched.take());
         }

@@ -54,8 +54,8 @@ impl Place {
         let plugins = root.path().join("plugins");
         fs::create_dir(&plugins).unwrap();
         let directory = PluginDirectory::new(host.clone(), plugins, grants)
-            .smoke(smoke)
-            .observer(move |event| {
+            .with_smoke(smoke)
+            .with_observer(move |event| {
                 let _ = send.send(told(&event));
             });
         Self {

@@ -8,7 +8,7 @@ use std::fs;
 fn a_plugin_that_takes_the_name_while_a_file_is_loaded_stays() {
     let mut place = Place::new();
     let host = place.host.clone();
-    let mut directory = place.directory.take().unwrap().smoke(move |plugin| {
+    let mut directory = place.directory.take().unwrap().with_smoke(move |plugin| {
         if plugin.process(b"")? == b"second" {
             host.remove("name").unwrap();
             let theirs = host.insert("name", &that_says("theirs"), &quiet());
