@@ -53,6 +53,9 @@ impl<R> Found<R> {
     }
 }
 
+/// The greatest length of a list that this machine can express: postcard refuses a longer one.
+const MOST_ELEMENTS: u64 = usize::MAX as u64;
+
 /// Writes `value` as postcard writes a length.
 fn length(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
