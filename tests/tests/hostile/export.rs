@@ -106,6 +106,7 @@ fn budget(budget: &Budget) -> String {
     for (name, usual, found) in [
         ("input_bytes", usual.input_bytes, budget.input_bytes),
         ("output_bytes", usual.output_bytes, budget.output_bytes),
+        ("error_bytes", usual.error_bytes, budget.error_bytes),
         (
             "argument_bytes",
             usual.argument_bytes,
