@@ -203,14 +203,19 @@ pub(super) fn first_slice<T>(
     }
 }
 
+/// Returns whether the call is stepped and its step is over.
+fn ends_step<T>(store: &Store<StoreData<T>>, context: &Context<'_>) -> bool {
+    let pace = store.data().pace.as_deref();
+    pace.is_some_and(|pace| pace.ends_step(context))
+}
+
 /// Checks the deadline between two parts of the host's work. Pending if the call is stepped and its step
 /// is over.
 pub(super) fn poll_step<T>(
     store: &Store<StoreData<T>>,
     context: &Context<'_>,
 ) -> Poll<Result<(), CallError>> {
-    let pace = store.data().pace.as_deref();
-    if pace.is_some_and(|pace| pace.ends_step(context)) {
+    if ends_step(store, context) {
         return Poll::Pending;
     }
     Poll::Ready(meter::check_time(store.data()))
@@ -223,8 +228,7 @@ pub(crate) fn next_slice<T>(
     context: &Context<'_>,
     required: u64,
 ) -> Poll<Result<(), CallError>> {
-    let pace = store.data().pace.as_deref();
-    if pace.is_some_and(|pace| pace.ends_step(context)) {
+    if ends_step(store, context) {
         return Poll::Pending;
     }
     Poll::Ready(refuel(store, required))

@@ -387,7 +387,7 @@ impl Scan<'_, '_, '_> {
         Ok(())
     }
 
-    /// Notes that the operator's last operand, of type `kind`, is to be inverted twice.
+    /// Notes that the operator's last operand, of type `kind`, gets inverted twice.
     fn invert(&mut self, kind: Kind) -> Result<(), Fault> {
         self.edit()?;
         self.reader.code.inverted_twice(kind);

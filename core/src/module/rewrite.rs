@@ -35,7 +35,7 @@ pub(crate) struct Changes {
     /// reference in a global.
     pub(crate) not_resettable: bool,
     /// Where the operators begin that become a call of one of [`functions`](Self::functions), or whose
-    /// last operand is to be inverted twice, in the module's order. A position takes four bytes: a
+    /// last operand gets inverted twice, in the module's order. A position takes four bytes: a
     /// hostile module can be made of little else.
     pub(super) edits: Vec<u32>,
     /// The functions that are added.
@@ -155,13 +155,7 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &mut Changes) -> Option<Vec<u8>> {
             imported = true;
         }
         if !exported && id > EXPORT_SECTION {
-            longer(
-                &mut out,
-                EXPORT_SECTION,
-                &[0],
-                changes.exports(),
-                &exports(changes),
-            )?;
+            add_exports(&mut out, &[0], changes)?;
             exported = true;
         }
         match id {
@@ -180,7 +174,7 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &mut Changes) -> Option<Vec<u8>> {
             }
             MEMORY_SECTION if memory.is_some() => {}
             EXPORT_SECTION if !exported => {
-                longer(&mut out, id, contents, changes.exports(), &exports(changes))?;
+                add_exports(&mut out, contents, changes)?;
                 exported = true;
             }
             START_SECTION => {}
@@ -192,13 +186,7 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &mut Changes) -> Option<Vec<u8>> {
         }
     }
     if !exported {
-        longer(
-            &mut out,
-            EXPORT_SECTION,
-            &[0],
-            changes.exports(),
-            &exports(changes),
-        )?;
+        add_exports(&mut out, &[0], changes)?;
     }
     Some(out)
 }
@@ -345,6 +333,12 @@ fn edit(
     }
     write(body);
     Some(())
+}
+
+/// Writes the export section with those of `contents` and the exports that are added.
+fn add_exports(out: &mut Vec<u8>, contents: &[u8], changes: &Changes) -> Option<()> {
+    let added = exports(changes);
+    longer(out, EXPORT_SECTION, contents, changes.exports(), &added)
 }
 
 /// Returns the exports that are added.

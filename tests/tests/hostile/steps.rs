@@ -141,7 +141,7 @@ impl Longest {
         }
     }
 
-    /// Steps a call of an export with `params`, whatever it returns.
+    /// Runs an export with `params` by steps, and drops its result.
     fn call<P: Lower>(instance: &mut Instance, ty: &Extern, export: &str, params: P) -> Self {
         use ValType::{F32, F64, I32, I64};
         let Extern::Function(ty) = ty else {
