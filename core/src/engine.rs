@@ -8,7 +8,7 @@ use crate::{
     },
     error::LoadError,
     grants::{self, Grants},
-    module::{self, Footprint, ModuleInfo},
+    module::{self, Changes, Footprint, ModuleInfo},
 };
 #[cfg(feature = "trace")]
 use crate::{base::limits::ModuleLimits, module::FunctionNames};
@@ -348,15 +348,23 @@ impl Engine {
         let rewritten = if info.changes.is_none() {
             None
         } else {
-            let changed = module::rewrite(wasm, &mut info.changes);
+            let changed = module::rewrite(wasm, &info.changes);
             // Never compiled unchanged: the changes keep the guest from faults of the interpreter.
             Some(changed.ok_or_else(|| LoadError::refused("a part of it can't be rewritten"))?)
         };
-        let changed = rewritten.as_deref().unwrap_or(wasm);
+        let compiled = self.compile_copies(rewritten.as_deref().unwrap_or(wasm));
+        // Before the module is changed once more: both copies may not fit.
+        drop(rewritten);
+        let copies = compiled.map_err(|error| in_module(error, wasm, &info.changes))?;
+        info.changes.forget_code();
+        Ok(copies)
+    }
+
+    fn compile_copies(&self, wasm: &[u8]) -> Result<Vec<Module>, LoadError> {
         let mut copies = Vec::new();
         for _ in 0..self.limits.copies() {
             let engine = wasmi::Engine::new(&self.config());
-            copies.push(self.compile_once(&engine, changed)?);
+            copies.push(self.compile_once(&engine, wasm)?);
         }
         Ok(copies)
     }
@@ -380,6 +388,15 @@ impl Engine {
             }),
         }
     }
+}
+
+/// Returns the error with its offset in the module as it was before the changes.
+#[cold]
+fn in_module(mut error: LoadError, wasm: &[u8], changes: &Changes) -> LoadError {
+    if let LoadError::Invalid { at, .. } | LoadError::NeedsProposal { at, .. } = &mut error {
+        *at = module::offset_before(wasm, changes, *at);
+    }
+    error
 }
 
 /// An invalid module: its one function lacks the result that its type declares.

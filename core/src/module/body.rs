@@ -6,6 +6,7 @@ use super::{
         I32_EQZ, I32_NE, I32_XOR, I64_EQZ, I64_EXTEND32_S, I64_NE, Kind, Known, LOCAL_GET,
         LOCAL_TEE,
     },
+    edits::Change,
     proposal::{needs, opens_unknown_block},
     read::{Fault, Reader, type_ref},
 };
@@ -38,6 +39,7 @@ impl Reader<'_> {
         let ty = ty.and_then(|ty| type_ref(&self.types, ty));
         let (params, results) = ty.map_or((0, &[][..]), |ty| (ty.params.len(), &*ty.results));
         self.code.begin(results);
+        self.groups.begin(results);
         let mut scan = Scan {
             reader: self,
             operators,
@@ -95,8 +97,8 @@ impl Reader<'_> {
         );
         let mut found = Vec::new();
         let large_data = &self.large_data;
-        let splits = |at: &u32| {
-            let after = wasm.get(usize::try_from(*at).unwrap_or(usize::MAX)..);
+        let mut splits = |at: u32| {
+            let after = wasm.get(usize::try_from(at).unwrap_or(usize::MAX)..);
             let opcode = after.and_then(<[u8]>::first);
             if !matches!(opcode, Some(&(bulk::PREFIX | bulk::MEMORY_GROW))) {
                 return true;
@@ -114,7 +116,7 @@ impl Reader<'_> {
             }
             true
         };
-        self.info.changes.edits.retain(splits);
+        self.info.changes.edits.retain_operators(&mut splits);
         if found.is_empty() {
             return Ok(());
         }
@@ -236,6 +238,9 @@ impl Scan<'_, '_, '_> {
             self.reader.take(wanted)?;
             self.reader.code.reserve();
         }
+        if self.reader.groups.is_skippable() && opcode != ELSE && opcode != END {
+            self.pass(opcode)?;
+        }
         let (fresh, held, constant) = (self.fresh, self.held, self.constant.take());
         // Most operators are some of these. The parser's own way to an operator is long.
         let code = &mut self.reader.code;
@@ -284,7 +289,7 @@ impl Scan<'_, '_, '_> {
         if let Some(bulk) = Bulk::of(&operator) {
             let short = bulk.short(&self.reader.info.memories);
             if constant.is_none_or(|operand| operand > short) {
-                self.edit()?;
+                self.edit(Change::Operator)?;
                 self.reader.code.bulk_call(bulk == Bulk::Grow);
                 return Ok(());
             }
@@ -314,17 +319,37 @@ impl Scan<'_, '_, '_> {
             Operator::Block { blockty } | Operator::If { blockty } | Operator::Loop { blockty } => {
                 self.enter(*blockty)?
             }
+            Operator::Else => {
+                let at = self.position()?;
+                let Reader { groups, info, .. } = &mut *self.reader;
+                groups.otherwise(at, &mut info.changes.edits);
+            }
+            Operator::End => {
+                let at = self.position()?;
+                let Reader { groups, info, .. } = &mut *self.reader;
+                groups.end(at, &mut info.changes.edits);
+            }
+            Operator::Return => self.reader.groups.returns(),
             Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => {
                 self.branch(*relative_depth);
+                // One that crosses no group yet may cross the one that begins before it.
+                let groups = &mut self.reader.groups;
+                let may_begin = groups.may_begin();
+                let more = groups.branch(*relative_depth);
+                if more > 0 || may_begin {
+                    self.edit(Change::Branch(more))?;
+                }
             }
             Operator::BrTable { targets } => {
                 let count = usize::try_from(targets.len()).unwrap_or(usize::MAX);
                 let most = self.reader.limits.branch_targets;
                 self.reader.over("branch_targets", most, count)?;
                 let in_slots = self.reader.code.carries_in_slots(targets.default());
+                let mut most = self.reader.groups.branch(targets.default());
                 for target in targets.targets() {
                     let target = target?;
                     self.branch(target);
+                    most = most.max(self.reader.groups.branch(target));
                     // wasmi 2.0.0 leaves the values where they are if all targets have the same
                     // height, though the targets look elsewhere: in unset stack slots. One value
                     // travels in a register, unless it is a vector. No mainstream compiler emits
@@ -334,6 +359,13 @@ impl Scan<'_, '_, '_> {
                             "a branch table carries several values, or a vector; set them in locals instead"
                         )));
                     }
+                }
+                if most > 0 {
+                    let at = self.position()?;
+                    let Reader { groups, info, .. } = &mut *self.reader;
+                    let edits = &mut info.changes.edits;
+                    let mut target = |depth| groups.target(depth);
+                    edits.push_table(at, targets, &mut target)?;
                 }
             }
             // Fuel is taken for a straight line of code at once, however much: see the cost of
@@ -387,21 +419,47 @@ impl Scan<'_, '_, '_> {
         Ok(())
     }
 
+    /// Takes an operator that an exit may skip, and begins a group if that is due.
+    fn pass(&mut self, opcode: u8) -> Result<(), Fault> {
+        let at = self.position()?;
+        let Reader {
+            code, groups, info, ..
+        } = &mut *self.reader;
+        if code.is_dead() {
+            groups.forget();
+            return Ok(());
+        }
+        let begins_block = matches!(opcode, BLOCK..=IF);
+        let edits = &mut info.changes.edits;
+        if groups.pass(at, code.has_no_values(), begins_block, edits) {
+            code.group();
+            let deepest = code.nesting().saturating_add(groups.open());
+            self.deepest = self.deepest.max(deepest);
+        }
+        Ok(())
+    }
+
     /// Notes that the operator's last operand, of type `kind`, gets inverted twice.
     fn invert(&mut self, kind: Kind) -> Result<(), Fault> {
-        self.edit()?;
+        self.edit(Change::Operator)?;
         self.reader.code.inverted_twice(kind);
         Ok(())
     }
 
     /// Notes that the operator changes.
-    fn edit(&mut self) -> Result<(), Fault> {
-        let Ok(at) = u32::try_from(self.at) else {
-            // Longer than lengths in a module can tell.
-            return self.reader.over("module_bytes", 0xffff_ffff, self.at);
-        };
-        self.reader.info.changes.edits.push(at);
+    fn edit(&mut self, change: Change) -> Result<(), Fault> {
+        let at = self.position()?;
+        self.reader.info.changes.edits.push(at, change);
         Ok(())
+    }
+
+    /// Returns where the operator begins.
+    fn position(&mut self) -> Result<u32, Fault> {
+        u32::try_from(self.at).or_else(|_| {
+            // Longer than lengths in a module can tell.
+            self.reader.over("module_bytes", 0xffff_ffff, self.at)?;
+            Ok(u32::MAX)
+        })
     }
 
     fn enter(&mut self, ty: BlockType) -> Result<(), Fault> {
@@ -416,7 +474,10 @@ impl Scan<'_, '_, '_> {
         let nesting = self.reader.code.nesting();
         let most = self.reader.limits.nesting;
         self.reader.over("nesting", most, nesting)?;
-        self.deepest = self.deepest.max(nesting.saturating_add(1));
+        let groups = &mut self.reader.groups;
+        groups.enter(ty);
+        let deepest = nesting.saturating_add(groups.open()).saturating_add(1);
+        self.deepest = self.deepest.max(deepest);
         Ok(())
     }
 
@@ -426,6 +487,10 @@ impl Scan<'_, '_, '_> {
     }
 }
 
+const BLOCK: u8 = 0x02;
+const IF: u8 = 0x04;
+const ELSE: u8 = 0x05;
+const END: u8 = 0x0b;
 const I32_CONST: u8 = 0x41;
 
 /// The number of parameters of a block.

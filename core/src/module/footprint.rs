@@ -326,7 +326,7 @@ impl ModuleInfo {
                 (self.exported(), 3, 3),
                 (self.section_size("data"), 1, 1),
                 (self.changes.copied(self.size), 1, 1),
-                (self.changes.edits.len(), 12, 12),
+                (self.changes.edits.heap_bytes(), 1, 1),
             ],
         )
     }

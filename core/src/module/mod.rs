@@ -7,8 +7,10 @@
 mod body;
 mod bulk;
 mod code;
+mod edits;
 mod features;
 mod footprint;
+mod groups;
 mod initializers;
 mod lengths;
 mod proposal;
@@ -26,7 +28,7 @@ pub(crate) use self::{
     footprint::FIRST_STACK,
     initializers::{COMMAND, CONSTRUCTORS, EXPOSED, Initializers, REACTOR},
     read::refused,
-    rewrite::{Changes, MEMORY, START, global_name, rewrite},
+    rewrite::{Changes, MEMORY, START, global_name, offset_before, rewrite},
 };
 use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 use crate::{

@@ -5,6 +5,7 @@ use super::{
     bulk,
     code::{Code, Kind, value_type},
     features::features,
+    groups::Groups,
     lengths,
     proposal::{invalid, needs},
 };
@@ -59,6 +60,8 @@ pub(super) struct Reader<'a> {
     pub(super) globals: Vec<(Kind, bool)>,
     /// Measures functions.
     pub(super) code: Code,
+    /// Decides what is charged by itself.
+    pub(super) groups: Groups,
     /// The indices of the data segments that are longer than a chunk.
     pub(super) large_data: Vec<u32>,
     /// What the module is refused for, where [`Fault`] does not tell.
@@ -84,6 +87,7 @@ impl<'a> Reader<'a> {
             taken: 0,
             globals: Vec::new(),
             code: Code::default(),
+            groups: Groups::default(),
             large_data: Vec::new(),
             refusal: LoadError::Empty,
         }

@@ -11,15 +11,13 @@
 //!   wrongly. So such a condition is inverted twice, which keeps the two apart.
 //! * wasmi can't pause in an operator that works on many bytes. So it becomes a call of a function
 //!   that is added, and that works in chunks ([`bulk`]).
+//! * wasmi charges for code that an exit skips. So what may be skipped is charged by itself
+//!   ([`groups`](super::groups)).
 //! * wasmi puts a module's own memory on the heap. Where memories are to be in static buffers, it
 //!   becomes an import.
 
-use super::{
-    bulk::{self, Bulk},
-    lengths,
-};
+use super::{bulk, edits::Edits, lengths};
 use alloc::{format, string::String, vec::Vec};
-use core::mem;
 use wasmparser::{BinaryReader, ExternalKind};
 
 /// What has to change in a module.
@@ -34,10 +32,8 @@ pub(crate) struct Changes {
     /// Whether the guest may change what can't be set back: a table, what is left of a segment, a
     /// reference in a global.
     pub(crate) not_resettable: bool,
-    /// Where the operators begin that become a call of one of [`functions`](Self::functions), or whose
-    /// last operand gets inverted twice, in the module's order. A position takes four bytes: a
-    /// hostile module can be made of little else.
-    pub(super) edits: Vec<u32>,
+    /// What changes in the code of functions.
+    pub(super) edits: Edits,
     /// The functions that are added.
     pub(super) functions: bulk::Functions,
     /// Whether one of them grows the memory, in parts.
@@ -56,6 +52,12 @@ impl Changes {
         false
     }
 
+    /// Forgets what changes in the code of functions, once that is compiled: a plugin keeps the rest.
+    pub(crate) fn forget_code(&mut self) {
+        self.edits = Edits::default();
+        self.functions = bulk::Functions::default();
+    }
+
     pub(crate) const fn is_none(&self) -> bool {
         self.exports() == 0 && self.edits.is_empty()
     }
@@ -72,8 +74,7 @@ impl Changes {
 
     /// Returns the most bytes of a module of `size` bytes with the changes made.
     fn written(&self, size: usize) -> usize {
-        // What is inserted, and what a longer function's length takes more.
-        let edits = self.edits.len().saturating_mul(EDIT);
+        let edits = self.edits.most_bytes();
         let exports = self.exports().saturating_mul(EXPORT);
         size.saturating_add(edits)
             .saturating_add(exports)
@@ -119,25 +120,37 @@ const EXPORT_SECTION: u8 = 7;
 const START_SECTION: u8 = 8;
 const CODE_SECTION: u8 = 10;
 
-const CALL: u8 = 0x10;
-
-/// `i32.const -1`, `i32.xor`, both twice.
-const INVERT_TWICE_I32: [u8; 6] = [0x41, 0x7f, 0x73, 0x41, 0x7f, 0x73];
-/// `i64.const -1`, `i64.xor`, both twice.
-const INVERT_TWICE_I64: [u8; 6] = [0x42, 0x7f, 0x85, 0x42, 0x7f, 0x85];
-
-/// The most bytes that an edit adds to a function and to its length; of an export that is added; and of
-/// what else sections may take more.
-const EDIT: usize = 10;
+/// The most bytes of an export that is added, and of what else sections may take more.
 const EXPORT: usize = 32;
 const SECTIONS: usize = 128;
 
-/// Returns `wasm` with the changes made, or `None` if it is not a module. What is known of changes in
-/// functions is given back, since a plugin keeps the rest.
-pub(crate) fn rewrite(wasm: &[u8], changes: &mut Changes) -> Option<Vec<u8>> {
+/// Returns `wasm` with the changes made, or `None` if it is not a module.
+pub(crate) fn rewrite(wasm: &[u8], changes: &Changes) -> Option<Vec<u8>> {
+    rewrite_pieces(wasm, changes, &mut |_, _, _| {})
+}
+
+/// Returns the offset in `wasm` of the code that is `at` an offset once the changes are made.
+pub(crate) fn offset_before(wasm: &[u8], changes: &Changes, at: usize) -> usize {
+    let mut before = at;
+    let mut piece = |after: usize, start: usize, length: usize| {
+        if let Some(inside) = at.checked_sub(after) {
+            before = start.saturating_add(inside.min(length));
+        }
+    };
+    rewrite_pieces(wasm, changes, &mut piece);
+    before
+}
+
+/// Takes a piece of code that does not change: its offset with the changes made, its offset in the module, and
+/// its length.
+pub(super) type Pieces<'a> = dyn FnMut(usize, usize, usize) + 'a;
+
+/// Returns `wasm` with the changes made, and passes the pieces of its code to `piece`, in their order.
+fn rewrite_pieces(wasm: &[u8], changes: &Changes, piece: &mut Pieces<'_>) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(changes.written(wasm.len()));
-    let edits = mem::take(&mut changes.edits);
-    let functions = mem::take(&mut changes.functions);
+    let Changes {
+        edits, functions, ..
+    } = changes;
     let mut reader = BinaryReader::new(wasm, 0);
     out.extend_from_slice(reader.read_bytes(8).ok()?);
     let memory = changes.slotted().then(|| memory_type(wasm)).flatten();
@@ -180,7 +193,12 @@ pub(crate) fn rewrite(wasm: &[u8], changes: &mut Changes) -> Option<Vec<u8>> {
             START_SECTION => {}
             CODE_SECTION if !edits.is_empty() => {
                 out.push(id);
-                code(&mut out, contents, start, &edits, &functions)?;
+                edits.write(&mut out, contents, start, functions, piece)?;
+            }
+            CODE_SECTION => {
+                section(&mut out, id, contents);
+                let written = out.len().saturating_sub(contents.len());
+                piece(written, start, contents.len());
             }
             _ => section(&mut out, id, contents),
         }
@@ -234,105 +252,6 @@ fn import(ty: &[u8]) -> Vec<u8> {
     import.push(2);
     import.extend_from_slice(ty);
     import
-}
-
-/// Writes a code section, after its number, with `edits` made and `functions` added. Its contents
-/// start at `start`.
-fn code(
-    out: &mut Vec<u8>,
-    contents: &[u8],
-    start: usize,
-    edits: &[u32],
-    functions: &bulk::Functions,
-) -> Option<()> {
-    // Lengths come before what they measure, so that each function is gone through twice.
-    let mut reader = BinaryReader::new(contents, start);
-    let count = reader.read_var_u32().ok()?;
-    let count = count.checked_add(u32::try_from(functions.bulk.len()).ok()?)?;
-    let mut size = leb128_length(count);
-    let mut add = |length: u32| {
-        size = size
-            .checked_add(leb128_length(length))?
-            .checked_add(length)?;
-        Some(())
-    };
-    let mut left = edits;
-    while !reader.eof() {
-        let (start, body) = sized(&mut reader)?;
-        add(changed(body, start, &mut left, functions)?)?;
-    }
-    for body in functions.bodies() {
-        add(length(&body))?;
-    }
-    leb128(out, size);
-    leb128(out, count);
-    let mut reader = BinaryReader::new(contents, start);
-    reader.read_var_u32().ok()?;
-    let mut left = edits;
-    while !reader.eof() {
-        let (start, body) = sized(&mut reader)?;
-        leb128(out, changed(body, start, &mut { left }, functions)?);
-        let mut write = |bytes: &[u8]| out.extend_from_slice(bytes);
-        edit(body, start, &mut left, functions, &mut write)?;
-    }
-    for body in functions.bodies() {
-        leb128(out, length(&body));
-        out.extend_from_slice(&body);
-    }
-    Some(())
-}
-
-/// Returns the length of a function's body once the `edits` inside it are made, and takes those from
-/// `edits`.
-fn changed(
-    body: &[u8],
-    start: usize,
-    edits: &mut &[u32],
-    functions: &bulk::Functions,
-) -> Option<u32> {
-    let mut size = 0usize;
-    let mut count = |bytes: &[u8]| size = size.saturating_add(bytes.len());
-    edit(body, start, edits, functions, &mut count)?;
-    u32::try_from(size).ok()
-}
-
-/// Passes a function's body, which starts at `start`, to `write` in parts, with the `edits` inside it
-/// made, and takes those from `edits`.
-fn edit(
-    mut body: &[u8],
-    start: usize,
-    edits: &mut &[u32],
-    functions: &bulk::Functions,
-    write: &mut dyn FnMut(&[u8]),
-) -> Option<()> {
-    let mut from = start;
-    while let Some((&at, rest)) = edits.split_first() {
-        let at = usize::try_from(at).ok()?;
-        let length = at.checked_sub(from)?;
-        if length >= body.len() {
-            break;
-        }
-        let (before, mut after) = body.split_at_checked(length)?;
-        write(before);
-        from = at;
-        match after.first() {
-            Some(&(bulk::PREFIX | bulk::MEMORY_GROW)) => {
-                let (bulk, length) = Bulk::read(after)?;
-                let mut call = Vec::with_capacity(6);
-                call.push(CALL);
-                leb128(&mut call, functions.index(bulk)?);
-                write(&call);
-                after = after.get(length..)?;
-                from = from.checked_add(length)?;
-            }
-            // The opcodes of i64.store, i64.store8, i64.store16, i64.store32.
-            Some(0x37 | 0x3c..=0x3e) => write(&INVERT_TWICE_I64),
-            _ => write(&INVERT_TWICE_I32),
-        }
-        (body, *edits) = (after, rest);
-    }
-    write(body);
-    Some(())
 }
 
 /// Writes the export section with those of `contents` and the exports that are added.
@@ -413,7 +332,7 @@ pub(super) fn leb128(out: &mut Vec<u8>, mut value: u32) {
 }
 
 /// Returns the number of bytes that [`leb128`] writes.
-fn leb128_length(value: u32) -> u32 {
+pub(super) fn leb128_length(value: u32) -> u32 {
     match value {
         0..0x80 => 1,
         0x80..0x4000 => 2,
@@ -440,9 +359,9 @@ mod tests {
             ),
         ] {
             let wasm = wat::parse_str(text).unwrap();
-            let mut info = ModuleInfo::read(&wasm).unwrap();
+            let info = ModuleInfo::read(&wasm).unwrap();
             assert!(info.start);
-            let exposed = rewrite(&wasm, &mut info.changes).unwrap();
+            let exposed = rewrite(&wasm, &info.changes).unwrap();
             let module = wasmi::Module::new(&wasmi::Engine::default(), &exposed).unwrap();
             let exports: Vec<_> = module.exports().map(|export| export.name()).collect();
             assert_eq!(exports, expected);

@@ -190,6 +190,51 @@ fn the_error_for_an_invalid_module_says_where_without_control_characters() {
     assert!(!message.contains(['\x1b', '\n']), "{message:?}");
 }
 
+#[test]
+fn a_fault_in_changed_code_is_told_by_its_place_in_the_file() {
+    // hostel adds exports, and changes most of the code.
+    let text = r#"(module (memory 4 20) (global (mut i32) (i32.const 0)) (func $s) (start $s)
+      (func $f (param $x i32) (result i32)
+        block
+          (br_if 0 (local.get $x))
+          (local.set $x (i32.add (local.get $x) (i32.const 7)))
+          (memory.fill (local.get $x) (local.get $x) (local.get $x))
+          (i32.store offset=65536 (local.get $x) (local.get $x))
+        end
+        (if (local.get $x) (then (return (local.get $x))))
+        (local.set $x (i32.mul (local.get $x) (i32.const 7)))
+        (local.set $x (i32.mul (local.get $x) (i32.const 7)))
+        (local.set $x (i32.mul (local.get $x) (i32.const 7)))
+        (local.get $x))
+      (func (export "g") (param i32) (result i32) (call $f (local.get 0))))"#;
+    let wasm = assemble(text);
+    let code = wasm
+        .windows(4)
+        .position(|bytes| bytes == [0x02, 0x40, 0x20, 0]);
+    let mut faults = 0;
+    for at in code.unwrap()..wasm.len() {
+        for byte in [0x6a, 0x92, 0x0b, 0x1a] {
+            let mut wasm = wasm.clone();
+            wasm[at] = byte;
+            let Err(expected) = wasmi::Module::new(&wasmi::Engine::default(), &wasm) else {
+                continue;
+            };
+            let error = load(&wasm).map(|_| ()).unwrap_err();
+            let LoadError::Invalid { at, reason, .. } = error else {
+                continue;
+            };
+            let expected = expected.to_string();
+            // Others are found before the interpreter sees the code.
+            if expected.starts_with(&*reason) && !reason.starts_with("operators remaining") {
+                let place = format!("(at offset {at:#x})");
+                assert!(expected.ends_with(&place), "{expected}: {at:#x}");
+                faults += 1;
+            }
+        }
+    }
+    assert!(faults > 100, "{faults}");
+}
+
 // Features that hostel does not run, and modules over the limits
 
 #[test]

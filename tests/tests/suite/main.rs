@@ -31,6 +31,7 @@ mod refused_growth;
 mod requests;
 mod reuse;
 mod runaway_guests;
+mod skipped_code;
 mod snapshot;
 mod state;
 mod state_file;

@@ -56,6 +56,23 @@ impl Code {
         }
     }
 
+    /// Returns whether no value of the innermost block is on the stack.
+    pub(in crate::module) fn has_no_values(&self) -> bool {
+        let block = self.blocks.last();
+        block.is_some_and(|block| block.height as usize == self.stack.len())
+    }
+
+    /// Returns whether wasmi does not translate the code here, since it is never reached.
+    pub(in crate::module) const fn is_dead(&self) -> bool {
+        self.dead
+    }
+
+    /// Measures a `loop` around code, with no value on the stack, to which nothing branches back.
+    pub(in crate::module) fn group(&mut self) {
+        self.labels = self.labels.saturating_add(1);
+        self.fuel();
+    }
+
     /// Enters a block with these results, the function itself included.
     pub(super) fn enter(&mut self, frame: Frame, results: &[ValType]) {
         self.labels = self.labels.saturating_add(1);

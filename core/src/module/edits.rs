@@ -1,0 +1,294 @@
+//! Changes in the code of functions, and the code section with them made.
+
+use super::{
+    bulk::{self, Bulk},
+    groups::Type,
+    rewrite::{Pieces, leb128, leb128_length, length, sized},
+};
+use alloc::vec::Vec;
+use wasmparser::{BinaryReader, BrTable};
+
+/// Changes, in the module's order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Edits {
+    list: Vec<Edit>,
+    /// The branch tables that change, as they are written.
+    tables: Vec<u8>,
+}
+
+/// A change. It takes eight bytes: a hostile module can be made of little else than what changes.
+#[derive(Clone, Copy, Debug)]
+struct Edit {
+    /// Where the operator begins that changes, or that something is inserted before.
+    at: u32,
+    change: Change,
+}
+
+/// How an operator changes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Change {
+    /// It becomes a call of a function that is added, or its last operand gets inverted twice, according to
+    /// the operator.
+    Operator,
+    /// Before it, a group begins with results of this type. Another one may end there.
+    Begin { ends: bool, ty: Type },
+    /// Before it, a group ends.
+    End,
+    /// The branch counts so many blocks more.
+    Branch(u16),
+    /// The branch table is replaced by the next one of those that change.
+    Table,
+}
+
+const END: u8 = 0x0b;
+const LOOP: u8 = 0x03;
+const BR_TABLE: u8 = 0x0e;
+const CALL: u8 = 0x10;
+
+/// `i32.const -1`, `i32.xor`, both twice.
+const INVERT_TWICE_I32: [u8; 6] = [0x41, 0x7f, 0x73, 0x41, 0x7f, 0x73];
+/// `i64.const -1`, `i64.xor`, both twice.
+const INVERT_TWICE_I64: [u8; 6] = [0x42, 0x7f, 0x85, 0x42, 0x7f, 0x85];
+
+/// The most bytes that a change adds to a function and to its length, but for a branch table.
+const MOST_BYTES: usize = 10;
+
+impl Edits {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Returns the number of changes.
+    pub(super) const fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Returns the most bytes that the changes add to a module.
+    pub(super) fn most_bytes(&self) -> usize {
+        let changes = self.list.len().saturating_mul(MOST_BYTES);
+        changes.saturating_add(self.tables.len())
+    }
+
+    /// Returns the bytes of heap that the changes take at most. A vector that grows has old and new places
+    /// at once.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let changes = self.list.len().saturating_mul(size_of::<Edit>());
+        changes.saturating_add(self.tables.len()).saturating_mul(3)
+    }
+
+    /// Adds a change of the operator that begins `at` this offset.
+    pub(super) fn push(&mut self, at: u32, change: Change) {
+        self.list.push(Edit { at, change });
+    }
+
+    /// Adds a change before all but the first `index`.
+    pub(super) fn insert(&mut self, index: usize, at: u32, change: Change) {
+        let index = index.min(self.list.len());
+        self.list.insert(index, Edit { at, change });
+    }
+
+    /// Counts one more block in the branches from change number `index` on.
+    pub(super) fn count_one_more(&mut self, index: usize) {
+        for edit in self.list.iter_mut().skip(index) {
+            if let Change::Branch(more) = &mut edit.change {
+                *more = more.saturating_add(1);
+            }
+        }
+    }
+
+    /// Takes the results from the type of a group that begins with change number `index`.
+    pub(super) fn begin_without_results(&mut self, index: usize) {
+        let edit = self.list.get_mut(index);
+        if let Some(Change::Begin { ty, .. }) = edit.map(|edit| &mut edit.change) {
+            *ty = Type::EMPTY;
+        }
+    }
+
+    /// Adds a change of the branch table that begins `at` this offset, to one with these targets and default.
+    pub(super) fn push_table(
+        &mut self,
+        at: u32,
+        table: &BrTable<'_>,
+        target: &mut dyn FnMut(u32) -> u32,
+    ) -> Result<(), wasmparser::BinaryReaderError> {
+        self.tables.push(BR_TABLE);
+        leb128(&mut self.tables, table.len());
+        for depth in table.targets() {
+            leb128(&mut self.tables, target(depth?));
+        }
+        leb128(&mut self.tables, target(table.default()));
+        self.push(at, Change::Table);
+        Ok(())
+    }
+
+    /// Keeps the changes of operators themselves for which `kept` says so, by their offset; and all others.
+    pub(super) fn retain_operators(&mut self, kept: &mut dyn FnMut(u32) -> bool) {
+        self.list
+            .retain(|edit| !matches!(edit.change, Change::Operator) || kept(edit.at));
+    }
+
+    /// Writes a code section, after its number, with the changes made and `functions` added. Its contents
+    /// start at `start`. Passes the pieces that don't change to `piece`.
+    pub(super) fn write(
+        &self,
+        out: &mut Vec<u8>,
+        contents: &[u8],
+        start: usize,
+        functions: &bulk::Functions,
+        piece: &mut Pieces<'_>,
+    ) -> Option<()> {
+        // Lengths come before what they measure, so that each function is gone through twice.
+        let mut reader = BinaryReader::new(contents, start);
+        let count = reader.read_var_u32().ok()?;
+        let count = count.checked_add(u32::try_from(functions.bulk.len()).ok()?)?;
+        let mut size = leb128_length(count);
+        let mut add = |length: u32| {
+            size = size
+                .checked_add(leb128_length(length))?
+                .checked_add(length)?;
+            Some(())
+        };
+        let all = Left {
+            edits: &self.list,
+            tables: &self.tables,
+            functions,
+        };
+        let mut left = all;
+        while !reader.eof() {
+            let (start, body) = sized(&mut reader)?;
+            add(left.changed(body, start)?)?;
+        }
+        for body in functions.bodies() {
+            add(length(&body))?;
+        }
+        leb128(out, size);
+        leb128(out, count);
+        let mut reader = BinaryReader::new(contents, start);
+        reader.read_var_u32().ok()?;
+        let mut left = all;
+        while !reader.eof() {
+            let (start, body) = sized(&mut reader)?;
+            leb128(out, { left }.changed(body, start)?);
+            left.make(body, start, &mut |start, bytes| {
+                if let Some(start) = start {
+                    piece(out.len(), start, bytes.len());
+                }
+                out.extend_from_slice(bytes);
+            })?;
+        }
+        for body in functions.bodies() {
+            leb128(out, length(&body));
+            out.extend_from_slice(&body);
+        }
+        Some(())
+    }
+}
+
+/// The changes that are still to be made.
+#[derive(Clone, Copy)]
+struct Left<'a> {
+    edits: &'a [Edit],
+    tables: &'a [u8],
+    functions: &'a bulk::Functions,
+}
+
+impl Left<'_> {
+    /// Takes the changes inside a function's body, and returns its length once they are made.
+    fn changed(&mut self, body: &[u8], start: usize) -> Option<u32> {
+        let mut size = 0usize;
+        self.make(body, start, &mut |_, bytes| {
+            size = size.saturating_add(bytes.len())
+        })?;
+        u32::try_from(size).ok()
+    }
+
+    /// Takes the changes inside a function's body, which starts at `start`, and passes the body to `write` in
+    /// parts, with them made: each with its offset in the module, if it does not change.
+    fn make(
+        &mut self,
+        mut body: &[u8],
+        start: usize,
+        write: &mut dyn FnMut(Option<usize>, &[u8]),
+    ) -> Option<()> {
+        let mut from = start;
+        let mut written = Vec::new();
+        while let Some((edit, rest)) = self.edits.split_first() {
+            let at = usize::try_from(edit.at).ok()?;
+            let unchanged = at.checked_sub(from)?;
+            if unchanged >= body.len() {
+                break;
+            }
+            let (before, operator) = body.split_at_checked(unchanged)?;
+            write(Some(from), before);
+            written.clear();
+            let replaced = self.change(edit.change, operator, &mut written)?;
+            write(None, &written);
+            body = operator.get(replaced..)?;
+            from = at.checked_add(replaced)?;
+            self.edits = rest;
+        }
+        write(Some(from), body);
+        Some(())
+    }
+
+    /// Writes what a change inserts before the operator at the start of `bytes`, or what it becomes. Returns
+    /// how many of its bytes that replaces.
+    fn change(&mut self, change: Change, bytes: &[u8], written: &mut Vec<u8>) -> Option<usize> {
+        let replaced = match change {
+            Change::Begin { ends, ty } => {
+                if ends {
+                    written.push(END);
+                }
+                written.push(LOOP);
+                ty.write(written);
+                0
+            }
+            Change::End => {
+                written.push(END);
+                0
+            }
+            Change::Branch(more) => {
+                let mut reader = BinaryReader::new(bytes, 0);
+                written.push(reader.read_u8().ok()?);
+                let depth = reader.read_var_u32().ok()?;
+                leb128(written, depth.checked_add(more.into())?);
+                reader.original_position()
+            }
+            Change::Table => {
+                let (table, rest) = self.tables.split_at_checked(table_length(self.tables)?)?;
+                self.tables = rest;
+                written.extend_from_slice(table);
+                table_length(bytes)?
+            }
+            Change::Operator => match bytes.first() {
+                Some(&(bulk::PREFIX | bulk::MEMORY_GROW)) => {
+                    let (bulk, length) = Bulk::read(bytes)?;
+                    written.push(CALL);
+                    leb128(written, self.functions.index(bulk)?);
+                    length
+                }
+                // The opcodes of i64.store, i64.store8, i64.store16, i64.store32.
+                Some(0x37 | 0x3c..=0x3e) => {
+                    written.extend_from_slice(&INVERT_TWICE_I64);
+                    0
+                }
+                _ => {
+                    written.extend_from_slice(&INVERT_TWICE_I32);
+                    0
+                }
+            },
+        };
+        Some(replaced)
+    }
+}
+
+/// Returns the length of the branch table at the start of `bytes`.
+fn table_length(bytes: &[u8]) -> Option<usize> {
+    let mut reader = BinaryReader::new(bytes, 0);
+    reader.read_u8().ok()?;
+    let targets = reader.read_var_u32().ok()?;
+    for _ in 0..=targets {
+        reader.read_var_u32().ok()?;
+    }
+    Some(reader.original_position())
+}

@@ -1,0 +1,289 @@
+//! Splits what wasmi charges at once.
+//!
+//! wasmi charges fuel in groups: it opens one at a function's entry, a `loop`, an `if` and an `else`, and
+//! charges all of it there, also what an exit skips. So what an exit may skip gets a group of its own: it
+//! is put into a `loop` to which nothing branches back. That is done if
+//!
+//! * the code is [`LONG`] or has blocks, since each group costs wasmi an operator;
+//! * no value is on the stack before it, since a block can't use the values below it.
+//!
+//! A block's groups follow one another, so that they make its nesting deeper by one at most. A branch out
+//! of a group counts it as one more block.
+
+use super::{
+    code::value_type,
+    edits::{Change, Edits},
+};
+use crate::base::signature::ValType;
+use alloc::vec::Vec;
+use wasmparser::BlockType;
+
+/// The number of operators from which on code that an exit may skip gets a group.
+const LONG: u8 = 8;
+
+/// The type of a block: below 0x80 the byte that it is written as, else the index of a type, plus 0x80.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Type(u16);
+
+impl Type {
+    pub(super) const EMPTY: Self = Self(0x40);
+
+    /// Returns a block's type. `None` if a group can't have it.
+    fn of(ty: BlockType) -> Option<Self> {
+        match ty {
+            BlockType::Empty => Some(Self::EMPTY),
+            BlockType::Type(wasmparser::ValType::Ref(_)) => None,
+            BlockType::Type(ty) => Self::value(value_type(ty)),
+            BlockType::FuncType(index) => {
+                let index = u16::try_from(index).ok()?;
+                index.checked_add(0x80).map(Self)
+            }
+        }
+    }
+
+    /// Returns the type of a block with these results. `None` if only a declared type has them.
+    fn with(results: &[ValType]) -> Option<Self> {
+        match results {
+            [] => Some(Self::EMPTY),
+            [result] => Self::value(*result),
+            _ => None,
+        }
+    }
+
+    fn value(ty: ValType) -> Option<Self> {
+        match ty {
+            ValType::I32 => Some(Self(0x7f)),
+            ValType::I64 => Some(Self(0x7e)),
+            ValType::F32 => Some(Self(0x7d)),
+            ValType::F64 => Some(Self(0x7c)),
+            ValType::V128 => Some(Self(0x7b)),
+            ValType::FuncRef => Some(Self(0x70)),
+            ValType::ExternRef => Some(Self(0x6f)),
+            ValType::OtherRef => None,
+        }
+    }
+
+    /// Writes it, as in a module.
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        match self.0.checked_sub(0x80) {
+            None => out.push(self.0.to_le_bytes()[0]),
+            // A signed number: the highest bit of its last byte is 0.
+            Some(index) => {
+                let mut index = index;
+                while index >= 0x40 {
+                    out.push(index.to_le_bytes()[0] | 0x80);
+                    index >>= 7;
+                }
+                out.push(index.to_le_bytes()[0]);
+            }
+        }
+    }
+}
+
+/// An enclosing block, or the function.
+#[derive(Clone, Copy)]
+struct Frame {
+    /// The type that its last group has. `None` if it has no groups.
+    ty: Option<Type>,
+    /// The change that begins the group which is open in it.
+    open: Option<usize>,
+    /// How many groups are open outside of it.
+    outside: u16,
+    /// Whether an exit may skip what follows, though it is charged.
+    skippable: bool,
+    /// Where that begins.
+    begin: Option<Begin>,
+    /// The outermost block that an exit leaves or begins again, by its number from outside.
+    exit: u32,
+}
+
+/// Where a group may begin.
+#[derive(Clone, Copy)]
+struct Begin {
+    at: u32,
+    /// The number of changes before it.
+    changes: usize,
+    /// Operators since.
+    passed: u8,
+}
+
+/// Follows the blocks of functions, one function after the other, and decides where groups begin and end.
+pub(super) struct Groups {
+    inner: Frame,
+    outer: Vec<Frame>,
+    /// How many groups are open.
+    open: u16,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Self {
+            inner: Frame::new(None, 0),
+            outer: Vec::new(),
+            open: 0,
+        }
+    }
+}
+
+impl Frame {
+    const fn new(ty: Option<Type>, outside: u16) -> Self {
+        Self {
+            ty,
+            open: None,
+            outside,
+            skippable: false,
+            begin: None,
+            exit: u32::MAX,
+        }
+    }
+}
+
+impl Groups {
+    /// Begins a function with these results.
+    pub(super) fn begin(&mut self, results: &[ValType]) {
+        self.outer.clear();
+        self.open = 0;
+        self.inner = Frame::new(Type::with(results), 0);
+    }
+
+    /// Returns the number of groups that are open.
+    pub(super) const fn open(&self) -> usize {
+        self.open as usize
+    }
+
+    /// Returns whether an exit may skip the next operator, though it is charged.
+    pub(super) const fn is_skippable(&self) -> bool {
+        self.inner.skippable
+    }
+
+    /// Takes an operator that an exit may skip: where it begins, whether no value is on the stack before it, and
+    /// whether it begins a block. Returns whether a group was begun.
+    pub(super) fn pass(
+        &mut self,
+        at: u32,
+        no_values: bool,
+        begins_block: bool,
+        edits: &mut Edits,
+    ) -> bool {
+        let inner = &mut self.inner;
+        if inner.begin.is_none() && no_values && inner.ty.is_some() && self.open < u16::MAX {
+            inner.begin = Some(Begin {
+                at,
+                changes: edits.len(),
+                passed: 0,
+            });
+        }
+        let Some(begin) = &mut inner.begin else {
+            return false;
+        };
+        if !begins_block && begin.passed < LONG {
+            begin.passed = begin.passed.saturating_add(1);
+            return false;
+        }
+        let begin = *begin;
+        self.split(begin, edits);
+        true
+    }
+
+    /// Begins a group, and ends the one before it.
+    fn split(&mut self, begin: Begin, edits: &mut Edits) {
+        let inner = &mut self.inner;
+        let Some(ty) = inner.ty else { return };
+        let ends = if let Some(open) = inner.open {
+            // It turned out not to be the last one.
+            edits.begin_without_results(open);
+            true
+        } else {
+            self.open = self.open.saturating_add(1);
+            edits.count_one_more(begin.changes);
+            false
+        };
+        edits.insert(begin.changes, begin.at, Change::Begin { ends, ty });
+        inner.open = Some(begin.changes);
+        self.forget();
+    }
+
+    /// Enters a block.
+    pub(super) fn enter(&mut self, ty: BlockType) {
+        self.outer.push(self.inner);
+        self.inner = Frame::new(Type::of(ty), self.open);
+    }
+
+    /// Leaves the first part of an `if` for the second one.
+    pub(super) fn otherwise(&mut self, at: u32, edits: &mut Edits) {
+        self.close(at, edits);
+        self.forget();
+    }
+
+    /// Leaves a block, at the `end` that begins here.
+    pub(super) fn end(&mut self, at: u32, edits: &mut Edits) {
+        self.close(at, edits);
+        let exit = self.inner.exit;
+        if let Some(outer) = self.outer.pop() {
+            self.inner = outer;
+            self.leave(exit);
+        }
+    }
+
+    /// Ends the group that is open in the innermost block.
+    fn close(&mut self, at: u32, edits: &mut Edits) {
+        if self.inner.open.take().is_some() {
+            self.open = self.open.saturating_sub(1);
+            edits.push(at, Change::End);
+        }
+    }
+
+    /// Notes an exit to the block of this number, which skips what follows.
+    fn leave(&mut self, exit: u32) {
+        if exit <= self.number() {
+            let inner = &mut self.inner;
+            inner.skippable = true;
+            inner.exit = inner.exit.min(exit);
+        }
+    }
+
+    /// Notes a `return`.
+    pub(super) fn returns(&mut self) {
+        self.leave(0);
+    }
+
+    /// Notes a branch to this depth. Returns how many blocks more it has to count.
+    pub(super) fn branch(&mut self, depth: u32) -> u16 {
+        self.leave(self.number().saturating_sub(depth));
+        self.within(depth)
+    }
+
+    /// Forgets what may be skipped, since it is never reached.
+    pub(super) const fn forget(&mut self) {
+        (self.inner.skippable, self.inner.begin) = (false, None);
+    }
+
+    /// Returns whether a group may still begin before the last operator.
+    pub(super) const fn may_begin(&self) -> bool {
+        self.inner.begin.is_some()
+    }
+
+    /// Returns the depth that a branch to this one has once there are groups.
+    pub(super) fn target(&self, depth: u32) -> u32 {
+        depth.saturating_add(self.within(depth).into())
+    }
+
+    /// Returns the number of groups that are open within the block of this depth. A depth without a block
+    /// has to stay one.
+    fn within(&self, depth: u32) -> u16 {
+        let frame = match self.number().checked_sub(depth) {
+            _ if depth == 0 => Some(&self.inner),
+            Some(number) => usize::try_from(number)
+                .ok()
+                .and_then(|at| self.outer.get(at)),
+            None => None,
+        };
+        let outside = frame.map_or(0, |frame| frame.outside);
+        self.open.saturating_sub(outside)
+    }
+
+    /// Returns the number of the innermost block, from outside.
+    fn number(&self) -> u32 {
+        u32::try_from(self.outer.len()).unwrap_or(u32::MAX)
+    }
+}
