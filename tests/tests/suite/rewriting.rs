@@ -21,9 +21,13 @@ fn only_a_module_that_needs_a_change_is_copied() {
         (r#"(memory 1)"#, true),
         (r#"(global (mut i32) (i32.const 0))"#, true),
         (r#"(func $start) (start $start)"#, true),
-        // A branch that no group begins before, and a choice that the interpreter gets right.
+        // Branches that no group begins before, and a choice that the interpreter gets right.
         (
             r#"(func (export "f") (param i32) (block (br_if 0 (local.get 0))))"#,
+            false,
+        ),
+        (
+            r#"(func (export "f") (param i32) (block (br_table 0 0 (local.get 0))))"#,
             false,
         ),
         (
