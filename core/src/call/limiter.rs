@@ -225,6 +225,25 @@ impl ResourceLimiter for InstanceLimiter {
 mod tests {
     use super::*;
 
+    /// A platform with so many bytes of heap free.
+    struct Free(usize);
+
+    impl Platform for Free {
+        fn free_bytes(&self) -> Option<usize> {
+            Some(self.0)
+        }
+    }
+
+    #[test]
+    fn a_memory_that_grows_leaves_4_kib_of_the_heap_free() {
+        for (free, allowed) in [(0x1_1000, true), (0x1_0fff, false)] {
+            let mut limiter = InstanceLimiter::new(&Limits::server());
+            limiter.watch(Arc::new(Free(free)));
+            let grown = limiter.memory_growing(0, 0x1_0000, None);
+            assert!(matches!(grown, Ok(is) if is == allowed), "{free}");
+        }
+    }
+
     #[test]
     fn tables_are_counted_together_and_each_up_to_its_maximum() {
         let mut limits = Limits::server();

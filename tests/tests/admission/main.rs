@@ -8,7 +8,7 @@ mod patterns;
 
 use hostel::{
     Budget, Engine, Grants, Instance, Limits, LoadError, LogRecord, Machine, MemoryState,
-    ModuleInfo, Platform, Plugin, StateLimits,
+    ModuleInfo, Platform, Plugin, Postcard, StateLimits,
 };
 use hostel_tests::{assemble, code, guest_bytes, load_code};
 use std::{
@@ -291,6 +291,23 @@ fn every_heap_has_room_for_the_error() {
         assert!(refused > 8, "{export}: {refused}");
     }
     assert!(answers > 1_000, "{answers}");
+}
+
+#[test]
+fn a_serialised_value_that_the_heap_has_no_room_for_is_refused() {
+    // 20,000 numbers: three bytes for their count, and one for each.
+    let wasm = assemble(
+        r#"(module (memory (export "memory") 1)
+            (data (i32.const 0) "\a0\9c\01")
+            (func (export "f") (result i32 i32) (i32.const 0) (i32.const 20003)))"#,
+    );
+    let engine = Engine::new(Limits::server());
+    let plugin: Plugin = engine.load("guest", &wasm, &Grants::new()).unwrap();
+    for (heap, expected) in [(100 << 10, "does-not-fit"), (1 << 20, "ok")] {
+        let mut instance = plugin.instantiate(()).unwrap();
+        let result = with_heap(heap, || instance.call::<(), Postcard<Vec<u64>>>("f", ()));
+        assert_eq!(code(&result), expected, "{heap}");
+    }
 }
 
 #[test]
