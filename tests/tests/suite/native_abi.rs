@@ -1,7 +1,7 @@
 //! The native ABI: the built guests in every language and shape, the ways to take a result, and who
 //! frees which buffer.
 
-use hostel::{Budget, CallError, Grants, Instance, LogRecord, Value};
+use hostel::{Budget, CallError, Extern, Grants, Instance, LogRecord, Value};
 use hostel_tests::{CUSTOMIZE, Lines, code, load_guest, load_wat, with_allocator};
 
 fn quiet() -> Grants<()> {
@@ -522,8 +522,19 @@ fn text_needs_memory_and_an_allocator() {
         );
         assert!(!plugin.info().passes_bytes(), "{item}");
     }
-    let complete = load_wat::<()>(&with_allocator("", ""), &Grants::new());
+    let complete = load_wat::<()>(
+        &with_allocator(
+            "",
+            r#"(func (export "process") (param i32 i32) (result i64) (i64.const 0))"#,
+        ),
+        &Grants::new(),
+    );
     assert!(complete.info().passes_bytes());
+    let is_bytes = |name| match &complete.info().export_named(name).unwrap().ty {
+        Extern::Function(ty) => ty.is_bytes(),
+        _ => false,
+    };
+    assert!(!is_bytes("allocate") && !is_bytes("deallocate") && is_bytes("process"));
 }
 
 #[test]

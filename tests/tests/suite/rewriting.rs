@@ -52,6 +52,17 @@ fn only_a_module_that_needs_a_change_is_copied() {
     }
 }
 
+#[test]
+fn a_group_begins_at_the_ninth_operator_that_an_exit_skips() {
+    for (operators, copied) in [(8, false), (9, true)] {
+        let items = format!(
+            r#"(func (export "f") (param i32) (block (br_if 0 (local.get 0)) {}))"#,
+            "nop ".repeat(operators)
+        );
+        assert_eq!(loading(&items, 5_000) > loading(&items, 1_000), copied);
+    }
+}
+
 /// Types before the one that a block has, in number.
 const BEFORE: [usize; 7] = [0, 63, 64, 127, 128, 150, 8_192];
 
