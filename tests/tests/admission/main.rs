@@ -294,6 +294,27 @@ fn every_heap_has_room_for_the_error() {
 }
 
 #[test]
+fn a_pool_that_keeps_no_instance_keeps_no_copy_of_its_memory() {
+    let text = format!(
+        r#"(module (memory (export "memory") 1) (data (i32.const 0) "{}")
+            (func (export "f")))"#,
+        "x".repeat(60_000)
+    );
+    let wasm = assemble(&text);
+    let held = |idle| {
+        let mut limits = Limits::server();
+        limits.idle = idle;
+        let engine = Engine::new(limits);
+        let plugin: Plugin = engine.load("guest", &wasm, &Grants::new()).unwrap();
+        let before = LIVE.get();
+        plugin.call::<(), ()>("f", ()).unwrap();
+        LIVE.get() - before
+    };
+    assert!(held(0) < 10_000);
+    assert!(held(1) > 100_000, "an instance, and a copy of its memory");
+}
+
+#[test]
 fn a_serialised_value_that_the_heap_has_no_room_for_is_refused() {
     // 20,000 numbers: three bytes for their count, and one for each.
     let wasm = assemble(

@@ -1,17 +1,18 @@
 //! Which modules are changed before they are compiled, and that they stay right.
 
-use hostel::{Grants, Limits, ModuleInfo};
+use hostel::{Grants, Limits, Machine, ModuleInfo};
 use hostel_tests::{assemble, load_wat};
 use std::fmt::Write as _;
 
-/// A module's heap to load it, with a custom section of so many bytes.
+/// Returns the heap that loading a module takes on 64 bits, with a custom section of so many bytes.
 fn loading(items: &str, custom: usize) -> u64 {
     let text = format!(
         r#"(module {items} (@custom "notes" "{}"))"#,
         "x".repeat(custom)
     );
     let module = ModuleInfo::read(&assemble(&text)).unwrap();
-    module.footprint(&Limits::server()).loading
+    let footprint = module.footprint_on(&Limits::server(), Machine::Bits64);
+    footprint.loading
 }
 
 #[test]
@@ -50,6 +51,30 @@ fn only_a_module_that_needs_a_change_is_copied() {
         let more = loading(items, 5_000) - loading(items, 1_000);
         assert_eq!(more, if copied { 4_000 } else { 0 }, "{items}");
     }
+}
+
+#[test]
+fn the_list_of_changes_is_part_of_the_heap_that_loading_takes() {
+    // An integer store with an offset of 64 KiB or more is changed.
+    let [unchanged, changed] = [65_535, 65_536].map(|offset| {
+        let function = format!(
+            "(func (param i32 i32) (i32.store offset={offset} (local.get 0) (local.get 1))) "
+        );
+        loading(&format!("(memory 1) {}", function.repeat(1_000)), 0)
+    });
+    // A change takes 8 bytes, three times while the list grows, and adds 10 to the module.
+    assert!(changed - unchanged >= 34_000, "{unchanged} {changed}");
+}
+
+#[test]
+fn groups_count_as_nesting_in_the_heap_that_loading_takes() {
+    let [without, with] = ["(drop (local.get 0)) nop", "(br_if 0 (local.get 0))"].map(|exit| {
+        let (begin, end) = (format!("block {exit} {} ", "nop ".repeat(9)), "end ");
+        let (begin, end) = (begin.repeat(100), end.repeat(100));
+        loading(&format!("(func (param i32) {begin} {end})"), 0)
+    });
+    // Each of the 100 groups makes its block one deeper, at 480 bytes.
+    assert!(with - without >= 48_000, "{without} {with}");
 }
 
 #[test]
