@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use wasmparser::BlockType;
 
 /// The number of operators from which on code that an exit may skip gets a group.
-const LONG: u8 = 8;
+const LONG: u8 = 4;
 
 /// The type of a block: below 0x80 the byte that it is written as, else the index of a type, plus 0x80.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
