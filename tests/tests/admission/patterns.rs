@@ -237,6 +237,19 @@ fn control(patterns: &mut Vec<Pattern>) {
             "(drop (block (result i64) (block (result i64) (br_table 0 1 0 1 (i64.const 5) (local.get $i)))))",
         ),
         ("br_table of one", "(block (br_table 0 (local.get $i)))"),
+        // What these may skip is put into loops.
+        (
+            "br_if before code",
+            "(block (br_if 0 (local.get $i)) (local.set $j (i64.add (local.get $j) (local.get $j))) (block))",
+        ),
+        (
+            "br_if after br_if",
+            "(block (br_if 0 (local.get $i)) (block) (br_if 0 (local.get $i)) (block))",
+        ),
+        (
+            "br_table after br_if",
+            "(block (block (br_if 1 (local.get $i)) (block) (br_table 0 1 1 0 (local.get $i))) (block))",
+        ),
         ("return", "(if (local.get $i) (then (return)))"),
         ("unreachable", "(if (local.get $i) (then (unreachable)))"),
         (
