@@ -332,7 +332,7 @@ pub(super) fn leb128(out: &mut Vec<u8>, mut value: u32) {
 }
 
 /// Returns the number of bytes that [`leb128`] writes.
-pub(super) fn leb128_length(value: u32) -> u32 {
+fn leb128_length(value: u32) -> u32 {
     match value {
         0..0x80 => 1,
         0x80..0x4000 => 2,
