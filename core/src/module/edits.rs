@@ -2,6 +2,7 @@
 
 use super::{
     bulk::{self, Bulk},
+    code::{SPARE, more},
     groups::Type,
     rewrite::{Pieces, leb128, length, sized},
 };
@@ -74,6 +75,16 @@ impl Edits {
     pub(super) fn heap_bytes(&self) -> usize {
         let changes = self.list.len().saturating_mul(size_of::<Edit>());
         changes.saturating_add(self.tables.len()).saturating_mul(3)
+    }
+
+    /// Returns the bytes of heap that [`reserve`](Self::reserve) takes before the next operator.
+    pub(super) fn wanted(&self) -> usize {
+        more(&self.list)
+    }
+
+    /// Makes room for the changes of the next operator, but for a branch table.
+    pub(super) fn reserve(&mut self) {
+        self.list.reserve(SPARE);
     }
 
     /// Adds a change of the operator that begins `at` this offset.

@@ -11,7 +11,7 @@
 //! of a group counts it as one more block.
 
 use super::{
-    code::value_type,
+    code::{SPARE, more, value_type},
     edits::{Change, Edits},
 };
 use crate::base::signature::ValType;
@@ -144,6 +144,16 @@ impl Groups {
         self.outer.clear();
         self.open = 0;
         self.inner = Frame::new(Type::with(results), 0);
+    }
+
+    /// Returns the bytes of heap that [`reserve`](Self::reserve) takes before the next operator.
+    pub(super) fn wanted(&self) -> usize {
+        more(&self.outer)
+    }
+
+    /// Makes room for the block of the next operator.
+    pub(super) fn reserve(&mut self) {
+        self.outer.reserve(SPARE);
     }
 
     /// Returns the number of groups that are open.
