@@ -493,7 +493,10 @@ fn text_needs_memory_and_an_allocator() {
             "missing-export",
             "`check` foretells it: {item}"
         );
+        assert!(!plugin.info().passes_bytes(), "{item}");
     }
+    let complete = load_wat::<()>(&with_allocator("", ""), &Grants::new());
+    assert!(complete.info().passes_bytes());
 }
 
 #[test]
