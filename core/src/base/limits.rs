@@ -64,7 +64,8 @@ pub struct Limits {
     /// `server` and `device`: 1.
     pub copies: usize,
     /// Most instances of one plugin that are kept for reuse between calls, each reset to its state
-    /// after instantiation. Each keeps its memory. The plugin also keeps one copy of that state.
+    /// after instantiation. Each keeps its memory. The plugin also keeps one copy of that state,
+    /// without the parts of the memory that are 0.
     ///
     /// `server`: 4. `device`: 0.
     pub idle: usize,

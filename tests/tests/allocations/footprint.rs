@@ -65,7 +65,9 @@ fn built_guests_take_no_more_than_their_footprint_and_not_much_less() {
         // the footprint the guest must take at least.
         let (mut limits, room, tenths) = match name {
             name if name.contains("zig") => (Limits::device(256 << 10), 512 << 10, 3),
-            "libc_hello" | "panics_std" => (Limits::device(256 << 10), 64 << 10, 3),
+            "libc_hello" | "panics_std" | "default_std_customize" => {
+                (Limits::device(256 << 10), 64 << 10, 3)
+            }
             name if name.contains("go_") => (Limits::server(), 2 << 20, 2),
             // A little room for heaps that grow by what they need.
             _ => (Limits::device(256 << 10), 4 << 10, 3),
