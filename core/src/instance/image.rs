@@ -1,8 +1,9 @@
 //! The state of a new instance, to which used instances are reset.
 
 use crate::{
+    base::limits::Usage,
     call::StoreData,
-    module::{MEMORY, global_name},
+    module::{GROWTH, MEMORY, global_name},
 };
 use alloc::vec::Vec;
 use wasmi::{Global, Memory, Mutability, Store, Val};
@@ -70,7 +71,15 @@ pub(crate) struct Image {
     memory: MemoryImage,
     /// The values of its globals, in their order.
     globals: Vec<Val>,
+    /// What making the instance used, if writing the image to another new one replaces its start.
+    pub(crate) start: Option<Usage>,
 }
+
+/// Bytes of memory that are written back in the time of a unit of fuel, at least.
+const BYTES_PER_FUEL: u64 = 32;
+
+/// The largest memory that is written to a new instance, in bytes: that can't be paused, and a start can.
+const MOST_WRITTEN: usize = 16 << 20;
 
 impl Image {
     /// Copies the state of an instance.
@@ -78,7 +87,27 @@ impl Image {
         Self {
             memory: MemoryImage::capture(mutable.memory(store).unwrap_or_default()),
             globals: mutable.values(store).collect(),
+            start: None,
         }
+    }
+
+    /// Returns whether writing this image replaces a start of `fuel`, which would take longer.
+    pub(crate) const fn replaces_a_start_of(&self, fuel: u64) -> bool {
+        self.memory.size <= MOST_WRITTEN && fuel > (self.memory.size as u64) / BYTES_PER_FUEL
+    }
+
+    /// Sets a new instance, whose start has not run, to this state; its memory has pages of `page`
+    /// bytes. Returns false if that is impossible.
+    pub(crate) fn write<T>(
+        &self,
+        store: &mut Store<StoreData<T>>,
+        mutable: &MutableState,
+        page: u64,
+    ) -> bool {
+        let grown = mutable
+            .memory
+            .is_none_or(|memory| grow(store, memory, self.memory.size, page));
+        grown && self.restore(store, mutable)
     }
 
     /// Sets an instance back to this state. Returns false if that is impossible, and the instance
@@ -104,6 +133,21 @@ impl Image {
                     && global.ty(&*store).mutability() == Mutability::Var
                     && global.set(&mut *store, value.clone()).is_ok()
             })
+    }
+}
+
+/// Grows `memory`, of pages of `page` bytes, to `size` bytes, as the start did. Returns false if there is no room.
+fn grow<T>(store: &mut Store<StoreData<T>>, memory: Memory, size: usize, page: u64) -> bool {
+    loop {
+        let missing = size.saturating_sub(memory.data_size(&*store)) as u64;
+        // In parts: the limiter may turn down more at once.
+        let pages = missing.min(GROWTH.into()).checked_div(page).unwrap_or(0);
+        if pages == 0 {
+            return missing == 0;
+        }
+        if memory.grow(&mut *store, pages).is_err() {
+            return false;
+        }
     }
 }
 

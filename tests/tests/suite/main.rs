@@ -33,6 +33,7 @@ mod reuse;
 mod runaway_guests;
 mod skipped_code;
 mod snapshot;
+mod starts;
 mod state;
 mod state_file;
 mod state_model;
