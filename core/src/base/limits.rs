@@ -64,7 +64,9 @@ pub struct Limits {
     /// `server` and `device`: 1.
     pub copies: usize,
     /// Most instances of one plugin that are kept for reuse between calls, each reset to its state
-    /// after instantiation. Each keeps its memory. The plugin also keeps one copy of that state.
+    /// after its start, or new. Each keeps its memory. One whose memory has grown is not kept, since it
+    /// can't be reset. The plugin also keeps one copy of that state,
+    /// without the parts of the memory that are 0.
     ///
     /// `server`: 4. `device`: 0.
     pub idle: usize,
