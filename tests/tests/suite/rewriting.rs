@@ -30,6 +30,12 @@ fn only_a_module_that_needs_a_change_is_copied() {
             r#"(func (export "f") (param i32) (block (br_table 0 0 (local.get 0))))"#,
             false,
         ),
+        // An exit pays for little code that it skips, since a group would cost as much.
+        (
+            r#"(func (export "f") (param i32)
+                 (block (br_if 0 (local.get 0)) (local.set 0 (i32.const 1))))"#,
+            false,
+        ),
         (
             r#"(func (export "f") (param i64) (result i32)
                  (select (i32.const 1) (i32.const 2) (i64.eqz (local.get 0))))"#,
