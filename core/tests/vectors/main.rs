@@ -10,6 +10,8 @@
     clippy::unwrap_used
 )] // A test may panic.
 
+mod suite;
+
 use hostel_core::{Engine, Grants, Instance, LoadError, Plugin};
 
 fn assemble(text: &str) -> Vec<u8> {
