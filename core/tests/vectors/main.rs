@@ -10,6 +10,7 @@
     clippy::unwrap_used
 )] // A test may panic.
 
+mod choices;
 mod memory;
 mod suite;
 
