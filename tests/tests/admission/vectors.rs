@@ -301,7 +301,7 @@ fn calls(patterns: &mut Vec<Pattern>) {
 pub(crate) fn declarations() -> Vec<(String, String)> {
     let mut modules = Vec::new();
     for count in [30, 900] {
-        let vectors = "v128 ".repeat(100);
+        let vectors = "v128 ".repeat(60);
         for (name, item) in [
             (
                 "globals of vectors",
