@@ -398,15 +398,13 @@ impl Scan<'_, '_, '_> {
                     "a function uses `table.grow`; give the table its final size instead, and don't use wasm-bindgen, whose table of `externref` grows"
                 )));
             }
-            // wasmi 2.0.0 encodes these in other fields than it decodes, and goes on wherever that
+            // wasmi 2.0.0 encodes their offset in four bytes and decodes eight, and goes on wherever that
             // leads.
             #[cfg(feature = "simd")]
             Operator::V128Store8Lane { memarg, .. } | Operator::V128Store16Lane { memarg, .. }
                 if memarg.offset >= WIDE_OFFSET =>
             {
-                return Err(self.reader.unsupported(format_args!(
-                    "a store of a vector's lane has an offset of 64 KiB or more; add it to the address instead"
-                )));
+                self.edit(Change::Operator)?;
             }
             Operator::TableSet { .. }
             | Operator::TableInit { .. }

@@ -7,6 +7,8 @@ use super::{
     rewrite::{Pieces, leb128, length, sized},
 };
 use alloc::vec::Vec;
+#[cfg(feature = "simd")]
+use wasmparser::Operator;
 use wasmparser::{BinaryReader, BrTable};
 
 /// Changes, in the module's order.
@@ -28,8 +30,8 @@ struct Edit {
 /// How an operator changes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
-    /// It becomes a call of a function that is added, or its last operand gets inverted twice, according to
-    /// the operator.
+    /// It becomes a call of a function that is added, or a store of the lane of a vector becomes one of a number, or
+    /// its last operand gets inverted twice, according to the operator.
     Operator,
     /// Before it, a group begins with results of this type. Another one may end there.
     Begin { ends: bool, ty: Type },
@@ -45,6 +47,18 @@ const END: u8 = 0x0b;
 const LOOP: u8 = 0x03;
 const BR_TABLE: u8 = 0x0e;
 const CALL: u8 = 0x10;
+
+/// The first byte of vector operators, and the second of two of them.
+#[cfg(feature = "simd")]
+const VECTOR: u8 = 0xfd;
+#[cfg(feature = "simd")]
+const I8X16_EXTRACT_LANE_U: u8 = 0x16;
+#[cfg(feature = "simd")]
+const I16X8_EXTRACT_LANE_U: u8 = 0x19;
+#[cfg(feature = "simd")]
+const I32_STORE8: u8 = 0x3a;
+#[cfg(feature = "simd")]
+const I32_STORE16: u8 = 0x3b;
 
 /// `i32.const -1`, `i32.xor`, both twice.
 const INVERT_TWICE_I32: [u8; 6] = [0x41, 0x7f, 0x73, 0x41, 0x7f, 0x73];
@@ -274,6 +288,8 @@ impl Left<'_> {
                     leb128(out, self.functions.index(bulk)?);
                     length
                 }
+                #[cfg(feature = "simd")]
+                Some(&VECTOR) => store_lane(bytes, out)?,
                 // The opcodes of i64.store, i64.store8, i64.store16, i64.store32.
                 Some(0x37 | 0x3c..=0x3e) => {
                     out.extend_from_slice(&INVERT_TWICE_I64);
@@ -286,6 +302,25 @@ impl Left<'_> {
             },
         })
     }
+}
+
+/// Writes the store of a vector's lane at the start of `bytes` as the lane's extraction and the store of a number.
+/// Returns its length.
+#[cfg(feature = "simd")]
+fn store_lane(bytes: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    let mut reader = BinaryReader::new(bytes, 0);
+    let (extract, store, memarg, lane) = match reader.read_operator().ok()? {
+        Operator::V128Store8Lane { memarg, lane } => {
+            (I8X16_EXTRACT_LANE_U, I32_STORE8, memarg, lane)
+        }
+        Operator::V128Store16Lane { memarg, lane } => {
+            (I16X8_EXTRACT_LANE_U, I32_STORE16, memarg, lane)
+        }
+        _ => return None,
+    };
+    out.extend_from_slice(&[VECTOR, extract, lane, store, memarg.align]);
+    leb128(out, u32::try_from(memarg.offset).ok()?);
+    Some(reader.original_position())
 }
 
 /// Returns the length of the branch table at the start of `bytes`.
