@@ -197,6 +197,8 @@ build_wat() {
 rustc --version >>"$out/tools.txt"
 build_rust rust wasm32-unknown-unknown ""
 build_rust small wasm32-unknown-unknown "" --page-size=1 -zstack-size=512
+# In the layout that the compiler chooses by itself, in spite of .cargo/config.toml.
+build_rust default-rust wasm32-unknown-unknown "" -zstack-size=1048576
 build_rust wasi-rust wasm32-wasip1 wasi_rust_
 build_c
 build_wat

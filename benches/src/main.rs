@@ -16,6 +16,7 @@ mod fuel;
 mod load;
 mod making;
 mod overhead;
+mod pooled;
 mod turns;
 mod warmed;
 
@@ -35,6 +36,7 @@ const PARTS: &[(&str, Part)] = &[
     ("making", making::run),
     ("conversions", conversions::run),
     ("warmed", warmed::run),
+    ("pooled", pooled::run),
 ];
 
 fn main() -> ExitCode {

@@ -20,3 +20,25 @@ pub fn best_of<const N: usize>(
     }
     best
 }
+
+/// The median time of one call of each, over `turns` turns of `calls` calls.
+pub fn median_of<const N: usize>(
+    turns: usize,
+    calls: u32,
+    mut work: [&mut dyn FnMut(); N],
+) -> [Duration; N] {
+    let mut times = [const { Vec::new() }; N];
+    for _ in 0..turns {
+        for (times, work) in times.iter_mut().zip(&mut work) {
+            let start = Instant::now();
+            for _ in 0..calls {
+                work();
+            }
+            times.push(start.elapsed() / calls);
+        }
+    }
+    times.map(|mut times| {
+        times.sort_unstable();
+        times[turns / 2]
+    })
+}

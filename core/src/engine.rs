@@ -283,7 +283,9 @@ impl Engine {
         let footprint = info.footprint(&self.limits);
         #[cfg(feature = "slots")]
         if self.slots.is_some() {
-            return footprint.without_memory(self.limits.idle as u64);
+            let idle = self.limits.idle as u64;
+            let memory = info.memory_after_start(&self.limits);
+            return footprint.without_memory(memory.saturating_mul(idle));
         }
         footprint
     }

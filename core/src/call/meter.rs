@@ -24,6 +24,9 @@ pub(crate) struct Meter {
     /// The deadline, on the platform's clock.
     until: Option<Duration>,
     pub(crate) usage: Usage,
+    /// Host calls since the instance was made that have the same result for each new instance, and no
+    /// effect but that result.
+    pub(crate) repeatable_calls: u32,
 }
 
 impl Meter {
@@ -34,6 +37,7 @@ impl Meter {
             reserve: 0,
             until: None,
             usage: Usage::default(),
+            repeatable_calls: 0,
         }
     }
 

@@ -1,8 +1,9 @@
 //! The state of a new instance, to which used instances are reset.
 
 use crate::{
+    base::limits::Usage,
     call::StoreData,
-    module::{MEMORY, global_name},
+    module::{GROWTH, MEMORY, global_name},
 };
 use alloc::vec::Vec;
 use wasmi::{Global, Memory, Mutability, Store, Val};
@@ -67,25 +68,46 @@ impl MutableState {
 
 /// The state of a new instance of a plugin.
 pub(crate) struct Image {
-    /// Its memory up to the last byte that is not 0.
-    memory: Vec<u8>,
-    /// The size of its memory, in bytes.
-    size: usize,
+    memory: MemoryImage,
     /// The values of its globals, in their order.
     globals: Vec<Val>,
+    /// What making the instance used, if writing the image to another new one replaces its start.
+    pub(crate) start: Option<Usage>,
 }
+
+/// Bytes of memory that are written back in the time of a unit of fuel, at least.
+const BYTES_PER_FUEL: u64 = 32;
+
+/// The largest memory that is written to a new instance, in bytes: that can't be paused, and a start can.
+const MOST_WRITTEN: usize = 16 << 20;
 
 impl Image {
     /// Copies the state of an instance.
     pub(crate) fn capture<T>(store: &Store<StoreData<T>>, mutable: &MutableState) -> Self {
-        let memory = mutable.memory(store).unwrap_or_default();
-        let used = memory.iter().rposition(|byte| *byte != 0);
-        let used = used.map_or(0, |last| last.saturating_add(1));
         Self {
-            memory: memory.get(..used).unwrap_or_default().to_vec(),
-            size: memory.len(),
+            memory: MemoryImage::capture(mutable.memory(store).unwrap_or_default()),
             globals: mutable.values(store).collect(),
+            start: None,
         }
+    }
+
+    /// Returns whether writing this image replaces a start of `fuel`, which would take longer.
+    pub(crate) const fn replaces_a_start_of(&self, fuel: u64) -> bool {
+        self.memory.size <= MOST_WRITTEN && fuel > (self.memory.size as u64) / BYTES_PER_FUEL
+    }
+
+    /// Sets a new instance, whose start has not run, to this state; its memory has pages of `page`
+    /// bytes. Returns false if that is impossible.
+    pub(crate) fn write<T>(
+        &self,
+        store: &mut Store<StoreData<T>>,
+        mutable: &MutableState,
+        page: u64,
+    ) -> bool {
+        let grown = mutable
+            .memory
+            .is_none_or(|memory| grow(store, memory, self.memory.size, page));
+        grown && self.restore(store, mutable)
     }
 
     /// Sets an instance back to this state. Returns false if that is impossible, and the instance
@@ -97,14 +119,9 @@ impl Image {
     ) -> bool {
         if let Some(memory) = mutable.memory {
             let bytes = memory.data_mut(&mut *store);
-            if bytes.len() != self.size {
+            if !self.memory.restore(bytes) {
                 return false;
             }
-            let Some((first, rest)) = bytes.split_at_mut_checked(self.memory.len()) else {
-                return false;
-            };
-            first.copy_from_slice(&self.memory);
-            clear(rest);
         }
         mutable
             .globals
@@ -119,14 +136,129 @@ impl Image {
     }
 }
 
-/// Sets all of `bytes` to 0. Most of a memory is 0 already, and comparing is faster than writing.
+/// Grows `memory`, of pages of `page` bytes, to `size` bytes, as the start did. Returns false if there is no room.
+fn grow<T>(store: &mut Store<StoreData<T>>, memory: Memory, size: usize, page: u64) -> bool {
+    loop {
+        let missing = size.saturating_sub(memory.data_size(&*store)) as u64;
+        // In parts: the limiter may turn down more at once.
+        let pages = missing.min(GROWTH.into()).checked_div(page).unwrap_or(0);
+        if pages == 0 {
+            return missing == 0;
+        }
+        if memory.grow(&mut *store, pages).is_err() {
+            return false;
+        }
+    }
+}
+
+/// A copy of a memory without the parts that are 0, which are most of it: a compiler's stack, and the room
+/// for a heap.
+struct MemoryImage {
+    /// The size of the memory, in bytes.
+    size: usize,
+    /// The parts that are not 0, in the order of their places.
+    parts: Vec<Part>,
+    /// The contents of all parts, one after the other.
+    contents: Vec<u8>,
+}
+
+/// A part of a memory that is not 0: whole chunks, but for the end of the memory.
+struct Part {
+    /// How many bytes lie between the part before it and this one.
+    gap: usize,
+    size: usize,
+}
+
+/// Memory is copied or left out by chunks of so many bytes.
+const CHUNK: usize = 4_096;
+
+impl MemoryImage {
+    fn capture(memory: &[u8]) -> Self {
+        let mut parts: Vec<Part> = Vec::new();
+        let (mut gap, mut size) = (0usize, 0usize);
+        for chunk in memory.chunks(CHUNK) {
+            if is_zero(chunk) {
+                gap = gap.saturating_add(chunk.len());
+                continue;
+            }
+            size = size.saturating_add(chunk.len());
+            match parts.last_mut() {
+                Some(last) if gap == 0 => last.size = last.size.saturating_add(chunk.len()),
+                _ => parts.push(Part {
+                    gap,
+                    size: chunk.len(),
+                }),
+            }
+            gap = 0;
+        }
+        let mut image = Self {
+            size: memory.len(),
+            contents: Vec::with_capacity(size),
+            parts,
+        };
+        let mut rest = memory;
+        for part in &image.parts {
+            let Some((taken, behind)) = rest
+                .get(part.gap..)
+                .and_then(|rest| rest.split_at_checked(part.size))
+            else {
+                break;
+            };
+            image.contents.extend_from_slice(taken);
+            rest = behind;
+        }
+        image
+    }
+
+    /// Sets each byte of `memory` back. Returns false if it has another size.
+    ///
+    /// A guest may have written anywhere, so all of it is read. Nothing is written that did not change:
+    /// most of it is as before, and reading is faster.
+    fn restore(&self, memory: &mut [u8]) -> bool {
+        if memory.len() != self.size {
+            return false;
+        }
+        let mut rest = memory;
+        let mut contents = &*self.contents;
+        for part in &self.parts {
+            let Some((gap, behind)) = rest.split_at_mut_checked(part.gap) else {
+                return false;
+            };
+            let Some((place, behind)) = behind.split_at_mut_checked(part.size) else {
+                return false;
+            };
+            let Some((content, others)) = contents.split_at_checked(part.size) else {
+                return false;
+            };
+            clear(gap);
+            for (place, content) in place.chunks_mut(CHUNK).zip(content.chunks(CHUNK)) {
+                if place != content {
+                    place.copy_from_slice(content);
+                }
+            }
+            (rest, contents) = (behind, others);
+        }
+        clear(rest);
+        true
+    }
+}
+
+/// Sets all of `bytes` to 0.
 fn clear(bytes: &mut [u8]) {
-    static CLEAR: [u8; 4_096] = [0; 4_096];
-    for chunk in bytes.chunks_mut(CLEAR.len()) {
+    static CLEAR: [u8; CHUNK] = [0; CHUNK];
+    for chunk in bytes.chunks_mut(CHUNK) {
         if Some(&*chunk) != CLEAR.get(..chunk.len()) {
             chunk.fill(0);
         }
     }
+}
+
+/// Returns whether all of `bytes` are 0. Reads words: it also looks through whole memories on devices.
+fn is_zero(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let any = |any, word: &[u8; 8]| any | u64::from_ne_bytes(*word);
+    words.chunks(8).all(|words| words.iter().fold(0, any) == 0)
+        && rest.iter().all(|byte| *byte == 0)
 }
 
 /// FNV-1a in 64 bits; not collision-resistant.

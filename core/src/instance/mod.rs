@@ -1,6 +1,7 @@
 //! [`Instance`]: one running sandbox of a plugin, and the calls made to it.
 
 mod export_call;
+mod idle;
 mod image;
 mod loaded;
 mod pending_call;
@@ -9,9 +10,10 @@ mod sandbox;
 mod typed;
 
 pub(crate) use self::{
+    idle::IdleInstance,
     image::Image,
     loaded::Loaded,
-    sandbox::{IdleInstance, Sandbox, Start},
+    sandbox::{Sandbox, Start},
 };
 pub use self::{
     pending_call::{PendingCall, Step},
@@ -201,12 +203,21 @@ impl<T: 'static> Instance<T> {
 
     /// Copies the state of this new instance; `None` if used instances can't be reset to it.
     pub(crate) fn image(&mut self) -> Option<Image> {
-        // The start may depend on the results of host functions, which may differ the next time.
-        if self.loaded.info.changes.not_resettable || self.start_usage.host_calls > 0 {
+        let info = &self.loaded.info;
+        let repeatable = self.sandbox.store.data().meter.repeatable_calls;
+        // The other host functions may have another result the next time, or an effect that is to occur
+        // for each instance.
+        if info.changes.not_resettable || self.start_usage.host_calls > repeatable {
             return None;
         }
+        let ran = self
+            .start_usage
+            .fuel
+            .saturating_sub(info.instantiation_fuel());
         let (store, mutable) = self.sandbox.mutable_state();
-        Some(Image::capture(store, mutable))
+        let mut image = Image::capture(store, mutable);
+        image.start = image.replaces_a_start_of(ran).then_some(self.start_usage);
+        Some(image)
     }
 
     /// Returns a 64-bit hash (FNV-1a) of the guest's memory and globals, equal on every machine.

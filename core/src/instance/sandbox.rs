@@ -9,7 +9,7 @@ use super::{
 use crate::module::global_name;
 use crate::{
     abi::native::{self, BytesFunction},
-    base::limits::{Budget, Usage},
+    base::limits::Budget,
     call::{
         Guest, StoreData,
         limiter::InstanceLimiter,
@@ -49,12 +49,6 @@ pub(crate) struct Sandbox<T: 'static> {
     pub(super) command_pending: bool,
 }
 
-/// An instance that is new or reset, and what making it used.
-pub(crate) struct IdleInstance<T: 'static> {
-    pub(crate) sandbox: Box<Sandbox<T>>,
-    pub(crate) usage: Usage,
-}
-
 /// The functions that run when an instance is made, in progress: the start function, and
 /// `_initialize` or `__wasm_call_ctors`.
 #[derive(Default)]
@@ -63,30 +57,6 @@ pub(crate) struct Start {
     done: usize,
     /// The function that runs now.
     run: Run,
-}
-
-impl<T> IdleInstance<T> {
-    /// Returns whether making an instance with `budget` would have led to this one. If not, a call
-    /// with that budget needs one of its own: its result must not depend on reuse.
-    pub(crate) fn fits(&self, budget: &Budget) -> bool {
-        let used = &self.usage;
-        if used.host_calls == 0 {
-            // A start that did not call the host used nothing else.
-            return used.fuel <= budget.fuel;
-        }
-        let made = self.sandbox.store.data().meter.budget();
-        let log_as_made =
-            (made.log_records, made.log_bytes) == (budget.log_records, budget.log_bytes);
-        let log_fits = used.log_dropped == 0
-            && used.log_records <= budget.log_records
-            && used.log_bytes <= budget.log_bytes;
-        used.fuel <= budget.fuel
-            && used.host_calls <= budget.host_calls
-            && used.bytes_to_guest <= budget.bytes_to_guest
-            // How long its arguments were is not kept.
-            && made.argument_bytes <= budget.argument_bytes
-            && (log_as_made || log_fits)
-    }
 }
 
 impl Start {

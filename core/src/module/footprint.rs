@@ -118,7 +118,8 @@ pub struct Footprint {
     /// Everything else of an instance: a fixed part, and an entry for each function, import, export and
     /// segment.
     pub overhead: u64,
-    /// Instances that are kept between calls, made as new, and the copy of what a new one holds.
+    /// Instances that are kept between calls, in the state after their start, and the copy of that state.
+    /// With a start that may grow the memory, all of the memory that it may have counts.
     pub kept: u64,
     /// Most instances at once. Those from [`Plugin::instantiate`](crate::Plugin::instantiate) are not
     /// included.
@@ -149,12 +150,10 @@ impl Footprint {
     }
 
     /// Returns this footprint for memories in slots: without linear memory, except for the copies of a new
-    /// instance's contents, of which `idle` are kept.
+    /// instance's contents. `idle` bytes are those of the memories of instances that are kept.
     #[cfg(feature = "slots")]
     pub(crate) const fn without_memory(mut self, idle: u64) -> Self {
-        self.kept = self
-            .kept
-            .saturating_sub(self.memory_at_start.saturating_mul(idle));
+        self.kept = self.kept.saturating_sub(idle);
         self.memory_at_start = 0;
         self.memory_at_most = 0;
         self.memory_growth = 0;
@@ -229,12 +228,25 @@ impl ModuleInfo {
             instances: limits.instances as u64,
         };
         if limits.idle > 0 {
+            let memory = self.memory_after_start(limits);
             footprint.kept = footprint
                 .instance_at_start()
+                .saturating_sub(start)
+                .saturating_add(memory)
                 .saturating_mul(limits.idle as u64)
-                .saturating_add(start);
+                .saturating_add(memory);
         }
         footprint
+    }
+
+    /// Returns the most bytes of linear memory of an instance after its start, which may have grown it.
+    pub(crate) fn memory_after_start(&self, limits: &Limits) -> u64 {
+        let (start, most) = self.memory(limits);
+        if self.changes.start.is_some() || self.initializers.at_start.is_some() {
+            most.saturating_add(growth(start, most, self.page()))
+        } else {
+            start
+        }
     }
 
     /// Bytes of linear memory of an instance at the start.

@@ -8,7 +8,7 @@ use crate::{
     base::limits::Usage,
     call::{meter, pace::Pace},
     error::CallError,
-    instance::{Instance, PendingCall, Start},
+    instance::{IdleInstance, Instance, PendingCall, Start},
     marshal::{Lift, Lower},
 };
 use alloc::{sync::Arc, vec::Vec};
@@ -164,10 +164,16 @@ impl<T: Default + 'static> Plugin<T> {
             let until = meter::until(&self.budget, &*shared.platform)?;
             let permit = pool.acquire_blocking(shared, until)?;
             self.loaded.check_open()?;
-            let (data, mut used) = (T::default(), Usage::default());
-            let mut instance = self.make(until, false, data, &mut used)?;
-            pool.record_image(|| instance.image());
-            if let Some(idle) = instance.into_idle() {
+            let idle = match self.make_from_image(until) {
+                Some(idle) => Some(idle),
+                None => {
+                    let (data, mut used) = (T::default(), Usage::default());
+                    let mut instance = self.make(until, false, data, &mut used)?;
+                    pool.record_image(|| instance.image());
+                    instance.into_idle()
+                }
+            };
+            if let Some(idle) = idle {
                 pool.keep(idle);
             }
             self.clear_if_closed();
@@ -310,7 +316,8 @@ impl<T: Default + 'static> Plugin<T> {
     ) -> Result<Option<Instance<T>>, CallError> {
         self.loaded.check_open()?;
         let pool = &self.pool;
-        let Some(idle) = pool.take_idle() else {
+        let idle = pool.take_idle().or_else(|| self.make_from_image(until));
+        let Some(idle) = idle else {
             return Ok(None);
         };
         let fuel = self.budget.fuel;
@@ -327,6 +334,12 @@ impl<T: Default + 'static> Plugin<T> {
         }
         *used = idle.usage;
         Instance::reused(&self.loaded, &self.budget, until, idle).map(Some)
+    }
+
+    /// Makes an instance with its start behind it, if the pool has an image of that.
+    fn make_from_image(&self, until: Option<Duration>) -> Option<IdleInstance<T>> {
+        let image = self.pool.image()?;
+        IdleInstance::from_image(&self.loaded, image, &self.budget, until, T::default)
     }
 
     /// Returns an instance to the pool after a call.

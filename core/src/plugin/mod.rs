@@ -38,10 +38,18 @@ use wasmi::Module;
 /// an [`Instance`].
 ///
 /// An instance is new, or one of up to [`Limits::idle`] that were reset after an earlier request:
-/// its memory and globals are set back to their state after its start. Reuse charges the same fuel
-/// and is several times faster, and every other result is the same too. It is skipped where a reset
-/// would be unsound: the start called host
-/// functions, the memory has grown, or the module changes tables or drops segments.
+/// its memory and globals are set back to their state after its start. Reuse charges the same fuel, and
+/// every other result is the same too. It takes as long as reading the guest's memory once.
+///
+/// An instance whose memory has grown can't be reset, since memories don't shrink. A new one takes its
+/// place. If its start is longer than setting the memory would be, its state is copied instead of running
+/// the start again.
+///
+/// Both need a start that leads to the same state each time, and are skipped otherwise: if the start
+/// called host functions, or if the module changes tables or drops segments. The start may call those
+/// functions of WASI that only tell what was granted: `args_get`, `args_sizes_get`, `environ_get`,
+/// `environ_sizes_get`, `fd_fdstat_get`, `fd_prestat_get`, `fd_prestat_dir_name` and `sched_yield`. It may
+/// not read random bytes, of which each instance has its own, nor a clock.
 ///
 /// ```
 /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)

@@ -207,6 +207,11 @@ impl<T> Pool<T> {
         }
     }
 
+    /// Returns the state of a new instance, if it is recorded and can be written to another one.
+    pub(crate) fn image(&self) -> Option<&Image> {
+        self.image.get()?.as_ref()
+    }
+
     /// Keeps a new or reset instance if there is room. Returns whether it did.
     pub(crate) fn keep(&self, idle: IdleInstance<T>) -> bool {
         let mut state = self.state.lock();
@@ -320,7 +325,7 @@ impl<T> Permit<'_, T> {
     pub(crate) fn return_instance(&mut self, used: Option<IdleInstance<T>>, data: T) {
         let pool = self.pool;
         let reset = used.and_then(|mut used| {
-            let image = pool.image.get()?.as_ref()?;
+            let image = pool.image()?;
             let room = pool.state.lock().idle.len() < pool.limits.idle;
             (room && used.sandbox.reset(image, data)).then_some(used)
         });

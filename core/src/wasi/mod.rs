@@ -165,6 +165,10 @@ impl Granted {
             // Unreachable: only this module stores a session in an instance.
             return (0, Ok(Attempt::Done(Val::I32(Errno::Nosys as i32))));
         };
+        if self.function.repeatable {
+            let meter = &mut *access.meter;
+            meter.repeatable_calls = meter.repeatable_calls.saturating_add(1);
+        }
         let spent = Cell::new(0);
         let mut call = Call {
             memory: access.memory,

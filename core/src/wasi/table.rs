@@ -29,6 +29,9 @@ pub(super) struct Function {
     pub(super) results: &'static [ValType],
     /// Whether a parameter is an address: then the guest must export its memory.
     pub(super) pointers: bool,
+    /// Whether it has the same result in each new instance of a plugin, and no effect but that: a start
+    /// that calls no other functions leads to the same state each time.
+    pub(super) repeatable: bool,
     pub(super) run: Run,
 }
 
@@ -41,6 +44,7 @@ const fn with_pointers(name: &'static str, params: &'static [ValType], run: Run)
         params,
         results: &[I32],
         pointers: true,
+        repeatable: false,
         run,
     }
 }
@@ -50,6 +54,15 @@ const fn plain(name: &'static str, params: &'static [ValType], run: Run) -> Func
     Function {
         pointers: false,
         ..with_pointers(name, params, run)
+    }
+}
+
+/// Describes a function that tells what was granted, and nothing else. It reads no descriptor's contents
+/// and no clock, not even to begin it.
+const fn repeatable(function: Function) -> Function {
+    Function {
+        repeatable: true,
+        ..function
     }
 }
 
@@ -71,21 +84,33 @@ const fn names<const N: usize>(table: &[Function; N]) -> [&'static str; N] {
 }
 
 const TABLE: [Function; 46] = [
-    with_pointers("args_get", &[I32, I32], arguments::args_get),
-    with_pointers("args_sizes_get", &[I32, I32], arguments::args_sizes_get),
-    with_pointers("environ_get", &[I32, I32], arguments::environ_get),
-    with_pointers(
+    repeatable(with_pointers("args_get", &[I32, I32], arguments::args_get)),
+    repeatable(with_pointers(
+        "args_sizes_get",
+        &[I32, I32],
+        arguments::args_sizes_get,
+    )),
+    repeatable(with_pointers(
+        "environ_get",
+        &[I32, I32],
+        arguments::environ_get,
+    )),
+    repeatable(with_pointers(
         "environ_sizes_get",
         &[I32, I32],
         arguments::environ_sizes_get,
-    ),
+    )),
     with_pointers("clock_res_get", &[I32, I32], clocks::clock_res_get),
     with_pointers("clock_time_get", &[I32, I64, I32], clocks::clock_time_get),
     plain("fd_advise", &[I32, I64, I64, I32], opened::fd_advise),
     plain("fd_allocate", &[I32, I64, I64], opened::fd_allocate),
     plain("fd_close", &[I32], streams::fd_close),
     plain("fd_datasync", &[I32], opened::fd_datasync),
-    with_pointers("fd_fdstat_get", &[I32, I32], streams::fd_fdstat_get),
+    repeatable(with_pointers(
+        "fd_fdstat_get",
+        &[I32, I32],
+        streams::fd_fdstat_get,
+    )),
     plain(
         "fd_fdstat_set_flags",
         &[I32, I32],
@@ -108,12 +133,16 @@ const TABLE: [Function; 46] = [
         stat::fd_filestat_set_times,
     ),
     with_pointers("fd_pread", &[I32, I32, I32, I64, I32], opened::fd_pread),
-    with_pointers("fd_prestat_get", &[I32, I32], directories::fd_prestat_get),
-    with_pointers(
+    repeatable(with_pointers(
+        "fd_prestat_get",
+        &[I32, I32],
+        directories::fd_prestat_get,
+    )),
+    repeatable(with_pointers(
         "fd_prestat_dir_name",
         &[I32, I32, I32],
         directories::fd_prestat_dir_name,
-    ),
+    )),
     with_pointers("fd_pwrite", &[I32, I32, I32, I64, I32], opened::fd_pwrite),
     with_pointers("fd_read", &[I32, I32, I32, I32], streams::fd_read),
     with_pointers(
@@ -182,7 +211,7 @@ const TABLE: [Function; 46] = [
         ..plain("proc_exit", &[I32], process::proc_exit)
     },
     plain("proc_raise", &[I32], process::proc_raise),
-    plain("sched_yield", &[], process::sched_yield),
+    repeatable(plain("sched_yield", &[], process::sched_yield)),
     with_pointers("random_get", &[I32, I32], random::random_get),
     // `wasi_unstable` does not define `sock_accept`; a guest that imports it from there gets it too.
     with_pointers("sock_accept", &[I32, I32, I32], sockets::sock_accept),

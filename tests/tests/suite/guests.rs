@@ -56,6 +56,7 @@ fn each_built_guest_has_a_source_and_each_source_is_built() {
     for (folder, prefix) in [
         ("rust", ""),
         ("small", ""),
+        ("default-rust", ""),
         ("wasi-rust", "wasi_rust_"),
         ("go", "go_"),
         ("wasi-go", "wasi_go_"),

@@ -34,6 +34,7 @@ mod rewriting;
 mod runaway_guests;
 mod skipped_code;
 mod snapshot;
+mod starts;
 mod state;
 mod state_file;
 mod state_model;

@@ -42,6 +42,87 @@ fn nothing_of_a_call_is_left_for_the_next() {
     assert_eq!((figures.in_use, figures.idle), (0, 1));
 }
 
+/// Calls `write` of `plugin` in one instance after another, at places by chance, and compares each that comes
+/// from the pool with a new one, byte by byte.
+fn assert_reset_wherever_written(plugin: &Plugin, bytes: u32, rounds: u64) {
+    let new = plugin.instantiate(()).unwrap().state_hash();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |bound: u32| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        u32::try_from((random >> 33) % u64::from(bound.max(1))).unwrap()
+    };
+    for round in 0..rounds {
+        let found = plugin.with_instance(|instance| {
+            let found = instance.state_hash();
+            for _ in 0..below(6) {
+                // Also at the edges of what the image keeps together.
+                let at = match below(3) {
+                    0 => below(bytes),
+                    1 => (below(bytes) & !4_095).saturating_sub(below(2)),
+                    _ => bytes - 1 - below(2).min(bytes - 1),
+                };
+                let size = (1 + below(9_000)).min(bytes - at);
+                let (value, size) = (below(256), if below(2) == 0 { 1 } else { size });
+                instance.call::<(u32, u32, u32), ()>("write", (at, value, size))?;
+            }
+            Ok(found)
+        });
+        assert_eq!(found, Ok(new), "in round {round}");
+    }
+    let figures = plugin.pool_figures();
+    assert_eq!((figures.resets, figures.discards), (rounds, 0));
+}
+
+#[test]
+fn each_byte_is_reset_wherever_the_guest_wrote() {
+    let write = r#"(func (export "write") (param i32 i32 i32)
+        (memory.fill (local.get 0) (local.get 1) (local.get 2)))"#;
+    let long = "x".repeat(9_000);
+    for (memory, bytes) in [
+        // Nothing but 0.
+        ("(memory 2)".to_owned(), 131_072),
+        // The layout of a compiler: a stack, then data that begins and ends within chunks.
+        (
+            format!(
+                r#"(memory 17) (data (i32.const 1048570) "{long}") (data (i32.const 1100000) "heap")"#
+            ),
+            1_114_112,
+        ),
+        // The first byte and the last one, whole chunks, and chunks beside each other.
+        (
+            format!(
+                r#"(memory 3) (data (i32.const 0) "first") (data (i32.const 196607) "z")
+                   (data (i32.const 8192) "{0}") (data (i32.const 12288) "{0}") (data (i32.const 20480) "{0}")"#,
+                &long[..4_096]
+            ),
+            196_608,
+        ),
+        // Data that is 0 is like none.
+        (
+            r#"(memory 1) (data (i32.const 4096) "\00\00\00")"#.to_owned(),
+            65_536,
+        ),
+        // Memories that don't end with a chunk, or are smaller than one.
+        (
+            r#"(memory 10007 (pagesize 1)) (data (i32.const 10006) "z")"#.to_owned(),
+            10_007,
+        ),
+        (
+            r#"(memory 4097 (pagesize 1)) (data (i32.const 1) "a")"#.to_owned(),
+            4_097,
+        ),
+        (
+            r#"(memory 7 (pagesize 1)) (data (i32.const 3) "a")"#.to_owned(),
+            7,
+        ),
+    ] {
+        let plugin = load_wat(&format!("(module {memory} {write})"), &Grants::new());
+        assert_reset_wherever_written(&plugin, bytes, 60);
+    }
+}
+
 #[test]
 fn instances_that_were_stopped_or_have_grown_are_not_reused() {
     let plugin = secretive();

@@ -1,0 +1,68 @@
+//! Instances that wait for a call, in the state after their start.
+
+use super::{image::Image, loaded::Loaded, sandbox::Sandbox};
+use crate::base::limits::{Budget, Usage};
+use alloc::{boxed::Box, sync::Arc};
+use core::time::Duration;
+
+/// An instance that is new or reset, and what making it used.
+pub(crate) struct IdleInstance<T: 'static> {
+    pub(crate) sandbox: Box<Sandbox<T>>,
+    pub(crate) usage: Usage,
+}
+
+impl<T: 'static> IdleInstance<T> {
+    /// Makes an instance in the state of `image`, for a call with `budget`. Its start, which the image
+    /// has behind it, is not run. Returns `None` if running it is faster, or if it would not end well
+    /// within `budget`: then the caller runs it, and sees why.
+    pub(crate) fn from_image(
+        loaded: &Arc<Loaded<T>>,
+        image: &Image,
+        budget: &Budget,
+        until: Option<Duration>,
+        data: impl FnOnce() -> T,
+    ) -> Option<Self> {
+        let usage = image.start.filter(|start| is_within(start, budget))?;
+        loaded.check_fits(loaded.instance_heap).ok()?;
+        let code = loaded.code()?;
+        let mut sandbox = Sandbox::open(loaded, code, budget, until, None, data());
+        sandbox.instantiate(loaded, code).ok()?;
+        let (store, mutable) = sandbox.mutable_state();
+        let page = loaded
+            .info
+            .memories
+            .first()
+            .map_or(1, |memory| memory.page_bytes);
+        image
+            .write(store, mutable, page)
+            .then_some(Self { sandbox, usage })
+    }
+
+    /// Returns whether making an instance with `budget` would have led to this one. If not, a call
+    /// with that budget needs one of its own: its result must not depend on reuse.
+    pub(crate) fn fits(&self, budget: &Budget) -> bool {
+        let used = &self.usage;
+        if used.host_calls == 0 {
+            // A start that did not call the host used nothing else.
+            return used.fuel <= budget.fuel;
+        }
+        // Of a reset instance, the budget of its last call. Its start had no arguments and no log.
+        let made = self.sandbox.store.data().meter.budget();
+        let log_as_made =
+            (made.log_records, made.log_bytes) == (budget.log_records, budget.log_bytes);
+        let log_fits = used.log_dropped == 0
+            && used.log_records <= budget.log_records
+            && used.log_bytes <= budget.log_bytes;
+        is_within(used, budget)
+            // How long its arguments were is not kept.
+            && made.argument_bytes <= budget.argument_bytes
+            && (log_as_made || log_fits)
+    }
+}
+
+/// Returns whether a start that used `used`, and has no log, ends within `budget`.
+const fn is_within(used: &Usage, budget: &Budget) -> bool {
+    used.fuel <= budget.fuel
+        && used.host_calls <= budget.host_calls
+        && used.bytes_to_guest <= budget.bytes_to_guest
+}
