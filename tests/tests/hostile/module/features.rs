@@ -10,6 +10,8 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     #[rustfmt::skip] // a table
     let rows = [
+        ("relaxed vectors",
+            "(func (param v128) (drop (i8x16.relaxed_swizzle (local.get 0) (local.get 0))))"),
         ("tail calls", "(func $f (return_call $f))"),
         ("indirect tail calls", "(table 1 funcref) (func (return_call_indirect (i32.const 0)))"),
         ("structs", "(type (struct))"),
