@@ -302,7 +302,7 @@ fn check(
 ) -> Option<String> {
     let found = instance.call::<_, (u64, u64, u64)>(&number.to_string(), (p, VECTOR.0, VECTOR.1));
     let wrong =
-        |found: &dyn std::fmt::Debug| Some(format!("{} at {p:#x}: {found:x?}", function.name));
+        |found: &dyn core::fmt::Debug| Some(format!("{} at {p:#x}: {found:x?}", function.name));
     let Some(done) = model(function, size, p) else {
         return match found {
             Err(error) if error.code() == "trap-memory" => None,

@@ -156,7 +156,7 @@ fn with_halves(module: QuoteWat<'_>) -> Option<Vec<u8>> {
         return None;
     };
     // In one vector the two live as long as the shorter one.
-    let mut all = std::mem::take(fields);
+    let mut all = core::mem::take(fields);
     all.extend(more);
     *fields = all;
     module.encode().ok()

@@ -10,8 +10,6 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     #[rustfmt::skip] // a table
     let rows = [
-        ("vectors", "(func (drop (v128.const i64x2 0 0)))"),
-        ("a vector as parameter", "(func (param v128))"),
         ("relaxed vectors",
             "(func (param v128) (drop (i8x16.relaxed_swizzle (local.get 0) (local.get 0))))"),
         ("tail calls", "(func $f (return_call $f))"),

@@ -96,7 +96,7 @@ fn operators(cases: &mut Vec<Case>) {
         cases.push(Case::load(name, wasm, refused("invalid-module")));
     }
     for (what, code) in [
-        ("opcode 0xfd 0", vec![0xfd, 0, 0, 0]),
+        ("opcode 0xfd 0x100", vec![0xfd, 0x80, 2]),
         ("opcode 0xfe 3", vec![0xfe, 3, 0]),
     ] {
         let wasm = one_function(&[], &[], &[0], &code);
