@@ -337,9 +337,8 @@ enum HostelCode hostel_instantiate(const struct HostelPlugin *plugin,
 // `instance` is null, or comes from `hostel_instantiate` and is not used afterwards.
 void hostel_instance_free(struct HostelInstance *instance);
 
-// Sets what each later call may use: `fuel`, about one unit for each instruction of the code that it
-// enters, and a deadline in microseconds from the call's start, or 0 for none. Deadlines need a platform
-// with `now`.
+// Sets what each later call may use: `fuel`, about one unit for each instruction that runs, and a
+// deadline in microseconds from the call's start, or 0 for none. Deadlines need a platform with `now`.
 //
 // By default a call has 1,000,000 units on a device and 1,000,000,000 on a server, and no deadline.
 //

@@ -63,9 +63,8 @@ pub unsafe extern "C" fn hostel_instance_free(instance: *mut HostelInstance) {
     unsafe { raw::take_back(instance) };
 }
 
-/// Sets what each later call may use: `fuel`, about one unit for each instruction of the code that it
-/// enters, and a deadline in microseconds from the call's start, or 0 for none. Deadlines need a platform
-/// with `now`.
+/// Sets what each later call may use: `fuel`, about one unit for each instruction that runs, and a
+/// deadline in microseconds from the call's start, or 0 for none. Deadlines need a platform with `now`.
 ///
 /// By default a call has 1,000,000 units on a device and 1,000,000,000 on a server, and no deadline.
 ///

@@ -231,9 +231,9 @@ A WASI command uses hostel's stdin, stdout, stderr and exit code. It can read
 the time, and only the files below --dir. A command may use 1 GiB of memory, a
 module of 128 MiB, 10,000 nested calls, 256 open files and 5 minutes; a plugin
 64 MiB, 16 MiB, 1,000, 64, and no time limit. Change any of them with --limit;
-`--limit list` lists the names. An instruction costs about one unit of fuel,
-also if an early exit skips it. K, M, G and T are powers of 1000; KiB, MiB, GiB
-and TiB are powers of 1024.
+`--limit list` lists the names. An instruction that runs costs about one unit
+of fuel. K, M, G and T are powers of 1000; KiB, MiB, GiB and TiB are powers of
+1024.
 
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png

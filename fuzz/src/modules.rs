@@ -58,7 +58,7 @@ pub fn valid(
         min_memories: u32::from(bytes.ratio(7u8, 8u8)?),
         reference_types_enabled: references,
         relaxed_simd_enabled: false,
-        simd_enabled: false,
+        simd_enabled: bytes.ratio(1u8, 2u8)?,
         tail_call_enabled: false,
         threads_enabled: false,
         ..Config::default()

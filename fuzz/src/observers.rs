@@ -5,7 +5,7 @@ use wasmparser::{BinaryReader, ExternalKind, Parser, Payload, TypeRef, ValType};
 
 /// Answers the whole memory, as a pointer and a length.
 pub const MEMORY: &str = "fuzz:memory";
-/// Begins the names of functions that answer a global's value.
+/// Begins the names of functions that answer a global's value, of a vector its halves.
 pub const GLOBAL: &str = "fuzz:global";
 
 /// A module's sections, without custom ones, and what its indices are.
@@ -49,6 +49,15 @@ pub fn add(wasm: &[u8]) -> Option<Vec<u8>> {
         ) {
             let body = [Instruction::GlobalGet(index)];
             exported.push(sections.function(&format!("{GLOBAL}{index}"), &[], &[ty], &body));
+        } else if ty == ValType::V128 {
+            let body = [
+                Instruction::GlobalGet(index),
+                Instruction::I64x2ExtractLane(0),
+                Instruction::GlobalGet(index),
+                Instruction::I64x2ExtractLane(1),
+            ];
+            let halves = [ValType::I64; 2];
+            exported.push(sections.function(&format!("{GLOBAL}{index}"), &[], &halves, &body));
         }
     }
     for entry in exported {

@@ -342,7 +342,10 @@ fn a_heap_is_that_of_any_preset() {
 fn a_proposal_that_a_module_needs_is_named_beside_what_else_is_in_it() {
     let files = Files::new();
     for (proposal, function) in [
-        ("simd", "(func (drop (i32x4.splat (i32.const 7))))"),
+        (
+            "relaxed-simd",
+            "(func (param v128) (drop (i8x16.relaxed_swizzle (local.get 0) (local.get 0))))",
+        ),
         ("tail-call", "(func $g (return_call $g))"),
         ("exception-handling", "(func try catch_all end)"),
         ("threads", "(func (drop (i32.atomic.load (i32.const 0))))"),

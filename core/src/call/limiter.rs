@@ -207,14 +207,6 @@ impl ResourceLimiter for InstanceLimiter {
         Ok(())
     }
 
-    fn table_grow_failed(
-        &mut self,
-        _error: &wasmi::errors::TableError,
-    ) -> Result<(), LimiterError> {
-        self.table.undo_growth();
-        Ok(())
-    }
-
     fn instances(&self) -> usize {
         1
     }
@@ -226,5 +218,29 @@ impl ResourceLimiter for InstanceLimiter {
     fn memories(&self) -> usize {
         // A module has one memory at most, but wasmi counts an imported one (from a slot) twice.
         if cfg!(feature = "slots") { 2 } else { 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_counted_together_and_each_up_to_its_maximum() {
+        let mut limits = Limits::server();
+        limits.table_elements = 10;
+        let mut limiter = InstanceLimiter::new(&limits);
+        for (desired, maximum, allowed) in [
+            (6, None, true),
+            (5, None, false),
+            (3, Some(2), false),
+            (2, Some(2), true),
+            (3, None, false),
+            (2, None, true),
+            (1, None, false),
+        ] {
+            let grown = limiter.table_growing(0, desired, maximum);
+            assert!(matches!(grown, Ok(is) if is == allowed), "{desired}");
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 
-/// Host functions, each with its module and name. A list, since there are few.
+/// Host functions, each with its module and name, in the order of these.
 type Functions<T> = Vec<(Box<str>, Box<str>, Arc<dyn HostFunction<T>>)>;
 
 /// The built-in host functions: module, name, and the grant that supplies it.
@@ -247,21 +247,30 @@ impl<T: 'static> Grants<T> {
 
     /// Adds a function, or replaces the one of that name.
     fn insert(&mut self, module: &str, name: &str, function: Function<T>) {
-        let named = |(m, n, _): &(Box<str>, Box<str>, _)| (&**m, &**n) == (module, name);
-        match self.functions.iter_mut().find(|known| named(known)) {
-            Some((_, _, known)) => *known = function.0,
-            None => {
-                self.functions
-                    .push((module.into(), name.into(), function.0));
+        match self.position(module, name) {
+            Ok(at) => {
+                if let Some((_, _, known)) = self.functions.get_mut(at) {
+                    *known = function.0;
+                }
+            }
+            Err(at) => {
+                let named = (module.into(), name.into(), function.0);
+                self.functions.insert(at, named);
             }
         }
     }
 
+    /// Returns the position of the function under a name, or where it would be.
+    fn position(&self, module: &str, name: &str) -> Result<usize, usize> {
+        self.functions
+            .binary_search_by(|(m, n, _)| (&**m, &**n).cmp(&(module, name)))
+    }
+
     /// Returns the function that was granted under a name.
     fn find(&self, module: &str, name: &str) -> Option<Arc<dyn HostFunction<T>>> {
-        self.functions
-            .iter()
-            .find(|(m, n, _)| **m == *module && **n == *name)
+        let found = self.position(module, name).ok();
+        found
+            .and_then(|at| self.functions.get(at))
             .map(|(_, _, function)| function.clone())
             .or_else(|| {
                 let (_, log_at) = self.log.as_ref()?;

@@ -69,6 +69,23 @@ impl Reader<'_> {
         self.over("carried_values", self.limits.carried_values, carried)
     }
 
+    /// Makes room for what is kept of the next operator.
+    fn reserve(&mut self) -> Result<(), Fault> {
+        let (blocks, edits) = (self.groups.wanted(), self.info.changes.edits.wanted());
+        let wanted = self
+            .code
+            .wanted()
+            .saturating_add(blocks)
+            .saturating_add(edits);
+        if wanted > 0 {
+            self.take(wanted)?;
+            self.code.reserve();
+            self.groups.reserve();
+            self.info.changes.edits.reserve();
+        }
+        Ok(())
+    }
+
     /// Counts the function that was measured last: with its deepest nesting of blocks, and its locals
     /// and parameters.
     fn count_code(&mut self, nesting: usize, locals: usize) {
@@ -224,8 +241,7 @@ impl Scan<'_, '_, '_> {
     fn operator(&mut self) -> Result<(), Fault> {
         self.at = self.operators.original_position();
         let opcode = self.reader.wasm.get(self.at).copied().unwrap_or_default();
-        let code = &mut self.reader.code;
-        if code.nesting() == 0 {
+        if self.reader.code.nesting() == 0 {
             // wasmi 2.0.0 panics on these before it finds that they are too many.
             return Err(self.reader.refuse(LoadError::Invalid {
                 at: self.at,
@@ -233,11 +249,7 @@ impl Scan<'_, '_, '_> {
                 truncated: false,
             }));
         }
-        let wanted = code.wanted();
-        if wanted > 0 {
-            self.reader.take(wanted)?;
-            self.reader.code.reserve();
-        }
+        self.reader.reserve()?;
         if self.reader.groups.is_skippable() && opcode != ELSE && opcode != END {
             self.pass(opcode)?;
         }
@@ -362,6 +374,9 @@ impl Scan<'_, '_, '_> {
                 }
                 if most > 0 {
                     let at = self.position()?;
+                    // As for numbers of three bytes, in a vector that doubles.
+                    self.reader
+                        .take(count.saturating_mul(3).saturating_mul(3))?;
                     let Reader { groups, info, .. } = &mut *self.reader;
                     let edits = &mut info.changes.edits;
                     let mut target = |depth| groups.target(depth);
@@ -383,15 +398,13 @@ impl Scan<'_, '_, '_> {
                     "a function uses `table.grow`; give the table its final size instead, and don't use wasm-bindgen, whose table of `externref` grows"
                 )));
             }
-            // wasmi 2.0.0 encodes these in other fields than it decodes, and goes on wherever that
+            // wasmi 2.0.0 encodes their offset in four bytes and decodes eight, and goes on wherever that
             // leads.
             #[cfg(feature = "simd")]
             Operator::V128Store8Lane { memarg, .. } | Operator::V128Store16Lane { memarg, .. }
                 if memarg.offset >= WIDE_OFFSET =>
             {
-                return Err(self.reader.unsupported(format_args!(
-                    "a store of a vector's lane has an offset of 64 KiB or more; add it to the address instead"
-                )));
+                self.edit(Change::Operator)?;
             }
             Operator::TableSet { .. }
             | Operator::TableInit { .. }

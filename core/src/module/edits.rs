@@ -2,10 +2,13 @@
 
 use super::{
     bulk::{self, Bulk},
+    code::{SPARE, more},
     groups::Type,
-    rewrite::{Pieces, leb128, leb128_length, length, sized},
+    rewrite::{Pieces, leb128, length, sized},
 };
 use alloc::vec::Vec;
+#[cfg(feature = "simd")]
+use wasmparser::Operator;
 use wasmparser::{BinaryReader, BrTable};
 
 /// Changes, in the module's order.
@@ -27,8 +30,8 @@ struct Edit {
 /// How an operator changes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
-    /// It becomes a call of a function that is added, or its last operand gets inverted twice, according to
-    /// the operator.
+    /// It becomes a call of a function that is added, or a store of the lane of a vector becomes one of a number, or
+    /// its last operand gets inverted twice, according to the operator.
     Operator,
     /// Before it, a group begins with results of this type. Another one may end there.
     Begin { ends: bool, ty: Type },
@@ -44,6 +47,18 @@ const END: u8 = 0x0b;
 const LOOP: u8 = 0x03;
 const BR_TABLE: u8 = 0x0e;
 const CALL: u8 = 0x10;
+
+/// The first byte of vector operators, and the second of two of them.
+#[cfg(feature = "simd")]
+const VECTOR: u8 = 0xfd;
+#[cfg(feature = "simd")]
+const I8X16_EXTRACT_LANE_U: u8 = 0x16;
+#[cfg(feature = "simd")]
+const I16X8_EXTRACT_LANE_U: u8 = 0x19;
+#[cfg(feature = "simd")]
+const I32_STORE8: u8 = 0x3a;
+#[cfg(feature = "simd")]
+const I32_STORE16: u8 = 0x3b;
 
 /// `i32.const -1`, `i32.xor`, both twice.
 const INVERT_TWICE_I32: [u8; 6] = [0x41, 0x7f, 0x73, 0x41, 0x7f, 0x73];
@@ -74,6 +89,16 @@ impl Edits {
     pub(super) fn heap_bytes(&self) -> usize {
         let changes = self.list.len().saturating_mul(size_of::<Edit>());
         changes.saturating_add(self.tables.len()).saturating_mul(3)
+    }
+
+    /// Returns the bytes of heap that [`reserve`](Self::reserve) takes before the next operator.
+    pub(super) fn wanted(&self) -> usize {
+        more(&self.list)
+    }
+
+    /// Makes room for the changes of the next operator, but for a branch table.
+    pub(super) fn reserve(&mut self) {
+        self.list.reserve(SPARE);
     }
 
     /// Adds a change of the operator that begins `at` this offset.
@@ -137,55 +162,53 @@ impl Edits {
         functions: &bulk::Functions,
         piece: &mut Pieces<'_>,
     ) -> Option<()> {
-        // Lengths come before what they measure, so that each function is gone through twice.
         let mut reader = BinaryReader::new(contents, start);
         let count = reader.read_var_u32().ok()?;
-        let count = count.checked_add(u32::try_from(functions.bulk.len()).ok()?)?;
-        let mut size = leb128_length(count);
-        let mut add = |length: u32| {
-            size = size
-                .checked_add(leb128_length(length))?
-                .checked_add(length)?;
-            Some(())
-        };
-        let all = Left {
+        let section = begin_sized(out);
+        leb128(
+            out,
+            count.checked_add(u32::try_from(functions.bulk.len()).ok()?)?,
+        );
+        let mut left = Left {
             edits: &self.list,
             tables: &self.tables,
             functions,
         };
-        let mut left = all;
         while !reader.eof() {
             let (start, body) = sized(&mut reader)?;
-            add(left.changed(body, start)?)?;
-        }
-        for body in functions.bodies() {
-            add(length(&body))?;
-        }
-        leb128(out, size);
-        leb128(out, count);
-        let mut reader = BinaryReader::new(contents, start);
-        reader.read_var_u32().ok()?;
-        let mut left = all;
-        while !reader.eof() {
-            let (start, body) = sized(&mut reader)?;
-            leb128(out, { left }.changed(body, start)?);
-            left.make(body, start, &mut |start, bytes| {
-                if let Some(start) = start {
-                    piece(out.len(), start, bytes.len());
-                }
-                out.extend_from_slice(bytes);
-            })?;
+            left.write_body(out, body, start, piece)?;
         }
         for body in functions.bodies() {
             leb128(out, length(&body));
             out.extend_from_slice(&body);
         }
-        Some(())
+        end_sized(out, section)
     }
 }
 
+/// The bytes of a length that is written before what it measures is known.
+const LENGTH_BYTES: usize = 5;
+
+/// Leaves room for a length, and returns where it is.
+fn begin_sized(out: &mut Vec<u8>) -> usize {
+    let at = out.len();
+    out.extend_from_slice(&[0; LENGTH_BYTES]);
+    at
+}
+
+/// Writes the length of all that was written since [`begin_sized`].
+fn end_sized(out: &mut [u8], at: usize) -> Option<()> {
+    let (room, written) = out.get_mut(at..)?.split_at_mut_checked(LENGTH_BYTES)?;
+    let mut length = length(written);
+    for byte in &mut *room {
+        *byte = length.to_le_bytes()[0] | 0x80;
+        length >>= 7;
+    }
+    *room.last_mut()? &= 0x7f;
+    Some(())
+}
+
 /// The changes that are still to be made.
-#[derive(Clone, Copy)]
 struct Left<'a> {
     edits: &'a [Edit],
     tables: &'a [u8],
@@ -193,93 +216,111 @@ struct Left<'a> {
 }
 
 impl Left<'_> {
-    /// Takes the changes inside a function's body, and returns its length once they are made.
-    fn changed(&mut self, body: &[u8], start: usize) -> Option<u32> {
-        let mut size = 0usize;
-        self.make(body, start, &mut |_, bytes| {
-            size = size.saturating_add(bytes.len())
-        })?;
-        u32::try_from(size).ok()
-    }
-
-    /// Takes the changes inside a function's body, which starts at `start`, and passes the body to `write` in
-    /// parts, with them made: each with its offset in the module, if it does not change.
-    fn make(
+    /// Makes the changes inside a function's body, which starts at `start`, and writes it with its length.
+    fn write_body(
         &mut self,
+        out: &mut Vec<u8>,
         mut body: &[u8],
         start: usize,
-        write: &mut dyn FnMut(Option<usize>, &[u8]),
+        piece: &mut Pieces<'_>,
     ) -> Option<()> {
+        let end = start.checked_add(body.len())?;
+        let next = |edits: &[Edit]| {
+            let at = usize::try_from(edits.first()?.at).ok()?;
+            (at < end).then_some(at)
+        };
+        if next(self.edits).is_none() {
+            leb128(out, length(body));
+            piece(out.len(), start, body.len());
+            out.extend_from_slice(body);
+            return Some(());
+        }
+        let room = begin_sized(out);
         let mut from = start;
-        let mut written = Vec::new();
-        while let Some((edit, rest)) = self.edits.split_first() {
-            let at = usize::try_from(edit.at).ok()?;
-            let unchanged = at.checked_sub(from)?;
-            if unchanged >= body.len() {
-                break;
-            }
-            let (before, operator) = body.split_at_checked(unchanged)?;
-            write(Some(from), before);
-            written.clear();
-            let replaced = self.change(edit.change, operator, &mut written)?;
-            write(None, &written);
+        while let Some(at) = next(self.edits) {
+            let (edit, rest) = self.edits.split_first()?;
+            let (before, operator) = body.split_at_checked(at.checked_sub(from)?)?;
+            piece(out.len(), from, before.len());
+            out.extend_from_slice(before);
+            let replaced = self.change(edit.change, operator, out)?;
             body = operator.get(replaced..)?;
             from = at.checked_add(replaced)?;
             self.edits = rest;
         }
-        write(Some(from), body);
-        Some(())
+        piece(out.len(), from, body.len());
+        out.extend_from_slice(body);
+        end_sized(out, room)
     }
 
     /// Writes what a change inserts before the operator at the start of `bytes`, or what it becomes. Returns
     /// how many of its bytes that replaces.
-    fn change(&mut self, change: Change, bytes: &[u8], written: &mut Vec<u8>) -> Option<usize> {
-        let replaced = match change {
+    fn change(&mut self, change: Change, bytes: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+        Some(match change {
             Change::Begin { ends, ty } => {
                 if ends {
-                    written.push(END);
+                    out.push(END);
                 }
-                written.push(LOOP);
-                ty.write(written);
+                out.push(LOOP);
+                ty.write(out);
                 0
             }
             Change::End => {
-                written.push(END);
+                out.push(END);
                 0
             }
             Change::Branch(more) => {
                 let mut reader = BinaryReader::new(bytes, 0);
-                written.push(reader.read_u8().ok()?);
+                out.push(reader.read_u8().ok()?);
                 let depth = reader.read_var_u32().ok()?;
-                leb128(written, depth.checked_add(more.into())?);
+                leb128(out, depth.checked_add(more.into())?);
                 reader.original_position()
             }
             Change::Table => {
                 let (table, rest) = self.tables.split_at_checked(table_length(self.tables)?)?;
                 self.tables = rest;
-                written.extend_from_slice(table);
+                out.extend_from_slice(table);
                 table_length(bytes)?
             }
             Change::Operator => match bytes.first() {
                 Some(&(bulk::PREFIX | bulk::MEMORY_GROW)) => {
                     let (bulk, length) = Bulk::read(bytes)?;
-                    written.push(CALL);
-                    leb128(written, self.functions.index(bulk)?);
+                    out.push(CALL);
+                    leb128(out, self.functions.index(bulk)?);
                     length
                 }
+                #[cfg(feature = "simd")]
+                Some(&VECTOR) => store_lane(bytes, out)?,
                 // The opcodes of i64.store, i64.store8, i64.store16, i64.store32.
                 Some(0x37 | 0x3c..=0x3e) => {
-                    written.extend_from_slice(&INVERT_TWICE_I64);
+                    out.extend_from_slice(&INVERT_TWICE_I64);
                     0
                 }
                 _ => {
-                    written.extend_from_slice(&INVERT_TWICE_I32);
+                    out.extend_from_slice(&INVERT_TWICE_I32);
                     0
                 }
             },
-        };
-        Some(replaced)
+        })
     }
+}
+
+/// Writes the store of a vector's lane at the start of `bytes` as the lane's extraction and the store of a number.
+/// Returns its length.
+#[cfg(feature = "simd")]
+fn store_lane(bytes: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    let mut reader = BinaryReader::new(bytes, 0);
+    let (extract, store, memarg, lane) = match reader.read_operator().ok()? {
+        Operator::V128Store8Lane { memarg, lane } => {
+            (I8X16_EXTRACT_LANE_U, I32_STORE8, memarg, lane)
+        }
+        Operator::V128Store16Lane { memarg, lane } => {
+            (I16X8_EXTRACT_LANE_U, I32_STORE16, memarg, lane)
+        }
+        _ => return None,
+    };
+    out.extend_from_slice(&[VECTOR, extract, lane, store, memarg.align]);
+    leb128(out, u32::try_from(memarg.offset).ok()?);
+    Some(reader.original_position())
 }
 
 /// Returns the length of the branch table at the start of `bytes`.

@@ -11,7 +11,7 @@
 //! of a group counts it as one more block.
 
 use super::{
-    code::value_type,
+    code::{SPARE, more, value_type},
     edits::{Change, Edits},
 };
 use crate::base::signature::ValType;
@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use wasmparser::BlockType;
 
 /// The number of operators from which on code that an exit may skip gets a group.
-const LONG: u8 = 8;
+const LONG: u8 = 4;
 
 /// The type of a block: below 0x80 the byte that it is written as, else the index of a type, plus 0x80.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +144,16 @@ impl Groups {
         self.outer.clear();
         self.open = 0;
         self.inner = Frame::new(Type::with(results), 0);
+    }
+
+    /// Returns the bytes of heap that [`reserve`](Self::reserve) takes before the next operator.
+    pub(super) fn wanted(&self) -> usize {
+        more(&self.outer)
+    }
+
+    /// Makes room for the block of the next operator.
+    pub(super) fn reserve(&mut self) {
+        self.outer.reserve(SPARE);
     }
 
     /// Returns the number of groups that are open.

@@ -9,6 +9,8 @@
 //!   inverted twice, which makes it a value of its own.
 //! * wasmi 2.0.0 joins a comparison with 0, or of a reference with null, and a `select` by it
 //!   wrongly. So such a condition is inverted twice, which keeps the two apart.
+//! * wasmi 2.0.0 encodes the store of a vector's lane of 8 or 16 bits with an offset of 64 KiB or more
+//!   otherwise than it decodes it. So the lane is extracted first, and stored as a number.
 //! * wasmi can't pause in an operator that works on many bytes. So it becomes a call of a function
 //!   that is added, and that works in chunks ([`bulk`]).
 //! * wasmi charges for code that an exit skips. So what may be skipped is charged by itself
@@ -332,7 +334,7 @@ pub(super) fn leb128(out: &mut Vec<u8>, mut value: u32) {
 }
 
 /// Returns the number of bytes that [`leb128`] writes.
-pub(super) fn leb128_length(value: u32) -> u32 {
+fn leb128_length(value: u32) -> u32 {
     match value {
         0..0x80 => 1,
         0x80..0x4000 => 2,

@@ -5,6 +5,7 @@
 
 mod footprint;
 mod patterns;
+mod vectors;
 
 use hostel::{
     Budget, Engine, Grants, Instance, Limits, LoadError, LogRecord, Machine, MemoryState,

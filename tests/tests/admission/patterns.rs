@@ -1,10 +1,13 @@
 //! Patterns of modules that take as much memory as they can for their size.
 
 /// Code that can be repeated, since it leaves the stack as it found it.
+#[derive(Default)]
 pub(crate) struct Pattern {
     pub(crate) name: String,
     /// The items that the code needs: functions, types, imports.
     pub(crate) items: String,
+    /// The locals that it needs, beyond those of each function.
+    pub(crate) locals: &'static str,
     pub(crate) code: String,
 }
 
@@ -13,12 +16,13 @@ fn pattern(name: impl Into<String>, code: impl Into<String>) -> Pattern {
         name: name.into(),
         items: String::new(),
         code: format!("{}\n", code.into()),
+        ..Pattern::default()
     }
 }
 
 /// The types of numbers, with expressions for a value of each: a local, a constant, a global and a
 /// result in a register.
-const VALUES: [(&str, &[&str]); 4] = [
+pub(crate) const VALUES: [(&str, &[&str]); 4] = [
     (
         "i32",
         &[
@@ -76,6 +80,7 @@ fn calls(patterns: &mut Vec<Pattern>) {
                         name: format!("{call} of {count} {value}"),
                         items: items.clone(),
                         code: format!("{values} {call}\n"),
+                        ..Pattern::default()
                     });
                 }
             }
@@ -88,6 +93,7 @@ fn calls(patterns: &mut Vec<Pattern>) {
             name: format!("call of {count} results"),
             items: format!("(func $callee (result {results}) {zeros})"),
             code: format!("(call $callee) {}\n", "drop ".repeat(count)),
+            ..Pattern::default()
         });
         patterns.push(Pattern {
             name: format!("call of {count} results of a call"),
@@ -95,12 +101,14 @@ fn calls(patterns: &mut Vec<Pattern>) {
                 "(func $callee (result {results}) {zeros}) (func $taker (param {results}))"
             ),
             code: "(call $callee) (call $taker)".to_owned(),
+            ..Pattern::default()
         });
     }
     patterns.push(Pattern {
         name: "call of an import".to_owned(),
         items: String::new(),
         code: "(call $imported (i32.const 5) (i64.const 5))".to_owned(),
+        ..Pattern::default()
     });
 }
 
@@ -237,6 +245,19 @@ fn control(patterns: &mut Vec<Pattern>) {
             "(drop (block (result i64) (block (result i64) (br_table 0 1 0 1 (i64.const 5) (local.get $i)))))",
         ),
         ("br_table of one", "(block (br_table 0 (local.get $i)))"),
+        // What these may skip is put into loops.
+        (
+            "br_if before code",
+            "(block (br_if 0 (local.get $i)) (local.set $j (i64.add (local.get $j) (local.get $j))) (block))",
+        ),
+        (
+            "br_if after br_if",
+            "(block (br_if 0 (local.get $i)) (block) (br_if 0 (local.get $i)) (block))",
+        ),
+        (
+            "br_table after br_if",
+            "(block (block (br_if 1 (local.get $i)) (block) (br_table 0 1 1 0 (local.get $i))) (block))",
+        ),
         ("return", "(if (local.get $i) (then (return)))"),
         ("unreachable", "(if (local.get $i) (then (unreachable)))"),
         (

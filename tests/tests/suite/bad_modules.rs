@@ -543,3 +543,19 @@ fn a_link_is_followed() {
     assert_eq!(plugin.call::<(u32, u32), u32>("add", (1, 2)), Ok(3));
     fs::remove_dir_all(place).unwrap();
 }
+
+#[test]
+fn a_module_is_refused_before_its_reading_takes_more_than_the_heap() {
+    let text = format!(
+        r#"(module (import "env" "unknown" (func)) (func {} {}))"#,
+        "block ".repeat(4_000),
+        "end ".repeat(4_000)
+    );
+    let wasm = assemble(&text);
+    for (heap_bytes, expected) in [(1 << 20, "mismatch"), (40 << 10, "does-not-fit")] {
+        let mut limits = Limits::server();
+        limits.heap_bytes = heap_bytes;
+        let loaded = hostel::engine_with(limits).load::<()>("guest", &wasm, &Grants::new());
+        assert_eq!(load_code(&loaded), expected, "{heap_bytes}");
+    }
+}

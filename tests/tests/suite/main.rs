@@ -30,6 +30,7 @@ mod nested;
 mod refused_growth;
 mod requests;
 mod reuse;
+mod rewriting;
 mod runaway_guests;
 mod skipped_code;
 mod snapshot;

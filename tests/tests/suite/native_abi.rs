@@ -409,6 +409,33 @@ fn every_block_is_given_back_with_its_size_over_10_000_calls() {
 }
 
 #[test]
+fn no_byte_of_several_results_is_given_back_twice() {
+    let text = r#"(module (memory (export "memory") 1)
+        (global $freed (mut i32) (i32.const 0))
+        (func (export "deallocate") (param i32 i32)
+          (global.set $freed (i32.add (global.get $freed) (i32.const 1))))
+        (func (export "freed") (result i32) (global.get $freed))
+        (func (export "two") (param i32 i32 i32 i32) (result i32 i32 i32 i32)
+          (local.get 0) (local.get 1) (local.get 2) (local.get 3)))"#;
+    let plugin = load_wat::<()>(text, &Grants::new());
+    for (first, second, freed) in [
+        ((64, 4), (68, 4), 2),
+        ((64, 4), (64, 4), 1),
+        ((64, 4), (67, 4), 1),
+        ((64, 4), (60, 5), 1),
+        ((64, 4), (32, 0), 1),
+        ((64, 0), (64, 0), 0),
+    ] {
+        let mut instance = plugin.instantiate(()).unwrap();
+        let results: (Vec<u8>, Vec<u8>) = instance.call("two", (first, second)).unwrap();
+        let lengths: (u32, u32) = (first.1, second.1);
+        assert_eq!((results.0.len() as u32, results.1.len() as u32), lengths);
+        let found = instance.call::<(), u32>("freed", ());
+        assert_eq!(found, Ok(freed), "{first:?} {second:?}");
+    }
+}
+
+#[test]
 fn errors_before_and_after_the_guest_give_its_blocks_back_too() {
     let mut instance = counting();
     let mut budget = Budget::server();
@@ -493,7 +520,10 @@ fn text_needs_memory_and_an_allocator() {
             "missing-export",
             "`check` foretells it: {item}"
         );
+        assert!(!plugin.info().passes_bytes(), "{item}");
     }
+    let complete = load_wat::<()>(&with_allocator("", ""), &Grants::new());
+    assert!(complete.info().passes_bytes());
 }
 
 #[test]

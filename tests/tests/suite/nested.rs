@@ -8,7 +8,7 @@ use core::{
 use hostel::{
     Async, Budget, CallError, Engine, Grants, Limits, LogRecord, NoPlatform, Plugin, Trap,
 };
-use hostel_tests::{code, must_end, try_load_wat};
+use hostel_tests::{code, in_its_own_process, must_end, try_load_wat};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -135,6 +135,20 @@ fn without_a_platform_nested_calls_end_too() {
         let engine = Engine::new(limits(instances)).with_platform(NoPlatform);
         assert_eq!(driven_deep(engine, 1), expected);
     }
+}
+
+#[test]
+fn without_a_platform_64_calls_run_at_a_time() {
+    // Calls of all threads are counted together there.
+    in_its_own_process("nested::without_a_platform_64_calls_run_at_a_time", || {
+        let ring = Ring::default();
+        let engine = Engine::new(limits(100_000)).with_platform(NoPlatform);
+        ring.fill(&engine, 1);
+        assert_eq!(ring.call(0, 63), Ok(63));
+        assert!(ring.call(0, 64).is_err());
+        assert_eq!(ring.innermost(), "too-nested");
+        assert_eq!(ring.call(0, 63), Ok(63));
+    });
 }
 
 #[test]

@@ -350,6 +350,21 @@ fn an_exit_does_not_pay_for_what_it_skips() {
 }
 
 #[test]
+fn an_exit_outside_of_all_blocks_does_not_pay_for_what_it_skips() {
+    for other in ["", "(func (param i64) (result i64) local.get 0)"] {
+        let [little, much] = [4, 4_000].map(|work| {
+            let text = format!(
+                r#"(module {other} (func (export "f") (param i32) (result i32)
+                     (if (local.get 0) (then (return (local.get 0)))) {} local.get 0))"#,
+                WORK.repeat(work)
+            );
+            called(&mut instance(&text), 1).1
+        });
+        assert_eq!(little, much, "{other}");
+    }
+}
+
+#[test]
 fn a_case_does_not_pay_for_the_others() {
     let cases = 200;
     let mut text =

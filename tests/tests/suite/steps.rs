@@ -163,6 +163,24 @@ fn a_step_runs_no_more_than_its_quantum_and_the_next_operator() {
 }
 
 #[test]
+fn a_long_input_is_written_in_steps() {
+    let text = r#"(module (memory (export "memory") 128)
+        (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+        (func (export "process") (param i32 i32) (result i32 i32)
+          (i32.const 0) (i32.const 0)))"#;
+    let plugin = load_wat::<()>(text, &Grants::new());
+    let mut instance = plugin.instantiate(()).unwrap();
+    let mut steps_for = |bytes| {
+        let (result, steps, _) = stepped(&mut instance, &vec![0; bytes], 10_000);
+        assert_eq!(code(&result), "ok");
+        steps
+    };
+    // 64 KiB cost 1,024 units of fuel.
+    assert_eq!((steps_for(1), steps_for(512 << 10)), (1, 1));
+    assert!((4..=8).contains(&steps_for(4 << 20)));
+}
+
+#[test]
 fn a_dropped_call_stops_its_instance_and_no_other() {
     let plugin = slow();
     let mut dropped = plugin.instantiate(()).unwrap();

@@ -82,8 +82,8 @@ pub(super) struct Known<'a> {
     pub(super) globals: &'a [(Kind, bool)],
 }
 
-/// Free places on the stack before each operator, more than any operator pushes.
-const SPARE: usize = 16;
+/// Free places in a vector before each operator, more than any operator fills.
+pub(super) const SPARE: usize = 16;
 
 /// Measures functions, one after the other. Its stacks are kept for the next one.
 #[derive(Default)]
@@ -548,8 +548,8 @@ impl Code {
     }
 }
 
-/// Returns the bytes of heap by which `items` grow when they lack places.
-fn more<T>(items: &Vec<T>) -> usize {
+/// Returns the bytes of heap by which `items` grow when they lack [`SPARE`] places.
+pub(super) fn more<T>(items: &Vec<T>) -> usize {
     let places = items.capacity();
     if items.len().saturating_add(SPARE) > places {
         let doubled = places.max(SPARE).saturating_mul(2);
