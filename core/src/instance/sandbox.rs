@@ -186,6 +186,10 @@ impl<T: 'static> Sandbox<T> {
     /// Resets the instance to `image`, with `data`. Returns false if that is impossible. An instance
     /// that was stopped must not be reset.
     pub(crate) fn reset(&mut self, image: &Image, data: T) -> bool {
+        // Known without a look at the memory. Many guests grow theirs in each first call.
+        if !image.has_size_of(self.store.data()) {
+            return false;
+        }
         // After the reset, the guest's allocator does not know these buffers.
         self.reused = ReusedBuffers::default();
         self.command_pending = self.command.is_some();
