@@ -78,8 +78,8 @@ fn groups_count_as_nesting_in_the_heap_that_loading_takes() {
 }
 
 #[test]
-fn a_group_begins_at_the_ninth_operator_that_an_exit_skips() {
-    for (operators, copied) in [(8, false), (9, true)] {
+fn a_group_begins_at_the_fifth_operator_that_an_exit_skips() {
+    for (operators, copied) in [(4, false), (5, true)] {
         let items = format!(
             r#"(func (export "f") (param i32) (block (br_if 0 (local.get 0)) {}))"#,
             "nop ".repeat(operators)
