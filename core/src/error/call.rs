@@ -396,7 +396,7 @@ impl CallError {
             Self::Exited { code } => {
                 write!(
                     f,
-                    "the guest ended itself with exit code {code}: a plugin must return from its calls instead; build a command whose functions are called as a reactor"
+                    "the guest ended itself with exit code {code}: a plugin must return from its calls instead; if the module is a command, build it as a reactor"
                 )
             }
             Self::Trap(trap) => {

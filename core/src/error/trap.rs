@@ -78,9 +78,9 @@ impl Trap {
     }
 
     /// Returns the names of the guest's innermost functions that ran, three at most, the outermost
-    /// first. A function without a name is `function N`, by its number in the module. Empty without
-    /// [`Engine::with_call_trace`](crate::Engine::with_call_trace). Not escaped: they are the guest's
-    /// words.
+    /// first. A function without a name has that of its export, or else is `function N`, by its number in
+    /// the module. Empty without [`Engine::with_call_trace`](crate::Engine::with_call_trace). Not escaped:
+    /// they are the guest's words.
     #[cfg(feature = "trace")]
     #[must_use]
     pub fn functions(&self) -> &[Box<str>] {

@@ -7,6 +7,7 @@ use super::{
         LOCAL_TEE,
     },
     edits::Change,
+    groups::Type,
     proposal::{needs, opens_unknown_block},
     read::{Fault, Reader, type_ref},
 };
@@ -36,10 +37,11 @@ impl Reader<'_> {
         }
         self.over("locals", self.limits.locals, locals)?;
 
-        let ty = ty.and_then(|ty| type_ref(&self.types, ty));
-        let (params, results) = ty.map_or((0, &[][..]), |ty| (ty.params.len(), &*ty.results));
+        let declared = ty.and_then(|ty| type_ref(&self.types, ty));
+        let (params, results) = declared.map_or((0, &[][..]), |ty| (ty.params.len(), &*ty.results));
         self.code.begin(results);
-        self.groups.begin(results);
+        let blocks = Type::with(results).or_else(|| self.type_of_groups(ty?));
+        self.groups.begin(blocks);
         let mut scan = Scan {
             reader: self,
             operators,
@@ -60,6 +62,9 @@ impl Reader<'_> {
             grows,
             ..
         } = scan;
+        if self.groups.uses_type() {
+            self.keep_type_of_groups(ty, blocks);
+        }
         let counts = &mut self.info.counts;
         counts.grows |= grows > 0;
         self.count_code(deepest, locals.saturating_add(params));
@@ -67,6 +72,35 @@ impl Reader<'_> {
         // large. A branch of one value takes two bytes itself.
         let carried = copies.saturating_sub(size);
         self.over("carried_values", self.limits.carried_values, carried)
+    }
+
+    /// Returns the type for groups outside of all blocks of a function with several results, whose type has this
+    /// index: one that was added for another function, or that has to be added if it is used.
+    fn type_of_groups(&self, ty: u32) -> Option<Type> {
+        let known = self.types_of_groups.get(usize::try_from(ty).ok()?);
+        let (_, added) = self.info.changes.edits.types();
+        let next = || Type::declared(self.types.len().saturating_add(added));
+        known.copied().flatten().or_else(next)
+    }
+
+    /// Adds the type that [`type_of_groups`](Self::type_of_groups) returned, if it is new.
+    fn keep_type_of_groups(&mut self, ty: Option<u32>, blocks: Option<Type>) {
+        let Some(at) = ty.and_then(|ty| usize::try_from(ty).ok()) else {
+            return;
+        };
+        let Some(declared) = self.types.get(at) else {
+            return;
+        };
+        if declared.results.len() < 2 {
+            return;
+        }
+        self.types_of_groups.resize(self.types.len(), None);
+        if let Some(known @ None) = self.types_of_groups.get_mut(at) {
+            *known = blocks;
+            self.info.changes.edits.add_type(&declared.results);
+            let types = &mut self.info.counts.types;
+            *types = types.saturating_add(1);
+        }
     }
 
     /// Makes room for what is kept of the next operator.
@@ -139,7 +173,8 @@ impl Reader<'_> {
         }
         let memories = &self.info.memories;
         let defined = self.functions.len();
-        let functions = bulk::Functions::new(found, &self.types, memories, defined);
+        let (_, more_types) = self.info.changes.edits.types();
+        let functions = bulk::Functions::new(found, &self.types, more_types, memories, defined);
         let types = &mut self.info.counts.types;
         *types = types.saturating_add(functions.types.len());
         for (body, (bulk, _)) in functions.bodies().zip(&functions.bulk) {

@@ -67,11 +67,12 @@ struct Pages {
 }
 
 impl Functions {
-    /// Returns the functions for `bulk` in a module with these types, these memories and so many
-    /// functions.
+    /// Returns the functions for `bulk` in a module with these types, so many types that are added for other
+    /// things, these memories and so many functions.
     pub(super) fn new(
         bulk: Vec<Bulk>,
         types: &[Signature],
+        more_types: usize,
         memories: &[MemoryInfo],
         functions: usize,
     ) -> Self {
@@ -98,7 +99,7 @@ impl Functions {
                     added.types.push(encoded);
                     added.types.len().saturating_sub(1)
                 });
-                types.len().saturating_add(at)
+                types.len().saturating_add(more_types).saturating_add(at)
             });
             added.bulk.push((bulk, index(ty)));
         }

@@ -3,9 +3,10 @@
 use super::{
     bulk::{self, Bulk},
     code::{SPARE, more},
-    groups::Type,
+    groups::{Type, encoded},
     rewrite::{Pieces, leb128, length, sized},
 };
+use crate::base::signature::ValType;
 use alloc::vec::Vec;
 #[cfg(feature = "simd")]
 use wasmparser::Operator;
@@ -17,6 +18,9 @@ pub(super) struct Edits {
     list: Vec<Edit>,
     /// The branch tables that change, as they are written.
     tables: Vec<u8>,
+    /// The types that are added for groups, as they are written, and their number.
+    types: Vec<u8>,
+    type_count: usize,
 }
 
 /// A change. It takes eight bytes: a hostile module can be made of little else than what changes.
@@ -43,6 +47,7 @@ pub(super) enum Change {
     Table,
 }
 
+const FUNCTION: u8 = 0x60;
 const END: u8 = 0x0b;
 const LOOP: u8 = 0x03;
 const BR_TABLE: u8 = 0x0e;
@@ -81,14 +86,19 @@ impl Edits {
     /// Returns the most bytes that the changes add to a module.
     pub(super) fn most_bytes(&self) -> usize {
         let changes = self.list.len().saturating_mul(MOST_BYTES);
-        changes.saturating_add(self.tables.len())
+        changes
+            .saturating_add(self.tables.len())
+            .saturating_add(self.types.len())
     }
 
     /// Returns the bytes of heap that the changes take at most. A vector that grows has old and new places
     /// at once.
     pub(super) fn heap_bytes(&self) -> usize {
         let changes = self.list.len().saturating_mul(size_of::<Edit>());
-        changes.saturating_add(self.tables.len()).saturating_mul(3)
+        changes
+            .saturating_add(self.tables.len())
+            .saturating_add(self.types.len())
+            .saturating_mul(3)
     }
 
     /// Returns the bytes of heap that [`reserve`](Self::reserve) takes before the next operator.
@@ -99,6 +109,23 @@ impl Edits {
     /// Makes room for the changes of the next operator, but for a branch table.
     pub(super) fn reserve(&mut self) {
         self.list.reserve(SPARE);
+    }
+
+    /// Adds a type of blocks with these results.
+    pub(super) fn add_type(&mut self, results: &[ValType]) {
+        self.types.extend_from_slice(&[FUNCTION, 0]);
+        leb128(
+            &mut self.types,
+            u32::try_from(results.len()).unwrap_or(u32::MAX),
+        );
+        self.types
+            .extend(results.iter().copied().filter_map(encoded));
+        self.type_count = self.type_count.saturating_add(1);
+    }
+
+    /// Returns the types that are added, as they are written, and their number.
+    pub(super) fn types(&self) -> (&[u8], usize) {
+        (&self.types, self.type_count)
     }
 
     /// Adds a change of the operator that begins `at` this offset.

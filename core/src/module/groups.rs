@@ -32,17 +32,16 @@ impl Type {
     fn of(ty: BlockType) -> Option<Self> {
         match ty {
             BlockType::Empty => Some(Self::EMPTY),
+            BlockType::Type(wasmparser::ValType::FUNCREF) => Self::value(ValType::FuncRef),
+            BlockType::Type(wasmparser::ValType::EXTERNREF) => Self::value(ValType::ExternRef),
             BlockType::Type(wasmparser::ValType::Ref(_)) => None,
             BlockType::Type(ty) => Self::value(value_type(ty)),
-            BlockType::FuncType(index) => {
-                let index = u16::try_from(index).ok()?;
-                index.checked_add(0x80).map(Self)
-            }
+            BlockType::FuncType(index) => Self::declared(usize::try_from(index).ok()?),
         }
     }
 
     /// Returns the type of a block with these results. `None` if only a declared type has them.
-    fn with(results: &[ValType]) -> Option<Self> {
+    pub(super) fn with(results: &[ValType]) -> Option<Self> {
         match results {
             [] => Some(Self::EMPTY),
             [result] => Self::value(*result),
@@ -50,17 +49,13 @@ impl Type {
         }
     }
 
+    /// Returns the declared type of this index. `None` if the index is too large.
+    pub(super) fn declared(index: usize) -> Option<Self> {
+        u16::try_from(index).ok()?.checked_add(0x80).map(Self)
+    }
+
     fn value(ty: ValType) -> Option<Self> {
-        match ty {
-            ValType::I32 => Some(Self(0x7f)),
-            ValType::I64 => Some(Self(0x7e)),
-            ValType::F32 => Some(Self(0x7d)),
-            ValType::F64 => Some(Self(0x7c)),
-            ValType::V128 => Some(Self(0x7b)),
-            ValType::FuncRef => Some(Self(0x70)),
-            ValType::ExternRef => Some(Self(0x6f)),
-            ValType::OtherRef => None,
-        }
+        encoded(ty).map(|byte| Self(byte.into()))
     }
 
     /// Writes it, as in a module.
@@ -78,6 +73,20 @@ impl Type {
             }
         }
     }
+}
+
+/// Returns the byte that a type of values is written as.
+pub(super) const fn encoded(ty: ValType) -> Option<u8> {
+    Some(match ty {
+        ValType::I32 => 0x7f,
+        ValType::I64 => 0x7e,
+        ValType::F32 => 0x7d,
+        ValType::F64 => 0x7c,
+        ValType::V128 => 0x7b,
+        ValType::FuncRef => 0x70,
+        ValType::ExternRef => 0x6f,
+        ValType::OtherRef => return None,
+    })
 }
 
 /// An enclosing block, or the function.
@@ -113,6 +122,8 @@ pub(super) struct Groups {
     outer: Vec<Frame>,
     /// How many groups are open.
     open: u16,
+    /// Whether a group began outside of all blocks of the function.
+    uses_type: bool,
 }
 
 impl Default for Groups {
@@ -121,6 +132,7 @@ impl Default for Groups {
             inner: Frame::new(None, 0),
             outer: Vec::new(),
             open: 0,
+            uses_type: false,
         }
     }
 }
@@ -139,11 +151,17 @@ impl Frame {
 }
 
 impl Groups {
-    /// Begins a function with these results.
-    pub(super) fn begin(&mut self, results: &[ValType]) {
+    /// Begins a function. Its groups have the type `ty`; it has none without a type.
+    pub(super) fn begin(&mut self, ty: Option<Type>) {
         self.outer.clear();
         self.open = 0;
-        self.inner = Frame::new(Type::with(results), 0);
+        self.uses_type = false;
+        self.inner = Frame::new(ty, 0);
+    }
+
+    /// Returns whether a group began outside of all blocks of the function.
+    pub(super) const fn uses_type(&self) -> bool {
+        self.uses_type
     }
 
     /// Returns the bytes of heap that [`reserve`](Self::reserve) takes before the next operator.
@@ -210,6 +228,7 @@ impl Groups {
         };
         edits.insert(begin.changes, begin.at, Change::Begin { ends, ty });
         inner.open = Some(begin.changes);
+        self.uses_type |= self.outer.is_empty();
         self.forget();
     }
 

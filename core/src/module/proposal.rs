@@ -84,7 +84,7 @@ const PROPOSALS: &[Proposal] = &[
     Proposal {
         name: "gc",
         words: &["gc", "heap types"],
-        remedy: "use a compiler that manages its own memory: those of Kotlin, Dart, Java and Scheme need this proposal",
+        remedy: "use a language whose compiler needs no collector of the host, such as Rust, C or Go; Kotlin, Dart, Java and Scheme need this proposal",
     },
 ];
 

@@ -5,7 +5,7 @@ use super::{
     bulk,
     code::{Code, Kind, value_type},
     features::features,
-    groups::Groups,
+    groups::{Groups, Type},
     lengths,
     proposal::{invalid, needs},
 };
@@ -62,6 +62,8 @@ pub(super) struct Reader<'a> {
     pub(super) code: Code,
     /// Decides what is charged by itself.
     pub(super) groups: Groups,
+    /// For each type of functions with several results, the type that is added for its groups.
+    pub(super) types_of_groups: Vec<Option<Type>>,
     /// The indices of the data segments that are longer than a chunk.
     pub(super) large_data: Vec<u32>,
     /// What the module is refused for, where [`Fault`] does not tell.
@@ -88,6 +90,7 @@ impl<'a> Reader<'a> {
             globals: Vec::new(),
             code: Code::default(),
             groups: Groups::default(),
+            types_of_groups: Vec::new(),
             large_data: Vec::new(),
             refusal: LoadError::Empty,
         }

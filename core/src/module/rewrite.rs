@@ -174,9 +174,11 @@ fn rewrite_pieces(wasm: &[u8], changes: &Changes, piece: &mut Pieces<'_>) -> Opt
             exported = true;
         }
         match id {
-            TYPE_SECTION if !functions.types.is_empty() => {
-                let types = functions.types.concat();
-                longer(&mut out, id, contents, functions.types.len(), &types)?;
+            TYPE_SECTION => {
+                let (for_groups, count) = edits.types();
+                let types = [for_groups, &functions.types.concat()].concat();
+                let count = count.saturating_add(functions.types.len());
+                longer(&mut out, id, contents, count, &types)?;
             }
             FUNCTION_SECTION if !functions.bulk.is_empty() => {
                 let mut types = Vec::new();

@@ -12,7 +12,7 @@
 use super::rewrite::{leb128, length, longer, next_section, section, sized};
 use alloc::{boxed::Box, vec::Vec};
 use wasmparser::{
-    BinaryReader, FunctionBody, KnownCustom, Name, Operator, Parser, Payload, TypeRef,
+    BinaryReader, ExternalKind, FunctionBody, KnownCustom, Name, Operator, Parser, Payload, TypeRef,
 };
 
 /// Bits of a function's number, plus 1. Functions beyond have the number 0, which is none.
@@ -30,10 +30,17 @@ const GLOBAL: [u8; 5] = [0x7e, 1, 0x42, 0, 0x0b];
 pub(crate) struct FunctionNames(Vec<(u32, Box<str>)>);
 
 impl FunctionNames {
-    /// Reads the names that the module has for its functions. Those that can't be read are left out.
+    /// Reads the names that the module has for its functions: its own, or else those of its exports. Those that
+    /// can't be read are left out.
     pub(crate) fn read(wasm: &[u8]) -> Self {
         let mut names = Vec::new();
+        let mut exports = Vec::new();
         for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
+            if let Payload::ExportSection(section) = &payload {
+                let exported = section.clone().into_iter().map_while(Result::ok);
+                let functions = exported.filter(|export| export.kind == ExternalKind::Func);
+                exports.extend(functions.map(|export| (export.index, export.name.into())));
+            }
             let Payload::CustomSection(section) = payload else {
                 continue;
             };
@@ -47,7 +54,10 @@ impl FunctionNames {
                 }
             }
         }
+        // The sort is stable, so that a function's own name comes before those of its exports.
+        names.append(&mut exports);
         names.sort_by_key(|(index, _)| *index);
+        names.dedup_by_key(|(index, _)| *index);
         Self(names)
     }
 

@@ -42,8 +42,9 @@ const GUEST: &str = r#"(module
     (func $by_table (export "by_table") (call_indirect (i32.const 0)))
     (func $asks (export "asks") (call $fail))
     (func $asks_by_table (export "asks_by_table") (call_indirect (i32.const 2)))
-    (func (export "nameless") unreachable)
+    (func (export "nameless") (call 13))
     (func $well (export "well") (result i32) (call $returns (i32.const 0) (i64.const 0)))
+    (func unreachable)
     (memory 1))"#;
 
 #[test]
@@ -56,7 +57,7 @@ fn a_trap_names_the_innermost_functions_that_ran() {
         ("by_table", "by_table → inner"),
         ("asks", "asks"),
         ("asks_by_table", "asks_by_table"),
-        ("nameless", "function 11"),
+        ("nameless", "nameless → function 13"),
     ] {
         assert_eq!(functions(plugin.call::<(), ()>(name, ())), expected);
     }

@@ -297,7 +297,7 @@ fn what_fails_while_initialising_ends_the_call() {
         );
     }
     let message = CallError::Exited { code: 3 }.to_string();
-    assert!(message.ends_with("build a command whose functions are called as a reactor"));
+    assert!(message.ends_with("if the module is a command, build it as a reactor"));
     for (body, expected) in [
         ("(unreachable)", "trap-unreachable"),
         ("(call $exit (i32.const 0))", "exited"),

@@ -365,6 +365,52 @@ fn an_exit_outside_of_all_blocks_does_not_pay_for_what_it_skips() {
 }
 
 #[test]
+fn an_exit_does_not_pay_for_what_it_skips_whatever_the_results() {
+    // Each case: the results of a function and of a block, and a value for them. There is a memory whose long
+    // copies become a function of a type that is added too.
+    for (results, value) in [
+        ("i64", "(i64.const 1)"),
+        ("f32", "(f32.const 1)"),
+        ("f64", "(f64.const 1)"),
+        ("funcref", "(ref.null func)"),
+        ("externref", "(ref.null extern)"),
+        ("i32 i32", "(i32.const 1) (i32.const 2)"),
+        (
+            "i64 f64 funcref",
+            "(i64.const 1) (f64.const 2) (ref.null func)",
+        ),
+    ] {
+        let drops = "drop ".repeat(results.split(' ').count());
+        let [little, much] = [4, 4_000].map(|work| {
+            let work = WORK.repeat(work);
+            let text = format!(
+                r#"(module (memory 16)
+                     (func $g (param i32) (result {results})
+                       (if (local.get 0) (then (return {value}))) {work} {value})
+                     (func $h (param i32) (result {results})
+                       (if (local.get 0) (then (return {value}))) {work} {value})
+                     (func (export "f") (param i32) (result i32)
+                       (call $g (local.get 0)) {drops}
+                       (call $h (local.get 0)) {drops}
+                       block block (result {results})
+                         {value} (br_if 0 (local.get 0)) {drops} {work} {value}
+                       end {drops} end
+                       (if (i32.eqz (local.get 0)) (then
+                         (memory.fill (local.get 0) (local.get 0) (local.get 0))))
+                       local.get 0))"#
+            );
+            let mut instance = instance(&text);
+            // With 0, no exit is taken.
+            called(&mut instance, 0);
+            let (result, fuel) = called(&mut instance, 1);
+            assert_eq!(result, 1, "{results}");
+            fuel
+        });
+        assert_eq!(little, much, "{results}");
+    }
+}
+
+#[test]
 fn a_case_does_not_pay_for_the_others() {
     let cases = 200;
     let mut text =
