@@ -4,7 +4,7 @@ use super::{
     directories::GivenDirectory,
     exit,
     failure::Failure,
-    limits::{self, Bounds, Change, Preset, Target},
+    limits::{self, Bounds, Change, ChangeParser, Preset, Target},
     quantity,
 };
 use clap::{Args, Parser, Subcommand, value_parser};
@@ -96,7 +96,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     memory: Option<u64>,
     /// Another limit to change, such as call_depth=5000; repeatable
-    #[arg(long, value_name = "NAME=N", value_parser = Change::of_call)]
+    #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_call))]
     limit: Vec<Change>,
     /// Longest time of the run, such as 2s [default: none, of a command 5m]
     #[arg(long, value_name = "TIME")]
@@ -176,7 +176,7 @@ pub(super) struct Inspect {
     /// Plugin to load, a .wasm file
     pub(super) plugin: PathBuf,
     /// Limit to change, such as functions=100K; repeatable
-    #[arg(long, value_name = "NAME=N", value_parser = Change::of_plugin)]
+    #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_plugin))]
     pub(super) limit: Vec<Change>,
     /// Print the result as one JSON object
     #[arg(long)]
@@ -197,7 +197,7 @@ pub(super) struct Probe {
     #[arg(long, value_enum, value_name = "PRESET")]
     limits: Option<Preset>,
     /// Limit to change, such as memory_bytes=128KiB; repeatable
-    #[arg(long, value_name = "NAME=N", value_parser = Change::of_plugin)]
+    #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_plugin))]
     limit: Vec<Change>,
     /// Print the result as one JSON object
     #[arg(long)]
@@ -231,7 +231,7 @@ A WASI command uses hostel's stdin, stdout, stderr and exit code. It can read
 the time, and only the files below --dir. A command may use 1 GiB of memory, a
 module of 128 MiB, 10,000 nested calls, 256 open files and 5 minutes; a plugin
 64 MiB, 16 MiB, 1,000, 64, and no time limit. Change any of them with --limit;
-`--limit list` lists the names. An instruction that runs costs about one unit
+`--limit list` lists all. An instruction that runs costs about one unit
 of fuel. K, M, G and T are powers of 1000; KiB, MiB, GiB and TiB are powers of
 1024.
 

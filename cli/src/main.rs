@@ -35,8 +35,11 @@ fn main() -> ExitCode {
             output::error(&error.to_string());
             return ExitCode::from(Exit::Usage.code());
         }
-        // Help or the version, for stdout.
-        Err(error) => error.exit(),
+        // Limits, help or the version, for stdout.
+        Err(error) => match limits::listed(&error) {
+            Some(list) => return end(output::bytes(list.as_bytes())),
+            None => error.exit(),
+        },
     };
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
@@ -46,6 +49,10 @@ fn main() -> ExitCode {
         Command::Probe(arguments) => probe::probe(&arguments),
         Command::Completions { shell } => completions(shell),
     };
+    end(result)
+}
+
+fn end(result: Result<Exit, Failure>) -> ExitCode {
     let exit = result.unwrap_or_else(|failure| {
         output::failure(&failure);
         failure.exit
