@@ -7,7 +7,7 @@ use super::{
     limits::{self, Bounds, Change, ChangeParser, Preset, Target},
     quantity,
 };
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use hostel::{Engine, Limits};
 use std::{path::PathBuf, time::Duration};
@@ -99,7 +99,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_call))]
     limit: Vec<Change>,
     /// Longest time of the run, such as 2s [default: none, of a command 5m]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     timeout: Option<humantime::Duration>,
     /// Name the guest functions in a trap; costs speed and fuel
     #[arg(long, hide = asked_for("-h"))]
@@ -149,7 +149,7 @@ pub(super) struct Bench {
     #[command(flatten)]
     pub(super) run: Run,
     /// Calls that run at the same time, each on its own thread
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = concurrency)]
     pub(super) concurrency: u32,
     /// Run all calls on one thread, in slices of FUEL units [default: 10k]
     #[arg(long, value_name = "FUEL", value_parser = quantum, num_args = 0..=1, require_equals = true, default_missing_value = "10k")]
@@ -158,7 +158,7 @@ pub(super) struct Bench {
     #[arg(long, value_name = "N", value_parser = seconds)]
     pub(super) seconds: Option<Duration>,
     /// Most calls to measure [default: no end]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = calls)]
     pub(super) calls: Option<u64>,
 }
 
@@ -302,6 +302,22 @@ fn quantum(text: &str) -> Result<u64, &'static str> {
         0 => Err("expected a slice of at least 1 unit of fuel"),
         fuel => Ok(fuel),
     }
+}
+
+fn time(text: &str) -> Result<humantime::Duration, &'static str> {
+    let time = text.parse();
+    time.map_err(|_| "expected a time with its unit, such as 500ms, 2s or 1m30s")
+}
+
+fn concurrency(text: &str) -> Result<u32, &'static str> {
+    let number = quantity::parse(text).and_then(|number| u32::try_from(number).ok());
+    let number = number.filter(|number| (1..=10_000).contains(number));
+    number.ok_or("expected a whole number from 1 to 10000, such as 8")
+}
+
+fn calls(text: &str) -> Result<u64, &'static str> {
+    let number = quantity::parse(text).filter(|number| *number > 0);
+    number.ok_or("expected a whole number of calls, at least 1, such as 1000 or 1M")
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {

@@ -84,6 +84,18 @@ fn read_numbers(
     limit: usize,
 ) -> Result<Vec<Value>, Failure> {
     let wrong = |why: String| Failure::usage(format!("`{name}` has the type {ty}: {why}"));
+    let numbers = [ValType::I32, ValType::I64, ValType::F32, ValType::F64];
+    if let Some(other) = ty.params.iter().find(|ty| !numbers.contains(ty)) {
+        let other = match other {
+            ValType::V128 => "a v128",
+            ValType::FuncRef => "a funcref",
+            ValType::ExternRef => "an externref",
+            _ => "a reference",
+        };
+        return Err(wrong(format!(
+            "{other} can't be passed on the command line; choose a function of numbers or bytes"
+        )));
+    }
     let (takes, given) = (ty.params.len(), texts.len());
     if takes != given {
         return Err(wrong(format!("expected {takes} numbers, found {given}")));

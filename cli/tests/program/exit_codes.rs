@@ -101,10 +101,34 @@ fn wrong_arguments_are_2() {
     for none in ["copies=0", "instances=0"] {
         says(&limit(none), &["is at least 1, found 0"]);
     }
-    says(
-        &hostel(&["bench", &customize, "--calls", "0"]).expect(2),
-        &["--calls", "1.."],
-    );
+    for (option, values, words) in [
+        (
+            "--calls",
+            &["x", "0", "-1"][..],
+            "expected a whole number of calls, at least 1, such as 1000",
+        ),
+        (
+            "--concurrency",
+            &["x", "0", "10001"],
+            "expected a whole number from 1 to 10000, such as 8",
+        ),
+        (
+            "--timeout",
+            &["soon", "2", ""],
+            "expected a time with its unit, such as 500ms, 2s",
+        ),
+        ("--seconds", &["x", "-1"], "expected seconds, such as 10"),
+        (
+            "--sliced",
+            &["x"],
+            "expected a whole number, such as 5000000",
+        ),
+    ] {
+        for value in values {
+            let option = format!("{option}={value}");
+            says(&hostel(&["bench", &customize, &option]).expect(2), &[words]);
+        }
+    }
     for number in [
         "types=",
         "types=1x",
@@ -116,6 +140,21 @@ fn wrong_arguments_are_2() {
     says(
         &hostel(&["probe", &customize, "--limits", "desk"]).expect(2),
         &["server, device"],
+    );
+    let vectors = files.wat(r#"(module (func (export "f") (param v128 i32)))"#);
+    for arguments in [
+        &["run", &*vectors, "--call", "f"][..],
+        &["run", &vectors, "--call", "f", "1", "2"],
+    ] {
+        says(
+            &hostel(arguments).expect(2),
+            &["(v128, i32) -> ()", "a v128 can't be passed"],
+        );
+    }
+    let references = files.wat(r#"(module (func (export "f") (param externref)))"#);
+    says(
+        &hostel(&["run", &references, "--call", "f"]).expect(2),
+        &["an externref can't be passed"],
     );
     let large = format!("@{}", files.file("large", &[0; (16 << 20) + 1]));
     let ended = hostel(&["run", &customize, &large]).expect(2);
