@@ -5,12 +5,12 @@ use super::{
     exit,
     failure::Failure,
     limits::{self, Bounds, Change, ChangeParser, Preset, Target},
-    quantity,
+    number, quantity,
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 use hostel::{Engine, Limits};
-use std::{path::PathBuf, time::Duration};
+use std::{convert::Infallible, ffi::OsString, path::PathBuf, time::Duration};
 
 /// Run WebAssembly plugins that you don't trust
 #[derive(Debug, Parser)]
@@ -18,6 +18,38 @@ use std::{path::PathBuf, time::Duration};
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+impl Arguments {
+    /// Reads the program's arguments.
+    pub(super) fn read() -> Result<Self, clap::Error> {
+        let given = || std::env::args_os();
+        Self::try_parse_from(given()).or_else(|error| {
+            if error.kind() != ErrorKind::UnknownArgument {
+                return Err(error);
+            }
+            // clap takes `-inf` and `-0x5` for options, as it does not -5.
+            Self::try_parse_from(given().map(marked))
+        })
+    }
+}
+
+/// The first character of a number that clap would take for an option. No argument can have it.
+const MARK: char = '\0';
+
+/// Marks a number that clap would take for an option.
+fn marked(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some(text) if text.starts_with('-') && number::is_number(text) => {
+            format!("{MARK}{text}").into()
+        }
+        _ => argument,
+    }
+}
+
+/// Removes the mark of a number.
+fn unmarked(text: &str) -> Result<String, Infallible> {
+    Ok(text.strip_prefix(MARK).unwrap_or(text).to_owned())
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,7 +98,7 @@ pub(super) struct Run {
     /// Plugin to load, a .wasm file
     pub(super) plugin: PathBuf,
     /// Text, @FILE, or - for stdin. @@… is text that begins with @
-    #[arg(allow_negative_numbers = true)]
+    #[arg(allow_negative_numbers = true, value_parser = unmarked)]
     pub(super) input: Vec<String>,
     /// Function to call [default: process, or _start of a WASI command]
     #[arg(long, value_name = "NAME")]
@@ -75,7 +107,7 @@ pub(super) struct Run {
     #[arg(long, hide = asked_for("-h"))]
     pub(super) numbers: bool,
     /// Argument for a WASI plugin; repeatable
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_parser = unmarked)]
     pub(super) arg: Vec<String>,
     /// Environment variable for a WASI plugin; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
@@ -225,7 +257,7 @@ const RUN: &str = "\
 A function over bytes takes one INPUT, or none for empty bytes. Its result is
 printed unchanged. Quote a text of several words. Any other function takes one
 number per parameter and prints one result per line. i32 and i64 may be given
-signed, unsigned or as 0xff, and are printed signed.
+signed, unsigned or as 0xff, and are printed signed; floats as 1e-3 or 0x1.8p3.
 
 A WASI command uses hostel's stdin, stdout, stderr and exit code. It can read
 the time, and only the files below --dir. A command may use 1 GiB of memory, a

@@ -11,6 +11,7 @@ mod input;
 mod inspect;
 mod limits;
 mod log;
+mod number;
 mod output;
 mod plugin;
 mod probe;
@@ -24,12 +25,12 @@ use self::{
     exit::Exit,
     failure::Failure,
 };
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 use clap_complete::Shell;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() => {
             output::error(&error.to_string());
