@@ -170,6 +170,38 @@ fn wrong_arguments_are_2() {
 }
 
 #[test]
+fn files_that_are_no_modules_are_named() {
+    let files = Files::new();
+    let tar = [&[b'a'; 257][..], b"ustar\0", &[0; 249]].concat();
+    for (bytes, words) in [
+        (
+            &b"\xcf\xfa\xed\xfe\x07\0\0\x01"[..],
+            "a native file: build the plugin",
+        ),
+        (b"MZ\x90\0\x03\0", "a native file: build the plugin"),
+        (b"BC\xc0\xde\x35\x14", "LLVM bitcode: link it without -flto"),
+        (b"!<arch>\n/  ", "a static library: link it first"),
+        (&tar, "a tar archive: unpack it first"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00",
+            "a Git LFS pointer: run `git lfs pull`",
+        ),
+        (
+            b"\n<!DOCTYPE html><html>",
+            "a web page: download the file itself",
+        ),
+        (b"<HTML lang=en>", "a web page: download the file itself"),
+        (b"%PDF-1.7\n%\xe2\xe3", "found a PDF"),
+        (b"\x89PNG\r\n\x1a\n\0", "found a PNG image"),
+        (b"<htm", "found text"),
+        (b"BC\xc0\xdd\0", "found unknown binary data"),
+    ] {
+        let file = files.file("plugin.wasm", bytes);
+        says(&hostel(&["inspect", &file]).expect(3), &[words]);
+    }
+}
+
+#[test]
 fn what_can_t_be_loaded_is_3() {
     let files = Files::new();
     let customize = std::fs::read(guest("customize")).expect("the guest is there");
@@ -189,7 +221,7 @@ fn what_can_t_be_loaded_is_3() {
         (files.file("text.wasm", b"some text\n"), "found text"),
         (
             files.file("elf.wasm", b"\x7fELF\x02\x01\x01\0"),
-            "a native ELF file",
+            "a native file",
         ),
         (files.file("plugin.wat", b"(module)"), "WebAssembly text"),
         (
