@@ -4,13 +4,13 @@ use super::{
     directories::GivenDirectory,
     exit,
     failure::Failure,
-    limits::{self, Bounds, Change, Preset, Target},
-    quantity,
+    limits::{self, Bounds, Change, ChangeParser, Preset, Target},
+    number, quantity,
 };
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 use hostel::{Engine, Limits};
-use std::{path::PathBuf, time::Duration};
+use std::{convert::Infallible, ffi::OsString, path::PathBuf, time::Duration};
 
 /// Run WebAssembly plugins that you don't trust
 #[derive(Debug, Parser)]
@@ -18,6 +18,38 @@ use std::{path::PathBuf, time::Duration};
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+impl Arguments {
+    /// Reads the program's arguments.
+    pub(super) fn read() -> Result<Self, clap::Error> {
+        let given = || std::env::args_os();
+        Self::try_parse_from(given()).or_else(|error| {
+            if error.kind() != ErrorKind::UnknownArgument {
+                return Err(error);
+            }
+            // clap takes `-inf` and `-0x5` for options, as it does not -5.
+            Self::try_parse_from(given().map(marked))
+        })
+    }
+}
+
+/// The first character of a number that clap would take for an option. No argument can have it.
+const MARK: char = '\0';
+
+/// Marks a number that clap would take for an option.
+fn marked(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some(text) if text.starts_with('-') && number::is_number(text) => {
+            format!("{MARK}{text}").into()
+        }
+        _ => argument,
+    }
+}
+
+/// Removes the mark of a number.
+fn unmarked(text: &str) -> Result<String, Infallible> {
+    Ok(text.strip_prefix(MARK).unwrap_or(text).to_owned())
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,7 +98,7 @@ pub(super) struct Run {
     /// Plugin to load, a .wasm file
     pub(super) plugin: PathBuf,
     /// Text, @FILE, or - for stdin. @@… is text that begins with @
-    #[arg(allow_negative_numbers = true)]
+    #[arg(allow_negative_numbers = true, value_parser = unmarked)]
     pub(super) input: Vec<String>,
     /// Function to call [default: process, or _start of a WASI command]
     #[arg(long, value_name = "NAME")]
@@ -75,7 +107,7 @@ pub(super) struct Run {
     #[arg(long, hide = asked_for("-h"))]
     pub(super) numbers: bool,
     /// Argument for a WASI plugin; repeatable
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_parser = unmarked)]
     pub(super) arg: Vec<String>,
     /// Environment variable for a WASI plugin; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
@@ -96,10 +128,10 @@ pub(super) struct Run {
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     memory: Option<u64>,
     /// Another limit to change, such as call_depth=5000; repeatable
-    #[arg(long, value_name = "NAME=N", value_parser = Change::of_call)]
+    #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_call))]
     limit: Vec<Change>,
     /// Longest time of the run, such as 2s [default: none, of a command 5m]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     timeout: Option<humantime::Duration>,
     /// Name the guest functions in a trap; costs speed and fuel
     #[arg(long, hide = asked_for("-h"))]
@@ -149,7 +181,7 @@ pub(super) struct Bench {
     #[command(flatten)]
     pub(super) run: Run,
     /// Calls that run at the same time, each on its own thread
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = concurrency)]
     pub(super) concurrency: u32,
     /// Run all calls on one thread, in slices of FUEL units [default: 10k]
     #[arg(long, value_name = "FUEL", value_parser = quantum, num_args = 0..=1, require_equals = true, default_missing_value = "10k")]
@@ -158,7 +190,7 @@ pub(super) struct Bench {
     #[arg(long, value_name = "N", value_parser = seconds)]
     pub(super) seconds: Option<Duration>,
     /// Most calls to measure [default: no end]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = calls)]
     pub(super) calls: Option<u64>,
 }
 
@@ -176,7 +208,7 @@ pub(super) struct Inspect {
     /// Plugin to load, a .wasm file
     pub(super) plugin: PathBuf,
     /// Limit to change, such as functions=100K; repeatable
-    #[arg(long, value_name = "NAME=N", value_parser = Change::of_plugin)]
+    #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_plugin))]
     pub(super) limit: Vec<Change>,
     /// Print the result as one JSON object
     #[arg(long)]
@@ -197,7 +229,7 @@ pub(super) struct Probe {
     #[arg(long, value_enum, value_name = "PRESET")]
     limits: Option<Preset>,
     /// Limit to change, such as memory_bytes=128KiB; repeatable
-    #[arg(long, value_name = "NAME=N", value_parser = Change::of_plugin)]
+    #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_plugin))]
     limit: Vec<Change>,
     /// Print the result as one JSON object
     #[arg(long)]
@@ -225,13 +257,13 @@ const RUN: &str = "\
 A function over bytes takes one INPUT, or none for empty bytes. Its result is
 printed unchanged. Quote a text of several words. Any other function takes one
 number per parameter and prints one result per line. i32 and i64 may be given
-signed, unsigned or as 0xff, and are printed signed.
+signed, unsigned or as 0xff, and are printed signed; floats as 1e-3 or 0x1.8p3.
 
 A WASI command uses hostel's stdin, stdout, stderr and exit code. It can read
 the time, and only the files below --dir. A command may use 1 GiB of memory, a
 module of 128 MiB, 10,000 nested calls, 256 open files and 5 minutes; a plugin
 64 MiB, 16 MiB, 1,000, 64, and no time limit. Change any of them with --limit;
-`--limit list` lists the names. An instruction that runs costs about one unit
+`--limit list` lists all. An instruction that runs costs about one unit
 of fuel. K, M, G and T are powers of 1000; KiB, MiB, GiB and TiB are powers of
 1024.
 
@@ -302,6 +334,22 @@ fn quantum(text: &str) -> Result<u64, &'static str> {
         0 => Err("expected a slice of at least 1 unit of fuel"),
         fuel => Ok(fuel),
     }
+}
+
+fn time(text: &str) -> Result<humantime::Duration, &'static str> {
+    let time = text.parse();
+    time.map_err(|_| "expected a time with its unit, such as 500ms, 2s or 1m30s")
+}
+
+fn concurrency(text: &str) -> Result<u32, &'static str> {
+    let number = quantity::parse(text).and_then(|number| u32::try_from(number).ok());
+    let number = number.filter(|number| (1..=10_000).contains(number));
+    number.ok_or("expected a whole number from 1 to 10000, such as 8")
+}
+
+fn calls(text: &str) -> Result<u64, &'static str> {
+    let number = quantity::parse(text).filter(|number| *number > 0);
+    number.ok_or("expected a whole number of calls, at least 1, such as 1000 or 1M")
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {

@@ -15,14 +15,22 @@ pub(super) struct GivenDirectory {
 
 impl GivenDirectory {
     /// Parses `DIR[:AS][:ro|rw]`. On Windows, DIR may begin with a drive.
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         Self::parse_for(text, cfg!(windows))
     }
 
-    fn parse_for(text: &str, windows: bool) -> Result<Self, &'static str> {
+    fn parse_for(text: &str, windows: bool) -> Result<Self, String> {
         let (paths, access) = match text.rsplit_once(':') {
             Some((paths, "ro")) => (paths, Access::Read),
             Some((paths, "rw")) => (paths, Access::ReadWrite),
+            // The colon of a drive is not before an access.
+            Some((paths, last))
+                if is_misspelt(last) && (!windows || drive_length(text) <= paths.len()) =>
+            {
+                return Err(format!(
+                    "expected DIR[:AS][:ro|rw], found `:{last}`: write `:ro`, `:rw` or, for a directory of this name, `:/{last}`"
+                ));
+            }
             _ => (text, Access::Read),
         };
         let drive = if windows { drive_length(paths) } else { 0 };
@@ -32,7 +40,7 @@ impl GivenDirectory {
         };
         // The colon of a drive may stand in both, since the plugin's name defaults to the path.
         if host.len() == drive || guest.is_empty() || (guest != host && guest.contains(':')) {
-            return Err("expected DIR[:AS][:ro|rw]");
+            return Err("expected DIR[:AS][:ro|rw], such as data:/data:rw".to_owned());
         }
         Ok(Self {
             host: host.into(),
@@ -40,6 +48,11 @@ impl GivenDirectory {
             access,
         })
     }
+}
+
+/// Returns whether `part` may be meant as `ro` or `rw`: as a name it would be granted silently.
+fn is_misspelt(part: &str) -> bool {
+    part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
 /// Returns the length of the drive at the start of `path`: 2 for `C:\data`, `C:/data` and `C:`, 0 without a drive.
@@ -77,6 +90,11 @@ mod tests {
             ("a:/b:ro", "a", "/b", Access::Read),
             ("a:/b:rw", "a", "/b", Access::ReadWrite),
             ("a:rw", "a", "a", Access::ReadWrite),
+            ("wo", "wo", "wo", Access::Read),
+            ("a:/w", "a", "/w", Access::Read),
+            ("a:..", "a", "..", Access::Read),
+            ("a:wo:ro", "a", "wo", Access::Read),
+            ("a:data", "a", "data", Access::Read),
         ] {
             let expected = GivenDirectory {
                 host: host.into(),
@@ -89,7 +107,9 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["", ":", "a:", ":b", ":rw", "a:b:c", "a:b:c:rw"] {
+        for text in [
+            "", ":", "a:", ":b", ":rw", "a:b:c", "a:b:c:rw", "a:wo", "a:RW", "a:/b:wr",
+        ] {
             assert!(GivenDirectory::parse_for(text, false).is_err(), "{text}");
         }
     }
@@ -109,6 +129,7 @@ mod tests {
                 Access::Read,
             ),
             (r".\a:/b", r".\a", "/b", Access::Read),
+            ("C:wo", "C:wo", "C:wo", Access::Read),
             (".", ".", ".", Access::Read),
         ] {
             let expected = GivenDirectory {
@@ -122,7 +143,15 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["", ":", "C:", "C::/data", r"C:\a:D:\b", r"C:\a:/b:/c"] {
+        for text in [
+            "",
+            ":",
+            "C:",
+            "C::/data",
+            r"C:\a:D:\b",
+            r"C:\a:/b:/c",
+            r"C:\a:wo",
+        ] {
             assert!(GivenDirectory::parse_for(text, true).is_err(), "{text}");
         }
     }

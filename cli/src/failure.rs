@@ -5,7 +5,7 @@ use hostel::{
     CallError, FileError, FileReason, LoadError, Mismatch, RefusedGrowth, SnapshotError,
     StateFileError, StateFileReason, TrapKind, grant_for,
 };
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use std::{fmt::Display, io, path::Path};
 
 /// A failure. Its texts may contain control characters from a plugin or a file name.
@@ -138,14 +138,16 @@ impl Failure {
     pub(super) fn snapshot(error: &SnapshotError) -> Self {
         Self::new(Exit::Load, error.code(), error.to_string())
     }
+}
 
-    pub(super) fn json(&self) -> Value {
-        json!({
-            "code": self.code,
-            "message": self.message,
-            "details": self.details,
-            "hint": self.hint,
-        })
+impl Serialize for Failure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(4))?;
+        map.serialize_entry("code", self.code)?;
+        map.serialize_entry("details", &self.details)?;
+        map.serialize_entry("hint", &self.hint)?;
+        map.serialize_entry("message", &self.message)?;
+        map.end()
     }
 }
 

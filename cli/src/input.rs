@@ -4,6 +4,7 @@ use super::{
     abi::{self, Calling},
     arguments::Run,
     failure::Failure,
+    number,
 };
 use hostel::{CallError, Instance, Plugin, Signature, ValType, Value};
 use std::{
@@ -68,8 +69,7 @@ fn several(name: &str, texts: &[String]) -> Failure {
     } else {
         "put quotes around the text".to_owned()
     };
-    let is_number = |text: &String| Value::parse(text, ValType::F64).is_some();
-    failure.with_hint(if texts.iter().all(is_number) {
+    failure.with_hint(if texts.iter().all(|text| number::is_number(text)) {
         format!("{quote}; or add --numbers to pass {count} numbers")
     } else {
         quote
@@ -84,6 +84,18 @@ fn read_numbers(
     limit: usize,
 ) -> Result<Vec<Value>, Failure> {
     let wrong = |why: String| Failure::usage(format!("`{name}` has the type {ty}: {why}"));
+    let numbers = [ValType::I32, ValType::I64, ValType::F32, ValType::F64];
+    if let Some(other) = ty.params.iter().find(|ty| !numbers.contains(ty)) {
+        let other = match other {
+            ValType::V128 => "a v128",
+            ValType::FuncRef => "a funcref",
+            ValType::ExternRef => "an externref",
+            _ => "a reference",
+        };
+        return Err(wrong(format!(
+            "{other} can't be passed on the command line; choose a function of numbers or bytes"
+        )));
+    }
     let (takes, given) = (ty.params.len(), texts.len());
     if takes != given {
         return Err(wrong(format!("expected {takes} numbers, found {given}")));
@@ -91,30 +103,9 @@ fn read_numbers(
     let numbers = texts.iter().zip(&ty.params).map(|(text, ty)| {
         let bytes = read(text, limit)?;
         let text = String::from_utf8_lossy(&bytes);
-        Value::parse(text.trim(), *ty).ok_or_else(|| {
-            wrong(format!(
-                "expected {}, found `{}`",
-                expected(*ty),
-                text.trim()
-            ))
-        })
+        number::parse(text.trim(), *ty).map_err(&wrong)
     });
     numbers.collect()
-}
-
-/// Describes the numbers of type `ty`.
-const fn expected(ty: ValType) -> &'static str {
-    match ty {
-        ValType::I32 => "a whole number from -2147483648 to 4294967295",
-        ValType::I64 => "a whole number from -9223372036854775808 to 18446744073709551615",
-        ValType::F32 => "a number from -3.4028235e38 to 3.4028235e38, `inf`, `-inf` or `NaN`",
-        ValType::F64 => {
-            "a number from -1.7976931348623157e308 to 1.7976931348623157e308, `inf`, `-inf` or `NaN`"
-        }
-        ValType::V128 | ValType::FuncRef | ValType::ExternRef | ValType::OtherRef => {
-            "a value that the command line can't express"
-        }
-    }
 }
 
 /// Returns the bytes that one INPUT stands for.

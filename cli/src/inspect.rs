@@ -7,38 +7,30 @@ use super::{
     failure::Failure,
     grants,
     limits::Bounds,
-    output::{self, escaped},
+    output::{self, Each, escaped},
     plugin,
 };
 use anstyle::Style;
 use hostel::{Engine, Extern, ModuleInfo, Std, grant_for, read_module};
-use serde_json::{Value, json};
-use std::fmt::Write as _;
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use serde_json::json;
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
     let path = &arguments.plugin;
-    let Found {
-        bytes,
-        module,
-        failure,
-    } = find(arguments);
+    let found = find(arguments);
     if arguments.json {
-        let exit = failure.as_ref().map_or(Exit::Ok, |failure| failure.exit);
-        let written = output::json(&json!({
-            "path": path.to_string_lossy(),
-            "bytes": bytes,
-            "loads": failure.is_none(),
-            "error": failure.as_ref().map(Failure::json),
-            "code": exit.code(),
-            "module": module.as_ref().map(module_json),
-        }))?;
-        return Ok(written.or(exit));
+        let exit = found.exit();
+        return Ok(output::json(&Report { path, found })?.or(exit));
     }
-    let written = module.map_or(Ok(Exit::Ok), |module| {
-        let path = path.to_string_lossy();
-        output::text(&module_text(&module, &escaped(&path).to_string()))
+    let written = found.module.map_or(Ok(Exit::Ok), |module| {
+        let path = escaped(&path.to_string_lossy()).to_string();
+        output::stream(|to| write_module(to, &module, &path))
     })?;
-    failure.map_or(Ok(written), Err)
+    found.failure.map_or(Ok(written), Err)
 }
 
 /// The facts about a plugin's file. A module that can't be loaded can often be read all the same.
@@ -47,6 +39,13 @@ struct Found {
     bytes: Option<usize>,
     module: Option<ModuleInfo>,
     failure: Option<Failure>,
+}
+
+impl Found {
+    fn exit(&self) -> Exit {
+        let failure = self.failure.as_ref();
+        failure.map_or(Exit::Ok, |failure| failure.exit)
+    }
 }
 
 fn find(arguments: &Inspect) -> Found {
@@ -75,112 +74,158 @@ fn find(arguments: &Inspect) -> Found {
     found
 }
 
-fn module_json(module: &ModuleInfo) -> Value {
-    let imports = module.imports.iter().map(|import| {
-        json!({
-            "module": import.module,
-            "name": import.name,
-            "kind": import.ty.kind(),
-            "type": import.ty.to_string(),
-            "grant": grant_for(&import.module, &import.name),
-        })
-    });
-    let exports = module.exports.iter().map(|export| {
-        json!({
-            "name": export.name,
-            "kind": export.ty.kind(),
-            "type": export.ty.to_string(),
-            "takes": takes(module, &export.ty).map(Calling::name),
-        })
-    });
-    let memories = module
-        .memories
-        .iter()
-        .map(|memory| json!({ "bytes": memory.min_bytes, "max_bytes": memory.max_bytes }));
-    let tables = module
-        .tables
-        .iter()
-        .map(|table| json!({ "elements": table.min, "max_elements": table.max }));
-    let sections = module.sections.iter().map(
-        |section| json!({ "name": section.name, "custom": section.custom, "bytes": section.size }),
-    );
-    json!({
-        "abi": abi_name(module),
-        "functions": module.functions,
-        "start": module.start,
-        "initializers": module.initializers().collect::<Value>(),
-        "imports": imports.collect::<Value>(),
-        "exports": exports.collect::<Value>(),
-        "memories": memories.collect::<Value>(),
-        "tables": tables.collect::<Value>(),
-        "sections": sections.collect::<Value>(),
-    })
+/// The facts as JSON. A tree of JSON values would take more than a kilobyte for each of the millions
+/// of sections that a hostile module can have.
+struct Report<'a> {
+    path: &'a Path,
+    found: Found,
 }
 
-fn module_text(module: &ModuleInfo, path: &str) -> String {
+impl Serialize for Report<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Found {
+            bytes,
+            module,
+            failure,
+        } = &self.found;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("bytes", bytes)?;
+        map.serialize_entry("code", &self.found.exit().code())?;
+        map.serialize_entry("error", failure)?;
+        map.serialize_entry("loads", &failure.is_none())?;
+        map.serialize_entry("module", &module.as_ref().map(Declarations))?;
+        map.serialize_entry("path", &self.path.to_string_lossy())?;
+        map.end()
+    }
+}
+
+/// A module's declarations as JSON.
+struct Declarations<'a>(&'a ModuleInfo);
+
+impl Serialize for Declarations<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(module) = *self;
+        let exports = || {
+            module.exports.iter().map(|export| {
+                json!({
+                    "name": export.name,
+                    "kind": export.ty.kind(),
+                    "type": export.ty.to_string(),
+                    "takes": takes(module, &export.ty).map(Calling::name),
+                })
+            })
+        };
+        let imports = || {
+            module.imports.iter().map(|import| {
+                json!({
+                    "module": import.module,
+                    "name": import.name,
+                    "kind": import.ty.kind(),
+                    "type": import.ty.to_string(),
+                    "grant": grant_for(&import.module, &import.name),
+                })
+            })
+        };
+        let memories = || {
+            let memories = module.memories.iter();
+            memories
+                .map(|memory| json!({ "bytes": memory.min_bytes, "max_bytes": memory.max_bytes }))
+        };
+        let sections = || {
+            module.sections.iter().map(|section| {
+                json!({ "name": section.name, "custom": section.custom, "bytes": section.size })
+            })
+        };
+        let tables = || {
+            let tables = module.tables.iter();
+            tables.map(|table| json!({ "elements": table.min, "max_elements": table.max }))
+        };
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("abi", abi_name(module))?;
+        map.serialize_entry("exports", &Each(exports))?;
+        map.serialize_entry("functions", &module.functions)?;
+        map.serialize_entry("imports", &Each(imports))?;
+        map.serialize_entry("initializers", &Each(|| module.initializers()))?;
+        map.serialize_entry("memories", &Each(memories))?;
+        map.serialize_entry("sections", &Each(sections))?;
+        map.serialize_entry("start", &module.start)?;
+        map.serialize_entry("tables", &Each(tables))?;
+        map.end()
+    }
+}
+
+fn write_module(to: &mut dyn Write, module: &ModuleInfo, path: &str) -> io::Result<()> {
     let row = |name: &str, value: String, note: String| [name.to_owned(), value, note];
     let at_most = |max: Option<u64>| max.map_or_else(String::new, |max| format!("at most {max}"));
     let start = if module.start { "yes" } else { "none" };
-    let mut facts = vec![
-        row("size", format!("{} bytes", module.size), String::new()),
-        row("ABI", abi_name(module).to_owned(), String::new()),
-        row("start function", start.to_owned(), String::new()),
-    ];
-    facts.extend(module.initializers().map(|name| {
-        let runs = match name {
-            plugin::COMMAND => "before another function is called",
-            _ => "when an instance is made",
-        };
-        row("initializer", format!("`{name}`"), runs.to_owned())
-    }));
-    facts.extend(module.memories.iter().map(|memory| {
-        row(
-            "memory",
-            format!("{} bytes", memory.min_bytes),
-            at_most(memory.max_bytes),
-        )
-    }));
-    facts.extend(module.tables.iter().map(|table| {
-        row(
-            "table",
-            format!("{} elements", table.min),
-            at_most(table.max),
-        )
-    }));
-    let imports = module.imports.iter().map(|import| {
-        let name = format!("{}.{}", escaped(&import.module), escaped(&import.name));
-        let grant = grant_for(&import.module, &import.name);
-        let grant = grant.map_or_else(
-            || "not supplied".to_owned(),
-            |grant| format!("grant `{grant}`"),
-        );
-        [name, import.ty.to_string(), grant]
-    });
-    let exports = module.exports.iter().map(|export| {
-        let takes = takes(module, &export.ty).map(|what| match &*export.name {
-            plugin::COMMAND if plugin::is_command(module) => "`run`".to_owned(),
-            _ => format!("`run` with {}", what.name()),
+    let facts = || {
+        let first = [
+            row("size", format!("{} bytes", module.size), String::new()),
+            row("ABI", abi_name(module).to_owned(), String::new()),
+            row("start function", start.to_owned(), String::new()),
+        ];
+        let initializers = module.initializers().map(|name| {
+            let runs = match name {
+                plugin::COMMAND => "before another function is called",
+                _ => "when an instance is made",
+            };
+            row("initializer", format!("`{name}`"), runs.to_owned())
         });
-        [
-            escaped(&export.name).to_string(),
-            export.ty.to_string(),
-            takes.unwrap_or_default(),
-        ]
-    });
-    let sections = module.sections.iter().map(|section| {
-        let kind = if section.custom { "custom" } else { "" };
-        row(
-            &escaped(&section.name).to_string(),
-            format!("{} bytes", section.size),
-            kind.to_owned(),
-        )
-    });
-    let mut text = String::new();
-    write_table(&mut text, path, &facts);
-    write_table(&mut text, "imports", &imports.collect::<Vec<_>>());
-    write_table(&mut text, "exports", &exports.collect::<Vec<_>>());
-    write_table(&mut text, "sections", &sections.collect::<Vec<_>>());
-    text
+        let memories = module.memories.iter().map(|memory| {
+            row(
+                "memory",
+                format!("{} bytes", memory.min_bytes),
+                at_most(memory.max_bytes),
+            )
+        });
+        let tables = module.tables.iter().map(|table| {
+            row(
+                "table",
+                format!("{} elements", table.min),
+                at_most(table.max),
+            )
+        });
+        let first = first.into_iter().chain(initializers);
+        first.chain(memories).chain(tables)
+    };
+    let imports = || {
+        module.imports.iter().map(|import| {
+            let name = format!("{}.{}", escaped(&import.module), escaped(&import.name));
+            let grant = grant_for(&import.module, &import.name);
+            let grant = grant.map_or_else(
+                || "not supplied".to_owned(),
+                |grant| format!("grant `{grant}`"),
+            );
+            [name, import.ty.to_string(), grant]
+        })
+    };
+    let exports = || {
+        module.exports.iter().map(|export| {
+            let takes = takes(module, &export.ty).map(|what| match &*export.name {
+                plugin::COMMAND if plugin::is_command(module) => "`run`".to_owned(),
+                _ => format!("`run` with {}", what.name()),
+            });
+            [
+                escaped(&export.name).to_string(),
+                export.ty.to_string(),
+                takes.unwrap_or_default(),
+            ]
+        })
+    };
+    let sections = || {
+        module.sections.iter().map(|section| {
+            let kind = if section.custom { "custom" } else { "" };
+            row(
+                &escaped(&section.name).to_string(),
+                format!("{} bytes", section.size),
+                kind.to_owned(),
+            )
+        })
+    };
+    write_table(to, path, facts)?;
+    write_table(to, "imports", imports)?;
+    write_table(to, "exports", exports)?;
+    write_table(to, "sections", sections)
 }
 
 /// The widest first and second column of a table, in characters. The longest name of a function of
@@ -188,19 +233,29 @@ fn module_text(module: &ModuleInfo, path: &str) -> String {
 const WIDEST: [usize; 2] = [48, 40];
 
 /// Writes rows in columns. A cell that is wider than its column has a line of its own, and the rest
-/// of the row is in its columns below.
-fn write_table(text: &mut String, title: &str, rows: &[[String; 3]]) {
+/// of the row is in its columns below. Makes the rows twice, so as not to keep them: the first time
+/// for the columns' widths.
+fn write_table<I: Iterator<Item = [String; 3]>>(
+    to: &mut dyn Write,
+    title: &str,
+    rows: impl Fn() -> I,
+) -> io::Result<()> {
     let bold = Style::new().bold();
-    let width = |column: usize, most: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        let widths = cells.map(|cell| cell.chars().count());
-        widths.filter(|width| *width <= most).max().unwrap_or(0)
-    };
-    let second = 2 + width(0, WIDEST[0]) + 2;
-    let third = second + width(1, WIDEST[1]) + 2;
-    // Writing to a String does not fail.
-    let _ = writeln!(text, "{bold}{title}{bold:#}");
-    for row in rows {
+    let mut widths = [0; 2];
+    for row in rows() {
+        for ((width, most), cell) in widths.iter_mut().zip(WIDEST).zip(&row) {
+            let found = cell.chars().count();
+            if found <= most {
+                *width = found.max(*width);
+            }
+        }
+    }
+    let second = 2 + widths[0] + 2;
+    let third = second + widths[1] + 2;
+    writeln!(to, "{bold}{title}{bold:#}")?;
+    let mut empty = true;
+    for row in rows() {
+        empty = false;
         let mut column = 0;
         for (cell, start) in row.iter().zip([2, second, third]) {
             if cell.is_empty() {
@@ -208,17 +263,18 @@ fn write_table(text: &mut String, title: &str, rows: &[[String; 3]]) {
             }
             // Two spaces at least, but before the first cell.
             if column > 0 && column + 2 > start {
-                text.push('\n');
+                writeln!(to)?;
                 column = 0;
             }
-            let _ = write!(text, "{}{cell}", " ".repeat(start - column));
+            write!(to, "{}{cell}", " ".repeat(start - column))?;
             column = start + cell.chars().count();
         }
-        text.push('\n');
+        writeln!(to)?;
     }
-    if rows.is_empty() {
-        text.push_str("  none\n");
+    if empty {
+        writeln!(to, "  none")?;
     }
+    Ok(())
 }
 
 fn takes(module: &ModuleInfo, ty: &Extern) -> Option<Calling> {

@@ -1,9 +1,13 @@
 //! Limits by name, for `--limit`.
 
 use super::quantity;
-use clap::ValueEnum;
+use clap::{
+    Arg, Command, ValueEnum,
+    builder::TypedValueParser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use hostel::{Budget, Limits, Machine, files};
-use std::time::Duration;
+use std::{ffi::OsStr, fmt, iter, time::Duration};
 
 /// The machines that `probe` knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -169,6 +173,17 @@ impl Field<'_> {
     }
 }
 
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Size(value) if **value == usize::MAX => f.pad("none"),
+            Self::Word(value) => value.fmt(f),
+            Self::Long(value) => value.fmt(f),
+            Self::Size(value) => value.fmt(f),
+        }
+    }
+}
+
 /// One `--limit` argument.
 #[derive(Clone, Debug)]
 pub(super) struct Change {
@@ -196,11 +211,9 @@ impl Change {
     }
 
     fn parse(text: &str, names: &str) -> Result<Self, String> {
-        let (name, value) = match text.split_once('=') {
-            Some(parts) => parts,
-            None if text == "list" => (text, ""),
-            None => return Err("expected NAME=N".to_owned()),
-        };
+        let (name, value) = text
+            .split_once('=')
+            .ok_or("expected NAME=N, such as call_depth=5000; `--limit list` lists all")?;
         let mut bounds = Bounds::plugin();
         let mut fields = bounds.fields().into_iter();
         let (_, field) = fields
@@ -219,6 +232,56 @@ impl Change {
     }
 }
 
+/// Parses the argument of `--limit`: the function's NAME=N, or `list`.
+#[derive(Clone)]
+pub(super) struct ChangeParser(pub(super) fn(&str) -> Result<Change, String>);
+
+impl TypedValueParser for ChangeParser {
+    type Value = Change;
+
+    /// Returns the list for `list` as an error, because it ends the program wherever it stands.
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Change, clap::Error> {
+        if value == "list" {
+            let all = (self.0)("host_calls=1").is_ok();
+            let mut error = clap::Error::new(ErrorKind::DisplayHelp);
+            error.insert(ContextKind::Custom, ContextValue::String(list(all)));
+            return Err(error);
+        }
+        self.0.parse_ref(command, argument, value)
+    }
+}
+
+/// Returns the list that `--limit list` asked for, if it did.
+pub(super) fn listed(error: &clap::Error) -> Option<&str> {
+    match error.get(ContextKind::Custom)? {
+        ContextValue::String(list) if error.kind() == ErrorKind::DisplayHelp => Some(list),
+        _ => None,
+    }
+}
+
+/// Lists the limits of a plugin, or `all` limits, with their defaults.
+fn list(all: bool) -> String {
+    let (mut plugin, mut command) = (Bounds::plugin(), Bounds::command());
+    let most = if all {
+        usize::MAX
+    } else {
+        caps(&mut Limits::server()).len()
+    };
+    let rows = plugin.fields().into_iter().zip(command.fields()).take(most);
+    let head = format!(
+        "{:<20}{:>14}{:>14}\n",
+        "limit", "of a plugin", "of a command"
+    );
+    let rows =
+        rows.map(|((name, plugin), (_, command))| format!("{name:<20}{plugin:>14}{command:>14}\n"));
+    iter::once(head).chain(rows).collect()
+}
+
 /// Says that no limit is called `name`: names those that are near, or else all `names`.
 fn unknown(name: &str, names: &str) -> String {
     let near: Vec<_> = names
@@ -227,7 +290,6 @@ fn unknown(name: &str, names: &str) -> String {
         .map(|known| format!("`{known}`"))
         .collect();
     match &*near {
-        [] if name == "list" => format!("the limits are: {names}"),
         [] => format!("unknown limit `{name}`; the limits are: {names}"),
         near => format!(
             "unknown limit `{name}`; near it: {}; `--limit list` lists all",

@@ -11,6 +11,7 @@ mod input;
 mod inspect;
 mod limits;
 mod log;
+mod number;
 mod output;
 mod plugin;
 mod probe;
@@ -24,19 +25,22 @@ use self::{
     exit::Exit,
     failure::Failure,
 };
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 use clap_complete::Shell;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() => {
             output::error(&error.to_string());
             return ExitCode::from(Exit::Usage.code());
         }
-        // Help or the version, for stdout.
-        Err(error) => error.exit(),
+        // Limits, help or the version, for stdout.
+        Err(error) => match limits::listed(&error) {
+            Some(list) => return end(output::bytes(list.as_bytes())),
+            None => error.exit(),
+        },
     };
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
@@ -46,6 +50,10 @@ fn main() -> ExitCode {
         Command::Probe(arguments) => probe::probe(&arguments),
         Command::Completions { shell } => completions(shell),
     };
+    end(result)
+}
+
+fn end(result: Result<Exit, Failure>) -> ExitCode {
     let exit = result.unwrap_or_else(|failure| {
         output::failure(&failure);
         failure.exit

@@ -3,7 +3,8 @@
 use super::{exit::Exit, failure::Failure, wrap};
 use anstyle::{AnsiColor, Style};
 use hostel::Escaped;
-use serde_json::{Serializer, Value, ser::Formatter};
+use serde::Serialize;
+use serde_json::{Serializer, ser::Formatter};
 use std::{
     fmt::{self, Write as _},
     io::{self, BufWriter, IsTerminal as _, Write},
@@ -29,17 +30,39 @@ pub(super) fn text(text: &str) -> Result<Exit, Failure> {
     write(anstream::stdout(), text.as_bytes())
 }
 
-/// Prints a JSON value on one line. Escapes make it up to six times as long as a plugin's result, so it
-/// is never held as a whole.
-pub(super) fn json(value: &Value) -> Result<Exit, Failure> {
+/// Prints the styled text that `write` writes. The text is never held as a whole: a hostile module
+/// can declare millions of things.
+pub(super) fn stream(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<Exit, Failure> {
+    let mut to = BufWriter::new(anstream::stdout());
+    ended(write(&mut to).and_then(|()| to.flush()))
+}
+
+/// Prints a value as JSON on one line. Escapes make it up to six times as long as a plugin's result, so
+/// it is never held as a whole.
+pub(super) fn json(value: &impl Serialize) -> Result<Exit, Failure> {
     let mut to = BufWriter::new(io::stdout().lock());
     let mut serializer = Serializer::with_formatter(&mut to, OneLine);
-    let written = serde::Serialize::serialize(value, &mut serializer).map_err(io::Error::from);
+    let written = value.serialize(&mut serializer).map_err(io::Error::from);
     ended(
         written
             .and_then(|()| to.write_all(b"\n"))
             .and_then(|()| to.flush()),
     )
+}
+
+/// A JSON array of the items that the function's iterator returns. One item exists at a time.
+pub(super) struct Each<F>(pub(super) F);
+
+impl<F, I> Serialize for Each<F>
+where
+    F: Fn() -> I,
+    I: IntoIterator<Item: Serialize>,
+{
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0())
+    }
 }
 
 /// Prints a failure on stderr.

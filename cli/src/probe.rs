@@ -5,14 +5,15 @@ use super::{
     exit::Exit,
     failure::Failure,
     grants, limits,
-    output::{self, escaped},
+    output::{self, Each, escaped},
     plugin,
 };
 use anstyle::Style;
 use bytesize::ByteSize;
 use hostel::{Engine, Footprint, Limits, LoadError, ModuleInfo, Std, read_module};
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value, json};
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _, iter, path::Path};
 
 pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     let path = &arguments.plugin;
@@ -40,18 +41,16 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     let grants = module.as_ref().map(grants::needed);
     if arguments.json {
         let exit = failure.as_ref().map_or(Exit::Ok, |failure| failure.exit);
-        let written = output::json(&json!({
-            "path": path.to_string_lossy(),
-            "bytes": bytes,
-            "can_run": failure.is_none(),
-            "refusals": refusals.all.iter().flat_map(refusal_json).collect::<Value>(),
-            "all_refusals": refusals.complete,
-            "grants": grants,
-            "limits": limits_json(limits),
-            "footprint": footprint.as_ref().map(footprint_json),
-            "error": failure.as_ref().map(Failure::json),
-            "code": exit.code(),
-        }))?;
+        let written = output::json(&Report {
+            path,
+            bytes,
+            refusals: &refusals,
+            grants: grants.as_ref(),
+            limits,
+            footprint: footprint.as_ref(),
+            failure: failure.as_ref(),
+            exit,
+        })?;
         return Ok(written.or(exit));
     }
     let written = match (footprint, grants) {
@@ -76,6 +75,36 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
         _ => Exit::Ok,
     };
     failure.map_or(Ok(written), Err)
+}
+
+/// The result as JSON.
+struct Report<'a> {
+    path: &'a Path,
+    bytes: Option<usize>,
+    refusals: &'a Refusals,
+    grants: Option<&'a BTreeSet<&'static str>>,
+    limits: Limits,
+    footprint: Option<&'a Footprint>,
+    failure: Option<&'a Failure>,
+    exit: Exit,
+}
+
+impl Serialize for Report<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let refusals = || self.refusals.all.iter().flat_map(refusal_json);
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("all_refusals", &self.refusals.complete)?;
+        map.serialize_entry("bytes", &self.bytes)?;
+        map.serialize_entry("can_run", &self.failure.is_none())?;
+        map.serialize_entry("code", &self.exit.code())?;
+        map.serialize_entry("error", &self.failure)?;
+        map.serialize_entry("footprint", &self.footprint.map(footprint_json))?;
+        map.serialize_entry("grants", &self.grants)?;
+        map.serialize_entry("limits", &limits_json(self.limits))?;
+        map.serialize_entry("path", &self.path.to_string_lossy())?;
+        map.serialize_entry("refusals", &Each(refusals))?;
+        map.end()
+    }
 }
 
 /// The reasons to refuse a module.
@@ -165,7 +194,7 @@ fn note(all: &mut Vec<LoadError>, error: LoadError) {
 }
 
 /// Returns one object per problem: a mismatch has several.
-fn refusal_json(error: &LoadError) -> Vec<Value> {
+fn refusal_json(error: &LoadError) -> Box<dyn Iterator<Item = Value> + '_> {
     let object = |message: String, [cap, limit, found]: [Value; 3]| {
         json!({
             "code": error.code(),
@@ -176,29 +205,25 @@ fn refusal_json(error: &LoadError) -> Vec<Value> {
         })
     };
     let no_limit = || [Value::Null, Value::Null, Value::Null];
-    match error {
+    let cap = match error {
         LoadError::Mismatch(all) => {
-            let objects = all.iter().map(|one| object(one.to_string(), no_limit()));
-            objects.collect()
+            let objects = all.iter();
+            return Box::new(objects.map(move |one| object(one.to_string(), no_limit())));
         }
         LoadError::TooLarge { limit, found } => {
-            let cap = ["module_bytes".into(), (*limit).into(), (*found).into()];
-            vec![object(error.to_string(), cap)]
+            ["module_bytes".into(), (*limit).into(), (*found).into()]
         }
         LoadError::DoesNotFit { needed, free } => {
-            let cap = ["heap_bytes".into(), (*free).into(), (*needed).into()];
-            vec![object(error.to_string(), cap)]
+            ["heap_bytes".into(), (*free).into(), (*needed).into()]
         }
         LoadError::OverLimit {
             name: cap,
             limit,
             found,
-        } => {
-            let cap = [(*cap).into(), (*limit).into(), (*found).into()];
-            vec![object(error.to_string(), cap)]
-        }
-        _ => vec![object(error.to_string(), no_limit())],
-    }
+        } => [(*cap).into(), (*limit).into(), (*found).into()],
+        _ => no_limit(),
+    };
+    Box::new(iter::once(object(error.to_string(), cap)))
 }
 
 fn limits_json(mut limits: Limits) -> Value {

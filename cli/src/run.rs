@@ -203,7 +203,7 @@ impl Report {
     fn json(&self, result: Result<Vec<u8>, Failure>, exit: Exit) -> Value {
         let (output, error) = match result {
             Ok(output) => (Some(output), None),
-            Err(failure) => (None, Some(failure.json())),
+            Err(failure) => (None, Some(failure)),
         };
         let (text, base64) = match output.map(String::from_utf8) {
             Some(Ok(text)) => (Some(text), None),

@@ -23,7 +23,7 @@ pub(super) fn snapshot(arguments: &Snapshot) -> Result<Exit, Failure> {
         return Ok(output::json(&json!({
             "path": arguments.output.to_string_lossy(),
             "bytes": written.as_ref().ok(),
-            "error": failure.map(Failure::json),
+            "error": failure,
             "code": exit.code(),
         }))?
         .or(exit));

@@ -130,7 +130,7 @@ impl Report {
 pub(super) fn json(report: &Result<Report, Failure>, exit: Exit) -> Value {
     json!({
         "measured": report.as_ref().ok().map(Report::json),
-        "error": report.as_ref().err().map(Failure::json),
+        "error": report.as_ref().err(),
         "code": exit.code(),
     })
 }

@@ -147,4 +147,9 @@ fn what_is_no_directory_is_said() {
             ended.stderr
         );
     }
+    for (typo, words) in [("wo", "`:/wo`"), ("wr", "`:rw`"), ("RW", "`:ro`")] {
+        let dir = format!("{one}:{typo}");
+        let ended = hostel(&["run", &plugin, "--dir", &dir]).expect(2);
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
 }

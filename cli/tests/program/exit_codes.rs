@@ -93,19 +93,42 @@ fn wrong_arguments_are_2() {
         &["unknown limit `type`; near it: `types`; `--limit list`"],
     );
     says(&limit("memorybytes=1"), &["near it: `memory_bytes`;"]);
-    for all in ["odd=1", "list"] {
-        says(
-            &limit(all),
-            &["limits are: ", "memory_bytes, ", ", types, "],
-        );
-    }
+    says(
+        &limit("odd=1"),
+        &["limits are: ", "memory_bytes, ", ", types, "],
+    );
+    says(&limit("list=1"), &["unknown limit `list`"]);
     for none in ["copies=0", "instances=0"] {
         says(&limit(none), &["is at least 1, found 0"]);
     }
-    says(
-        &hostel(&["bench", &customize, "--calls", "0"]).expect(2),
-        &["--calls", "1.."],
-    );
+    for (option, values, words) in [
+        (
+            "--calls",
+            &["x", "0", "-1"][..],
+            "expected a whole number of calls, at least 1, such as 1000",
+        ),
+        (
+            "--concurrency",
+            &["x", "0", "10001"],
+            "expected a whole number from 1 to 10000, such as 8",
+        ),
+        (
+            "--timeout",
+            &["soon", "2", ""],
+            "expected a time with its unit, such as 500ms, 2s",
+        ),
+        ("--seconds", &["x", "-1"], "expected seconds, such as 10"),
+        (
+            "--sliced",
+            &["x"],
+            "expected a whole number, such as 5000000",
+        ),
+    ] {
+        for value in values {
+            let option = format!("{option}={value}");
+            says(&hostel(&["bench", &customize, &option]).expect(2), &[words]);
+        }
+    }
     for number in [
         "types=",
         "types=1x",
@@ -118,6 +141,21 @@ fn wrong_arguments_are_2() {
         &hostel(&["probe", &customize, "--limits", "desk"]).expect(2),
         &["server, device"],
     );
+    let vectors = files.wat(r#"(module (func (export "f") (param v128 i32)))"#);
+    for arguments in [
+        &["run", &*vectors, "--call", "f"][..],
+        &["run", &vectors, "--call", "f", "1", "2"],
+    ] {
+        says(
+            &hostel(arguments).expect(2),
+            &["(v128, i32) -> ()", "a v128 can't be passed"],
+        );
+    }
+    let references = files.wat(r#"(module (func (export "f") (param externref)))"#);
+    says(
+        &hostel(&["run", &references, "--call", "f"]).expect(2),
+        &["an externref can't be passed"],
+    );
     let large = format!("@{}", files.file("large", &[0; (16 << 20) + 1]));
     let ended = hostel(&["run", &customize, &large]).expect(2);
     says(&ended, &["expected at most 16777216 bytes, found more"]);
@@ -129,6 +167,38 @@ fn wrong_arguments_are_2() {
         &hostel(&["run", &customize, "@/dev/zero"]).expect(2),
         &["at most 16777216 bytes"],
     );
+}
+
+#[test]
+fn files_that_are_no_modules_are_named() {
+    let files = Files::new();
+    let tar = [&[b'a'; 257][..], b"ustar\0", &[0; 249]].concat();
+    for (bytes, words) in [
+        (
+            &b"\xcf\xfa\xed\xfe\x07\0\0\x01"[..],
+            "a native file: build the plugin",
+        ),
+        (b"MZ\x90\0\x03\0", "a native file: build the plugin"),
+        (b"BC\xc0\xde\x35\x14", "LLVM bitcode: link it without -flto"),
+        (b"!<arch>\n/  ", "a static library: link it first"),
+        (&tar, "a tar archive: unpack it first"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00",
+            "a Git LFS pointer: run `git lfs pull`",
+        ),
+        (
+            b"\n<!DOCTYPE html><html>",
+            "a web page: download the file itself",
+        ),
+        (b"<HTML lang=en>", "a web page: download the file itself"),
+        (b"%PDF-1.7\n%\xe2\xe3", "found a PDF"),
+        (b"\x89PNG\r\n\x1a\n\0", "found a PNG image"),
+        (b"<htm", "found text"),
+        (b"BC\xc0\xdd\0", "found unknown binary data"),
+    ] {
+        let file = files.file("plugin.wasm", bytes);
+        says(&hostel(&["inspect", &file]).expect(3), &[words]);
+    }
 }
 
 #[test]
@@ -151,7 +221,7 @@ fn what_can_t_be_loaded_is_3() {
         (files.file("text.wasm", b"some text\n"), "found text"),
         (
             files.file("elf.wasm", b"\x7fELF\x02\x01\x01\0"),
-            "a native ELF file",
+            "a native file",
         ),
         (files.file("plugin.wat", b"(module)"), "WebAssembly text"),
         (

@@ -196,3 +196,68 @@ fn columns_stay_columns_beside_long_names() {
     );
     assert_eq!(exports, expected);
 }
+
+/// Returns `count` as LEB128.
+#[cfg(target_os = "linux")]
+fn leb(mut count: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while count > 0x7f {
+        bytes.push(count as u8 | 0x80);
+        count >>= 7;
+    }
+    bytes.push(count as u8);
+    bytes
+}
+
+/// Returns the most memory that the program had until it began to print, in KiB. A value or a text
+/// that it held as a whole would be complete then: the pipe is full long before the end.
+#[cfg(target_os = "linux")]
+fn most_memory(arguments: &[&str]) -> u64 {
+    use std::{
+        io::{Read as _, copy, sink},
+        process::Stdio,
+    };
+    let mut child = super::command(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let mut stdout = child.stdout.take().expect("stdout is a pipe");
+    stdout.read_exact(&mut [0]).expect("it prints something");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
+    let printed = copy(&mut stdout, &mut sink()).expect("the pipe can be read");
+    assert!(printed > 1 << 20, "the pipe held all {printed} bytes");
+    assert_eq!(child.wait().expect("the program ends").code(), Some(3));
+    let status = status.expect("the program still runs");
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let most = most.and_then(|most| most.trim().strip_suffix(" kB"));
+    most.expect("Linux counts it").parse().expect("a number")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_module_declares_is_printed_as_it_comes() {
+    let files = Files::new();
+    // Custom sections without a name, and imports `"" "a"` of functions.
+    let sections = [b"\0asm\x01\0\0\0".to_vec(), b"\0\x01\0".repeat(200_000)].concat();
+    let sections = files.file("sections.wasm", &sections);
+    let imports = [leb(50_000), b"\0\x01a\0\0".repeat(50_000)].concat();
+    let imports = [
+        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02",
+        &*leb(imports.len()),
+        &imports,
+    ]
+    .concat();
+    let imports = files.file("imports.wasm", &imports);
+    // A tree of JSON values takes 300 MB for the sections and 100 MB for the imports.
+    for arguments in [
+        &["inspect", &sections][..],
+        &["inspect", "--json", &sections],
+        &["inspect", &imports],
+        &["inspect", "--json", &imports, "--limit", "imports=1M"],
+        &["probe", "--json", &imports],
+    ] {
+        let found = most_memory(arguments);
+        assert!(found < 60 << 10, "{arguments:?}: {found} KiB");
+    }
+}

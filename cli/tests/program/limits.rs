@@ -230,6 +230,36 @@ fn every_limit_takes_any_number() {
 }
 
 #[test]
+fn limits_are_listed() {
+    let add = guest("add");
+    for (command, count) in [
+        ("run", 45),
+        ("bench", 45),
+        ("snapshot", 45),
+        ("inspect", 31),
+        ("probe", 31),
+    ] {
+        for list in [&["--limit", "list"][..], &["--limit=list", &add]] {
+            let ended = hostel(&[&[command], list].concat()).expect(0);
+            assert_eq!(ended.stderr, "");
+            let mut rows = ended.text().lines();
+            let head = rows.next().expect("a head");
+            assert!(head.starts_with("limit ") && head.ends_with(" of a command"));
+            let words = |row: &str| {
+                row.split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            };
+            let rows: Vec<_> = rows.map(words).collect();
+            let found: Vec<_> = rows.iter().map(|row| row[0].clone()).collect();
+            assert_eq!((found.len(), &found), (count, &names(command)));
+            let memory = ["memory_bytes", "67108864", "1073741824"].map(str::to_owned);
+            assert!(rows.iter().any(|row| row[..] == memory), "{rows:?}");
+        }
+    }
+}
+
+#[test]
 fn a_limit_without_effect_is_refused() {
     let of_call = names("bench");
     assert_eq!(of_call, names("run"));

@@ -463,3 +463,60 @@ fn a_full_disk_is_no_panic() {
         .expect("it starts");
     assert_eq!(output.status.code(), Some(3));
 }
+
+#[test]
+fn floats_are_read_as_webassembly_s_text_writes_them() {
+    let files = Files::new();
+    let floats = files.wat(
+        r#"(module
+            (func (export "f32") (param f32) (result f32) (local.get 0))
+            (func (export "f64") (param f64) (result f64) (local.get 0))
+            (func (export "i64") (param i64) (result i64) (local.get 0)))"#,
+    );
+    for (function, text, printed) in [
+        ("f64", "0x10", "16"),
+        ("f64", "-0x1.8p3", "-12"),
+        ("f64", "0x1p-1074", "5e-324"),
+        ("f64", "-inf", "-inf"),
+        ("f64", "-nan", "NaN"),
+        ("f64", "-5.5", "-5.5"),
+        ("f64", "-0e9", "-0"),
+        ("f32", "0x1.000001p0", "1"),
+        ("f32", "1e-45", "1e-45"),
+        ("i64", "-0x5", "-5"),
+    ] {
+        // Options keep their meaning on both sides.
+        for arguments in [
+            &["run", &floats, "--call", function, text][..],
+            &["run", &floats, text, "--call", function],
+            &["run", "--call", function, "--", &floats, text],
+            &[
+                "run",
+                &floats,
+                "--arg",
+                text,
+                text,
+                "--fuel=1M",
+                "--call",
+                function,
+            ],
+        ] {
+            let ended = hostel(arguments).expect(0);
+            assert_eq!(ended.text(), format!("{printed}\n"), "{arguments:?}");
+        }
+    }
+    for (function, text, words) in [
+        ("f32", "1e-46", "can tell from 0, found `1e-46`"),
+        ("f32", "0x1p128", "to 3.4028235e38"),
+        ("f64", "-0x1p1024", "to 1.7976931348623157e308"),
+        ("f64", "-info", "unexpected argument '-i'"),
+        ("i64", "-0x1.8", "a whole number"),
+    ] {
+        let ended = hostel(&["run", &floats, "--call", function, text]).expect(2);
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+    let typo = hostel(&["run", &floats, "-inf", "--walk"]).expect(2);
+    assert!(typo.stderr.contains("'--walk'"), "{}", typo.stderr);
+    let none = hostel(&["inspect", &floats, "-inf"]).expect(2);
+    assert!(none.stderr.contains("'-inf'"), "{}", none.stderr);
+}

@@ -13,6 +13,7 @@ mod footprint;
 mod groups;
 mod initializers;
 mod lengths;
+mod looks;
 mod proposal;
 mod read;
 mod rewrite;

@@ -7,6 +7,7 @@ use super::{
     features::features,
     groups::{Groups, Type},
     lengths,
+    looks::looks_like,
     proposal::{invalid, needs},
 };
 use crate::{
@@ -527,38 +528,6 @@ fn check_preamble(wasm: &[u8]) -> Result<(), LoadError> {
     match wasm.get(4..8) {
         Some([_, _, 1, 0]) => Err(LoadError::Component),
         _ => Ok(()),
-    }
-}
-
-/// How files begin that are compressed: with gzip, zip, xz, zstd, bzip2 and LZ4.
-const PACKED: [&[u8]; 6] = [
-    b"\x1f\x8b",
-    b"PK",
-    b"\xfd7zXZ\0",
-    b"\x28\xb5\x2f\xfd",
-    b"BZh",
-    b"\x04\x22\x4d\x18",
-];
-
-fn looks_like(bytes: &[u8]) -> &'static str {
-    let start = bytes.get(..bytes.len().min(512)).unwrap_or(bytes);
-    let text = match core::str::from_utf8(start) {
-        Ok(text) => text,
-        // A character cut in two by the end of the sample is no sign against text.
-        Err(error) if error.error_len().is_none() => "text",
-        Err(_) => "",
-    };
-    let text = text.trim_ascii_start();
-    if start.starts_with(b"\x7fELF") {
-        "a native ELF file: build the plugin for `wasm32-unknown-unknown`"
-    } else if PACKED.iter().any(|magic| start.starts_with(magic)) {
-        "a compressed file: unpack it first"
-    } else if text.starts_with("(module") || text.starts_with(";;") || text.starts_with("(;") {
-        "WebAssembly text: assemble it first, for example with `wat2wasm`"
-    } else if text.is_empty() || text.contains('\0') {
-        "unknown binary data"
-    } else {
-        "text"
     }
 }
 
