@@ -188,9 +188,18 @@ fn raise(error: &LoadError) -> Option<String> {
         LoadError::TooLarge { found, .. } => Some(limit("module_bytes", found)),
         LoadError::OverLimit {
             name: cap, found, ..
-        } => Some(limit(cap, found)),
+        } => Some(limit(cap, enough(cap, *found))),
         LoadError::DoesNotFit { needed, .. } => Some(limit("heap_bytes", needed)),
         _ => None,
+    }
+}
+
+/// Returns a value of the limit `name` that the module may be within. Some things are only counted until they
+/// exceed the limit, so that there may be many more of them than `found`.
+fn enough(name: &str, found: u64) -> u64 {
+    match name {
+        "custom_sections" | "nesting" | "memory_grows" => found.saturating_mul(2),
+        _ => found,
     }
 }
 
