@@ -69,7 +69,15 @@ fn command(arguments: &[&str]) -> Command {
 }
 
 fn hostel(arguments: &[&str]) -> Ended {
-    let output = command(arguments).output();
+    let mut output = command(arguments).output();
+    // Wine fails to start a process now and then, with ERROR_INTERNAL_ERROR.
+    if cfg!(windows)
+        && output
+            .as_ref()
+            .is_err_and(|error| error.raw_os_error() == Some(1359))
+    {
+        output = command(arguments).output();
+    }
     output.expect("the program starts").into()
 }
 
