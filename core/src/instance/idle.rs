@@ -28,11 +28,7 @@ impl<T: 'static> IdleInstance<T> {
         let mut sandbox = Sandbox::open(loaded, code, budget, until, None, data());
         sandbox.instantiate(loaded, code).ok()?;
         let (store, mutable) = sandbox.mutable_state();
-        let page = loaded
-            .info
-            .memories
-            .first()
-            .map_or(1, |memory| memory.page_bytes);
+        let page = loaded.info.page();
         image
             .write(store, mutable, page)
             .then_some(Self { sandbox, usage })

@@ -1,7 +1,7 @@
 //! One pass over a function's body, before wasmi compiles it.
 
 use super::{
-    bulk::{self, Bulk},
+    bulk::{self, BLOCK, Bulk, END, I32_CONST, IF},
     code::{
         I32_EQZ, I32_NE, I32_XOR, I64_EQZ, I64_EXTEND32_S, I64_NE, Kind, Known, LOCAL_GET,
         LOCAL_TEE,
@@ -103,7 +103,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Makes room for what is kept of the next operator.
+    /// Makes room for the values, blocks and changes that the next operator adds.
     fn reserve(&mut self) -> Result<(), Fault> {
         let (blocks, edits) = (self.groups.wanted(), self.info.changes.edits.wanted());
         let wanted = self
@@ -535,11 +535,7 @@ impl Scan<'_, '_, '_> {
     }
 }
 
-const BLOCK: u8 = 0x02;
-const IF: u8 = 0x04;
 const ELSE: u8 = 0x05;
-const END: u8 = 0x0b;
-const I32_CONST: u8 = 0x41;
 
 /// The number of parameters of a block.
 fn params(ty: BlockType, types: &[Signature]) -> usize {

@@ -11,7 +11,10 @@
 //! Growth can't be undone, so it is asked for as a whole first. The instance's limiter turns that down,
 //! but remembers whether all of it may be had: only then does it allow the parts that follow.
 
-use super::{MemoryInfo, rewrite::leb128};
+use super::{
+    MemoryInfo,
+    rewrite::{leb128, leb128_i64},
+};
 use crate::base::signature::{Signature, ValType};
 use alloc::vec::Vec;
 use wasmparser::{BinaryReader, Operator};
@@ -138,20 +141,20 @@ pub(super) fn is_small(memories: &[MemoryInfo], grows: bool) -> bool {
 }
 
 const I32: u8 = 0x7f;
-const FUNCTION: u8 = 0x60;
+pub(super) const FUNCTION: u8 = 0x60;
 const UNREACHABLE: u8 = 0x00;
 const EMPTY: u8 = 0x40;
-const BLOCK: u8 = 0x02;
-const LOOP: u8 = 0x03;
-const IF: u8 = 0x04;
-const END: u8 = 0x0b;
+pub(super) const BLOCK: u8 = 0x02;
+pub(super) const LOOP: u8 = 0x03;
+pub(super) const IF: u8 = 0x04;
+pub(super) const END: u8 = 0x0b;
 const BR_IF: u8 = 0x0d;
 const RETURN: u8 = 0x0f;
 const LOCAL_GET: u8 = 0x20;
 const LOCAL_SET: u8 = 0x21;
 const LOCAL_TEE: u8 = 0x22;
 const MEMORY_SIZE: u8 = 0x3f;
-const I32_CONST: u8 = 0x41;
+pub(super) const I32_CONST: u8 = 0x41;
 const I64_CONST: u8 = 0x42;
 const I32_EQZ: u8 = 0x45;
 const I32_EQ: u8 = 0x46;
@@ -434,15 +437,6 @@ fn grow(memory: Pages) -> Vec<u8> {
         &[LOCAL_GET, BEFORE, RETURN, END, END, UNREACHABLE, END],
     ];
     parts.concat()
-}
-
-/// Writes an operand of `i64.const` that is not negative.
-fn leb128_i64(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x40 {
-        out.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    out.push(value.to_le_bytes()[0]);
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Changes in the code of functions, and the code section with them made.
 
 use super::{
-    bulk::{self, Bulk},
+    bulk::{self, Bulk, END, FUNCTION, LOOP},
     code::{SPARE, more},
     groups::{Type, encoded},
     rewrite::{Pieces, leb128, length, sized},
@@ -47,9 +47,6 @@ pub(super) enum Change {
     Table,
 }
 
-const FUNCTION: u8 = 0x60;
-const END: u8 = 0x0b;
-const LOOP: u8 = 0x03;
 const BR_TABLE: u8 = 0x0e;
 const CALL: u8 = 0x10;
 

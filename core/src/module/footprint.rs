@@ -270,8 +270,8 @@ impl ModuleInfo {
         }
     }
 
-    /// Bytes by which a linear memory grows at least.
-    fn page(&self) -> u64 {
+    /// Returns the bytes of a page of linear memory.
+    pub(crate) fn page(&self) -> u64 {
         let pages = self.memories.iter().map(|memory| memory.page_bytes);
         pages.min().unwrap_or(1)
     }

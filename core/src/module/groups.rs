@@ -13,6 +13,7 @@
 use super::{
     code::{SPARE, more, value_type},
     edits::{Change, Edits},
+    rewrite::leb128_i64,
 };
 use crate::base::signature::ValType;
 use alloc::vec::Vec;
@@ -62,15 +63,7 @@ impl Type {
     pub(super) fn write(self, out: &mut Vec<u8>) {
         match self.0.checked_sub(0x80) {
             None => out.push(self.0.to_le_bytes()[0]),
-            // A signed number: the highest bit of its last byte is 0.
-            Some(index) => {
-                let mut index = index;
-                while index >= 0x40 {
-                    out.push(index.to_le_bytes()[0] | 0x80);
-                    index >>= 7;
-                }
-                out.push(index.to_le_bytes()[0]);
-            }
+            Some(index) => leb128_i64(out, index.into()),
         }
     }
 }

@@ -335,6 +335,16 @@ pub(super) fn leb128(out: &mut Vec<u8>, mut value: u32) {
     out.push(value.to_le_bytes()[0]);
 }
 
+/// Writes a signed number that is not negative, such as an operand of `i64.const` or the index of a block's type.
+pub(super) fn leb128_i64(out: &mut Vec<u8>, mut value: u64) {
+    // The highest of the seven bits of its last byte is the sign.
+    while value >= 0x40 {
+        out.push(value.to_le_bytes()[0] | 0x80);
+        value >>= 7;
+    }
+    out.push(value.to_le_bytes()[0]);
+}
+
 /// Returns the number of bytes that [`leb128`] writes.
 fn leb128_length(value: u32) -> u32 {
     match value {
