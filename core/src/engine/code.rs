@@ -122,7 +122,7 @@ impl Code {
             return;
         };
         // Only the owner of `source` gets here, so no other copy takes this room meanwhile.
-        let mut room = self.more.iter().filter(|room| !room.is_completed());
+        let mut room = self.more.iter().filter(|room| room.get().is_none());
         if let Some(room) = room.next() {
             room.call_once(|| Compiled::new(module));
         }
