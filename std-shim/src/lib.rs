@@ -53,15 +53,15 @@ pub use self::{
 };
 pub use hostel_core::*;
 
-/// Returns an engine for this machine, with [`Limits::server`], [`Budget::server`] and the platform
-/// [`Std`].
+/// Returns an engine for this machine, with [`Limits::server`], [`Budget::server`], the platform
+/// [`Std`] and a [cache of code](Engine::with_code_cache).
 #[must_use]
 pub fn engine() -> Engine {
     engine_with(Limits::server())
 }
 
-/// Returns an engine for this machine with other limits, [`Budget::server`] and the platform [`Std`].
-/// Unlike [`Engine::new`], it has a clock, so its calls can have deadlines.
+/// Returns an engine for this machine with other limits, [`Budget::server`], the platform [`Std`] and a
+/// [cache of code](Engine::with_code_cache). Unlike [`Engine::new`], it has a clock, so its calls can have deadlines.
 ///
 /// ```
 /// use hostel::{Budget, Grants, Limits};
@@ -78,5 +78,7 @@ pub fn engine() -> Engine {
 /// ```
 #[must_use]
 pub fn engine_with(limits: Limits) -> Engine {
-    Engine::new(limits).with_platform(Std::new())
+    Engine::new(limits)
+        .with_platform(Std::new())
+        .with_code_cache()
 }

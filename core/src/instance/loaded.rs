@@ -20,7 +20,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 /// A validated module with its compiled code and its imports bound to grants.
 pub(crate) struct Loaded<T: 'static> {
-    pub(crate) info: ModuleInfo,
+    pub(crate) info: Arc<ModuleInfo>,
     /// Its compiled code.
     pub(crate) code: Arc<Code>,
     /// One binding for each import, in the module's order.
@@ -48,7 +48,7 @@ impl<T: 'static> Loaded<T> {
     pub(crate) fn new(
         engine: &Engine,
         name: &str,
-        info: ModuleInfo,
+        info: Arc<ModuleInfo>,
         code: Arc<Code>,
         bindings: Vec<Arc<Binding<T>>>,
         log: Option<Arc<dyn LogSink>>,
