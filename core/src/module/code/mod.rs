@@ -383,11 +383,13 @@ impl Code {
 
     /// Measures an operator that is not common.
     pub(super) fn operator(&mut self, operator: &Operator<'_>, known: Known<'_>) {
-        self.joined = Joined::Nothing;
         match operator {
-            Operator::Block { blockty } => self.block(BLOCK, *blockty, known),
-            Operator::Loop { blockty } => self.block(LOOP, *blockty, known),
-            Operator::If { blockty } => self.block(IF, *blockty, known),
+            Operator::Block { blockty } => return self.block(BLOCK, *blockty, known),
+            Operator::Loop { blockty } => return self.block(LOOP, *blockty, known),
+            Operator::If { blockty } => return self.block(IF, *blockty, known),
+            _ => self.joined = Joined::Nothing,
+        }
+        match operator {
             Operator::CallIndirect { type_index, .. } if self.dead => {
                 let ty = at(known.types, *type_index);
                 self.unseen(ty.map_or(0, |ty| ty.results.len()));
