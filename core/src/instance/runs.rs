@@ -232,11 +232,17 @@ impl<T: 'static> Instance<T> {
 
     /// Returns the export `name` if it is a function from bytes to bytes.
     fn bytes_target(&self, name: &str) -> Result<Target, CallError> {
-        if let Some(BytesFunction { function, shape }) = self.sandbox.bytes_function(name) {
+        if let Some(found) = self.sandbox.bytes_function(name) {
+            let BytesFunction {
+                function,
+                shape,
+                packed,
+            } = found;
             let types = [ValType::I32, ValType::I32].into_iter().collect();
             return Ok(Target {
                 function,
                 shape,
+                packed,
                 types,
             });
         }
@@ -254,6 +260,7 @@ impl<T: 'static> Instance<T> {
         Ok(Target {
             shape: self.loaded.shape_of(name, &params, &results)?,
             function: self.function(name)?,
+            packed: None,
             types: results.flat,
         })
     }

@@ -5,10 +5,13 @@ use super::Instance;
 use crate::{
     base::{
         fuel::BASE,
-        shape::FlatValues,
         signature::{Signature, ValType},
     },
-    call::{meter, run, suspend::Suspended},
+    call::{
+        meter,
+        paused::{Paused, settle},
+        run,
+    },
     error::CallError,
 };
 use alloc::boxed::Box;
@@ -97,38 +100,17 @@ fn own(types: &[wasmi::ValType]) -> Box<[ValType]> {
 #[inline(never)]
 fn run_remaining<T, R: Numbers>(
     instance: &mut Instance<T>,
-    mut outcome: Result<TypedResumableCall<R>, wasmi::Error>,
+    outcome: Result<TypedResumableCall<R>, wasmi::Error>,
 ) -> Result<R, CallError> {
-    loop {
-        outcome = match outcome {
-            Ok(TypedResumableCall::Finished(results)) => return Ok(results),
-            Ok(TypedResumableCall::OutOfFuel(paused)) => {
-                instance.refuel(paused.required_fuel())?;
-                paused.resume(&mut instance.sandbox.store)
-            }
-            Ok(TypedResumableCall::HostTrap(paused)) => {
-                let values = instance.finish_suspension(paused.host_error())?;
-                paused.resume(&mut instance.sandbox.store, &values)
-            }
-            Err(error) => return Err(run::stopped(&mut instance.sandbox.store, &error)),
-        }
+    let mut paused = None;
+    match settle(&mut instance.sandbox.store, outcome, &mut paused)? {
+        Some(results) => Ok(results),
+        None => instance
+            .block(|sandbox, context| Paused::poll(&mut paused, &mut sandbox.store, context)),
     }
 }
 
 impl<T: 'static> Instance<T> {
-    /// Gives the guest fuel for its next slice, at least `required`.
-    fn refuel(&mut self, required: u64) -> Result<(), CallError> {
-        self.block(|sandbox, context| run::next_slice(&mut sandbox.store, context, required))
-    }
-
-    /// Finishes what the guest was suspended for by `error`, and returns the values to resume with.
-    fn finish_suspension(&mut self, error: &wasmi::Error) -> Result<FlatValues, CallError> {
-        let mut suspended = Suspended::take(&mut self.sandbox.store, error)?;
-        let mut values = FlatValues::new();
-        self.block(|sandbox, context| suspended.poll(&mut sandbox.store, context, &mut values))?;
-        Ok(values)
-    }
-
     /// Looks up the export `name` and checks its type, for calls that skip both.
     ///
     /// # Errors
