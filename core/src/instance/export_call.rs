@@ -6,7 +6,7 @@
 
 use super::sandbox::Sandbox;
 use crate::{
-    abi::native::PackedFunction,
+    abi::native::{BytesFunction, PackedFunction},
     base::{
         fuel::{BASE, Spending, fuel_for},
         shape::{FlatTypes, FlatValues, MAX_FLAT, Record, Shape, unpack, unsigned},
@@ -76,6 +76,18 @@ pub(crate) struct Target {
     pub(crate) packed: Option<PackedFunction>,
     /// The core types of its results, independent of the shape.
     pub(crate) types: FlatTypes,
+}
+
+impl Target {
+    /// Returns a function from bytes to bytes.
+    pub(crate) fn of_bytes(found: BytesFunction) -> Self {
+        Self {
+            function: found.function,
+            shape: found.shape,
+            packed: found.packed,
+            types: [ValType::I32, ValType::I32].into_iter().collect(),
+        }
+    }
 }
 
 /// The next stage of a call.
