@@ -3,9 +3,14 @@
 mod calls;
 mod load;
 mod pool;
+mod prepared;
 mod request;
 
-pub use self::{pool::PoolFigures, request::Request};
+pub use self::{
+    pool::PoolFigures,
+    prepared::{PluginBytesFunction, PluginFunction},
+    request::Request,
+};
 
 use self::pool::Pool;
 #[cfg(feature = "trace")]
