@@ -1,5 +1,9 @@
 //! [`Engine`]: a configured interpreter, from which plugins are loaded.
 
+mod memories;
+
+pub(crate) use self::memories::{Memories, Placed};
+
 use crate::{
     abi::native,
     base::{
@@ -36,8 +40,7 @@ pub struct Engine {
     limits: Limits,
     budget: Budget,
     platform: Arc<dyn Platform>,
-    #[cfg(feature = "slots")]
-    slots: Option<hostel_slots::Slots>,
+    memories: Memories,
     /// Whether plugins keep the names of the functions that run.
     #[cfg(feature = "trace")]
     traces: bool,
@@ -53,8 +56,7 @@ impl Engine {
             limits,
             budget: Budget::default(),
             platform: Arc::new(NoPlatform),
-            #[cfg(feature = "slots")]
-            slots: None,
+            memories: Memories::Heap,
             #[cfg(feature = "trace")]
             traces: false,
         }
@@ -101,7 +103,33 @@ impl Engine {
     #[cfg(feature = "slots")]
     #[must_use]
     pub fn with_memory_slots(mut self, slots: hostel_slots::Slots) -> Self {
-        self.slots = Some(slots);
+        self.memories = Memories::Slots(slots);
+        self
+    }
+
+    /// Puts the memories of instances into `mappings` of the operating system instead of on the heap, if
+    /// they begin with more than 128 KiB. Reusing an instance then takes time for the pages that the call
+    /// touched, instead of for the whole memory; and an idle instance keeps these pages only. Results, fuel
+    /// and limits are those of memories on the heap. If the system has no address space for a mapping, that
+    /// memory is on the heap.
+    ///
+    /// On Linux, `hostel::engine` does this by itself.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 17) (func (export "f")))"#)?;
+    /// use hostel_core::{Engine, Grants, Mappings};
+    /// let mut engine = Engine::default();
+    /// if let Some(mappings) = Mappings::new() {
+    ///     engine = engine.with_mapped_memories(mappings);
+    /// }
+    /// let plugin = engine.load("m", &wasm, &Grants::new())?;
+    /// assert_eq!(plugin.call::<(), ()>("f", ()), Ok(()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "mappings")]
+    #[must_use]
+    pub fn with_mapped_memories(mut self, mappings: hostel_mappings::Mappings) -> Self {
+        self.memories = Memories::Mappings(mappings);
         self
     }
 
@@ -272,17 +300,16 @@ impl Engine {
         }
     }
 
-    /// Returns the static buffers for memories; `None` if these are on the heap.
-    #[cfg(feature = "slots")]
-    pub(crate) const fn slots(&self) -> Option<&hostel_slots::Slots> {
-        self.slots.as_ref()
+    /// Returns where the memories of instances live.
+    pub(crate) const fn memories(&self) -> &Memories {
+        &self.memories
     }
 
     /// Returns the bytes of heap that a plugin takes.
     pub(crate) fn footprint(&self, info: &ModuleInfo) -> Footprint {
         let footprint = info.footprint(&self.limits);
         #[cfg(feature = "slots")]
-        if self.slots.is_some() {
+        if self.memories.are_apart() {
             let idle = self.limits.idle as u64;
             let memory = info.memory_after_start(&self.limits);
             return footprint.without_memory(memory.saturating_mul(idle));
@@ -300,7 +327,7 @@ impl Engine {
     /// Returns [`LoadError::DoesNotFit`] if the heap, or the largest slot, is too small.
     fn check_fits(&self, info: &ModuleInfo) -> Result<(), LoadError> {
         #[cfg(feature = "slots")]
-        if let Some(slots) = &self.slots {
+        if let Memories::Slots(slots) = &self.memories {
             let (needed, free) = (info.memory_at_start(), slots.largest() as u64);
             if needed > free {
                 return Err(LoadError::DoesNotFit { needed, free });

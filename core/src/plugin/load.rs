@@ -41,9 +41,9 @@ impl Engine {
             return Ok(plugin);
         }
         let mut info = self.check_within(wasm, grants)?;
-        #[cfg(feature = "slots")]
+        #[cfg(any(feature = "slots", feature = "mappings"))]
         {
-            info.changes.slotted = self.slots().is_some() && !info.memories.is_empty();
+            info.changes.imports_memory = self.memories().place(&info);
         }
         let copies = self.compile(&mut info, wasm)?;
         let bindings = grants.bind_all(&info)?;
