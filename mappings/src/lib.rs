@@ -56,9 +56,15 @@
 mod linux;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(miri)))]
 use self::linux as system;
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64", not(miri))))]
+
+#[cfg(miri)]
+mod stand_in;
+#[cfg(miri)]
+use self::stand_in as system;
+
+#[cfg(not(any(all(target_os = "linux", target_pointer_width = "64"), miri)))]
 mod elsewhere;
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64", not(miri))))]
+#[cfg(not(any(all(target_os = "linux", target_pointer_width = "64"), miri)))]
 use self::elsewhere as system;
 
 use std::{
@@ -121,9 +127,12 @@ impl Mappings {
         page_bytes: u64,
         room: usize,
     ) -> Result<Mapped, Refused> {
+        if ![1, 65_536].contains(&page_bytes) {
+            return Err(Refused);
+        }
         let mut ty = MemoryTypeBuilder::new();
         ty.min(pages).max(most);
-        ty.page_size_log2(page_bytes.trailing_zeros().min(16) as u8);
+        ty.page_size_log2(page_bytes.trailing_zeros() as u8);
         let ty = ty.build().map_err(|_| Refused)?;
         let lent = Lent {
             region: Some(self.take(room.max(1)).ok_or(Refused)?),

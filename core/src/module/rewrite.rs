@@ -155,7 +155,10 @@ fn rewrite_pieces(wasm: &[u8], changes: &Changes, piece: &mut Pieces<'_>) -> Opt
     } = changes;
     let mut reader = BinaryReader::new(wasm, 0);
     out.extend_from_slice(reader.read_bytes(8).ok()?);
-    let memory = changes.imports_memory().then(|| memory_type(wasm)).flatten();
+    let memory = changes
+        .imports_memory()
+        .then(|| memory_type(wasm))
+        .flatten();
     let mut imported = memory.is_none();
     let mut exported = changes.exports() == 0;
     while !reader.eof() {

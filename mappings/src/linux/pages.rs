@@ -105,7 +105,10 @@ impl Pages {
             // SAFETY: the request names an array of so many places, which outlives the call. The kernel writes
             // to these, and to the request.
             let count = unsafe { libc::ioctl(self.table.as_raw_fd(), SCAN, &raw mut request) };
-            let Some(places) = usize::try_from(count).ok().and_then(|count| found.get(..count)) else {
+            let Some(places) = usize::try_from(count)
+                .ok()
+                .and_then(|count| found.get(..count))
+            else {
                 return false;
             };
             for place in places {
@@ -144,7 +147,11 @@ impl Pages {
             let Some(place) = buffer.get_mut(..wanted) else {
                 return false;
             };
-            if self.table.read_exact_at(place, ((first + at) * ENTRY) as u64).is_err() {
+            if self
+                .table
+                .read_exact_at(place, ((first + at) * ENTRY) as u64)
+                .is_err()
+            {
                 return false;
             }
             for entry in place.as_chunks::<ENTRY>().0 {
@@ -178,7 +185,9 @@ impl Pages {
         let told = |expected: &[Range<usize>]| {
             let mut found = Vec::new();
             let told = self.written(&region, PAGES * page(), &mut |run| found.push(run));
-            let expected = expected.iter().map(|run| run.start * page()..run.end * page());
+            let expected = expected
+                .iter()
+                .map(|run| run.start * page()..run.end * page());
             told && found == expected.collect::<Vec<_>>()
         };
         if !told(&[]) {
@@ -237,4 +246,41 @@ struct Found {
     start: u64,
     end: u64,
     categories: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use super::*;
+
+    #[test]
+    fn both_ways_to_ask_find_the_same_pages() {
+        const COUNT: usize = 3_000;
+        let mut pages = Pages::new().unwrap();
+        let region = Region::new(COUNT * page()).unwrap();
+        let mut random = 1u32;
+        // From single pages to runs that are long, and more of them than fit into one answer.
+        for rarely in [1_500, 100, 7, 2, 1] {
+            for at in 0..COUNT {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if (random >> 8) % rarely == 0 {
+                    // SAFETY: the page is one of the region's, which nobody else has.
+                    unsafe { region.start().add(at * page()).write(1) };
+                }
+            }
+            for length in [COUNT * page(), COUNT * page() - 100, page() + 1, 1, 0] {
+                let [scanned, read] = [true, false].map(|scans| {
+                    pages.scans = scans;
+                    let mut runs = Vec::new();
+                    // A kernel that can't scan fails.
+                    let told = pages.written(&region, length, &mut |run| runs.push(run));
+                    told.then_some(runs)
+                });
+                let read = read.unwrap();
+                assert!(scanned.is_none_or(|scanned| scanned == read));
+                assert!(read.iter().all(|run| run.end <= length));
+            }
+        }
+    }
 }
