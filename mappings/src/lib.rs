@@ -71,7 +71,10 @@ use std::{
     fmt,
     ops::Range,
     slice,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use wasmi::{ExternRef, Memory, MemoryTypeBuilder, Store};
 
@@ -88,8 +91,8 @@ struct Shared {
     free: Mutex<Vec<system::Region>>,
 }
 
-/// Most mappings that are kept for reuse.
-const KEPT: usize = 8;
+/// Most mappings that are kept for reuse: for as many threads.
+const KEPT: usize = 16;
 
 /// Bytes at the start of a mapping that keep their pages while it waits for reuse.
 const KEPT_BYTES: usize = 2 << 20;
@@ -134,8 +137,13 @@ impl Mappings {
         ty.min(pages).max(most);
         ty.page_size_log2(page_bytes.trailing_zeros() as u8);
         let ty = ty.build().map_err(|_| Refused)?;
+        let first = usize::try_from(pages.saturating_mul(page_bytes)).map_err(|_| Refused)?;
+        if first > room {
+            return Err(Refused);
+        }
         let lent = Lent {
-            region: Some(self.take(room.max(1)).ok_or(Refused)?),
+            region: Some(self.take(room.max(1), first).ok_or(Refused)?),
+            used: AtomicUsize::new(usize::MAX),
             shared: self.shared.clone(),
         };
         let lent = Arc::new(lent);
@@ -157,14 +165,19 @@ impl Mappings {
         self.shared.free().len()
     }
 
-    /// Takes a mapping of at least `size` bytes off the list, or makes one.
-    fn take(&self, size: usize) -> Option<system::Region> {
+    /// Takes a mapping of at least `size` bytes off the list, or makes one, whose `first` bytes will be written
+    /// at once.
+    fn take(&self, size: usize, first: usize) -> Option<system::Region> {
         let mut free = self.shared.free();
         // The last one was used last, so that the processor may still have it in its cache.
         let found = free.iter().rposition(|region| region.size() >= size);
         let taken = found.map(|at| free.remove(at));
         drop(free);
-        taken.or_else(|| system::Region::new(size))
+        taken.or_else(|| {
+            let region = system::Region::new(size)?;
+            region.populate(first);
+            Some(region)
+        })
     }
 }
 
@@ -186,6 +199,8 @@ impl fmt::Debug for Mappings {
 struct Lent {
     /// `None` only while it is dropped.
     region: Option<system::Region>,
+    /// Only so many bytes at its start were written, at most.
+    used: AtomicUsize,
     shared: Arc<Shared>,
 }
 
@@ -194,7 +209,10 @@ impl Drop for Lent {
         let Some(region) = self.region.take() else {
             return;
         };
-        if self.shared.free().len() >= KEPT || !region.release(KEPT_BYTES..region.size()) {
+        let size = region.size();
+        let excess = KEPT_BYTES.min(size)..size;
+        let used = self.used.load(Ordering::Relaxed);
+        if self.shared.free().len() >= KEPT || (used > excess.start && !region.release(excess)) {
             return;
         }
         let mut free = self.shared.free();
@@ -215,6 +233,12 @@ impl Mapped {
     #[must_use]
     pub const fn memory(&self) -> Memory {
         self.memory
+    }
+
+    /// Tells how large the memory has become, in bytes, before it is dropped. That saves a request to the
+    /// system if it is small. A wrong size keeps more of the system's memory in use, but is no danger.
+    pub fn note_size(&self, bytes: usize) {
+        self.lent.used.store(bytes, Ordering::Relaxed);
     }
 
     /// Passes each run of bytes that may not be 0, among the first `length` of the memory, to `visit`: in

@@ -51,6 +51,8 @@ impl Region {
         self.layout.size()
     }
 
+    pub(crate) const fn populate(&self, _bytes: usize) {}
+
     pub(crate) fn release(&self, part: Range<usize>) -> bool {
         if part.start > part.end || part.end > self.size() {
             return false;

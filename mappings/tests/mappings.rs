@@ -3,6 +3,7 @@
 #![cfg(any(all(target_os = "linux", target_pointer_width = "64"), miri))]
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::multiple_unsafe_ops_per_block
@@ -106,10 +107,14 @@ fn nothing_of_a_former_user_is_left_and_mappings_are_reused() {
         }
         assert_eq!(mappings.kept(), 1);
     }
-    let held: Vec<_> = (0..12).map(|_| open(&mappings, 1)).collect();
+    let held: Vec<_> = (0..20).map(|_| open(&mappings, 1)).collect();
     assert_eq!(mappings.kept(), 0);
+    // A size that is too small is no danger.
+    held.iter().for_each(|(_, mapped)| mapped.note_size(1));
     drop(held);
-    assert_eq!(mappings.kept(), 8);
+    assert_eq!(mappings.kept(), 16);
+    let (store, mapped) = open(&mappings, 17);
+    assert!(all(mapped.memory().data(&store), 0));
 }
 
 #[test]
@@ -209,6 +214,7 @@ fn a_child_of_the_process_is_told_nothing() {
     if child == 0 {
         memory.data_mut(&mut store)[0] = 1;
         let told = mapped.written(17 * 65_536, &mut |_| {});
+        // SAFETY: ends the child at once.
         unsafe { libc::_exit(i32::from(told)) };
     }
     assert!(child > 0);

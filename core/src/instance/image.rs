@@ -8,6 +8,7 @@ use crate::{
 };
 use alloc::vec::Vec;
 use core::ops::Range;
+use spin::Once;
 use wasmi::{Global, Memory, Mutability, Store, Val};
 
 /// Handles to everything that a guest can change: its memory and its globals. Tables and segments
@@ -71,6 +72,9 @@ impl MutableState {
 /// The state of a new instance of a plugin.
 pub(crate) struct Image {
     memory: MemoryImage,
+    /// The parts of a memory that are not 0 before the start, since its segments are copied there. Found when
+    /// this is first written to a new instance.
+    segments: Once<Vec<Part>>,
     /// The values of its globals, in their order.
     globals: Vec<Val>,
     /// What making the instance used, if writing the image to another new one replaces its start.
@@ -88,6 +92,7 @@ impl Image {
     pub(crate) fn capture<T>(store: &Store<StoreData<T>>, mutable: &MutableState) -> Self {
         Self {
             memory: MemoryImage::capture(mutable.memory(store).unwrap_or_default()),
+            segments: Once::new(),
             globals: mutable.values(store).collect(),
             start: None,
         }
@@ -106,11 +111,21 @@ impl Image {
         mutable: &MutableState,
         page: u64,
     ) -> bool {
-        let grown = mutable
-            .memory
-            .is_none_or(|memory| grow(store, memory, self.memory.size, page));
-        // A new memory was written in all parts, by the interpreter.
-        grown && self.restore(store, mutable, &mut Written::default())
+        if let Some(memory) = mutable.memory {
+            let segments = self.segments.call_once(|| parts_of(memory.data(&*store)));
+            if !grow(store, memory, self.memory.size, page) {
+                return false;
+            }
+            let bytes = memory.data_mut(&mut *store);
+            // All else is 0 in a new memory.
+            for part in segments {
+                self.memory.clear(bytes, part.start..part.end);
+            }
+            if bytes.len() != self.memory.size || !self.memory.write(bytes) {
+                return false;
+            }
+        }
+        self.restore_globals(store, mutable)
     }
 
     /// Returns whether the memory of an instance is as large as in this state, by what `store` counts.
@@ -133,6 +148,11 @@ impl Image {
                 return false;
             }
         }
+        self.restore_globals(store, mutable)
+    }
+
+    /// Sets the globals back. Returns false if one can't be set.
+    fn restore_globals<T>(&self, store: &mut Store<StoreData<T>>, mutable: &MutableState) -> bool {
         mutable
             .globals
             .iter()
@@ -183,19 +203,9 @@ const CHUNK: usize = 4_096;
 
 impl MemoryImage {
     fn capture(memory: &[u8]) -> Self {
-        let mut parts: Vec<Part> = Vec::new();
-        let (mut start, mut size) = (0usize, 0usize);
-        for chunk in memory.chunks(CHUNK) {
-            let end = start.saturating_add(chunk.len());
-            if !is_zero(chunk) {
-                size = size.saturating_add(chunk.len());
-                match parts.last_mut() {
-                    Some(last) if last.end == start => last.end = end,
-                    _ => parts.push(Part { start, end }),
-                }
-            }
-            start = end;
-        }
+        let parts = parts_of(memory);
+        let sizes = parts.iter().map(|part| part.end.saturating_sub(part.start));
+        let size = sizes.fold(0, usize::saturating_add);
         let mut contents = Vec::with_capacity(size);
         for part in &parts {
             contents.extend_from_slice(memory.get(part.start..part.end).unwrap_or_default());
@@ -217,6 +227,11 @@ impl MemoryImage {
         if !written.clear(memory, &mut |memory, run| self.clear(memory, run)) {
             self.clear(memory, 0..self.size);
         }
+        self.write(memory)
+    }
+
+    /// Writes the parts that are not 0 to `memory`. Returns false if it is too small.
+    fn write(&self, memory: &mut [u8]) -> bool {
         let mut contents = &*self.contents;
         for part in &self.parts {
             let Some(place) = memory.get_mut(part.start..part.end) else {
@@ -246,6 +261,23 @@ impl MemoryImage {
             rest.fill(0);
         }
     }
+}
+
+/// Returns the parts of `memory` that are not 0.
+fn parts_of(memory: &[u8]) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut start = 0usize;
+    for chunk in memory.chunks(CHUNK) {
+        let end = start.saturating_add(chunk.len());
+        if !is_zero(chunk) {
+            match parts.last_mut() {
+                Some(last) if last.end == start => last.end = end,
+                _ => parts.push(Part { start, end }),
+            }
+        }
+        start = end;
+    }
+    parts
 }
 
 /// Returns whether all of `bytes` are 0.

@@ -189,6 +189,8 @@ impl<T: 'static> Sandbox<T> {
     pub(crate) fn reset(&mut self, image: &Image, data: T) -> bool {
         // Known without a look at the memory. Many guests grow theirs in each first call.
         if !image.has_size_of(self.store.data()) {
+            self.written
+                .note_size(self.store.data().limiter.memory_bytes());
             return false;
         }
         // After the reset, the guest's allocator does not know these buffers.

