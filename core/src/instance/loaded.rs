@@ -9,7 +9,7 @@ use crate::{
         signature::Signature, text::listed,
     },
     call::{Shared, nested::Entered},
-    engine::{Code, Engine},
+    engine::{Code, Engine, Memories},
     error::CallError,
     host_functions::Binding,
     marshal::Types,
@@ -25,9 +25,8 @@ pub(crate) struct Loaded<T: 'static> {
     pub(crate) code: Arc<Code>,
     /// One binding for each import, in the module's order.
     pub(super) bindings: Vec<Arc<Binding<T>>>,
-    /// Static buffers for the instances' memories; `None` if these are on the heap.
-    #[cfg(feature = "slots")]
-    pub(super) slots: Option<hostel_slots::Slots>,
+    /// Where the instances' memories live.
+    pub(super) memories: Memories,
     /// The names of its functions, if it keeps a trace of those that run.
     #[cfg(feature = "trace")]
     pub(crate) functions: Option<FunctionNames>,
@@ -71,8 +70,7 @@ impl<T: 'static> Loaded<T> {
             info,
             code,
             bindings,
-            #[cfg(feature = "slots")]
-            slots: engine.slots().cloned(),
+            memories: engine.memories().clone(),
             #[cfg(feature = "trace")]
             functions: None,
             by_name,

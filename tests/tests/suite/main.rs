@@ -26,6 +26,8 @@ mod intake;
 mod interpreter_faults;
 mod interrupted;
 mod lecture;
+#[cfg(target_os = "linux")]
+mod mappings;
 mod mismatches;
 mod native_abi;
 mod nested;
