@@ -29,8 +29,9 @@ pub(crate) type Compiled = (Arc<ModuleInfo>, Arc<Code>);
 /// A configured interpreter: the limits, default budget and platform of the plugins that are
 /// loaded from it. Cheap to clone.
 ///
-/// Each plugin gets a wasmi engine of its own. A wasmi engine keeps all code that it ever compiled,
-/// so a shared one would grow with each load; a plugin's own is freed with the plugin.
+/// Each plugin gets a wasmi engine of its own, unless it shares its code (`Engine::with_code_cache`). A wasmi
+/// engine keeps all code that it ever compiled, so one for all would grow with each load; a plugin's own is
+/// freed with the plugin.
 ///
 /// ```
 /// use hostel_core::{Budget, Engine, Grants, Limits};
