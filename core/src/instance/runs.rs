@@ -33,6 +33,12 @@ impl<T: 'static> Instance<T> {
     /// Begins a call with a new budget, or with what making the instance left of its budget. It counts
     /// as one of its thread's calls until the returned value is dropped.
     pub(super) fn begin_call(&mut self) -> Result<Entered, CallError> {
+        self.begin_call_here()
+    }
+
+    /// As [`begin_call`](Self::begin_call), compiled into its caller: for calls that are short.
+    #[inline(always)]
+    pub(super) fn begin_call_here(&mut self) -> Result<Entered, CallError> {
         if self.stopped {
             return Err(CallError::Stopped);
         }
@@ -75,6 +81,19 @@ impl<T: 'static> Instance<T> {
         result
     }
 
+    /// As [`end_call`](Self::end_call), compiled into its caller: for calls that are short.
+    #[inline(always)]
+    pub(super) fn end_call_here<R>(
+        &mut self,
+        result: Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        if result.is_err() || meter::is_late(self.sandbox.store.data()) {
+            return self.end_call(result);
+        }
+        self.close_call_here(false);
+        result
+    }
+
     /// Ends a call that has passed its deadline.
     // Apart, so that other calls use no native stack for its error.
     #[cold]
@@ -85,8 +104,13 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Stops metering a call, and notes whether it stopped the guest.
-    #[inline]
     fn close_call(&mut self, stopped: bool) {
+        self.close_call_here(stopped);
+    }
+
+    /// As [`close_call`](Self::close_call), compiled into its caller.
+    #[inline(always)]
+    fn close_call_here(&mut self, stopped: bool) {
         meter::end(&mut self.sandbox.store);
         let state = self.sandbox.store.data_mut();
         if let Some(pace) = state.pace.take() {

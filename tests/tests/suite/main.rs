@@ -27,6 +27,7 @@ mod lecture;
 mod mismatches;
 mod native_abi;
 mod nested;
+mod prepared;
 mod refused_growth;
 mod requests;
 mod reuse;
