@@ -150,31 +150,6 @@ impl<T: 'static> Instance<T> {
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
         let target = self.bytes_target(name)?;
-        self.run_bytes_target(name, target, input, take)
-    }
-
-    /// Calls the export `name`, a function from bytes to bytes, given its number.
-    pub(crate) fn call_bytes_export<R>(
-        &mut self,
-        export: usize,
-        name: &str,
-        input: &[u8],
-        take: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R, CallError> {
-        let _entered = self.begin_call()?;
-        let target = self.bytes_target_of(export, name);
-        let result = target.and_then(|target| self.run_bytes_target(name, target, input, take));
-        self.end_call(result)
-    }
-
-    /// Calls `target`, the export `name`.
-    fn run_bytes_target<R>(
-        &mut self,
-        name: &str,
-        target: Target,
-        input: &[u8],
-        take: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R, CallError> {
         let mut call = ExportCall::new(&self.sandbox, name, target);
         call.begin_with_bytes(&mut self.sandbox, input)?;
         self.finish(&mut call, |from| Ok(take(from.bytes()?)))
@@ -275,31 +250,27 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Returns the export `name` if it is a function from bytes to bytes.
-    fn bytes_target(&mut self, name: &str) -> Result<Target, CallError> {
+    fn bytes_target(&self, name: &str) -> Result<Target, CallError> {
         match self.sandbox.process() {
             Some(process) if name == "process" => Ok(Target::of_bytes(process)),
             _ => {
-                let export = self.loaded.bytes_export(name)?;
-                self.bytes_target_of(export, name)
+                let (_, ty) = self.loaded.function(name)?;
+                let found = self.sandbox.bytes_function(name, ty);
+                let expected = BytesFunction::expected;
+                let found = found.ok_or_else(|| CallError::export_type(name, expected(), ty));
+                found.map(Target::of_bytes)
             }
         }
     }
 
-    /// Returns the export `name`, a function from bytes to bytes, given its number.
-    fn bytes_target_of(&mut self, export: usize, name: &str) -> Result<Target, CallError> {
-        let found = self.sandbox.prepared(export, |store, instance| {
-            BytesFunction::find(store, instance, name)
-        });
-        let found = found.ok_or_else(|| self.loaded.unknown_export(name))?;
-        Ok(Target::of_bytes(found))
-    }
-
     /// Returns the export `name` if it takes `P` and returns `R`.
-    fn target<P: Lower, R: Lift>(&self, name: &str) -> Result<Target, CallError> {
+    fn target<P: Lower, R: Lift>(&mut self, name: &str) -> Result<Target, CallError> {
         let (params, results) = (Types::collect(P::types), Types::collect(R::types));
+        let (export, shape) = self.loaded.shape_of(name, &params, &results)?;
+        let function = self.sandbox.exported(export, name);
         Ok(Target {
-            shape: self.loaded.shape_of(name, &params, &results)?,
-            function: self.function(name)?,
+            shape,
+            function: function.ok_or_else(|| self.loaded.unknown_export(name))?,
             packed: None,
             types: results.flat,
         })
