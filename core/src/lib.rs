@@ -74,6 +74,7 @@
 //! * `simd` – plugins may use 128-bit SIMD instructions.
 //! * `trace` – `Engine::with_call_trace`: traps name the three innermost guest functions.
 //! * `slots` – `Slots`, static buffers for guests' memories.
+//! * `mappings` – `Mappings`, which reset the memory that a call touched. Needs an operating system.
 //! * `log`, `defmt` – sinks for plugins' log records; one of the two at most.
 
 #![no_std]
@@ -156,5 +157,7 @@ pub use self::{
     snapshot::SnapshotError,
     wasi::{Wasi, WasiInput, WasiOutput, files},
 };
+#[cfg(feature = "mappings")]
+pub use hostel_mappings::Mappings;
 #[cfg(feature = "slots")]
 pub use hostel_slots::Slots;
