@@ -32,6 +32,7 @@ mod mappings;
 mod mismatches;
 mod native_abi;
 mod nested;
+mod prepared;
 mod refused_growth;
 mod requests;
 mod reuse;
