@@ -9,23 +9,20 @@ use crate::{
         signature::Signature, text::listed,
     },
     call::{Shared, nested::Entered},
-    engine::{Engine, Memories},
+    engine::{Code, Engine, Memories},
     error::CallError,
     host_functions::Binding,
     marshal::Types,
     module::{Extern, ModuleInfo},
 };
 use alloc::{sync::Arc, vec::Vec};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use wasmi::Module;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// A validated module with its compiled code and its imports bound to grants.
 pub(crate) struct Loaded<T: 'static> {
     pub(crate) info: ModuleInfo,
-    /// Compiled copies of its code, each in an interpreter engine of its own; at least one.
-    copies: Vec<Module>,
-    /// Index of the copy for the next instance, modulo the number of copies.
-    next_copy: AtomicUsize,
+    /// Its compiled code.
+    pub(crate) code: Arc<Code>,
     /// One binding for each import, in the module's order.
     pub(super) bindings: Vec<Arc<Binding<T>>>,
     /// Where the instances' memories live.
@@ -51,7 +48,7 @@ impl<T: 'static> Loaded<T> {
         engine: &Engine,
         name: &str,
         info: ModuleInfo,
-        copies: Vec<Module>,
+        code: Arc<Code>,
         bindings: Vec<Arc<Binding<T>>>,
         log: Option<Arc<dyn LogSink>>,
     ) -> Self {
@@ -71,8 +68,7 @@ impl<T: 'static> Loaded<T> {
             instance_heap: footprint.instance_to_run(),
             call_heap: footprint.frames,
             info,
-            copies,
-            next_copy: AtomicUsize::new(0),
+            code,
             bindings,
             memories: engine.memories().clone(),
             #[cfg(feature = "trace")]
@@ -101,13 +97,6 @@ impl<T: 'static> Loaded<T> {
     /// only be stopped: it is in the middle of something.
     pub(super) fn enter_poll(&self) -> Result<Entered, CallError> {
         self.shared.enter().map_err(CallError::into_stop)
-    }
-
-    /// Returns the code for one more instance. Instances take the copies in turn.
-    pub(super) fn code(&self) -> Option<&Module> {
-        let next = self.next_copy.fetch_add(1, Ordering::Relaxed);
-        let copies = &self.copies;
-        copies.get(next.checked_rem(copies.len())?)
     }
 
     /// Returns [`CallError::DoesNotFit`] if fewer than `needed` bytes of the heap are free.

@@ -18,6 +18,7 @@ use crate::{
         pace::Pace,
         run::{Run, stopped},
     },
+    engine::Lease,
     error::CallError,
     module::{COMMAND, Extern, REACTOR, START},
 };
@@ -28,11 +29,12 @@ use core::{
     time::Duration,
 };
 use spin::Mutex;
-use wasmi::{Func, Module, Ref, Store};
+use wasmi::{Func, Ref, Store};
 
 /// A guest in its store.
 pub(crate) struct Sandbox<T: 'static> {
     pub(crate) store: Store<StoreData<T>>,
+    pub(crate) code: Lease,
     /// Unique among the last 2³² sandboxes.
     id: u32,
     /// `None` until it is instantiated.
@@ -93,7 +95,6 @@ impl<T: 'static> Sandbox<T> {
     #[inline(never)]
     pub(crate) fn open(
         loaded: &Loaded<T>,
-        code: &Module,
         budget: &Budget,
         until: Option<Duration>,
         pace: Option<Arc<Pace>>,
@@ -111,8 +112,10 @@ impl<T: 'static> Sandbox<T> {
             suspended: Mutex::new(None),
             wasi: None,
         };
+        let code = loaded.code.lease();
         let mut sandbox = Box::new(Self {
-            store: Store::new(code.engine(), state),
+            store: Store::new(code.module().engine(), state),
+            code,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instance: None,
             process: None,
@@ -131,16 +134,12 @@ impl<T: 'static> Sandbox<T> {
 
     /// Instantiates the module: binds its imports and copies its segments. Its [`Start`] runs
     /// afterwards.
-    pub(crate) fn instantiate(
-        &mut self,
-        loaded: &Loaded<T>,
-        code: &Module,
-    ) -> Result<(), CallError> {
+    pub(crate) fn instantiate(&mut self, loaded: &Loaded<T>) -> Result<(), CallError> {
         let store = &mut self.store;
         meter::charge(store, loaded.info.instantiation_fuel())?;
         let (imported, written) = imported(loaded, store)?;
         self.written = written;
-        let instance = wasmi::Instance::new(&mut *store, code, &imported)
+        let instance = wasmi::Instance::new(&mut *store, self.code.module(), &imported)
             .map_err(|error| stopped(store, &error))?;
         // Copying the segments can't be interrupted, so the deadline is checked after it.
         meter::check_time(store.data())?;

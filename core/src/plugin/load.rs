@@ -2,6 +2,7 @@
 
 use super::Plugin;
 use crate::{engine::Engine, error::LoadError, grants::Grants};
+use alloc::sync::Arc;
 
 impl Engine {
     /// Checks and compiles `wasm` to a plugin called `name`, with `grants` and nothing else. The
@@ -45,15 +46,8 @@ impl Engine {
         {
             info.changes.imports_memory = self.memories().place(&info);
         }
-        let copies = self.compile(&mut info, wasm)?;
+        let code = Arc::new(self.compile(&mut info, wasm)?);
         let bindings = grants.bind_all(&info)?;
-        Ok(Plugin::new(
-            self,
-            name,
-            info,
-            copies,
-            bindings,
-            grants.sink(),
-        ))
+        Ok(Plugin::new(self, name, info, code, bindings, grants.sink()))
     }
 }

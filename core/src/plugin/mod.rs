@@ -18,7 +18,7 @@ use crate::{
         shape::Shape,
     },
     call::meter,
-    engine::Engine,
+    engine::{Code, Engine},
     error::CallError,
     host_functions::Binding,
     instance::{Instance, Loaded},
@@ -27,7 +27,6 @@ use crate::{
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::{sync::atomic::Ordering, time::Duration};
-use wasmi::Module;
 
 /// A plugin: compiled once, instantiated as often as needed. A handle that is cheap to clone and to
 /// share between threads.
@@ -73,12 +72,12 @@ impl<T: 'static> Plugin<T> {
         engine: &Engine,
         name: &str,
         info: ModuleInfo,
-        copies: Vec<Module>,
+        code: Arc<Code>,
         bindings: Vec<Arc<Binding<T>>>,
         log: Option<Arc<dyn LogSink>>,
     ) -> Self {
         Self {
-            loaded: Arc::new(Loaded::new(engine, name, info, copies, bindings, log)),
+            loaded: Arc::new(Loaded::new(engine, name, info, code, bindings, log)),
             pool: Arc::new(Pool::new(engine.limits())),
             budget: *engine.budget(),
         }
@@ -210,7 +209,10 @@ impl<T: 'static> Plugin<T> {
     /// Returns the figures of its pool of instances.
     #[must_use]
     pub fn pool_figures(&self) -> PoolFigures {
-        self.pool.figures()
+        PoolFigures {
+            copies: self.loaded.code.len(),
+            ..self.pool.figures()
+        }
     }
 
     /// Returns whether `instance` was made from this plugin.

@@ -10,6 +10,7 @@ mod bad_modules;
 mod bulk;
 mod call_trace;
 mod charges;
+mod copies;
 mod deadlines;
 mod executors;
 mod folding;

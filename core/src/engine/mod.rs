@@ -1,8 +1,12 @@
 //! [`Engine`]: a configured interpreter, from which plugins are loaded.
 
+mod code;
 mod memories;
 
-pub(crate) use self::memories::{Memories, Placed};
+pub(crate) use self::{
+    code::{Code, Lease},
+    memories::{Memories, Placed},
+};
 
 use crate::{
     abi::native,
@@ -16,7 +20,7 @@ use crate::{
 };
 #[cfg(feature = "trace")]
 use crate::{base::limits::ModuleLimits, module::FunctionNames};
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, sync::Arc, vec::Vec};
 use wasmi::{CompilationMode, Config, Module, OperatorCost};
 
 /// A configured interpreter: the limits, default budget and platform of the plugins that are
@@ -368,39 +372,37 @@ impl Engine {
         config
     }
 
-    /// Compiles the module [`Limits::copies`] times, each time in a wasmi engine of its own.
-    pub(crate) fn compile(
-        &self,
-        info: &mut ModuleInfo,
-        wasm: &[u8],
-    ) -> Result<Vec<Module>, LoadError> {
+    /// Compiles the module. Further copies of the code are made when calls need them.
+    pub(crate) fn compile(&self, info: &mut ModuleInfo, wasm: &[u8]) -> Result<Code, LoadError> {
         let rewritten = if info.changes.is_none() {
-            None
+            Cow::Borrowed(wasm)
         } else {
             let changed = module::rewrite(wasm, &info.changes);
             // Never compiled unchanged: the changes keep the guest from faults of the interpreter.
-            Some(changed.ok_or_else(|| LoadError::refused("a part of it can't be rewritten"))?)
+            let refused = || LoadError::refused("a part of it can't be rewritten");
+            Cow::Owned(changed.ok_or_else(refused)?)
         };
-        let compiled = self.compile_copies(rewritten.as_deref().unwrap_or(wasm));
-        // Before the module is changed once more: both copies may not fit.
-        drop(rewritten);
-        let copies = compiled.map_err(|error| in_module(error, wasm, &info.changes))?;
+        // Takes the bytes: the module is changed once more for an error, and both may not fit.
+        let compiled = Code::compile(self, rewritten);
+        let code = compiled.map_err(|error| in_module(error, wasm, &info.changes))?;
         info.changes.forget_code();
-        Ok(copies)
+        Ok(code)
     }
 
-    fn compile_copies(&self, wasm: &[u8]) -> Result<Vec<Module>, LoadError> {
-        let mut copies = Vec::new();
-        for _ in 0..self.limits.copies() {
-            let engine = wasmi::Engine::new(&self.config());
-            copies.push(self.compile_once(&engine, wasm)?);
+    /// Returns the most copies of a plugin's code. Only one if anything bounds the heap, since a plugin
+    /// is let in by the memory of one.
+    fn copies(&self) -> usize {
+        if self.heap_left() == usize::MAX {
+            self.limits.copies().min(self.platform.processors())
+        } else {
+            1
         }
-        Ok(copies)
     }
 
-    /// Compiles the module in `engine`. A panic of the compiler becomes an error if the platform can
-    /// contain it.
-    fn compile_once(&self, engine: &wasmi::Engine, wasm: &[u8]) -> Result<Module, LoadError> {
+    /// Compiles the module in a wasmi engine of its own. A panic of the compiler becomes an error if the
+    /// platform can contain it.
+    fn compile_once(&self, wasm: &[u8]) -> Result<Module, LoadError> {
+        let engine = &wasmi::Engine::new(&self.config());
         let mut result = None;
         self.platform
             .contain(&mut || result = Some(Module::new(engine, wasm)));

@@ -1,0 +1,332 @@
+//! The paths that are counted.
+
+use hostel::{Budget, Grants, LogRecord, Plugin};
+use std::hint::black_box;
+
+/// Work that is counted, in a process of its own.
+pub struct Path {
+    pub name: &'static str,
+    /// Prepares, hands the rounds to [`counted`], and returns their number.
+    pub run: fn() -> u32,
+}
+
+const SMALL: &[u8] = include_bytes!("../../../../guests/prebuilt/customize.wasm");
+const DEFAULT_LAYOUT: &[u8] = include_bytes!("../../../../guests/prebuilt/default_customize.wasm");
+const GROWING: &[u8] = include_bytes!("../../../../guests/prebuilt/default_std_customize.wasm");
+const ZIG: &[u8] = include_bytes!("../../../../guests/prebuilt/zig_customize.wasm");
+const GO: &[u8] = include_bytes!("../../../../guests/prebuilt/go_customize.wasm");
+const LIBC: &[u8] = include_bytes!("../../../../guests/prebuilt/libc_hello.wasm");
+
+/// Calls of a host function in one call of the guest.
+const HOST_CALLS: u32 = 1_000;
+
+/// Calls `env.next` or `env.length` 1,000 times, and adds two numbers.
+const CALLER: &str = r#"(module
+    (import "env" "next" (func $next (param i32) (result i32)))
+    (import "env" "length" (func $length (param i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+    (func (export "numbers") (param $n i32) (result i32) (local $sum i32)
+      (loop $again
+        (local.set $sum (call $next (local.get $sum)))
+        (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+      (local.get $sum))
+    (func (export "bytes") (param $n i32) (result i32) (local $sum i32)
+      (loop $again
+        (local.set $sum (i32.add (local.get $sum) (call $length (i32.const 64) (i32.const 32))))
+        (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+      (local.get $sum)))"#;
+
+/// Calls itself, reads and writes memory, and branches on what it read.
+const KERNEL: &str = r#"(module (memory 1)
+    (func $fib (param i32) (result i32)
+      (if (result i32) (i32.lt_u (local.get 0) (i32.const 2))
+        (then (local.get 0))
+        (else (i32.add
+          (call $fib (i32.sub (local.get 0) (i32.const 1)))
+          (call $fib (i32.sub (local.get 0) (i32.const 2)))))))
+    (func $sieve (param $n i32) (result i32) (local $i i32) (local $j i32) (local $count i32)
+      (memory.fill (i32.const 0) (i32.const 1) (local.get $n))
+      (local.set $i (i32.const 2))
+      (loop $next
+        (if (i32.load8_u (local.get $i)) (then
+          (local.set $count (i32.add (local.get $count) (i32.const 1)))
+          (local.set $j (i32.shl (local.get $i) (i32.const 1)))
+          (block $done (loop $strike
+            (br_if $done (i32.ge_u (local.get $j) (local.get $n)))
+            (i32.store8 (local.get $j) (i32.const 0))
+            (local.set $j (i32.add (local.get $j) (local.get $i)))
+            (br $strike)))))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $next (i32.lt_u (local.get $i) (local.get $n))))
+      (local.get $count))
+    (func (export "run") (result i32)
+      (i32.add (call $fib (i32.const 20)) (call $sieve (i32.const 60000)))))"#;
+
+pub const PATHS: &[Path] = &[
+    Path {
+        name: "held_small",
+
+        run: || held(SMALL, 100),
+    },
+    Path {
+        name: "held_default_layout",
+
+        run: || held(DEFAULT_LAYOUT, 100),
+    },
+    Path {
+        name: "held_go",
+
+        run: || held(GO, 20),
+    },
+    Path {
+        name: "pooled_small",
+
+        run: || pooled(SMALL, 100),
+    },
+    Path {
+        name: "pooled_default_layout",
+
+        run: || pooled(DEFAULT_LAYOUT, 100),
+    },
+    Path {
+        name: "pooled_growing",
+
+        run: || pooled(GROWING, 100),
+    },
+    Path {
+        name: "pooled_zig",
+
+        run: || pooled(ZIG, 100),
+    },
+    Path {
+        name: "reset",
+
+        run: reset,
+    },
+    Path {
+        name: "instantiate",
+
+        run: instantiate,
+    },
+    Path {
+        name: "add_typed",
+
+        run: add_typed,
+    },
+    Path {
+        name: "add_instance",
+
+        run: add_instance,
+    },
+    Path {
+        name: "add_plugin",
+
+        run: add_plugin,
+    },
+    Path {
+        name: "host_call_numbers",
+
+        run: || host_calls("numbers"),
+    },
+    Path {
+        name: "host_call_bytes",
+
+        run: || host_calls("bytes"),
+    },
+    Path {
+        name: "load_12_kb",
+
+        run: || load(SMALL, 4),
+    },
+    Path {
+        name: "load_27_kb",
+
+        run: || load(LIBC, 4),
+    },
+    Path {
+        name: "load_1900_kb",
+
+        run: || load(GO, 1),
+    },
+    Path {
+        name: "load_while_loaded",
+
+        run: load_while_loaded,
+    },
+    Path {
+        name: "kernel",
+
+        run: kernel,
+    },
+];
+
+/// Runs `round` `rounds` times. callgrind counts while this runs; `count.rs` names it.
+#[inline(never)]
+pub fn counted(rounds: u32, round: &mut dyn FnMut()) -> u32 {
+    for _ in 0..rounds {
+        round();
+    }
+    rounds
+}
+
+/// Runs `round` until what is made once has been made, then counts `rounds`.
+fn count_warm(rounds: u32, mut round: impl FnMut()) -> u32 {
+    for _ in 0..4 {
+        round();
+    }
+    counted(rounds, &mut round)
+}
+
+fn grants() -> Grants {
+    Grants::new()
+        .log(|record: &LogRecord<'_>| {
+            black_box(record.text.raw());
+        })
+        .config([("prefix", "CUSTOM")])
+        .wasi(hostel::wasi())
+        .function("env", "next", |n: u32| n.wrapping_add(1))
+        .function("env", "length", |bytes: &[u8]| bytes.len() as u32)
+}
+
+fn loaded(wasm: &[u8]) -> Plugin {
+    // A deadline, as servers have it, but none that callgrind's slowness reaches.
+    let budget = Budget::server()
+        .with_fuel(u64::MAX / 2)
+        .with_deadline(std::time::Duration::from_secs(3_600));
+    hostel::engine()
+        .with_budget(budget)
+        .load("counted", wasm, &grants())
+        .expect("the guest loads")
+}
+
+fn assembled(text: &str) -> Plugin {
+    loaded(&wat::parse_str(text).expect("the guest assembles"))
+}
+
+fn held(wasm: &[u8], rounds: u32) -> u32 {
+    let mut instance = loaded(wasm).instantiate(()).expect("the guest starts");
+    let mut buffer = [0; 64];
+    count_warm(rounds, || {
+        let size = instance
+            .process_into(black_box(b"hello world"), &mut buffer)
+            .expect("the guest answers");
+        assert_eq!(size, 18);
+    })
+}
+
+fn pooled(wasm: &[u8], rounds: u32) -> u32 {
+    let plugin = loaded(wasm);
+    let mut buffer = [0; 64];
+    count_warm(rounds, || {
+        let size = plugin
+            .with_instance(|instance| instance.process_into(black_box(b"hello world"), &mut buffer))
+            .expect("the guest answers");
+        assert_eq!(size, 18);
+    })
+}
+
+/// An instance is taken from the pool and given back, without a call.
+fn reset() -> u32 {
+    let plugin = loaded(DEFAULT_LAYOUT);
+    count_warm(100, || {
+        plugin
+            .with_instance(|instance| {
+                black_box(instance);
+                Ok(())
+            })
+            .expect("there is an instance");
+    })
+}
+
+fn instantiate() -> u32 {
+    let plugin = loaded(DEFAULT_LAYOUT);
+    count_warm(100, || {
+        black_box(plugin.instantiate(()).expect("the guest starts"));
+    })
+}
+
+fn add_typed() -> u32 {
+    let mut instance = assembled(CALLER).instantiate(()).expect("the guest starts");
+    let add = instance.typed::<(u32, u32), u32>("add").expect("it adds");
+    count_warm(1_000, || {
+        let sum = add.call(&mut instance, black_box((10, 20)));
+        assert_eq!(sum.expect("the guest answers"), 30);
+    })
+}
+
+fn add_instance() -> u32 {
+    let mut instance = assembled(CALLER).instantiate(()).expect("the guest starts");
+    count_warm(1_000, || {
+        let sum = instance.call::<(u32, u32), u32>("add", black_box((10, 20)));
+        assert_eq!(sum.expect("the guest answers"), 30);
+    })
+}
+
+fn add_plugin() -> u32 {
+    let plugin = assembled(CALLER);
+    count_warm(100, || {
+        let sum = plugin.call::<(u32, u32), u32>("add", black_box((10, 20)));
+        assert_eq!(sum.expect("the guest answers"), 30);
+    })
+}
+
+/// One call of a guest that makes 1,000 host calls.
+fn host_calls(export: &str) -> u32 {
+    let mut instance = assembled(CALLER).instantiate(()).expect("the guest starts");
+    let mut round = || {
+        let sum = instance.call::<u32, u32>(export, black_box(HOST_CALLS));
+        assert!(sum.expect("the guest answers") >= HOST_CALLS);
+    };
+    round();
+    counted(1, &mut round);
+    HOST_CALLS
+}
+
+/// Loads `rounds` modules that differ in a custom section, so that none is known from before.
+fn load(wasm: &[u8], rounds: u8) -> u32 {
+    let engine = hostel::engine();
+    let grants = grants();
+    let numbered = |number: u8| {
+        let mut module = wasm.to_vec();
+        // Section 0 of 3 bytes: a name of one byte, and one byte.
+        module.extend([0, 3, 1, b'n', number]);
+        module
+    };
+    let modules: Vec<Vec<u8>> = (0..=rounds).map(numbered).collect();
+    let (first, others) = modules.split_first().expect("there is one at least");
+    drop(
+        engine
+            .load("counted", first, &grants)
+            .expect("the guest loads"),
+    );
+    let mut others = others.iter();
+    counted(u32::from(rounds), &mut || {
+        let module = others.next().expect("there is one for each round");
+        let plugin = engine.load("counted", black_box(module), &grants);
+        black_box(plugin.expect("the guest loads"));
+    })
+}
+
+/// Loads a module while the engine has it loaded already.
+fn load_while_loaded() -> u32 {
+    let engine = hostel::engine();
+    let grants = grants();
+    let kept = engine.load("counted", DEFAULT_LAYOUT, &grants);
+    let kept = kept.expect("the guest loads");
+    let rounds = count_warm(4, || {
+        let plugin = engine.load("counted", black_box(DEFAULT_LAYOUT), &grants);
+        black_box(plugin.expect("the guest loads"));
+    });
+    drop(kept);
+    rounds
+}
+
+fn kernel() -> u32 {
+    let mut instance = assembled(KERNEL).instantiate(()).expect("the guest starts");
+    count_warm(1, || {
+        let answer = instance.call::<(), u32>("run", ());
+        // The 20th number of Fibonacci, and the number of primes below 60,000.
+        assert_eq!(answer.expect("the guest answers"), 6_765 + 6_057);
+    })
+}
