@@ -152,7 +152,7 @@ pub use self::{
     module::{
         Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, TableInfo,
     },
-    plugin::{Plugin, PoolFigures, Request},
+    plugin::{Plugin, PluginBytesFunction, PluginFunction, PoolFigures, Request},
     services::state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     snapshot::SnapshotError,
     wasi::{Wasi, WasiInput, WasiOutput, files},

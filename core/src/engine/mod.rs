@@ -1,5 +1,7 @@
 //! [`Engine`]: a configured interpreter, from which plugins are loaded.
 
+#[cfg(feature = "cache")]
+mod cache;
 mod code;
 mod memories;
 
@@ -21,7 +23,12 @@ use crate::{
 #[cfg(feature = "trace")]
 use crate::{base::limits::ModuleLimits, module::FunctionNames};
 use alloc::{borrow::Cow, boxed::Box, sync::Arc, vec::Vec};
+#[cfg(feature = "cache")]
+use cache::{Cache, Key};
 use wasmi::{CompilationMode, Config, Module, OperatorCost};
+
+/// A module that was read and compiled.
+pub(crate) type Compiled = (Arc<ModuleInfo>, Arc<Code>);
 
 /// A configured interpreter: the limits, default budget and platform of the plugins that are
 /// loaded from it. Cheap to clone.
@@ -45,6 +52,9 @@ pub struct Engine {
     budget: Budget,
     platform: Arc<dyn Platform>,
     memories: Memories,
+    /// The code of loaded modules. `None` if each plugin has its own.
+    #[cfg(feature = "cache")]
+    cache: Option<Arc<Cache>>,
     /// Whether plugins keep the names of the functions that run.
     #[cfg(feature = "trace")]
     traces: bool,
@@ -61,6 +71,8 @@ impl Engine {
             budget: Budget::default(),
             platform: Arc::new(NoPlatform),
             memories: Memories::Heap,
+            #[cfg(feature = "cache")]
+            cache: None,
             #[cfg(feature = "trace")]
             traces: false,
         }
@@ -78,6 +90,7 @@ impl Engine {
     #[must_use]
     pub fn with_platform(mut self, platform: impl Platform) -> Self {
         self.platform = Arc::new(platform);
+        self.renew_cache();
         self
     }
 
@@ -108,6 +121,7 @@ impl Engine {
     #[must_use]
     pub fn with_memory_slots(mut self, slots: hostel_slots::Slots) -> Self {
         self.memories = Memories::Slots(slots);
+        self.renew_cache();
         self
     }
 
@@ -134,7 +148,53 @@ impl Engine {
     #[must_use]
     pub fn with_mapped_memories(mut self, mappings: hostel_mappings::Mappings) -> Self {
         self.memories = Memories::Mappings(mappings);
+        self.renew_cache();
         self
+    }
+
+    /// Makes plugins share compiled code: a module that is loaded again from equal bytes, within equal
+    /// limits, is neither read nor compiled again while a plugin of it is loaded. The engine's clones share
+    /// the code too, and so do engines that get other limits or another budget from it.
+    ///
+    /// Each plugin still has its own grants, name, state and instances; only the code is shared, which
+    /// nothing changes. When the last plugin of a module is dropped, its code is freed.
+    ///
+    /// The time that loading takes tells the loader whether an equal module is loaded. Give tenants who must
+    /// not learn that of each other engines of their own.
+    ///
+    /// `hostel::engine` switches this on; [`Engine::new`] does not.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (func (export "f")))"#)?;
+    /// use hostel_core::{Engine, Grants};
+    /// let engine = Engine::default().with_code_cache();
+    /// let one = engine.load("one", &wasm, &Grants::new())?;
+    /// let other = engine.load("other", &wasm, &Grants::new())?;
+    /// assert!(one.shares_code_with(&other));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "cache")]
+    #[must_use]
+    pub fn with_code_cache(mut self) -> Self {
+        self.cache = Some(Arc::default());
+        self
+    }
+
+    /// Makes each plugin have code of its own, as it is without [`with_code_cache`](Self::with_code_cache).
+    #[cfg(feature = "cache")]
+    #[must_use]
+    pub fn without_code_cache(mut self) -> Self {
+        self.cache = None;
+        self
+    }
+
+    /// Begins another cache, if there is one: code that is compiled for another platform or for other
+    /// memories is not this engine's.
+    fn renew_cache(&mut self) {
+        #[cfg(feature = "cache")]
+        if let Some(cache) = &mut self.cache {
+            *cache = Arc::default();
+        }
     }
 
     /// Makes traps name the three innermost guest functions; see
@@ -262,6 +322,14 @@ impl Engine {
         wasm: &[u8],
         grants: &Grants<T>,
     ) -> Result<ModuleInfo, LoadError> {
+        self.check_size(wasm)?;
+        let info = self.read(wasm)?;
+        self.check_grants(&info, grants)?;
+        Ok(info)
+    }
+
+    /// Checks the budget, and the module's size.
+    fn check_size(&self, wasm: &[u8]) -> Result<(), LoadError> {
         // Told before a call fails for it. Handles and instances with budgets of their own are checked
         // at each call.
         if self.budget.deadline.is_some() && self.platform.now().is_none() {
@@ -273,6 +341,11 @@ impl Engine {
                 found: wasm.len(),
             });
         }
+        Ok(())
+    }
+
+    /// Reads a module within the limits.
+    fn read(&self, wasm: &[u8]) -> Result<ModuleInfo, LoadError> {
         let info = ModuleInfo::read_in(wasm, &self.limits.module, self.heap_left())?;
         let bytes = info
             .memories
@@ -291,14 +364,22 @@ impl Engine {
                 return Err(LoadError::OverLimit { name, limit, found });
             }
         }
+        Ok(info)
+    }
+
+    /// Checks that a module's imports and exports fit the grants, and that there is memory for its plugin.
+    fn check_grants<T: 'static>(
+        &self,
+        info: &ModuleInfo,
+        grants: &Grants<T>,
+    ) -> Result<(), LoadError> {
         let mut mismatches = Vec::new();
         // Collected, so that one error lists every import and export that does not fit.
-        let needs = grants::check_imports(&info, grants, &mut mismatches);
-        native::check_exports(&info, needs, &mut mismatches);
-        mismatches.extend(grants::conflicting_imports(&info));
+        let needs = grants::check_imports(info, grants, &mut mismatches);
+        native::check_exports(info, needs, &mut mismatches);
+        mismatches.extend(grants::conflicting_imports(info));
         if mismatches.is_empty() {
-            self.check_fits(&info)?;
-            Ok(info)
+            self.check_fits(info)
         } else {
             Err(LoadError::Mismatch(mismatches))
         }
@@ -372,8 +453,44 @@ impl Engine {
         config
     }
 
+    /// Checks and compiles `wasm`, or finds the code of a plugin that was loaded from it.
+    pub(crate) fn compiled<T: 'static>(
+        &self,
+        wasm: &[u8],
+        grants: &Grants<T>,
+    ) -> Result<Compiled, LoadError> {
+        #[cfg(feature = "cache")]
+        if let Some(cache) = &self.cache {
+            // Before the module is hashed, which takes time by its size.
+            self.check_size(wasm)?;
+            let key = Key::new(wasm, &self.limits);
+            if let Some(found) = cache.find(&key) {
+                self.check_grants(&found.0, grants)?;
+                return Ok(found);
+            }
+            let compiled = self.check_and_compile(wasm, grants)?;
+            cache.add(key, &compiled);
+            return Ok(compiled);
+        }
+        self.check_and_compile(wasm, grants)
+    }
+
+    fn check_and_compile<T: 'static>(
+        &self,
+        wasm: &[u8],
+        grants: &Grants<T>,
+    ) -> Result<Compiled, LoadError> {
+        let mut info = self.check_within(wasm, grants)?;
+        #[cfg(any(feature = "slots", feature = "mappings"))]
+        {
+            info.changes.imports_memory = self.memories().place(&info);
+        }
+        let code = self.compile(&mut info, wasm)?;
+        Ok((Arc::new(info), Arc::new(code)))
+    }
+
     /// Compiles the module. Further copies of the code are made when calls need them.
-    pub(crate) fn compile(&self, info: &mut ModuleInfo, wasm: &[u8]) -> Result<Code, LoadError> {
+    fn compile(&self, info: &mut ModuleInfo, wasm: &[u8]) -> Result<Code, LoadError> {
         let rewritten = if info.changes.is_none() {
             Cow::Borrowed(wasm)
         } else {

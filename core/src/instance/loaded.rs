@@ -3,7 +3,7 @@
 #[cfg(feature = "trace")]
 use crate::module::FunctionNames;
 use crate::{
-    abi::native,
+    abi::native::{self, BytesFunction},
     base::{
         limits::Limits, log::LogSink, order::in_order, platform::Platform, shape::Shape,
         signature::Signature, text::listed,
@@ -20,7 +20,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 /// A validated module with its compiled code and its imports bound to grants.
 pub(crate) struct Loaded<T: 'static> {
-    pub(crate) info: ModuleInfo,
+    pub(crate) info: Arc<ModuleInfo>,
     /// Its compiled code.
     pub(crate) code: Arc<Code>,
     /// One binding for each import, in the module's order.
@@ -47,7 +47,7 @@ impl<T: 'static> Loaded<T> {
     pub(crate) fn new(
         engine: &Engine,
         name: &str,
-        info: ModuleInfo,
+        info: Arc<ModuleInfo>,
         code: Arc<Code>,
         bindings: Vec<Arc<Binding<T>>>,
         log: Option<Arc<dyn LogSink>>,
@@ -111,15 +111,32 @@ impl<T: 'static> Loaded<T> {
     /// Returns the type of the exported function `name`.
     #[inline]
     pub(super) fn signature(&self, name: &str) -> Result<&Signature, CallError> {
+        self.function(name).map(|(_, ty)| ty)
+    }
+
+    /// Returns the number of the exported function `name` among the module's exports, and its type.
+    #[inline]
+    pub(super) fn function(&self, name: &str) -> Result<(usize, &Signature), CallError> {
         let Self { info, by_name, .. } = self;
         let export = |at: &usize| info.exports.get(*at);
         let found =
             by_name.binary_search_by(|at| export(at).map(|export| &*export.name).cmp(&Some(name)));
-        let found = found.ok().and_then(|at| by_name.get(at)).and_then(export);
-        match found.map(|export| &export.ty) {
-            Some(Extern::Function(ty)) => Ok(ty),
+        let found = found.ok().and_then(|at| by_name.get(at));
+        let found = found.and_then(|at| Some((*at, &export(at)?.ty)));
+        match found {
+            Some((at, Extern::Function(ty))) => Ok((at, ty)),
             _ => Err(self.unknown_export(name)),
         }
+    }
+
+    /// Returns the number of the exported function `name` if it is one from bytes to bytes.
+    pub(crate) fn bytes_export(&self, name: &str) -> Result<usize, CallError> {
+        let (export, found) = self.function(name)?;
+        if !BytesFunction::fits(found) {
+            let expected = BytesFunction::expected();
+            return Err(CallError::export_type(name, expected, found));
+        }
+        Ok(export)
     }
 
     /// Returns how the export `name` takes `params` and returns `results`: as values, packed, or

@@ -24,6 +24,7 @@ use crate::{
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
+    any::Any,
     sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll, ready},
     time::Duration,
@@ -41,6 +42,8 @@ pub(crate) struct Sandbox<T: 'static> {
     instance: Option<wasmi::Instance>,
     /// The export `process`, looked up once: most calls are for it.
     process: Option<BytesFunction>,
+    /// Other exports that were looked up by their types, and their numbers in the module.
+    prepared: Vec<(usize, Box<dyn Any + Send + Sync>)>,
     pub(crate) reused: ReusedBuffers,
     /// Handles to what the guest can change, looked up on first use.
     mutable: Option<MutableState>,
@@ -119,6 +122,7 @@ impl<T: 'static> Sandbox<T> {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instance: None,
             process: None,
+            prepared: Vec::new(),
             reused: ReusedBuffers::default(),
             mutable: None,
             written: Written::default(),
@@ -270,12 +274,26 @@ impl<T: 'static> Sandbox<T> {
         (0..size).map_while(move |at| table?.get(&self.store, at))
     }
 
-    /// Returns the export `name` if it is a function from bytes to bytes.
-    pub(crate) fn bytes_function(&self, name: &str) -> Option<BytesFunction> {
-        match self.process {
-            Some(process) if name == "process" => Some(process),
-            _ => BytesFunction::find(&self.store, self.instance?, name),
+    /// Returns the export `process` if it is a function from bytes to bytes.
+    pub(super) const fn process(&self) -> Option<BytesFunction> {
+        self.process
+    }
+
+    /// Returns the export of this number in the module as `look_up` finds it. Looks it up once: a reset
+    /// keeps the store, and with it the function.
+    pub(super) fn prepared<F: Copy + Send + Sync + 'static>(
+        &mut self,
+        export: usize,
+        look_up: impl FnOnce(&Store<StoreData<T>>, wasmi::Instance) -> Option<F>,
+    ) -> Option<F> {
+        let mut kept = self.prepared.iter().filter(|(number, _)| *number == export);
+        // Kept once for each type by which it is called: u32 and i32 are two.
+        if let Some(found) = kept.find_map(|(_, function)| function.downcast_ref()) {
+            return Some(*found);
         }
+        let function = look_up(&self.store, self.instance?)?;
+        self.prepared.push((export, Box::new(function)));
+        Some(function)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::Plugin;
 use crate::{engine::Engine, error::LoadError, grants::Grants};
-use alloc::sync::Arc;
 
 impl Engine {
     /// Checks and compiles `wasm` to a plugin called `name`, with `grants` and nothing else. The
@@ -41,12 +40,7 @@ impl Engine {
             plugin.keep_trace(names, *self.limits());
             return Ok(plugin);
         }
-        let mut info = self.check_within(wasm, grants)?;
-        #[cfg(any(feature = "slots", feature = "mappings"))]
-        {
-            info.changes.imports_memory = self.memories().place(&info);
-        }
-        let code = Arc::new(self.compile(&mut info, wasm)?);
+        let (info, code) = self.compiled(wasm, grants)?;
         let bindings = grants.bind_all(&info)?;
         Ok(Plugin::new(self, name, info, code, bindings, grants.sink()))
     }

@@ -3,9 +3,14 @@
 mod calls;
 mod load;
 mod pool;
+mod prepared;
 mod request;
 
-pub use self::{pool::PoolFigures, request::Request};
+pub use self::{
+    pool::PoolFigures,
+    prepared::{PluginBytesFunction, PluginFunction},
+    request::Request,
+};
 
 use self::pool::Pool;
 #[cfg(feature = "trace")]
@@ -71,7 +76,7 @@ impl<T: 'static> Plugin<T> {
     pub(crate) fn new(
         engine: &Engine,
         name: &str,
-        info: ModuleInfo,
+        info: Arc<ModuleInfo>,
         code: Arc<Code>,
         bindings: Vec<Arc<Binding<T>>>,
         log: Option<Arc<dyn LogSink>>,
@@ -114,6 +119,14 @@ impl<T: 'static> Plugin<T> {
     #[must_use]
     pub fn info(&self) -> &ModuleInfo {
         &self.loaded.info
+    }
+
+    /// Returns whether both plugins run one compiled code: they are handles of one plugin, or were loaded from
+    /// equal bytes by an engine [with a cache](crate::Engine::with_code_cache).
+    #[cfg(feature = "cache")]
+    #[must_use]
+    pub fn shares_code_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.loaded.code, &other.loaded.code)
     }
 
     /// Returns the budget of calls made through this handle; by default the engine's.

@@ -8,6 +8,7 @@ mod bad_guests;
 mod bad_host_calls;
 mod bad_modules;
 mod bulk;
+mod cached;
 mod call_trace;
 mod charges;
 mod copies;
