@@ -144,6 +144,7 @@ static EXTISM_CALLER: LazyLock<Vec<u8>> = LazyLock::new(|| {
 static WAPC_CALLER: LazyLock<Vec<u8>> = LazyLock::new(|| {
     assemble(
         r#"(module
+        (import "wapc" "__guest_response" (func $respond (param i32 i32)))
         (import "wapc" "__host_call"
           (func $call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
         (memory (export "memory") 1)
@@ -154,6 +155,7 @@ static WAPC_CALLER: LazyLock<Vec<u8>> = LazyLock::new(|| {
               (i32.const 8) (i32.const 6) (i32.const 64) (i32.const 32)))
             (br_if $again (i32.lt_u
               (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 1000))))
+          (call $respond (i32.const 8) (i32.const 0))
           (i32.const 1)))"#,
     )
 });
@@ -184,7 +186,10 @@ pub const KERNELS: &[(&str, &str)] = &[
         "primes up to 300,000, by a sieve",
         r#"(module (memory (export "memory") 16) (global $count (mut i32) (i32.const 0))
             (func (export "run") (local $i i32) (local $j i32) (local $count i32)
-              (memory.fill (i32.const 0) (i32.const 1) (i32.const 300000))
+              (loop $fill
+                (i64.store (local.get $i) (i64.const 0x0101010101010101))
+                (br_if $fill (i32.lt_u
+                  (local.tee $i (i32.add (local.get $i) (i32.const 8))) (i32.const 300000))))
               (local.set $i (i32.const 2))
               (loop $next
                 (if (i32.load8_u (local.get $i)) (then

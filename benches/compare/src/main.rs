@@ -8,6 +8,7 @@ mod cases;
 mod guests;
 mod host;
 mod hosts;
+mod instructions;
 mod local;
 mod measure;
 mod memory;
@@ -40,6 +41,11 @@ fn main() -> Answer<()> {
         let host = hosts::local().into_iter().find(|host| host.name() == name);
         return host.ok_or("unknown host")?.grow(kind, most.parse()?);
     }
+    if let [first, name, path] = &arguments[..]
+        && first == instructions::COUNTED
+    {
+        return instructions::run(name, path);
+    }
     let arguments = parse(arguments)?;
     let started = Instant::now();
     let (hosts, left_out) = hosts::all();
@@ -50,7 +56,7 @@ fn main() -> Answer<()> {
     let groups: Vec<&str> = cases
         .iter()
         .map(|case| case.group)
-        .chain(["memory"])
+        .chain(["memory", "instructions"])
         .collect();
     let (asked_groups, asked_hosts): (Vec<_>, Vec<_>) = arguments
         .names
@@ -88,6 +94,13 @@ fn main() -> Answer<()> {
                 report::table::print_grown(*host, title, &grown);
                 results.grown.push((kind, *host, grown));
             }
+        }
+    }
+    // They take a minute, and change with the code alone.
+    if in_group("instructions") && !arguments.quick {
+        match instructions::count() {
+            Ok(counted) => results.counted = counted,
+            Err(error) => results.left_out.push(format!("instructions: {error}")),
         }
     }
     results.seconds = started.elapsed().as_secs();
@@ -136,5 +149,5 @@ fn grow(host: &'static dyn Host, kind: &str, most: u32) -> Result<Vec<memory::Gr
         };
         memory::grown(&mut command)
     };
-    own().map_err(|error| error.to_string())
+    own().map_err(|error| measure::one_line(&error.to_string()))
 }

@@ -17,17 +17,20 @@ pub const KINDS: &[(&str, &str, &[u32])] = &[
     (
         "idle",
         "instances of one plugin that were not called",
-        &[1, 100, 1_000, 10_000],
+        &[1, 10, 100, 1_000, 10_000],
     ),
     (
         "called",
         "instances of one plugin that were called once",
-        &[1, 100, 1_000, 10_000],
+        &[1, 10, 100, 1_000, 10_000],
     ),
 ];
 
-/// A process that takes more than this grows no further, so that the machine does not run out.
-const MOST_BYTES: u64 = 6 << 30;
+/// A process that would take more memory at its next count grows no further, so that the machine does not run out.
+const MOST_BYTES: u64 = 12 << 30;
+
+/// A process that would take more nanoseconds of processor up to its next count grows no further.
+const MOST_TIME: f64 = 60e9;
 
 /// Memory and processor time that a number of things took.
 #[derive(Clone, Copy)]
@@ -66,9 +69,13 @@ pub fn grow(library: &dyn Library, wasm: &[u8], kind: &str, most: u32) -> Answer
             instances.push(instance);
         }
         if counts.contains(&count) {
-            let bytes = resident()?.saturating_sub(before);
-            println!("{count} {bytes} {}", processor_time() - started);
-            if bytes > MOST_BYTES {
+            let (bytes, time) = (
+                resident()?.saturating_sub(before),
+                processor_time() - started,
+            );
+            println!("{count} {bytes} {time}");
+            // The next count is ten times as large; one plugin or instance alone tells too little.
+            if count >= 10 && (bytes * 10 > MOST_BYTES || time * 10.0 > MOST_TIME) {
                 break;
             }
         }

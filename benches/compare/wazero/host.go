@@ -84,12 +84,14 @@ func (h *host) load(wasm []byte) (*plugin, error) {
 	return &plugin{h, module}, nil
 }
 
-func (h *host) firstAnswer(wasm []byte) error {
+// firstAnswer loads a module and calls it once. If the module is loaded elsewhere too, it stays open: closing it would
+// close its code for all.
+func (h *host) firstAnswer(wasm []byte, elsewhere bool) error {
 	p, err := h.load(wasm)
 	if err != nil {
 		return err
 	}
-	if err := p.once(input(11)); err != nil {
+	if err := p.once(input(11)); err != nil || elsewhere {
 		return err
 	}
 	return p.module.Close(background)

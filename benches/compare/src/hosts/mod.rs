@@ -22,7 +22,7 @@ pub fn local() -> Vec<&'static dyn Host> {
         leaked(wasmtime::Wasmtime::cranelift_fuel()),
         leaked(wasmtime::Wasmtime::pulley_epoch()),
         &extism::Extism,
-        leaked(wapc::Wapc::new()),
+        &wapc::Wapc,
         &tinywasm::Tinywasm,
         #[cfg(feature = "wasm3")]
         &wasm3::Wasm3,

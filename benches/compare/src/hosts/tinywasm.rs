@@ -1,6 +1,7 @@
 //! tinywasm by hand, without metering: its budgets of fuel and time exist only for calls that are resumed.
 
 use crate::{
+    cases::Work,
     guests::{Guest, PREFIX},
     host::{Answer, Instance, Library, Plugin},
 };
@@ -23,6 +24,17 @@ impl Library for Tinywasm {
 
     fn about(&self) -> String {
         format!("{}, by hand, no metering", super::version("tinywasm"))
+    }
+
+    fn takes(&self, work: &Work) -> bool {
+        // It has no WASI.
+        !matches!(
+            work,
+            Work::Held(Guest::Go, _)
+                | Work::New(Guest::Go, _)
+                | Work::Load(Guest::Go)
+                | Work::LoadAgain(Guest::Go)
+        )
     }
 
     fn load(&self, guest: Guest, wasm: &[u8]) -> Answer<Box<dyn Plugin>> {

@@ -6,6 +6,7 @@ use crate::{
     host::{Answer, Instance, Library, Plugin},
 };
 use ::wapc::WapcHost;
+use std::sync::LazyLock;
 use wasmtime::{Config, Engine};
 use wasmtime_provider::{EpochDeadlines, WasmtimeEngineProviderBuilder, WasmtimeEngineProviderPre};
 
@@ -14,19 +15,14 @@ const DEADLINES: EpochDeadlines = EpochDeadlines {
     wapc_func: 1_000,
 };
 
-pub struct Wapc {
-    engine: Engine,
-}
+pub struct Wapc;
 
-impl Wapc {
-    pub fn new() -> Self {
-        let mut config = Config::new();
-        config.epoch_interruption(true);
-        Self {
-            engine: Engine::new(&config).expect("the configuration is valid"),
-        }
-    }
-}
+/// Shared by all plugins.
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    Engine::new(&config).expect("the configuration is valid")
+});
 
 impl Library for Wapc {
     fn name(&self) -> &'static str {
@@ -52,7 +48,7 @@ impl Library for Wapc {
 
     fn load(&self, _guest: Guest, wasm: &[u8]) -> Answer<Box<dyn Plugin>> {
         let prepared = WasmtimeEngineProviderBuilder::new()
-            .engine(self.engine.clone())
+            .engine(ENGINE.clone())
             .module_bytes(wasm)
             .enable_epoch_interruptions(DEADLINES)
             .build_pre()?;

@@ -50,6 +50,11 @@ pub fn figures(results: &Results) -> Value {
         .into_iter()
         .map(|(name, fact)| (name.into(), fact.into()))
         .collect();
+    let counted: Vec<Value> = results
+        .counted
+        .iter()
+        .map(|counted| json!({ "name": counted.name, "hostel": counted.hostel, "wasmi": counted.wasmi }))
+        .collect();
     json!({
         "machine": machine,
         "seconds": results.seconds,
@@ -57,5 +62,6 @@ pub fn figures(results: &Results) -> Value {
         "left_out": results.left_out,
         "cases": cases,
         "memory": memory,
+        "instructions": counted,
     })
 }

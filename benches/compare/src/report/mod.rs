@@ -11,6 +11,7 @@ use crate::{
     cases::{Case, Work},
     guests::Guest,
     host::{Answer, Host},
+    instructions::Counted,
     measure::{Cell, Figures},
     memory::Grown,
 };
@@ -25,6 +26,7 @@ pub struct Results {
     pub left_out: Vec<String>,
     pub rows: Vec<(Case, Vec<Cell>)>,
     pub grown: Vec<Growth>,
+    pub counted: Vec<Counted>,
     pub seconds: u64,
 }
 
@@ -35,6 +37,7 @@ impl Results {
             left_out,
             rows: Vec::new(),
             grown: Vec::new(),
+            counted: Vec::new(),
             seconds: 0,
         }
     }

@@ -20,6 +20,14 @@ hostel *interprets*. It starts plugins and calls them in microseconds, in little
 compiler computes many times faster: see [below](#where-a-compiler-wins).
 ";
 
+const INSTRUCTIONS: &str = "\
+## Instructions
+
+What hostel adds to its interpreter, counted by callgrind. wasmi is driven by hand: exports are looked up once, and nothing is
+checked but what memory safety needs. As new, it makes a new instance for each call; loading, it has its better mode.
+
+";
+
 /// Writes the page.
 pub fn page(results: &Results) -> String {
     let mut page = HEAD.to_string();
@@ -50,6 +58,11 @@ pub fn page(results: &Results) -> String {
             memory(results, kind, counts)
         );
     }
+    if !results.counted.is_empty() {
+        page += "\n";
+        page += INSTRUCTIONS;
+        page += &instructions(results);
+    }
     page += "\n## How it was measured\n\n";
     for (name, fact) in machine::facts() {
         let _ = writeln!(page, "* {}: {fact}", capitalised(name));
@@ -61,7 +74,8 @@ pub fn page(results: &Results) -> String {
         let _ = writeln!(page, "* **{}**: {}", host.name(), host.about());
     }
     page += "\nAn empty cell is something that the host does not have: numbers as parameters in Extism and waPC, a plugin in \
-        their conventions in other languages, WASI for the plugin in Go in tinywasm and wasm3. extism and wapc run a plugin \
+        their conventions in other languages, WASI for the plugin in Go in tinywasm, bulk memory in wasm3, so that it runs \
+        none of the examples, and a pool in most. extism and wapc run a plugin \
         with the same work that was built with their own kits, by the compiler's default layout; other hosts run hostel's \
         examples in [guests](../guests).\n";
     let mut missing = results.left_out.clone();
@@ -219,6 +233,25 @@ fn memory(results: &Results, kind: &str, counts: &[u32]) -> String {
                 })
             }));
             Some(row)
+        })
+        .collect();
+    table::markdown(&head, &rows)
+}
+
+/// The table of instruction counts.
+fn instructions(results: &Results) -> String {
+    let head = ["", "hostel", "wasmi by hand", "ratio"].map(String::from);
+    let rows: Vec<Vec<String>> = results
+        .counted
+        .iter()
+        .map(|counted| {
+            let ratio = counted.hostel as f64 / counted.wasmi as f64;
+            vec![
+                counted.name.into(),
+                counted.hostel.to_string(),
+                counted.wasmi.to_string(),
+                format!("{ratio:.3}"),
+            ]
         })
         .collect();
     table::markdown(&head, &rows)

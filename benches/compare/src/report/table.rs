@@ -116,28 +116,14 @@ pub fn failures(results: &Results) -> Vec<String> {
     for (case, cells) in &results.rows {
         for (host, cell) in results.hosts.iter().zip(cells) {
             if let Cell::Failed(failure) = cell {
-                failures.push(format!(
-                    "{}, {}: {}",
-                    host.name(),
-                    case.name,
-                    one_line(failure)
-                ));
+                failures.push(format!("{}, {}: {}", host.name(), case.name, failure));
             }
         }
     }
     for (kind, host, grown) in &results.grown {
         if let Err(failure) = grown {
-            failures.push(format!(
-                "{}, memory of {kind}: {}",
-                host.name(),
-                one_line(failure)
-            ));
+            failures.push(format!("{}, memory of {kind}: {}", host.name(), failure));
         }
     }
     failures
-}
-
-fn one_line(text: &str) -> String {
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(160).collect()
 }
