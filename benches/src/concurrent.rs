@@ -1,6 +1,6 @@
 //! Many calls at once: on one thread by steps, and on two threads.
 
-use hostel::{Budget, Engine, Grants, Limits, Plugin, Step};
+use hostel::{Budget, CallError, Engine, Grants, Limits, Plugin, Step};
 use std::{
     cell::Cell,
     collections::VecDeque,
@@ -29,10 +29,9 @@ const GUEST: &str = r#"(module
       (i64.or (i64.shl (i64.extend_i32_u (local.get $ptr)) (i64.const 32))
         (i64.extend_i32_u (local.get $len)))))"#;
 
-fn plugin(copies: usize) -> Plugin {
+fn plugin() -> Plugin {
     let mut limits = Limits::server();
     limits.instances = CALLS + 2;
-    limits.copies = copies;
     let engine = Engine::new(limits).with_budget(Budget::server());
     let wasm = wat::parse_str(GUEST).expect("the guest assembles");
     engine
@@ -54,7 +53,7 @@ pub fn run() -> bool {
 
 /// All calls take turns; the time is set against running them one after another.
 fn on_one_thread() {
-    let plugin = plugin(1);
+    let plugin = plugin();
     let input = 20_000u32.to_le_bytes();
     let begin = Instant::now();
     for _ in 0..CALLS {
@@ -101,7 +100,7 @@ impl Wake for Woken {
 /// How many quanta a busy guest gets while a short call runs, at most, among all calls at once on an
 /// executor of one thread.
 fn beside_a_busy_one() -> u32 {
-    let plugin = plugin(1);
+    let plugin = plugin();
     let endless = plugin.with_budget(Budget::server().with_fuel(u64::MAX));
     let (quanta, worst, left) = (Cell::new(0u32), Cell::new(0u32), Cell::new(CALLS));
     let (most, few) = (u32::MAX.to_le_bytes(), 10u32.to_le_bytes());
@@ -147,35 +146,51 @@ fn beside_a_busy_one() -> u32 {
     worst
 }
 
-/// Tiny calls of one plugin, each thread with an instance that it holds.
+/// Calls of one plugin with the default settings, as many as one thread and two make.
 fn on_two_threads() {
-    for copies in [1, 2] {
-        let plugin = plugin(copies);
-        let work = || {
-            let mut instance = plugin.instantiate(()).expect("it starts");
-            let (mut calls, begin) = (0u64, Instant::now());
-            while begin.elapsed() < Duration::from_millis(500) {
-                for n in 0..1_000u32 {
-                    assert_eq!(instance.call::<u32, u32>("tiny", n), Ok(n + 1));
-                }
-                calls += 1_000;
-            }
-            calls
-        };
-        let (mut one, mut two) = (0, 0);
-        for _ in 0..5 {
-            one = one.max(work());
-            let both: u64 = thread::scope(|scope| {
-                let threads = [scope.spawn(work), scope.spawn(work)];
-                let calls = threads.map(|thread| thread.join().expect("it ends"));
-                calls.iter().sum()
-            });
-            two = two.max(both);
+    let wasm = wat::parse_str(GUEST).expect("the guest assembles");
+    let load = || {
+        hostel::engine()
+            .load("guest", &wasm, &Grants::new())
+            .expect("the guest loads")
+    };
+    let plugin = load();
+    compare("each thread in an instance that it holds", || {
+        let mut instance = plugin.instantiate(()).expect("it starts");
+        count(|n| instance.call("tiny", n))
+    });
+    let plugin = load();
+    compare("each call in an instance of the pool", || {
+        count(|n| plugin.call("tiny", n))
+    });
+}
+
+/// Counts calls for half a second.
+fn count(mut tiny: impl FnMut(u32) -> Result<u32, CallError>) -> u64 {
+    let (mut calls, begin) = (0u64, Instant::now());
+    while begin.elapsed() < Duration::from_millis(500) {
+        for n in 0..1_000u32 {
+            assert_eq!(tiny(n), Ok(n + 1));
         }
-        println!(
-            "  tiny calls of one plugin, code compiled {copies} times: {one} on one thread in \
-            0.5 s, on two {:.2} times as many",
-            two as f64 / one as f64
-        );
+        calls += 1_000;
     }
+    calls
+}
+
+/// Runs `work` on one thread and on two, and prints the ratio of the calls that it counts.
+fn compare(what: &str, work: impl Fn() -> u64 + Sync) {
+    let (mut one, mut two) = (0, 0);
+    for _ in 0..5 {
+        one = one.max(work());
+        let both: u64 = thread::scope(|scope| {
+            let threads = [scope.spawn(&work), scope.spawn(&work)];
+            let calls = threads.map(|thread| thread.join().expect("it ends"));
+            calls.iter().sum()
+        });
+        two = two.max(both);
+    }
+    println!(
+        "  tiny calls of one plugin, {what}: {one} on one thread in 0.5 s, on two {:.2} times as many",
+        two as f64 / one as f64
+    );
 }

@@ -131,8 +131,6 @@ impl Refusals {
         }
         let grants = grants::everything();
         let mut raised = *limits;
-        // Each copy of the code fails or succeeds like the first.
-        raised.copies = 1;
         // The caller compares the heap with the target's footprint; this machine's is irrelevant.
         raised.heap_bytes = usize::MAX;
         let mut all = Vec::new();

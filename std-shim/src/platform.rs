@@ -5,9 +5,11 @@ use hostel_core::{Nesting, Platform};
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    num::NonZero,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Wake, Waker},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -17,6 +19,7 @@ use std::{
 /// * Blocking waits, for guests that sleep or wait in blocking calls. Each thread is woken by itself.
 /// * A timer thread, for awaited calls that sleep or have a deadline. It runs only while such calls
 ///   wait.
+/// * Further copies of a plugin's code for calls at the same time, compiled in a background thread.
 /// * At most 16 calls inside one another on a thread, if host functions call plugins.
 /// * A panic in a host function traps the guest, instead of ending the process.
 ///
@@ -170,6 +173,18 @@ impl Platform for Std {
 
     fn forget_wake(&self, waker: &Waker) {
         self.timer.forget(waker);
+    }
+
+    fn processors(&self) -> usize {
+        // Asked once: it reads files of the system.
+        static PROCESSORS: OnceLock<usize> = OnceLock::new();
+        *PROCESSORS.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get))
+    }
+
+    fn run_in_background(&self, work: Box<dyn FnOnce() + Send>) {
+        let thread = thread::Builder::new().name("hostel-background".into());
+        // Without a thread, the work is dropped: calls go on without its result.
+        drop(thread.spawn(work));
     }
 
     fn nesting(&self) -> Option<fn(&mut dyn FnMut(&mut Nesting))> {

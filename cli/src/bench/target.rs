@@ -7,7 +7,6 @@ use super::super::{
     plugin::{self, Module},
 };
 use hostel::{CallError, Instance, LogRecord, PendingCall, Plugin, Std, Usage, WasiOutput};
-use std::{num::NonZero, thread};
 
 /// A plugin's function with its input, or a WASI command.
 pub(super) struct Target {
@@ -25,10 +24,6 @@ impl Target {
             let at_once = arguments.concurrency as usize;
             bounds.limits.instances = at_once;
             bounds.limits.idle = at_once;
-            if arguments.sliced.is_none() {
-                let processors = thread::available_parallelism().map_or(1, NonZero::get);
-                bounds.limits.copies = at_once.min(processors);
-            }
         })?;
         let budget = module.bounds.budget;
         let mut wasi = plugin::wasi(run, &module.bounds)?;

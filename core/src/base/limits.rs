@@ -56,12 +56,16 @@ pub struct Limits {
     ///
     /// `server`: 16. `device`: 1.
     pub instances: usize,
-    /// Number of compiled copies of a plugin's code, from 1 to 256: less or more counts as these.
-    /// Instances are spread over the
-    /// copies. Calls in one copy contend for a lock of wasmi's as they begin and end, so short calls
-    /// on several processors profit from as many copies. Each copy takes memory and time to load.
+    /// Most compiled copies of a plugin's code, from 1 to 256: less or more counts as these. Calls in
+    /// one copy contend for a lock of wasmi's as they begin and end, so short calls on several
+    /// processors run in as many copies.
     ///
-    /// `server` and `device`: 1.
+    /// Loading compiles the first. Another one is compiled in the background while each copy has an
+    /// instance: in all, at most as many as the machine has [processors](crate::Platform::processors),
+    /// and as 4 MiB have room for if each is as large as the module's file. If
+    /// [`heap_bytes`](Self::heap_bytes) or the platform bounds the heap, there is only the first.
+    ///
+    /// `server`: 256. `device`: 1.
     pub copies: usize,
     /// Most instances of one plugin that are kept for reuse between calls, each reset to its state
     /// after its start, or new. Each keeps its memory. One whose memory has grown is not kept, since it
@@ -100,7 +104,7 @@ impl Limits {
             stack_bytes: 512 << 10,
             call_depth: 1_000,
             instances: 16,
-            copies: 1,
+            copies: MOST_COPIES,
             idle: 4,
             warm: 0,
             waiting: 10_000,
@@ -133,7 +137,7 @@ impl Limits {
         }
     }
 
-    /// Returns the number of compiled copies of a plugin's code.
+    /// Returns the most compiled copies of a plugin's code.
     pub(crate) const fn copies(&self) -> usize {
         match self.copies {
             0 => 1,

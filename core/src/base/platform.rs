@@ -1,7 +1,7 @@
 //! The trait by which the core uses the machine that it runs on.
 
 use super::nesting::Nesting;
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 use core::{task::Waker, time::Duration};
 
 /// A machine's clock, waiting, free memory and panic containment, as far as it has them.
@@ -81,6 +81,22 @@ pub trait Platform: Send + Sync + 'static {
     /// By default does nothing. The waker is then woken in vain, and held until then.
     fn forget_wake(&self, waker: &Waker) {
         let _ = waker;
+    }
+
+    /// Returns the number of threads that can run at the same time. hostel keeps as many
+    /// [copies](crate::Limits::copies) of a plugin's code, if that many of its instances are in use.
+    ///
+    /// By default 1.
+    fn processors(&self) -> usize {
+        1
+    }
+
+    /// Runs `work` on another thread, without blocking. hostel compiles further copies of a plugin's
+    /// code in it. `work` may be dropped instead, if no thread can be had.
+    ///
+    /// By default runs `work` at once, on the calling thread.
+    fn run_in_background(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
     }
 
     /// Returns a function that calls its argument with the calling thread's [`Nesting`], the list of calls
@@ -166,6 +182,14 @@ impl<P: Platform + ?Sized> Platform for Arc<P> {
 
     fn forget_wake(&self, waker: &Waker) {
         (**self).forget_wake(waker);
+    }
+
+    fn processors(&self) -> usize {
+        (**self).processors()
+    }
+
+    fn run_in_background(&self, work: Box<dyn FnOnce() + Send>) {
+        (**self).run_in_background(work);
     }
 
     fn nesting(&self) -> Option<fn(&mut dyn FnMut(&mut Nesting))> {

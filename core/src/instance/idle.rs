@@ -24,9 +24,8 @@ impl<T: 'static> IdleInstance<T> {
     ) -> Option<Self> {
         let usage = image.start.filter(|start| is_within(start, budget))?;
         loaded.check_fits(loaded.instance_heap).ok()?;
-        let code = loaded.code()?;
-        let mut sandbox = Sandbox::open(loaded, code, budget, until, None, data());
-        sandbox.instantiate(loaded, code).ok()?;
+        let mut sandbox = Sandbox::open(loaded, budget, until, None, data());
+        sandbox.instantiate(loaded).ok()?;
         let (store, mutable) = sandbox.mutable_state();
         let page = loaded.info.page();
         image

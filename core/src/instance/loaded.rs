@@ -3,34 +3,30 @@
 #[cfg(feature = "trace")]
 use crate::module::FunctionNames;
 use crate::{
-    abi::native,
+    abi::native::{self, BytesFunction},
     base::{
         limits::Limits, log::LogSink, order::in_order, platform::Platform, shape::Shape,
         signature::Signature, text::listed,
     },
     call::{Shared, nested::Entered},
-    engine::Engine,
+    engine::{Code, Engine, Memories},
     error::CallError,
     host_functions::Binding,
     marshal::Types,
     module::{Extern, ModuleInfo},
 };
 use alloc::{sync::Arc, vec::Vec};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use wasmi::Module;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// A validated module with its compiled code and its imports bound to grants.
 pub(crate) struct Loaded<T: 'static> {
-    pub(crate) info: ModuleInfo,
-    /// Compiled copies of its code, each in an interpreter engine of its own; at least one.
-    copies: Vec<Module>,
-    /// Index of the copy for the next instance, modulo the number of copies.
-    next_copy: AtomicUsize,
+    pub(crate) info: Arc<ModuleInfo>,
+    /// Its compiled code.
+    pub(crate) code: Arc<Code>,
     /// One binding for each import, in the module's order.
     pub(super) bindings: Vec<Arc<Binding<T>>>,
-    /// Static buffers for the instances' memories; `None` if these are on the heap.
-    #[cfg(feature = "slots")]
-    pub(super) slots: Option<hostel_slots::Slots>,
+    /// Where the instances' memories live.
+    pub(super) memories: Memories,
     /// The names of its functions, if it keeps a trace of those that run.
     #[cfg(feature = "trace")]
     pub(crate) functions: Option<FunctionNames>,
@@ -51,8 +47,8 @@ impl<T: 'static> Loaded<T> {
     pub(crate) fn new(
         engine: &Engine,
         name: &str,
-        info: ModuleInfo,
-        copies: Vec<Module>,
+        info: Arc<ModuleInfo>,
+        code: Arc<Code>,
         bindings: Vec<Arc<Binding<T>>>,
         log: Option<Arc<dyn LogSink>>,
     ) -> Self {
@@ -72,11 +68,9 @@ impl<T: 'static> Loaded<T> {
             instance_heap: footprint.instance_to_run(),
             call_heap: footprint.frames,
             info,
-            copies,
-            next_copy: AtomicUsize::new(0),
+            code,
             bindings,
-            #[cfg(feature = "slots")]
-            slots: engine.slots().cloned(),
+            memories: engine.memories().clone(),
             #[cfg(feature = "trace")]
             functions: None,
             by_name,
@@ -105,13 +99,6 @@ impl<T: 'static> Loaded<T> {
         self.shared.enter().map_err(CallError::into_stop)
     }
 
-    /// Returns the code for one more instance. Instances take the copies in turn.
-    pub(super) fn code(&self) -> Option<&Module> {
-        let next = self.next_copy.fetch_add(1, Ordering::Relaxed);
-        let copies = &self.copies;
-        copies.get(next.checked_rem(copies.len())?)
-    }
-
     /// Returns [`CallError::DoesNotFit`] if fewer than `needed` bytes of the heap are free.
     pub(super) fn check_fits(&self, needed: u64) -> Result<(), CallError> {
         let free = self.platform().free_bytes().map(|free| free as u64);
@@ -124,15 +111,32 @@ impl<T: 'static> Loaded<T> {
     /// Returns the type of the exported function `name`.
     #[inline]
     pub(super) fn signature(&self, name: &str) -> Result<&Signature, CallError> {
+        self.function(name).map(|(_, ty)| ty)
+    }
+
+    /// Returns the number of the exported function `name` among the module's exports, and its type.
+    #[inline]
+    pub(super) fn function(&self, name: &str) -> Result<(usize, &Signature), CallError> {
         let Self { info, by_name, .. } = self;
         let export = |at: &usize| info.exports.get(*at);
         let found =
             by_name.binary_search_by(|at| export(at).map(|export| &*export.name).cmp(&Some(name)));
-        let found = found.ok().and_then(|at| by_name.get(at)).and_then(export);
-        match found.map(|export| &export.ty) {
-            Some(Extern::Function(ty)) => Ok(ty),
+        let found = found.ok().and_then(|at| by_name.get(at));
+        let found = found.and_then(|at| Some((*at, &export(at)?.ty)));
+        match found {
+            Some((at, Extern::Function(ty))) => Ok((at, ty)),
             _ => Err(self.unknown_export(name)),
         }
+    }
+
+    /// Returns the number of the exported function `name` if it is one from bytes to bytes.
+    pub(crate) fn bytes_export(&self, name: &str) -> Result<usize, CallError> {
+        let (export, found) = self.function(name)?;
+        if !BytesFunction::fits(found) {
+            let expected = BytesFunction::expected();
+            return Err(CallError::export_type(name, expected, found));
+        }
+        Ok(export)
     }
 
     /// Returns how the export `name` takes `params` and returns `results`: as values, packed, or

@@ -8,6 +8,7 @@ mod pending_call;
 mod runs;
 mod sandbox;
 mod typed;
+mod written;
 
 pub(crate) use self::{
     idle::IdleInstance,
@@ -89,10 +90,8 @@ impl<T: 'static> Instance<T> {
         used: &mut Usage,
     ) -> Result<Self, CallError> {
         loaded.check_fits(loaded.instance_heap)?;
-        // `None` can't happen: a plugin has at least one copy of its code.
-        let code = loaded.code().ok_or(CallError::Closed)?;
-        let mut sandbox = Sandbox::open(loaded, code, budget, until, pace, data);
-        if let Err(error) = sandbox.instantiate(loaded, code) {
+        let mut sandbox = Sandbox::open(loaded, budget, until, pace, data);
+        if let Err(error) = sandbox.instantiate(loaded) {
             meter::end(&mut sandbox.store);
             *used = meter::usage(sandbox.store.data());
             return Err(error);

@@ -9,12 +9,7 @@ use super::{
 };
 use crate::{
     abi::native::BytesFunction,
-    base::{
-        fuel::BASE,
-        shape::FlatValues,
-        signature::{Signature, ValType},
-        value::Value,
-    },
+    base::{fuel::BASE, shape::FlatValues, signature::Signature, value::Value},
     call::{
         block::{WaitBounds, block},
         meter,
@@ -131,6 +126,31 @@ impl<T: 'static> Instance<T> {
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
         let target = self.bytes_target(name)?;
+        self.run_bytes_target(name, target, input, take)
+    }
+
+    /// Calls the export `name`, a function from bytes to bytes, given its number.
+    pub(crate) fn call_bytes_export<R>(
+        &mut self,
+        export: usize,
+        name: &str,
+        input: &[u8],
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, CallError> {
+        let _entered = self.begin_call()?;
+        let target = self.bytes_target_of(export, name);
+        let result = target.and_then(|target| self.run_bytes_target(name, target, input, take));
+        self.end_call(result)
+    }
+
+    /// Calls `target`, the export `name`.
+    fn run_bytes_target<R>(
+        &mut self,
+        name: &str,
+        target: Target,
+        input: &[u8],
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, CallError> {
         let mut call = ExportCall::new(&self.sandbox, name, target);
         call.begin_with_bytes(&mut self.sandbox, input)?;
         self.finish(&mut call, |from| Ok(take(from.bytes()?)))
@@ -231,21 +251,23 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Returns the export `name` if it is a function from bytes to bytes.
-    fn bytes_target(&self, name: &str) -> Result<Target, CallError> {
-        if let Some(BytesFunction { function, shape }) = self.sandbox.bytes_function(name) {
-            let types = [ValType::I32, ValType::I32].into_iter().collect();
-            return Ok(Target {
-                function,
-                shape,
-                types,
-            });
+    fn bytes_target(&mut self, name: &str) -> Result<Target, CallError> {
+        match self.sandbox.process() {
+            Some(process) if name == "process" => Ok(Target::of_bytes(process)),
+            _ => {
+                let export = self.loaded.bytes_export(name)?;
+                self.bytes_target_of(export, name)
+            }
         }
-        let found = self.loaded.signature(name)?;
-        Err(CallError::export_type(
-            name,
-            BytesFunction::expected(),
-            found,
-        ))
+    }
+
+    /// Returns the export `name`, a function from bytes to bytes, given its number.
+    fn bytes_target_of(&mut self, export: usize, name: &str) -> Result<Target, CallError> {
+        let found = self.sandbox.prepared(export, |store, instance| {
+            BytesFunction::find(store, instance, name)
+        });
+        let found = found.ok_or_else(|| self.loaded.unknown_export(name))?;
+        Ok(Target::of_bytes(found))
     }
 
     /// Returns the export `name` if it takes `P` and returns `R`.
@@ -254,6 +276,7 @@ impl<T: 'static> Instance<T> {
         Ok(Target {
             shape: self.loaded.shape_of(name, &params, &results)?,
             function: self.function(name)?,
+            packed: None,
             types: results.flat,
         })
     }

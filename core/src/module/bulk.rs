@@ -142,20 +142,20 @@ pub(super) fn is_small(memories: &[MemoryInfo], grows: bool) -> bool {
 
 const I32: u8 = 0x7f;
 pub(super) const FUNCTION: u8 = 0x60;
-const UNREACHABLE: u8 = 0x00;
+pub(super) const UNREACHABLE: u8 = 0x00;
 const EMPTY: u8 = 0x40;
 pub(super) const BLOCK: u8 = 0x02;
 pub(super) const LOOP: u8 = 0x03;
 pub(super) const IF: u8 = 0x04;
 pub(super) const END: u8 = 0x0b;
-const BR_IF: u8 = 0x0d;
-const RETURN: u8 = 0x0f;
-const LOCAL_GET: u8 = 0x20;
+pub(super) const BR_IF: u8 = 0x0d;
+pub(super) const RETURN: u8 = 0x0f;
+pub(super) const LOCAL_GET: u8 = 0x20;
 const LOCAL_SET: u8 = 0x21;
-const LOCAL_TEE: u8 = 0x22;
+pub(super) const LOCAL_TEE: u8 = 0x22;
 const MEMORY_SIZE: u8 = 0x3f;
 pub(super) const I32_CONST: u8 = 0x41;
-const I64_CONST: u8 = 0x42;
+pub(super) const I64_CONST: u8 = 0x42;
 const I32_EQZ: u8 = 0x45;
 const I32_EQ: u8 = 0x46;
 const I32_NE: u8 = 0x47;

@@ -2,7 +2,7 @@
 
 use super::{
     bulk::{self, Bulk, END, FUNCTION, LOOP},
-    code::{SPARE, more},
+    code::{SPARE, more, opcode::CALL},
     groups::{Type, encoded},
     rewrite::{Pieces, leb128, length, sized},
 };
@@ -48,7 +48,6 @@ pub(super) enum Change {
 }
 
 const BR_TABLE: u8 = 0x0e;
-const CALL: u8 = 0x10;
 
 /// The first byte of vector operators, and the second of two of them.
 #[cfg(feature = "simd")]

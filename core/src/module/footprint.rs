@@ -214,7 +214,7 @@ impl ModuleInfo {
         let stacks = if self.imports.is_empty() { 1 } else { 2 };
         let plugin = self.plugin(machine);
         let mut footprint = Footprint {
-            plugin: plugin.saturating_mul(limits.copies() as u64),
+            plugin,
             loading: self.loading(machine),
             memory_at_start: start,
             memory_at_most: most,
@@ -250,7 +250,7 @@ impl ModuleInfo {
     }
 
     /// Bytes of linear memory of an instance at the start.
-    #[cfg(feature = "slots")]
+    #[cfg(any(feature = "slots", feature = "mappings"))]
     pub(crate) fn memory_at_start(&self) -> u64 {
         sum(self.memories.iter().map(|memory| memory.min_bytes))
     }

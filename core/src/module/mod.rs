@@ -17,6 +17,7 @@ mod looks;
 mod proposal;
 mod read;
 mod rewrite;
+mod scan;
 #[cfg(feature = "trace")]
 mod trace;
 

@@ -40,20 +40,8 @@ impl Engine {
             plugin.keep_trace(names, *self.limits());
             return Ok(plugin);
         }
-        let mut info = self.check_within(wasm, grants)?;
-        #[cfg(feature = "slots")]
-        {
-            info.changes.slotted = self.slots().is_some() && !info.memories.is_empty();
-        }
-        let copies = self.compile(&mut info, wasm)?;
+        let (info, code) = self.compiled(wasm, grants)?;
         let bindings = grants.bind_all(&info)?;
-        Ok(Plugin::new(
-            self,
-            name,
-            info,
-            copies,
-            bindings,
-            grants.sink(),
-        ))
+        Ok(Plugin::new(self, name, info, code, bindings, grants.sink()))
     }
 }

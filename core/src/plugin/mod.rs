@@ -3,9 +3,14 @@
 mod calls;
 mod load;
 mod pool;
+mod prepared;
 mod request;
 
-pub use self::{pool::PoolFigures, request::Request};
+pub use self::{
+    pool::PoolFigures,
+    prepared::{PluginBytesFunction, PluginFunction},
+    request::Request,
+};
 
 use self::pool::Pool;
 #[cfg(feature = "trace")]
@@ -18,7 +23,7 @@ use crate::{
         shape::Shape,
     },
     call::meter,
-    engine::Engine,
+    engine::{Code, Engine},
     error::CallError,
     host_functions::Binding,
     instance::{Instance, Loaded},
@@ -27,7 +32,6 @@ use crate::{
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::{sync::atomic::Ordering, time::Duration};
-use wasmi::Module;
 
 /// A plugin: compiled once, instantiated as often as needed. A handle that is cheap to clone and to
 /// share between threads.
@@ -39,7 +43,8 @@ use wasmi::Module;
 ///
 /// An instance is new, or one of up to [`Limits::idle`] that were reset after an earlier request:
 /// its memory and globals are set back to their state after its start. Reuse charges the same fuel, and
-/// every other result is the same too. A reset takes as long as writing the guest's memory once.
+/// every other result is the same too. A reset takes as long as writing the guest's memory once, or only what
+/// the request touched of it if that is in a mapping: see `Engine::with_mapped_memories`.
 ///
 /// An instance whose memory has grown can't be reset, since memories don't shrink. A new one takes its
 /// place. If its start is longer than setting the memory would be, its state is copied instead of running
@@ -71,13 +76,13 @@ impl<T: 'static> Plugin<T> {
     pub(crate) fn new(
         engine: &Engine,
         name: &str,
-        info: ModuleInfo,
-        copies: Vec<Module>,
+        info: Arc<ModuleInfo>,
+        code: Arc<Code>,
         bindings: Vec<Arc<Binding<T>>>,
         log: Option<Arc<dyn LogSink>>,
     ) -> Self {
         Self {
-            loaded: Arc::new(Loaded::new(engine, name, info, copies, bindings, log)),
+            loaded: Arc::new(Loaded::new(engine, name, info, code, bindings, log)),
             pool: Arc::new(Pool::new(engine.limits())),
             budget: *engine.budget(),
         }
@@ -114,6 +119,14 @@ impl<T: 'static> Plugin<T> {
     #[must_use]
     pub fn info(&self) -> &ModuleInfo {
         &self.loaded.info
+    }
+
+    /// Returns whether both plugins run one compiled code: they are handles of one plugin, or were loaded from
+    /// equal bytes by an engine [with a cache](crate::Engine::with_code_cache).
+    #[cfg(feature = "cache")]
+    #[must_use]
+    pub fn shares_code_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.loaded.code, &other.loaded.code)
     }
 
     /// Returns the budget of calls made through this handle; by default the engine's.
@@ -209,7 +222,10 @@ impl<T: 'static> Plugin<T> {
     /// Returns the figures of its pool of instances.
     #[must_use]
     pub fn pool_figures(&self) -> PoolFigures {
-        self.pool.figures()
+        PoolFigures {
+            copies: self.loaded.code.len(),
+            ..self.pool.figures()
+        }
     }
 
     /// Returns whether `instance` was made from this plugin.

@@ -45,6 +45,8 @@ pub struct PoolFigures {
     pub in_use: usize,
     /// Instances kept for later calls now, new or reset; at most [`Limits::idle`].
     pub idle: usize,
+    /// Compiled copies of the plugin's code now, at most [`Limits::copies`].
+    pub copies: usize,
     /// Calls that wait for an instance now, at most [`Limits::waiting`].
     pub waiting: usize,
     /// Total of the calls that had to wait for an instance.
@@ -52,7 +54,7 @@ pub struct PoolFigures {
     /// Total of the instances that were reset after use and kept.
     pub resets: u64,
     /// Total of the instances that were dropped after use: stopped by a trap, dropped during a call,
-    /// not resettable, or above [`Limits::idle`].
+    /// not resettable, above [`Limits::idle`], or to make room for one of another copy of the code.
     pub discards: u64,
     /// Total of the stepped and awaited calls that were dropped after they had begun and before they
     /// ended, also while they waited for an instance: their client gave up.
@@ -327,7 +329,8 @@ impl<T> Permit<'_, T> {
         let reset = used.and_then(|mut used| {
             let image = pool.image()?;
             let room = pool.state.lock().idle.len() < pool.limits.idle;
-            (room && used.sandbox.reset(image, data)).then_some(used)
+            let kept = room && !used.sandbox.code.is_crowded();
+            (kept && used.sandbox.reset(image, data)).then_some(used)
         });
         if reset.is_some_and(|reset| pool.keep(reset)) {
             self.in_use = false;

@@ -1,6 +1,6 @@
 //! A call allocates nothing in steady state.
 
-use super::{LIVE, allocations, customized};
+use super::{LIVE, allocations, customized, one_copy};
 use hostel::{Grants, Instance};
 use hostel_tests::{CUSTOMIZE, assemble, load_guest, load_wat};
 
@@ -59,7 +59,9 @@ fn an_idle_instance_takes_little_more_than_in_bare_wasmi() {
         let instance = linker.instantiate_and_start(&mut *store, &module);
         (store, instance.unwrap())
     });
-    let plugin = load_wat::<()>(&text, &Grants::new());
+    let plugin = one_copy()
+        .load::<()>("guest", &wasm, &Grants::new())
+        .unwrap();
     let hostel = per_instance(1 << 16, || Box::new(plugin.instantiate(()).unwrap()));
     println!("an idle instance of 100 functions: {bare} bytes in bare wasmi, {hostel} in hostel");
     assert!(hostel <= bare + 1_024, "{hostel} over {bare}");

@@ -1,8 +1,11 @@
 //! Plugins, instances and state that are unloaded, replaced or overwritten leave nothing on the
 //! heap.
 
-use super::{LIVE, customized};
-use hostel::{Budget, Grants, LoadError, MemoryState, StateLimits, StateStore as _, StateUse};
+use super::{LIVE, customized, one_copy};
+use hostel::{
+    Budget, Engine, Grants, LoadError, MemoryState, Platform, StateLimits, StateStore as _,
+    StateUse,
+};
 use hostel_tests::{assemble, guest_bytes, load_wat};
 
 /// Does `work` `rounds` times. Returns how many more bytes are in use then. A first round, which
@@ -21,7 +24,7 @@ fn loading_and_unloading_gives_everything_back() {
     let unfit = guest_bytes("c_customize_retptr");
     let unfit_import = assemble(r#"(module (import "env" "nope" (func)) (func (export "f")))"#);
     let left = left_behind(200, |round| {
-        let engine = hostel::engine();
+        let engine = one_copy();
         match round % 4 {
             0 | 2 => {
                 let plugin = engine.load("guest", &good, &customized()).unwrap();
@@ -41,6 +44,26 @@ fn loading_and_unloading_gives_everything_back() {
                     .unwrap_err();
             }
         }
+    });
+    assert_eq!(left, 0, "bytes");
+}
+
+#[test]
+fn copies_of_the_code_are_given_back_with_the_plugin() {
+    /// Copies are made on the calling thread.
+    struct ThreeProcessors;
+    impl Platform for ThreeProcessors {
+        fn processors(&self) -> usize {
+            3
+        }
+    }
+    let wasm = guest_bytes("wat_customize_multi");
+    let left = left_behind(20, |_| {
+        let engine = Engine::default().with_platform(ThreeProcessors);
+        let plugin = engine.load("guest", &wasm, &customized()).unwrap();
+        let held = [(); 4].map(|()| plugin.instantiate(()).unwrap());
+        assert_eq!(plugin.pool_figures().copies, 3);
+        drop(held);
     });
     assert_eq!(left, 0, "bytes");
 }

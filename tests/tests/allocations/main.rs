@@ -8,7 +8,7 @@ mod conversions;
 mod footprint;
 mod leaks;
 
-use hostel::{Grants, LogRecord};
+use hostel::{Engine, Grants, Limits, LogRecord};
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
@@ -80,6 +80,13 @@ fn peak(work: impl FnOnce()) -> i64 {
     PEAK.set(before);
     work();
     PEAK.get() - before
+}
+
+/// An engine that compiles once: a copy of the code is made on another thread, and would be counted there.
+fn one_copy() -> Engine {
+    let mut limits = Limits::server();
+    limits.copies = 1;
+    hostel::engine_with(limits)
 }
 
 #[test]

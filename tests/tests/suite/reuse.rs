@@ -301,26 +301,6 @@ fn no_more_instances_are_kept_than_the_limit_and_none_by_a_closed_plugin() {
 }
 
 #[test]
-fn instances_of_several_copies_of_the_code_are_equal() {
-    for copies in [0, 1, 3] {
-        let mut limits = Limits::server();
-        limits.copies = copies;
-        let text = with_allocator("", SECRETIVE);
-        let plugin = try_load_wat(&Engine::new(limits), &text, &Grants::new()).unwrap();
-        let mut instances: Vec<_> = (0..5).map(|_| plugin.instantiate(()).unwrap()).collect();
-        let mut usages = Vec::new();
-        for (secret, instance) in (1..).zip(&mut instances) {
-            instance.call::<i64, ()>("keep", secret).unwrap();
-            usages.push(instance.usage());
-        }
-        for (secret, instance) in (1..).zip(&mut instances) {
-            assert_eq!(instance.call::<(), i64>("found", ()), Ok(secret));
-        }
-        assert!(usages.windows(2).all(|pair| pair[0] == pair[1]));
-    }
-}
-
-#[test]
 fn descriptors_and_output_of_wasi_are_reset() {
     let text = r#"(module
         (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))

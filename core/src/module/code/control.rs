@@ -37,7 +37,7 @@ pub(super) struct Enclosing {
 
 impl Code {
     /// Enters a block of type `ty`.
-    pub(super) fn block(&mut self, frame: Frame, ty: BlockType, known: Known<'_>) {
+    pub(super) fn enter_block(&mut self, frame: Frame, ty: BlockType, known: Known<'_>) {
         if self.dead {
             return self.enter(Frame::Dead, &[]);
         }

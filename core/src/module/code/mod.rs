@@ -10,28 +10,33 @@
 //! [`Code::constant`], [`Code::numeric`] or [`Code::operator`]. [`Code::inverted_twice`] is an example.
 
 mod control;
-mod opcode;
+mod immediate;
+pub(super) mod opcode;
 mod operand;
 mod stack;
 #[cfg(feature = "simd")]
 mod vector;
 
 pub(super) use self::{
-    opcode::{I32_EQZ, I32_NE, I32_XOR, I64_EQZ, I64_EXTEND32_S, I64_NE, LOCAL_GET, LOCAL_TEE},
+    immediate::{block_type, read},
     operand::{Kind, value_type},
 };
 
 use self::{
     control::{Enclosing, Frame},
     opcode::{
-        I32_ADD, I64_ADD, I64_EXTEND_I32_U, LAST_COMPARISON, REINTERPRET, REINTERPRET_LAST, numeric,
+        BLOCK, BR, BR_IF, CALL, DROP, ELSE, END, F32_CONST, F32_LOAD, F64_CONST, F64_LOAD,
+        GLOBAL_GET, GLOBAL_SET, I32_ADD, I32_CONST, I32_EQZ, I32_LOAD, I32_LOAD8_S, I32_LOAD16_U,
+        I32_STORE, I32_XOR, I64_ADD, I64_CONST, I64_EQZ, I64_EXTEND_I32_U, I64_EXTEND32_S,
+        I64_LOAD32_U, I64_STORE32, IF, LAST_COMPARISON, LOCAL_GET, LOCAL_TEE, LOOP, REINTERPRET,
+        REINTERPRET_LAST, RETURN, SELECT, UNREACHABLE, numeric,
     },
     operand::Operand,
 };
 use crate::base::signature::{Signature, ValType};
 use alloc::vec::Vec;
 use core::mem;
-use wasmparser::{MemArg, Operator};
+use wasmparser::{BlockType, Operator};
 
 /// Bytes of code on machines of 32 and of 64 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,13 +66,10 @@ impl Bytes {
     /// Returns the size of an operator with so many bytes of fields after the address of its handler.
     /// The next operator is aligned to an address.
     fn operator(fields: usize) -> Self {
-        let encoded = |address: usize| {
-            let bytes = address.saturating_add(fields);
-            bytes.checked_next_multiple_of(address).unwrap_or(bytes)
-        };
+        // The address, and the fields rounded up to a multiple of its size.
         Self {
-            bits32: encoded(4),
-            bits64: encoded(8),
+            bits32: fields.saturating_add(7) & !3,
+            bits64: fields.saturating_add(15) & !7,
         }
     }
 }
@@ -80,6 +82,13 @@ pub(super) struct Known<'a> {
     pub(super) functions: &'a [u32],
     /// The type of each global, the imported ones first, and whether it can change.
     pub(super) globals: &'a [(Kind, bool)],
+}
+
+impl<'a> Known<'a> {
+    /// Returns the type of the function of this index.
+    fn callee(self, index: u32) -> Option<&'a Signature> {
+        at(self.types, *at(self.functions, index)?)
+    }
 }
 
 /// Free places in a vector before each operator, more than any operator fills.
@@ -164,6 +173,13 @@ impl Code {
     /// Returns the bytes of heap that [`reserve`](Self::reserve) takes before the next operator.
     pub(super) fn wanted(&self) -> usize {
         more(&self.stack).saturating_add(more(&self.blocks))
+    }
+
+    /// Returns the number of operators until [`wanted`](Self::wanted) has to be asked again, if they only push a
+    /// value each.
+    pub(super) fn room(&self) -> usize {
+        let places = self.stack.capacity().saturating_sub(self.stack.len());
+        places.saturating_sub(SPARE).saturating_add(1)
     }
 
     /// Makes room for the values and the block of the next operator.
@@ -267,30 +283,35 @@ impl Code {
         }
     }
 
-    /// Measures any other operator.
-    pub(super) fn operator(&mut self, operator: &Operator<'_>, known: Known<'_>) {
+    /// Measures a common operator, which [`read`] has read, with its immediate.
+    pub(super) fn common(&mut self, opcode: u8, immediate: u64, known: Known<'_>) {
+        let index = u32::try_from(immediate).unwrap_or(u32::MAX);
+        match opcode {
+            LOCAL_GET..=LOCAL_TEE => return self.local(opcode, index),
+            I32_CONST => return self.constant(Kind::I32),
+            I32_EQZ..=I64_EXTEND32_S => return self.numeric(opcode),
+            BLOCK..=IF => return self.block(opcode, block_type(immediate), known),
+            _ => {}
+        }
         let joined = mem::take(&mut self.joined);
-        match operator {
-            Operator::Block { blockty } => self.block(Frame::Block, *blockty, known),
-            Operator::Loop { blockty } => self.block(Frame::Loop, *blockty, known),
-            Operator::If { blockty } => {
-                if !self.dead {
-                    self.branch_if(joined);
-                    self.labels = self.labels.saturating_add(1);
-                }
-                self.block(Frame::If, *blockty, known);
+        match opcode {
+            ELSE => self.otherwise(),
+            END => self.end(),
+            _ if self.dead => {
+                let results = match opcode {
+                    CALL => known.callee(index).map_or(0, |ty| ty.results.len()),
+                    _ => 1,
+                };
+                self.unseen(results);
             }
-            Operator::Else => self.otherwise(),
-            Operator::End => self.end(),
-            _ if self.dead => self.unseen(operator, known),
-            Operator::Unreachable => {
+            UNREACHABLE => {
                 self.emit(1);
                 self.dead = true;
             }
-            Operator::Br { relative_depth } => self.branch(*relative_depth),
-            Operator::BrIf { relative_depth } => {
+            BR => self.branch(index),
+            BR_IF => {
                 self.branch_if(joined);
-                let carried = self.target(*relative_depth);
+                let carried = self.target(index);
                 if carried > 0 {
                     // wasmi jumps around the copies if the branch is not taken.
                     self.labels = self.labels.saturating_add(1);
@@ -298,6 +319,82 @@ impl Code {
                     self.jump();
                 }
             }
+            RETURN => {
+                let results = self.blocks.first().map_or(0, |block| block.results.into());
+                self.leave(results);
+                self.emit(0);
+                self.dead = true;
+            }
+            CALL => {
+                let ty = known.callee(index);
+                self.arguments(ty);
+                // The slot of the arguments, and the function: an index or an address, of equal size.
+                self.emit(10);
+                self.results(ty);
+            }
+            DROP => drop(self.pop()),
+            SELECT => self.select(),
+            GLOBAL_GET => {
+                let (kind, mutable) = at(known.globals, index).copied().unwrap_or_default();
+                self.result(kind, !mutable);
+                self.emit(if cfg!(feature = "simd") { 8 } else { 4 });
+            }
+            GLOBAL_SET => {
+                let (_, fields) = self.pop_fields();
+                self.emit(fields.saturating_add(4));
+            }
+            I32_LOAD..=I64_LOAD32_U => {
+                let kind = match opcode {
+                    F32_LOAD => Kind::F32,
+                    F64_LOAD => Kind::F64,
+                    I32_LOAD | I32_LOAD8_S..=I32_LOAD16_U => Kind::I32,
+                    _ => Kind::I64,
+                };
+                self.load(immediate, kind);
+            }
+            I32_STORE..=I64_STORE32 => {
+                let (_, value) = self.pop_fields();
+                let address = self.address(immediate);
+                self.emit(address.saturating_add(value));
+            }
+            I64_CONST | F64_CONST => self.push(Operand::WIDE8),
+            F32_CONST => self.push(Operand::WIDE4),
+            // `nop`.
+            _ => {}
+        }
+    }
+
+    /// Measures `block`, `loop` or `if` of this type.
+    pub(super) fn block(&mut self, opcode: u8, ty: BlockType, known: Known<'_>) {
+        let joined = mem::take(&mut self.joined);
+        let frame = match opcode {
+            LOOP => Frame::Loop,
+            IF => {
+                if !self.dead {
+                    self.branch_if(joined);
+                    self.labels = self.labels.saturating_add(1);
+                }
+                Frame::If
+            }
+            _ => Frame::Block,
+        };
+        self.enter_block(frame, ty, known);
+    }
+
+    /// Measures an operator that is not common.
+    pub(super) fn operator(&mut self, operator: &Operator<'_>, known: Known<'_>) {
+        match operator {
+            Operator::Block { blockty } => return self.block(BLOCK, *blockty, known),
+            Operator::Loop { blockty } => return self.block(LOOP, *blockty, known),
+            Operator::If { blockty } => return self.block(IF, *blockty, known),
+            _ => self.joined = Joined::Nothing,
+        }
+        match operator {
+            Operator::CallIndirect { type_index, .. } if self.dead => {
+                let ty = at(known.types, *type_index);
+                self.unseen(ty.map_or(0, |ty| ty.results.len()));
+            }
+            _ if self.dead => self.unseen(1),
             Operator::BrTable { targets } => {
                 let (_, _) = self.pop();
                 // The index may have to be copied, to free its slot for a value.
@@ -313,20 +410,6 @@ impl Code {
                 self.table(count);
                 self.dead = true;
             }
-            Operator::Return => {
-                let results = self.blocks.first().map_or(0, |block| block.results.into());
-                self.leave(results);
-                self.emit(0);
-                self.dead = true;
-            }
-            Operator::Call { function_index } => {
-                let ty = at(known.functions, *function_index);
-                let ty = ty.and_then(|ty| at(known.types, *ty));
-                self.arguments(ty);
-                // The slot of the arguments, and the function: an index or an address, of equal size.
-                self.emit(10);
-                self.results(ty);
-            }
             Operator::CallIndirect {
                 type_index,
                 table_index,
@@ -340,46 +423,7 @@ impl Code {
                 self.emit(if *table_index == 0 { 14 } else { 18 });
                 self.results(ty);
             }
-            Operator::Drop => drop(self.pop()),
-            Operator::Select | Operator::TypedSelect { .. } => self.select(),
-            Operator::GlobalGet { global_index } => {
-                let (kind, mutable) = at(known.globals, *global_index)
-                    .copied()
-                    .unwrap_or_default();
-                self.result(kind, !mutable);
-                self.emit(if cfg!(feature = "simd") { 8 } else { 4 });
-            }
-            Operator::GlobalSet { .. } => {
-                let (_, fields) = self.pop_fields();
-                self.emit(fields.saturating_add(4));
-            }
-            Operator::I32Load { memarg }
-            | Operator::I32Load8S { memarg }
-            | Operator::I32Load8U { memarg }
-            | Operator::I32Load16S { memarg }
-            | Operator::I32Load16U { memarg } => self.load(memarg, Kind::I32),
-            Operator::I64Load { memarg }
-            | Operator::I64Load8S { memarg }
-            | Operator::I64Load8U { memarg }
-            | Operator::I64Load16S { memarg }
-            | Operator::I64Load16U { memarg }
-            | Operator::I64Load32S { memarg }
-            | Operator::I64Load32U { memarg } => self.load(memarg, Kind::I64),
-            Operator::F32Load { memarg } => self.load(memarg, Kind::F32),
-            Operator::F64Load { memarg } => self.load(memarg, Kind::F64),
-            Operator::I32Store { memarg }
-            | Operator::I32Store8 { memarg }
-            | Operator::I32Store16 { memarg }
-            | Operator::I64Store { memarg }
-            | Operator::I64Store8 { memarg }
-            | Operator::I64Store16 { memarg }
-            | Operator::I64Store32 { memarg }
-            | Operator::F32Store { memarg }
-            | Operator::F64Store { memarg } => {
-                let (_, value) = self.pop_fields();
-                let address = self.address(memarg);
-                self.emit(address.saturating_add(value));
-            }
+            Operator::TypedSelect { .. } => self.select(),
             Operator::MemorySize { .. } | Operator::TableSize { .. } => {
                 self.result(Kind::I32, false);
                 self.emit(4);
@@ -389,9 +433,7 @@ impl Code {
                 self.result(Kind::I32, false);
                 self.emit(6);
             }
-            Operator::I64Const { .. } => self.push(Operand::WIDE8),
-            Operator::F32Const { .. } | Operator::RefNull { .. } => self.push(Operand::WIDE4),
-            Operator::F64Const { .. } => self.push(Operand::WIDE8),
+            Operator::RefNull { .. } => self.push(Operand::WIDE4),
             Operator::RefIsNull => self.numeric(I32_EQZ),
             Operator::RefFunc { .. } => {
                 self.result(Kind::I32, false);
@@ -412,7 +454,6 @@ impl Code {
             Operator::MemoryInit { .. } => self.bulk(18),
             Operator::TableCopy { .. } | Operator::TableInit { .. } => self.bulk(20),
             Operator::DataDrop { .. } | Operator::ElemDrop { .. } => self.emit(4),
-            Operator::Nop => {}
             Operator::I32TruncSatF32S
             | Operator::I32TruncSatF32U
             | Operator::I32TruncSatF64S
@@ -477,11 +518,11 @@ impl Code {
     }
 
     /// Pops the address, and returns the bytes of its fields.
-    fn address(&mut self, memarg: &MemArg) -> usize {
+    fn address(&mut self, offset: u64) -> usize {
         let (address, fields) = self.pop_fields();
         if address.is_constant() {
             10
-        } else if memarg.offset > 0xffff {
+        } else if offset > 0xffff {
             fields.saturating_add(6)
         } else {
             fields.saturating_add(2)
@@ -489,11 +530,11 @@ impl Code {
     }
 
     /// Measures a load of a value of this type.
-    fn load(&mut self, memarg: &MemArg, kind: Kind) {
-        let fields = self.address(memarg);
+    fn load(&mut self, offset: u64, kind: Kind) {
+        let fields = self.address(offset);
         self.result(kind, false);
         self.emit(fields);
-        if fields <= 6 && memarg.offset <= 0xffff {
+        if fields <= 6 && offset <= 0xffff {
             self.joined = Joined::Set(fields);
         }
     }
@@ -518,17 +559,8 @@ impl Code {
     #[cfg(not(feature = "simd"))]
     fn vector(&mut self, _operator: &Operator<'_>) {}
 
-    /// Follows the stack in code that wasmi validates, but does not translate.
-    fn unseen(&mut self, operator: &Operator<'_>, known: Known<'_>) {
-        let results = match operator {
-            Operator::Call { function_index } => at(known.functions, *function_index)
-                .and_then(|ty| at(known.types, *ty))
-                .map_or(0, |ty| ty.results.len()),
-            Operator::CallIndirect { type_index, .. } => {
-                at(known.types, *type_index).map_or(0, |ty| ty.results.len())
-            }
-            _ => 1,
-        };
+    /// Follows the stack in code that wasmi validates, but does not translate: an operator with so many results.
+    fn unseen(&mut self, results: usize) {
         self.unseen = self.unseen.saturating_add(results);
         self.deepest = self
             .deepest

@@ -5,4 +5,4 @@ pub mod sync;
 pub mod thread;
 pub mod time;
 
-pub use std::{cell, collections, env, panic, task};
+pub use std::{cell, collections, env, num, panic, task};

@@ -3,6 +3,9 @@
 use crate::time::{Duration, Instant, Sleeper};
 use shuttle::sync;
 
+// Set once to a value that is equal in each schedule.
+pub use std::sync::OnceLock;
+
 pub use shuttle::sync::{Arc, LockResult, Mutex, MutexGuard, PoisonError};
 
 /// Lets threads wait for one another.

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     io,
+    num::NonZero,
 };
 
 pub use shuttle::thread::{AccessError, JoinHandle};
@@ -21,6 +22,15 @@ pub fn reset() {
     RUNNING.set(0);
 }
 
+/// Returns the number of processors, two.
+///
+/// # Errors
+///
+/// Never.
+pub const fn available_parallelism() -> io::Result<NonZero<usize>> {
+    Ok(NonZero::<usize>::MIN.saturating_add(1))
+}
+
 /// Starts a thread.
 #[derive(Debug, Default)]
 pub struct Builder(());
@@ -30,6 +40,12 @@ impl Builder {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Does nothing: a thread here has no name.
+    #[must_use]
+    pub fn name(self, _: String) -> Self {
+        self
     }
 
     /// Starts a thread, which counts as running at once.

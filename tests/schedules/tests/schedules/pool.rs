@@ -165,3 +165,21 @@ fn instances_are_made_ahead_while_calls_take_them() {
         );
     });
 }
+
+#[test]
+fn a_second_copy_of_the_code_is_made_when_two_instances_are_in_use() {
+    explore(|| {
+        let plugin = load(&engine(2, Std::new()));
+        let shared = plugin.clone();
+        threads(4, move |number| {
+            let input = [number as u8];
+            assert_eq!(shared.process(&input).unwrap(), input);
+        });
+        let held = [(); 2].map(|()| plugin.instantiate(()).unwrap());
+        drop(held);
+        // Ends the background thread, if there is one.
+        run_out();
+        assert_eq!(plugin.pool_figures().copies, 2);
+        is_quiet(&plugin);
+    });
+}

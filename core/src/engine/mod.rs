@@ -1,5 +1,15 @@
 //! [`Engine`]: a configured interpreter, from which plugins are loaded.
 
+#[cfg(feature = "cache")]
+mod cache;
+mod code;
+mod memories;
+
+pub(crate) use self::{
+    code::{Code, Lease},
+    memories::{Memories, Placed},
+};
+
 use crate::{
     abi::native,
     base::{
@@ -12,8 +22,13 @@ use crate::{
 };
 #[cfg(feature = "trace")]
 use crate::{base::limits::ModuleLimits, module::FunctionNames};
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, sync::Arc, vec::Vec};
+#[cfg(feature = "cache")]
+use cache::{Cache, Key};
 use wasmi::{CompilationMode, Config, Module, OperatorCost};
+
+/// A module that was read and compiled.
+pub(crate) type Compiled = (Arc<ModuleInfo>, Arc<Code>);
 
 /// A configured interpreter: the limits, default budget and platform of the plugins that are
 /// loaded from it. Cheap to clone.
@@ -36,8 +51,10 @@ pub struct Engine {
     limits: Limits,
     budget: Budget,
     platform: Arc<dyn Platform>,
-    #[cfg(feature = "slots")]
-    slots: Option<hostel_slots::Slots>,
+    memories: Memories,
+    /// The code of loaded modules. `None` if each plugin has its own.
+    #[cfg(feature = "cache")]
+    cache: Option<Arc<Cache>>,
     /// Whether plugins keep the names of the functions that run.
     #[cfg(feature = "trace")]
     traces: bool,
@@ -53,8 +70,9 @@ impl Engine {
             limits,
             budget: Budget::default(),
             platform: Arc::new(NoPlatform),
-            #[cfg(feature = "slots")]
-            slots: None,
+            memories: Memories::Heap,
+            #[cfg(feature = "cache")]
+            cache: None,
             #[cfg(feature = "trace")]
             traces: false,
         }
@@ -72,6 +90,7 @@ impl Engine {
     #[must_use]
     pub fn with_platform(mut self, platform: impl Platform) -> Self {
         self.platform = Arc::new(platform);
+        self.renew_cache();
         self
     }
 
@@ -101,8 +120,81 @@ impl Engine {
     #[cfg(feature = "slots")]
     #[must_use]
     pub fn with_memory_slots(mut self, slots: hostel_slots::Slots) -> Self {
-        self.slots = Some(slots);
+        self.memories = Memories::Slots(slots);
+        self.renew_cache();
         self
+    }
+
+    /// Puts the memories of instances into `mappings` of the operating system instead of on the heap, if
+    /// they begin with more than 128 KiB. Reusing an instance then takes time for the pages that the call
+    /// touched, instead of for the whole memory; and an idle instance keeps these pages only. Results, fuel
+    /// and limits are those of memories on the heap. If the system has no address space for a mapping, that
+    /// memory is on the heap.
+    ///
+    /// On Linux, `hostel::engine` does this by itself.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 17) (func (export "f")))"#)?;
+    /// use hostel_core::{Engine, Grants, Mappings};
+    /// let mut engine = Engine::default();
+    /// if let Some(mappings) = Mappings::new() {
+    ///     engine = engine.with_mapped_memories(mappings);
+    /// }
+    /// let plugin = engine.load("m", &wasm, &Grants::new())?;
+    /// assert_eq!(plugin.call::<(), ()>("f", ()), Ok(()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "mappings")]
+    #[must_use]
+    pub fn with_mapped_memories(mut self, mappings: hostel_mappings::Mappings) -> Self {
+        self.memories = Memories::Mappings(mappings);
+        self.renew_cache();
+        self
+    }
+
+    /// Makes plugins share compiled code: a module that is loaded again from equal bytes, within equal
+    /// limits, is neither read nor compiled again while a plugin of it is loaded. The engine's clones share
+    /// the code too, and so do engines that get other limits or another budget from it.
+    ///
+    /// Each plugin still has its own grants, name, state and instances; only the code is shared, which
+    /// nothing changes. When the last plugin of a module is dropped, its code is freed.
+    ///
+    /// The time that loading takes tells the loader whether an equal module is loaded. Give tenants who must
+    /// not learn that of each other engines of their own.
+    ///
+    /// `hostel::engine` switches this on; [`Engine::new`] does not.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (func (export "f")))"#)?;
+    /// use hostel_core::{Engine, Grants};
+    /// let engine = Engine::default().with_code_cache();
+    /// let one = engine.load("one", &wasm, &Grants::new())?;
+    /// let other = engine.load("other", &wasm, &Grants::new())?;
+    /// assert!(one.shares_code_with(&other));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "cache")]
+    #[must_use]
+    pub fn with_code_cache(mut self) -> Self {
+        self.cache = Some(Arc::default());
+        self
+    }
+
+    /// Makes each plugin have code of its own, as it is without [`with_code_cache`](Self::with_code_cache).
+    #[cfg(feature = "cache")]
+    #[must_use]
+    pub fn without_code_cache(mut self) -> Self {
+        self.cache = None;
+        self
+    }
+
+    /// Begins another cache, if there is one: code that is compiled for another platform or for other
+    /// memories is not this engine's.
+    fn renew_cache(&mut self) {
+        #[cfg(feature = "cache")]
+        if let Some(cache) = &mut self.cache {
+            *cache = Arc::default();
+        }
     }
 
     /// Makes traps name the three innermost guest functions; see
@@ -230,6 +322,14 @@ impl Engine {
         wasm: &[u8],
         grants: &Grants<T>,
     ) -> Result<ModuleInfo, LoadError> {
+        self.check_size(wasm)?;
+        let info = self.read(wasm)?;
+        self.check_grants(&info, grants)?;
+        Ok(info)
+    }
+
+    /// Checks the budget, and the module's size.
+    fn check_size(&self, wasm: &[u8]) -> Result<(), LoadError> {
         // Told before a call fails for it. Handles and instances with budgets of their own are checked
         // at each call.
         if self.budget.deadline.is_some() && self.platform.now().is_none() {
@@ -241,6 +341,11 @@ impl Engine {
                 found: wasm.len(),
             });
         }
+        Ok(())
+    }
+
+    /// Reads a module within the limits.
+    fn read(&self, wasm: &[u8]) -> Result<ModuleInfo, LoadError> {
         let info = ModuleInfo::read_in(wasm, &self.limits.module, self.heap_left())?;
         let bytes = info
             .memories
@@ -259,30 +364,37 @@ impl Engine {
                 return Err(LoadError::OverLimit { name, limit, found });
             }
         }
+        Ok(info)
+    }
+
+    /// Checks that a module's imports and exports fit the grants, and that there is memory for its plugin.
+    fn check_grants<T: 'static>(
+        &self,
+        info: &ModuleInfo,
+        grants: &Grants<T>,
+    ) -> Result<(), LoadError> {
         let mut mismatches = Vec::new();
         // Collected, so that one error lists every import and export that does not fit.
-        let needs = grants::check_imports(&info, grants, &mut mismatches);
-        native::check_exports(&info, needs, &mut mismatches);
-        mismatches.extend(grants::conflicting_imports(&info));
+        let needs = grants::check_imports(info, grants, &mut mismatches);
+        native::check_exports(info, needs, &mut mismatches);
+        mismatches.extend(grants::conflicting_imports(info));
         if mismatches.is_empty() {
-            self.check_fits(&info)?;
-            Ok(info)
+            self.check_fits(info)
         } else {
             Err(LoadError::Mismatch(mismatches))
         }
     }
 
-    /// Returns the static buffers for memories; `None` if these are on the heap.
-    #[cfg(feature = "slots")]
-    pub(crate) const fn slots(&self) -> Option<&hostel_slots::Slots> {
-        self.slots.as_ref()
+    /// Returns where the memories of instances live.
+    pub(crate) const fn memories(&self) -> &Memories {
+        &self.memories
     }
 
     /// Returns the bytes of heap that a plugin takes.
     pub(crate) fn footprint(&self, info: &ModuleInfo) -> Footprint {
         let footprint = info.footprint(&self.limits);
         #[cfg(feature = "slots")]
-        if self.slots.is_some() {
+        if self.memories.are_apart() {
             let idle = self.limits.idle as u64;
             let memory = info.memory_after_start(&self.limits);
             return footprint.without_memory(memory.saturating_mul(idle));
@@ -300,7 +412,7 @@ impl Engine {
     /// Returns [`LoadError::DoesNotFit`] if the heap, or the largest slot, is too small.
     fn check_fits(&self, info: &ModuleInfo) -> Result<(), LoadError> {
         #[cfg(feature = "slots")]
-        if let Some(slots) = &self.slots {
+        if let Memories::Slots(slots) = &self.memories {
             let (needed, free) = (info.memory_at_start(), slots.largest() as u64);
             if needed > free {
                 return Err(LoadError::DoesNotFit { needed, free });
@@ -341,39 +453,73 @@ impl Engine {
         config
     }
 
-    /// Compiles the module [`Limits::copies`] times, each time in a wasmi engine of its own.
-    pub(crate) fn compile(
+    /// Checks and compiles `wasm`, or finds the code of a plugin that was loaded from it.
+    pub(crate) fn compiled<T: 'static>(
         &self,
-        info: &mut ModuleInfo,
         wasm: &[u8],
-    ) -> Result<Vec<Module>, LoadError> {
+        grants: &Grants<T>,
+    ) -> Result<Compiled, LoadError> {
+        #[cfg(feature = "cache")]
+        if let Some(cache) = &self.cache {
+            // Before the module is hashed, which takes time by its size.
+            self.check_size(wasm)?;
+            let key = Key::new(wasm, &self.limits);
+            if let Some(found) = cache.find(&key) {
+                self.check_grants(&found.0, grants)?;
+                return Ok(found);
+            }
+            let compiled = self.check_and_compile(wasm, grants)?;
+            cache.add(key, &compiled);
+            return Ok(compiled);
+        }
+        self.check_and_compile(wasm, grants)
+    }
+
+    fn check_and_compile<T: 'static>(
+        &self,
+        wasm: &[u8],
+        grants: &Grants<T>,
+    ) -> Result<Compiled, LoadError> {
+        let mut info = self.check_within(wasm, grants)?;
+        #[cfg(any(feature = "slots", feature = "mappings"))]
+        {
+            info.changes.imports_memory = self.memories().place(&info);
+        }
+        let code = self.compile(&mut info, wasm)?;
+        Ok((Arc::new(info), Arc::new(code)))
+    }
+
+    /// Compiles the module. Further copies of the code are made when calls need them.
+    fn compile(&self, info: &mut ModuleInfo, wasm: &[u8]) -> Result<Code, LoadError> {
         let rewritten = if info.changes.is_none() {
-            None
+            Cow::Borrowed(wasm)
         } else {
             let changed = module::rewrite(wasm, &info.changes);
             // Never compiled unchanged: the changes keep the guest from faults of the interpreter.
-            Some(changed.ok_or_else(|| LoadError::refused("a part of it can't be rewritten"))?)
+            let refused = || LoadError::refused("a part of it can't be rewritten");
+            Cow::Owned(changed.ok_or_else(refused)?)
         };
-        let compiled = self.compile_copies(rewritten.as_deref().unwrap_or(wasm));
-        // Before the module is changed once more: both copies may not fit.
-        drop(rewritten);
-        let copies = compiled.map_err(|error| in_module(error, wasm, &info.changes))?;
+        // Takes the bytes: the module is changed once more for an error, and both may not fit.
+        let compiled = Code::compile(self, rewritten);
+        let code = compiled.map_err(|error| in_module(error, wasm, &info.changes))?;
         info.changes.forget_code();
-        Ok(copies)
+        Ok(code)
     }
 
-    fn compile_copies(&self, wasm: &[u8]) -> Result<Vec<Module>, LoadError> {
-        let mut copies = Vec::new();
-        for _ in 0..self.limits.copies() {
-            let engine = wasmi::Engine::new(&self.config());
-            copies.push(self.compile_once(&engine, wasm)?);
+    /// Returns the most copies of a plugin's code. Only one if anything bounds the heap, since a plugin
+    /// is let in by the memory of one.
+    fn copies(&self) -> usize {
+        if self.heap_left() == usize::MAX {
+            self.limits.copies().min(self.platform.processors())
+        } else {
+            1
         }
-        Ok(copies)
     }
 
-    /// Compiles the module in `engine`. A panic of the compiler becomes an error if the platform can
-    /// contain it.
-    fn compile_once(&self, engine: &wasmi::Engine, wasm: &[u8]) -> Result<Module, LoadError> {
+    /// Compiles the module in a wasmi engine of its own. A panic of the compiler becomes an error if the
+    /// platform can contain it.
+    fn compile_once(&self, wasm: &[u8]) -> Result<Module, LoadError> {
+        let engine = &wasmi::Engine::new(&self.config());
         let mut result = None;
         self.platform
             .contain(&mut || result = Some(Module::new(engine, wasm)));
