@@ -17,6 +17,7 @@ mod load;
 mod making;
 mod overhead;
 mod pooled;
+mod prepared;
 mod turns;
 mod warmed;
 
@@ -37,6 +38,7 @@ const PARTS: &[(&str, Part)] = &[
     ("conversions", conversions::run),
     ("warmed", warmed::run),
     ("pooled", pooled::run),
+    ("prepared", prepared::run),
 ];
 
 fn main() -> ExitCode {
