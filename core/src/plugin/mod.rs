@@ -207,7 +207,7 @@ impl<T: 'static> Plugin<T> {
         R: Lift,
     {
         let (params, results) = (Types::collect(P::types), Types::collect(R::types));
-        let shape = self.loaded.shape_of(name, &params, &results)?;
+        let (_, shape) = self.loaded.shape_of(name, &params, &results)?;
         // Bytes that go in, and a record of results, need a buffer from the guest's allocator.
         let allocates = params.bytes || shape == Shape::Pointer;
         native::check_buffers(&self.loaded.info, allocates, allocates || results.bytes)
