@@ -74,6 +74,7 @@
 //! * `simd` – plugins may use 128-bit SIMD instructions.
 //! * `trace` – `Engine::with_call_trace`: traps name the three innermost guest functions.
 //! * `slots` – `Slots`, static buffers for guests' memories.
+//! * `mappings` – `Mappings`, which reset the memory that a call touched. Needs an operating system.
 //! * `log`, `defmt` – sinks for plugins' log records; one of the two at most.
 
 #![no_std]
@@ -151,10 +152,12 @@ pub use self::{
     module::{
         Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, TableInfo,
     },
-    plugin::{Plugin, PoolFigures, Request},
+    plugin::{Plugin, PluginBytesFunction, PluginFunction, PoolFigures, Request},
     services::state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     snapshot::SnapshotError,
     wasi::{Wasi, WasiInput, WasiOutput, files},
 };
+#[cfg(feature = "mappings")]
+pub use hostel_mappings::Mappings;
 #[cfg(feature = "slots")]
 pub use hostel_slots::Slots;

@@ -61,7 +61,9 @@ pub fn engine() -> Engine {
 }
 
 /// Returns an engine for this machine with other limits, [`Budget::server`], the platform [`Std`] and a
-/// [cache of code](Engine::with_code_cache). Unlike [`Engine::new`], it has a clock, so its calls can have deadlines.
+/// [cache of code](Engine::with_code_cache). Unlike [`Engine::new`], it has a clock, so its calls can have
+/// deadlines. On Linux, with the feature `mappings`, memories are in mappings of the system: see
+/// `Engine::with_mapped_memories`.
 ///
 /// ```
 /// use hostel::{Budget, Grants, Limits};
@@ -78,7 +80,20 @@ pub fn engine() -> Engine {
 /// ```
 #[must_use]
 pub fn engine_with(limits: Limits) -> Engine {
-    Engine::new(limits)
+    let engine = Engine::new(limits)
         .with_platform(Std::new())
-        .with_code_cache()
+        .with_code_cache();
+    #[cfg(feature = "mappings")]
+    if let Some(mappings) = mappings() {
+        return engine.with_mapped_memories(mappings);
+    }
+    engine
+}
+
+/// Returns the process's mappings, which all engines share: one list of those kept for reuse. `None` if the
+/// system has none.
+#[cfg(feature = "mappings")]
+fn mappings() -> Option<Mappings> {
+    static MAPPINGS: std::sync::OnceLock<Option<Mappings>> = std::sync::OnceLock::new();
+    MAPPINGS.get_or_init(Mappings::new).clone()
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 use ValType::I32;
 use alloc::{boxed::Box, string::String, vec::Vec};
-use wasmi::{Func, Store};
+use wasmi::{Func, Store, TypedFunc};
 
 /// The names of the allocator and of the deallocator. The first of them that is exported counts.
 const ALLOCATE: [&str; 2] = ["allocate", "malloc"];
@@ -38,7 +38,12 @@ const NOTHING: &[Type] = &[(&[], &[])];
 pub(crate) struct BytesFunction {
     pub(crate) function: Func,
     pub(crate) shape: Shape,
+    /// The function by its type, if its shape is [`Shape::Packed`].
+    pub(crate) packed: Option<PackedFunction>,
 }
+
+/// A function from a pointer and a length to both packed.
+pub(crate) type PackedFunction = TypedFunc<(u32, u32), u64>;
 
 impl BytesFunction {
     /// Lists the signatures that such a function may have, for a message.
@@ -51,16 +56,22 @@ impl BytesFunction {
         Shape::find(PAIR, PAIR, (&ty.params, &ty.results)).is_some()
     }
 
-    /// Looks up the export `name`. `None` if it does not exist or has another signature.
+    /// Looks up the export `name`, whose signature is `ty`. `None` if it takes or returns something
+    /// else.
     pub(crate) fn find<T>(
         store: &Store<StoreData<T>>,
         instance: wasmi::Instance,
         name: &str,
+        ty: &Signature,
     ) -> Option<Self> {
-        let function = instance.get_func(store, name)?;
-        let ty = Signature::of(&function.ty(store));
         let shape = Shape::find(PAIR, PAIR, (&ty.params, &ty.results))?;
-        Some(Self { function, shape })
+        let function = instance.get_func(store, name)?;
+        let packed = function.typed(store).ok();
+        Some(Self {
+            function,
+            shape,
+            packed,
+        })
     }
 }
 
@@ -83,24 +94,24 @@ impl ModuleInfo {
 
 /// Looks up the guest's memory and allocator, as far as it exports them.
 pub(crate) fn guest<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -> Guest {
-    let find = |names: [&'static str; 2], types: &[(&[ValType], &[ValType])]| {
-        names.into_iter().find_map(|name| {
-            let function = instance.get_func(store, name)?;
-            let ty = Signature::of(&function.ty(store));
-            let fits = types.contains(&(&*ty.params, &*ty.results));
-            fits.then_some((name, function, ty.params.len()))
-        })
-    };
-    let deallocate = find(DEALLOCATE, DEALLOCATE_TYPES);
-    Guest {
-        memory: instance.get_memory(store, "memory"),
-        allocate: find(ALLOCATE, ALLOCATE_TYPES)
-            .map(|(name, function, _)| Allocate { name, function }),
-        deallocate: deallocate.map(|(name, function, params)| Deallocate {
+    let allocate = ALLOCATE.into_iter().find_map(|name| {
+        let function = instance.get_typed_func(store, name).ok()?;
+        Some(Allocate { name, function })
+    });
+    let deallocate = DEALLOCATE.into_iter().find_map(|name| {
+        let function = instance.get_func(store, name)?;
+        let sized = function.typed::<(u32, u32), ()>(store).is_ok();
+        let fits = sized || function.typed::<u32, ()>(store).is_ok();
+        fits.then_some(Deallocate {
             name,
             function,
-            params,
-        }),
+            params: if sized { 2 } else { 1 },
+        })
+    });
+    Guest {
+        memory: instance.get_memory(store, "memory"),
+        allocate,
+        deallocate,
         #[cfg(feature = "trace")]
         trace: None,
         nested: false,

@@ -216,8 +216,12 @@ impl ResourceLimiter for InstanceLimiter {
     }
 
     fn memories(&self) -> usize {
-        // A module has one memory at most, but wasmi counts an imported one (from a slot) twice.
-        if cfg!(feature = "slots") { 2 } else { 1 }
+        // A module has one memory at most, but wasmi counts an imported one twice: where it is made, too.
+        if cfg!(any(feature = "slots", feature = "mappings")) {
+            2
+        } else {
+            1
+        }
     }
 }
 

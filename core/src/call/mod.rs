@@ -10,6 +10,7 @@ pub(crate) mod limiter;
 pub(crate) mod meter;
 pub(crate) mod nested;
 pub(crate) mod pace;
+pub(crate) mod paused;
 pub(crate) mod result_shape;
 pub(crate) mod run;
 pub(crate) mod suspend;
@@ -23,7 +24,7 @@ use alloc::{boxed::Box, sync::Arc};
 use spin::Mutex;
 #[cfg(feature = "trace")]
 use wasmi::Global;
-use wasmi::{Func, Memory};
+use wasmi::{Func, Memory, TypedFunc};
 
 /// Data that all instances of a plugin share.
 pub(crate) struct Shared {
@@ -77,7 +78,7 @@ pub(crate) struct Guest {
 pub(crate) struct Allocate {
     /// The export's name: `allocate` or `malloc`.
     pub(crate) name: &'static str,
-    pub(crate) function: Func,
+    pub(crate) function: TypedFunc<u32, u32>,
 }
 
 /// The function by which a guest takes a buffer back.

@@ -9,10 +9,11 @@ use super::{
     delivery::allocator,
     meter,
     pace::Pace,
+    paused::{Keep, Paused, settle},
     suspend::{Suspend, Suspended},
 };
 use crate::{
-    base::shape::{FlatValues, unsigned},
+    base::shape::FlatValues,
     error::{CallError, Trap, TrapKind},
 };
 use alloc::boxed::Box;
@@ -21,7 +22,8 @@ use core::{
     task::{Context, Poll, ready},
 };
 use wasmi::{
-    AsContextMut, Func, ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel, Store, Val,
+    AsContextMut, Func, ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel, Store,
+    TypedFunc, TypedResumableCall, Val, WasmParams,
 };
 
 /// Most fuel of one slice, whatever a step's quantum. Longer slices run no faster. With a hundred
@@ -38,6 +40,10 @@ pub(crate) enum Run {
     OutOfFuel(ResumableCallOutOfFuel),
     /// The guest waits in a host function.
     Suspended(Box<(ResumableCallHostTrap, Suspended)>),
+    /// A paused function with one i32 as its result that is called by its type.
+    Word(Paused<u32>),
+    /// A paused function with one i64 as its result that is called by its type.
+    Long(Paused<u64>),
 }
 
 impl Run {
@@ -76,16 +82,18 @@ impl Run {
         loop {
             let mut values = FlatValues::new();
             match self {
-                Self::New => return Poll::Ready(Ok(())),
+                // Those that are called by their types are resumed by `poll_typed`.
+                Self::New | Self::Word(_) | Self::Long(_) => return Poll::Ready(Ok(())),
                 Self::OutOfFuel(paused) => {
                     ready!(next_slice(store, context, paused.required_fuel()))?;
                 }
                 Self::Suspended(waits) => ready!(waits.1.poll(store, context, &mut values))?,
             }
             let outcome = match mem::take(self) {
-                Self::New => Ok(ResumableCall::Finished),
                 Self::OutOfFuel(paused) => paused.resume(&mut *store, results),
                 Self::Suspended(waits) => waits.0.resume(&mut *store, &values, results),
+                // Excluded above.
+                _ => Ok(ResumableCall::Finished),
             };
             self.set_state(store, outcome)?;
         }
@@ -111,6 +119,45 @@ impl Run {
         Ok(())
     }
 
+    /// Runs `function`, or resumes it, as [`poll`](Self::poll) does: in fewer instructions, since its
+    /// type is known. Pass equal arguments until the run is ready.
+    #[inline]
+    pub(crate) fn poll_typed<T, P: WasmParams, R: Keep>(
+        &mut self,
+        store: &mut Store<StoreData<T>>,
+        context: &mut Context<'_>,
+        function: TypedFunc<P, R>,
+        params: P,
+    ) -> Poll<Result<R, CallError>> {
+        let mut paused = None;
+        if let Self::New = self {
+            ready!(first_slice(store, context))?;
+            #[cfg(feature = "trace")]
+            begin_trace(store);
+            match function.call_resumable(&mut *store, params) {
+                Ok(TypedResumableCall::Finished(results)) => return Poll::Ready(Ok(results)),
+                outcome => settle(store, outcome, &mut paused)?,
+            };
+        }
+        self.resume_typed(store, context, paused)
+    }
+
+    /// Resumes a run of [`poll_typed`](Self::poll_typed): `paused`, or if that is `None`, the one that
+    /// this keeps.
+    #[cold]
+    #[inline(never)]
+    fn resume_typed<T, R: Keep>(
+        &mut self,
+        store: &mut Store<StoreData<T>>,
+        context: &mut Context<'_>,
+        paused: Option<Paused<R>>,
+    ) -> Poll<Result<R, CallError>> {
+        let mut paused = paused.or_else(|| R::take(mem::take(self)));
+        let polled = Paused::poll(&mut paused, store, context);
+        *self = paused.map(R::keep).unwrap_or_default();
+        polled
+    }
+
     /// Runs the guest's allocator for a buffer of `size` bytes. Returns the pointer, which is 0 if the
     /// guest has no memory.
     pub(crate) fn poll_allocate<T>(
@@ -120,12 +167,8 @@ impl Run {
         size: u32,
     ) -> Poll<Result<u32, CallError>> {
         let Allocate { name, function } = allocator(store.data())?;
-        let mut ptr = [Val::I32(0)];
-        let ran = ready!(self.poll(store, context, function, &[word(size)], &mut ptr));
-        Poll::Ready(match ran {
-            Ok(()) => Ok(pointer(&ptr)),
-            Err(error) => Err(error.in_export(name)),
-        })
+        let ran = ready!(self.poll_typed(store, context, function, size));
+        Poll::Ready(ran.map_err(|error| error.in_export(name)))
     }
 
     /// Gives a buffer back to the guest, if it exports a function for that.
@@ -145,6 +188,7 @@ impl Run {
         };
         let values = [word(ptr), word(size)];
         let values = values.get(..params).unwrap_or_default();
+        // Not by its type: calls without results would be 4 KB of flash on devices.
         let ran = ready!(self.poll(store, context, function, values, &mut []));
         Poll::Ready(ran.map_err(|error| error.in_export(name)))
     }
@@ -164,16 +208,9 @@ pub(crate) const fn word(value: u32) -> Val {
     Val::I32(value.cast_signed())
 }
 
-/// Returns the pointer among the results of `allocate`.
-pub(super) fn pointer(results: &[Val]) -> u32 {
-    match results {
-        [Val::I32(ptr)] => unsigned(*ptr),
-        _ => 0,
-    }
-}
-
 /// Begins a call: charges `units` and, unless the call is stepped, hands the store its first slice.
 /// Does not check the deadline; the caller must before guest code runs.
+#[inline]
 pub(crate) fn begin<T>(store: &mut Store<StoreData<T>>, units: u64) -> Result<(), CallError> {
     let mut cx = store.as_context_mut();
     if cx.data().pace.is_some() || meter::fuel(&cx) > 0 {
@@ -223,6 +260,8 @@ pub(super) fn poll_step<T>(
 
 /// Hands the store fuel for the next slice, at least `required`. Pending if the call is stepped and
 /// its step is over.
+// Not inlined: each of its callers exists for several types.
+#[inline(never)]
 pub(crate) fn next_slice<T>(
     store: &mut Store<StoreData<T>>,
     context: &Context<'_>,

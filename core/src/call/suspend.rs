@@ -11,7 +11,7 @@ use super::{
     delivery::{Delivery, allocator},
     meter,
     result_shape::ResultShape,
-    run::{first_slice, next_slice, pointer, stopped, word},
+    run::{first_slice, next_slice, stopped},
 };
 use crate::{
     base::shape::FlatValues,
@@ -25,7 +25,7 @@ use core::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use wasmi::{AsContextMut, Caller, ResumableCall, ResumableCallOutOfFuel, Store, Val};
+use wasmi::{AsContextMut, Caller, Store, TypedResumableCall, TypedResumableCallOutOfFuel, Val};
 
 /// A guest that waits in a host function.
 pub(crate) struct Suspended {
@@ -35,10 +35,13 @@ pub(crate) struct Suspended {
     pub(crate) at: u32,
 }
 
+/// A guest's allocator whose slice is used up.
+pub(crate) type PausedAllocator = TypedResumableCallOutOfFuel<u32>;
+
 /// The work for which a guest waits.
 pub(crate) enum Work {
     /// Buffers for the host function's results. The guest's allocator may be paused.
-    Buffers(Option<ResumableCallOutOfFuel>, Box<Delivery<'static>>),
+    Buffers(Option<PausedAllocator>, Box<Delivery<'static>>),
     /// An asynchronous host function's results, and the alarm that ends an awaited call's wait for
     /// them.
     Results(Results, Option<Alarm>),
@@ -79,36 +82,34 @@ impl wasmi::errors::HostError for Suspend {}
 pub(crate) fn deliver_in_call<T>(
     guest: &mut Caller<'_, StoreData<T>>,
     delivery: &mut Delivery<'_>,
-) -> Result<Option<ResumableCallOutOfFuel>, CallError> {
+) -> Result<Option<PausedAllocator>, CallError> {
     while let Some(size) = delivery.next(guest)? {
         let allocate = allocator(guest.data())?;
         guest.data_mut().guest.nested = true;
-        let mut ptr = [Val::I32(0)];
-        let outcome = allocate
-            .function
-            .call_resumable(&mut *guest, &[word(size)], &mut ptr);
+        let outcome = allocate.function.call_resumable(&mut *guest, size);
         guest.data_mut().guest.nested = false;
         match in_allocate(guest, outcome)? {
-            None => delivery.got(guest, pointer(&ptr))?,
-            paused => return Ok(paused),
+            Ok(ptr) => delivery.got(guest, ptr)?,
+            Err(paused) => return Ok(Some(paused)),
         }
     }
     Ok(None)
 }
 
-/// Returns the allocator if `outcome` says that it is paused.
+/// Returns the pointer that the allocator returned, or the allocator if `outcome` says that it is
+/// paused.
 fn in_allocate<T, C>(
     cx: &mut C,
-    outcome: Result<ResumableCall, wasmi::Error>,
-) -> Result<Option<ResumableCallOutOfFuel>, CallError>
+    outcome: Result<TypedResumableCall<u32>, wasmi::Error>,
+) -> Result<Result<u32, PausedAllocator>, CallError>
 where
     C: AsContextMut<Data = StoreData<T>>,
 {
     let error = match outcome {
-        Ok(ResumableCall::Finished) => return Ok(None),
-        Ok(ResumableCall::OutOfFuel(paused)) => return Ok(Some(paused)),
+        Ok(TypedResumableCall::Finished(ptr)) => return Ok(Ok(ptr)),
+        Ok(TypedResumableCall::OutOfFuel(paused)) => return Ok(Err(paused)),
         // Not a suspension: imports that could wait are refused.
-        Ok(ResumableCall::HostTrap(trap)) => stopped(cx, trap.host_error()),
+        Ok(TypedResumableCall::HostTrap(trap)) => stopped(cx, trap.host_error()),
         Err(error) => stopped(cx, &error),
     };
     let allocate = allocator(cx.as_context().data())?;
@@ -118,6 +119,9 @@ where
 impl Suspended {
     /// Takes the suspended guest from the store if `error` is a suspension. Otherwise returns the
     /// translated error.
+    // Not inlined, and neither is `poll`: each of their callers exists for several types.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn take<T>(
         store: &mut Store<StoreData<T>>,
         error: &wasmi::Error,
@@ -129,6 +133,8 @@ impl Suspended {
     }
 
     /// Does the pending work, and puts the import's results in `values`.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn poll<T>(
         &mut self,
         store: &mut Store<StoreData<T>>,
@@ -182,7 +188,7 @@ impl Work {
 fn poll_deliver<T>(
     store: &mut Store<StoreData<T>>,
     context: &mut Context<'_>,
-    paused: &mut Option<ResumableCallOutOfFuel>,
+    paused: &mut Option<PausedAllocator>,
     delivery: &mut Delivery<'_>,
 ) -> Poll<Result<(), CallError>> {
     while let Some(size) = delivery.next(store)? {
@@ -191,18 +197,15 @@ fn poll_deliver<T>(
             None => ready!(first_slice(store, context))?,
         }
         let allocate = allocator(store.data())?;
-        let mut ptr = [Val::I32(0)];
         store.data_mut().guest.nested = true;
         let outcome = match paused.take() {
-            Some(paused) => paused.resume(&mut *store, &mut ptr),
-            None => allocate
-                .function
-                .call_resumable(&mut *store, &[word(size)], &mut ptr),
+            Some(paused) => paused.resume(&mut *store),
+            None => allocate.function.call_resumable(&mut *store, size),
         };
         store.data_mut().guest.nested = false;
-        *paused = in_allocate(store, outcome)?;
-        if paused.is_none() {
-            delivery.got(store, pointer(&ptr))?;
+        match in_allocate(store, outcome)? {
+            Ok(ptr) => delivery.got(store, ptr)?,
+            Err(still) => *paused = Some(still),
         }
     }
     Poll::Ready(Ok(()))

@@ -3,8 +3,12 @@
 #[cfg(feature = "cache")]
 mod cache;
 mod code;
+mod memories;
 
-pub(crate) use self::code::{Code, Lease};
+pub(crate) use self::{
+    code::{Code, Lease},
+    memories::{Memories, Placed},
+};
 
 use crate::{
     abi::native,
@@ -48,8 +52,7 @@ pub struct Engine {
     limits: Limits,
     budget: Budget,
     platform: Arc<dyn Platform>,
-    #[cfg(feature = "slots")]
-    slots: Option<hostel_slots::Slots>,
+    memories: Memories,
     /// The code of loaded modules. `None` if each plugin has its own.
     #[cfg(feature = "cache")]
     cache: Option<Arc<Cache>>,
@@ -71,8 +74,7 @@ impl Engine {
             limits,
             budget: Budget::default(),
             platform: Arc::new(NoPlatform),
-            #[cfg(feature = "slots")]
-            slots: None,
+            memories: Memories::Heap,
             #[cfg(feature = "cache")]
             cache: None,
             #[cfg(feature = "lazy")]
@@ -124,7 +126,34 @@ impl Engine {
     #[cfg(feature = "slots")]
     #[must_use]
     pub fn with_memory_slots(mut self, slots: hostel_slots::Slots) -> Self {
-        self.slots = Some(slots);
+        self.memories = Memories::Slots(slots);
+        self.renew_cache();
+        self
+    }
+
+    /// Puts the memories of instances into `mappings` of the operating system instead of on the heap, if
+    /// they begin with more than 128 KiB. Reusing an instance then takes time for the pages that the call
+    /// touched, instead of for the whole memory; and an idle instance keeps these pages only. Results, fuel
+    /// and limits are those of memories on the heap. If the system has no address space for a mapping, that
+    /// memory is on the heap.
+    ///
+    /// On Linux, `hostel::engine` does this by itself.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 17) (func (export "f")))"#)?;
+    /// use hostel_core::{Engine, Grants, Mappings};
+    /// let mut engine = Engine::default();
+    /// if let Some(mappings) = Mappings::new() {
+    ///     engine = engine.with_mapped_memories(mappings);
+    /// }
+    /// let plugin = engine.load("m", &wasm, &Grants::new())?;
+    /// assert_eq!(plugin.call::<(), ()>("f", ()), Ok(()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "mappings")]
+    #[must_use]
+    pub fn with_mapped_memories(mut self, mappings: hostel_mappings::Mappings) -> Self {
+        self.memories = Memories::Mappings(mappings);
         self.renew_cache();
         self
     }
@@ -403,17 +432,16 @@ impl Engine {
         }
     }
 
-    /// Returns the static buffers for memories; `None` if these are on the heap.
-    #[cfg(feature = "slots")]
-    pub(crate) const fn slots(&self) -> Option<&hostel_slots::Slots> {
-        self.slots.as_ref()
+    /// Returns where the memories of instances live.
+    pub(crate) const fn memories(&self) -> &Memories {
+        &self.memories
     }
 
     /// Returns the bytes of heap that a plugin takes.
     pub(crate) fn footprint(&self, info: &ModuleInfo) -> Footprint {
         let footprint = info.footprint(&self.limits);
         #[cfg(feature = "slots")]
-        if self.slots.is_some() {
+        if self.memories.are_apart() {
             let idle = self.limits.idle as u64;
             let memory = info.memory_after_start(&self.limits);
             return footprint.without_memory(memory.saturating_mul(idle));
@@ -431,7 +459,7 @@ impl Engine {
     /// Returns [`LoadError::DoesNotFit`] if the heap, or the largest slot, is too small.
     fn check_fits(&self, info: &ModuleInfo) -> Result<(), LoadError> {
         #[cfg(feature = "slots")]
-        if let Some(slots) = &self.slots {
+        if let Memories::Slots(slots) = &self.memories {
             let (needed, free) = (info.memory_at_start(), slots.largest() as u64);
             if needed > free {
                 return Err(LoadError::DoesNotFit { needed, free });
@@ -508,9 +536,9 @@ impl Engine {
         grants: &Grants<T>,
     ) -> Result<Compiled, LoadError> {
         let mut info = self.check_within(wasm, grants)?;
-        #[cfg(feature = "slots")]
+        #[cfg(any(feature = "slots", feature = "mappings"))]
         {
-            info.changes.slotted = self.slots().is_some() && !info.memories.is_empty();
+            info.changes.imports_memory = self.memories().place(&info);
         }
         let code = self.compile(&mut info, wasm)?;
         Ok((Arc::new(info), Arc::new(code)))

@@ -10,14 +10,14 @@ use crate::{
         StoreData,
         delivery::Delivery,
         meter,
-        suspend::{self, Suspended, Work},
+        suspend::{self, PausedAllocator, Suspended, Work},
     },
     error::{CallError, Trap, TrapKind},
     marshal::{FlatCounts, Lift, Lifter, Lower, Types},
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{future::Future, marker::PhantomData, pin::Pin};
-use wasmi::{AsContextMut, Caller, ResumableCallOutOfFuel, StoreContextMut};
+use wasmi::{AsContextMut, Caller, StoreContextMut};
 
 /// A host function of any type.
 pub(crate) trait HostFunction<T>: Send + Sync + 'static {
@@ -209,7 +209,7 @@ pub(super) fn panicked() -> CallError {
 #[cold]
 #[inline(never)]
 fn pending_buffers(
-    paused: ResumableCallOutOfFuel,
+    paused: PausedAllocator,
     delivery: &mut Delivery<'_>,
 ) -> Result<Work, CallError> {
     let delivery = core::mem::replace(delivery, Delivery::new(None));

@@ -6,6 +6,7 @@
 
 use super::sandbox::Sandbox;
 use crate::{
+    abi::native::{BytesFunction, PackedFunction},
     base::{
         fuel::{BASE, Spending, fuel_for},
         shape::{FlatTypes, FlatValues, MAX_FLAT, Record, Shape, unpack, unsigned},
@@ -71,8 +72,22 @@ pub(crate) struct ExportCall<'a> {
 pub(crate) struct Target {
     pub(crate) function: Func,
     pub(crate) shape: Shape,
+    /// The function by its type, if that is known and its shape is [`Shape::Packed`].
+    pub(crate) packed: Option<PackedFunction>,
     /// The core types of its results, independent of the shape.
     pub(crate) types: FlatTypes,
+}
+
+impl Target {
+    /// Returns a function from bytes to bytes.
+    pub(crate) fn of_bytes(found: BytesFunction) -> Self {
+        Self {
+            function: found.function,
+            shape: found.shape,
+            packed: found.packed,
+            types: [ValType::I32, ValType::I32].into_iter().collect(),
+        }
+    }
 }
 
 /// The next stage of a call.
@@ -236,7 +251,9 @@ impl<'a> ExportCall<'a> {
                 Shape::Packed => 1,
                 Shape::Pointer => 0,
             };
-            let ran = if results <= USUAL_RESULTS {
+            let ran = if let Some(packed) = self.target.packed {
+                self.poll_packed(store, context, packed)
+            } else if results <= USUAL_RESULTS {
                 self.poll_export::<T, USUAL_RESULTS>(store, context, results)
             } else {
                 self.poll_export::<T, MAX_FLAT>(store, context, results)
@@ -244,6 +261,28 @@ impl<'a> ExportCall<'a> {
             ready!(ran)?;
             self.stage = Stage::Return;
         }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Runs the export, a function over bytes, and replaces its parameters with its results.
+    // Not inlined, as below.
+    #[inline(never)]
+    fn poll_packed<T>(
+        &mut self,
+        store: &mut Store<StoreData<T>>,
+        context: &mut Context<'_>,
+        packed: PackedFunction,
+    ) -> Poll<Result<(), CallError>> {
+        let flat = &mut self.delivery.lowered.values;
+        let params = match **flat {
+            [Val::I32(ptr), Val::I32(len)] => (unsigned(ptr), unsigned(len)),
+            // Can't happen: it has these parameters.
+            _ => (0, 0),
+        };
+        let result = ready!(self.run.poll_typed(store, context, packed, params))?;
+        let (ptr, len) = unpack(result);
+        flat.clear();
+        flat.extend([ptr, len].map(word));
         Poll::Ready(Ok(()))
     }
 

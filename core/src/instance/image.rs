@@ -1,11 +1,14 @@
 //! The state of a new instance, to which used instances are reset.
 
+use super::written::Written;
 use crate::{
     base::limits::Usage,
     call::StoreData,
     module::{GROWTH, MEMORY, global_name},
 };
 use alloc::vec::Vec;
+use core::ops::Range;
+use spin::Once;
 use wasmi::{Global, Memory, Mutability, Store, Val};
 
 /// Handles to everything that a guest can change: its memory and its globals. Tables and segments
@@ -69,6 +72,9 @@ impl MutableState {
 /// The state of a new instance of a plugin.
 pub(crate) struct Image {
     memory: MemoryImage,
+    /// The parts of a memory that are not 0 before the start, since its segments are copied there. Found when
+    /// this is first written to a new instance.
+    segments: Once<Vec<Part>>,
     /// The values of its globals, in their order.
     globals: Vec<Val>,
     /// What making the instance used, if writing the image to another new one replaces its start.
@@ -86,6 +92,7 @@ impl Image {
     pub(crate) fn capture<T>(store: &Store<StoreData<T>>, mutable: &MutableState) -> Self {
         Self {
             memory: MemoryImage::capture(mutable.memory(store).unwrap_or_default()),
+            segments: Once::new(),
             globals: mutable.values(store).collect(),
             start: None,
         }
@@ -104,10 +111,21 @@ impl Image {
         mutable: &MutableState,
         page: u64,
     ) -> bool {
-        let grown = mutable
-            .memory
-            .is_none_or(|memory| grow(store, memory, self.memory.size, page));
-        grown && self.restore(store, mutable)
+        if let Some(memory) = mutable.memory {
+            let segments = self.segments.call_once(|| parts_of(memory.data(&*store)));
+            if !grow(store, memory, self.memory.size, page) {
+                return false;
+            }
+            let bytes = memory.data_mut(&mut *store);
+            // All else is 0 in a new memory.
+            for part in segments {
+                self.memory.clear(bytes, part.start..part.end);
+            }
+            if bytes.len() != self.memory.size || !self.memory.write(bytes) {
+                return false;
+            }
+        }
+        self.restore_globals(store, mutable)
     }
 
     /// Returns whether the memory of an instance is as large as in this state, by what `store` counts.
@@ -115,19 +133,26 @@ impl Image {
         self.memory.size == state.limiter.memory_bytes()
     }
 
-    /// Sets an instance back to this state. Returns false if that is impossible, and the instance
-    /// must be dropped: its memory has grown, and can't shrink, or a global can't be set.
+    /// Sets an instance back to this state; `written` knows of its memory. Returns false if that is
+    /// impossible, and the instance must be dropped: its memory has grown, and can't shrink, or a global
+    /// can't be set.
     pub(crate) fn restore<T>(
         &self,
         store: &mut Store<StoreData<T>>,
         mutable: &MutableState,
+        written: &mut Written,
     ) -> bool {
         if let Some(memory) = mutable.memory {
             let bytes = memory.data_mut(&mut *store);
-            if !self.memory.restore(bytes) {
+            if !self.memory.restore(bytes, written) {
                 return false;
             }
         }
+        self.restore_globals(store, mutable)
+    }
+
+    /// Sets the globals back. Returns false if one can't be set.
+    fn restore_globals<T>(&self, store: &mut Store<StoreData<T>>, mutable: &MutableState) -> bool {
         mutable
             .globals
             .iter()
@@ -169,9 +194,8 @@ struct MemoryImage {
 
 /// A part of a memory that is not 0: whole chunks, but for the end of the memory.
 struct Part {
-    /// How many bytes lie between the part before it and this one.
-    gap: usize,
-    size: usize,
+    start: usize,
+    end: usize,
 }
 
 /// Memory is copied or left out by chunks of so many bytes.
@@ -179,68 +203,81 @@ const CHUNK: usize = 4_096;
 
 impl MemoryImage {
     fn capture(memory: &[u8]) -> Self {
-        let mut parts: Vec<Part> = Vec::new();
-        let (mut gap, mut size) = (0usize, 0usize);
-        for chunk in memory.chunks(CHUNK) {
-            if is_zero(chunk) {
-                gap = gap.saturating_add(chunk.len());
-                continue;
-            }
-            size = size.saturating_add(chunk.len());
-            match parts.last_mut() {
-                Some(last) if gap == 0 => last.size = last.size.saturating_add(chunk.len()),
-                _ => parts.push(Part {
-                    gap,
-                    size: chunk.len(),
-                }),
-            }
-            gap = 0;
+        let parts = parts_of(memory);
+        let sizes = parts.iter().map(|part| part.end.saturating_sub(part.start));
+        let size = sizes.fold(0, usize::saturating_add);
+        let mut contents = Vec::with_capacity(size);
+        for part in &parts {
+            contents.extend_from_slice(memory.get(part.start..part.end).unwrap_or_default());
         }
-        let mut image = Self {
+        Self {
             size: memory.len(),
-            contents: Vec::with_capacity(size),
+            contents,
             parts,
-        };
-        let mut rest = memory;
-        for part in &image.parts {
-            let Some((taken, behind)) = rest
-                .get(part.gap..)
-                .and_then(|rest| rest.split_at_checked(part.size))
-            else {
-                break;
-            };
-            image.contents.extend_from_slice(taken);
-            rest = behind;
         }
-        image
     }
 
-    /// Sets each byte of `memory` back: a guest may have written anywhere. Returns false if the memory has
-    /// another size.
-    // Without comparing first: writing 0 is at least as fast as reading, and the parts are small.
-    fn restore(&self, memory: &mut [u8]) -> bool {
+    /// Sets each byte of `memory` back: a guest may have written anywhere, as far as `written` does not know
+    /// better. Returns false if the memory has another size.
+    // Without comparing first: writing is at least as fast as reading, and the parts are small.
+    fn restore(&self, memory: &mut [u8], written: &mut Written) -> bool {
         if memory.len() != self.size {
             return false;
         }
-        let mut rest = memory;
+        if !written.clear(memory, &mut |memory, run| self.clear(memory, run)) {
+            self.clear(memory, 0..self.size);
+        }
+        self.write(memory)
+    }
+
+    /// Writes the parts that are not 0 to `memory`. Returns false if it is too small.
+    fn write(&self, memory: &mut [u8]) -> bool {
         let mut contents = &*self.contents;
         for part in &self.parts {
-            let Some((gap, behind)) = rest.split_at_mut_checked(part.gap) else {
+            let Some(place) = memory.get_mut(part.start..part.end) else {
                 return false;
             };
-            let Some((place, behind)) = behind.split_at_mut_checked(part.size) else {
+            let Some((content, others)) = contents.split_at_checked(place.len()) else {
                 return false;
             };
-            let Some((content, others)) = contents.split_at_checked(part.size) else {
-                return false;
-            };
-            gap.fill(0);
             place.copy_from_slice(content);
-            (rest, contents) = (behind, others);
+            contents = others;
         }
-        rest.fill(0);
         true
     }
+
+    /// Sets the bytes `run` of `memory` to 0, but for the parts that are not 0 in this image.
+    fn clear(&self, memory: &mut [u8], run: Range<usize>) {
+        let Range { mut start, end } = run;
+        let first = self.parts.partition_point(|part| part.end <= start);
+        let parts = self.parts.get(first..).unwrap_or_default();
+        for part in parts.iter().take_while(|part| part.start < end) {
+            if let Some(gap) = memory.get_mut(start..part.start) {
+                gap.fill(0);
+            }
+            start = part.end;
+        }
+        if let Some(rest) = memory.get_mut(start..end) {
+            rest.fill(0);
+        }
+    }
+}
+
+/// Returns the parts of `memory` that are not 0.
+fn parts_of(memory: &[u8]) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut start = 0usize;
+    for chunk in memory.chunks(CHUNK) {
+        let end = start.saturating_add(chunk.len());
+        if !is_zero(chunk) {
+            match parts.last_mut() {
+                Some(last) if last.end == start => last.end = end,
+                _ => parts.push(Part { start, end }),
+            }
+        }
+        start = end;
+    }
+    parts
 }
 
 /// Returns whether all of `bytes` are 0.

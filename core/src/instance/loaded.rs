@@ -3,13 +3,13 @@
 #[cfg(feature = "trace")]
 use crate::module::FunctionNames;
 use crate::{
-    abi::native,
+    abi::native::{self, BytesFunction},
     base::{
         limits::Limits, log::LogSink, order::in_order, platform::Platform, shape::Shape,
         signature::Signature, text::listed,
     },
     call::{Shared, nested::Entered},
-    engine::{Code, Engine},
+    engine::{Code, Engine, Memories},
     error::CallError,
     host_functions::Binding,
     marshal::Types,
@@ -25,9 +25,8 @@ pub(crate) struct Loaded<T: 'static> {
     pub(crate) code: Arc<Code>,
     /// One binding for each import, in the module's order.
     pub(super) bindings: Vec<Arc<Binding<T>>>,
-    /// Static buffers for the instances' memories; `None` if these are on the heap.
-    #[cfg(feature = "slots")]
-    pub(super) slots: Option<hostel_slots::Slots>,
+    /// Where the instances' memories live.
+    pub(super) memories: Memories,
     /// The names of its functions, if it keeps a trace of those that run.
     #[cfg(feature = "trace")]
     pub(crate) functions: Option<FunctionNames>,
@@ -71,8 +70,7 @@ impl<T: 'static> Loaded<T> {
             info,
             code,
             bindings,
-            #[cfg(feature = "slots")]
-            slots: engine.slots().cloned(),
+            memories: engine.memories().clone(),
             #[cfg(feature = "trace")]
             functions: None,
             by_name,
@@ -113,30 +111,53 @@ impl<T: 'static> Loaded<T> {
     /// Returns the type of the exported function `name`.
     #[inline]
     pub(super) fn signature(&self, name: &str) -> Result<&Signature, CallError> {
+        self.function(name).map(|(_, ty)| ty)
+    }
+
+    /// Returns the number of the exported function `name` among the module's exports, and its type.
+    #[inline]
+    pub(super) fn function(&self, name: &str) -> Result<(usize, &Signature), CallError> {
+        self.find(name).ok_or_else(|| self.unknown_export(name))
+    }
+
+    /// As [`function`](Self::function); `None` if no function has this name.
+    #[inline]
+    pub(super) fn find(&self, name: &str) -> Option<(usize, &Signature)> {
         let Self { info, by_name, .. } = self;
         let export = |at: &usize| info.exports.get(*at);
         let found =
             by_name.binary_search_by(|at| export(at).map(|export| &*export.name).cmp(&Some(name)));
-        let found = found.ok().and_then(|at| by_name.get(at)).and_then(export);
-        match found.map(|export| &export.ty) {
-            Some(Extern::Function(ty)) => Ok(ty),
-            _ => Err(self.unknown_export(name)),
+        let at = by_name.get(found.ok()?)?;
+        match &export(at)?.ty {
+            Extern::Function(ty) => Some((*at, ty)),
+            _ => None,
         }
     }
 
-    /// Returns how the export `name` takes `params` and returns `results`: as values, packed, or
-    /// through a pointer.
+    /// Checks that the exported function `name` is one from bytes to bytes.
+    pub(crate) fn check_bytes(&self, name: &str) -> Result<(), CallError> {
+        let (_, found) = self.function(name)?;
+        if !BytesFunction::fits(found) {
+            let expected = BytesFunction::expected();
+            return Err(CallError::export_type(name, expected, found));
+        }
+        Ok(())
+    }
+
+    /// Returns the number of the export `name`, and how it takes `params` and returns `results`: as
+    /// values, packed, or through a pointer.
     #[inline]
     pub(crate) fn shape_of(
         &self,
         name: &str,
         params: &Types,
         results: &Types,
-    ) -> Result<Shape, CallError> {
-        let found = self.signature(name)?;
-        native::shape_of(params, results, found).ok_or_else(|| {
+    ) -> Result<(usize, Shape), CallError> {
+        let (export, found) = self.function(name)?;
+        let shape = native::shape_of(params, results, found).ok_or_else(|| {
             CallError::export_type(name, Shape::expected(&params.flat, &results.flat), found)
-        })
+        })?;
+        Ok((export, shape))
     }
 
     /// The error for an export that does not exist; lists those that do.

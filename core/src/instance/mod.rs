@@ -8,6 +8,7 @@ mod pending_call;
 mod runs;
 mod sandbox;
 mod typed;
+mod written;
 
 pub(crate) use self::{
     idle::IdleInstance,

@@ -9,12 +9,7 @@ use super::{
 };
 use crate::{
     abi::native::BytesFunction,
-    base::{
-        fuel::BASE,
-        shape::FlatValues,
-        signature::{Signature, ValType},
-        value::Value,
-    },
+    base::{fuel::BASE, shape::FlatValues, signature::Signature, value::Value},
     call::{
         block::{WaitBounds, block},
         meter,
@@ -38,6 +33,12 @@ impl<T: 'static> Instance<T> {
     /// Begins a call with a new budget, or with what making the instance left of its budget. It counts
     /// as one of its thread's calls until the returned value is dropped.
     pub(super) fn begin_call(&mut self) -> Result<Entered, CallError> {
+        self.begin_call_here()
+    }
+
+    /// As [`begin_call`](Self::begin_call), compiled into its caller: for calls that are short.
+    #[inline(always)]
+    pub(super) fn begin_call_here(&mut self) -> Result<Entered, CallError> {
         if self.stopped {
             return Err(CallError::Stopped);
         }
@@ -80,6 +81,19 @@ impl<T: 'static> Instance<T> {
         result
     }
 
+    /// As [`end_call`](Self::end_call), compiled into its caller: for calls that are short.
+    #[inline(always)]
+    pub(super) fn end_call_here<R>(
+        &mut self,
+        result: Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        if result.is_err() || meter::is_late(self.sandbox.store.data()) {
+            return self.end_call(result);
+        }
+        self.close_call_here(false);
+        result
+    }
+
     /// Ends a call that has passed its deadline.
     // Apart, so that other calls use no native stack for its error.
     #[cold]
@@ -90,8 +104,13 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Stops metering a call, and notes whether it stopped the guest.
-    #[inline]
     fn close_call(&mut self, stopped: bool) {
+        self.close_call_here(stopped);
+    }
+
+    /// As [`close_call`](Self::close_call), compiled into its caller.
+    #[inline(always)]
+    fn close_call_here(&mut self, stopped: bool) {
         meter::end(&mut self.sandbox.store);
         let state = self.sandbox.store.data_mut();
         if let Some(pace) = state.pace.take() {
@@ -232,28 +251,27 @@ impl<T: 'static> Instance<T> {
 
     /// Returns the export `name` if it is a function from bytes to bytes.
     fn bytes_target(&self, name: &str) -> Result<Target, CallError> {
-        if let Some(BytesFunction { function, shape }) = self.sandbox.bytes_function(name) {
-            let types = [ValType::I32, ValType::I32].into_iter().collect();
-            return Ok(Target {
-                function,
-                shape,
-                types,
-            });
+        match self.sandbox.process() {
+            Some(process) if name == "process" => Ok(Target::of_bytes(process)),
+            _ => {
+                let (_, ty) = self.loaded.function(name)?;
+                let found = self.sandbox.bytes_function(name, ty);
+                let expected = BytesFunction::expected;
+                let found = found.ok_or_else(|| CallError::export_type(name, expected(), ty));
+                found.map(Target::of_bytes)
+            }
         }
-        let found = self.loaded.signature(name)?;
-        Err(CallError::export_type(
-            name,
-            BytesFunction::expected(),
-            found,
-        ))
     }
 
     /// Returns the export `name` if it takes `P` and returns `R`.
-    fn target<P: Lower, R: Lift>(&self, name: &str) -> Result<Target, CallError> {
+    fn target<P: Lower, R: Lift>(&mut self, name: &str) -> Result<Target, CallError> {
         let (params, results) = (Types::collect(P::types), Types::collect(R::types));
+        let (export, shape) = self.loaded.shape_of(name, &params, &results)?;
+        let function = self.sandbox.exported(export, name);
         Ok(Target {
-            shape: self.loaded.shape_of(name, &params, &results)?,
-            function: self.function(name)?,
+            shape,
+            function: function.ok_or_else(|| self.loaded.unknown_export(name))?,
+            packed: None,
             types: results.flat,
         })
     }

@@ -4,12 +4,13 @@ use super::{
     export_call::ReusedBuffers,
     image::{Image, MutableState},
     loaded::Loaded,
+    written::Written,
 };
 #[cfg(feature = "trace")]
 use crate::module::global_name;
 use crate::{
     abi::native::{self, BytesFunction},
-    base::limits::Budget,
+    base::{limits::Budget, signature::Signature},
     call::{
         Guest, StoreData,
         limiter::InstanceLimiter,
@@ -23,6 +24,7 @@ use crate::{
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
+    any::Any,
     sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll, ready},
     time::Duration,
@@ -40,9 +42,16 @@ pub(crate) struct Sandbox<T: 'static> {
     instance: Option<wasmi::Instance>,
     /// The export `process`, looked up once: most calls are for it.
     process: Option<BytesFunction>,
+    /// The export that was called last by its name, and its number in the module: the next call is
+    /// often for it.
+    called: Option<(usize, Func)>,
+    /// Exports that were looked up by their types, and their numbers.
+    prepared: Vec<(usize, Box<dyn Any + Send + Sync>)>,
     pub(crate) reused: ReusedBuffers,
     /// Handles to what the guest can change, looked up on first use.
     mutable: Option<MutableState>,
+    /// Which parts of its memory were written.
+    written: Written,
     /// The export that runs when the instance is made.
     at_start: Option<&'static str>,
     /// `_start`, if it has to run before another export is called.
@@ -116,8 +125,11 @@ impl<T: 'static> Sandbox<T> {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instance: None,
             process: None,
+            called: None,
+            prepared: Vec::new(),
             reused: ReusedBuffers::default(),
             mutable: None,
+            written: Written::default(),
             at_start: loaded.info.initializers.at_start,
             command: None,
             command_pending: false,
@@ -133,18 +145,15 @@ impl<T: 'static> Sandbox<T> {
     pub(crate) fn instantiate(&mut self, loaded: &Loaded<T>) -> Result<(), CallError> {
         let store = &mut self.store;
         meter::charge(store, loaded.info.instantiation_fuel())?;
-        let imported = imported(loaded, store)?;
+        let (imported, written) = imported(loaded, store)?;
+        self.written = written;
         let instance = wasmi::Instance::new(&mut *store, self.code.module(), &imported)
             .map_err(|error| stopped(store, &error))?;
         // Copying the segments can't be interrupted, so the deadline is checked after it.
         meter::check_time(store.data())?;
         store.data_mut().guest = native::guest(store, instance);
-        #[cfg(feature = "slots")]
-        let on_heap = loaded.slots.is_none();
-        #[cfg(not(feature = "slots"))]
-        let on_heap = true;
         // A memory in a slot does not grow on the heap, so the heap's free bytes don't bound it.
-        if on_heap {
+        if !loaded.memories.are_apart() {
             let limiter = &mut store.data_mut().limiter;
             limiter.watch(loaded.platform().clone());
             // In a slot, only growing by all of it tells whether there is room.
@@ -158,7 +167,9 @@ impl<T: 'static> Sandbox<T> {
             let trace = last.and_then(|last| instance.get_global(&*store, &global_name(last)));
             store.data_mut().guest.trace = trace;
         }
-        self.process = BytesFunction::find(store, instance, "process");
+        self.process = loaded
+            .find("process")
+            .and_then(|(_, ty)| BytesFunction::find(store, instance, "process", ty));
         if loaded.info.initializers.command {
             self.command = instance.get_func(&*store, COMMAND);
             self.command_pending = self.command.is_some();
@@ -187,6 +198,8 @@ impl<T: 'static> Sandbox<T> {
     pub(crate) fn reset(&mut self, image: &Image, data: T) -> bool {
         // Known without a look at the memory. Many guests grow theirs in each first call.
         if !image.has_size_of(self.store.data()) {
+            self.written
+                .note_size(self.store.data().limiter.memory_bytes());
             return false;
         }
         // After the reset, the guest's allocator does not know these buffers.
@@ -196,8 +209,11 @@ impl<T: 'static> Sandbox<T> {
         state.data = data;
         state.canceller = None;
         state.wasi = None;
+        let mut written = core::mem::take(&mut self.written);
         let (store, mutable) = self.mutable_state();
-        image.restore(store, mutable)
+        let restored = image.restore(store, mutable, &mut written);
+        self.written = written;
+        restored
     }
 
     /// Runs `_start` of a command, as far as it has not run, before the export `name` is called. The
@@ -264,20 +280,52 @@ impl<T: 'static> Sandbox<T> {
         (0..size).map_while(move |at| table?.get(&self.store, at))
     }
 
-    /// Returns the export `name` if it is a function from bytes to bytes.
-    pub(crate) fn bytes_function(&self, name: &str) -> Option<BytesFunction> {
-        match self.process {
-            Some(process) if name == "process" => Some(process),
-            _ => BytesFunction::find(&self.store, self.instance?, name),
+    /// Returns the export `process` if it is a function from bytes to bytes.
+    pub(super) const fn process(&self) -> Option<BytesFunction> {
+        self.process
+    }
+
+    /// Returns the export `name` if it is a function from bytes to bytes. `ty` is its signature.
+    pub(super) fn bytes_function(&self, name: &str, ty: &Signature) -> Option<BytesFunction> {
+        BytesFunction::find(&self.store, self.instance?, name, ty)
+    }
+
+    /// Returns the exported function `name` of this number in the module.
+    pub(super) fn exported(&mut self, export: usize, name: &str) -> Option<Func> {
+        if let Some((number, function)) = self.called
+            && number == export
+        {
+            return Some(function);
         }
+        let function = self.function(name)?;
+        self.called = Some((export, function));
+        Some(function)
+    }
+
+    /// Returns the export of this number in the module as `look_up` finds it. Looks it up once: a reset
+    /// keeps the store, and with it the function.
+    pub(super) fn prepared<F: Copy + Send + Sync + 'static>(
+        &mut self,
+        export: usize,
+        look_up: impl FnOnce(&Store<StoreData<T>>, wasmi::Instance) -> Option<F>,
+    ) -> Option<F> {
+        let mut kept = self.prepared.iter().filter(|(number, _)| *number == export);
+        // Kept once for each type by which it is called: u32 and i32 are two.
+        if let Some(found) = kept.find_map(|(_, function)| function.downcast_ref()) {
+            return Some(*found);
+        }
+        let function = look_up(&self.store, self.instance?)?;
+        self.prepared.push((export, Box::new(function)));
+        Some(function)
     }
 }
 
-/// Defines the module's imports in `store`, in their order.
+/// Defines the module's imports in `store`, in their order. The rewritten module may import its memory after
+/// all its other imports.
 fn imported<T: 'static>(
     loaded: &Loaded<T>,
     store: &mut Store<StoreData<T>>,
-) -> Result<Vec<wasmi::Extern>, CallError> {
+) -> Result<(Vec<wasmi::Extern>, Written), CallError> {
     let imports = &loaded.info.imports;
     let mut imported = Vec::with_capacity(imports.len());
     for (import, binding) in imports.iter().zip(&loaded.bindings) {
@@ -285,27 +333,11 @@ fn imported<T: 'static>(
             imported.push(binding.define(store, ty).into());
         }
     }
-    #[cfg(feature = "slots")]
-    imported.extend(slot(loaded, store)?.map(wasmi::Extern::from));
-    Ok(imported)
-}
-
-/// Takes a slot for the module's memory, which the rewritten module imports after all its other
-/// imports. Returns `None` if the memory is on the heap or the module has none.
-#[cfg(feature = "slots")]
-fn slot<T: 'static>(
-    loaded: &Loaded<T>,
-    store: &mut Store<StoreData<T>>,
-) -> Result<Option<wasmi::Memory>, CallError> {
-    let (Some(slots), Some(memory)) = (loaded.slots.as_ref(), loaded.info.memories.first()) else {
-        return Ok(None);
-    };
-    let page = memory.page_bytes;
-    let pages = |bytes: u64| bytes.checked_div(page).unwrap_or(0);
-    let (first, most) = (pages(memory.min_bytes), memory.max_bytes.map(pages));
-    let made = slots.memory(store, first, most, page);
-    made.map(Some).map_err(|_| CallError::DoesNotFit {
-        needed: memory.min_bytes,
+    let made = loaded.memories.make(store, &loaded.info, &loaded.limits);
+    let made = made.map_err(|needed| CallError::DoesNotFit {
+        needed,
         free: Some(0),
-    })
+    })?;
+    imported.extend(made.as_ref().map(|made| wasmi::Extern::from(made.memory)));
+    Ok((imported, made.map(Written::of).unwrap_or_default()))
 }

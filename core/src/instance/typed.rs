@@ -1,14 +1,17 @@
 //! [`TypedFunction`]: an export that is looked up and checked once, then called at nearly the speed of
 //! the interpreter's own calls.
 
-use super::Instance;
+use super::{Instance, Loaded};
 use crate::{
     base::{
         fuel::BASE,
-        shape::FlatValues,
         signature::{Signature, ValType},
     },
-    call::{meter, run, suspend::Suspended},
+    call::{
+        meter,
+        paused::{Paused, settle},
+        run,
+    },
     error::CallError,
 };
 use alloc::boxed::Box;
@@ -51,33 +54,15 @@ impl<P: Numbers, R: Numbers> TypedFunction<P, R> {
                 name: self.name.clone(),
             });
         }
-        let _entered = instance.begin_call()?;
-        let result = self.run(instance, params);
-        let result = result.map_err(|error| error.in_export(&self.name));
-        instance.end_call(result)
-    }
-
-    /// Runs the first slice, and the others if the call did not end in it.
-    fn run<T>(&self, instance: &mut Instance<T>, params: P) -> Result<R, CallError> {
-        let store = &mut instance.sandbox.store;
-        run::begin(store, BASE)?;
-        meter::check_time(store.data())?;
-        if instance.sandbox.command_pending {
-            instance.run_pending_command(&self.name)?;
-        }
-        let store = &mut instance.sandbox.store;
-        match self.function.call_resumable(&mut *store, params) {
-            Ok(TypedResumableCall::Finished(results)) => Ok(results),
-            outcome => run_remaining(instance, outcome),
-        }
+        instance.call_function(&self.name, self.function, params)
     }
 }
 
 /// Numbers that a [`TypedFunction`] takes or returns: `i32`, `u32`, `i64`, `u64`, `f32`, `f64`, and
 /// tuples of up to 16 of them, the empty one included. Implemented for these types only.
-pub trait Numbers: sealed::Numbers {}
+pub trait Numbers: sealed::Numbers + 'static {}
 
-impl<N: sealed::Numbers> Numbers for N {}
+impl<N: sealed::Numbers + 'static> Numbers for N {}
 
 mod sealed {
     use wasmi::{WasmParams, WasmResults};
@@ -97,38 +82,17 @@ fn own(types: &[wasmi::ValType]) -> Box<[ValType]> {
 #[inline(never)]
 fn run_remaining<T, R: Numbers>(
     instance: &mut Instance<T>,
-    mut outcome: Result<TypedResumableCall<R>, wasmi::Error>,
+    outcome: Result<TypedResumableCall<R>, wasmi::Error>,
 ) -> Result<R, CallError> {
-    loop {
-        outcome = match outcome {
-            Ok(TypedResumableCall::Finished(results)) => return Ok(results),
-            Ok(TypedResumableCall::OutOfFuel(paused)) => {
-                instance.refuel(paused.required_fuel())?;
-                paused.resume(&mut instance.sandbox.store)
-            }
-            Ok(TypedResumableCall::HostTrap(paused)) => {
-                let values = instance.finish_suspension(paused.host_error())?;
-                paused.resume(&mut instance.sandbox.store, &values)
-            }
-            Err(error) => return Err(run::stopped(&mut instance.sandbox.store, &error)),
-        }
+    let mut paused = None;
+    match settle(&mut instance.sandbox.store, outcome, &mut paused)? {
+        Some(results) => Ok(results),
+        None => instance
+            .block(|sandbox, context| Paused::poll(&mut paused, &mut sandbox.store, context)),
     }
 }
 
 impl<T: 'static> Instance<T> {
-    /// Gives the guest fuel for its next slice, at least `required`.
-    fn refuel(&mut self, required: u64) -> Result<(), CallError> {
-        self.block(|sandbox, context| run::next_slice(&mut sandbox.store, context, required))
-    }
-
-    /// Finishes what the guest was suspended for by `error`, and returns the values to resume with.
-    fn finish_suspension(&mut self, error: &wasmi::Error) -> Result<FlatValues, CallError> {
-        let mut suspended = Suspended::take(&mut self.sandbox.store, error)?;
-        let mut values = FlatValues::new();
-        self.block(|sandbox, context| suspended.poll(&mut sandbox.store, context, &mut values))?;
-        Ok(values)
-    }
-
     /// Looks up the export `name` and checks its type, for calls that skip both.
     ///
     /// # Errors
@@ -140,23 +104,96 @@ impl<T: 'static> Instance<T> {
         P: Numbers,
         R: Numbers,
     {
-        let found = self.loaded.signature(name)?;
+        self.loaded.typed_export::<P, R>(name)?;
+        let function = self.function(name)?.typed(&self.sandbox.store);
+        Ok(TypedFunction {
+            name: name.into(),
+            // Can't fail: its type has just been compared.
+            function: function.map_err(|_| self.loaded.unknown_export(name))?,
+            sandbox: self.sandbox.id(),
+        })
+    }
+
+    /// Calls the export `name` of this number, whose type was compared with `P` and `R`.
+    pub(crate) fn call_typed_export<P, R>(
+        &mut self,
+        export: usize,
+        name: &str,
+        params: P,
+    ) -> Result<R, CallError>
+    where
+        P: Numbers,
+        R: Numbers,
+    {
+        let function = self.sandbox.prepared(export, |store, instance| {
+            instance.get_typed_func(store, name).ok()
+        });
+        let function = function.ok_or_else(|| self.loaded.unknown_export(name))?;
+        self.call_function(name, function, params)
+    }
+
+    /// Calls `function`, the export `name`.
+    #[inline]
+    fn call_function<P, R>(
+        &mut self,
+        name: &str,
+        function: TypedFunc<P, R>,
+        params: P,
+    ) -> Result<R, CallError>
+    where
+        P: Numbers,
+        R: Numbers,
+    {
+        let _entered = self.begin_call_here()?;
+        let result = self.run_function(name, function, params);
+        let result = result.map_err(|error| error.in_export(name));
+        self.end_call_here(result)
+    }
+
+    /// Runs the first slice of `function`, and the others if the call did not end in it.
+    #[inline]
+    fn run_function<P, R>(
+        &mut self,
+        name: &str,
+        function: TypedFunc<P, R>,
+        params: P,
+    ) -> Result<R, CallError>
+    where
+        P: Numbers,
+        R: Numbers,
+    {
+        let store = &mut self.sandbox.store;
+        run::begin(store, BASE)?;
+        meter::check_time(store.data())?;
+        if self.sandbox.command_pending {
+            self.run_pending_command(name)?;
+        }
+        let store = &mut self.sandbox.store;
+        match function.call_resumable(&mut *store, params) {
+            Ok(TypedResumableCall::Finished(results)) => Ok(results),
+            outcome => run_remaining(self, outcome),
+        }
+    }
+}
+
+impl<T> Loaded<T> {
+    /// Returns the number of the exported function `name` if it takes `P` and returns `R`.
+    pub(crate) fn typed_export<P, R>(&self, name: &str) -> Result<usize, CallError>
+    where
+        P: Numbers,
+        R: Numbers,
+    {
+        let (export, found) = self.function(name)?;
         let expected = Signature {
             params: own(P::types().as_ref()),
             results: own(R::types().as_ref()),
         };
-        let mistyped = || CallError::export_type(name, alloc::format!("{expected}"), found);
         // A reference may come from another store, on which wasmi panics.
         let mut types = found.params.iter().chain(&found.results);
         if *found != expected || !types.all(ValType::is_num) {
-            return Err(mistyped());
+            let expected = alloc::format!("{expected}");
+            return Err(CallError::export_type(name, expected, found));
         }
-        let function = self.function(name)?.typed(&self.sandbox.store);
-        let function = function.map_err(|_| mistyped())?;
-        Ok(TypedFunction {
-            name: name.into(),
-            function,
-            sandbox: self.sandbox.id(),
-        })
+        Ok(export)
     }
 }

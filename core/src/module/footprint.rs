@@ -250,7 +250,7 @@ impl ModuleInfo {
     }
 
     /// Bytes of linear memory of an instance at the start.
-    #[cfg(feature = "slots")]
+    #[cfg(any(feature = "slots", feature = "mappings"))]
     pub(crate) fn memory_at_start(&self) -> u64 {
         sum(self.memories.iter().map(|memory| memory.min_bytes))
     }

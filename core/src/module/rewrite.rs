@@ -41,16 +41,16 @@ pub(crate) struct Changes {
     /// Whether one of them grows the memory, in parts.
     pub(crate) grows_in_parts: bool,
     /// Whether the memory becomes an import.
-    #[cfg(feature = "slots")]
-    pub(crate) slotted: bool,
+    #[cfg(any(feature = "slots", feature = "mappings"))]
+    pub(crate) imports_memory: bool,
 }
 
 impl Changes {
     /// Whether the memory becomes an import.
-    const fn slotted(&self) -> bool {
-        #[cfg(feature = "slots")]
-        return self.slotted;
-        #[cfg(not(feature = "slots"))]
+    const fn imports_memory(&self) -> bool {
+        #[cfg(any(feature = "slots", feature = "mappings"))]
+        return self.imports_memory;
+        #[cfg(not(any(feature = "slots", feature = "mappings")))]
         false
     }
 
@@ -112,7 +112,7 @@ pub(crate) fn global_name(number: usize) -> String {
 }
 
 /// The module and the name under which a memory is imported.
-pub(crate) const SLOT: (&str, &str) = ("hostel:slots", "memory");
+pub(crate) const MADE_BEFORE: (&str, &str) = ("hostel:memories", "memory");
 
 const TYPE_SECTION: u8 = 1;
 const IMPORT_SECTION: u8 = 2;
@@ -155,7 +155,10 @@ fn rewrite_pieces(wasm: &[u8], changes: &Changes, piece: &mut Pieces<'_>) -> Opt
     } = changes;
     let mut reader = BinaryReader::new(wasm, 0);
     out.extend_from_slice(reader.read_bytes(8).ok()?);
-    let memory = changes.slotted().then(|| memory_type(wasm)).flatten();
+    let memory = changes
+        .imports_memory()
+        .then(|| memory_type(wasm))
+        .flatten();
     let mut imported = memory.is_none();
     let mut exported = changes.exports() == 0;
     while !reader.eof() {
@@ -249,7 +252,7 @@ fn memory_type(wasm: &[u8]) -> Option<&[u8]> {
 /// Returns a memory of type `ty`, as an import.
 fn import(ty: &[u8]) -> Vec<u8> {
     let mut import = Vec::with_capacity(SECTIONS);
-    for name in [SLOT.0, SLOT.1] {
+    for name in [MADE_BEFORE.0, MADE_BEFORE.1] {
         leb128(&mut import, length(name.as_bytes()));
         import.extend_from_slice(name.as_bytes());
     }

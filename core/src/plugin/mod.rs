@@ -3,9 +3,14 @@
 mod calls;
 mod load;
 mod pool;
+mod prepared;
 mod request;
 
-pub use self::{pool::PoolFigures, request::Request};
+pub use self::{
+    pool::PoolFigures,
+    prepared::{PluginBytesFunction, PluginFunction},
+    request::Request,
+};
 
 use self::pool::Pool;
 #[cfg(feature = "trace")]
@@ -38,7 +43,8 @@ use core::{sync::atomic::Ordering, time::Duration};
 ///
 /// An instance is new, or one of up to [`Limits::idle`] that were reset after an earlier request:
 /// its memory and globals are set back to their state after its start. Reuse charges the same fuel, and
-/// every other result is the same too. A reset takes as long as writing the guest's memory once.
+/// every other result is the same too. A reset takes as long as writing the guest's memory once, or only what
+/// the request touched of it if that is in a mapping: see `Engine::with_mapped_memories`.
 ///
 /// An instance whose memory has grown can't be reset, since memories don't shrink. A new one takes its
 /// place. If its start is longer than setting the memory would be, its state is copied instead of running
@@ -199,7 +205,7 @@ impl<T: 'static> Plugin<T> {
         R: Lift,
     {
         let (params, results) = (Types::collect(P::types), Types::collect(R::types));
-        let shape = self.loaded.shape_of(name, &params, &results)?;
+        let (_, shape) = self.loaded.shape_of(name, &params, &results)?;
         // Bytes that go in, and a record of results, need a buffer from the guest's allocator.
         let allocates = params.bytes || shape == Shape::Pointer;
         native::check_buffers(&self.loaded.info, allocates, allocates || results.bytes)

@@ -11,7 +11,13 @@ use std::{
 const HOSTILE: &str = "tests/tests/hostile";
 
 /// The folders of tests that docs/threats.md may name, from the workspace's root.
-const TESTS: [&str; 4] = ["tests/tests", "slots/tests", "core/src", "std-shim/src"];
+const TESTS: [&str; 5] = [
+    "tests/tests",
+    "slots/tests",
+    "mappings/tests",
+    "core/src",
+    "std-shim/src",
+];
 
 /// A row of a table in docs/threats.md.
 struct Threat {

@@ -1,0 +1,81 @@
+//! Which parts of an instance's memory were written, as far as that is known.
+
+use crate::engine::Placed;
+use core::ops::Range;
+#[cfg(feature = "mappings")]
+use hostel_mappings::Mapped;
+
+/// What is known of the parts of a memory that are not 0. Of a memory on the heap or in a slot, nothing.
+#[derive(Default)]
+pub(crate) struct Written {
+    #[cfg(feature = "mappings")]
+    mapped: Option<Mapped>,
+    /// How many times it was cleared, modulo 256.
+    #[cfg(feature = "mappings")]
+    cleared: u8,
+}
+
+/// The most bytes of a mapping that stay with an idle instance. More are given back to the system: each of
+/// their pages then costs the next call a fault, which takes as long as setting 30 pages to 0.
+#[cfg(feature = "mappings")]
+const KEPT: usize = 4 << 20;
+
+impl Written {
+    /// Returns what is known of a memory that was made.
+    #[cfg_attr(not(feature = "mappings"), allow(unused_variables))]
+    pub(crate) fn of(made: Placed) -> Self {
+        Self {
+            #[cfg(feature = "mappings")]
+            mapped: made.mapped,
+            #[cfg(feature = "mappings")]
+            cleared: 0,
+        }
+    }
+
+    /// Sets all of `memory` to 0, except where `clear`, which is passed it and a run of its bytes, leaves
+    /// some of these as they are. Returns false if nothing is known of it: then some may be 0 and some not.
+    #[cfg(feature = "mappings")]
+    pub(crate) fn clear(
+        &mut self,
+        memory: &mut [u8],
+        clear: &mut dyn FnMut(&mut [u8], Range<usize>),
+    ) -> bool {
+        let Some(mapped) = &self.mapped else {
+            return false;
+        };
+        // The first time, since the interpreter has written all of it, though nearly all is 0. And every 256th
+        // time, so that a page that one call touched is not set to 0 after all others.
+        let gives_back = self.cleared == 0;
+        self.cleared = self.cleared.wrapping_add(1);
+        if gives_back {
+            return mapped.release(memory);
+        }
+        let mut bytes = 0usize;
+        let told = mapped.written(memory.len(), &mut |run| {
+            bytes = bytes.saturating_add(run.len());
+            if bytes <= KEPT {
+                clear(memory, run);
+            }
+        });
+        told && (bytes <= KEPT || mapped.release(memory))
+    }
+
+    /// Tells how large the memory has become, in bytes, before it is dropped.
+    #[cfg_attr(not(feature = "mappings"), allow(unused_variables))]
+    pub(crate) fn note_size(&self, bytes: usize) {
+        #[cfg(feature = "mappings")]
+        if let Some(mapped) = &self.mapped {
+            mapped.note_size(bytes);
+        }
+    }
+
+    /// Returns false: nothing is known.
+    #[cfg(not(feature = "mappings"))]
+    pub(crate) const fn clear(
+        &mut self,
+        _memory: &mut [u8],
+        _clear: &mut dyn FnMut(&mut [u8], Range<usize>),
+    ) -> bool {
+        false
+    }
+}
