@@ -72,8 +72,10 @@ mod tests {
     #[test]
     fn the_last_plugin_of_a_module_frees_its_code() {
         let cache = Arc::new(Cache::default());
-        let mut engine = Engine::default();
-        engine.cache = Some(cache.clone());
+        let engine = Engine {
+            cache: Some(cache.clone()),
+            ..Engine::default()
+        };
         let modules = ["(module)", r#"(module (func (export "f")))"#];
         let modules = modules.map(|text| wat::parse_str(text).unwrap());
         let load = |wasm: &[u8]| engine.load("m", wasm, &Grants::<()>::new()).unwrap();
