@@ -76,7 +76,10 @@ mod tests {
             cache: Some(cache.clone()),
             ..Engine::default()
         };
-        let modules = ["(module)", r#"(module (func (export "f")))"#];
+        let modules = [
+            r#"(module (func (export "f")))"#,
+            r#"(module (func (export "g")))"#,
+        ];
         let modules = modules.map(|text| wat::parse_str(text).unwrap());
         let load = |wasm: &[u8]| engine.load("m", wasm, &Grants::<()>::new()).unwrap();
         let found = |wasm: &[u8]| cache.find(&Key::new(wasm, engine.limits())).is_some();
