@@ -195,8 +195,8 @@ impl Engine {
     }
 
     /// Makes loading check all of a module, but translate none of it: each function is translated when it is
-    /// first called. Off by default. Loading a module of a megabyte or more then takes a third of the time, and
-    /// its functions that are never called take less memory.
+    /// first called. Off by default. A plugin in Go of 1.9 MB then loads in 0.56 of the instructions, and takes
+    /// 0.7 of them to its first answer. Small plugins gain nothing, since they soon call most of their functions.
     ///
     /// Fuel, output and errors stay as they are without it: translating costs no fuel. But it gives up
     /// guarantees, so use it for modules whose authors you trust not to attack the interpreter:
