@@ -25,6 +25,7 @@ mod instances;
 mod intake;
 mod interpreter_faults;
 mod interrupted;
+mod lazy;
 mod lecture;
 #[cfg(target_os = "linux")]
 mod mappings;

@@ -1,0 +1,225 @@
+//! The guests.
+
+use std::sync::LazyLock;
+
+/// The prefix that hosts configure.
+pub const PREFIX: &str = "CUSTOM";
+
+/// Host calls in one call of [`Guest::Caller`].
+pub const HOST_CALLS: u32 = 1_000;
+
+/// How a guest and its host pass bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Convention {
+    /// hostel's, which is also what embedders write by hand: an allocator, pointers and sizes.
+    Native,
+    Extism,
+    Wapc,
+}
+
+/// A guest by what it does and how it was built. All but the last three upper-case their input behind a prefix from
+/// the host, and log a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Guest {
+    /// Rust, with a stack of 16 KiB, so that its memory is one page.
+    Small,
+    /// Rust without `std`, by default: a stack of 1 MiB, memory that does not grow.
+    Rust,
+    /// Rust with `std`, by default: a stack of 1 MiB, memory that grows in the first call.
+    RustStd,
+    C,
+    Zig,
+    AssemblyScript,
+    Go,
+    /// Adds two numbers.
+    Add,
+    /// Calls the host 1,000 times.
+    Caller,
+    /// Computes, by the index in [`KERNELS`].
+    Kernel(usize),
+}
+
+/// The guests of the example, by their names in the report.
+pub const EXAMPLES: &[(Guest, &str)] = &[
+    (Guest::Small, "Rust, stack of 16 KiB"),
+    (Guest::Rust, "Rust"),
+    (Guest::RustStd, "Rust with std"),
+    (Guest::C, "C"),
+    (Guest::Zig, "Zig"),
+    (Guest::AssemblyScript, "AssemblyScript"),
+    (Guest::Go, "Go"),
+];
+
+macro_rules! prebuilt {
+    ($name:literal) => {
+        include_bytes!(concat!("../../../guests/prebuilt/", $name, ".wasm"))
+    };
+}
+
+impl Guest {
+    /// Returns the module, or `None` if there is none in this convention.
+    pub fn wasm(self, convention: Convention) -> Option<&'static [u8]> {
+        Some(match (self, convention) {
+            (Self::Small, Convention::Native) => prebuilt!("customize"),
+            (Self::Rust, Convention::Native) => prebuilt!("default_customize"),
+            (Self::RustStd, Convention::Native) => prebuilt!("default_std_customize"),
+            (Self::C, Convention::Native) => prebuilt!("c_customize"),
+            (Self::Zig, Convention::Native) => prebuilt!("zig_customize"),
+            (Self::AssemblyScript, Convention::Native) => prebuilt!("as_customize"),
+            (Self::Go, Convention::Native) => prebuilt!("go_customize"),
+            (Self::Add, Convention::Native) => prebuilt!("add"),
+            (Self::RustStd, Convention::Extism) => {
+                include_bytes!("../guests/extism_customize.wasm")
+            }
+            (Self::RustStd, Convention::Wapc) => include_bytes!("../guests/wapc_customize.wasm"),
+            (Self::Caller, Convention::Native) => &CALLER,
+            (Self::Caller, Convention::Extism) => &EXTISM_CALLER,
+            (Self::Caller, Convention::Wapc) => &WAPC_CALLER,
+            (Self::Kernel(index), Convention::Native) => &KERNEL_MODULES[index],
+            _ => return None,
+        })
+    }
+}
+
+/// Returns `wasm` with a custom section that no other module has, so that a cache does not know it.
+pub fn numbered(wasm: &[u8], number: u32) -> Vec<u8> {
+    let mut module = wasm.to_vec();
+    module.extend([0, 6, 1, b'n']);
+    module.extend(number.to_le_bytes());
+    module
+}
+
+/// Returns the input of `size` bytes: text in lower case.
+pub fn input(size: usize) -> Vec<u8> {
+    b"hello world".iter().copied().cycle().take(size).collect()
+}
+
+/// Returns what the example makes of `input`.
+pub fn expected(input: &[u8]) -> Vec<u8> {
+    let mut answer = format!("{PREFIX}_").into_bytes();
+    answer.extend(input.to_ascii_uppercase());
+    answer
+}
+
+fn assemble(text: &str) -> Vec<u8> {
+    wat::parse_str(text).expect("the guest is well-formed")
+}
+
+static CALLER: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    assemble(
+        r#"(module
+        (import "env" "next" (func $next (param i32) (result i32)))
+        (import "env" "length" (func $length (param i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "numbers") (local $n i32)
+          (loop $again (br_if $again (i32.lt_u
+            (local.tee $n (call $next (local.get $n))) (i32.const 1000)))))
+        (func (export "bytes") (local $sum i32)
+          (loop $again (br_if $again (i32.lt_u
+            (local.tee $sum (i32.add (local.get $sum) (call $length (i32.const 64) (i32.const 32))))
+            (i32.const 32000))))))"#,
+    )
+});
+
+static EXTISM_CALLER: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    assemble(
+        r#"(module
+        (import "extism:host/user" "next" (func $next (param i64) (result i64)))
+        (import "extism:host/user" "length" (func $length (param i64) (result i64)))
+        (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
+        (memory (export "memory") 1)
+        (func (export "numbers") (result i32) (local $n i64)
+          (loop $again (br_if $again (i64.lt_u
+            (local.tee $n (call $next (local.get $n))) (i64.const 1000))))
+          (i32.const 0))
+        (func (export "bytes") (result i32) (local $sum i64) (local $block i64)
+          (local.set $block (call $alloc (i64.const 32)))
+          (loop $again (br_if $again (i64.lt_u
+            (local.tee $sum (i64.add (local.get $sum) (call $length (local.get $block))))
+            (i64.const 32000))))
+          (i32.const 0)))"#,
+    )
+});
+
+static WAPC_CALLER: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    assemble(
+        r#"(module
+        (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+        (import "wapc" "__host_call"
+          (func $call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 8) "length")
+        (func (export "__guest_call") (param i32 i32) (result i32) (local $n i32)
+          (loop $again
+            (drop (call $call (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+              (i32.const 8) (i32.const 6) (i32.const 64) (i32.const 32)))
+            (br_if $again (i32.lt_u
+              (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 1000))))
+          (call $respond (i32.const 8) (i32.const 0))
+          (i32.const 1)))"#,
+    )
+});
+
+/// Computations without host calls, and their names in the report.
+pub const KERNELS: &[(&str, &str)] = &[
+    (
+        "fib(22), by recursion",
+        r#"(module (func $fib (param i32) (result i32)
+            (if (result i32) (i32.lt_u (local.get 0) (i32.const 2))
+              (then (local.get 0))
+              (else (i32.add
+                (call $fib (i32.sub (local.get 0) (i32.const 1)))
+                (call $fib (i32.sub (local.get 0) (i32.const 2)))))))
+            (func (export "run") (drop (call $fib (i32.const 22)))))"#,
+    ),
+    (
+        "sum of 1 MiB, byte by byte",
+        r#"(module (memory (export "memory") 16) (global $sum (mut i32) (i32.const 0))
+            (func (export "run") (local $at i32) (local $sum i32)
+              (loop $next
+                (local.set $sum (i32.add (local.get $sum) (i32.load8_u (local.get $at))))
+                (local.set $at (i32.add (local.get $at) (i32.const 1)))
+                (br_if $next (i32.lt_u (local.get $at) (i32.const 1048576))))
+              (global.set $sum (local.get $sum))))"#,
+    ),
+    (
+        "primes up to 300,000, by a sieve",
+        r#"(module (memory (export "memory") 16) (global $count (mut i32) (i32.const 0))
+            (func (export "run") (local $i i32) (local $j i32) (local $count i32)
+              (loop $fill
+                (i64.store (local.get $i) (i64.const 0x0101010101010101))
+                (br_if $fill (i32.lt_u
+                  (local.tee $i (i32.add (local.get $i) (i32.const 8))) (i32.const 300000))))
+              (local.set $i (i32.const 2))
+              (loop $next
+                (if (i32.load8_u (local.get $i)) (then
+                  (local.set $count (i32.add (local.get $count) (i32.const 1)))
+                  (local.set $j (i32.shl (local.get $i) (i32.const 1)))
+                  (block $done (loop $strike
+                    (br_if $done (i32.ge_u (local.get $j) (i32.const 300000)))
+                    (i32.store8 (local.get $j) (i32.const 0))
+                    (local.set $j (i32.add (local.get $j) (local.get $i)))
+                    (br $strike)))))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $next (i32.lt_u (local.get $i) (i32.const 300000))))
+              (global.set $count (local.get $count))))"#,
+    ),
+    (
+        "200,000 calls, half through a table",
+        r#"(module (table 2 funcref) (elem (i32.const 0) $add $mix)
+            (type $two (func (param i32 i32) (result i32))) (global $sum (mut i32) (i32.const 0))
+            (func $add (type $two) (i32.add (local.get 0) (local.get 1)))
+            (func $mix (type $two) (call $add (i32.rotl (local.get 0) (i32.const 5)) (local.get 1)))
+            (func (export "run") (local $sum i32) (local $n i32)
+              (local.set $n (i32.const 100000))
+              (loop $next
+                (local.set $sum (call $mix (local.get $sum) (local.get $n)))
+                (local.set $sum (call_indirect (type $two) (local.get $sum) (local.get $n)
+                  (i32.and (local.get $n) (i32.const 1))))
+                (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+              (global.set $sum (local.get $sum))))"#,
+    ),
+];
+
+static KERNEL_MODULES: LazyLock<Vec<Vec<u8>>> =
+    LazyLock::new(|| KERNELS.iter().map(|(_, text)| assemble(text)).collect());

@@ -1,0 +1,122 @@
+//! Memory of many plugins and many instances, each host in a process of its own.
+
+use crate::{
+    guests::{Guest, numbered},
+    host::{Answer, Library},
+    local::{as_new, check, processor_time},
+};
+use std::{fs, process::Command};
+
+/// What grows, and how far: its name, its title, its counts.
+pub const KINDS: &[(&str, &str, &[u32])] = &[
+    (
+        "plugins",
+        "loaded plugins, each called once in an instance as new",
+        &[1, 10, 100, 1_000],
+    ),
+    (
+        "idle",
+        "instances of one plugin that were not called",
+        &[1, 10, 100, 1_000, 10_000],
+    ),
+    (
+        "called",
+        "instances of one plugin that were called once",
+        &[1, 10, 100, 1_000, 10_000],
+    ),
+];
+
+/// A process that would take more memory at its next count grows no further, so that the machine does not run out.
+const MOST_BYTES: u64 = 12 << 30;
+
+/// A process that would take more nanoseconds of processor up to its next count grows no further.
+const MOST_TIME: f64 = 60e9;
+
+/// Memory and processor time that a number of things took.
+#[derive(Clone, Copy)]
+pub struct Grown {
+    pub count: u32,
+    /// Resident memory more than before the first.
+    pub bytes: u64,
+    /// Nanoseconds of processor.
+    pub processor: f64,
+}
+
+/// Grows `kind` to `most` in this process, and prints the figures at each count.
+pub fn grow(library: &dyn Library, wasm: &[u8], kind: &str, most: u32) -> Answer<()> {
+    let (_, _, counts) = KINDS
+        .iter()
+        .find(|(name, ..)| *name == kind)
+        .ok_or("unknown kind")?;
+    // What is made once in a process is there before: the engine, its threads, the allocator's first pages.
+    let first = library.load(Guest::RustStd, wasm)?;
+    check(&mut *first.instance()?, b"hello world")?;
+    let (before, started) = (resident()?, processor_time());
+    let mut output = Vec::new();
+    let mut plugins = Vec::new();
+    let mut instances = Vec::new();
+    for count in 1..=most {
+        if kind == "plugins" {
+            let plugin = library.load(Guest::RustStd, &numbered(wasm, count))?;
+            as_new(&*plugin, b"hello world", &mut output)?;
+            plugins.push(plugin);
+        } else {
+            let mut instance = first.instance()?;
+            if kind == "called" {
+                check(&mut *instance, b"hello world")?;
+            }
+            instances.push(instance);
+        }
+        if counts.contains(&count) {
+            let (bytes, time) = (
+                resident()?.saturating_sub(before),
+                processor_time() - started,
+            );
+            println!("{count} {bytes} {time}");
+            // The next count is ten times as large; one plugin or instance alone tells too little.
+            if count >= 10 && (bytes * 10 > MOST_BYTES || time * 10.0 > MOST_TIME) {
+                break;
+            }
+        }
+    }
+    // The operating system is faster at this.
+    std::process::exit(0);
+}
+
+/// Runs a process that grows `kind`, and reads what it prints.
+pub fn grown(command: &mut Command) -> Answer<Vec<Grown>> {
+    let output = command.output()?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr);
+        return Err(message
+            .lines()
+            .last()
+            .unwrap_or("it failed without a word")
+            .to_string()
+            .into());
+    }
+    String::from_utf8(output.stdout)?
+        .lines()
+        .map(|line| {
+            let mut words = line.split(' ');
+            let mut word = || words.next().ok_or("a figure is missing");
+            Ok(Grown {
+                count: word()?.parse()?,
+                bytes: word()?.parse()?,
+                processor: word()?.parse()?,
+            })
+        })
+        .collect()
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> Answer<u64> {
+    let status = fs::read_to_string("/proc/self/smaps_rollup")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Rss:"));
+    let kib: u64 = line
+        .and_then(|line| line.trim().strip_suffix(" kB"))
+        .ok_or("no resident memory")?
+        .trim()
+        .parse()?;
+    Ok(kib << 10)
+}
