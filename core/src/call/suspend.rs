@@ -40,8 +40,9 @@ pub(crate) type PausedAllocator = TypedResumableCallOutOfFuel<u32>;
 
 /// The work for which a guest waits.
 pub(crate) enum Work {
-    /// Buffers for the host function's results. The guest's allocator may be paused.
-    Buffers(Option<PausedAllocator>, Box<Delivery<'static>>),
+    /// Buffers for the host function's results. The guest's allocator may be paused. Boxed, since every
+    /// idle instance has room for this.
+    Buffers(Option<Box<PausedAllocator>>, Box<Delivery<'static>>),
     /// An asynchronous host function's results, and the alarm that ends an awaited call's wait for
     /// them.
     Results(Results, Option<Alarm>),
@@ -188,7 +189,7 @@ impl Work {
 fn poll_deliver<T>(
     store: &mut Store<StoreData<T>>,
     context: &mut Context<'_>,
-    paused: &mut Option<PausedAllocator>,
+    paused: &mut Option<Box<PausedAllocator>>,
     delivery: &mut Delivery<'_>,
 ) -> Poll<Result<(), CallError>> {
     while let Some(size) = delivery.next(store)? {
@@ -205,7 +206,7 @@ fn poll_deliver<T>(
         store.data_mut().guest.nested = false;
         match in_allocate(store, outcome)? {
             Ok(ptr) => delivery.got(store, ptr)?,
-            Err(still) => *paused = Some(still),
+            Err(still) => *paused = Some(Box::new(still)),
         }
     }
     Poll::Ready(Ok(()))

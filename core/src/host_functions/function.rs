@@ -214,7 +214,7 @@ fn pending_buffers(
 ) -> Result<Work, CallError> {
     let delivery = core::mem::replace(delivery, Delivery::new(None));
     let delivery = Box::new(delivery.into_owned()?);
-    Ok(Work::Buffers(Some(paused), delivery))
+    Ok(Work::Buffers(Some(Box::new(paused)), delivery))
 }
 
 /// Lowers a closure's result into the guest.

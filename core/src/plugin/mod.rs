@@ -41,6 +41,9 @@ use core::{sync::atomic::Ordering, time::Duration};
 /// [`Limits::instances`] run at once; further calls wait. To keep a guest's state between calls, hold
 /// an [`Instance`].
 ///
+/// Exports that are called often can be looked up once: see [`typed`](Self::typed) and
+/// [`bytes_function`](Self::bytes_function).
+///
 /// An instance is new, or one of up to [`Limits::idle`] that were reset after an earlier request:
 /// its memory and globals are set back to their state after its start. Reuse charges the same fuel, and
 /// every other result is the same too. A reset takes as long as writing the guest's memory once, or only what
