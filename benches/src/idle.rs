@@ -103,6 +103,8 @@ fn of_hostel(guest: &Guest) -> usize {
         .config([("prefix", "CUSTOM")]);
     let mut limits = Limits::server();
     (limits.idle, limits.instances) = (INSTANCES + 1, INSTANCES + 1);
+    // Instances that run in different copies of the code would not all be kept.
+    limits.copies = 1;
     let plugin: Plugin = hostel::engine_with(limits)
         .load("customize", guest.wasm, &grants)
         .expect("the guest loads");

@@ -6,7 +6,10 @@ use std::{fmt::Write as _, thread};
 
 /// An engine with its memories in mappings, and one with them on the heap.
 fn engines() -> [Engine; 2] {
-    let heap = || Engine::new(Limits::server()).with_platform(Std::new());
+    let mut limits = Limits::server();
+    // Which instances are kept must not depend on when another copy of the code is ready.
+    limits.copies = 1;
+    let heap = || Engine::new(limits).with_platform(Std::new());
     let mappings = Mappings::new().expect("the tests need a /proc that tells pages");
     [heap().with_mapped_memories(mappings), heap()]
 }
@@ -258,7 +261,7 @@ fn resident() -> usize {
 #[test]
 fn an_idle_instance_holds_the_pages_that_its_calls_touched() {
     let [engine, _] = engines();
-    let mut limits = Limits::server();
+    let mut limits = *engine.limits();
     (limits.idle, limits.instances, limits.memory_bytes) = (16, 16, 64 << 20);
     let engine = engine.with_limits(limits);
     // 32 MiB each, so that what other tests take meanwhile does not matter.
