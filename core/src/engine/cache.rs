@@ -67,7 +67,7 @@ impl Cache {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{Engine, Grants};
+    use crate::{engine::Engine, grants::Grants};
 
     #[test]
     fn the_last_plugin_of_a_module_frees_its_code() {
