@@ -18,6 +18,7 @@ mod load;
 mod making;
 mod overhead;
 mod pooled;
+mod prepared;
 mod turns;
 mod warmed;
 
@@ -39,6 +40,7 @@ const PARTS: &[(&str, Part)] = &[
     ("warmed", warmed::run),
     ("pooled", pooled::run),
     ("idle", idle::run),
+    ("prepared", prepared::run),
 ];
 
 fn main() -> ExitCode {

@@ -5,8 +5,8 @@ use crate::{
     bare::{Bare, BarePlugin},
     turns::median_of,
 };
-use hostel::{Grants, LogRecord};
-use std::{hint::black_box, time::Duration};
+use hostel::{Grants, Instance, LogRecord};
+use std::{borrow::Cow, hint::black_box, time::Duration};
 
 // Short turns: one that the system interrupts counts only as one of many.
 const TURNS: usize = 301;
@@ -20,6 +20,8 @@ const ANSWER: &[u8] = b"CUSTOM_HELLO WORLD";
 struct Guest<'a> {
     name: &'static str,
     wasm: &'a [u8],
+    /// Whether hostel loads a snapshot that was taken after a call, so that later ones need not grow the memory.
+    snapshot: bool,
     most: f64,
 }
 
@@ -27,27 +29,44 @@ const GUESTS: &[Guest<'static>] = &[
     Guest {
         name: "one page, which never grows (Rust, a small stack)",
         wasm: include_bytes!("../../guests/prebuilt/customize.wasm"),
+        snapshot: false,
         most: 0.95,
     },
     Guest {
         name: "one page, which never grows (C)",
         wasm: include_bytes!("../../guests/prebuilt/c_customize.wasm"),
+        snapshot: false,
         most: 0.95,
     },
     Guest {
         name: "17 pages, which never grow (Rust)",
         wasm: include_bytes!("../../guests/prebuilt/default_customize.wasm"),
+        snapshot: false,
         most: 0.45,
     },
     Guest {
         name: "17 pages, which grow in the first call (Rust with std)",
         wasm: include_bytes!("../../guests/prebuilt/default_std_customize.wasm"),
+        snapshot: false,
         most: 1.25,
     },
     Guest {
         name: "a memory that grows in the first call (Zig)",
         wasm: include_bytes!("../../guests/prebuilt/zig_customize.wasm"),
+        snapshot: false,
         most: 1.25,
+    },
+    Guest {
+        name: "17 pages, grown in a call before the snapshot (Rust with std)",
+        wasm: include_bytes!("../../guests/prebuilt/default_std_customize.wasm"),
+        snapshot: true,
+        most: 0.45,
+    },
+    Guest {
+        name: "a memory grown in a call before the snapshot (Zig)",
+        wasm: include_bytes!("../../guests/prebuilt/zig_customize.wasm"),
+        snapshot: true,
+        most: 0.45,
     },
 ];
 
@@ -74,6 +93,7 @@ pub fn run() -> bool {
     let learning = Guest {
         name: "2 pages, which grow in the first call, after a start of 200,000 fuel",
         wasm: &learning,
+        snapshot: false,
         most: 0.1,
     };
     let met = measure(&learning);
@@ -87,8 +107,16 @@ fn measure(guest: &Guest<'_>) -> bool {
             black_box(record.text.raw());
         })
         .config([("prefix", "CUSTOM")]);
-    let plugin = hostel::engine()
-        .load("customize", guest.wasm, &grants)
+    let engine = hostel::engine();
+    let wasm = if guest.snapshot {
+        let warm = |instance: &mut Instance| instance.process(INPUT).map(drop);
+        let snapshot = engine.snapshot("customize", guest.wasm, &grants, warm);
+        Cow::Owned(snapshot.expect("there is a snapshot"))
+    } else {
+        Cow::Borrowed(guest.wasm)
+    };
+    let plugin = engine
+        .load("customize", &wasm, &grants)
         .expect("the guest loads");
     let mut held_bare = bare.instantiate().expect("the guest starts");
     let mut held = plugin.instantiate(()).expect("the guest starts");

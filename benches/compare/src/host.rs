@@ -66,10 +66,15 @@ pub trait Plugin: Send + Sync {
     /// Makes an instance that shares nothing with others.
     fn instance(&self) -> Answer<Box<dyn Instance>>;
 
-    /// Calls an instance that is as new, by the means that the host has to make that cheap. Returns `false` if it has
-    /// none but a new instance.
-    fn reused(&self, _call: &mut dyn FnMut(&mut dyn Instance) -> Answer<()>) -> Answer<bool> {
+    /// The example's work in an instance that is as new, by the means that the host has to make that cheap. Returns
+    /// `false` if it has none but a new instance.
+    fn process_reused(&self, _input: &[u8], _output: &mut Vec<u8>) -> Answer<bool> {
         Ok(false)
+    }
+
+    /// The export `add` in an instance that is as new, or `None`, as above.
+    fn add_reused(&self, _a: u32, _b: u32) -> Answer<Option<u32>> {
+        Ok(None)
     }
 }
 

@@ -91,9 +91,8 @@ impl Runner for Threads {
 }
 
 /// Calls an instance that is as new: by the host's means, or else a new one.
-fn as_new(plugin: &dyn Plugin, input: &[u8], output: &mut Vec<u8>) -> Answer<()> {
-    let reused = plugin.reused(&mut |instance| instance.process(black_box(input), output))?;
-    if !reused {
+pub fn as_new(plugin: &dyn Plugin, input: &[u8], output: &mut Vec<u8>) -> Answer<()> {
+    if !plugin.process_reused(black_box(input), output)? {
         plugin.instance()?.process(black_box(input), output)?;
     }
     Ok(())
@@ -128,12 +127,14 @@ fn prepare(library: &'static dyn Library, work: Work) -> Answer<Option<Box<dyn R
         }
         Work::Reused(_, size) => {
             let input = input(size);
-            if !plugin.reused(&mut |instance| check(instance, &input))? {
+            if !plugin.process_reused(&input, &mut output)? {
                 return Ok(None);
             }
+            compare(&output, &input)?;
             Box::new(Local(move || {
-                plugin.reused(&mut |instance| instance.process(black_box(&input), &mut output))?;
-                Ok(())
+                plugin
+                    .process_reused(black_box(&input), &mut output)
+                    .map(drop)
             }))
         }
         Work::New(_, size) => {
@@ -147,15 +148,16 @@ fn prepare(library: &'static dyn Library, work: Work) -> Answer<Option<Box<dyn R
             let mut instance = plugin.instance()?;
             Box::new(Local(move || {
                 let _ = &plugin;
-                sum(&mut *instance)
+                is_thirty(instance.add(black_box(10), black_box(20))?)
             }))
         }
         Work::AddReused => {
-            if !plugin.reused(&mut |instance| sum(instance))? {
+            if plugin.add_reused(10, 20)?.is_none() {
                 return Ok(None);
             }
             Box::new(Local(move || {
-                plugin.reused(&mut |instance| sum(instance)).map(drop)
+                let sum = plugin.add_reused(black_box(10), black_box(20))?;
+                is_thirty(sum.unwrap_or_default())
             }))
         }
         Work::HostNumbers | Work::HostBytes | Work::Kernel(_) => {
@@ -202,19 +204,19 @@ fn first_answer(library: &dyn Library, guest: Guest, wasm: &[u8]) -> Answer<()> 
 pub fn check(instance: &mut dyn Instance, input: &[u8]) -> Answer<()> {
     let mut output = Vec::new();
     instance.process(input, &mut output)?;
-    if output == expected(input) {
-        Ok(())
-    } else {
-        Err(format!(
-            "wrong answer: {:?}",
-            String::from_utf8_lossy(&output[..output.len().min(80)])
-        )
-        .into())
-    }
+    compare(&output, input)
 }
 
-fn sum(instance: &mut dyn Instance) -> Answer<()> {
-    match instance.add(black_box(10), black_box(20))? {
+fn compare(output: &[u8], input: &[u8]) -> Answer<()> {
+    if output == expected(input) {
+        return Ok(());
+    }
+    let start = String::from_utf8_lossy(&output[..output.len().min(80)]);
+    Err(format!("wrong answer: {start:?}").into())
+}
+
+fn is_thirty(sum: u32) -> Answer<()> {
+    match sum {
         30 => Ok(()),
         sum => Err(format!("10 + 20 is not {sum}").into()),
     }

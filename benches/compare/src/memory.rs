@@ -3,7 +3,7 @@
 use crate::{
     guests::{Guest, numbered},
     host::{Answer, Library},
-    local::{check, processor_time},
+    local::{as_new, check, processor_time},
 };
 use std::{fs, process::Command};
 
@@ -52,14 +52,13 @@ pub fn grow(library: &dyn Library, wasm: &[u8], kind: &str, most: u32) -> Answer
     let first = library.load(Guest::RustStd, wasm)?;
     check(&mut *first.instance()?, b"hello world")?;
     let (before, started) = (resident()?, processor_time());
+    let mut output = Vec::new();
     let mut plugins = Vec::new();
     let mut instances = Vec::new();
     for count in 1..=most {
         if kind == "plugins" {
             let plugin = library.load(Guest::RustStd, &numbered(wasm, count))?;
-            if !plugin.reused(&mut |instance| check(instance, b"hello world"))? {
-                check(&mut *plugin.instance()?, b"hello world")?;
-            }
+            as_new(&*plugin, b"hello world", &mut output)?;
             plugins.push(plugin);
         } else {
             let mut instance = first.instance()?;

@@ -4,7 +4,7 @@ use crate::{
     guests::{Guest, PREFIX},
     host::{Answer, Instance, Library, Plugin},
 };
-use hostel::{Budget, CallError, Grants, LogRecord, TypedFunction};
+use hostel::{Budget, Grants, LogRecord, PluginBytesFunction, PluginFunction, TypedFunction};
 use std::{hint::black_box, time::Duration};
 
 pub struct Hostel;
@@ -16,8 +16,8 @@ impl Library for Hostel {
 
     fn about(&self) -> String {
         format!(
-            "this commit, version {}; default limits and budget, fuel, a deadline of 10 s",
-            env!("CARGO_PKG_VERSION")
+            "this commit, version {}; its default features, limits and budget, fuel, a deadline of 10 s",
+            super::version("hostel")
         )
     }
 
@@ -32,21 +32,38 @@ impl Library for Hostel {
             .function("env", "length", |bytes: &[u8]| bytes.len() as u32);
         let budget = Budget::server().with_deadline(Duration::from_secs(10));
         let engine = hostel::engine().with_budget(budget);
-        Ok(Box::new(engine.load("compared", wasm, &grants)?))
+        let plugin = engine.load("compared", wasm, &grants)?;
+        Ok(Box::new(Loaded {
+            process: plugin.bytes_function("process").ok(),
+            add: plugin.typed("add").ok(),
+            plugin,
+        }))
     }
 }
 
-impl Plugin for hostel::Plugin {
+/// A plugin, and its exports looked up once.
+struct Loaded {
+    plugin: hostel::Plugin,
+    process: Option<PluginBytesFunction>,
+    add: Option<PluginFunction<(u32, u32), u32>>,
+}
+
+impl Plugin for Loaded {
     fn instance(&self) -> Answer<Box<dyn Instance>> {
-        let instance = self.instantiate(())?;
+        let instance = self.plugin.instantiate(())?;
         let add = instance.typed::<(u32, u32), u32>("add").ok();
         Ok(Box::new(Held { instance, add }))
     }
 
-    fn reused(&self, call: &mut dyn FnMut(&mut dyn Instance) -> Answer<()>) -> Answer<bool> {
-        // A failure ends the measuring, so that it may pass by hostel's pool.
-        let called = self.with_instance(|instance| Ok(call(&mut Pooled(instance))))?;
-        called.map(|()| true)
+    fn process_reused(&self, input: &[u8], output: &mut Vec<u8>) -> Answer<bool> {
+        let process = self.process.as_ref().ok_or("no export `process`")?;
+        process.call_with(input, |answer| copy(answer, output))?;
+        Ok(true)
+    }
+
+    fn add_reused(&self, a: u32, b: u32) -> Answer<Option<u32>> {
+        let add = self.add.as_ref().ok_or("no export `add`")?;
+        Ok(Some(add.call((a, b))?))
     }
 }
 
@@ -58,7 +75,9 @@ struct Held {
 
 impl Instance for Held {
     fn process(&mut self, input: &[u8], output: &mut Vec<u8>) -> Answer<()> {
-        process(&mut self.instance, input, output)
+        Ok(self
+            .instance
+            .process_with(input, |answer| copy(answer, output))?)
     }
 
     fn add(&mut self, a: u32, b: u32) -> Answer<u32> {
@@ -71,27 +90,7 @@ impl Instance for Held {
     }
 }
 
-/// An instance from the plugin's pool.
-struct Pooled<'a>(&'a mut hostel::Instance);
-
-impl Instance for Pooled<'_> {
-    fn process(&mut self, input: &[u8], output: &mut Vec<u8>) -> Answer<()> {
-        process(self.0, input, output)
-    }
-
-    fn add(&mut self, a: u32, b: u32) -> Answer<u32> {
-        Ok(self.0.call("add", (a, b))?)
-    }
-
-    fn run(&mut self, export: &str) -> Answer<()> {
-        Ok(self.0.call::<(), ()>(export, ())?)
-    }
-}
-
-fn process(instance: &mut hostel::Instance, input: &[u8], output: &mut Vec<u8>) -> Answer<()> {
-    let copied: Result<(), CallError> = instance.process_with(input, |answer| {
-        output.clear();
-        output.extend_from_slice(answer);
-    });
-    Ok(copied?)
+fn copy(answer: &[u8], output: &mut Vec<u8>) {
+    output.clear();
+    output.extend_from_slice(answer);
 }

@@ -221,10 +221,15 @@ impl Plugin for Loaded {
         ))
     }
 
-    fn reused(&self, call: &mut dyn FnMut(&mut dyn Instance) -> Answer<()>) -> Answer<bool> {
+    fn process_reused(&self, input: &[u8], output: &mut Vec<u8>) -> Answer<bool> {
         let compiled = self.compiled(&self.pooled, &self.engines.1)?;
-        call(&mut self.held(compiled)?)?;
+        self.held(compiled)?.process(input, output)?;
         Ok(true)
+    }
+
+    fn add_reused(&self, a: u32, b: u32) -> Answer<Option<u32>> {
+        let compiled = self.compiled(&self.pooled, &self.engines.1)?;
+        self.held(compiled)?.add(a, b).map(Some)
     }
 }
 
