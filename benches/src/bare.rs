@@ -34,10 +34,17 @@ pub struct Bare {
 impl BarePlugin {
     /// Compiles `wasm`.
     pub fn new(wasm: &[u8], prefix: &'static str) -> Result<Self, Error> {
+        Self::compiled(wasm, prefix, CompilationMode::Eager)
+    }
+
+    /// Compiles `wasm` at once, or when functions are called.
+    pub fn compiled(
+        wasm: &[u8],
+        prefix: &'static str,
+        mode: CompilationMode,
+    ) -> Result<Self, Error> {
         let mut config = Config::default();
-        config
-            .consume_fuel(true)
-            .compilation_mode(CompilationMode::Eager);
+        config.consume_fuel(true).compilation_mode(mode);
         let engine = Engine::new(&config);
         let module = Module::new(&engine, wasm)?;
         let mut linker = Linker::<Data>::new(&engine);

@@ -13,10 +13,12 @@ mod conversions;
 mod customize;
 mod deadline;
 mod fuel;
+mod idle;
 mod load;
 mod making;
 mod overhead;
 mod pooled;
+mod prepared;
 mod turns;
 mod warmed;
 
@@ -37,10 +39,19 @@ const PARTS: &[(&str, Part)] = &[
     ("conversions", conversions::run),
     ("warmed", warmed::run),
     ("pooled", pooled::run),
+    ("idle", idle::run),
+    ("prepared", prepared::run),
 ];
 
 fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
+    // What this program starts itself for, once for each measurement.
+    if let [what, name] = &*asked
+        && what == idle::MEASURE
+    {
+        idle::measure(name);
+        return ExitCode::SUCCESS;
+    }
     if let Some(unknown) = asked
         .iter()
         .find(|asked| PARTS.iter().all(|(name, _)| name != asked))

@@ -5,8 +5,8 @@ use crate::{
     bare::{Bare, BarePlugin},
     turns::median_of,
 };
-use hostel::{Grants, Limits, LogRecord, Plugin};
-use std::{hint::black_box, time::Duration};
+use hostel::{Grants, Instance, LogRecord};
+use std::{borrow::Cow, hint::black_box, time::Duration};
 
 // Short turns: one that the system interrupts counts only as one of many.
 const TURNS: usize = 301;
@@ -20,6 +20,8 @@ const ANSWER: &[u8] = b"CUSTOM_HELLO WORLD";
 struct Guest<'a> {
     name: &'static str,
     wasm: &'a [u8],
+    /// Whether hostel loads a snapshot that was taken after a call, so that later ones need not grow the memory.
+    snapshot: bool,
     most: f64,
 }
 
@@ -27,27 +29,44 @@ const GUESTS: &[Guest<'static>] = &[
     Guest {
         name: "one page, which never grows (Rust, a small stack)",
         wasm: include_bytes!("../../guests/prebuilt/customize.wasm"),
+        snapshot: false,
         most: 0.95,
     },
     Guest {
         name: "one page, which never grows (C)",
         wasm: include_bytes!("../../guests/prebuilt/c_customize.wasm"),
+        snapshot: false,
         most: 0.95,
     },
     Guest {
         name: "17 pages, which never grow (Rust)",
         wasm: include_bytes!("../../guests/prebuilt/default_customize.wasm"),
-        most: 1.15,
+        snapshot: false,
+        most: 0.45,
     },
     Guest {
         name: "17 pages, which grow in the first call (Rust with std)",
         wasm: include_bytes!("../../guests/prebuilt/default_std_customize.wasm"),
+        snapshot: false,
         most: 1.25,
     },
     Guest {
         name: "a memory that grows in the first call (Zig)",
         wasm: include_bytes!("../../guests/prebuilt/zig_customize.wasm"),
+        snapshot: false,
         most: 1.25,
+    },
+    Guest {
+        name: "17 pages, grown in a call before the snapshot (Rust with std)",
+        wasm: include_bytes!("../../guests/prebuilt/default_std_customize.wasm"),
+        snapshot: true,
+        most: 0.45,
+    },
+    Guest {
+        name: "a memory grown in a call before the snapshot (Zig)",
+        wasm: include_bytes!("../../guests/prebuilt/zig_customize.wasm"),
+        snapshot: true,
+        most: 0.45,
     },
 ];
 
@@ -74,6 +93,7 @@ pub fn run() -> bool {
     let learning = Guest {
         name: "2 pages, which grow in the first call, after a start of 200,000 fuel",
         wasm: &learning,
+        snapshot: false,
         most: 0.1,
     };
     let met = measure(&learning);
@@ -87,8 +107,16 @@ fn measure(guest: &Guest<'_>) -> bool {
             black_box(record.text.raw());
         })
         .config([("prefix", "CUSTOM")]);
-    let plugin = hostel::engine()
-        .load("customize", guest.wasm, &grants)
+    let engine = hostel::engine();
+    let wasm = if guest.snapshot {
+        let warm = |instance: &mut Instance| instance.process(INPUT).map(drop);
+        let snapshot = engine.snapshot("customize", guest.wasm, &grants, warm);
+        Cow::Owned(snapshot.expect("there is a snapshot"))
+    } else {
+        Cow::Borrowed(guest.wasm)
+    };
+    let plugin = engine
+        .load("customize", &wasm, &grants)
         .expect("the guest loads");
     let mut held_bare = bare.instantiate().expect("the guest starts");
     let mut held = plugin.instantiate(()).expect("the guest starts");
@@ -153,59 +181,5 @@ fn measure(guest: &Guest<'_>) -> bool {
         ratio(pooled),
         guest.most,
     );
-    ratio(pooled) <= guest.most && idle_is_small(guest, &grants)
-}
-
-/// How many instances are idle at once while their memory is measured.
-const IDLE: usize = 64;
-
-/// The most memory that an idle instance may take of the system, in bytes.
-const MOST_IDLE: usize = 160 << 10;
-
-/// Measures what idle instances take of the system's memory, if there are any, and prints it; whether that is
-/// little enough.
-fn idle_is_small(guest: &Guest<'_>, grants: &Grants) -> bool {
-    let mut limits = Limits::server();
-    (limits.idle, limits.instances) = (IDLE, IDLE);
-    let plugin: Plugin = hostel::engine_with(limits)
-        .load("customize", guest.wasm, grants)
-        .expect("the guest loads");
-    // The first call makes the image, and what else there is but once.
-    for _ in 0..2 {
-        plugin.process(INPUT).expect("the guest answers");
-    }
-    let Some(before) = resident() else {
-        println!("  the system does not tell how much memory idle instances take");
-        return true;
-    };
-    call_within_calls(&plugin, IDLE - 1);
-    // Each is used once more after its first reset, as it would be.
-    call_within_calls(&plugin, IDLE - 1);
-    let idle = plugin.pool_figures().idle;
-    if idle < IDLE {
-        return true;
-    }
-    let held = resident().unwrap_or(0).saturating_sub(before) / (IDLE - 1);
-    let met = held <= MOST_IDLE;
-    let missed = if met { "" } else { ", missed" };
-    println!("  an idle instance takes {held} bytes (at most {MOST_IDLE}{missed})");
-    met
-}
-
-/// Calls the plugin in so many more instances than one, all in use at once.
-fn call_within_calls(plugin: &Plugin, more: usize) {
-    let called = plugin.with_instance(|instance| {
-        if more > 0 {
-            call_within_calls(plugin, more - 1);
-        }
-        instance.process(INPUT)
-    });
-    called.expect("the guest answers");
-}
-
-/// Returns the bytes of memory that this process holds; `None` if the system does not tell.
-fn resident() -> Option<usize> {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: usize = pages.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * 4_096)
+    ratio(pooled) <= guest.most
 }

@@ -38,6 +38,10 @@ impl Region {
         match self.0 {}
     }
 
+    pub(crate) const fn release_borrowed(&self, _pages: &mut [u8]) -> bool {
+        match self.0 {}
+    }
+
     pub(crate) const fn release(&self, _part: Range<usize>) -> bool {
         match self.0 {}
     }

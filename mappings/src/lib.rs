@@ -261,12 +261,18 @@ impl Mapped {
         let Some(region) = &self.lent.region else {
             return false;
         };
-        // Whole pages only: the exclusive borrow of the bytes is what allows changing them.
-        let whole = memory.len().saturating_sub(memory.len() % system::page());
-        if memory.as_mut_ptr() != region.start() || !region.release(0..whole) {
+        if memory.as_ptr() != region.start() {
             return false;
         }
-        memory.iter_mut().skip(whole).for_each(|byte| *byte = 0);
+        // Whole pages only: the exclusive borrow of the bytes is what allows changing them.
+        let whole = memory.len().saturating_sub(memory.len() % system::page());
+        let Some((pages, rest)) = memory.split_at_mut_checked(whole) else {
+            return false;
+        };
+        if !region.release_borrowed(pages) {
+            return false;
+        }
+        rest.fill(0);
         true
     }
 }

@@ -56,15 +56,16 @@ impl BytesFunction {
         Shape::find(PAIR, PAIR, (&ty.params, &ty.results)).is_some()
     }
 
-    /// Looks up the export `name`. `None` if it does not exist or has another signature.
+    /// Looks up the export `name`, whose signature is `ty`. `None` if it takes or returns something
+    /// else.
     pub(crate) fn find<T>(
         store: &Store<StoreData<T>>,
         instance: wasmi::Instance,
         name: &str,
+        ty: &Signature,
     ) -> Option<Self> {
-        let function = instance.get_func(store, name)?;
-        let ty = Signature::of(&function.ty(store));
         let shape = Shape::find(PAIR, PAIR, (&ty.params, &ty.results))?;
+        let function = instance.get_func(store, name)?;
         let packed = function.typed(store).ok();
         Some(Self {
             function,
@@ -99,12 +100,12 @@ pub(crate) fn guest<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -
     });
     let deallocate = DEALLOCATE.into_iter().find_map(|name| {
         let function = instance.get_func(store, name)?;
-        let ty = Signature::of(&function.ty(store));
-        let fits = DEALLOCATE_TYPES.contains(&(&*ty.params, &*ty.results));
+        let sized = function.typed::<(u32, u32), ()>(store).is_ok();
+        let fits = sized || function.typed::<u32, ()>(store).is_ok();
         fits.then_some(Deallocate {
             name,
             function,
-            params: ty.params.len(),
+            params: if sized { 2 } else { 1 },
         })
     });
     Guest {

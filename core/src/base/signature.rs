@@ -98,16 +98,6 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Converts a function type of wasmi's.
-    pub(crate) fn of(ty: &wasmi::FuncType) -> Self {
-        let own =
-            |types: &[wasmi::ValType]| types.iter().map(|ty| ValType::of_wasmi(*ty)).collect();
-        Self {
-            params: own(ty.params()),
-            results: own(ty.results()),
-        }
-    }
-
     pub(crate) fn new(params: &[ValType], results: &[ValType]) -> Self {
         Self {
             params: params.into(),

@@ -233,9 +233,18 @@ where
 }
 
 /// Fails if the call was cancelled or has passed its deadline.
+#[inline]
+pub(crate) fn check_time<T>(state: &StoreData<T>) -> Result<(), CallError> {
+    if state.canceller.is_none() && state.meter.until.is_none() {
+        return Ok(());
+    }
+    check_interrupts(state)
+}
+
+/// As [`check_time`], of a call that has a deadline or a canceller.
 // Not inlined, so that its native stack does not stay in use while the guest runs.
 #[inline(never)]
-pub(crate) fn check_time<T>(state: &StoreData<T>) -> Result<(), CallError> {
+fn check_interrupts<T>(state: &StoreData<T>) -> Result<(), CallError> {
     let platform = &*state.shared.platform;
     state.meter.check(state.canceller.as_ref(), platform)
 }

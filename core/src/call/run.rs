@@ -210,6 +210,7 @@ pub(crate) const fn word(value: u32) -> Val {
 
 /// Begins a call: charges `units` and, unless the call is stepped, hands the store its first slice.
 /// Does not check the deadline; the caller must before guest code runs.
+#[inline]
 pub(crate) fn begin<T>(store: &mut Store<StoreData<T>>, units: u64) -> Result<(), CallError> {
     let mut cx = store.as_context_mut();
     if cx.data().pace.is_some() || meter::fuel(&cx) > 0 {

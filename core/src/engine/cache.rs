@@ -72,9 +72,14 @@ mod tests {
     #[test]
     fn the_last_plugin_of_a_module_frees_its_code() {
         let cache = Arc::new(Cache::default());
-        let mut engine = Engine::default();
-        engine.cache = Some(cache.clone());
-        let modules = ["(module)", r#"(module (func (export "f")))"#];
+        let engine = Engine {
+            cache: Some(cache.clone()),
+            ..Engine::default()
+        };
+        let modules = [
+            r#"(module (func (export "f")))"#,
+            r#"(module (func (export "g")))"#,
+        ];
         let modules = modules.map(|text| wat::parse_str(text).unwrap());
         let load = |wasm: &[u8]| engine.load("m", wasm, &Grants::<()>::new()).unwrap();
         let found = |wasm: &[u8]| cache.find(&Key::new(wasm, engine.limits())).is_some();

@@ -32,6 +32,7 @@ pub(crate) struct Placed {
 
 impl Memories {
     /// Returns whether the memory of a module is made before its instance.
+    #[cfg(any(feature = "slots", feature = "mappings"))]
     pub(crate) fn place(&self, info: &ModuleInfo) -> bool {
         match self {
             Self::Heap => false,
@@ -65,6 +66,7 @@ impl Memories {
 
     /// Makes the memory of a module that has one.
     #[cfg(any(feature = "slots", feature = "mappings"))]
+    #[cfg_attr(not(feature = "mappings"), allow(unused_variables))]
     fn placed<T: 'static>(
         &self,
         store: &mut Store<T>,

@@ -117,41 +117,47 @@ impl<T: 'static> Loaded<T> {
     /// Returns the number of the exported function `name` among the module's exports, and its type.
     #[inline]
     pub(super) fn function(&self, name: &str) -> Result<(usize, &Signature), CallError> {
+        self.find(name).ok_or_else(|| self.unknown_export(name))
+    }
+
+    /// As [`function`](Self::function); `None` if no function has this name.
+    #[inline]
+    pub(super) fn find(&self, name: &str) -> Option<(usize, &Signature)> {
         let Self { info, by_name, .. } = self;
         let export = |at: &usize| info.exports.get(*at);
         let found =
             by_name.binary_search_by(|at| export(at).map(|export| &*export.name).cmp(&Some(name)));
-        let found = found.ok().and_then(|at| by_name.get(at));
-        let found = found.and_then(|at| Some((*at, &export(at)?.ty)));
-        match found {
-            Some((at, Extern::Function(ty))) => Ok((at, ty)),
-            _ => Err(self.unknown_export(name)),
+        let at = by_name.get(found.ok()?)?;
+        match &export(at)?.ty {
+            Extern::Function(ty) => Some((*at, ty)),
+            _ => None,
         }
     }
 
-    /// Returns the number of the exported function `name` if it is one from bytes to bytes.
-    pub(crate) fn bytes_export(&self, name: &str) -> Result<usize, CallError> {
-        let (export, found) = self.function(name)?;
+    /// Checks that the exported function `name` is one from bytes to bytes.
+    pub(crate) fn check_bytes(&self, name: &str) -> Result<(), CallError> {
+        let (_, found) = self.function(name)?;
         if !BytesFunction::fits(found) {
             let expected = BytesFunction::expected();
             return Err(CallError::export_type(name, expected, found));
         }
-        Ok(export)
+        Ok(())
     }
 
-    /// Returns how the export `name` takes `params` and returns `results`: as values, packed, or
-    /// through a pointer.
+    /// Returns the number of the export `name`, and how it takes `params` and returns `results`: as
+    /// values, packed, or through a pointer.
     #[inline]
     pub(crate) fn shape_of(
         &self,
         name: &str,
         params: &Types,
         results: &Types,
-    ) -> Result<Shape, CallError> {
-        let found = self.signature(name)?;
-        native::shape_of(params, results, found).ok_or_else(|| {
+    ) -> Result<(usize, Shape), CallError> {
+        let (export, found) = self.function(name)?;
+        let shape = native::shape_of(params, results, found).ok_or_else(|| {
             CallError::export_type(name, Shape::expected(&params.flat, &results.flat), found)
-        })
+        })?;
+        Ok((export, shape))
     }
 
     /// The error for an export that does not exist; lists those that do.

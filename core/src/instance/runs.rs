@@ -33,6 +33,12 @@ impl<T: 'static> Instance<T> {
     /// Begins a call with a new budget, or with what making the instance left of its budget. It counts
     /// as one of its thread's calls until the returned value is dropped.
     pub(super) fn begin_call(&mut self) -> Result<Entered, CallError> {
+        self.begin_call_here()
+    }
+
+    /// As [`begin_call`](Self::begin_call), compiled into its caller: for calls that are short.
+    #[inline(always)]
+    pub(super) fn begin_call_here(&mut self) -> Result<Entered, CallError> {
         if self.stopped {
             return Err(CallError::Stopped);
         }
@@ -75,6 +81,19 @@ impl<T: 'static> Instance<T> {
         result
     }
 
+    /// As [`end_call`](Self::end_call), compiled into its caller: for calls that are short.
+    #[inline(always)]
+    pub(super) fn end_call_here<R>(
+        &mut self,
+        result: Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        if result.is_err() || meter::is_late(self.sandbox.store.data()) {
+            return self.end_call(result);
+        }
+        self.close_call_here(false);
+        result
+    }
+
     /// Ends a call that has passed its deadline.
     // Apart, so that other calls use no native stack for its error.
     #[cold]
@@ -85,8 +104,13 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Stops metering a call, and notes whether it stopped the guest.
-    #[inline]
     fn close_call(&mut self, stopped: bool) {
+        self.close_call_here(stopped);
+    }
+
+    /// As [`close_call`](Self::close_call), compiled into its caller.
+    #[inline(always)]
+    fn close_call_here(&mut self, stopped: bool) {
         meter::end(&mut self.sandbox.store);
         let state = self.sandbox.store.data_mut();
         if let Some(pace) = state.pace.take() {
@@ -126,31 +150,6 @@ impl<T: 'static> Instance<T> {
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
         let target = self.bytes_target(name)?;
-        self.run_bytes_target(name, target, input, take)
-    }
-
-    /// Calls the export `name`, a function from bytes to bytes, given its number.
-    pub(crate) fn call_bytes_export<R>(
-        &mut self,
-        export: usize,
-        name: &str,
-        input: &[u8],
-        take: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R, CallError> {
-        let _entered = self.begin_call()?;
-        let target = self.bytes_target_of(export, name);
-        let result = target.and_then(|target| self.run_bytes_target(name, target, input, take));
-        self.end_call(result)
-    }
-
-    /// Calls `target`, the export `name`.
-    fn run_bytes_target<R>(
-        &mut self,
-        name: &str,
-        target: Target,
-        input: &[u8],
-        take: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R, CallError> {
         let mut call = ExportCall::new(&self.sandbox, name, target);
         call.begin_with_bytes(&mut self.sandbox, input)?;
         self.finish(&mut call, |from| Ok(take(from.bytes()?)))
@@ -251,31 +250,27 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Returns the export `name` if it is a function from bytes to bytes.
-    fn bytes_target(&mut self, name: &str) -> Result<Target, CallError> {
+    fn bytes_target(&self, name: &str) -> Result<Target, CallError> {
         match self.sandbox.process() {
             Some(process) if name == "process" => Ok(Target::of_bytes(process)),
             _ => {
-                let export = self.loaded.bytes_export(name)?;
-                self.bytes_target_of(export, name)
+                let (_, ty) = self.loaded.function(name)?;
+                let found = self.sandbox.bytes_function(name, ty);
+                let expected = BytesFunction::expected;
+                let found = found.ok_or_else(|| CallError::export_type(name, expected(), ty));
+                found.map(Target::of_bytes)
             }
         }
     }
 
-    /// Returns the export `name`, a function from bytes to bytes, given its number.
-    fn bytes_target_of(&mut self, export: usize, name: &str) -> Result<Target, CallError> {
-        let found = self.sandbox.prepared(export, |store, instance| {
-            BytesFunction::find(store, instance, name)
-        });
-        let found = found.ok_or_else(|| self.loaded.unknown_export(name))?;
-        Ok(Target::of_bytes(found))
-    }
-
     /// Returns the export `name` if it takes `P` and returns `R`.
-    fn target<P: Lower, R: Lift>(&self, name: &str) -> Result<Target, CallError> {
+    fn target<P: Lower, R: Lift>(&mut self, name: &str) -> Result<Target, CallError> {
         let (params, results) = (Types::collect(P::types), Types::collect(R::types));
+        let (export, shape) = self.loaded.shape_of(name, &params, &results)?;
+        let function = self.sandbox.exported(export, name);
         Ok(Target {
-            shape: self.loaded.shape_of(name, &params, &results)?,
-            function: self.function(name)?,
+            shape,
+            function: function.ok_or_else(|| self.loaded.unknown_export(name))?,
             packed: None,
             types: results.flat,
         })

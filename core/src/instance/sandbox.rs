@@ -10,7 +10,7 @@ use super::{
 use crate::module::global_name;
 use crate::{
     abi::native::{self, BytesFunction},
-    base::limits::Budget,
+    base::{limits::Budget, signature::Signature},
     call::{
         Guest, StoreData,
         limiter::InstanceLimiter,
@@ -42,7 +42,10 @@ pub(crate) struct Sandbox<T: 'static> {
     instance: Option<wasmi::Instance>,
     /// The export `process`, looked up once: most calls are for it.
     process: Option<BytesFunction>,
-    /// Other exports that were looked up by their types, and their numbers in the module.
+    /// The export that was called last by its name, and its number in the module: the next call is
+    /// often for it.
+    called: Option<(usize, Func)>,
+    /// Exports that were looked up by their types, and their numbers.
     prepared: Vec<(usize, Box<dyn Any + Send + Sync>)>,
     pub(crate) reused: ReusedBuffers,
     /// Handles to what the guest can change, looked up on first use.
@@ -122,6 +125,7 @@ impl<T: 'static> Sandbox<T> {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instance: None,
             process: None,
+            called: None,
             prepared: Vec::new(),
             reused: ReusedBuffers::default(),
             mutable: None,
@@ -163,7 +167,9 @@ impl<T: 'static> Sandbox<T> {
             let trace = last.and_then(|last| instance.get_global(&*store, &global_name(last)));
             store.data_mut().guest.trace = trace;
         }
-        self.process = BytesFunction::find(store, instance, "process");
+        self.process = loaded
+            .find("process")
+            .and_then(|(_, ty)| BytesFunction::find(store, instance, "process", ty));
         if loaded.info.initializers.command {
             self.command = instance.get_func(&*store, COMMAND);
             self.command_pending = self.command.is_some();
@@ -277,6 +283,23 @@ impl<T: 'static> Sandbox<T> {
     /// Returns the export `process` if it is a function from bytes to bytes.
     pub(super) const fn process(&self) -> Option<BytesFunction> {
         self.process
+    }
+
+    /// Returns the export `name` if it is a function from bytes to bytes. `ty` is its signature.
+    pub(super) fn bytes_function(&self, name: &str, ty: &Signature) -> Option<BytesFunction> {
+        BytesFunction::find(&self.store, self.instance?, name, ty)
+    }
+
+    /// Returns the exported function `name` of this number in the module.
+    pub(super) fn exported(&mut self, export: usize, name: &str) -> Option<Func> {
+        if let Some((number, function)) = self.called
+            && number == export
+        {
+            return Some(function);
+        }
+        let function = self.function(name)?;
+        self.called = Some((export, function));
+        Some(function)
     }
 
     /// Returns the export of this number in the module as `look_up` finds it. Looks it up once: a reset

@@ -133,6 +133,7 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Calls `function`, the export `name`.
+    #[inline]
     fn call_function<P, R>(
         &mut self,
         name: &str,
@@ -143,13 +144,14 @@ impl<T: 'static> Instance<T> {
         P: Numbers,
         R: Numbers,
     {
-        let _entered = self.begin_call()?;
+        let _entered = self.begin_call_here()?;
         let result = self.run_function(name, function, params);
         let result = result.map_err(|error| error.in_export(name));
-        self.end_call(result)
+        self.end_call_here(result)
     }
 
     /// Runs the first slice of `function`, and the others if the call did not end in it.
+    #[inline]
     fn run_function<P, R>(
         &mut self,
         name: &str,

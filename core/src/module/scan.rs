@@ -215,7 +215,11 @@ impl<'r, 'a, 'b> Scan<'r, 'a, 'b> {
     #[inline(never)]
     fn rare(&mut self) -> Result<(), Fault> {
         self.room = 0;
-        let mut reader = BinaryReader::new(self.left, self.at);
+        // From the module's start, since one error of the parser's tells the offset in what it was given.
+        let end = self.at.saturating_add(self.left.len());
+        let body = self.reader.wasm.get(..end).unwrap_or_default();
+        let mut reader = BinaryReader::new(body, 0);
+        reader.read_bytes(self.at)?;
         let operator = reader.read_operator()?;
         if opens_unknown_block(&operator)
             && let Some(error) = needs("exceptions", self.at)

@@ -47,8 +47,10 @@ use core::{sync::atomic::Ordering, time::Duration};
 /// the request touched of it if that is in a mapping: see `Engine::with_mapped_memories`.
 ///
 /// An instance whose memory has grown can't be reset, since memories don't shrink. A new one takes its
-/// place. If its start is longer than setting the memory would be, its state is copied instead of running
-/// the start again.
+/// place, whose memory the interpreter fills with 0: that takes most of the time of a short call. A guest that
+/// grows its memory in each first call, as many with an allocator do, is reset if it is loaded from a
+/// [snapshot](crate::Engine::snapshot) that was taken after a call like those to come. If its start is longer
+/// than setting the memory would be, its state is copied instead of running the start again.
 ///
 /// Both need a start that leads to the same state each time, and are skipped otherwise: if the start
 /// called host functions, or if the module changes tables or drops segments. The start may call those
@@ -205,7 +207,7 @@ impl<T: 'static> Plugin<T> {
         R: Lift,
     {
         let (params, results) = (Types::collect(P::types), Types::collect(R::types));
-        let shape = self.loaded.shape_of(name, &params, &results)?;
+        let (_, shape) = self.loaded.shape_of(name, &params, &results)?;
         // Bytes that go in, and a record of results, need a buffer from the guest's allocator.
         let allocates = params.bytes || shape == Shape::Pointer;
         native::check_buffers(&self.loaded.info, allocates, allocates || results.bytes)

@@ -21,11 +21,14 @@ use core::{fmt, marker::PhantomData};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct PluginFunction<P, R, T: 'static = ()> {
-    export: PreparedExport<T>,
+    plugin: Plugin<T>,
+    name: Box<str>,
+    /// Its number among the module's exports.
+    export: usize,
     signature: PhantomData<fn(P) -> R>,
 }
 
-/// An export of a [`Plugin`], from bytes to bytes, looked up and checked once. Each call has an
+/// An export of a [`Plugin`], from bytes to bytes, checked once. Each call has an
 /// instance of its own, the budget of the plugin's handle, and the fuel, results and errors of
 /// [`Instance::call_bytes`](crate::Instance::call_bytes). A handle that is cheap to share between threads.
 ///
@@ -40,14 +43,8 @@ pub struct PluginFunction<P, R, T: 'static = ()> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct PluginBytesFunction<T: 'static = ()> {
-    export: PreparedExport<T>,
-}
-
-/// An exported function, and its number in the plugin's module.
-struct PreparedExport<T: 'static> {
     plugin: Plugin<T>,
     name: Box<str>,
-    number: usize,
 }
 
 impl<T: 'static> Plugin<T> {
@@ -62,9 +59,10 @@ impl<T: 'static> Plugin<T> {
         P: Numbers,
         R: Numbers,
     {
-        let number = self.loaded.typed_export::<P, R>(name)?;
         Ok(PluginFunction {
-            export: self.prepared(name, number),
+            plugin: self.clone(),
+            name: name.into(),
+            export: self.loaded.typed_export::<P, R>(name)?,
             signature: PhantomData,
         })
     }
@@ -77,18 +75,11 @@ impl<T: 'static> Plugin<T> {
     /// [`CallError::UnknownExport`] if no function has this name; [`CallError::ExportType`] if it
     /// takes or returns something else.
     pub fn bytes_function(&self, name: &str) -> Result<PluginBytesFunction<T>, CallError> {
-        let number = self.loaded.bytes_export(name)?;
+        self.loaded.check_bytes(name)?;
         Ok(PluginBytesFunction {
-            export: self.prepared(name, number),
-        })
-    }
-
-    fn prepared(&self, name: &str, number: usize) -> PreparedExport<T> {
-        PreparedExport {
             plugin: self.clone(),
             name: name.into(),
-            number,
-        }
+        })
     }
 }
 
@@ -99,12 +90,8 @@ impl<P: Numbers, R: Numbers, T: Default + 'static> PluginFunction<P, R, T> {
     ///
     /// As for [`Plugin::call`]; [`CallError::Closed`] after [`Plugin::close`].
     pub fn call(&self, params: P) -> Result<R, CallError> {
-        let PreparedExport {
-            plugin,
-            name,
-            number,
-        } = &self.export;
-        plugin.with_instance(|instance| instance.call_typed_export(*number, name, params))
+        let Self { plugin, name, .. } = self;
+        plugin.with_instance(|instance| instance.call_typed_export(self.export, name, params))
     }
 }
 
@@ -129,25 +116,17 @@ impl<T: Default + 'static> PluginBytesFunction<T> {
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
-        let PreparedExport {
-            plugin,
-            name,
-            number,
-        } = &self.export;
-        plugin.with_instance(|instance| instance.call_bytes_export(*number, name, input, take))
-    }
-}
-
-impl<T> Clone for PreparedExport<T> {
-    fn clone(&self) -> Self {
-        self.plugin.prepared(&self.name, self.number)
+        let Self { plugin, name } = self;
+        plugin.with_instance(|instance| instance.call_bytes(name, input, take))
     }
 }
 
 impl<P, R, T> Clone for PluginFunction<P, R, T> {
     fn clone(&self) -> Self {
         Self {
-            export: self.export.clone(),
+            plugin: self.plugin.clone(),
+            name: self.name.clone(),
+            export: self.export,
             signature: PhantomData,
         }
     }
@@ -156,29 +135,26 @@ impl<P, R, T> Clone for PluginFunction<P, R, T> {
 impl<T> Clone for PluginBytesFunction<T> {
     fn clone(&self) -> Self {
         Self {
-            export: self.export.clone(),
+            plugin: self.plugin.clone(),
+            name: self.name.clone(),
         }
     }
 }
 
-impl<T> PreparedExport<T> {
-    /// Writes the plugin's name and the export's.
-    fn write(&self, f: &mut fmt::Formatter<'_>, ty: &str) -> fmt::Result {
-        f.debug_struct(ty)
+impl<P, R, T> fmt::Debug for PluginFunction<P, R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PluginFunction")
             .field("plugin", &self.plugin.name())
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }
 
-impl<P, R, T> fmt::Debug for PluginFunction<P, R, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.export.write(f, "PluginFunction")
-    }
-}
-
 impl<T> fmt::Debug for PluginBytesFunction<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.export.write(f, "PluginBytesFunction")
+        f.debug_struct("PluginBytesFunction")
+            .field("plugin", &self.plugin.name())
+            .field("name", &self.name)
+            .finish()
     }
 }

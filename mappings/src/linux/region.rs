@@ -46,12 +46,27 @@ impl Region {
         self.size
     }
 
-    /// Gives the pages of `part` back to the system, after which they read as 0; both ends must be multiples
-    /// of [`page`], or the end that of the region. Returns false if the system refuses.
-    ///
-    /// The caller has the right to change these bytes, or nobody uses them.
+    /// Gives the pages of `part` back to the system, after which they read as 0, while nobody uses the region;
+    /// both ends must be multiples of [`page`], or the end that of the region. Returns false if the system
+    /// refuses.
     pub(crate) fn release(&self, part: Range<usize>) -> bool {
         part.is_empty() || self.advise(part, libc::MADV_DONTNEED)
+    }
+
+    /// As [`release`](Self::release), of whole pages at the start of the region that are borrowed. Returns false
+    /// if they are others.
+    pub(crate) fn release_borrowed(&self, pages: &mut [u8]) -> bool {
+        if pages.is_empty() {
+            return true;
+        }
+        let starts = pages.as_ptr() == self.start && pages.len() <= self.size;
+        if !starts || !pages.len().is_multiple_of(page()) {
+            return false;
+        }
+        let (start, size) = (pages.as_mut_ptr().cast(), pages.len());
+        // SAFETY: the range is the one that is borrowed, of a private anonymous mapping: its bytes become 0.
+        let done = unsafe { libc::madvise(start, size, libc::MADV_DONTNEED) };
+        done == 0
     }
 
     /// Gets pages from the system for the first `bytes`, which takes half as long as a fault for each of them.
@@ -68,7 +83,7 @@ impl Region {
         // SAFETY: the part is not outside of the mapping.
         let start = unsafe { self.start.add(part.start) };
         // SAFETY: the range lies in a mapping that is this region's own. Of the advice used here, only that of
-        // `release` changes bytes: to 0, which its caller has the right to.
+        // `release` changes bytes: to 0, while nobody uses the region.
         let done = unsafe { libc::madvise(start.cast(), part.end - part.start, advice) };
         done == 0
     }

@@ -25,12 +25,14 @@ mod instances;
 mod intake;
 mod interpreter_faults;
 mod interrupted;
+mod lazy;
 mod lecture;
 #[cfg(target_os = "linux")]
 mod mappings;
 mod mismatches;
 mod native_abi;
 mod nested;
+mod prepared;
 mod refused_growth;
 mod requests;
 mod reuse;

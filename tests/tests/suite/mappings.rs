@@ -314,3 +314,25 @@ fn real_guests_answer_as_on_the_heap_and_use_the_same_fuel() {
         assert_eq!(mapped, heap, "{name}");
     }
 }
+
+#[test]
+fn a_guest_that_grows_in_each_first_call_is_reset_if_it_is_loaded_from_a_snapshot_after_one() {
+    let grants = Grants::new()
+        .log(|_: &hostel::LogRecord<'_>| {})
+        .config([("prefix", "CUSTOM")]);
+    let engines = engines();
+    for name in ["default_std_customize", "zig_customize"] {
+        let wasm = guest_bytes(name);
+        for engine in &engines {
+            // As long as the inputs to come: an allocator may keep other sizes apart.
+            let warm = |instance: &mut Instance| instance.process(b"HELLO WORLD").map(drop);
+            let snapshot = engine.snapshot(name, &wasm, &grants, warm).unwrap();
+            let plugin = engine.load(name, &snapshot, &grants).unwrap();
+            for _ in 0..5 {
+                let answer = plugin.process(b"hello world");
+                assert_eq!(answer.as_deref(), Ok(&b"CUSTOM_HELLO WORLD"[..]));
+            }
+            assert_eq!(plugin.pool_figures().resets, 5, "{name}");
+        }
+    }
+}
