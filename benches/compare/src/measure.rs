@@ -12,8 +12,10 @@ pub struct Effort {
     pub turns: usize,
     /// Nanoseconds that a turn should take. A turn has one round at least.
     pub turn: f64,
-    /// Nanoseconds for all turns of a host, if one round is long: then it has fewer turns, but five at least.
+    /// Nanoseconds for all turns of a host: if one round is long, it has fewer turns.
     pub most: f64,
+    /// But so many turns at least.
+    pub least_turns: usize,
 }
 
 impl Effort {
@@ -21,11 +23,13 @@ impl Effort {
         turns: 21,
         turn: 2e6,
         most: 400e6,
+        least_turns: 5,
     };
     pub const QUICK: Self = Self {
         turns: 7,
         turn: 0.7e6,
         most: 60e6,
+        least_turns: 2,
     };
 }
 
@@ -121,7 +125,7 @@ fn contender(
     Ok(Some(Contender {
         runner,
         rounds,
-        turns: effort.turns.min(fitting.max(5)),
+        turns: effort.turns.min(fitting.max(effort.least_turns)),
         processor: Vec::new(),
         wall: Vec::new(),
     }))

@@ -26,9 +26,6 @@ pub const KINDS: &[(&str, &str, &[u32])] = &[
     ),
 ];
 
-/// A process that would take more memory at its next count grows no further, so that the machine does not run out.
-const MOST_BYTES: u64 = 12 << 30;
-
 /// A process that would take more nanoseconds of processor up to its next count grows no further.
 const MOST_TIME: f64 = 60e9;
 
@@ -52,6 +49,7 @@ pub fn grow(library: &dyn Library, wasm: &[u8], kind: &str, most: u32) -> Answer
     let first = library.load(Guest::RustStd, wasm)?;
     check(&mut *first.instance()?, b"hello world")?;
     let (before, started) = (resident()?, processor_time());
+    let most_bytes = most_bytes()?;
     let mut output = Vec::new();
     let mut plugins = Vec::new();
     let mut instances = Vec::new();
@@ -74,7 +72,7 @@ pub fn grow(library: &dyn Library, wasm: &[u8], kind: &str, most: u32) -> Answer
             );
             println!("{count} {bytes} {time}");
             // The next count is ten times as large; one plugin or instance alone tells too little.
-            if count >= 10 && (bytes * 10 > MOST_BYTES || time * 10.0 > MOST_TIME) {
+            if count >= 10 && (bytes * 10 > most_bytes || time * 10.0 > MOST_TIME) {
                 break;
             }
         }
@@ -111,11 +109,22 @@ pub fn grown(command: &mut Command) -> Answer<Vec<Grown>> {
 
 /// Resident memory of this process, in bytes.
 fn resident() -> Answer<u64> {
-    let status = fs::read_to_string("/proc/self/smaps_rollup")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Rss:"));
-    let kib: u64 = line
-        .and_then(|line| line.trim().strip_suffix(" kB"))
-        .ok_or("no resident memory")?
+    field("/proc/self/smaps_rollup", "Rss:")
+}
+
+/// Bytes that a process may take: three quarters of what the machine has left, so that it does not run out. One that
+/// would take more at its next count grows no further.
+pub fn most_bytes() -> Answer<u64> {
+    Ok(field("/proc/meminfo", "MemAvailable:")? / 4 * 3)
+}
+
+/// A size in one of the system's files.
+fn field(path: &str, name: &str) -> Answer<u64> {
+    let text = fs::read_to_string(path)?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let size = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib: u64 = size
+        .ok_or_else(|| format!("{path} has no {name}"))?
         .trim()
         .parse()?;
     Ok(kib << 10)

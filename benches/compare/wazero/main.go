@@ -26,7 +26,7 @@ func main() {
 	}
 	h := newHost(config)
 	if len(os.Args) > 2 {
-		if err := grow(h, os.Args[3], os.Args[4], os.Args[5:]); err != nil {
+		if err := grow(h, os.Args[3], os.Args[4], int64(atoi(os.Args[5])), os.Args[6:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -133,7 +133,7 @@ func prepare(h *host, work string, argument int, path string) (func(int) error, 
 }
 
 // grow prints memory and processor time while plugins or instances grow in number.
-func grow(h *host, kind, path string, counts []string) error {
+func grow(h *host, kind, path string, mostBytes int64, counts []string) error {
 	wasm, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -175,7 +175,7 @@ func grow(h *host, kind, path string, counts []string) error {
 		bytes, time := resident()-before, processorTime()-started
 		fmt.Println(count, max(bytes, 0), time)
 		// As in ../src/memory.rs.
-		if count >= 10 && (bytes*10 > 12<<30 || time*10 > 60e9) {
+		if count >= 10 && (bytes*10 > mostBytes || time*10 > 60e9) {
 			break
 		}
 	}

@@ -4,7 +4,7 @@ use crate::{
     cases::Work,
     guests::{Convention, Guest},
     host::{Answer, Host, Runner, Sample},
-    memory::KINDS,
+    memory::{self, KINDS},
 };
 use std::{
     env, fs,
@@ -162,6 +162,7 @@ impl Host for Wazero {
         command
             .args([self.engine, "grow", kind])
             .arg(written(Guest::RustStd)?)
+            .arg(memory::most_bytes()?.to_string())
             .args(counts);
         Ok(Some(command))
     }
