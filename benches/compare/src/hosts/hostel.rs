@@ -4,10 +4,18 @@ use crate::{
     guests::{Guest, PREFIX},
     host::{Answer, Instance, Library, Plugin},
 };
-use hostel::{Budget, Grants, LogRecord, PluginBytesFunction, PluginFunction, TypedFunction};
-use std::{hint::black_box, time::Duration};
+use hostel::{
+    Budget, Engine, Grants, LogRecord, PluginBytesFunction, PluginFunction, TypedFunction,
+};
+use std::{hint::black_box, sync::LazyLock, time::Duration};
 
 pub struct Hostel;
+
+/// One for all plugins, as in a server: equal modules share their code.
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    let budget = Budget::server().with_deadline(Duration::from_secs(10));
+    hostel::engine().with_budget(budget)
+});
 
 impl Library for Hostel {
     fn name(&self) -> &'static str {
@@ -30,9 +38,7 @@ impl Library for Hostel {
             .wasi(hostel::wasi())
             .function("env", "next", |n: u32| n + 1)
             .function("env", "length", |bytes: &[u8]| bytes.len() as u32);
-        let budget = Budget::server().with_deadline(Duration::from_secs(10));
-        let engine = hostel::engine().with_budget(budget);
-        let plugin = engine.load("compared", wasm, &grants)?;
+        let plugin = ENGINE.load("compared", wasm, &grants)?;
         Ok(Box::new(Loaded {
             process: plugin.bytes_function("process").ok(),
             add: plugin.typed("add").ok(),
