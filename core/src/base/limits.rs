@@ -349,7 +349,7 @@ pub struct Budget {
     ///
     /// Guest code costs one unit for each instruction that runs, and one more for each straight line of
     /// code: the interpreter charges a line when the guest enters it. A line ends after an early exit,
-    /// unless at most four instructions follow or values are on the stack, so that a little of what an
+    /// unless at most four instructions follow, 16 if it leaves a loop, or values are on the stack, so that a little of what an
     /// exit skips is charged too. Programs that were measured are charged 1.1 to 1.3 units for each
     /// instruction. Bulk operations add 1 unit for each 64 bytes, up to 1.6 % more where they are split
     /// so that they can be paused, and 9 units more if their length is not constant. Growth adds 1 for

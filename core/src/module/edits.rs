@@ -135,15 +135,6 @@ impl Edits {
         self.list.insert(index, Edit { at, change });
     }
 
-    /// Counts one more block in the branches from change number `index` on.
-    pub(super) fn count_one_more(&mut self, index: usize) {
-        for edit in self.list.iter_mut().skip(index) {
-            if let Change::Branch(more) = &mut edit.change {
-                *more = more.saturating_add(1);
-            }
-        }
-    }
-
     /// Takes the results from the type of a group that begins with change number `index`.
     pub(super) fn begin_without_results(&mut self, index: usize) {
         let edit = self.list.get_mut(index);

@@ -4,8 +4,13 @@
 //! charges all of it there, also what an exit skips. So what an exit may skip gets a group of its own: it
 //! is put into a `loop` to which nothing branches back. That is done if
 //!
-//! * the code is [`LONG`] or has blocks, since each group costs wasmi an operator;
+//! * the code is [`LONG`] or has blocks, since each group costs wasmi an operator. In a loop whose exits all
+//!   leave it, only the last round skips anything, but each round would pay for the group: then the code has
+//!   to be [`LONG_ONCE`];
 //! * no value is on the stack before it, since a block can't use the values below it.
+//!
+//! A group begins behind the last exit: what lies between two exits that are close to each other stays in the
+//! group before it.
 //!
 //! A block's groups follow one another, so that they make its nesting deeper by one at most. A branch out
 //! of a group counts it as one more block.
@@ -21,6 +26,9 @@ use wasmparser::BlockType;
 
 /// The number of operators from which on code that an exit may skip gets a group.
 const LONG: u8 = 4;
+
+/// The number for code that is skipped at most once while its loop runs.
+const LONG_ONCE: u8 = 16;
 
 /// The type of a block: below 0x80 the byte that it is written as, else the index of a type, plus 0x80.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,12 +99,20 @@ struct Frame {
     open: Option<usize>,
     /// How many groups are open outside of it.
     outside: u16,
+    /// The innermost loop that it is in, or is, by its number from outside.
+    within: Option<u32>,
+    /// Whether an exit that skips what follows stays in that loop, or there is none.
+    repeats: bool,
     /// Whether an exit may skip what follows, though it is charged.
     skippable: bool,
-    /// Where that begins.
+    /// Where a group may begin, behind the last exit.
     begin: Option<Begin>,
+    /// Operators that may be skipped since the last group began.
+    passed: u8,
     /// The outermost block that an exit leaves or begins again, by its number from outside.
     exit: u32,
+    /// The outermost one that an exit leaves which stays in the innermost loop.
+    stays: u32,
 }
 
 /// Where a group may begin.
@@ -105,8 +121,6 @@ struct Begin {
     at: u32,
     /// The number of changes before it.
     changes: usize,
-    /// Operators since.
-    passed: u8,
 }
 
 /// Follows the blocks of functions, one function after the other, and decides where groups begin and end.
@@ -122,7 +136,7 @@ pub(super) struct Groups {
 impl Default for Groups {
     fn default() -> Self {
         Self {
-            inner: Frame::new(None, 0),
+            inner: Frame::new(None, 0, None),
             outer: Vec::new(),
             open: 0,
             uses_type: false,
@@ -131,14 +145,18 @@ impl Default for Groups {
 }
 
 impl Frame {
-    const fn new(ty: Option<Type>, outside: u16) -> Self {
+    const fn new(ty: Option<Type>, outside: u16, within: Option<u32>) -> Self {
         Self {
             ty,
             open: None,
             outside,
+            within,
+            repeats: false,
             skippable: false,
             begin: None,
+            passed: 0,
             exit: u32::MAX,
+            stays: u32::MAX,
         }
     }
 }
@@ -149,7 +167,7 @@ impl Groups {
         self.outer.clear();
         self.open = 0;
         self.uses_type = false;
-        self.inner = Frame::new(ty, 0);
+        self.inner = Frame::new(ty, 0, None);
     }
 
     /// Returns whether a group began outside of all blocks of the function.
@@ -191,19 +209,19 @@ impl Groups {
             inner.begin = Some(Begin {
                 at,
                 changes: edits.len(),
-                passed: 0,
             });
         }
-        let Some(begin) = &mut inner.begin else {
-            return false;
-        };
-        if !begins_block && begin.passed < LONG {
-            begin.passed = begin.passed.saturating_add(1);
-            return false;
+        let long = if inner.repeats { LONG } else { LONG_ONCE };
+        match inner.begin {
+            Some(begin) if begins_block || inner.passed >= long => {
+                self.split(begin, edits);
+                true
+            }
+            _ => {
+                inner.passed = inner.passed.saturating_add(1);
+                false
+            }
         }
-        let begin = *begin;
-        self.split(begin, edits);
-        true
     }
 
     /// Begins a group, and ends the one before it.
@@ -216,7 +234,6 @@ impl Groups {
             true
         } else {
             self.open = self.open.saturating_add(1);
-            edits.count_one_more(begin.changes);
             false
         };
         edits.insert(begin.changes, begin.at, Change::Begin { ends, ty });
@@ -225,10 +242,12 @@ impl Groups {
         self.forget();
     }
 
-    /// Enters a block.
-    pub(super) fn enter(&mut self, ty: BlockType) {
+    /// Enters a block, which may be a loop.
+    pub(super) fn enter(&mut self, ty: BlockType, is_loop: bool) {
         self.outer.push(self.inner);
-        self.inner = Frame::new(Type::of(ty), self.open);
+        let number = self.number();
+        let within = is_loop.then_some(number).or(self.inner.within);
+        self.inner = Frame::new(Type::of(ty), self.open, within);
     }
 
     /// Leaves the first part of an `if` for the second one.
@@ -240,10 +259,16 @@ impl Groups {
     /// Leaves a block, at the `end` that begins here.
     pub(super) fn end(&mut self, at: u32, edits: &mut Edits) {
         self.close(at, edits);
-        let exit = self.inner.exit;
+        let left = self.inner;
         if let Some(outer) = self.outer.pop() {
             self.inner = outer;
-            self.leave(exit);
+            self.leave(left.exit);
+            // Of the exits of a loop, only the outermost is known.
+            self.leave(if left.within == outer.within {
+                left.stays
+            } else {
+                left.exit.max(outer.within.unwrap_or(0))
+            });
         }
     }
 
@@ -260,7 +285,12 @@ impl Groups {
         if exit <= self.number() {
             let inner = &mut self.inner;
             inner.skippable = true;
+            inner.begin = None;
             inner.exit = inner.exit.min(exit);
+            if inner.within.is_none_or(|innermost| exit >= innermost) {
+                inner.repeats = true;
+                inner.stays = inner.stays.min(exit);
+            }
         }
     }
 
@@ -277,12 +307,9 @@ impl Groups {
 
     /// Forgets what may be skipped, since it is never reached.
     pub(super) const fn forget(&mut self) {
-        (self.inner.skippable, self.inner.begin) = (false, None);
-    }
-
-    /// Returns whether a group may still begin before the last operator.
-    pub(super) const fn may_begin(&self) -> bool {
-        self.inner.begin.is_some()
+        let inner = &mut self.inner;
+        (inner.skippable, inner.repeats) = (false, false);
+        (inner.begin, inner.passed) = (None, 0);
     }
 
     /// Returns the depth that a branch to this one has once there are groups.

@@ -8,7 +8,7 @@ use super::{
             BLOCK, BR, BR_IF, CALL, ELSE, END, GLOBAL_GET, I32_CONST, I32_EQZ, I32_LOAD,
             I32_LOAD8_S, I32_LOAD8_U, I32_LOAD16_U, I32_NE, I32_STORE, I32_STORE8, I32_STORE16,
             I32_XOR, I64_CONST, I64_EQZ, I64_EXTEND32_S, I64_LOAD, I64_NE, I64_STORE, I64_STORE8,
-            I64_STORE32, IF, LOCAL_GET, LOCAL_TEE, RETURN, SELECT,
+            I64_STORE32, IF, LOCAL_GET, LOCAL_TEE, LOOP, RETURN, SELECT,
         },
         read,
     },
@@ -177,7 +177,7 @@ impl<'r, 'a, 'b> Scan<'r, 'a, 'b> {
     fn check_common(&mut self, opcode: u8, immediate: u64) -> Result<(), Fault> {
         match opcode {
             SELECT if self.held == Held::Comparison => self.invert(Kind::I32)?,
-            BLOCK..=IF => self.enter(block_type(immediate))?,
+            BLOCK..=IF => self.enter(block_type(immediate), opcode == LOOP)?,
             ELSE => {
                 let at = self.position()?;
                 let Reader { groups, info, .. } = &mut *self.reader;
@@ -192,11 +192,8 @@ impl<'r, 'a, 'b> Scan<'r, 'a, 'b> {
             BR | BR_IF => {
                 let depth = low_word(immediate);
                 self.branch(depth);
-                // One that crosses no group yet may cross the one that begins before it.
-                let groups = &mut self.reader.groups;
-                let may_begin = groups.may_begin();
-                let more = groups.branch(depth);
-                if more > 0 || may_begin {
+                let more = self.reader.groups.branch(depth);
+                if more > 0 {
                     self.edit(Change::Branch(more))?;
                 }
             }
@@ -257,7 +254,7 @@ impl<'r, 'a, 'b> Scan<'r, 'a, 'b> {
                 self.invert(Kind::I32)?;
             }
             Operator::Block { blockty } | Operator::If { blockty } | Operator::Loop { blockty } => {
-                self.enter(*blockty)?
+                self.enter(*blockty, matches!(operator, Operator::Loop { .. }))?
             }
             Operator::BrTable { targets } => {
                 let count = usize::try_from(targets.len()).unwrap_or(usize::MAX);
@@ -368,7 +365,7 @@ impl<'r, 'a, 'b> Scan<'r, 'a, 'b> {
         })
     }
 
-    fn enter(&mut self, ty: BlockType) -> Result<(), Fault> {
+    fn enter(&mut self, ty: BlockType, is_loop: bool) -> Result<(), Fault> {
         // wasmi 2.0.0 saves a local that is still to be used to a stack slot too late where the
         // block that sets it has parameters: a branch around that reads what the slot held
         // before, another guest's values among it. No mainstream compiler emits such blocks.
@@ -381,7 +378,7 @@ impl<'r, 'a, 'b> Scan<'r, 'a, 'b> {
         let most = self.reader.limits.nesting;
         self.reader.over("nesting", most, nesting)?;
         let groups = &mut self.reader.groups;
-        groups.enter(ty);
+        groups.enter(ty, is_loop);
         let deepest = nesting.saturating_add(groups.open()).saturating_add(1);
         self.found.deepest = self.found.deepest.max(deepest);
         Ok(())

@@ -349,6 +349,71 @@ fn an_exit_does_not_pay_for_what_it_skips() {
     }
 }
 
+/// Returns the fuel of 1,000 rounds more of a loop, for each of them.
+fn fuel_of_a_round(before: &str, after: &str) -> f64 {
+    let text = format!(
+        r#"(module (func (export "f") (param $n i32) (result i32) (local $x i32)
+             block $done loop $again
+               block $skip
+                 {before} (local.set $n (i32.sub (local.get $n) (i32.const 1))) {after}
+               end
+               (br_if $again (local.get $n))
+             end end (local.get $x)))"#
+    );
+    let mut instance = instance(&text);
+    let [few, many] = [100, 1_100].map(|rounds| called(&mut instance, rounds).1);
+    (many - few) as f64 / 1_000.0
+}
+
+#[test]
+fn a_round_of_a_loop_pays_nothing_for_an_exit_that_leaves_the_loop() {
+    // An instruction more than four, and at most 16.
+    let work = "(local.set $x (i32.add (local.get $x) (i32.const 3)))".repeat(2);
+    let without = fuel_of_a_round("", &work);
+    for leaves in [
+        "(br_if $done (i32.eqz (local.get $n)))",
+        "(if (i32.eqz (local.get $n)) (then (return (i32.const 0))))",
+    ] {
+        let exit = fuel_of_a_round(leaves, "") - fuel_of_a_round("", "");
+        assert_eq!(fuel_of_a_round(leaves, &work) - without, exit, "{leaves}");
+    }
+    // One that only skips the rest of the round is paid for: it may skip it each time.
+    let skips = "(br_if $skip (i32.eqz (local.get $n)))";
+    let exit = fuel_of_a_round(skips, "") - fuel_of_a_round("", "");
+    assert_eq!(fuel_of_a_round(skips, &work) - without, exit + 1.0);
+    let leaves = "(br_if $done (i32.eqz (local.get $n)))";
+    // Both kinds together, in either order, also where they are in a block of their own: rounds that skip the
+    // work don't pay for it.
+    let skips = "(br_if $skip (local.get $n))";
+    for both in [
+        format!("{leaves} {skips}"),
+        format!("{skips} {leaves}"),
+        format!("block {leaves} {skips} end"),
+        format!("block {skips} {leaves} end"),
+    ] {
+        let [little, much] =
+            [3, 6].map(|times| fuel_of_a_round("", &format!("{both} {}", work.repeat(times))));
+        assert_eq!(little, much, "{both}");
+    }
+}
+
+#[test]
+fn the_last_round_of_a_loop_pays_for_at_most_sixteen_skipped_instructions() {
+    for (work, paid) in [(4, 16), (40, 4)] {
+        let text = format!(
+            r#"(module (func (export "f") (param $n i32) (result i32) (local $x i32)
+                 block $done loop $again
+                   (br_if $done (i32.eqz (local.get $n)))
+                   {}
+                   br $again
+                 end end (local.get $x)))"#,
+            "(local.set $x (i32.add (local.get $x) (i32.const 3)))".repeat(work)
+        );
+        let used = called(&mut instance(&text), 0).1;
+        assert!(used <= 8 + paid, "{work}: {used}");
+    }
+}
+
 #[test]
 fn an_exit_outside_of_all_blocks_does_not_pay_for_what_it_skips() {
     for other in ["", "(func (param i64) (result i64) local.get 0)"] {
