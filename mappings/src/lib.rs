@@ -43,7 +43,8 @@
 //!   left out only then and only by kernels that tell it apart: its content is 0, and a write replaces it.
 //! * **Pages that were only read** point to the page of zeros too.
 //! * **`fork`**: an open `/proc/self/pagemap` shows the process that opened it, not its child. A page
-//!   that the kernel wipes in a child (`MADV_WIPEONFORK`) tells the child, which gets no reports at all.
+//!   that the kernel wipes in a child (`MADV_WIPEONFORK`) tells the child, which gets no reports at all; on
+//!   kernels before 6.7, and emulated ones, the number of the process is compared too.
 //!   A child that shares the memory (`vfork`) shares the page table too.
 //! * **Other writers**: wasmi writes through the same mapping. Nothing else has the address.
 //! * **Emulated kernels** may answer nonsense. [`Mappings::new`] checks that the answers fit pages that
