@@ -8,6 +8,7 @@ use core::time::Duration;
 /// An instance that is new or reset, and what making it used.
 pub(crate) struct IdleInstance<T: 'static> {
     pub(crate) sandbox: Box<Sandbox<T>>,
+    pub(crate) loaded: Arc<Loaded<T>>,
     pub(crate) usage: Usage,
 }
 
@@ -28,9 +29,11 @@ impl<T: 'static> IdleInstance<T> {
         sandbox.instantiate(loaded).ok()?;
         let (store, mutable) = sandbox.mutable_state();
         let page = loaded.info.page();
-        image
-            .write(store, mutable, page)
-            .then_some(Self { sandbox, usage })
+        image.write(store, mutable, page).then_some(Self {
+            sandbox,
+            loaded: loaded.clone(),
+            usage,
+        })
     }
 
     /// Returns whether making an instance with `budget` would have led to this one. If not, a call

@@ -157,19 +157,22 @@ impl<T: 'static> Instance<T> {
     /// Takes an idle instance for a call, and charges for its making again: a call uses the same fuel
     /// whether its instance is new or reset.
     pub(crate) fn reused(
-        loaded: &Arc<Loaded<T>>,
         budget: &Budget,
         until: Option<Duration>,
         idle: IdleInstance<T>,
     ) -> Result<Self, CallError> {
-        let IdleInstance { mut sandbox, usage } = idle;
+        let IdleInstance {
+            mut sandbox,
+            loaded,
+            usage,
+        } = idle;
         sandbox.store.data_mut().meter.set_budget(budget);
         meter::begin(&mut sandbox.store, until);
         sandbox.store.data_mut().meter.usage = usage;
         meter::charge(&mut sandbox.store, usage.fuel)?;
         Ok(Self {
             sandbox,
-            loaded: loaded.clone(),
+            loaded,
             budget: *budget,
             budget_is_new: false,
             start_usage: usage,
@@ -187,6 +190,7 @@ impl<T: 'static> Instance<T> {
     pub(crate) fn into_idle(self) -> Option<IdleInstance<T>> {
         (!self.stopped).then_some(IdleInstance {
             sandbox: self.sandbox,
+            loaded: self.loaded,
             usage: self.start_usage,
         })
     }

@@ -113,7 +113,7 @@ impl<T: Default + 'static> Plugin<T> {
         let shared = &*self.loaded.shared;
         let until = meter::until(&self.budget, &*shared.platform)?;
         let mut permit = self.pool.acquire_blocking(shared, until)?;
-        let mut instance = match self.reuse(until, used)? {
+        let mut instance = match self.reuse(&mut permit, until, used)? {
             Some(instance) => instance,
             None => {
                 let mut instance = self.make(until, true, T::default(), used)?;
@@ -162,7 +162,8 @@ impl<T: Default + 'static> Plugin<T> {
         let mut made = 0usize;
         while pool.needs_warm_up() {
             let until = meter::until(&self.budget, &*shared.platform)?;
-            let permit = pool.acquire_blocking(shared, until)?;
+            let mut permit = pool.acquire_blocking(shared, until)?;
+            permit.leave_idle();
             self.loaded.check_open()?;
             let idle = match self.make_from_image(until) {
                 Some(idle) => Some(idle),
@@ -278,7 +279,9 @@ impl<T: Default + 'static> Plugin<T> {
         let until = meter::until(&self.budget, &*shared.platform)?;
         let mut permit = self.pool.acquire(shared, until).await?;
         let mut used = Usage::default();
-        let obtained = self.obtain(until, pace.clone(), &mut used).await;
+        let obtained = self
+            .obtain(&mut permit, until, pace.clone(), &mut used)
+            .await;
         pace.note(used);
         let mut instance = obtained?;
         if let Some(data) = data {
@@ -291,11 +294,12 @@ impl<T: Default + 'static> Plugin<T> {
     /// Takes an idle instance for one call, or makes one.
     async fn obtain(
         &self,
+        permit: &mut Permit<'_, T>,
         until: Option<Duration>,
         pace: Arc<Pace>,
         used: &mut Usage,
     ) -> Result<Instance<T>, CallError> {
-        if let Some(instance) = self.reuse(until, used)? {
+        if let Some(instance) = self.reuse(permit, until, used)? {
             return Ok(instance);
         }
         let (budget, data) = (&self.budget, T::default());
@@ -311,12 +315,13 @@ impl<T: Default + 'static> Plugin<T> {
     /// Takes an idle instance for one call, if there is one, and charges for its making.
     fn reuse(
         &self,
+        permit: &mut Permit<'_, T>,
         until: Option<Duration>,
         used: &mut Usage,
     ) -> Result<Option<Instance<T>>, CallError> {
         self.loaded.check_open()?;
         let pool = &self.pool;
-        let idle = pool.take_idle().or_else(|| self.make_from_image(until));
+        let idle = permit.take_idle().or_else(|| self.make_from_image(until));
         let Some(idle) = idle else {
             return Ok(None);
         };
@@ -333,7 +338,7 @@ impl<T: Default + 'static> Plugin<T> {
             return Err(CallError::OutOfFuel { fuel });
         }
         *used = idle.usage;
-        Instance::reused(&self.loaded, &self.budget, until, idle).map(Some)
+        Instance::reused(&self.budget, until, idle).map(Some)
     }
 
     /// Makes an instance with its start behind it, if the pool has an image of that.
@@ -345,7 +350,7 @@ impl<T: Default + 'static> Plugin<T> {
     /// Returns an instance to the pool after a call.
     pub(super) fn return_to_pool(&self, taken: Taken<'_, T>) {
         let Taken {
-            mut permit,
+            permit,
             instance,
             unfinished,
         } = taken;

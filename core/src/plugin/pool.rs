@@ -134,8 +134,11 @@ impl<T> Pool<T> {
         until: Option<Duration>,
     ) -> Result<Permit<'a, T>, CallError> {
         let mut state = self.state.lock();
+        let mut idle = None;
         let queue_entry = if state.figures.in_use < self.limits.instances {
             state.figures.in_use = state.figures.in_use.saturating_add(1);
+            // Now, since the lock is held: short calls on several processors wait for it.
+            idle = state.idle.pop();
             None
         } else if self.limits.instances > 0
             && let Err(refused) = shared.may_wait(until, self.limits.instances)
@@ -153,7 +156,9 @@ impl<T> Pool<T> {
             pool: self,
             platform: &*shared.platform,
             queue_entry,
+            idle,
             in_use: false,
+            reset: None,
         })
     }
 
@@ -164,10 +169,26 @@ impl<T> Pool<T> {
         }
     }
 
-    /// Hands a permit on to the call that waits longest, or frees it.
-    fn release(&self, platform: &dyn Platform) {
+    /// Hands a permit on to the call that waits longest, or frees it. Keeps the idle instances that come
+    /// with it, as far as there is room.
+    fn release(&self, permit: &mut Permit<'_, T>) {
+        let (in_use, reset) = (permit.in_use, permit.reset.take());
+        let mut surplus = permit.idle.take();
         let next = {
             let mut state = self.state.lock();
+            let room = |state: &PoolState<T>| state.idle.len() < self.limits.idle;
+            if room(&state) {
+                state.idle.extend(surplus.take());
+            }
+            if reset.is_some() && room(&state) {
+                state.idle.extend(reset);
+                state.figures.resets = state.figures.resets.saturating_add(1);
+            } else {
+                if in_use {
+                    state.figures.discards = state.figures.discards.saturating_add(1);
+                }
+                surplus = surplus.or(reset);
+            }
             let next = state.queue.pop_front();
             match &next {
                 Some(queue_entry) => queue_entry.held.store(true, Ordering::Release),
@@ -181,9 +202,11 @@ impl<T> Pool<T> {
             match waker {
                 Some(waker) => waker.wake(),
                 // A thread waits, and the platform can only wake all of them.
-                None => platform.wake(),
+                None => permit.platform.wake(),
             }
         }
+        // Without the lock: an instance's data may run the embedder's code when it is dropped.
+        drop(surplus);
     }
 
     /// Returns the figures as they are now.
@@ -194,11 +217,6 @@ impl<T> Pool<T> {
             waiting: state.queue.len(),
             ..state.figures
         }
-    }
-
-    /// Takes an idle instance out of the pool, if there is one.
-    pub(crate) fn take_idle(&self) -> Option<IdleInstance<T>> {
-        self.state.lock().idle.pop()
     }
 
     /// Records the state of a new instance, once. Later calls do nothing, and so does a pool that
@@ -288,8 +306,12 @@ pub(crate) struct Permit<'a, T: 'static> {
     platform: &'a dyn Platform,
     /// The position in the queue; `None` if a permit was free at once.
     queue_entry: Option<Arc<QueueEntry>>,
-    /// Whether an instance was taken under this permit and not returned to the pool.
+    /// An idle instance that was free with it.
+    idle: Option<IdleInstance<T>>,
+    /// Whether an instance was used under this permit.
     in_use: bool,
+    /// That instance, once it is reset.
+    reset: Option<IdleInstance<T>>,
 }
 
 impl<T> Permit<'_, T> {
@@ -322,30 +344,34 @@ impl<T> Permit<'_, T> {
         self.in_use = true;
     }
 
-    /// Resets the used instance, with `data`, and keeps it, if it can be reset and there is room.
-    /// `None` stands for an instance that was stopped.
-    pub(crate) fn return_instance(&mut self, used: Option<IdleInstance<T>>, data: T) {
+    /// Takes an idle instance out of the pool, if there is one.
+    pub(crate) fn take_idle(&mut self) -> Option<IdleInstance<T>> {
+        let idle = self.idle.take();
+        idle.or_else(|| self.pool.state.lock().idle.pop())
+    }
+
+    /// Leaves all idle instances to other calls.
+    pub(crate) fn leave_idle(&mut self) {
+        if let Some(idle) = self.idle.take() {
+            self.pool.keep(idle);
+        }
+    }
+
+    /// Resets the used instance, with `data`, and returns it and the permit to the pool, if the instance can
+    /// be reset and there is room. `None` stands for an instance that was stopped.
+    pub(crate) fn return_instance(mut self, used: Option<IdleInstance<T>>, data: T) {
         let pool = self.pool;
-        let reset = used.and_then(|mut used| {
+        self.reset = used.and_then(|mut used| {
             let image = pool.image()?;
             let room = pool.state.lock().idle.len() < pool.limits.idle;
             let kept = room && !used.sandbox.code.is_crowded();
             (kept && used.sandbox.reset(image, data)).then_some(used)
         });
-        if reset.is_some_and(|reset| pool.keep(reset)) {
-            self.in_use = false;
-            let figures = &mut pool.state.lock().figures;
-            figures.resets = figures.resets.saturating_add(1);
-        }
     }
 }
 
 impl<T> Drop for Permit<'_, T> {
     fn drop(&mut self) {
-        if self.in_use {
-            let figures = &mut self.pool.state.lock().figures;
-            figures.discards = figures.discards.saturating_add(1);
-        }
         if let Some(queue_entry) = &self.queue_entry {
             // Under the lock: else the permit could come after the check, and would be lost.
             let mut state = self.pool.state.lock();
@@ -354,6 +380,6 @@ impl<T> Drop for Permit<'_, T> {
                 return;
             }
         }
-        self.pool.release(self.platform);
+        self.pool.release(self);
     }
 }
