@@ -1,6 +1,7 @@
 //! The program's arguments and their help.
 
 use super::{
+    callback::Callback,
     directories::GivenDirectory,
     exit,
     failure::Failure,
@@ -9,7 +10,7 @@ use super::{
 };
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
-use hostel::{Engine, Limits};
+use hostel::{Convention, Engine, Limits};
 use std::{convert::Infallible, ffi::OsString, path::PathBuf, time::Duration};
 
 /// Run WebAssembly plugins that you don't trust
@@ -118,6 +119,12 @@ pub(super) struct Run {
     /// Setting that the plugin can read; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
+    /// Calling convention: native, wapc, extism or typst [default: found by the plugin's imports and exports]
+    #[arg(long, value_name = "NAME", hide = asked_for("-h"), value_parser = convention)]
+    pub(super) abi: Option<Convention>,
+    /// Answer to a waPC plugin's calls: echo, fail:TEXT, or @FILE with the response
+    #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
+    pub(super) callback: Option<Callback>,
     /// File for the plugin's state; waits 2 s if it is open elsewhere
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
@@ -320,6 +327,10 @@ fn long(text: &str) -> String {
 
 fn asked_for(what: &str) -> bool {
     std::env::args_os().any(|argument| argument == what)
+}
+
+fn convention(text: &str) -> Result<Convention, &'static str> {
+    Convention::from_name(text).ok_or("expected native, wapc, extism or typst")
 }
 
 fn setting(text: &str) -> Result<(String, String), &'static str> {

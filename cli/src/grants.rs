@@ -1,6 +1,6 @@
 //! The grants that `inspect` and `probe` load a plugin with, without running it.
 
-use hostel::{Grants, MemoryState, ModuleInfo, StateLimits, Tracing, grant_for};
+use hostel::{Extism, Grants, MemoryState, ModuleInfo, StateLimits, Tracing, Wapc, grant_for};
 use std::collections::BTreeSet;
 
 /// Grants everything that hostel can supply.
@@ -11,6 +11,9 @@ pub(super) fn everything() -> Grants {
         .config(no_settings)
         .state(MemoryState::new(StateLimits::server()))
         .wasi(hostel::wasi())
+        .extism(Extism::new())
+        .wapc(Wapc::new())
+        .typst()
 }
 
 /// Returns the names of the grants that supply a module's imports, in alphabetical order.

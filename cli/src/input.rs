@@ -6,7 +6,7 @@ use super::{
     failure::Failure,
     number,
 };
-use hostel::{CallError, Instance, Plugin, Signature, ValType, Value};
+use hostel::{CallError, Convention, Instance, Plugin, Signature, ValType, Value};
 use std::{
     fs::File,
     io::{self, Read},
@@ -15,6 +15,8 @@ use std::{
 /// A call's input.
 pub(super) enum Input {
     Bytes(Vec<u8>),
+    /// Of a plugin whose convention is not the native one.
+    Arguments(Vec<Vec<u8>>),
     Numbers(Vec<Value>),
 }
 
@@ -27,6 +29,9 @@ impl Input {
         arguments: &Run,
         limit: usize,
     ) -> Result<Self, Failure> {
+        if plugin.convention() != Convention::Native {
+            return foreign(plugin.convention(), name, &arguments.input, limit);
+        }
         let module = plugin.info();
         let Some(ty) = abi::signature(module, name) else {
             // The core's error lists the exported functions.
@@ -47,6 +52,7 @@ impl Input {
     pub(super) fn call(self, instance: &mut Instance, name: &str) -> Result<Vec<u8>, CallError> {
         match self {
             Self::Bytes(bytes) => instance.call_bytes(name, &bytes, <[u8]>::to_vec),
+            Self::Arguments(inputs) => call_arguments(instance, name, &inputs),
             Self::Numbers(numbers) => {
                 let results = instance.call_values(name, &numbers)?;
                 let lines = results.iter().map(|number| format!("{number}\n"));
@@ -54,6 +60,33 @@ impl Input {
             }
         }
     }
+}
+
+/// Calls the function or operation `name` with byte strings.
+pub(super) fn call_arguments(
+    instance: &mut Instance,
+    name: &str,
+    inputs: &[Vec<u8>],
+) -> Result<Vec<u8>, CallError> {
+    let inputs: Vec<&[u8]> = inputs.iter().map(|input| &**input).collect();
+    instance.call_arguments(name, &inputs, <[u8]>::to_vec)
+}
+
+/// Reads the INPUTs for a plugin of another convention: any number for Typst's, else one, by default empty.
+fn foreign(
+    convention: Convention,
+    name: &str,
+    texts: &[String],
+    limit: usize,
+) -> Result<Input, Failure> {
+    let inputs = match (convention, texts) {
+        (Convention::Typst, texts) => texts,
+        (_, []) => return Ok(Input::Arguments(vec![Vec::new()])),
+        (_, [_]) => texts,
+        (_, texts) => return Err(several(name, texts)),
+    };
+    let inputs = inputs.iter().map(|text| read(text, limit));
+    inputs.collect::<Result<_, _>>().map(Input::Arguments)
 }
 
 /// Refuses several INPUTs for a function over bytes.

@@ -11,7 +11,7 @@ use super::{
     plugin,
 };
 use anstyle::Style;
-use hostel::{Engine, Extern, ModuleInfo, Std, grant_for, read_module};
+use hostel::{Convention, Engine, Extern, ModuleInfo, Std, grant_for, read_module};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::json;
 use std::{
@@ -285,7 +285,10 @@ fn takes(module: &ModuleInfo, ty: &Extern) -> Option<Calling> {
 }
 
 fn abi_name(module: &ModuleInfo) -> &'static str {
-    if plugin::is_command(module) {
+    let convention = Convention::of(module);
+    if convention != Convention::Native {
+        convention.name()
+    } else if plugin::is_command(module) {
         "WASI command"
     } else if module.passes_bytes() {
         "native"

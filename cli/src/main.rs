@@ -3,6 +3,7 @@
 mod abi;
 mod arguments;
 mod bench;
+mod callback;
 mod directories;
 mod exit;
 mod failure;

@@ -2,9 +2,10 @@
 
 use super::{abi, arguments::Run, directories, failure::Failure, limits::Bounds};
 use hostel::{
-    Engine, FileState, Grants, LogSink, ModuleInfo, Plugin, StateLimits, Wasi, WasiOutput,
+    Convention, Engine, Extism, FileState, Grants, LogSink, ModuleInfo, Plugin, StateLimits, Wapc,
+    Wasi, WasiOutput,
 };
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// The function that is called without --call.
 pub(super) const FUNCTION: &str = "process";
@@ -33,6 +34,7 @@ impl Module {
         let [plugin, command] = [as_plugin, as_command].map(|bounds| bounds.limits.module_bytes);
         let wasm = hostel::read_module(path, plugin.max(command))?;
         let command = match arguments.call.as_deref() {
+            _ if arguments.abi.is_some_and(|abi| abi != Convention::Native) => false,
             Some(name) => name == COMMAND,
             None => {
                 // A module that exceeds the larger limits can't be loaded as either.
@@ -54,24 +56,33 @@ impl Module {
 
 /// Returns whether a module is a WASI command and has no `process`.
 pub(super) fn is_command(module: &ModuleInfo) -> bool {
-    abi::signature(module, COMMAND).is_some() && abi::signature(module, FUNCTION).is_none()
+    abi::signature(module, COMMAND).is_some()
+        && abi::signature(module, FUNCTION).is_none()
+        && Convention::of(module) == Convention::Native
 }
 
 /// Time for which a file that another process has open is waited for.
 pub(super) const STATE_WAIT: Duration = Duration::from_secs(2);
 
-/// Grants the log, the settings of --config and the state of --state.
+/// Grants the log, the settings of --config, the state of --state, and the other conventions.
 pub(super) fn grants(arguments: &Run, log: impl LogSink) -> Result<Grants, Failure> {
-    let grants = Grants::new()
-        .log(log)
-        .config(arguments.config.iter().cloned());
-    Ok(match &arguments.state {
-        Some(file) => {
-            let store = FileState::open_within(file, StateLimits::server(), STATE_WAIT);
-            grants.state(store?)
-        }
-        None => grants,
-    })
+    let settings = || arguments.config.iter().cloned();
+    let mut grants = Grants::new().log(log).config(settings()).typst();
+    let mut extism = Extism::new().config(settings());
+    if let Some(file) = &arguments.state {
+        let store = FileState::open_within(file, StateLimits::server(), STATE_WAIT)?;
+        let store = Arc::new(store);
+        extism = extism.variables(store.clone());
+        grants = grants.state(store);
+    }
+    if let Some(convention) = arguments.abi {
+        grants = grants.with_convention(convention);
+    }
+    let wapc = match arguments.callback.clone() {
+        Some(callback) => Wapc::new().callback(move |request| callback.answer(request)),
+        None => Wapc::new(),
+    };
+    Ok(grants.extism(extism).wapc(wapc))
 }
 
 /// Returns WASI with the arguments, environment and directories, and with its output in the log.

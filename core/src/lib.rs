@@ -51,9 +51,9 @@
 //! | `engine` | limits, budget and platform; checks and compiles modules |
 //! | `grants` | host functions and services handed to a plugin; checks and binds imports |
 //! | `wasi` | WASI preview 1 |
+//! | `abi` | calling conventions of guests: their exports, and the host functions of foreign ones |
 //! | `services` | log, settings, state |
 //! | `host_functions` | closures with their types, as imports |
-//! | `abi` | calling conventions of guests: the exports that each needs |
 //! | `call` | one request: its budget and deadline, its slices, what a guest waits for |
 //! | `marshal` | Rust values to core values and back |
 //! | `memory` | the one place where a guest's pointer becomes bytes |
@@ -106,11 +106,11 @@ mod grants;
 
 mod wasi;
 
+mod abi;
+
 mod services;
 
 mod host_functions;
-
-mod abi;
 
 mod call;
 
@@ -131,6 +131,10 @@ pub use self::base::log::LogCrate;
 #[cfg(feature = "postcard")]
 pub use self::marshal::Postcard;
 pub use self::{
+    abi::{
+        Convention, Extism, Wapc,
+        wapc::{HostAnswer, HostRequest},
+    },
     base::{
         growth::RefusedGrowth,
         limits::{Budget, Limits, ModuleLimits, Usage},

@@ -3,7 +3,7 @@
 use super::super::{
     arguments::Bench,
     failure::Failure,
-    input::Input,
+    input::{self, Input},
     plugin::{self, Module},
 };
 use hostel::{CallError, Instance, LogRecord, PendingCall, Plugin, Std, Usage, WasiOutput};
@@ -79,6 +79,9 @@ impl Target {
         match &self.input {
             Some(Input::Bytes(bytes)) => {
                 instance.call_bytes(name, bytes, <[u8]>::to_vec).map(|_| 0)
+            }
+            Some(Input::Arguments(inputs)) => {
+                input::call_arguments(instance, name, inputs).map(|_| 0)
             }
             Some(Input::Numbers(numbers)) => instance.call_values(name, numbers).map(|_| 0),
             None => instance.run_command(),

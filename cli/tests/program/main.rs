@@ -2,6 +2,7 @@
 
 mod bench;
 mod commands;
+mod conventions;
 mod directories;
 mod exit_codes;
 mod initialisers;

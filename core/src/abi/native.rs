@@ -249,8 +249,24 @@ fn missing(
     })
 }
 
+/// Adds to `found` the mismatch of the export `name`, if it is no function of these types, or if it is
+/// needed and missing.
+pub(super) fn check_function(
+    module: &ModuleInfo,
+    name: &str,
+    types: &[Type],
+    needed: Option<&str>,
+    found: &mut Vec<Mismatch>,
+) {
+    let is_one = |ty: &Signature| types.contains(&(&*ty.params, &*ty.results));
+    found.extend(match module.export_named(name) {
+        Some(export) => check_type(export, &is_one, &|| one_of(types)),
+        None => missing(name, || one_of(types), needed.map(Box::from)),
+    });
+}
+
 /// Returns the mismatch of the export `memory`, if it is needed or is no memory.
-fn check_memory(module: &ModuleInfo, needed: Option<Box<str>>) -> Option<Mismatch> {
+pub(super) fn check_memory(module: &ModuleInfo, needed: Option<Box<str>>) -> Option<Mismatch> {
     match module.export_named("memory") {
         // A re-exported import needs no check: importing a memory is refused already.
         Some(Export {

@@ -23,11 +23,28 @@ pub(crate) trait WasiState: Any + Send + Sync {
     fn take_stderr(&mut self) -> Vec<u8>;
 }
 
+/// The host's side of an instance whose convention is not the native one, between the functions that its
+/// guest calls. A trait, so that a program that grants no such convention is linked without them.
+pub(crate) trait Session: Any + Send + Sync {
+    /// Returns the output of the last call that ended well.
+    fn output(&self) -> &[u8];
+}
+
+impl dyn Session {
+    /// Returns the session as the convention's own type. `None` can't happen: an instance has one
+    /// convention, which made the session.
+    pub(crate) fn own<S: Session>(&mut self) -> Option<&mut S> {
+        (self as &mut dyn Any).downcast_mut()
+    }
+}
+
 /// The parts of an instance that a WASI function can reach.
 pub(crate) struct InstanceAccess<'a> {
     /// The guest's memory; empty if it has none.
     pub(crate) memory: &'a mut [u8],
     pub(crate) session: &'a mut Option<Box<dyn WasiState>>,
+    /// The host's side of a convention other than the native one.
+    pub(crate) exchange: &'a mut Option<Box<dyn Session>>,
     pub(crate) shared: &'a Shared,
     pub(crate) meter: &'a mut Meter,
     pub(crate) canceller: Option<&'a Canceller>,
@@ -48,6 +65,7 @@ impl<'a> InstanceAccess<'a> {
         Self {
             memory,
             session: &mut state.wasi,
+            exchange: &mut state.exchange,
             shared: &state.shared,
             meter: &mut state.meter,
             canceller: state.canceller.as_ref(),

@@ -16,7 +16,11 @@ pub(crate) mod run;
 pub(crate) mod suspend;
 
 use self::{
-    access::WasiState, canceller::Canceller, limiter::InstanceLimiter, meter::Meter, pace::Pace,
+    access::{Session, WasiState},
+    canceller::Canceller,
+    limiter::InstanceLimiter,
+    meter::Meter,
+    pace::Pace,
     suspend::Suspended,
 };
 use crate::base::{log::LogSink, platform::Platform};
@@ -58,6 +62,8 @@ pub(crate) struct StoreData<T> {
     /// Set once the instance has called a WASI function. If unset, the next such call starts a new
     /// session.
     pub(crate) wasi: Option<Box<dyn WasiState>>,
+    /// The host's side of a convention other than the native one; set by its first call.
+    pub(crate) exchange: Option<Box<dyn Session>>,
 }
 
 /// The guest's memory and allocator, looked up once.

@@ -53,7 +53,11 @@ pub(crate) enum Work {
 /// A WASI function that waits. A trait, so that a program that grants no WASI is linked without it.
 pub(crate) trait PendingHostCall: Send {
     /// Tries again. Returns the fuel to charge, and the function's result once it has one.
-    fn attempt(&mut self, access: InstanceAccess<'_>) -> (u64, Result<Option<Val>, CallError>);
+    fn attempt(
+        &mut self,
+        access: InstanceAccess<'_>,
+        context: &mut Context<'_>,
+    ) -> (u64, Result<Option<Val>, CallError>);
 
     /// Returns the time of the next attempt, on the platform's clock, if that is known.
     fn next(&self) -> Option<Duration>;
@@ -168,7 +172,7 @@ impl Work {
             }
             Self::Wasi(waiting) => {
                 let cx = &mut store.as_context_mut();
-                let (spent, done) = waiting.attempt(InstanceAccess::of(cx));
+                let (spent, done) = waiting.attempt(InstanceAccess::of(cx), context);
                 meter::charge(store, spent)?;
                 let Some(done) = done? else {
                     let platform = &store.data().shared.platform;

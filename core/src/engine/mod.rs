@@ -423,7 +423,10 @@ impl Engine {
         let mut mismatches = Vec::new();
         // Collected, so that one error lists every import and export that does not fit.
         let needs = grants::check_imports(info, grants, &mut mismatches);
-        native::check_exports(info, needs, &mut mismatches);
+        match grants.protocol_of(info) {
+            None => native::check_exports(info, needs, &mut mismatches),
+            Some(protocol) => protocol.check_exports(info, &mut mismatches),
+        }
         mismatches.extend(grants::conflicting_imports(info));
         if mismatches.is_empty() {
             self.check_fits(info)

@@ -2,7 +2,10 @@
 
 use super::{Grants, SERVICES, grant_for};
 use crate::{
-    abi::native::{self, Needs},
+    abi::{
+        Convention,
+        native::{self, Needs},
+    },
     base::{
         order::in_order,
         shape::Shape,
@@ -24,8 +27,9 @@ pub(crate) fn check_imports<T: 'static>(
     found: &mut Vec<Mismatch>,
 ) -> Needs {
     let mut needs = Needs::default();
+    let convention = grants.convention_of(module);
     let imports = module.imports.iter();
-    found.extend(imports.filter_map(|import| check_import(import, grants, &mut needs)));
+    found.extend(imports.filter_map(|import| check_import(import, grants, convention, &mut needs)));
     // The list of all that is granted is long, so only the first import that it is told for has it.
     let mut listed = false;
     for mismatch in found {
@@ -45,6 +49,7 @@ pub(crate) fn check_imports<T: 'static>(
 fn check_import<T: 'static>(
     import: &Import,
     grants: &Grants<T>,
+    convention: Convention,
     needs: &mut Needs,
 ) -> Option<Mismatch> {
     let Import { module, name, ty } = import;
@@ -55,12 +60,12 @@ fn check_import<T: 'static>(
             found: ty.kind(),
         });
     };
-    let Some(function) = grants.find(module, name) else {
+    let Some(function) = grants.find(convention, module, name, ty) else {
         return Some(Mismatch::UnknownImport {
             module: module.clone(),
             name: name.clone(),
             found: text(format_args!("{ty}")),
-            hint: grants.hint(module, name).into(),
+            hint: grants.hint(convention, module, name).into(),
         });
     };
     let (params, results) = (function.params(), function.results());
@@ -109,7 +114,18 @@ pub(crate) fn conflicting_imports(info: &ModuleInfo) -> Vec<Mismatch> {
 impl<T: 'static> Grants<T> {
     /// Returns advice for an import that nothing supplies: the grant that would, the nearest known
     /// name, or all that is granted.
-    fn hint(&self, module: &str, name: &str) -> String {
+    fn hint(&self, convention: Convention, module: &str, name: &str) -> String {
+        if let Some(other) = Convention::of_import(module)
+            && self.granted(other).is_some()
+        {
+            return if other == convention {
+                format!("the convention `{other}` has no function of this name and type")
+            } else {
+                format!(
+                    "it belongs to the convention `{other}`, and the plugin's is `{convention}`"
+                )
+            };
+        }
         if let Some(grant) = grant_for(module, name) {
             return format!("the grant `{grant}` would");
         }

@@ -5,11 +5,12 @@ mod check;
 pub(crate) use self::check::{check_imports, conflicting_imports};
 
 use crate::{
-    abi::native,
+    abi::{self, Convention, Extism, Protocol, Typst, Wapc, native},
     base::{
         limits::{Budget, Limits},
         log::LogSink,
         shape::Record,
+        signature::Signature,
     },
     call::result_shape::ResultShape,
     error::LoadError,
@@ -60,6 +61,8 @@ pub struct Grants<T = ()> {
     functions: Functions<T>,
     log: Option<LogGrant<T>>,
     wasi: Option<WasiGrant<T>>,
+    protocols: Vec<ProtocolGrant<T>>,
+    convention: Option<Convention>,
     limits: Option<Arc<Limits>>,
     budget: Option<Arc<Budget>>,
 }
@@ -75,6 +78,11 @@ const LOG_AT: (&str, &str) = ("env", "host_log_at");
 /// that grants no WASI does not link it.
 type WasiGrant<T> = (Arc<Wasi>, FindWasi<T>);
 type FindWasi<T> = fn(&Arc<Wasi>, &str, &str) -> Option<Arc<dyn HostFunction<T>>>;
+
+/// A grant of a convention, and the function that binds its host functions. By pointer, as for WASI.
+type ProtocolGrant<T> = (Arc<dyn Protocol>, BindProtocol<T>);
+type BindProtocol<T> =
+    fn(&Arc<dyn Protocol>, &str, &str, &Signature) -> Option<Arc<dyn HostFunction<T>>>;
 
 impl Grants<()> {
     /// Creates an empty set of grants, for host functions that need no data of the instance.
@@ -101,6 +109,8 @@ impl<T: 'static> Grants<T> {
             functions: Vec::new(),
             log: None,
             wasi: None,
+            protocols: Vec::new(),
+            convention: None,
             limits: None,
             budget: None,
         }
@@ -188,6 +198,57 @@ impl<T: 'static> Grants<T> {
         self
     }
 
+    /// Grants waPC: plugins of that convention load, and call the host as `wapc` allows.
+    #[must_use]
+    pub fn wapc(self, wapc: Wapc) -> Self {
+        self.protocol(Arc::new(abi::wapc::Granted::new(wapc)))
+    }
+
+    /// Grants Extism's environment: plugins of that convention load.
+    #[must_use]
+    pub fn extism(self, extism: Extism) -> Self {
+        self.protocol(Arc::new(abi::extism::Granted::new(extism)))
+    }
+
+    /// Grants the convention of Typst's plugins: these load.
+    #[must_use]
+    pub fn typst(self) -> Self {
+        self.protocol(Arc::new(Typst))
+    }
+
+    /// Grants a convention. Replaces an earlier grant of it.
+    fn protocol(mut self, protocol: Arc<dyn Protocol>) -> Self {
+        let convention = protocol.convention();
+        self.protocols
+            .retain(|(known, _)| known.convention() != convention);
+        self.protocols.push((protocol, abi::bind::<T>));
+        self
+    }
+
+    /// Sets the convention of the plugin, instead of [finding](Convention::of) it.
+    #[must_use]
+    pub fn with_convention(mut self, convention: Convention) -> Self {
+        self.convention = Some(convention);
+        self
+    }
+
+    /// Returns the protocol of a module; `None` if its convention is native, or is not granted.
+    pub(crate) fn protocol_of(&self, module: &ModuleInfo) -> Option<Arc<dyn Protocol>> {
+        let granted = self.granted(self.convention_of(module));
+        granted.map(|(protocol, _)| protocol.clone())
+    }
+
+    /// Returns the convention of a module.
+    fn convention_of(&self, module: &ModuleInfo) -> Convention {
+        self.convention.unwrap_or_else(|| Convention::of(module))
+    }
+
+    /// Returns the grant of a convention.
+    fn granted(&self, convention: Convention) -> Option<&ProtocolGrant<T>> {
+        let mut known = self.protocols.iter();
+        known.find(|(protocol, _)| protocol.convention() == convention)
+    }
+
     /// Sets the limits of a plugin that is loaded with these grants; by default the engine's. So the
     /// plugins of one [`Host`](crate::Host), or of one directory, can have limits of their own.
     ///
@@ -266,8 +327,14 @@ impl<T: 'static> Grants<T> {
             .binary_search_by(|(m, n, _)| (&**m, &**n).cmp(&(module, name)))
     }
 
-    /// Returns the function that was granted under a name.
-    fn find(&self, module: &str, name: &str) -> Option<Arc<dyn HostFunction<T>>> {
+    /// Returns the function that was granted under a name to plugins of this convention.
+    fn find(
+        &self,
+        convention: Convention,
+        module: &str,
+        name: &str,
+        ty: &Signature,
+    ) -> Option<Arc<dyn HostFunction<T>>> {
         let found = self.position(module, name).ok();
         found
             .and_then(|at| self.functions.get(at))
@@ -279,6 +346,10 @@ impl<T: 'static> Grants<T> {
             .or_else(|| {
                 let (grant, find) = self.wasi.as_ref()?;
                 find(grant, module, name)
+            })
+            .or_else(|| {
+                let (protocol, bind) = self.granted(convention)?;
+                bind(protocol, module, name, ty)
             })
     }
 
@@ -295,10 +366,11 @@ impl<T: 'static> Grants<T> {
     // Not inlined, so that its native stack does not stay in use while the module is compiled.
     #[inline(never)]
     pub(crate) fn bind_all(&self, info: &ModuleInfo) -> Result<Vec<Arc<Binding<T>>>, LoadError> {
+        let convention = self.convention_of(info);
         let mut bindings = Vec::with_capacity(info.imports.len());
         for import in &info.imports {
             // An error, since leaving one out would bind all later imports to the wrong function.
-            let binding = self.bind(import);
+            let binding = self.bind(convention, import);
             bindings
                 .push(binding.ok_or_else(|| LoadError::refused("an import is bound to nothing"))?);
         }
@@ -306,11 +378,11 @@ impl<T: 'static> Grants<T> {
     }
 
     /// Binds one import; `None` if nothing fits it.
-    fn bind(&self, import: &Import) -> Option<Arc<Binding<T>>> {
+    fn bind(&self, convention: Convention, import: &Import) -> Option<Arc<Binding<T>>> {
         let Extern::Function(ty) = &import.ty else {
             return None;
         };
-        let function = self.find(&import.module, &import.name)?;
+        let function = self.find(convention, &import.module, &import.name, ty)?;
         let results = function.results();
         let shape = native::shape_of(&function.params(), &results, ty)?;
         let result_shape = ResultShape {
@@ -346,6 +418,7 @@ pub fn grant_for(module: &str, name: &str) -> Option<&'static str> {
         .find(|(m, n, _)| (*m, *n) == (module, name))
         .map(|(_, _, grant)| *grant)
         .or_else(|| wasi::is_function(module, name).then_some("wasi"))
+        .or_else(|| Convention::of_import(module).map(Convention::name))
 }
 
 /// Returns the built-in host functions: module, name, and the grant that supplies it. WASI's are not
@@ -370,6 +443,8 @@ impl<T> Clone for Grants<T> {
             functions: self.functions.clone(),
             log: self.log.clone(),
             wasi: self.wasi.clone(),
+            protocols: self.protocols.clone(),
+            convention: self.convention,
             limits: self.limits.clone(),
             budget: self.budget.clone(),
         }

@@ -3,7 +3,10 @@
 #[cfg(feature = "trace")]
 use crate::module::FunctionNames;
 use crate::{
-    abi::native::{self, BytesFunction},
+    abi::{
+        Protocol, StartFunctions,
+        native::{self, BytesFunction},
+    },
     base::{
         limits::Limits, log::LogSink, order::in_order, platform::Platform, shape::Shape,
         signature::Signature, text::listed,
@@ -27,6 +30,10 @@ pub(crate) struct Loaded<T: 'static> {
     pub(super) bindings: Vec<Arc<Binding<T>>>,
     /// Where the instances' memories live.
     pub(super) memories: Memories,
+    /// Its convention, if that is not the native one.
+    pub(crate) protocol: Option<Arc<dyn Protocol>>,
+    /// The exports that run when an instance is made.
+    pub(super) starts: StartFunctions,
     /// The names of its functions, if it keeps a trace of those that run.
     #[cfg(feature = "trace")]
     pub(crate) functions: Option<FunctionNames>,
@@ -50,6 +57,7 @@ impl<T: 'static> Loaded<T> {
         info: Arc<ModuleInfo>,
         code: Arc<Code>,
         bindings: Vec<Arc<Binding<T>>>,
+        protocol: Option<Arc<dyn Protocol>>,
         log: Option<Arc<dyn LogSink>>,
     ) -> Self {
         let export = |at: usize| info.exports.get(at).map(|export| &*export.name);
@@ -64,6 +72,10 @@ impl<T: 'static> Loaded<T> {
             log,
         });
         let footprint = engine.footprint(&info);
+        let starts = match &protocol {
+            Some(protocol) => protocol.start(&info),
+            None => [info.initializers.at_start.map(|name| (name, 0)), None],
+        };
         Self {
             instance_heap: footprint.instance_to_run(),
             call_heap: footprint.frames,
@@ -71,6 +83,8 @@ impl<T: 'static> Loaded<T> {
             code,
             bindings,
             memories: engine.memories().clone(),
+            starts,
+            protocol,
             #[cfg(feature = "trace")]
             functions: None,
             by_name,

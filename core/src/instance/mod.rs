@@ -1,6 +1,7 @@
 //! [`Instance`]: one running sandbox of a plugin, and the calls made to it.
 
 mod export_call;
+mod foreign;
 mod idle;
 mod image;
 mod loaded;
@@ -75,6 +76,8 @@ pub struct Instance<T: 'static = ()> {
     continues_budget: bool,
     /// Whether further calls are refused.
     stopped: bool,
+    /// Whether the running call stopped the guest, although it may return another error, or an output.
+    broken: bool,
 }
 
 impl<T: 'static> Instance<T> {
@@ -105,6 +108,7 @@ impl<T: 'static> Instance<T> {
             continues_budget,
             // Until its start has ended well.
             stopped: true,
+            broken: false,
         })
     }
 
@@ -178,6 +182,7 @@ impl<T: 'static> Instance<T> {
             start_usage: usage,
             continues_budget: true,
             stopped: false,
+            broken: false,
         })
     }
 
@@ -303,6 +308,23 @@ impl<T: 'static> Instance<T> {
         self.end_call(result)
     }
 
+    /// Calls the function or operation `name` with byte strings, and passes its output to `take`. A plugin
+    /// of Typst's convention takes as many as its function has parameters, any other one takes one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call_bytes`](Self::call_bytes).
+    pub fn call_arguments<R>(
+        &mut self,
+        name: &str,
+        inputs: &[&[u8]],
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, CallError> {
+        let _entered = self.begin_call()?;
+        let result = self.run_arguments(name, inputs, take);
+        self.end_call(result)
+    }
+
     /// Calls the export `name`: lowers `params` into the guest, and lifts its result.
     ///
     /// ```
@@ -370,6 +392,18 @@ impl<T: 'static> Instance<T> {
     ) -> Result<Vec<u8>, CallError> {
         self.begin_paced_call(pace)?;
         let result = self.run_bytes_paced("process", input).await;
+        self.end_call(result)
+    }
+
+    /// As [`call_arguments`](Self::call_arguments), at the pace that `pace` sets.
+    pub(crate) async fn call_arguments_paced(
+        &mut self,
+        name: &str,
+        inputs: &[&[u8]],
+        pace: Arc<Pace>,
+    ) -> Result<Vec<u8>, CallError> {
+        self.begin_paced_call(pace)?;
+        let result = self.run_arguments_paced(name, inputs).await;
         self.end_call(result)
     }
 

@@ -116,7 +116,7 @@ impl<T: 'static> Instance<T> {
         if let Some(pace) = state.pace.take() {
             pace.note(meter::usage(state));
         }
-        self.stopped = stopped;
+        self.stopped = stopped || core::mem::take(&mut self.broken);
     }
 
     /// Adds the guest's functions to a trap, if the guest keeps a trace of them.
@@ -149,6 +149,9 @@ impl<T: 'static> Instance<T> {
         input: &[u8],
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
+        if let Some(protocol) = self.loaded.protocol.clone() {
+            return self.run_foreign(&protocol, name, &[input], take);
+        }
         let target = self.bytes_target(name)?;
         let mut call = ExportCall::new(&self.sandbox, name, target);
         call.begin_with_bytes(&mut self.sandbox, input)?;
@@ -161,6 +164,9 @@ impl<T: 'static> Instance<T> {
         name: &str,
         input: &[u8],
     ) -> Result<Vec<u8>, CallError> {
+        if let Some(protocol) = self.loaded.protocol.clone() {
+            return self.run_foreign_paced(&protocol, name, &[input]).await;
+        }
         let target = self.bytes_target(name)?;
         let mut call = ExportCall::new(&self.sandbox, name, target);
         call.begin_with_bytes(&mut self.sandbox, input)?;

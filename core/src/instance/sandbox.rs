@@ -9,7 +9,10 @@ use super::{
 #[cfg(feature = "trace")]
 use crate::module::global_name;
 use crate::{
-    abi::native::{self, BytesFunction},
+    abi::{
+        StartFunctions,
+        native::{self, BytesFunction},
+    },
     base::{limits::Budget, signature::Signature},
     call::{
         Guest, StoreData,
@@ -30,7 +33,7 @@ use core::{
     time::Duration,
 };
 use spin::Mutex;
-use wasmi::{Func, Ref, Store};
+use wasmi::{Func, Ref, Store, Val};
 
 /// A guest in its store.
 pub(crate) struct Sandbox<T: 'static> {
@@ -50,10 +53,10 @@ pub(crate) struct Sandbox<T: 'static> {
     pub(crate) reused: ReusedBuffers,
     /// Handles to what the guest can change, looked up on first use.
     mutable: Option<MutableState>,
+    /// The exports that run when the instance is made.
+    starts: StartFunctions,
     /// Which parts of its memory were written.
     written: Written,
-    /// The export that runs when the instance is made.
-    at_start: Option<&'static str>,
     /// `_start`, if it has to run before another export is called.
     command: Option<Func>,
     /// Whether it has not run yet.
@@ -77,15 +80,28 @@ impl Start {
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
-        let at_start = sandbox.at_start.map(|export| (export, export));
-        let functions = [Some((START, "start function")), at_start];
+        let [first, second] = sandbox.starts;
+        let functions = [Some((START, 0)), first, second];
         while let Some(function) = functions.get(self.done) {
-            if let Some((export, name)) = *function
+            if let Some((export, params)) = *function
                 && let Some(function) = sandbox.function(export)
             {
                 let store = &mut sandbox.store;
-                let ran = ready!(self.run.poll(store, context, function, &[], &mut []));
-                ran.map_err(|error| error.in_export(name))?;
+                let zeros = [const { Val::I32(0) }; 2];
+                let params = zeros.get(..params).unwrap_or_default();
+                match ready!(self.run.poll(store, context, function, params, &mut [])) {
+                    Ok(()) => {}
+                    // A command may end itself by its exit code.
+                    Err(CallError::Exited { code: 0 }) if export == COMMAND => {}
+                    Err(error) => {
+                        let name = if export == START {
+                            "start function"
+                        } else {
+                            export
+                        };
+                        return Poll::Ready(Err(error.in_export(name)));
+                    }
+                }
             }
             self.done = self.done.saturating_add(1);
         }
@@ -117,6 +133,7 @@ impl<T: 'static> Sandbox<T> {
             pace,
             suspended: Mutex::new(None),
             wasi: None,
+            exchange: None,
         };
         let code = loaded.code.lease();
         let mut sandbox = Box::new(Self {
@@ -129,8 +146,8 @@ impl<T: 'static> Sandbox<T> {
             prepared: Vec::new(),
             reused: ReusedBuffers::default(),
             mutable: None,
+            starts: loaded.starts,
             written: Written::default(),
-            at_start: loaded.info.initializers.at_start,
             command: None,
             command_pending: false,
         });
@@ -170,7 +187,7 @@ impl<T: 'static> Sandbox<T> {
         self.process = loaded
             .find("process")
             .and_then(|(_, ty)| BytesFunction::find(store, instance, "process", ty));
-        if loaded.info.initializers.command {
+        if loaded.info.initializers.command && loaded.protocol.is_none() {
             self.command = instance.get_func(&*store, COMMAND);
             self.command_pending = self.command.is_some();
         }
@@ -209,6 +226,7 @@ impl<T: 'static> Sandbox<T> {
         state.data = data;
         state.canceller = None;
         state.wasi = None;
+        state.exchange = None;
         let mut written = core::mem::take(&mut self.written);
         let (store, mutable) = self.mutable_state();
         let restored = image.restore(store, mutable, &mut written);
@@ -243,7 +261,9 @@ impl<T: 'static> Sandbox<T> {
     /// Returns whether a module that begins with this instance's state must have no `_start`, since it
     /// would run before the next call.
     pub(crate) fn is_past_command(&self) -> bool {
-        self.at_start == Some(REACTOR) || self.command_has_run()
+        let starts = self.starts.into_iter().flatten();
+        let mut names = starts.map(|(name, _)| name);
+        names.any(|name| [REACTOR, COMMAND].contains(&name)) || self.command_has_run()
     }
 
     /// Returns whether `_start` has run before another export.

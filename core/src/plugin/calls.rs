@@ -10,6 +10,7 @@ use crate::{
     error::CallError,
     instance::{IdleInstance, Instance, PendingCall, Start},
     marshal::{Lift, Lower},
+    memory::copied,
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::{
@@ -34,6 +35,39 @@ impl<T: Default + 'static> Plugin<T> {
     /// As for [`Instance::process`] and [`with_instance`](Self::with_instance).
     pub fn process(&self, input: &[u8]) -> Result<Vec<u8>, CallError> {
         self.with_instance(|instance| instance.process(input))
+    }
+
+    /// Calls the function or operation `name` with `input` in an instance of its own, and returns a copy of
+    /// the output; see [`Instance::call_bytes`].
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module
+    /// #   (import "extism:host/env" "input_offset" (func $at (result i64)))
+    /// #   (import "extism:host/env" "input_length" (func $len (result i64)))
+    /// #   (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+    /// #   (func (export "echo") (call $output (call $at) (call $len))))"#)?;
+    /// use hostel_core::{Engine, Extism, Grants};
+    /// // A plugin that was made for Extism:
+    /// let plugin = Engine::default().load("echo", &wasm, &Grants::new().extism(Extism::new()))?;
+    /// assert_eq!(plugin.call_bytes("echo", b"hello")?, b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Instance::call_bytes`] and [`with_instance`](Self::with_instance).
+    pub fn call_bytes(&self, name: &str, input: &[u8]) -> Result<Vec<u8>, CallError> {
+        self.call_arguments(name, &[input])
+    }
+
+    /// Calls the function or operation `name` with any number of byte strings in an instance of its own, and
+    /// returns a copy of the output; see [`Instance::call_arguments`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Instance::call_arguments`] and [`with_instance`](Self::with_instance).
+    pub fn call_arguments(&self, name: &str, inputs: &[&[u8]]) -> Result<Vec<u8>, CallError> {
+        self.with_instance(|instance| instance.call_arguments(name, inputs, copied)?)
     }
 
     /// Calls the export `name` in an instance of its own; see [`Instance::call`].
@@ -210,6 +244,27 @@ impl<T: Default + 'static> Plugin<T> {
         PendingCall::begin(|pace| async move {
             let mut taken = self.take_paced(&pace, None).await?;
             let result = taken.instance.process_paced(input, pace).await;
+            self.return_to_pool(taken);
+            result
+        })
+    }
+
+    /// Prepares a [`call_arguments`](Self::call_arguments), as [`process_async`](Self::process_async) does.
+    ///
+    /// # Errors
+    ///
+    /// The call ends with the result of [`call_arguments`](Self::call_arguments).
+    pub fn call_arguments_async<'a>(
+        &'a self,
+        name: &'a str,
+        inputs: &'a [&'a [u8]],
+    ) -> PendingCall<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a, T>> {
+        PendingCall::begin(|pace| async move {
+            let mut taken = self.take_paced(&pace, None).await?;
+            let result = taken
+                .instance
+                .call_arguments_paced(name, inputs, pace)
+                .await;
             self.return_to_pool(taken);
             result
         })

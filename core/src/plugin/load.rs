@@ -42,6 +42,15 @@ impl Engine {
         }
         let (info, code) = self.compiled(wasm, grants)?;
         let bindings = grants.bind_all(&info)?;
-        Ok(Plugin::new(self, name, info, code, bindings, grants.sink()))
+        let protocol = grants.protocol_of(&info);
+        Ok(Plugin::new(
+            self,
+            name,
+            info,
+            code,
+            bindings,
+            protocol,
+            grants.sink(),
+        ))
     }
 }

@@ -16,7 +16,7 @@ use self::pool::Pool;
 #[cfg(feature = "trace")]
 use crate::module::FunctionNames;
 use crate::{
-    abi::native,
+    abi::{Convention, Protocol, native},
     base::{
         limits::{Budget, Limits, Usage},
         log::LogSink,
@@ -84,10 +84,13 @@ impl<T: 'static> Plugin<T> {
         info: Arc<ModuleInfo>,
         code: Arc<Code>,
         bindings: Vec<Arc<Binding<T>>>,
+        protocol: Option<Arc<dyn Protocol>>,
         log: Option<Arc<dyn LogSink>>,
     ) -> Self {
         Self {
-            loaded: Arc::new(Loaded::new(engine, name, info, code, bindings, log)),
+            loaded: Arc::new(Loaded::new(
+                engine, name, info, code, bindings, protocol, log,
+            )),
             pool: Arc::new(Pool::new(engine.limits())),
             budget: *engine.budget(),
         }
@@ -132,6 +135,13 @@ impl<T: 'static> Plugin<T> {
     #[must_use]
     pub fn shares_code_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.loaded.code, &other.loaded.code)
+    }
+
+    /// Returns its calling convention.
+    #[must_use]
+    pub fn convention(&self) -> Convention {
+        let protocol = self.loaded.protocol.as_ref();
+        protocol.map_or(Convention::Native, |protocol| protocol.convention())
     }
 
     /// Returns the budget of calls made through this handle; by default the engine's.

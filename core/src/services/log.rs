@@ -5,6 +5,7 @@ use crate::{
         log::{LogLevel, LogRecord},
         text,
     },
+    call::{Shared, meter::Meter},
     error::Trap,
     host_functions::Context,
 };
@@ -23,13 +24,19 @@ pub(crate) fn write_at<T>(
 ) -> Result<(), Trap> {
     context.charge(text.len() as u64)?;
     let level = LogLevel::from_number(level).ok_or_else(|| unknown(level))?;
-    // Charged also without a sink or above the log budget: a plugin's fuel does not depend on these.
-    if context.meter().log(text.len())
-        && let Some(sink) = &context.shared().log
-    {
-        sink.record(&LogRecord::of_guest(context.plugin(), level, text));
-    }
+    let shared = context.shared();
+    record(shared, context.meter(), level, text);
     Ok(())
+}
+
+/// Writes one log record, which was charged: also without a sink or above the log budget, since a plugin's
+/// fuel does not depend on these.
+pub(crate) fn record(shared: &Shared, meter: &mut Meter, level: LogLevel, text: &[u8]) {
+    if meter.log(text.len())
+        && let Some(sink) = &shared.log
+    {
+        sink.record(&LogRecord::of_guest(&shared.name, level, text));
+    }
 }
 
 #[cold]

@@ -52,7 +52,7 @@ use crate::{
     marshal::{FlatCounts, Types},
 };
 use alloc::{boxed::Box, sync::Arc};
-use core::{cell::Cell, time::Duration};
+use core::{cell::Cell, task::Context, time::Duration};
 use wasmi::{StoreContextMut, Val};
 
 /// The module names under which guests import WASI preview 1: the current one, and its predecessor.
@@ -230,7 +230,11 @@ struct PendingFunction {
 }
 
 impl PendingHostCall for PendingFunction {
-    fn attempt(&mut self, access: InstanceAccess<'_>) -> (u64, Result<Option<Val>, CallError>) {
+    fn attempt(
+        &mut self,
+        access: InstanceAccess<'_>,
+        _: &mut Context<'_>,
+    ) -> (u64, Result<Option<Val>, CallError>) {
         let (pending, since) = (self.wait.take(), &mut self.waiting_since);
         let (spent, attempt) = self.granted.attempt(access, &self.params, since, pending);
         let done = attempt.map(|attempt| match attempt {

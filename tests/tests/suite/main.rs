@@ -11,6 +11,7 @@ mod bulk;
 mod cached;
 mod call_trace;
 mod charges;
+mod conventions;
 mod copies;
 mod deadlines;
 mod executors;

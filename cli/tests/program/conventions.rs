@@ -1,0 +1,122 @@
+//! `hostel run` and `inspect` with plugins of other conventions.
+
+use super::{Files, hostel, path};
+
+const EXTISM: &str = r#"(module
+    (import "extism:host/env" "input_offset" (func $at (result i64)))
+    (import "extism:host/env" "input_length" (func $len (result i64)))
+    (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+    (func (export "echo") (result i32) (call $output (call $at) (call $len)) (i32.const 0))
+    (func (export "fails") (result i32) (i32.const 4)))"#;
+
+/// Asks the host by the payload, and responds with its answer, or fails with its error.
+const WAPC: &str = r#"(module
+    (import "wapc" "__guest_request" (func $request (param i32 i32)))
+    (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+    (import "wapc" "__guest_error" (func $fail (param i32 i32)))
+    (import "wapc" "__host_call" (func $host (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+    (import "wapc" "__host_response_len" (func $response_len (result i32)))
+    (import "wapc" "__host_response" (func $response (param i32)))
+    (import "wapc" "__host_error_len" (func $error_len (result i32)))
+    (import "wapc" "__host_error" (func $error (param i32)))
+    (memory (export "memory") 1)
+    (func (export "_start"))
+    (func (export "__guest_call") (param $op i32) (param $len i32) (result i32)
+      (call $request (i32.const 0) (i32.const 1000))
+      (if (result i32) (call $host (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+            (i32.const 0) (local.get $op) (i32.const 1000) (local.get $len))
+        (then (call $response (i32.const 2000))
+          (call $respond (i32.const 2000) (call $response_len)) (i32.const 1))
+        (else (call $error (i32.const 2000))
+          (call $fail (i32.const 2000) (call $error_len)) (i32.const 0)))))"#;
+
+const TYPST: &str = r#"(module
+    (import "typst_env" "wasm_minimal_protocol_write_args_to_buffer" (func $args (param i32)))
+    (import "typst_env" "wasm_minimal_protocol_send_result_to_host" (func $send (param i32 i32)))
+    (memory (export "memory") 1)
+    (func (export "join") (param $a i32) (param $b i32) (result i32)
+      (call $args (i32.const 0))
+      (call $send (i32.const 0) (i32.add (local.get $a) (local.get $b))) (i32.const 0)))"#;
+
+#[test]
+fn an_extism_plugin_takes_one_input() {
+    let files = Files::new();
+    let plugin = files.wat(EXTISM);
+    let run = |arguments: &[&str]| hostel(&[&["run", &plugin], arguments].concat());
+    assert_eq!(run(&["--call", "echo", "hello"]).expect(0).text(), "hello");
+    assert_eq!(run(&["--call", "echo"]).expect(0).text(), "");
+    let failed = run(&["--call", "fails"]).expect(1);
+    assert!(failed.stderr.contains("the code 4"), "{}", failed.stderr);
+    let several = run(&["--call", "echo", "two", "words"]).expect(2);
+    assert!(
+        several.stderr.contains("\"two words\""),
+        "{}",
+        several.stderr
+    );
+    let unknown = run(&["hello"]).expect(3);
+    assert!(unknown.stderr.contains("`process`"), "{}", unknown.stderr);
+}
+
+#[test]
+fn a_wapc_plugin_gets_the_answer_of_callback() {
+    let files = Files::new();
+    let (plugin, answer) = (files.wat(WAPC), files.path("answer"));
+    std::fs::write(&answer, "from a file").unwrap();
+    let run = |callback: &[&str]| {
+        hostel(&[&["run", &plugin, "--call", "say", "hello"], callback].concat())
+    };
+    assert_eq!(run(&["--callback", "echo"]).expect(0).text(), "hello");
+    let from_file = format!("@{}", path(&answer));
+    assert_eq!(
+        run(&["--callback", &from_file]).expect(0).text(),
+        "from a file"
+    );
+    let failed = run(&["--callback", "fail:not today"]).expect(1);
+    assert!(failed.stderr.contains("not today"), "{}", failed.stderr);
+    let none = run(&[]).expect(1);
+    assert!(none.stderr.contains("no callback"), "{}", none.stderr);
+    let unknown = run(&["--callback", "shout"]).expect(2);
+    assert!(unknown.stderr.contains("fail:TEXT"), "{}", unknown.stderr);
+}
+
+#[test]
+fn a_typst_plugin_takes_an_input_for_each_parameter() {
+    let files = Files::new();
+    let plugin = files.wat(TYPST);
+    let run = |inputs: &[&str]| hostel(&[&["run", &plugin, "--call", "join"], inputs].concat());
+    assert_eq!(run(&["one", "two"]).expect(0).text(), "onetwo");
+    let few = run(&["one"]).expect(3);
+    assert!(few.stderr.contains("1 arguments"), "{}", few.stderr);
+}
+
+#[test]
+fn abi_sets_the_convention_and_inspect_shows_it() {
+    let files = Files::new();
+    let plain = files.wat(r#"(module (func (export "five") (result i32) (i32.const 5)))"#);
+    let as_numbers = hostel(&["run", &plain, "--call", "five"]).expect(0);
+    assert_eq!(as_numbers.text(), "5\n");
+    let as_extism = hostel(&["run", &plain, "--call", "five", "--abi", "extism"]).expect(1);
+    assert!(
+        as_extism.stderr.contains("the code 5"),
+        "{}",
+        as_extism.stderr
+    );
+    let unknown = hostel(&["run", &plain, "--abi", "wasi"]).expect(2);
+    assert!(unknown.stderr.contains("typst"), "{}", unknown.stderr);
+
+    for (text, name) in [(EXTISM, "extism"), (WAPC, "wapc"), (TYPST, "typst")] {
+        let shown = hostel(&["inspect", &files.wat(text)]).expect(0);
+        let shown = shown.text();
+        assert!(
+            shown.contains(&format!("ABI             {name}")),
+            "{shown}"
+        );
+        assert!(shown.contains(&format!("grant `{name}`")), "{shown}");
+        let probed = hostel(&["probe", &files.wat(text)]).expect(0);
+        let probed = probed.text();
+        assert!(
+            probed.contains(&format!("needs grants  {name}")),
+            "{probed}"
+        );
+    }
+}

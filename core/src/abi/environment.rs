@@ -1,0 +1,154 @@
+//! Binds the host functions of a convention, and reads a guest's memory for them.
+
+use super::protocol::{EnvironmentCall, EnvironmentFunction, Outcome, Protocol};
+use crate::{
+    base::{
+        fuel::{Spending, fuel_for},
+        log::LogLevel,
+        shape::{Shape, unsigned},
+        signature::Signature,
+    },
+    call::{StoreData, access::InstanceAccess, meter, suspend::Work},
+    error::{CallError, Trap},
+    host_functions::{Define, HostCall, HostFunction, Unfinished, definition},
+    marshal::{FlatCounts, Types},
+    memory,
+    services::log,
+};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::cell::Cell;
+use wasmi::{StoreContextMut, Val};
+
+/// Returns the host function for the import `name` of `module`, if `protocol` has it.
+pub(crate) fn bind<T: 'static>(
+    protocol: &Arc<dyn Protocol>,
+    module: &str,
+    name: &str,
+    ty: &Signature,
+) -> Option<Arc<dyn HostFunction<T>>> {
+    let function = protocol.function(module, name, ty)?;
+    let protocol = protocol.clone();
+    Some(Arc::new(Granted { protocol, function }))
+}
+
+/// A function of a convention, bound to its grant.
+struct Granted {
+    protocol: Arc<dyn Protocol>,
+    function: Arc<dyn EnvironmentFunction>,
+}
+
+impl<T: 'static> HostFunction<T> for Granted {
+    fn params(&self) -> Types {
+        Types::collect(|types| {
+            self.function.ty().0.iter().for_each(|ty| types.push(*ty));
+            types.bytes = self.function.has_pointers();
+        })
+    }
+
+    fn results(&self) -> Types {
+        Types::collect(|types| self.function.ty().1.iter().for_each(|ty| types.push(*ty)))
+    }
+
+    fn define(&self, shape: Shape) -> Define<T> {
+        let (params, results) = self.function.ty();
+        definition(FlatCounts::count(params), FlatCounts::count(results), shape)
+    }
+
+    fn call(
+        &self,
+        mut guest: StoreContextMut<'_, StoreData<T>>,
+        call: &mut HostCall<'_, '_>,
+    ) -> Result<(), Box<Unfinished>> {
+        let spent = Cell::new(0);
+        let access = InstanceAccess::of(&mut guest);
+        let session = access
+            .exchange
+            .get_or_insert_with(|| self.protocol.session());
+        let mut environment = EnvironmentCall {
+            memory: access.memory,
+            session: &mut **session,
+            shared: access.shared,
+            meter: access.meter,
+            spending: Spending::new(access.fuel, &spent),
+        };
+        let outcome = self.function.run(&mut environment, call.params());
+        meter::charge(&mut guest, spent.get())?;
+        match outcome? {
+            Outcome::Now(number) => {
+                if let Some(number) = number {
+                    call.give_number(number);
+                }
+                Ok(())
+            }
+            Outcome::Later(pending) => Err(call.waits(Work::Wasi(pending))),
+        }
+    }
+}
+
+impl EnvironmentCall<'_> {
+    /// Charges `bytes` bytes of host work.
+    pub(super) fn charge(&self, bytes: usize) -> Result<(), CallError> {
+        Ok(self.spending.spend(fuel_for(bytes))?)
+    }
+
+    /// Returns the guest's bytes at a pointer and a length, and charges for reading them.
+    pub(super) fn bytes(&self, ptr: u32, len: u32, what: &'static str) -> Result<&[u8], CallError> {
+        let bytes = memory::bytes(self.memory, ptr, len, what)?;
+        self.charge(bytes.len())?;
+        Ok(bytes)
+    }
+
+    /// Copies the guest's bytes at a pointer and a length, of which at most `limit` are allowed.
+    pub(super) fn copy(
+        &self,
+        ptr: u32,
+        len: u32,
+        what: &'static str,
+        limit: usize,
+        too_large: impl FnOnce(usize, usize) -> CallError,
+    ) -> Result<Vec<u8>, CallError> {
+        let bytes = self.bytes(ptr, len, what)?;
+        if bytes.len() > limit {
+            return Err(too_large(limit, bytes.len()));
+        }
+        memory::copied(bytes)
+    }
+
+    /// Writes one log record. Charges one unit of fuel per byte, as `env.host_log` does.
+    pub(super) fn log(&mut self, level: LogLevel, text: &[u8]) -> Result<(), CallError> {
+        self.spending.spend(text.len() as u64)?;
+        log::record(self.shared, self.meter, level, text);
+        Ok(())
+    }
+}
+
+/// Returns the parameters of a host function that are pointers or lengths.
+pub(super) fn words<const N: usize>(params: &[Val]) -> [u32; N] {
+    let mut words = [0; N];
+    for (word, param) in words.iter_mut().zip(params) {
+        if let Val::I32(value) = param {
+            *word = unsigned(*value);
+        }
+    }
+    words
+}
+
+/// Checks that bytes from a guest are UTF-8.
+pub(super) fn utf8<'a>(bytes: &'a [u8], what: &'static str) -> Result<&'a str, CallError> {
+    core::str::from_utf8(bytes).map_err(|error| CallError::NotUtf8 {
+        what,
+        at: error.valid_up_to(),
+    })
+}
+
+/// Returns a trap with a text of the host's.
+pub(super) fn trap(text: &str) -> CallError {
+    CallError::Trap(Trap::host(text))
+}
+
+/// Returns the error that a guest reported by `text`.
+pub(super) fn guest_error(text: &[u8]) -> CallError {
+    CallError::Guest {
+        message: alloc::string::String::from_utf8_lossy(text).into(),
+    }
+}

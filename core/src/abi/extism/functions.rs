@@ -1,0 +1,391 @@
+//! The host functions of Extism's environment. A handle is the offset of a block; 0 stands for none.
+
+use super::{Exchange, UserFunction, VARIABLE};
+use crate::{
+    abi::{
+        environment::{trap, utf8},
+        protocol::{Entry, EnvironmentCall, EnvironmentFunction, Outcome, foreign_session},
+    },
+    base::{
+        fuel::fuel_for,
+        log::LogLevel,
+        signature::{Signature, ValType},
+    },
+    error::CallError,
+};
+use ValType::{I32, I64};
+use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
+use wasmi::Val;
+
+type Answer = Result<Option<Val>, CallError>;
+
+/// Describes a function of the environment.
+const fn function(
+    name: &'static str,
+    params: &'static [ValType],
+    results: &'static [ValType],
+    run: fn(&mut EnvironmentCall<'_>, &[Val]) -> Answer,
+) -> Entry {
+    Entry {
+        name,
+        params,
+        results,
+        pointers: false,
+        run,
+    }
+}
+
+/// All functions of the environment.
+pub(super) const FUNCTIONS: [Entry; 32] = [
+    function("alloc", &[I64], &[I64], alloc),
+    function("free", &[I64], &[], |call, params| {
+        let [at] = longs(params);
+        exchange(call)?.arena.free(at);
+        Ok(None)
+    }),
+    function("length", &[I64], &[I64], length),
+    function("length_unsafe", &[I64], &[I64], length),
+    function("load_u8", &[I64], &[I32], |call, params| {
+        let [at] = longs(params);
+        byte(exchange(call)?.arena.range(at, 1))
+    }),
+    function("load_u64", &[I64], &[I64], |call, params| {
+        let [at] = longs(params);
+        long(word(exchange(call)?.arena.range(at, 8)))
+    }),
+    function("store_u8", &[I64, I32], &[], |call, params| {
+        let [at, value] = longs(params);
+        store(call, at, value.to_le_bytes().get(..1).unwrap_or_default())
+    }),
+    function("store_u64", &[I64, I64], &[], |call, params| {
+        let [at, value] = longs(params);
+        store(call, at, &value.to_le_bytes())
+    }),
+    function("input_offset", &[], &[I64], |call, _| {
+        long(exchange(call)?.input.0)
+    }),
+    function("input_length", &[], &[I64], |call, _| {
+        long(exchange(call)?.input_length())
+    }),
+    function("input_load_u8", &[I64], &[I32], |call, params| {
+        let [at] = longs(params);
+        byte(input(exchange(call)?, at, 1))
+    }),
+    function("input_load_u64", &[I64], &[I64], |call, params| {
+        let [at] = longs(params);
+        long(word(input(exchange(call)?, at, 8)))
+    }),
+    function("input_set", &[I64, I64], &[], |call, params| {
+        let [at, len] = longs(params);
+        let exchange = exchange(call)?;
+        if exchange.arena.range(at, len).is_some() {
+            exchange.input = (at, len);
+        }
+        Ok(None)
+    }),
+    function("output_set", &[I64, I64], &[], |call, params| {
+        let [at, len] = longs(params);
+        let exchange = exchange(call)?;
+        if exchange.arena.range(at, len).is_some() {
+            exchange.output = (at, len);
+        }
+        Ok(None)
+    }),
+    function("output_offset", &[], &[I64], |call, _| {
+        long(exchange(call)?.output.0)
+    }),
+    function("output_length", &[], &[I64], |call, _| {
+        long(exchange(call)?.output.1)
+    }),
+    function("error_set", &[I64], &[], |call, params| {
+        let [at] = longs(params);
+        exchange(call)?.error = at;
+        Ok(None)
+    }),
+    function("error_get", &[], &[I64], |call, _| {
+        long(exchange(call)?.error)
+    }),
+    function("reset", &[], &[], |call, _| {
+        exchange(call)?.reset();
+        Ok(None)
+    }),
+    function("memory_bytes", &[], &[I64], |call, _| {
+        long(exchange(call)?.arena.in_use())
+    }),
+    function("config_get", &[I64], &[I64], config_get),
+    function("var_get", &[I64], &[I64], var_get),
+    function("var_set", &[I64, I64], &[], var_set),
+    function("http_request", &[I64, I64], &[I64], |_, _| {
+        Err(trap("HTTP is not granted"))
+    }),
+    function("http_status_code", &[], &[I32], |_, _| {
+        Ok(Some(Val::I32(0)))
+    }),
+    function("http_headers", &[], &[I64], |_, _| long(0)),
+    function("log_trace", &[I64], &[], |call, params| {
+        log(call, params, LogLevel::Trace)
+    }),
+    function("log_debug", &[I64], &[], |call, params| {
+        log(call, params, LogLevel::Debug)
+    }),
+    function("log_info", &[I64], &[], |call, params| {
+        log(call, params, LogLevel::Info)
+    }),
+    function("log_warn", &[I64], &[], |call, params| {
+        log(call, params, LogLevel::Warn)
+    }),
+    function("log_error", &[I64], &[], |call, params| {
+        log(call, params, LogLevel::Error)
+    }),
+    function("get_log_level", &[], &[I32], |call, _| {
+        // Of the levels 0 to 4, all are logged if there is a sink.
+        let level = if call.shared.log.is_some() {
+            0
+        } else {
+            i32::MAX
+        };
+        Ok(Some(Val::I32(level)))
+    }),
+];
+
+/// Returns the host's side of the instance.
+fn exchange<'a>(call: &'a mut EnvironmentCall<'_>) -> Result<&'a mut Exchange, CallError> {
+    call.session.own().ok_or_else(foreign_session)
+}
+
+/// Returns the parameters as unsigned numbers.
+fn longs<const N: usize>(params: &[Val]) -> [u64; N] {
+    let mut longs = [0; N];
+    for (long, param) in longs.iter_mut().zip(params) {
+        *long = match param {
+            Val::I32(value) => value.cast_unsigned().into(),
+            Val::I64(value) => value.cast_unsigned(),
+            _ => 0,
+        };
+    }
+    longs
+}
+
+fn long(value: u64) -> Answer {
+    Ok(Some(Val::I64(value.cast_signed())))
+}
+
+/// Returns a byte that was found; 0 if none was.
+fn byte(found: Option<&[u8]>) -> Answer {
+    let byte = found.and_then(<[u8]>::first).copied();
+    Ok(Some(Val::I32(byte.unwrap_or(0).into())))
+}
+
+/// Returns the number in 8 bytes that were found; 0 if none were.
+fn word(found: Option<&[u8]>) -> u64 {
+    let bytes = found.and_then(|found| found.first_chunk());
+    bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Returns `len` bytes of the input from its byte `at` on.
+fn input(exchange: &Exchange, at: u64, len: u64) -> Option<&[u8]> {
+    if at.checked_add(len)? > exchange.input_length() {
+        return None;
+    }
+    exchange.arena.range(exchange.input.0.checked_add(at)?, len)
+}
+
+fn alloc(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
+    let [len] = longs(params);
+    let at = new_block(call, len)?;
+    long(at)
+}
+
+/// Allocates a block, and charges for setting it to 0. Returns 0 if there is no room.
+fn new_block(call: &mut EnvironmentCall<'_>, len: u64) -> Result<u64, CallError> {
+    let limit = exchange(call)?.grant.memory_bytes;
+    match super::Arena::taken(len) {
+        Some(taken) if taken <= limit => {
+            call.charge(taken)?;
+            Ok(exchange(call)?.alloc(len))
+        }
+        _ => Ok(0),
+    }
+}
+
+/// Makes a block of the host's bytes; 0 if there are none, or no room.
+fn give(call: &mut EnvironmentCall<'_>, bytes: &[u8]) -> Result<u64, CallError> {
+    call.meter.hand_to_guest(bytes.len())?;
+    let at = new_block(call, bytes.len() as u64)?;
+    let place = exchange(call)?.arena.range_mut(at, bytes.len() as u64);
+    if let Some(place) = place {
+        place.copy_from_slice(bytes);
+    }
+    Ok(at)
+}
+
+fn length(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
+    let [at] = longs(params);
+    long(exchange(call)?.arena.length(at))
+}
+
+/// Writes bytes; outside the arena, does nothing.
+fn store(call: &mut EnvironmentCall<'_>, at: u64, bytes: &[u8]) -> Answer {
+    if let Some(place) = exchange(call)?.arena.range_mut(at, bytes.len() as u64) {
+        place.copy_from_slice(bytes);
+    }
+    Ok(None)
+}
+
+/// Copies the bytes of a block, and frees it.
+fn take_block(call: &mut EnvironmentCall<'_>, at: u64) -> Result<Vec<u8>, CallError> {
+    let limit = call.meter.budget().argument_bytes;
+    let bytes = copy_block(call, at, limit)?;
+    exchange(call)?.arena.free(at);
+    Ok(bytes)
+}
+
+/// Copies the bytes of a block, at most `limit`.
+fn copy_block(call: &mut EnvironmentCall<'_>, at: u64, limit: usize) -> Result<Vec<u8>, CallError> {
+    let exchange = exchange(call)?;
+    let Some(bytes) = exchange.arena.block(at) else {
+        let text = format!("the handle {at} is no block's");
+        return Err(trap(&text));
+    };
+    let found = bytes.len();
+    if found > limit {
+        return Err(CallError::ArgumentTooLarge { limit, found });
+    }
+    let copy = crate::memory::copied(bytes)?;
+    call.charge(found)?;
+    Ok(copy)
+}
+
+fn config_get(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
+    let [key] = longs(params);
+    let key = take_block(call, key)?;
+    let key = utf8(&key, "key of a setting")?;
+    let grant = exchange(call)?.grant.clone();
+    let found = grant.config.iter().find(|(known, _)| **known == *key);
+    match found {
+        Some((_, value)) => long(give(call, value.as_bytes())?),
+        None => long(0),
+    }
+}
+
+fn var_get(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
+    let [key] = longs(params);
+    let key = take_block(call, key)?;
+    let grant = exchange(call)?.grant.clone();
+    let Some(store) = &grant.variables else {
+        return long(0);
+    };
+    call.spending.spend(store.costs().read)?;
+    let value = store.get(&call.shared.name, &key).map_err(failed)?;
+    match value {
+        Some(value) => long(give(call, &value)?),
+        None => long(0),
+    }
+}
+
+fn var_set(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
+    let [key_at, value_at] = longs(params);
+    let limit = call.meter.budget().argument_bytes;
+    let key = copy_block(call, key_at, limit)?;
+    let value = match value_at {
+        0 => None,
+        at => Some(copy_block(call, at, limit)?),
+    };
+    let grant = exchange(call)?.grant.clone();
+    let namespace = &*call.shared.name;
+    let Some(store) = grant
+        .variables
+        .as_ref()
+        .filter(|_| grant.variable_bytes > 0)
+    else {
+        return Err(trap("variables are disabled"));
+    };
+    call.spending.spend(store.costs().write)?;
+    call.spending.spend(fuel_for(key.len()))?;
+    match &value {
+        None => store.delete(namespace, &key).map_err(failed)?,
+        Some(value) => {
+            let size =
+                |key: usize, value: usize| key.saturating_add(value).saturating_add(VARIABLE);
+            let old = store.get(namespace, &key).map_err(failed)?;
+            let old = old.map_or(0, |old| size(key.len(), old.len()));
+            let used = store.used(namespace).map_err(failed)?;
+            let used = used
+                .bytes
+                .saturating_add(used.keys.saturating_mul(VARIABLE));
+            let new = used
+                .saturating_sub(old)
+                .saturating_add(size(key.len(), value.len()));
+            if new > grant.variable_bytes {
+                return Err(trap(
+                    "the variables take more bytes than are allowed: raise `variable_bytes`",
+                ));
+            }
+            store.set(namespace, &key, value).map_err(failed)?;
+        }
+    }
+    let exchange = exchange(call)?;
+    exchange.arena.free(value_at);
+    exchange.arena.free(key_at);
+    Ok(None)
+}
+
+/// Returns the trap for a store that refuses.
+fn failed(error: crate::services::state::StateError) -> CallError {
+    trap(&format!("{error}"))
+}
+
+fn log(call: &mut EnvironmentCall<'_>, params: &[Val], level: LogLevel) -> Answer {
+    let [at] = longs(params);
+    let text = take_block(call, at)?;
+    call.log(level, &text)?;
+    Ok(None)
+}
+
+/// A host function of the embedder's, in the type that the import declares.
+pub(super) struct User {
+    function: Arc<UserFunction>,
+    params: Box<[ValType]>,
+    results: &'static [ValType],
+}
+
+impl User {
+    /// Binds `function` to an import of the type `ty`: any number of handles, and one or none as result.
+    /// For another type, returns the function in the type that would fit.
+    pub(super) fn new(function: Arc<UserFunction>, ty: &Signature) -> Self {
+        let params = ty.params.iter().map(|_| I64).collect();
+        Self {
+            function,
+            params,
+            results: if ty.results.is_empty() { &[] } else { &[I64] },
+        }
+    }
+}
+
+impl EnvironmentFunction for User {
+    fn ty(&self) -> (&[ValType], &[ValType]) {
+        (&self.params, self.results)
+    }
+
+    fn has_pointers(&self) -> bool {
+        false
+    }
+
+    fn run(&self, call: &mut EnvironmentCall<'_>, params: &[Val]) -> Result<Outcome, CallError> {
+        let mut limit = call.meter.budget().argument_bytes;
+        let mut arguments = Vec::new();
+        for param in params {
+            let [at] = longs(core::slice::from_ref(param));
+            let argument = copy_block(call, at, limit)?;
+            limit = limit.saturating_sub(argument.len());
+            arguments.push(argument);
+        }
+        let arguments: Vec<&[u8]> = arguments.iter().map(|argument| &**argument).collect();
+        let result = (self.function)(&arguments).map_err(|text| trap(&text))?;
+        let result = match self.results {
+            [] => None,
+            _ => Some(Val::I64(give(call, &result)?.cast_signed())),
+        };
+        Ok(Outcome::Now(result))
+    }
+}

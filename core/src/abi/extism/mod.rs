@@ -1,0 +1,301 @@
+//! Extism: exports without parameters, whose input and output are blocks of a memory that the host
+//! keeps.
+
+mod arena;
+mod functions;
+
+use self::arena::Arena;
+use super::{
+    Convention,
+    environment::guest_error,
+    protocol::{
+        EnvironmentFunction, Protocol, Session, StartFunctions, entry, exports_function,
+        foreign_session,
+    },
+};
+use crate::{
+    base::signature::{Signature, ValType},
+    error::{CallError, ErrorClass, Mismatch},
+    memory,
+    module::{CONSTRUCTORS, ModuleInfo, REACTOR},
+    services::state::{MemoryState, StateLimits, StateStore},
+};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
+use wasmi::Val;
+
+/// The module name under which its guests import.
+pub(super) const MODULE: &str = "extism:host/env";
+
+/// How the names of its modules begin.
+pub(super) const MODULES: &str = "extism:host/";
+
+/// The export that initialises Haskell's runtime.
+const HASKELL: &str = "hs_init";
+
+/// Most bytes of blocks by default.
+const MEMORY_BYTES: usize = 64 << 20;
+
+/// Most bytes of blocks for which an idle instance keeps the heap's memory.
+const KEPT_BYTES: usize = 64 << 10;
+
+/// Most bytes of variables by default, and the bytes that each counts besides its key and value.
+const VARIABLE_BYTES: usize = 1 << 20;
+const VARIABLE: usize = 48;
+
+/// A function of the embedder: byte strings in, one out.
+type UserFunction = dyn Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync;
+
+/// The grant of Extism's environment. Grant it by [`Grants::extism`](crate::Grants::extism).
+///
+/// Plugins log to the sink of [`Grants::log`](crate::Grants::log). They have no HTTP: a call of
+/// `http_request` traps.
+///
+/// ```
+/// use hostel_core::{Extism, Grants};
+/// let extism = Extism::new()
+///     .config([("vowels", "aeiou")])
+///     .function("extism:host/user", "reverse", |arguments| {
+///         let [text] = arguments else { return Err("expected one argument".into()) };
+///         Ok(text.iter().rev().copied().collect())
+///     });
+/// let grants = Grants::new().extism(extism);
+/// # drop(grants);
+/// ```
+pub struct Extism {
+    config: Vec<(Box<str>, Box<str>)>,
+    functions: Vec<(Box<str>, Box<str>, Arc<UserFunction>)>,
+    variables: Option<Arc<dyn StateStore>>,
+    variable_bytes: usize,
+    memory_bytes: usize,
+}
+
+impl Extism {
+    /// Creates a grant without settings and functions. A plugin's blocks take at most 64 MiB. Its variables
+    /// take at most 1 MiB, in memory, and outlive its instances.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut limits = StateLimits::server();
+        limits.keys = VARIABLE_BYTES / VARIABLE;
+        limits.key_bytes = VARIABLE_BYTES;
+        limits.value_bytes = VARIABLE_BYTES;
+        Self {
+            config: Vec::new(),
+            functions: Vec::new(),
+            variables: Some(Arc::new(MemoryState::new(limits))),
+            variable_bytes: VARIABLE_BYTES,
+            memory_bytes: MEMORY_BYTES,
+        }
+    }
+
+    /// Sets what `config_get` finds. If a key occurs several times, its last value counts.
+    #[must_use]
+    pub fn config<K, V>(mut self, values: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<String>,
+        V: Into<String>,
+    {
+        for (key, value) in values {
+            let (key, value) = (key.into().into_boxed_str(), value.into().into_boxed_str());
+            self.config.retain(|(known, _)| *known != key);
+            self.config.push((key, value));
+        }
+        self
+    }
+
+    /// Grants the host function `name` of `module`, by custom `extism:host/user`. Each parameter of the
+    /// import is a block, whose bytes the function gets; the handle 0 stands for none. Its bytes become a
+    /// new block, if the import has a result. An error stops the guest.
+    #[must_use]
+    pub fn function(
+        mut self,
+        module: &str,
+        name: &str,
+        function: impl Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.functions
+            .push((module.into(), name.into(), Arc::new(function)));
+        self
+    }
+
+    /// Keeps variables in `store`, under the plugin's name.
+    #[must_use]
+    pub fn variables(mut self, store: impl StateStore) -> Self {
+        self.variables = Some(Arc::new(store));
+        self
+    }
+
+    /// Sets the most bytes of a plugin's variables. Each counts 48 bytes besides its key and value. With 0,
+    /// setting one stops the guest. Default: 1 MiB.
+    #[must_use]
+    pub const fn variable_bytes(mut self, bytes: usize) -> Self {
+        self.variable_bytes = bytes;
+        self
+    }
+
+    /// Sets the most bytes of blocks in one call, input, padding and freed blocks included. Default: 64 MiB.
+    #[must_use]
+    pub const fn memory_bytes(mut self, bytes: usize) -> Self {
+        self.memory_bytes = bytes;
+        self
+    }
+}
+
+impl Default for Extism {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl core::fmt::Debug for Extism {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Extism")
+            .field("config", &self.config.len())
+            .field("functions", &self.functions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The grant as plugins share it.
+pub(crate) struct Granted(Arc<Extism>);
+
+impl Granted {
+    pub(crate) fn new(extism: Extism) -> Self {
+        Self(Arc::new(extism))
+    }
+}
+
+/// The host's side of an instance.
+struct Exchange {
+    grant: Arc<Extism>,
+    arena: Arena,
+    /// The input, an offset and a length.
+    input: (u64, u64),
+    /// The output, a range of the arena.
+    output: (u64, u64),
+    /// The offset of the error's text; 0 if there is none.
+    error: u64,
+}
+
+impl Exchange {
+    /// Forgets all that belongs to a call.
+    fn reset(&mut self) {
+        self.arena.reset(KEPT_BYTES);
+        self.input = (0, 0);
+        self.output = (0, 0);
+        self.error = 0;
+    }
+
+    /// Allocates a block of `len` bytes; 0 if there is no room.
+    fn alloc(&mut self, len: u64) -> u64 {
+        let limit = self.grant.memory_bytes;
+        self.arena.alloc(len, limit).unwrap_or(0)
+    }
+
+    /// Returns the length of the input, 0 if its block was freed.
+    fn input_length(&self) -> u64 {
+        let (at, len) = self.input;
+        if self.arena.length(at) == 0 { 0 } else { len }
+    }
+}
+
+impl Session for Exchange {
+    fn output(&self) -> &[u8] {
+        let (at, len) = self.output;
+        self.arena.range(at, len).unwrap_or_default()
+    }
+}
+
+impl Protocol for Granted {
+    fn convention(&self) -> Convention {
+        Convention::Extism
+    }
+
+    fn check_exports(&self, _: &ModuleInfo, _: &mut Vec<Mismatch>) {
+        // Any function without parameters can be called, and nothing else is needed.
+    }
+
+    fn start(&self, module: &ModuleInfo) -> StartFunctions {
+        let has = |name| exports_function(module, name);
+        let reactor = has(REACTOR).then_some((REACTOR, 0));
+        if has(HASKELL) {
+            [reactor, Some((HASKELL, 2))]
+        } else if has(CONSTRUCTORS) {
+            [Some((CONSTRUCTORS, 0)), None]
+        } else {
+            [reactor, None]
+        }
+    }
+
+    fn function(
+        &self,
+        module: &str,
+        name: &str,
+        ty: &Signature,
+    ) -> Option<Arc<dyn EnvironmentFunction>> {
+        let named = |(m, n, _): &&(Box<str>, Box<str>, _)| (&**m, &**n) == (module, name);
+        if let Some((_, _, function)) = self.0.functions.iter().rfind(named) {
+            let function = function.clone();
+            return Some(Arc::new(functions::User::new(function, ty)));
+        }
+        (module == MODULE).then(|| entry(&functions::FUNCTIONS, name))?
+    }
+
+    fn session(&self) -> Box<dyn Session> {
+        Box::new(Exchange {
+            grant: self.0.clone(),
+            arena: Arena::default(),
+            input: (0, 0),
+            output: (0, 0),
+            error: 0,
+        })
+    }
+
+    fn begin(
+        &self,
+        session: &mut dyn Session,
+        name: &str,
+        inputs: &[&[u8]],
+        ty: &Signature,
+    ) -> Result<Vec<Val>, CallError> {
+        let exchange: &mut Exchange = session.own().ok_or_else(foreign_session)?;
+        let [input] = inputs else {
+            return Err(CallError::export_type(name, "one input", ty));
+        };
+        if !ty.params.is_empty() || !matches!(*ty.results, [] | [ValType::I32]) {
+            return Err(CallError::export_type(name, "() or () -> i32", ty));
+        }
+        exchange.reset();
+        let at = exchange.arena.add(input, self.0.memory_bytes);
+        let at = at.ok_or(memory::no_room(input.len()))?;
+        exchange.input = (at, input.len() as u64);
+        Ok(Vec::new())
+    }
+
+    fn end(
+        &self,
+        session: &mut dyn Session,
+        ran: Result<(), CallError>,
+        results: &[Val],
+    ) -> Result<(), CallError> {
+        let exchange: &mut Exchange = session.own().ok_or_else(foreign_session)?;
+        let trapped = |error: &CallError| error.class() == ErrorClass::Trap;
+        // A guest's own text tells more than the trap after it. A used-up budget tells more than the text.
+        if ran.as_ref().err().is_none_or(trapped)
+            && let Some(text) = exchange.arena.block(exchange.error)
+            && !text.is_empty()
+        {
+            return Err(guest_error(text));
+        }
+        match ran {
+            Ok(()) | Err(CallError::Exited { code: 0 }) => {}
+            Err(error) => return Err(error),
+        }
+        match results {
+            [Val::I32(code)] if *code != 0 => {
+                let text = format!("it returned the code {code}, and set no error text");
+                Err(guest_error(text.as_bytes()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
