@@ -138,7 +138,7 @@ impl Limits {
     }
 
     /// Returns the most compiled copies of a plugin's code.
-    pub(crate) const fn copies(&self) -> usize {
+    pub(crate) const fn most_copies(&self) -> usize {
         match self.copies {
             0 => 1,
             copies if copies < MOST_COPIES => copies,

@@ -568,7 +568,7 @@ impl Engine {
     /// is let in by the memory of one.
     fn copies(&self) -> usize {
         if self.heap_left() == usize::MAX {
-            self.limits.copies().min(self.platform.processors())
+            self.limits.most_copies().min(self.platform.processors())
         } else {
             1
         }
