@@ -119,10 +119,10 @@ pub(super) struct Run {
     /// Setting that the plugin can read; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
-    /// Calling convention: native, wapc, extism or typst [default: found by the plugin's imports and exports]
+    /// Convention: native, wapc, extism or typst [default: found]
     #[arg(long, value_name = "NAME", hide = asked_for("-h"), value_parser = convention)]
     pub(super) abi: Option<Convention>,
-    /// Answer to a waPC plugin's calls: echo, fail:TEXT, or @FILE with the response
+    /// Answer to a waPC plugin: echo, fail:TEXT or @FILE
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
     pub(super) callback: Option<Callback>,
     /// File for the plugin's state; waits 2 s if it is open elsewhere
