@@ -1,6 +1,6 @@
 //! The paths that are counted.
 
-use hostel::{Budget, Grants, LogRecord, Plugin};
+use hostel::{Budget, Extism, Grants, LogRecord, Plugin};
 use std::hint::black_box;
 
 /// Work that is counted, in a process of its own.
@@ -37,6 +37,13 @@ const CALLER: &str = r#"(module
         (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
       (local.get $sum)))"#;
 
+/// Returns its input, in Extism's convention.
+const ECHO: &str = r#"(module
+    (import "extism:host/env" "input_offset" (func $at (result i64)))
+    (import "extism:host/env" "input_length" (func $len (result i64)))
+    (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+    (func (export "echo") (call $output (call $at) (call $len))))"#;
+
 /// Calls itself, reads and writes memory, and branches on what it read.
 const KERNEL: &str = r#"(module (memory 1)
     (func $fib (param i32) (result i32)
@@ -66,97 +73,86 @@ const KERNEL: &str = r#"(module (memory 1)
 pub const PATHS: &[Path] = &[
     Path {
         name: "held_small",
-
         run: || held(SMALL, 100),
     },
     Path {
         name: "held_default_layout",
-
         run: || held(DEFAULT_LAYOUT, 100),
     },
     Path {
         name: "held_go",
-
         run: || held(GO, 20),
     },
     Path {
         name: "pooled_small",
-
         run: || pooled(SMALL, 100),
     },
     Path {
         name: "pooled_default_layout",
-
         run: || pooled(DEFAULT_LAYOUT, 100),
     },
     Path {
         name: "pooled_growing",
-
         run: || pooled(GROWING, 100),
     },
     Path {
         name: "pooled_zig",
-
         run: || pooled(ZIG, 100),
     },
     Path {
         name: "reset",
-
         run: reset,
     },
     Path {
         name: "instantiate",
-
         run: instantiate,
     },
     Path {
         name: "add_typed",
-
         run: add_typed,
     },
     Path {
         name: "add_instance",
-
         run: add_instance,
     },
     Path {
         name: "add_plugin",
-
         run: add_plugin,
     },
     Path {
+        name: "add_plugin_typed",
+        run: add_plugin_typed,
+    },
+    Path {
+        name: "extism_echo",
+        run: extism_echo,
+    },
+    Path {
         name: "host_call_numbers",
-
         run: || host_calls("numbers"),
     },
     Path {
         name: "host_call_bytes",
-
         run: || host_calls("bytes"),
     },
     Path {
         name: "load_12_kb",
-
         run: || load(SMALL, 4),
     },
     Path {
         name: "load_27_kb",
-
         run: || load(LIBC, 4),
     },
     Path {
         name: "load_1900_kb",
-
         run: || load(GO, 1),
     },
     Path {
         name: "load_while_loaded",
-
         run: load_while_loaded,
     },
     Path {
         name: "kernel",
-
         run: kernel,
     },
 ];
@@ -185,6 +181,7 @@ fn grants() -> Grants {
         })
         .config([("prefix", "CUSTOM")])
         .wasi(hostel::wasi())
+        .extism(Extism::new())
         .function("env", "next", |n: u32| n.wrapping_add(1))
         .function("env", "length", |bytes: &[u8]| bytes.len() as u32)
 }
@@ -268,6 +265,24 @@ fn add_plugin() -> u32 {
     count_warm(100, || {
         let sum = plugin.call::<(u32, u32), u32>("add", black_box((10, 20)));
         assert_eq!(sum.expect("the guest answers"), 30);
+    })
+}
+
+fn add_plugin_typed() -> u32 {
+    let plugin = assembled(CALLER);
+    let add = plugin.typed::<(u32, u32), u32>("add").expect("it adds");
+    count_warm(100, || {
+        let sum = add.call(black_box((10, 20)));
+        assert_eq!(sum.expect("the guest answers"), 30);
+    })
+}
+
+/// A call of a plugin of Extism's convention.
+fn extism_echo() -> u32 {
+    let plugin = assembled(ECHO);
+    count_warm(100, || {
+        let output = plugin.call_bytes("echo", black_box(b"hello world"));
+        assert_eq!(output.expect("the guest answers"), b"hello world");
     })
 }
 
