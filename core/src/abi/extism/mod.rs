@@ -62,6 +62,7 @@ type UserFunction = dyn Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync;
 /// # drop(grants);
 /// ```
 pub struct Extism {
+    /// Sorted by key.
     config: Vec<(Box<str>, Box<str>)>,
     functions: Vec<(Box<str>, Box<str>, Arc<UserFunction>)>,
     variables: Option<Arc<dyn StateStore>>,
@@ -96,8 +97,14 @@ impl Extism {
     {
         for (key, value) in values {
             let (key, value) = (key.into().into_boxed_str(), value.into().into_boxed_str());
-            self.config.retain(|(known, _)| *known != key);
-            self.config.push((key, value));
+            match self.config.binary_search_by(|(known, _)| known.cmp(&key)) {
+                Ok(at) => {
+                    if let Some((_, known)) = self.config.get_mut(at) {
+                        *known = value;
+                    }
+                }
+                Err(at) => self.config.insert(at, (key, value)),
+            }
         }
         self
     }
