@@ -203,7 +203,11 @@ const CHUNK: usize = 4_096;
 
 impl MemoryImage {
     fn capture(memory: &[u8]) -> Self {
-        let parts = parts_of(memory);
+        Self::of_parts(memory, parts_of(memory))
+    }
+
+    /// Copies these parts of `memory`. All else of it is 0.
+    fn of_parts(memory: &[u8], parts: Vec<Part>) -> Self {
         let sizes = parts.iter().map(|part| part.end.saturating_sub(part.start));
         let size = sizes.fold(0, usize::saturating_add);
         let mut contents = Vec::with_capacity(size);
@@ -261,6 +265,24 @@ impl MemoryImage {
             rest.fill(0);
         }
     }
+}
+
+/// Gives the pages of `memory` back that are all 0, if they are most of it: the interpreter has written all of
+/// a new memory. Returns false if the memory lost its contents, which does not happen.
+#[cfg(feature = "mappings")]
+pub(super) fn give_back_zeros(memory: &mut [u8], written: &Written) -> bool {
+    if !written.is_mapped() {
+        return true;
+    }
+    let parts = parts_of(memory);
+    let sizes = parts.iter().map(|part| part.end.saturating_sub(part.start));
+    let kept = sizes.fold(0, usize::saturating_add);
+    // A copy of all else is needed meanwhile.
+    if kept > memory.len() / 4 {
+        return true;
+    }
+    let image = MemoryImage::of_parts(memory, parts);
+    !written.give_back(memory) || image.write(memory)
 }
 
 /// Returns the parts of `memory` that are not 0.

@@ -186,6 +186,16 @@ impl<T: 'static> Instance<T> {
         })
     }
 
+    /// Gives the pages of its memory that are all 0 back to the system, if they can be.
+    #[cfg(feature = "mappings")]
+    pub(crate) fn give_back_zeros(&mut self) -> Result<(), CallError> {
+        if !self.sandbox.give_back_zeros() {
+            self.stopped = true;
+            return Err(CallError::Stopped);
+        }
+        Ok(())
+    }
+
     /// Returns the data that all instances of its plugin share.
     pub(crate) const fn loaded(&self) -> &Arc<Loaded<T>> {
         &self.loaded

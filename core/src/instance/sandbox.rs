@@ -1,5 +1,7 @@
 //! One instance of a module in the interpreter, in a store of its own.
 
+#[cfg(feature = "mappings")]
+use super::image::give_back_zeros;
 use super::{
     export_call::ReusedBuffers,
     image::{Image, MutableState},
@@ -208,6 +210,14 @@ impl<T: 'static> Sandbox<T> {
             .mutable
             .get_or_insert_with(|| instance.map(find).unwrap_or_default());
         (store, mutable)
+    }
+
+    /// Gives the pages of its memory that are all 0 back to the system, if they can be. Returns false if the
+    /// memory lost its contents, which does not happen.
+    #[cfg(feature = "mappings")]
+    pub(crate) fn give_back_zeros(&mut self) -> bool {
+        let memory = self.store.data().guest.memory;
+        memory.is_none_or(|memory| give_back_zeros(memory.data_mut(&mut self.store), &self.written))
     }
 
     /// Resets the instance to `image`, with `data`. Returns false if that is impossible. An instance

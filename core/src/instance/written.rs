@@ -60,6 +60,19 @@ impl Written {
         told && (bytes <= KEPT || mapped.release(memory))
     }
 
+    /// Sets all of `memory` to 0 by giving its pages back. Returns false if nothing was done.
+    #[cfg(feature = "mappings")]
+    pub(crate) fn give_back(&self, memory: &mut [u8]) -> bool {
+        let mapped = self.mapped.as_ref();
+        mapped.is_some_and(|mapped| mapped.release(memory))
+    }
+
+    /// Returns whether pages can be given back.
+    #[cfg(feature = "mappings")]
+    pub(crate) const fn is_mapped(&self) -> bool {
+        self.mapped.is_some()
+    }
+
     /// Tells how large the memory has become, in bytes, before it is dropped.
     #[cfg_attr(not(feature = "mappings"), allow(unused_variables))]
     pub(crate) fn note_size(&self, bytes: usize) {

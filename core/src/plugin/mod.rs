@@ -170,7 +170,12 @@ impl<T: 'static> Plugin<T> {
         self.loaded.check_open()?;
         let until = meter::until(&self.budget, &**self.loaded.platform())?;
         let mut used = Usage::default();
-        self.make(until, false, data, &mut used)
+        #[cfg_attr(not(feature = "mappings"), allow(unused_mut))]
+        let mut instance = self.make(until, false, data, &mut used)?;
+        // It may be kept for long. One of the pool is given back with its first reset.
+        #[cfg(feature = "mappings")]
+        instance.give_back_zeros()?;
+        Ok(instance)
     }
 
     /// Makes and starts an instance on this thread. If `continues_budget`, its first call goes on

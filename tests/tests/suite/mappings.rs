@@ -286,6 +286,39 @@ fn an_idle_instance_holds_the_pages_that_its_calls_touched() {
 }
 
 #[test]
+fn an_instance_that_is_kept_holds_what_is_not_zero_and_works_as_on_the_heap() {
+    let text = r#"(module (memory (export "memory") 512)
+        (data (i32.const 1048570) "across two pages") (data (i32.const 33554430) "!")
+        (func (export "sum") (result i64) (local $at i32) (local $sum i64)
+          (loop $on
+            (local.set $sum (i64.add (i64.rotl (local.get $sum) (i64.const 1)) (i64.load (local.get $at))))
+            (br_if $on (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 8))) (i32.const 33554432))))
+          (local.get $sum))
+        (func (export "touch") (i32.store (i32.const 20000000) (i32.const 77))))"#;
+    let [mapped, heap] = engines().map(|engine| {
+        let mut limits = *engine.limits();
+        limits.memory_bytes = 64 << 20;
+        let engine = engine.with_limits(limits);
+        try_load_wat::<()>(&engine, text, &Grants::new()).unwrap()
+    });
+    let before = resident();
+    let mut kept = [(); 8].map(|()| mapped.instantiate(()).unwrap());
+    let held = resident().saturating_sub(before);
+    assert!(held < 128 << 20, "8 instances of 32 MiB hold {held} bytes");
+    let mut other = heap.instantiate(()).unwrap();
+    for _ in 0..2 {
+        let expected = other.call::<(), i64>("sum", ()).unwrap();
+        for instance in &mut kept {
+            assert_eq!(instance.call::<(), i64>("sum", ()), Ok(expected));
+            assert_eq!(instance.usage(), other.usage());
+            assert_eq!(instance.state_hash(), other.state_hash());
+            instance.call::<(), ()>("touch", ()).unwrap();
+        }
+        other.call::<(), ()>("touch", ()).unwrap();
+    }
+}
+
+#[test]
 fn real_guests_answer_as_on_the_heap_and_use_the_same_fuel() {
     let grants = Grants::new()
         .log(|_: &hostel::LogRecord<'_>| {})

@@ -261,7 +261,9 @@ fn config_get(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
     let key = take_block(call, key)?;
     let key = utf8(&key, "key of a setting")?;
     let grant = exchange(call)?.grant.clone();
-    let found = grant.config.binary_search_by(|(known, _)| (**known).cmp(key));
+    let found = grant
+        .config
+        .binary_search_by(|(known, _)| (**known).cmp(key));
     match found.ok().and_then(|at| grant.config.get(at)) {
         Some((_, value)) => long(give(call, value.as_bytes())?),
         None => long(0),
