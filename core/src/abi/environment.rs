@@ -1,6 +1,6 @@
 //! Binds the host functions of a convention, and reads a guest's memory for them.
 
-use super::protocol::{EnvironmentCall, EnvironmentFunction, Outcome, Protocol};
+use super::protocol::{Ending, EnvironmentCall, EnvironmentFunction, Outcome, Protocol};
 use crate::{
     base::{
         fuel::{Spending, fuel_for},
@@ -69,6 +69,7 @@ impl<T: 'static> HostFunction<T> for Granted {
             session: &mut **session,
             shared: access.shared,
             meter: access.meter,
+            limiter: access.limiter,
             spending: Spending::new(access.fuel, &spent),
         };
         let outcome = self.function.run(&mut environment, call.params());
@@ -146,8 +147,27 @@ pub(super) fn trap(text: &str) -> CallError {
     CallError::Trap(Trap::host(text))
 }
 
-/// Returns the error that a guest reported by `text`.
-pub(super) fn guest_error(text: &[u8]) -> CallError {
+impl Ending<'_> {
+    /// Returns the error that a guest reported by `text`, which is bounded and charged as that of a native
+    /// plugin is.
+    pub(super) fn guest_error(&self, text: &[u8]) -> CallError {
+        let (limit, found) = (self.budget.error_bytes, text.len());
+        if found > limit {
+            return CallError::ErrorTooLarge { limit, found };
+        }
+        let units = match core::str::from_utf8(text) {
+            Ok(_) => fuel_for(found),
+            Err(_) => found as u64,
+        };
+        match self.spending.spend(fuel_for(found).saturating_add(units)) {
+            Ok(()) => host_error(text),
+            Err(overdrawn) => overdrawn.into(),
+        }
+    }
+}
+
+/// Returns a guest's error in short words of the host's.
+pub(super) fn host_error(text: &[u8]) -> CallError {
     CallError::Guest {
         message: alloc::string::String::from_utf8_lossy(text).into(),
     }

@@ -12,7 +12,7 @@ pub use self::{extism::Extism, wapc::Wapc};
 
 pub(crate) use self::{
     environment::bind,
-    protocol::{Protocol, StartFunctions},
+    protocol::{Ending, Protocol, StartFunctions},
     typst::Typst,
 };
 

@@ -5,9 +5,10 @@ use super::Convention;
 use crate::{
     base::{
         fuel::Spending,
+        limits::Budget,
         signature::{Signature, ValType},
     },
-    call::{Shared, meter::Meter, suspend::PendingHostCall},
+    call::{Shared, limiter::InstanceLimiter, meter::Meter, suspend::PendingHostCall},
     error::{CallError, Mismatch},
     module::{Extern, ModuleInfo},
 };
@@ -60,7 +61,14 @@ pub(crate) trait Protocol: Send + Sync + 'static {
         session: &mut dyn Session,
         ran: Result<(), CallError>,
         results: &[Val],
+        ending: &Ending<'_>,
     ) -> Result<(), CallError>;
+}
+
+/// The budget of a call that ends, and the fuel that is left of it.
+pub(crate) struct Ending<'a> {
+    pub(crate) budget: &'a Budget,
+    pub(crate) spending: Spending<'a>,
 }
 
 /// The exports that run when an instance is made, in order: the name of each, and the number of its
@@ -109,6 +117,7 @@ pub(crate) struct EnvironmentCall<'a> {
     pub(super) session: &'a mut dyn Session,
     pub(super) shared: &'a Shared,
     pub(super) meter: &'a mut Meter,
+    pub(super) limiter: &'a InstanceLimiter,
     pub(super) spending: Spending<'a>,
 }
 

@@ -3,10 +3,10 @@
 
 use super::{
     Convention,
-    environment::{guest_error, utf8, words},
+    environment::{utf8, words},
     protocol::{
-        Entry, EnvironmentCall, EnvironmentFunction, Protocol, Session, StartFunctions, entry,
-        foreign_session,
+        Ending, Entry, EnvironmentCall, EnvironmentFunction, Protocol, Session, StartFunctions,
+        entry, foreign_session,
     },
 };
 use crate::{
@@ -123,6 +123,7 @@ impl Protocol for Typst {
         session: &mut dyn Session,
         ran: Result<(), CallError>,
         results: &[Val],
+        ending: &Ending<'_>,
     ) -> Result<(), CallError> {
         let exchange: &mut Exchange = session.own().ok_or_else(foreign_session)?;
         ran?;
@@ -132,9 +133,10 @@ impl Protocol for Typst {
         }
         match results {
             [Val::I32(0)] => Ok(()),
-            [Val::I32(1)] => Err(guest_error(
-                utf8(&exchange.result, "plugin's error text")?.as_bytes(),
-            )),
+            [Val::I32(1)] => {
+                utf8(&exchange.result, "plugin's error text")?;
+                Err(ending.guest_error(&exchange.result))
+            }
             [Val::I32(code)] => Err(CallError::BadValue {
                 expected: "code 0 or 1 of a Typst plugin",
                 found: (*code).into(),

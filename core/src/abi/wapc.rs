@@ -3,10 +3,10 @@
 
 use super::{
     Convention,
-    environment::{guest_error, trap, utf8, words},
+    environment::{host_error, trap, utf8, words},
     protocol::{
-        Entry, EnvironmentCall, EnvironmentFunction, Outcome, Protocol, Session, StartFunctions,
-        entry, exports_function, foreign_session,
+        Ending, Entry, EnvironmentCall, EnvironmentFunction, Outcome, Protocol, Session,
+        StartFunctions, entry, exports_function, foreign_session,
     },
 };
 use crate::{
@@ -271,15 +271,16 @@ impl Protocol for Granted {
         session: &mut dyn Session,
         ran: Result<(), CallError>,
         results: &[Val],
+        ending: &Ending<'_>,
     ) -> Result<(), CallError> {
         let exchange: &mut Exchange = session.own().ok_or_else(foreign_session)?;
         ran?;
         let succeeded = !matches!(results, [Val::I32(0)]);
         match &exchange.error {
             _ if succeeded && exchange.response.is_some() => Ok(()),
-            Some(error) => Err(guest_error(error)),
-            None if succeeded => Err(guest_error(b"it reported success, and set no response")),
-            None => Err(guest_error(b"it reported failure, and set no error text")),
+            Some(error) => Err(ending.guest_error(error)),
+            None if succeeded => Err(host_error(b"it reported success, and set no response")),
+            None => Err(host_error(b"it reported failure, and set no error text")),
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::{
     Shared, StoreData,
     canceller::Canceller,
+    limiter::InstanceLimiter,
     meter::{self, Meter},
 };
 use alloc::{boxed::Box, vec::Vec};
@@ -47,6 +48,7 @@ pub(crate) struct InstanceAccess<'a> {
     pub(crate) exchange: &'a mut Option<Box<dyn Session>>,
     pub(crate) shared: &'a Shared,
     pub(crate) meter: &'a mut Meter,
+    pub(crate) limiter: &'a InstanceLimiter,
     pub(crate) canceller: Option<&'a Canceller>,
     /// The fuel that the call may still use.
     pub(crate) fuel: u64,
@@ -68,6 +70,7 @@ impl<'a> InstanceAccess<'a> {
             exchange: &mut state.exchange,
             shared: &state.shared,
             meter: &mut state.meter,
+            limiter: &state.limiter,
             canceller: state.canceller.as_ref(),
             fuel,
             blocks: state.pace.is_none() && !state.guest.nested,

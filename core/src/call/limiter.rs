@@ -123,6 +123,14 @@ impl InstanceLimiter {
         self.refused = Some(RefusedGrowth { asked, limit });
     }
 
+    /// Returns whether the host may keep `bytes` bytes for the guest besides its memory, for which `more` bytes
+    /// of the heap are needed now: they count against the limit of memory.
+    pub(crate) fn admits(&self, bytes: usize, more: usize, platform: &dyn Platform) -> bool {
+        let all = self.memory.now.saturating_add(bytes);
+        let needed = more.saturating_add(RESERVE);
+        all <= self.memory.limit && platform.free_bytes().is_none_or(|free| needed <= free)
+    }
+
     /// Checks the platform's free heap at each growth from now on, when the guest itself may grow its
     /// memory.
     pub(crate) fn watch(&mut self, platform: Arc<dyn Platform>) {

@@ -2,8 +2,8 @@
 
 use super::{Instance, sandbox::Sandbox};
 use crate::{
-    abi::Protocol,
-    base::fuel::{BASE, fuel_for},
+    abi::{Ending, Protocol},
+    base::fuel::{BASE, Spending, fuel_for},
     call::{
         meter,
         run::{self, Run},
@@ -13,6 +13,7 @@ use crate::{
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::{
+    cell::Cell,
     future::poll_fn,
     task::{Context, Poll},
 };
@@ -167,11 +168,23 @@ impl<T: 'static> Instance<T> {
         // Whatever the convention makes of it: a guest that was stopped does not run again.
         self.broken = ran.as_ref().is_err_and(CallError::stops);
         let store = &mut self.sandbox.store;
+        let fuel = meter::fuel_left(store);
         let state = store.data_mut();
         let Some(session) = &mut state.exchange else {
             return Err(CallError::Stopped);
         };
-        call.protocol.end(&mut **session, ran, &call.results)?;
+        let spent = Cell::new(0);
+        let ending = Ending {
+            budget: state.meter.budget(),
+            spending: Spending::new(fuel, &spent),
+        };
+        let ended = call
+            .protocol
+            .end(&mut **session, ran, &call.results, &ending);
+        if let Err(error) = ended {
+            meter::charge(store, spent.get())?;
+            return Err(error);
+        }
         let (limit, found) = (state.meter.budget().output_bytes, session.output().len());
         if found > limit {
             return Err(CallError::OutputTooLarge { limit, found });

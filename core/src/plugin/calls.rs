@@ -211,7 +211,6 @@ impl<T: Default + 'static> Plugin<T> {
             if let Some(idle) = idle {
                 pool.keep(idle);
             }
-            self.clear_if_closed();
             drop(permit);
             made = made.saturating_add(1);
         }
@@ -415,13 +414,5 @@ impl<T: Default + 'static> Plugin<T> {
         // The embedder's `work` may have swapped in an instance of another plugin.
         let own = self.owns(&instance);
         permit.return_instance(instance.into_idle().filter(|_| own), T::default());
-        self.clear_if_closed();
-    }
-
-    /// Drops the idle instances of a closed plugin: it may have been closed before one came back.
-    fn clear_if_closed(&self) {
-        if self.loaded.check_open().is_err() {
-            self.pool.clear();
-        }
     }
 }

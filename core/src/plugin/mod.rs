@@ -236,7 +236,7 @@ impl<T: 'static> Plugin<T> {
     /// and instance are dropped.
     pub fn close(&self) {
         self.loaded.closed.store(true, Ordering::Release);
-        self.pool.clear();
+        self.pool.close();
     }
 
     /// Returns the figures of its pool of instances.

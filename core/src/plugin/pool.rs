@@ -33,6 +33,8 @@ pub(crate) struct Pool<T: 'static> {
 struct PoolState<T: 'static> {
     figures: PoolFigures,
     idle: Vec<IdleInstance<T>>,
+    /// Whether no further instance is kept.
+    closed: bool,
     /// Waiting calls, the oldest first. Empty while a permit is free.
     queue: VecDeque<Arc<QueueEntry>>,
 }
@@ -71,6 +73,7 @@ impl<T> Pool<T> {
             state: Mutex::new(PoolState {
                 figures: PoolFigures::default(),
                 idle: Vec::new(),
+                closed: false,
                 queue: VecDeque::new(),
             }),
             image: Once::new(),
@@ -176,11 +179,10 @@ impl<T> Pool<T> {
         let mut surplus = permit.idle.take();
         let next = {
             let mut state = self.state.lock();
-            let room = |state: &PoolState<T>| state.idle.len() < self.limits.idle;
-            if room(&state) {
+            if self.has_room(&state) {
                 state.idle.extend(surplus.take());
             }
-            if reset.is_some() && room(&state) {
+            if reset.is_some() && self.has_room(&state) {
                 state.idle.extend(reset);
                 state.figures.resets = state.figures.resets.saturating_add(1);
             } else {
@@ -235,11 +237,16 @@ impl<T> Pool<T> {
     /// Keeps a new or reset instance if there is room. Returns whether it did.
     pub(crate) fn keep(&self, idle: IdleInstance<T>) -> bool {
         let mut state = self.state.lock();
-        let room = state.idle.len() < self.limits.idle;
+        let room = self.has_room(&state);
         if room {
             state.idle.push(idle);
         }
         room
+    }
+
+    /// Returns whether one more idle instance is kept.
+    const fn has_room(&self, state: &PoolState<T>) -> bool {
+        !state.closed && state.idle.len() < self.limits.idle
     }
 
     /// Returns whether fewer instances are idle than [`Limits::warm`] asks for.
@@ -258,9 +265,13 @@ impl<T> Pool<T> {
         }
     }
 
-    /// Drops all idle instances.
-    pub(crate) fn clear(&self) {
-        let idle = core::mem::take(&mut self.state.lock().idle);
+    /// Drops all idle instances, and keeps none from now on.
+    pub(crate) fn close(&self) {
+        let idle = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            core::mem::take(&mut state.idle)
+        };
         // Without the lock: an instance's data may run the embedder's code when it is dropped.
         drop(idle);
     }
@@ -363,7 +374,7 @@ impl<T> Permit<'_, T> {
         let pool = self.pool;
         self.reset = used.and_then(|mut used| {
             let image = pool.image()?;
-            let room = pool.state.lock().idle.len() < pool.limits.idle;
+            let room = pool.has_room(&pool.state.lock());
             let kept = room && !used.sandbox.code.is_crowded();
             (kept && used.sandbox.reset(image, data)).then_some(used)
         });

@@ -356,3 +356,20 @@ fn an_instance_of_another_plugin_is_not_taken_back() {
         "it is the caller's now"
     );
 }
+
+#[test]
+fn a_plugin_that_is_closed_during_calls_keeps_no_instance() {
+    for _ in 0..200 {
+        let plugin = secretive();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                // Ends with the error that the plugin is closed.
+                scope.spawn(|| while plugin.call::<(), i64>("found", ()).is_ok() {});
+            }
+            std::thread::yield_now();
+            plugin.close();
+        });
+        let figures = plugin.pool_figures();
+        assert_eq!((figures.idle, figures.in_use), (0, 0), "{figures:?}");
+    }
+}

@@ -24,6 +24,8 @@ pub(super) struct Arena {
     bytes: Vec<u8>,
     /// All blocks, in the order of their offsets.
     blocks: Vec<Block>,
+    /// The bytes of the live ones.
+    live: u64,
 }
 
 /// A block. Kept outside the bytes, so that no guest can change it.
@@ -42,12 +44,34 @@ impl Arena {
         }
         self.bytes.clear();
         self.blocks.clear();
+        self.live = 0;
     }
 
     /// Returns the bytes that it takes, blocks' records included.
     pub(super) fn size(&self) -> usize {
         let blocks = self.blocks.len().saturating_mul(BLOCK);
         self.bytes.len().saturating_add(blocks)
+    }
+
+    /// Returns the bytes of heap that are allocated for `more` bytes more, at most: a list that grows is copied
+    /// to one of twice its size.
+    pub(super) fn growth(&self, more: usize) -> usize {
+        let double = |len: usize, capacity: usize, more: usize, size: usize| {
+            let needed = len.saturating_add(more);
+            let grown = capacity.saturating_mul(2).max(needed);
+            if needed <= capacity {
+                0
+            } else {
+                grown.saturating_mul(size)
+            }
+        };
+        let (bytes, blocks) = (&self.bytes, &self.blocks);
+        double(bytes.len(), bytes.capacity(), more, 1).saturating_add(double(
+            blocks.len(),
+            blocks.capacity(),
+            1,
+            size_of::<Block>(),
+        ))
     }
 
     /// Returns the bytes that a block of `len` bytes takes; `None` if they can't be told.
@@ -77,6 +101,7 @@ impl Arena {
             len: usize::try_from(len).ok()?,
             live: true,
         });
+        self.live = self.live.saturating_add(len);
         Some(start)
     }
 
@@ -93,8 +118,10 @@ impl Arena {
     pub(super) fn free(&mut self, start: u64) {
         if let Ok(at) = self.position(start)
             && let Some(block) = self.blocks.get_mut(at)
+            && block.live
         {
             block.live = false;
+            self.live = self.live.saturating_sub(block.len as u64);
         }
     }
 
@@ -124,10 +151,9 @@ impl Arena {
         self.bytes.get_mut(at..)?.get_mut(..len)
     }
 
-    /// Returns the bytes in use.
-    pub(super) fn in_use(&self) -> u64 {
-        let live = self.blocks.iter().filter(|block| block.live);
-        live.fold(0, |sum, block| sum.saturating_add(block.len as u64))
+    /// Returns the bytes of the live blocks.
+    pub(super) const fn in_use(&self) -> u64 {
+        self.live
     }
 
     fn live(&self, start: u64) -> Option<&Block> {

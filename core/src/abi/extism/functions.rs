@@ -106,7 +106,8 @@ pub(super) const FUNCTIONS: [Entry; 32] = [
         long(exchange(call)?.error)
     }),
     function("reset", &[], &[], |call, _| {
-        exchange(call)?.reset();
+        // Not returned to the heap: a guest may do this again and again.
+        exchange(call)?.reset(usize::MAX);
         Ok(None)
     }),
     function("memory_bytes", &[], &[I64], |call, _| {
@@ -198,14 +199,17 @@ fn alloc(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
 
 /// Allocates a block, and charges for setting it to 0. Returns 0 if there is no room.
 fn new_block(call: &mut EnvironmentCall<'_>, len: u64) -> Result<u64, CallError> {
+    let Some(taken) = super::Arena::taken(len) else {
+        return Ok(0);
+    };
+    let arena = &exchange(call)?.arena;
+    let (all, more) = (arena.size().saturating_add(taken), arena.growth(taken));
     let limit = exchange(call)?.grant.memory_bytes;
-    match super::Arena::taken(len) {
-        Some(taken) if taken <= limit => {
-            call.charge(taken)?;
-            Ok(exchange(call)?.alloc(len))
-        }
-        _ => Ok(0),
+    if all > limit || !call.limiter.admits(all, more, &*call.shared.platform) {
+        return Ok(0);
     }
+    call.charge(taken)?;
+    Ok(exchange(call)?.arena.alloc(len, limit).unwrap_or(0))
 }
 
 /// Makes a block of the host's bytes; 0 if there are none, or no room.

@@ -7,9 +7,9 @@ mod functions;
 use self::arena::Arena;
 use super::{
     Convention,
-    environment::guest_error,
+    environment::host_error,
     protocol::{
-        EnvironmentFunction, Protocol, Session, StartFunctions, entry, exports_function,
+        Ending, EnvironmentFunction, Protocol, Session, StartFunctions, entry, exports_function,
         foreign_session,
     },
 };
@@ -139,7 +139,9 @@ impl Extism {
         self
     }
 
-    /// Sets the most bytes of blocks in one call, input, padding and freed blocks included. Default: 64 MiB.
+    /// Sets the most bytes of blocks in one call, input, padding and freed blocks included. Together with the
+    /// guest's own memory they are within [`Limits::memory_bytes`](crate::Limits::memory_bytes) too, when they
+    /// are allocated; [`Footprint`](crate::Footprint) does not count them. Default: 64 MiB.
     #[must_use]
     pub const fn memory_bytes(mut self, bytes: usize) -> Self {
         self.memory_bytes = bytes;
@@ -184,18 +186,12 @@ struct Exchange {
 }
 
 impl Exchange {
-    /// Forgets all that belongs to a call.
-    fn reset(&mut self) {
-        self.arena.reset(KEPT_BYTES);
+    /// Forgets all that belongs to a call. Keeps the heap's memory if that is at most `kept` bytes.
+    fn reset(&mut self, kept: usize) {
+        self.arena.reset(kept);
         self.input = (0, 0);
         self.output = (0, 0);
         self.error = 0;
-    }
-
-    /// Allocates a block of `len` bytes; 0 if there is no room.
-    fn alloc(&mut self, len: u64) -> u64 {
-        let limit = self.grant.memory_bytes;
-        self.arena.alloc(len, limit).unwrap_or(0)
     }
 
     /// Returns the length of the input, 0 if its block was freed.
@@ -271,7 +267,7 @@ impl Protocol for Granted {
         if !ty.params.is_empty() || !matches!(*ty.results, [] | [ValType::I32]) {
             return Err(CallError::export_type(name, "() or () -> i32", ty));
         }
-        exchange.reset();
+        exchange.reset(KEPT_BYTES);
         let at = exchange.arena.add(input, self.0.memory_bytes);
         let at = at.ok_or(memory::no_room(input.len()))?;
         exchange.input = (at, input.len() as u64);
@@ -283,6 +279,7 @@ impl Protocol for Granted {
         session: &mut dyn Session,
         ran: Result<(), CallError>,
         results: &[Val],
+        ending: &Ending<'_>,
     ) -> Result<(), CallError> {
         let exchange: &mut Exchange = session.own().ok_or_else(foreign_session)?;
         let trapped = |error: &CallError| error.class() == ErrorClass::Trap;
@@ -291,7 +288,7 @@ impl Protocol for Granted {
             && let Some(text) = exchange.arena.block(exchange.error)
             && !text.is_empty()
         {
-            return Err(guest_error(text));
+            return Err(ending.guest_error(text));
         }
         match ran {
             Ok(()) | Err(CallError::Exited { code: 0 }) => {}
@@ -300,7 +297,7 @@ impl Protocol for Granted {
         match results {
             [Val::I32(code)] if *code != 0 => {
                 let text = format!("it returned the code {code}, and set no error text");
-                Err(guest_error(text.as_bytes()))
+                Err(host_error(text.as_bytes()))
             }
             _ => Ok(()),
         }

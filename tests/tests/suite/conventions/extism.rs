@@ -473,3 +473,70 @@ fn guest_memory_is_not_needed_and_holds_nothing() {
     assert_eq!(plugin.process(b"x").unwrap_err().code(), "unknown-export");
     assert_eq!(plugin.call_bytes("f", b"x").unwrap(), b"x");
 }
+
+#[test]
+fn error_texts_are_bounded_and_charged() {
+    let text = r#"(func (export "f") (call $error (call $alloc (i64.const 5000))))
+        (func (export "g") (local $at i64)
+          (local.set $at (call $alloc (i64.const 5000)))
+          (call $store8 (local.get $at) (i32.const 255))
+          (call $error (local.get $at)))"#;
+    let plugin = plugin(text);
+    let mut budget = Budget::server();
+    budget.error_bytes = 4_999;
+    assert_eq!(
+        code(&plugin.with_budget(budget).call_bytes("f", b"")),
+        "error-too-large"
+    );
+    budget.error_bytes = 5_000;
+    assert_eq!(
+        code(&plugin.with_budget(budget).call_bytes("f", b"")),
+        "guest-error"
+    );
+    let fuel = |name: &str| {
+        let call = |instance: &mut hostel::Instance| instance.call_bytes(name, b"", |_| ());
+        let (result, used) = plugin.with_instance_metered(call);
+        assert_eq!(code(&result), "guest-error");
+        used.fuel
+    };
+    // Each byte of a text that is not UTF-8 is charged, besides one unit for each 64 bytes.
+    let (text, no_text) = (fuel("f"), fuel("g"));
+    assert!(no_text > text + 4_800, "{text} {no_text}");
+    let poor = plugin.with_budget(Budget::server().with_fuel(no_text - 100));
+    assert_eq!(code(&poor.call_bytes("g", b"")), "out-of-fuel");
+}
+
+#[test]
+fn blocks_count_against_the_limit_of_memory_and_the_heap() {
+    let text = format!(
+        r#"(module {ENVIRONMENT} {HELP} (memory 2)
+            (func (export "f") (call $answer (call $length (call $alloc (i64.const 100000))))))"#
+    );
+    let load = |memory: usize| {
+        let mut limits = hostel::Limits::server();
+        limits.memory_bytes = memory;
+        let grants = Grants::<()>::new()
+            .extism(Extism::new())
+            .with_limits(limits);
+        load_wat(&text, &grants)
+    };
+    assert_eq!(number(&load(300_000), b""), 100_000);
+    assert_eq!(number(&load(200_000), b""), 0);
+}
+
+#[test]
+fn the_bytes_of_blocks_are_told_at_no_cost_of_their_number() {
+    let import = r#"(import "extism:host/env" "memory_bytes" (func $bytes (result i64)))"#;
+    let text = format!(
+        r#"(module {import} {ENVIRONMENT} {HELP}
+            (func (export "f") (local $a i64) (local $n i64)
+              (local.set $a (call $alloc (i64.const 7)))
+              (drop (call $alloc (i64.const 10)))
+              (call $free (local.get $a)) (call $free (local.get $a))
+              (local.set $n (call $bytes))
+              (call $answer (local.get $n))))"#
+    );
+    let plugin = load_wat(&text, &Grants::<()>::new().extism(Extism::new()));
+    // The input, and the block that was not freed.
+    assert_eq!(number(&plugin, b"abc"), 13);
+}

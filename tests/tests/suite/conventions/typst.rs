@@ -132,6 +132,13 @@ fn inputs_and_results_are_bounded() {
     assert_eq!(result(b"12", b"34").unwrap(), b"1234");
     assert_eq!(code(&result(b"123", b"45")), "trap-host-call");
     assert_eq!(code(&result(b"123456", b"78901")), "input-too-large");
+    let fails = self::plugin(
+        r#"(func (export "f") (result i32) (call $send (i32.const 0) (i32.const 30)) (i32.const 1))"#,
+    );
+    let mut budget = Budget::server();
+    budget.error_bytes = 29;
+    let long = fails.with_budget(budget).call_arguments("f", &[]);
+    assert_eq!(code(&long), "error-too-large");
 }
 
 #[test]
