@@ -1,7 +1,7 @@
 //! How to call a plugin's functions, by the types that its module declares.
 
 use hostel::{
-    Extern, ModuleInfo, Signature,
+    Convention, Extern, ModuleInfo, Signature,
     ValType::{self, F32, F64, I32, I64},
 };
 
@@ -12,6 +12,10 @@ pub(super) enum Calling {
     Bytes,
     /// One INPUT for each parameter.
     Numbers,
+    /// One INPUT for each parameter, as bytes: of a Typst plugin.
+    Arguments,
+    /// An operation and one INPUT: of a waPC plugin.
+    Operations,
 }
 
 impl Calling {
@@ -19,6 +23,8 @@ impl Calling {
         match self {
             Self::Bytes => "bytes",
             Self::Numbers => "numbers",
+            Self::Arguments => "arguments",
+            Self::Operations => "operations",
         }
     }
 }
@@ -41,5 +47,22 @@ pub(super) fn calling(module: &ModuleInfo, ty: &Signature) -> Option<Calling> {
         Some(Calling::Numbers)
     } else {
         None
+    }
+}
+
+/// Returns how to call the export `name` of this type, in the convention that the module's imports and exports
+/// show.
+pub(super) fn calling_export(module: &ModuleInfo, name: &str, ty: &Signature) -> Option<Calling> {
+    match Convention::of(module) {
+        Convention::Wapc => (name == "__guest_call").then_some(Calling::Operations),
+        Convention::Extism => {
+            let fits = ty.params.is_empty() && matches!(*ty.results, [] | [I32]);
+            fits.then_some(Calling::Bytes)
+        }
+        Convention::Typst => {
+            let fits = ty.params.iter().all(|ty| *ty == I32) && *ty.results == [I32];
+            fits.then_some(Calling::Arguments)
+        }
+        _ => calling(module, ty),
     }
 }

@@ -131,7 +131,13 @@ fn read_numbers(
     }
     let (takes, given) = (ty.params.len(), texts.len());
     if takes != given {
-        return Err(wrong(format!("expected {takes} numbers, found {given}")));
+        let failure = wrong(format!("expected {takes} numbers, found {given}"));
+        // As an Extism plugin that imports nothing.
+        return Err(if takes == 0 && given == 1 {
+            failure.with_hint("add --abi extism if the plugin was made for Extism")
+        } else {
+            failure
+        });
     }
     let numbers = texts.iter().zip(&ty.params).map(|(text, ty)| {
         let bytes = read(text, limit)?;

@@ -111,7 +111,7 @@ impl Serialize for Declarations<'_> {
                     "name": export.name,
                     "kind": export.ty.kind(),
                     "type": export.ty.to_string(),
-                    "takes": takes(module, &export.ty).map(Calling::name),
+                    "takes": takes(module, &export.name, &export.ty).map(Calling::name),
                 })
             })
         };
@@ -145,7 +145,7 @@ impl Serialize for Declarations<'_> {
         map.serialize_entry("exports", &Each(exports))?;
         map.serialize_entry("functions", &module.functions)?;
         map.serialize_entry("imports", &Each(imports))?;
-        map.serialize_entry("initializers", &Each(|| module.initializers()))?;
+        map.serialize_entry("initializers", &Convention::of(module).initializers(module))?;
         map.serialize_entry("memories", &Each(memories))?;
         map.serialize_entry("sections", &Each(sections))?;
         map.serialize_entry("start", &module.start)?;
@@ -164,13 +164,19 @@ fn write_module(to: &mut dyn Write, module: &ModuleInfo, path: &str) -> io::Resu
             row("ABI", abi_name(module).to_owned(), String::new()),
             row("start function", start.to_owned(), String::new()),
         ];
-        let initializers = module.initializers().map(|name| {
-            let runs = match name {
-                plugin::COMMAND => "before another function is called",
-                _ => "when an instance is made",
-            };
-            row("initializer", format!("`{name}`"), runs.to_owned())
-        });
+        let convention = Convention::of(module);
+        let initializers = convention
+            .initializers(module)
+            .into_iter()
+            .map(move |name| {
+                let runs = match name {
+                    plugin::COMMAND if convention == Convention::Native => {
+                        "before another function is called"
+                    }
+                    _ => "when an instance is made",
+                };
+                row("initializer", format!("`{name}`"), runs.to_owned())
+            });
         let memories = module.memories.iter().map(|memory| {
             row(
                 "memory",
@@ -201,7 +207,7 @@ fn write_module(to: &mut dyn Write, module: &ModuleInfo, path: &str) -> io::Resu
     };
     let exports = || {
         module.exports.iter().map(|export| {
-            let takes = takes(module, &export.ty).map(|what| match &*export.name {
+            let takes = takes(module, &export.name, &export.ty).map(|what| match &*export.name {
                 plugin::COMMAND if plugin::is_command(module) => "`run`".to_owned(),
                 _ => format!("`run` with {}", what.name()),
             });
@@ -277,9 +283,9 @@ fn write_table<I: Iterator<Item = [String; 3]>>(
     Ok(())
 }
 
-fn takes(module: &ModuleInfo, ty: &Extern) -> Option<Calling> {
+fn takes(module: &ModuleInfo, name: &str, ty: &Extern) -> Option<Calling> {
     match ty {
-        Extern::Function(ty) => abi::calling(module, ty),
+        Extern::Function(ty) => abi::calling_export(module, name, ty),
         _ => None,
     }
 }

@@ -5,7 +5,12 @@ use crate::{
     host::{Answer, Library},
     local::{as_new, check, processor_time},
 };
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 /// What grows, and how far: its name, its title, its counts.
 pub const KINDS: &[(&str, &str, &[u32])] = &[
@@ -28,6 +33,9 @@ pub const KINDS: &[(&str, &str, &[u32])] = &[
 
 /// A process that would take more nanoseconds of processor up to its next count grows no further.
 const MOST_TIME: f64 = 60e9;
+
+/// The longest time for which a process grows.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Memory and processor time that a number of things took.
 #[derive(Clone, Copy)]
@@ -83,7 +91,20 @@ pub fn grow(library: &dyn Library, wasm: &[u8], kind: &str, most: u32) -> Answer
 
 /// Runs a process that grows `kind`, and reads what it prints.
 pub fn grown(command: &mut Command) -> Answer<Vec<Grown>> {
-    let output = command.output()?;
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // A host that stops for ever must not stop the others.
+    let began = Instant::now();
+    while child.try_wait()?.is_none() {
+        if began.elapsed() > LONGEST {
+            child.kill()?;
+            return Err("it did not end within five minutes".into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output()?;
     if !output.status.success() {
         let message = String::from_utf8_lossy(&output.stderr);
         return Err(message

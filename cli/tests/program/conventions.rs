@@ -120,3 +120,40 @@ fn abi_sets_the_convention_and_inspect_shows_it() {
         );
     }
 }
+
+#[test]
+fn inspect_shows_what_the_convention_calls() {
+    let files = Files::new();
+    let shown = |text: &str| {
+        hostel(&["inspect", &files.wat(text)])
+            .expect(0)
+            .text()
+            .to_owned()
+    };
+    let wapc = shown(WAPC);
+    assert!(
+        wapc.contains("`_start`") && wapc.contains("when an instance is made"),
+        "{wapc}"
+    );
+    assert!(wapc.contains("`run` with operations"), "{wapc}");
+    let extism = shown(EXTISM);
+    assert!(
+        extism.contains("`run` with bytes") && !extism.contains("with numbers"),
+        "{extism}"
+    );
+    assert!(shown(TYPST).contains("`run` with arguments"));
+}
+
+#[test]
+fn functions_that_the_embedder_would_supply_are_told_as_such() {
+    let files = Files::new();
+    let plugin = files.wat(
+        r#"(module (import "extism:host/user" "kv" (func (param i64) (result i64))) (func (export "f")))"#,
+    );
+    let refused = hostel(&["run", &plugin, "--call", "f"]).expect(3);
+    assert!(
+        refused.stderr.contains("`Extism::function`"),
+        "{}",
+        refused.stderr
+    );
+}

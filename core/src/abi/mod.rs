@@ -17,6 +17,7 @@ pub(crate) use self::{
 };
 
 use crate::module::ModuleInfo;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// How a guest takes its input and returns its output.
@@ -94,6 +95,30 @@ impl Convention {
                 Some(_) => Self::Wapc,
                 None => Self::Native,
             })
+    }
+}
+
+impl Convention {
+    /// Returns the exports that initialise an instance of a plugin of this convention, after its start
+    /// function, in order.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (func (export "wapc_init"))
+    /// #   (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#)?;
+    /// use hostel_core::{Convention, ModuleInfo};
+    /// let module = ModuleInfo::read(&wasm)?;
+    /// assert_eq!(Convention::Wapc.initializers(&module), ["wapc_init"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn initializers(self, module: &ModuleInfo) -> Vec<&'static str> {
+        let starts = match self {
+            Self::Native => return module.initializers().collect(),
+            Self::Wapc => wapc::starts(module),
+            Self::Extism => extism::starts(module),
+            Self::Typst => [None; 2],
+        };
+        starts.into_iter().flatten().map(|(name, _)| name).collect()
     }
 }
 

@@ -140,6 +140,11 @@ impl Granted {
     }
 }
 
+/// Returns the exports that run when an instance is made.
+pub(super) fn starts(module: &ModuleInfo) -> StartFunctions {
+    [COMMAND, INIT].map(|name| exports_function(module, name).then_some((name, 0)))
+}
+
 /// The host's side of an instance.
 #[derive(Default)]
 struct Exchange {
@@ -219,7 +224,7 @@ impl Protocol for Granted {
     }
 
     fn start(&self, module: &ModuleInfo) -> StartFunctions {
-        [COMMAND, INIT].map(|name| exports_function(module, name).then_some((name, 0)))
+        starts(module)
     }
 
     fn function(

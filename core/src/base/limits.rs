@@ -61,9 +61,9 @@ pub struct Limits {
     /// processors run in as many copies.
     ///
     /// Loading compiles the first. Another one is compiled in the background while each copy has an
-    /// instance: in all, at most as many as the machine has [processors](crate::Platform::processors),
-    /// and as 4 MiB have room for if each is as large as the module's file. If
-    /// [`heap_bytes`](Self::heap_bytes) or the platform bounds the heap, there is only the first.
+    /// instance, up to the number of [processors](crate::Platform::processors). A module of 1 MiB gets at
+    /// most 4 copies, one of 2 MiB at most 2, and a larger one only the first. So does each module if
+    /// [`heap_bytes`](Self::heap_bytes) or the platform bounds the heap.
     ///
     /// `server`: 256. `device`: 1.
     pub copies: usize,

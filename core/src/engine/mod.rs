@@ -133,7 +133,7 @@ impl Engine {
 
     /// Puts the memories of instances into `mappings` of the operating system instead of on the heap, if
     /// they begin with more than 128 KiB. Reusing an instance then takes time for the pages that the call
-    /// touched, instead of for the whole memory; and an idle instance keeps these pages only. Results, fuel
+    /// touched, instead of for the whole memory; and an instance that was reset keeps these pages only. Results, fuel
     /// and limits are those of memories on the heap. If the system has no address space for a mapping, that
     /// memory is on the heap.
     ///

@@ -136,6 +136,11 @@ impl<T: 'static> Grants<T> {
         if let Some((m, n)) = known().find(|(_, n)| *n == name) {
             return format!("the same name is known as `{m}.{n}`");
         }
+        if convention == Convention::Extism {
+            return String::from(
+                "it is a host function of the embedder's: grant it with `Extism::function`",
+            );
+        }
         if module.starts_with("wasi_") {
             return String::from(
                 "WASI is supported in preview 1 only: build the plugin for `wasm32-wasip1`",

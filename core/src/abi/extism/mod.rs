@@ -173,6 +173,19 @@ impl Granted {
     }
 }
 
+/// Returns the exports that run when an instance is made.
+pub(super) fn starts(module: &ModuleInfo) -> StartFunctions {
+    let has = |name| exports_function(module, name);
+    let reactor = has(REACTOR).then_some((REACTOR, 0));
+    if has(HASKELL) {
+        [reactor, Some((HASKELL, 2))]
+    } else if has(CONSTRUCTORS) {
+        [Some((CONSTRUCTORS, 0)), None]
+    } else {
+        [reactor, None]
+    }
+}
+
 /// The host's side of an instance.
 struct Exchange {
     grant: Arc<Extism>,
@@ -218,15 +231,7 @@ impl Protocol for Granted {
     }
 
     fn start(&self, module: &ModuleInfo) -> StartFunctions {
-        let has = |name| exports_function(module, name);
-        let reactor = has(REACTOR).then_some((REACTOR, 0));
-        if has(HASKELL) {
-            [reactor, Some((HASKELL, 2))]
-        } else if has(CONSTRUCTORS) {
-            [Some((CONSTRUCTORS, 0)), None]
-        } else {
-            [reactor, None]
-        }
+        starts(module)
     }
 
     fn function(
