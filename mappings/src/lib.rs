@@ -142,8 +142,9 @@ impl Mappings {
         if first > room {
             return Err(Refused);
         }
+        let (region, is_new) = self.take(room.max(1), first).ok_or(Refused)?;
         let lent = Lent {
-            region: Some(self.take(room.max(1), first).ok_or(Refused)?),
+            region: Some(region),
             used: AtomicUsize::new(usize::MAX),
             shared: self.shared.clone(),
         };
@@ -157,7 +158,11 @@ impl Mappings {
         // memory's bytes afterwards. The returned value never reads or writes through the address.
         let buffer = unsafe { slice::from_raw_parts_mut(region.start(), region.size()) };
         let memory = Memory::new_static(store, ty, buffer).map_err(|_| Refused)?;
-        Ok(Mapped { memory, lent })
+        Ok(Mapped {
+            memory,
+            lent,
+            is_new,
+        })
     }
 
     /// Returns the number of mappings that are kept for reuse.
@@ -168,17 +173,19 @@ impl Mappings {
 
     /// Takes a mapping of at least `size` bytes off the list, or makes one, whose `first` bytes will be written
     /// at once.
-    fn take(&self, size: usize, first: usize) -> Option<system::Region> {
+    /// Also returns whether it is a new one.
+    fn take(&self, size: usize, first: usize) -> Option<(system::Region, bool)> {
         let mut free = self.shared.free();
         // The last one was used last, so that the processor may still have it in its cache.
         let found = free.iter().rposition(|region| region.size() >= size);
         let taken = found.map(|at| free.remove(at));
         drop(free);
-        taken.or_else(|| {
-            let region = system::Region::new(size)?;
-            region.populate(first);
-            Some(region)
-        })
+        if let Some(taken) = taken {
+            return Some((taken, false));
+        }
+        let region = system::Region::new(size)?;
+        region.populate(first);
+        Some((region, true))
     }
 }
 
@@ -227,9 +234,17 @@ impl Drop for Lent {
 pub struct Mapped {
     memory: Memory,
     lent: Arc<Lent>,
+    is_new: bool,
 }
 
 impl Mapped {
+    /// Returns whether no memory used its mapping before: then no mapping was left of a memory that was
+    /// dropped, so memories are rather kept than made and dropped in turn.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
     /// Returns the memory.
     #[must_use]
     pub const fn memory(&self) -> Memory {

@@ -67,10 +67,10 @@ impl Written {
         mapped.is_some_and(|mapped| mapped.release(memory))
     }
 
-    /// Returns whether pages can be given back.
+    /// Returns whether the memory is in a mapping that was made for it.
     #[cfg(feature = "mappings")]
-    pub(crate) const fn is_mapped(&self) -> bool {
-        self.mapped.is_some()
+    pub(crate) fn is_in_new_mapping(&self) -> bool {
+        self.mapped.as_ref().is_some_and(Mapped::is_new)
     }
 
     /// Tells how large the memory has become, in bytes, before it is dropped.
