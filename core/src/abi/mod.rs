@@ -98,6 +98,11 @@ impl Convention {
     }
 }
 
+/// Returns the number of parameters of an export that runs when an instance is made. They are zeros of 32 bits.
+pub(crate) fn start_params(name: &str) -> usize {
+    if name == extism::HASKELL { 2 } else { 0 }
+}
+
 impl Convention {
     /// Returns the exports that initialise an instance of a plugin of this convention, after its start
     /// function, in order.
@@ -118,7 +123,7 @@ impl Convention {
             Self::Extism => extism::starts(module),
             Self::Typst => [None; 2],
         };
-        starts.into_iter().flatten().map(|(name, _)| name).collect()
+        starts.into_iter().flatten().collect()
     }
 }
 

@@ -71,9 +71,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) spending: Spending<'a>,
 }
 
-/// The exports that run when an instance is made, in order: the name of each, and the number of its
-/// parameters, which are zeros of 32 bits.
-pub(crate) type StartFunctions = [Option<(&'static str, usize)>; 2];
+/// The names of the exports that run when an instance is made, in order. Each instance has a copy of them.
+pub(crate) type StartFunctions = [Option<&'static str>; 2];
 
 /// Returns whether the module exports a function `name`.
 pub(super) fn exports_function(module: &ModuleInfo, name: &str) -> bool {

@@ -142,7 +142,7 @@ impl Granted {
 
 /// Returns the exports that run when an instance is made.
 pub(super) fn starts(module: &ModuleInfo) -> StartFunctions {
-    [COMMAND, INIT].map(|name| exports_function(module, name).then_some((name, 0)))
+    [COMMAND, INIT].map(|name| exports_function(module, name).then_some(name))
 }
 
 /// The host's side of an instance.

@@ -74,7 +74,7 @@ impl<T: 'static> Loaded<T> {
         let footprint = engine.footprint(&info);
         let starts = match &protocol {
             Some(protocol) => protocol.start(&info),
-            None => [info.initializers.at_start.map(|name| (name, 0)), None],
+            None => [info.initializers.at_start, None],
         };
         Self {
             instance_heap: footprint.instance_to_run(),

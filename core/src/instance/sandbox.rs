@@ -14,6 +14,7 @@ use crate::{
     abi::{
         StartFunctions,
         native::{self, BytesFunction},
+        start_params,
     },
     base::{limits::Budget, signature::Signature},
     call::{
@@ -83,14 +84,14 @@ impl Start {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
         let [first, second] = sandbox.starts;
-        let functions = [Some((START, 0)), first, second];
+        let functions = [Some(START), first, second];
         while let Some(function) = functions.get(self.done) {
-            if let Some((export, params)) = *function
+            if let Some(export) = *function
                 && let Some(function) = sandbox.function(export)
             {
                 let store = &mut sandbox.store;
                 let zeros = [const { Val::I32(0) }; 2];
-                let params = zeros.get(..params).unwrap_or_default();
+                let params = zeros.get(..start_params(export)).unwrap_or_default();
                 match ready!(self.run.poll(store, context, function, params, &mut [])) {
                     Ok(()) => {}
                     // A command may end itself by its exit code.
@@ -271,9 +272,8 @@ impl<T: 'static> Sandbox<T> {
     /// Returns whether a module that begins with this instance's state must have no `_start`, since it
     /// would run before the next call.
     pub(crate) fn is_past_command(&self) -> bool {
-        let starts = self.starts.into_iter().flatten();
-        let mut names = starts.map(|(name, _)| name);
-        names.any(|name| [REACTOR, COMMAND].contains(&name)) || self.command_has_run()
+        let mut starts = self.starts.into_iter().flatten();
+        starts.any(|name| [REACTOR, COMMAND].contains(&name)) || self.command_has_run()
     }
 
     /// Returns whether `_start` has run before another export.

@@ -29,8 +29,8 @@ pub(super) const MODULE: &str = "extism:host/env";
 /// How the names of its modules begin.
 pub(super) const MODULES: &str = "extism:host/";
 
-/// The export that initialises Haskell's runtime.
-const HASKELL: &str = "hs_init";
+/// The export that initialises Haskell's runtime; its two parameters are the arguments of a program.
+pub(super) const HASKELL: &str = "hs_init";
 
 /// Most bytes of blocks by default.
 const MEMORY_BYTES: usize = 64 << 20;
@@ -176,11 +176,11 @@ impl Granted {
 /// Returns the exports that run when an instance is made.
 pub(super) fn starts(module: &ModuleInfo) -> StartFunctions {
     let has = |name| exports_function(module, name);
-    let reactor = has(REACTOR).then_some((REACTOR, 0));
+    let reactor = has(REACTOR).then_some(REACTOR);
     if has(HASKELL) {
-        [reactor, Some((HASKELL, 2))]
+        [reactor, Some(HASKELL)]
     } else if has(CONSTRUCTORS) {
-        [Some((CONSTRUCTORS, 0)), None]
+        [Some(CONSTRUCTORS), None]
     } else {
         [reactor, None]
     }
