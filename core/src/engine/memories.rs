@@ -92,7 +92,8 @@ impl Memories {
             #[cfg(feature = "mappings")]
             Self::Mappings(mappings) => {
                 // The limiter refuses growing beyond the limit, so the room need not be larger.
-                let room = limits.memory_bytes.min(1 << 32);
+                let room = (limits.memory_bytes as u64).min(1 << 32);
+                let room = usize::try_from(room).unwrap_or(usize::MAX);
                 if let Ok(mapped) = mappings.memory(store, first, most, page, room) {
                     return Ok(Placed {
                         memory: mapped.memory(),
