@@ -8,7 +8,12 @@ use crate::{
         shape::{Shape, unsigned},
         signature::Signature,
     },
-    call::{StoreData, access::InstanceAccess, meter, suspend::Work},
+    call::{
+        StoreData,
+        access::InstanceAccess,
+        meter::{self, Meter},
+        suspend::Work,
+    },
     error::{CallError, Trap},
     host_functions::{Define, HostCall, HostFunction, Unfinished, definition},
     marshal::{FlatCounts, Types},
@@ -121,6 +126,27 @@ impl EnvironmentCall<'_> {
         log::record(self.shared, self.meter, level, text);
         Ok(())
     }
+}
+
+/// Writes `bytes` to the guest's memory at `at`: checks the place, and charges and counts them before.
+pub(super) fn write(
+    memory: &mut [u8],
+    meter: &mut Meter,
+    spending: Spending<'_>,
+    at: u32,
+    bytes: &[u8],
+    what: &'static str,
+) -> Result<(), CallError> {
+    let place = memory::bytes_mut(memory, at, length(bytes), what)?;
+    spending.spend(fuel_for(bytes.len()))?;
+    meter.hand_to_guest(bytes.len())?;
+    place.copy_from_slice(bytes);
+    Ok(())
+}
+
+/// Returns the length of `bytes` as guests get it. One that does not fit is more than any memory has.
+pub(super) fn length(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
 /// Returns the parameters of a host function that are pointers or lengths.

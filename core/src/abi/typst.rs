@@ -3,7 +3,7 @@
 
 use super::{
     Convention,
-    environment::{utf8, words},
+    environment::{length, utf8, words, write},
     protocol::{
         Ending, Entry, EnvironmentCall, EnvironmentFunction, Protocol, Session, StartFunctions,
         entry, foreign_session,
@@ -12,6 +12,7 @@ use super::{
 use crate::{
     abi::native,
     base::signature::{Signature, ValType},
+    call::run::word,
     error::{CallError, Mismatch},
     memory,
     module::ModuleInfo,
@@ -113,9 +114,7 @@ impl Protocol for Typst {
             arguments,
             ..Exchange::default()
         };
-        let length =
-            |input: &&[u8]| Val::I32(u32::try_from(input.len()).unwrap_or(u32::MAX).cast_signed());
-        Ok(inputs.iter().map(length).collect())
+        Ok(inputs.iter().map(|input| word(length(input))).collect())
     }
 
     fn end(
@@ -155,14 +154,16 @@ fn write_arguments(
     let [ptr] = words(params);
     let exchange: &mut Exchange = call.session.own().ok_or_else(foreign_session)?;
     let arguments = core::mem::take(&mut exchange.arguments);
-    let len = u32::try_from(arguments.len()).unwrap_or(u32::MAX);
-    match memory::bytes_mut(call.memory, ptr, len, "buffer for the arguments") {
-        Ok(place) => {
-            call.spending
-                .spend(crate::base::fuel::fuel_for(arguments.len()))?;
-            call.meter.hand_to_guest(arguments.len())?;
-            place.copy_from_slice(&arguments);
-        }
+    let what = "buffer for the arguments";
+    match memory::bytes(call.memory, ptr, length(&arguments), what) {
+        Ok(_) => write(
+            call.memory,
+            call.meter,
+            call.spending,
+            ptr,
+            &arguments,
+            what,
+        )?,
         Err(fault) => {
             exchange.fault.get_or_insert(fault);
         }

@@ -3,7 +3,7 @@
 
 use super::{
     Convention,
-    environment::{host_error, trap, utf8, words},
+    environment::{host_error, length, trap, utf8, words, write},
     protocol::{
         Ending, Entry, EnvironmentCall, EnvironmentFunction, Outcome, Protocol, Session,
         StartFunctions, entry, exports_function, foreign_session,
@@ -12,11 +12,10 @@ use super::{
 use crate::{
     abi::native,
     base::{
-        fuel::fuel_for,
         log::LogLevel,
         signature::{Signature, ValType},
     },
-    call::{access::InstanceAccess, suspend::PendingHostCall},
+    call::{access::InstanceAccess, run::word, suspend::PendingHostCall},
     error::{CallError, Mismatch, Trap, TrapKind},
     memory,
     module::{COMMAND, ModuleInfo},
@@ -174,7 +173,7 @@ const fn nothing(name: &'static str, params: &'static [ValType], run: Run) -> En
 }
 
 /// Describes a function that returns a length.
-const fn length(name: &'static str, run: Run) -> Entry {
+const fn number(name: &'static str, run: Run) -> Entry {
     Entry {
         name,
         params: &[],
@@ -190,15 +189,15 @@ const FUNCTIONS: [Entry; 8] = [
     nothing("__guest_request", &[I32, I32], guest_request),
     nothing("__guest_response", &[I32, I32], guest_response),
     nothing("__guest_error", &[I32, I32], guest_says_error),
-    length("__host_response_len", |call, _| {
+    number("__host_response_len", |call, _| {
         len(call, |e| &e.host_response)
     }),
     nothing("__host_response", &[I32], |call, params| {
-        write(call, params, |e| &e.host_response)
+        answer(call, params, |e| &e.host_response)
     }),
-    length("__host_error_len", |call, _| len(call, |e| &e.host_error)),
+    number("__host_error_len", |call, _| len(call, |e| &e.host_error)),
     nothing("__host_error", &[I32], |call, params| {
-        write(call, params, |e| &e.host_error)
+        answer(call, params, |e| &e.host_error)
     }),
     nothing("__console_log", &[I32, I32], console_log),
 ];
@@ -266,9 +265,9 @@ impl Protocol for Granted {
             payload: memory::copied(payload)?,
             ..Exchange::default()
         };
-        let len =
-            |bytes: &[u8]| Val::I32(u32::try_from(bytes.len()).unwrap_or(u32::MAX).cast_signed());
-        Ok([len(name.as_bytes()), len(payload)].into())
+        Ok([name.as_bytes(), payload]
+            .map(|bytes| word(length(bytes)))
+            .into())
     }
 
     fn end(
@@ -298,11 +297,8 @@ fn guest_request(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Result<Optio
         (payload_at, &exchange.payload),
         (operation_at, &exchange.operation),
     ] {
-        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let place = memory::bytes_mut(call.memory, at, len, "buffer for the request")?;
-        call.spending.spend(fuel_for(bytes.len()))?;
-        call.meter.hand_to_guest(bytes.len())?;
-        place.copy_from_slice(bytes);
+        let what = "buffer for the request";
+        write(call.memory, call.meter, call.spending, at, bytes, what)?;
     }
     Ok(None)
 }
@@ -342,13 +338,12 @@ fn len(
     part: fn(&Exchange) -> &Option<Vec<u8>>,
 ) -> Result<Option<Val>, CallError> {
     let exchange: &mut Exchange = call.session.own().ok_or_else(foreign_session)?;
-    let len = part(exchange).as_ref().map_or(0, Vec::len);
-    let len = u32::try_from(len).unwrap_or(u32::MAX);
-    Ok(Some(Val::I32(len.cast_signed())))
+    let bytes = part(exchange).as_deref().unwrap_or_default();
+    Ok(Some(word(length(bytes))))
 }
 
 /// `__host_response(ptr)` and `__host_error(ptr)`: write nothing if there is none.
-fn write(
+fn answer(
     call: &mut EnvironmentCall<'_>,
     params: &[Val],
     part: fn(&Exchange) -> &Option<Vec<u8>>,
@@ -356,11 +351,8 @@ fn write(
     let [at] = words(params);
     let exchange: &mut Exchange = call.session.own().ok_or_else(foreign_session)?;
     if let Some(bytes) = part(exchange) {
-        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let place = memory::bytes_mut(call.memory, at, len, "buffer for the host's answer")?;
-        call.spending.spend(fuel_for(bytes.len()))?;
-        call.meter.hand_to_guest(bytes.len())?;
-        place.copy_from_slice(bytes);
+        let what = "buffer for the host's answer";
+        write(call.memory, call.meter, call.spending, at, bytes, what)?;
     }
     Ok(None)
 }

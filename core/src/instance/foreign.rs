@@ -54,7 +54,7 @@ impl<T: 'static> Instance<T> {
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
         match self.loaded.protocol.clone() {
-            Some(protocol) => self.run_foreign(&protocol, name, inputs, take),
+            Some(protocol) => self.run_foreign(protocol, name, inputs, take),
             None => {
                 let input = self.only(name, inputs)?;
                 self.run_bytes(name, input, take)
@@ -69,7 +69,7 @@ impl<T: 'static> Instance<T> {
         inputs: &[&[u8]],
     ) -> Result<Vec<u8>, CallError> {
         match self.loaded.protocol.clone() {
-            Some(protocol) => self.run_foreign_paced(&protocol, name, inputs).await,
+            Some(protocol) => self.run_foreign_paced(protocol, name, inputs).await,
             None => {
                 let input = self.only(name, inputs)?;
                 self.run_bytes_paced(name, input).await
@@ -91,7 +91,7 @@ impl<T: 'static> Instance<T> {
     /// Calls the function or operation `name`, on this thread.
     pub(super) fn run_foreign<R>(
         &mut self,
-        protocol: &Arc<dyn Protocol>,
+        protocol: Arc<dyn Protocol>,
         name: &str,
         inputs: &[&[u8]],
         take: impl FnOnce(&[u8]) -> R,
@@ -104,7 +104,7 @@ impl<T: 'static> Instance<T> {
     /// Calls the function or operation `name`, by steps or awaited.
     pub(super) async fn run_foreign_paced(
         &mut self,
-        protocol: &Arc<dyn Protocol>,
+        protocol: Arc<dyn Protocol>,
         name: &str,
         inputs: &[&[u8]],
     ) -> Result<Vec<u8>, CallError> {
@@ -124,7 +124,7 @@ impl<T: 'static> Instance<T> {
     /// Checks and charges the inputs, and hands them to the convention.
     fn begin_foreign<'a>(
         &mut self,
-        protocol: &Arc<dyn Protocol>,
+        protocol: Arc<dyn Protocol>,
         name: &'a str,
         inputs: &[&[u8]],
     ) -> Result<ForeignCall<'a>, CallError> {
@@ -149,7 +149,7 @@ impl<T: 'static> Instance<T> {
         let session = exchange.get_or_insert_with(|| protocol.session());
         let params = protocol.begin(&mut **session, name, inputs, ty)?;
         Ok(ForeignCall {
-            protocol: protocol.clone(),
+            protocol,
             export,
             function,
             params,

@@ -150,7 +150,7 @@ impl<T: 'static> Instance<T> {
         take: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, CallError> {
         if let Some(protocol) = self.loaded.protocol.clone() {
-            return self.run_foreign(&protocol, name, &[input], take);
+            return self.run_foreign(protocol, name, &[input], take);
         }
         let target = self.bytes_target(name)?;
         let mut call = ExportCall::new(&self.sandbox, name, target);
@@ -165,7 +165,7 @@ impl<T: 'static> Instance<T> {
         input: &[u8],
     ) -> Result<Vec<u8>, CallError> {
         if let Some(protocol) = self.loaded.protocol.clone() {
-            return self.run_foreign_paced(&protocol, name, &[input]).await;
+            return self.run_foreign_paced(protocol, name, &[input]).await;
         }
         let target = self.bytes_target(name)?;
         let mut call = ExportCall::new(&self.sandbox, name, target);

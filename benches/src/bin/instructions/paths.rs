@@ -10,6 +10,12 @@ pub struct Path {
     pub run: fn() -> u32,
 }
 
+impl Path {
+    const fn new(name: &'static str, run: fn() -> u32) -> Self {
+        Self { name, run }
+    }
+}
+
 const SMALL: &[u8] = include_bytes!("../../../../guests/prebuilt/customize.wasm");
 const DEFAULT_LAYOUT: &[u8] = include_bytes!("../../../../guests/prebuilt/default_customize.wasm");
 const GROWING: &[u8] = include_bytes!("../../../../guests/prebuilt/default_std_customize.wasm");
@@ -71,90 +77,27 @@ const KERNEL: &str = r#"(module (memory 1)
       (i32.add (call $fib (i32.const 20)) (call $sieve (i32.const 60000)))))"#;
 
 pub const PATHS: &[Path] = &[
-    Path {
-        name: "held_small",
-        run: || held(SMALL, 100),
-    },
-    Path {
-        name: "held_default_layout",
-        run: || held(DEFAULT_LAYOUT, 100),
-    },
-    Path {
-        name: "held_go",
-        run: || held(GO, 20),
-    },
-    Path {
-        name: "pooled_small",
-        run: || pooled(SMALL, 100),
-    },
-    Path {
-        name: "pooled_default_layout",
-        run: || pooled(DEFAULT_LAYOUT, 100),
-    },
-    Path {
-        name: "pooled_growing",
-        run: || pooled(GROWING, 100),
-    },
-    Path {
-        name: "pooled_zig",
-        run: || pooled(ZIG, 100),
-    },
-    Path {
-        name: "reset",
-        run: reset,
-    },
-    Path {
-        name: "instantiate",
-        run: instantiate,
-    },
-    Path {
-        name: "add_typed",
-        run: add_typed,
-    },
-    Path {
-        name: "add_instance",
-        run: add_instance,
-    },
-    Path {
-        name: "add_plugin",
-        run: add_plugin,
-    },
-    Path {
-        name: "add_plugin_typed",
-        run: add_plugin_typed,
-    },
-    Path {
-        name: "extism_echo",
-        run: extism_echo,
-    },
-    Path {
-        name: "host_call_numbers",
-        run: || host_calls("numbers"),
-    },
-    Path {
-        name: "host_call_bytes",
-        run: || host_calls("bytes"),
-    },
-    Path {
-        name: "load_12_kb",
-        run: || load(SMALL, 4),
-    },
-    Path {
-        name: "load_27_kb",
-        run: || load(LIBC, 4),
-    },
-    Path {
-        name: "load_1900_kb",
-        run: || load(GO, 1),
-    },
-    Path {
-        name: "load_while_loaded",
-        run: load_while_loaded,
-    },
-    Path {
-        name: "kernel",
-        run: kernel,
-    },
+    Path::new("held_small", || held(SMALL, 100)),
+    Path::new("held_default_layout", || held(DEFAULT_LAYOUT, 100)),
+    Path::new("held_go", || held(GO, 20)),
+    Path::new("pooled_small", || pooled(SMALL, 100)),
+    Path::new("pooled_default_layout", || pooled(DEFAULT_LAYOUT, 100)),
+    Path::new("pooled_growing", || pooled(GROWING, 100)),
+    Path::new("pooled_zig", || pooled(ZIG, 100)),
+    Path::new("reset", reset),
+    Path::new("instantiate", instantiate),
+    Path::new("add_typed", add_typed),
+    Path::new("add_instance", add_instance),
+    Path::new("add_plugin", add_plugin),
+    Path::new("add_plugin_typed", add_plugin_typed),
+    Path::new("extism_echo", extism_echo),
+    Path::new("host_call_numbers", || host_calls("numbers")),
+    Path::new("host_call_bytes", || host_calls("bytes")),
+    Path::new("load_12_kb", || load(SMALL, 4)),
+    Path::new("load_27_kb", || load(LIBC, 4)),
+    Path::new("load_1900_kb", || load(GO, 1)),
+    Path::new("load_while_loaded", load_while_loaded),
+    Path::new("kernel", kernel),
 ];
 
 /// Runs `round` `rounds` times. callgrind counts while this runs; `count.rs` names it.
