@@ -1,6 +1,6 @@
 //! Loads the plugin of `run`, `bench` and `snapshot`, with the grants that its options name.
 
-use super::{abi, arguments::Run, directories, failure::Failure, limits::Bounds};
+use super::{abi, arguments::Run, directories, failure::Failure, grants::stubbed, limits::Bounds};
 use hostel::{
     Convention, Engine, Extism, FileState, Grants, LogSink, ModuleInfo, Plugin, StateLimits, Wapc,
     Wasi, WasiOutput,
@@ -82,7 +82,7 @@ pub(super) fn grants(arguments: &Run, log: impl LogSink) -> Result<Grants, Failu
         Some(callback) => Wapc::new().callback(move |request| callback.answer(request)),
         None => Wapc::new(),
     };
-    Ok(grants.extism(extism).wapc(wapc))
+    Ok(stubbed(grants.extism(extism).wapc(wapc), &arguments.stub))
 }
 
 /// Returns WASI with the arguments, environment and directories, and with its output in the log.

@@ -157,3 +157,52 @@ fn functions_that_the_embedder_would_supply_are_told_as_such() {
         refused.stderr
     );
 }
+
+/// Imports a function that its `f` never calls, and one with a dot in its module's name.
+const NEEDY: &str = r#"(module
+    (import "env" "fork" (func $fork (param i64 externref) (result f32 i32)))
+    (import "wasi:io/poll@0.2.0" "poll" (func $poll))
+    (func (export "f") (result i32) (i32.const 7))
+    (func (export "polls") (call $poll)))"#;
+
+#[test]
+fn stubbed_imports_let_a_plugin_run_until_it_calls_one() {
+    let files = Files::new();
+    let plugin = files.wat(NEEDY);
+    let stubs = ["--stub", "env.fork", "--stub", "wasi:io/poll@0.2.0.*"];
+    for command in ["run", "bench"] {
+        let options: &[&str] = if command == "bench" {
+            &["--calls", "3"]
+        } else {
+            &[]
+        };
+        let refused = hostel(&[&[command, &plugin, "--call", "f"], options].concat()).expect(3);
+        assert!(
+            refused
+                .stderr
+                .contains("hint: if the plugin can do without the function, add --stub env.fork"),
+            "{}",
+            refused.stderr
+        );
+        hostel(&[&[command, &plugin, "--call", "f"], options, &stubs].concat()).expect(0);
+    }
+    let stopped = hostel(&[&["run", &plugin, "--call", "polls"], &stubs[..]].concat()).expect(4);
+    assert!(
+        stopped.stderr.contains("is a stub")
+            && stopped.stderr.contains("`wasi:io/poll@0.2.0.poll`"),
+        "{}",
+        stopped.stderr
+    );
+    for command in ["probe", "inspect"] {
+        hostel(&[command, &plugin]).expect(3);
+        hostel(&[&[command, &plugin], &stubs[..]].concat()).expect(0);
+    }
+    let output = files.path("snapshot.wasm");
+    let snapshot = ["snapshot", &plugin, "--output", path(&output)];
+    hostel(&snapshot).expect(3);
+    hostel(&[&snapshot[..], &stubs].concat()).expect(0);
+    for wrong in ["env", ".fork", "env."] {
+        let usage = hostel(&["run", &plugin, "--stub", wrong]).expect(2);
+        assert!(usage.stderr.contains("MODULE.NAME"), "{}", usage.stderr);
+    }
+}

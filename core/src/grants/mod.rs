@@ -1,15 +1,17 @@
 //! [`Grants`]: the host functions and services that a plugin may use.
 
 mod check;
+mod stubs;
 
 pub(crate) use self::check::{check_imports, conflicting_imports};
 
+use self::stubs::Stubs;
 use crate::{
     abi::{self, Convention, Extism, Protocol, Typst, Wapc, native},
     base::{
         limits::{Budget, Limits},
         log::LogSink,
-        shape::Record,
+        shape::{Record, Shape},
         signature::Signature,
     },
     call::result_shape::ResultShape,
@@ -62,6 +64,7 @@ pub struct Grants<T = ()> {
     log: Option<LogGrant<T>>,
     wasi: Option<WasiGrant<T>>,
     protocols: Vec<ProtocolGrant<T>>,
+    stubs: Option<Stubs<T>>,
     convention: Option<Convention>,
     limits: Option<Arc<Limits>>,
     budget: Option<Arc<Budget>>,
@@ -110,6 +113,7 @@ impl<T: 'static> Grants<T> {
             log: None,
             wasi: None,
             protocols: Vec::new(),
+            stubs: None,
             convention: None,
             limits: None,
             budget: None,
@@ -222,6 +226,32 @@ impl<T: 'static> Grants<T> {
         self.protocols
             .retain(|(known, _)| known.convention() != convention);
         self.protocols.push((protocol, abi::bind::<T>));
+        self
+    }
+
+    /// Supplies the import `module`.`name`, a function of any type, by a stub: a plugin that can do
+    /// without the function loads. A call of it stops the guest with a trap of the kind
+    /// [`Stub`](crate::TrapKind::Stub), which names it. The name `*` stands for all functions of the
+    /// module. A function that is granted under the name, in a type that fits, takes precedence.
+    ///
+    /// Memories, tables and globals can't be stubbed.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (import "env" "fork" (func $fork (result i32)))
+    /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+    /// #   (func (export "spawn") (drop (call $fork))))"#)?;
+    /// use hostel_core::{Engine, Grants};
+    /// let grants = Grants::new().trap("env", "fork");
+    /// let plugin = Engine::default().load("m", &wasm, &grants)?;
+    /// assert_eq!(plugin.call::<(u32, u32), u32>("add", (10, 20))?, 30);
+    /// let stopped = plugin.call::<(), ()>("spawn", ()).unwrap_err();
+    /// assert_eq!(stopped.code(), "trap-stub");
+    /// assert!(stopped.to_string().contains("`env.fork`"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn trap(mut self, module: &str, name: &str) -> Self {
+        self.stubs.get_or_insert_with(Stubs::new).add(module, name);
         self
     }
 
@@ -353,6 +383,27 @@ impl<T: 'static> Grants<T> {
             })
     }
 
+    /// Returns the function that is supplied for an import, and the shape in which it fits; no shape if
+    /// its type is another one. A stub fits each type.
+    fn supply(
+        &self,
+        convention: Convention,
+        module: &str,
+        name: &str,
+        ty: &Signature,
+    ) -> Option<(Arc<dyn HostFunction<T>>, Option<Shape>)> {
+        let found = self.find(convention, module, name, ty).map(|function| {
+            let shape = native::shape_of(&function.params(), &function.results(), ty);
+            (function, shape)
+        });
+        if let Some((_, Some(_))) = found {
+            return found;
+        }
+        let stubs = self.stubs.as_ref();
+        let stub = stubs.and_then(|stubs| stubs.find(module, name, ty));
+        stub.map(|stub| (stub, Some(Shape::Values))).or(found)
+    }
+
     /// Returns the sink of log records.
     pub(crate) fn sink(&self) -> Option<Arc<dyn LogSink>> {
         self.log.as_ref().map(|(sink, _)| sink.clone())
@@ -382,13 +433,11 @@ impl<T: 'static> Grants<T> {
         let Extern::Function(ty) = &import.ty else {
             return None;
         };
-        let function = self.find(convention, &import.module, &import.name, ty)?;
-        let results = function.results();
-        let shape = native::shape_of(&function.params(), &results, ty)?;
+        let (function, shape) = self.supply(convention, &import.module, &import.name, ty)?;
         let result_shape = ResultShape {
             name: format!("{}.{}", import.module, import.name).into(),
-            shape,
-            record: Record::size(&results.flat),
+            shape: shape?,
+            record: Record::size(&function.results().flat),
         };
         Some(Arc::new(Binding::new(function, result_shape)))
     }
@@ -444,6 +493,7 @@ impl<T> Clone for Grants<T> {
             log: self.log.clone(),
             wasi: self.wasi.clone(),
             protocols: self.protocols.clone(),
+            stubs: self.stubs.clone(),
             convention: self.convention,
             limits: self.limits.clone(),
             budget: self.budget.clone(),

@@ -46,6 +46,7 @@ mod state;
 mod state_file;
 mod state_model;
 mod steps;
+mod stubs;
 mod typed;
 mod types;
 mod usage;
