@@ -30,6 +30,7 @@ mod lazy;
 mod lecture;
 #[cfg(target_os = "linux")]
 mod mappings;
+mod memory_access;
 mod mismatches;
 mod native_abi;
 mod nested;
