@@ -18,7 +18,7 @@ use crate::{
     error::LoadError,
     host_functions::{Binding, Function, HostFunction, IntoHostFunction},
     module::{Extern, Import, ModuleInfo},
-    services::{config, log, state, state::StateStore},
+    services::{abort, config, log, state, state::StateStore},
     wasi::{self, Wasi},
 };
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
@@ -27,10 +27,11 @@ use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 type Functions<T> = Vec<(Box<str>, Box<str>, Arc<dyn HostFunction<T>>)>;
 
 /// The built-in host functions: module, name, and the grant that supplies it.
-const SERVICES: [(&str, &str, &str); 8] = [
+const SERVICES: [(&str, &str, &str); 9] = [
     ("env", "host_log", "log"),
     ("env", "host_log_message", "log"),
     ("env", "host_log_at", "log"),
+    ("env", "abort", "log"),
     ("env", "host_get_config", "config"),
     ("env", "host_state_get", "state"),
     ("env", "host_state_set", "state"),
@@ -70,12 +71,15 @@ pub struct Grants<T = ()> {
     budget: Option<Arc<Budget>>,
 }
 
-/// A grant of the log: the sink, and the function that makes [`LOG_AT`]. It is made only for plugins
-/// that import it: on a device, the memory for each function counts.
-type LogGrant<T> = (Arc<dyn LogSink>, fn() -> Function<T>);
+/// A grant of the log: the sink, and the functions that make [`LOG_AT`] and [`ABORT`]. They are made only
+/// for plugins that import them: on a device, the memory for each function counts.
+type LogGrant<T> = (Arc<dyn LogSink>, [fn() -> Function<T>; 2]);
 
 /// Module and name of the host function that logs at a level.
 const LOG_AT: (&str, &str) = ("env", "host_log_at");
+
+/// Module and name of AssemblyScript's function for failures.
+const ABORT: (&str, &str) = ("env", "abort");
 
 /// A grant of WASI, and the function that finds its host functions. By pointer, so that a program
 /// that grants no WASI does not link it.
@@ -144,10 +148,18 @@ impl<T: 'static> Grants<T> {
     /// Grants `env.host_log`, `env.host_log_message` and `env.host_log_at`: the plugin writes log records
     /// to `sink`, up to [`Budget::log_records`](crate::Budget::log_records) and
     /// [`Budget::log_bytes`](crate::Budget::log_bytes) in one call.
+    ///
+    /// Also grants `env.abort`, which AssemblyScript's compiler imports for `throw` and `assert`: it writes one
+    /// record of the level error, and stops the guest with an error that has the message and its place.
+    /// A [`function`](Self::function) granted under this name takes precedence.
     #[must_use]
     pub fn log(mut self, sink: impl LogSink) -> Self {
         self.functions.retain(|(m, n, _)| (&**m, &**n) != LOG_AT);
-        self.log = Some((Arc::new(sink), || log::write_at::<T>.into_host_function()));
+        let made: [fn() -> Function<T>; 2] = [
+            || log::write_at::<T>.into_host_function(),
+            || abort::abort::<T>.into_host_function(),
+        ];
+        self.log = Some((Arc::new(sink), made));
         self.function("env", "host_log", log::write::<T>).function(
             "env",
             "host_log_message",
@@ -370,8 +382,10 @@ impl<T: 'static> Grants<T> {
             .and_then(|at| self.functions.get(at))
             .map(|(_, _, function)| function.clone())
             .or_else(|| {
-                let (_, log_at) = self.log.as_ref()?;
-                ((module, name) == LOG_AT).then(|| log_at().0)
+                let (_, made) = self.log.as_ref()?;
+                let named = [LOG_AT, ABORT].into_iter().zip(made);
+                let mut found = named.filter(|(known, _)| *known == (module, name));
+                found.next().map(|(_, make)| make().0)
             })
             .or_else(|| {
                 let (grant, find) = self.wasi.as_ref()?;
@@ -442,7 +456,8 @@ impl<T: 'static> Grants<T> {
         Some(Arc::new(Binding::new(function, result_shape)))
     }
 
-    /// Returns module and name of each granted function, WASI's excluded.
+    /// Returns module and name of each granted function. WASI's are excluded, and [`ABORT`], which
+    /// compilers import by themselves.
     fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         let functions = self.functions.iter();
         let functions = functions.map(|(module, name, _)| (&**module, &**name));

@@ -4,6 +4,7 @@
 
 #![cfg_attr(not(unix), allow(dead_code, unused_imports))] // Some tests are for Unix alone.
 
+mod abort;
 mod bad_guests;
 mod bad_host_calls;
 mod bad_modules;
