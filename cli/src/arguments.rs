@@ -123,7 +123,7 @@ pub(super) struct Run {
     /// Convention: native, wapc, extism or typst [default: found]
     #[arg(long, value_name = "NAME", hide = asked_for("-h"), value_parser = convention)]
     pub(super) abi: Option<Convention>,
-    /// Answer to a waPC plugin: echo, fail:TEXT or @FILE
+    /// Answer to a plugin of waPC or Extism: echo, fail:TEXT or @FILE
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
     pub(super) callback: Option<Callback>,
     /// Import that stops the plugin if it is called: MODULE.NAME or MODULE.*; repeatable

@@ -75,8 +75,12 @@ impl Failure {
                 if let Some(Mismatch::UnknownImport { module, name, .. }) =
                     all.iter().find(|one| one.could_be_stubbed())
                 {
+                    let callback = match module.strip_prefix("extism:host/") {
+                        Some(own) if own != "env" => "answer it with --callback ANSWER, or, ",
+                        _ => "",
+                    };
                     return failure.with_hint(format!(
-                        "if the plugin can do without the function, add --stub {module}.{name}"
+                        "{callback}if the plugin can do without the function, add --stub {module}.{name}"
                     ));
                 }
             }

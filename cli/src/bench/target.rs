@@ -33,7 +33,7 @@ impl Target {
                 .stderr(WasiOutput::discard());
         }
         let engine = run.engine(&module.bounds).with_platform(Std::new());
-        let grants = plugin::grants(run, |_: &LogRecord<'_>| {})?.wasi(wasi);
+        let grants = plugin::grants(run, &module, |_: &LogRecord<'_>| {})?.wasi(wasi);
         let plugin = plugin::load(&run.plugin, &engine, &module.wasm, &grants)?;
         let default = match module.command {
             true => plugin::COMMAND,

@@ -152,7 +152,8 @@ fn functions_that_the_embedder_would_supply_are_told_as_such() {
     );
     let refused = hostel(&["run", &plugin, "--call", "f"]).expect(3);
     assert!(
-        refused.stderr.contains("`Extism::function`"),
+        refused.stderr.contains("`Extism::function`")
+            && refused.stderr.contains("--callback ANSWER, or, if"),
         "{}",
         refused.stderr
     );
@@ -205,4 +206,47 @@ fn stubbed_imports_let_a_plugin_run_until_it_calls_one() {
         let usage = hostel(&["run", &plugin, "--stub", wrong]).expect(2);
         assert!(usage.stderr.contains("MODULE.NAME"), "{}", usage.stderr);
     }
+}
+
+/// Asks the host by two functions of the embedder's, and returns the answer of the first.
+const ASKS: &str = r#"(module
+    (import "extism:host/user" "ask" (func $ask (param i64 i64) (result i64)))
+    (import "extism:host/user" "tell" (func $tell))
+    (import "extism:host/env" "input_offset" (func $at (result i64)))
+    (import "extism:host/env" "length" (func $len (param i64) (result i64)))
+    (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+    (func (export "asks") (local $v i64)
+      (call $tell)
+      (local.set $v (call $ask (call $at) (i64.const 0)))
+      (call $output (local.get $v) (call $len (local.get $v)))))"#;
+
+#[test]
+fn an_extism_plugin_gets_the_answer_of_callback() {
+    let files = Files::new();
+    let (plugin, answer) = (files.wat(ASKS), files.path("answer"));
+    std::fs::write(&answer, "from a file").unwrap();
+    let run = |callback: &[&str]| {
+        hostel(&[&["run", &plugin, "--call", "asks", "hello"], callback].concat())
+    };
+    assert_eq!(run(&["--callback", "echo"]).expect(0).text(), "hello");
+    let from_file = format!("@{}", path(&answer));
+    assert_eq!(
+        run(&["--callback", &from_file]).expect(0).text(),
+        "from a file"
+    );
+    let failed = run(&["--callback", "fail:not today"]).expect(4);
+    assert!(failed.stderr.contains("not today"), "{}", failed.stderr);
+    run(&[]).expect(3);
+    let bench = [
+        "bench",
+        &plugin,
+        "--call",
+        "asks",
+        "hello",
+        "--calls",
+        "3",
+        "--callback",
+        "echo",
+    ];
+    hostel(&bench).expect(0);
 }
