@@ -250,3 +250,28 @@ fn an_extism_plugin_gets_the_answer_of_callback() {
     ];
     hostel(&bench).expect(0);
 }
+
+#[test]
+fn a_snapshot_derives_a_typst_plugin() {
+    let files = Files::new();
+    let plugin = files.wat(&TYPST.replace(
+        r#"(func (export "join")"#,
+        r#"(global $len (mut i32) (i32.const 0))
+           (func (export "keep") (param $a i32) (result i32)
+             (call $args (i32.const 0)) (global.set $len (local.get $a)) (i32.const 0))
+           (func (export "kept") (result i32)
+             (call $send (i32.const 0) (global.get $len)) (i32.const 0))
+           (func (export "join")"#,
+    ));
+    let derived = files.path("derived.wasm");
+    let derived = path(&derived);
+    hostel(&["snapshot", &plugin, "--call", "keep", "milk", "-o", derived]).expect(0);
+    assert_eq!(
+        hostel(&["run", derived, "--call", "kept"]).expect(0).text(),
+        "milk"
+    );
+    assert_eq!(
+        hostel(&["run", &plugin, "--call", "kept"]).expect(0).text(),
+        ""
+    );
+}
