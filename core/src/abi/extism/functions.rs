@@ -12,6 +12,7 @@ use crate::{
         signature::{Signature, ValType},
     },
     error::CallError,
+    services::state::{StateError, StateUse},
 };
 use ValType::{I32, I64};
 use alloc::{boxed::Box, format, vec::Vec};
@@ -317,23 +318,17 @@ fn var_set(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
     match &value {
         None => store.delete(namespace, &key).map_err(failed)?,
         Some(value) => {
-            let size =
-                |key: usize, value: usize| key.saturating_add(value).saturating_add(VARIABLE);
-            let old = store.get(namespace, &key).map_err(failed)?;
-            let old = old.map_or(0, |old| size(key.len(), old.len()));
-            let used = store.used(namespace).map_err(failed)?;
-            let used = used
-                .bytes
-                .saturating_add(used.keys.saturating_mul(VARIABLE));
-            let new = used
-                .saturating_sub(old)
-                .saturating_add(size(key.len(), value.len()));
-            if new > grant.variable_bytes {
+            let limit = grant.variable_bytes;
+            let fits = |next: StateUse| {
+                let records = next.keys.saturating_mul(VARIABLE);
+                next.bytes.saturating_add(records) <= limit
+            };
+            let set = store.set_if(namespace, &key, value, &fits);
+            if !set.map_err(failed)? {
                 return Err(trap(
                     "the variables take more bytes than are allowed: raise `variable_bytes`",
                 ));
             }
-            store.set(namespace, &key, value).map_err(failed)?;
         }
     }
     let exchange = exchange(call)?;
@@ -343,7 +338,7 @@ fn var_set(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
 }
 
 /// Returns the trap for a store that refuses.
-fn failed(error: crate::services::state::StateError) -> CallError {
+fn failed(error: StateError) -> CallError {
     trap(&format!("{error}"))
 }
 

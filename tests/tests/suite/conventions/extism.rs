@@ -610,3 +610,25 @@ fn an_error_for_the_guest_is_within_its_budget() {
     let refused = plugin.with_budget(budget).call_bytes("f", b"");
     assert_eq!(code(&refused), "arena-bytes");
 }
+
+#[test]
+fn calls_in_parallel_do_not_exceed_the_bytes_of_variables_together() {
+    // The input is the key. Each variable counts 1 + 1 + 48 bytes.
+    let set = r#"(func (export "f") (call $var_set (call $input) (call $byte (i32.const 49))))"#;
+    for _ in 0..20 {
+        let store = Arc::new(MemoryState::new(StateLimits::server()));
+        let extism = Extism::new().variables(store.clone()).variable_bytes(150);
+        let plugin = with(set, Grants::new().extism(extism));
+        let fit: usize = std::thread::scope(|scope| {
+            let calls = [b"a", b"b", b"c", b"d", b"e", b"f"].map(|key| {
+                let plugin = &plugin;
+                scope.spawn(move || plugin.call_bytes("f", key).is_ok())
+            });
+            calls
+                .map(|call| usize::from(call.join().unwrap()))
+                .into_iter()
+                .sum()
+        });
+        assert_eq!((fit, store.used("guest").unwrap().keys), (3, 3));
+    }
+}
