@@ -93,7 +93,14 @@ fn check_import<T: 'static>(
 /// only one of the types can fit.
 pub(crate) fn conflicting_imports(info: &ModuleInfo) -> Vec<Mismatch> {
     let mut found = Vec::new();
-    info.imports_in_order(&mut |first, again| {
+    // Names first, since modules are mostly equal.
+    let name = |at: usize| {
+        info.imports
+            .get(at)
+            .map(|import| (&import.name, &import.module))
+    };
+    let compare = |one, other| name(one).cmp(&name(other));
+    in_order(info.imports.len(), &compare, &mut |first, again| {
         if let (Some(first), Some(import)) = (info.imports.get(first), info.imports.get(again))
             && first.ty != import.ty
         {

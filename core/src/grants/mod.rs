@@ -23,7 +23,7 @@ use crate::{
 };
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 
-/// Host functions, each with its module and name, in the order of these.
+/// Host functions, each with its module and name, in the order of names and then of modules.
 type Functions<T> = Vec<(Box<str>, Box<str>, Arc<dyn HostFunction<T>>)>;
 
 /// The built-in host functions: module, name, and the grant that supplies it.
@@ -366,7 +366,7 @@ impl<T: 'static> Grants<T> {
     /// Returns the position of the function under a name, or where it would be.
     fn position(&self, module: &str, name: &str) -> Result<usize, usize> {
         self.functions
-            .binary_search_by(|(m, n, _)| (&**m, &**n).cmp(&(module, name)))
+            .binary_search_by(|(m, n, _)| (&**n, &**m).cmp(&(name, module)))
     }
 
     /// Returns the function that was granted under a name to plugins of this convention.
@@ -449,7 +449,7 @@ impl<T: 'static> Grants<T> {
         };
         let (function, shape) = self.supply(convention, &import.module, &import.name, ty)?;
         let result_shape = ResultShape {
-            name: format!("{}.{}", import.module, import.name).into(),
+            name: [&*import.module, ".", &import.name].concat().into(),
             shape: shape?,
             record: Record::size(&function.results().flat),
         };

@@ -6,11 +6,10 @@ use super::{
     define::{Define, definition},
 };
 use crate::{
-    base::{fuel::Spending, platform::Platform, shape::Shape},
+    base::{platform::Platform, shape::Shape},
     call::{
         StoreData,
         delivery::Delivery,
-        meter,
         suspend::{self, PausedAllocator, Suspended, Work},
     },
     error::{CallError, Trap, TrapKind},
@@ -176,9 +175,7 @@ fn borrow_guest<'a, T>(
         }
         None => (None, GuestMemory::Whole(&mut []), guest.data_mut()),
     };
-    // Can't wrap: both are parts of one budget.
-    let fuel = call.slice.wrapping_add(state.meter.reserve);
-    let spending = Spending::new(fuel, &call.spent);
+    let spending = call.spending(state.meter.reserve);
     let lifter =
         Lifter::new(call.params(), lent, spending).arguments(state.meter.budget().argument_bytes);
     #[cfg(feature = "postcard")]
@@ -265,10 +262,13 @@ fn deliver<T>(
     call: &mut HostCall<'_, '_>,
     delivery: &mut Delivery<'_>,
 ) -> Result<(), Box<Unfinished>> {
-    // The guest's allocator may run next, and must not use fuel that is spent already.
-    meter::charge(guest, call.spent.take())?;
-    if let Some(paused) = suspend::deliver_in_call(&mut Caller::from(&mut *guest), delivery)? {
-        return Err(call.waits(pending_buffers(paused, delivery)?));
+    if !delivery.lowered.bytes.is_empty() {
+        // The guest's allocator runs next, and must not use fuel that is spent already.
+        let owed = call.spent.take();
+        let guest = &mut Caller::from(&mut *guest);
+        if let Some(paused) = suspend::deliver_in_call(guest, delivery, owed)? {
+            return Err(call.waits(pending_buffers(paused, delivery)?));
+        }
     }
     call.give(guest, &mut delivery.lowered.values)?;
     Ok(())
