@@ -1,7 +1,7 @@
 //! Writes the cases that fit a device as source for the firmware's tests, which include it.
 
 use crate::case::{Action, Case, FUEL, loads};
-use hostel::{Budget, Convention, Limits, LoadError, ModuleInfo, Value};
+use hostel::{Budget, Limits, LoadError, ModuleInfo, Value};
 use std::{collections::BTreeMap, fmt::Write as _, fs, io, path::Path};
 
 /// Longest module that is written, in bytes.
@@ -72,10 +72,7 @@ fn unfit(case: &Case, wasm: &[u8]) -> Option<&'static str> {
     };
     let over = case.verdict.code().starts_with("over-limit");
     let too_much = TOO_MUCH.iter().any(|name| case.name.starts_with(name));
-    let foreign =
-        ModuleInfo::read(wasm).is_ok_and(|module| Convention::of(&module) != Convention::Native);
     let reasons = [
-        ("are of another host's convention", foreign),
         ("need a panic contained", case.panics > 0),
         ("have limits of their own", case.limits != plain.limits),
         (
@@ -150,7 +147,8 @@ fn action(action: &Action) -> Option<String> {
             let params: Vec<_> = params.iter().map(value).collect();
             format!("Action::Call({name:?}, &[{}])", params.join(", "))
         }
-        Action::Process(_) | Action::Bytes(..) | Action::Script(_) => return None,
+        Action::Bytes(name, input) => format!("Action::Bytes({name:?}, &{input:?})"),
+        Action::Process(_) | Action::Script(_) => return None,
     })
 }
 
