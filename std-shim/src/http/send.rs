@@ -7,7 +7,11 @@ use super::{
     url::Url,
 };
 use hostel_core::{HttpError, HttpRequest, HttpResponse};
-use std::{io::Read, net::SocketAddr, time::Duration};
+use std::{
+    io::{ErrorKind, Read},
+    net::SocketAddr,
+    time::Duration,
+};
 use ureq::{
     Agent, AsSendBody, Body, Error,
     config::Config,
@@ -236,7 +240,13 @@ impl Hop<'_> {
 fn failed(error: Error, after: Duration) -> HttpError {
     let reason = match error {
         Error::Timeout(_) => return HttpError::Timeout { after },
-        Error::Io(error) => format!("the connection failed: {}", error.kind()),
+        Error::Io(error) => match error.get_ref() {
+            // An error of rustls', as those of the system have no inner one.
+            Some(tls) if error.kind() == ErrorKind::InvalidData && !tls.is::<Error>() => {
+                format!("TLS failed: {tls}")
+            }
+            _ => format!("the connection failed: {}", error.kind()),
+        },
         Error::Rustls(error) => format!("TLS failed: {error}"),
         Error::Tls(reason) => format!("TLS failed: {reason}"),
         Error::HostNotFound => "the host was not found".into(),
