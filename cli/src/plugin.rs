@@ -1,6 +1,6 @@
 //! Loads the plugin of `run`, `bench` and `snapshot`, with the grants that its options name.
 
-use super::{abi, arguments::Run, directories, failure::Failure, limits::Bounds};
+use super::{abi, arguments::Run, directories, failure::Failure, http, limits::Bounds};
 use hostel::{
     Convention, Engine, Extism, FileState, Grants, LogSink, ModuleInfo, Plugin, StateLimits, Wapc,
     Wasi, WasiOutput,
@@ -64,11 +64,12 @@ pub(super) fn is_command(module: &ModuleInfo) -> bool {
 /// Time for which a file that another process has open is waited for.
 pub(super) const STATE_WAIT: Duration = Duration::from_secs(2);
 
-/// Grants the log, the settings of --config, the state of --state, and the other conventions.
+/// Grants the log, the settings of --config, the state of --state, and the other conventions with HTTP.
 pub(super) fn grants(arguments: &Run, log: impl LogSink) -> Result<Grants, Failure> {
     let settings = || arguments.config.iter().cloned();
     let mut grants = Grants::new().log(log).config(settings()).typst();
-    let mut extism = Extism::new().config(settings());
+    let http = http::client(arguments)?;
+    let mut extism = Extism::new().config(settings()).http(http);
     if let Some(file) = &arguments.state {
         let store = FileState::open_within(file, StateLimits::server(), STATE_WAIT)?;
         let store = Arc::new(store);

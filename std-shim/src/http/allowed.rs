@@ -62,7 +62,7 @@ impl AllowedHosts {
         if self.0.iter().any(|entry| entry.allows(origin)) {
             return Ok(());
         }
-        Err(format!("`{origin}` is not in the list of allowed hosts"))
+        Err(format!("`{origin}` is not among the allowed hosts"))
     }
 
     /// Checks that the origin may be reached at an address.
@@ -77,7 +77,7 @@ impl AllowedHosts {
             return Ok(());
         }
         Err(format!(
-            "`{origin}` is at the address {address}, which is not public: allow that too, if it is meant"
+            "`{origin}` is at the address {address}, which is not public"
         ))
     }
 }
