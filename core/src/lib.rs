@@ -161,7 +161,7 @@ pub use self::{
         http::{HttpClient, HttpError, HttpRequest, HttpResponse, PendingHttp},
         state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
     },
-    snapshot::SnapshotError,
+    snapshot::{Derivable, SnapshotError},
     wasi::{Wasi, WasiInput, WasiOutput, files},
 };
 #[cfg(feature = "mappings")]

@@ -8,13 +8,7 @@ use crate::{
         shape::{Shape, unsigned},
         signature::Signature,
     },
-    call::{
-        StoreData,
-        access::InstanceAccess,
-        alarm::Alarm,
-        meter::{self, Meter},
-        suspend::Work,
-    },
+    call::{StoreData, access::InstanceAccess, alarm::Alarm, meter::Meter, suspend::Work},
     error::{CallError, Trap, TrapKind},
     host_functions::{Define, HostCall, HostFunction, Unfinished, definition},
     marshal::{FlatCounts, Types},
@@ -23,7 +17,6 @@ use crate::{
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
-    cell::Cell,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
@@ -71,8 +64,8 @@ impl<T: 'static> HostFunction<T> for Granted {
         mut guest: StoreContextMut<'_, StoreData<T>>,
         call: &mut HostCall<'_, '_>,
     ) -> Result<(), Box<Unfinished>> {
-        let spent = Cell::new(0);
-        let access = InstanceAccess::of(&mut guest);
+        let spending = call.spending(guest.data().meter.reserve);
+        let access = InstanceAccess::of(&mut guest, spending);
         let session = access
             .exchange
             .get_or_insert_with(|| self.protocol.session());
@@ -82,11 +75,9 @@ impl<T: 'static> HostFunction<T> for Granted {
             shared: access.shared,
             meter: access.meter,
             limiter: access.limiter,
-            spending: Spending::new(access.fuel, &spent),
+            spending,
         };
-        let outcome = self.function.run(&mut environment, call.params());
-        meter::charge(&mut guest, spent.get())?;
-        match outcome? {
+        match self.function.run(&mut environment, call.params())? {
             Outcome::Now(number) => {
                 if let Some(number) = number {
                     call.give_number(number);
@@ -169,13 +160,12 @@ impl<R> Later<R> {
         &mut self,
         access: &InstanceAccess<'_>,
         context: &mut Context<'_>,
-    ) -> Poll<Result<R, CallError>> {
+    ) -> Result<Poll<R>, CallError> {
         let mut polled = None;
         let platform = &access.shared.platform;
         platform.contain(&mut || polled = Some(self.future.as_mut().poll(context)));
         let Some(polled) = polled else {
-            let panicked = Trap::new(TrapKind::HostPanic, "");
-            return Poll::Ready(Err(CallError::Trap(panicked)));
+            return Err(CallError::Trap(Trap::new(TrapKind::HostPanic, "")));
         };
         // After the poll: an answer that came too late does not count.
         access.meter.check(access.canceller, &**platform)?;
@@ -189,7 +179,7 @@ impl<R> Later<R> {
                 .get_or_insert_with(|| Alarm::new(platform, until));
             alarm.set(context);
         }
-        polled.map(Ok)
+        Ok(polled)
     }
 
     /// Returns the time of the next attempt: never, since the future or the alarm wakes the call.

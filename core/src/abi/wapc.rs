@@ -445,18 +445,15 @@ impl PendingHostCall for Pending {
         &mut self,
         access: InstanceAccess<'_>,
         context: &mut Context<'_>,
-    ) -> (u64, Result<Option<Val>, CallError>) {
-        let answer = match self.0.poll(&access, context) {
-            Poll::Pending => return (0, Ok(None)),
-            Poll::Ready(Ok(answer)) => answer,
-            Poll::Ready(Err(error)) => return (0, Err(error)),
+    ) -> Result<Option<Val>, CallError> {
+        let Poll::Ready(answer) = self.0.poll(&access, context)? else {
+            return Ok(None);
         };
         let limit = access.meter.budget().bytes_to_guest;
-        let done = match access.exchange {
-            Some(session) => answered(&mut **session, limit, answer),
+        match access.exchange {
+            Some(session) => answered(&mut **session, limit, answer).map(Some),
             None => Err(trap("the call has no session")),
-        };
-        (0, done.map(Some))
+        }
     }
 
     fn next(&self) -> Option<Duration> {

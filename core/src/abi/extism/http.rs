@@ -11,7 +11,7 @@ use crate::{
         environment::{Later, trap},
         protocol::{EnvironmentCall, EnvironmentFunction, Outcome},
     },
-    base::{fuel::Spending, signature::ValType},
+    base::signature::ValType,
     call::{access::InstanceAccess, suspend::PendingHostCall},
     error::CallError,
     services::http::{HttpClient, HttpError, HttpResponse},
@@ -19,7 +19,6 @@ use crate::{
 use ValType::I64;
 use alloc::{boxed::Box, format, vec::Vec};
 use core::{
-    cell::Cell,
     task::{Context, Poll},
     time::Duration,
 };
@@ -114,28 +113,24 @@ impl PendingHostCall for Pending {
         &mut self,
         access: InstanceAccess<'_>,
         context: &mut Context<'_>,
-    ) -> (u64, Result<Option<Val>, CallError>) {
-        let response = match self.0.poll(&access, context) {
-            Poll::Pending => return (0, Ok(None)),
-            Poll::Ready(Ok(response)) => response,
-            Poll::Ready(Err(error)) => return (0, Err(error)),
+    ) -> Result<Option<Val>, CallError> {
+        let Poll::Ready(response) = self.0.poll(&access, context)? else {
+            return Ok(None);
         };
-        let Some(session) = access.exchange else {
-            return (0, Err(trap("the call has no session")));
-        };
-        let spent = Cell::new(0);
+        let session = access
+            .exchange
+            .as_mut()
+            .ok_or_else(|| trap("the call has no session"))?;
         let mut call = EnvironmentCall {
             memory: access.memory,
             session: &mut **session,
             shared: access.shared,
             meter: access.meter,
             limiter: access.limiter,
-            spending: Spending::new(access.fuel, &spent),
+            spending: access.spending,
         };
-        let done = response
-            .map_err(|error| failed(&error))
-            .and_then(|response| received(&mut call, response));
-        (spent.get(), done.map(Some))
+        let response = response.map_err(|error| failed(&error))?;
+        received(&mut call, response).map(Some)
     }
 
     fn next(&self) -> Option<Duration> {
