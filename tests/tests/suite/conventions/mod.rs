@@ -2,5 +2,6 @@
 
 mod detection;
 mod extism;
+mod http;
 mod typst;
 mod wapc;
