@@ -11,7 +11,7 @@ use crate::{
     base::{
         limits::{Budget, Limits},
         log::LogSink,
-        shape::{Record, Shape},
+        shape::Record,
         signature::Signature,
     },
     call::result_shape::ResultShape,
@@ -369,7 +369,7 @@ impl<T: 'static> Grants<T> {
             .binary_search_by(|(m, n, _)| (&**n, &**m).cmp(&(name, module)))
     }
 
-    /// Returns the function that was granted under a name to plugins of this convention.
+    /// Returns the function that was granted under a name to plugins of this convention, or else a stub.
     fn find(
         &self,
         convention: Convention,
@@ -378,7 +378,7 @@ impl<T: 'static> Grants<T> {
         ty: &Signature,
     ) -> Option<Arc<dyn HostFunction<T>>> {
         let found = self.position(module, name).ok();
-        found
+        let found = found
             .and_then(|at| self.functions.get(at))
             .map(|(_, _, function)| function.clone())
             .or_else(|| {
@@ -394,28 +394,11 @@ impl<T: 'static> Grants<T> {
             .or_else(|| {
                 let (protocol, bind) = self.granted(convention)?;
                 bind(protocol, module, name, ty)
-            })
-    }
-
-    /// Returns the function that is supplied for an import, and the shape in which it fits; no shape if
-    /// its type is another one. A stub fits each type.
-    fn supply(
-        &self,
-        convention: Convention,
-        module: &str,
-        name: &str,
-        ty: &Signature,
-    ) -> Option<(Arc<dyn HostFunction<T>>, Option<Shape>)> {
-        let found = self.find(convention, module, name, ty).map(|function| {
-            let shape = native::shape_of(&function.params(), &function.results(), ty);
-            (function, shape)
-        });
-        if let Some((_, Some(_))) = found {
-            return found;
+            });
+        match &self.stubs {
+            Some(stubs) => stubs.choose(found, module, name, ty),
+            None => found,
         }
-        let stubs = self.stubs.as_ref();
-        let stub = stubs.and_then(|stubs| stubs.find(module, name, ty));
-        stub.map(|stub| (stub, Some(Shape::Values))).or(found)
     }
 
     /// Returns the sink of log records.
@@ -447,11 +430,13 @@ impl<T: 'static> Grants<T> {
         let Extern::Function(ty) = &import.ty else {
             return None;
         };
-        let (function, shape) = self.supply(convention, &import.module, &import.name, ty)?;
+        let function = self.find(convention, &import.module, &import.name, ty)?;
+        let results = function.results();
+        let shape = native::shape_of(&function.params(), &results, ty)?;
         let result_shape = ResultShape {
             name: [&*import.module, ".", &import.name].concat().into(),
-            shape: shape?,
-            record: Record::size(&function.results().flat),
+            shape,
+            record: Record::size(&results.flat),
         };
         Some(Arc::new(Binding::new(function, result_shape)))
     }
