@@ -136,8 +136,10 @@ impl Verdict {
                 format!("over-limit {cap}")
             }
             LoadError::Mismatch(all) => {
-                let lines = shown.lines().count();
+                let lines = format!("{error:#}").lines().count();
                 assert_eq!(lines, all.len() + 1, "a forged line in {shown:?}");
+                // One line more may advise to stub an import.
+                assert!(shown.lines().count() <= lines + 1, "{shown:?}");
                 let kinds: Vec<_> = all.iter().map(kind).collect();
                 format!("mismatch {}", kinds.join("+"))
             }
