@@ -1,6 +1,6 @@
 //! Checks a module's imports against the grants.
 
-use super::{Grants, SERVICES, grant_for};
+use super::{Grants, SERVICES, linked_by};
 use crate::{
     abi::{
         Convention,
@@ -133,7 +133,7 @@ impl<T: 'static> Grants<T> {
                 )
             };
         }
-        if let Some(grant) = grant_for(module, name) {
+        if let Some(grant) = linked_by(module, name) {
             return format!("the grant `{grant}` would");
         }
         let known = || {

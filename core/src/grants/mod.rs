@@ -453,7 +453,8 @@ impl<T: 'static> Grants<T> {
     }
 }
 
-/// Returns the grant that supplies a built-in host function; `None` for any other function.
+/// Returns the grant that supplies a built-in host function; `None` for any other function. For Extism's
+/// `http_request` that is `http`, which is granted within `extism`.
 ///
 /// ```
 /// assert_eq!(hostel_core::grant_for("env", "host_log"), Some("log"));
@@ -463,16 +464,20 @@ impl<T: 'static> Grants<T> {
 /// ```
 #[must_use]
 pub fn grant_for(module: &str, name: &str) -> Option<&'static str> {
+    match linked_by(module, name) {
+        Some("extism") if name == HTTP_REQUEST => Some("http"),
+        grant => grant,
+    }
+}
+
+/// Returns the grant without which an import of a built-in host function does not load.
+fn linked_by(module: &str, name: &str) -> Option<&'static str> {
     SERVICES
         .iter()
         .find(|(m, n, _)| (*m, *n) == (module, name))
         .map(|(_, _, grant)| *grant)
         .or_else(|| wasi::is_function(module, name).then_some("wasi"))
-        .or_else(|| match Convention::of_import(module)? {
-            // A grant within the convention's.
-            Convention::Extism if name == HTTP_REQUEST => Some("http"),
-            convention => Some(convention.name()),
-        })
+        .or_else(|| Convention::of_import(module).map(Convention::name))
 }
 
 /// Returns the built-in host functions: module, name, and the grant that supplies it. WASI's are not
