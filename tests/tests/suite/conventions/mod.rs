@@ -2,5 +2,6 @@
 
 mod detection;
 mod extism;
+mod kits;
 mod typst;
 mod wapc;
