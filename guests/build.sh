@@ -201,10 +201,12 @@ build_assemblyscript() {
     if command -v npm >/dev/null && (cd "$npm" && npm ci --silent --ignore-scripts --no-audit --no-fund); then
         version=$("$asc" --version | cut -d ' ' -f 2)
     fi
-    current AssemblyScript "npm and Node.js 20, with a network" asc "$version" as_customize as_throws as_extism_kit ||
-        return 0
+    current AssemblyScript "npm and Node.js 20, with a network" asc "$version" as_aborts as_customize \
+        as_extism_kit as_throws || return 0
     "$asc" assemblyscript/customize.ts -O3 --use abort=assemblyscript/hostel/abort --outFile "$out/as_customize.wasm"
     "$asc" assemblyscript/throws.ts -O3 --use abort=assemblyscript/hostel/abortAndLog --outFile "$out/as_throws.wasm"
+    # With the compiler's own import for failures.
+    "$asc" assemblyscript/aborts.ts -O3 --outFile "$out/as_aborts.wasm"
     (cd "$npm" && "$asc" extism_kit.ts -O3 --use abort=extism_kit/failed --outFile "$out/as_extism_kit.wasm")
 }
 

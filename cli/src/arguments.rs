@@ -5,6 +5,8 @@ use super::{
     directories::GivenDirectory,
     exit,
     failure::Failure,
+    grants::Stub,
+    http::{self, GivenHeader},
     limits::{self, Bounds, Change, ChangeParser, Preset, Target},
     number, quantity,
 };
@@ -104,7 +106,7 @@ pub(super) struct Run {
     /// Function to call [default: process, or _start of a WASI command]
     #[arg(long, value_name = "NAME")]
     pub(super) call: Option<String>,
-    /// Take each INPUT as a number, also for a function that could take bytes
+    /// Take each INPUT as a number, also if the function could take bytes
     #[arg(long, hide = asked_for("-h"))]
     pub(super) numbers: bool,
     /// Argument for a WASI plugin; repeatable
@@ -122,16 +124,25 @@ pub(super) struct Run {
     /// Convention: native, wapc, extism or typst [default: found]
     #[arg(long, value_name = "NAME", hide = asked_for("-h"), value_parser = convention)]
     pub(super) abi: Option<Convention>,
-    /// Answer to a waPC plugin: echo, fail:TEXT or @FILE
+    /// Answer to a plugin of waPC or Extism: echo, fail:TEXT or @FILE
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
     pub(super) callback: Option<Callback>,
+    /// [SCHEME://]HOST[:PORT] that an Extism plugin may reach; repeatable
+    #[arg(long, value_name = "HOST", hide = asked_for("-h"), value_parser = http::host)]
+    pub(super) allow_host: Vec<String>,
+    /// 'HOST NAME: VALUE' for a host, ${VAR} is of the environment; repeatable
+    #[arg(long, value_name = "HEADER", hide = asked_for("-h"))]
+    pub(super) http_header: Vec<GivenHeader>,
+    /// Import that stops the plugin if it is called: MODULE.NAME or MODULE.*; repeatable
+    #[arg(long, value_name = "IMPORT", hide = asked_for("-h"), value_parser = Stub::parse)]
+    pub(super) stub: Vec<Stub>,
     /// File for the plugin's state; waits 2 s if it is open elsewhere
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
     /// Most fuel, such as 5M [default: 1G, of a command 1000T]
     #[arg(long, value_name = "N", value_parser = quantity::fuel)]
     fuel: Option<u64>,
-    /// Most linear memory, such as 16MiB [default: 64MiB, of a command 1GiB]
+    /// Most memory, such as 16MiB [default: 64MiB, of a command 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     memory: Option<u64>,
     /// Another limit to change, such as call_depth=5000; repeatable
@@ -214,6 +225,9 @@ pub(super) struct Snapshot {
 pub(super) struct Inspect {
     /// Plugin to load, a .wasm file
     pub(super) plugin: PathBuf,
+    /// Import that stops the plugin if it is called: MODULE.NAME or MODULE.*; repeatable
+    #[arg(long, value_name = "IMPORT", value_parser = Stub::parse)]
+    pub(super) stub: Vec<Stub>,
     /// Limit to change, such as functions=100K; repeatable
     #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_plugin))]
     pub(super) limit: Vec<Change>,
@@ -235,6 +249,9 @@ pub(super) struct Probe {
     /// Limits to start from [default: by plugin and target]
     #[arg(long, value_enum, value_name = "PRESET")]
     limits: Option<Preset>,
+    /// Import that stops the plugin if it is called: MODULE.NAME or MODULE.*; repeatable
+    #[arg(long, value_name = "IMPORT", value_parser = Stub::parse)]
+    pub(super) stub: Vec<Stub>,
     /// Limit to change, such as memory_bytes=128KiB; repeatable
     #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_plugin))]
     limit: Vec<Change>,
@@ -267,12 +284,9 @@ number per parameter and prints one result per line. i32 and i64 may be given
 signed, unsigned or as 0xff, and are printed signed; floats as 1e-3 or 0x1.8p3.
 
 A WASI command uses hostel's stdin, stdout, stderr and exit code. It can read
-the time, and only the files below --dir. A command may use 1 GiB of memory, a
-module of 128 MiB, 10,000 nested calls, 256 open files and 5 minutes; a plugin
-64 MiB, 16 MiB, 1,000, 64, and no time limit. Change any of them with --limit;
-`--limit list` lists all. An instruction that runs costs about one unit
-of fuel. K, M, G and T are powers of 1000; KiB, MiB, GiB and TiB are powers of
-1024.
+the time, and only the files below --dir. It has larger limits than a plugin:
+`--limit list` lists both. An instruction that runs costs about one unit of
+fuel. K, M, G and T are powers of 1000; KiB, MiB, GiB and TiB of 1024.
 
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png

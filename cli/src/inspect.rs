@@ -68,7 +68,8 @@ fn find(arguments: &Inspect) -> Found {
         found.module = Some(module);
         bounds.set(&arguments.limit);
         let engine = Engine::new(bounds.limits).with_platform(Std::new());
-        engine.load("plugin", &wasm, &grants::everything())
+        let grants = grants::stubbed(grants::everything(), &arguments.stub);
+        engine.load("plugin", &wasm, &grants)
     });
     found.failure = loaded.err().map(|error| Failure::load(path, &error));
     found

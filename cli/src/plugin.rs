@@ -1,6 +1,8 @@
 //! Loads the plugin of `run`, `bench` and `snapshot`, with the grants that its options name.
 
-use super::{abi, arguments::Run, directories, failure::Failure, limits::Bounds};
+use super::{
+    abi, arguments::Run, directories, failure::Failure, grants::stubbed, http, limits::Bounds,
+};
 use hostel::{
     Convention, Engine, Extism, FileState, Grants, LogSink, ModuleInfo, Plugin, StateLimits, Wapc,
     Wasi, WasiOutput,
@@ -64,11 +66,17 @@ pub(super) fn is_command(module: &ModuleInfo) -> bool {
 /// Time for which a file that another process has open is waited for.
 pub(super) const STATE_WAIT: Duration = Duration::from_secs(2);
 
-/// Grants the log, the settings of --config, the state of --state, and the other conventions.
-pub(super) fn grants(arguments: &Run, log: impl LogSink) -> Result<Grants, Failure> {
+/// Grants the log, the settings of --config, the state of --state, and the other conventions, with the
+/// answers of --callback and HTTP.
+pub(super) fn grants(
+    arguments: &Run,
+    module: &Module,
+    log: impl LogSink,
+) -> Result<Grants, Failure> {
     let settings = || arguments.config.iter().cloned();
     let mut grants = Grants::new().log(log).config(settings()).typst();
-    let mut extism = Extism::new().config(settings());
+    let http = http::client(arguments)?;
+    let mut extism = Extism::new().config(settings()).http(http);
     if let Some(file) = &arguments.state {
         let store = FileState::open_within(file, StateLimits::server(), STATE_WAIT)?;
         let store = Arc::new(store);
@@ -79,10 +87,17 @@ pub(super) fn grants(arguments: &Run, log: impl LogSink) -> Result<Grants, Failu
         grants = grants.with_convention(convention);
     }
     let wapc = match arguments.callback.clone() {
-        Some(callback) => Wapc::new().callback(move |request| callback.answer(request)),
+        Some(callback) => {
+            // A module that can't be read is refused when it is loaded.
+            let limits = &module.bounds.limits.module;
+            if let Ok(info) = ModuleInfo::read_within(&module.wasm, limits) {
+                extism = callback.grant(&info, extism);
+            }
+            Wapc::new().callback(move |request| callback.answer(request))
+        }
         None => Wapc::new(),
     };
-    Ok(grants.extism(extism).wapc(wapc))
+    Ok(stubbed(grants.extism(extism).wapc(wapc), &arguments.stub))
 }
 
 /// Returns WASI with the arguments, environment and directories, and with its output in the log.

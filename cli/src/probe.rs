@@ -4,7 +4,8 @@ use super::{
     arguments::Probe,
     exit::Exit,
     failure::Failure,
-    grants, limits,
+    grants::{self, Stub},
+    limits,
     output::{self, Each, escaped},
     plugin,
 };
@@ -26,7 +27,9 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     let footprint = module
         .as_ref()
         .map(|module| module.footprint_on(&limits, machine));
-    let mut refusals = wasm.map_or_else(Refusals::default, |wasm| Refusals::find(wasm, &limits));
+    let mut refusals = wasm.map_or_else(Refusals::default, |wasm| {
+        Refusals::find(wasm, &limits, &arguments.stub)
+    });
     let needed = footprint.map_or(0, |footprint| footprint.to_run());
     if limits.heap_bytes < usize::MAX && needed > limits.heap_bytes as u64 {
         let free = limits.heap_bytes as u64;
@@ -118,7 +121,7 @@ struct Refusals {
 impl Refusals {
     /// Loads the module again and again. Each limit that it exceeds is raised to the value found, so
     /// that the next round finds the next problem.
-    fn find(wasm: &[u8], limits: &Limits) -> Self {
+    fn find(wasm: &[u8], limits: &Limits, stubs: &[Stub]) -> Self {
         /// Each round reads the whole module. A hostile one could require many.
         const ROUNDS: usize = 64;
         use LoadError::{Component, Empty, NotWasm};
@@ -129,7 +132,7 @@ impl Refusals {
                 complete: true,
             };
         }
-        let grants = grants::everything();
+        let grants = grants::stubbed(grants::everything(), stubs);
         let mut raised = *limits;
         // The caller compares the heap with the target's footprint; this machine's is irrelevant.
         raised.heap_bytes = usize::MAX;

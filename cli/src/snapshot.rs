@@ -50,7 +50,7 @@ fn write(arguments: &Snapshot) -> Result<usize, Failure> {
         .with_budget(budget)
         .with_platform(Std::new());
     let wasm = &module.wasm;
-    let grants = plugin::grants(run, Tracing)?.wasi(plugin::wasi(run, &module.bounds)?);
+    let grants = plugin::grants(run, &module, Tracing)?.wasi(plugin::wasi(run, &module.bounds)?);
     let plugin = plugin::load(&run.plugin, &engine, wasm, &grants)?;
     let call = match &run.call {
         Some(name) => Some((name, Input::new(&plugin, name, run, budget.input_bytes)?)),

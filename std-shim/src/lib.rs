@@ -24,6 +24,8 @@ mod directory;
 mod file;
 #[cfg(feature = "redb")]
 mod file_state;
+#[cfg(feature = "http")]
+mod http;
 mod install;
 mod keep_warm;
 mod platform;
@@ -39,6 +41,8 @@ mod watch;
 pub use self::directory::{HostDirectory, directory};
 #[cfg(feature = "redb")]
 pub use self::file_state::{FileState, StateFileError, StateFileReason};
+#[cfg(feature = "http")]
+pub use self::http::{AllowedHosts, HttpAccess, HttpAccessError};
 #[cfg(feature = "watch")]
 pub use self::watch::WatchedDirectory;
 pub use self::{

@@ -5,6 +5,7 @@ mod foreign;
 mod idle;
 mod image;
 mod loaded;
+mod memory_access;
 mod pending_call;
 mod runs;
 mod sandbox;

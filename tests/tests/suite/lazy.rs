@@ -12,7 +12,10 @@ fn calls(engine: &Engine, guest: &str) -> Vec<(Result<Vec<u8>, CallError>, u64)>
     let plugin: Plugin = engine.load(guest, &guest_bytes(guest), &grants).unwrap();
     let mut calls = Vec::new();
     let made = plugin.instantiate(()).unwrap().usage().fuel;
-    assert!(made > guest_bytes(guest).len() as u64 / 64, "{guest}: {made}");
+    assert!(
+        made > guest_bytes(guest).len() as u64 / 64,
+        "{guest}: {made}"
+    );
     calls.push((Ok(Vec::new()), made));
     for input in [&b"hello"[..], b"", b"hello, again"] {
         let called = plugin.with_instance_metered(|instance| instance.process(input));

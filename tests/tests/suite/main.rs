@@ -4,6 +4,7 @@
 
 #![cfg_attr(not(unix), allow(dead_code, unused_imports))] // Some tests are for Unix alone.
 
+mod abort;
 mod bad_guests;
 mod bad_host_calls;
 mod bad_modules;
@@ -21,6 +22,7 @@ mod full_disk;
 mod guest_traps;
 mod guests;
 mod host;
+mod http;
 mod initialisers;
 mod instances;
 mod intake;
@@ -30,6 +32,7 @@ mod lazy;
 mod lecture;
 #[cfg(target_os = "linux")]
 mod mappings;
+mod memory_access;
 mod mismatches;
 mod native_abi;
 mod nested;
@@ -46,6 +49,7 @@ mod state;
 mod state_file;
 mod state_model;
 mod steps;
+mod stubs;
 mod typed;
 mod types;
 mod usage;

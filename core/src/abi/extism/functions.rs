@@ -12,9 +12,10 @@ use crate::{
         signature::{Signature, ValType},
     },
     error::CallError,
+    services::state::{StateError, StateUse},
 };
 use ValType::{I32, I64};
-use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, format, vec::Vec};
 use wasmi::Val;
 
 type Answer = Result<Option<Val>, CallError>;
@@ -99,11 +100,17 @@ pub(super) const FUNCTIONS: [Entry; 32] = [
     }),
     function("error_set", &[I64], &[], |call, params| {
         let [at] = longs(params);
-        exchange(call)?.error = at;
+        let exchange = exchange(call)?;
+        exchange.error = at;
+        exchange.host_error = 0;
         Ok(None)
     }),
     function("error_get", &[], &[I64], |call, _| {
-        long(exchange(call)?.error)
+        let exchange = exchange(call)?;
+        long(match exchange.error {
+            0 => exchange.host_error,
+            own => own,
+        })
     }),
     function("reset", &[], &[], |call, _| {
         // Not returned to the heap: a guest may do this again and again.
@@ -117,12 +124,13 @@ pub(super) const FUNCTIONS: [Entry; 32] = [
     function("var_get", &[I64], &[I64], var_get),
     function("var_set", &[I64, I64], &[], var_set),
     function("http_request", &[I64, I64], &[I64], |_, _| {
-        Err(trap("HTTP is not granted"))
+        Err(trap("HTTP is not granted: grant it with `Extism::http`"))
     }),
-    function("http_status_code", &[], &[I32], |_, _| {
-        Ok(Some(Val::I32(0)))
+    function("http_status_code", &[], &[I32], |call, _| {
+        let status = exchange(call)?.last_request.status;
+        Ok(Some(Val::I32(status.into())))
     }),
-    function("http_headers", &[], &[I64], |_, _| long(0)),
+    function("http_headers", &[], &[I64], http_headers),
     function("log_trace", &[I64], &[], |call, params| {
         log(call, params, LogLevel::Trace)
     }),
@@ -150,12 +158,14 @@ pub(super) const FUNCTIONS: [Entry; 32] = [
 ];
 
 /// Returns the host's side of the instance.
-fn exchange<'a>(call: &'a mut EnvironmentCall<'_>) -> Result<&'a mut Exchange, CallError> {
+pub(super) fn exchange<'a>(
+    call: &'a mut EnvironmentCall<'_>,
+) -> Result<&'a mut Exchange, CallError> {
     call.session.own().ok_or_else(foreign_session)
 }
 
 /// Returns the parameters as unsigned numbers.
-fn longs<const N: usize>(params: &[Val]) -> [u64; N] {
+pub(super) fn longs<const N: usize>(params: &[Val]) -> [u64; N] {
     let mut longs = [0; N];
     for (long, param) in longs.iter_mut().zip(params) {
         *long = match param {
@@ -213,7 +223,7 @@ fn new_block(call: &mut EnvironmentCall<'_>, len: u64) -> Result<u64, CallError>
 }
 
 /// Makes a block of the host's bytes; 0 if there are none, or no room.
-fn give(call: &mut EnvironmentCall<'_>, bytes: &[u8]) -> Result<u64, CallError> {
+pub(super) fn give(call: &mut EnvironmentCall<'_>, bytes: &[u8]) -> Result<u64, CallError> {
     call.meter.hand_to_guest(bytes.len())?;
     let at = new_block(call, bytes.len() as u64)?;
     let place = exchange(call)?.arena.range_mut(at, bytes.len() as u64);
@@ -245,7 +255,11 @@ fn take_block(call: &mut EnvironmentCall<'_>, at: u64) -> Result<Vec<u8>, CallEr
 }
 
 /// Copies the bytes of a block, at most `limit`.
-fn copy_block(call: &mut EnvironmentCall<'_>, at: u64, limit: usize) -> Result<Vec<u8>, CallError> {
+pub(super) fn copy_block(
+    call: &mut EnvironmentCall<'_>,
+    at: u64,
+    limit: usize,
+) -> Result<Vec<u8>, CallError> {
     let exchange = exchange(call)?;
     let Some(bytes) = exchange.arena.block(at) else {
         let text = format!("the handle {at} is no block's");
@@ -272,6 +286,14 @@ fn config_get(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
         Some((_, value)) => long(give(call, value.as_bytes())?),
         None => long(0),
     }
+}
+
+fn http_headers(call: &mut EnvironmentCall<'_>, _: &[Val]) -> Answer {
+    // Taken out meanwhile, since the block is made in the exchange that has them.
+    let headers = core::mem::take(&mut exchange(call)?.last_request.headers);
+    let at = give(call, &headers);
+    exchange(call)?.last_request.headers = headers;
+    long(at?)
 }
 
 fn var_get(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
@@ -311,23 +333,17 @@ fn var_set(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
     match &value {
         None => store.delete(namespace, &key).map_err(failed)?,
         Some(value) => {
-            let size =
-                |key: usize, value: usize| key.saturating_add(value).saturating_add(VARIABLE);
-            let old = store.get(namespace, &key).map_err(failed)?;
-            let old = old.map_or(0, |old| size(key.len(), old.len()));
-            let used = store.used(namespace).map_err(failed)?;
-            let used = used
-                .bytes
-                .saturating_add(used.keys.saturating_mul(VARIABLE));
-            let new = used
-                .saturating_sub(old)
-                .saturating_add(size(key.len(), value.len()));
-            if new > grant.variable_bytes {
+            let limit = grant.variable_bytes;
+            let fits = |next: StateUse| {
+                let records = next.keys.saturating_mul(VARIABLE);
+                next.bytes.saturating_add(records) <= limit
+            };
+            let set = store.set_if(namespace, &key, value, &fits);
+            if !set.map_err(failed)? {
                 return Err(trap(
                     "the variables take more bytes than are allowed: raise `variable_bytes`",
                 ));
             }
-            store.set(namespace, &key, value).map_err(failed)?;
         }
     }
     let exchange = exchange(call)?;
@@ -337,7 +353,7 @@ fn var_set(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
 }
 
 /// Returns the trap for a store that refuses.
-fn failed(error: crate::services::state::StateError) -> CallError {
+fn failed(error: StateError) -> CallError {
     trap(&format!("{error}"))
 }
 
@@ -348,9 +364,12 @@ fn log(call: &mut EnvironmentCall<'_>, params: &[Val], level: LogLevel) -> Answe
     Ok(None)
 }
 
+/// The text of an error without one.
+const UNNAMED: &str = "the host function failed";
+
 /// A host function of the embedder's, in the type that the import declares.
 pub(super) struct User {
-    function: Arc<UserFunction>,
+    function: UserFunction,
     params: Box<[ValType]>,
     results: &'static [ValType],
 }
@@ -358,7 +377,7 @@ pub(super) struct User {
 impl User {
     /// Binds `function` to an import of the type `ty`: any number of handles, and one or none as result.
     /// For another type, returns the function in the type that would fit.
-    pub(super) fn new(function: Arc<UserFunction>, ty: &Signature) -> Self {
+    pub(super) fn new(function: UserFunction, ty: &Signature) -> Self {
         let params = ty.params.iter().map(|_| I64).collect();
         Self {
             function,
@@ -387,11 +406,21 @@ impl EnvironmentFunction for User {
             arguments.push(argument);
         }
         let arguments: Vec<&[u8]> = arguments.iter().map(|argument| &**argument).collect();
-        let result = (self.function)(&arguments).map_err(|text| trap(&text))?;
-        let result = match self.results {
-            [] => None,
-            _ => Some(Val::I64(give(call, &result)?.cast_signed())),
+        let result = (self.function.run)(&arguments);
+        exchange(call)?.host_error = 0;
+        let handle = match result {
+            Ok(_) if self.results.is_empty() => 0,
+            Ok(bytes) => give(call, &bytes)?,
+            Err(text) if self.function.returns_errors => {
+                // Never the handle 0, which stands for no error.
+                let text = if text.is_empty() { UNNAMED } else { &*text };
+                let at = give(call, text.as_bytes())?;
+                exchange(call)?.host_error = at;
+                0
+            }
+            Err(text) => return Err(trap(&text)),
         };
+        let result = self.results.first().map(|_| Val::I64(handle.cast_signed()));
         Ok(Outcome::Now(result))
     }
 }

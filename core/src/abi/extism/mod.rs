@@ -3,8 +3,10 @@
 
 mod arena;
 mod functions;
+mod http;
+mod json;
 
-use self::arena::Arena;
+use self::{arena::Arena, http::LastRequest};
 use super::{
     Convention,
     environment::host_error,
@@ -18,7 +20,10 @@ use crate::{
     error::{CallError, ErrorClass, Mismatch},
     memory,
     module::{CONSTRUCTORS, ModuleInfo, REACTOR},
-    services::state::{MemoryState, StateLimits, StateStore},
+    services::{
+        http::HttpClient,
+        state::{MemoryState, StateLimits, StateStore},
+    },
 };
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use wasmi::Val;
@@ -29,6 +34,9 @@ pub(super) const MODULE: &str = "extism:host/env";
 /// How the names of its modules begin.
 pub(super) const MODULES: &str = "extism:host/";
 
+/// The function that sends an HTTP request.
+pub(crate) const HTTP_REQUEST: &str = "http_request";
+
 /// The export that initialises Haskell's runtime; its two parameters are the arguments of a program.
 pub(super) const HASKELL: &str = "hs_init";
 
@@ -38,17 +46,28 @@ const MEMORY_BYTES: usize = 64 << 20;
 /// Most bytes of blocks for which an idle instance keeps the heap's memory.
 const KEPT_BYTES: usize = 64 << 10;
 
+/// Most bytes of a response's body by default.
+const HTTP_RESPONSE_BYTES: usize = 50 << 20;
+
 /// Most bytes of variables by default, and the bytes that each counts besides its key and value.
 const VARIABLE_BYTES: usize = 1 << 20;
 const VARIABLE: usize = 48;
 
-/// A function of the embedder: byte strings in, one out.
-type UserFunction = dyn Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync;
+/// A function of the embedder.
+#[derive(Clone)]
+struct UserFunction {
+    run: Arc<RunUser>,
+    /// Whether the guest gets its error. If not, the error stops the guest.
+    returns_errors: bool,
+}
+
+/// Byte strings in, one out.
+type RunUser = dyn Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync;
 
 /// The grant of Extism's environment. Grant it by [`Grants::extism`](crate::Grants::extism).
 ///
-/// Plugins log to the sink of [`Grants::log`](crate::Grants::log). They have no HTTP: a call of
-/// `http_request` traps.
+/// Plugins log to the sink of [`Grants::log`](crate::Grants::log). They have no HTTP unless
+/// [`http`](Self::http) grants it: a call of `http_request` traps.
 ///
 /// ```
 /// use hostel_core::{Extism, Grants};
@@ -64,10 +83,13 @@ type UserFunction = dyn Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync;
 pub struct Extism {
     /// Sorted by key.
     config: Vec<(Box<str>, Box<str>)>,
-    functions: Vec<(Box<str>, Box<str>, Arc<UserFunction>)>,
+    functions: Vec<(Box<str>, Box<str>, UserFunction)>,
     variables: Option<Arc<dyn StateStore>>,
     variable_bytes: usize,
     memory_bytes: usize,
+    /// The function `http_request`, if it is granted.
+    http: Option<Arc<dyn EnvironmentFunction>>,
+    http_response_bytes: usize,
 }
 
 impl Extism {
@@ -85,6 +107,8 @@ impl Extism {
             variables: Some(Arc::new(MemoryState::new(limits))),
             variable_bytes: VARIABLE_BYTES,
             memory_bytes: MEMORY_BYTES,
+            http: None,
+            http_response_bytes: HTTP_RESPONSE_BYTES,
         }
     }
 
@@ -111,7 +135,8 @@ impl Extism {
 
     /// Grants the host function `name` of `module`, by custom `extism:host/user`. Each parameter of the
     /// import is a block, whose bytes the function gets; the handle 0 stands for none. Its bytes become a
-    /// new block, if the import has a result. An error stops the guest.
+    /// new block, if the import has a result. An error stops the guest, as in Extism's own hosts; see
+    /// [`function_with_errors`](Self::function_with_errors).
     #[must_use]
     pub fn function(
         mut self,
@@ -119,8 +144,41 @@ impl Extism {
         name: &str,
         function: impl Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync + 'static,
     ) -> Self {
-        self.functions
-            .push((module.into(), name.into(), Arc::new(function)));
+        let function = UserFunction {
+            run: Arc::new(function),
+            returns_errors: false,
+        };
+        self.functions.push((module.into(), name.into(), function));
+        self
+    }
+
+    /// As [`function`](Self::function), but the guest gets an error and goes on. The import then returns the
+    /// handle 0, and the environment's `error_get` a block with the text, until the guest calls a function of
+    /// the embedder's again, or `error_set`. After success `error_get` returns 0, which tells an error from
+    /// an empty result. The error does not become the call's: a guest that gives up passes it to `error_set`.
+    ///
+    /// ```
+    /// use hostel_core::Extism;
+    /// let extism = Extism::new().function_with_errors("extism:host/user", "price", |arguments| {
+    ///     match arguments {
+    ///         [b"lamp"] => Ok(b"1999".to_vec()),
+    ///         _ => Err("no such article".into()),
+    ///     }
+    /// });
+    /// # drop(extism);
+    /// ```
+    #[must_use]
+    pub fn function_with_errors(
+        mut self,
+        module: &str,
+        name: &str,
+        function: impl Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync + 'static,
+    ) -> Self {
+        let function = UserFunction {
+            run: Arc::new(function),
+            returns_errors: true,
+        };
+        self.functions.push((module.into(), name.into(), function));
         self
     }
 
@@ -147,6 +205,29 @@ impl Extism {
         self.memory_bytes = bytes;
         self
     }
+
+    /// Grants `http_request`: the guest's requests are sent by `client`. The guest is suspended until the
+    /// response is there, as for an [`Async`](crate::Async) host function: a deadline or a canceller ends the
+    /// wait.
+    ///
+    /// A request's JSON has at most 64 KiB and 100 headers, and is within
+    /// [`Budget::argument_bytes`](crate::Budget::argument_bytes) with its body. A request costs
+    /// [`HttpClient::cost`] units of fuel, and one for each byte of its JSON. An error of the client stops the
+    /// guest; a status of 400 or more is no error.
+    #[must_use]
+    pub fn http(mut self, client: impl HttpClient) -> Self {
+        self.http = Some(Arc::new(http::SendRequest(client)));
+        self
+    }
+
+    /// Sets the most bytes of the body of a response. It also becomes a block, so
+    /// [`memory_bytes`](Self::memory_bytes) and
+    /// [`Budget::bytes_to_guest`](crate::Budget::bytes_to_guest) bound it too. Default: 50 MiB.
+    #[must_use]
+    pub const fn http_response_bytes(mut self, bytes: usize) -> Self {
+        self.http_response_bytes = bytes;
+        self
+    }
 }
 
 impl Default for Extism {
@@ -160,6 +241,7 @@ impl core::fmt::Debug for Extism {
         f.debug_struct("Extism")
             .field("config", &self.config.len())
             .field("functions", &self.functions.len())
+            .field("http", &self.http.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -196,6 +278,9 @@ struct Exchange {
     output: (u64, u64),
     /// The offset of the error's text; 0 if there is none.
     error: u64,
+    /// The offset of the text of the error that the embedder's function returned last; 0 if it succeeded.
+    host_error: u64,
+    last_request: LastRequest,
 }
 
 impl Exchange {
@@ -205,6 +290,7 @@ impl Exchange {
         self.input = (0, 0);
         self.output = (0, 0);
         self.error = 0;
+        self.host_error = 0;
     }
 
     /// Returns the length of the input, 0 if its block was freed.
@@ -245,7 +331,13 @@ impl Protocol for Granted {
             let function = function.clone();
             return Some(Arc::new(functions::User::new(function, ty)));
         }
-        (module == MODULE).then(|| entry(&functions::FUNCTIONS, name))?
+        if module != MODULE {
+            return None;
+        }
+        match &self.0.http {
+            Some(http) if name == HTTP_REQUEST => Some(http.clone()),
+            _ => entry(&functions::FUNCTIONS, name),
+        }
     }
 
     fn session(&self) -> Box<dyn Session> {
@@ -255,6 +347,8 @@ impl Protocol for Granted {
             input: (0, 0),
             output: (0, 0),
             error: 0,
+            host_error: 0,
+            last_request: LastRequest::default(),
         })
     }
 
@@ -273,6 +367,7 @@ impl Protocol for Granted {
             return Err(CallError::export_type(name, "() or () -> i32", ty));
         }
         exchange.reset(KEPT_BYTES);
+        exchange.last_request = LastRequest::default();
         let at = exchange.arena.add(input, self.0.memory_bytes);
         let at = at.ok_or(memory::no_room(input.len()))?;
         exchange.input = (at, input.len() as u64);
