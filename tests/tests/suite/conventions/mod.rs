@@ -4,5 +4,6 @@ mod detection;
 mod extism;
 mod http;
 mod kits;
+mod snapshots;
 mod typst;
 mod wapc;
