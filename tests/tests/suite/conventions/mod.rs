@@ -3,5 +3,7 @@
 mod detection;
 mod extism;
 mod http;
+mod kits;
+mod snapshots;
 mod typst;
 mod wapc;
