@@ -26,6 +26,8 @@ mod file;
 mod file_state;
 mod install;
 mod keep_warm;
+#[cfg(feature = "manifest")]
+mod manifest;
 mod platform;
 mod plugin_directory;
 mod stdio;
@@ -39,6 +41,10 @@ mod watch;
 pub use self::directory::{HostDirectory, directory};
 #[cfg(feature = "redb")]
 pub use self::file_state::{FileState, StateFileError, StateFileReason};
+#[cfg(feature = "manifest")]
+pub use self::manifest::{
+    AllowedPath, Manifest, ManifestError, ManifestGrants, ManifestReason, is_manifest,
+};
 #[cfg(feature = "watch")]
 pub use self::watch::WatchedDirectory;
 pub use self::{

@@ -61,11 +61,7 @@ impl Engine {
         let mut read = Vec::with_capacity(modules.len());
         for (name, wasm) in modules {
             let info = self.read(wasm).map_err(|error| error.in_module(name))?;
-            read.push(LinkedModule {
-                name,
-                wasm,
-                info,
-            });
+            read.push(LinkedModule { name, wasm, info });
         }
         self.check_sums(&read)?;
         let main = modules.iter().position(|(name, _)| *name == MAIN);

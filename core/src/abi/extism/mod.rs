@@ -109,6 +109,23 @@ impl Extism {
         self
     }
 
+    /// Sets what `config_get` finds for keys that are not set. A later [`config`](Self::config) replaces it.
+    #[must_use]
+    pub fn config_defaults<K, V>(mut self, values: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<String>,
+        V: Into<String>,
+    {
+        for (key, value) in values {
+            let key = key.into().into_boxed_str();
+            if let Err(at) = self.config.binary_search_by(|(known, _)| known.cmp(&key)) {
+                let value = value.into().into_boxed_str();
+                self.config.insert(at, (key, value));
+            }
+        }
+        self
+    }
+
     /// Grants the host function `name` of `module`, by custom `extism:host/user`. Each parameter of the
     /// import is a block, whose bytes the function gets; the handle 0 stands for none. Its bytes become a
     /// new block, if the import has a result. An error stops the guest.
@@ -136,6 +153,15 @@ impl Extism {
     #[must_use]
     pub const fn variable_bytes(mut self, bytes: usize) -> Self {
         self.variable_bytes = bytes;
+        self
+    }
+
+    /// Lowers the most bytes of a plugin's variables to `bytes`, if they are more.
+    #[must_use]
+    pub const fn variable_bytes_at_most(mut self, bytes: usize) -> Self {
+        if bytes < self.variable_bytes {
+            self.variable_bytes = bytes;
+        }
         self
     }
 

@@ -2,5 +2,6 @@
 
 mod detection;
 mod extism;
+mod manifests;
 mod typst;
 mod wapc;
