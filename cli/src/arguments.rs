@@ -96,7 +96,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Plugin to load, a .wasm file
+    /// Plugin to load: a .wasm file, or a manifest, .json or .toml
     pub(super) plugin: PathBuf,
     /// Text, @FILE, or - for stdin. @@… is text that begins with @
     #[arg(allow_negative_numbers = true, value_parser = unmarked)]
@@ -104,7 +104,7 @@ pub(super) struct Run {
     /// Function to call [default: process, or _start of a WASI command]
     #[arg(long, value_name = "NAME")]
     pub(super) call: Option<String>,
-    /// Take each INPUT as a number, also for a function that could take bytes
+    /// Take each INPUT as a number, also for a function over bytes
     #[arg(long, hide = asked_for("-h"))]
     pub(super) numbers: bool,
     /// Argument for a WASI plugin; repeatable
@@ -116,6 +116,9 @@ pub(super) struct Run {
     /// Directory for a WASI plugin, read-only by default; repeatable
     #[arg(long, value_name = "DIR[:AS][:ro|rw]", value_parser = GivenDirectory::parse)]
     pub(super) dir: Vec<GivenDirectory>,
+    /// Open all directories that a manifest names, not only below --dir
+    #[arg(long, hide = asked_for("-h"))]
+    pub(super) trust_manifest: bool,
     /// Setting that the plugin can read; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
@@ -131,7 +134,7 @@ pub(super) struct Run {
     /// Most fuel, such as 5M [default: 1G, of a command 1000T]
     #[arg(long, value_name = "N", value_parser = quantity::fuel)]
     fuel: Option<u64>,
-    /// Most linear memory, such as 16MiB [default: 64MiB, of a command 1GiB]
+    /// Most linear memory, such as 16MiB [default: 64MiB, command 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     memory: Option<u64>,
     /// Another limit to change, such as call_depth=5000; repeatable
@@ -212,7 +215,7 @@ pub(super) struct Snapshot {
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
-    /// Plugin to load, a .wasm file
+    /// Plugin to load: a .wasm file, or a manifest, .json or .toml
     pub(super) plugin: PathBuf,
     /// Limit to change, such as functions=100K; repeatable
     #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_plugin))]
@@ -224,7 +227,7 @@ pub(super) struct Inspect {
 
 #[derive(Debug, Args)]
 pub(super) struct Probe {
-    /// Plugin to load, a .wasm file
+    /// Plugin to load: a .wasm file, or a manifest, .json or .toml
     pub(super) plugin: PathBuf,
     /// Machine that runs the plugin
     #[arg(long, value_enum, value_name = "MACHINE", default_value_t = Target::Server)]

@@ -9,6 +9,7 @@ mod initialisers;
 mod inspect;
 mod json;
 mod limits;
+mod manifests;
 mod probe;
 mod run;
 mod snapshot;

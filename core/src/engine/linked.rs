@@ -112,7 +112,7 @@ impl Engine {
     ) -> Result<Footprint, LoadError> {
         let mut footprints = modules.iter().map(|module| self.footprint(&module.info));
         let first = footprints.next().ok_or_else(no_module)?;
-        let footprint = footprints.fold(first, |sum, other| sum.with_linked(&other));
+        let footprint = footprints.fold(first, |sum, other| sum.linked_with(&other));
         let (needed, free) = (footprint.to_run(), self.heap_left() as u64);
         if needed > free {
             return Err(LoadError::DoesNotFit { needed, free });

@@ -160,9 +160,11 @@ impl Footprint {
         self
     }
 
-    /// Returns the footprint of a plugin of this module and of others with the footprint `other`, linked: the
-    /// modules are compiled one after the other, and share the stacks.
-    pub(crate) fn with_linked(mut self, other: &Self) -> Self {
+    /// Returns the footprint of a plugin of this module and of another one with the footprint `other`, linked by
+    /// [`Engine::load_linked`](crate::Engine::load_linked): the modules are compiled one after the other, and
+    /// share the stacks.
+    #[must_use]
+    pub fn linked_with(mut self, other: &Self) -> Self {
         self.loading = self.loading.max(other.loading);
         self.stacks = self.stacks.max(other.stacks);
         self.frames = self.frames.max(other.frames);
