@@ -181,9 +181,11 @@ build_assemblyscript() {
     local asc version
     asc=$(command -v asc || true)
     version=$(${asc:+"$asc" --version} | cut -d ' ' -f 2)
-    current AssemblyScript "npm install assemblyscript" asc "$version" as_customize as_throws || return 0
+    current AssemblyScript "npm install assemblyscript" asc "$version" as_customize as_throws as_aborts || return 0
     "$asc" assemblyscript/customize.ts -O3 --use abort=assemblyscript/hostel/abort --outFile "$out/as_customize.wasm"
     "$asc" assemblyscript/throws.ts -O3 --use abort=assemblyscript/hostel/abortAndLog --outFile "$out/as_throws.wasm"
+    # With the compiler's own import for failures.
+    "$asc" assemblyscript/aborts.ts -O3 --outFile "$out/as_aborts.wasm"
 }
 
 build_wat() {

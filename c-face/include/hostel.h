@@ -17,7 +17,7 @@
 
 // The result of a function. A number never changes its meaning. Later versions may add numbers.
 //
-// 10 to 21 are about loading and memory, 40 to 68 about calls. 80 to 95 are traps: the instance
+// 10 to 21 are about loading and memory, 40 to 68 about calls. 80 to 96 are traps: the instance
 // refuses further calls. After an error of a call, `hostel_is_stopped` tells whether it stopped the
 // instance.
 typedef enum HostelCode {
@@ -142,6 +142,8 @@ typedef enum HostelCode {
     HOSTEL_CODE_TRAP_REENTERED = 94,
     // The plugin can't be instantiated.
     HOSTEL_CODE_TRAP_INSTANTIATION = 95,
+    // The plugin called an import that is only a stub. Does not occur in C.
+    HOSTEL_CODE_TRAP_STUB = 96,
 } HostelCode;
 
 // The importance of a log record, from least to most. The numbers are those of `env.host_log_at`.

@@ -5,7 +5,7 @@ use hostel_core::{CallError, LoadError};
 
 /// The result of a function. A number never changes its meaning. Later versions may add numbers.
 ///
-/// 10 to 21 are about loading and memory, 40 to 68 about calls. 80 to 95 are traps: the instance
+/// 10 to 21 are about loading and memory, 40 to 68 about calls. 80 to 96 are traps: the instance
 /// refuses further calls. After an error of a call, `hostel_is_stopped` tells whether it stopped the
 /// instance.
 #[repr(C)]
@@ -132,6 +132,8 @@ pub enum HostelCode {
     TrapReentered = 94,
     /// The plugin can't be instantiated.
     TrapInstantiation = 95,
+    /// The plugin called an import that is only a stub. Does not occur in C.
+    TrapStub = 96,
 }
 
 /// Every number with its stable code.
@@ -196,6 +198,7 @@ const CODES: &[(HostelCode, &CStr)] = &[
     (HostelCode::TrapHostCall, c"trap-host-call"),
     (HostelCode::TrapReentered, c"trap-reentered"),
     (HostelCode::TrapInstantiation, c"trap-instantiation"),
+    (HostelCode::TrapStub, c"trap-stub"),
 ];
 
 impl HostelCode {

@@ -5,6 +5,7 @@ use super::{
     directories::GivenDirectory,
     exit,
     failure::Failure,
+    grants::Stub,
     limits::{self, Bounds, Change, ChangeParser, Preset, Target},
     number, quantity,
 };
@@ -125,9 +126,12 @@ pub(super) struct Run {
     /// Convention: native, wapc, extism or typst [default: found]
     #[arg(long, value_name = "NAME", hide = asked_for("-h"), value_parser = convention)]
     pub(super) abi: Option<Convention>,
-    /// Answer to a waPC plugin: echo, fail:TEXT or @FILE
+    /// Answer to a plugin of waPC or Extism: echo, fail:TEXT or @FILE
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
     pub(super) callback: Option<Callback>,
+    /// Import that stops the plugin if it is called: MODULE.NAME or MODULE.*; repeatable
+    #[arg(long, value_name = "IMPORT", hide = asked_for("-h"), value_parser = Stub::parse)]
+    pub(super) stub: Vec<Stub>,
     /// File for the plugin's state; waits 2 s if it is open elsewhere
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
@@ -217,6 +221,9 @@ pub(super) struct Snapshot {
 pub(super) struct Inspect {
     /// Plugin to load: a .wasm file, or a manifest, .json or .toml
     pub(super) plugin: PathBuf,
+    /// Import that stops the plugin if it is called: MODULE.NAME or MODULE.*; repeatable
+    #[arg(long, value_name = "IMPORT", value_parser = Stub::parse)]
+    pub(super) stub: Vec<Stub>,
     /// Limit to change, such as functions=100K; repeatable
     #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_plugin))]
     pub(super) limit: Vec<Change>,
@@ -238,6 +245,9 @@ pub(super) struct Probe {
     /// Limits to start from [default: by plugin and target]
     #[arg(long, value_enum, value_name = "PRESET")]
     limits: Option<Preset>,
+    /// Import that stops the plugin if it is called: MODULE.NAME or MODULE.*; repeatable
+    #[arg(long, value_name = "IMPORT", value_parser = Stub::parse)]
+    pub(super) stub: Vec<Stub>,
     /// Limit to change, such as memory_bytes=128KiB; repeatable
     #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_plugin))]
     limit: Vec<Change>,
@@ -270,12 +280,9 @@ number per parameter and prints one result per line. i32 and i64 may be given
 signed, unsigned or as 0xff, and are printed signed; floats as 1e-3 or 0x1.8p3.
 
 A WASI command uses hostel's stdin, stdout, stderr and exit code. It can read
-the time, and only the files below --dir. A command may use 1 GiB of memory, a
-module of 128 MiB, 10,000 nested calls, 256 open files and 5 minutes; a plugin
-64 MiB, 16 MiB, 1,000, 64, and no time limit. Change any of them with --limit;
-`--limit list` lists all. An instruction that runs costs about one unit
-of fuel. K, M, G and T are powers of 1000; KiB, MiB, GiB and TiB are powers of
-1024.
+the time, and only the files below --dir. It has larger limits than a plugin:
+`--limit list` lists both. An instruction that runs costs about one unit of
+fuel. K, M, G and T are powers of 1000; KiB, MiB, GiB and TiB of 1024.
 
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png

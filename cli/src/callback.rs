@@ -1,12 +1,13 @@
-//! Answers the calls that a waPC plugin makes of its host.
+//! Answers the calls that a plugin makes of its host: those of waPC, and those of an Extism plugin's imports
+//! that the environment does not have.
 
-use hostel::{HostAnswer, HostRequest};
+use hostel::{Extern, Extism, HostAnswer, HostRequest, ModuleInfo};
 use std::{fs, path::PathBuf, str::FromStr};
 
 /// The value of --callback.
 #[derive(Clone, Debug)]
 pub(super) enum Callback {
-    /// The response is the payload.
+    /// The response is the payload, or the first argument.
     Echo,
     /// An error with this text.
     Fail(String),
@@ -30,11 +31,35 @@ impl FromStr for Callback {
     }
 }
 
+/// How the names of the modules of Extism's convention begin, and the name of its environment.
+const EXTISM: &str = "extism:host/";
+const ENVIRONMENT: &str = "extism:host/env";
+
 impl Callback {
-    /// Answers one call.
+    /// Answers one call of waPC.
     pub(super) fn answer(&self, request: &HostRequest<'_>) -> HostAnswer {
+        self.answer_to(request.payload)
+    }
+
+    /// Grants the imports of `module` that are the embedder's functions by Extism's convention. They get one
+    /// argument or several, of which the first is what the guest passes.
+    pub(super) fn grant(&self, module: &ModuleInfo, extism: Extism) -> Extism {
+        let own = |name: &str| name.starts_with(EXTISM) && name != ENVIRONMENT;
+        let imports = module
+            .imports
+            .iter()
+            .filter(|import| own(&import.module) && matches!(import.ty, Extern::Function(_)));
+        imports.fold(extism, |extism, import| {
+            let callback = self.clone();
+            extism.function(&import.module, &import.name, move |arguments| {
+                callback.answer_to(arguments.first().copied().unwrap_or_default())
+            })
+        })
+    }
+
+    fn answer_to(&self, payload: &[u8]) -> HostAnswer {
         match self {
-            Self::Echo => Ok(request.payload.to_vec()),
+            Self::Echo => Ok(payload.to_vec()),
             Self::Fail(text) => Err(text.clone()),
             Self::File(path) => {
                 fs::read(path).map_err(|error| format!("can't read {}: {error}", path.display()))

@@ -79,6 +79,17 @@ impl Failure {
                     return failure
                         .with_hint("give the plugin a file for its state with --state FILE");
                 }
+                if let Some(Mismatch::UnknownImport { module, name, .. }) =
+                    all.iter().find(|one| one.could_be_stubbed())
+                {
+                    let callback = match module.strip_prefix("extism:host/") {
+                        Some(own) if own != "env" => "answer it with --callback ANSWER, or, ",
+                        _ => "",
+                    };
+                    return failure.with_hint(format!(
+                        "{callback}if the plugin can do without the function, add --stub {module}.{name}"
+                    ));
+                }
             }
             error => {
                 if let Some(option) = raise(error) {

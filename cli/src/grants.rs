@@ -1,4 +1,5 @@
-//! The grants that `inspect` and `probe` load a plugin with, without running it.
+//! The grants that `inspect` and `probe` load a plugin with, without running it, and the stubs of all
+//! commands.
 
 use hostel::{Extism, Grants, MemoryState, ModuleInfo, StateLimits, Tracing, Wapc, grant_for};
 use std::collections::BTreeSet;
@@ -21,4 +22,30 @@ pub(super) fn needed(module: &ModuleInfo) -> BTreeSet<&'static str> {
     let imports = module.imports.iter();
     let grants = imports.filter_map(|import| grant_for(&import.module, &import.name));
     grants.collect()
+}
+
+/// The value of --stub: an import as errors name it.
+#[derive(Clone, Debug)]
+pub(super) struct Stub(String);
+
+impl Stub {
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        match text.split_once('.') {
+            Some((module, name)) if !module.is_empty() && !name.is_empty() => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err("expected MODULE.NAME or MODULE.*, such as env.fork"),
+        }
+    }
+}
+
+/// Stubs these imports. A dot may belong to the module's name or to the function's: each way of
+/// reading the text is stubbed.
+pub(super) fn stubbed(grants: Grants, stubs: &[Stub]) -> Grants {
+    stubs.iter().fold(grants, |grants, Stub(text)| {
+        let dots = text.match_indices('.');
+        dots.fold(grants, |grants, (at, _)| {
+            grants.trap(&text[..at], &text[at + 1..])
+        })
+    })
 }

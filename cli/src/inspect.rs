@@ -5,6 +5,7 @@ use super::{
     arguments::Inspect,
     exit::Exit,
     failure::Failure,
+    grants,
     limits::Bounds,
     output::{self, Each, escaped},
     plugin,
@@ -96,7 +97,8 @@ fn find(arguments: &Inspect) -> Found {
         };
         bounds.set(&arguments.limit);
         let engine = Engine::new(plugin.narrowed(&bounds.limits)).with_platform(Std::new());
-        let loaded = engine.load_linked("plugin", &plugin.modules(), &plugin.everything());
+        let grants = grants::stubbed(plugin.everything(), &arguments.stub);
+        let loaded = engine.load_linked("plugin", &plugin.modules(), &grants);
         loaded.map(drop)
     });
     found.failure = loaded.err().map(|error| Failure::load(path, &error));

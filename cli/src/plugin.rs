@@ -1,6 +1,6 @@
 //! Loads the plugin of `run`, `bench` and `snapshot`, with the grants that its options name.
 
-use super::{abi, arguments::Run, directories, failure::Failure, limits::Bounds};
+use super::{abi, arguments::Run, directories, failure::Failure, grants::stubbed, limits::Bounds};
 use hostel::{
     Convention, Engine, Extism, FileState, Grants, Limits, LogSink, Manifest, ManifestGrants,
     ModuleInfo, Plugin, StateLimits, Wapc, Wasi, WasiOutput, is_manifest,
@@ -91,6 +91,21 @@ impl Module {
             bounds: if command { as_command } else { as_plugin },
         })
     }
+
+    /// Returns what its modules declare. One that can't be read is left out: it is refused when it is loaded.
+    fn infos(&self) -> Vec<ModuleInfo> {
+        let limits = &self.bounds.limits;
+        let read = |wasm: &[u8]| ModuleInfo::read_within(wasm, &limits.module).ok();
+        match &self.contents {
+            Contents::Module(wasm) => read(wasm).into_iter().collect(),
+            Contents::Manifest(manifest) => {
+                let modules = manifest
+                    .read_modules(limits.module_bytes)
+                    .unwrap_or_default();
+                modules.iter().filter_map(|(_, wasm)| read(wasm)).collect()
+            }
+        }
+    }
 }
 
 /// Returns whether a module is a WASI command and has no `process`.
@@ -116,8 +131,13 @@ impl Granted {
     }
 }
 
-/// Grants the log, the settings of --config, the state of --state, and the other conventions.
-pub(super) fn grants(arguments: &Run, log: impl LogSink) -> Result<Granted, Failure> {
+/// Grants the log, the settings of --config, the state of --state, and the other conventions, with the
+/// answers of --callback.
+pub(super) fn grants(
+    arguments: &Run,
+    module: &Module,
+    log: impl LogSink,
+) -> Result<Granted, Failure> {
     let settings = || arguments.config.iter().cloned();
     let mut grants = Grants::new().log(log).config(settings()).typst();
     let mut extism = Extism::new().config(settings());
@@ -131,10 +151,15 @@ pub(super) fn grants(arguments: &Run, log: impl LogSink) -> Result<Granted, Fail
         grants = grants.with_convention(convention);
     }
     let wapc = match arguments.callback.clone() {
-        Some(callback) => Wapc::new().callback(move |request| callback.answer(request)),
+        Some(callback) => {
+            for info in module.infos() {
+                extism = callback.grant(&info, extism);
+            }
+            Wapc::new().callback(move |request| callback.answer(request))
+        }
         None => Wapc::new(),
     };
-    let grants = grants.wapc(wapc);
+    let grants = stubbed(grants.wapc(wapc), &arguments.stub);
     Ok(Granted { grants, extism })
 }
 

@@ -4,7 +4,8 @@ use super::{
     arguments::Probe,
     exit::Exit,
     failure::Failure,
-    grants, limits,
+    grants::{self, Stub},
+    limits,
     output::{self, Each, escaped},
     plugin,
     unloaded::Unloaded,
@@ -39,7 +40,7 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
         footprints.reduce(|sum, other| sum.linked_with(&other))
     });
     let mut refusals = unloaded.map_or_else(Refusals::default, |unloaded| {
-        Refusals::find(unloaded, &limits)
+        Refusals::find(unloaded, &limits, &arguments.stub)
     });
     let needed = footprint.map_or(0, |footprint| footprint.to_run());
     if limits.heap_bytes < usize::MAX && needed > limits.heap_bytes as u64 {
@@ -137,7 +138,7 @@ struct Refusals {
 impl Refusals {
     /// Loads the module again and again. Each limit that it exceeds is raised to the value found, so
     /// that the next round finds the next problem.
-    fn find(unloaded: &Unloaded, limits: &Limits) -> Self {
+    fn find(unloaded: &Unloaded, limits: &Limits, stubs: &[Stub]) -> Self {
         /// Each round reads the whole module. A hostile one could require many.
         const ROUNDS: usize = 64;
         use LoadError::{Component, Empty, NotWasm};
@@ -150,7 +151,8 @@ impl Refusals {
                 };
             }
         }
-        let (modules, grants) = (unloaded.modules(), unloaded.everything());
+        let modules = unloaded.modules();
+        let grants = grants::stubbed(unloaded.everything(), stubs);
         let mut raised = *limits;
         // The caller compares the heap with the target's footprint; this machine's is irrelevant.
         raised.heap_bytes = usize::MAX;

@@ -105,7 +105,7 @@ impl Report {
         let after = module.bounds.budget.deadline;
         let timeout = Timeout { start, after };
         let mut bounds = module.bounds;
-        let granted = plugin::grants(arguments, log)?;
+        let granted = plugin::grants(arguments, &module, log)?;
         let platform = Arc::new(Std::new());
         let stdio = WasiStdio::new(platform.clone());
         let mut wasi = plugin::wasi(arguments, &module)?;

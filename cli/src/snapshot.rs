@@ -55,7 +55,7 @@ fn write(arguments: &Snapshot) -> Result<usize, Failure> {
                 .with_hint("name the .wasm file"),
         );
     };
-    let grants = plugin::grants(run, Tracing)?.with(plugin::wasi(run, &module)?);
+    let grants = plugin::grants(run, &module, Tracing)?.with(plugin::wasi(run, &module)?);
     let plugin = plugin::load_module(&run.plugin, &engine, wasm, &grants)?;
     let call = match &run.call {
         Some(name) => Some((name, Input::new(&plugin, name, run, budget.input_bytes)?)),

@@ -269,10 +269,11 @@ impl<T: 'static> Host<T> {
             return Err(self.refusal(name, expected, found));
         }
         // Loaded and tried without the lock, since both take long. So the name is checked again below.
-        let loaded = self.engine.load(name, wasm, grants);
+        let mut sha256 = None;
+        let loaded = self.engine.load_hashed(name, wasm, grants, &mut sha256);
         let plugin = loaded.map_err(HostError::Load)?;
         smoke(&plugin).map_err(HostError::Smoke)?;
-        let sha256 = Version::sha256(wasm);
+        let sha256 = sha256.unwrap_or_else(|| Version::sha256(wasm));
         let found = {
             let mut plugins = self.plugins.write();
             let found = plugins.get(name).map(|entry| entry.version);

@@ -158,7 +158,7 @@ pub use self::{
     },
     plugin::{Plugin, PluginBytesFunction, PluginFunction, PoolFigures, Request},
     services::state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
-    snapshot::SnapshotError,
+    snapshot::{Derivable, SnapshotError},
     wasi::{Wasi, WasiInput, WasiOutput, files},
 };
 #[cfg(feature = "mappings")]

@@ -42,10 +42,11 @@ const fn function(
 const BYTES: &[&str] = &["i32", "i32"];
 
 /// Each granted function; see [`grants`] for their types in Rust.
-pub const FUNCTIONS: [HostFunction; 15] = [
+pub const FUNCTIONS: [HostFunction; 16] = [
     function("env", "host_log", BYTES, &[]),
     function("env", "host_log_message", BYTES, &[]),
     function("env", "host_log_at", &["i32", "i32", "i32"], &[]),
+    function("env", "abort", &["i32", "i32", "i32", "i32"], &[]),
     function("env", "host_get_config", BYTES, BYTES),
     function("fuzz", "nothing", &[], &[]),
     function("fuzz", "small", &["i32", "i32", "i32", "i32"], &["i32"]),

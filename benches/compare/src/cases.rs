@@ -1,6 +1,6 @@
 //! The cases: what every host is asked to do.
 
-use crate::guests::{EXAMPLES, Guest, HOST_CALLS, KERNELS};
+use crate::guests::{BLOCKS, EXAMPLES, Guest, HOST_CALLS, KERNELS};
 
 /// What is measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +19,8 @@ pub enum Work {
     HostNumbers,
     /// Host calls that read 32 bytes of the guest's.
     HostBytes,
+    /// Host calls that make a block of memory.
+    Blocks,
     /// Loading a module that the host has not seen, and a first call.
     Load(Guest),
     /// Loading a module while it is loaded already, and a first call.
@@ -56,7 +58,7 @@ pub const GROUPS: &[(&str, &str, &str)] = &[
     (
         "numbers",
         "Numbers and host calls",
-        "`add(10, 20)`; and a host call, of which one call of the guest makes 1,000.",
+        "`add(10, 20)`; and a host call, of which one call of the guest makes 1,000, or 10,000 for blocks.",
     ),
     (
         "load",
@@ -118,6 +120,12 @@ pub fn all() -> Vec<Case> {
         "host call, 32 bytes",
         Work::HostBytes,
         HOST_CALLS,
+    );
+    add(
+        "numbers",
+        "a block of 32 bytes from Extism's environment",
+        Work::Blocks,
+        BLOCKS,
     );
     for guest in [
         Guest::Small,

@@ -8,6 +8,9 @@ pub const PREFIX: &str = "CUSTOM";
 /// Host calls in one call of [`Guest::Caller`].
 pub const HOST_CALLS: u32 = 1_000;
 
+/// Blocks that one call of [`Guest::Blocks`] takes from Extism's environment.
+pub const BLOCKS: u32 = 10_000;
+
 /// How a guest and its host pass bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Convention {
@@ -17,7 +20,7 @@ pub enum Convention {
     Wapc,
 }
 
-/// A guest by what it does and how it was built. All but the last three upper-case their input behind a prefix from
+/// A guest by what it does and how it was built. All but the last four upper-case their input behind a prefix from
 /// the host, and log a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Guest {
@@ -35,6 +38,8 @@ pub enum Guest {
     Add,
     /// Calls the host 1,000 times.
     Caller,
+    /// Takes 10,000 blocks of memory from the host.
+    Blocks,
     /// Computes, by the index in [`KERNELS`].
     Kernel(usize),
 }
@@ -75,6 +80,7 @@ impl Guest {
             (Self::Caller, Convention::Native) => &CALLER,
             (Self::Caller, Convention::Extism) => &EXTISM_CALLER,
             (Self::Caller, Convention::Wapc) => &WAPC_CALLER,
+            (Self::Blocks, Convention::Extism) => &EXTISM_BLOCKS,
             (Self::Kernel(index), Convention::Native) => &KERNEL_MODULES[index],
             _ => return None,
         })
@@ -137,6 +143,20 @@ static EXTISM_CALLER: LazyLock<Vec<u8>> = LazyLock::new(|| {
           (loop $again (br_if $again (i64.lt_u
             (local.tee $sum (i64.add (local.get $sum) (call $length (local.get $block))))
             (i64.const 32000))))
+          (i32.const 0)))"#,
+    )
+});
+
+static EXTISM_BLOCKS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    assemble(
+        r#"(module
+        (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
+        (memory (export "memory") 1)
+        (func (export "run") (result i32) (local $n i32)
+          (loop $again
+            (if (i64.eqz (call $alloc (i64.const 32))) (then unreachable))
+            (br_if $again (i32.lt_u
+              (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 10000))))
           (i32.const 0)))"#,
     )
 });

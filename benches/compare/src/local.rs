@@ -108,6 +108,7 @@ fn prepare(library: &'static dyn Library, work: Work) -> Answer<Option<Box<dyn R
         | Work::Threads(guest, _) => guest,
         Work::AddHeld | Work::AddReused => Guest::Add,
         Work::HostNumbers | Work::HostBytes => Guest::Caller,
+        Work::Blocks => Guest::Blocks,
         Work::Kernel(index) => Guest::Kernel(index),
     };
     let Some(wasm) = guest.wasm(library.convention()) else {
@@ -160,7 +161,7 @@ fn prepare(library: &'static dyn Library, work: Work) -> Answer<Option<Box<dyn R
                 is_thirty(sum.unwrap_or_default())
             }))
         }
-        Work::HostNumbers | Work::HostBytes | Work::Kernel(_) => {
+        Work::HostNumbers | Work::HostBytes | Work::Blocks | Work::Kernel(_) => {
             let export = match work {
                 Work::HostNumbers => "numbers",
                 Work::HostBytes => "bytes",

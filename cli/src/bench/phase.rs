@@ -108,7 +108,11 @@ impl<'a> Phase<'a> {
 
     /// Makes `concurrency` calls that take turns, each for a slice of `quantum` units of fuel.
     fn by_steps(&self, quantum: u64, tally: &mut Tally) {
-        let begin = || self.next().then(|| (Instant::now(), self.target.start()));
+        let inputs = self.target.inputs();
+        let begin = || {
+            let start = || (Instant::now(), self.target.start(&inputs));
+            self.next().then(start)
+        };
         let mut calls = Vec::new();
         for _ in 0..self.concurrency {
             calls.extend(begin());

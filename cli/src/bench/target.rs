@@ -33,7 +33,7 @@ impl Target {
                 .stderr(WasiOutput::discard());
         }
         let engine = run.engine(&module.bounds).with_platform(Std::new());
-        let granted = plugin::grants(run, |_: &LogRecord<'_>| {})?;
+        let granted = plugin::grants(run, &module, |_: &LogRecord<'_>| {})?;
         let plugin = plugin::load(run, &engine, &module, granted, wasi)?;
         let default = match module.command {
             true => plugin::COMMAND,
@@ -44,9 +44,9 @@ impl Target {
             true => None,
             false => Some(Input::new(&plugin, function, run, budget.input_bytes)?),
         };
-        let by_steps = function == plugin::FUNCTION && matches!(input, Some(Input::Bytes(_)));
-        if arguments.sliced.is_some() && !by_steps {
-            let why = format!("--sliced can call `process` over bytes only, not `{function}`");
+        let over_bytes = matches!(input, Some(Input::Bytes(_) | Input::Arguments(_)));
+        if arguments.sliced.is_some() && !over_bytes {
+            let why = format!("--sliced can call functions over bytes only, not `{function}`");
             return Err(Failure::usage(why));
         }
         Ok(Self {
@@ -88,16 +88,22 @@ impl Target {
         }
     }
 
-    /// Begins a call that runs by steps.
-    pub(super) fn start(
-        &self,
-    ) -> PendingCall<impl Future<Output = Result<Vec<u8>, CallError>> + use<'_>> {
-        let input = match &self.input {
-            Some(Input::Bytes(bytes)) => &**bytes,
-            // `load` refuses other input with --sliced.
-            _ => &[],
-        };
-        self.plugin.process_async(input)
+    /// Returns the inputs of a call that runs by steps.
+    pub(super) fn inputs(&self) -> Vec<&[u8]> {
+        match &self.input {
+            Some(Input::Bytes(bytes)) => vec![bytes],
+            Some(Input::Arguments(inputs)) => inputs.iter().map(|input| &**input).collect(),
+            // `load` refuses these with --sliced.
+            Some(Input::Numbers(_)) | None => Vec::new(),
+        }
+    }
+
+    /// Begins a call with `inputs` that runs by steps.
+    pub(super) fn start<'a>(
+        &'a self,
+        inputs: &'a [&'a [u8]],
+    ) -> PendingCall<impl Future<Output = Result<Vec<u8>, CallError>> + use<'a>> {
+        self.plugin.call_arguments_async(&self.function, inputs)
     }
 
     /// Returns an upper bound of an idle instance's memory besides its linear memory, in bytes.

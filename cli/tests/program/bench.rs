@@ -284,3 +284,31 @@ fn a_terminal_gets_a_progress_bar_and_a_file_none() {
     ]);
     assert_eq!(file.expect(0).stderr, "");
 }
+
+#[test]
+fn calls_of_any_function_over_bytes_run_in_slices() {
+    let files = Files::new();
+    let typst = files.wat(
+        r#"(module
+            (import "typst_env" "wasm_minimal_protocol_write_args_to_buffer" (func $args (param i32)))
+            (import "typst_env" "wasm_minimal_protocol_send_result_to_host" (func $send (param i32 i32)))
+            (memory (export "memory") 1)
+            (func (export "join") (param $a i32) (param $b i32) (result i32)
+              (call $args (i32.const 0))
+              (call $send (i32.const 0) (i32.add (local.get $a) (local.get $b))) (i32.const 0)))"#,
+    );
+    let greet = guest("greet");
+    for call in [
+        &[&*greet, "--call=greet", "Ann"][..],
+        &[&*typst, "--call=join", "one", "two"],
+    ] {
+        let fuel = |how: &[&str]| {
+            let report =
+                hostel(&[&["bench", "--json", "--calls=20"], call, how].concat()).expect(0);
+            let measured = &report.json()["measured"];
+            assert_eq!(measured["calls"], 20);
+            measured["fuel"].clone()
+        };
+        assert_eq!(fuel(&["--sliced=50", "--concurrency=4"]), fuel(&[]));
+    }
+}

@@ -152,8 +152,126 @@ fn functions_that_the_embedder_would_supply_are_told_as_such() {
     );
     let refused = hostel(&["run", &plugin, "--call", "f"]).expect(3);
     assert!(
-        refused.stderr.contains("`Extism::function`"),
+        refused.stderr.contains("`Extism::function`")
+            && refused.stderr.contains("--callback ANSWER, or, if"),
         "{}",
         refused.stderr
+    );
+}
+
+/// Imports a function that its `f` never calls, and one with a dot in its module's name.
+const NEEDY: &str = r#"(module
+    (import "env" "fork" (func $fork (param i64 externref) (result f32 i32)))
+    (import "wasi:io/poll@0.2.0" "poll" (func $poll))
+    (func (export "f") (result i32) (i32.const 7))
+    (func (export "polls") (call $poll)))"#;
+
+#[test]
+fn stubbed_imports_let_a_plugin_run_until_it_calls_one() {
+    let files = Files::new();
+    let plugin = files.wat(NEEDY);
+    let stubs = ["--stub", "env.fork", "--stub", "wasi:io/poll@0.2.0.*"];
+    for command in ["run", "bench"] {
+        let options: &[&str] = if command == "bench" {
+            &["--calls", "3"]
+        } else {
+            &[]
+        };
+        let refused = hostel(&[&[command, &plugin, "--call", "f"], options].concat()).expect(3);
+        assert!(
+            refused
+                .stderr
+                .contains("hint: if the plugin can do without the function, add --stub env.fork"),
+            "{}",
+            refused.stderr
+        );
+        hostel(&[&[command, &plugin, "--call", "f"], options, &stubs].concat()).expect(0);
+    }
+    let stopped = hostel(&[&["run", &plugin, "--call", "polls"], &stubs[..]].concat()).expect(4);
+    assert!(
+        stopped.stderr.contains("is a stub")
+            && stopped.stderr.contains("`wasi:io/poll@0.2.0.poll`"),
+        "{}",
+        stopped.stderr
+    );
+    for command in ["probe", "inspect"] {
+        hostel(&[command, &plugin]).expect(3);
+        hostel(&[&[command, &plugin], &stubs[..]].concat()).expect(0);
+    }
+    let output = files.path("snapshot.wasm");
+    let snapshot = ["snapshot", &plugin, "--output", path(&output)];
+    hostel(&snapshot).expect(3);
+    hostel(&[&snapshot[..], &stubs].concat()).expect(0);
+    for wrong in ["env", ".fork", "env."] {
+        let usage = hostel(&["run", &plugin, "--stub", wrong]).expect(2);
+        assert!(usage.stderr.contains("MODULE.NAME"), "{}", usage.stderr);
+    }
+}
+
+/// Asks the host by two functions of the embedder's, and returns the answer of the first.
+const ASKS: &str = r#"(module
+    (import "extism:host/user" "ask" (func $ask (param i64 i64) (result i64)))
+    (import "extism:host/user" "tell" (func $tell))
+    (import "extism:host/env" "input_offset" (func $at (result i64)))
+    (import "extism:host/env" "length" (func $len (param i64) (result i64)))
+    (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+    (func (export "asks") (local $v i64)
+      (call $tell)
+      (local.set $v (call $ask (call $at) (i64.const 0)))
+      (call $output (local.get $v) (call $len (local.get $v)))))"#;
+
+#[test]
+fn an_extism_plugin_gets_the_answer_of_callback() {
+    let files = Files::new();
+    let (plugin, answer) = (files.wat(ASKS), files.path("answer"));
+    std::fs::write(&answer, "from a file").unwrap();
+    let run = |callback: &[&str]| {
+        hostel(&[&["run", &plugin, "--call", "asks", "hello"], callback].concat())
+    };
+    assert_eq!(run(&["--callback", "echo"]).expect(0).text(), "hello");
+    let from_file = format!("@{}", path(&answer));
+    assert_eq!(
+        run(&["--callback", &from_file]).expect(0).text(),
+        "from a file"
+    );
+    let failed = run(&["--callback", "fail:not today"]).expect(4);
+    assert!(failed.stderr.contains("not today"), "{}", failed.stderr);
+    run(&[]).expect(3);
+    let bench = [
+        "bench",
+        &plugin,
+        "--call",
+        "asks",
+        "hello",
+        "--calls",
+        "3",
+        "--callback",
+        "echo",
+    ];
+    hostel(&bench).expect(0);
+}
+
+#[test]
+fn a_snapshot_derives_a_typst_plugin() {
+    let files = Files::new();
+    let plugin = files.wat(&TYPST.replace(
+        r#"(func (export "join")"#,
+        r#"(global $len (mut i32) (i32.const 0))
+           (func (export "keep") (param $a i32) (result i32)
+             (call $args (i32.const 0)) (global.set $len (local.get $a)) (i32.const 0))
+           (func (export "kept") (result i32)
+             (call $send (i32.const 0) (global.get $len)) (i32.const 0))
+           (func (export "join")"#,
+    ));
+    let derived = files.path("derived.wasm");
+    let derived = path(&derived);
+    hostel(&["snapshot", &plugin, "--call", "keep", "milk", "-o", derived]).expect(0);
+    assert_eq!(
+        hostel(&["run", derived, "--call", "kept"]).expect(0).text(),
+        "milk"
+    );
+    assert_eq!(
+        hostel(&["run", &plugin, "--call", "kept"]).expect(0).text(),
+        ""
     );
 }

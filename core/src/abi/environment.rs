@@ -8,12 +8,7 @@ use crate::{
         shape::{Shape, unsigned},
         signature::Signature,
     },
-    call::{
-        StoreData,
-        access::InstanceAccess,
-        meter::{self, Meter},
-        suspend::Work,
-    },
+    call::{StoreData, access::InstanceAccess, meter::Meter, suspend::Work},
     error::{CallError, Trap},
     host_functions::{Define, HostCall, HostFunction, Unfinished, definition},
     marshal::{FlatCounts, Types},
@@ -21,7 +16,6 @@ use crate::{
     services::log,
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
-use core::cell::Cell;
 use wasmi::{StoreContextMut, Val};
 
 /// Returns the host function for the import `name` of `module`, if `protocol` has it.
@@ -64,8 +58,8 @@ impl<T: 'static> HostFunction<T> for Granted {
         mut guest: StoreContextMut<'_, StoreData<T>>,
         call: &mut HostCall<'_, '_>,
     ) -> Result<(), Box<Unfinished>> {
-        let spent = Cell::new(0);
-        let access = InstanceAccess::of(&mut guest);
+        let spending = call.spending(guest.data().meter.reserve);
+        let access = InstanceAccess::of(&mut guest, spending);
         let session = access
             .exchange
             .get_or_insert_with(|| self.protocol.session());
@@ -75,11 +69,9 @@ impl<T: 'static> HostFunction<T> for Granted {
             shared: access.shared,
             meter: access.meter,
             limiter: access.limiter,
-            spending: Spending::new(access.fuel, &spent),
+            spending,
         };
-        let outcome = self.function.run(&mut environment, call.params());
-        meter::charge(&mut guest, spent.get())?;
-        match outcome? {
+        match self.function.run(&mut environment, call.params())? {
             Outcome::Now(number) => {
                 if let Some(number) = number {
                     call.give_number(number);

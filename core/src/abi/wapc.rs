@@ -451,28 +451,24 @@ impl PendingHostCall for Pending {
         &mut self,
         access: InstanceAccess<'_>,
         context: &mut Context<'_>,
-    ) -> (u64, Result<Option<Val>, CallError>) {
+    ) -> Result<Option<Val>, CallError> {
         let mut polled = None;
         let answer = self.answer.get_mut();
         let platform = &access.shared.platform;
         platform.contain(&mut || polled = Some(answer.as_mut().poll(context)));
         let Some(polled) = polled else {
-            let panicked = CallError::Trap(Trap::new(TrapKind::HostPanic, ""));
-            return (0, Err(panicked));
+            return Err(CallError::Trap(Trap::new(TrapKind::HostPanic, "")));
         };
         // After the poll: an answer that came too late does not count.
-        if let Err(late) = access.meter.check(access.canceller, &**platform) {
-            return (0, Err(late));
-        }
+        access.meter.check(access.canceller, &**platform)?;
         let Poll::Ready(answer) = polled else {
-            return (0, Ok(None));
+            return Ok(None);
         };
         let limit = access.meter.budget().bytes_to_guest;
-        let done = match access.exchange {
-            Some(session) => answered(&mut **session, limit, answer),
+        match access.exchange {
+            Some(session) => answered(&mut **session, limit, answer).map(Some),
             None => Err(trap("the call has no session")),
-        };
-        (0, done.map(Some))
+        }
     }
 
     fn next(&self) -> Option<Duration> {

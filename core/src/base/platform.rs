@@ -92,7 +92,7 @@ pub trait Platform: Send + Sync + 'static {
     }
 
     /// Runs `work` on another thread, without blocking. hostel compiles further copies of a plugin's
-    /// code in it. `work` may be dropped instead, if no thread can be had.
+    /// code in it, at most [`processors`](Self::processors) at a time for all plugins of an engine. `work` may be dropped instead, if no thread can be had.
     ///
     /// By default runs `work` at once, on the calling thread.
     fn run_in_background(&self, work: Box<dyn FnOnce() + Send>) {

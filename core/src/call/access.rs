@@ -1,12 +1,8 @@
 //! The parts of an instance that WASI functions reach. They work on the guest's memory itself and
 //! keep a session from call to call.
 
-use super::{
-    Shared, StoreData,
-    canceller::Canceller,
-    limiter::InstanceLimiter,
-    meter::{self, Meter},
-};
+use super::{Shared, StoreData, canceller::Canceller, limiter::InstanceLimiter, meter::Meter};
+use crate::base::fuel::Spending;
 use alloc::{boxed::Box, vec::Vec};
 use core::any::Any;
 use wasmi::StoreContextMut;
@@ -50,16 +46,18 @@ pub(crate) struct InstanceAccess<'a> {
     pub(crate) meter: &'a mut Meter,
     pub(crate) limiter: &'a InstanceLimiter,
     pub(crate) canceller: Option<&'a Canceller>,
-    /// The fuel that the call may still use.
-    pub(crate) fuel: u64,
+    /// The fuel that the function may spend.
+    pub(crate) spending: Spending<'a>,
     /// Whether a guest that waits blocks the thread. If not, the guest is suspended.
     pub(crate) blocks: bool,
 }
 
 impl<'a> InstanceAccess<'a> {
     /// Borrows the parts of the instance that called the function.
-    pub(crate) fn of<T>(guest: &'a mut StoreContextMut<'_, StoreData<T>>) -> Self {
-        let fuel = meter::fuel_left(guest);
+    pub(crate) fn of<T>(
+        guest: &'a mut StoreContextMut<'_, StoreData<T>>,
+        spending: Spending<'a>,
+    ) -> Self {
         let (memory, state) = match guest.data().guest.memory {
             Some(memory) => memory.data_and_store_mut(guest),
             None => (&mut [][..], guest.data_mut()),
@@ -72,7 +70,7 @@ impl<'a> InstanceAccess<'a> {
             meter: &mut state.meter,
             limiter: &state.limiter,
             canceller: state.canceller.as_ref(),
-            fuel,
+            spending,
             blocks: state.pace.is_none() && !state.guest.nested,
         }
     }

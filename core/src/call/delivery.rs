@@ -42,8 +42,8 @@ impl<'v> Delivery<'v> {
     }
 
     /// Returns the size of the next buffer to allocate, or `None` if all values are delivered.
-    /// Charges for the bytes that will be written to it.
-    pub(crate) fn next<T, C>(&mut self, cx: &mut C) -> Result<Option<u32>, CallError>
+    /// Charges for the bytes that will be written to it, and what the call owes besides.
+    pub(crate) fn next<T, C>(&mut self, cx: &mut C, owed: u64) -> Result<Option<u32>, CallError>
     where
         C: AsContextMut<Data = StoreData<T>>,
     {
@@ -52,7 +52,7 @@ impl<'v> Delivery<'v> {
         };
         if self.asked.is_none() {
             let found = bytes.len();
-            meter::charge(cx, fuel_for(found))?;
+            meter::charge(cx, owed.saturating_add(fuel_for(found)))?;
             let len = u32::try_from(found).unwrap_or(u32::MAX);
             self.asked = match self.input_bytes {
                 Some(limit) if found > limit => {

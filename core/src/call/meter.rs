@@ -308,6 +308,20 @@ pub(crate) fn charge_slice<T>(
     }
 }
 
+/// Fails if the call has less fuel left than `units`, given the fuel of the running slice.
+#[cold]
+#[inline(never)]
+pub(crate) fn check_fuel<T>(
+    cx: &mut StoreContextMut<'_, StoreData<T>>,
+    slice: u64,
+    units: u64,
+) -> Result<(), CallError> {
+    match slice.saturating_add(cx.data().meter.reserve) < units {
+        true => charge_slice(cx, slice, units).map(drop),
+        false => Ok(()),
+    }
+}
+
 /// Uses up the slice and charges `units` to the reserve.
 #[cold]
 #[inline(never)]

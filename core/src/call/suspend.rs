@@ -14,13 +14,15 @@ use super::{
     run::{first_slice, next_slice, stopped},
 };
 use crate::{
-    base::shape::FlatValues,
+    base::{fuel::Spending, shape::FlatValues},
     error::{CallError, Trap, TrapKind},
 };
 use alloc::boxed::Box;
 use core::{
+    cell::Cell,
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -52,12 +54,12 @@ pub(crate) enum Work {
 
 /// A WASI function that waits. A trait, so that a program that grants no WASI is linked without it.
 pub(crate) trait PendingHostCall: Send {
-    /// Tries again. Returns the fuel to charge, and the function's result once it has one.
+    /// Tries again. Returns the function's result once it has one.
     fn attempt(
         &mut self,
         access: InstanceAccess<'_>,
         context: &mut Context<'_>,
-    ) -> (u64, Result<Option<Val>, CallError>);
+    ) -> Result<Option<Val>, CallError>;
 
     /// Returns the time of the next attempt, on the platform's clock, if that is known.
     fn next(&self) -> Option<Duration>;
@@ -79,16 +81,18 @@ impl fmt::Display for Suspend {
 
 impl wasmi::errors::HostError for Suspend {}
 
-/// Brings a host function's results into the guest inside its call: runs the guest's allocator with
-/// the slice's remaining fuel. Returns the paused allocator if that does not suffice.
+/// Brings a host function's results into the guest inside its call, and charges the call what it owes
+/// with the first buffer: runs the guest's allocator with the slice's remaining fuel. Returns the paused
+/// allocator if that does not suffice.
 ///
 /// Meanwhile imports that may run guest code are refused: each level of re-entry would take native
 /// stack, which wasmi's recursion limit does not count.
 pub(crate) fn deliver_in_call<T>(
     guest: &mut Caller<'_, StoreData<T>>,
     delivery: &mut Delivery<'_>,
+    mut owed: u64,
 ) -> Result<Option<PausedAllocator>, CallError> {
-    while let Some(size) = delivery.next(guest)? {
+    while let Some(size) = delivery.next(guest, mem::take(&mut owed))? {
         let allocate = allocator(guest.data())?;
         guest.data_mut().guest.nested = true;
         let outcome = allocate.function.call_resumable(&mut *guest, size);
@@ -172,9 +176,11 @@ impl Work {
                 values.extend(delivery.values().iter().cloned());
             }
             Self::Wasi(waiting) => {
+                let spent = Cell::new(0);
+                let spending = Spending::new(meter::fuel_left(store), &spent);
                 let cx = &mut store.as_context_mut();
-                let (spent, done) = waiting.attempt(InstanceAccess::of(cx), context);
-                meter::charge(store, spent)?;
+                let done = waiting.attempt(InstanceAccess::of(cx, spending), context);
+                meter::charge(store, spent.get())?;
                 let Some(done) = done? else {
                     let platform = &store.data().shared.platform;
                     platform.wake_at(waiting.next(), context.waker());
@@ -197,7 +203,7 @@ fn poll_deliver<T>(
     paused: &mut Option<Box<PausedAllocator>>,
     delivery: &mut Delivery<'_>,
 ) -> Poll<Result<(), CallError>> {
-    while let Some(size) = delivery.next(store)? {
+    while let Some(size) = delivery.next(store, 0)? {
         match paused {
             Some(paused) => ready!(next_slice(store, context, paused.required_fuel()))?,
             None => ready!(first_slice(store, context))?,

@@ -36,6 +36,11 @@ impl Key {
             limits: *limits,
         }
     }
+
+    /// Returns the SHA-256 of the module's bytes.
+    pub(super) const fn sha256(&self) -> [u8; 32] {
+        self.digest
+    }
 }
 
 impl Cache {

@@ -112,21 +112,32 @@ impl Code {
         lease
     }
 
-    /// Begins to make another copy, unless all are made or one is being made.
+    /// Begins to make another copy, unless all are made, one is being made, or the engine's plugins make as
+    /// many as there are processors.
     #[cold]
     fn make_another(self: &Arc<Self>) {
         if self.more.is_empty() {
             return;
         }
-        let Some(source) = self.source.lock().take() else {
+        let mut kept = self.source.lock();
+        let permit = kept
+            .as_ref()
+            .and_then(|source| source.engine.compile_in_background());
+        let Some(permit) = permit else {
+            // The source stays: the next instance asks again.
             return;
         };
+        let Some(source) = kept.take() else {
+            return;
+        };
+        drop(kept);
         let platform = source.engine.platform().clone();
         let code = Arc::downgrade(self);
         platform.run_in_background(Box::new(move || {
             if let Some(code) = code.upgrade() {
                 code.add_copy(source);
             }
+            drop(permit);
         }));
     }
 

@@ -27,6 +27,7 @@ use crate::{base::limits::ModuleLimits, module::FunctionNames};
 use alloc::{borrow::Cow, boxed::Box, sync::Arc, vec::Vec};
 #[cfg(feature = "cache")]
 use cache::{Cache, Key};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use wasmi::{CompilationMode, Config, Module, OperatorCost};
 
 /// A module that was read and compiled.
@@ -55,6 +56,8 @@ pub struct Engine {
     budget: Budget,
     platform: Arc<dyn Platform>,
     memories: Memories,
+    /// Number of compilations in the background, of all plugins.
+    compiling: Arc<AtomicUsize>,
     /// The code of loaded modules. `None` if each plugin has its own.
     #[cfg(feature = "cache")]
     cache: Option<Arc<Cache>>,
@@ -77,6 +80,7 @@ impl Engine {
             budget: Budget::default(),
             platform: Arc::new(NoPlatform),
             memories: Memories::Heap,
+            compiling: Arc::default(),
             #[cfg(feature = "cache")]
             cache: None,
             #[cfg(feature = "lazy")]
@@ -200,8 +204,8 @@ impl Engine {
     /// first called. Off by default. A plugin in Go of 1.9 MB then loads in 0.56 of the instructions, and takes
     /// 0.7 of them to its first answer. Small plugins gain nothing, since they soon call most of their functions.
     ///
-    /// Fuel, output and errors stay as they are without it: translating costs no fuel. But it gives up
-    /// guarantees, so use it for modules whose authors you trust not to attack the interpreter:
+    /// Fuel, output and errors stay as they are without it. Translating costs no fuel: making an instance is
+    /// charged by the module's size in both modes, 1 unit for each 64 bytes. But it gives up guarantees, so use it for modules whose authors you trust not to attack the interpreter:
     ///
     /// * A step, or the time after a deadline, may last as long as translating all of the module: about a
     ///   millisecond for each 20 KB of code.
@@ -513,17 +517,20 @@ impl Engine {
         config
     }
 
-    /// Checks and compiles `wasm`, or finds the code of a plugin that was loaded from it.
+    /// Checks and compiles `wasm`, or finds the code of a plugin that was loaded from it. Stores the SHA-256
+    /// of its bytes in `sha256` if that is computed for this.
     pub(crate) fn compiled<T: 'static>(
         &self,
         wasm: &[u8],
         grants: &Grants<T>,
+        #[cfg_attr(not(feature = "cache"), allow(unused_variables))] sha256: &mut Option<[u8; 32]>,
     ) -> Result<Compiled, LoadError> {
         #[cfg(feature = "cache")]
         if let Some(cache) = &self.cache {
             // Before the module is hashed, which takes time by its size.
             self.check_size(wasm)?;
             let key = Key::new(wasm, &self.limits);
+            *sha256 = Some(key.sha256());
             if let Some(found) = cache.find(&key) {
                 self.check_grants(&found.0, grants)?;
                 return Ok(found);
@@ -568,6 +575,17 @@ impl Engine {
         }
     }
 
+    /// Counts one more compilation in the background, until the value is dropped. `None` if as many run as
+    /// there are processors: the plugins of one engine share these, and more would only take memory.
+    fn compile_in_background(&self) -> Option<Compiling> {
+        let most = self.platform.processors();
+        let more = |running: usize| (running < most).then_some(running.saturating_add(1));
+        let counted = self
+            .compiling
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        counted.ok().map(|_| Compiling(self.compiling.clone()))
+    }
+
     /// Compiles the module in a wasmi engine of its own. A panic of the compiler becomes an error if the
     /// platform can contain it.
     fn compile_once(&self, wasm: &[u8]) -> Result<Module, LoadError> {
@@ -591,6 +609,15 @@ impl Engine {
                 reason: "the compiler panicked on it; please report the module".into(),
             }),
         }
+    }
+}
+
+/// A compilation in the background, counted until it is dropped.
+struct Compiling(Arc<AtomicUsize>);
+
+impl Drop for Compiling {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

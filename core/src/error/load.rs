@@ -172,6 +172,9 @@ impl fmt::Display for LoadError {
                 ": unload another plugin, raise `heap_bytes`, or give the module less memory or code",
             ),
             Self::NeedsProposal { remedy, .. } => write!(f, ": {remedy}"),
+            Self::Mismatch(all) if all.iter().any(Mismatch::could_be_stubbed) => f.write_str(
+                "\n  if the plugin can do without a function, stub it: `Grants::trap(module, name)`",
+            ),
             _ => Ok(()),
         }
     }
@@ -253,7 +256,7 @@ pub enum Mismatch {
         /// The type that the module declares.
         found: Box<str>,
     },
-    /// The import is a memory, table or global. hostel supplies functions only.
+    /// The import is a memory, table or global. hostel supplies, and stubs, functions only.
     ImportKind {
         /// The import's module.
         module: Box<str>,
@@ -285,6 +288,14 @@ pub enum Mismatch {
         /// The export's name.
         name: Box<str>,
     },
+}
+
+impl Mismatch {
+    /// Returns whether it is an import that nothing supplies: [`Grants::trap`](crate::Grants::trap) can stub it.
+    #[must_use]
+    pub const fn could_be_stubbed(&self) -> bool {
+        matches!(self, Self::UnknownImport { .. })
+    }
 }
 
 impl fmt::Display for Mismatch {
@@ -324,7 +335,7 @@ impl fmt::Display for Mismatch {
                 found,
             } => write!(
                 f,
-                "import `{}.{}` is a {found}: only functions can be imported; define the {found} in the module and export it",
+                "import `{}.{}` is a {found}: only functions can be imported, or stubbed; define the {found} in the module and export it",
                 shown(module),
                 shown(name)
             ),

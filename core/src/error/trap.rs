@@ -168,6 +168,8 @@ pub enum TrapKind {
     /// The guest called a host function inside `allocate` while another host function waited for the
     /// buffer. WASI functions may be called there, but must not have to wait.
     Reentered,
+    /// The guest called an import that is only a stub; see [`Grants::trap`](crate::Grants::trap).
+    Stub,
     /// Instantiation failed: a data or element segment does not fit, or a limit was exceeded.
     Instantiation,
     /// The interpreter stopped the guest for another reason.
@@ -221,6 +223,10 @@ impl TrapKind {
             Self::Reentered => (
                 "trap-reentered",
                 "it called a host function inside its allocator",
+            ),
+            Self::Stub => (
+                "trap-stub",
+                "it called an import that is a stub, since nothing supplies it; grant the host function",
             ),
             Self::Instantiation => ("trap-instantiation", "it can't be instantiated"),
             Self::Other => ("trap", "the interpreter stopped it"),

@@ -2,10 +2,7 @@
 
 use super::{Grants, SERVICES, grant_for};
 use crate::{
-    abi::{
-        Convention,
-        native::{self, Needs},
-    },
+    abi::{Convention, native::Needs},
     base::{
         order::in_order,
         shape::Shape,
@@ -60,7 +57,7 @@ fn check_import<T: 'static>(
             found: ty.kind(),
         });
     };
-    let Some(function) = grants.find(convention, module, name, ty) else {
+    let Some((function, shape)) = grants.supply(convention, module, name, ty) else {
         return Some(Mismatch::UnknownImport {
             module: module.clone(),
             name: name.clone(),
@@ -81,7 +78,7 @@ fn check_import<T: 'static>(
             ))
         });
     }
-    if native::shape_of(&params, &results, ty).is_some() {
+    if shape.is_some() {
         return None;
     }
     Some(Mismatch::ImportType {
@@ -96,7 +93,14 @@ fn check_import<T: 'static>(
 /// only one of the types can fit.
 pub(crate) fn conflicting_imports(info: &ModuleInfo) -> Vec<Mismatch> {
     let mut found = Vec::new();
-    info.imports_in_order(&mut |first, again| {
+    // Names first, since modules are mostly equal.
+    let name = |at: usize| {
+        info.imports
+            .get(at)
+            .map(|import| (&import.name, &import.module))
+    };
+    let compare = |one, other| name(one).cmp(&name(other));
+    in_order(info.imports.len(), &compare, &mut |first, again| {
         if let (Some(first), Some(import)) = (info.imports.get(first), info.imports.get(again))
             && first.ty != import.ty
         {

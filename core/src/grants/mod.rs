@@ -1,34 +1,37 @@
 //! [`Grants`]: the host functions and services that a plugin may use.
 
 mod check;
+mod stubs;
 
 pub(crate) use self::check::{check_imports, conflicting_imports};
 
+use self::stubs::Stubs;
 use crate::{
     abi::{self, Convention, Extism, Protocol, Typst, Wapc, native},
     base::{
         limits::{Budget, Limits},
         log::LogSink,
-        shape::Record,
+        shape::{Record, Shape},
         signature::Signature,
     },
     call::result_shape::ResultShape,
     error::LoadError,
     host_functions::{Binding, Function, HostFunction, IntoHostFunction},
     module::{Extern, Import, ModuleInfo},
-    services::{config, log, state, state::StateStore},
+    services::{abort, config, log, state, state::StateStore},
     wasi::{self, Wasi},
 };
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 
-/// Host functions, each with its module and name, in the order of these.
+/// Host functions, each with its module and name, in the order of names and then of modules.
 type Functions<T> = Vec<(Box<str>, Box<str>, Arc<dyn HostFunction<T>>)>;
 
 /// The built-in host functions: module, name, and the grant that supplies it.
-const SERVICES: [(&str, &str, &str); 8] = [
+const SERVICES: [(&str, &str, &str); 9] = [
     ("env", "host_log", "log"),
     ("env", "host_log_message", "log"),
     ("env", "host_log_at", "log"),
+    ("env", "abort", "log"),
     ("env", "host_get_config", "config"),
     ("env", "host_state_get", "state"),
     ("env", "host_state_set", "state"),
@@ -62,17 +65,21 @@ pub struct Grants<T = ()> {
     log: Option<LogGrant<T>>,
     wasi: Option<WasiGrant<T>>,
     protocols: Vec<ProtocolGrant<T>>,
+    stubs: Option<Stubs<T>>,
     convention: Option<Convention>,
     limits: Option<Arc<Limits>>,
     budget: Option<Arc<Budget>>,
 }
 
-/// A grant of the log: the sink, and the function that makes [`LOG_AT`]. It is made only for plugins
-/// that import it: on a device, the memory for each function counts.
-type LogGrant<T> = (Arc<dyn LogSink>, fn() -> Function<T>);
+/// A grant of the log: the sink, and the functions that make [`LOG_AT`] and [`ABORT`]. They are made only
+/// for plugins that import them: on a device, the memory for each function counts.
+type LogGrant<T> = (Arc<dyn LogSink>, [fn() -> Function<T>; 2]);
 
 /// Module and name of the host function that logs at a level.
 const LOG_AT: (&str, &str) = ("env", "host_log_at");
+
+/// Module and name of AssemblyScript's function for failures.
+const ABORT: (&str, &str) = ("env", "abort");
 
 /// A grant of WASI, and the function that finds its host functions. By pointer, so that a program
 /// that grants no WASI does not link it.
@@ -110,6 +117,7 @@ impl<T: 'static> Grants<T> {
             log: None,
             wasi: None,
             protocols: Vec::new(),
+            stubs: None,
             convention: None,
             limits: None,
             budget: None,
@@ -140,10 +148,18 @@ impl<T: 'static> Grants<T> {
     /// Grants `env.host_log`, `env.host_log_message` and `env.host_log_at`: the plugin writes log records
     /// to `sink`, up to [`Budget::log_records`](crate::Budget::log_records) and
     /// [`Budget::log_bytes`](crate::Budget::log_bytes) in one call.
+    ///
+    /// Also grants `env.abort`, which AssemblyScript's compiler imports for `throw` and `assert`: it writes one
+    /// record of the level error, and stops the guest with an error that has the message and its place.
+    /// A [`function`](Self::function) granted under this name takes precedence.
     #[must_use]
     pub fn log(mut self, sink: impl LogSink) -> Self {
         self.functions.retain(|(m, n, _)| (&**m, &**n) != LOG_AT);
-        self.log = Some((Arc::new(sink), || log::write_at::<T>.into_host_function()));
+        let made: [fn() -> Function<T>; 2] = [
+            || log::write_at::<T>.into_host_function(),
+            || abort::abort::<T>.into_host_function(),
+        ];
+        self.log = Some((Arc::new(sink), made));
         self.function("env", "host_log", log::write::<T>).function(
             "env",
             "host_log_message",
@@ -222,6 +238,32 @@ impl<T: 'static> Grants<T> {
         self.protocols
             .retain(|(known, _)| known.convention() != convention);
         self.protocols.push((protocol, abi::bind::<T>));
+        self
+    }
+
+    /// Supplies the import `module`.`name`, a function of any type, by a stub: a plugin that can do
+    /// without the function loads. A call of it stops the guest with a trap of the kind
+    /// [`Stub`](crate::TrapKind::Stub), which names it. The name `*` stands for all functions of the
+    /// module. A function that is granted under the name, in a type that fits, takes precedence.
+    ///
+    /// Memories, tables and globals can't be stubbed.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (import "env" "fork" (func $fork (result i32)))
+    /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+    /// #   (func (export "spawn") (drop (call $fork))))"#)?;
+    /// use hostel_core::{Engine, Grants};
+    /// let grants = Grants::new().trap("env", "fork");
+    /// let plugin = Engine::default().load("m", &wasm, &grants)?;
+    /// assert_eq!(plugin.call::<(u32, u32), u32>("add", (10, 20))?, 30);
+    /// let stopped = plugin.call::<(), ()>("spawn", ()).unwrap_err();
+    /// assert_eq!(stopped.code(), "trap-stub");
+    /// assert!(stopped.to_string().contains("`env.fork`"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn trap(mut self, module: &str, name: &str) -> Self {
+        self.stubs.get_or_insert_with(Stubs::new).add(module, name);
         self
     }
 
@@ -334,7 +376,7 @@ impl<T: 'static> Grants<T> {
     /// Returns the position of the function under a name, or where it would be.
     fn position(&self, module: &str, name: &str) -> Result<usize, usize> {
         self.functions
-            .binary_search_by(|(m, n, _)| (&**m, &**n).cmp(&(module, name)))
+            .binary_search_by(|(m, n, _)| (&**n, &**m).cmp(&(name, module)))
     }
 
     /// Returns the function that was granted under a name to plugins of this convention.
@@ -350,8 +392,10 @@ impl<T: 'static> Grants<T> {
             .and_then(|at| self.functions.get(at))
             .map(|(_, _, function)| function.clone())
             .or_else(|| {
-                let (_, log_at) = self.log.as_ref()?;
-                ((module, name) == LOG_AT).then(|| log_at().0)
+                let (_, made) = self.log.as_ref()?;
+                let named = [LOG_AT, ABORT].into_iter().zip(made);
+                let mut found = named.filter(|(known, _)| *known == (module, name));
+                found.next().map(|(_, make)| make().0)
             })
             .or_else(|| {
                 let (grant, find) = self.wasi.as_ref()?;
@@ -361,6 +405,27 @@ impl<T: 'static> Grants<T> {
                 let (protocol, bind) = self.granted(convention)?;
                 bind(protocol, module, name, ty)
             })
+    }
+
+    /// Returns the function that is supplied for an import, and the shape in which it fits; no shape if
+    /// its type is another one. A stub fits each type.
+    fn supply(
+        &self,
+        convention: Convention,
+        module: &str,
+        name: &str,
+        ty: &Signature,
+    ) -> Option<(Arc<dyn HostFunction<T>>, Option<Shape>)> {
+        let found = self.find(convention, module, name, ty).map(|function| {
+            let shape = native::shape_of(&function.params(), &function.results(), ty);
+            (function, shape)
+        });
+        if let Some((_, Some(_))) = found {
+            return found;
+        }
+        let stubs = self.stubs.as_ref();
+        let stub = stubs.and_then(|stubs| stubs.find(module, name, ty));
+        stub.map(|stub| (stub, Some(Shape::Values))).or(found)
     }
 
     /// Returns the sink of log records.
@@ -399,18 +464,17 @@ impl<T: 'static> Grants<T> {
         let Extern::Function(ty) = &import.ty else {
             return None;
         };
-        let function = self.find(convention, &import.module, &import.name, ty)?;
-        let results = function.results();
-        let shape = native::shape_of(&function.params(), &results, ty)?;
+        let (function, shape) = self.supply(convention, &import.module, &import.name, ty)?;
         let result_shape = ResultShape {
-            name: format!("{}.{}", import.module, import.name).into(),
-            shape,
-            record: Record::size(&results.flat),
+            name: [&*import.module, ".", &import.name].concat().into(),
+            shape: shape?,
+            record: Record::size(&function.results().flat),
         };
         Some(Arc::new(Binding::new(function, result_shape)))
     }
 
-    /// Returns module and name of each granted function, WASI's excluded.
+    /// Returns module and name of each granted function. WASI's are excluded, and [`ABORT`], which
+    /// compilers import by themselves.
     fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         let functions = self.functions.iter();
         let functions = functions.map(|(module, name, _)| (&**module, &**name));
@@ -461,6 +525,7 @@ impl<T> Clone for Grants<T> {
             log: self.log.clone(),
             wasi: self.wasi.clone(),
             protocols: self.protocols.clone(),
+            stubs: self.stubs.clone(),
             convention: self.convention,
             limits: self.limits.clone(),
             budget: self.budget.clone(),

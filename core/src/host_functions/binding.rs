@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     base::{
-        fuel::BASE,
+        fuel::{BASE, Spending},
         shape::{FlatValues, Shape, pack, unsigned},
         signature::Signature,
     },
@@ -59,14 +59,21 @@ impl<'a> Called<'a> {
 pub(crate) struct HostCall<'a, 'p> {
     called: &'a mut Called<'p>,
     result_shape: &'a ResultShape,
-    /// Fuel of the running slice.
-    pub(super) slice: u64,
-    /// Fuel that lifting and the closure have spent. Charged when they are done, to the slice and
+    /// Fuel that was in the store when the guest called.
+    slice: u64,
+    /// Fuel that the host call has spent and that is not charged yet: when it is done, to the slice and
     /// then to the call's reserve.
     pub(super) spent: Cell<u64>,
 }
 
 impl HostCall<'_, '_> {
+    /// Returns the fuel that the function may spend. `reserve` is the meter's.
+    #[inline(always)]
+    pub(crate) const fn spending(&self, reserve: u64) -> Spending<'_> {
+        // Can't wrap: both are parts of one budget.
+        Spending::new(self.slice.wrapping_add(reserve), &self.spent)
+    }
+
     /// Returns the function's arguments, without the pointer to the results' record.
     pub(crate) const fn params(&self) -> &[Val] {
         self.called.params
@@ -178,24 +185,23 @@ impl<T: 'static> Binding<T> {
         }
         let containment = state.shared.containment;
         let slice = meter::fuel(&guest);
-        let slice = meter::charge_slice(&mut guest, slice, BASE)?;
-        if self.result_shape.shape == Shape::Pointer {
-            self.take_record(&mut guest, called)?;
+        if slice < BASE {
+            meter::check_fuel(&mut guest, slice, BASE)?;
         }
         let mut call = HostCall {
             called,
             result_shape: &self.result_shape,
             slice,
-            spent: Cell::new(0),
+            spent: Cell::new(BASE),
         };
         let done = match containment {
-            None => self.function.call(guest.as_context_mut(), &mut call),
+            None => self.run(guest.as_context_mut(), &mut call),
             Some(contain) => {
                 let mut done = None;
                 contain(&mut || {
                     // Only once, even if the embedder's containment calls it again.
                     if done.is_none() {
-                        done = Some(self.function.call(guest.as_context_mut(), &mut call));
+                        done = Some(self.run(guest.as_context_mut(), &mut call));
                     }
                 });
                 done.unwrap_or_else(|| Err(stopped(panicked)))
@@ -205,9 +211,22 @@ impl<T: 'static> Binding<T> {
         if spent > 0 {
             // `slice` still holds, because no guest code has run since. Lowering that runs the guest's
             // allocator charges and clears `spent` before.
-            meter::charge_slice(&mut guest, slice, spent)?;
+            meter::charge_slice(&mut guest, call.slice, spent)?;
         }
         done
+    }
+
+    /// Runs the function, with the pointer to the results' record taken off its arguments.
+    #[inline(always)]
+    fn run(
+        &self,
+        mut guest: StoreContextMut<'_, StoreData<T>>,
+        call: &mut HostCall<'_, '_>,
+    ) -> Result<(), Box<Unfinished>> {
+        if self.result_shape.shape == Shape::Pointer {
+            self.take_record(&mut guest, call.called)?;
+        }
+        self.function.call(guest, call)
     }
 
     /// Takes the pointer to the results' record off the arguments, and checks it before any work is

@@ -2,14 +2,14 @@
 
 use super::{
     Context, HostCall,
+    context::GuestMemory,
     define::{Define, definition},
 };
 use crate::{
-    base::{fuel::Spending, platform::Platform, shape::Shape},
+    base::{platform::Platform, shape::Shape},
     call::{
         StoreData,
         delivery::Delivery,
-        meter,
         suspend::{self, PausedAllocator, Suspended, Work},
     },
     error::{CallError, Trap, TrapKind},
@@ -155,26 +155,29 @@ struct Typed<F, M> {
 }
 
 /// Borrows the guest's values and memory for lifting, and the rest of the instance for the closure.
-/// Looks the memory up only if lifting `reads` it.
+/// Looks the memory up only if lifting `reads` it, or the closure has a context and `reaches` it.
 #[inline(always)]
 fn borrow_guest<'a, T>(
     guest: &'a mut StoreContextMut<'_, StoreData<T>>,
     call: &'a HostCall<'_, '_>,
     reads: bool,
+    reaches: bool,
 ) -> (Lifter<'a>, Context<'a, T>) {
-    let memory = guest.data().guest.memory.filter(|_| reads);
-    let (memory, state) = match memory {
+    let memory = guest.data().guest.memory.filter(|_| reads || reaches);
+    let (lent, memory, state) = match memory {
         Some(memory) => {
             let (bytes, state) = memory.data_and_store_mut(guest.as_context_mut());
-            (Some(&*bytes), state)
+            if reads {
+                (Some(&*bytes), GuestMemory::Lent(bytes), state)
+            } else {
+                (None, GuestMemory::Whole(bytes), state)
+            }
         }
-        None => (None, guest.data_mut()),
+        None => (None, GuestMemory::Whole(&mut []), guest.data_mut()),
     };
-    // Can't wrap: both are parts of one budget.
-    let fuel = call.slice.wrapping_add(state.meter.reserve);
-    let spending = Spending::new(fuel, &call.spent);
+    let spending = call.spending(state.meter.reserve);
     let lifter =
-        Lifter::new(call.params(), memory, spending).arguments(state.meter.budget().argument_bytes);
+        Lifter::new(call.params(), lent, spending).arguments(state.meter.budget().argument_bytes);
     #[cfg(feature = "postcard")]
     let lifter = {
         let (canceller, platform) = (state.canceller.as_ref(), &*state.shared.platform);
@@ -185,6 +188,7 @@ fn borrow_guest<'a, T>(
         shared: &state.shared,
         meter: &mut state.meter,
         spending,
+        memory,
     };
     (lifter, context)
 }
@@ -258,10 +262,13 @@ fn deliver<T>(
     call: &mut HostCall<'_, '_>,
     delivery: &mut Delivery<'_>,
 ) -> Result<(), Box<Unfinished>> {
-    // The guest's allocator may run next, and must not use fuel that is spent already.
-    meter::charge(guest, call.spent.take())?;
-    if let Some(paused) = suspend::deliver_in_call(&mut Caller::from(&mut *guest), delivery)? {
-        return Err(call.waits(pending_buffers(paused, delivery)?));
+    if !delivery.lowered.bytes.is_empty() {
+        // The guest's allocator runs next, and must not use fuel that is spent already.
+        let owed = call.spent.take();
+        let guest = &mut Caller::from(&mut *guest);
+        if let Some(paused) = suspend::deliver_in_call(guest, delivery, owed)? {
+            return Err(call.waits(pending_buffers(paused, delivery)?));
+        }
     }
     call.give(guest, &mut delivery.lowered.values)?;
     Ok(())
@@ -311,7 +318,7 @@ macro_rules! host_function {
                     function($($param),*)
                 }
                 let returned = {
-                    let (mut from, _) = borrow_guest(&mut guest, call, false $(|| $param::READS)*);
+                    let (mut from, _) = borrow_guest(&mut guest, call, false $(|| $param::READS)*, false);
                     $(let $param = $param::lift(&mut from)?;)*
                     run(&self.function, $($param),*)
                 };
@@ -350,7 +357,7 @@ macro_rules! host_function {
                     function(context, $($param),*)
                 }
                 let returned = {
-                    let (mut from, mut context) = borrow_guest(&mut guest, call, false $(|| $param::READS)*);
+                    let (mut from, mut context) = borrow_guest(&mut guest, call, false $(|| $param::READS)*, true);
                     $(let $param = $param::lift(&mut from)?;)*
                     run(&self.function, &mut context, $($param),*)
                 };

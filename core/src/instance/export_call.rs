@@ -230,7 +230,7 @@ impl<'a> ExportCall<'a> {
                 self.delivery.lowered.push(word(ptr))?;
                 self.delivery.lowered.push(word(len))?;
             }
-            while let Some(size) = self.delivery.next(store)? {
+            while let Some(size) = self.delivery.next(store, 0)? {
                 let ptr = match self.filling {
                     Some(ptr) => ptr,
                     None => ready!(self.run.poll_allocate(store, context, size))?,

@@ -6,6 +6,7 @@ mod idle;
 mod image;
 mod linked;
 mod loaded;
+mod memory_access;
 mod pending_call;
 mod runs;
 mod sandbox;

@@ -37,7 +37,6 @@ use crate::{
     base::{
         fuel::{BASE, fuel_for},
         limits::ModuleLimits,
-        order::in_order,
         signature::Signature,
         text::Escaped,
     },
@@ -207,20 +206,6 @@ impl ModuleInfo {
     #[must_use]
     pub fn export_named(&self, name: &str) -> Option<&Export> {
         self.exports.iter().find(|export| &*export.name == name)
-    }
-
-    /// Returns module and name of import number `at`.
-    pub(crate) fn import_name(&self, at: usize) -> Option<(&str, &str)> {
-        let import = self.imports.get(at)?;
-        Some((&import.module, &import.name))
-    }
-
-    /// Returns the imports' numbers in the order of their names. Calls `again` with the first and each
-    /// later import of one name.
-    pub(crate) fn imports_in_order(&self, again: &mut dyn FnMut(usize, usize)) -> Vec<usize> {
-        let name = |at: usize| self.import_name(at);
-        let compare = |one, other| name(one).cmp(&name(other));
-        in_order(self.imports.len(), &compare, again)
     }
 
     /// Returns the fuel for instantiation, proportional to what it creates, so that no part costs the host

@@ -20,9 +20,21 @@ impl Engine {
         wasm: &[u8],
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
+        self.load_hashed(name, wasm, grants, &mut None)
+    }
+
+    /// As [`load`](Self::load). Stores the SHA-256 of `wasm` in `sha256` if loading computes it.
+    #[inline(never)]
+    pub(crate) fn load_hashed<T: 'static>(
+        &self,
+        name: &str,
+        wasm: &[u8],
+        grants: &Grants<T>,
+        sha256: &mut Option<[u8; 32]>,
+    ) -> Result<Plugin<T>, LoadError> {
         match self.bounded_by(grants) {
-            Some(own) => own.load_within(name, wasm, grants),
-            None => self.load_within(name, wasm, grants),
+            Some(own) => own.load_within(name, wasm, grants, sha256),
+            None => self.load_within(name, wasm, grants, sha256),
         }
     }
 
@@ -32,15 +44,16 @@ impl Engine {
         name: &str,
         wasm: &[u8],
         grants: &Grants<T>,
+        sha256: &mut Option<[u8; 32]>,
     ) -> Result<Plugin<T>, LoadError> {
         #[cfg(feature = "trace")]
         if let Some((traced, names)) = self.trace(wasm, grants)? {
             let engine = self.without_module_limits().untraced();
-            let mut plugin = engine.load_within(name, &traced, grants)?;
+            let mut plugin = engine.load_within(name, &traced, grants, &mut None)?;
             plugin.keep_trace(names, *self.limits());
             return Ok(plugin);
         }
-        let (info, code) = self.compiled(wasm, grants)?;
+        let (info, code) = self.compiled(wasm, grants, sha256)?;
         let bindings = grants.bind_all(&info)?;
         let protocol = grants.protocol_of(&info);
         Ok(Plugin::new(

@@ -160,6 +160,7 @@ impl<T> Pool<T> {
             platform: &*shared.platform,
             queue_entry,
             idle,
+            reused: false,
             in_use: false,
             reset: None,
         })
@@ -319,6 +320,8 @@ pub(crate) struct Permit<'a, T: 'static> {
     queue_entry: Option<Arc<QueueEntry>>,
     /// An idle instance that was free with it.
     idle: Option<IdleInstance<T>>,
+    /// Whether the instance in use came out of the pool.
+    reused: bool,
     /// Whether an instance was used under this permit.
     in_use: bool,
     /// That instance, once it is reset.
@@ -358,7 +361,9 @@ impl<T> Permit<'_, T> {
     /// Takes an idle instance out of the pool, if there is one.
     pub(crate) fn take_idle(&mut self) -> Option<IdleInstance<T>> {
         let idle = self.idle.take();
-        idle.or_else(|| self.pool.state.lock().idle.pop())
+        let idle = idle.or_else(|| self.pool.state.lock().idle.pop());
+        self.reused = idle.is_some();
+        idle
     }
 
     /// Leaves all idle instances to other calls.
@@ -374,7 +379,9 @@ impl<T> Permit<'_, T> {
         let pool = self.pool;
         self.reset = used.and_then(|mut used| {
             let image = pool.image()?;
-            let room = pool.has_room(&pool.state.lock());
+            // One that came out of the pool mostly has room there: not worth the lock. A reset in vain is
+            // dropped when it is released.
+            let room = self.reused || pool.has_room(&pool.state.lock());
             let kept = room && !used.sandbox.code.is_crowded();
             (kept && used.sandbox.reset(image, data)).then_some(used)
         });

@@ -6,7 +6,10 @@
 
 mod expose;
 mod sections;
+mod transition;
 mod write;
+
+pub use self::transition::Derivable;
 
 use self::{expose::Exposed, write::Captured};
 use crate::{

@@ -37,14 +37,12 @@ use self::{
 };
 use crate::{
     base::{
-        fuel::Spending,
         shape::{FlatValues, Shape},
         signature::ValType,
     },
     call::{
         StoreData,
         access::InstanceAccess,
-        meter,
         suspend::{PendingHostCall, Work},
     },
     error::CallError,
@@ -52,7 +50,7 @@ use crate::{
     marshal::{FlatCounts, Types},
 };
 use alloc::{boxed::Box, sync::Arc};
-use core::{cell::Cell, task::Context, time::Duration};
+use core::{task::Context, time::Duration};
 use wasmi::{StoreContextMut, Val};
 
 /// The module names under which guests import WASI preview 1: the current one, and its predecessor.
@@ -118,14 +116,9 @@ impl<T: 'static> HostFunction<T> for Granted {
         call: &mut HostCall<'_, '_>,
     ) -> Result<(), Box<Unfinished>> {
         let mut waiting_since = None;
-        let (spent, attempt) = self.attempt(
-            InstanceAccess::of(&mut guest),
-            call.params(),
-            &mut waiting_since,
-            None,
-        );
-        meter::charge(&mut guest, spent)?;
-        match attempt? {
+        let spending = call.spending(guest.data().meter.reserve);
+        let access = InstanceAccess::of(&mut guest, spending);
+        match self.attempt(access, call.params(), &mut waiting_since, None)? {
             Attempt::Done(errno) => {
                 call.give_number(errno);
                 Ok(())
@@ -153,23 +146,22 @@ enum Attempt {
 
 impl Granted {
     /// Calls the function once the wait `pending`, if any, is over. `waiting_since` keeps the time at
-    /// which the function first waited, from attempt to attempt. Also returns the fuel to charge.
+    /// which the function first waited, from attempt to attempt.
     fn attempt(
         &self,
         access: InstanceAccess<'_>,
         params: &[Val],
         waiting_since: &mut Option<Duration>,
         pending: Option<Wait>,
-    ) -> (u64, Result<Attempt, CallError>) {
+    ) -> Result<Attempt, CallError> {
         let Some(session) = Session::of_instance(access.session, &self.grant) else {
             // Unreachable: only this module stores a session in an instance.
-            return (0, Ok(Attempt::Done(Val::I32(Errno::Nosys as i32))));
+            return Ok(Attempt::Done(Val::I32(Errno::Nosys as i32)));
         };
         if self.function.repeatable {
             let meter = &mut *access.meter;
             meter.repeatable_calls = meter.repeatable_calls.saturating_add(1);
         }
-        let spent = Cell::new(0);
         let mut call = Call {
             memory: access.memory,
             session,
@@ -178,18 +170,17 @@ impl Granted {
             meter: access.meter,
             canceller: access.canceller,
             unstable: self.unstable,
-            spending: Spending::new(access.fuel, &spent),
+            spending: access.spending,
             waiting_since: *waiting_since,
         };
         let done = self.run(&mut call, params, access.blocks, pending);
         *waiting_since = call.waiting_since;
-        let attempt = match done {
+        match done {
             Ok(()) => Ok(Attempt::Done(Val::I32(0))),
             Err(Fail::Errno(errno)) => Ok(Attempt::Done(Val::I32(errno as i32))),
             Err(Fail::EndCall(error)) => Err(error),
             Err(Fail::MustWait(wait)) => Ok(Attempt::Waiting(wait)),
-        };
-        (spent.get(), attempt)
+        }
     }
 
     /// Calls the function once the wait `pending`, if any, is over, and again after each wait. If
@@ -234,17 +225,16 @@ impl PendingHostCall for PendingFunction {
         &mut self,
         access: InstanceAccess<'_>,
         _: &mut Context<'_>,
-    ) -> (u64, Result<Option<Val>, CallError>) {
+    ) -> Result<Option<Val>, CallError> {
         let (pending, since) = (self.wait.take(), &mut self.waiting_since);
-        let (spent, attempt) = self.granted.attempt(access, &self.params, since, pending);
-        let done = attempt.map(|attempt| match attempt {
+        let attempt = self.granted.attempt(access, &self.params, since, pending)?;
+        Ok(match attempt {
             Attempt::Done(errno) => Some(errno),
             Attempt::Waiting(again) => {
                 self.wait = Some(again);
                 None
             }
-        });
-        (spent, done)
+        })
     }
 
     fn next(&self) -> Option<Duration> {

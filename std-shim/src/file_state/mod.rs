@@ -21,7 +21,7 @@ use crate::{
 use hostel_core::{StateCosts, StateError, StateLimits, StateStore, StateUse};
 use redb::{Database, ReadableTable as _, StorageBackend, TableDefinition, backends::FileBackend};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fs, io,
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -322,6 +322,31 @@ impl StateStore for FileState {
         self.change(namespace, key, Some(value), |used, old| {
             self.limits.admit(used, key, old, value)
         })
+    }
+
+    fn set_if(
+        &self,
+        namespace: &str,
+        key: &[u8],
+        value: &[u8],
+        fits: &dyn Fn(StateUse) -> bool,
+    ) -> Result<bool, StateError> {
+        self.limits.check_key(key)?;
+        self.limits.check_value(value)?;
+        let refused = Cell::new(false);
+        let set = self.change(namespace, key, Some(value), |used, old| {
+            let next = self.limits.admit(used, key, old, value)?;
+            refused.set(!fits(next));
+            match refused.get() {
+                false => Ok(next),
+                // Any error: the transaction is given up.
+                true => Err(StateError::Failed),
+            }
+        });
+        match refused.get() {
+            false => set.map(|()| true),
+            true => Ok(false),
+        }
     }
 
     fn delete(&self, namespace: &str, key: &[u8]) -> Result<(), StateError> {

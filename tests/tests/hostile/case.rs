@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Display, Formatter};
 use hostel::{Budget, CallError, Engine, Grants, Instance, Limits, LoadError, Mismatch, Plugin};
-use hostel::{FileError, FileReason, MemoryState, ModuleInfo, StateLimits, Value};
+use hostel::{Extism, FileError, FileReason, MemoryState, ModuleInfo, StateLimits, Value, Wapc};
 use hostel_tests::{Lines, assemble};
 
 /// How a case ends.
@@ -240,6 +240,8 @@ pub(crate) enum Action {
     Process(Vec<u8>),
     /// An export of an instance is called with these values.
     Call(&'static str, Vec<Value>),
+    /// A function or operation of an instance whose convention is another host's is called with bytes.
+    Bytes(&'static str, Vec<u8>),
     /// Code of the test does what the other actions can't.
     Script(Box<dyn Fn(&Setup<'_>) -> Verdict + Sync>),
 }
@@ -365,6 +367,17 @@ impl Case {
         Self::call(name, module, ("run", &[]), verdict)
     }
 
+    /// A guest of another host's convention, whose function or operation `run` is called with `input`.
+    pub(crate) fn foreign(
+        name: impl Into<String>,
+        module: impl Into<Source>,
+        input: impl Into<Vec<u8>>,
+        verdict: Verdict,
+    ) -> Self {
+        let action = Action::Bytes("run", input.into());
+        Self::new(name, module.into(), action, verdict)
+    }
+
     /// A guest that code of the test attacks with.
     pub(crate) fn script(
         name: impl Into<String>,
@@ -411,7 +424,7 @@ impl Case {
     }
 
     /// Returns the most bytes of heap that the host may use for the case: the footprint told of its
-    /// module, and 64 KiB for inputs, outputs and messages. Bytes that are no module have no
+    /// module, what its environment may hold, and 64 KiB for inputs, outputs and messages. Bytes that are no module have no
     /// footprint; for them it is 32 times their number, and 1 MiB.
     pub(crate) fn heap_bound(&self, wasm: &[u8]) -> usize {
         let Ok(module) = ModuleInfo::read(wasm) else {
@@ -420,7 +433,12 @@ impl Case {
         let mut limits = self.limits;
         limits.instances = self.instances;
         let most = module.footprint(&limits).total();
-        usize::try_from(most).expect("a small module") + (64 << 10)
+        // Blocks of Extism's environment lie beside the guest's memory, within the same limit.
+        let blocks = match &self.action {
+            Action::Bytes(..) => self.limits.memory_bytes,
+            _ => 0,
+        };
+        usize::try_from(most).expect("a small module") + blocks + (64 << 10)
     }
 
     /// Returns the engine and the grants of the case, with its module `wasm`.
@@ -473,6 +491,9 @@ impl Case {
                     values.join(" ")
                 }))
             }
+            Action::Bytes(export, input) => {
+                Verdict::of_bytes(instance.call_bytes(export, input, <[u8]>::to_vec))
+            }
             _ => starts(),
         }
     }
@@ -509,6 +530,9 @@ fn granted(lines: &Lines) -> Grants<()> {
         .granted()
         .config([("key", "value"), ("empty", ""), ("prefix", "CUSTOM")])
         .state(MemoryState::new(StateLimits::server()))
+        .extism(Extism::new().config([("key", "value")]))
+        .wapc(Wapc::new().callback(|request| Ok(request.payload.to_vec())))
+        .typst()
         .function("host", "noop", || {})
         .function("host", "text", |_: &str| {})
         .function("host", "bytes", |_: &[u8]| {})

@@ -147,6 +147,7 @@ fn action(action: &Action) -> Option<String> {
             let params: Vec<_> = params.iter().map(value).collect();
             format!("Action::Call({name:?}, &[{}])", params.join(", "))
         }
+        Action::Bytes(name, input) => format!("Action::Bytes({name:?}, &{input:?})"),
         Action::Process(_) | Action::Script(_) => return None,
     })
 }

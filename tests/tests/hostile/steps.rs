@@ -163,6 +163,9 @@ fn call(case: &Case, plugin: &Plugin) -> Option<Longest> {
     let instance = &mut plugin.instantiate(()).ok()?;
     let (export, params) = match &case.action {
         Action::Process(input) => return Some(Longest::of(instance.process_async(input))),
+        Action::Bytes(export, input) => {
+            return Some(Longest::of(plugin.call_arguments_async(export, &[input])));
+        }
         Action::Call(export, params) => (*export, params.as_slice()),
         // What a script does to the instance is most often this.
         Action::Script(_) => ("run", &[][..]),

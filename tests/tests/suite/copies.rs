@@ -3,7 +3,8 @@
 use hostel::{Engine, Grants, Instance, Limits, Platform};
 use hostel_tests::{try_load_wat, with_allocator};
 use std::{
-    sync::Barrier,
+    mem,
+    sync::{Arc, Barrier, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -85,4 +86,70 @@ fn calls_on_several_threads_get_copies_of_the_code_in_the_background() {
         });
     }
     assert!(enough(), "{:?}", plugin.pool_figures());
+}
+
+/// A platform with two processors that keeps the work for the background until it is run.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<Box<dyn FnOnce() + Send>>>>);
+
+impl Platform for Kept {
+    fn processors(&self) -> usize {
+        2
+    }
+
+    fn run_in_background(&self, work: Box<dyn FnOnce() + Send>) {
+        self.0.lock().unwrap().push(work);
+    }
+}
+
+impl Kept {
+    fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    fn take(&self) -> Vec<Box<dyn FnOnce() + Send>> {
+        mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+#[test]
+fn the_plugins_of_an_engine_compile_in_the_background_as_many_at_a_time_as_there_are_processors() {
+    let kept = Kept::default();
+    let engine = Engine::new(Limits::server()).with_platform(kept.clone());
+    let text = with_allocator("", KEEPER);
+    let plugins = [(); 5].map(|()| try_load_wat(&engine, &text, &Grants::new()).unwrap());
+    let copies = || {
+        plugins
+            .each_ref()
+            .map(|plugin| plugin.pool_figures().copies)
+    };
+    // The second instance of a plugin asks for a copy.
+    let ask = || {
+        plugins
+            .each_ref()
+            .map(|plugin| [(); 2].map(|()| plugin.instantiate(()).unwrap()))
+    };
+    drop(ask());
+    assert_eq!(kept.len(), 2);
+    drop(ask());
+    assert_eq!(kept.len(), 2, "none has ended");
+    // An engine with other limits is the same one for this.
+    let other = engine.clone().with_limits(Limits::server());
+    let another = try_load_wat(&other, &text, &Grants::new()).unwrap();
+    drop([(); 2].map(|()| another.instantiate(()).unwrap()));
+    assert_eq!(kept.len(), 2);
+    for work in kept.take() {
+        work();
+    }
+    assert_eq!(copies(), [2, 2, 1, 1, 1]);
+    // Those that found no room ask again. Work that is dropped makes room too.
+    drop(ask());
+    assert_eq!(kept.len(), 2);
+    drop(kept.take());
+    assert_eq!(copies(), [2, 2, 1, 1, 1]);
+    drop(ask());
+    for work in kept.take() {
+        work();
+    }
+    assert_eq!(copies().iter().sum::<usize>(), 8);
 }

@@ -3,13 +3,20 @@
 use hostel::{CallError, Engine, Grants, Limits, LogRecord, Plugin};
 use hostel_tests::{guest_bytes, try_load_wat};
 
-/// Makes three calls in an instance that is kept, and returns each result with the fuel that it used.
+/// Makes an instance and then three calls in one that is kept, and returns each result with the fuel that it
+/// used. The charge for making an instance covers the module's size.
 fn calls(engine: &Engine, guest: &str) -> Vec<(Result<Vec<u8>, CallError>, u64)> {
     let grants = Grants::new()
         .log(|_: &LogRecord<'_>| {})
         .config([("prefix", "P"), ("punctuation", "!")]);
     let plugin: Plugin = engine.load(guest, &guest_bytes(guest), &grants).unwrap();
     let mut calls = Vec::new();
+    let made = plugin.instantiate(()).unwrap().usage().fuel;
+    assert!(
+        made > guest_bytes(guest).len() as u64 / 64,
+        "{guest}: {made}"
+    );
+    calls.push((Ok(Vec::new()), made));
     for input in [&b"hello"[..], b"", b"hello, again"] {
         let called = plugin.with_instance_metered(|instance| instance.process(input));
         let (result, usage) = called;

@@ -196,7 +196,7 @@ fn modules_that_do_not_fit_are_refused_by_name() {
                 ),
             ],
             "module `main`: the module does not fit, 1 mismatch:\n  import `lib.memory` is a memory: only \
-             functions can be imported; define the memory in the module and export it",
+             functions can be imported, or stubbed; define the memory in the module and export it",
         ),
         (
             vec![

@@ -4,6 +4,7 @@
 
 #![cfg_attr(not(unix), allow(dead_code, unused_imports))] // Some tests are for Unix alone.
 
+mod abort;
 mod bad_guests;
 mod bad_host_calls;
 mod bad_modules;
@@ -31,6 +32,7 @@ mod lecture;
 mod linking;
 #[cfg(target_os = "linux")]
 mod mappings;
+mod memory_access;
 mod mismatches;
 mod native_abi;
 mod nested;
@@ -47,6 +49,7 @@ mod state;
 mod state_file;
 mod state_model;
 mod steps;
+mod stubs;
 mod typed;
 mod types;
 mod usage;

@@ -177,7 +177,7 @@ fn memories_tables_and_globals_cannot_be_imported() {
         for name in ["thing", "host_log"] {
             let text = format!(r#"(module (import "env" "{name}" {import}) (func (export "f")))"#);
             let expected = format!(
-                "import `env.{name}` is a {kind}: only functions can be imported; define the {kind} \
+                "import `env.{name}` is a {kind}: only functions can be imported, or stubbed; define the {kind} \
                  in the module and export it"
             );
             assert_eq!(mismatches(&text, &granted()), [expected]);
@@ -491,7 +491,8 @@ fn one_error_lists_all_mismatches() {
         message.starts_with("the module does not fit, 9 mismatches:\n  import "),
         "{message}"
     );
-    assert_eq!(message.lines().count(), 10);
+    // The heading, a line for each, and the advice to stub what is not needed.
+    assert_eq!(message.lines().count(), 11);
     // `check` returns an equal error, without compiling.
     let checked = hostel::engine()
         .check(&assemble(text), &granted())

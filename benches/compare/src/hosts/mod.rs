@@ -15,7 +15,9 @@ use crate::host::Host;
 /// The hosts of this process, hostel first.
 pub fn local() -> Vec<&'static dyn Host> {
     vec![
-        &hostel::Hostel,
+        &hostel::Hostel::NATIVE,
+        &hostel::Hostel::EXTISM,
+        &hostel::Hostel::WAPC,
         leaked(wasmi::Wasmi::eager()),
         leaked(wasmi::Wasmi::lazy()),
         leaked(wasmtime::Wasmtime::cranelift_epoch()),

@@ -118,7 +118,7 @@ impl Host for Wazero {
         let (name, argument, guest) = match *work {
             Work::Held(guest, size) => ("held", size, guest),
             Work::New(guest, size) => ("new", size, guest),
-            Work::Reused(..) | Work::AddReused => return Ok(None),
+            Work::Reused(..) | Work::AddReused | Work::Blocks => return Ok(None),
             Work::AddHeld => ("add", 0, Guest::Add),
             Work::HostNumbers => ("numbers", 0, Guest::Caller),
             Work::HostBytes => ("bytes", 0, Guest::Caller),

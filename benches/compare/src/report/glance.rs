@@ -70,25 +70,75 @@ pub fn table(results: &Results) -> String {
         .hosts
         .iter()
         .map(|host| host.name())
-        .filter(|name| *name != "hostel")
+        .filter(|name| !name.starts_with("hostel"))
         .collect();
     let mut head = vec!["hostel to".to_string()];
     head.extend(peers.iter().map(ToString::to_string));
-    let rows: Vec<Vec<String>> =
-        RATIOS
-            .iter()
-            .map(|(name, of)| {
-                let mut row = vec![(*name).to_string()];
-                row.extend(peers.iter().map(|peer| {
-                    match (of(results, "hostel"), of(results, peer)) {
-                        (Some(own), Some(peer)) if peer > 0.0 => ratio(own / peer),
-                        _ => String::new(),
-                    }
-                }));
-                row
-            })
-            .collect();
+    let rows: Vec<Vec<String>> = RATIOS
+        .iter()
+        .map(|(name, of)| {
+            let mut row = vec![(*name).to_string()];
+            row.extend(
+                peers
+                    .iter()
+                    .map(|peer| cell(of(results, "hostel"), of(results, peer))),
+            );
+            row
+        })
+        .collect();
     table::markdown(&head, &rows)
+}
+
+/// hostel with another host's plugins, and that host.
+const FOREIGN: &[(&str, &str)] = &[
+    ("hostel, Extism's plugin", "extism"),
+    ("hostel, waPC's plugin", "wapc"),
+];
+
+/// The cases of plugins that were made for another host.
+const FOREIGN_RATIOS: &[Ratio] = &[
+    ("call, held instance", |results, host| {
+        median(results.of(host, Work::Held(Guest::RustStd, 11)))
+    }),
+    ("call, as new", |results, host| {
+        median(results.as_new(host, Guest::RustStd, 11))
+    }),
+    ("load to first answer", |results, host| {
+        median(results.of(host, Work::Load(Guest::RustStd)))
+    }),
+    ("10,000 blocks in one call", |results, host| {
+        median(results.of(host, Work::Blocks))
+    }),
+    (
+        "memory of an instance that was not called, of 1,000",
+        |results, host| grown(results, host, "idle", 1_000),
+    ),
+];
+
+/// The table of hostel's ratios to the host that a plugin was made for.
+pub fn foreign(results: &Results) -> String {
+    let head = ["hostel to", "Extism", "waPC"].map(String::from);
+    let rows: Vec<Vec<String>> = FOREIGN_RATIOS
+        .iter()
+        .map(|(name, of)| {
+            let mut row = vec![(*name).to_string()];
+            row.extend(
+                FOREIGN
+                    .iter()
+                    .map(|(own, peer)| cell(of(results, own), of(results, peer))),
+            );
+            row
+        })
+        .collect();
+    table::markdown(&head, &rows)
+}
+
+/// The ratio of two figures, or nothing if one is missing.
+fn cell(own: Option<f64>, peer: Option<f64>) -> String {
+    match (own, peer) {
+        (Some(own), Some(peer)) if peer > 0.0 => ratio(own / peer),
+        _ => String::new(),
+    }
 }
 
 fn ratio(ratio: f64) -> String {

@@ -37,6 +37,12 @@ pub fn page(results: &Results) -> String {
         way that a peer has.\n\n{}",
         glance::table(results)
     );
+    let _ = write!(
+        page,
+        "\n## Plugins of other hosts\n\nhostel's figure divided by that of the host for which the plugin was made: one built with \
+        Extism's kit, and one with waPC's. Both upper-case `hello world` behind a setting, and log a line.\n\n{}",
+        glance::foreign(results)
+    );
     for (group, title, text) in GROUPS {
         let _ = write!(page, "\n## {title}\n\n{text}\n\n");
         for (name, title) in CHARTS

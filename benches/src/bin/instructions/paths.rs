@@ -97,6 +97,7 @@ pub const PATHS: &[Path] = &[
     Path::new("load_27_kb", || load(LIBC, 4)),
     Path::new("load_1900_kb", || load(GO, 1)),
     Path::new("load_while_loaded", load_while_loaded),
+    Path::new("load_900_imports", load_imports),
     Path::new("kernel", kernel),
 ];
 
@@ -279,6 +280,24 @@ fn load_while_loaded() -> u32 {
     });
     drop(kept);
     rounds
+}
+
+/// Loads a module of 900 imports, each of a function of its own.
+fn load_imports() -> u32 {
+    let names = (0..900).map(|number| format!("function_{number}"));
+    let names: Vec<String> = names.collect();
+    let mut text = String::from("(module\n");
+    let mut grants = Grants::new();
+    for name in &names {
+        text += &format!("(import \"env\" \"{name}\" (func (param i32) (result i32)))\n");
+        grants = grants.function("env", name, |number: u32| number);
+    }
+    let wasm = wat::parse_str(text + r#"(func (export "f")))"#).expect("it is a module");
+    let engine = hostel::engine().without_code_cache();
+    count_warm(2, || {
+        let plugin = engine.load("counted", black_box(&wasm), &grants);
+        black_box(plugin.expect("the guest loads"));
+    })
 }
 
 fn kernel() -> u32 {

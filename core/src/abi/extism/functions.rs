@@ -12,9 +12,10 @@ use crate::{
         signature::{Signature, ValType},
     },
     error::CallError,
+    services::state::{StateError, StateUse},
 };
 use ValType::{I32, I64};
-use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, format, vec::Vec};
 use wasmi::Val;
 
 type Answer = Result<Option<Val>, CallError>;
@@ -99,11 +100,17 @@ pub(super) const FUNCTIONS: [Entry; 32] = [
     }),
     function("error_set", &[I64], &[], |call, params| {
         let [at] = longs(params);
-        exchange(call)?.error = at;
+        let exchange = exchange(call)?;
+        exchange.error = at;
+        exchange.host_error = 0;
         Ok(None)
     }),
     function("error_get", &[], &[I64], |call, _| {
-        long(exchange(call)?.error)
+        let exchange = exchange(call)?;
+        long(match exchange.error {
+            0 => exchange.host_error,
+            own => own,
+        })
     }),
     function("reset", &[], &[], |call, _| {
         // Not returned to the heap: a guest may do this again and again.
@@ -311,23 +318,17 @@ fn var_set(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
     match &value {
         None => store.delete(namespace, &key).map_err(failed)?,
         Some(value) => {
-            let size =
-                |key: usize, value: usize| key.saturating_add(value).saturating_add(VARIABLE);
-            let old = store.get(namespace, &key).map_err(failed)?;
-            let old = old.map_or(0, |old| size(key.len(), old.len()));
-            let used = store.used(namespace).map_err(failed)?;
-            let used = used
-                .bytes
-                .saturating_add(used.keys.saturating_mul(VARIABLE));
-            let new = used
-                .saturating_sub(old)
-                .saturating_add(size(key.len(), value.len()));
-            if new > grant.variable_bytes {
+            let limit = grant.variable_bytes;
+            let fits = |next: StateUse| {
+                let records = next.keys.saturating_mul(VARIABLE);
+                next.bytes.saturating_add(records) <= limit
+            };
+            let set = store.set_if(namespace, &key, value, &fits);
+            if !set.map_err(failed)? {
                 return Err(trap(
                     "the variables take more bytes than are allowed: raise `variable_bytes`",
                 ));
             }
-            store.set(namespace, &key, value).map_err(failed)?;
         }
     }
     let exchange = exchange(call)?;
@@ -337,7 +338,7 @@ fn var_set(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
 }
 
 /// Returns the trap for a store that refuses.
-fn failed(error: crate::services::state::StateError) -> CallError {
+fn failed(error: StateError) -> CallError {
     trap(&format!("{error}"))
 }
 
@@ -348,9 +349,12 @@ fn log(call: &mut EnvironmentCall<'_>, params: &[Val], level: LogLevel) -> Answe
     Ok(None)
 }
 
+/// The text of an error without one.
+const UNNAMED: &str = "the host function failed";
+
 /// A host function of the embedder's, in the type that the import declares.
 pub(super) struct User {
-    function: Arc<UserFunction>,
+    function: UserFunction,
     params: Box<[ValType]>,
     results: &'static [ValType],
 }
@@ -358,7 +362,7 @@ pub(super) struct User {
 impl User {
     /// Binds `function` to an import of the type `ty`: any number of handles, and one or none as result.
     /// For another type, returns the function in the type that would fit.
-    pub(super) fn new(function: Arc<UserFunction>, ty: &Signature) -> Self {
+    pub(super) fn new(function: UserFunction, ty: &Signature) -> Self {
         let params = ty.params.iter().map(|_| I64).collect();
         Self {
             function,
@@ -387,11 +391,21 @@ impl EnvironmentFunction for User {
             arguments.push(argument);
         }
         let arguments: Vec<&[u8]> = arguments.iter().map(|argument| &**argument).collect();
-        let result = (self.function)(&arguments).map_err(|text| trap(&text))?;
-        let result = match self.results {
-            [] => None,
-            _ => Some(Val::I64(give(call, &result)?.cast_signed())),
+        let result = (self.function.run)(&arguments);
+        exchange(call)?.host_error = 0;
+        let handle = match result {
+            Ok(_) if self.results.is_empty() => 0,
+            Ok(bytes) => give(call, &bytes)?,
+            Err(text) if self.function.returns_errors => {
+                // Never the handle 0, which stands for no error.
+                let text = if text.is_empty() { UNNAMED } else { &*text };
+                let at = give(call, text.as_bytes())?;
+                exchange(call)?.host_error = at;
+                0
+            }
+            Err(text) => return Err(trap(&text)),
         };
+        let result = self.results.first().map(|_| Val::I64(handle.cast_signed()));
         Ok(Outcome::Now(result))
     }
 }

@@ -42,8 +42,16 @@ const KEPT_BYTES: usize = 64 << 10;
 const VARIABLE_BYTES: usize = 1 << 20;
 const VARIABLE: usize = 48;
 
-/// A function of the embedder: byte strings in, one out.
-type UserFunction = dyn Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync;
+/// A function of the embedder.
+#[derive(Clone)]
+struct UserFunction {
+    run: Arc<RunUser>,
+    /// Whether the guest gets its error. If not, the error stops the guest.
+    returns_errors: bool,
+}
+
+/// Byte strings in, one out.
+type RunUser = dyn Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync;
 
 /// The grant of Extism's environment. Grant it by [`Grants::extism`](crate::Grants::extism).
 ///
@@ -64,7 +72,7 @@ type UserFunction = dyn Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync;
 pub struct Extism {
     /// Sorted by key.
     config: Vec<(Box<str>, Box<str>)>,
-    functions: Vec<(Box<str>, Box<str>, Arc<UserFunction>)>,
+    functions: Vec<(Box<str>, Box<str>, UserFunction)>,
     variables: Option<Arc<dyn StateStore>>,
     variable_bytes: usize,
     memory_bytes: usize,
@@ -128,7 +136,8 @@ impl Extism {
 
     /// Grants the host function `name` of `module`, by custom `extism:host/user`. Each parameter of the
     /// import is a block, whose bytes the function gets; the handle 0 stands for none. Its bytes become a
-    /// new block, if the import has a result. An error stops the guest.
+    /// new block, if the import has a result. An error stops the guest, as in Extism's own hosts; see
+    /// [`function_with_errors`](Self::function_with_errors).
     #[must_use]
     pub fn function(
         mut self,
@@ -136,8 +145,41 @@ impl Extism {
         name: &str,
         function: impl Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync + 'static,
     ) -> Self {
-        self.functions
-            .push((module.into(), name.into(), Arc::new(function)));
+        let function = UserFunction {
+            run: Arc::new(function),
+            returns_errors: false,
+        };
+        self.functions.push((module.into(), name.into(), function));
+        self
+    }
+
+    /// As [`function`](Self::function), but the guest gets an error and goes on. The import then returns the
+    /// handle 0, and the environment's `error_get` a block with the text, until the guest calls a function of
+    /// the embedder's again, or `error_set`. After success `error_get` returns 0, which tells an error from
+    /// an empty result. The error does not become the call's: a guest that gives up passes it to `error_set`.
+    ///
+    /// ```
+    /// use hostel_core::Extism;
+    /// let extism = Extism::new().function_with_errors("extism:host/user", "price", |arguments| {
+    ///     match arguments {
+    ///         [b"lamp"] => Ok(b"1999".to_vec()),
+    ///         _ => Err("no such article".into()),
+    ///     }
+    /// });
+    /// # drop(extism);
+    /// ```
+    #[must_use]
+    pub fn function_with_errors(
+        mut self,
+        module: &str,
+        name: &str,
+        function: impl Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync + 'static,
+    ) -> Self {
+        let function = UserFunction {
+            run: Arc::new(function),
+            returns_errors: true,
+        };
+        self.functions.push((module.into(), name.into(), function));
         self
     }
 
@@ -222,6 +264,8 @@ struct Exchange {
     output: (u64, u64),
     /// The offset of the error's text; 0 if there is none.
     error: u64,
+    /// The offset of the text of the error that the embedder's function returned last; 0 if it succeeded.
+    host_error: u64,
 }
 
 impl Exchange {
@@ -231,6 +275,7 @@ impl Exchange {
         self.input = (0, 0);
         self.output = (0, 0);
         self.error = 0;
+        self.host_error = 0;
     }
 
     /// Returns the length of the input, 0 if its block was freed.
@@ -281,6 +326,7 @@ impl Protocol for Granted {
             input: (0, 0),
             output: (0, 0),
             error: 0,
+            host_error: 0,
         })
     }
 

@@ -59,6 +59,16 @@ impl StateStore for MemoryState {
     }
 
     fn set(&self, namespace: &str, key: &[u8], value: &[u8]) -> Result<(), StateError> {
+        self.set_if(namespace, key, value, &|_| true).map(drop)
+    }
+
+    fn set_if(
+        &self,
+        namespace: &str,
+        key: &[u8],
+        value: &[u8],
+        fits: &dyn Fn(StateUse) -> bool,
+    ) -> Result<bool, StateError> {
         self.limits.check_key(key)?;
         self.limits.check_value(value)?;
         // Tried first, since the allocations below abort if they fail.
@@ -76,6 +86,9 @@ impl StateStore for MemoryState {
         let held = namespaces.get(namespace).unwrap_or(&empty);
         let old = held.values.get(key).map(|value| value.len());
         let used = self.limits.admit(held.used, key, old, value)?;
+        if !fits(used) {
+            return Ok(false);
+        }
         let held = match namespaces.get_mut(namespace) {
             Some(held) => held,
             None => namespaces.entry(namespace.into()).or_default(),
@@ -87,7 +100,7 @@ impl StateStore for MemoryState {
         };
         drop(namespaces);
         drop(old);
-        Ok(())
+        Ok(true)
     }
 
     fn delete(&self, namespace: &str, key: &[u8]) -> Result<(), StateError> {

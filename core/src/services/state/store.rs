@@ -45,6 +45,32 @@ pub trait StateStore: Send + Sync + 'static {
     /// Any [`StateError`].
     fn set(&self, namespace: &str, key: &[u8], value: &[u8]) -> Result<(), StateError>;
 
+    /// As [`set`](Self::set), but only if what the namespace would then hold `fits`. Returns false if it does
+    /// not; then nothing has changed.
+    ///
+    /// Two calls at a time must not both pass `fits` by values that fit only one by one. The default compares
+    /// and then sets, which does not prevent that: a store that several threads use has to do both under its
+    /// lock.
+    ///
+    /// # Errors
+    ///
+    /// As for [`set`](Self::set).
+    fn set_if(
+        &self,
+        namespace: &str,
+        key: &[u8],
+        value: &[u8],
+        fits: &dyn Fn(StateUse) -> bool,
+    ) -> Result<bool, StateError> {
+        let old = self.get(namespace, key)?.map(|old| old.len());
+        let next = self.used(namespace)?.without(key, old).with(key, value);
+        if !fits(next) {
+            return Ok(false);
+        }
+        self.set(namespace, key, value)?;
+        Ok(true)
+    }
+
     /// Removes `key` and its value. A key without a value is no error.
     ///
     /// # Errors
@@ -85,6 +111,16 @@ impl<S: StateStore + ?Sized> StateStore for Arc<S> {
 
     fn set(&self, namespace: &str, key: &[u8], value: &[u8]) -> Result<(), StateError> {
         (**self).set(namespace, key, value)
+    }
+
+    fn set_if(
+        &self,
+        namespace: &str,
+        key: &[u8],
+        value: &[u8],
+        fits: &dyn Fn(StateUse) -> bool,
+    ) -> Result<bool, StateError> {
+        (**self).set_if(namespace, key, value, fits)
     }
 
     fn delete(&self, namespace: &str, key: &[u8]) -> Result<(), StateError> {
@@ -200,14 +236,7 @@ impl StateLimits {
         old: Option<usize>,
         value: &[u8],
     ) -> Result<StateUse, StateError> {
-        let without = used.without(key, old);
-        let next = StateUse {
-            keys: without.keys.saturating_add(1),
-            bytes: without
-                .bytes
-                .saturating_add(key.len())
-                .saturating_add(value.len()),
-        };
+        let next = used.without(key, old).with(key, value);
         if next.keys > self.keys && next.keys > used.keys {
             let (limit, found) = (self.keys, next.keys);
             return Err(StateError::Keys { limit, found });
@@ -237,6 +266,17 @@ pub struct StateUse {
 }
 
 impl StateUse {
+    /// Returns the use after `key`, which has no value, is set to `value`.
+    const fn with(self, key: &[u8], value: &[u8]) -> Self {
+        Self {
+            keys: self.keys.saturating_add(1),
+            bytes: self
+                .bytes
+                .saturating_add(key.len())
+                .saturating_add(value.len()),
+        }
+    }
+
     /// Returns the use after `key` is deleted. `old` is the length of its value in bytes, or `None` if
     /// it has no value.
     #[must_use]

@@ -31,6 +31,12 @@ impl Hostel {
             });
         #[cfg(feature = "wasi")]
         let grants = grants.wasi(hostel_core::Wasi::new());
+        #[cfg(feature = "extism")]
+        let grants = grants.extism(hostel_core::Extism::new());
+        #[cfg(feature = "typst")]
+        let grants = grants.typst();
+        #[cfg(feature = "wapc")]
+        let grants = grants.wapc(hostel_core::Wapc::new());
         Self {
             engine: Engine::new(Limits::device(256 << 10)).with_budget(budget),
             grants,

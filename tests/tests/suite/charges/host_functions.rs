@@ -223,8 +223,11 @@ fn a_setting_that_is_absent_is_charged_for_its_key() {
 
 #[test]
 fn every_built_in_host_function_has_a_row() {
+    // It stops the guest: `an_abort_is_charged_by_its_bytes` has its charge.
+    let returns = |function: &String| function != "env.abort";
     let offered: BTreeSet<_> = hostel::services()
         .map(|(module, name, _)| format!("{module}.{name}"))
+        .filter(returns)
         .collect();
     let embedders = ["number.", "in.", "out.", "several."];
     let built_in = ROWS

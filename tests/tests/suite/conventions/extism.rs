@@ -540,3 +540,95 @@ fn the_bytes_of_blocks_are_told_at_no_cost_of_their_number() {
     // The input, and the block that was not freed.
     assert_eq!(number(&plugin, b"abc"), 13);
 }
+
+#[test]
+fn a_guest_gets_the_error_of_a_function_that_returns_them() {
+    let answers = |arguments: &[&[u8]]| match arguments {
+        [b"no"] => Err("refused".to_owned()),
+        [b"silent"] => Err(String::new()),
+        [b"nothing"] => Ok(Vec::new()),
+        _ => Ok(b"fine".to_vec()),
+    };
+    let text = format!(
+        r#"(module (import "extism:host/user" "ask" (func $ask (param i64) (result i64)))
+            (import "extism:host/user" "tell" (func $tell (param i64)))
+            {ENVIRONMENT} {HELP}
+            (func $show (param $at i64) (call $output (local.get $at) (call $length (local.get $at))))
+            ;; Shows the answer, or else the error.
+            (func (export "asks") (local $v i64)
+              (local.set $v (call $ask (call $input)))
+              (if (i64.eqz (local.get $v)) (then (local.set $v (call $error_get))))
+              (call $show (local.get $v)))
+            (func (export "tells") (call $tell (call $input)) (call $show (call $error_get)))
+            ;; Asks, fails, and asks again with another handle: the error is the last call's.
+            (func (export "twice") (drop (call $ask (call $input))) (drop (call $ask (i64.const 0)))
+              (call $answer (call $error_get)))
+            (func (export "clears") (drop (call $ask (call $input))) (call $error (i64.const 0))
+              (call $answer (call $error_get)))
+            (func (export "gives_up") (drop (call $ask (call $input))) (call $error (call $error_get)))
+            (func (export "forgets") (call $answer (call $error_get))))"#
+    );
+    let extism = Extism::new()
+        .function_with_errors("extism:host/user", "ask", answers)
+        .function_with_errors("extism:host/user", "tell", answers);
+    let plugin = load_wat(&text, &Grants::<()>::new().extism(extism));
+    let mut instance = plugin.instantiate(()).unwrap();
+    let mut call = |name: &str, input: &[u8]| instance.call_bytes(name, input, <[u8]>::to_vec);
+    for name in ["asks", "tells"] {
+        assert_eq!(call(name, b"no").unwrap(), b"refused", "{name}");
+        assert_eq!(
+            call(name, b"silent").unwrap(),
+            b"the host function failed",
+            "{name}"
+        );
+        assert_eq!(call(name, b"nothing").unwrap(), b"", "{name}");
+    }
+    assert_eq!(call("asks", b"yes").unwrap(), b"fine");
+    assert_eq!(call("tells", b"yes").unwrap(), b"");
+    assert_eq!(call("twice", b"no").unwrap(), [0; 8]);
+    assert_eq!(call("clears", b"no").unwrap(), [0; 8]);
+    let error = call("gives_up", b"no").unwrap_err();
+    assert_eq!((error.code(), error.stops()), ("guest-error", false));
+    assert!(error.to_string().ends_with(": refused"), "{error}");
+    // Of the call before.
+    assert_eq!(call("forgets", b"").unwrap(), [0; 8]);
+}
+
+#[test]
+fn an_error_for_the_guest_is_within_its_budget() {
+    let long = |_: &[&[u8]]| Err("x".repeat(1_000));
+    let text = format!(
+        r#"(module (import "extism:host/user" "ask" (func $ask (result i64)))
+            {ENVIRONMENT} {HELP}
+            (func (export "f") (drop (call $ask)) (call $answer (call $length (call $error_get)))))"#
+    );
+    let extism = Extism::new().function_with_errors("extism:host/user", "ask", long);
+    let plugin = load_wat(&text, &Grants::<()>::new().extism(extism));
+    assert_eq!(number(&plugin, b""), 1_000);
+    let mut budget = Budget::server();
+    budget.bytes_to_guest = 999;
+    let refused = plugin.with_budget(budget).call_bytes("f", b"");
+    assert_eq!(code(&refused), "arena-bytes");
+}
+
+#[test]
+fn calls_in_parallel_do_not_exceed_the_bytes_of_variables_together() {
+    // The input is the key. Each variable counts 1 + 1 + 48 bytes.
+    let set = r#"(func (export "f") (call $var_set (call $input) (call $byte (i32.const 49))))"#;
+    for _ in 0..20 {
+        let store = Arc::new(MemoryState::new(StateLimits::server()));
+        let extism = Extism::new().variables(store.clone()).variable_bytes(150);
+        let plugin = with(set, Grants::new().extism(extism));
+        let fit: usize = std::thread::scope(|scope| {
+            let calls = [b"a", b"b", b"c", b"d", b"e", b"f"].map(|key| {
+                let plugin = &plugin;
+                scope.spawn(move || plugin.call_bytes("f", key).is_ok())
+            });
+            calls
+                .map(|call| usize::from(call.join().unwrap()))
+                .into_iter()
+                .sum()
+        });
+        assert_eq!((fit, store.used("guest").unwrap().keys), (3, 3));
+    }
+}

@@ -1,7 +1,7 @@
 //! Typst's plugins: any number of arguments in, one result out.
 
-use hostel::{Budget, Grants, Plugin, Step};
-use hostel_tests::{code, load_wat};
+use hostel::{Budget, Derivable, Engine, Extism, Grants, Plugin, Step};
+use hostel_tests::{assemble, code, load_wat};
 
 /// Returns a plugin whose functions get the two imports.
 fn plugin(functions: &str) -> Plugin {
@@ -166,4 +166,127 @@ fn a_stepped_call_has_the_fuel_and_result_of_a_blocking_one() {
     assert_eq!(output.unwrap(), b"abc");
     assert!(steps > 5, "{steps}");
     assert_eq!(call.usage().fuel, used.fuel);
+}
+
+/// A plugin with a state in its memory, a global and a table: a number, by how much `add` raises it, and which
+/// function raises it.
+const COUNTER: &str = r#"(module
+    (import "typst_env" "wasm_minimal_protocol_write_args_to_buffer" (func $args (param i32)))
+    (import "typst_env" "wasm_minimal_protocol_send_result_to_host" (func $send (param i32 i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "0")
+    (type $step (func (param i32) (result i32)))
+    (table 1 funcref) (elem (i32.const 0) $up)
+    (elem declare func $down)
+    (global $by (mut i32) (i32.const 1))
+    (func $up (param i32) (result i32) (i32.add (local.get 0) (global.get $by)))
+    (func $down (param i32) (result i32) (i32.sub (local.get 0) (global.get $by)))
+    (func (export "add") (result i32)
+      (i32.store8 (i32.const 0)
+        (call_indirect (type $step) (i32.load8_u (i32.const 0)) (i32.const 0)))
+      (i32.const 0))
+    (func (export "by") (param i32) (result i32)
+      (call $args (i32.const 16))
+      (global.set $by (i32.sub (i32.load8_u (i32.const 16)) (i32.const 48)))
+      (i32.const 0))
+    (func (export "turn") (result i32) (table.set (i32.const 0) (ref.func $down)) (i32.const 0))
+    (func (export "grow") (result i32) (drop (memory.grow (i32.const 1))) (i32.const 0))
+    (func (export "fails") (result i32)
+      (i32.store8 (i32.const 0) (i32.const 57))
+      (call $send (i32.const 0) (i32.const 1)) (i32.const 1))
+    (func (export "get") (result i32) (call $send (i32.const 0) (i32.const 1)) (i32.const 0)))"#;
+
+fn counter(engine: &Engine) -> Derivable {
+    let loaded = engine.load_derivable("counter", &assemble(COUNTER), &Grants::new().typst());
+    loaded.unwrap()
+}
+
+fn get(plugin: &Plugin) -> String {
+    String::from_utf8(plugin.call_arguments("get", &[]).unwrap()).unwrap()
+}
+
+#[test]
+fn a_transition_keeps_memory_globals_and_tables_and_leaves_its_base() {
+    let base = counter(&hostel::engine());
+    let one = base.transition("add", &[]).unwrap();
+    let three = one
+        .transition("by", &[b"2"])
+        .and_then(|it| it.transition("add", &[]))
+        .unwrap();
+    let two = three
+        .transition("turn", &[])
+        .and_then(|it| it.transition("by", &[b"1"]));
+    let two = two
+        .and_then(|it| it.transition("grow", &[]))
+        .and_then(|it| it.transition("add", &[]));
+    let two = two.unwrap();
+    for _ in 0..3 {
+        let all = [&base, &one, &three, &two].map(|plugin| get(plugin));
+        assert_eq!(all, ["0", "1", "3", "2"]);
+        // A call that changes an instance's state leaves the plugin's.
+        for plugin in [&base, &one, &three, &two] {
+            plugin.call_arguments("add", &[]).unwrap();
+        }
+    }
+    // Two branches of one base.
+    let branches = [b"3", b"5"].map(|by| {
+        let branch = one
+            .transition("by", &[by])
+            .and_then(|it| it.transition("add", &[]));
+        get(&branch.unwrap())
+    });
+    assert_eq!(branches, ["4", "6"]);
+    // Equal calls lead to equal modules, and a module of its own starts from the state.
+    assert_eq!(one.wasm(), base.transition("add", &[]).unwrap().wasm());
+    let loaded = hostel::engine().load("copy", three.wasm(), &Grants::<()>::new().typst());
+    assert_eq!(get(&loaded.unwrap()), "3");
+    assert_eq!(three.name(), "counter");
+    assert_eq!(get(two.clone().plugin()), "2");
+}
+
+#[test]
+fn a_transition_that_fails_derives_nothing() {
+    let engine = hostel::engine();
+    let base = counter(&engine);
+    let failed = base.transition("fails", &[]).unwrap_err();
+    assert_eq!(failed.code(), "guest-error");
+    assert!(failed.to_string().ends_with(": 9"), "{failed}");
+    assert_eq!(
+        base.transition("add", &[b"1"]).unwrap_err().code(),
+        "export-type"
+    );
+    assert_eq!(
+        base.transition("gone", &[]).unwrap_err().code(),
+        "unknown-export"
+    );
+    assert_eq!(get(&base), "0");
+    let mut budget = Budget::server();
+    budget.fuel = 300;
+    let short = counter(&engine.with_budget(budget));
+    let slow = short.transition("add", &[]).map(drop);
+    assert!(slow.is_err_and(|error| error.code() == "out-of-fuel"));
+}
+
+#[test]
+fn plugins_of_any_convention_have_transitions() {
+    let text = r#"(module
+        (import "extism:host/env" "input_length" (func $len (result i64)))
+        (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
+        (import "extism:host/env" "store_u64" (func $store (param i64 i64)))
+        (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+        (global $n (mut i64) (i64.const 0))
+        (func (export "learn") (global.set $n (call $len)))
+        (func (export "known") (local $at i64)
+          (local.set $at (call $alloc (i64.const 8)))
+          (call $store (local.get $at) (global.get $n)) (call $output (local.get $at) (i64.const 8))))"#;
+    let grants = Grants::<()>::new().extism(Extism::new());
+    let base = hostel::engine()
+        .load_derivable("m", &assemble(text), &grants)
+        .unwrap();
+    let learned = base.transition("learn", &[b"abc"]).unwrap();
+    assert_eq!(
+        learned.call_bytes("known", b"").unwrap(),
+        3u64.to_le_bytes()
+    );
+    assert_eq!(base.call_bytes("known", b"").unwrap(), [0; 8]);
 }

@@ -9,8 +9,8 @@ use alloc::{
 };
 use core::{ffi::CStr, fmt};
 use hostel_core::{
-    Budget, CallError, Engine, Grants, Instance, Limits, LoadError, LogRecord, MemoryState,
-    Mismatch, Plugin, StateLimits, Step, Usage, Value, Wasi, WasiOutput,
+    Budget, CallError, Engine, Extism, Grants, Instance, Limits, LoadError, LogRecord, MemoryState,
+    Mismatch, Plugin, StateLimits, Step, Usage, Value, Wapc, Wasi, WasiOutput,
 };
 use spin::Mutex;
 
@@ -195,6 +195,9 @@ impl Case {
         let grants = Grants::new()
             .log(move |record: &LogRecord<'_>| log.lock().push(record.to_string()))
             .config([("key", "value"), ("empty", ""), ("prefix", "CUSTOM")])
+            .extism(Extism::new().config([("key", "value")]))
+            .wapc(Wapc::new().callback(|request| Ok(request.payload.to_vec())))
+            .typst()
             .state(MemoryState::new(StateLimits::device()))
             .function("host", "noop", || {})
             .function("host", "text", |_: &str| {})

@@ -77,6 +77,16 @@ pub(super) const CASES: &[Case] = &[
         r"returns \x01\x00\x00\x00\x00\x00\x00\x00"
     ),
     assembled!("wasi", Action::Command, "returns exit 3 hello"),
+    assembled!(
+        "extism",
+        Action::Bytes("shout", b"hello"),
+        "returns value: HELLO"
+    ),
+    assembled!(
+        "wapc",
+        Action::Bytes("echo", b"hello"),
+        "returns the host says: hello"
+    ),
 ];
 
 /// Whether a plugin that means no harm loads and answers.

@@ -1,0 +1,20 @@
+;; A waPC guest: logs its payload, has the host answer it, and returns the answer behind some words.
+(module
+  (import "wapc" "__guest_request" (func $request (param i32 i32)))
+  (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+  (import "wapc" "__host_call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "wapc" "__host_response_len" (func $length (result i32)))
+  (import "wapc" "__host_response" (func $response (param i32)))
+  (import "wapc" "__console_log" (func $log (param i32 i32)))
+  (memory (export "memory") 1024 (pagesize 1))
+  (data (i32.const 0) "the host says: ")
+  (func (export "__guest_call") (param $operation i32) (param $payload i32) (result i32)
+    (call $request (i32.const 256) (i32.const 512))
+    (call $log (i32.const 512) (local.get $payload))
+    (if (i32.eqz (call $call
+        (i32.const 0) (i32.const 3) (i32.const 4) (i32.const 4) (i32.const 256) (local.get $operation)
+        (i32.const 512) (local.get $payload)))
+      (then unreachable))
+    (call $response (i32.const 15))
+    (call $respond (i32.const 0) (i32.add (i32.const 15) (call $length)))
+    (i32.const 1)))
