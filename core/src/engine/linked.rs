@@ -1,10 +1,11 @@
 //! Reads, orders and compiles the modules of one plugin. They run in one store, so one engine of wasmi's has
 //! the code of all.
 
-use super::{Code, Engine, Memories, in_module, rewritten};
+use super::{Code, Engine, Gate, Memories, in_module, program, rewritten};
 use crate::{
+    base::signature::Signature,
     error::LoadError,
-    module::{Extern, Footprint, ModuleInfo},
+    module::{COMMAND, Extern, Footprint, ModuleInfo},
 };
 use alloc::{string::String, sync::Arc, vec, vec::Vec};
 use core::fmt::Write as _;
@@ -14,6 +15,9 @@ const MOST: usize = 64;
 
 /// The name of the main module, wherever it stands.
 const MAIN: &str = "main";
+
+/// Most bytes of memory of a program at the start: setting them back can't be paused.
+const MOST_SET_BACK: u64 = 16 << 20;
 
 /// One module of several.
 pub(crate) struct LinkedModule<'a> {
@@ -26,6 +30,44 @@ impl LinkedModule<'_> {
     /// Returns the type of the function that it exports as `name`.
     pub(crate) fn exported(&self, name: &str) -> Option<&Extern> {
         self.info.export_named(name).map(|export| &export.ty)
+    }
+
+    /// Returns the functions that other modules import, if it is a program: if it exports `_start`. They are
+    /// called through a [`Gate`].
+    fn called_as_program(&self, modules: &[LinkedModule<'_>]) -> Vec<(&str, &Signature)> {
+        let mut called = Vec::new();
+        if !matches!(self.exported(COMMAND), Some(Extern::Function(_))) {
+            return called;
+        }
+        for export in &self.info.exports {
+            let mut imports = modules.iter().flat_map(|other| &other.info.imports);
+            if let Extern::Function(ty) = &export.ty
+                && imports.any(|import| *self.name == *import.module && import.name == export.name)
+            {
+                called.push((&*export.name, ty));
+            }
+        }
+        called
+    }
+
+    /// Refuses a program that other modules call and that can't be set back.
+    pub(crate) fn check_program(&self, modules: &[LinkedModule<'_>]) -> Result<(), LoadError> {
+        if self.called_as_program(modules).is_empty() {
+            return Ok(());
+        }
+        let memory = self.info.memories.iter().map(|memory| memory.min_bytes);
+        let why = if self.info.changes.not_resettable {
+            "it changes tables, drops segments or keeps references"
+        } else if memory.fold(0, u64::saturating_add) > MOST_SET_BACK {
+            "it has more than 16 MiB of memory"
+        } else {
+            return Ok(());
+        };
+        Err(LoadError::linking(format_args!(
+            "`{}` exports `{COMMAND}`, so each call from another module is to run as in a new instance, which can't be \
+             done since {why}: build it as a library (`-mexec-model=reactor`)",
+            self.name
+        )))
     }
 }
 
@@ -120,12 +162,18 @@ impl Engine {
         Ok(footprint)
     }
 
-    /// Compiles modules, of which the last is the main one. Returns what they declare, and the code.
+    /// Compiles modules, of which the last is the main one. Returns what they declare, each with its gate if it
+    /// is a program that others call, and the code.
     pub(crate) fn compile_linked(
         &self,
         modules: Vec<LinkedModule<'_>>,
-    ) -> Result<(Vec<Arc<ModuleInfo>>, Code), LoadError> {
+    ) -> Result<(Vec<Declared>, Code), LoadError> {
         let engine = wasmi::Engine::new(&self.config());
+        let mut gates = Vec::new();
+        for module in &modules {
+            gates.push(self.gate(&engine, module, &modules)?);
+        }
+        let mut gates = gates.into_iter();
         let (mut infos, mut compiled) = (Vec::new(), Vec::new());
         for module in modules {
             let LinkedModule {
@@ -137,13 +185,36 @@ impl Engine {
                 .and_then(|changed| self.compile_in(&engine, &changed))
                 .map_err(|error| in_module(error, wasm, &info.changes).in_module(name))?;
             info.changes.forget_code();
-            infos.push(Arc::new(info));
+            infos.push((Arc::new(info), gates.next().flatten()));
             compiled.push(code);
         }
         let main = compiled.pop().ok_or_else(no_module)?;
         Ok((infos, Code::linked(main, compiled)))
     }
+
+    /// Compiles the gate of a module, if it is a program that others call.
+    fn gate(
+        &self,
+        engine: &wasmi::Engine,
+        module: &LinkedModule<'_>,
+        modules: &[LinkedModule<'_>],
+    ) -> Result<Option<Gate>, LoadError> {
+        let functions = module.called_as_program(modules);
+        if functions.is_empty() {
+            return Ok(None);
+        }
+        let starts = module.info.start;
+        let wasm = program::gate(&functions, starts)?;
+        Ok(Some(Gate {
+            module: self.compile_in(engine, &wasm)?,
+            starts,
+            functions: functions.iter().map(|(name, _)| (*name).into()).collect(),
+        }))
+    }
 }
+
+/// What a module declares, and its gate if it is a program that others call.
+type Declared = (Arc<ModuleInfo>, Option<Gate>);
 
 /// Returns the error for a plugin without a module.
 pub(crate) fn no_module() -> LoadError {

@@ -5,11 +5,13 @@ mod cache;
 mod code;
 mod linked;
 mod memories;
+mod program;
 
 pub(crate) use self::{
     code::{Code, Lease},
     linked::LinkedModule,
     memories::{Memories, Placed},
+    program::Gate,
 };
 
 use crate::{

@@ -9,7 +9,7 @@ use crate::{
     grants::{self, Grants},
     host_functions::Binding,
     instance::{Linked, Other, Supplier, instantiate},
-    module::{COMMAND, Extern, Footprint, ModuleInfo},
+    module::{Extern, Footprint, ModuleInfo},
 };
 use alloc::{format, sync::Arc, vec::Vec};
 
@@ -31,6 +31,10 @@ impl Engine {
     /// hold for the sum. There are at most 64 modules. Their start functions, and then `_initialize` or
     /// `__wasm_call_ctors`, run when an instance is made, a module's before those of the modules that need it.
     ///
+    /// A module that exports `_start` is a program. Each call of it from another module runs as in a new instance:
+    /// its memory and globals are set back before, and its start function runs. A call traps if its memory has
+    /// grown in an earlier one, since memories don't shrink.
+    ///
     /// Used instances are not reset: each request runs in a new one. Memories are on the heap. Traps don't name
     /// functions. One module is loaded as by [`load`](Self::load).
     ///
@@ -50,7 +54,8 @@ impl Engine {
     /// # Errors
     ///
     /// [`LoadError::Linking`] if two modules have one name, if modules import from each other in a circle, if
-    /// there are none or too many, or if one that exports `_start` supplies imports of another.
+    /// there are none or too many, or if one supplies imports of others that is a program and can't be set
+    /// back: it has more than 16 MiB of memory, or changes tables, drops segments or keeps references.
     /// [`LoadError::InModule`] with what [`load`](Self::load) would report of one of them.
     // Not inlined, so that the compiler's native stack does not come on top of the caller's.
     #[inline(never)]
@@ -80,11 +85,12 @@ impl Engine {
             bound.push(suppliers);
         }
         let (infos, code) = engine.compile_linked(modules)?;
-        let others = infos.iter().zip(bound);
+        let others = infos.into_iter().zip(bound);
         let mut others: Vec<_> = others
-            .map(|(info, imports)| Other {
-                info: info.clone(),
+            .map(|((info, gate), imports)| Other {
+                info,
                 imports,
+                gate,
             })
             .collect();
         let Some(main) = others.pop() else {
@@ -148,7 +154,7 @@ impl Engine {
         let grants = grants.clone().with_convention(convention);
         let main = modules.len().saturating_sub(1);
         for (at, module) in modules.iter().enumerate() {
-            refuse_command(module, &modules)?;
+            module.check_program(&modules)?;
             let mismatches = mismatches(module, &modules, &grants, at == main);
             if !mismatches.is_empty() {
                 return Err(LoadError::Mismatch(mismatches).in_module(module.name));
@@ -172,26 +178,6 @@ fn supplier<'m>(
     let mut modules = modules.iter().enumerate();
     let (at, found) = modules.find(|(_, other)| other.name == module)?;
     Some((at, found.exported(name)?))
-}
-
-/// Refuses a program that is linked: each call from outside would need an instance of its own.
-fn refuse_command(
-    module: &LinkedModule<'_>,
-    modules: &[LinkedModule<'_>],
-) -> Result<(), LoadError> {
-    let starts = matches!(module.exported(COMMAND), Some(Extern::Function(_)));
-    let mut imports = modules.iter().flat_map(|other| &other.info.imports);
-    let mut is_needed = || {
-        imports
-            .any(|import| module.name == &*import.module && module.exported(&import.name).is_some())
-    };
-    if starts && is_needed() {
-        return Err(LoadError::linking(format_args!(
-            "`{}` exports `{COMMAND}`, so it is a program, and programs can't supply imports: build it as a library (`-mexec-model=reactor`)",
-            module.name
-        )));
-    }
-    Ok(())
 }
 
 /// Returns the imports and exports of a module that do not fit.

@@ -201,13 +201,28 @@ fn modules_that_do_not_fit_are_refused_by_name() {
         (
             vec![
                 (
-                    "math",
-                    r#"(module (func (export "_start")) (func (export "double") (param i32) (result i32) (i32.const 0)))"#,
+                    "p",
+                    r#"(module (table 1 funcref) (func (export "_start")) (func (export "f")
+                    (table.set (i32.const 0) (ref.null func))))"#,
                 ),
-                ("main", NEXT),
+                (
+                    "main",
+                    r#"(module (import "p" "f" (func)) (func (export "g")))"#,
+                ),
             ],
-            "the modules can't be linked: `math` exports `_start`, so it is a program, and programs can't supply \
-             imports: build it as a library (`-mexec-model=reactor`)",
+            "the modules can't be linked: `p` exports `_start`, so each call from another module is to run as in a \
+             new instance, which can't be done since it changes tables, drops segments or keeps references: build",
+        ),
+        (
+            vec![
+                ("p", r#"(module (memory 257) (func (export "_start")))"#),
+                (
+                    "main",
+                    r#"(module (import "p" "_start" (func)) (func (export "g")))"#,
+                ),
+            ],
+            "the modules can't be linked: `p` exports `_start`, so each call from another module is to run as in a \
+             new instance, which can't be done since it has more than 16 MiB of memory: build",
         ),
         (
             vec![
@@ -480,4 +495,119 @@ fn a_snapshot_begins_with_one_module() {
     let snapshot =
         Engine::default().snapshot("m", &assemble(NEXT), &Grants::<()>::new(), |_| Ok(()));
     assert!(snapshot.unwrap_err().to_string().contains("math.double"));
+}
+
+/// A program that counts its calls in a global and in its memory, and starts at 5.
+const PROGRAM: &str = r#"(module
+    (import "host" "show" (func $show (param i32 i32)))
+    (global $calls (mut i32) (i32.const 0))
+    (memory (export "memory") 1)
+    (data (i32.const 100) "fresh")
+    (func $begin (global.set $calls (i32.add (global.get $calls) (i32.const 5))))
+    (start $begin)
+    (func (export "_start") (global.set $calls (i32.const 100)))
+    (func (export "count") (param $x i64) (param $y f64) (result i32 f64)
+      (call $show (i32.const 100) (i32.const 5))
+      (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+      (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))
+      (memory.fill (i32.const 100) (i32.const 33) (i32.const 5))
+      (i32.add (global.get $calls)
+        (i32.add (i32.mul (i32.const 10) (i32.load (i32.const 0))) (i32.wrap_i64 (local.get $x))))
+      (local.get $y))
+    (func (export "grow") (result i32) (memory.grow (i32.const 1)))
+    (func (export "spin") (loop (br 0))))"#;
+
+#[test]
+fn each_call_of_a_program_from_another_module_begins_anew() {
+    let lines = Lines::default();
+    let main = r#"(module
+        (import "program" "_start" (func $run))
+        (import "program" "count" (func $count (param i64 f64) (result i32 f64)))
+        (import "program" "grow" (func $grow (result i32)))
+        (import "program" "spin" (func $spin))
+        (func (export "f") (result i32)
+          (local $sum i32) (local $times i32)
+          (loop $next
+            (call $run)
+            (call $count (i64.const 1000) (f64.const 0.5))
+            (if (f64.ne (f64.const 0.5)) (then (unreachable)))
+            (local.set $sum (i32.add (local.get $sum)))
+            (local.set $times (i32.add (local.get $times) (i32.const 1)))
+            (br_if $next (i32.lt_u (local.get $times) (i32.const 4))))
+          (local.get $sum))
+        (func (export "grow") (result i32) (call $grow))
+        (func (export "spin") (call $spin)))"#;
+    let plugin = link(
+        &[("program", PROGRAM), ("main", main)],
+        &host_functions(&lines),
+    );
+    let mut instance = plugin.instantiate(()).unwrap();
+    assert_eq!(lines.take(), [""; 0]);
+    for _ in 0..2 {
+        assert_eq!(instance.call::<(), u32>("f", ()).unwrap(), 4 * 1_016);
+        assert_eq!(lines.take(), ["fresh"; 4]);
+    }
+    let used = instance.usage().fuel;
+    for quantum in [1, 50, 10_000] {
+        let mut call = instance.call_async::<(), u32>("f", ());
+        let ended = loop {
+            if let Step::Done(ended) = call.step(quantum) {
+                break ended;
+            }
+        };
+        drop(call);
+        assert_eq!(ended, Ok(4 * 1_016), "{quantum}");
+        assert_eq!(instance.usage().fuel, used, "{quantum}");
+        assert_eq!(lines.take(), ["fresh"; 4]);
+    }
+    // Setting back a page is charged.
+    assert!(used > 8 * 1_024, "{used}");
+
+    // A memory that has grown can't be made as new.
+    assert_eq!(instance.call::<(), u32>("grow", ()).unwrap(), 1);
+    let again = instance.call::<(), u32>("grow", ()).unwrap_err();
+    assert_eq!(again.code(), "trap-host");
+    assert!(
+        again.to_string().contains("-mexec-model=reactor"),
+        "{again}"
+    );
+    assert_eq!(code(&instance.call::<(), u32>("grow", ())), "stopped");
+    let plugin = plugin.with_budget(Budget::server().with_fuel(100_000));
+    assert_eq!(code(&plugin.call::<(), ()>("spin", ())), "out-of-fuel");
+    assert_eq!(plugin.call::<(), u32>("f", ()).unwrap(), 4 * 1_016);
+}
+
+#[test]
+fn an_endless_start_of_a_program_ends_in_the_budget_of_the_call() {
+    let program = r#"(module (func $s (loop (br 0))) (start $s) (func (export "_start")))"#;
+    let main = r#"(module (import "p" "_start" (func $run)) (func (export "f") (call $run)))"#;
+    let plugin = link(&[("p", program), ("main", main)], &Grants::new());
+    let plugin = plugin.with_budget(Budget::server().with_fuel(100_000));
+    // It does not run before it is called.
+    let mut instance = plugin.instantiate(()).unwrap();
+    assert_eq!(code(&instance.call::<(), ()>("f", ())), "out-of-fuel");
+}
+
+#[test]
+fn a_program_is_not_set_back_while_it_runs() {
+    let lib = r#"(module (type $f (func)) (table 1 funcref)
+        (func (export "keep") (param funcref) (table.set (i32.const 0) (local.get 0)))
+        (func (export "run") (call_indirect (type $f) (i32.const 0))))"#;
+    let program = r#"(module
+        (import "lib" "run" (func $run))
+        (func (export "_start") (call $run))
+        (func (export "idle")))"#;
+    let main = r#"(module
+        (import "lib" "keep" (func $keep (param funcref)))
+        (import "p" "_start" (func $start))
+        (import "p" "idle" (func $idle))
+        (elem declare func $start $idle)
+        (func (export "again") (call $keep (ref.func $idle)) (call $start))
+        (func (export "idle") (call $idle) (call $idle)))"#;
+    let plugin = link(
+        &[("lib", lib), ("p", program), ("main", main)],
+        &Grants::new(),
+    );
+    assert_eq!(code(&plugin.call::<(), ()>("again", ())), "trap-reentered");
+    assert_eq!(code(&plugin.call::<(), ()>("idle", ())), "ok");
 }
