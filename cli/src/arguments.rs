@@ -6,6 +6,7 @@ use super::{
     exit,
     failure::Failure,
     grants::Stub,
+    http::{self, GivenHeader},
     limits::{self, Bounds, Change, ChangeParser, Preset, Target},
     number, quantity,
 };
@@ -105,7 +106,7 @@ pub(super) struct Run {
     /// Function to call [default: process, or _start of a WASI command]
     #[arg(long, value_name = "NAME")]
     pub(super) call: Option<String>,
-    /// Take each INPUT as a number, also for a function over bytes
+    /// Take each INPUT as a number, also if the function could take bytes
     #[arg(long, hide = asked_for("-h"))]
     pub(super) numbers: bool,
     /// Argument for a WASI plugin; repeatable
@@ -129,6 +130,12 @@ pub(super) struct Run {
     /// Answer to a plugin of waPC or Extism: echo, fail:TEXT or @FILE
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
     pub(super) callback: Option<Callback>,
+    /// [SCHEME://]HOST[:PORT] that an Extism plugin may reach; repeatable
+    #[arg(long, value_name = "HOST", hide = asked_for("-h"), value_parser = http::host)]
+    pub(super) allow_host: Vec<String>,
+    /// 'HOST NAME: VALUE' for a host, ${VAR} is of the environment; repeatable
+    #[arg(long, value_name = "HEADER", hide = asked_for("-h"))]
+    pub(super) http_header: Vec<GivenHeader>,
     /// Import that stops the plugin if it is called: MODULE.NAME or MODULE.*; repeatable
     #[arg(long, value_name = "IMPORT", hide = asked_for("-h"), value_parser = Stub::parse)]
     pub(super) stub: Vec<Stub>,
@@ -138,7 +145,7 @@ pub(super) struct Run {
     /// Most fuel, such as 5M [default: 1G, of a command 1000T]
     #[arg(long, value_name = "N", value_parser = quantity::fuel)]
     fuel: Option<u64>,
-    /// Most linear memory, such as 16MiB [default: 64MiB, command 1GiB]
+    /// Most memory, such as 16MiB [default: 64MiB, of a command 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     memory: Option<u64>,
     /// Another limit to change, such as call_depth=5000; repeatable

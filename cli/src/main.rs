@@ -8,6 +8,7 @@ mod directories;
 mod exit;
 mod failure;
 mod grants;
+mod http;
 mod input;
 mod inspect;
 mod limits;

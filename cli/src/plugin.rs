@@ -1,6 +1,8 @@
 //! Loads the plugin of `run`, `bench` and `snapshot`, with the grants that its options name.
 
-use super::{abi, arguments::Run, directories, failure::Failure, grants::stubbed, limits::Bounds};
+use super::{
+    abi, arguments::Run, directories, failure::Failure, grants::stubbed, http, limits::Bounds,
+};
 use hostel::{
     Convention, Engine, Extism, FileState, Grants, Limits, LogSink, Manifest, ManifestGrants,
     ModuleInfo, Plugin, StateLimits, Wapc, Wasi, WasiOutput, is_manifest,
@@ -132,7 +134,7 @@ impl Granted {
 }
 
 /// Grants the log, the settings of --config, the state of --state, and the other conventions, with the
-/// answers of --callback.
+/// answers of --callback and HTTP.
 pub(super) fn grants(
     arguments: &Run,
     module: &Module,
@@ -140,7 +142,8 @@ pub(super) fn grants(
 ) -> Result<Granted, Failure> {
     let settings = || arguments.config.iter().cloned();
     let mut grants = Grants::new().log(log).config(settings()).typst();
-    let mut extism = Extism::new().config(settings());
+    let http = http::client(arguments)?;
+    let mut extism = Extism::new().config(settings()).http(http);
     if let Some(file) = &arguments.state {
         let store = FileState::open_within(file, StateLimits::server(), STATE_WAIT)?;
         let store = Arc::new(store);

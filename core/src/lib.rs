@@ -52,7 +52,7 @@
 //! | `grants` | host functions and services handed to a plugin; checks and binds imports |
 //! | `wasi` | WASI preview 1 |
 //! | `abi` | calling conventions of guests: their exports, and the host functions of foreign ones |
-//! | `services` | log, settings, state |
+//! | `services` | log, settings, state, HTTP |
 //! | `host_functions` | closures with their types, as imports |
 //! | `call` | one request: its budget and deadline, its slices, what a guest waits for |
 //! | `marshal` | Rust values to core values and back |
@@ -157,7 +157,10 @@ pub use self::{
         Export, Extern, Footprint, Import, Machine, MemoryInfo, ModuleInfo, Section, TableInfo,
     },
     plugin::{Plugin, PluginBytesFunction, PluginFunction, PoolFigures, Request},
-    services::state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
+    services::{
+        http::{HttpClient, HttpError, HttpRequest, HttpResponse, PendingHttp},
+        state::{MemoryState, StateCosts, StateError, StateLimits, StateStore, StateUse},
+    },
     snapshot::{Derivable, SnapshotError},
     wasi::{Wasi, WasiInput, WasiOutput, files},
 };

@@ -24,6 +24,10 @@ mod directory;
 mod file;
 #[cfg(feature = "redb")]
 mod file_state;
+#[cfg(any(feature = "http", feature = "manifest"))]
+mod host_pattern;
+#[cfg(feature = "http")]
+mod http;
 mod install;
 mod keep_warm;
 #[cfg(feature = "manifest")]
@@ -41,6 +45,8 @@ mod watch;
 pub use self::directory::{HostDirectory, directory};
 #[cfg(feature = "redb")]
 pub use self::file_state::{FileState, StateFileError, StateFileReason};
+#[cfg(feature = "http")]
+pub use self::http::{AllowedHosts, HttpAccess, HttpAccessError};
 #[cfg(feature = "manifest")]
 pub use self::manifest::{
     AllowedPath, Manifest, ManifestError, ManifestGrants, ManifestReason, is_manifest,

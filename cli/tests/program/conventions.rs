@@ -1,6 +1,6 @@
 //! `hostel run` and `inspect` with plugins of other conventions.
 
-use super::{Files, hostel, path};
+use super::{Ended, Files, command, hostel, path};
 
 const EXTISM: &str = r#"(module
     (import "extism:host/env" "input_offset" (func $at (result i64)))
@@ -157,6 +157,105 @@ fn functions_that_the_embedder_would_supply_are_told_as_such() {
         "{}",
         refused.stderr
     );
+}
+
+/// Sends the input as request, and returns the response.
+const HTTP: &str = r#"(module
+    (import "extism:host/env" "input_offset" (func $input (result i64)))
+    (import "extism:host/env" "length" (func $length (param i64) (result i64)))
+    (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+    (import "extism:host/env" "http_request" (func $http (param i64 i64) (result i64)))
+    (func (export "get") (local $at i64)
+      (local.set $at (call $http (call $input) (i64.const 0)))
+      (call $output (local.get $at) (call $length (local.get $at)))))"#;
+
+/// Starts a server that returns each request's lines without the secret, and tells whether it was there.
+fn server(secret: &'static str) -> std::net::SocketAddr {
+    use std::io::{BufRead as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let lines = std::io::BufReader::new(connection.try_clone().unwrap()).lines();
+            let head: Vec<_> = lines
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            let found = head.iter().any(|line| line.contains(secret));
+            let body = format!("{found} {}", head[0]);
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            // The program may have gone.
+            let _ = connection.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn an_extism_plugin_reaches_the_hosts_that_are_allowed() {
+    const SECRET: &str = "s3cr3t-0123456789";
+    let files = Files::new();
+    let plugin = files.wat(HTTP);
+    let address = server(SECRET).to_string();
+    let json = format!(r#"{{"url":"http://{address}/path"}}"#);
+    let run = |arguments: &[&str]| {
+        let all = [&["run", &plugin, "--call", "get", &json], arguments].concat();
+        let mut command = command(&all);
+        // No proxy is used, whatever the environment says.
+        for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"] {
+            command.env(name, "http://127.0.0.1:1");
+        }
+        command.env("TOKEN", SECRET).env("SHORT", "1234567");
+        Ended::from(command.output().unwrap())
+    };
+    let refused = run(&[]).expect(4);
+    assert!(
+        refused.stderr.contains("--allow-host HOST"),
+        "{}",
+        refused.stderr
+    );
+    let other = run(&["--allow-host", "https://127.0.0.1"]).expect(4);
+    assert!(
+        other.stderr.contains("--allow-host HOST"),
+        "{}",
+        other.stderr
+    );
+    let allowed = ["--allow-host", "example.org", "--allow-host", &address];
+    let reached = run(&allowed).expect(0);
+    assert_eq!(reached.text(), "false GET /path HTTP/1.1");
+    let with = |header: &str| run(&[&allowed[..], &["--http-header", header]].concat());
+    let header = format!("http://{address} Authorization: Bearer ${{TOKEN}}");
+    let secret = with(&header).expect(0);
+    assert_eq!(secret.text(), "true GET /path HTTP/1.1");
+    for (header, expected) in [
+        ("Authorization: x", "HOST NAME: VALUE"),
+        ("a Authorization: ${ABSENT_FROM_ALL}", "`ABSENT_FROM_ALL`"),
+        ("a Authorization: ${SHORT}", "7 bytes"),
+        ("*.a Authorization: ${TOKEN}", "one host"),
+    ] {
+        let wrong = with(header).expect(2);
+        assert!(wrong.stderr.contains(expected), "{}", wrong.stderr);
+        assert!(!wrong.stderr.contains("123456"), "{}", wrong.stderr);
+    }
+    let alone = run(&["--http-header", &header]).expect(2);
+    assert!(alone.stderr.contains("--allow-host"), "{}", alone.stderr);
+    let wrong = run(&["--allow-host", "ftp://a"]).expect(2);
+    assert!(wrong.stderr.contains("[SCHEME://]HOST"), "{}", wrong.stderr);
+}
+
+#[test]
+fn a_plugin_that_wants_http_is_told_as_such() {
+    let files = Files::new();
+    let plugin = files.wat(HTTP);
+    let shown = hostel(&["inspect", &plugin]).expect(0);
+    assert!(shown.text().contains("grant `http`"), "{}", shown.text());
+    let probed = hostel(&["probe", &plugin]).expect(0);
+    let needs = "needs grants  extism, http";
+    assert!(probed.text().contains(needs), "{}", probed.text());
 }
 
 /// Imports a function that its `f` never calls, and one with a dot in its module's name.

@@ -8,14 +8,20 @@ use crate::{
         shape::{Shape, unsigned},
         signature::Signature,
     },
-    call::{StoreData, access::InstanceAccess, meter::Meter, suspend::Work},
-    error::{CallError, Trap},
+    call::{StoreData, access::InstanceAccess, alarm::Alarm, meter::Meter, suspend::Work},
+    error::{CallError, Trap, TrapKind},
     host_functions::{Define, HostCall, HostFunction, Unfinished, definition},
     marshal::{FlatCounts, Types},
     memory,
     services::log,
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 use wasmi::{StoreContextMut, Val};
 
 /// Returns the host function for the import `name` of `module`, if `protocol` has it.
@@ -134,6 +140,52 @@ pub(super) fn write(
     meter.hand_to_guest(bytes.len())?;
     place.copy_from_slice(bytes);
     Ok(())
+}
+
+/// A future of the embedder's, for which a guest is suspended.
+pub(super) struct Later<R> {
+    future: Pin<Box<dyn Future<Output = R> + Send>>,
+    /// Ends an awaited call's wait at the deadline.
+    alarm: Option<Alarm>,
+}
+
+impl<R> Later<R> {
+    pub(super) fn new(future: Pin<Box<dyn Future<Output = R> + Send>>) -> Self {
+        let alarm = None;
+        Self { future, alarm }
+    }
+
+    /// Polls the future. Contains its panics, and fails if the call is cancelled or past its deadline.
+    pub(super) fn poll(
+        &mut self,
+        access: &InstanceAccess<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Poll<R>, CallError> {
+        let mut polled = None;
+        let platform = &access.shared.platform;
+        platform.contain(&mut || polled = Some(self.future.as_mut().poll(context)));
+        let Some(polled) = polled else {
+            return Err(CallError::Trap(Trap::new(TrapKind::HostPanic, "")));
+        };
+        // After the poll: an answer that came too late does not count.
+        access.meter.check(access.canceller, &**platform)?;
+        // A blocked thread wakes at the deadline by itself.
+        if polled.is_pending()
+            && !access.blocks
+            && let Some(until) = access.meter.until()
+        {
+            let alarm = self
+                .alarm
+                .get_or_insert_with(|| Alarm::new(platform, until));
+            alarm.set(context);
+        }
+        Ok(polled)
+    }
+
+    /// Returns the time of the next attempt: never, since the future or the alarm wakes the call.
+    pub(super) const fn next(&self) -> Option<Duration> {
+        Some(Duration::MAX)
+    }
 }
 
 /// Returns the length of `bytes` as guests get it. One that does not fit is more than any memory has.

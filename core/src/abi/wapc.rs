@@ -3,7 +3,7 @@
 
 use super::{
     Convention,
-    environment::{host_error, length, trap, utf8, words, write},
+    environment::{Later, host_error, length, trap, utf8, words, write},
     protocol::{
         Ending, Entry, EnvironmentCall, EnvironmentFunction, Outcome, Protocol, Session,
         StartFunctions, entry, exports_function, foreign_session,
@@ -16,7 +16,7 @@ use crate::{
         signature::{Signature, ValType},
     },
     call::{access::InstanceAccess, run::word, suspend::PendingHostCall},
-    error::{CallError, Mismatch, Trap, TrapKind},
+    error::{CallError, Mismatch},
     memory,
     module::{COMMAND, ModuleInfo},
 };
@@ -28,7 +28,6 @@ use core::{
     task::{Context, Poll},
     time::Duration,
 };
-use spin::Mutex;
 use wasmi::Val;
 
 /// The module name under which its guests import.
@@ -409,10 +408,8 @@ impl EnvironmentFunction for HostCallback {
                 Ok(Outcome::Now(Some(done)))
             }
             Some(HostSide::Later(callback)) => {
-                let answer = Mutex::new(callback(&request));
-                // Without a deadline, only the answer wakes the guest.
-                let until = call.meter.until().unwrap_or(Duration::MAX);
-                Ok(Outcome::Later(Box::new(Pending { answer, until })))
+                let waiting = Later::new(callback(&request));
+                Ok(Outcome::Later(Box::new(Pending(waiting))))
             }
             None => {
                 let none = String::from("the host grants no callback");
@@ -440,11 +437,8 @@ fn answered(session: &mut dyn Session, limit: usize, answer: HostAnswer) -> Resu
     Ok(Val::I32(done))
 }
 
-/// A guest that waits for the embedder's answer. The mutex is never locked: it makes the future `Sync`.
-struct Pending {
-    answer: Mutex<LaterAnswer>,
-    until: Duration,
-}
+/// A guest that waits for the embedder's answer.
+struct Pending(Later<HostAnswer>);
 
 impl PendingHostCall for Pending {
     fn attempt(
@@ -452,16 +446,7 @@ impl PendingHostCall for Pending {
         access: InstanceAccess<'_>,
         context: &mut Context<'_>,
     ) -> Result<Option<Val>, CallError> {
-        let mut polled = None;
-        let answer = self.answer.get_mut();
-        let platform = &access.shared.platform;
-        platform.contain(&mut || polled = Some(answer.as_mut().poll(context)));
-        let Some(polled) = polled else {
-            return Err(CallError::Trap(Trap::new(TrapKind::HostPanic, "")));
-        };
-        // After the poll: an answer that came too late does not count.
-        access.meter.check(access.canceller, &**platform)?;
-        let Poll::Ready(answer) = polled else {
+        let Poll::Ready(answer) = self.0.poll(&access, context)? else {
             return Ok(None);
         };
         let limit = access.meter.budget().bytes_to_guest;
@@ -472,6 +457,6 @@ impl PendingHostCall for Pending {
     }
 
     fn next(&self) -> Option<Duration> {
-        Some(self.until)
+        self.0.next()
     }
 }

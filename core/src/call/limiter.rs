@@ -145,6 +145,11 @@ impl InstanceLimiter {
         all <= self.memory.limit && platform.free_bytes().is_none_or(|free| needed <= free)
     }
 
+    /// Returns the bytes that the limit of memory leaves for the host to keep for the guest.
+    pub(crate) const fn memory_left(&self) -> usize {
+        self.memory.limit.saturating_sub(self.memory.now)
+    }
+
     /// Checks the platform's free heap at each growth from now on, when the guest itself may grow its
     /// memory.
     pub(crate) fn watch(&mut self, platform: Arc<dyn Platform>) {

@@ -207,7 +207,8 @@ impl Engine {
     /// 0.7 of them to its first answer. Small plugins gain nothing, since they soon call most of their functions.
     ///
     /// Fuel, output and errors stay as they are without it. Translating costs no fuel: making an instance is
-    /// charged by the module's size in both modes, 1 unit for each 64 bytes. But it gives up guarantees, so use it for modules whose authors you trust not to attack the interpreter:
+    /// charged by the module's size in both modes, 1 unit for each 64 bytes. But it gives up guarantees, so use
+    /// it for modules whose authors you trust not to attack the interpreter:
     ///
     /// * A step, or the time after a deadline, may last as long as translating all of the module: about a
     ///   millisecond for each 20 KB of code.

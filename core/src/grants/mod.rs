@@ -7,7 +7,7 @@ pub(crate) use self::check::{check_imports, conflicting_imports};
 
 use self::stubs::Stubs;
 use crate::{
-    abi::{self, Convention, Extism, Protocol, Typst, Wapc, native},
+    abi::{self, Convention, Extism, Protocol, Typst, Wapc, extism::HTTP_REQUEST, native},
     base::{
         limits::{Budget, Limits},
         log::LogSink,
@@ -490,6 +490,7 @@ impl<T: 'static> Grants<T> {
 /// ```
 /// assert_eq!(hostel_core::grant_for("env", "host_log"), Some("log"));
 /// assert_eq!(hostel_core::grant_for("wasi_snapshot_preview1", "fd_write"), Some("wasi"));
+/// assert_eq!(hostel_core::grant_for("extism:host/env", "http_request"), Some("http"));
 /// assert_eq!(hostel_core::grant_for("env", "open"), None);
 /// ```
 #[must_use]
@@ -499,7 +500,11 @@ pub fn grant_for(module: &str, name: &str) -> Option<&'static str> {
         .find(|(m, n, _)| (*m, *n) == (module, name))
         .map(|(_, _, grant)| *grant)
         .or_else(|| wasi::is_function(module, name).then_some("wasi"))
-        .or_else(|| Convention::of_import(module).map(Convention::name))
+        .or_else(|| match Convention::of_import(module)? {
+            // A grant within the convention's.
+            Convention::Extism if name == HTTP_REQUEST => Some("http"),
+            convention => Some(convention.name()),
+        })
 }
 
 /// Returns the built-in host functions: module, name, and the grant that supplies it. WASI's are not

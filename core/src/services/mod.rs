@@ -1,6 +1,7 @@
-//! The services that an embedder grants: log, config and state.
+//! The services that an embedder grants: log, config, state and HTTP.
 
 pub(crate) mod abort;
 pub(crate) mod config;
+pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod state;

@@ -32,7 +32,8 @@ impl ManifestGrants {
     }
 
     /// Sets the grant of Extism's environment. Its settings come before those of the manifest, and its limits
-    /// are narrowed by the manifest's.
+    /// are narrowed by the manifest's. With a client of HTTP, the plugin reaches the hosts that both the client
+    /// and the manifest allow.
     #[must_use]
     pub fn extism(mut self, extism: Extism) -> Self {
         self.extism = extism;
@@ -147,11 +148,16 @@ impl Manifest {
     /// Returns the grant of Extism's environment with the manifest's settings and limits.
     fn environment(&self, extism: Extism) -> Extism {
         let settings = self.config.iter().map(|(key, value)| (&**key, &**value));
-        let extism = extism.config_defaults(settings);
-        match self.variable_bytes {
-            Some(most) => extism.variable_bytes_at_most(most),
-            None => extism,
+        let mut extism = extism
+            .config_defaults(settings)
+            .http_hosts(&self.allowed_hosts);
+        if let Some(most) = self.variable_bytes {
+            extism = extism.variable_bytes_at_most(most);
         }
+        if let Some(most) = self.http_response_bytes {
+            extism = extism.http_response_bytes_at_most(most);
+        }
+        extism
     }
 
     /// Opens the directories that it names.

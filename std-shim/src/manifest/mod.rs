@@ -3,7 +3,6 @@
 mod error;
 mod fields;
 mod grants;
-mod hosts;
 mod modules;
 
 pub use self::{
@@ -12,6 +11,7 @@ pub use self::{
 };
 
 use self::{fields::Fields, modules::ManifestModule};
+use crate::host_pattern::matches;
 use hostel_core::{Budget, Limits, files::Access};
 use std::{
     collections::BTreeMap,
@@ -65,7 +65,7 @@ pub struct Manifest {
     folder: PathBuf,
     modules: Vec<ManifestModule>,
     memory_bytes: Option<usize>,
-    http_response_bytes: Option<u64>,
+    http_response_bytes: Option<usize>,
     variable_bytes: Option<usize>,
     config: BTreeMap<String, String>,
     allowed_hosts: Vec<String>,
@@ -167,7 +167,7 @@ impl Manifest {
             folder: folder.to_owned(),
             modules: ManifestModule::checked(fields.wasm)?,
             memory_bytes: memory.max_pages.map(|pages| bytes(u64::from(pages) * PAGE)),
-            http_response_bytes: memory.max_http_response_bytes,
+            http_response_bytes: memory.max_http_response_bytes.map(bytes),
             variable_bytes: memory.max_var_bytes.map(bytes),
             config: fields.config.unwrap_or_default(),
             allowed_hosts: fields.allowed_hosts.unwrap_or_default(),
@@ -239,13 +239,7 @@ impl Manifest {
     pub fn allows_host(&self, host: &str) -> bool {
         self.allowed_hosts
             .iter()
-            .any(|pattern| hosts::matches(pattern, host))
-    }
-
-    /// Returns the most bytes of the body of an HTTP response that it asks for.
-    #[must_use]
-    pub const fn http_response_bytes(&self) -> Option<u64> {
-        self.http_response_bytes
+            .any(|pattern| matches(pattern, host))
     }
 
     /// Returns the directories that it asks for.

@@ -136,8 +136,10 @@ impl Verdict {
                 format!("over-limit {cap}")
             }
             LoadError::Mismatch(all) => {
-                let lines = shown.lines().count();
+                let lines = format!("{error:#}").lines().count();
                 assert_eq!(lines, all.len() + 1, "a forged line in {shown:?}");
+                // One line more may advise to stub an import.
+                assert!(shown.lines().count() <= lines + 1, "{shown:?}");
                 let kinds: Vec<_> = all.iter().map(kind).collect();
                 format!("mismatch {}", kinds.join("+"))
             }
@@ -286,6 +288,8 @@ pub(crate) struct Case {
     pub budget: Budget,
     /// How many instances exist at once.
     pub instances: usize,
+    /// Bytes of Extism's blocks that a script has its guest fill.
+    pub blocks: usize,
     /// How many panics of a host function the case causes on purpose. Each must be contained.
     pub panics: usize,
     /// Whether the case runs in a process of its own: if it failed, it would end the whole process.
@@ -313,6 +317,7 @@ impl Case {
             limits,
             budget: Budget::server().with_fuel(FUEL),
             instances: 1,
+            blocks: 0,
             panics: 0,
             own_process,
         }
@@ -408,6 +413,12 @@ impl Case {
         self
     }
 
+    /// Sets the bytes of Extism's blocks that a script has its guest fill, and of what the host makes of them.
+    pub(crate) fn blocks(mut self, bytes: usize) -> Self {
+        self.blocks = bytes;
+        self
+    }
+
     pub(crate) fn panics(mut self, panics: usize) -> Self {
         self.panics = panics;
         self
@@ -436,7 +447,7 @@ impl Case {
         // Blocks of Extism's environment lie beside the guest's memory, within the same limit.
         let blocks = match &self.action {
             Action::Bytes(..) => self.limits.memory_bytes,
-            _ => 0,
+            _ => self.blocks,
         };
         usize::try_from(most).expect("a small module") + blocks + (64 << 10)
     }

@@ -142,7 +142,7 @@ fn is_id(word: &str) -> bool {
         return false;
     };
     let digits = match family {
-        "M" | "R" | "A" | "S" | "P" | "C" => 2..=2,
+        "M" | "R" | "A" | "S" | "X" | "P" | "C" => 2..=2,
         "W" => 1..=2,
         _ => return false,
     };

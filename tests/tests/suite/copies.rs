@@ -88,16 +88,19 @@ fn calls_on_several_threads_get_copies_of_the_code_in_the_background() {
     assert!(enough(), "{:?}", plugin.pool_figures());
 }
 
+/// Work for the background.
+type Work = Box<dyn FnOnce() + Send>;
+
 /// A platform with two processors that keeps the work for the background until it is run.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<Box<dyn FnOnce() + Send>>>>);
+struct Kept(Arc<Mutex<Vec<Work>>>);
 
 impl Platform for Kept {
     fn processors(&self) -> usize {
         2
     }
 
-    fn run_in_background(&self, work: Box<dyn FnOnce() + Send>) {
+    fn run_in_background(&self, work: Work) {
         self.0.lock().unwrap().push(work);
     }
 }
@@ -107,7 +110,7 @@ impl Kept {
         self.0.lock().unwrap().len()
     }
 
-    fn take(&self) -> Vec<Box<dyn FnOnce() + Send>> {
+    fn take(&self) -> Vec<Work> {
         mem::take(&mut self.0.lock().unwrap())
     }
 }

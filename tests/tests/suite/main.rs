@@ -22,6 +22,7 @@ mod full_disk;
 mod guest_traps;
 mod guests;
 mod host;
+mod http;
 mod initialisers;
 mod instances;
 mod intake;

@@ -36,6 +36,9 @@ struct Block {
 }
 
 impl Arena {
+    /// The most bytes that a block takes besides its own.
+    pub(super) const OVERHEAD: usize = 15 + PADDING.next_multiple_of(16) + BLOCK;
+
     /// Forgets all blocks. Keeps the heap's memory if that is at most `kept` bytes.
     pub(super) fn reset(&mut self, kept: usize) {
         if self.bytes.capacity() > kept {

@@ -124,12 +124,13 @@ pub(super) const FUNCTIONS: [Entry; 32] = [
     function("var_get", &[I64], &[I64], var_get),
     function("var_set", &[I64, I64], &[], var_set),
     function("http_request", &[I64, I64], &[I64], |_, _| {
-        Err(trap("HTTP is not granted"))
+        Err(trap("HTTP is not granted: grant it with `Extism::http`"))
     }),
-    function("http_status_code", &[], &[I32], |_, _| {
-        Ok(Some(Val::I32(0)))
+    function("http_status_code", &[], &[I32], |call, _| {
+        let status = exchange(call)?.last_request.status;
+        Ok(Some(Val::I32(status.into())))
     }),
-    function("http_headers", &[], &[I64], |_, _| long(0)),
+    function("http_headers", &[], &[I64], http_headers),
     function("log_trace", &[I64], &[], |call, params| {
         log(call, params, LogLevel::Trace)
     }),
@@ -157,12 +158,14 @@ pub(super) const FUNCTIONS: [Entry; 32] = [
 ];
 
 /// Returns the host's side of the instance.
-fn exchange<'a>(call: &'a mut EnvironmentCall<'_>) -> Result<&'a mut Exchange, CallError> {
+pub(super) fn exchange<'a>(
+    call: &'a mut EnvironmentCall<'_>,
+) -> Result<&'a mut Exchange, CallError> {
     call.session.own().ok_or_else(foreign_session)
 }
 
 /// Returns the parameters as unsigned numbers.
-fn longs<const N: usize>(params: &[Val]) -> [u64; N] {
+pub(super) fn longs<const N: usize>(params: &[Val]) -> [u64; N] {
     let mut longs = [0; N];
     for (long, param) in longs.iter_mut().zip(params) {
         *long = match param {
@@ -220,7 +223,7 @@ fn new_block(call: &mut EnvironmentCall<'_>, len: u64) -> Result<u64, CallError>
 }
 
 /// Makes a block of the host's bytes; 0 if there are none, or no room.
-fn give(call: &mut EnvironmentCall<'_>, bytes: &[u8]) -> Result<u64, CallError> {
+pub(super) fn give(call: &mut EnvironmentCall<'_>, bytes: &[u8]) -> Result<u64, CallError> {
     call.meter.hand_to_guest(bytes.len())?;
     let at = new_block(call, bytes.len() as u64)?;
     let place = exchange(call)?.arena.range_mut(at, bytes.len() as u64);
@@ -252,7 +255,11 @@ fn take_block(call: &mut EnvironmentCall<'_>, at: u64) -> Result<Vec<u8>, CallEr
 }
 
 /// Copies the bytes of a block, at most `limit`.
-fn copy_block(call: &mut EnvironmentCall<'_>, at: u64, limit: usize) -> Result<Vec<u8>, CallError> {
+pub(super) fn copy_block(
+    call: &mut EnvironmentCall<'_>,
+    at: u64,
+    limit: usize,
+) -> Result<Vec<u8>, CallError> {
     let exchange = exchange(call)?;
     let Some(bytes) = exchange.arena.block(at) else {
         let text = format!("the handle {at} is no block's");
@@ -279,6 +286,14 @@ fn config_get(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {
         Some((_, value)) => long(give(call, value.as_bytes())?),
         None => long(0),
     }
+}
+
+fn http_headers(call: &mut EnvironmentCall<'_>, _: &[Val]) -> Answer {
+    // Taken out meanwhile, since the block is made in the exchange that has them.
+    let headers = core::mem::take(&mut exchange(call)?.last_request.headers);
+    let at = give(call, &headers);
+    exchange(call)?.last_request.headers = headers;
+    long(at?)
 }
 
 fn var_get(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {

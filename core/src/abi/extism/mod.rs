@@ -3,8 +3,10 @@
 
 mod arena;
 mod functions;
+mod http;
+mod json;
 
-use self::arena::Arena;
+use self::{arena::Arena, http::LastRequest};
 use super::{
     Convention,
     environment::host_error,
@@ -18,7 +20,10 @@ use crate::{
     error::{CallError, ErrorClass, Mismatch},
     memory,
     module::{CONSTRUCTORS, ModuleInfo, REACTOR},
-    services::state::{MemoryState, StateLimits, StateStore},
+    services::{
+        http::HttpClient,
+        state::{MemoryState, StateLimits, StateStore},
+    },
 };
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use wasmi::Val;
@@ -29,6 +34,9 @@ pub(super) const MODULE: &str = "extism:host/env";
 /// How the names of its modules begin.
 pub(super) const MODULES: &str = "extism:host/";
 
+/// The function that sends an HTTP request.
+pub(crate) const HTTP_REQUEST: &str = "http_request";
+
 /// The export that initialises Haskell's runtime; its two parameters are the arguments of a program.
 pub(super) const HASKELL: &str = "hs_init";
 
@@ -37,6 +45,9 @@ const MEMORY_BYTES: usize = 64 << 20;
 
 /// Most bytes of blocks for which an idle instance keeps the heap's memory.
 const KEPT_BYTES: usize = 64 << 10;
+
+/// Most bytes of a response's body by default.
+const HTTP_RESPONSE_BYTES: usize = 50 << 20;
 
 /// Most bytes of variables by default, and the bytes that each counts besides its key and value.
 const VARIABLE_BYTES: usize = 1 << 20;
@@ -55,8 +66,8 @@ type RunUser = dyn Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync;
 
 /// The grant of Extism's environment. Grant it by [`Grants::extism`](crate::Grants::extism).
 ///
-/// Plugins log to the sink of [`Grants::log`](crate::Grants::log). They have no HTTP: a call of
-/// `http_request` traps.
+/// Plugins log to the sink of [`Grants::log`](crate::Grants::log). They have no HTTP unless
+/// [`http`](Self::http) grants it: a call of `http_request` traps.
 ///
 /// ```
 /// use hostel_core::{Extism, Grants};
@@ -76,6 +87,11 @@ pub struct Extism {
     variables: Option<Arc<dyn StateStore>>,
     variable_bytes: usize,
     memory_bytes: usize,
+    /// The function `http_request`, if it is granted.
+    http: Option<Arc<dyn EnvironmentFunction>>,
+    http_response_bytes: usize,
+    /// Patterns of the only hosts that its requests may reach.
+    http_hosts: Option<Arc<[Box<str>]>>,
 }
 
 impl Extism {
@@ -93,6 +109,9 @@ impl Extism {
             variables: Some(Arc::new(MemoryState::new(limits))),
             variable_bytes: VARIABLE_BYTES,
             memory_bytes: MEMORY_BYTES,
+            http: None,
+            http_response_bytes: HTTP_RESPONSE_BYTES,
+            http_hosts: None,
         }
     }
 
@@ -215,6 +234,58 @@ impl Extism {
         self.memory_bytes = bytes;
         self
     }
+
+    /// Grants `http_request`: the guest's requests are sent by `client`. The guest is suspended until the
+    /// response is there, as for an [`Async`](crate::Async) host function: a deadline or a canceller ends the
+    /// wait.
+    ///
+    /// A request's JSON has at most 64 KiB and 100 headers, and is within
+    /// [`Budget::argument_bytes`](crate::Budget::argument_bytes) with its body. A request costs
+    /// [`HttpClient::cost`] units of fuel, and one for each byte of its JSON. An error of the client stops the
+    /// guest; a status of 400 or more is no error.
+    #[must_use]
+    pub fn http(mut self, client: impl HttpClient) -> Self {
+        self.http = Some(Arc::new(http::SendRequest(client)));
+        self
+    }
+
+    /// Sets the most bytes of the body of a response. It also becomes a block, so
+    /// [`memory_bytes`](Self::memory_bytes) and
+    /// [`Budget::bytes_to_guest`](crate::Budget::bytes_to_guest) bound it too. Default: 50 MiB.
+    #[must_use]
+    pub const fn http_response_bytes(mut self, bytes: usize) -> Self {
+        self.http_response_bytes = bytes;
+        self
+    }
+
+    /// Lowers the most bytes of the body of a response to `bytes`, if they are more.
+    #[must_use]
+    pub const fn http_response_bytes_at_most(mut self, bytes: usize) -> Self {
+        if bytes < self.http_response_bytes {
+            self.http_response_bytes = bytes;
+        }
+        self
+    }
+
+    /// Narrows the hosts that the client allows to those whose names match one of these patterns, in which `*`
+    /// stands for any characters and `?` for one: see [`HttpRequest::hosts`](crate::HttpRequest::hosts). Without
+    /// any pattern, `http_request` is not granted.
+    #[must_use]
+    pub fn http_hosts<H: Into<String>>(mut self, patterns: impl IntoIterator<Item = H>) -> Self {
+        let patterns = patterns.into_iter();
+        let patterns = patterns.map(|pattern| pattern.into().into_boxed_str());
+        self.http_hosts = Some(patterns.collect());
+        self
+    }
+}
+
+impl Extism {
+    /// Returns whether it is not narrowed to no host.
+    fn has_hosts(&self) -> bool {
+        self.http_hosts
+            .as_ref()
+            .is_none_or(|hosts| !hosts.is_empty())
+    }
 }
 
 impl Default for Extism {
@@ -228,6 +299,7 @@ impl core::fmt::Debug for Extism {
         f.debug_struct("Extism")
             .field("config", &self.config.len())
             .field("functions", &self.functions.len())
+            .field("http", &self.http.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -266,6 +338,7 @@ struct Exchange {
     error: u64,
     /// The offset of the text of the error that the embedder's function returned last; 0 if it succeeded.
     host_error: u64,
+    last_request: LastRequest,
 }
 
 impl Exchange {
@@ -316,7 +389,13 @@ impl Protocol for Granted {
             let function = function.clone();
             return Some(Arc::new(functions::User::new(function, ty)));
         }
-        (module == MODULE).then(|| entry(&functions::FUNCTIONS, name))?
+        if module != MODULE {
+            return None;
+        }
+        match &self.0.http {
+            Some(http) if name == HTTP_REQUEST && self.0.has_hosts() => Some(http.clone()),
+            _ => entry(&functions::FUNCTIONS, name),
+        }
     }
 
     fn session(&self) -> Box<dyn Session> {
@@ -327,6 +406,7 @@ impl Protocol for Granted {
             output: (0, 0),
             error: 0,
             host_error: 0,
+            last_request: LastRequest::default(),
         })
     }
 
@@ -345,6 +425,7 @@ impl Protocol for Granted {
             return Err(CallError::export_type(name, "() or () -> i32", ty));
         }
         exchange.reset(KEPT_BYTES);
+        exchange.last_request = LastRequest::default();
         let at = exchange.arena.add(input, self.0.memory_bytes);
         let at = at.ok_or(memory::no_room(input.len()))?;
         exchange.input = (at, input.len() as u64);

@@ -2,6 +2,7 @@
 
 mod detection;
 mod extism;
+mod http;
 mod manifests;
 mod typst;
 mod wapc;

@@ -1,8 +1,8 @@
-//! Patterns of hosts' names.
+//! Patterns of hosts' names, which both allowed hosts and manifests have.
 
 /// Returns whether `pattern` matches all of `host`: `*` stands for any characters, `?` for one. Capital letters
-/// don't matter.
-pub(super) fn matches(pattern: &str, host: &str) -> bool {
+/// don't matter. Takes time proportional to the product of their lengths.
+pub(crate) fn matches(pattern: &str, host: &str) -> bool {
     let (pattern, host) = (pattern.as_bytes(), host.as_bytes());
     let (mut at, mut read) = (0, 0);
     // The last star, and the end of the characters that it stands for: one more is tried after a difference.
