@@ -285,6 +285,16 @@ impl<T: 'static> Grants<T> {
         self.convention.unwrap_or_else(|| Convention::of(module))
     }
 
+    /// Returns the convention of modules that are linked: the first that is not native, or the native one.
+    pub(crate) fn convention_of_all<'a>(
+        &self,
+        modules: impl Iterator<Item = &'a ModuleInfo>,
+    ) -> Convention {
+        let mut found = modules.map(|module| self.convention_of(module));
+        let foreign = found.find(|convention| *convention != Convention::Native);
+        foreign.unwrap_or(Convention::Native)
+    }
+
     /// Returns the grant of a convention.
     fn granted(&self, convention: Convention) -> Option<&ProtocolGrant<T>> {
         let mut known = self.protocols.iter();
@@ -414,15 +424,22 @@ impl<T: 'static> Grants<T> {
     // Not inlined, so that its native stack does not stay in use while the module is compiled.
     #[inline(never)]
     pub(crate) fn bind_all(&self, info: &ModuleInfo) -> Result<Vec<Arc<Binding<T>>>, LoadError> {
-        let convention = self.convention_of(info);
         let mut bindings = Vec::with_capacity(info.imports.len());
         for import in &info.imports {
-            // An error, since leaving one out would bind all later imports to the wrong function.
-            let binding = self.bind(convention, import);
-            bindings
-                .push(binding.ok_or_else(|| LoadError::refused("an import is bound to nothing"))?);
+            bindings.push(self.bind_import(info, import)?);
         }
         Ok(bindings)
+    }
+
+    /// Binds one import of the module to the function that was granted for it.
+    pub(crate) fn bind_import(
+        &self,
+        info: &ModuleInfo,
+        import: &Import,
+    ) -> Result<Arc<Binding<T>>, LoadError> {
+        // An error, since leaving one out would bind all later imports to the wrong function.
+        let binding = self.bind(self.convention_of(info), import);
+        binding.ok_or_else(|| LoadError::refused("an import is bound to nothing"))
     }
 
     /// Binds one import; `None` if nothing fits it.

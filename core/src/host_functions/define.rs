@@ -50,15 +50,37 @@ fn any<T: 'static>(
     ty: &Signature,
     binding: Arc<Binding<T>>,
 ) -> Func {
-    let types = |types: &[ValType]| types.iter().map(|ty| ty.into_wasmi()).collect::<Vec<_>>();
-    let ty = FuncType::new(types(&ty.params), types(&ty.results));
     let call = move |mut guest: Caller<'_, StoreData<T>>, params: &[Val], results: &mut [Val]| {
         binding.call(
             guest.as_context_mut(),
             &mut Called::new(params, Some(results)),
         )
     };
-    Func::new(store, ty, call)
+    Func::new(store, interpreted(ty), call)
+}
+
+/// Returns the type as wasmi's.
+fn interpreted(ty: &Signature) -> FuncType {
+    let types = |types: &[ValType]| types.iter().map(|ty| ty.into_wasmi()).collect::<Vec<_>>();
+    FuncType::new(types(&ty.params), types(&ty.results))
+}
+
+/// Defines an import of the linked module number `module`: the function works on the memory of that module,
+/// and uses its allocator.
+pub(super) fn in_module<T: 'static>(
+    store: &mut Store<StoreData<T>>,
+    ty: &Signature,
+    binding: Arc<Binding<T>>,
+    module: usize,
+) -> Func {
+    let call = move |mut guest: Caller<'_, StoreData<T>>, params: &[Val], results: &mut [Val]| {
+        let before = guest.data_mut().enter(module);
+        let called = &mut Called::new(params, Some(results));
+        let done = binding.call(guest.as_context_mut(), called);
+        guest.data_mut().leave(before);
+        done
+    };
+    Func::new(store, interpreted(ty), call)
 }
 
 /// Names the integer of Rust for a type of WebAssembly.
