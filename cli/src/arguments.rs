@@ -98,7 +98,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Plugin to load, a .wasm file
+    /// Plugin to load: a .wasm file, or a manifest, .json or .toml
     pub(super) plugin: PathBuf,
     /// Text, @FILE, or - for stdin. @@… is text that begins with @
     #[arg(allow_negative_numbers = true, value_parser = unmarked)]
@@ -118,6 +118,9 @@ pub(super) struct Run {
     /// Directory for a WASI plugin, read-only by default; repeatable
     #[arg(long, value_name = "DIR[:AS][:ro|rw]", value_parser = GivenDirectory::parse)]
     pub(super) dir: Vec<GivenDirectory>,
+    /// Open all directories that a manifest names, not only below --dir
+    #[arg(long, hide = asked_for("-h"))]
+    pub(super) trust_manifest: bool,
     /// Setting that the plugin can read; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) config: Vec<(String, String)>,
@@ -223,7 +226,7 @@ pub(super) struct Snapshot {
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
-    /// Plugin to load, a .wasm file
+    /// Plugin to load: a .wasm file, or a manifest, .json or .toml
     pub(super) plugin: PathBuf,
     /// Import that stops the plugin if it is called: MODULE.NAME or MODULE.*; repeatable
     #[arg(long, value_name = "IMPORT", value_parser = Stub::parse)]
@@ -238,7 +241,7 @@ pub(super) struct Inspect {
 
 #[derive(Debug, Args)]
 pub(super) struct Probe {
-    /// Plugin to load, a .wasm file
+    /// Plugin to load: a .wasm file, or a manifest, .json or .toml
     pub(super) plugin: PathBuf,
     /// Machine that runs the plugin
     #[arg(long, value_enum, value_name = "MACHINE", default_value_t = Target::Server)]

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use hostel::{Wasi, files::Access};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One `--dir` argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,21 @@ impl GivenDirectory {
             access,
         })
     }
+
+    /// Returns the directory.
+    pub(super) fn host(&self) -> &Path {
+        &self.host
+    }
+
+    /// Returns the access to it.
+    pub(super) const fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Returns whether a name for it is given, besides its own path.
+    pub(super) fn is_named(&self) -> bool {
+        *self.host != *self.guest
+    }
 }
 
 /// Returns whether `part` may be meant as `ro` or `rw`: as a name it would be granted silently.
@@ -67,8 +82,11 @@ fn drive_length(path: &str) -> usize {
 }
 
 /// Returns `wasi` with the directories granted.
-pub(super) fn grant(wasi: Wasi, directories: &[GivenDirectory]) -> Result<Wasi, Failure> {
-    directories.iter().try_fold(wasi, |wasi, given| {
+pub(super) fn grant<'a>(
+    wasi: Wasi,
+    mut directories: impl Iterator<Item = &'a GivenDirectory>,
+) -> Result<Wasi, Failure> {
+    directories.try_fold(wasi, |wasi, given| {
         let directory = hostel::directory(&given.host).map_err(|error| {
             let message = format!("can't open the directory {}: {error}", given.host.display());
             Failure::usage(message)

@@ -2,8 +2,8 @@
 
 use super::{exit::Exit, plugin::STATE_WAIT};
 use hostel::{
-    CallError, FileError, FileReason, LoadError, Mismatch, RefusedGrowth, SnapshotError,
-    StateFileError, StateFileReason, TrapKind, grant_for,
+    CallError, FileError, FileReason, LoadError, ManifestError, ManifestReason, Mismatch,
+    RefusedGrowth, SnapshotError, StateFileError, StateFileReason, TrapKind, grant_for,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use std::{fmt::Display, io, path::Path};
@@ -54,7 +54,14 @@ impl Failure {
 
     /// Reports that the module in the file `path` can't be loaded.
     pub(super) fn load(path: &Path, error: &LoadError) -> Self {
-        let message = format!("can't load {}", path.display());
+        let mut message = format!("can't load {}", path.display());
+        let error = match error {
+            LoadError::InModule { module, error } => {
+                message = format!("{message}, module `{module}`");
+                &**error
+            }
+            error => error,
+        };
         // The hint has the option that raises a limit.
         let mut failure = Self::new(Exit::Load, error.code(), format!("{message}: {error:#}"));
         match error {
@@ -181,6 +188,10 @@ fn problems(count: usize) -> String {
 /// Returns the problems in one error, each in one line.
 fn reasons(error: &LoadError) -> Vec<String> {
     match error {
+        LoadError::InModule { module, error } => reasons(error)
+            .iter()
+            .map(|reason| format!("module `{module}`: {reason}"))
+            .collect(),
         LoadError::Mismatch(all) => all.iter().map(ToString::to_string).collect(),
         LoadError::TooLarge { limit, found } => vec![over("module_bytes", *limit, *found)],
         LoadError::OverLimit {
@@ -196,6 +207,7 @@ fn reasons(error: &LoadError) -> Vec<String> {
 /// Returns the option that raises the limit which a module exceeds, if it exceeds one.
 fn raise(error: &LoadError) -> Option<String> {
     match error {
+        LoadError::InModule { error, .. } => raise(error),
         LoadError::TooLarge { found, .. } => Some(limit("module_bytes", found)),
         LoadError::OverLimit {
             name: cap, found, ..
@@ -278,6 +290,20 @@ impl From<StateFileError> for Failure {
                 "it was still open after {} s: run the programs that use it one after the other, or give each a file of its own",
                 STATE_WAIT.as_secs()
             )),
+            _ => failure,
+        }
+    }
+}
+
+impl From<ManifestError> for Failure {
+    fn from(error: ManifestError) -> Self {
+        let code = error.code();
+        let failure = Self::new(Exit::Load, code, error.to_string());
+        match (error.path(), error.reason()) {
+            (Some(path), ManifestReason::Load(reason)) => Self::load(path, reason),
+            (_, ManifestReason::Directory { .. }) => failure.with_hint(
+                "permit the directory with --dir DIR:rw or --dir DIR, or all that the manifest names with --trust-manifest",
+            ),
             _ => failure,
         }
     }

@@ -9,9 +9,10 @@ use super::{
     limits::Bounds,
     output::{self, Each, escaped},
     plugin,
+    unloaded::Unloaded,
 };
 use anstyle::Style;
-use hostel::{Convention, Engine, Extern, ModuleInfo, Std, grant_for, read_module};
+use hostel::{Convention, Engine, Extern, Import, ModuleInfo, Std, grant_for};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::json;
 use std::{
@@ -26,10 +27,16 @@ pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
         let exit = found.exit();
         return Ok(output::json(&Report { path, found })?.or(exit));
     }
-    let written = found.module.map_or(Ok(Exit::Ok), |module| {
-        let path = escaped(&path.to_string_lossy()).to_string();
-        output::stream(|to| write_module(to, &module, &path))
-    })?;
+    let mut written = Exit::Ok;
+    for (name, module) in &found.modules {
+        let mut title = escaped(&path.to_string_lossy()).to_string();
+        if found.linked {
+            title = format!("{title}: module `{}`", escaped(name));
+        }
+        let supplier = |import: &Import| found.supplier(import);
+        let shown = output::stream(|to| write_module(to, module, &title, &supplier))?;
+        written = written.or(shown);
+    }
     found.failure.map_or(Ok(written), Err)
 }
 
@@ -37,7 +44,10 @@ pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
 #[derive(Default)]
 struct Found {
     bytes: Option<usize>,
-    module: Option<ModuleInfo>,
+    /// What was read of its modules, with their names.
+    modules: Vec<(String, ModuleInfo)>,
+    /// Whether a manifest names them.
+    linked: bool,
     failure: Option<Failure>,
 }
 
@@ -46,30 +56,50 @@ impl Found {
         let failure = self.failure.as_ref();
         failure.map_or(Exit::Ok, |failure| failure.exit)
     }
+
+    /// Returns what supplies an import, for people.
+    fn supplier(&self, import: &Import) -> String {
+        let others = || self.modules.iter().filter(|_| self.linked);
+        if others().any(|(name, _)| **name == *import.module) {
+            return format!("module `{}`", escaped(&import.module));
+        }
+        match grant_for(&import.module, &import.name) {
+            Some(grant) => format!("grant `{grant}`"),
+            None => "not supplied".to_owned(),
+        }
+    }
 }
 
 fn find(arguments: &Inspect) -> Found {
     let path = &arguments.plugin;
     let mut found = Found::default();
-    // A module's size is no reason to show nothing of it.
-    let wasm = match read_module(path, usize::MAX) {
-        Ok(wasm) => wasm,
-        Err(error) => {
-            found.failure = Some(error.into());
+    let plugin = match Unloaded::read(path) {
+        Ok(plugin) => plugin,
+        Err(failure) => {
+            found.failure = Some(failure);
             return found;
         }
     };
-    found.bytes = Some(wasm.len());
-    let loaded = ModuleInfo::read(&wasm).and_then(|module| {
-        let mut bounds = match plugin::is_command(&module) {
+    found.bytes = Some(plugin.bytes());
+    found.linked = plugin.manifest.is_some();
+    let mut loaded = Ok(());
+    for (name, wasm) in &plugin.modules {
+        match ModuleInfo::read(wasm) {
+            Ok(module) => found.modules.push((name.clone(), module)),
+            Err(error) => loaded = loaded.and(Err(plugin.in_module(name, error))),
+        }
+    }
+    let loaded = loaded.and_then(|()| {
+        let mut modules = found.modules.iter().map(|(_, module)| module);
+        let mut bounds = match !found.linked && modules.any(plugin::is_command) {
             true => Bounds::command(),
             false => Bounds::plugin(),
         };
-        found.module = Some(module);
         bounds.set(&arguments.limit);
-        let engine = Engine::new(bounds.limits).with_platform(Std::new());
-        let grants = grants::stubbed(grants::everything(), &arguments.stub);
-        engine.load("plugin", &wasm, &grants)
+        let engine = Engine::new(plugin.narrowed(&bounds.limits)).with_platform(Std::new());
+        let grants = grants::stubbed(plugin.everything(), &arguments.stub);
+        let loaded = engine.load_linked("plugin", &plugin.modules(), &grants);
+        loaded.map(drop)
     });
     found.failure = loaded.err().map(|error| Failure::load(path, &error));
     found
@@ -86,18 +116,39 @@ impl Serialize for Report<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Found {
             bytes,
-            module,
+            modules,
+            linked,
             failure,
         } = &self.found;
+        let module = match &**modules {
+            [(_, module)] => Some(module),
+            _ => None,
+        };
+        let named = || {
+            modules.iter().map(|(name, module)| Named {
+                name,
+                module: Declarations(module),
+            })
+        };
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("bytes", bytes)?;
         map.serialize_entry("code", &self.found.exit().code())?;
         map.serialize_entry("error", failure)?;
         map.serialize_entry("loads", &failure.is_none())?;
-        map.serialize_entry("module", &module.as_ref().map(Declarations))?;
+        map.serialize_entry("module", &module.map(Declarations))?;
+        if *linked {
+            map.serialize_entry("modules", &Each(named))?;
+        }
         map.serialize_entry("path", &self.path.to_string_lossy())?;
         map.end()
     }
+}
+
+/// A module of a manifest as JSON.
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
+    module: Declarations<'a>,
 }
 
 /// A module's declarations as JSON.
@@ -155,7 +206,13 @@ impl Serialize for Declarations<'_> {
     }
 }
 
-fn write_module(to: &mut dyn Write, module: &ModuleInfo, path: &str) -> io::Result<()> {
+/// Writes a module's declarations below `title`. `supplier` says what supplies an import.
+fn write_module(
+    to: &mut dyn Write,
+    module: &ModuleInfo,
+    title: &str,
+    supplier: &dyn Fn(&Import) -> String,
+) -> io::Result<()> {
     let row = |name: &str, value: String, note: String| [name.to_owned(), value, note];
     let at_most = |max: Option<u64>| max.map_or_else(String::new, |max| format!("at most {max}"));
     let start = if module.start { "yes" } else { "none" };
@@ -198,12 +255,7 @@ fn write_module(to: &mut dyn Write, module: &ModuleInfo, path: &str) -> io::Resu
     let imports = || {
         module.imports.iter().map(|import| {
             let name = format!("{}.{}", escaped(&import.module), escaped(&import.name));
-            let grant = grant_for(&import.module, &import.name);
-            let grant = grant.map_or_else(
-                || "not supplied".to_owned(),
-                |grant| format!("grant `{grant}`"),
-            );
-            [name, import.ty.to_string(), grant]
+            [name, import.ty.to_string(), supplier(import)]
         })
     };
     let exports = || {
@@ -229,7 +281,7 @@ fn write_module(to: &mut dyn Write, module: &ModuleInfo, path: &str) -> io::Resu
             )
         })
     };
-    write_table(to, path, facts)?;
+    write_table(to, title, facts)?;
     write_table(to, "imports", imports)?;
     write_table(to, "exports", exports)?;
     write_table(to, "sections", sections)

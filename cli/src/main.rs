@@ -20,6 +20,7 @@ mod probe;
 mod quantity;
 mod run;
 mod snapshot;
+mod unloaded;
 mod wrap;
 
 use self::{

@@ -4,10 +4,10 @@ use super::{
     abi, arguments::Run, directories, failure::Failure, grants::stubbed, http, limits::Bounds,
 };
 use hostel::{
-    Convention, Engine, Extism, FileState, Grants, LogSink, ModuleInfo, Plugin, StateLimits, Wapc,
-    Wasi, WasiOutput,
+    Convention, Engine, Extism, FileState, Grants, Limits, LogSink, Manifest, ManifestGrants,
+    ModuleInfo, Plugin, StateLimits, Wapc, Wasi, WasiOutput, is_manifest,
 };
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{borrow::Cow, path::Path, sync::Arc, time::Duration};
 
 /// The function that is called without --call.
 pub(super) const FUNCTION: &str = "process";
@@ -15,9 +15,31 @@ pub(super) const FUNCTION: &str = "process";
 /// The function that runs a WASI command.
 pub(super) const COMMAND: &str = "_start";
 
-/// The contents of a plugin's file, not loaded yet.
+/// The contents of a plugin's file.
+pub(super) enum Contents {
+    Module(Vec<u8>),
+    Manifest(Box<Manifest>),
+}
+
+impl Contents {
+    /// Reads a module, or a manifest, within `limits`.
+    pub(super) fn read(path: &Path, limits: &Limits) -> Result<Self, Failure> {
+        let manifest = |manifest| Self::Manifest(Box::new(manifest));
+        // A manifest may have more bytes than a module.
+        if is_manifest(path, b"") {
+            return Ok(manifest(Manifest::read(path, limits)?));
+        }
+        let contents = hostel::read_module(path, limits.module_bytes)?;
+        Ok(match is_manifest(path, &contents) {
+            true => manifest(Manifest::from_bytes(contents, path)?),
+            false => Self::Module(contents),
+        })
+    }
+}
+
+/// A plugin that is not loaded yet.
 pub(super) struct Module {
-    pub(super) wasm: Vec<u8>,
+    pub(super) contents: Contents,
     /// Whether to run the plugin as a WASI command.
     pub(super) command: bool,
     pub(super) bounds: Bounds,
@@ -33,14 +55,31 @@ impl Module {
             bounds
         });
         let path = &arguments.plugin;
-        let [plugin, command] = [as_plugin, as_command].map(|bounds| bounds.limits.module_bytes);
-        let wasm = hostel::read_module(path, plugin.max(command))?;
+        let [plugin, command] = [as_plugin.limits, as_command.limits];
+        let largest = match plugin.module_bytes < command.module_bytes {
+            true => command,
+            false => plugin,
+        };
+        let contents = Contents::read(path, &largest)?;
+        let wasm = match &contents {
+            Contents::Module(wasm) => wasm,
+            Contents::Manifest(manifest) => {
+                let mut bounds = as_plugin;
+                bounds.limits = manifest.narrowed_limits(&bounds.limits);
+                bounds.budget = manifest.narrowed_budget(&bounds.budget);
+                return Ok(Self {
+                    contents,
+                    command: false,
+                    bounds,
+                });
+            }
+        };
         let command = match arguments.call.as_deref() {
             _ if arguments.abi.is_some_and(|abi| abi != Convention::Native) => false,
             Some(name) if name != COMMAND => false,
             call => {
                 // A module that exceeds the larger limits can't be loaded as either.
-                let module = ModuleInfo::read_within(&wasm, &as_command.limits.module);
+                let module = ModuleInfo::read_within(wasm, &as_command.limits.module);
                 let module = module.map_err(|error| Failure::load(path, &error))?;
                 match call {
                     // A plugin of another convention may have a function of this name.
@@ -54,10 +93,25 @@ impl Module {
                 .with_hint("pass arguments with --arg TEXT, and stdin with < FILE"));
         }
         Ok(Self {
-            wasm,
+            contents,
             command,
             bounds: if command { as_command } else { as_plugin },
         })
+    }
+
+    /// Returns what its modules declare. One that can't be read is left out: it is refused when it is loaded.
+    fn infos(&self) -> Vec<ModuleInfo> {
+        let limits = &self.bounds.limits;
+        let read = |wasm: &[u8]| ModuleInfo::read_within(wasm, &limits.module).ok();
+        match &self.contents {
+            Contents::Module(wasm) => read(wasm).into_iter().collect(),
+            Contents::Manifest(manifest) => {
+                let modules = manifest
+                    .read_modules(limits.module_bytes)
+                    .unwrap_or_default();
+                modules.iter().filter_map(|(_, wasm)| read(wasm)).collect()
+            }
+        }
     }
 }
 
@@ -71,13 +125,26 @@ pub(super) fn is_command(module: &ModuleInfo) -> bool {
 /// Time for which a file that another process has open is waited for.
 pub(super) const STATE_WAIT: Duration = Duration::from_secs(2);
 
+/// The grants of a plugin, but for WASI.
+pub(super) struct Granted {
+    grants: Grants,
+    extism: Extism,
+}
+
+impl Granted {
+    /// Returns the grants of a plugin of one module.
+    pub(super) fn with(self, wasi: Wasi) -> Grants {
+        self.grants.extism(self.extism).wasi(wasi)
+    }
+}
+
 /// Grants the log, the settings of --config, the state of --state, and the other conventions, with the
 /// answers of --callback and HTTP.
 pub(super) fn grants(
     arguments: &Run,
     module: &Module,
     log: impl LogSink,
-) -> Result<Grants, Failure> {
+) -> Result<Granted, Failure> {
     let settings = || arguments.config.iter().cloned();
     let mut grants = Grants::new().log(log).config(settings()).typst();
     let http = http::client(arguments)?;
@@ -93,20 +160,20 @@ pub(super) fn grants(
     }
     let wapc = match arguments.callback.clone() {
         Some(callback) => {
-            // A module that can't be read is refused when it is loaded.
-            let limits = &module.bounds.limits.module;
-            if let Ok(info) = ModuleInfo::read_within(&module.wasm, limits) {
+            for info in module.infos() {
                 extism = callback.grant(&info, extism);
             }
             Wapc::new().callback(move |request| callback.answer(request))
         }
         None => Wapc::new(),
     };
-    Ok(stubbed(grants.extism(extism).wapc(wapc), &arguments.stub))
+    let grants = stubbed(grants.wapc(wapc), &arguments.stub);
+    Ok(Granted { grants, extism })
 }
 
-/// Returns WASI with the arguments, environment and directories, and with its output in the log.
-pub(super) fn wasi(arguments: &Run, bounds: &Bounds) -> Result<Wasi, Failure> {
+/// Returns WASI with the arguments, environment and directories, and with its output in the log. To the plugin of a
+/// manifest, --dir grants the directories to which it gives a name, and permits the manifest to name others.
+pub(super) fn wasi(arguments: &Run, module: &Module) -> Result<Wasi, Failure> {
     let name = arguments.plugin.file_name().unwrap_or_default();
     let wasi = hostel::wasi()
         .args([name.to_string_lossy()])
@@ -114,18 +181,53 @@ pub(super) fn wasi(arguments: &Run, bounds: &Bounds) -> Result<Wasi, Failure> {
         .env(arguments.env.iter().map(|(key, value)| (key, value)))
         .stdout(WasiOutput::log())
         .stderr(WasiOutput::log())
-        .file_limits(bounds.files);
-    directories::grant(wasi, &arguments.dir)
+        .file_limits(module.bounds.files);
+    let named = matches!(module.contents, Contents::Manifest(_));
+    let given = arguments
+        .dir
+        .iter()
+        .filter(|given| !named || given.is_named());
+    directories::grant(wasi, given)
+}
+
+/// Loads a plugin, under its file's name.
+pub(super) fn load(
+    arguments: &Run,
+    engine: &Engine,
+    module: &Module,
+    granted: Granted,
+    wasi: Wasi,
+) -> Result<Plugin, Failure> {
+    let path = &arguments.plugin;
+    let manifest = match &module.contents {
+        Contents::Module(wasm) => return load_module(path, engine, wasm, &granted.with(wasi)),
+        Contents::Manifest(manifest) => manifest,
+    };
+    let mut permitted = ManifestGrants::new().extism(granted.extism).wasi(wasi);
+    if arguments.trust_manifest {
+        permitted = permitted.all_directories();
+    }
+    for given in &arguments.dir {
+        permitted = permitted.directory(given.host(), given.access());
+    }
+    let plugin = manifest.load(engine, &name(path), granted.grants, permitted);
+    Ok(plugin?)
 }
 
 /// Loads `wasm`, the contents of the file `path`, under the file's name.
-pub(super) fn load(
+pub(super) fn load_module(
     path: &Path,
     engine: &Engine,
     wasm: &[u8],
     grants: &Grants,
 ) -> Result<Plugin, Failure> {
-    let name = path.file_stem().unwrap_or(path.as_os_str());
-    let plugin = engine.load(&name.to_string_lossy(), wasm, grants);
+    let plugin = engine.load(&name(path), wasm, grants);
     plugin.map_err(|error| Failure::load(path, &error))
+}
+
+/// Returns the name of the plugin in a file.
+fn name(path: &Path) -> Cow<'_, str> {
+    path.file_stem()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
 }

@@ -8,10 +8,11 @@ use super::{
     limits,
     output::{self, Each, escaped},
     plugin,
+    unloaded::Unloaded,
 };
 use anstyle::Style;
 use bytesize::ByteSize;
-use hostel::{Engine, Footprint, Limits, LoadError, ModuleInfo, Std, read_module};
+use hostel::{Engine, Footprint, Limits, LoadError, ModuleInfo, Std};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, fmt::Write as _, iter, path::Path};
@@ -19,29 +20,45 @@ use std::{collections::BTreeSet, fmt::Write as _, iter, path::Path};
 pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     let path = &arguments.plugin;
     // A module that exceeds the limit can still be examined on this machine.
-    let read = read_module(path, usize::MAX);
-    let wasm = read.as_ref().ok();
-    let module = wasm.and_then(|wasm| ModuleInfo::read(wasm).ok());
-    let limits = arguments.limits(module.as_ref().is_some_and(plugin::is_command));
+    let read = Unloaded::read(path);
+    let unloaded = read.as_ref().ok();
+    let modules = unloaded.and_then(|unloaded| {
+        let modules = unloaded
+            .modules
+            .iter()
+            .map(|(_, wasm)| ModuleInfo::read(wasm));
+        modules.collect::<Result<Vec<_>, _>>().ok()
+    });
+    let command = matches!(modules.as_deref(), Some([module]) if plugin::is_command(module));
+    let limits = arguments.limits(command);
+    let limits = unloaded.map_or(limits, |unloaded| unloaded.narrowed(&limits));
     let machine = arguments.target.machine();
-    let footprint = module
-        .as_ref()
-        .map(|module| module.footprint_on(&limits, machine));
-    let mut refusals = wasm.map_or_else(Refusals::default, |wasm| {
-        Refusals::find(wasm, &limits, &arguments.stub)
+    let footprint = modules.as_ref().and_then(|modules| {
+        let footprints = modules
+            .iter()
+            .map(|module| module.footprint_on(&limits, machine));
+        footprints.reduce(|sum, other| sum.linked_with(&other))
+    });
+    let mut refusals = unloaded.map_or_else(Refusals::default, |unloaded| {
+        Refusals::find(unloaded, &limits, &arguments.stub)
     });
     let needed = footprint.map_or(0, |footprint| footprint.to_run());
     if limits.heap_bytes < usize::MAX && needed > limits.heap_bytes as u64 {
         let free = limits.heap_bytes as u64;
         refusals.all.push(LoadError::DoesNotFit { needed, free });
     }
-    let bytes = wasm.map(Vec::len);
+    let bytes = unloaded.map(Unloaded::bytes);
     let failure = match read {
-        Err(error) => Some(error.into()),
+        Err(failure) => Some(failure),
         Ok(_) if refusals.all.is_empty() => None,
         Ok(_) => Some(Failure::refused(path, &refusals.all, refusals.complete)),
     };
-    let grants = module.as_ref().map(grants::needed);
+    let grants = modules.as_ref().map(|modules| {
+        modules
+            .iter()
+            .flat_map(grants::needed)
+            .collect::<BTreeSet<_>>()
+    });
     if arguments.json {
         let exit = failure.as_ref().map_or(Exit::Ok, |failure| failure.exit);
         let written = output::json(&Report {
@@ -121,26 +138,29 @@ struct Refusals {
 impl Refusals {
     /// Loads the module again and again. Each limit that it exceeds is raised to the value found, so
     /// that the next round finds the next problem.
-    fn find(wasm: &[u8], limits: &Limits, stubs: &[Stub]) -> Self {
+    fn find(unloaded: &Unloaded, limits: &Limits, stubs: &[Stub]) -> Self {
         /// Each round reads the whole module. A hostile one could require many.
         const ROUNDS: usize = 64;
         use LoadError::{Component, Empty, NotWasm};
         // Higher limits make no module of other bytes.
-        if let Err(error @ (Component | Empty | NotWasm { .. })) = ModuleInfo::read(wasm) {
-            return Self {
-                all: vec![error],
-                complete: true,
-            };
+        for (name, wasm) in &unloaded.modules {
+            if let Err(error @ (Component | Empty | NotWasm { .. })) = ModuleInfo::read(wasm) {
+                return Self {
+                    all: vec![unloaded.in_module(name, error)],
+                    complete: true,
+                };
+            }
         }
-        let grants = grants::stubbed(grants::everything(), stubs);
+        let modules = unloaded.modules();
+        let grants = grants::stubbed(unloaded.everything(), stubs);
         let mut raised = *limits;
         // The caller compares the heap with the target's footprint; this machine's is irrelevant.
         raised.heap_bytes = usize::MAX;
         let mut all = Vec::new();
         for _ in 0..ROUNDS {
             let engine = Engine::new(raised).with_platform(Std::new());
-            let error = match engine.check(wasm, &grants) {
-                Ok(_) if all.is_empty() => engine.load("plugin", wasm, &grants).err(),
+            let error = match engine.check_linked(&modules, &grants) {
+                Ok(_) if all.is_empty() => engine.load_linked("plugin", &modules, &grants).err(),
                 Ok(_) => None,
                 Err(error) => Some(error),
             };
@@ -150,7 +170,11 @@ impl Refusals {
                     complete: true,
                 };
             };
-            let (name, found) = match &error {
+            let inner = match &error {
+                LoadError::InModule { error, .. } => error,
+                error => error,
+            };
+            let (name, found) = match inner {
                 LoadError::TooLarge { found, .. } => ("module_bytes", *found),
                 LoadError::OverLimit {
                     name: cap, found, ..
@@ -158,7 +182,7 @@ impl Refusals {
                 _ => ("", 0),
             };
             let Some(cap) = limits::cap(&mut raised, name) else {
-                let complete = matches!(error, LoadError::Mismatch(_));
+                let complete = matches!(inner, LoadError::Mismatch(_));
                 all.push(error);
                 return Self { all, complete };
             };
@@ -207,6 +231,7 @@ fn refusal_json(error: &LoadError) -> Box<dyn Iterator<Item = Value> + '_> {
     };
     let no_limit = || [Value::Null, Value::Null, Value::Null];
     let cap = match error {
+        LoadError::InModule { error, .. } => return refusal_json(error),
         LoadError::Mismatch(all) => {
             let objects = all.iter();
             return Box::new(objects.map(move |one| object(one.to_string(), no_limit())));

@@ -101,15 +101,14 @@ impl Report {
 
     fn run(&mut self, arguments: &Run, log: impl LogSink) -> Result<Vec<u8>, Failure> {
         let start = Instant::now();
-        let path = &arguments.plugin;
         let module = Module::read(arguments, |_| {})?;
         let after = module.bounds.budget.deadline;
         let timeout = Timeout { start, after };
         let mut bounds = module.bounds;
-        let grants = plugin::grants(arguments, &module, log)?;
+        let granted = plugin::grants(arguments, &module, log)?;
         let platform = Arc::new(Std::new());
         let stdio = WasiStdio::new(platform.clone());
-        let mut wasi = plugin::wasi(arguments, &module.bounds)?;
+        let mut wasi = plugin::wasi(arguments, &module)?;
         if module.command && arguments.json {
             wasi = wasi
                 .stdin_from(stdio.stdin())
@@ -119,9 +118,8 @@ impl Report {
             bounds.budget.output_bytes = usize::MAX;
         }
         let engine = arguments.engine(&bounds).with_platform(platform);
-        let grants = grants.wasi(wasi);
         let plugin = timed(&mut self.micros.load, || {
-            plugin::load(path, &engine, &module.wasm, &grants)
+            plugin::load(arguments, &engine, &module, granted, wasi)
         })?;
         if module.command {
             let result = self.command(&plugin, &engine, &timeout);

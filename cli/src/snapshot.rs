@@ -6,7 +6,7 @@ use super::{
     failure::Failure,
     input::Input,
     log, output,
-    plugin::{self, Module},
+    plugin::{self, Contents, Module},
 };
 use hostel::{Engine, SnapshotError, Std, Tracing};
 use serde_json::json;
@@ -49,9 +49,14 @@ fn write(arguments: &Snapshot) -> Result<usize, Failure> {
     let engine = Engine::new(module.bounds.limits)
         .with_budget(budget)
         .with_platform(Std::new());
-    let wasm = &module.wasm;
-    let grants = plugin::grants(run, &module, Tracing)?.wasi(plugin::wasi(run, &module.bounds)?);
-    let plugin = plugin::load(&run.plugin, &engine, wasm, &grants)?;
+    let Contents::Module(wasm) = &module.contents else {
+        return Err(
+            Failure::usage("a snapshot begins with one module, not with a manifest")
+                .with_hint("name the .wasm file"),
+        );
+    };
+    let grants = plugin::grants(run, &module, Tracing)?.with(plugin::wasi(run, &module)?);
+    let plugin = plugin::load_module(&run.plugin, &engine, wasm, &grants)?;
     let call = match &run.call {
         Some(name) => Some((name, Input::new(&plugin, name, run, budget.input_bytes)?)),
         None => None,

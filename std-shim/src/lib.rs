@@ -24,10 +24,14 @@ mod directory;
 mod file;
 #[cfg(feature = "redb")]
 mod file_state;
+#[cfg(any(feature = "http", feature = "manifest"))]
+mod host_pattern;
 #[cfg(feature = "http")]
 mod http;
 mod install;
 mod keep_warm;
+#[cfg(feature = "manifest")]
+mod manifest;
 mod platform;
 mod plugin_directory;
 mod stdio;
@@ -43,6 +47,10 @@ pub use self::directory::{HostDirectory, directory};
 pub use self::file_state::{FileState, StateFileError, StateFileReason};
 #[cfg(feature = "http")]
 pub use self::http::{AllowedHosts, HttpAccess, HttpAccessError};
+#[cfg(feature = "manifest")]
+pub use self::manifest::{
+    AllowedPath, Manifest, ManifestError, ManifestGrants, ManifestReason, is_manifest,
+};
 #[cfg(feature = "watch")]
 pub use self::watch::WatchedDirectory;
 pub use self::{

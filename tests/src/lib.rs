@@ -155,6 +155,15 @@ impl Lines {
         })
     }
 
+    /// Adds a line.
+    ///
+    /// # Panics
+    ///
+    /// Never: no sink panics while it holds the lines.
+    pub fn push(&self, line: &str) {
+        self.0.lock().expect("no sink panics").push(line.into());
+    }
+
     /// Takes the lines that were logged since the last time.
     ///
     /// # Panics

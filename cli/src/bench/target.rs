@@ -26,15 +26,15 @@ impl Target {
             bounds.limits.idle = at_once;
         })?;
         let budget = module.bounds.budget;
-        let mut wasi = plugin::wasi(run, &module.bounds)?;
+        let mut wasi = plugin::wasi(run, &module)?;
         if module.command {
             wasi = wasi
                 .stdout(WasiOutput::discard())
                 .stderr(WasiOutput::discard());
         }
         let engine = run.engine(&module.bounds).with_platform(Std::new());
-        let grants = plugin::grants(run, &module, |_: &LogRecord<'_>| {})?.wasi(wasi);
-        let plugin = plugin::load(&run.plugin, &engine, &module.wasm, &grants)?;
+        let granted = plugin::grants(run, &module, |_: &LogRecord<'_>| {})?;
+        let plugin = plugin::load(run, &engine, &module, granted, wasi)?;
         let default = match module.command {
             true => plugin::COMMAND,
             false => plugin::FUNCTION,

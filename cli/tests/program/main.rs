@@ -10,6 +10,7 @@ mod inspect;
 mod json;
 mod kits;
 mod limits;
+mod manifests;
 mod probe;
 mod run;
 mod snapshot;

@@ -25,6 +25,8 @@ pub(crate) struct InstanceLimiter {
     growing: usize,
     /// How the guest's code grows its memory.
     parts: Parts,
+    /// Number of modules, each of which has one memory at most.
+    modules: usize,
 }
 
 /// How the guest's code grows its memory by more than [`GROWTH`] bytes.
@@ -50,8 +52,14 @@ struct Heap {
 
 impl Heap {
     /// Returns whether the heap has room for the memory to grow to `desired` bytes, as far as the
-    /// platform knows, and notes the growth.
-    fn grow(&mut self, desired: usize) -> bool {
+    /// platform knows, and notes the growth. `unknown` tells of one of several memories that has
+    /// `current` bytes: what is allocated for it is not known.
+    fn grow(&mut self, unknown: Option<usize>, desired: usize) -> bool {
+        if let Some(current) = unknown {
+            let block = current.saturating_mul(2).max(desired);
+            let needed = block.saturating_add(RESERVE);
+            return self.platform.free_bytes().is_none_or(|free| needed <= free);
+        }
         self.last = self.capacity;
         if desired <= self.capacity {
             return true;
@@ -102,6 +110,7 @@ impl InstanceLimiter {
             parts: Parts::No,
             refused: None,
             growing: 0,
+            modules: 1,
             memory: Amount {
                 limit: limits.memory_bytes,
                 ..Amount::default()
@@ -111,6 +120,11 @@ impl InstanceLimiter {
                 ..Amount::default()
             },
         }
+    }
+
+    /// Expects the memories and tables of so many modules.
+    pub(crate) const fn expect_modules(&mut self, modules: usize) {
+        self.modules = modules;
     }
 
     /// Returns the bytes of the instance's memories. They never shrink.
@@ -162,7 +176,9 @@ impl InstanceLimiter {
             self.refuse(desired, Some(self.memory.limit));
             return false;
         }
-        let fits = self.heap.as_mut().is_none_or(|heap| heap.grow(desired));
+        let unknown = (self.modules > 1).then_some(current);
+        let heap = self.heap.as_mut();
+        let fits = heap.is_none_or(|heap| heap.grow(unknown, desired));
         if !fits {
             self.memory.undo_growth();
             self.refuse(desired, None);
@@ -221,7 +237,7 @@ impl ResourceLimiter for InstanceLimiter {
     }
 
     fn instances(&self) -> usize {
-        1
+        self.modules
     }
 
     fn tables(&self) -> usize {
@@ -230,11 +246,12 @@ impl ResourceLimiter for InstanceLimiter {
 
     fn memories(&self) -> usize {
         // A module has one memory at most, but wasmi counts an imported one twice: where it is made, too.
-        if cfg!(any(feature = "slots", feature = "mappings")) {
+        let each = if cfg!(any(feature = "slots", feature = "mappings")) {
             2
         } else {
             1
-        }
+        };
+        self.modules.saturating_mul(each)
     }
 }
 

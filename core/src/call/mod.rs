@@ -64,6 +64,38 @@ pub(crate) struct StoreData<T> {
     pub(crate) wasi: Option<Box<dyn WasiState>>,
     /// The host's side of a convention other than the native one; set by its first call.
     pub(crate) exchange: Option<Box<dyn Session>>,
+    /// The guests of a plugin of several modules, the main one last. `None` for a plugin of one module.
+    pub(crate) linked: Option<Box<[Guest]>>,
+}
+
+impl<T> StoreData<T> {
+    /// Makes the linked module of this number the guest on which host functions work. Returns the guest
+    /// before, for [`leave`](Self::leave).
+    pub(crate) fn enter(&mut self, module: usize) -> Guest {
+        let before = self.guest;
+        let linked = self.linked.as_ref();
+        if let Some(own) = linked.and_then(|linked| linked.get(module)) {
+            self.guest = Guest {
+                nested: before.nested,
+                ..*own
+            };
+        }
+        before
+    }
+
+    /// Makes `before` the guest again, unless the one that called a host function waits for it.
+    pub(crate) fn leave(&mut self, before: Guest) {
+        if self.suspended.get_mut().is_none() {
+            self.guest = before;
+        }
+    }
+
+    /// Makes the main module the guest again, after a host function for which a guest waited.
+    pub(crate) fn leave_suspended(&mut self) {
+        if let Some([.., main]) = self.linked.as_deref() {
+            self.guest = *main;
+        }
+    }
 }
 
 /// The guest's memory and allocator, looked up once.

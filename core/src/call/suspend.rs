@@ -153,6 +153,7 @@ impl Suspended {
         let done = ready!(self.work.poll(store, context, values));
         let encoded = done.and_then(|()| self.result_shape.encode(store, self.at, values));
         let located = |error: CallError| error.into_stop().in_import(&self.result_shape.name);
+        store.data_mut().leave_suspended();
         Poll::Ready(encoded.map_err(located))
     }
 }

@@ -19,6 +19,8 @@ const MOST_BYTES: usize = 4 << 20;
 /// number of processors.
 pub(crate) struct Code {
     first: Compiled,
+    /// The other modules of a plugin of several, compiled in the engine of the first.
+    linked: Box<[Module]>,
     /// Further copies, in the order in which they were made.
     more: Box<[Once<Compiled>]>,
     /// What further copies are made of. Taken out while one is made, and at last.
@@ -65,9 +67,21 @@ impl Code {
         });
         Ok(Self {
             first: Compiled::new(module),
+            linked: Box::default(),
             more,
             source: Mutex::new(source),
         })
+    }
+
+    /// Returns the code of a plugin of several modules, all compiled in one engine. It has no further
+    /// copies.
+    pub(super) fn linked(main: Module, others: Vec<Module>) -> Self {
+        Self {
+            first: Compiled::new(main),
+            linked: others.into(),
+            more: Box::default(),
+            source: Mutex::new(None),
+        }
     }
 
     /// Returns the copies that are made, in order.
@@ -162,6 +176,11 @@ impl Lease {
     /// Returns the copy.
     pub(crate) fn module(&self) -> &Module {
         &self.copy().module
+    }
+
+    /// Returns the modules that are linked with it.
+    pub(crate) fn linked(&self) -> &[Module] {
+        &self.code.linked
     }
 
     /// Returns whether another copy has at least two instances fewer: then a new instance is better

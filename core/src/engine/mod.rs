@@ -3,11 +3,15 @@
 #[cfg(feature = "cache")]
 mod cache;
 mod code;
+mod linked;
 mod memories;
+mod program;
 
 pub(crate) use self::{
     code::{Code, Lease},
+    linked::LinkedModule,
     memories::{Memories, Placed},
+    program::Gate,
 };
 
 use crate::{
@@ -557,16 +561,8 @@ impl Engine {
 
     /// Compiles the module. Further copies of the code are made when calls need them.
     fn compile(&self, info: &mut ModuleInfo, wasm: &[u8]) -> Result<Code, LoadError> {
-        let rewritten = if info.changes.is_none() {
-            Cow::Borrowed(wasm)
-        } else {
-            let changed = module::rewrite(wasm, &info.changes);
-            // Never compiled unchanged: the changes keep the guest from faults of the interpreter.
-            let refused = || LoadError::refused("a part of it can't be rewritten");
-            Cow::Owned(changed.ok_or_else(refused)?)
-        };
         // Takes the bytes: the module is changed once more for an error, and both may not fit.
-        let compiled = Code::compile(self, rewritten);
+        let compiled = Code::compile(self, rewritten(info, wasm)?);
         let code = compiled.map_err(|error| in_module(error, wasm, &info.changes))?;
         info.changes.forget_code();
         Ok(code)
@@ -596,7 +592,11 @@ impl Engine {
     /// Compiles the module in a wasmi engine of its own. A panic of the compiler becomes an error if the
     /// platform can contain it.
     fn compile_once(&self, wasm: &[u8]) -> Result<Module, LoadError> {
-        let engine = &wasmi::Engine::new(&self.config());
+        self.compile_in(&wasmi::Engine::new(&self.config()), wasm)
+    }
+
+    /// As [`compile_once`](Self::compile_once), in a wasmi engine that may have other modules.
+    fn compile_in(&self, engine: &wasmi::Engine, wasm: &[u8]) -> Result<Module, LoadError> {
         let mut result = None;
         self.platform
             .contain(&mut || result = Some(Module::new(engine, wasm)));
@@ -622,6 +622,17 @@ impl Drop for Compiling {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Returns the module with its changes made.
+fn rewritten<'a>(info: &ModuleInfo, wasm: &'a [u8]) -> Result<Cow<'a, [u8]>, LoadError> {
+    if info.changes.is_none() {
+        return Ok(Cow::Borrowed(wasm));
+    }
+    let changed = module::rewrite(wasm, &info.changes);
+    // Never compiled unchanged: the changes keep the guest from faults of the interpreter.
+    let refused = || LoadError::refused("a part of it can't be rewritten");
+    Ok(Cow::Owned(changed.ok_or_else(refused)?))
 }
 
 /// Returns the error with its offset in the module as it was before the changes.

@@ -1,7 +1,7 @@
 //! The errors of loading a module.
 
 use super::call::NO_CLOCK;
-use crate::base::text::shown;
+use crate::base::text::{shown, text};
 use alloc::{boxed::Box, vec::Vec};
 use core::{error::Error, fmt};
 
@@ -83,6 +83,19 @@ pub enum LoadError {
     NoClock,
     /// Imports or exports do not fit. Lists all of them, not only the first.
     Mismatch(Vec<Mismatch>),
+    /// Several modules can't be linked to one plugin: two have one name, they supply imports in a circle,
+    /// there are too many.
+    Linking {
+        /// The reason, with the names of the modules.
+        reason: Box<str>,
+    },
+    /// One of several modules that are linked is refused.
+    InModule {
+        /// The module's name.
+        module: Box<str>,
+        /// The reason.
+        error: Box<LoadError>,
+    },
     /// The interpreter refused the module, though hostel's own check passed it.
     Refused {
         /// The interpreter's error.
@@ -99,7 +112,25 @@ impl LoadError {
         }
     }
 
-    /// Returns the stable code of this kind of error, in kebab case, such as `over-limit`.
+    /// Returns the error for modules that can't be linked.
+    #[cold]
+    pub(crate) fn linking(reason: fmt::Arguments<'_>) -> Self {
+        Self::Linking {
+            reason: text(reason),
+        }
+    }
+
+    /// Returns this error as that of the linked module `module`.
+    #[cold]
+    pub(crate) fn in_module(self, module: &str) -> Self {
+        Self::InModule {
+            module: module.into(),
+            error: Box::new(self),
+        }
+    }
+
+    /// Returns the stable code of this kind of error, in kebab case, such as `over-limit`. That of
+    /// [`InModule`](Self::InModule) is the code of the error in the module.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -117,6 +148,8 @@ impl LoadError {
             Self::DoesNotFit { .. } => "does-not-fit",
             Self::NoClock => "no-clock",
             Self::Mismatch(_) => "mismatch",
+            Self::Linking { .. } => "linking",
+            Self::InModule { error, .. } => error.code(),
             Self::Refused { .. } => "refused",
         }
     }
@@ -124,6 +157,10 @@ impl LoadError {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::InModule { module, error } = self {
+            write!(f, "module `{}`: ", shown(module))?;
+            return error.fmt(f);
+        }
         self.problem(f)?;
         if f.alternate() {
             return Ok(());
@@ -184,6 +221,8 @@ impl LoadError {
                 }
                 Ok(())
             }
+            Self::Linking { reason } => write!(f, "the modules can't be linked: {}", shown(reason)),
+            Self::InModule { error, .. } => error.problem(f),
             Self::Refused { reason } => write!(f, "the interpreter refused the module: {}", shown(reason)),
         }
     }

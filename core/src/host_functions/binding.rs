@@ -2,7 +2,7 @@
 
 use super::{
     HostFunction,
-    define::Define,
+    define::{self, Define},
     function::{Unfinished, panicked},
 };
 use crate::{
@@ -143,6 +143,16 @@ impl<T: 'static> Binding<T> {
         ty: &Signature,
     ) -> Func {
         (self.define)(store, ty, self.clone())
+    }
+
+    /// Defines the function in `store`, for an import of type `ty` of the linked module number `module`.
+    pub(crate) fn define_in_module(
+        self: &Arc<Self>,
+        store: &mut Store<StoreData<T>>,
+        ty: &Signature,
+        module: usize,
+    ) -> Func {
+        define::in_module(store, ty, self.clone(), module)
     }
 
     /// Runs one call by the guest.

@@ -50,24 +50,56 @@ fn any<T: 'static>(
     ty: &Signature,
     binding: Arc<Binding<T>>,
 ) -> Func {
-    let types = |types: &[ValType]| types.iter().map(|ty| ty.into_wasmi()).collect::<Vec<_>>();
-    let ty = FuncType::new(types(&ty.params), types(&ty.results));
     let call = move |mut guest: Caller<'_, StoreData<T>>, params: &[Val], results: &mut [Val]| {
         binding.call(
             guest.as_context_mut(),
             &mut Called::new(params, Some(results)),
         )
     };
-    Func::new(store, ty, call)
+    Func::new(store, interpreted(ty), call)
 }
 
-/// Defines an import whose parameters are i32, one for each name. A macro, because wasmi takes the
+/// Returns the type as wasmi's.
+fn interpreted(ty: &Signature) -> FuncType {
+    let types = |types: &[ValType]| types.iter().map(|ty| ty.into_wasmi()).collect::<Vec<_>>();
+    FuncType::new(types(&ty.params), types(&ty.results))
+}
+
+/// Defines an import of the linked module number `module`: the function works on the memory of that module,
+/// and uses its allocator.
+pub(super) fn in_module<T: 'static>(
+    store: &mut Store<StoreData<T>>,
+    ty: &Signature,
+    binding: Arc<Binding<T>>,
+    module: usize,
+) -> Func {
+    let call = move |mut guest: Caller<'_, StoreData<T>>, params: &[Val], results: &mut [Val]| {
+        let before = guest.data_mut().enter(module);
+        let called = &mut Called::new(params, Some(results));
+        let done = binding.call(guest.as_context_mut(), called);
+        guest.data_mut().leave(before);
+        done
+    };
+    Func::new(store, interpreted(ty), call)
+}
+
+/// Names the integer of Rust for a type of WebAssembly.
+macro_rules! integer {
+    (I32) => {
+        i32
+    };
+    (I64) => {
+        i64
+    };
+}
+
+/// Defines an import with a parameter for each name, of the type behind it. A macro, because wasmi takes the
 /// type from the closure's parameters.
 macro_rules! typed {
-    ($result:expr $(, $param:ident)*) => {
+    ($result:expr $(, $param:ident: $type:ident)*) => {
         |store, _, binding| {
-            let call = move |mut guest: Caller<'_, StoreData<T>> $(, $param: i32)*| {
-                let params = [$(Val::I32($param)),*];
+            let call = move |mut guest: Caller<'_, StoreData<T>> $(, $param: integer!($type))*| {
+                let params = [$(Val::$type($param)),*];
                 let mut called = Called::new(&params, None);
                 binding.call(guest.as_context_mut(), &mut called)?;
                 Ok::<_, wasmi::Error>($result(called.word))
@@ -85,12 +117,12 @@ macro_rules! definitions {
         fn $name<T: 'static>(params: usize) -> Define<T> {
             match params {
                 0 => typed!($result),
-                1 => typed!($result, a),
-                2 => typed!($result, a, b),
-                3 => typed!($result, a, b, c),
-                4 => typed!($result, a, b, c, d),
-                5 => typed!($result, a, b, c, d, e),
-                6 => typed!($result, a, b, c, d, e, f),
+                1 => typed!($result, a: I32),
+                2 => typed!($result, a: I32, b: I32),
+                3 => typed!($result, a: I32, b: I32, c: I32),
+                4 => typed!($result, a: I32, b: I32, c: I32, d: I32),
+                5 => typed!($result, a: I32, b: I32, c: I32, d: I32, e: I32),
+                6 => typed!($result, a: I32, b: I32, c: I32, d: I32, e: I32, f: I32),
                 _ => any,
             }
         }
@@ -99,7 +131,31 @@ macro_rules! definitions {
 
 definitions! {
     nothing, |_| ();
-    word, |word| unpack(word).1;
+    word, low;
     long, |word| word;
     pair, unpack;
+}
+
+/// Returns the definition of a host function of a convention: by its types, where such functions have
+/// those, and else as [`definition`] does.
+pub(crate) fn definition_by_types<T: 'static>(
+    params: &[ValType],
+    results: &[ValType],
+    shape: Shape,
+) -> Define<T> {
+    use ValType::{I32, I64};
+    match (params, results) {
+        ([I64], []) => typed!(|_| (), a: I64),
+        ([I64], [I32]) => typed!(low, a: I64),
+        ([I64], [I64]) => typed!(|word| word, a: I64),
+        ([I64, I32], []) => typed!(|_| (), a: I64, b: I32),
+        ([I64, I64], []) => typed!(|_| (), a: I64, b: I64),
+        ([I64, I64], [I64]) => typed!(|word| word, a: I64, b: I64),
+        _ => definition(FlatCounts::count(params), FlatCounts::count(results), shape),
+    }
+}
+
+/// Returns the i32 in a word.
+fn low(word: u64) -> u32 {
+    unpack(word).1
 }

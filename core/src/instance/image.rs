@@ -9,7 +9,7 @@ use crate::{
 use alloc::vec::Vec;
 use core::ops::Range;
 use spin::Once;
-use wasmi::{Global, Memory, Mutability, Store, Val};
+use wasmi::{AsContextMut, Global, Memory, Mutability, Store, Val};
 
 /// Handles to everything that a guest can change: its memory and its globals. Tables and segments
 /// are not included; a module that can change these is not resettable.
@@ -105,7 +105,7 @@ impl Image {
 
     /// Sets a new instance, whose start has not run, to this state; its memory has pages of `page`
     /// bytes. Returns false if that is impossible.
-    pub(crate) fn write<T>(
+    pub(crate) fn write<T: 'static>(
         &self,
         store: &mut Store<StoreData<T>>,
         mutable: &MutableState,
@@ -136,14 +136,14 @@ impl Image {
     /// Sets an instance back to this state; `written` knows of its memory. Returns false if that is
     /// impossible, and the instance must be dropped: its memory has grown, and can't shrink, or a global
     /// can't be set.
-    pub(crate) fn restore<T>(
+    pub(crate) fn restore<T: 'static>(
         &self,
-        store: &mut Store<StoreData<T>>,
+        store: &mut impl AsContextMut<Data = StoreData<T>>,
         mutable: &MutableState,
         written: &mut Written,
     ) -> bool {
         if let Some(memory) = mutable.memory {
-            let bytes = memory.data_mut(&mut *store);
+            let bytes = memory.data_mut(store.as_context_mut());
             if !self.memory.restore(bytes, written) {
                 return false;
             }
@@ -152,7 +152,11 @@ impl Image {
     }
 
     /// Sets the globals back. Returns false if one can't be set.
-    fn restore_globals<T>(&self, store: &mut Store<StoreData<T>>, mutable: &MutableState) -> bool {
+    fn restore_globals<T: 'static>(
+        &self,
+        store: &mut impl AsContextMut<Data = StoreData<T>>,
+        mutable: &MutableState,
+    ) -> bool {
         mutable
             .globals
             .iter()
@@ -160,8 +164,8 @@ impl Image {
             .all(|(global, value)| {
                 // wasmi panics on a reference into another store.
                 !matches!(value, Val::FuncRef(_) | Val::ExternRef(_))
-                    && global.ty(&*store).mutability() == Mutability::Var
-                    && global.set(&mut *store, value.clone()).is_ok()
+                    && global.ty(store.as_context()).mutability() == Mutability::Var
+                    && global.set(store.as_context_mut(), value.clone()).is_ok()
             })
     }
 }

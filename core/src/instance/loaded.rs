@@ -1,5 +1,6 @@
 //! The data that all instances of a plugin share.
 
+use super::linked::Linked;
 #[cfg(feature = "trace")]
 use crate::module::FunctionNames;
 use crate::{
@@ -16,9 +17,9 @@ use crate::{
     error::CallError,
     host_functions::Binding,
     marshal::Types,
-    module::{Extern, ModuleInfo},
+    module::{Extern, Footprint, ModuleInfo},
 };
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// A validated module with its compiled code and its imports bound to grants.
@@ -28,6 +29,8 @@ pub(crate) struct Loaded<T: 'static> {
     pub(crate) code: Arc<Code>,
     /// One binding for each import, in the module's order.
     pub(super) bindings: Vec<Arc<Binding<T>>>,
+    /// The other modules, if the plugin has several.
+    pub(crate) linked: Option<Box<Linked<T>>>,
     /// Where the instances' memories live.
     pub(super) memories: Memories,
     /// Its convention, if that is not the native one.
@@ -82,6 +85,7 @@ impl<T: 'static> Loaded<T> {
             info,
             code,
             bindings,
+            linked: None,
             memories: engine.memories().clone(),
             starts,
             protocol,
@@ -92,6 +96,13 @@ impl<T: 'static> Loaded<T> {
             limits: *engine.limits(),
             closed: AtomicBool::new(false),
         }
+    }
+
+    /// Adds the modules with which its own is linked. `footprint` is that of all.
+    pub(crate) fn link(&mut self, linked: Linked<T>, footprint: &Footprint) {
+        self.instance_heap = footprint.instance_to_run();
+        self.call_heap = footprint.frames;
+        self.linked = Some(Box::new(linked));
     }
 
     /// Returns the platform of the engine that loaded the plugin.

@@ -4,6 +4,7 @@ mod export_call;
 mod foreign;
 mod idle;
 mod image;
+mod linked;
 mod loaded;
 mod memory_access;
 mod pending_call;
@@ -15,6 +16,7 @@ mod written;
 pub(crate) use self::{
     idle::IdleInstance,
     image::Image,
+    linked::{Linked, Other, Supplier, instantiate},
     loaded::Loaded,
     sandbox::{Sandbox, Start},
 };
@@ -226,7 +228,11 @@ impl<T: 'static> Instance<T> {
         let repeatable = self.sandbox.store.data().meter.repeatable_calls;
         // The other host functions may have another result the next time, or an effect that is to occur
         // for each instance.
-        if info.changes.not_resettable || self.start_usage.host_calls > repeatable {
+        // Of several modules, none is reset.
+        if self.loaded.linked.is_some()
+            || info.changes.not_resettable
+            || self.start_usage.host_calls > repeatable
+        {
             return None;
         }
         let ran = self
@@ -254,8 +260,7 @@ impl<T: 'static> Instance<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn state_hash(&mut self) -> u64 {
-        let (store, mutable) = self.sandbox.mutable_state();
-        mutable.hash(store)
+        self.sandbox.state_hash()
     }
 
     /// Calls `process` with `input` and returns a copy of its output.

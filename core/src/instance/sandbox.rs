@@ -5,6 +5,7 @@ use super::image::give_back_zeros;
 use super::{
     export_call::ReusedBuffers,
     image::{Image, MutableState},
+    linked::LinkedInstances,
     loaded::Loaded,
     written::Written,
 };
@@ -46,6 +47,8 @@ pub(crate) struct Sandbox<T: 'static> {
     id: u32,
     /// `None` until it is instantiated.
     instance: Option<wasmi::Instance>,
+    /// The instances of the other modules, if the plugin has several.
+    pub(super) linked: Option<Box<LinkedInstances>>,
     /// The export `process`, looked up once: most calls are for it.
     process: Option<BytesFunction>,
     /// The export that was called last by its name, and its number in the module: the next call is
@@ -70,6 +73,8 @@ pub(crate) struct Sandbox<T: 'static> {
 /// `_initialize` or `__wasm_call_ctors`.
 #[derive(Default)]
 pub(crate) struct Start {
+    /// Number of those of linked modules that have ended.
+    linked: usize,
     /// Number of these functions that have ended, or that the module does not have.
     done: usize,
     /// The function that runs now.
@@ -83,6 +88,16 @@ impl Start {
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
+        while let Some(linked) = &sandbox.linked
+            && let Some((name, function)) = linked.starts.get(self.linked)
+        {
+            let (name, function) = (*name, *function);
+            let ran = self
+                .run
+                .poll(&mut sandbox.store, context, function, &[], &mut []);
+            ready!(ran).map_err(|error| error.in_export(shown(name)))?;
+            self.linked = self.linked.saturating_add(1);
+        }
         let [first, second] = sandbox.starts;
         let functions = [Some(START), first, second];
         while let Some(function) = functions.get(self.done) {
@@ -97,18 +112,22 @@ impl Start {
                     // A command may end itself by its exit code.
                     Err(CallError::Exited { code: 0 }) if export == COMMAND => {}
                     Err(error) => {
-                        let name = if export == START {
-                            "start function"
-                        } else {
-                            export
-                        };
-                        return Poll::Ready(Err(error.in_export(name)));
+                        return Poll::Ready(Err(error.in_export(shown(export))));
                     }
                 }
             }
             self.done = self.done.saturating_add(1);
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Returns the name of a function that runs at the start, as messages tell it.
+fn shown(export: &'static str) -> &'static str {
+    if export == START {
+        "start function"
+    } else {
+        export
     }
 }
 
@@ -137,6 +156,7 @@ impl<T: 'static> Sandbox<T> {
             suspended: Mutex::new(None),
             wasi: None,
             exchange: None,
+            linked: None,
         };
         let code = loaded.code.lease();
         let mut sandbox = Box::new(Self {
@@ -144,6 +164,7 @@ impl<T: 'static> Sandbox<T> {
             code,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instance: None,
+            linked: None,
             process: None,
             called: None,
             prepared: Vec::new(),
@@ -163,14 +184,11 @@ impl<T: 'static> Sandbox<T> {
     /// Instantiates the module: binds its imports and copies its segments. Its [`Start`] runs
     /// afterwards.
     pub(crate) fn instantiate(&mut self, loaded: &Loaded<T>) -> Result<(), CallError> {
+        let instance = match &loaded.linked {
+            Some(linked) => (linked.instantiate)(loaded, linked, self)?,
+            None => self.instance_of(loaded)?,
+        };
         let store = &mut self.store;
-        meter::charge(store, loaded.info.instantiation_fuel())?;
-        let (imported, written) = imported(loaded, store)?;
-        self.written = written;
-        let instance = wasmi::Instance::new(&mut *store, self.code.module(), &imported)
-            .map_err(|error| stopped(store, &error))?;
-        // Copying the segments can't be interrupted, so the deadline is checked after it.
-        meter::check_time(store.data())?;
         store.data_mut().guest = native::guest(store, instance);
         // A memory in a slot does not grow on the heap, so the heap's free bytes don't bound it.
         if !loaded.memories.are_apart() {
@@ -198,6 +216,20 @@ impl<T: 'static> Sandbox<T> {
         Ok(())
     }
 
+    /// Makes the instance of the plugin's one module.
+    #[inline(always)]
+    fn instance_of(&mut self, loaded: &Loaded<T>) -> Result<wasmi::Instance, CallError> {
+        let store = &mut self.store;
+        meter::charge(store, loaded.info.instantiation_fuel())?;
+        let (imported, written) = imported(loaded, store)?;
+        self.written = written;
+        let instance = wasmi::Instance::new(&mut *store, self.code.module(), &imported)
+            .map_err(|error| stopped(store, &error))?;
+        // Copying the segments can't be interrupted, so the deadline is checked after it.
+        meter::check_time(store.data())?;
+        Ok(instance)
+    }
+
     /// Returns the sandbox's number, by which a [`TypedFunction`](super::TypedFunction) knows its own.
     pub(crate) const fn id(&self) -> u32 {
         self.id
@@ -211,6 +243,17 @@ impl<T: 'static> Sandbox<T> {
             .mutable
             .get_or_insert_with(|| instance.map(find).unwrap_or_default());
         (store, mutable)
+    }
+
+    /// Returns a hash of the memories and globals of all modules.
+    pub(crate) fn state_hash(&mut self) -> u64 {
+        let (store, mutable) = self.mutable_state();
+        let mut hash = mutable.hash(store);
+        for instance in self.linked.iter().flat_map(|linked| &linked.instances) {
+            let other = MutableState::of(&self.store, *instance).hash(&self.store);
+            hash = hash.rotate_left(1) ^ other;
+        }
+        hash
     }
 
     /// Gives the pages of its memory that are all 0 back to the system, if they can be. Returns false if the

@@ -160,6 +160,29 @@ impl Footprint {
         self
     }
 
+    /// Returns the footprint of a plugin of this module and of another one with the footprint `other`, linked by
+    /// [`Engine::load_linked`](crate::Engine::load_linked): the modules are compiled one after the other, and
+    /// share the stacks.
+    #[must_use]
+    pub fn linked_with(mut self, other: &Self) -> Self {
+        self.loading = self.loading.max(other.loading);
+        self.stacks = self.stacks.max(other.stacks);
+        self.frames = self.frames.max(other.frames);
+        for (sum, other) in [
+            (&mut self.plugin, other.plugin),
+            (&mut self.memory_at_start, other.memory_at_start),
+            (&mut self.memory_at_most, other.memory_at_most),
+            (&mut self.memory_growth, other.memory_growth),
+            (&mut self.tables, other.tables),
+            (&mut self.globals, other.globals),
+            (&mut self.overhead, other.overhead),
+            (&mut self.kept, other.kept),
+        ] {
+            *sum = sum.saturating_add(other);
+        }
+        self
+    }
+
     /// Returns the bytes that one instance needs to begin a call.
     #[must_use]
     pub const fn instance_to_run(&self) -> u64 {

@@ -239,6 +239,25 @@ impl ModuleInfo {
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
+    /// Returns what modules that are linked declare together: bytes of memory and elements of tables at the
+    /// start, and numbers of types, imports, exports, functions, tables, globals, and elements of segments.
+    pub(crate) fn declared(&self) -> [u64; 9] {
+        let memories = self.memories.iter().map(|memory| memory.min_bytes);
+        let tables = self.tables.iter().map(|table| table.min);
+        let sum = |sizes: &mut dyn Iterator<Item = u64>| sizes.fold(0, u64::saturating_add);
+        [
+            sum(&mut memories.into_iter()),
+            sum(&mut tables.into_iter()),
+            self.counts.types as u64,
+            self.imports.len() as u64,
+            self.exports.len() as u64,
+            self.functions as u64,
+            self.tables.len() as u64,
+            self.counts.globals as u64,
+            self.counts.elements as u64,
+        ]
+    }
+
     /// Returns the names of the exported functions.
     pub fn function_names(&self) -> impl Iterator<Item = &str> {
         self.exports

@@ -1,6 +1,7 @@
 //! [`Plugin`]: a validated module with its imports bound, from which instances are made.
 
 mod calls;
+mod linked;
 mod load;
 mod pool;
 mod prepared;
@@ -26,9 +27,9 @@ use crate::{
     engine::{Code, Engine},
     error::CallError,
     host_functions::Binding,
-    instance::{Instance, Loaded},
+    instance::{Instance, Linked, Loaded},
     marshal::{Lift, Lower, Types},
-    module::ModuleInfo,
+    module::{Footprint, ModuleInfo},
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::{sync::atomic::Ordering, time::Duration};
@@ -104,6 +105,14 @@ impl<T: 'static> Plugin<T> {
         if let Some(loaded) = Arc::get_mut(&mut self.loaded) {
             loaded.functions = Some(names);
             loaded.limits = limits;
+        }
+    }
+
+    /// Adds the modules with which its own is linked. `footprint` is that of all.
+    fn link(&mut self, linked: Linked<T>, footprint: &Footprint) {
+        // A plugin that was just loaded has no other handle.
+        if let Some(loaded) = Arc::get_mut(&mut self.loaded) {
+            loaded.link(linked, footprint);
         }
     }
 

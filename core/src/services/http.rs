@@ -95,6 +95,9 @@ pub struct HttpRequest {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body; empty if there is none.
     pub body: Vec<u8>,
+    /// Patterns of hosts' names, if the embedder narrows this plugin to some of those that the client allows: the
+    /// client must reach no other, also by redirects. `*` stands for any characters, `?` for one.
+    pub hosts: Option<Arc<[Box<str>]>>,
     /// Most bytes of the response's headers, names included.
     pub max_header_bytes: usize,
     /// Most bytes of the response's body.
@@ -113,6 +116,7 @@ impl HttpRequest {
             url: url.into(),
             headers: Vec::new(),
             body: Vec::new(),
+            hosts: None,
             max_header_bytes: 64 << 10,
             max_body_bytes: 1 << 20,
             timeout: None,

@@ -5,6 +5,7 @@ use super::{
     addresses::is_public,
     url::{Origin, Scheme, host_and_port},
 };
+use crate::host_pattern::matches;
 use std::{fmt, net::IpAddr, str::FromStr};
 
 /// The hosts that plugins may reach by [`HttpAccess`](super::HttpAccess). None, if there are no entries.
@@ -86,7 +87,7 @@ impl Entry {
     fn allows(&self, origin: &Origin) -> bool {
         self.scheme.is_none_or(|scheme| scheme == origin.scheme)
             && self.port.is_none_or(|port| port == origin.port)
-            && matches(self.host.as_bytes(), origin.host.as_bytes())
+            && matches(&self.host, &origin.host)
     }
 }
 
@@ -137,34 +138,6 @@ impl fmt::Display for AllowedHosts {
         }
         Ok(())
     }
-}
-
-/// Returns whether `text` matches `pattern`. In time proportional to the product of their lengths.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    // Where the last star is, and the text that it has not taken yet.
-    let mut star = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(byte) if *byte == b'?' || *byte == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => {
-                let Some((at, taken)) = star else {
-                    return false;
-                };
-                star = Some((at, taken + 1));
-                p = at + 1;
-                t = taken + 1;
-            }
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]

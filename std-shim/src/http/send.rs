@@ -6,6 +6,7 @@ use super::{
     secrets::contains,
     url::Url,
 };
+use crate::host_pattern::matches;
 use hostel_core::{HttpError, HttpRequest, HttpResponse};
 use std::{
     io::{ErrorKind, Read},
@@ -50,6 +51,17 @@ pub(super) fn send(
     // Once it has left its origin, a request has lost the host's headers for good.
     let mut secret = true;
     for _ in 0..=access.redirects {
+        if let Some(hosts) = &request.hosts
+            && !hosts
+                .iter()
+                .any(|pattern| matches(pattern, &url.origin.host))
+        {
+            let reason = format!(
+                "`{}` is not among the hosts of the plugin's manifest",
+                url.origin
+            );
+            return Err(HttpError::NotAllowed { reason });
+        }
         let addresses = access.addresses(&url.origin)?;
         let mut sent = headers.clone();
         let secrets = match secret {

@@ -30,6 +30,7 @@ mod interpreter_faults;
 mod interrupted;
 mod lazy;
 mod lecture;
+mod linking;
 #[cfg(target_os = "linux")]
 mod mappings;
 mod memory_access;

@@ -83,6 +83,7 @@ fn begin(
     request.check().map_err(|error| failed(&error))?;
     request.plugin = (*call.shared.name).into();
     request.body = body;
+    request.hosts = exchange(call)?.grant.http_hosts.clone();
     request.max_header_bytes = HEADER_BYTES;
     request.max_body_bytes = body_limit(call)?;
     let now = call.shared.platform.now();

@@ -90,6 +90,8 @@ pub struct Extism {
     /// The function `http_request`, if it is granted.
     http: Option<Arc<dyn EnvironmentFunction>>,
     http_response_bytes: usize,
+    /// Patterns of the only hosts that its requests may reach.
+    http_hosts: Option<Arc<[Box<str>]>>,
 }
 
 impl Extism {
@@ -109,6 +111,7 @@ impl Extism {
             memory_bytes: MEMORY_BYTES,
             http: None,
             http_response_bytes: HTTP_RESPONSE_BYTES,
+            http_hosts: None,
         }
     }
 
@@ -128,6 +131,23 @@ impl Extism {
                     }
                 }
                 Err(at) => self.config.insert(at, (key, value)),
+            }
+        }
+        self
+    }
+
+    /// Sets what `config_get` finds for keys that are not set. A later [`config`](Self::config) replaces it.
+    #[must_use]
+    pub fn config_defaults<K, V>(mut self, values: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<String>,
+        V: Into<String>,
+    {
+        for (key, value) in values {
+            let key = key.into().into_boxed_str();
+            if let Err(at) = self.config.binary_search_by(|(known, _)| known.cmp(&key)) {
+                let value = value.into().into_boxed_str();
+                self.config.insert(at, (key, value));
             }
         }
         self
@@ -197,6 +217,15 @@ impl Extism {
         self
     }
 
+    /// Lowers the most bytes of a plugin's variables to `bytes`, if they are more.
+    #[must_use]
+    pub const fn variable_bytes_at_most(mut self, bytes: usize) -> Self {
+        if bytes < self.variable_bytes {
+            self.variable_bytes = bytes;
+        }
+        self
+    }
+
     /// Sets the most bytes of blocks in one call, input, padding and freed blocks included. Together with the
     /// guest's own memory they are within [`Limits::memory_bytes`](crate::Limits::memory_bytes) too, when they
     /// are allocated; [`Footprint`](crate::Footprint) does not count them. Default: 64 MiB.
@@ -227,6 +256,35 @@ impl Extism {
     pub const fn http_response_bytes(mut self, bytes: usize) -> Self {
         self.http_response_bytes = bytes;
         self
+    }
+
+    /// Lowers the most bytes of the body of a response to `bytes`, if they are more.
+    #[must_use]
+    pub const fn http_response_bytes_at_most(mut self, bytes: usize) -> Self {
+        if bytes < self.http_response_bytes {
+            self.http_response_bytes = bytes;
+        }
+        self
+    }
+
+    /// Narrows the hosts that the client allows to those whose names match one of these patterns, in which `*`
+    /// stands for any characters and `?` for one: see [`HttpRequest::hosts`](crate::HttpRequest::hosts). Without
+    /// any pattern, `http_request` is not granted.
+    #[must_use]
+    pub fn http_hosts<H: Into<String>>(mut self, patterns: impl IntoIterator<Item = H>) -> Self {
+        let patterns = patterns.into_iter();
+        let patterns = patterns.map(|pattern| pattern.into().into_boxed_str());
+        self.http_hosts = Some(patterns.collect());
+        self
+    }
+}
+
+impl Extism {
+    /// Returns whether it is not narrowed to no host.
+    fn has_hosts(&self) -> bool {
+        self.http_hosts
+            .as_ref()
+            .is_none_or(|hosts| !hosts.is_empty())
     }
 }
 
@@ -335,7 +393,7 @@ impl Protocol for Granted {
             return None;
         }
         match &self.0.http {
-            Some(http) if name == HTTP_REQUEST => Some(http.clone()),
+            Some(http) if name == HTTP_REQUEST && self.0.has_hosts() => Some(http.clone()),
             _ => entry(&functions::FUNCTIONS, name),
         }
     }

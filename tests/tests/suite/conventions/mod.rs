@@ -4,6 +4,7 @@ mod detection;
 mod extism;
 mod http;
 mod kits;
+mod manifests;
 mod snapshots;
 mod typst;
 mod wapc;

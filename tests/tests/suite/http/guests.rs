@@ -1,10 +1,14 @@
 //! Guests of Extism's convention that send requests by `HttpAccess`.
 
-use super::server::{Server, ok, write};
-use hostel::{Budget, CallError, Extism, Grants, HttpAccess, Plugin, Step};
-use hostel_tests::{code, load_wat, must_end};
+use super::server::{self, Server, ok, write};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use hostel::{
+    Budget, CallError, Extism, Grants, HttpAccess, Manifest, ManifestGrants, Plugin, Step,
+};
+use hostel_tests::{assemble, code, load_wat, must_end};
 use std::{
     io::Read as _,
+    net::Ipv4Addr,
     thread,
     time::{Duration, Instant},
 };
@@ -97,4 +101,49 @@ fn a_refused_request_and_a_response_that_is_too_large_stop_the_guest() {
     let plugin: Plugin = load_wat(GUEST, &Grants::new().extism(extism));
     let error = plugin.call_bytes("get", &json).unwrap_err();
     assert!(error.to_string().contains("exceeds 4999 bytes"), "{error}");
+}
+
+#[test]
+fn a_manifest_narrows_the_hosts_of_the_client() {
+    let other = Server::saying(ok("reached"));
+    let elsewhere = format!("http://b.example:{}/", other.address.port());
+    let server = Server::redirecting(302, elsewhere);
+    let port = server.address.port();
+    let data = BASE64.encode(assemble(GUEST));
+    let ask = |allowed: &[&str], fields: &str, path: &str| {
+        let text =
+            format!(r#"{{"wasm": [{{"data": "{data}"}}], "allowed_hosts": {allowed:?}{fields}}}"#);
+        let client = HttpAccess::new(server::allowed(&["*.example", "127.0.0.1"]))
+            .resolver(|_| Ok(vec![Ipv4Addr::LOCALHOST.into()]));
+        let permitted = ManifestGrants::new().extism(Extism::new().http(client));
+        let manifest = Manifest::parse(&text, "").unwrap();
+        let plugin = manifest.load(&hostel::engine(), "p", Grants::new(), permitted);
+        let request = format!(r#"{{"url": "http://a.example:{port}{path}"}}"#);
+        let answer = plugin.unwrap().call_bytes("get", request.as_bytes());
+        answer.map_err(|error| error.to_string())
+    };
+    let refused = |answer: Result<Vec<u8>, String>, words: &str| {
+        let message = answer.unwrap_err();
+        assert!(message.contains(words), "{message}");
+    };
+    // The request is sent to the one, and redirected to the other.
+    assert_eq!(
+        ask(&["a.example", "b.example"], "", "/").unwrap(),
+        b"reached"
+    );
+    assert_eq!(ask(&["*"], "", "/").unwrap(), b"reached");
+    refused(ask(&["a.example"], "", "/"), "`http://b.example");
+    assert_eq!(other.seen().len(), 2);
+    assert!(ask(&["A.example"], "", "/next").is_ok());
+    let reached = server.seen().len();
+    refused(
+        ask(&["b.example"], "", "/next"),
+        "not among the hosts of the plugin's manifest",
+    );
+    // What the manifest names beyond the client's hosts stays out of reach.
+    refused(ask(&["c.test"], "", "/next"), "not among the hosts");
+    refused(ask(&[], "", "/next"), "HTTP is not granted");
+    assert_eq!(server.seen().len(), reached);
+    let small = r#", "memory": {"max_http_response_bytes": 6}"#;
+    refused(ask(&["*"], small, "/"), "exceeds 6 bytes");
 }

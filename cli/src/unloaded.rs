@@ -1,0 +1,74 @@
+//! The modules of a plugin that `inspect` and `probe` look at, without grants of the user's.
+
+use super::{failure::Failure, grants, plugin::Contents};
+use hostel::{Convention, Grants, Limits, LoadError, Manifest};
+use std::path::Path;
+
+/// A plugin's modules, each with its name.
+pub(super) struct Unloaded {
+    pub(super) modules: Vec<(String, Vec<u8>)>,
+    pub(super) manifest: Option<Box<Manifest>>,
+}
+
+impl Unloaded {
+    /// Reads a module, or those of a manifest, of any size: that is no reason to show nothing of them.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let mut limits = Limits::server();
+        limits.module_bytes = usize::MAX;
+        match Contents::read(path, &limits)? {
+            Contents::Module(wasm) => Ok(Self {
+                modules: vec![("main".to_owned(), wasm)],
+                manifest: None,
+            }),
+            Contents::Manifest(manifest) => {
+                let modules = manifest.read_modules(usize::MAX)?.into_iter();
+                let modules = modules
+                    .map(|(name, wasm)| (name.to_owned(), wasm))
+                    .collect();
+                Ok(Self {
+                    modules,
+                    manifest: Some(manifest),
+                })
+            }
+        }
+    }
+
+    /// Returns the bytes of its modules.
+    pub(super) fn bytes(&self) -> usize {
+        self.modules.iter().map(|(_, wasm)| wasm.len()).sum()
+    }
+
+    /// Returns its modules, to be linked.
+    pub(super) fn modules(&self) -> Vec<(&str, &[u8])> {
+        let modules = self.modules.iter();
+        modules.map(|(name, wasm)| (&**name, &**wasm)).collect()
+    }
+
+    /// Returns `limits`, narrowed by its manifest.
+    pub(super) fn narrowed(&self, limits: &Limits) -> Limits {
+        match &self.manifest {
+            Some(manifest) => manifest.narrowed_limits(limits),
+            None => *limits,
+        }
+    }
+
+    /// Grants everything that hostel can supply.
+    pub(super) fn everything(&self) -> Grants {
+        let grants = grants::everything();
+        match self.manifest {
+            Some(_) => grants.with_convention(Convention::Extism),
+            None => grants,
+        }
+    }
+
+    /// Returns the error of a module, with its name if it is one of several.
+    pub(super) fn in_module(&self, name: &str, error: LoadError) -> LoadError {
+        match &*self.modules {
+            [_] => error,
+            _ => LoadError::InModule {
+                module: name.into(),
+                error: Box::new(error),
+            },
+        }
+    }
+}

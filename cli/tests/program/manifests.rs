@@ -1,0 +1,197 @@
+//! `hostel run`, `bench`, `inspect`, `probe` and `snapshot` with manifests of Extism plugins.
+
+use super::{Files, guest, hostel, path};
+
+/// Returns a block's bytes as they are, and logs nothing.
+const LIBRARY: &str = r#"(module
+    (import "extism:host/env" "length" (func $length (param i64) (result i64)))
+    (memory 1)
+    (func (export "size") (param i64) (result i64) (call $length (local.get 0))))"#;
+
+const MAIN: &str = r#"(module
+    (import "library" "size" (func $size (param i64) (result i64)))
+    (import "extism:host/env" "input_offset" (func $input (result i64)))
+    (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+    (import "wasi_snapshot_preview1" "path_open"
+      (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_prestat_get" (func $prestat (param i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "f")
+    (func (export "echo") (call $output (call $input) (call $size (call $input))))
+    (func (export "spin") (loop (br 0)))
+    (func (export "directories") (result i32)
+      (local $fd i32)
+      (local.set $fd (i32.const 3))
+      (loop $next
+        (if (i32.eqz (call $prestat (local.get $fd) (i32.const 16)))
+          (then (local.set $fd (i32.add (local.get $fd) (i32.const 1))) (br $next))))
+      (i32.sub (local.get $fd) (i32.const 3)))
+    (func (export "create") (result i32)
+      (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 1)
+        (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 16))))"#;
+
+/// Writes the modules, and a manifest with `more` fields. Returns the manifest's path.
+fn manifest(files: &Files, more: &str) -> String {
+    for (name, text) in [("library.wasm", LIBRARY), ("main.wasm", MAIN)] {
+        files.file(name, &wat::parse_str(text).expect("it is WAT"));
+    }
+    let text = format!(
+        r#"{{"wasm": [{{"path": "library.wasm", "name": "library"}}, {{"path": "main.wasm"}}]{more}}}"#
+    );
+    files.file("manifest.json", text.as_bytes())
+}
+
+#[test]
+fn a_manifest_is_run_in_place_of_a_plugin() {
+    let files = Files::new();
+    let json = manifest(&files, "");
+    let unnamed = files.file("unnamed", &std::fs::read(&json).expect("it was written"));
+    let toml = "[[wasm]]\npath = 'library.wasm'\nname = 'library'\n[[wasm]]\npath = 'main.wasm'\n";
+    let toml = files.file("manifest.toml", toml.as_bytes());
+    for manifest in [&json, &unnamed, &toml] {
+        let ran = hostel(&["run", manifest, "--call", "echo", "hello"]).expect(0);
+        assert_eq!(ran.text(), "hello");
+    }
+    let bench = [
+        "bench", &json, "hello", "--call", "echo", "--calls", "20", "--json",
+    ];
+    assert_eq!(
+        hostel(&bench).expect(0).json()["measured"]["errors"],
+        serde_json::json!([])
+    );
+    let snapshot = hostel(&["snapshot", &json, "-o", path(&files.path("out.wasm"))]).expect(2);
+    assert!(
+        snapshot.stderr.contains("begins with one module"),
+        "{}",
+        snapshot.stderr
+    );
+    let broken = files.file("broken.json", br#"{"wasm": [], "wams": 1}"#);
+    for command in ["run", "inspect", "probe"] {
+        let refused = hostel(&[command, &broken]).expect(3);
+        assert!(
+            refused
+                .stderr
+                .contains("unknown field `wams`, expected one of `wasm`"),
+            "{}",
+            refused.stderr
+        );
+    }
+}
+
+#[test]
+fn a_manifests_limits_narrow_those_of_the_options() {
+    let files = Files::new();
+    let quick = manifest(&files, r#", "timeout_ms": 50"#);
+    for more in [&[][..], &["--timeout", "1h"]] {
+        let late = hostel(&[&["run", &quick, "--call", "spin"], more].concat()).expect(6);
+        assert!(
+            late.stderr.contains("50ms") || late.stderr.contains("50 ms"),
+            "{}",
+            late.stderr
+        );
+    }
+    let small = manifest(&files, r#", "memory": {"max_pages": 1}"#);
+    let refused = hostel(&["run", &small, "--call", "echo", "--memory", "1GiB"]).expect(3);
+    assert!(
+        refused.stderr.contains("65536 allowed, 131072 found"),
+        "{}",
+        refused.stderr
+    );
+    let probed = hostel(&["probe", &small, "--json"]).expect(3).json();
+    assert_eq!(probed["limits"]["memory_bytes"], 65_536);
+    assert_eq!(probed["refusals"][0]["found"], 131_072);
+}
+
+#[test]
+fn a_manifest_opens_directories_below_those_of_dir_only() {
+    let files = Files::new();
+    let data = files.path("data");
+    std::fs::create_dir(&data).expect("a directory can be made");
+    let asks = manifest(&files, r#", "allowed_paths": {"data": "/data"}"#);
+    let (data, folder) = (path(&data), path(files.0.path()));
+    let run = |more: &[&str]| {
+        let run = ["run", &*asks, "--call", "create"];
+        hostel(&[&run, more].concat())
+    };
+    let refused = run(&[]).expect(3);
+    for word in ["`data`", "is not permitted", "--dir", "--trust-manifest"] {
+        assert!(refused.stderr.contains(word), "{}", refused.stderr);
+    }
+    run(&["--dir", &guest("none")]).expect(3);
+    // Errno 69: a file system for reading.
+    let reads = run(&["--dir", data]).expect(1);
+    assert!(reads.stderr.contains("the code 69"), "{}", reads.stderr);
+    for more in [
+        &["--dir", &format!("{data}:rw")][..],
+        &["--dir", &format!("{folder}:rw")],
+        &["--trust-manifest"],
+    ] {
+        run(more).expect(0);
+        assert!(
+            std::fs::remove_file(files.path("data/f")).is_ok(),
+            "{more:?}"
+        );
+    }
+    // What is permitted is not granted beyond what the manifest names, unless it gets a name.
+    let count = |more: &[&str]| {
+        let run = ["run", &*asks, "--call", "directories", "--dir", folder];
+        let told = hostel(&[&run, more].concat()).expect(1).stderr;
+        let code = told.split("the code ").nth(1).expect("a code");
+        code.split(',').next().expect("a number").to_owned()
+    };
+    assert_eq!(count(&[]), "1");
+    assert_eq!(count(&["--dir", &format!("{data}:/other")]), "2");
+}
+
+#[test]
+fn inspect_and_probe_show_each_module() {
+    let files = Files::new();
+    let json = manifest(&files, "");
+    let shown = hostel(&["inspect", &json]).expect(0);
+    for words in [
+        "module `library`",
+        "module `main`",
+        "library.size",
+        "grant `wasi`",
+    ] {
+        assert!(shown.text().contains(words), "{}", shown.text());
+    }
+    let told = hostel(&["inspect", &json, "--json"]).expect(0).json();
+    assert_eq!(told["loads"], true);
+    assert_eq!(told["modules"][0]["name"], "library");
+    assert_eq!(told["modules"][1]["module"]["exports"][0]["name"], "memory");
+    let probed = hostel(&["probe", &json, "--json"]).expect(0).json();
+    assert_eq!(probed["footprint"]["instance"]["memory_at_start"], 131_072);
+    assert_eq!(probed["grants"], serde_json::json!(["extism", "wasi"]));
+    let circle = r#"(module (import "main" "f" (func)) (func (export "f")))"#;
+    files.file("library.wasm", &wat::parse_str(circle).expect("it is WAT"));
+    files.file(
+        "main.wasm",
+        &wat::parse_str(r#"(module (import "library" "f" (func)) (func (export "f")))"#)
+            .expect("it is WAT"),
+    );
+    for command in ["run", "inspect", "probe"] {
+        let refused = hostel(&[command, &json]).expect(3);
+        assert!(
+            refused
+                .stderr
+                .contains("in a circle: `library` → `main` → `library`"),
+            "{}",
+            refused.stderr
+        );
+    }
+    files.file("library.wasm", b"\0asm\x01\0\0\0");
+    let refused = hostel(&["run", &json]).expect(3);
+    assert!(
+        refused.stderr.contains("manifest.json, module `main`"),
+        "{}",
+        refused.stderr
+    );
+    assert!(
+        refused
+            .stderr
+            .contains("the module of this name exports: none"),
+        "{}",
+        refused.stderr
+    );
+}
