@@ -172,6 +172,16 @@ impl Run {
         }
     }
 
+    /// Refuses --trace-calls for a plugin of several modules, on which it has no effect.
+    pub(super) fn refuse_trace_of_several(&self) -> Result<(), Failure> {
+        match self.trace_calls {
+            true => Err(Failure::usage(
+                "--trace-calls has no effect on a plugin of several modules: leave it out",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Refuses --trace-calls for a command on which it has no effect.
     pub(super) fn refuse_trace(&self, command: &str) -> Result<(), Failure> {
         match self.trace_calls {
