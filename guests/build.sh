@@ -6,7 +6,8 @@
 #
 # The bytes depend on the sources and on the compilers' versions alone; prebuilt/tools.txt holds the versions. Where a
 # tool is missing, its guests are left out, unless CI=true: then that is a failure. Those in Go, Zig and AssemblyScript
-# stay as they are where the compiler is missing and, with --check, where it is of another version.
+# stay as they are where the compiler is missing and, with --check, where it is of another version; those made with other
+# hosts' kits do where the kits can't be fetched.
 set -euo pipefail
 
 check=false
@@ -40,10 +41,11 @@ skip() {
 }
 
 kept=()
-# keep WHAT WHY HOW TOOL NAME...: tells that WHAT stays as it is and WHY, and HOW to get TOOL; NAMEs are its guests.
+# keep WHAT WHY HOW TOOL NAME...: tells that WHAT stays as it is and WHY, and HOW to get TOOL; NAMEs are its guests. An
+# empty TOOL has no version of its own.
 keep() {
-    echo "KEPT as they are: the guests in $1, because $2. To get it: $3" >&2
-    grep "^$4 " prebuilt/tools.txt >>"$out/tools.txt"
+    echo "KEPT as they are: the guests in $1, because $2. To build them: $3" >&2
+    [[ -z $4 ]] || grep "^$4 " prebuilt/tools.txt >>"$out/tools.txt"
     local name
     for name in "${@:5}"; do
         cp "prebuilt/$name.wasm" "$out/"
@@ -89,10 +91,23 @@ build_rust() {
     local manifest name
     for manifest in "$folder"/*/Cargo.toml; do
         name=$(basename "$(dirname "$manifest")")
-        cargo build --quiet --locked --release --target "$triple" --target-dir "$target" --package "$name" \
+        cargo build --quiet --locked --release --target "$triple" --target-dir "$target" --manifest-path "$manifest" \
             --config "target.$triple.rustflags = [$remap]"
         cp "$target/$triple/release/$name.wasm" "$out/$prefix$name.wasm"
     done
+}
+
+# Builds the guests that are made with other hosts' kits, in the layout that the compiler chooses by itself.
+build_rust_kits() {
+    local manifest names=()
+    for manifest in kits/*/Cargo.toml; do
+        names+=("$(basename "$(dirname "$manifest")")")
+    done
+    if cargo fetch --quiet --locked --manifest-path kits/Cargo.toml --target wasm32-unknown-unknown; then
+        build_rust kits wasm32-unknown-unknown "" -zstack-size=1048576
+    else
+        keep "Rust with other hosts' kits" "a kit can't be fetched" "run this with a network" "" "${names[@]}"
+    fi
 }
 
 build_c() {
@@ -178,14 +193,21 @@ build_zig() {
 }
 
 build_assemblyscript() {
-    local asc version
-    asc=$(command -v asc || true)
-    version=$(${asc:+"$asc" --version} | cut -d ' ' -f 2)
-    current AssemblyScript "npm install assemblyscript" asc "$version" as_customize as_throws as_aborts || return 0
+    # Compiler and kit are installed beside a copy of the guest that imports the kit: it is looked for there.
+    local npm="$target/npm" asc version=""
+    mkdir -p "$npm"
+    cp assemblyscript/package.json assemblyscript/package-lock.json kits/assemblyscript/*.ts "$npm/"
+    asc="$npm/node_modules/.bin/asc"
+    if command -v npm >/dev/null && (cd "$npm" && npm ci --silent --ignore-scripts --no-audit --no-fund); then
+        version=$("$asc" --version | cut -d ' ' -f 2)
+    fi
+    current AssemblyScript "npm and Node.js 20, with a network" asc "$version" as_aborts as_customize \
+        as_extism_kit as_throws || return 0
     "$asc" assemblyscript/customize.ts -O3 --use abort=assemblyscript/hostel/abort --outFile "$out/as_customize.wasm"
     "$asc" assemblyscript/throws.ts -O3 --use abort=assemblyscript/hostel/abortAndLog --outFile "$out/as_throws.wasm"
     # With the compiler's own import for failures.
     "$asc" assemblyscript/aborts.ts -O3 --outFile "$out/as_aborts.wasm"
+    (cd "$npm" && "$asc" extism_kit.ts -O3 --use abort=extism_kit/failed --outFile "$out/as_extism_kit.wasm")
 }
 
 build_wat() {
@@ -202,6 +224,7 @@ build_rust small wasm32-unknown-unknown "" --page-size=1 -zstack-size=512
 # In the layout that the compiler chooses by itself, in spite of .cargo/config.toml.
 build_rust default-rust wasm32-unknown-unknown "" -zstack-size=1048576
 build_rust wasi-rust wasm32-wasip1 wasi_rust_
+build_rust_kits
 build_c
 build_wat
 build_go

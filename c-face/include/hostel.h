@@ -300,8 +300,8 @@ enum HostelCode hostel_grant_bytes(struct HostelGrants *grants,
                                    HostelBytesFunction function,
                                    void *context);
 
-// Grants the log: the imports `env.host_log`, `env.host_log_message` and `env.host_log_at`, whose records
-// go to `log`.
+// Grants the log: the imports `env.host_log`, `env.host_log_message`, `env.host_log_at` and `env.abort`,
+// whose records go to `log`.
 //
 // Returns `HOSTEL_CODE_BAD_ARGUMENT` if `grants` or `log` is null.
 //

@@ -76,11 +76,16 @@ impl Module {
         };
         let command = match arguments.call.as_deref() {
             _ if arguments.abi.is_some_and(|abi| abi != Convention::Native) => false,
-            Some(name) => name == COMMAND,
-            None => {
+            Some(name) if name != COMMAND => false,
+            call => {
                 // A module that exceeds the larger limits can't be loaded as either.
                 let module = ModuleInfo::read_within(wasm, &as_command.limits.module);
-                is_command(&module.map_err(|error| Failure::load(path, &error))?)
+                let module = module.map_err(|error| Failure::load(path, &error))?;
+                match call {
+                    // A plugin of another convention may have a function of this name.
+                    Some(_) => Convention::of(&module) == Convention::Native,
+                    None => is_command(&module),
+                }
             }
         };
         if command && !arguments.input.is_empty() {

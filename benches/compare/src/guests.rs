@@ -73,10 +73,8 @@ impl Guest {
             (Self::AssemblyScript, Convention::Native) => prebuilt!("as_customize"),
             (Self::Go, Convention::Native) => prebuilt!("go_customize"),
             (Self::Add, Convention::Native) => prebuilt!("add"),
-            (Self::RustStd, Convention::Extism) => {
-                include_bytes!("../guests/extism_customize.wasm")
-            }
-            (Self::RustStd, Convention::Wapc) => include_bytes!("../guests/wapc_customize.wasm"),
+            (Self::RustStd, Convention::Extism) => prebuilt!("extism_customize"),
+            (Self::RustStd, Convention::Wapc) => prebuilt!("wapc_customize"),
             (Self::Caller, Convention::Native) => &CALLER,
             (Self::Caller, Convention::Extism) => &EXTISM_CALLER,
             (Self::Caller, Convention::Wapc) => &WAPC_CALLER,

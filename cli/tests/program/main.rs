@@ -8,6 +8,7 @@ mod exit_codes;
 mod initialisers;
 mod inspect;
 mod json;
+mod kits;
 mod limits;
 mod manifests;
 mod probe;

@@ -10,8 +10,8 @@ use crate::{
     },
     call::{StoreData, access::InstanceAccess, alarm::Alarm, meter::Meter, suspend::Work},
     error::{CallError, Trap, TrapKind},
-    host_functions::{Define, HostCall, HostFunction, Unfinished, definition},
-    marshal::{FlatCounts, Types},
+    host_functions::{Define, HostCall, HostFunction, Unfinished, definition_by_types},
+    marshal::Types,
     memory,
     services::log,
 };
@@ -56,7 +56,7 @@ impl<T: 'static> HostFunction<T> for Granted {
 
     fn define(&self, shape: Shape) -> Define<T> {
         let (params, results) = self.function.ty();
-        definition(FlatCounts::count(params), FlatCounts::count(results), shape)
+        definition_by_types(params, results, shape)
     }
 
     fn call(

@@ -205,6 +205,9 @@ pub(crate) struct Needs {
 
 /// Returns the shape in which `ty` declares a function of these Rust types. `None` if it does not fit.
 pub(crate) fn shape_of(params: &Types, results: &Types, ty: &Signature) -> Option<Shape> {
+    if params.any {
+        return Some(Shape::Values);
+    }
     if params.overflow || results.overflow {
         return None;
     }

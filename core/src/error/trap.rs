@@ -226,7 +226,7 @@ impl TrapKind {
             ),
             Self::Stub => (
                 "trap-stub",
-                "it called an import that is a stub, since nothing supplies it; grant the host function",
+                "it called an import that is only a stub; grant the host function",
             ),
             Self::Instantiation => ("trap-instantiation", "it can't be instantiated"),
             Self::Other => ("trap", "the interpreter stopped it"),

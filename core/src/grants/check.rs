@@ -1,8 +1,11 @@
 //! Checks a module's imports against the grants.
 
-use super::{Grants, SERVICES, grant_for};
+use super::{Grants, SERVICES, linked_by};
 use crate::{
-    abi::{Convention, native::Needs},
+    abi::{
+        Convention,
+        native::{self, Needs},
+    },
     base::{
         order::in_order,
         shape::Shape,
@@ -57,7 +60,7 @@ fn check_import<T: 'static>(
             found: ty.kind(),
         });
     };
-    let Some((function, shape)) = grants.supply(convention, module, name, ty) else {
+    let Some(function) = grants.find(convention, module, name, ty) else {
         return Some(Mismatch::UnknownImport {
             module: module.clone(),
             name: name.clone(),
@@ -78,7 +81,7 @@ fn check_import<T: 'static>(
             ))
         });
     }
-    if shape.is_some() {
+    if native::shape_of(&params, &results, ty).is_some() {
         return None;
     }
     Some(Mismatch::ImportType {
@@ -130,7 +133,7 @@ impl<T: 'static> Grants<T> {
                 )
             };
         }
-        if let Some(grant) = grant_for(module, name) {
+        if let Some(grant) = linked_by(module, name) {
             return format!("the grant `{grant}` would");
         }
         let known = || {

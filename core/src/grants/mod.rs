@@ -11,7 +11,7 @@ use crate::{
     base::{
         limits::{Budget, Limits},
         log::LogSink,
-        shape::{Record, Shape},
+        shape::Record,
         signature::Signature,
     },
     call::result_shape::ResultShape,
@@ -379,7 +379,7 @@ impl<T: 'static> Grants<T> {
             .binary_search_by(|(m, n, _)| (&**n, &**m).cmp(&(name, module)))
     }
 
-    /// Returns the function that was granted under a name to plugins of this convention.
+    /// Returns the function that was granted under a name to plugins of this convention, or else a stub.
     fn find(
         &self,
         convention: Convention,
@@ -388,7 +388,7 @@ impl<T: 'static> Grants<T> {
         ty: &Signature,
     ) -> Option<Arc<dyn HostFunction<T>>> {
         let found = self.position(module, name).ok();
-        found
+        let found = found
             .and_then(|at| self.functions.get(at))
             .map(|(_, _, function)| function.clone())
             .or_else(|| {
@@ -404,28 +404,11 @@ impl<T: 'static> Grants<T> {
             .or_else(|| {
                 let (protocol, bind) = self.granted(convention)?;
                 bind(protocol, module, name, ty)
-            })
-    }
-
-    /// Returns the function that is supplied for an import, and the shape in which it fits; no shape if
-    /// its type is another one. A stub fits each type.
-    fn supply(
-        &self,
-        convention: Convention,
-        module: &str,
-        name: &str,
-        ty: &Signature,
-    ) -> Option<(Arc<dyn HostFunction<T>>, Option<Shape>)> {
-        let found = self.find(convention, module, name, ty).map(|function| {
-            let shape = native::shape_of(&function.params(), &function.results(), ty);
-            (function, shape)
-        });
-        if let Some((_, Some(_))) = found {
-            return found;
+            });
+        match &self.stubs {
+            Some(stubs) => stubs.choose(found, module, name, ty),
+            None => found,
         }
-        let stubs = self.stubs.as_ref();
-        let stub = stubs.and_then(|stubs| stubs.find(module, name, ty));
-        stub.map(|stub| (stub, Some(Shape::Values))).or(found)
     }
 
     /// Returns the sink of log records.
@@ -465,11 +448,13 @@ impl<T: 'static> Grants<T> {
         let Extern::Function(ty) = &import.ty else {
             return None;
         };
-        let (function, shape) = self.supply(convention, &import.module, &import.name, ty)?;
+        let function = self.find(convention, &import.module, &import.name, ty)?;
+        let results = function.results();
+        let shape = native::shape_of(&function.params(), &results, ty)?;
         let result_shape = ResultShape {
             name: [&*import.module, ".", &import.name].concat().into(),
-            shape: shape?,
-            record: Record::size(&function.results().flat),
+            shape,
+            record: Record::size(&results.flat),
         };
         Some(Arc::new(Binding::new(function, result_shape)))
     }
@@ -486,7 +471,8 @@ impl<T: 'static> Grants<T> {
     }
 }
 
-/// Returns the grant that supplies a built-in host function; `None` for any other function.
+/// Returns the grant that supplies a built-in host function; `None` for any other function. For Extism's
+/// `http_request` that is `http`, which is granted within `extism`.
 ///
 /// ```
 /// assert_eq!(hostel_core::grant_for("env", "host_log"), Some("log"));
@@ -496,16 +482,20 @@ impl<T: 'static> Grants<T> {
 /// ```
 #[must_use]
 pub fn grant_for(module: &str, name: &str) -> Option<&'static str> {
+    match linked_by(module, name) {
+        Some("extism") if name == HTTP_REQUEST => Some("http"),
+        grant => grant,
+    }
+}
+
+/// Returns the grant without which an import of a built-in host function does not load.
+fn linked_by(module: &str, name: &str) -> Option<&'static str> {
     SERVICES
         .iter()
         .find(|(m, n, _)| (*m, *n) == (module, name))
         .map(|(_, _, grant)| *grant)
         .or_else(|| wasi::is_function(module, name).then_some("wasi"))
-        .or_else(|| match Convention::of_import(module)? {
-            // A grant within the convention's.
-            Convention::Extism if name == HTTP_REQUEST => Some("http"),
-            convention => Some(convention.name()),
-        })
+        .or_else(|| Convention::of_import(module).map(Convention::name))
 }
 
 /// Returns the built-in host functions: module, name, and the grant that supplies it. WASI's are not

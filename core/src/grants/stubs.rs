@@ -1,10 +1,8 @@
 //! Stubs: imports that are supplied by their name alone, and stop the guest if it calls them.
 
 use crate::{
-    base::{
-        shape::Shape,
-        signature::{Signature, ValType},
-    },
+    abi::native,
+    base::{shape::Shape, signature::Signature},
     call::StoreData,
     error::{CallError, Trap, TrapKind},
     host_functions::{Define, HostCall, HostFunction, Unfinished, definition},
@@ -16,18 +14,22 @@ use wasmi::StoreContextMut;
 /// The name that stands for every function of a module.
 const ALL: &str = "*";
 
-/// The imports that are stubbed, and the function that makes a stub. By pointer, so that a program
-/// that stubs nothing links none of this.
+/// The imports that are stubbed, and the function that stubs one. By pointer, so that a program that
+/// stubs nothing links none of this.
 pub(super) struct Stubs<T> {
     names: Vec<(Box<str>, Box<str>)>,
-    make: fn(&Signature) -> Arc<dyn HostFunction<T>>,
+    stub: Choose<T>,
 }
+
+/// Returns the function for an import of this module, name and type, for which grants supply `found`.
+type Choose<T> = fn(&Stubs<T>, Found<T>, &str, &str, &Signature) -> Found<T>;
+type Found<T> = Option<Arc<dyn HostFunction<T>>>;
 
 impl<T: 'static> Stubs<T> {
     pub(super) const fn new() -> Self {
         Self {
             names: Vec::new(),
-            make: stub::<T>,
+            stub: Self::stub,
         }
     }
 
@@ -36,15 +38,27 @@ impl<T: 'static> Stubs<T> {
         self.names.push((module.into(), name.into()));
     }
 
-    /// Returns the stub for an import of the type `ty`, if it is stubbed.
-    pub(super) fn find(
+    /// Returns the function for an import for which grants supply `found`.
+    pub(super) fn choose(
         &self,
+        found: Found<T>,
         module: &str,
         name: &str,
         ty: &Signature,
-    ) -> Option<Arc<dyn HostFunction<T>>> {
+    ) -> Found<T> {
+        (self.stub)(self, found, module, name, ty)
+    }
+
+    /// Returns a stub if the import is stubbed, and `found` does not fit its type.
+    fn stub(&self, found: Found<T>, module: &str, name: &str, ty: &Signature) -> Found<T> {
+        let fits = |function: &Arc<dyn HostFunction<T>>| {
+            native::shape_of(&function.params(), &function.results(), ty).is_some()
+        };
         let named = |(m, n): &(Box<str>, Box<str>)| &**m == module && (&**n == ALL || &**n == name);
-        self.names.iter().any(named).then(|| (self.make)(ty))
+        if found.as_ref().is_some_and(fits) || !self.names.iter().any(named) {
+            return found;
+        }
+        Some(Arc::new(Stub(ty.clone())))
     }
 }
 
@@ -52,13 +66,9 @@ impl<T> Clone for Stubs<T> {
     fn clone(&self) -> Self {
         Self {
             names: self.names.clone(),
-            make: self.make,
+            stub: self.stub,
         }
     }
-}
-
-fn stub<T: 'static>(ty: &Signature) -> Arc<dyn HostFunction<T>> {
-    Arc::new(Stub(ty.clone()))
 }
 
 /// A host function of any type, which stops the guest.
@@ -66,11 +76,11 @@ struct Stub(Signature);
 
 impl<T: 'static> HostFunction<T> for Stub {
     fn params(&self) -> Types {
-        types(&self.0.params)
+        Types::of_any()
     }
 
     fn results(&self) -> Types {
-        types(&self.0.results)
+        Types::of_any()
     }
 
     fn define(&self, _: Shape) -> Define<T> {
@@ -90,8 +100,4 @@ impl<T: 'static> HostFunction<T> for Stub {
     ) -> Result<(), Box<Unfinished>> {
         Err(CallError::Trap(Trap::new(TrapKind::Stub, "")).into())
     }
-}
-
-fn types(all: &[ValType]) -> Types {
-    Types::collect(|types| all.iter().for_each(|ty| types.push(*ty)))
 }

@@ -83,13 +83,23 @@ pub(super) fn in_module<T: 'static>(
     Func::new(store, interpreted(ty), call)
 }
 
-/// Defines an import whose parameters are i32, one for each name. A macro, because wasmi takes the
+/// Names the integer of Rust for a type of WebAssembly.
+macro_rules! integer {
+    (I32) => {
+        i32
+    };
+    (I64) => {
+        i64
+    };
+}
+
+/// Defines an import with a parameter for each name, of the type behind it. A macro, because wasmi takes the
 /// type from the closure's parameters.
 macro_rules! typed {
-    ($result:expr $(, $param:ident)*) => {
+    ($result:expr $(, $param:ident: $type:ident)*) => {
         |store, _, binding| {
-            let call = move |mut guest: Caller<'_, StoreData<T>> $(, $param: i32)*| {
-                let params = [$(Val::I32($param)),*];
+            let call = move |mut guest: Caller<'_, StoreData<T>> $(, $param: integer!($type))*| {
+                let params = [$(Val::$type($param)),*];
                 let mut called = Called::new(&params, None);
                 binding.call(guest.as_context_mut(), &mut called)?;
                 Ok::<_, wasmi::Error>($result(called.word))
@@ -107,12 +117,12 @@ macro_rules! definitions {
         fn $name<T: 'static>(params: usize) -> Define<T> {
             match params {
                 0 => typed!($result),
-                1 => typed!($result, a),
-                2 => typed!($result, a, b),
-                3 => typed!($result, a, b, c),
-                4 => typed!($result, a, b, c, d),
-                5 => typed!($result, a, b, c, d, e),
-                6 => typed!($result, a, b, c, d, e, f),
+                1 => typed!($result, a: I32),
+                2 => typed!($result, a: I32, b: I32),
+                3 => typed!($result, a: I32, b: I32, c: I32),
+                4 => typed!($result, a: I32, b: I32, c: I32, d: I32),
+                5 => typed!($result, a: I32, b: I32, c: I32, d: I32, e: I32),
+                6 => typed!($result, a: I32, b: I32, c: I32, d: I32, e: I32, f: I32),
                 _ => any,
             }
         }
@@ -121,7 +131,31 @@ macro_rules! definitions {
 
 definitions! {
     nothing, |_| ();
-    word, |word| unpack(word).1;
+    word, low;
     long, |word| word;
     pair, unpack;
+}
+
+/// Returns the definition of a host function of a convention: by its types, where such functions have
+/// those, and else as [`definition`] does.
+pub(crate) fn definition_by_types<T: 'static>(
+    params: &[ValType],
+    results: &[ValType],
+    shape: Shape,
+) -> Define<T> {
+    use ValType::{I32, I64};
+    match (params, results) {
+        ([I64], []) => typed!(|_| (), a: I64),
+        ([I64], [I32]) => typed!(low, a: I64),
+        ([I64], [I64]) => typed!(|word| word, a: I64),
+        ([I64, I32], []) => typed!(|_| (), a: I64, b: I32),
+        ([I64, I64], []) => typed!(|_| (), a: I64, b: I64),
+        ([I64, I64], [I64]) => typed!(|word| word, a: I64, b: I64),
+        _ => definition(FlatCounts::count(params), FlatCounts::count(results), shape),
+    }
+}
+
+/// Returns the i32 in a word.
+fn low(word: u64) -> u32 {
+    unpack(word).1
 }

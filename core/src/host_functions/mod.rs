@@ -7,7 +7,7 @@ mod function;
 
 pub(crate) use self::{
     binding::{Binding, HostCall},
-    define::{Define, definition},
+    define::{Define, definition, definition_by_types},
     function::{Function, HostFunction, Unfinished, contained},
 };
 pub use self::{

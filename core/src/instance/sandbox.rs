@@ -316,6 +316,11 @@ impl<T: 'static> Sandbox<T> {
         starts.any(|name| [REACTOR, COMMAND].contains(&name)) || self.command_has_run()
     }
 
+    /// Returns the exports that ran when it was made, in order.
+    pub(crate) const fn starts(&self) -> StartFunctions {
+        self.starts
+    }
+
     /// Returns whether `_start` has run before another export.
     pub(super) const fn command_has_run(&self) -> bool {
         self.command.is_some() && !self.command_pending

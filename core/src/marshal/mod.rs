@@ -56,15 +56,26 @@ pub struct Types {
     pub(crate) overflow: bool,
     /// Whether text or bytes are among them. They need the guest's memory.
     pub(crate) bytes: bool,
+    /// Whether each type fits, by what the module declares.
+    pub(crate) any: bool,
 }
 
 impl Types {
+    /// Returns the types of a function that fits each declaration.
+    pub(crate) fn of_any() -> Self {
+        Self {
+            any: true,
+            ..Self::collect(|_| {})
+        }
+    }
+
     /// Returns the types that `of` pushes.
     pub(crate) fn collect(of: impl FnOnce(&mut Self)) -> Self {
         let mut types = Self {
             flat: FlatTypes::new(),
             overflow: false,
             bytes: false,
+            any: false,
         };
         of(&mut types);
         types

@@ -29,9 +29,10 @@ impl Engine {
     /// ordinary `.wasm` file, for this host or another.
     ///
     /// The state consists of memory, globals and tables, exported or not, and of which segments were
-    /// dropped. Start function and `_initialize` or `__wasm_call_ctors` are left out, since they have
-    /// run; so is `_start`, if `init` called a function of a command. Nothing on the
-    /// host's side is included: data, log, state and WASI descriptors are those of each new instance.
+    /// dropped. Start function, `_initialize` or `__wasm_call_ctors`, and the start exports of another
+    /// [convention](crate::Convention::initializers) are left out, since they have run; so is `_start`, if
+    /// `init` called a function of a command. Nothing on the host's side is included: data, log, state and
+    /// WASI descriptors are those of each new instance.
     /// What host functions returned stays in the guest's memory, secrets and random seeds included.
     /// Each call in `init` has the engine's budget; the instance's data is `T::default()`.
     ///

@@ -2,6 +2,7 @@
 
 use super::{Segment, SnapshotError, expose::Exposed, sections::Sections};
 use crate::{
+    abi::StartFunctions,
     instance::Sandbox,
     module::{COMMAND, CONSTRUCTORS, REACTOR},
 };
@@ -35,6 +36,8 @@ pub(super) struct Captured<'a> {
     exposed: bool,
     /// Whether `_start` would initialise the instance again.
     past_command: bool,
+    /// The exports that ran when the instance was made.
+    starts: StartFunctions,
     /// The segments that code has dropped.
     dropped: BTreeSet<Segment>,
 }
@@ -61,7 +64,7 @@ impl<'a> Captured<'a> {
                 tables.push(references.collect::<Result<_, _>>()?);
             }
         }
-        let past_command = sandbox.is_past_command();
+        let (past_command, starts) = (sandbox.is_past_command(), sandbox.starts());
         let (store, mutable) = sandbox.mutable_state();
         let mut values: Vec<Val> = mutable.values(store).collect();
         let mut dropped = BTreeSet::new();
@@ -81,6 +84,7 @@ impl<'a> Captured<'a> {
             tables,
             exposed: exposed.is_some(),
             past_command,
+            starts,
             dropped,
         })
     }
@@ -173,7 +177,8 @@ impl<'a> Captured<'a> {
             let initialises = match export.name {
                 REACTOR | CONSTRUCTORS => true,
                 COMMAND => self.past_command,
-                _ => false,
+                // Of other conventions, such as `wapc_init`.
+                name => self.starts.contains(&Some(name)),
             };
             if !initialises {
                 super::expose::copy_export(&mut section, &export);

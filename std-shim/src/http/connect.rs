@@ -78,7 +78,9 @@ impl Connector for Direct {
         for (at, address) in self.addresses.iter().enumerate() {
             // The time that is left is shared among the addresses that are left.
             let others = u32::try_from(self.addresses.len() - at).unwrap_or(u32::MAX);
-            let stream = match TcpStream::connect_timeout(address, self.end.left()? / others) {
+            // A time of 0 would be an error of its own.
+            let time = (self.end.left()? / others).max(Duration::from_millis(1));
+            let stream = match TcpStream::connect_timeout(address, time) {
                 Ok(stream) => stream,
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     last = Error::Timeout(Timeout::Connect);

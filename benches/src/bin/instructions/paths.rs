@@ -1,6 +1,6 @@
 //! The paths that are counted.
 
-use hostel::{Budget, Extism, Grants, LogRecord, Plugin};
+use hostel::{Budget, Extism, Grants, LogRecord, Plugin, Wapc};
 use std::hint::black_box;
 
 /// Work that is counted, in a process of its own.
@@ -21,7 +21,18 @@ const DEFAULT_LAYOUT: &[u8] = include_bytes!("../../../../guests/prebuilt/defaul
 const GROWING: &[u8] = include_bytes!("../../../../guests/prebuilt/default_std_customize.wasm");
 const ZIG: &[u8] = include_bytes!("../../../../guests/prebuilt/zig_customize.wasm");
 const GO: &[u8] = include_bytes!("../../../../guests/prebuilt/go_customize.wasm");
+const EXTISM_KIT: &[u8] = include_bytes!("../../../compare/guests/extism_customize.wasm");
+const WAPC_KIT: &[u8] = include_bytes!("../../../compare/guests/wapc_customize.wasm");
 const LIBC: &[u8] = include_bytes!("../../../../guests/prebuilt/libc_hello.wasm");
+
+/// Allocates 10,000 blocks of 32 bytes in Extism's environment.
+const BLOCKS: &str = r#"(module
+    (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
+    (func (export "run") (local $n i32)
+      (local.set $n (i32.const 10000))
+      (loop $again
+        (if (i64.eqz (call $alloc (i64.const 32))) (then unreachable))
+        (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))))"#;
 
 /// Calls of a host function in one call of the guest.
 const HOST_CALLS: u32 = 1_000;
@@ -91,6 +102,9 @@ pub const PATHS: &[Path] = &[
     Path::new("add_plugin", add_plugin),
     Path::new("add_plugin_typed", add_plugin_typed),
     Path::new("extism_echo", extism_echo),
+    Path::new("held_extism", || held_foreign(EXTISM_KIT, 100)),
+    Path::new("held_wapc", || held_foreign(WAPC_KIT, 100)),
+    Path::new("extism_blocks", extism_blocks),
     Path::new("host_call_numbers", || host_calls("numbers")),
     Path::new("host_call_bytes", || host_calls("bytes")),
     Path::new("load_12_kb", || load(SMALL, 4)),
@@ -125,7 +139,8 @@ fn grants() -> Grants {
         })
         .config([("prefix", "CUSTOM")])
         .wasi(hostel::wasi())
-        .extism(Extism::new())
+        .extism(Extism::new().config([("prefix", "CUSTOM")]))
+        .wapc(Wapc::new().callback(|_| Ok(b"CUSTOM".to_vec())))
         .function("env", "next", |n: u32| n.wrapping_add(1))
         .function("env", "length", |bytes: &[u8]| bytes.len() as u32)
 }
@@ -229,6 +244,29 @@ fn extism_echo() -> u32 {
         assert_eq!(output.expect("the guest answers"), b"hello world");
     })
 }
+
+/// Calls in an instance of a plugin that was made with another host's kit.
+fn held_foreign(wasm: &[u8], rounds: u32) -> u32 {
+    let mut instance = loaded(wasm).instantiate(()).expect("the guest starts");
+    count_warm(rounds, || {
+        let output = instance.call_bytes("process", black_box(b"hello world"), <[u8]>::to_vec);
+        assert_eq!(output.expect("the guest answers"), b"CUSTOM_HELLO WORLD");
+    })
+}
+
+/// One call of an Extism plugin that allocates 10,000 blocks.
+fn extism_blocks() -> u32 {
+    let mut instance = assembled(BLOCKS).instantiate(()).expect("the guest starts");
+    let mut round = || {
+        let output = instance.call_bytes("run", black_box(b""), drop_bytes);
+        output.expect("the guest answers");
+    };
+    round();
+    counted(1, &mut round);
+    10_000
+}
+
+fn drop_bytes(_: &[u8]) {}
 
 /// One call of a guest that makes 1,000 host calls.
 fn host_calls(export: &str) -> u32 {

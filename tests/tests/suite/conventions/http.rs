@@ -486,3 +486,19 @@ fn a_start_function_may_send_requests() {
     plugin.call_bytes("at_start", b"").unwrap();
     assert_eq!(seen.load(Ordering::SeqCst), 2);
 }
+
+#[test]
+fn a_plugin_that_wants_http_needs_the_grant_of_its_convention_to_load() {
+    let engine = hostel::engine();
+    let none = Grants::<()>::new();
+    let Err(error) = try_load_wat(&engine, GUEST, &none) else {
+        panic!("nothing is granted")
+    };
+    let shown = error.to_string();
+    assert!(shown.contains("the grant `extism` would"), "{shown}");
+    assert!(!shown.contains("`http`"), "{shown}");
+    // It loads without HTTP, and traps when it sends a request.
+    let plugin: Plugin = load_wat(GUEST, &Grants::new().extism(Extism::new()));
+    let error = plugin.call_bytes("get", REQUEST).unwrap_err();
+    assert!(error.to_string().contains("`Extism::http`"), "{error}");
+}

@@ -3,6 +3,8 @@
 mod detection;
 mod extism;
 mod http;
+mod kits;
 mod manifests;
+mod snapshots;
 mod typst;
 mod wapc;
