@@ -2,7 +2,9 @@
 //! whatever the module. Real guests take at least a third of it.
 
 use crate::{LIVE, PEAK, granted, patterns, vectors, with_heap};
-use hostel::{Budget, Engine, Footprint, Grants, Limits, MemoryState, ModuleInfo, StateLimits};
+use hostel::{
+    Budget, Engine, Extism, Footprint, Grants, Limits, MemoryState, ModuleInfo, StateLimits, Wapc,
+};
 use hostel_tests::{assemble, code, guest};
 use std::fs;
 
@@ -38,6 +40,10 @@ impl Taken {
         let grants = granted()
             .state(MemoryState::new(StateLimits::server()))
             .wasi(hostel::wasi())
+            .extism(Extism::new())
+            .wapc(Wapc::new())
+            .typst()
+            .trap("extism:host/user", "*")
             .function("host", "take", |_: u32, _: u64| {});
         let engine = Engine::new(limits());
         let before = LIVE.get();
