@@ -133,7 +133,7 @@ pub(super) struct Run {
     /// [SCHEME://]HOST[:PORT] that an Extism plugin may reach; repeatable
     #[arg(long, value_name = "HOST", hide = asked_for("-h"), value_parser = http::host)]
     pub(super) allow_host: Vec<String>,
-    /// 'HOST NAME: VALUE' for a host, ${VAR} is of the environment; repeatable
+    /// 'HOST NAME: VALUE', with ${VAR} from the environment; repeatable
     #[arg(long, value_name = "HEADER", hide = asked_for("-h"))]
     pub(super) http_header: Vec<GivenHeader>,
     /// Import that traps if called, such as env.fork or env.*; repeatable
@@ -169,6 +169,16 @@ impl Run {
         match self.trace_calls {
             true => engine.with_call_trace(),
             false => engine,
+        }
+    }
+
+    /// Refuses --trace-calls for a plugin of several modules, on which it has no effect.
+    pub(super) fn refuse_trace_of_several(&self) -> Result<(), Failure> {
+        match self.trace_calls {
+            true => Err(Failure::usage(
+                "--trace-calls has no effect on a plugin of several modules: leave it out",
+            )),
+            false => Ok(()),
         }
     }
 
