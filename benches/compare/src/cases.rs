@@ -133,6 +133,7 @@ pub fn all() -> Vec<Case> {
         Guest::RustStd,
         Guest::AssemblyScript,
         Guest::Go,
+        Guest::Hand,
     ] {
         let (_, name) = EXAMPLES
             .iter()

@@ -34,6 +34,8 @@ pub enum Guest {
     Zig,
     AssemblyScript,
     Go,
+    /// Written by hand in the text format, without an SDK.
+    Hand,
     /// Adds two numbers.
     Add,
     /// Calls the host 1,000 times.
@@ -53,6 +55,7 @@ pub const EXAMPLES: &[(Guest, &str)] = &[
     (Guest::Zig, "Zig"),
     (Guest::AssemblyScript, "AssemblyScript"),
     (Guest::Go, "Go"),
+    (Guest::Hand, "By hand"),
 ];
 
 macro_rules! prebuilt {
@@ -72,6 +75,9 @@ impl Guest {
             (Self::Zig, Convention::Native) => prebuilt!("zig_customize"),
             (Self::AssemblyScript, Convention::Native) => prebuilt!("as_customize"),
             (Self::Go, Convention::Native) => prebuilt!("go_customize"),
+            (Self::Hand, Convention::Native) => prebuilt!("wat_customize_multi"),
+            (Self::Hand, Convention::Extism) => &EXTISM_HAND,
+            (Self::Hand, Convention::Wapc) => &WAPC_HAND,
             (Self::Add, Convention::Native) => prebuilt!("add"),
             (Self::RustStd, Convention::Extism) => prebuilt!("extism_customize"),
             (Self::RustStd, Convention::Wapc) => prebuilt!("wapc_customize"),
@@ -142,6 +148,97 @@ static EXTISM_CALLER: LazyLock<Vec<u8>> = LazyLock::new(|| {
             (local.tee $sum (i64.add (local.get $sum) (call $length (local.get $block))))
             (i64.const 32000))))
           (i32.const 0)))"#,
+    )
+});
+
+/// Logs a block, asks for the setting `prefix`, and writes its answer byte by byte.
+static EXTISM_HAND: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    assemble(
+        r#"(module
+        (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
+        (import "extism:host/env" "length" (func $length (param i64) (result i64)))
+        (import "extism:host/env" "load_u8" (func $load (param i64) (result i32)))
+        (import "extism:host/env" "store_u8" (func $store (param i64 i32)))
+        (import "extism:host/env" "input_length" (func $input_length (result i64)))
+        (import "extism:host/env" "input_load_u8" (func $input (param i64) (result i32)))
+        (import "extism:host/env" "config_get" (func $config (param i64) (result i64)))
+        (import "extism:host/env" "log_info" (func $log (param i64)))
+        (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "prefix")
+        (func $key (result i64) (local $at i64) (local $n i32)
+          (local.set $at (call $alloc (i64.const 6)))
+          (loop $next
+            (call $store (i64.add (local.get $at) (i64.extend_i32_u (local.get $n)))
+              (i32.load8_u (local.get $n)))
+            (br_if $next (i32.lt_u
+              (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 6))))
+          (local.get $at))
+        (func $upper (param $byte i32) (result i32)
+          (i32.sub (local.get $byte) (i32.shl
+            (i32.lt_u (i32.sub (local.get $byte) (i32.const 97)) (i32.const 26)) (i32.const 5))))
+        (func (export "process") (result i32)
+          (local $prefix i64) (local $size i64) (local $out i64) (local $to i64) (local $at i64)
+          (call $log (call $alloc (i64.const 19)))
+          (local.set $prefix (call $config (call $key)))
+          (local.set $size (i64.add (i64.add (call $length (local.get $prefix)) (call $input_length))
+            (i64.const 1)))
+          (local.set $out (call $alloc (local.get $size)))
+          (local.set $to (local.get $out))
+          (local.set $at (i64.const 0))
+          (block $done (loop $next
+            (br_if $done (i64.ge_u (local.get $at) (call $length (local.get $prefix))))
+            (call $store (local.get $to) (call $load (i64.add (local.get $prefix) (local.get $at))))
+            (local.set $to (i64.add (local.get $to) (i64.const 1)))
+            (local.set $at (i64.add (local.get $at) (i64.const 1)))
+            (br $next)))
+          (call $store (local.get $to) (i32.const 95))
+          (local.set $at (i64.const 0))
+          (block $done (loop $next
+            (br_if $done (i64.ge_u (local.get $at) (call $input_length)))
+            (local.set $to (i64.add (local.get $to) (i64.const 1)))
+            (call $store (local.get $to) (call $upper (call $input (local.get $at))))
+            (local.set $at (i64.add (local.get $at) (i64.const 1)))
+            (br $next)))
+          (call $output (local.get $out) (local.get $size))
+          (i32.const 0)))"#,
+    )
+});
+
+/// Logs a line, asks for the setting `prefix`, and writes its answer in its own memory.
+static WAPC_HAND: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    assemble(
+        r#"(module
+        (import "wapc" "__guest_request" (func $request (param i32 i32)))
+        (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+        (import "wapc" "__host_call"
+          (func $call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+        (import "wapc" "__host_response_len" (func $length (result i32)))
+        (import "wapc" "__host_response" (func $response (param i32)))
+        (import "wapc" "__console_log" (func $log (param i32 i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "configgetprefixprocessing some bytes")
+        (func (export "__guest_call") (param $operation i32) (param $size i32) (result i32)
+          (local $to i32) (local $at i32) (local $byte i32)
+          (call $request (i32.const 256) (i32.const 1024))
+          (call $log (i32.const 15) (i32.const 21))
+          (if (i32.eqz (call $call (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 6)
+              (i32.const 6) (i32.const 3) (i32.const 9) (i32.const 6)))
+            (then unreachable))
+          (call $response (i32.const 16384))
+          (local.set $to (i32.add (i32.const 16384) (call $length)))
+          (i32.store8 (local.get $to) (i32.const 95))
+          (block $done (loop $next
+            (br_if $done (i32.ge_u (local.get $at) (local.get $size)))
+            (local.set $to (i32.add (local.get $to) (i32.const 1)))
+            (local.set $byte (i32.load8_u offset=1024 (local.get $at)))
+            (i32.store8 (local.get $to) (i32.sub (local.get $byte) (i32.shl
+              (i32.lt_u (i32.sub (local.get $byte) (i32.const 97)) (i32.const 26)) (i32.const 5))))
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br $next)))
+          (call $respond (i32.const 16384)
+            (i32.sub (i32.add (local.get $to) (i32.const 1)) (i32.const 16384)))
+          (i32.const 1)))"#,
     )
 });
 

@@ -97,13 +97,22 @@ const FOREIGN: &[(&str, &str)] = &[
 
 /// The cases of plugins that were made for another host.
 const FOREIGN_RATIOS: &[Ratio] = &[
-    ("call, held instance", |results, host| {
+    ("call, held instance, by hand", |results, host| {
+        median(results.of(host, Work::Held(Guest::Hand, 11)))
+    }),
+    ("call, held instance, with the kit", |results, host| {
         median(results.of(host, Work::Held(Guest::RustStd, 11)))
     }),
-    ("call, as new", |results, host| {
+    ("call, as new, by hand", |results, host| {
+        median(results.as_new(host, Guest::Hand, 11))
+    }),
+    ("call, as new, with the kit", |results, host| {
         median(results.as_new(host, Guest::RustStd, 11))
     }),
-    ("load to first answer", |results, host| {
+    ("load to first answer, by hand", |results, host| {
+        median(results.of(host, Work::Load(Guest::Hand)))
+    }),
+    ("load to first answer, with the kit", |results, host| {
         median(results.of(host, Work::Load(Guest::RustStd)))
     }),
     ("10,000 blocks in one call", |results, host| {

@@ -39,8 +39,8 @@ pub fn page(results: &Results) -> String {
     );
     let _ = write!(
         page,
-        "\n## Plugins of other hosts\n\nhostel's figure divided by that of the host for which the plugin was made: one built with \
-        Extism's kit, and one with waPC's. Both upper-case `hello world` behind a setting, and log a line.\n\n{}",
+        "\n## Plugins of other hosts\n\nhostel's figure divided by that of the host for which the plugin was made: by hand in the \
+        text format, or in Rust with that host's kit. Each upper-cases `hello world` behind a setting, and logs a line.\n\n{}",
         glance::foreign(results)
     );
     for (group, title, text) in GROUPS {

@@ -21,8 +21,8 @@ const DEFAULT_LAYOUT: &[u8] = include_bytes!("../../../../guests/prebuilt/defaul
 const GROWING: &[u8] = include_bytes!("../../../../guests/prebuilt/default_std_customize.wasm");
 const ZIG: &[u8] = include_bytes!("../../../../guests/prebuilt/zig_customize.wasm");
 const GO: &[u8] = include_bytes!("../../../../guests/prebuilt/go_customize.wasm");
-const EXTISM_KIT: &[u8] = include_bytes!("../../../compare/guests/extism_customize.wasm");
-const WAPC_KIT: &[u8] = include_bytes!("../../../compare/guests/wapc_customize.wasm");
+const EXTISM_KIT: &[u8] = include_bytes!("../../../../guests/prebuilt/extism_customize.wasm");
+const WAPC_KIT: &[u8] = include_bytes!("../../../../guests/prebuilt/wapc_customize.wasm");
 const LIBC: &[u8] = include_bytes!("../../../../guests/prebuilt/libc_hello.wasm");
 
 /// Allocates 10,000 blocks of 32 bytes in Extism's environment.
