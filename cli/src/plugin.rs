@@ -203,6 +203,9 @@ pub(super) fn load(
         Contents::Module(wasm) => return load_module(path, engine, wasm, &granted.with(wasi)),
         Contents::Manifest(manifest) => manifest,
     };
+    if manifest.module_names().count() > 1 {
+        arguments.refuse_trace_of_several()?;
+    }
     let mut permitted = ManifestGrants::new().extism(granted.extism).wasi(wasi);
     if arguments.trust_manifest {
         permitted = permitted.all_directories();

@@ -65,6 +65,12 @@ fn a_manifest_is_run_in_place_of_a_plugin() {
         "{}",
         snapshot.stderr
     );
+    let traced = hostel(&["run", &json, "--call", "echo", "--trace-calls"]).expect(2);
+    assert!(
+        traced.stderr.contains("several modules"),
+        "{}",
+        traced.stderr
+    );
     let broken = files.file("broken.json", br#"{"wasm": [], "wams": 1}"#);
     for command in ["run", "inspect", "probe"] {
         let refused = hostel(&[command, &broken]).expect(3);

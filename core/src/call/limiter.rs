@@ -26,7 +26,7 @@ pub(crate) struct InstanceLimiter {
     /// How the guest's code grows its memory.
     parts: Parts,
     /// Number of modules, each of which has one memory at most.
-    modules: usize,
+    modules: u8,
 }
 
 /// How the guest's code grows its memory by more than [`GROWTH`] bytes.
@@ -123,8 +123,9 @@ impl InstanceLimiter {
     }
 
     /// Expects the memories and tables of so many modules.
-    pub(crate) const fn expect_modules(&mut self, modules: usize) {
-        self.modules = modules;
+    pub(crate) fn expect_modules(&mut self, modules: usize) {
+        // There are at most 64, and as many gates.
+        self.modules = u8::try_from(modules).unwrap_or(u8::MAX);
     }
 
     /// Returns the bytes of the instance's memories. They never shrink.
@@ -237,7 +238,7 @@ impl ResourceLimiter for InstanceLimiter {
     }
 
     fn instances(&self) -> usize {
-        self.modules
+        self.modules.into()
     }
 
     fn tables(&self) -> usize {
@@ -251,7 +252,7 @@ impl ResourceLimiter for InstanceLimiter {
         } else {
             1
         };
-        self.modules.saturating_mul(each)
+        usize::from(self.modules).saturating_mul(each)
     }
 }
 

@@ -24,7 +24,7 @@ use self::{
     suspend::Suspended,
 };
 use crate::base::{log::LogSink, platform::Platform};
-use alloc::{boxed::Box, sync::Arc};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use spin::Mutex;
 #[cfg(feature = "trace")]
 use wasmi::Global;
@@ -64,8 +64,19 @@ pub(crate) struct StoreData<T> {
     pub(crate) wasi: Option<Box<dyn WasiState>>,
     /// The host's side of a convention other than the native one; set by its first call.
     pub(crate) exchange: Option<Box<dyn Session>>,
-    /// The guests of a plugin of several modules, the main one last. `None` for a plugin of one module.
-    pub(crate) linked: Option<Box<[Guest]>>,
+    /// The instances of a plugin of several modules. `None` for a plugin of one module.
+    pub(crate) linked: Option<Box<LinkedInstances>>,
+}
+
+/// The instances of a plugin of several modules.
+#[derive(Default)]
+pub(crate) struct LinkedInstances {
+    /// All guests, the main one last.
+    pub(crate) guests: Vec<Guest>,
+    /// The instances of the other modules.
+    pub(crate) others: Vec<wasmi::Instance>,
+    /// The functions that run before those of the main module when an instance is made, with their names.
+    pub(crate) starts: Vec<(&'static str, Func)>,
 }
 
 impl<T> StoreData<T> {
@@ -74,7 +85,7 @@ impl<T> StoreData<T> {
     pub(crate) fn enter(&mut self, module: usize) -> Guest {
         let before = self.guest;
         let linked = self.linked.as_ref();
-        if let Some(own) = linked.and_then(|linked| linked.get(module)) {
+        if let Some(own) = linked.and_then(|linked| linked.guests.get(module)) {
             self.guest = Guest {
                 nested: before.nested,
                 ..*own
@@ -92,7 +103,9 @@ impl<T> StoreData<T> {
 
     /// Makes the main module the guest again, after a host function for which a guest waited.
     pub(crate) fn leave_suspended(&mut self) {
-        if let Some([.., main]) = self.linked.as_deref() {
+        if let Some(linked) = &self.linked
+            && let Some(main) = linked.guests.last()
+        {
             self.guest = *main;
         }
     }

@@ -19,8 +19,6 @@ const MOST_BYTES: usize = 4 << 20;
 /// number of processors.
 pub(crate) struct Code {
     first: Compiled,
-    /// The other modules of a plugin of several, compiled in the engine of the first.
-    linked: Box<[Module]>,
     /// Further copies, in the order in which they were made.
     more: Box<[Once<Compiled>]>,
     /// What further copies are made of. Taken out while one is made, and at last.
@@ -67,18 +65,16 @@ impl Code {
         });
         Ok(Self {
             first: Compiled::new(module),
-            linked: Box::default(),
             more,
             source: Mutex::new(source),
         })
     }
 
-    /// Returns the code of a plugin of several modules, all compiled in one engine. It has no further
+    /// Returns the code of the main module of several, which are compiled in one engine. It has no further
     /// copies.
-    pub(super) fn linked(main: Module, others: Vec<Module>) -> Self {
+    pub(super) fn of_linked(main: Module) -> Self {
         Self {
             first: Compiled::new(main),
-            linked: others.into(),
             more: Box::default(),
             source: Mutex::new(None),
         }
@@ -176,11 +172,6 @@ impl Lease {
     /// Returns the copy.
     pub(crate) fn module(&self) -> &Module {
         &self.copy().module
-    }
-
-    /// Returns the modules that are linked with it.
-    pub(crate) fn linked(&self) -> &[Module] {
-        &self.code.linked
     }
 
     /// Returns whether another copy has at least two instances fewer: then a new instance is better

@@ -154,7 +154,17 @@ impl Engine {
     ) -> Result<Footprint, LoadError> {
         let mut footprints = modules.iter().map(|module| self.footprint(&module.info));
         let first = footprints.next().ok_or_else(no_module)?;
-        let footprint = footprints.fold(first, |sum, other| sum.linked_with(&other));
+        let mut footprint = footprints.fold(first, |sum, other| sum.linked_with(&other));
+        for module in modules {
+            let functions = module.called_as_program(modules);
+            if !functions.is_empty() {
+                let gate = ModuleInfo::read(&program::gate(&functions, module.info.start)?)?;
+                footprint = footprint.linked_with(&self.footprint(&gate));
+                // The copy of its first state.
+                let memory = self.footprint(&module.info).memory_at_start;
+                footprint.overhead = footprint.overhead.saturating_add(memory);
+            }
+        }
         let (needed, free) = (footprint.to_run(), self.heap_left() as u64);
         if needed > free {
             return Err(LoadError::DoesNotFit { needed, free });
@@ -162,20 +172,18 @@ impl Engine {
         Ok(footprint)
     }
 
-    /// Compiles modules, of which the last is the main one. Returns what they declare, each with its gate if it
-    /// is a program that others call, and the code.
+    /// Compiles modules, of which the last is the main one. Returns them, and the code of the main one.
     pub(crate) fn compile_linked(
         &self,
         modules: Vec<LinkedModule<'_>>,
-    ) -> Result<(Vec<Declared>, Code), LoadError> {
+    ) -> Result<(Vec<CompiledModule>, Code), LoadError> {
         let engine = wasmi::Engine::new(&self.config());
         let mut gates = Vec::new();
         for module in &modules {
             gates.push(self.gate(&engine, module, &modules)?);
         }
-        let mut gates = gates.into_iter();
-        let (mut infos, mut compiled) = (Vec::new(), Vec::new());
-        for module in modules {
+        let mut compiled = Vec::new();
+        for (module, gate) in modules.into_iter().zip(gates) {
             let LinkedModule {
                 name,
                 wasm,
@@ -185,11 +193,15 @@ impl Engine {
                 .and_then(|changed| self.compile_in(&engine, &changed))
                 .map_err(|error| in_module(error, wasm, &info.changes).in_module(name))?;
             info.changes.forget_code();
-            infos.push((Arc::new(info), gates.next().flatten()));
-            compiled.push(code);
+            compiled.push(CompiledModule {
+                info: Arc::new(info),
+                code,
+                gate,
+            });
         }
-        let main = compiled.pop().ok_or_else(no_module)?;
-        Ok((infos, Code::linked(main, compiled)))
+        let main = compiled.last().ok_or_else(no_module)?;
+        let code = Code::of_linked(main.code.clone());
+        Ok((compiled, code))
     }
 
     /// Compiles the gate of a module, if it is a program that others call.
@@ -213,8 +225,13 @@ impl Engine {
     }
 }
 
-/// What a module declares, and its gate if it is a program that others call.
-type Declared = (Arc<ModuleInfo>, Option<Gate>);
+/// One module of several, compiled.
+pub(crate) struct CompiledModule {
+    pub(crate) info: Arc<ModuleInfo>,
+    pub(crate) code: wasmi::Module,
+    /// Its gate, if it is a program that others call.
+    pub(crate) gate: Option<Gate>,
+}
 
 /// Returns the error for a plugin without a module.
 pub(crate) fn no_module() -> LoadError {

@@ -9,7 +9,7 @@ mod program;
 
 pub(crate) use self::{
     code::{Code, Lease},
-    linked::LinkedModule,
+    linked::{CompiledModule, LinkedModule},
     memories::{Memories, Placed},
     program::Gate,
 };

@@ -424,21 +424,22 @@ impl<T: 'static> Grants<T> {
     // Not inlined, so that its native stack does not stay in use while the module is compiled.
     #[inline(never)]
     pub(crate) fn bind_all(&self, info: &ModuleInfo) -> Result<Vec<Arc<Binding<T>>>, LoadError> {
+        let convention = self.convention_of(info);
         let mut bindings = Vec::with_capacity(info.imports.len());
         for import in &info.imports {
-            bindings.push(self.bind_import(info, import)?);
+            bindings.push(self.bind_import(convention, import)?);
         }
         Ok(bindings)
     }
 
-    /// Binds one import of the module to the function that was granted for it.
+    /// Binds one import of a plugin of this convention to the function that was granted for it.
     pub(crate) fn bind_import(
         &self,
-        info: &ModuleInfo,
+        convention: Convention,
         import: &Import,
     ) -> Result<Arc<Binding<T>>, LoadError> {
         // An error, since leaving one out would bind all later imports to the wrong function.
-        let binding = self.bind(self.convention_of(info), import);
+        let binding = self.bind(convention, import);
         binding.ok_or_else(|| LoadError::refused("an import is bound to nothing"))
     }
 

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     abi::native,
-    call::{StoreData, meter, run::stopped},
-    engine::Gate,
+    call::{LinkedInstances, StoreData, meter, run::stopped},
+    engine::{CompiledModule, Gate},
     error::{CallError, Trap, TrapKind},
     host_functions::Binding,
     module::{Extern, ModuleInfo, START},
@@ -40,10 +40,9 @@ type Instantiate<T> =
 
 /// A module that supplies imports of others.
 pub(crate) struct Other<T: 'static> {
-    pub(crate) info: Arc<ModuleInfo>,
+    pub(crate) compiled: CompiledModule,
+    /// What supplies its imports, in their order.
     pub(crate) imports: Vec<Supplier<T>>,
-    /// Its gate, if it is a program that others call.
-    pub(crate) gate: Option<Gate>,
 }
 
 /// What supplies an import.
@@ -54,49 +53,33 @@ pub(crate) enum Supplier<T: 'static> {
     Module(usize, Box<str>),
 }
 
-/// The instances of a plugin's other modules.
-#[derive(Default)]
-pub(crate) struct LinkedInstances {
-    pub(super) instances: Vec<wasmi::Instance>,
-    /// The functions that run before those of the main module when an instance is made, with their names.
-    pub(super) starts: Vec<(&'static str, Func)>,
-}
-
 /// Makes the instances of all modules, and returns that of the main one. No guest code runs.
 pub(crate) fn instantiate<T: 'static>(
     loaded: &Loaded<T>,
     linked: &Linked<T>,
     sandbox: &mut Sandbox<T>,
 ) -> Result<wasmi::Instance, CallError> {
-    let Sandbox { store, code, .. } = &mut *sandbox;
-    let others = linked
-        .others
-        .iter()
-        .map(|other| (&other.info, &other.imports));
-    let modules = others.chain([(&loaded.info, &linked.main)]);
-    let codes = code.linked().iter().chain([code.module()]);
+    let Sandbox { store, code, .. } = sandbox;
+    let others = linked.others.iter().map(|other| {
+        let CompiledModule { info, code, gate } = &other.compiled;
+        (info, code, gate.as_ref(), &other.imports)
+    });
+    let main = (&loaded.info, code.module(), None, &linked.main);
+    // Gates have no memory, but are instances.
+    let most = linked.others.len().saturating_mul(2).saturating_add(1);
+    store.data_mut().limiter.expect_modules(most);
     let mut made = LinkedInstances::default();
-    let mut guests = Vec::new();
-    store
-        .data_mut()
-        .limiter
-        // Gates have no memory, but are instances.
-        .expect_modules(linked.others.len().saturating_mul(2).saturating_add(1));
     // Instances, or their gates, that supply imports of others.
     let mut suppliers = Vec::new();
-    for (number, ((info, imported), code)) in modules.zip(codes).enumerate() {
+    for (number, (info, code, gate, imported)) in others.chain([main]).enumerate() {
         meter::charge(store, info.instantiation_fuel())?;
         let imports = imports(store, info, imported, number, &suppliers)?;
         let instance = wasmi::Instance::new(&mut *store, code, &imports)
             .map_err(|error| stopped(store, &error))?;
         // Copying the segments can't be interrupted, so the deadline is checked after it.
         meter::check_time(store.data())?;
-        guests.push(native::guest(store, instance));
-        made.instances.push(instance);
-        let gate = linked
-            .others
-            .get(number)
-            .and_then(|other| other.gate.as_ref());
+        made.guests.push(native::guest(store, instance));
+        made.others.push(instance);
         suppliers.push(match gate {
             Some(gate) => open(store, gate, info, instance)?,
             None => instance,
@@ -105,18 +88,17 @@ pub(crate) fn instantiate<T: 'static>(
             store.data_mut().limiter.grow_in_parts();
         }
     }
-    store.data_mut().linked = Some(guests.into());
-    let main = made.instances.pop().ok_or(CallError::Stopped)?;
-    for (other, instance) in linked.others.iter().zip(&made.instances) {
-        if other.gate.is_some() {
+    let main = made.others.pop().ok_or(CallError::Stopped)?;
+    for (other, instance) in linked.others.iter().zip(&made.others) {
+        if other.compiled.gate.is_some() {
             continue;
         }
-        for name in [Some(START), other.info.initializers.at_start] {
+        for name in [Some(START), other.compiled.info.initializers.at_start] {
             let function = name.and_then(|name| instance.get_func(&*store, name));
             made.starts.extend(name.zip(function));
         }
     }
-    sandbox.linked = Some(Box::new(made));
+    store.data_mut().linked = Some(Box::new(made));
     Ok(main)
 }
 

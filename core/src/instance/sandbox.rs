@@ -5,7 +5,6 @@ use super::image::give_back_zeros;
 use super::{
     export_call::ReusedBuffers,
     image::{Image, MutableState},
-    linked::LinkedInstances,
     loaded::Loaded,
     written::Written,
 };
@@ -47,8 +46,6 @@ pub(crate) struct Sandbox<T: 'static> {
     id: u32,
     /// `None` until it is instantiated.
     instance: Option<wasmi::Instance>,
-    /// The instances of the other modules, if the plugin has several.
-    pub(super) linked: Option<Box<LinkedInstances>>,
     /// The export `process`, looked up once: most calls are for it.
     process: Option<BytesFunction>,
     /// The export that was called last by its name, and its number in the module: the next call is
@@ -88,7 +85,7 @@ impl Start {
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
-        while let Some(linked) = &sandbox.linked
+        while let Some(linked) = &sandbox.store.data().linked
             && let Some((name, function)) = linked.starts.get(self.linked)
         {
             let (name, function) = (*name, *function);
@@ -164,7 +161,6 @@ impl<T: 'static> Sandbox<T> {
             code,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instance: None,
-            linked: None,
             process: None,
             called: None,
             prepared: Vec::new(),
@@ -249,7 +245,8 @@ impl<T: 'static> Sandbox<T> {
     pub(crate) fn state_hash(&mut self) -> u64 {
         let (store, mutable) = self.mutable_state();
         let mut hash = mutable.hash(store);
-        for instance in self.linked.iter().flat_map(|linked| &linked.instances) {
+        let linked = &self.store.data().linked;
+        for instance in linked.iter().flat_map(|linked| &linked.others) {
             let other = MutableState::of(&self.store, *instance).hash(&self.store);
             hash = hash.rotate_left(1) ^ other;
         }

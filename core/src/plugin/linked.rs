@@ -80,23 +80,19 @@ impl Engine {
         let mut bound = Vec::with_capacity(modules.len());
         let mut bindings = Vec::new();
         for module in &modules {
-            let suppliers = suppliers(&module.info, &modules, &grants)?;
+            let suppliers = suppliers(&module.info, &modules, &grants, convention)?;
             bindings.extend(suppliers.iter().filter_map(host_function));
             bound.push(suppliers);
         }
-        let (infos, code) = engine.compile_linked(modules)?;
-        let others = infos.into_iter().zip(bound);
+        let (compiled, code) = engine.compile_linked(modules)?;
+        let others = compiled.into_iter().zip(bound);
         let mut others: Vec<_> = others
-            .map(|((info, gate), imports)| Other {
-                info,
-                imports,
-                gate,
-            })
+            .map(|(compiled, imports)| Other { compiled, imports })
             .collect();
         let Some(main) = others.pop() else {
             return Err(LoadError::linking(format_args!("there is none")));
         };
-        let protocol = grants.protocol_of(&main.info);
+        let protocol = grants.protocol_of(&main.compiled.info);
         let linked = Linked {
             others,
             main: main.imports,
@@ -106,7 +102,7 @@ impl Engine {
         let mut plugin = Plugin::new(
             engine,
             name,
-            main.info,
+            main.compiled.info,
             code,
             bindings,
             protocol,
@@ -233,12 +229,13 @@ fn suppliers<T: 'static>(
     info: &ModuleInfo,
     modules: &[LinkedModule<'_>],
     grants: &Grants<T>,
+    convention: Convention,
 ) -> Result<Vec<Supplier<T>>, LoadError> {
     let mut suppliers = Vec::with_capacity(info.imports.len());
     for import in &info.imports {
         suppliers.push(match supplier(&import.module, &import.name, modules) {
             Some((at, _)) => Supplier::Module(at, import.name.clone()),
-            None => Supplier::Host(grants.bind_import(info, import)?),
+            None => Supplier::Host(grants.bind_import(convention, import)?),
         });
     }
     Ok(suppliers)

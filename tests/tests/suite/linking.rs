@@ -578,6 +578,21 @@ fn each_call_of_a_program_from_another_module_begins_anew() {
 }
 
 #[test]
+fn what_stands_before_a_program_counts_as_heap() {
+    let program = r#"(module (memory 100) (func (export "_start")) (func (export "f")))"#;
+    let library = r#"(module (memory 100) (func (export "f")))"#;
+    let main = r#"(module (import "p" "f" (func)) (func (export "g")))"#;
+    let mut limits = Limits::server();
+    limits.instances = 1;
+    limits.idle = 0;
+    limits.heap_bytes = 12 << 20;
+    let fits = |other: &str| try_link(limits, &[("p", other), ("main", main)], &Grants::new());
+    // A program has a copy of its memory, to be set back.
+    assert_eq!(load_code(&fits(library)), "ok");
+    assert_eq!(load_code(&fits(program)), "does-not-fit");
+}
+
+#[test]
 fn an_endless_start_of_a_program_ends_in_the_budget_of_the_call() {
     let program = r#"(module (func $s (loop (br 0))) (start $s) (func (export "_start")))"#;
     let main = r#"(module (import "p" "_start" (func $run)) (func (export "f") (call $run)))"#;
