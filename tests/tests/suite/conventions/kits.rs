@@ -103,10 +103,11 @@ fn extism_kits_take_and_return_bytes() {
 #[test]
 fn extism_kits_read_settings() {
     for name in EXTISM {
-        let greets = |load: &dyn Fn() -> Plugin| each_time(load, "greet", &[b"Ann"]).unwrap();
-        assert_eq!(greets(&|| extism(name)), b"Moin, Ann!", "{name}");
+        let greets =
+            |load: &dyn Fn() -> Plugin| each_time(load, "greet", &["Jörg".as_bytes()]).unwrap();
+        assert_eq!(greets(&|| extism(name)), "Moin, Jörg!".as_bytes(), "{name}");
         let unset = || load_guest(name, &Grants::new().extism(Extism::new()));
-        assert_eq!(greets(&unset), b"Hello, Ann!", "{name}");
+        assert_eq!(greets(&unset), "Hello, Jörg!".as_bytes(), "{name}");
     }
     let customized = each_time(|| extism("extism_customize"), "process", &[b"hello"]);
     assert_eq!(customized.unwrap(), b"CUSTOM_HELLO");
