@@ -136,7 +136,7 @@ pub(super) struct Run {
     /// 'HOST NAME: VALUE', with ${VAR} from the environment; repeatable
     #[arg(long, value_name = "HEADER", hide = asked_for("-h"))]
     pub(super) http_header: Vec<GivenHeader>,
-    /// Import that stops the plugin if it is called: MODULE.NAME or MODULE.*; repeatable
+    /// Import that traps if called, such as env.fork or env.*; repeatable
     #[arg(long, value_name = "IMPORT", hide = asked_for("-h"), value_parser = Stub::parse)]
     pub(super) stub: Vec<Stub>,
     /// File for the plugin's state; waits 2 s if it is open elsewhere
@@ -238,7 +238,7 @@ pub(super) struct Snapshot {
 pub(super) struct Inspect {
     /// Plugin to load: a .wasm file, or a manifest, .json or .toml
     pub(super) plugin: PathBuf,
-    /// Import that stops the plugin if it is called: MODULE.NAME or MODULE.*; repeatable
+    /// Import that traps if called, such as env.fork or env.*; repeatable
     #[arg(long, value_name = "IMPORT", value_parser = Stub::parse)]
     pub(super) stub: Vec<Stub>,
     /// Limit to change, such as functions=100K; repeatable
@@ -262,7 +262,7 @@ pub(super) struct Probe {
     /// Limits to start from [default: by plugin and target]
     #[arg(long, value_enum, value_name = "PRESET")]
     limits: Option<Preset>,
-    /// Import that stops the plugin if it is called: MODULE.NAME or MODULE.*; repeatable
+    /// Import that traps if called, such as env.fork or env.*; repeatable
     #[arg(long, value_name = "IMPORT", value_parser = Stub::parse)]
     pub(super) stub: Vec<Stub>,
     /// Limit to change, such as memory_bytes=128KiB; repeatable

@@ -4,10 +4,13 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use hostel_core::{CallError, Extism, Grants, Limits, LogRecord, Plugin, Step, Wapc};
+use hostel_core::{
+    CallError, Extism, Grants, HttpClient, HttpError, HttpRequest, HttpResponse, Limits, LogRecord,
+    PendingHttp, Plugin, Step, Wapc,
+};
 use hostel_fuzz::{FUEL, named, said};
 use libfuzzer_sys::fuzz_target;
-use std::fmt::Write as _;
+use std::{fmt::Write as _, future::poll_fn, task::Poll};
 
 #[derive(Arbitrary, Debug)]
 struct Case {
@@ -161,13 +164,52 @@ fn twice(plugin: &Plugin, input: &[u8]) -> Vec<Result<Vec<u8>, CallError>> {
         .collect()
 }
 
+/// A setting that a guest can send as request.
+const REQUEST: &str = r#"{"url":"http://a/","headers":{"x-\u0061":"b"}}"#;
+
+/// Answers by the request's size, after it was polled once: also with more than is allowed.
+struct Client;
+
+impl HttpClient for Client {
+    fn cost(&self) -> u64 {
+        10
+    }
+
+    fn send(&self, request: HttpRequest) -> PendingHttp {
+        let mut polled = false;
+        Box::pin(poll_fn(move |context| {
+            if !std::mem::replace(&mut polled, true) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let size = request.url.len() + request.body.len();
+            Poll::Ready(match size % 4 {
+                0 => Err(HttpError::NotAllowed {
+                    reason: request.url.clone(),
+                }),
+                _ => {
+                    let mut response = HttpResponse::new(200);
+                    response.body = vec![7; size * 10];
+                    response.headers = request.headers.clone();
+                    Ok(response)
+                }
+            })
+        }))
+    }
+}
+
 fn grants() -> Grants {
     Grants::new()
         .log(|record: &LogRecord<'_>| {
             let shown = record.text.to_string();
             assert!(!shown.contains(char::is_control), "a record is one line");
         })
-        .extism(Extism::new().config([("", "empty"), ("key", "value"), ("\0", "zero")]))
+        .extism(
+            Extism::new()
+                .config([("", REQUEST), ("key", "value"), ("\0", "zero")])
+                .http(Client)
+                .http_response_bytes(1_000),
+        )
         .wapc(
             Wapc::new().callback(|request| match request.payload.len() % 3 {
                 0 => Ok(request.payload.to_vec()),

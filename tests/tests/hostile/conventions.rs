@@ -41,6 +41,9 @@ fn extism(body: &str) -> String {
     )
 }
 
+/// Makes a verdict.
+type Expected = fn() -> Verdict;
+
 /// X01, X02: handles that were never given, and places that wrap or lie inside a block. A row says what the
 /// guest does with one.
 fn extism_handles(cases: &mut Vec<Case>) {
@@ -53,7 +56,7 @@ fn extism_handles(cases: &mut Vec<Case>) {
         "3",
     ];
     #[rustfmt::skip] // a table
-    let rows: [(&str, &str, fn() -> Verdict); 9] = [
+    let rows: [(&str, &str, Expected); 9] = [
         ("load", "(call $zero (i64.extend_i32_u (call $load8 PLACE))) (call $zero (call $load64 PLACE))", || returns("")),
         ("store", "(call $store8 PLACE (i32.const 7)) (call $store64 PLACE (i64.const -1))
             (call $zero (call $load64 PLACE))", || returns("")),
