@@ -592,7 +592,9 @@ impl Engine {
     /// Compiles the module in a wasmi engine of its own. A panic of the compiler becomes an error if the
     /// platform can contain it.
     fn compile_once(&self, wasm: &[u8]) -> Result<Module, LoadError> {
-        self.compile_in(&wasmi::Engine::new(&self.config()), wasm)
+        // Apart, so that the configuration is freed before the module is compiled.
+        let engine = wasmi::Engine::new(&self.config());
+        self.compile_in(&engine, wasm)
     }
 
     /// As [`compile_once`](Self::compile_once), in a wasmi engine that may have other modules.
