@@ -1,7 +1,11 @@
 //! Reads, orders and compiles the modules of one plugin. They run in one store, so one engine of wasmi's has
 //! the code of all.
 
-use super::{Code, Engine, Gate, Memories, in_module, program, rewritten};
+use super::{
+    Code, Engine, Gate, Memories,
+    compile::{in_module, rewritten},
+    program,
+};
 use crate::{
     base::signature::Signature,
     error::LoadError,

@@ -3,6 +3,7 @@
 #[cfg(feature = "cache")]
 mod cache;
 mod code;
+mod compile;
 mod linked;
 mod memories;
 mod program;
@@ -22,15 +23,17 @@ use crate::{
     },
     error::LoadError,
     grants::{self, Grants},
-    module::{self, Changes, Footprint, ModuleInfo},
+    module::{Footprint, ModuleInfo},
 };
 #[cfg(feature = "trace")]
-use crate::{base::limits::ModuleLimits, module::FunctionNames};
-use alloc::{borrow::Cow, boxed::Box, sync::Arc, vec::Vec};
+use crate::{
+    base::limits::ModuleLimits,
+    module::{self, FunctionNames},
+};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 #[cfg(feature = "cache")]
 use cache::{Cache, Key};
-use core::sync::atomic::{AtomicUsize, Ordering};
-use wasmi::{CompilationMode, Config, Module, OperatorCost};
+use core::sync::atomic::AtomicUsize;
 
 /// A module that was read and compiled.
 pub(crate) type Compiled = (Arc<ModuleInfo>, Arc<Code>);
@@ -234,15 +237,6 @@ impl Engine {
         self.lazy = true;
         self.renew_cache();
         self
-    }
-
-    /// Returns how the interpreter compiles.
-    fn compilation_mode(&self) -> CompilationMode {
-        #[cfg(feature = "lazy")]
-        if self.lazy && self.heap_left() == usize::MAX {
-            return CompilationMode::LazyTranslation;
-        }
-        CompilationMode::Eager
     }
 
     /// Begins another cache, if there is one: code that is compiled otherwise, or for another platform, is not this engine's.
@@ -486,40 +480,6 @@ impl Engine {
         Err(LoadError::DoesNotFit { needed, free })
     }
 
-    /// Returns wasmi's configuration for these limits.
-    fn config(&self) -> Config {
-        let stack = self.limits.stack_bytes;
-        let mut config = Config::default();
-        config
-            .consume_fuel(true)
-            .compilation_mode(self.compilation_mode())
-            .ignore_custom_sections(true)
-            // `module::rewrite` has turned it into an export, so that it runs in slices as any call.
-            .allow_start_fn(false)
-            .set_max_recursion_depth(self.limits.call_depth)
-            // The minimum is set first: wasmi panics if it exceeds the maximum.
-            .set_min_stack_height(stack.min(module::FIRST_STACK))
-            .set_max_stack_height(stack);
-        #[cfg(feature = "lazy")]
-        if self.lazy {
-            // Else a function's first call is charged for its translation, and equal calls use different fuel.
-            config.fuel_cost(wasmi::CustomFuelCosts {
-                // As without this.
-                bytes_copied_per_fuel: 64,
-                fuel_per_bytes_translated: 0,
-                fuel_per_bytes_validated: 0,
-            });
-        }
-        // Under tail dispatch a growth that fails leaves native stack in use until its slice ends. A
-        // high fuel cost keeps them few per slice.
-        config.operator_cost(OperatorCost {
-            memory_grow: u8::MAX,
-            ..OperatorCost::default()
-        });
-        module::configure_features(&mut config);
-        config
-    }
-
     /// Checks and compiles `wasm`, or finds the code of a plugin that was loaded from it. Stores the SHA-256
     /// of its bytes in `sha256` if that is computed for this.
     pub(crate) fn compiled<T: 'static>(
@@ -558,97 +518,7 @@ impl Engine {
         let code = self.compile(&mut info, wasm)?;
         Ok((Arc::new(info), Arc::new(code)))
     }
-
-    /// Compiles the module. Further copies of the code are made when calls need them.
-    fn compile(&self, info: &mut ModuleInfo, wasm: &[u8]) -> Result<Code, LoadError> {
-        // Takes the bytes: the module is changed once more for an error, and both may not fit.
-        let compiled = Code::compile(self, rewritten(info, wasm)?);
-        let code = compiled.map_err(|error| in_module(error, wasm, &info.changes))?;
-        info.changes.forget_code();
-        Ok(code)
-    }
-
-    /// Returns the most copies of a plugin's code. Only one if anything bounds the heap, since a plugin
-    /// is let in by the memory of one.
-    fn copies(&self) -> usize {
-        if self.heap_left() == usize::MAX {
-            self.limits.most_copies().min(self.platform.processors())
-        } else {
-            1
-        }
-    }
-
-    /// Counts one more compilation in the background, until the value is dropped. `None` if as many run as
-    /// there are processors: the plugins of one engine share these, and more would only take memory.
-    fn compile_in_background(&self) -> Option<Compiling> {
-        let most = self.platform.processors();
-        let more = |running: usize| (running < most).then_some(running.saturating_add(1));
-        let counted = self
-            .compiling
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        counted.ok().map(|_| Compiling(self.compiling.clone()))
-    }
-
-    /// Compiles the module in a wasmi engine of its own. A panic of the compiler becomes an error if the
-    /// platform can contain it.
-    fn compile_once(&self, wasm: &[u8]) -> Result<Module, LoadError> {
-        // Apart, so that the configuration is freed before the module is compiled.
-        let engine = wasmi::Engine::new(&self.config());
-        self.compile_in(&engine, wasm)
-    }
-
-    /// As [`compile_once`](Self::compile_once), in a wasmi engine that may have other modules.
-    fn compile_in(&self, engine: &wasmi::Engine, wasm: &[u8]) -> Result<Module, LoadError> {
-        let mut result = None;
-        self.platform
-            .contain(&mut || result = Some(Module::new(engine, wasm)));
-        match result {
-            Some(Ok(module)) => {
-                // wasmi keeps the working memory of a compilation for the next one, a third of what
-                // a plugin holds in all. A compilation that fails frees it.
-                drop(Module::new(engine, INVALID));
-                Ok(module)
-            }
-            Some(Err(error)) => Err(module::refused(&error)),
-            None => Err(LoadError::Refused {
-                reason: "the compiler panicked on it; please report the module".into(),
-            }),
-        }
-    }
 }
-
-/// A compilation in the background, counted until it is dropped.
-struct Compiling(Arc<AtomicUsize>);
-
-impl Drop for Compiling {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Returns the module with its changes made.
-fn rewritten<'a>(info: &ModuleInfo, wasm: &'a [u8]) -> Result<Cow<'a, [u8]>, LoadError> {
-    if info.changes.is_none() {
-        return Ok(Cow::Borrowed(wasm));
-    }
-    let changed = module::rewrite(wasm, &info.changes);
-    // Never compiled unchanged: the changes keep the guest from faults of the interpreter.
-    let refused = || LoadError::refused("a part of it can't be rewritten");
-    Ok(Cow::Owned(changed.ok_or_else(refused)?))
-}
-
-/// Returns the error with its offset in the module as it was before the changes.
-#[cold]
-fn in_module(mut error: LoadError, wasm: &[u8], changes: &Changes) -> LoadError {
-    if let LoadError::Invalid { at, .. } | LoadError::NeedsProposal { at, .. } = &mut error {
-        *at = module::offset_before(wasm, changes, *at);
-    }
-    error
-}
-
-/// An invalid module: its one function lacks the result that its type declares.
-const INVALID: &[u8] =
-    b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\x0a\x04\x01\x02\0\x0b";
 
 impl Default for Engine {
     /// Creates an engine with [`Limits::server`], [`Budget::server`] and no platform.
