@@ -169,8 +169,8 @@ fn inspect_and_probe_show_each_module() {
     let probed = hostel(&["probe", &json, "--json"]).expect(0).json();
     assert_eq!(probed["footprint"]["instance"]["memory_at_start"], 131_072);
     assert_eq!(probed["grants"], serde_json::json!(["extism", "wasi"]));
-    let circle = r#"(module (import "main" "f" (func)) (func (export "f")))"#;
-    files.file("library.wasm", &wat::parse_str(circle).expect("it is WAT"));
+    let cycle = r#"(module (import "main" "f" (func)) (func (export "f")))"#;
+    files.file("library.wasm", &wat::parse_str(cycle).expect("it is WAT"));
     files.file(
         "main.wasm",
         &wat::parse_str(r#"(module (import "library" "f" (func)) (func (export "f")))"#)
@@ -181,7 +181,7 @@ fn inspect_and_probe_show_each_module() {
         assert!(
             refused
                 .stderr
-                .contains("in a circle: `library` → `main` → `library`"),
+                .contains("in a cycle: `library` → `main` → `library`"),
             "{}",
             refused.stderr
         );

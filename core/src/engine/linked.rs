@@ -20,8 +20,8 @@ const MOST: usize = 64;
 /// The name of the main module, wherever it stands.
 const MAIN: &str = "main";
 
-/// Most bytes of memory of a program at the start: setting them back can't be paused.
-const MOST_SET_BACK: u64 = 16 << 20;
+/// Most bytes of memory of a program at the start: resetting them can't be paused.
+const MOST_RESET: u64 = 16 << 20;
 
 /// One module of several.
 pub(crate) struct LinkedModule<'a> {
@@ -54,7 +54,7 @@ impl LinkedModule<'_> {
         called
     }
 
-    /// Refuses a program that other modules call and that can't be set back.
+    /// Refuses a program that other modules call and that can't be reset.
     pub(crate) fn check_program(&self, modules: &[LinkedModule<'_>]) -> Result<(), LoadError> {
         if self.called_as_program(modules).is_empty() {
             return Ok(());
@@ -62,7 +62,7 @@ impl LinkedModule<'_> {
         let memory = self.info.memories.iter().map(|memory| memory.min_bytes);
         let why = if self.info.changes.not_resettable {
             "it changes tables, drops segments or keeps references"
-        } else if memory.fold(0, u64::saturating_add) > MOST_SET_BACK {
+        } else if memory.fold(0, u64::saturating_add) > MOST_RESET {
             "it has more than 16 MiB of memory"
         } else {
             return Ok(());
@@ -270,10 +270,10 @@ fn in_order(modules: &[LinkedModule<'_>], main: usize) -> Result<Vec<usize>, Loa
         let mut ready = (0..modules.len())
             .filter(left)
             .filter(|at| !needs(*at).any(|supplier| left(&supplier)));
-        // The main one only once no other one is left: nothing imports from it, or there is a circle.
+        // The main one only once no other one is left: nothing imports from it, or there is a cycle.
         let next = ready.find(|at| *at != main || order.len().saturating_add(1) == modules.len());
         let Some(next) = next else {
-            return Err(circle(modules, &needs, (0..modules.len()).filter(left)));
+            return Err(cycle(modules, &needs, (0..modules.len()).filter(left)));
         };
         order.push(next);
     }
@@ -296,9 +296,9 @@ fn suppliers(own: &LinkedModule<'_>, modules: &[LinkedModule<'_>]) -> Vec<usize>
     found
 }
 
-/// Returns the error that names a circle among the modules `left`, each of which needs another one of them, or
+/// Returns the error that names a cycle among the modules `left`, each of which needs another one of them, or
 /// itself.
-fn circle<'a, N: Iterator<Item = usize>>(
+fn cycle<'a, N: Iterator<Item = usize>>(
     modules: &[LinkedModule<'a>],
     needs: &dyn Fn(usize) -> N,
     left: impl Iterator<Item = usize>,
@@ -325,6 +325,6 @@ fn circle<'a, N: Iterator<Item = usize>>(
         let _ = write!(names, "{arrow}`{}`", module.name);
     }
     LoadError::linking(format_args!(
-        "they import from each other in a circle: {names}"
+        "they import from each other in a cycle: {names}"
     ))
 }

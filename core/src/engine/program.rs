@@ -1,6 +1,6 @@
 //! Programs among linked modules: each call of one from another module runs as in a new instance.
 //!
-//! wasmi keeps the instances of a store until that goes, so one instance is set back before each call. A module
+//! wasmi keeps the instances of a store until that goes, so one instance is reset before each call. A module
 //! that is added stands between a program and those that import from it. Each of its functions calls the host to
 //! set the program back, the program's start function, the function itself, and the host again. All of it
 //! is WebAssembly, so the calls are metered, run by steps, and count towards the depth like any others.

@@ -83,7 +83,7 @@ pub enum LoadError {
     NoClock,
     /// Imports or exports do not fit. Lists all of them, not only the first.
     Mismatch(Vec<Mismatch>),
-    /// Several modules can't be linked to one plugin: two have one name, they supply imports in a circle,
+    /// Several modules can't be linked to one plugin: two have one name, they supply imports in a cycle,
     /// there are too many.
     Linking {
         /// The reason, with the names of the modules.

@@ -133,7 +133,7 @@ impl Image {
         self.memory.size == state.limiter.memory_bytes()
     }
 
-    /// Sets an instance back to this state; `written` knows of its memory. Returns false if that is
+    /// Resets an instance to this state; `written` knows of its memory. Returns false if that is
     /// impossible, and the instance must be dropped: its memory has grown, and can't shrink, or a global
     /// can't be set.
     pub(crate) fn restore<T: 'static>(
@@ -151,7 +151,7 @@ impl Image {
         self.restore_globals(store, mutable)
     }
 
-    /// Sets the globals back. Returns false if one can't be set.
+    /// Resets the globals. Returns false if one can't be set.
     fn restore_globals<T: 'static>(
         &self,
         store: &mut impl AsContextMut<Data = StoreData<T>>,
@@ -225,7 +225,7 @@ impl MemoryImage {
         }
     }
 
-    /// Sets each byte of `memory` back: a guest may have written anywhere, as far as `written` does not know
+    /// Resets each byte of `memory`: a guest may have written anywhere, as far as `written` does not know
     /// better. Returns false if the memory has another size.
     // Without comparing first: writing is at least as fast as reading, and the parts are small.
     fn restore(&self, memory: &mut [u8], written: &mut Written) -> bool {

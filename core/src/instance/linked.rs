@@ -30,7 +30,7 @@ pub(crate) struct Linked<T: 'static> {
     pub(crate) instantiate: Instantiate<T>,
 }
 
-/// The trap of a program whose memory can't be set back.
+/// The trap of a program whose memory can't be reset.
 const GROWN: &str = "a linked program was called again after its memory had grown, which can't be undone: build it \
                      as a library (`-mexec-model=reactor`)";
 
@@ -125,7 +125,7 @@ fn open<T: 'static>(
     }));
     let (entered, fuel) = (program.clone(), info.instantiation_fuel());
     let enter = move |mut guest: Caller<'_, StoreData<T>>| {
-        let set_back = |guest: &mut Caller<'_, StoreData<T>>| {
+        let reset = |guest: &mut Caller<'_, StoreData<T>>| {
             meter::charge(guest, fuel)?;
             let program = &mut *entered.lock();
             if core::mem::replace(&mut program.runs, true) {
@@ -137,7 +137,7 @@ fn open<T: 'static>(
             }
             Ok(())
         };
-        set_back(&mut guest).map_err(CallError::into_wasmi)
+        reset(&mut guest).map_err(CallError::into_wasmi)
     };
     let leave = move |_: Caller<'_, StoreData<T>>| program.lock().runs = false;
     let mut imports = Vec::with_capacity(gate.functions.len().saturating_add(3));

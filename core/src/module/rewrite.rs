@@ -2,7 +2,7 @@
 //!
 //! * wasmi runs a start function while instantiating, all at once: it could not be paused at a
 //!   deadline, nor in slices. So it becomes an export, and is called like any other function.
-//! * An instance is made as new by setting its memory and globals back, which wasmi lets nobody do
+//! * An instance is made as new by resetting its memory and globals, which wasmi lets nobody do
 //!   who can't name them. So they become exports too.
 //! * wasmi 2.0.0 panics on an integer store with an offset of 64 KiB or more whose address and
 //!   value are the same local, which ordinary compilers emit. So such a store's value is first
@@ -31,7 +31,7 @@ pub(crate) struct Changes {
     pub(super) globals: Vec<u32>,
     /// Whether there is a memory, which becomes an export.
     pub(super) memory: bool,
-    /// Whether the guest may change what can't be set back: a table, what is left of a segment, a
+    /// Whether the guest may change what can't be reset: a table, what is left of a segment, a
     /// reference in a global.
     pub(crate) not_resettable: bool,
     /// What changes in the code of functions.

@@ -32,7 +32,7 @@ impl Engine {
     /// `__wasm_call_ctors`, run when an instance is made, a module's before those of the modules that need it.
     ///
     /// A module that exports `_start` is a program. Each call of it from another module runs as in a new instance:
-    /// its memory and globals are set back before, and its start function runs. A call traps if its memory has
+    /// its memory and globals are reset before, and its start function runs. A call traps if its memory has
     /// grown in an earlier one, since memories don't shrink.
     ///
     /// Used instances are not reset: each request runs in a new one. Memories are on the heap. Traps don't name
@@ -53,7 +53,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`LoadError::Linking`] if two modules have one name, if modules import from each other in a circle, if
+    /// [`LoadError::Linking`] if two modules have one name, if modules import from each other in a cycle, if
     /// there are none or too many, or if one supplies imports of others that is a program and can't be set
     /// back: it has more than 16 MiB of memory, or changes tables, drops segments or keeps references.
     /// [`LoadError::InModule`] with what [`load`](Self::load) would report of one of them.

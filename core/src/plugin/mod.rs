@@ -46,7 +46,7 @@ use core::{sync::atomic::Ordering, time::Duration};
 /// [`bytes_function`](Self::bytes_function).
 ///
 /// An instance is new, or one of up to [`Limits::idle`] that were reset after an earlier request:
-/// its memory and globals are set back to their state after its start. Reuse charges the same fuel, and
+/// its memory and globals are reset to their state after its start. Reuse charges the same fuel, and
 /// every other result is the same too. A reset takes as long as writing the guest's memory once, or only what
 /// the request touched of it if that is in a mapping: see `Engine::with_mapped_memories`.
 ///

@@ -161,15 +161,15 @@ fn modules_that_do_not_fit_are_refused_by_name() {
         ),
         (
             vec![("a", &*a), ("b", &*b), ("c", &*c), ("main", DOUBLE)],
-            "the modules can't be linked: they import from each other in a circle: `a` → `b` → `c` → `a`",
+            "the modules can't be linked: they import from each other in a cycle: `a` → `b` → `c` → `a`",
         ),
         (
             vec![("c", &*b), ("x", DOUBLE)],
-            "the modules can't be linked: they import from each other in a circle: `c` → `c`",
+            "the modules can't be linked: they import from each other in a cycle: `c` → `c`",
         ),
         (
             vec![("main", &*a), ("b", &*from("main", "f"))],
-            "the modules can't be linked: they import from each other in a circle: `main` → `b` → `main`",
+            "the modules can't be linked: they import from each other in a cycle: `main` → `b` → `main`",
         ),
         (
             vec![
@@ -560,7 +560,7 @@ fn each_call_of_a_program_from_another_module_begins_anew() {
         assert_eq!(instance.usage().fuel, used, "{quantum}");
         assert_eq!(lines.take(), ["fresh"; 4]);
     }
-    // Setting back a page is charged.
+    // Resetting a page is charged.
     assert!(used > 8 * 1_024, "{used}");
 
     // A memory that has grown can't be made as new.
@@ -587,7 +587,7 @@ fn what_stands_before_a_program_counts_as_heap() {
     limits.idle = 0;
     limits.heap_bytes = 12 << 20;
     let fits = |other: &str| try_link(limits, &[("p", other), ("main", main)], &Grants::new());
-    // A program has a copy of its memory, to be set back.
+    // A program has a copy of its memory, to be reset.
     assert_eq!(load_code(&fits(library)), "ok");
     assert_eq!(load_code(&fits(program)), "does-not-fit");
 }
@@ -604,7 +604,7 @@ fn an_endless_start_of_a_program_ends_in_the_budget_of_the_call() {
 }
 
 #[test]
-fn a_program_is_not_set_back_while_it_runs() {
+fn a_program_is_not_reset_while_it_runs() {
     let lib = r#"(module (type $f (func)) (table 1 funcref)
         (func (export "keep") (param funcref) (table.set (i32.const 0) (local.get 0)))
         (func (export "run") (call_indirect (type $f) (i32.const 0))))"#;

@@ -260,18 +260,16 @@ pub(super) fn copy_block(
     at: u64,
     limit: usize,
 ) -> Result<Vec<u8>, CallError> {
-    let exchange = exchange(call)?;
-    let Some(bytes) = exchange.arena.block(at) else {
+    let Some(found) = exchange(call)?.arena.block(at).map(<[u8]>::len) else {
         let text = format!("the handle {at} is no block's");
         return Err(trap(&text));
     };
-    let found = bytes.len();
     if found > limit {
         return Err(CallError::ArgumentTooLarge { limit, found });
     }
-    let copy = crate::memory::copied(bytes)?;
     call.charge(found)?;
-    Ok(copy)
+    let bytes = exchange(call)?.arena.block(at);
+    crate::memory::copied(bytes.unwrap_or_default())
 }
 
 fn config_get(call: &mut EnvironmentCall<'_>, params: &[Val]) -> Answer {

@@ -464,7 +464,7 @@ fn directories_are_opened_only_where_the_embedder_permits_them() {
 }
 
 #[test]
-fn circles_endless_starts_and_sums_over_the_limit_end_in_errors() {
+fn cycles_endless_starts_and_sums_over_the_limit_end_in_errors() {
     let folder = tempfile::tempdir().unwrap();
     let add = |name: &str, text: &str| {
         fs::write(folder.path().join(name), assemble(text)).unwrap();
@@ -490,9 +490,9 @@ fn circles_endless_starts_and_sums_over_the_limit_end_in_errors() {
             modules.collect::<Vec<_>>().join(",")
         )
     };
-    let circle = load(&named(&["a", "b"], ""), folder.path()).unwrap_err();
-    assert_eq!(circle.code(), "linking");
-    assert!(circle.to_string().contains("`a` → `b` → `a`"), "{circle}");
+    let cycle = load(&named(&["a", "b"], ""), folder.path()).unwrap_err();
+    assert_eq!(cycle.code(), "linking");
+    assert!(cycle.to_string().contains("`a` → `b` → `a`"), "{cycle}");
     add(
         "uses.wasm",
         r#"(module (import "spin" "f" (func)) (memory 2) (func (export "f")))"#,
