@@ -15,7 +15,7 @@ use crate::{
         log::LogLevel,
         signature::{Signature, ValType},
     },
-    call::{access::InstanceAccess, run::word, suspend::PendingHostCall},
+    call::{access::InstanceAccess, limiter::InstanceLimiter, run::word, suspend::PendingHostCall},
     error::{CallError, Mismatch},
     memory,
     module::{COMMAND, ModuleInfo},
@@ -251,6 +251,7 @@ impl Protocol for Granted {
     fn begin(
         &self,
         session: &mut dyn Session,
+        _: &mut InstanceLimiter,
         name: &str,
         inputs: &[&[u8]],
         ty: &Signature,
