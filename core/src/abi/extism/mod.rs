@@ -233,8 +233,8 @@ impl Extism {
     }
 
     /// Sets the most bytes of blocks in one call, input, padding and freed blocks included. Together with the
-    /// guest's own memory they are within [`Limits::memory_bytes`](crate::Limits::memory_bytes) too, when they
-    /// are allocated; [`Footprint`](crate::Footprint) does not count them. Default: 64 MiB.
+    /// guest's own memory they are within [`Limits::memory_bytes`](crate::Limits::memory_bytes) too.
+    /// [`Footprint`](crate::Footprint) does not count them. Default: 64 MiB.
     #[must_use]
     pub const fn memory_bytes(mut self, bytes: usize) -> Self {
         self.memory_bytes = bytes;

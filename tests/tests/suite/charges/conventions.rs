@@ -54,12 +54,12 @@ const EMPTY: u64 = BASE;
 const WAPC: &[Row] = &[
     Row { body: "(call $respond (i32.const 0) N)", charge: |n| EMPTY + BASE + pass(n) + pass(n) },
     Row { body: "(call $log (i32.const 0) N)", charge: |n| EMPTY + BASE + pass(n) + n },
-    // The embedder's answer of N bytes, which the guest does not fetch.
+    // The payload, and the embedder's answer of N bytes, which the guest need not fetch.
     Row { body: "(drop (call $call (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
-        (i32.const 0) (i32.const 0) (i32.const 0) N))", charge: |n| EMPTY + BASE + pass(n) },
+        (i32.const 0) (i32.const 0) (i32.const 0) N))", charge: |n| EMPTY + BASE + 2 * pass(n) },
     Row { body: "(drop (call $call (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
         (i32.const 0) (i32.const 0) (i32.const 0) N)) (call $response (i32.const 0))",
-        charge: |n| EMPTY + BASE + pass(n) + BASE + pass(n) },
+        charge: |n| EMPTY + BASE + 2 * pass(n) + BASE + pass(n) },
 ];
 
 fn grants() -> Grants {
