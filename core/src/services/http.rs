@@ -234,6 +234,11 @@ pub enum HttpError {
         /// The secret's name.
         name: String,
     },
+    /// The response to a request with a secret of the host has a form in which the secret would not be found.
+    Withheld {
+        /// The reason, in words.
+        reason: String,
+    },
     /// The server can't be reached, or does not speak HTTP.
     Failed {
         /// The reason, in words.
@@ -252,6 +257,7 @@ impl HttpError {
             Self::Timeout { .. } => "http-timeout",
             Self::Busy { .. } => "http-busy",
             Self::Secret { .. } => "http-secret",
+            Self::Withheld { .. } => "http-withheld",
             Self::Failed { .. } => "http-failed",
         }
     }
@@ -286,6 +292,7 @@ impl fmt::Display for HttpError {
                 f,
                 "the HTTP response is withheld: it contains the secret `{name}`"
             ),
+            Self::Withheld { reason } => write!(f, "the HTTP response is withheld: {reason}"),
             Self::Failed { reason } => write!(f, "the HTTP request failed: {reason}"),
         }
     }

@@ -108,8 +108,12 @@ impl HttpAccess {
     /// stands for a [`secret`](Self::secret).
     ///
     /// No guest sees a secret: not in its request, in an error or in a log. The header is not sent after a
-    /// redirect to another scheme, host or port. A response that contains the secret is withheld. A server that
-    /// returns it in another form, base64 for instance, reveals it: give a secret only to a host that may have it.
+    /// redirect to another scheme, host or port. A response that contains the secret is withheld.
+    ///
+    /// With a secret, the guest does not choose the response's form: `Accept-Encoding: identity` is sent, and the
+    /// guest's `Range`, `Accept-Charset`, and headers like them are dropped. A response that is partial or compressed
+    /// nevertheless is withheld. A server that returns the secret in another form, base64 for instance, reveals it:
+    /// give a secret only to a host that may have it.
     ///
     /// # Errors
     ///

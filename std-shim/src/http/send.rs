@@ -3,7 +3,7 @@
 use super::{
     Access,
     connect::{Direct, End, Resolved},
-    secrets::contains,
+    secrets::{check_form, contains},
     url::Url,
 };
 use crate::host_pattern::matches;
@@ -107,6 +107,9 @@ pub(super) fn send(
                 OF_BODY.iter().for_each(|name| drop(headers.remove(name)));
             }
             continue;
+        }
+        if !secrets.is_empty() {
+            check_form(&response)?;
         }
         let bytes = read(&mut response, request.max_body_bytes, after)?;
         if let Some(error) = withheld(&bytes) {
