@@ -1,7 +1,7 @@
 //! The program's arguments and their help.
 
 use super::{
-    callback::Callback,
+    callback::GivenCallback,
     directories::GivenDirectory,
     exit,
     failure::Failure,
@@ -129,7 +129,7 @@ pub(super) struct Run {
     pub(super) abi: Option<Convention>,
     /// Answer to a plugin of waPC or Extism: echo, fail:TEXT or @FILE
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
-    pub(super) callback: Option<Callback>,
+    pub(super) callback: Option<GivenCallback>,
     /// [SCHEME://]HOST[:PORT] that an Extism plugin may reach; repeatable
     #[arg(long, value_name = "HOST", hide = asked_for("-h"), value_parser = http::host)]
     pub(super) allow_host: Vec<String>,

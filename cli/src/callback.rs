@@ -1,21 +1,19 @@
 //! Answers the calls that a plugin makes of its host: those of waPC, and those of an Extism plugin's imports
 //! that the environment does not have.
 
+use super::{failure::Failure, input};
 use hostel::{Extern, Extism, HostAnswer, HostRequest, ModuleInfo};
-use std::{fs, path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr, sync::Arc};
 
 /// The value of --callback.
 #[derive(Clone, Debug)]
-pub(super) enum Callback {
-    /// The response is the payload, or the first argument.
+pub(super) enum GivenCallback {
     Echo,
-    /// An error with this text.
     Fail(String),
-    /// The response is the contents of a file.
     File(PathBuf),
 }
 
-impl FromStr for Callback {
+impl FromStr for GivenCallback {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -29,6 +27,36 @@ impl FromStr for Callback {
             Err("expected echo, fail:TEXT or @FILE")
         }
     }
+}
+
+impl GivenCallback {
+    /// Reads its file, if it names one: at most `limit` bytes.
+    pub(super) fn read(&self, limit: usize) -> Result<Callback, Failure> {
+        Ok(match self {
+            Self::Echo => Callback::Echo,
+            Self::Fail(text) => Callback::Fail(text.clone()),
+            Self::File(path) => {
+                let bytes = input::read_plain(path, limit).map_err(|error| {
+                    let path = path.display();
+                    let failure =
+                        Failure::usage(format!("can't read --callback from {path}: {error}"));
+                    input::hint_at_limit(failure, &error, "bytes_to_guest")
+                })?;
+                Callback::Response(bytes.into())
+            }
+        })
+    }
+}
+
+/// What a plugin's calls of its host return.
+#[derive(Clone, Debug)]
+pub(super) enum Callback {
+    /// The payload, or the first argument.
+    Echo,
+    /// An error with this text.
+    Fail(String),
+    /// These bytes.
+    Response(Arc<[u8]>),
 }
 
 /// How the names of the modules of Extism's convention begin, and the name of its environment.
@@ -61,9 +89,7 @@ impl Callback {
         match self {
             Self::Echo => Ok(payload.to_vec()),
             Self::Fail(text) => Err(text.clone()),
-            Self::File(path) => {
-                fs::read(path).map_err(|error| format!("can't read {}: {error}", path.display()))
-            }
+            Self::Response(bytes) => Ok(bytes.to_vec()),
         }
     }
 }

@@ -80,6 +80,37 @@ fn a_wapc_plugin_gets_the_answer_of_callback() {
 }
 
 #[test]
+fn the_file_of_callback_is_a_plain_one_within_the_budget() {
+    let files = Files::new();
+    for (text, call) in [(WAPC, "say"), (ASKS, "asks")] {
+        let plugin = files.wat(text);
+        let answer = files.path("answer");
+        std::fs::write(&answer, "12345678").unwrap();
+        let run = |file: &str, more: &[&str]| {
+            let callback = format!("@{file}");
+            let all = ["run", &plugin, "--call", call, "x", "--callback", &callback];
+            hostel(&[&all[..], more].concat())
+        };
+        let file = path(&answer);
+        let within = run(file, &["--limit", "bytes_to_guest=8"]);
+        assert!(!within.stderr.contains("--callback"), "{}", within.stderr);
+        let over = run(file, &["--limit", "bytes_to_guest=7"]).expect(2);
+        let hint = "--limit bytes_to_guest=N";
+        assert!(over.stderr.contains(hint), "{}", over.stderr);
+        let absent = run(path(&files.path("absent")), &[]).expect(2);
+        assert!(absent.stderr.contains("--callback"), "{}", absent.stderr);
+        // Neither is read: one has no end, and the other is no file.
+        let directory = answer.parent().unwrap();
+        let endless = if cfg!(unix) { "/dev/zero" } else { "NUL" };
+        for other in [path(directory), endless] {
+            let refused = run(other, &[]).expect(2);
+            let stderr = &refused.stderr;
+            assert!(stderr.contains("expected a plain file"), "{stderr}");
+        }
+    }
+}
+
+#[test]
 fn a_typst_plugin_takes_an_input_for_each_parameter() {
     let files = Files::new();
     let plugin = files.wat(TYPST);
