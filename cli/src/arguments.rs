@@ -133,7 +133,7 @@ pub(super) struct Run {
     /// [SCHEME://]HOST[:PORT] that an Extism plugin may reach; repeatable
     #[arg(long, value_name = "HOST", hide = asked_for("-h"), value_parser = http::host)]
     pub(super) allow_host: Vec<String>,
-    /// 'HOST NAME: VALUE', with ${VAR} from the environment; repeatable
+    /// '[http://]HOST[:PORT] NAME: VALUE', with ${VAR} from the environment; repeatable
     #[arg(long, value_name = "HEADER", hide = asked_for("-h"))]
     pub(super) http_header: Vec<GivenHeader>,
     /// Import that traps if called, such as env.fork or env.*; repeatable

@@ -29,6 +29,11 @@ impl FromStr for GivenCallback {
     }
 }
 
+/// Returns whether --callback answers the functions of a module of Extism's convention.
+pub(super) fn answers(module: &str) -> bool {
+    module.starts_with(EXTISM) && module != ENVIRONMENT
+}
+
 impl GivenCallback {
     /// Reads its file, if it names one: at most `limit` bytes.
     pub(super) fn read(&self, limit: usize) -> Result<Callback, Failure> {
@@ -72,11 +77,10 @@ impl Callback {
     /// Grants the imports of `module` that are the embedder's functions by Extism's convention. They get one
     /// argument or several, of which the first is what the guest passes.
     pub(super) fn grant(&self, module: &ModuleInfo, extism: Extism) -> Extism {
-        let own = |name: &str| name.starts_with(EXTISM) && name != ENVIRONMENT;
         let imports = module
             .imports
             .iter()
-            .filter(|import| own(&import.module) && matches!(import.ty, Extern::Function(_)));
+            .filter(|import| answers(&import.module) && matches!(import.ty, Extern::Function(_)));
         imports.fold(extism, |extism, import| {
             let callback = self.clone();
             extism.function(&import.module, &import.name, move |arguments| {

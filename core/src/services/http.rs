@@ -211,6 +211,9 @@ pub enum HttpError {
     NotAllowed {
         /// The reason, in words.
         reason: String,
+        /// The entry of the client's list of hosts that would allow it, `[SCHEME://]HOST[:PORT]`. `None` if none
+        /// would.
+        entry: Option<String>,
     },
     /// The response is larger than the request allows.
     TooLarge {
@@ -274,7 +277,16 @@ impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid { reason } => write!(f, "the HTTP request is invalid: {reason}"),
-            Self::NotAllowed { reason } => write!(f, "the HTTP request is not allowed: {reason}"),
+            Self::NotAllowed { reason, .. } => {
+                write!(f, "the HTTP request is not allowed: {reason}")
+            }
+            Self::TooLarge {
+                part: "headers",
+                limit,
+            } => write!(
+                f,
+                "the headers of the HTTP response exceed {limit} bytes, which is a fixed limit"
+            ),
             Self::TooLarge { part, limit } => write!(
                 f,
                 "the {part} of the HTTP response exceeds {limit} bytes: raise `http_response_bytes`, `memory_bytes` or `bytes_to_guest`"

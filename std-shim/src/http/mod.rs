@@ -117,14 +117,20 @@ impl HttpAccess {
     ///
     /// # Errors
     ///
-    /// If there is no such secret, or if `origin`, `name` or `value` can't be read.
+    /// If there is no such secret, if `origin`, `name` or `value` can't be read, or if `origin` is not among the
+    /// allowed hosts.
     pub fn header(
         mut self,
         origin: &str,
         name: &str,
         value: &str,
     ) -> Result<Self, HttpAccessError> {
-        Arc::make_mut(&mut self.access.secrets).header(origin, name, value)?;
+        let to = Arc::make_mut(&mut self.access.secrets).header(origin, name, value)?;
+        self.access.hosts.check(&to).map_err(|reason| {
+            HttpAccessError(format!(
+                "the header `{name}` for `{origin}` would never be sent: {reason}; without a scheme, https is meant"
+            ))
+        })?;
         Ok(self)
     }
 

@@ -80,13 +80,13 @@ impl Secrets {
         Ok(())
     }
 
-    /// Adds a header for the requests to `origin`.
+    /// Adds a header for the requests to `origin`. Returns the origin.
     pub(super) fn header(
         &mut self,
         origin: &str,
         name: &str,
         value: &str,
-    ) -> Result<(), HttpAccessError> {
+    ) -> Result<Origin, HttpAccessError> {
         let fault = |reason: String| {
             HttpAccessError(format!("the header `{name}` for `{origin}`: {reason}"))
         };
@@ -117,12 +117,12 @@ impl Secrets {
             .map_err(|_| fault("its value has characters that no header can have".into()))?;
         value.set_sensitive(true);
         self.headers.push(HostHeader {
-            origin: parsed,
+            origin: parsed.clone(),
             name: header,
             value,
             secrets,
         });
-        Ok(())
+        Ok(parsed)
     }
 
     /// Adds the headers for `origin`, in place of those of these names. Returns the secrets that they have. If there

@@ -237,6 +237,7 @@ fn faults_of_the_configuration_are_told() {
         ("a.example", "X Y", "v", "name"),
         ("a.example", "X", "v\r\nY: z", "characters"),
         ("a.example", "User-Agent", "${TOKEN}", "no place"),
+        ("b.example", "X", "v", "`https://b.example` is not among"),
     ] {
         let with = http().secret("TOKEN", SECRET).unwrap();
         let error = with.header(origin, name, value).unwrap_err();
