@@ -38,11 +38,13 @@ type Resolve = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 ///
 /// * **Hosts.** A request goes to an allowed scheme, host and port. So does each redirect. The host is
 ///   resolved once for each of them, and the address that was checked is the one connected to.
-/// * **Time.** A request ends at its call's deadline, and after [`timeout`](Self::timeout): 30 s.
+/// * **Time.** A request ends at its call's deadline, and after [`timeout`](Self::timeout): 30 s. While the system
+///   resolves a name, only the call's deadline ends the guest's wait: see [`resolver`](Self::resolver).
 /// * **Threads.** A request runs on a thread of its own, at most 16 at one time: see
 ///   [`requests`](Self::requests). Further ones are errors. Clones share that number. A thread whose call has
 ///   ended stops within 20 ms, but not while a name is resolved or a connection is made.
-/// * **Bytes.** Headers and bodies are limited before they are kept. Bodies are not decompressed.
+/// * **Bytes.** Headers and bodies are limited before they are kept. Bodies are not decompressed. While they are
+///   received, they are not counted in [`Limits::memory_bytes`](hostel_core::Limits::memory_bytes).
 /// * **Secrets.** Headers of the embedder's are added to the requests to one origin: see
 ///   [`header`](Self::header).
 ///
@@ -156,7 +158,8 @@ impl HttpAccess {
         self
     }
 
-    /// Finds the addresses of hosts by `resolve`, instead of the system's resolver.
+    /// Finds the addresses of hosts by `resolve`, instead of the system's resolver. It should end in time: a request
+    /// that waits for it can't be ended.
     #[must_use]
     pub fn resolver(
         mut self,
