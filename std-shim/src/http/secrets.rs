@@ -181,7 +181,33 @@ pub(super) fn check_form<B>(response: &Response<B>) -> Result<(), HttpError> {
     if has_other(header::TRANSFER_ENCODING, "chunked") {
         return withheld("has a Transfer-Encoding other than chunked");
     }
+    let types = response.headers().get_all(header::CONTENT_TYPE);
+    if types.iter().any(|value| !has_ascii(value.as_bytes())) {
+        return withheld("has a Content-Type with a charset in which ASCII may look otherwise");
+    }
     Ok(())
+}
+
+/// How the names of encodings of text begin in which ASCII is written as ASCII, as a secret is.
+const LIKE_ASCII: [&str; 9] = [
+    "utf-8",
+    "utf8",
+    "us-ascii",
+    "iso-8859-",
+    "windows-125",
+    "euc-",
+    "gb",
+    "big5",
+    "koi8-",
+];
+
+/// Returns whether a type of content has no charset, or one in which ASCII is written as ASCII.
+fn has_ascii(content_type: &[u8]) -> bool {
+    let lower = String::from_utf8_lossy(content_type).to_ascii_lowercase();
+    lower.split("charset").skip(1).all(|after| {
+        let name = after.trim_start_matches(['=', '"', '\'', ' ', '\t']);
+        LIKE_ASCII.iter().any(|known| name.starts_with(known))
+    })
 }
 
 /// Reads `[SCHEME://]HOST[:PORT]` as one origin: https, if no scheme is given, and the scheme's own port.

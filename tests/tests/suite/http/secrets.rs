@@ -158,6 +158,15 @@ fn a_response_in_which_the_secret_would_not_be_found_is_withheld() {
             "200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nzz\r\n0\r\n\r\n".into(),
             "Transfer-Encoding",
         ),
+        // A guest may ask for it by `Accept`.
+        (
+            format!("200 OK\r\nContent-Type: text/plain; Charset=\"UTF-16\"\r\n{length}"),
+            "charset",
+        ),
+        (
+            format!("200 OK\r\nContent-Type: text/plain;charset=ibm037\r\n{length}"),
+            "charset",
+        ),
     ] {
         let server = Server::saying(format!("HTTP/1.1 {answer}"));
         let error = get(&client(&[&server]), &server.url("/")).unwrap_err();
@@ -168,6 +177,7 @@ fn a_response_in_which_the_secret_would_not_be_found_is_withheld() {
     }
     for answer in [
         format!("200 OK\r\nContent-Encoding: Identity\r\n{length}"),
+        format!("200 OK\r\nContent-Type: text/html; charset=UTF-8\r\n{length}"),
         format!("200 OK\r\nContent-Encoding:\r\n{length}"),
         "200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nzz\r\n0\r\n\r\n".into(),
     ] {
