@@ -186,6 +186,7 @@ impl HttpClient for Client {
             Poll::Ready(match size % 4 {
                 0 => Err(HttpError::NotAllowed {
                     reason: request.url.clone(),
+                    entry: None,
                 }),
                 _ => {
                     let mut response = HttpResponse::new(200);
