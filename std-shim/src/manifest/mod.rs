@@ -39,6 +39,9 @@ const PAGE: u64 = 64 << 10;
 /// }
 /// ```
 ///
+/// TOML may have at most 64 KiB, since its parser takes much memory: write a larger manifest in JSON. `config`,
+/// `allowed_hosts` and `allowed_paths` have at most 4,096 entries each.
+///
 /// Paths are relative to the manifest. Fields of other names are refused. Of several modules, the one named `main`
 /// is the main one, or else the last; they are [linked](hostel_core::Engine::load_linked) by their names.
 ///
@@ -161,16 +164,16 @@ impl Manifest {
     fn checked(fields: Fields, folder: &Path) -> Result<Self, ManifestReason> {
         let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let memory = fields.memory.unwrap_or_default();
-        let allowed_paths = fields.allowed_paths.unwrap_or_default().into_iter();
+        let allowed_paths = fields.allowed_paths.unwrap_or_default().0.into_iter();
         Ok(Self {
             path: None,
             folder: folder.to_owned(),
-            modules: ManifestModule::checked(fields.wasm)?,
+            modules: ManifestModule::checked(fields.wasm.0)?,
             memory_bytes: memory.max_pages.map(|pages| bytes(u64::from(pages) * PAGE)),
             http_response_bytes: memory.max_http_response_bytes.map(bytes),
             variable_bytes: memory.max_var_bytes.map(bytes),
-            config: fields.config.unwrap_or_default(),
-            allowed_hosts: fields.allowed_hosts.unwrap_or_default(),
+            config: fields.config.unwrap_or_default().0,
+            allowed_hosts: fields.allowed_hosts.unwrap_or_default().0,
             allowed_paths: allowed_paths
                 .map(|(host, guest)| match host.strip_prefix("ro:") {
                     Some(host) => AllowedPath {
