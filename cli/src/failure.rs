@@ -301,6 +301,9 @@ impl From<ManifestError> for Failure {
         let failure = Self::new(Exit::Load, code, error.to_string());
         match (error.path(), error.reason()) {
             (Some(path), ManifestReason::Load(reason)) => Self::load(path, reason),
+            (_, ManifestReason::Outside { .. }) => failure.with_hint(
+                "if you trust the manifest, add --trust-manifest, or --dir DIR with `run`",
+            ),
             (_, ManifestReason::Directory { .. }) => failure.with_hint(
                 "permit the directory with --dir DIR:rw or --dir DIR, or all that the manifest names with --trust-manifest",
             ),

@@ -73,7 +73,9 @@ impl Found {
 fn find(arguments: &Inspect) -> Found {
     let path = &arguments.plugin;
     let mut found = Found::default();
-    let plugin = match Unloaded::read(path) {
+    let mut asked = Bounds::plugin();
+    asked.set(&arguments.limit);
+    let plugin = match Unloaded::read(path, &asked.limits, arguments.trust_manifest) {
         Ok(plugin) => plugin,
         Err(failure) => {
             found.failure = Some(failure);

@@ -46,7 +46,8 @@ const PAGE: u64 = 64 << 10;
 /// is the main one, or else the last; they are [linked](hostel_core::Engine::load_linked) by their names.
 ///
 /// A manifest may be written by others than the embedder, so it grants nothing that reaches out of the sandbox:
-/// [`ManifestGrants`] has what the embedder permits.
+/// [`ManifestGrants`] has what the embedder permits. Modules are read in the manifest's folder alone, unless more is
+/// permitted.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -197,17 +198,23 @@ impl Manifest {
         self.modules.iter().map(|module| &*module.name)
     }
 
-    /// Reads its modules: each with its name, at most `limit` bytes in all. Checks their hashes.
+    /// Reads its modules: each with its name, at most `limit` bytes in all. Checks their hashes. Files are read in the
+    /// manifest's folder, after links are followed, and elsewhere only in the directories that `permitted` has.
     ///
     /// # Errors
     ///
-    /// [`ManifestReason::File`], [`ManifestReason::TooLarge`], [`ManifestReason::Field`] for data that is not
-    /// base64, and [`ManifestReason::Hash`].
-    pub fn read_modules(&self, limit: usize) -> Result<Vec<(&str, Vec<u8>)>, ManifestError> {
+    /// [`ManifestReason::File`], also for a file that does not begin as a module does, [`ManifestReason::Outside`],
+    /// [`ManifestReason::TooLarge`], [`ManifestReason::Field`] for data that is not base64, and
+    /// [`ManifestReason::Hash`].
+    pub fn read_modules(
+        &self,
+        limit: usize,
+        permitted: &ManifestGrants,
+    ) -> Result<Vec<(&str, Vec<u8>)>, ManifestError> {
         let mut read = Vec::new();
         let mut used = 0usize;
         for module in &self.modules {
-            let wasm = module.read(&self.folder, used, limit);
+            let wasm = module.read(&self.folder, permitted, used, limit);
             let wasm = wasm.map_err(|reason| self.error(reason))?;
             used = used.saturating_add(wasm.len());
             read.push((&*module.name, wasm));
