@@ -193,6 +193,27 @@ fn inspect_and_probe_show_each_module() {
             refused.stderr
         );
     }
+    files.file("main.wasm", b"<html>");
+    for command in ["run", "inspect", "probe"] {
+        let refused = hostel(&[command, &json]).expect(3);
+        for words in ["manifest.json", "main.wasm: not a WebAssembly module"] {
+            assert!(refused.stderr.contains(words), "{}", refused.stderr);
+        }
+    }
+    // The only one, which lacks a module.
+    let only = r#"(module (import "b" "g" (func))
+        (import "extism:host/env" "input_offset" (func (result i64))))"#;
+    files.file("only.wasm", &wat::parse_str(only).expect("it is WAT"));
+    let lacks = files.file("only.json", br#"{"wasm": [{"path": "only.wasm"}]}"#);
+    let refused = hostel(&["run", &lacks]).expect(3);
+    for words in [
+        "only.json, module ",
+        "only.wasm: 1 problem",
+        "link a module named `b`",
+    ] {
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    files.file("main.wasm", &wat::parse_str(MAIN).expect("it is WAT"));
     files.file("library.wasm", b"\0asm\x01\0\0\0");
     let refused = hostel(&["run", &json]).expect(3);
     assert!(

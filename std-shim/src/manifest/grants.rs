@@ -102,7 +102,8 @@ impl Manifest {
     /// # Errors
     ///
     /// Those of [`read_modules`](Self::read_modules), [`ManifestReason::Directory`] for a directory that is not
-    /// permitted or can't be opened, and [`ManifestReason::Load`].
+    /// permitted or can't be opened, and [`ManifestReason::Load`], or [`ManifestReason::File`]
+    /// for the file of the only module.
     pub fn load<T: 'static>(
         &self,
         engine: &Engine,
@@ -118,7 +119,7 @@ impl Manifest {
             .map(|(name, wasm)| (*name, &**wasm))
             .collect();
         let plugin = engine.load_linked(name, &modules, &grants);
-        plugin.map_err(|error| self.error(ManifestReason::Load(error)))
+        plugin.map_err(|error| self.error(self.load_error(error)))
     }
 
     /// Returns `grants` with those of its plugin: Extism's convention and environment, the directories, and the

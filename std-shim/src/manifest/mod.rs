@@ -12,7 +12,7 @@ pub use self::{
 
 use self::{fields::Fields, modules::ManifestModule};
 use crate::host_pattern::matches;
-use hostel_core::{Budget, Limits, files::Access};
+use hostel_core::{Budget, Limits, LoadError, files::Access};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -277,6 +277,14 @@ impl Manifest {
             budget.deadline = Some(deadline.min(timeout));
         }
         budget
+    }
+
+    /// Returns the reason for modules that don't load: with the file of the only one, or else with the module's name.
+    fn load_error(&self, error: LoadError) -> ManifestReason {
+        match &*self.modules {
+            [only] => only.load_error(&self.folder, error),
+            _ => ManifestReason::Load(error),
+        }
     }
 
     /// Returns an error of this manifest.

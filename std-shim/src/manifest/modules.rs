@@ -149,6 +149,17 @@ impl ManifestModule {
 }
 
 impl ManifestModule {
+    /// Returns the reason for this module that does not load.
+    pub(super) fn load_error(&self, folder: &Path, error: LoadError) -> ManifestReason {
+        match &self.source {
+            Source::File(path) => {
+                let reason = FileReason::Load(error);
+                ManifestReason::File(FileError::new(&folder.join(path), reason))
+            }
+            Source::Data(_) => ManifestReason::Load(error),
+        }
+    }
+
     /// Returns the file `path` without links, so that the one that is read is the one that is compared.
     fn permitted(
         &self,
