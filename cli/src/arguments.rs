@@ -1,7 +1,7 @@
 //! The program's arguments and their help.
 
 use super::{
-    callback::Callback,
+    callback::GivenCallback,
     directories::GivenDirectory,
     exit,
     failure::Failure,
@@ -129,11 +129,11 @@ pub(super) struct Run {
     pub(super) abi: Option<Convention>,
     /// Answer to a plugin of waPC or Extism: echo, fail:TEXT or @FILE
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
-    pub(super) callback: Option<Callback>,
+    pub(super) callback: Option<GivenCallback>,
     /// [SCHEME://]HOST[:PORT] that an Extism plugin may reach; repeatable
     #[arg(long, value_name = "HOST", hide = asked_for("-h"), value_parser = http::host)]
     pub(super) allow_host: Vec<String>,
-    /// 'HOST NAME: VALUE', with ${VAR} from the environment; repeatable
+    /// '[http://]HOST[:PORT] NAME: VALUE', with ${VAR} from the environment; repeatable
     #[arg(long, value_name = "HEADER", hide = asked_for("-h"))]
     pub(super) http_header: Vec<GivenHeader>,
     /// Import that traps if called, such as env.fork or env.*; repeatable

@@ -1,6 +1,6 @@
 //! Failures of the program, as text for people and as JSON for programs.
 
-use super::{exit::Exit, plugin::STATE_WAIT};
+use super::{callback, exit::Exit, plugin::STATE_WAIT};
 use hostel::{
     CallError, FileError, FileReason, LoadError, ManifestError, ManifestReason, Mismatch,
     RefusedGrowth, SnapshotError, StateFileError, StateFileReason, TrapKind, grant_for,
@@ -28,7 +28,7 @@ impl Failure {
         Self {
             exit,
             code,
-            message,
+            message: translated(message),
             details: Vec::new(),
             hint: None,
             told_refusal: false,
@@ -74,7 +74,7 @@ impl Failure {
                     "{message}: {} with imports and exports",
                     problems(all.len())
                 );
-                failure.details = all.iter().map(ToString::to_string).collect();
+                failure.details = all.iter().map(mismatch).collect();
                 let needs_state = |one: &Mismatch| {
                     matches!(one, Mismatch::UnknownImport { module, name, .. }
                         if grant_for(module, name) == Some("state"))
@@ -86,9 +86,9 @@ impl Failure {
                 if let Some(Mismatch::UnknownImport { module, name, .. }) =
                     all.iter().find(|one| one.could_be_stubbed())
                 {
-                    let callback = match module.strip_prefix("extism:host/") {
-                        Some(own) if own != "env" => "answer it with --callback ANSWER, or, ",
-                        _ => "",
+                    let callback = match callback::answers(module) {
+                        true => "answer it with --callback ANSWER, or, ",
+                        false => "",
                     };
                     return failure.with_hint(format!(
                         "{callback}if the plugin can do without the function, add --stub {module}.{name}"
@@ -173,6 +173,39 @@ impl Serialize for Failure {
     }
 }
 
+/// Advice of the library's, and in its place that of the program.
+const REMEDIES: [(&str, &str); 2] = [
+    // The program always grants it: only a manifest takes it away.
+    (
+        "grant it with `Extism::http`",
+        "name the hosts in `allowed_hosts` of the manifest, and allow them with --allow-host HOST",
+    ),
+    (
+        "raise `http_response_bytes`, `memory_bytes` or `bytes_to_guest`",
+        "up to 50 MiB are possible with --memory SIZE and --limit bytes_to_guest=N",
+    ),
+];
+
+fn translated(message: String) -> String {
+    let mut all = REMEDIES.iter();
+    match all.find(|(library, _)| message.contains(library)) {
+        Some((library, program)) => message.replace(library, program),
+        None => message,
+    }
+}
+
+/// Describes an import or export that does not fit.
+pub(super) fn mismatch(one: &Mismatch) -> String {
+    let program = match one {
+        Mismatch::UnknownImport { module, .. } if callback::answers(module) => {
+            "answer it with --callback ANSWER"
+        }
+        _ => "the program can't supply it",
+    };
+    one.to_string()
+        .replace("grant it with `Extism::function`", program)
+}
+
 /// Says that a growth of memory was refused, and how to raise the limit.
 pub(super) fn refusal(refused: RefusedGrowth) -> String {
     let remedy = match refused.limit {
@@ -196,7 +229,7 @@ fn reasons(error: &LoadError) -> Vec<String> {
             .iter()
             .map(|reason| format!("module `{module}`: {reason}"))
             .collect(),
-        LoadError::Mismatch(all) => all.iter().map(ToString::to_string).collect(),
+        LoadError::Mismatch(all) => all.iter().map(mismatch).collect(),
         LoadError::TooLarge { limit, found } => vec![over("module_bytes", *limit, *found)],
         LoadError::OverLimit {
             name: cap,

@@ -6,7 +6,7 @@ use hostel::{
 };
 use std::{env, str::FromStr};
 
-/// The value of --http-header: `HOST NAME: VALUE`.
+/// The value of --http-header: `HOST NAME: VALUE`. Without a scheme, `HOST` is one of https.
 #[derive(Clone, Debug)]
 pub(super) struct GivenHeader {
     host: String,
@@ -79,8 +79,12 @@ impl HttpClient for Client {
         let pending = self.0.send(request);
         Box::pin(async {
             pending.await.map_err(|error| match error {
-                HttpError::NotAllowed { reason } => HttpError::NotAllowed {
-                    reason: format!("{reason}: allow it with --allow-host HOST"),
+                HttpError::NotAllowed {
+                    reason,
+                    entry: Some(entry),
+                } => HttpError::NotAllowed {
+                    reason: format!("{reason}: allow it with --allow-host {entry}"),
+                    entry: Some(entry),
                 },
                 error => error,
             })

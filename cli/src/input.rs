@@ -8,8 +8,9 @@ use super::{
 };
 use hostel::{CallError, Convention, Instance, Plugin, Signature, ValType, Value};
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
+    path::Path,
 };
 
 /// A call's input.
@@ -180,13 +181,33 @@ fn read(text: &str, limit: usize) -> Result<Vec<u8>, Failure> {
         let failure = Failure::usage(format!("can't read INPUT from {from}: {error}"));
         // A file that is too long exists, so the user did not mean a text.
         if error.kind() == io::ErrorKind::FileTooLarge {
-            failure.with_hint("raise the limit with --limit input_bytes=N")
+            hint_at_limit(failure, &error, "input_bytes")
         } else if from == "stdin" {
             failure
         } else {
             failure.with_hint("write `@@` for a text that begins with `@`")
         }
     })
+}
+
+/// Reads a plain file, at most `limit` bytes of it. Others, such as pipes and devices, may never end.
+pub(super) fn read_plain(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    // Looked at by its name: opening a pipe waits for a writer.
+    if !fs::metadata(path)?.is_file() {
+        let message = "expected a plain file, found a directory, pipe or device";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    read_all(File::open(path)?, limit)
+}
+
+/// Adds the limit to raise to the failure of reading more bytes than `limit` allows.
+pub(super) fn hint_at_limit(failure: Failure, error: &io::Error, limit: &str) -> Failure {
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => {
+            failure.with_hint(format!("raise the limit with --limit {limit}=N"))
+        }
+        _ => failure,
+    }
 }
 
 /// Reads to the end, at most `limit` bytes.

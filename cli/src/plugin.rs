@@ -158,8 +158,9 @@ pub(super) fn grants(
     if let Some(convention) = arguments.abi {
         grants = grants.with_convention(convention);
     }
-    let wapc = match arguments.callback.clone() {
-        Some(callback) => {
+    let wapc = match &arguments.callback {
+        Some(given) => {
+            let callback = given.read(module.bounds.budget.bytes_to_guest)?;
             for info in module.infos(arguments) {
                 extism = callback.grant(&info, extism);
             }

@@ -3,7 +3,7 @@
 use super::{
     arguments::Probe,
     exit::Exit,
-    failure::Failure,
+    failure::{self, Failure},
     grants::{self, Stub},
     limits,
     output::{self, Each, escaped},
@@ -234,7 +234,7 @@ fn refusal_json(error: &LoadError) -> Box<dyn Iterator<Item = Value> + '_> {
         LoadError::InModule { error, .. } => return refusal_json(error),
         LoadError::Mismatch(all) => {
             let objects = all.iter();
-            return Box::new(objects.map(move |one| object(one.to_string(), no_limit())));
+            return Box::new(objects.map(move |one| object(failure::mismatch(one), no_limit())));
         }
         LoadError::TooLarge { limit, found } => {
             ["module_bytes".into(), (*limit).into(), (*found).into()]

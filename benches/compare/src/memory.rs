@@ -107,8 +107,9 @@ pub fn grown(command: &mut Command) -> Answer<Vec<Grown>> {
     let output = child.wait_with_output()?;
     if !output.status.success() {
         let message = String::from_utf8_lossy(&output.stderr);
-        return Err(message
-            .lines()
+        // The last line of a panic is advice, not the reason.
+        let reasons = message.lines().filter(|line| !line.starts_with("note: "));
+        return Err(reasons
             .last()
             .unwrap_or("it failed without a word")
             .to_string()

@@ -80,6 +80,37 @@ fn a_wapc_plugin_gets_the_answer_of_callback() {
 }
 
 #[test]
+fn the_file_of_callback_is_a_plain_one_within_the_budget() {
+    let files = Files::new();
+    for (text, call) in [(WAPC, "say"), (ASKS, "asks")] {
+        let plugin = files.wat(text);
+        let answer = files.path("answer");
+        std::fs::write(&answer, "12345678").unwrap();
+        let run = |file: &str, more: &[&str]| {
+            let callback = format!("@{file}");
+            let all = ["run", &plugin, "--call", call, "x", "--callback", &callback];
+            hostel(&[&all[..], more].concat())
+        };
+        let file = path(&answer);
+        let within = run(file, &["--limit", "bytes_to_guest=8"]);
+        assert!(!within.stderr.contains("--callback"), "{}", within.stderr);
+        let over = run(file, &["--limit", "bytes_to_guest=7"]).expect(2);
+        let hint = "--limit bytes_to_guest=N";
+        assert!(over.stderr.contains(hint), "{}", over.stderr);
+        let absent = run(path(&files.path("absent")), &[]).expect(2);
+        assert!(absent.stderr.contains("--callback"), "{}", absent.stderr);
+        // Neither is read: one has no end, and the other is no file.
+        let directory = answer.parent().unwrap();
+        let endless = if cfg!(unix) { "/dev/zero" } else { "NUL" };
+        for other in [path(directory), endless] {
+            let refused = run(other, &[]).expect(2);
+            let stderr = &refused.stderr;
+            assert!(stderr.contains("expected a plain file"), "{stderr}");
+        }
+    }
+}
+
+#[test]
 fn a_typst_plugin_takes_an_input_for_each_parameter() {
     let files = Files::new();
     let plugin = files.wat(TYPST);
@@ -189,7 +220,10 @@ fn functions_that_the_embedder_would_supply_are_told_as_such() {
     );
     let refused = hostel(&["run", &plugin, "--call", "f"]).expect(3);
     assert!(
-        refused.stderr.contains("`Extism::function`")
+        refused
+            .stderr
+            .contains("embedder's: answer it with --callback")
+            && !refused.stderr.contains("Extism::")
             && refused.stderr.contains("--callback ANSWER, or, if"),
         "{}",
         refused.stderr
@@ -249,19 +283,17 @@ fn an_extism_plugin_reaches_the_hosts_that_are_allowed() {
         command.env("TOKEN", SECRET).env("SHORT", "1234567");
         Ended::from(command.output().unwrap())
     };
+    let hint = format!("--allow-host http://{address}");
     let refused = run(&[]).expect(4);
-    assert!(
-        refused.stderr.contains("--allow-host HOST"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.stderr.contains(&hint), "{}", refused.stderr);
     let other = run(&["--allow-host", "https://127.0.0.1"]).expect(4);
-    assert!(
-        other.stderr.contains("--allow-host HOST"),
-        "{}",
-        other.stderr
-    );
-    let allowed = ["--allow-host", "example.org", "--allow-host", &address];
+    assert!(other.stderr.contains(&hint), "{}", other.stderr);
+    let allowed = [
+        "--allow-host",
+        "example.org",
+        "--allow-host",
+        &format!("http://{address}"),
+    ];
     let reached = run(&allowed).expect(0);
     assert_eq!(reached.text(), "false GET /path HTTP/1.1");
     let with = |header: &str| run(&[&allowed[..], &["--http-header", header]].concat());
@@ -270,6 +302,12 @@ fn an_extism_plugin_reaches_the_hosts_that_are_allowed() {
     assert_eq!(secret.text(), "true GET /path HTTP/1.1");
     for (header, expected) in [
         ("Authorization: x", "HOST NAME: VALUE"),
+        // Of an http server, but without its scheme, and of none of the allowed hosts.
+        (&format!("{address} Authorization: x"), "https is meant"),
+        (
+            "b Authorization: ${TOKEN}",
+            "`https://b` is not among the allowed hosts",
+        ),
         ("a Authorization: ${ABSENT_FROM_ALL}", "`ABSENT_FROM_ALL`"),
         ("a Authorization: ${SHORT}", "7 bytes"),
         ("*.a Authorization: ${TOKEN}", "one host"),
@@ -282,6 +320,47 @@ fn an_extism_plugin_reaches_the_hosts_that_are_allowed() {
     assert!(alone.stderr.contains("--allow-host"), "{}", alone.stderr);
     let wrong = run(&["--allow-host", "ftp://a"]).expect(2);
     assert!(wrong.stderr.contains("[SCHEME://]HOST"), "{}", wrong.stderr);
+}
+
+#[test]
+fn refused_requests_name_the_option_that_allows_them() {
+    let files = Files::new();
+    let plugin = files.wat(HTTP);
+    let run = |plugin: &str, url: &str, more: &[&str]| {
+        let json = format!(r#"{{"url":"{url}"}}"#);
+        let all = ["run", plugin, "--call", "get", &json];
+        let stderr = hostel(&[&all[..], more].concat()).expect(4).stderr;
+        assert!(!stderr.contains("Extism::"), "{stderr}");
+        stderr
+    };
+    // The name is allowed, but not its address.
+    let local = run(
+        &plugin,
+        "http://localhost:9/",
+        &["--allow-host", "localhost"],
+    );
+    let [v4, v6] = ["http://127.0.0.1:9", "http://[::1]:9"];
+    let hint = |at: &str| format!("--allow-host {at}");
+    let named = local.contains(&hint(v4)) || local.contains(&hint(v6));
+    assert!(named && local.contains("not public"), "{local}");
+    // No option gives what the manifest does not ask for.
+    let manifest = |hosts: &str| {
+        let text = format!(r#"{{"wasm": [{{"path": "plugin.wasm"}}]{hosts}}}"#);
+        files.file("plugin.json", text.as_bytes())
+    };
+    let none = run(&manifest(""), "http://a.test/", &["--allow-host", "a.test"]);
+    assert!(none.contains("`allowed_hosts` of the manifest"), "{none}");
+    let hosts = r#", "allowed_hosts": ["b.test"]"#;
+    let other = run(
+        &manifest(hosts),
+        "http://a.test/",
+        &["--allow-host", "a.test"],
+    );
+    let expected = "not among the hosts of the plugin's manifest";
+    assert!(
+        other.contains(expected) && !other.contains("--allow-host"),
+        "{other}"
+    );
 }
 
 #[test]

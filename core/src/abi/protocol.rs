@@ -44,11 +44,12 @@ pub(crate) trait Protocol: Send + Sync + 'static {
         name
     }
 
-    /// Begins a call: keeps the inputs for the guest, and returns the arguments of the export, which has
-    /// the type `ty`.
+    /// Begins a call: keeps the inputs for the guest, as far as `limiter` admits them, and returns the
+    /// arguments of the export, which has the type `ty`.
     fn begin(
         &self,
         session: &mut dyn Session,
+        limiter: &mut InstanceLimiter,
         name: &str,
         inputs: &[&[u8]],
         ty: &Signature,
@@ -116,7 +117,7 @@ pub(crate) struct EnvironmentCall<'a> {
     pub(super) session: &'a mut dyn Session,
     pub(super) shared: &'a Shared,
     pub(super) meter: &'a mut Meter,
-    pub(super) limiter: &'a InstanceLimiter,
+    pub(super) limiter: &'a mut InstanceLimiter,
     pub(super) spending: Spending<'a>,
 }
 

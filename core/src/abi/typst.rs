@@ -12,7 +12,7 @@ use super::{
 use crate::{
     abi::native,
     base::signature::{Signature, ValType},
-    call::run::word,
+    call::{limiter::InstanceLimiter, run::word},
     error::{CallError, Mismatch},
     memory,
     module::ModuleInfo,
@@ -92,6 +92,7 @@ impl Protocol for Typst {
     fn begin(
         &self,
         session: &mut dyn Session,
+        _: &mut InstanceLimiter,
         name: &str,
         inputs: &[&[u8]],
         ty: &Signature,

@@ -12,10 +12,11 @@ use super::{
 use crate::{
     abi::native,
     base::{
+        fuel::{Spending, fuel_for},
         log::LogLevel,
         signature::{Signature, ValType},
     },
-    call::{access::InstanceAccess, run::word, suspend::PendingHostCall},
+    call::{access::InstanceAccess, limiter::InstanceLimiter, run::word, suspend::PendingHostCall},
     error::{CallError, Mismatch},
     memory,
     module::{COMMAND, ModuleInfo},
@@ -251,6 +252,7 @@ impl Protocol for Granted {
     fn begin(
         &self,
         session: &mut dyn Session,
+        _: &mut InstanceLimiter,
         name: &str,
         inputs: &[&[u8]],
         ty: &Signature,
@@ -404,7 +406,8 @@ impl EnvironmentFunction for HostCallback {
         match &self.0.host {
             Some(HostSide::Now(callback)) => {
                 let answer = callback(&request);
-                let done = answered(call.session, call.meter.budget().bytes_to_guest, answer)?;
+                let limit = call.meter.budget().bytes_to_guest;
+                let done = answered(call.session, call.spending, limit, answer)?;
                 Ok(Outcome::Now(Some(done)))
             }
             Some(HostSide::Later(callback)) => {
@@ -412,19 +415,22 @@ impl EnvironmentFunction for HostCallback {
                 Ok(Outcome::Later(Box::new(Pending(waiting))))
             }
             None => {
-                let none = String::from("the host grants no callback");
-                Ok(Outcome::Now(Some(answered(
-                    call.session,
-                    usize::MAX,
-                    Err(none),
-                )?)))
+                let none = Err(String::from("the host grants no callback"));
+                let done = answered(call.session, call.spending, usize::MAX, none)?;
+                Ok(Outcome::Now(Some(done)))
             }
         }
     }
 }
 
-/// Keeps the host's answer for the guest. Returns whether it is a response.
-fn answered(session: &mut dyn Session, limit: usize, answer: HostAnswer) -> Result<Val, CallError> {
+/// Keeps the host's answer for the guest, and charges for it: the guest need not fetch it. Returns whether it
+/// is a response.
+fn answered(
+    session: &mut dyn Session,
+    spending: Spending<'_>,
+    limit: usize,
+    answer: HostAnswer,
+) -> Result<Val, CallError> {
     let exchange: &mut Exchange = session.own().ok_or_else(foreign_session)?;
     let (kept, bytes, done) = match answer {
         Ok(response) => (&mut exchange.host_response, response, 1),
@@ -433,6 +439,7 @@ fn answered(session: &mut dyn Session, limit: usize, answer: HostAnswer) -> Resu
     if bytes.len() > limit {
         return Err(CallError::BytesToGuest { limit });
     }
+    spending.spend(fuel_for(bytes.len()))?;
     *kept = Some(bytes);
     Ok(Val::I32(done))
 }
@@ -451,7 +458,7 @@ impl PendingHostCall for Pending {
         };
         let limit = access.meter.budget().bytes_to_guest;
         match access.exchange {
-            Some(session) => answered(&mut **session, limit, answer).map(Some),
+            Some(session) => answered(&mut **session, access.spending, limit, answer).map(Some),
             None => Err(trap("the call has no session")),
         }
     }

@@ -44,7 +44,7 @@ pub(crate) struct InstanceAccess<'a> {
     pub(crate) exchange: &'a mut Option<Box<dyn Session>>,
     pub(crate) shared: &'a Shared,
     pub(crate) meter: &'a mut Meter,
-    pub(crate) limiter: &'a InstanceLimiter,
+    pub(crate) limiter: &'a mut InstanceLimiter,
     pub(crate) canceller: Option<&'a Canceller>,
     /// The fuel that the function may spend.
     pub(crate) spending: Spending<'a>,
@@ -68,7 +68,7 @@ impl<'a> InstanceAccess<'a> {
             exchange: &mut state.exchange,
             shared: &state.shared,
             meter: &mut state.meter,
-            limiter: &state.limiter,
+            limiter: &mut state.limiter,
             canceller: state.canceller.as_ref(),
             spending,
             blocks: state.pace.is_none() && !state.guest.nested,

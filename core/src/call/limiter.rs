@@ -27,6 +27,8 @@ pub(crate) struct InstanceLimiter {
     parts: Parts,
     /// Number of modules, each of which has one memory at most.
     modules: u8,
+    /// Bytes that the host keeps for the guest in this call. They count against the limit of memory.
+    kept: u32,
 }
 
 /// How the guest's code grows its memory by more than [`GROWTH`] bytes.
@@ -84,11 +86,12 @@ struct Amount {
 }
 
 impl Amount {
-    /// Adds the growth from `current` to `desired`. Returns false if that exceeds the limit.
-    fn grow(&mut self, current: usize, desired: usize) -> bool {
+    /// Adds the growth from `current` to `desired`. Returns false if that exceeds what the limit leaves
+    /// beside `kept`.
+    fn grow(&mut self, current: usize, desired: usize, kept: usize) -> bool {
         let more = desired.saturating_sub(current);
         match self.now.checked_add(more) {
-            Some(now) if now <= self.limit => {
+            Some(now) if now.saturating_add(kept) <= self.limit => {
                 self.now = now;
                 self.last = more;
                 true
@@ -111,6 +114,7 @@ impl InstanceLimiter {
             refused: None,
             growing: 0,
             modules: 1,
+            kept: 0,
             memory: Amount {
                 limit: limits.memory_bytes,
                 ..Amount::default()
@@ -138,15 +142,25 @@ impl InstanceLimiter {
         self.refused = Some(RefusedGrowth { asked, limit });
     }
 
-    /// Returns whether the host may keep `bytes` bytes for the guest besides its memory, for which `more` bytes
-    /// of the heap are needed now: they count against the limit of memory.
-    pub(crate) fn admits(&self, bytes: usize, more: usize, platform: &dyn Platform) -> bool {
+    /// Admits `bytes` bytes in all that the host keeps for the guest besides its memory, for which `more` bytes
+    /// of the heap are needed now. Returns false if the limit of memory or the heap has no room.
+    pub(crate) fn keep(&mut self, bytes: usize, more: usize, platform: &dyn Platform) -> bool {
         let all = self.memory.now.saturating_add(bytes);
         let needed = more.saturating_add(RESERVE);
-        all <= self.memory.limit && platform.free_bytes().is_none_or(|free| needed <= free)
+        let kept = u32::try_from(bytes).ok().filter(|_| {
+            all <= self.memory.limit && platform.free_bytes().is_none_or(|free| needed <= free)
+        });
+        self.kept = kept.unwrap_or(self.kept);
+        kept.is_some()
     }
 
-    /// Returns the bytes that the limit of memory leaves for the host to keep for the guest.
+    /// Begins a call, for which the host keeps nothing yet.
+    pub(crate) const fn begin_call(&mut self) {
+        self.refused = None;
+        self.kept = 0;
+    }
+
+    /// Returns the bytes that the limit of memory leaves for the host to keep for the guest, in all.
     pub(crate) const fn memory_left(&self) -> usize {
         self.memory.limit.saturating_sub(self.memory.now)
     }
@@ -173,7 +187,8 @@ impl InstanceLimiter {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return false;
         }
-        if !self.memory.grow(current, desired) {
+        let kept = usize::try_from(self.kept).unwrap_or(usize::MAX);
+        if !self.memory.grow(current, desired, kept) {
             self.refuse(desired, Some(self.memory.limit));
             return false;
         }
@@ -225,7 +240,10 @@ impl ResourceLimiter for InstanceLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> Result<bool, LimiterError> {
-        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.table.grow(current, desired))
+        Ok(
+            maximum.is_none_or(|maximum| desired <= maximum)
+                && self.table.grow(current, desired, 0),
+        )
     }
 
     fn memory_grow_failed(&mut self, error: &MemoryError) -> Result<(), LimiterError> {

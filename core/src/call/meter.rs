@@ -178,7 +178,7 @@ where
 {
     let mut cx = cx.as_context_mut();
     let StoreData { meter, limiter, .. } = cx.data_mut();
-    limiter.refused = None;
+    limiter.begin_call();
     meter.reserve = meter.budget.fuel;
     meter.until = until;
     meter.usage = Usage::ZERO;

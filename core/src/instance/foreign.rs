@@ -145,9 +145,9 @@ impl<T: 'static> Instance<T> {
             meter::check_time(store.data())?;
         }
         let ty = self.loaded.signature(export)?;
-        let exchange = &mut store.data_mut().exchange;
-        let session = exchange.get_or_insert_with(|| protocol.session());
-        let params = protocol.begin(&mut **session, name, inputs, ty)?;
+        let state = store.data_mut();
+        let session = state.exchange.get_or_insert_with(|| protocol.session());
+        let params = protocol.begin(&mut **session, &mut state.limiter, name, inputs, ty)?;
         Ok(ForeignCall {
             protocol,
             export,

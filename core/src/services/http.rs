@@ -211,6 +211,9 @@ pub enum HttpError {
     NotAllowed {
         /// The reason, in words.
         reason: String,
+        /// The entry of the client's list of hosts that would allow it, `[SCHEME://]HOST[:PORT]`. `None` if none
+        /// would.
+        entry: Option<String>,
     },
     /// The response is larger than the request allows.
     TooLarge {
@@ -234,6 +237,11 @@ pub enum HttpError {
         /// The secret's name.
         name: String,
     },
+    /// The response to a request with a secret of the host has a form in which the secret would not be found.
+    Withheld {
+        /// The reason, in words.
+        reason: String,
+    },
     /// The server can't be reached, or does not speak HTTP.
     Failed {
         /// The reason, in words.
@@ -252,6 +260,7 @@ impl HttpError {
             Self::Timeout { .. } => "http-timeout",
             Self::Busy { .. } => "http-busy",
             Self::Secret { .. } => "http-secret",
+            Self::Withheld { .. } => "http-withheld",
             Self::Failed { .. } => "http-failed",
         }
     }
@@ -268,7 +277,16 @@ impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid { reason } => write!(f, "the HTTP request is invalid: {reason}"),
-            Self::NotAllowed { reason } => write!(f, "the HTTP request is not allowed: {reason}"),
+            Self::NotAllowed { reason, .. } => {
+                write!(f, "the HTTP request is not allowed: {reason}")
+            }
+            Self::TooLarge {
+                part: "headers",
+                limit,
+            } => write!(
+                f,
+                "the headers of the HTTP response exceed {limit} bytes, which is a fixed limit"
+            ),
             Self::TooLarge { part, limit } => write!(
                 f,
                 "the {part} of the HTTP response exceeds {limit} bytes: raise `http_response_bytes`, `memory_bytes` or `bytes_to_guest`"
@@ -286,6 +304,7 @@ impl fmt::Display for HttpError {
                 f,
                 "the HTTP response is withheld: it contains the secret `{name}`"
             ),
+            Self::Withheld { reason } => write!(f, "the HTTP response is withheld: {reason}"),
             Self::Failed { reason } => write!(f, "the HTTP request failed: {reason}"),
         }
     }

@@ -78,7 +78,7 @@ impl AllowedHosts {
             return Ok(());
         }
         Err(format!(
-            "`{origin}` is at the address {address}, which is not public"
+            "`{origin}` is at the address {address}, which is not public and must be allowed by itself"
         ))
     }
 }

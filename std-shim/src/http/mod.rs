@@ -38,11 +38,13 @@ type Resolve = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 ///
 /// * **Hosts.** A request goes to an allowed scheme, host and port. So does each redirect. The host is
 ///   resolved once for each of them, and the address that was checked is the one connected to.
-/// * **Time.** A request ends at its call's deadline, and after [`timeout`](Self::timeout): 30 s.
+/// * **Time.** A request ends at its call's deadline, and after [`timeout`](Self::timeout): 30 s. While the system
+///   resolves a name, only the call's deadline ends the guest's wait: see [`resolver`](Self::resolver).
 /// * **Threads.** A request runs on a thread of its own, at most 16 at one time: see
 ///   [`requests`](Self::requests). Further ones are errors. Clones share that number. A thread whose call has
 ///   ended stops within 20 ms, but not while a name is resolved or a connection is made.
-/// * **Bytes.** Headers and bodies are limited before they are kept. Bodies are not decompressed.
+/// * **Bytes.** Headers and bodies are limited before they are kept. Bodies are not decompressed. While they are
+///   received, they are not counted in [`Limits::memory_bytes`](hostel_core::Limits::memory_bytes).
 /// * **Secrets.** Headers of the embedder's are added to the requests to one origin: see
 ///   [`header`](Self::header).
 ///
@@ -108,19 +110,29 @@ impl HttpAccess {
     /// stands for a [`secret`](Self::secret).
     ///
     /// No guest sees a secret: not in its request, in an error or in a log. The header is not sent after a
-    /// redirect to another scheme, host or port. A response that contains the secret is withheld. A server that
-    /// returns it in another form, base64 for instance, reveals it: give a secret only to a host that may have it.
+    /// redirect to another scheme, host or port. A response that contains the secret is withheld.
+    ///
+    /// With a secret, the guest does not choose the response's form: `Accept-Encoding: identity` is sent, and the
+    /// guest's `Range`, `Accept-Charset`, and headers like them are dropped. A response that is partial or compressed
+    /// nevertheless is withheld. A server that returns the secret in another form, base64 for instance, reveals it:
+    /// give a secret only to a host that may have it.
     ///
     /// # Errors
     ///
-    /// If there is no such secret, or if `origin`, `name` or `value` can't be read.
+    /// If there is no such secret, if `origin`, `name` or `value` can't be read, or if `origin` is not among the
+    /// allowed hosts.
     pub fn header(
         mut self,
         origin: &str,
         name: &str,
         value: &str,
     ) -> Result<Self, HttpAccessError> {
-        Arc::make_mut(&mut self.access.secrets).header(origin, name, value)?;
+        let to = Arc::make_mut(&mut self.access.secrets).header(origin, name, value)?;
+        self.access.hosts.check(&to).map_err(|reason| {
+            HttpAccessError(format!(
+                "the header `{name}` for `{origin}` would never be sent: {reason}; without a scheme, https is meant"
+            ))
+        })?;
         Ok(self)
     }
 
@@ -146,7 +158,8 @@ impl HttpAccess {
         self
     }
 
-    /// Finds the addresses of hosts by `resolve`, instead of the system's resolver.
+    /// Finds the addresses of hosts by `resolve`, instead of the system's resolver. It should end in time: a request
+    /// that waits for it can't be ended.
     #[must_use]
     pub fn resolver(
         mut self,

@@ -4,8 +4,9 @@ use super::{
     HttpAccessError,
     url::{Origin, Scheme, host_and_port},
 };
+use hostel_core::HttpError;
 use std::sync::Arc;
-use ureq::http::{HeaderMap, HeaderName, HeaderValue};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 /// Fewest bytes of a secret: a shorter one would be found in responses by chance.
 const SECRET_BYTES: usize = 8;
@@ -22,6 +23,22 @@ const LOGGED: [&str; 10] = [
     "host",
     "server",
     "user-agent",
+];
+
+/// Headers by which a guest could choose a form of the response in which a secret is not found: compressed, in
+/// parts, as a difference, in another encoding of text, or as a hash. Servers may ignore all of them.
+const OF_FORM: [&str; 10] = [
+    "a-im",
+    "accept-charset",
+    "accept-encoding",
+    "if-range",
+    "range",
+    // Of old servers, for `range`.
+    "request-range",
+    "te",
+    "want-content-digest",
+    "want-digest",
+    "want-repr-digest",
 ];
 
 /// The values of `${NAME}`, and the headers that the host adds.
@@ -63,13 +80,13 @@ impl Secrets {
         Ok(())
     }
 
-    /// Adds a header for the requests to `origin`.
+    /// Adds a header for the requests to `origin`. Returns the origin.
     pub(super) fn header(
         &mut self,
         origin: &str,
         name: &str,
         value: &str,
-    ) -> Result<(), HttpAccessError> {
+    ) -> Result<Origin, HttpAccessError> {
         let fault = |reason: String| {
             HttpAccessError(format!("the header `{name}` for `{origin}`: {reason}"))
         };
@@ -100,21 +117,26 @@ impl Secrets {
             .map_err(|_| fault("its value has characters that no header can have".into()))?;
         value.set_sensitive(true);
         self.headers.push(HostHeader {
-            origin: parsed,
+            origin: parsed.clone(),
             name: header,
             value,
             secrets,
         });
-        Ok(())
+        Ok(parsed)
     }
 
-    /// Adds the headers for `origin`, in place of those of these names. Returns the secrets that they have.
+    /// Adds the headers for `origin`, in place of those of these names. Returns the secrets that they have. If there
+    /// are any, the guest's choice of the response's form is dropped.
     pub(super) fn add(&self, origin: &Origin, headers: &mut HeaderMap) -> Vec<&(String, Arc<str>)> {
         let own = || {
             self.headers
                 .iter()
                 .filter(|header| header.origin == *origin)
         };
+        if own().any(|header| !header.secrets.is_empty()) {
+            OF_FORM.iter().for_each(|name| drop(headers.remove(*name)));
+            headers.insert(header::ACCEPT_ENCODING, IDENTITY);
+        }
         for header in own() {
             headers.remove(&header.name);
         }
@@ -123,6 +145,69 @@ impl Secrets {
         }
         own().flat_map(|header| &header.secrets).collect()
     }
+}
+
+/// The only encoding of a response that has secrets looked for.
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+
+/// Checks that a secret in a response would be found: it is whole, and not compressed.
+pub(super) fn check_form<B>(response: &Response<B>) -> Result<(), HttpError> {
+    let withheld = |found: &str| {
+        let reason = format!(
+            "it {found}, and the request has a secret, which is found in whole and unencoded responses only"
+        );
+        Err(HttpError::Withheld { reason })
+    };
+    if matches!(
+        response.status(),
+        StatusCode::PARTIAL_CONTENT | StatusCode::IM_USED
+    ) {
+        return withheld(&format!(
+            "is partial, status {}",
+            response.status().as_u16()
+        ));
+    }
+    let has_other = |name: HeaderName, plain: &str| {
+        let values = response.headers().get_all(name).iter();
+        let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        codings.any(|coding| {
+            let coding = coding.trim_ascii();
+            !coding.is_empty() && !coding.eq_ignore_ascii_case(plain.as_bytes())
+        })
+    };
+    if has_other(header::CONTENT_ENCODING, "identity") {
+        return withheld("has a Content-Encoding");
+    }
+    if has_other(header::TRANSFER_ENCODING, "chunked") {
+        return withheld("has a Transfer-Encoding other than chunked");
+    }
+    let types = response.headers().get_all(header::CONTENT_TYPE);
+    if types.iter().any(|value| !has_ascii(value.as_bytes())) {
+        return withheld("has a Content-Type with a charset in which ASCII may look otherwise");
+    }
+    Ok(())
+}
+
+/// How the names of encodings of text begin in which ASCII is written as ASCII, as a secret is.
+const LIKE_ASCII: [&str; 9] = [
+    "utf-8",
+    "utf8",
+    "us-ascii",
+    "iso-8859-",
+    "windows-125",
+    "euc-",
+    "gb",
+    "big5",
+    "koi8-",
+];
+
+/// Returns whether a type of content has no charset, or one in which ASCII is written as ASCII.
+fn has_ascii(content_type: &[u8]) -> bool {
+    let lower = String::from_utf8_lossy(content_type).to_ascii_lowercase();
+    lower.split("charset").skip(1).all(|after| {
+        let name = after.trim_start_matches(['=', '"', '\'', ' ', '\t']);
+        LIKE_ASCII.iter().any(|known| name.starts_with(known))
+    })
 }
 
 /// Reads `[SCHEME://]HOST[:PORT]` as one origin: https, if no scheme is given, and the scheme's own port.

@@ -3,8 +3,8 @@
 use super::{
     Access,
     connect::{Direct, End, Resolved},
-    secrets::contains,
-    url::Url,
+    secrets::{check_form, contains},
+    url::{Origin, Url},
 };
 use crate::host_pattern::matches;
 use hostel_core::{HttpError, HttpRequest, HttpResponse};
@@ -60,7 +60,8 @@ pub(super) fn send(
                 "`{}` is not among the hosts of the plugin's manifest",
                 url.origin
             );
-            return Err(HttpError::NotAllowed { reason });
+            let entry = None;
+            return Err(HttpError::NotAllowed { reason, entry });
         }
         let addresses = access.addresses(&url.origin)?;
         let mut sent = headers.clone();
@@ -107,6 +108,9 @@ pub(super) fn send(
                 OF_BODY.iter().for_each(|name| drop(headers.remove(name)));
             }
             continue;
+        }
+        if !secrets.is_empty() {
+            check_form(&response)?;
         }
         let bytes = read(&mut response, request.max_body_bytes, after)?;
         if let Some(error) = withheld(&bytes) {
@@ -269,9 +273,13 @@ fn failed(error: Error, after: Duration) -> HttpError {
 
 impl Access {
     /// Returns the addresses of an origin that may be connected to.
-    fn addresses(&self, origin: &super::url::Origin) -> Result<Vec<SocketAddr>, HttpError> {
-        let refused = |reason| HttpError::NotAllowed { reason };
-        self.hosts.check(origin).map_err(refused)?;
+    fn addresses(&self, origin: &Origin) -> Result<Vec<SocketAddr>, HttpError> {
+        let refused = |reason, would: &Origin| HttpError::NotAllowed {
+            reason,
+            entry: Some(would.to_string()),
+        };
+        let check = self.hosts.check(origin);
+        check.map_err(|reason| refused(reason, origin))?;
         let found = match origin.address() {
             Some(address) => vec![address],
             None => (self.resolve)(&origin.host).map_err(|error| HttpError::Failed {
@@ -285,7 +293,13 @@ impl Access {
         for address in found {
             match self.hosts.check_address(origin, address) {
                 Ok(()) => allowed.push(SocketAddr::new(address, origin.port)),
-                Err(reason) => last = Err(refused(reason)),
+                Err(reason) => {
+                    let at = Origin {
+                        host: address.to_string(),
+                        ..origin.clone()
+                    };
+                    last = Err(refused(reason, &at));
+                }
             }
         }
         match allowed.is_empty() {

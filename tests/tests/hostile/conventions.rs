@@ -6,6 +6,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     extism_handles(&mut cases);
     extism_bounds(&mut cases);
+    extism_memory(&mut cases);
     wapc(&mut cases);
     typst(&mut cases);
     starts(&mut cases);
@@ -146,6 +147,36 @@ fn extism_bounds(cases: &mut Vec<Case>) {
             (budget.output_bytes, budget.error_bytes) = (100_000, 100_000);
         }));
     }
+}
+
+/// X02: blocks and the guest's own memory share one limit, of 1 MiB here.
+fn extism_memory(cases: &mut Vec<Case>) {
+    #[rustfmt::skip] // a table
+    let rows = [
+        ("X02/memory that grows beside blocks of 700 KB",
+            "(call $must (i32.wrap_i64 (call $alloc (i64.const 700000))))
+            (call $must (i32.eq (memory.grow (i32.const 10)) (i32.const -1)))"),
+        ("X02/blocks beside a memory of 700 KB",
+            "(call $must (i32.eq (memory.grow (i32.const 10)) (i32.const 1)))
+            (call $zero (call $alloc (i64.const 700000)))"),
+        ("X02/blocks and pages by turns",
+            "(loop $on
+                (local.set $b (call $alloc (i64.const 65000)))
+                (br_if $on (i32.and (i64.ne (local.get $b) (i64.const 0))
+                    (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))))
+            (call $must (i32.lt_u (memory.size) (i32.const 9)))"),
+    ];
+    for (name, body) in rows {
+        cases.push(Case::foreign(name, extism(body), "", returns("")).fuel(1_000_000));
+    }
+    let input = vec![b'a'; 1_000_000];
+    let case = Case::foreign(
+        "X02/input that the memory leaves no room for",
+        extism(""),
+        input,
+        fails("does-not-fit"),
+    );
+    cases.push(case.budget(|budget| budget.input_bytes = 2_000_000));
 }
 
 /// X06, X07, X08: what a waPC guest hands to the host.

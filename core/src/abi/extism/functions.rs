@@ -115,6 +115,7 @@ pub(super) const FUNCTIONS: [Entry; 32] = [
     function("reset", &[], &[], |call, _| {
         // Not returned to the heap: a guest may do this again and again.
         exchange(call)?.reset(usize::MAX);
+        call.limiter.keep(0, 0, &*call.shared.platform);
         Ok(None)
     }),
     function("memory_bytes", &[], &[I64], |call, _| {
@@ -215,7 +216,7 @@ fn new_block(call: &mut EnvironmentCall<'_>, len: u64) -> Result<u64, CallError>
     let arena = &exchange(call)?.arena;
     let (all, more) = (arena.size().saturating_add(taken), arena.growth(taken));
     let limit = exchange(call)?.grant.memory_bytes;
-    if all > limit || !call.limiter.admits(all, more, &*call.shared.platform) {
+    if all > limit || !call.limiter.keep(all, more, &*call.shared.platform) {
         return Ok(0);
     }
     call.charge(taken)?;

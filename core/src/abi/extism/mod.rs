@@ -16,7 +16,11 @@ use super::{
     },
 };
 use crate::{
-    base::signature::{Signature, ValType},
+    base::{
+        platform::NoPlatform,
+        signature::{Signature, ValType},
+    },
+    call::limiter::InstanceLimiter,
     error::{CallError, ErrorClass, Mismatch},
     memory,
     module::{CONSTRUCTORS, ModuleInfo, REACTOR},
@@ -99,10 +103,12 @@ impl Extism {
     /// take at most 1 MiB, in memory, and outlive its instances.
     #[must_use]
     pub fn new() -> Self {
+        // Bounded by `variable_bytes` alone.
         let mut limits = StateLimits::server();
-        limits.keys = VARIABLE_BYTES / VARIABLE;
-        limits.key_bytes = VARIABLE_BYTES;
-        limits.value_bytes = VARIABLE_BYTES;
+        limits.keys = usize::MAX;
+        limits.key_bytes = usize::MAX;
+        limits.value_bytes = usize::MAX;
+        limits.total_bytes = usize::MAX;
         Self {
             config: Vec::new(),
             functions: Vec::new(),
@@ -227,8 +233,8 @@ impl Extism {
     }
 
     /// Sets the most bytes of blocks in one call, input, padding and freed blocks included. Together with the
-    /// guest's own memory they are within [`Limits::memory_bytes`](crate::Limits::memory_bytes) too, when they
-    /// are allocated; [`Footprint`](crate::Footprint) does not count them. Default: 64 MiB.
+    /// guest's own memory they are within [`Limits::memory_bytes`](crate::Limits::memory_bytes) too.
+    /// [`Footprint`](crate::Footprint) does not count them. Default: 64 MiB.
     #[must_use]
     pub const fn memory_bytes(mut self, bytes: usize) -> Self {
         self.memory_bytes = bytes;
@@ -413,6 +419,7 @@ impl Protocol for Granted {
     fn begin(
         &self,
         session: &mut dyn Session,
+        limiter: &mut InstanceLimiter,
         name: &str,
         inputs: &[&[u8]],
         ty: &Signature,
@@ -426,8 +433,13 @@ impl Protocol for Granted {
         }
         exchange.reset(KEPT_BYTES);
         exchange.last_request = LastRequest::default();
-        let at = exchange.arena.add(input, self.0.memory_bytes);
-        let at = at.ok_or(memory::no_room(input.len()))?;
+        let no_room = || memory::no_room(input.len());
+        let limit = self.0.memory_bytes.min(limiter.memory_left());
+        let at = exchange.arena.add(input, limit).ok_or_else(no_room)?;
+        // Its room on the heap was found.
+        if !limiter.keep(exchange.arena.size(), 0, &NoPlatform) {
+            return Err(no_room());
+        }
         exchange.input = (at, input.len() as u64);
         Ok(Vec::new())
     }

@@ -5,7 +5,6 @@ use hostel::{
     Budget, Extism, Grants, LogRecord, MemoryState, StateCosts, StateLimits, StateStore, Wapc,
 };
 use hostel_tests::{assemble, load_wat};
-use std::sync::Arc;
 
 /// What a guest does with `N` bytes, and what that is charged beside the guest's own code and its call.
 struct Row {
@@ -37,10 +36,13 @@ const EXTISM: &[Row] = &[
     Row { body: "(call $log (call $alloc N))", charge: |n| block(n) + BASE + pass(n) + n },
     // A key that is not set.
     Row { body: "(drop (call $config (call $alloc N)))", charge: |n| block(n) + BASE + pass(n) },
-    Row { body: "(drop (call $var_get (call $alloc N)))", charge: |n| block(n) + BASE + pass(n) + costs().read },
     // A value of N bytes under a key of one.
     Row { body: "(call $var_set (call $alloc (i64.const 1)) (call $alloc N))",
         charge: |n| block(1) + block(n) + BASE + 2 * pass(1) + pass(n) + costs().write },
+    // The same, and the value read again. One of no bytes is no variable.
+    Row { body: "(call $var_set (call $alloc (i64.const 1)) (call $alloc N)) (drop (call $var_get (call $alloc (i64.const 1))))",
+        charge: |n| block(1) + block(n) + BASE + 2 * pass(1) + pass(n) + costs().write
+            + block(1) + BASE + pass(1) + costs().read + if n > 0 { block(n) - BASE } else { 0 } },
     // Each call's output is charged when it is delivered.
     Row { body: "(local.set $at (call $alloc N)) (call $output (local.get $at) N)", charge: |n| block(n) + BASE + pass(n) },
 ];
@@ -52,19 +54,18 @@ const EMPTY: u64 = BASE;
 const WAPC: &[Row] = &[
     Row { body: "(call $respond (i32.const 0) N)", charge: |n| EMPTY + BASE + pass(n) + pass(n) },
     Row { body: "(call $log (i32.const 0) N)", charge: |n| EMPTY + BASE + pass(n) + n },
-    // The embedder's answer of N bytes, which the guest does not fetch.
+    // The payload, and the embedder's answer of N bytes, which the guest need not fetch.
     Row { body: "(drop (call $call (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
-        (i32.const 0) (i32.const 0) (i32.const 0) N))", charge: |n| EMPTY + BASE + pass(n) },
+        (i32.const 0) (i32.const 0) (i32.const 0) N))", charge: |n| EMPTY + BASE + 2 * pass(n) },
     Row { body: "(drop (call $call (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
         (i32.const 0) (i32.const 0) (i32.const 0) N)) (call $response (i32.const 0))",
-        charge: |n| EMPTY + BASE + pass(n) + BASE + pass(n) },
+        charge: |n| EMPTY + BASE + 2 * pass(n) + BASE + pass(n) },
 ];
 
 fn grants() -> Grants {
-    let store: Arc<dyn StateStore> = Arc::new(MemoryState::new(StateLimits::server()));
     Grants::new()
         .log(|_: &LogRecord<'_>| {})
-        .extism(Extism::new().variables(store).variable_bytes(usize::MAX))
+        .extism(Extism::new().variable_bytes(usize::MAX))
         .wapc(Wapc::new().callback(|request| Ok(request.payload.to_vec())))
 }
 

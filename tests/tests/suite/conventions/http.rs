@@ -187,6 +187,7 @@ fn what_is_no_request_or_has_no_response_traps() {
         true => echo(request),
         false => Some(Err(HttpError::NotAllowed {
             reason: format!("no {}", request.url),
+            entry: None,
         })),
     });
     for (json, expected) in [

@@ -1,7 +1,11 @@
 //! waPC: operations of the guest, and its calls of the host.
 
-use hostel::{Budget, Grants, HostAnswer, HostRequest, Plugin, Wapc};
-use hostel_tests::{Lines, code, load_wat};
+use hostel::{Budget, Grants, Host, HostAnswer, HostRequest, Plugin, Wapc};
+use hostel_tests::{Lines, assemble, code, load_wat};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 /// The environment, a buffer for the operation's name at 0 and one for the payload at 1000, and the text of
 /// the functions given.
@@ -72,6 +76,31 @@ fn the_operation_and_the_payload_reach_the_guest() {
         (call $respond (i32.const 0) (i32.const 5)) (i32.const 1))"#;
     let plugin = plugin(overlapping, Wapc::new());
     assert_eq!(plugin.call_bytes("say", b"hello").unwrap(), b"saylo");
+}
+
+#[test]
+fn a_plugin_that_is_replaced_keeps_what_the_host_has_for_it() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let wapc = Wapc::new().callback(move |request| {
+        let call = counted.fetch_add(1, Ordering::Relaxed);
+        Ok(format!("{} of {}", call, request.plugin).into_bytes())
+    });
+    let grants = Grants::new().wapc(wapc);
+    let host = Host::new(hostel::engine());
+    let ask = |host: &Host| host.get("ask").unwrap().call_bytes("any", b"x").unwrap();
+    host.insert("ask", &assemble(&text(ASK)), &grants).unwrap();
+    let handle = host.get("ask").unwrap();
+    assert_eq!(ask(&host), b"0 of ask");
+    let second = text(&ASK.replace("bindingspaceoperation", "bindingplaceoperation"));
+    host.replace("ask", &assemble(&second), &grants).unwrap();
+    assert_eq!(ask(&host), b"1 of ask");
+    // Calls of the earlier version go on beside it.
+    assert_eq!(handle.call_bytes("any", b"x").unwrap(), b"2 of ask");
+    // A failed replacement changes nothing.
+    host.replace("ask", b"no module", &grants).unwrap_err();
+    assert_eq!(ask(&host), b"3 of ask");
+    assert_eq!(calls.load(Ordering::Relaxed), 4);
 }
 
 #[test]

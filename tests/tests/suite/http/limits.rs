@@ -74,6 +74,11 @@ fn headers_are_refused_before_they_are_kept() {
         let error = limited(&long, limit).unwrap_err();
         let part = "headers";
         assert_eq!(error, HttpError::TooLarge { part, limit });
+        let text = error.to_string();
+        assert!(
+            text.contains("exceed ") && !text.contains("raise"),
+            "{text}"
+        );
     }
     let endless = |head: &'static str, part: &'static str| {
         Server::start(move |_, connection| {

@@ -97,6 +97,95 @@ fn a_response_that_repeats_the_secret_is_withheld() {
     }
 }
 
+/// The guest's headers that ask for a form in which the secret is not found.
+const OF_FORM: [(&str, &str); 10] = [
+    ("Accept-Encoding", "gzip"),
+    ("aCCEPT-eNCODING", "br, identity;q=0"),
+    ("Range", "bytes=0-9"),
+    ("Request-Range", "bytes=0-9"),
+    ("If-Range", "\"etag\""),
+    ("Accept-Charset", "utf-16"),
+    ("A-IM", "vcdiff"),
+    ("Want-Digest", "sha-256"),
+    ("Want-Repr-Digest", "sha-256=1"),
+    ("Want-Content-Digest", "sha-256=1"),
+];
+
+#[test]
+fn a_guest_does_not_choose_the_form_of_a_response_to_a_secret() {
+    let (server, other) = (judge(), judge());
+    let client = client(&[&server, &other]);
+    for (name, value) in OF_FORM {
+        let told = |server: &Server| {
+            let mut request = HttpRequest::new("GET", &server.url("/"));
+            request.headers = vec![(name.into(), value.into())];
+            text(send(&client, request)).to_ascii_lowercase()
+        };
+        let name = name.to_ascii_lowercase();
+        let line = |value: &str| format!("\r\n{name}: {value}\r\n");
+        let with_secret = told(&server);
+        assert!(!with_secret.contains(&line(value)), "{with_secret}");
+        let encoding = "\r\naccept-encoding: identity\r\n";
+        assert!(with_secret.contains(encoding), "{with_secret}");
+        // Without a secret, the guest may have it.
+        let without = told(&other);
+        assert!(without.contains(&line(value)), "{without}");
+    }
+}
+
+#[test]
+fn a_response_in_which_the_secret_would_not_be_found_is_withheld() {
+    let length = "Content-Length: 2\r\n\r\nzz";
+    for (answer, found) in [
+        (
+            format!("206 Partial\r\nContent-Range: bytes 0-1/9\r\n{length}"),
+            "206",
+        ),
+        (format!("226 IM Used\r\nIM: vcdiff\r\n{length}"), "226"),
+        (
+            format!("200 OK\r\nContent-Encoding: gzip\r\n{length}"),
+            "Content-Encoding",
+        ),
+        (
+            format!("404 No\r\ncontent-encoding: identity, BR\r\n{length}"),
+            "Content-Encoding",
+        ),
+        (
+            format!("200 OK\r\nContent-Encoding: identity\r\nContent-Encoding: x\r\n{length}"),
+            "Content-Encoding",
+        ),
+        (
+            "200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nzz\r\n0\r\n\r\n".into(),
+            "Transfer-Encoding",
+        ),
+        // A guest may ask for it by `Accept`.
+        (
+            format!("200 OK\r\nContent-Type: text/plain; Charset=\"UTF-16\"\r\n{length}"),
+            "charset",
+        ),
+        (
+            format!("200 OK\r\nContent-Type: text/plain;charset=ibm037\r\n{length}"),
+            "charset",
+        ),
+    ] {
+        let server = Server::saying(format!("HTTP/1.1 {answer}"));
+        let error = get(&client(&[&server]), &server.url("/")).unwrap_err();
+        assert_eq!(error.code(), "http-withheld", "{answer}: {error}");
+        assert!(error.to_string().contains(found), "{error}");
+        let plain = get(&server.client(), &server.url("/"));
+        assert_eq!(code(&plain), "ok", "{answer}: {plain:?}");
+    }
+    for answer in [
+        format!("200 OK\r\nContent-Encoding: Identity\r\n{length}"),
+        format!("200 OK\r\nContent-Type: text/html; charset=UTF-8\r\n{length}"),
+        format!("200 OK\r\nContent-Encoding:\r\n{length}"),
+        "200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nzz\r\n0\r\n\r\n".into(),
+    ] {
+        let server = Server::saying(format!("HTTP/1.1 {answer}"));
+        assert_eq!(text(get(&client(&[&server]), &server.url("/"))), "zz");
+    }
+}
+
 #[test]
 fn no_error_and_no_description_contains_the_secret() {
     for answer in [
@@ -158,6 +247,7 @@ fn faults_of_the_configuration_are_told() {
         ("a.example", "X Y", "v", "name"),
         ("a.example", "X", "v\r\nY: z", "characters"),
         ("a.example", "User-Agent", "${TOKEN}", "no place"),
+        ("b.example", "X", "v", "`https://b.example` is not among"),
     ] {
         let with = http().secret("TOKEN", SECRET).unwrap();
         let error = with.header(origin, name, value).unwrap_err();
