@@ -59,10 +59,12 @@ pub(super) fn calling_export(module: &ModuleInfo, name: &str, ty: &Signature) ->
             let fits = ty.params.is_empty() && matches!(*ty.results, [] | [I32]);
             fits.then_some(Calling::Bytes)
         }
-        Convention::Typst => {
-            let fits = ty.params.iter().all(|ty| *ty == I32) && *ty.results == [I32];
-            fits.then_some(Calling::Arguments)
-        }
+        Convention::Typst => is_typst(ty).then_some(Calling::Arguments),
         _ => calling(module, ty),
     }
+}
+
+/// Returns whether a function of this type can be called in Typst's convention.
+pub(super) fn is_typst(ty: &Signature) -> bool {
+    ty.params.iter().all(|ty| *ty == I32) && *ty.results == [I32]
 }

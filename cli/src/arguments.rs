@@ -118,7 +118,7 @@ pub(super) struct Run {
     /// Directory for a WASI plugin, read-only by default; repeatable
     #[arg(long, value_name = "DIR[:AS][:ro|rw]", value_parser = GivenDirectory::parse)]
     pub(super) dir: Vec<GivenDirectory>,
-    /// Open all directories that a manifest names, not only below --dir
+    /// Open all directories and modules that a manifest names, not only below --dir
     #[arg(long, hide = asked_for("-h"))]
     pub(super) trust_manifest: bool,
     /// Setting that the plugin can read; repeatable
@@ -244,6 +244,9 @@ pub(super) struct Inspect {
     /// Limit to change, such as functions=100K; repeatable
     #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_plugin))]
     pub(super) limit: Vec<Change>,
+    /// Read modules outside of the manifest's folder too
+    #[arg(long)]
+    pub(super) trust_manifest: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -268,6 +271,9 @@ pub(super) struct Probe {
     /// Limit to change, such as memory_bytes=128KiB; repeatable
     #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_plugin))]
     limit: Vec<Change>,
+    /// Read modules outside of the manifest's folder too
+    #[arg(long)]
+    pub(super) trust_manifest: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     pub(super) json: bool,

@@ -1,7 +1,7 @@
 //! The directories of this machine that `--dir` grants to a WASI plugin.
 
 use super::failure::Failure;
-use hostel::{Wasi, files::Access};
+use hostel::{HostDirectory, Wasi, files::Access};
 use std::path::{Path, PathBuf};
 
 /// One `--dir` argument.
@@ -59,6 +59,14 @@ impl GivenDirectory {
         self.access
     }
 
+    /// Opens it.
+    pub(super) fn open(&self) -> Result<HostDirectory, Failure> {
+        hostel::directory(&self.host).map_err(|error| {
+            let message = format!("can't open the directory {}: {error}", self.host.display());
+            Failure::usage(message)
+        })
+    }
+
     /// Returns whether a name for it is given, besides its own path.
     pub(super) fn is_named(&self) -> bool {
         *self.host != *self.guest
@@ -87,11 +95,7 @@ pub(super) fn grant<'a>(
     mut directories: impl Iterator<Item = &'a GivenDirectory>,
 ) -> Result<Wasi, Failure> {
     directories.try_fold(wasi, |wasi, given| {
-        let directory = hostel::directory(&given.host).map_err(|error| {
-            let message = format!("can't open the directory {}: {error}", given.host.display());
-            Failure::usage(message)
-        })?;
-        Ok(wasi.directory(&given.guest, given.access, directory))
+        Ok(wasi.directory(&given.guest, given.access, given.open()?))
     })
 }
 

@@ -54,7 +54,11 @@ impl Failure {
 
     /// Reports that the module in the file `path` can't be loaded.
     pub(super) fn load(path: &Path, error: &LoadError) -> Self {
-        let mut message = format!("can't load {}", path.display());
+        Self::loading(format!("can't load {}", path.display()), error)
+    }
+
+    /// Reports a module that can't be loaded, after `message`.
+    fn loading(mut message: String, error: &LoadError) -> Self {
         let error = match error {
             LoadError::InModule { module, error } => {
                 message = format!("{message}, module `{module}`");
@@ -334,6 +338,16 @@ impl From<ManifestError> for Failure {
         let failure = Self::new(Exit::Load, code, error.to_string());
         match (error.path(), error.reason()) {
             (Some(path), ManifestReason::Load(reason)) => Self::load(path, reason),
+            (Some(path), ManifestReason::File(file)) => match file.reason() {
+                FileReason::Load(reason) => {
+                    let (path, file) = (path.display(), file.path().display());
+                    Self::loading(format!("can't load {path}, module {file}"), reason)
+                }
+                _ => failure,
+            },
+            (_, ManifestReason::Outside { .. }) => failure.with_hint(
+                "if you trust the manifest, add --trust-manifest, or --dir DIR with `run`",
+            ),
             (_, ManifestReason::Directory { .. }) => failure.with_hint(
                 "permit the directory with --dir DIR:rw or --dir DIR, or all that the manifest names with --trust-manifest",
             ),

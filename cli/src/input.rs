@@ -31,6 +31,7 @@ impl Input {
         limit: usize,
     ) -> Result<Self, Failure> {
         if plugin.convention() != Convention::Native {
+            check_count(plugin, name, arguments.input.len())?;
             return foreign(plugin.convention(), name, &arguments.input, limit);
         }
         let module = plugin.info();
@@ -71,6 +72,23 @@ pub(super) fn call_arguments(
 ) -> Result<Vec<u8>, CallError> {
     let inputs: Vec<&[u8]> = inputs.iter().map(|input| &**input).collect();
     instance.call_arguments(name, &inputs, <[u8]>::to_vec)
+}
+
+/// Refuses another number of INPUTs than a Typst plugin's function takes.
+fn check_count(plugin: &Plugin, name: &str, found: usize) -> Result<(), Failure> {
+    let Some(ty) = abi::signature(plugin.info(), name) else {
+        return Ok(());
+    };
+    let takes = abi::is_typst(ty).then_some(ty.params.len());
+    match takes {
+        Some(takes) if plugin.convention() == Convention::Typst && takes != found => {
+            let inputs = if takes == 1 { "INPUT" } else { "INPUTs" };
+            Err(Failure::usage(format!(
+                "`{name}` takes {takes} {inputs}: found {found}"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads the INPUTs for a plugin of another convention: any number for Typst's, else one, by default empty.

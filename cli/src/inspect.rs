@@ -73,7 +73,9 @@ impl Found {
 fn find(arguments: &Inspect) -> Found {
     let path = &arguments.plugin;
     let mut found = Found::default();
-    let plugin = match Unloaded::read(path) {
+    let mut asked = Bounds::plugin();
+    asked.set(&arguments.limit);
+    let plugin = match Unloaded::read(path, &asked.limits, arguments.trust_manifest) {
         Ok(plugin) => plugin,
         Err(failure) => {
             found.failure = Some(failure);
@@ -194,6 +196,7 @@ impl Serialize for Declarations<'_> {
         };
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("abi", abi_name(module))?;
+        map.serialize_entry("abi_reason", &abi_reason(module))?;
         map.serialize_entry("exports", &Each(exports))?;
         map.serialize_entry("functions", &module.functions)?;
         map.serialize_entry("imports", &Each(imports))?;
@@ -219,7 +222,7 @@ fn write_module(
     let facts = || {
         let first = [
             row("size", format!("{} bytes", module.size), String::new()),
-            row("ABI", abi_name(module).to_owned(), String::new()),
+            row("ABI", abi_name(module).to_owned(), abi_reason(module)),
             row("start function", start.to_owned(), String::new()),
         ];
         let convention = Convention::of(module);
@@ -354,4 +357,22 @@ fn abi_name(module: &ModuleInfo) -> &'static str {
     } else {
         "numbers only"
     }
+}
+
+/// Returns the import or the export that decides [`abi_name`].
+fn abi_reason(module: &ModuleInfo) -> String {
+    if let Some(import) = Convention::deciding_import(module) {
+        let (module, name) = (escaped(&import.module), escaped(&import.name));
+        return format!("by the import `{module}.{name}`");
+    }
+    let reason = if Convention::of(module) != Convention::Native {
+        "by the export `__guest_call`"
+    } else if plugin::is_command(module) {
+        "by the export `_start`"
+    } else if module.passes_bytes() {
+        "by the exports of a memory and an allocator"
+    } else {
+        "by the lack of an exported memory or allocator"
+    };
+    reason.to_owned()
 }

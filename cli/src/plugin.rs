@@ -100,14 +100,14 @@ impl Module {
     }
 
     /// Returns what its modules declare. One that can't be read is left out: it is refused when it is loaded.
-    fn infos(&self) -> Vec<ModuleInfo> {
+    fn infos(&self, arguments: &Run) -> Vec<ModuleInfo> {
         let limits = &self.bounds.limits;
         let read = |wasm: &[u8]| ModuleInfo::read_within(wasm, &limits.module).ok();
         match &self.contents {
             Contents::Module(wasm) => read(wasm).into_iter().collect(),
             Contents::Manifest(manifest) => {
                 let modules = manifest
-                    .read_modules(limits.module_bytes)
+                    .read_modules(limits.module_bytes, &permitted(arguments))
                     .unwrap_or_default();
                 modules.iter().filter_map(|(_, wasm)| read(wasm)).collect()
             }
@@ -161,7 +161,7 @@ pub(super) fn grants(
     let wapc = match &arguments.callback {
         Some(given) => {
             let callback = given.read(module.bounds.budget.bytes_to_guest)?;
-            for info in module.infos() {
+            for info in module.infos(arguments) {
                 extism = callback.grant(&info, extism);
             }
             Wapc::new().callback(move |request| callback.answer(request))
@@ -184,6 +184,10 @@ pub(super) fn wasi(arguments: &Run, module: &Module) -> Result<Wasi, Failure> {
         .stderr(WasiOutput::log())
         .file_limits(module.bounds.files);
     let named = matches!(module.contents, Contents::Manifest(_));
+    // Those that are not granted too, so that a misspelt one is not silently without effect.
+    for given in arguments.dir.iter().filter(|_| named) {
+        given.open()?;
+    }
     let given = arguments
         .dir
         .iter()
@@ -207,15 +211,21 @@ pub(super) fn load(
     if manifest.module_names().count() > 1 {
         arguments.refuse_trace_of_several()?;
     }
-    let mut permitted = ManifestGrants::new().extism(granted.extism).wasi(wasi);
-    if arguments.trust_manifest {
-        permitted = permitted.all_directories();
-    }
-    for given in &arguments.dir {
-        permitted = permitted.directory(given.host(), given.access());
-    }
+    let permitted = permitted(arguments).extism(granted.extism).wasi(wasi);
     let plugin = manifest.load(engine, &name(path), granted.grants, permitted);
     Ok(plugin?)
+}
+
+/// Returns the directories that the options permit a manifest.
+fn permitted(arguments: &Run) -> ManifestGrants {
+    let permitted = match arguments.trust_manifest {
+        true => ManifestGrants::new().all_directories(),
+        false => ManifestGrants::new(),
+    };
+    let given = arguments.dir.iter();
+    given.fold(permitted, |permitted, given| {
+        permitted.directory(given.host(), given.access())
+    })
 }
 
 /// Loads `wasm`, the contents of the file `path`, under the file's name.

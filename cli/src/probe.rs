@@ -20,7 +20,7 @@ use std::{collections::BTreeSet, fmt::Write as _, iter, path::Path};
 pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     let path = &arguments.plugin;
     // A module that exceeds the limit can still be examined on this machine.
-    let read = Unloaded::read(path);
+    let read = Unloaded::read(path, &arguments.limits(false), arguments.trust_manifest);
     let unloaded = read.as_ref().ok();
     let modules = unloaded.and_then(|unloaded| {
         let modules = unloaded

@@ -1,8 +1,11 @@
 //! The modules of a plugin that `inspect` and `probe` look at, without grants of the user's.
 
 use super::{failure::Failure, grants, plugin::Contents};
-use hostel::{Convention, Grants, Limits, LoadError, Manifest};
+use hostel::{Convention, Grants, Limits, LoadError, Manifest, ManifestGrants, is_manifest};
 use std::path::Path;
+
+/// Most bytes that are read of a manifest's modules, if no option allows more.
+const MODULES: usize = 64 << 20;
 
 /// A plugin's modules, each with its name.
 pub(super) struct Unloaded {
@@ -11,17 +14,28 @@ pub(super) struct Unloaded {
 }
 
 impl Unloaded {
-    /// Reads a module, or those of a manifest, of any size: that is no reason to show nothing of them.
-    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
-        let mut limits = Limits::server();
-        limits.module_bytes = usize::MAX;
-        match Contents::read(path, &limits)? {
+    /// Reads a module of any size: that is no reason to show nothing of it. Of a manifest, which may name many, reads
+    /// at most [`MODULES`] in all, or what `limits` allow if that is more: outside of its folder only if it is
+    /// `trusted`.
+    pub(super) fn read(path: &Path, limits: &Limits, trusted: bool) -> Result<Self, Failure> {
+        let mut read = *limits;
+        let most = limits.module_bytes.max(MODULES);
+        read.module_bytes = if is_manifest(path, b"") {
+            most
+        } else {
+            usize::MAX
+        };
+        match Contents::read(path, &read)? {
             Contents::Module(wasm) => Ok(Self {
                 modules: vec![("main".to_owned(), wasm)],
                 manifest: None,
             }),
             Contents::Manifest(manifest) => {
-                let modules = manifest.read_modules(usize::MAX)?.into_iter();
+                let permitted = match trusted {
+                    true => ManifestGrants::new().all_directories(),
+                    false => ManifestGrants::new(),
+                };
+                let modules = manifest.read_modules(most, &permitted)?.into_iter();
                 let modules = modules
                     .map(|(name, wasm)| (name.to_owned(), wasm))
                     .collect();

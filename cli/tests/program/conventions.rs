@@ -116,8 +116,18 @@ fn a_typst_plugin_takes_an_input_for_each_parameter() {
     let plugin = files.wat(TYPST);
     let run = |inputs: &[&str]| hostel(&[&["run", &plugin, "--call", "join"], inputs].concat());
     assert_eq!(run(&["one", "two"]).expect(0).text(), "onetwo");
-    let few = run(&["one"]).expect(3);
-    assert!(few.stderr.contains("1 arguments"), "{}", few.stderr);
+    let few = run(&["one"]).expect(2);
+    assert!(
+        few.stderr.contains("`join` takes 2 INPUTs: found 1"),
+        "{}",
+        few.stderr
+    );
+    let many = run(&["one", "two", "three"]).expect(2);
+    assert!(
+        many.stderr.contains("`join` takes 2 INPUTs: found 3"),
+        "{}",
+        many.stderr
+    );
 }
 
 #[test]
@@ -135,6 +145,33 @@ fn abi_sets_the_convention_and_inspect_shows_it() {
     let unknown = hostel(&["run", &plain, "--abi", "wasi"]).expect(2);
     assert!(unknown.stderr.contains("typst"), "{}", unknown.stderr);
 
+    let bare = r#"(module (memory (export "memory") 1)
+        (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#;
+    for (text, reason) in [
+        (EXTISM, "by the import `extism:host/env."),
+        (WAPC, "by the import `wapc."),
+        (
+            TYPST,
+            "by the import `typst_env.wasm_minimal_protocol_write_args_to_buffer`",
+        ),
+        (bare, "by the export `__guest_call`"),
+        (
+            r#"(module (func (export "_start")))"#,
+            "by the export `_start`",
+        ),
+        ("(module)", "by the lack of an exported memory"),
+    ] {
+        let plugin = files.wat(text);
+        let shown = hostel(&["inspect", &plugin]);
+        let shown = shown.text();
+        assert!(shown.contains(reason), "{shown}");
+        let told = hostel(&["inspect", &plugin, "--json"]).json();
+        let told = told["module"]["abi_reason"]
+            .as_str()
+            .expect("a text")
+            .to_owned();
+        assert!(told.starts_with(reason), "{told}");
+    }
     for (text, name) in [(EXTISM, "extism"), (WAPC, "wapc"), (TYPST, "typst")] {
         let shown = hostel(&["inspect", &files.wat(text)]).expect(0);
         let shown = shown.text();

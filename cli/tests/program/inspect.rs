@@ -9,7 +9,7 @@ fn a_plugin_that_loads() {
     let ended = hostel(&["inspect", &customize]).expect(0);
     assert_eq!(ended.stderr, "");
     for line in [
-        "ABI native",
+        "ABI native by the exports of a memory and an allocator",
         "start function none",
         "memory 65536 bytes",
         "env.host_log (i32, i32) -> () grant `log`",

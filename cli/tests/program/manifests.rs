@@ -1,6 +1,6 @@
 //! `hostel run`, `bench`, `inspect`, `probe` and `snapshot` with manifests of Extism plugins.
 
-use super::{Files, guest, hostel, path};
+use super::{Ended, Files, command, hostel, path};
 
 /// Returns a block's bytes as they are, and logs nothing.
 const LIBRARY: &str = r#"(module
@@ -114,6 +114,7 @@ fn a_manifest_opens_directories_below_those_of_dir_only() {
     let data = files.path("data");
     std::fs::create_dir(&data).expect("a directory can be made");
     let asks = manifest(&files, r#", "allowed_paths": {"data": "/data"}"#);
+    std::fs::create_dir(files.path("other")).expect("a directory can be made");
     let (data, folder) = (path(&data), path(files.0.path()));
     let run = |more: &[&str]| {
         let run = ["run", &*asks, "--call", "create"];
@@ -123,7 +124,7 @@ fn a_manifest_opens_directories_below_those_of_dir_only() {
     for word in ["`data`", "is not permitted", "--dir", "--trust-manifest"] {
         assert!(refused.stderr.contains(word), "{}", refused.stderr);
     }
-    run(&["--dir", &guest("none")]).expect(3);
+    run(&["--dir", path(&files.path("other"))]).expect(3);
     // Errno 69: a file system for reading.
     let reads = run(&["--dir", data]).expect(1);
     assert!(reads.stderr.contains("the code 69"), "{}", reads.stderr);
@@ -138,6 +139,12 @@ fn a_manifest_opens_directories_below_those_of_dir_only() {
             "{more:?}"
         );
     }
+    let misspelt = run(&["--dir", data, "--dir", "nosuch"]).expect(2);
+    assert!(
+        misspelt.stderr.contains("can't open the directory nosuch"),
+        "{}",
+        misspelt.stderr
+    );
     // What is permitted is not granted beyond what the manifest names, unless it gets a name.
     let count = |more: &[&str]| {
         let run = ["run", &*asks, "--call", "directories", "--dir", folder];
@@ -186,6 +193,27 @@ fn inspect_and_probe_show_each_module() {
             refused.stderr
         );
     }
+    files.file("main.wasm", b"<html>");
+    for command in ["run", "inspect", "probe"] {
+        let refused = hostel(&[command, &json]).expect(3);
+        for words in ["manifest.json", "main.wasm: not a WebAssembly module"] {
+            assert!(refused.stderr.contains(words), "{}", refused.stderr);
+        }
+    }
+    // The only one, which lacks a module.
+    let only = r#"(module (import "b" "g" (func))
+        (import "extism:host/env" "input_offset" (func (result i64))))"#;
+    files.file("only.wasm", &wat::parse_str(only).expect("it is WAT"));
+    let lacks = files.file("only.json", br#"{"wasm": [{"path": "only.wasm"}]}"#);
+    let refused = hostel(&["run", &lacks]).expect(3);
+    for words in [
+        "only.json, module ",
+        "only.wasm: 1 problem",
+        "link a module named `b`",
+    ] {
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    files.file("main.wasm", &wat::parse_str(MAIN).expect("it is WAT"));
     files.file("library.wasm", b"\0asm\x01\0\0\0");
     let refused = hostel(&["run", &json]).expect(3);
     assert!(
@@ -200,4 +228,67 @@ fn inspect_and_probe_show_each_module() {
         "{}",
         refused.stderr
     );
+}
+
+#[test]
+fn modules_outside_of_the_folder_are_read_only_if_the_operator_permits() {
+    let files = Files::new();
+    let inner = files.path("inner");
+    std::fs::create_dir(&inner).expect("a directory can be made");
+    let add = r#"(module (func (export "one") (result i32) (i32.const 1)))"#;
+    files.file("outer.wasm", &wat::parse_str(add).expect("it is WAT"));
+    let json = files.file("inner/m.json", br#"{"wasm": [{"path": "../outer.wasm"}]}"#);
+    let folder = path(files.0.path());
+    for command in ["run", "inspect", "probe"] {
+        let refused = hostel(&[command, &json]).expect(3);
+        assert!(
+            refused.stderr.contains("outside of the manifest's folder"),
+            "{}",
+            refused.stderr
+        );
+        assert!(
+            refused.stderr.contains("--trust-manifest"),
+            "{}",
+            refused.stderr
+        );
+    }
+    for command in ["inspect", "probe"] {
+        hostel(&[command, &json, "--trust-manifest"]).expect(0);
+    }
+    // A manifest without a folder lies in the one in which the program runs.
+    files.file("m.json", br#"{"wasm": [{"path": "outer.wasm"}]}"#);
+    let mut here = command(&["inspect", "m.json"]);
+    let ran: Ended = here.current_dir(folder).output().expect("it starts").into();
+    ran.expect(0);
+    for more in [&["--trust-manifest"][..], &["--dir", folder]] {
+        let run = ["run", &json, "--call", "one"];
+        // It is called, and returns a code that is no success.
+        let ran = hostel(&[&run, more].concat()).expect(1);
+        assert!(ran.stderr.contains("the code 1"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn inspect_and_probe_read_modules_of_a_manifest_within_a_bound() {
+    let files = Files::new();
+    let json = files.file("m.json", br#"{"wasm": [{"path": "large.wasm"}]}"#);
+    let large = files.file("large.wasm", b"\0asm\x01\0\0\0");
+    let file = std::fs::OpenOptions::new().write(true).open(&large);
+    // Without contents on the disk.
+    let length = file.and_then(|file| file.set_len(65 << 20));
+    length.expect("a file can be made longer");
+    for command in ["inspect", "probe"] {
+        let refused = hostel(&[command, &json]).expect(3);
+        assert!(
+            refused
+                .stderr
+                .contains("68157440 bytes, the limits allow 67108864"),
+            "{}",
+            refused.stderr
+        );
+        let read = hostel(&[command, &json, "--limit", "module_bytes=70MiB"]).expect(3);
+        assert!(!read.stderr.contains("the limits allow"), "{}", read.stderr);
+        let single = hostel(&[command, &large]).expect(3);
+        assert!(!single.stderr.contains("67108864"), "{}", single.stderr);
+    }
 }

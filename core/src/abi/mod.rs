@@ -16,7 +16,7 @@ pub(crate) use self::{
     typst::Typst,
 };
 
-use crate::module::ModuleInfo;
+use crate::module::{Import, ModuleInfo};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -83,18 +83,27 @@ impl Convention {
     /// ```
     #[must_use]
     pub fn of(module: &ModuleInfo) -> Self {
-        let mut imports = module.imports.iter();
-        let of_import = |module: &str| match module.starts_with(extism::MODULES) {
-            // Also the embedder's functions.
-            true => Some(Self::Extism),
-            false => Self::of_import(module),
-        };
-        imports
-            .find_map(|import| of_import(&import.module))
+        Self::deciding_import(module)
+            .and_then(|import| Self::of_module(&import.module))
             .unwrap_or_else(|| match module.export_named(wapc::GUEST_CALL) {
                 Some(_) => Self::Wapc,
                 None => Self::Native,
             })
+    }
+
+    /// Returns the import by which [`of`](Self::of) finds the convention of a module; `None` if its exports decide.
+    #[must_use]
+    pub fn deciding_import(module: &ModuleInfo) -> Option<&Import> {
+        let mut imports = module.imports.iter();
+        imports.find(|import| Self::of_module(&import.module).is_some())
+    }
+
+    /// Returns the convention whose plugins import from `module`, also functions of the embedder's.
+    fn of_module(module: &str) -> Option<Self> {
+        match module.starts_with(extism::MODULES) {
+            true => Some(Self::Extism),
+            false => Self::of_import(module),
+        }
     }
 }
 

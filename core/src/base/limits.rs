@@ -175,6 +175,10 @@ impl Default for Limits {
 /// let mut limits = hostel_core::Limits::server();
 /// limits.module.locals = 500;
 /// ```
+///
+/// Of modules that are [linked](crate::Engine::load_linked), the numbers of types, imports, exports, functions, tables,
+/// globals, segments and elements hold for all together, and `segments` for both kinds. Limits on one type, name,
+/// function or expression hold for each, and so does `custom_sections`, since those are not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModuleLimits {

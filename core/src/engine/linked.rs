@@ -118,7 +118,7 @@ impl Engine {
         Ok(ordered.collect())
     }
 
-    /// Checks what the modules declare together.
+    /// Checks what the modules declare together. Limits on one function, name or expression hold for each alone.
     fn check_sums(&self, modules: &[LinkedModule<'_>]) -> Result<(), LoadError> {
         let most = &self.limits.module;
         let limits = [
@@ -128,11 +128,13 @@ impl Engine {
             ("imports", most.imports),
             ("exports", most.exports),
             ("functions", most.functions),
+            ("small_functions", most.small_functions),
             ("tables", most.tables),
             ("globals", most.globals),
+            ("segments", most.segments),
             ("elements", most.elements),
         ];
-        let mut sums = [0u64; 9];
+        let mut sums = [0u64; 11];
         for module in modules {
             for (sum, declared) in sums.iter_mut().zip(module.info.declared()) {
                 *sum = sum.saturating_add(declared);

@@ -4,6 +4,7 @@ use super::{Grants, SERVICES, linked_by};
 use crate::{
     abi::{
         Convention,
+        extism::MODULES,
         native::{self, Needs},
     },
     base::{
@@ -144,8 +145,19 @@ impl<T: 'static> Grants<T> {
             return format!("the same name is known as `{m}.{n}`");
         }
         if convention == Convention::Extism {
-            return String::from(
+            let mut hint = String::from(
                 "it is a host function of the embedder's: grant it with `Extism::function`",
+            );
+            if !module.starts_with(MODULES) {
+                hint.push_str(&format!(
+                    ", or link a module named `{module}`, for example by a manifest"
+                ));
+            }
+            return hint;
+        }
+        if module == "env" && name.starts_with("extism_") {
+            return String::from(
+                "the plugin is made for Extism before 1.0, which is not offered: build it with a newer PDK",
             );
         }
         if module.starts_with("wasi_") {

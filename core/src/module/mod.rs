@@ -240,8 +240,9 @@ impl ModuleInfo {
     }
 
     /// Returns what modules that are linked declare together: bytes of memory and elements of tables at the
-    /// start, and numbers of types, imports, exports, functions, tables, globals, and elements of segments.
-    pub(crate) fn declared(&self) -> [u64; 9] {
+    /// start, and numbers of types, imports, exports, functions, small functions, tables, globals, segments of both
+    /// kinds, and their elements.
+    pub(crate) fn declared(&self) -> [u64; 11] {
         let memories = self.memories.iter().map(|memory| memory.min_bytes);
         let tables = self.tables.iter().map(|table| table.min);
         let sum = |sizes: &mut dyn Iterator<Item = u64>| sizes.fold(0, u64::saturating_add);
@@ -252,8 +253,10 @@ impl ModuleInfo {
             self.imports.len() as u64,
             self.exports.len() as u64,
             self.functions as u64,
+            self.functions.saturating_sub(self.size / 8) as u64,
             self.tables.len() as u64,
             self.counts.globals as u64,
+            self.counts.segments as u64,
             self.counts.elements as u64,
         ]
     }

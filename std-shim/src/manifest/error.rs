@@ -46,6 +46,13 @@ pub enum ManifestReason {
         /// The SHA-256 of the module.
         found: String,
     },
+    /// A module's file is outside of the manifest's folder, and not permitted.
+    Outside {
+        /// The module's name.
+        module: String,
+        /// The file, as the manifest writes it.
+        path: PathBuf,
+    },
     /// A directory that it names is not permitted, or can't be opened.
     Directory {
         /// The directory, as the manifest writes it.
@@ -80,8 +87,8 @@ impl ManifestError {
         &self.reason
     }
 
-    /// Returns the stable code of this kind of error: `manifest`, `manifest-hash`, `manifest-directory`, or that
-    /// of the file's or the module's error.
+    /// Returns the stable code of this kind of error: `manifest`, `manifest-hash`, `manifest-outside`,
+    /// `manifest-directory`, or that of the file's or the module's error.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match &self.reason {
@@ -90,6 +97,7 @@ impl ManifestError {
             | ManifestReason::Syntax(_)
             | ManifestReason::Field { .. } => "manifest",
             ManifestReason::Hash { .. } => "manifest-hash",
+            ManifestReason::Outside { .. } => "manifest-outside",
             ManifestReason::Directory { .. } => "manifest-directory",
             ManifestReason::Load(error) => error.code(),
         }
@@ -125,6 +133,13 @@ impl fmt::Display for ManifestError {
             } => write!(
                 f,
                 "the module `{}` is not the one of the manifest: expected the SHA-256 {expected}, found {found}",
+                shown(module)
+            ),
+            ManifestReason::Outside { module, path } => write!(
+                f,
+                "the file `{}` of the module `{}` is outside of the manifest's folder: move it there, or permit its \
+                 directory if you trust the manifest",
+                shown(&path.to_string_lossy()),
                 shown(module)
             ),
             ManifestReason::Directory { path, problem } => write!(

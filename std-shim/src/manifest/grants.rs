@@ -7,7 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What an embedder permits the plugin of a [`Manifest`]. By default none of the machine's directories.
+/// What an embedder permits the plugin of a [`Manifest`]. By default none of the machine's directories, and modules of
+/// the manifest's own folder.
 ///
 /// ```
 /// use hostel::{Extism, ManifestGrants, files::Access};
@@ -48,23 +49,24 @@ impl ManifestGrants {
         self
     }
 
-    /// Permits the manifest to name this directory of the machine and those below it, with this access at most.
+    /// Permits the manifest to name this directory of the machine and those below it, with this access at most,
+    /// and modules there.
     #[must_use]
     pub fn directory(mut self, path: impl Into<PathBuf>, access: Access) -> Self {
         self.directories.push((path.into(), access));
         self
     }
 
-    /// Permits the manifest to name any directory of the machine, with the access that it asks for. For
-    /// manifests that the embedder wrote.
+    /// Permits the manifest to name any directory of the machine, with the access that it asks for, and modules
+    /// anywhere. For manifests that the embedder wrote.
     #[must_use]
     pub const fn all_directories(mut self) -> Self {
         self.all_directories = true;
         self
     }
 
-    /// Returns the access that is permitted to the directory `path`; `None` if it is not permitted.
-    fn access(&self, path: &Path) -> Option<Access> {
+    /// Returns the access that is permitted to the directory or the file `path`; `None` if it is not permitted.
+    pub(super) fn access(&self, path: &Path) -> Option<Access> {
         if self.all_directories {
             return Some(Access::ReadWrite);
         }
@@ -100,7 +102,8 @@ impl Manifest {
     /// # Errors
     ///
     /// Those of [`read_modules`](Self::read_modules), [`ManifestReason::Directory`] for a directory that is not
-    /// permitted or can't be opened, and [`ManifestReason::Load`].
+    /// permitted or can't be opened, and [`ManifestReason::Load`], or [`ManifestReason::File`]
+    /// for the file of the only module.
     pub fn load<T: 'static>(
         &self,
         engine: &Engine,
@@ -108,15 +111,15 @@ impl Manifest {
         grants: Grants<T>,
         permitted: ManifestGrants,
     ) -> Result<Plugin<T>, ManifestError> {
-        let grants = self.grants(engine, grants, permitted)?;
         let limits = grants.limits().unwrap_or(engine.limits());
-        let modules = self.read_modules(limits.module_bytes)?;
+        let modules = self.read_modules(limits.module_bytes, &permitted)?;
+        let grants = self.grants(engine, grants, permitted)?;
         let modules: Vec<_> = modules
             .iter()
             .map(|(name, wasm)| (*name, &**wasm))
             .collect();
         let plugin = engine.load_linked(name, &modules, &grants);
-        plugin.map_err(|error| self.error(ManifestReason::Load(error)))
+        plugin.map_err(|error| self.error(self.load_error(error)))
     }
 
     /// Returns `grants` with those of its plugin: Extism's convention and environment, the directories, and the

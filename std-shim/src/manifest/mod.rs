@@ -12,7 +12,7 @@ pub use self::{
 
 use self::{fields::Fields, modules::ManifestModule};
 use crate::host_pattern::matches;
-use hostel_core::{Budget, Limits, files::Access};
+use hostel_core::{Budget, Limits, LoadError, files::Access};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -39,11 +39,15 @@ const PAGE: u64 = 64 << 10;
 /// }
 /// ```
 ///
+/// TOML may have at most 64 KiB, since its parser takes much memory: write a larger manifest in JSON. `config`,
+/// `allowed_hosts` and `allowed_paths` have at most 4,096 entries each.
+///
 /// Paths are relative to the manifest. Fields of other names are refused. Of several modules, the one named `main`
 /// is the main one, or else the last; they are [linked](hostel_core::Engine::load_linked) by their names.
 ///
 /// A manifest may be written by others than the embedder, so it grants nothing that reaches out of the sandbox:
-/// [`ManifestGrants`] has what the embedder permits.
+/// [`ManifestGrants`] has what the embedder permits. Modules are read in the manifest's folder alone, unless more is
+/// permitted.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -161,16 +165,16 @@ impl Manifest {
     fn checked(fields: Fields, folder: &Path) -> Result<Self, ManifestReason> {
         let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let memory = fields.memory.unwrap_or_default();
-        let allowed_paths = fields.allowed_paths.unwrap_or_default().into_iter();
+        let allowed_paths = fields.allowed_paths.unwrap_or_default().0.into_iter();
         Ok(Self {
             path: None,
             folder: folder.to_owned(),
-            modules: ManifestModule::checked(fields.wasm)?,
+            modules: ManifestModule::checked(fields.wasm.0)?,
             memory_bytes: memory.max_pages.map(|pages| bytes(u64::from(pages) * PAGE)),
             http_response_bytes: memory.max_http_response_bytes.map(bytes),
             variable_bytes: memory.max_var_bytes.map(bytes),
-            config: fields.config.unwrap_or_default(),
-            allowed_hosts: fields.allowed_hosts.unwrap_or_default(),
+            config: fields.config.unwrap_or_default().0,
+            allowed_hosts: fields.allowed_hosts.unwrap_or_default().0,
             allowed_paths: allowed_paths
                 .map(|(host, guest)| match host.strip_prefix("ro:") {
                     Some(host) => AllowedPath {
@@ -194,17 +198,23 @@ impl Manifest {
         self.modules.iter().map(|module| &*module.name)
     }
 
-    /// Reads its modules: each with its name, at most `limit` bytes in all. Checks their hashes.
+    /// Reads its modules: each with its name, at most `limit` bytes in all. Checks their hashes. Files are read in the
+    /// manifest's folder, after links are followed, and elsewhere only in the directories that `permitted` has.
     ///
     /// # Errors
     ///
-    /// [`ManifestReason::File`], [`ManifestReason::TooLarge`], [`ManifestReason::Field`] for data that is not
-    /// base64, and [`ManifestReason::Hash`].
-    pub fn read_modules(&self, limit: usize) -> Result<Vec<(&str, Vec<u8>)>, ManifestError> {
+    /// [`ManifestReason::File`], also for a file that does not begin as a module does, [`ManifestReason::Outside`],
+    /// [`ManifestReason::TooLarge`], [`ManifestReason::Field`] for data that is not base64, and
+    /// [`ManifestReason::Hash`].
+    pub fn read_modules(
+        &self,
+        limit: usize,
+        permitted: &ManifestGrants,
+    ) -> Result<Vec<(&str, Vec<u8>)>, ManifestError> {
         let mut read = Vec::new();
         let mut used = 0usize;
         for module in &self.modules {
-            let wasm = module.read(&self.folder, used, limit);
+            let wasm = module.read(&self.folder, permitted, used, limit);
             let wasm = wasm.map_err(|reason| self.error(reason))?;
             used = used.saturating_add(wasm.len());
             read.push((&*module.name, wasm));
@@ -267,6 +277,14 @@ impl Manifest {
             budget.deadline = Some(deadline.min(timeout));
         }
         budget
+    }
+
+    /// Returns the reason for modules that don't load: with the file of the only one, or else with the module's name.
+    fn load_error(&self, error: LoadError) -> ManifestReason {
+        match &*self.modules {
+            [only] => only.load_error(&self.folder, error),
+            _ => ManifestReason::Load(error),
+        }
     }
 
     /// Returns an error of this manifest.

@@ -1,8 +1,9 @@
 //! The modules of a manifest: where they are, and whether they are the right ones.
 
-use super::{ManifestReason, fields::Wasm};
+use super::{ManifestGrants, ManifestReason, fields::Wasm};
+use crate::{FileError, FileReason};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use hostel_core::LoadError;
+use hostel_core::{LoadError, ModuleInfo};
 use sha2::{Digest as _, Sha256};
 use std::{
     fmt::Write as _,
@@ -15,8 +16,11 @@ const MAIN: &str = "main";
 /// The module name of Extism's environment, which is the host's.
 const ENVIRONMENT: &str = "extism:host/env";
 
+/// How a module begins.
+const MAGIC: &[u8] = b"\0asm";
+
 /// Most modules of a manifest, as of a plugin.
-const MOST: usize = 64;
+pub(super) const MOST: usize = 64;
 
 /// A module of a manifest.
 #[derive(Clone, Debug)]
@@ -40,13 +44,6 @@ impl ManifestModule {
     pub(super) fn checked(modules: Vec<Wasm>) -> Result<Vec<Self>, ManifestReason> {
         if modules.is_empty() {
             return Err(field("wasm", "expected at least one module, found none"));
-        }
-        if modules.len() > MOST {
-            let found = modules.len();
-            return Err(field(
-                "wasm",
-                format!("expected at most {MOST} modules, found {found}"),
-            ));
         }
         let modules = modules.into_iter().enumerate();
         modules.map(|(at, wasm)| Self::one(at, wasm)).collect()
@@ -89,10 +86,12 @@ impl ManifestModule {
         })
     }
 
-    /// Reads the module, of which the manifest's others before it have `used` bytes of `limit`. Checks its hash.
+    /// Reads the module, of which the manifest's others before it have `used` bytes of `limit`. Checks that its file
+    /// lies in `folder` or is permitted, and its hash.
     pub(super) fn read(
         &self,
         folder: &Path,
+        permitted: &ManifestGrants,
         used: usize,
         limit: usize,
     ) -> Result<Vec<u8>, ManifestReason> {
@@ -103,11 +102,21 @@ impl ManifestModule {
         };
         let wasm = match &self.source {
             Source::File(path) => {
-                let read = crate::read_module(folder.join(path), left);
-                read.map_err(|error| match error.reason() {
-                    crate::FileReason::Load(LoadError::TooLarge { found, .. }) => too_large(*found),
-                    _ => ManifestReason::File(error),
-                })?
+                let of_file = |reason: FileReason| {
+                    ManifestReason::File(FileError::new(&folder.join(path), reason))
+                };
+                let read = crate::read_module(self.permitted(folder, path, permitted)?, left);
+                let wasm = read.map_err(|error| match error.into_reason() {
+                    FileReason::Load(LoadError::TooLarge { found, .. }) => too_large(found),
+                    reason => of_file(reason),
+                })?;
+                // Before its hash, which would tell about a file that is no module.
+                if !wasm.starts_with(MAGIC)
+                    && let Err(error) = ModuleInfo::read(&wasm)
+                {
+                    return Err(of_file(FileReason::Load(error)));
+                }
+                wasm
             }
             Source::Data(text) => {
                 // Known before it is decoded: four digits are three bytes, but for those of the padding.
@@ -136,6 +145,47 @@ impl ManifestModule {
             }
             None => Ok(wasm),
         }
+    }
+}
+
+impl ManifestModule {
+    /// Returns the reason for this module that does not load.
+    pub(super) fn load_error(&self, folder: &Path, error: LoadError) -> ManifestReason {
+        match &self.source {
+            Source::File(path) => {
+                let reason = FileReason::Load(error);
+                ManifestReason::File(FileError::new(&folder.join(path), reason))
+            }
+            Source::Data(_) => ManifestReason::Load(error),
+        }
+    }
+
+    /// Returns the file `path` without links, so that the one that is read is the one that is compared.
+    fn permitted(
+        &self,
+        folder: &Path,
+        path: &Path,
+        permitted: &ManifestGrants,
+    ) -> Result<PathBuf, ManifestReason> {
+        let unreadable = |error| {
+            let file = folder.join(path);
+            ManifestReason::File(FileError::new(&file, FileReason::Io(error)))
+        };
+        let file = folder.join(path).canonicalize().map_err(unreadable)?;
+        // The folder of `manifest.json`.
+        let folder = match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        };
+        if permitted.access(&file).is_none()
+            && !file.starts_with(folder.canonicalize().map_err(unreadable)?)
+        {
+            return Err(ManifestReason::Outside {
+                module: self.name.clone(),
+                path: path.to_owned(),
+            });
+        }
+        Ok(file)
     }
 }
 

@@ -7,6 +7,7 @@ mod claims;
 mod conversions;
 mod footprint;
 mod leaks;
+mod manifests;
 
 use hostel::{Engine, Grants, Limits, LogRecord};
 use std::{

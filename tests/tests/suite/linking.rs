@@ -281,7 +281,8 @@ fn a_module_that_lacks_an_export_leaves_it_to_the_grants() {
 
 #[test]
 fn limits_hold_for_all_modules_together() {
-    let page = r#"(module (memory 1) (table 10 funcref) (global (mut i32) (i32.const 0)) (func (export "f")))"#;
+    let page = r#"(module (memory 1) (table 10 funcref) (global (mut i32) (i32.const 0)) (func (export "f"))
+        (data "a") (elem func 0))"#;
     let modules = [("a", page), ("b", page), ("main", page)];
     let size = assemble(page).len();
     let limited = |change: &dyn Fn(&mut Limits)| {
@@ -304,6 +305,8 @@ fn limits_hold_for_all_modules_together() {
         ("exports", 3, |limits, most| limits.module.exports = most),
         ("tables", 3, |limits, most| limits.module.tables = most),
         ("globals", 3, |limits, most| limits.module.globals = most),
+        ("segments", 6, |limits, most| limits.module.segments = most),
+        ("elements", 3, |limits, most| limits.module.elements = most),
     ] {
         let plugin = limited(&|limits| set(limits, fits));
         plugin.unwrap().call::<(), ()>("f", ()).unwrap();
@@ -311,6 +314,22 @@ fn limits_hold_for_all_modules_together() {
         let (limit, found) = (fits as u64 - 1, fits as u64);
         assert_eq!(refused, LoadError::OverLimit { name, limit, found });
     }
+    // Each has fewer bytes than eight for a function.
+    let many = format!("(module {} (func (export \"f\")))", "(func)".repeat(50));
+    let small = assemble(&many);
+    let small = 51 - small.len() / 8;
+    let modules = [("a", &*many), ("main", &*many)];
+    let limited_small = |most: usize| {
+        let mut limits = Limits::server();
+        limits.module.small_functions = most;
+        try_link(limits, &modules, &Grants::new()).map(drop)
+    };
+    assert_eq!(limited_small(2 * small), Ok(()));
+    let (name, limit, found) = ("small_functions", 2 * small as u64 - 1, 2 * small as u64);
+    assert_eq!(
+        limited_small(2 * small - 1),
+        Err(LoadError::OverLimit { name, limit, found })
+    );
     assert!(limited(&|limits| limits.module_bytes = 3 * size).is_ok());
     let refused = limited(&|limits| limits.module_bytes = 3 * size - 1).unwrap_err();
     assert_eq!(refused.code(), "module-too-large");
@@ -625,4 +644,22 @@ fn a_program_is_not_reset_while_it_runs() {
     );
     assert_eq!(code(&plugin.call::<(), ()>("again", ())), "trap-reentered");
     assert_eq!(code(&plugin.call::<(), ()>("idle", ())), "ok");
+}
+
+#[test]
+fn an_import_that_a_module_could_supply_is_told_as_such() {
+    let extism = r#"(import "extism:host/env" "input_length" (func (result i64)))"#;
+    let hint = |imports: &str| {
+        let main = format!(r#"(module {imports} (func (export "f")))"#);
+        let grants = Grants::<()>::new().extism(hostel::Extism::new());
+        let refused = try_link(Limits::server(), &[("main", &main)], &grants);
+        refused.map(drop).unwrap_err().to_string()
+    };
+    let other = hint(&format!(r#"{extism} (import "b" "g" (func))"#));
+    assert!(other.contains("link a module named `b`"), "{other}");
+    assert!(other.contains("`Extism::function`"), "{other}");
+    let own = hint(r#"(import "extism:host/user" "g" (func))"#);
+    assert!(own.contains("`Extism::function`"), "{own}");
+    let old = hint(r#"(import "env" "extism_input_offset" (func (result i64)))"#);
+    assert!(old.contains("made for Extism before 1.0"), "{old}");
 }

@@ -36,7 +36,7 @@ use wasmi::Val;
 pub(super) const MODULE: &str = "extism:host/env";
 
 /// How the names of its modules begin.
-pub(super) const MODULES: &str = "extism:host/";
+pub(crate) const MODULES: &str = "extism:host/";
 
 /// The function that sends an HTTP request.
 pub(crate) const HTTP_REQUEST: &str = "http_request";

@@ -233,7 +233,7 @@ fn what_a_manifest_may_not_have_is_refused_with_its_place() {
         error
             .unwrap_err()
             .to_string()
-            .contains("at most 64 modules, found 65")
+            .contains("a list of at most 64 items, found more")
     );
     let error = Manifest::from_bytes(b"a = '\xff'".to_vec(), "plugin.toml").unwrap_err();
     assert_eq!(
@@ -242,7 +242,7 @@ fn what_a_manifest_may_not_have_is_refused_with_its_place() {
     );
     let deep = format!("{{\"config\": {}", "[".repeat(100_000));
     assert_eq!(load(&deep, folder.path()).unwrap_err().code(), "manifest");
-    let deep = format!("config = {}", "[".repeat(100_000));
+    let deep = format!("config = {}", "[".repeat(60_000));
     assert_eq!(load(&deep, folder.path()).unwrap_err().code(), "manifest");
 }
 
@@ -252,7 +252,10 @@ fn the_hash_of_the_right_module_fits() {
     let none = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     let text = format!(r#"{{"wasm": [{{"data": "{data}", "hash": "{none}"}}]}}"#);
     let modules = Manifest::parse(&text, "").unwrap();
-    assert_eq!(modules.read_modules(0).unwrap(), [("main", vec![])]);
+    assert_eq!(
+        modules.read_modules(0, &ManifestGrants::new()).unwrap(),
+        [("main", vec![])]
+    );
 }
 
 #[test]
@@ -260,13 +263,14 @@ fn manifests_and_modules_are_bounded_before_they_are_read() {
     let folder = folder();
     let size = |name: &str| fs::metadata(folder.path().join(name)).unwrap().len() as usize;
     let all = size("shouter.wasm") + size("caller.wasm");
+    let none = ManifestGrants::new();
     let data = BASE64.encode(fs::read(folder.path().join("caller.wasm")).unwrap());
     let by_data =
         format!(r#"{{"wasm": [{{"path": "shouter.wasm", "name": "a"}}, {{"data": "{data}"}}]}}"#);
     for text in [&format!("{{{BOTH}}}"), &by_data] {
         let manifest = Manifest::parse(text, folder.path()).unwrap();
-        assert_eq!(manifest.read_modules(all).unwrap().len(), 2);
-        let error = manifest.read_modules(all - 1).unwrap_err();
+        assert_eq!(manifest.read_modules(all, &none).unwrap().len(), 2);
+        let error = manifest.read_modules(all - 1, &none).unwrap_err();
         assert_eq!(error.code(), "module-too-large", "{error}");
         assert!(
             error
@@ -279,6 +283,22 @@ fn manifests_and_modules_are_bounded_before_they_are_read() {
     let mut limits = Limits::server();
     limits.module_bytes = 10_000;
     assert!(Manifest::read(&file, &limits).is_ok());
+    let long = format!("[[wasm]]\npath = 'caller.wasm'\n#{}", " ".repeat(65_536));
+    let error = load(&long, folder.path())
+        .map(drop)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("TOML may have 65536 bytes, found 65567"),
+        "{error}"
+    );
+    let name = "x".repeat(100_000);
+    let error = Manifest::parse(&format!("{{\"{name}\": 0}}"), "").unwrap_err();
+    assert!(error.to_string().len() < 600, "{error}");
+    assert!(
+        error.to_string().ends_with("line 1 column 100003"),
+        "{error}"
+    );
     limits.module_bytes = 1_000;
     let error = Manifest::read(&file, &limits).unwrap_err();
     assert!(
@@ -461,6 +481,64 @@ fn directories_are_opened_only_where_the_embedder_permits_them() {
     let bare = Manifest::parse(r#"{"wasm": [{"path": "opener.wasm"}]}"#, folder.path()).unwrap();
     let refused = bare.load(&hostel::engine(), "p", Grants::new(), ManifestGrants::new());
     assert_eq!(refused.unwrap_err().code(), "mismatch");
+}
+
+#[test]
+fn modules_are_read_only_in_the_manifests_folder_or_where_the_embedder_permits() {
+    let folder = folder();
+    let inner = folder.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    fs::copy(
+        folder.path().join("shouter.wasm"),
+        inner.join("shouter.wasm"),
+    )
+    .unwrap();
+    let outside = folder.path().join("shouter.wasm").display().to_string();
+    let wrong = "0".repeat(64);
+    let load = |path: &str, permitted: ManifestGrants| {
+        let text = format!(r#"{{"wasm": [{{"path": {path:?}, "hash": "{wrong}"}}]}}"#);
+        let manifest = Manifest::parse(&text, &inner).unwrap();
+        let loaded = manifest.load(&hostel::engine(), "p", Grants::<()>::new(), permitted);
+        loaded.unwrap_err()
+    };
+    // One that is read is refused by its hash.
+    for path in ["shouter.wasm", "./shouter.wasm", "../inner/shouter.wasm"] {
+        assert_eq!(
+            load(path, ManifestGrants::new()).code(),
+            "manifest-hash",
+            "{path}"
+        );
+    }
+    for path in ["../shouter.wasm", &outside] {
+        let refused = load(path, ManifestGrants::new());
+        assert_eq!(refused.code(), "manifest-outside", "{refused}");
+        assert!(refused.to_string().contains(path), "{refused}");
+        for permitted in [
+            ManifestGrants::new().all_directories(),
+            ManifestGrants::new().directory(folder.path(), Access::Read),
+        ] {
+            assert_eq!(load(path, permitted).code(), "manifest-hash", "{path}");
+        }
+        let other = ManifestGrants::new().directory(&inner, Access::ReadWrite);
+        assert_eq!(load(path, other).code(), "manifest-outside", "{path}");
+    }
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(&outside, inner.join("link.wasm")).unwrap();
+        let refused = load("link.wasm", ManifestGrants::new());
+        assert_eq!(refused.code(), "manifest-outside", "{refused}");
+    }
+    // A file that is no module does not tell its hash, wherever it is.
+    fs::write(inner.join("secret"), "a secret").unwrap();
+    let refused = load("secret", ManifestGrants::new());
+    assert_eq!(refused.code(), "not-wasm", "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains("secret: not a WebAssembly module"),
+        "{refused}"
+    );
+    assert!(!refused.to_string().contains("SHA"), "{refused}");
 }
 
 #[test]
