@@ -34,7 +34,7 @@ pub enum Guest {
     Zig,
     AssemblyScript,
     Go,
-    /// Written by hand in the text format, without an SDK.
+    /// Written by hand in the text format, for Extism and waPC.
     Hand,
     /// Adds two numbers.
     Add,
@@ -75,7 +75,6 @@ impl Guest {
             (Self::Zig, Convention::Native) => prebuilt!("zig_customize"),
             (Self::AssemblyScript, Convention::Native) => prebuilt!("as_customize"),
             (Self::Go, Convention::Native) => prebuilt!("go_customize"),
-            (Self::Hand, Convention::Native) => prebuilt!("wat_customize_multi"),
             (Self::Hand, Convention::Extism) => &EXTISM_HAND,
             (Self::Hand, Convention::Wapc) => &WAPC_HAND,
             (Self::Add, Convention::Native) => prebuilt!("add"),

@@ -119,8 +119,8 @@ const FOREIGN_RATIOS: &[Ratio] = &[
         median(results.of(host, Work::Blocks))
     }),
     (
-        "memory of an instance that was not called, of 1,000",
-        |results, host| grown(results, host, "idle", 1_000),
+        "memory of an instance that was not called, of 100",
+        |results, host| grown(results, host, "idle", 100),
     ),
 ];
 
