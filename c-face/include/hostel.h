@@ -17,7 +17,7 @@
 
 // The result of a function. A number never changes its meaning. Later versions may add numbers.
 //
-// 10 to 21 are about loading and memory, 40 to 68 about calls. 80 to 96 are traps: the instance
+// 10 to 22 are about loading and memory, 40 to 68 about calls. 80 to 96 are traps: the instance
 // refuses further calls. After an error of a call, `hostel_is_stopped` tells whether it stopped the
 // instance.
 typedef enum HostelCode {
@@ -51,6 +51,8 @@ typedef enum HostelCode {
     HOSTEL_CODE_DOES_NOT_FIT = 20,
     // The module needs a proposal to WebAssembly that hostel does not run.
     HOSTEL_CODE_NEEDS_PROPOSAL = 21,
+    // The modules of one plugin can't be linked.
+    HOSTEL_CODE_LINKING = 22,
     // The plugin answered with an error of its own. The message holds it.
     HOSTEL_CODE_GUEST_ERROR = 40,
     // The plugin exports no function of this name.

@@ -5,7 +5,7 @@ use hostel_core::{CallError, LoadError};
 
 /// The result of a function. A number never changes its meaning. Later versions may add numbers.
 ///
-/// 10 to 21 are about loading and memory, 40 to 68 about calls. 80 to 96 are traps: the instance
+/// 10 to 22 are about loading and memory, 40 to 68 about calls. 80 to 96 are traps: the instance
 /// refuses further calls. After an error of a call, `hostel_is_stopped` tells whether it stopped the
 /// instance.
 #[repr(C)]
@@ -41,6 +41,8 @@ pub enum HostelCode {
     DoesNotFit = 20,
     /// The module needs a proposal to WebAssembly that hostel does not run.
     NeedsProposal = 21,
+    /// The modules of one plugin can't be linked.
+    Linking = 22,
     /// The plugin answered with an error of its own. The message holds it.
     GuestError = 40,
     /// The plugin exports no function of this name.
@@ -153,6 +155,7 @@ const CODES: &[(HostelCode, &CStr)] = &[
     (HostelCode::Refused, c"refused"),
     (HostelCode::DoesNotFit, c"does-not-fit"),
     (HostelCode::NeedsProposal, c"needs-proposal"),
+    (HostelCode::Linking, c"linking"),
     (HostelCode::GuestError, c"guest-error"),
     (HostelCode::UnknownExport, c"unknown-export"),
     (HostelCode::ExportType, c"export-type"),
