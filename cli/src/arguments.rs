@@ -118,7 +118,7 @@ pub(super) struct Run {
     /// Directory for a WASI plugin, read-only by default; repeatable
     #[arg(long, value_name = "DIR[:AS][:ro|rw]", value_parser = GivenDirectory::parse)]
     pub(super) dir: Vec<GivenDirectory>,
-    /// Open all directories and modules that a manifest names, not only below --dir
+    /// Open every directory and module that a manifest names
     #[arg(long, hide = asked_for("-h"))]
     pub(super) trust_manifest: bool,
     /// Setting that the plugin can read; repeatable
