@@ -147,8 +147,10 @@ fn action(action: &Action) -> Option<String> {
             let params: Vec<_> = params.iter().map(value).collect();
             format!("Action::Call({name:?}, &[{}])", params.join(", "))
         }
-        Action::Bytes(name, input) => format!("Action::Bytes({name:?}, &{input:?})"),
-        Action::Process(_) | Action::Script(_) => return None,
+        Action::Bytes(name, input) if input.len() <= 4 << 10 => {
+            format!("Action::Bytes({name:?}, &{input:?})")
+        }
+        Action::Process(_) | Action::Bytes(..) | Action::Script(_) => return None,
     })
 }
 
