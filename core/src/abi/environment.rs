@@ -8,20 +8,14 @@ use crate::{
         shape::{Shape, unsigned},
         signature::Signature,
     },
-    call::{StoreData, access::InstanceAccess, alarm::Alarm, meter::Meter, suspend::Work},
-    error::{CallError, Trap, TrapKind},
+    call::{StoreData, access::InstanceAccess, meter::Meter, suspend::Work},
+    error::{CallError, Trap},
     host_functions::{Define, HostCall, HostFunction, Unfinished, definition_by_types},
     marshal::Types,
     memory,
     services::log,
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
-use core::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
 use wasmi::{StoreContextMut, Val};
 
 /// Returns the host function for the import `name` of `module`, if `protocol` has it.
@@ -66,17 +60,10 @@ impl<T: 'static> HostFunction<T> for Granted {
     ) -> Result<(), Box<Unfinished>> {
         let spending = call.spending(guest.data().meter.reserve);
         let access = InstanceAccess::of(&mut guest, spending);
-        let session = access
+        access
             .exchange
             .get_or_insert_with(|| self.protocol.session());
-        let mut environment = EnvironmentCall {
-            memory: access.memory,
-            session: &mut **session,
-            shared: access.shared,
-            meter: access.meter,
-            limiter: access.limiter,
-            spending,
-        };
+        let mut environment = EnvironmentCall::of(access)?;
         match self.function.run(&mut environment, call.params())? {
             Outcome::Now(number) => {
                 if let Some(number) = number {
@@ -89,7 +76,20 @@ impl<T: 'static> HostFunction<T> for Granted {
     }
 }
 
-impl EnvironmentCall<'_> {
+impl<'a> EnvironmentCall<'a> {
+    /// Returns what a function reaches of an instance, of which it needs the session.
+    pub(super) fn of(access: InstanceAccess<'a>) -> Result<Self, CallError> {
+        let session = access.exchange.as_deref_mut();
+        Ok(Self {
+            memory: access.memory,
+            session: session.ok_or_else(|| trap("the call has no session"))?,
+            shared: access.shared,
+            meter: access.meter,
+            limiter: access.limiter,
+            spending: access.spending,
+        })
+    }
+
     /// Charges `bytes` bytes of host work.
     pub(super) fn charge(&self, bytes: usize) -> Result<(), CallError> {
         Ok(self.spending.spend(fuel_for(bytes))?)
@@ -140,52 +140,6 @@ pub(super) fn write(
     meter.hand_to_guest(bytes.len())?;
     place.copy_from_slice(bytes);
     Ok(())
-}
-
-/// A future of the embedder's, for which a guest is suspended.
-pub(super) struct Later<R> {
-    future: Pin<Box<dyn Future<Output = R> + Send>>,
-    /// Ends an awaited call's wait at the deadline.
-    alarm: Option<Alarm>,
-}
-
-impl<R> Later<R> {
-    pub(super) fn new(future: Pin<Box<dyn Future<Output = R> + Send>>) -> Self {
-        let alarm = None;
-        Self { future, alarm }
-    }
-
-    /// Polls the future. Contains its panics, and fails if the call is cancelled or past its deadline.
-    pub(super) fn poll(
-        &mut self,
-        access: &InstanceAccess<'_>,
-        context: &mut Context<'_>,
-    ) -> Result<Poll<R>, CallError> {
-        let mut polled = None;
-        let platform = &access.shared.platform;
-        platform.contain(&mut || polled = Some(self.future.as_mut().poll(context)));
-        let Some(polled) = polled else {
-            return Err(CallError::Trap(Trap::new(TrapKind::HostPanic, "")));
-        };
-        // After the poll: an answer that came too late does not count.
-        access.meter.check(access.canceller, &**platform)?;
-        // A blocked thread wakes at the deadline by itself.
-        if polled.is_pending()
-            && !access.blocks
-            && let Some(until) = access.meter.until()
-        {
-            let alarm = self
-                .alarm
-                .get_or_insert_with(|| Alarm::new(platform, until));
-            alarm.set(context);
-        }
-        Ok(polled)
-    }
-
-    /// Returns the time of the next attempt: never, since the future or the alarm wakes the call.
-    pub(super) const fn next(&self) -> Option<Duration> {
-        Some(Duration::MAX)
-    }
 }
 
 /// Returns the length of `bytes` as guests get it. One that does not fit is more than any memory has.

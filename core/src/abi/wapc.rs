@@ -3,7 +3,7 @@
 
 use super::{
     Convention,
-    environment::{Later, host_error, length, trap, utf8, words, write},
+    environment::{host_error, length, utf8, words, write},
     protocol::{
         Ending, Entry, EnvironmentCall, EnvironmentFunction, Outcome, Protocol, Session,
         StartFunctions, entry, exports_function, foreign_session,
@@ -12,11 +12,14 @@ use super::{
 use crate::{
     abi::native,
     base::{
-        fuel::{Spending, fuel_for},
+        fuel::fuel_for,
         log::LogLevel,
         signature::{Signature, ValType},
     },
-    call::{access::InstanceAccess, limiter::InstanceLimiter, run::word, suspend::PendingHostCall},
+    call::{
+        access::InstanceAccess, later::Later, limiter::InstanceLimiter, run::word,
+        suspend::PendingHostCall,
+    },
     error::{CallError, Mismatch},
     memory,
     module::{COMMAND, ModuleInfo},
@@ -407,8 +410,7 @@ impl EnvironmentFunction for HostCallback {
             Some(HostSide::Now(callback)) => {
                 let answer = callback(&request);
                 let limit = call.meter.budget().bytes_to_guest;
-                let done = answered(call.session, call.spending, limit, answer)?;
-                Ok(Outcome::Now(Some(done)))
+                Ok(Outcome::Now(Some(answered(call, limit, answer)?)))
             }
             Some(HostSide::Later(callback)) => {
                 let waiting = Later::new(callback(&request));
@@ -416,8 +418,7 @@ impl EnvironmentFunction for HostCallback {
             }
             None => {
                 let none = Err(String::from("the host grants no callback"));
-                let done = answered(call.session, call.spending, usize::MAX, none)?;
-                Ok(Outcome::Now(Some(done)))
+                Ok(Outcome::Now(Some(answered(call, usize::MAX, none)?)))
             }
         }
     }
@@ -426,12 +427,11 @@ impl EnvironmentFunction for HostCallback {
 /// Keeps the host's answer for the guest, and charges for it: the guest need not fetch it. Returns whether it
 /// is a response.
 fn answered(
-    session: &mut dyn Session,
-    spending: Spending<'_>,
+    call: &mut EnvironmentCall<'_>,
     limit: usize,
     answer: HostAnswer,
 ) -> Result<Val, CallError> {
-    let exchange: &mut Exchange = session.own().ok_or_else(foreign_session)?;
+    let exchange: &mut Exchange = call.session.own().ok_or_else(foreign_session)?;
     let (kept, bytes, done) = match answer {
         Ok(response) => (&mut exchange.host_response, response, 1),
         Err(text) => (&mut exchange.host_error, text.into_bytes(), 0),
@@ -439,7 +439,7 @@ fn answered(
     if bytes.len() > limit {
         return Err(CallError::BytesToGuest { limit });
     }
-    spending.spend(fuel_for(bytes.len()))?;
+    call.spending.spend(fuel_for(bytes.len()))?;
     *kept = Some(bytes);
     Ok(Val::I32(done))
 }
@@ -457,10 +457,7 @@ impl PendingHostCall for Pending {
             return Ok(None);
         };
         let limit = access.meter.budget().bytes_to_guest;
-        match access.exchange {
-            Some(session) => answered(&mut **session, access.spending, limit, answer).map(Some),
-            None => Err(trap("the call has no session")),
-        }
+        answered(&mut EnvironmentCall::of(access)?, limit, answer).map(Some)
     }
 
     fn next(&self) -> Option<Duration> {

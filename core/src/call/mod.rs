@@ -6,6 +6,7 @@ pub(crate) mod alarm;
 pub(crate) mod block;
 pub(crate) mod canceller;
 pub(crate) mod delivery;
+pub(crate) mod later;
 pub(crate) mod limiter;
 pub(crate) mod meter;
 pub(crate) mod nested;

@@ -7,23 +7,20 @@
 use super::{
     StoreData,
     access::InstanceAccess,
-    alarm::Alarm,
     delivery::{Delivery, allocator},
+    later::Later,
     meter,
     result_shape::ResultShape,
     run::{first_slice, next_slice, stopped},
 };
 use crate::{
     base::{fuel::Spending, shape::FlatValues},
-    error::{CallError, Trap, TrapKind},
+    error::CallError,
 };
 use alloc::boxed::Box;
 use core::{
     cell::Cell,
-    fmt,
-    future::Future,
-    mem,
-    pin::Pin,
+    fmt, mem,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -45,9 +42,8 @@ pub(crate) enum Work {
     /// Buffers for the host function's results. The guest's allocator may be paused. Boxed, since every
     /// idle instance has room for this.
     Buffers(Option<Box<PausedAllocator>>, Box<Delivery<'static>>),
-    /// An asynchronous host function's results, and the alarm that ends an awaited call's wait for
-    /// them.
-    Results(Results, Option<Alarm>),
+    /// An asynchronous host function's results.
+    Results(Later<Result<Box<Delivery<'static>>, CallError>>),
     /// A time, or input.
     Wasi(Box<dyn PendingHostCall>),
 }
@@ -64,10 +60,6 @@ pub(crate) trait PendingHostCall: Send {
     /// Returns the time of the next attempt, on the platform's clock, if that is known.
     fn next(&self) -> Option<Duration>;
 }
-
-/// The future results of an asynchronous host function.
-pub(crate) type Results =
-    Pin<Box<dyn Future<Output = Result<Box<Delivery<'static>>, CallError>> + Send>>;
 
 /// The error by which a host function leaves the interpreter to suspend the guest.
 #[derive(Debug)]
@@ -166,8 +158,12 @@ impl Work {
         context: &mut Context<'_>,
         values: &mut FlatValues,
     ) -> Poll<Result<(), CallError>> {
-        if let Self::Results(results, alarm) = self {
-            let delivery = ready!(poll_results(store, context, results, alarm))?;
+        if let Self::Results(results) = self {
+            // Waiting costs no fuel.
+            let spent = Cell::new(0);
+            let cx = &mut store.as_context_mut();
+            let access = InstanceAccess::of(cx, Spending::new(0, &spent));
+            let delivery = ready!(results.poll(&access, context)?)?;
             *self = Self::Buffers(None, delivery);
         }
         match self {
@@ -221,32 +217,4 @@ fn poll_deliver<T>(
         }
     }
     Poll::Ready(Ok(()))
-}
-
-/// Polls an asynchronous host function for its results. Contains its panics, since it is the
-/// embedder's code, and fails if the call is cancelled or past its deadline.
-fn poll_results<T>(
-    store: &Store<StoreData<T>>,
-    context: &mut Context<'_>,
-    results: &mut Results,
-    alarm: &mut Option<Alarm>,
-) -> Poll<Result<Box<Delivery<'static>>, CallError>> {
-    let mut polled = None;
-    let state = store.data();
-    let platform = &state.shared.platform;
-    platform.contain(&mut || polled = Some(results.as_mut().poll(context)));
-    let Some(polled) = polled else {
-        return Poll::Ready(Err(CallError::Trap(Trap::new(TrapKind::HostPanic, ""))));
-    };
-    // After the poll: an answer that came too late does not count.
-    meter::check_time(state)?;
-    // A blocked thread wakes at the deadline by itself.
-    if polled.is_pending()
-        && state.pace.is_some()
-        && let Some(until) = state.meter.until()
-    {
-        let alarm = alarm.get_or_insert_with(|| Alarm::new(platform, until));
-        alarm.set(context);
-    }
-    polled
 }

@@ -10,6 +10,7 @@ use crate::{
     call::{
         StoreData,
         delivery::Delivery,
+        later,
         suspend::{self, PausedAllocator, Suspended, Work},
     },
     error::{CallError, Trap, TrapKind},
@@ -284,7 +285,7 @@ fn pending_results<V: Lower + 'static>(value: Later<V>) -> Work {
         value.lower(&mut delivery.lowered)?;
         Ok(Box::new(delivery.into_owned()?))
     });
-    Work::Results(results, None)
+    Work::Results(later::Later::new(results))
 }
 
 /// Implements the traits for closures with one number of parameters, with and without a context. Only

@@ -31,7 +31,7 @@ pub(crate) struct Changes {
     pub(super) globals: Vec<u32>,
     /// Whether there is a memory, which becomes an export.
     pub(super) memory: bool,
-    /// Whether the guest may change what can't be reset: a table, what is left of a segment, a
+    /// Whether the guest may change something that can't be reset: a table, a segment by dropping it, or a
     /// reference in a global.
     pub(crate) not_resettable: bool,
     /// What changes in the code of functions.

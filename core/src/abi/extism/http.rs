@@ -8,11 +8,11 @@ use super::{
 };
 use crate::{
     abi::{
-        environment::{Later, trap},
+        environment::trap,
         protocol::{EnvironmentCall, EnvironmentFunction, Outcome},
     },
     base::signature::ValType,
-    call::{access::InstanceAccess, suspend::PendingHostCall},
+    call::{access::InstanceAccess, later::Later, suspend::PendingHostCall},
     error::CallError,
     services::http::{HttpClient, HttpError, HttpResponse},
 };
@@ -118,18 +118,7 @@ impl PendingHostCall for Pending {
         let Poll::Ready(response) = self.0.poll(&access, context)? else {
             return Ok(None);
         };
-        let session = access
-            .exchange
-            .as_mut()
-            .ok_or_else(|| trap("the call has no session"))?;
-        let mut call = EnvironmentCall {
-            memory: access.memory,
-            session: &mut **session,
-            shared: access.shared,
-            meter: access.meter,
-            limiter: access.limiter,
-            spending: access.spending,
-        };
+        let mut call = EnvironmentCall::of(access)?;
         let response = response.map_err(|error| failed(&error))?;
         received(&mut call, response).map(Some)
     }

@@ -165,17 +165,12 @@ impl Extism {
     /// [`function_with_errors`](Self::function_with_errors).
     #[must_use]
     pub fn function(
-        mut self,
+        self,
         module: &str,
         name: &str,
         function: impl Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync + 'static,
     ) -> Self {
-        let function = UserFunction {
-            run: Arc::new(function),
-            returns_errors: false,
-        };
-        self.functions.push((module.into(), name.into(), function));
-        self
+        self.user_function(module, name, Arc::new(function), false)
     }
 
     /// As [`function`](Self::function), but the guest gets an error and goes on. The import then returns the
@@ -195,14 +190,25 @@ impl Extism {
     /// ```
     #[must_use]
     pub fn function_with_errors(
-        mut self,
+        self,
         module: &str,
         name: &str,
         function: impl Fn(&[&[u8]]) -> Result<Vec<u8>, String> + Send + Sync + 'static,
     ) -> Self {
+        self.user_function(module, name, Arc::new(function), true)
+    }
+
+    /// Grants a function of the embedder's, whose errors go to the guest or stop it.
+    fn user_function(
+        mut self,
+        module: &str,
+        name: &str,
+        run: Arc<RunUser>,
+        returns_errors: bool,
+    ) -> Self {
         let function = UserFunction {
-            run: Arc::new(function),
-            returns_errors: true,
+            run,
+            returns_errors,
         };
         self.functions.push((module.into(), name.into(), function));
         self
