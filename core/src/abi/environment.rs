@@ -78,6 +78,8 @@ impl<T: 'static> HostFunction<T> for Granted {
 
 impl<'a> EnvironmentCall<'a> {
     /// Returns what a function reaches of an instance, of which it needs the session.
+    // Inlined, since all of it would be copied in each call otherwise.
+    #[inline(always)]
     pub(super) fn of(access: InstanceAccess<'a>) -> Result<Self, CallError> {
         let session = access.exchange.as_deref_mut();
         Ok(Self {
