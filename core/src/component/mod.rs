@@ -12,14 +12,17 @@
 
 #![allow(dead_code)]
 
+mod calling;
 pub(crate) mod canon;
 pub(crate) mod host_call;
+mod imported;
 pub(crate) mod lift;
 pub(crate) mod lower;
 pub(crate) mod machine;
 mod parts;
 pub(crate) mod program;
 pub(crate) mod resource;
+mod transfer;
 pub(crate) mod types;
 pub(crate) mod value;
 
