@@ -17,6 +17,7 @@ pub(crate) mod lift;
 pub(crate) mod lower;
 mod parts;
 pub(crate) mod program;
+pub(crate) mod read;
 pub(crate) mod resource;
 pub(crate) mod types;
 pub(crate) mod value;
