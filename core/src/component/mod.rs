@@ -21,6 +21,7 @@ pub(crate) mod lower;
 pub(crate) mod machine;
 mod parts;
 pub(crate) mod program;
+pub(crate) mod read;
 pub(crate) mod resource;
 mod transfer;
 pub(crate) mod types;
