@@ -14,6 +14,8 @@
 
 mod calling;
 pub(crate) mod canon;
+pub(crate) mod contract;
+pub(crate) mod export_call;
 pub(crate) mod host_call;
 mod imported;
 pub(crate) mod lift;
@@ -28,6 +30,7 @@ pub(crate) mod types;
 pub(crate) mod value;
 
 pub use self::{
+    contract::Function,
     lift::{Lift, Lifting},
     lower::{Lower, Lowering},
     parts::{LiftParts, LowerParts, Parts},
