@@ -23,6 +23,7 @@ use crate::{
     memory,
 };
 use alloc::{borrow::Cow, boxed::Box, string::String, sync::Arc, vec::Vec};
+use core::fmt;
 use wasmi::{F32, F64, Val};
 
 /// A value that goes into a guest: an export's argument or a host function's result.
@@ -213,8 +214,12 @@ impl<'v, 'c> Lowering<'v, 'c> {
         }
     }
 
-    /// Lowers flags, of which there are `names`.
-    pub(crate) fn flags(&mut self, bits: u32, names: usize) -> Result<(), CallError> {
+    /// Lowers flags, of which there are `names`: one bit each, from the lowest.
+    ///
+    /// # Errors
+    ///
+    /// Errors of budgets and limits.
+    pub fn flags(&mut self, bits: u32, names: usize) -> Result<(), CallError> {
         let bytes = match names {
             0..=8 => 1,
             9..=16 => 2,
@@ -519,6 +524,10 @@ macro_rules! text {
             fn fits(types: &Types, ty: TypeId) -> bool {
                 matches!(types.get(ty), Type::String)
             }
+
+            fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+                to.write_str("string")
+            }
         }
 
         impl Lower for $type {
@@ -540,6 +549,10 @@ impl Lower for String {
 impl<T: ComponentType> ComponentType for &[T] {
     fn fits(types: &Types, ty: TypeId) -> bool {
         Vec::<T>::fits(types, ty)
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        Vec::<T>::wit(to)
     }
 }
 

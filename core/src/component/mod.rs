@@ -9,9 +9,15 @@
 //! | `lift`, `lower` | the canonical ABI: values out of a guest, and into it |
 //! | `parts` | several values one after the other: parameters, and the parts of tuples |
 //! | `resource` | handles to resources, by component instance |
+//! | `handle` | handles as Rust types, and a table for the embedder's resources |
+//! | `derived` | what the derive macros' code calls |
+//! | `wit` | types as WIT writes them, for messages |
 
 #![allow(dead_code)]
 
+#[doc(hidden)]
+pub mod derived;
+mod handle;
 pub(crate) mod host_call;
 pub(crate) mod lift;
 pub(crate) mod lower;
@@ -20,8 +26,10 @@ pub(crate) mod program;
 pub(crate) mod resource;
 pub(crate) mod types;
 pub(crate) mod value;
+mod wit;
 
 pub use self::{
+    handle::{Borrow, Own, Table},
     lift::{Lift, Lifting},
     lower::{Lower, Lowering},
     parts::{LiftParts, LowerParts, Parts},
@@ -31,6 +39,7 @@ pub use self::{
 };
 
 use crate::error::{CallError, Trap, TrapKind};
+use core::fmt;
 
 /// A Rust type whose values have a type of the Component Model.
 ///
@@ -38,6 +47,17 @@ use crate::error::{CallError, Trap, TrapKind};
 pub trait ComponentType {
     /// Returns whether this Rust type is one for values of type `ty`.
     fn fits(types: &Types, ty: TypeId) -> bool;
+
+    /// Writes the type as WIT does, for messages.
+    ///
+    /// # Errors
+    ///
+    /// Those of `to`, which may refuse more text.
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result;
+
+    /// Whether this is `()`, which stands for no value.
+    #[doc(hidden)]
+    const IS_NOTHING: bool = false;
 
     /// Returns whether this is a type for the payload `ty`, or `()` if there is none.
     #[doc(hidden)]
