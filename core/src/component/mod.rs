@@ -15,12 +15,14 @@
 
 #![allow(dead_code)]
 
+pub(crate) mod canon;
 #[doc(hidden)]
 pub mod derived;
 mod handle;
 pub(crate) mod host_call;
 pub(crate) mod lift;
 pub(crate) mod lower;
+pub(crate) mod machine;
 mod parts;
 pub(crate) mod program;
 pub(crate) mod resource;
