@@ -9,6 +9,7 @@
 //! | `lift`, `lower` | the canonical ABI: values out of a guest, and into it |
 //! | `parts` | several values one after the other: parameters, and the parts of tuples |
 //! | `resource` | handles to resources, by component instance |
+//! | `interface`, `function` | the embedder's functions, as closures over Rust types |
 //! | `handle` | handles as Rust types, and a table for the embedder's resources |
 //! | `derived` | what the derive macros' code calls |
 //! | `wit` | types as WIT writes them, for messages |
@@ -18,8 +19,10 @@
 pub(crate) mod canon;
 #[doc(hidden)]
 pub mod derived;
+mod function;
 mod handle;
 pub(crate) mod host_call;
+mod interface;
 pub(crate) mod lift;
 pub(crate) mod lower;
 pub(crate) mod machine;
@@ -31,7 +34,9 @@ pub(crate) mod value;
 mod wit;
 
 pub use self::{
+    function::{IntoFunction, Returned},
     handle::{Borrow, Own, Table},
+    interface::Interface,
     lift::{Lift, Lifting},
     lower::{Lower, Lowering},
     parts::{LiftParts, LowerParts, Parts},
