@@ -587,6 +587,22 @@ impl<T: Lower> Lower for &[T] {
     }
 }
 
+impl<T: ComponentType> ComponentType for &T {
+    fn fits(types: &Types, ty: TypeId) -> bool {
+        T::fits(types, ty)
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        T::wit(to)
+    }
+}
+
+impl<T: Lower> Lower for &T {
+    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        (**self).lower(ty, to)
+    }
+}
+
 impl<T: Lower> Lower for Vec<T> {
     fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
         match to.types.get(ty) {

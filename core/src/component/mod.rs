@@ -45,12 +45,54 @@ pub use self::{
     value::Value,
 };
 
+#[cfg(feature = "bindgen")]
+pub use hostel_macros::bindgen;
+pub use hostel_macros::{ComponentType, Lift, Lower};
+
 use crate::error::{CallError, Trap, TrapKind};
 use core::fmt;
 
 /// A Rust type whose values have a type of the Component Model.
 ///
-/// Derive it together with [`Lift`] or [`Lower`].
+/// Derive it together with [`Lift`], [`Lower`], or both. The macro's page says which types in WIT there are for
+/// which in Rust.
+///
+/// ```
+/// use hostel_core::component::{ComponentType, Lift, Lower};
+///
+/// /// `flags style { upper, reverse }`
+/// #[derive(Default, ComponentType, Lift, Lower)]
+/// #[component(flags)]
+/// struct Style {
+///     upper: bool,
+///     reverse: bool,
+/// }
+///
+/// /// `record request { text: string, style: style, max-len: option<u32> }`
+/// #[derive(ComponentType, Lift, Lower)]
+/// struct Request {
+///     text: String,
+///     style: Style,
+///     #[component(name = "max-len")]
+///     most: Option<u32>,
+/// }
+///
+/// /// `variant problem { empty, not-ascii(char) }`
+/// #[derive(ComponentType, Lift, Lower)]
+/// enum Problem {
+///     Empty,
+///     NotAscii(char),
+/// }
+///
+/// let mut wit = String::new();
+/// Result::<Request, Problem>::wit(&mut wit)?;
+/// assert_eq!(
+///     wit,
+///     "result<record { text: string, style: flags { upper, reverse }, max-len: option<u32> }, \
+///      variant { empty, not-ascii(char) }>"
+/// );
+/// # Ok::<(), core::fmt::Error>(())
+/// ```
 pub trait ComponentType {
     /// Returns whether this Rust type is one for values of type `ty`.
     fn fits(types: &Types, ty: TypeId) -> bool;
