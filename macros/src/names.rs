@@ -14,7 +14,8 @@ pub(crate) fn in_wit(rust: &Ident) -> String {
 pub(crate) fn is_in_wit(name: &str) -> bool {
     name.split('-').enumerate().all(|(at, word)| {
         let one_case = |of: fn(&u8) -> bool| word.bytes().all(|c| c.is_ascii_digit() || of(&c));
-        let starts = word.starts_with(|c: char| c.is_ascii_alphabetic() || at > 0 && c.is_ascii_digit());
+        let starts =
+            word.starts_with(|c: char| c.is_ascii_alphabetic() || at > 0 && c.is_ascii_digit());
         starts && (one_case(u8::is_ascii_lowercase) || one_case(u8::is_ascii_uppercase))
     })
 }

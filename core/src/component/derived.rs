@@ -1,12 +1,16 @@
-//! What the derive macros' code calls.
+//! What the macros' code calls.
 
 use super::{
     ComponentType, other_type,
     types::{Type, TypeId, Types},
 };
 use crate::error::CallError;
-use alloc::sync::Arc;
-use core::fmt::{self, Write};
+use alloc::{boxed::Box, sync::Arc};
+pub use alloc::{string::String, vec::Vec};
+use core::{
+    fmt::{self, Write},
+    pin::Pin,
+};
 
 /// The type of a record's field, or of a case's payload: how it is compared, and how it is written.
 #[derive(Clone, Copy)]
@@ -157,4 +161,12 @@ pub fn payload(types: &Types, ty: TypeId, at: usize) -> Result<TypeId, CallError
 #[must_use]
 pub fn no_case() -> CallError {
     other_type()
+}
+
+/// Boxes a future of the embedder's.
+#[must_use]
+pub fn boxed<F: Future + Send + 'static>(
+    future: F,
+) -> Pin<Box<dyn Future<Output = F::Output> + Send>> {
+    Box::pin(future)
 }

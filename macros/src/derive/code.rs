@@ -34,13 +34,15 @@ pub(crate) fn component_type(shape: &Shape) -> TokenStream {
             )
         }
         Body::Variant(cases) => {
-            let cases = cases.iter().map(|Case { name, payload, .. }| match payload {
-                None => quote!((#name, ::core::option::Option::None)),
-                Some(ty) => {
-                    let part = part(ty);
-                    quote!((#name, ::core::option::Option::Some(#part)))
-                }
-            });
+            let cases = cases
+                .iter()
+                .map(|Case { name, payload, .. }| match payload {
+                    None => quote!((#name, ::core::option::Option::None)),
+                    Some(ty) => {
+                        let part = part(ty);
+                        quote!((#name, ::core::option::Option::Some(#part)))
+                    }
+                });
             let cases = quote!(&[#(#cases),*]);
             (
                 quote!(#derived::is_variant(types, ty, #cases)),
@@ -74,10 +76,13 @@ pub(crate) fn lift(shape: &Shape) -> TokenStream {
     let lift = |ty: &Type| quote_spanned!(ty.span()=> <#ty as #krate::component::Lift>::lift);
     let body = match &shape.body {
         Body::Record(fields) => {
-            let fields = fields.iter().enumerate().map(|(at, Field { ident, ty, .. })| {
-                let lift = lift(ty);
-                quote!(#ident: #lift(#derived::field(types, ty, #at)?, from)?)
-            });
+            let fields = fields
+                .iter()
+                .enumerate()
+                .map(|(at, Field { ident, ty, .. })| {
+                    let lift = lift(ty);
+                    quote!(#ident: #lift(#derived::field(types, ty, #at)?, from)?)
+                });
             quote! {
                 let types = from.types();
                 from.parts(ty, |from| ::core::result::Result::Ok(Self { #(#fields),* }))
@@ -95,8 +100,10 @@ pub(crate) fn lift(shape: &Shape) -> TokenStream {
             }
         }
         Body::Variant(cases) => {
-            let cases = cases.iter().enumerate().map(|(at, Case { ident, payload, .. })| {
-                match payload {
+            let cases = cases
+                .iter()
+                .enumerate()
+                .map(|(at, Case { ident, payload, .. })| match payload {
                     None => quote!(#at => ::core::result::Result::Ok(Self::#ident)),
                     Some(ty) => {
                         let lift = lift(ty);
@@ -106,8 +113,7 @@ pub(crate) fn lift(shape: &Shape) -> TokenStream {
                             ))
                         }
                     }
-                }
-            });
+                });
             quote! {
                 let types = from.types();
                 from.variant(ty, |from, case| match case {
@@ -145,10 +151,13 @@ pub(crate) fn lower(shape: &Shape) -> TokenStream {
     let lower = |ty: &Type| quote_spanned!(ty.span()=> <#ty as #krate::component::Lower>::lower);
     let body = match &shape.body {
         Body::Record(fields) => {
-            let fields = fields.iter().enumerate().map(|(at, Field { ident, ty, .. })| {
-                let lower = lower(ty);
-                quote!(#lower(&self.#ident, #derived::field(types, ty, #at)?, to)?;)
-            });
+            let fields = fields
+                .iter()
+                .enumerate()
+                .map(|(at, Field { ident, ty, .. })| {
+                    let lower = lower(ty);
+                    quote!(#lower(&self.#ident, #derived::field(types, ty, #at)?, to)?;)
+                });
             quote! {
                 let types = to.types();
                 to.parts(ty, |to| {
@@ -166,8 +175,10 @@ pub(crate) fn lower(shape: &Shape) -> TokenStream {
             quote!(to.flags(0 #(| #bits)*, #number))
         }
         Body::Variant(cases) => {
-            let cases = cases.iter().enumerate().map(|(at, Case { ident, payload, .. })| {
-                match payload {
+            let cases = cases
+                .iter()
+                .enumerate()
+                .map(|(at, Case { ident, payload, .. })| match payload {
                     None => quote! {
                         Self::#ident => to.variant(ty, #at, |_| ::core::result::Result::Ok(()))
                     },
@@ -180,8 +191,7 @@ pub(crate) fn lower(shape: &Shape) -> TokenStream {
                             }
                         }
                     }
-                }
-            });
+                });
             quote!(match self { #(#cases,)* })
         }
         Body::Alias(of) => {

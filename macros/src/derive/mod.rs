@@ -1,13 +1,11 @@
 //! The derive macros: what they read ([`shape`]) and what they make ([`code`]).
 
 mod code;
-mod shape;
+pub(crate) mod shape;
 
-pub(crate) use self::{
-    code::{component_type, lift, lower},
-    shape::Shape,
-};
+pub(crate) use self::code::{component_type, lift, lower};
 
+use self::shape::Shape;
 use proc_macro2::TokenStream;
 
 /// Reads a type and returns the code that `make` makes for it, or the error as code.

@@ -202,7 +202,9 @@ impl Options {
                     options.krate = Some(meta.value()?.call(Path::parse_mod_style)?);
                 } else {
                     return Err(meta.error(match place {
-                        Place::Type => "expected `flags` or `crate = path`: a type's name is not compared",
+                        Place::Type => {
+                            "expected `flags` or `crate = path`: a type's name is not compared"
+                        }
                         Place::Part => "expected `name = \"the-name-in-wit\"`",
                     }));
                 }
@@ -243,7 +245,10 @@ mod tests {
     use syn::parse_quote;
 
     fn error(input: &DeriveInput) -> String {
-        Shape::read(input).err().map(|e| e.to_string()).unwrap_or_default()
+        Shape::read(input)
+            .err()
+            .map(|e| e.to_string())
+            .unwrap_or_default()
     }
 
     #[test]
@@ -251,7 +256,11 @@ mod tests {
         let read = Shape::read(&parse_quote! {
             struct Request { text: String, #[component(name = "max-len")] most: u32, r#type: u8 }
         });
-        let Ok(Shape { body: Body::Record(fields), .. }) = read else {
+        let Ok(Shape {
+            body: Body::Record(fields),
+            ..
+        }) = read
+        else {
             unreachable!("a record");
         };
         let names: Vec<_> = fields.iter().map(|field| &*field.name).collect();
@@ -261,10 +270,17 @@ mod tests {
     #[test]
     fn an_enum_is_a_variant() {
         let read = Shape::read(&parse_quote! { enum Problem { Empty, NotAscii(char) } });
-        let Ok(Shape { body: Body::Variant(cases), .. }) = read else {
+        let Ok(Shape {
+            body: Body::Variant(cases),
+            ..
+        }) = read
+        else {
             unreachable!("a variant");
         };
-        let names: Vec<_> = cases.iter().map(|case| (&*case.name, case.payload.is_some())).collect();
+        let names: Vec<_> = cases
+            .iter()
+            .map(|case| (&*case.name, case.payload.is_some()))
+            .collect();
         assert_eq!(names, [("empty", false), ("not-ascii", true)]);
     }
 
@@ -273,18 +289,45 @@ mod tests {
         for (input, reason) in [
             (parse_quote! { struct Nothing; }, "at least one field"),
             (parse_quote! { struct Nothing {} }, "at least one field"),
-            (parse_quote! { struct Pair(u8, u8); }, "expected named fields"),
+            (
+                parse_quote! { struct Pair(u8, u8); },
+                "expected named fields",
+            ),
             (parse_quote! { enum Never {} }, "at least one case"),
-            (parse_quote! { enum Two { Both(u8, u8) } }, "one value or none"),
-            (parse_quote! { enum Two { Both { a: u8 } } }, "one value or none"),
+            (
+                parse_quote! { enum Two { Both(u8, u8) } },
+                "one value or none",
+            ),
+            (
+                parse_quote! { enum Two { Both { a: u8 } } },
+                "one value or none",
+            ),
             (parse_quote! { union Bits { a: u8 } }, "union"),
-            (parse_quote! { struct Same { a_b: u8, #[component(name = "a-b")] c: u8 } }, "there already"),
+            (
+                parse_quote! { struct Same { a_b: u8, #[component(name = "a-b")] c: u8 } },
+                "there already",
+            ),
             (parse_quote! { struct Odd { é: u8 } }, "no name in WIT"),
-            (parse_quote! { struct Odd { #[component(name = "a_b")] a: u8 } }, "not a name in WIT"),
-            (parse_quote! { struct Odd { #[component(rename = "a")] a: u8 } }, "expected `name"),
-            (parse_quote! { #[component(name = "a")] struct Odd { a: u8 } }, "expected `flags`"),
-            (parse_quote! { #[component(flags)] struct Odd { a: u8 } }, "of type `bool`"),
-            (parse_quote! { #[component(flags)] enum Odd { A } }, "`flags` is for"),
+            (
+                parse_quote! { struct Odd { #[component(name = "a_b")] a: u8 } },
+                "not a name in WIT",
+            ),
+            (
+                parse_quote! { struct Odd { #[component(rename = "a")] a: u8 } },
+                "expected `name",
+            ),
+            (
+                parse_quote! { #[component(name = "a")] struct Odd { a: u8 } },
+                "expected `flags`",
+            ),
+            (
+                parse_quote! { #[component(flags)] struct Odd { a: u8 } },
+                "of type `bool`",
+            ),
+            (
+                parse_quote! { #[component(flags)] enum Odd { A } },
+                "`flags` is for",
+            ),
         ] {
             let found = error(&input);
             assert!(found.contains(reason), "expected {reason}, found {found}");
