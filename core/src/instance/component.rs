@@ -14,12 +14,12 @@ use crate::{
         export_call::ExportCall,
         machine::{Bound, Machine},
         program::Program,
+        wit::shown_rust,
     },
     error::CallError,
 };
 use alloc::{boxed::Box, string::ToString, sync::Arc};
 use core::{
-    any::type_name,
     future::poll_fn,
     task::{Context, Poll},
 };
@@ -105,8 +105,8 @@ impl<T: 'static> Loaded<T> {
         }
         Err(CallError::ExportType {
             name: name.into(),
-            expected: alloc::format!("Rust's {} -> {}", type_name::<P>(), type_name::<R>()).into(),
-            found: types.show_function(ty).into(),
+            expected: shown_rust::<P, R>(),
+            found: types.show_function(ty),
         })
     }
 }
