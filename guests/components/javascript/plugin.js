@@ -2,11 +2,15 @@
 
 import { config, log } from 'hostel:example/host@0.1.0';
 
+// QuickJS has neither TextEncoder nor TextDecoder.
+const encode = (string) => Uint8Array.from(unescape(encodeURIComponent(string)), (unit) => unit.charCodeAt(0));
+const decode = (bytes) => decodeURIComponent(Array.from(bytes, (byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''));
+
 // Only ASCII letters, as in the other languages.
 const upperCase = (string) => string.replace(/[a-z]+/g, (letters) => letters.toUpperCase());
 
 function change(string, style, frame) {
-  log('info', `processing ${new TextEncoder().encode(string).length} bytes`);
+  log('info', `processing ${encode(string).length} bytes`);
   if (style.upper) string = upperCase(string);
   if (style.reverse) string = [...string].reverse().join('');
   switch (frame?.tag) {
@@ -24,11 +28,11 @@ function change(string, style, frame) {
 export function process(input) {
   let string;
   try {
-    string = new TextDecoder('utf-8', { fatal: true }).decode(input);
+    string = decode(input);
   } catch {
     throw 'input is not UTF-8';
   }
-  return new TextEncoder().encode(change(string, { upper: true }, { tag: 'configured' }));
+  return encode(change(string, { upper: true }, { tag: 'configured' }));
 }
 
 function customize({ text: string, style, frame }) {
@@ -37,6 +41,13 @@ function customize({ text: string, style, frame }) {
   if (style.ascii && other) throw { tag: 'not-ascii', val: other };
   const changed = change(string, style, frame);
   return { text: changed, length: [...changed].length };
+}
+
+// Strings compare by units of UTF-16, which is not always the order of their bytes in UTF-8.
+function byWord([left], [right]) {
+  const [a, b] = [encode(left), encode(right)];
+  const index = a.findIndex((byte, index) => byte !== b[index]);
+  return index < 0 ? a.length - b.length : a[index] - (b[index] ?? -1);
 }
 
 class Tally {
@@ -56,15 +67,12 @@ class Tally {
     return this.#counts.size;
   }
 
-  // Strings compare by UTF-16 units, which is not always the order of their bytes in UTF-8.
   counts() {
-    const characters = ([word]) => Array.from(word, (character) => character.codePointAt(0));
-    const order = (left, right) => {
-      const [a, b] = [characters(left), characters(right)];
-      const index = a.findIndex((character, index) => character !== b[index]);
-      return index < 0 ? a.length - b.length : a[index] - (b[index] ?? -1);
-    };
-    return [...this.#counts].sort(order);
+    return [...this.#counts].sort(byWord);
+  }
+
+  name() {
+    return this.#name;
   }
 
   static merge(left, right) {
@@ -73,8 +81,8 @@ class Tally {
     return merged;
   }
 
-  name() {
-    return this.#name;
+  static finish(tally) {
+    return tally.counts();
   }
 }
 

@@ -18,11 +18,15 @@ class Tally(text.Tally):
     def counts(self) -> list[tuple[str, int]]:
         return sorted(self._counts.items())
 
+    def name(self) -> str:
+        return self._name
+
     @classmethod
     def merge(cls, left: Self, right: Self) -> Self:
         merged = cls(f"{left._name}+{right._name}")
         merged._counts = left._counts + right._counts
         return merged
 
-    def name(self) -> str:
-        return self._name
+    @classmethod
+    def finish(cls, tally: Self) -> list[tuple[str, int]]:
+        return tally.counts()

@@ -22,10 +22,10 @@ impl Guest for Caller {
         for line in input.lines() {
             let of_line = Tally::new("line");
             of_line.add(line);
-            tally = Tally::merge(tally, of_line);
+            tally = Tally::merge(&tally, &of_line);
         }
         let mut output = String::new();
-        for (word, count) in tally.counts() {
+        for (word, count) in Tally::finish(tally) {
             let request = Request {
                 text: format!("{word}: {count}\n"),
                 style: Style::UPPER,

@@ -11,7 +11,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::cell::RefCell;
 
 use exports::hostel::example::text::{
-    self, Frame, GuestTally, Problem, Request, Response, Style, Tally,
+    self, Frame, GuestTally, Problem, Request, Response, Style, Tally, TallyBorrow,
 };
 use hostel::example::host::{self, Level};
 
@@ -98,16 +98,22 @@ impl GuestTally for Words {
         self.counts.borrow().clone()
     }
 
-    fn merge(left: Tally, right: Tally) -> Tally {
-        let (left, right) = (left.into_inner::<Self>(), right.into_inner::<Self>());
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn merge(left: TallyBorrow<'_>, right: TallyBorrow<'_>) -> Tally {
+        let (left, right) = (left.get::<Self>(), right.get::<Self>());
         let merged = Self::new(format!("{}+{}", left.name, right.name));
-        for (word, times) in left.counts.take().into_iter().chain(right.counts.take()) {
-            merged.count(&word, times);
+        for words in [left, right] {
+            for (word, times) in words.counts.borrow().iter() {
+                merged.count(word, *times);
+            }
         }
         Tally::new(merged)
     }
 
-    fn name(&self) -> String {
-        self.name.clone()
+    fn finish(tally: Tally) -> Vec<(String, u32)> {
+        tally.into_inner::<Self>().counts.into_inner()
     }
 }
