@@ -5,8 +5,8 @@ use crate::component::host_call::{HostFunction, HostInterface, HostResource, com
 use alloc::sync::Arc;
 
 impl<T: 'static> Grants<T> {
-    /// Returns the granted interfaces for imports of `interface`: of that version first, then of
-    /// compatible ones, the one that was granted last before those before it.
+    /// Returns the granted interfaces for imports of `interface`: those of that version first, then compatible ones,
+    /// each from the last one granted.
     fn granted_interfaces(
         &self,
         interface: &str,

@@ -124,11 +124,11 @@ impl<T: 'static> Grants<T> {
             wasi: None,
             protocols: Vec::new(),
             stubs: None,
+            #[cfg(feature = "component")]
+            interfaces: Vec::new(),
             convention: None,
             limits: None,
             budget: None,
-            #[cfg(feature = "component")]
-            interfaces: Vec::new(),
         }
     }
 
@@ -539,11 +539,11 @@ impl<T> Clone for Grants<T> {
             wasi: self.wasi.clone(),
             protocols: self.protocols.clone(),
             stubs: self.stubs.clone(),
+            #[cfg(feature = "component")]
+            interfaces: self.interfaces.clone(),
             convention: self.convention,
             limits: self.limits.clone(),
             budget: self.budget.clone(),
-            #[cfg(feature = "component")]
-            interfaces: self.interfaces.clone(),
         }
     }
 }
