@@ -28,7 +28,7 @@ use crate::{
     error::LoadError,
     module,
 };
-use wasmparser::BinaryReaderError;
+use component_parser::BinaryReaderError;
 
 /// Reads and validates a component, except for the bodies of its core functions.
 ///
@@ -50,22 +50,19 @@ pub(crate) fn is_component(wasm: &[u8]) -> bool {
 #[cold]
 fn invalid(error: &BinaryReaderError) -> LoadError {
     let reason = error.message();
+    let at = usize::try_from(error.offset()).unwrap_or(usize::MAX);
     if let Some((what, _)) = reason.split_once(" requires the component model async") {
         return asynchronous(what);
-    }
-    // A later version of the format.
-    if reason.starts_with("invalid leading byte (0x43) for component defined type") {
-        return asynchronous("an asynchronous function type");
     }
     if reason.contains('`') {
         // It quotes the guest, whose names must not be taken for those of proposals.
         return LoadError::Invalid {
-            at: error.offset(),
+            at,
             reason: reason.into(),
             truncated: false,
         };
     }
-    module::invalid(error)
+    module::invalid(reason, at)
 }
 
 /// Returns the error for an asynchronous part of a component.

@@ -285,13 +285,19 @@ fn what_no_embedder_can_supply_is_refused_by_name() {
 #[test]
 fn asynchronous_parts_and_values_are_refused() {
     for (sections, expected) in [
-        // The built-in functions `backpressure.set` and `yield`.
-        (section(8, &[1, 8]), "`backpressure.set`"),
-        (section(8, &[1, 0x0c, 0]), "`yield`"),
-        // The types `future` and `stream`, and of a function.
+        // The built-in function `yield`, and the types `future` and `stream`.
+        (section(8, &[1, 0x0c, 0]), "a built-in function"),
         (section(7, &[1, 0x65, 0]), "`future`"),
         (section(7, &[1, 0x66, 0]), "`stream`"),
-        (section(7, &[1, 0x43, 0, 1, 0]), "function type"),
+        // An import of a function with such a type.
+        (
+            [
+                section(7, &[1, 0x43, 0, 1, 0]),
+                section(10, &[1, 0, 1, b'f', 1, 0]),
+            ]
+            .concat(),
+            "the asynchronous import `f`",
+        ),
     ] {
         let error = read(&component(&sections), &ComponentLimits::server()).unwrap_err();
         let message = format!("{error}");
