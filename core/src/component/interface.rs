@@ -180,7 +180,7 @@ where
         any::TypeId::of::<R>()
     }
 
-    fn drop(&self, call: &mut HostCall<'_, T>, number: u32) -> Result<(), CallError> {
+    fn dropped(&self, call: &mut HostCall<'_, T>, number: u32) -> Result<(), CallError> {
         (self.drop)(&mut call.context(), Own::new(number)).map_err(CallError::Trap)
     }
 }

@@ -16,24 +16,31 @@
 
 #![allow(dead_code)]
 
+mod calling;
 pub(crate) mod canon;
+pub(crate) mod contract;
 #[doc(hidden)]
 pub mod derived;
+pub(crate) mod export_call;
 mod function;
 mod handle;
 pub(crate) mod host_call;
+mod imported;
 mod interface;
 pub(crate) mod lift;
 pub(crate) mod lower;
 pub(crate) mod machine;
 mod parts;
 pub(crate) mod program;
+pub(crate) mod read;
 pub(crate) mod resource;
+mod transfer;
 pub(crate) mod types;
 pub(crate) mod value;
-mod wit;
+pub(crate) mod wit;
 
 pub use self::{
+    contract::Function,
     function::{IntoFunction, Returned},
     handle::{Borrow, Own, Table},
     interface::Interface,

@@ -1,6 +1,8 @@
 //! [`Grants`]: the host functions and services that a plugin may use.
 
 mod check;
+#[cfg(feature = "component")]
+mod interfaces;
 mod stubs;
 
 pub(crate) use self::check::{check_imports, conflicting_imports};
@@ -68,11 +70,12 @@ pub struct Grants<T = ()> {
     wasi: Option<WasiGrant<T>>,
     protocols: Vec<ProtocolGrant<T>>,
     stubs: Option<Stubs<T>>,
-    #[cfg(feature = "component")]
-    interfaces: Vec<Arc<dyn HostInterface<T>>>,
     convention: Option<Convention>,
     limits: Option<Arc<Limits>>,
     budget: Option<Arc<Budget>>,
+    /// Host functions for components.
+    #[cfg(feature = "component")]
+    interfaces: Vec<Arc<dyn HostInterface<T>>>,
 }
 
 /// A grant of the log: the sink, and the functions that make [`LOG_AT`] and [`ABORT`]. They are made only
@@ -122,11 +125,11 @@ impl<T: 'static> Grants<T> {
             wasi: None,
             protocols: Vec::new(),
             stubs: None,
-            #[cfg(feature = "component")]
-            interfaces: Vec::new(),
             convention: None,
             limits: None,
             budget: None,
+            #[cfg(feature = "component")]
+            interfaces: Vec::new(),
         }
     }
 
@@ -221,12 +224,11 @@ impl<T: 'static> Grants<T> {
     }
 
     /// Grants the functions and resources of an interface to components that import it. Of functions with one
-    /// name that were granted for compatible versions, the one that was granted last takes precedence.
+    /// name, that of the imported version takes precedence, then the one that was granted last.
     #[cfg(feature = "component")]
     #[must_use]
-    pub fn interface(mut self, interface: Interface<T>) -> Self {
-        self.interfaces.push(Arc::new(interface));
-        self
+    pub fn interface(self, interface: Interface<T>) -> Self {
+        self.host_interface(Arc::new(interface))
     }
 
     /// Grants waPC: plugins of that convention load, and call the host as `wapc` allows.
@@ -537,11 +539,11 @@ impl<T> Clone for Grants<T> {
             wasi: self.wasi.clone(),
             protocols: self.protocols.clone(),
             stubs: self.stubs.clone(),
-            #[cfg(feature = "component")]
-            interfaces: self.interfaces.clone(),
             convention: self.convention,
             limits: self.limits.clone(),
             budget: self.budget.clone(),
+            #[cfg(feature = "component")]
+            interfaces: self.interfaces.clone(),
         }
     }
 }
