@@ -26,7 +26,7 @@ mod function;
 mod handle;
 pub(crate) mod host_call;
 mod imported;
-mod interface;
+pub(crate) mod interface;
 pub(crate) mod lift;
 pub(crate) mod lower;
 pub(crate) mod machine;

@@ -1,6 +1,10 @@
 //! Types as WIT writes them, for messages.
 
-use super::{ComponentType, parts::Parts};
+use super::{
+    ComponentType,
+    parts::Parts,
+    types::{FunctionType, Types},
+};
 use alloc::{boxed::Box, string::String};
 use core::fmt::{self, Write};
 
@@ -61,6 +65,22 @@ pub(crate) fn shown_rust<P: Parts, R: ComponentType>() -> Box<str> {
         }
         to.write_str(" -> ")?;
         R::wit(to)
+    })
+    .into()
+}
+
+/// Returns the type of a component's function, as WIT.
+pub(crate) fn shown_function(types: &Types, ty: &FunctionType) -> Box<str> {
+    Cut::of(|to| {
+        to.write_str("func(")?;
+        list(to, ty.names.iter().zip(&ty.params), |to, (name, ty)| {
+            write!(to, "{name}: {}", types.shown(*ty))
+        })?;
+        to.write_str(")")?;
+        match ty.result {
+            Some(result) => write!(to, " -> {}", types.shown(result)),
+            None => Ok(()),
+        }
     })
     .into()
 }

@@ -5,14 +5,8 @@ use crate::component::host_call::{HostFunction, HostInterface, HostResource, com
 use alloc::sync::Arc;
 
 impl<T: 'static> Grants<T> {
-    /// Grants an interface. Its functions take precedence over earlier ones of their names.
-    pub(crate) fn host_interface(mut self, interface: Arc<dyn HostInterface<T>>) -> Self {
-        self.interfaces.push(interface);
-        self
-    }
-
-    /// Returns the granted interfaces for imports of `interface`: of that version first, then of compatible ones, the
-    /// last granted before earlier ones.
+    /// Returns the granted interfaces for imports of `interface`: those of that version first, then compatible ones,
+    /// each from the last one granted.
     fn granted_interfaces(
         &self,
         interface: &str,

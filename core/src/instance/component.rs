@@ -106,7 +106,7 @@ impl<T: 'static> Loaded<T> {
         Err(CallError::ExportType {
             name: name.into(),
             expected: shown_rust::<P, R>(),
-            found: types.show_function(ty).into(),
+            found: types.show_function(ty),
         })
     }
 }
