@@ -2,15 +2,19 @@
 //!
 //! | file | does |
 //! |---|---|
+//! | `bare` | makes the program of a core module with a contract |
 //! | `check` | validates the whole component, and bounds what the validator can't |
 //! | `scope` | keeps the index spaces of component instances and instance types |
 //! | `inline` | goes through the sections, those of a nested component once for each instance of it |
 //! | `define` | resolves types, each with the resources of the instance that it is for |
 
+mod bare;
 mod check;
 mod define;
 mod inline;
 mod scope;
+
+pub(crate) use self::bare::read_module;
 
 use super::program::Program;
 use crate::{base::limits::ComponentLimits, error::LoadError, module};
