@@ -16,7 +16,7 @@
 
 #![allow(dead_code)]
 
-mod calling;
+pub(crate) mod calling;
 pub(crate) mod canon;
 pub(crate) mod contract;
 #[doc(hidden)]
