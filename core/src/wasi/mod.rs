@@ -162,51 +162,28 @@ impl Granted {
             let meter = &mut *access.meter;
             meter.repeatable_calls = meter.repeatable_calls.saturating_add(1);
         }
-        let mut call = Call {
+        let mut args = Args {
+            values: params,
             memory: access.memory,
+            unstable: self.unstable,
+        };
+        let mut call = Call {
             session,
             grant: &self.grant,
             shared: access.shared,
             meter: access.meter,
             canceller: access.canceller,
-            unstable: self.unstable,
             spending: access.spending,
             waiting_since: *waiting_since,
         };
-        let done = self.run(&mut call, params, access.blocks, pending);
+        let mut run = |call: &mut Call<'_>| (self.function.run)(call, &mut args);
+        let done = wait::repeat(&mut call, access.blocks, pending, &mut run);
         *waiting_since = call.waiting_since;
         match done {
             Ok(()) => Ok(Attempt::Done(Val::I32(0))),
             Err(Fail::Errno(errno)) => Ok(Attempt::Done(Val::I32(errno as i32))),
             Err(Fail::EndCall(error)) => Err(error),
             Err(Fail::MustWait(wait)) => Ok(Attempt::Waiting(wait)),
-        }
-    }
-
-    /// Calls the function once the wait `pending`, if any, is over, and again after each wait. If
-    /// `blocks`, the thread sleeps meanwhile; otherwise returns [`Fail::MustWait`].
-    fn run(
-        &self,
-        call: &mut Call<'_>,
-        params: &[Val],
-        blocks: bool,
-        pending: Option<Wait>,
-    ) -> Result<(), Fail> {
-        if let Some(mut wait) = pending
-            && !wait.is_over(call)?
-        {
-            return Err(Fail::MustWait(wait));
-        }
-        loop {
-            let mut wait = match (self.function.run)(call, &Args(params)) {
-                Err(Fail::MustWait(wait)) => wait,
-                done => return done,
-            };
-            if blocks {
-                wait.block(call)?;
-            } else if !wait.is_over(call)? {
-                return Err(Fail::MustWait(wait));
-            }
         }
     }
 }
