@@ -248,7 +248,7 @@ fn ends_step<T>(store: &Store<StoreData<T>>, context: &Context<'_>) -> bool {
 
 /// Checks the deadline between two parts of the host's work. Pending if the call is stepped and its step
 /// is over.
-pub(super) fn poll_step<T>(
+pub(crate) fn poll_step<T>(
     store: &Store<StoreData<T>>,
     context: &Context<'_>,
 ) -> Poll<Result<(), CallError>> {

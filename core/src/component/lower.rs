@@ -88,6 +88,9 @@ pub(crate) enum Place {
     Block(usize, usize),
 }
 
+/// Bytes of the host's heap that each block counts besides its own, but for the first.
+const BLOCK: usize = 64;
+
 /// What lowering takes from the call that it belongs to.
 pub(crate) struct LowerBounds<'a> {
     pub(crate) spending: Spending<'a>,
@@ -121,6 +124,8 @@ pub(crate) struct Lowered<'v> {
     pub(crate) flat: Flat,
     /// What goes to memory, each block before those to which it points.
     pub(crate) blocks: Vec<Block<'v>>,
+    /// The address of the first block, if that is given.
+    pub(crate) placed: Option<u32>,
 }
 
 impl<'v, 'c> Lowering<'v, 'c> {
@@ -158,6 +163,21 @@ impl<'v, 'c> Lowering<'v, 'c> {
     pub(crate) fn spill(&mut self, layout: &Layout) -> Result<(), CallError> {
         let pointer = self.pointer()?;
         self.begin_block(Cow::Owned(Vec::new()), layout.size, layout.align, pointer)
+    }
+
+    /// Puts the following values into the guest's memory at `address`.
+    pub(crate) fn place(&mut self, address: u32, layout: &Layout) -> Result<(), CallError> {
+        if address.checked_rem(layout.align) != Some(0) {
+            return Err(broken("a pointer that is not aligned"));
+        }
+        self.lowered.placed = Some(address);
+        let none = Place::Block(usize::MAX, 0);
+        self.begin_block(Cow::Owned(Vec::new()), layout.size, layout.align, none)
+    }
+
+    /// Returns the bytes of the blocks so far.
+    pub(crate) const fn taken(&self) -> usize {
+        self.taken
     }
 
     /// Spends fuel before the work that it pays for.
@@ -342,8 +362,10 @@ impl<'v, 'c> Lowering<'v, 'c> {
     /// Counts `bytes` for the guest before they are put together, and charges for writing them.
     fn take(&mut self, bytes: usize) -> Result<(), CallError> {
         self.taken = self.taken.saturating_add(bytes);
-        if self.taken > self.bounds.room {
-            return Err((self.bounds.too_large)(self.bounds.room, self.taken));
+        let blocks = self.lowered.blocks.len().saturating_mul(BLOCK);
+        let all = self.taken.saturating_add(blocks);
+        if all > self.bounds.room.saturating_add(BLOCK) {
+            return Err((self.bounds.too_large)(self.bounds.room, all));
         }
         self.spend(fuel_for(bytes))
     }

@@ -12,9 +12,11 @@
 
 #![allow(dead_code)]
 
+pub(crate) mod canon;
 pub(crate) mod host_call;
 pub(crate) mod lift;
 pub(crate) mod lower;
+pub(crate) mod machine;
 mod parts;
 pub(crate) mod program;
 pub(crate) mod resource;
