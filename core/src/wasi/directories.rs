@@ -156,7 +156,7 @@ pub(super) fn list(call: &mut Call<'_>, fd: u32, dots: bool) -> Result<Vec<u8>, 
     let shared = call.shared;
     let inode = contained(shared, || directory.stat(".", true))??.inode;
     let limit = call.grant.file_limits.list_bytes;
-    let room = limit.saturating_sub(call.session.descriptors.list_bytes());
+    let room = limit.saturating_sub(call.session.list_bytes());
     let (mut list, mut done) = (Vec::new(), Ok(()));
     for name in [".", ".."].into_iter().filter(|_| dots) {
         let kind = Kind::Directory;
@@ -173,6 +173,35 @@ pub(super) fn list(call: &mut Call<'_>, fd: u32, dots: bool) -> Result<Vec<u8>, 
     done?;
     list.shrink_to_fit();
     Ok(list)
+}
+
+/// An entry in the list of a directory.
+#[cfg(feature = "component")]
+pub(super) struct Listed<'l> {
+    pub(super) kind: Kind,
+    pub(super) name: &'l str,
+    /// The offset of the next entry.
+    pub(super) next: usize,
+}
+
+/// Returns the entry of a list at an offset; `None` at the end.
+#[cfg(feature = "component")]
+pub(super) fn entry(list: &[u8], at: usize) -> Option<Listed<'_>> {
+    let entry = list.get(at..)?;
+    let next = u64::from_le_bytes(*entry.first_chunk()?);
+    let next = usize::try_from(next).ok()?;
+    let kind = match entry.get(20)? {
+        1 => Kind::BlockDevice,
+        2 => Kind::CharacterDevice,
+        3 => Kind::Directory,
+        4 => Kind::File,
+        6 => Kind::Socket,
+        7 => Kind::SymbolicLink,
+        _ => Kind::Unknown,
+    };
+    let name = list.get(at.checked_add(HEAD)?..next)?;
+    let name = core::str::from_utf8(name).ok()?;
+    Some(Listed { kind, name, next })
 }
 
 /// Charges for an entry and adds it to `list`: `Nomem` if the list would exceed `room` bytes.

@@ -16,6 +16,8 @@ mod input;
 mod lists;
 mod opened;
 mod output;
+#[cfg(feature = "component")]
+mod p2;
 mod paths;
 mod poll;
 mod process;
@@ -27,6 +29,8 @@ mod streams;
 mod table;
 mod wait;
 
+#[cfg(feature = "component")]
+pub(crate) use self::p2::find as find_interface;
 pub use self::{grant::Wasi, input::WasiInput, output::WasiOutput};
 
 use self::{

@@ -97,6 +97,9 @@ pub(super) fn read(
     for number in 0..buffers.count {
         let (ptr, len) = buffers.get(args, number)?;
         let into = args.bytes_mut(ptr, len)?;
+        // A read into an earlier buffer may have made this one longer.
+        let most = into.len().min(buffers.size.saturating_sub(got));
+        let into = into.get_mut(..most).unwrap_or_default();
         let at = from.saturating_add(got as u64);
         let done = match read_at(call, fd, needed, at, into) {
             // Bytes already read are reported; the guest meets the error when it tries again.

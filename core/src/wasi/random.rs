@@ -49,6 +49,17 @@ pub(super) fn random(call: &mut Call<'_>, into: &mut [u8]) -> Result<(), Fail> {
     Ok(())
 }
 
+/// Fills `into` with bytes that follow from the grant's seed, or from 0 without one.
+#[cfg(feature = "component")]
+pub(super) fn predictable(call: &mut Call<'_>, into: &mut [u8]) -> Result<(), Fail> {
+    for bytes in into.chunks_mut(CHUNK) {
+        call.check()?;
+        call.charge(fuel_for(bytes.len()).saturating_mul(COST_FACTOR))?;
+        fill(&mut call.session.random, bytes);
+    }
+    Ok(())
+}
+
 /// Fills `bytes` by SplitMix64, which is small and repeatable. It is not cryptographic.
 fn fill(state: &mut u64, bytes: &mut [u8]) {
     for chunk in bytes.chunks_mut(8) {

@@ -1,5 +1,7 @@
 //! The WASI state of one instance, and the context of one call of a WASI function.
 
+#[cfg(feature = "component")]
+use super::p2::resources::Resources;
 use super::{
     descriptors::Descriptors,
     errno::{Errno, Fail},
@@ -31,6 +33,9 @@ pub(super) struct Session {
     pub(super) file_written: u64,
     /// Files, directories and links that the running call has created.
     pub(super) created: u32,
+    /// What a component's handles stand for.
+    #[cfg(feature = "component")]
+    pub(super) resources: Resources,
     /// State of the random generator, if random bytes are granted by a seed.
     pub(super) random: u64,
     /// The platform's time when the guest first read the monotonic clock.
@@ -49,6 +54,8 @@ impl Session {
             written: 0,
             file_written: 0,
             created: 0,
+            #[cfg(feature = "component")]
+            resources: Resources::default(),
             random: match grant.random {
                 Some(Random::Seed(seed)) => seed,
                 _ => 0,
@@ -63,6 +70,14 @@ impl Session {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         }
+    }
+
+    /// Returns the bytes that the lists of all directories take which the guest is reading.
+    pub(super) fn list_bytes(&self) -> usize {
+        let bytes = self.descriptors.list_bytes();
+        #[cfg(feature = "component")]
+        let bytes = bytes.saturating_add(self.resources.list_bytes());
+        bytes
     }
 
     /// Returns the state of an instance, and creates it if there is none.
