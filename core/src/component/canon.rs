@@ -18,10 +18,7 @@ use crate::{
     memory,
 };
 use alloc::{borrow::Cow, vec::Vec};
-use core::{
-    mem,
-    task::{Context, Poll, ready},
-};
+use core::task::{Context, Poll, ready};
 use wasmi::{Func, Memory, Store, StoreContextMut, Val};
 
 /// How values of a function get in and out of a guest: the options, looked up in an instance.
@@ -36,6 +33,17 @@ pub(crate) struct Canon {
 }
 
 impl Canon {
+    /// Returns the options of a function without values.
+    pub(crate) const fn none(instance: ComponentInstance) -> Self {
+        Self {
+            encoding: Encoding::Utf8,
+            memory: None,
+            realloc: None,
+            post_return: None,
+            instance,
+        }
+    }
+
     /// Returns the guest's memory, empty if the function needs none, and the store's data.
     pub(crate) fn memory_and_state<'a, T>(
         &self,
@@ -60,6 +68,15 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    /// Returns the shape of a function without parameters and result.
+    pub(crate) const fn none() -> Self {
+        Self {
+            params: None,
+            result: None,
+            results: 0,
+        }
+    }
+
     /// Returns the shape of a function of type `ty`.
     pub(crate) fn of(types: &Types, ty: &FunctionType) -> Result<Self, LoadError> {
         let params = types.tuple(ty.params.iter().copied())?;
@@ -168,10 +185,9 @@ impl<'v> Delivery<'v> {
             let size = u32::try_from(block.bytes.len()).unwrap_or(u32::MAX);
             let params = [word(0), word(0), word(block.align), word(size)];
             let mut result = [word(0)];
-            let machine = Machine::of_store(store)?;
-            let could_leave = mem::replace(machine.may_leave(canon.instance)?, false);
+            let before = Machine::of_store(store)?.set_must_stay(canon.instance, true)?;
             let polled = self.run.poll(store, context, realloc, &params, &mut result);
-            *Machine::of_store(store)?.may_leave(canon.instance)? = could_leave;
+            Machine::of_store(store)?.set_must_stay(canon.instance, before)?;
             ready!(polled).map_err(|error| error.in_export("realloc"))?;
             let [address] = &result;
             self.give(address_for(address, block.align)?, store, canon)?;

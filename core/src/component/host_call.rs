@@ -21,7 +21,7 @@ use crate::{
 };
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     task::{self, Poll},
 };
 use wasmi::{StoreContextMut, Val};
@@ -42,7 +42,7 @@ pub(crate) trait HostInterface<T>: Send + Sync + 'static {
 /// A resource type of the embedder.
 pub(crate) trait HostResource<T>: Send + Sync + 'static {
     /// Drops the resource of this number, which its owner has dropped. `call` has no arguments and no result.
-    fn drop(&self, call: &mut HostCall<'_, T>, number: u32) -> Result<(), CallError>;
+    fn dropped(&self, call: &mut HostCall<'_, T>, number: u32) -> Result<(), CallError>;
 }
 
 /// A host function for components, of any type.
@@ -150,10 +150,10 @@ impl<'a, T: 'static> HostCall<'a, T> {
             shared,
             ..
         } = state;
-        let machine = Machine::<T>::of(exchange)?;
+        let handles = RefCell::new(&mut Machine::<T>::of(exchange)?.handles);
         let check = || meter.check(canceller.as_ref(), &*shared.platform);
-        let mut handles = Passing {
-            handles: &mut machine.handles,
+        let mut passing = Passing {
+            handles: &handles,
             program: self.program,
             guest: self.canon.instance,
             with_host: true,
@@ -166,7 +166,7 @@ impl<'a, T: 'static> HostCall<'a, T> {
             self.canon.encoding,
             memory,
             self.flat,
-            &mut handles,
+            &mut passing,
             LiftBounds {
                 spending,
                 room: limit,
@@ -192,14 +192,14 @@ impl<'a, T: 'static> HostCall<'a, T> {
             shared,
             ..
         } = state;
-        let machine = Machine::<T>::of(exchange)?;
+        let handles = RefCell::new(&mut Machine::<T>::of(exchange)?.handles);
         let room = meter
             .budget()
             .bytes_to_guest
             .saturating_sub(meter.usage.bytes_to_guest);
         let check = || meter.check(canceller.as_ref(), &*shared.platform);
-        let mut handles = Passing {
-            handles: &mut machine.handles,
+        let mut passing = Passing {
+            handles: &handles,
             program: self.program,
             guest: self.canon.instance,
             with_host: true,
@@ -209,7 +209,7 @@ impl<'a, T: 'static> HostCall<'a, T> {
         let mut to = Lowering::new(
             &self.program.types,
             self.canon.encoding,
-            &mut handles,
+            &mut passing,
             LowerBounds {
                 spending,
                 room,

@@ -223,7 +223,7 @@ impl<'v, 'c> Lowering<'v, 'c> {
     }
 
     /// Lowers an integer of up to 32 bits that takes `bytes` bytes in memory.
-    fn word(&mut self, value: u32, bytes: u32) -> Result<(), CallError> {
+    pub(crate) fn word(&mut self, value: u32, bytes: u32) -> Result<(), CallError> {
         let core = Val::I32(value.cast_signed());
         let [a, b, c, d] = value.to_le_bytes();
         match bytes {
@@ -231,6 +231,21 @@ impl<'v, 'c> Lowering<'v, 'c> {
             2 => self.number([a, b], core),
             _ => self.number([a, b, c, d], core),
         }
+    }
+
+    /// Lowers an integer of 64 bits.
+    pub(crate) fn long(&mut self, value: u64) -> Result<(), CallError> {
+        self.number(value.to_le_bytes(), Val::I64(value.cast_signed()))
+    }
+
+    /// Lowers a float of 32 bits.
+    pub(crate) fn float(&mut self, bits: u32) -> Result<(), CallError> {
+        self.number(bits.to_le_bytes(), Val::F32(F32::from_bits(bits)))
+    }
+
+    /// Lowers a float of 64 bits.
+    pub(crate) fn double(&mut self, bits: u64) -> Result<(), CallError> {
+        self.number(bits.to_le_bytes(), Val::F64(F64::from_bits(bits)))
     }
 
     /// Lowers flags, of which there are `names`.
@@ -418,30 +433,51 @@ impl<'v, 'c> Lowering<'v, 'c> {
 
     /// Lowers a string.
     pub(crate) fn string(&mut self, text: &'v str) -> Result<(), CallError> {
-        const UTF16: usize = 1 << 31;
-        let utf8 = text.as_bytes();
-        // Converting goes through the text.
-        self.spend(fuel_for(utf8.len()))?;
         if self.encoding == Encoding::Utf8 {
-            return self.bytes(Cow::Borrowed(utf8), 1, utf8.len());
+            // Reading it costs as much as writing it.
+            self.spend(fuel_for(text.len()))?;
+            return self.bytes(Cow::Borrowed(text.as_bytes()), 1, text.len());
         }
+        let (bytes, len) = self.converted(text)?;
+        self.bytes(Cow::Owned(bytes), 2, len)
+    }
+
+    /// Returns the text in the guest's encoding, which is not UTF-8, and the length by which the guest knows it.
+    fn converted(&mut self, text: &str) -> Result<(Vec<u8>, usize), CallError> {
+        const UTF16: usize = 1 << 31;
+        // Three ways through the text: to find the encoding, to measure it, and to convert it.
+        self.spend(fuel_for(text.len()).saturating_mul(3))?;
         let latin1 = self.encoding == Encoding::Latin1OrUtf16;
-        if latin1 && text.chars().all(|letter| u8::try_from(letter).is_ok()) {
-            let bytes = text.chars().filter_map(|letter| u8::try_from(letter).ok());
-            return self.bytes(Cow::Owned(bytes.collect()), 2, text.chars().count());
-        }
+        let is_latin1 = latin1 && text.chars().all(|letter| u8::try_from(letter).is_ok());
+        let units = match is_latin1 {
+            true => text.chars().count(),
+            false => text.encode_utf16().count(),
+        };
+        let size = match is_latin1 {
+            true => units,
+            false => units.saturating_mul(2),
+        };
         let mut bytes = Vec::new();
-        let size = text.encode_utf16().count().saturating_mul(2);
         bytes
             .try_reserve_exact(size)
             .map_err(|_| memory::no_room(size))?;
+        if is_latin1 {
+            bytes.extend(text.chars().filter_map(|letter| u8::try_from(letter).ok()));
+            return Ok((bytes, units));
+        }
         bytes.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
-        let units = size / 2;
-        self.bytes(
-            Cow::Owned(bytes),
-            2,
-            if latin1 { units | UTF16 } else { units },
-        )
+        Ok((bytes, if latin1 { units | UTF16 } else { units }))
+    }
+
+    /// Lowers a string that is not kept elsewhere.
+    pub(crate) fn owned_string(&mut self, text: String) -> Result<(), CallError> {
+        if self.encoding == Encoding::Utf8 {
+            self.spend(fuel_for(text.len()))?;
+            let len = text.len();
+            return self.bytes(Cow::Owned(text.into_bytes()), 1, len);
+        }
+        let (bytes, len) = self.converted(&text)?;
+        self.bytes(Cow::Owned(bytes), 2, len)
     }
 
     /// Lowers a handle to a resource of type `ty`.

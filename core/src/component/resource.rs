@@ -12,6 +12,7 @@ use super::{
 };
 use crate::error::CallError;
 use alloc::vec::Vec;
+use core::cell::{RefCell, RefMut};
 
 /// A handle to a resource, as the embedder holds it.
 ///
@@ -266,6 +267,14 @@ impl Handles {
         Ok(handle)
     }
 
+    /// Returns the kind of a handle that is given in the innermost call.
+    const fn kind(&self, owned: bool) -> Kind {
+        match owned {
+            true => Kind::Own,
+            false => Kind::Borrow(self.depth().saturating_sub(1)),
+        }
+    }
+
     /// Takes a handle out of the table of `holder` to pass it on: takes it away if `owned`, else lends it to
     /// the innermost call. Returns the number with which the resource was made.
     fn pass(
@@ -298,7 +307,7 @@ impl Handles {
 
 /// Handles as one call between a guest and another side takes and gives them.
 pub(crate) struct Passing<'a> {
-    pub(crate) handles: &'a mut Handles,
+    pub(crate) handles: &'a RefCell<&'a mut Handles>,
     pub(crate) program: &'a Program,
     /// The guest.
     pub(crate) guest: ComponentInstance,
@@ -306,7 +315,7 @@ pub(crate) struct Passing<'a> {
     pub(crate) with_host: bool,
 }
 
-impl Passing<'_> {
+impl<'a> Passing<'a> {
     /// Returns the component instance that defines a resource type; `None` for one of the embedder's.
     fn definer(&self, ty: ResourceId) -> Option<ComponentInstance> {
         let number = usize::try_from(ty.0).ok()?;
@@ -315,19 +324,21 @@ impl Passing<'_> {
             program::Resource::Imported(_) => None,
         }
     }
+
+    /// Borrows the handles. Nothing else does meanwhile.
+    fn handles(&self) -> Result<RefMut<'a, &'a mut Handles>, CallError> {
+        self.handles.try_borrow_mut().map_err(|_| unknown(0))
+    }
 }
 
 impl TakeHandle for Passing<'_> {
     fn take(&mut self, ty: ResourceId, index: u32, owned: bool) -> Result<Resource, CallError> {
-        let rep = self
-            .handles
-            .pass(Holder::Guest(self.guest), ty, index, owned)?;
+        let guest = Holder::Guest(self.guest);
+        let mut handles = self.handles()?;
+        let rep = handles.pass(guest, ty, index, owned)?;
         let number = if self.with_host && self.definer(ty).is_some() {
-            let kind = match owned {
-                true => Kind::Own,
-                false => Kind::Borrow(self.handles.depth().saturating_sub(1)),
-            };
-            self.handles.add(Holder::Host, ty, rep, kind)?
+            let kind = handles.kind(owned);
+            handles.add(Holder::Host, ty, rep, kind)?
         } else {
             rep
         };
@@ -338,8 +349,9 @@ impl TakeHandle for Passing<'_> {
 impl GiveHandle for Passing<'_> {
     fn give(&mut self, ty: ResourceId, resource: &Resource, owned: bool) -> Result<u32, CallError> {
         let definer = self.definer(ty);
+        let mut handles = self.handles()?;
         let rep = if self.with_host && definer.is_some() {
-            let passed = self.handles.pass(Holder::Host, ty, resource.number, owned);
+            let passed = handles.pass(Holder::Host, ty, resource.number, owned);
             passed.map_err(|_| CallError::ValueType {
                 reason: "the host has no such resource: it was given away, dropped, or is another instance's".into(),
             })?
@@ -349,11 +361,8 @@ impl GiveHandle for Passing<'_> {
         if !owned && definer == Some(self.guest) {
             return Ok(rep);
         }
-        let kind = match owned {
-            true => Kind::Own,
-            false => Kind::Borrow(self.handles.depth().saturating_sub(1)),
-        };
-        self.handles.add(Holder::Guest(self.guest), ty, rep, kind)
+        let kind = handles.kind(owned);
+        handles.add(Holder::Guest(self.guest), ty, rep, kind)
     }
 }
 
