@@ -41,6 +41,17 @@ pub use self::{
 
 use crate::error::{CallError, Trap, TrapKind};
 
+/// Returns whether a file is a component, by its first bytes; a core module has others.
+///
+/// ```
+/// assert!(hostel_core::component::is_component(b"\0asm\x0d\0\x01\0"));
+/// assert!(!hostel_core::component::is_component(b"\0asm\x01\0\0\0"));
+/// ```
+#[must_use]
+pub fn is_component(wasm: &[u8]) -> bool {
+    wasm.starts_with(b"\0asm\x0d\0\x01\0")
+}
+
 /// A Rust type whose values have a type of the Component Model.
 ///
 /// Derive it together with [`Lift`] or [`Lower`].

@@ -35,8 +35,10 @@ impl<T: 'static> Grants<T> {
         interface: Option<&str>,
         name: &str,
     ) -> Option<Arc<dyn HostFunction<T>>> {
-        let mut granted = self.granted_interfaces(interface.unwrap_or_default());
-        granted.find_map(|granted| granted.function(name))
+        let interface = interface.unwrap_or_default();
+        let mut granted = self.granted_interfaces(interface);
+        let found = granted.find_map(|granted| granted.function(name));
+        found.or_else(|| self.wasi_interface(interface)?.function(name))
     }
 
     /// Returns what becomes of a resource of the embedder when a component drops it.
@@ -45,8 +47,16 @@ impl<T: 'static> Grants<T> {
         interface: Option<&str>,
         name: &str,
     ) -> Option<Arc<dyn HostResource<T>>> {
-        let mut granted = self.granted_interfaces(interface.unwrap_or_default());
-        granted.find_map(|granted| granted.resource(name))
+        let interface = interface.unwrap_or_default();
+        let mut granted = self.granted_interfaces(interface);
+        let found = granted.find_map(|granted| granted.resource(name));
+        found.or_else(|| self.wasi_interface(interface)?.resource(name))
+    }
+
+    /// Returns the interface of WASI 0.2 of this name, if WASI is granted.
+    fn wasi_interface(&self, interface: &str) -> Option<Arc<dyn HostInterface<T>>> {
+        let grant = self.wasi.as_ref()?;
+        (grant.find_interface)(&grant.wasi, interface)
     }
 
     /// Returns whether an import of a component may be a stub.

@@ -205,7 +205,7 @@ impl<T: 'static> Pending<T> for BegunOperation {
 struct GrantedResource(Arc<Wasi>);
 
 impl<T: 'static> HostResource<T> for GrantedResource {
-    fn drop(&self, call: &mut HostCall<'_, T>, number: u32) -> Result<(), CallError> {
+    fn dropped(&self, call: &mut HostCall<'_, T>, number: u32) -> Result<(), CallError> {
         let removed = with_session(&self.0, call, |call, _| resources::remove(call, number));
         match removed {
             // A file's own error while it is closed is nobody's.
