@@ -47,6 +47,7 @@ pub use self::{
     lift::{Lift, Lifting},
     lower::{Lower, Lowering},
     parts::{LiftParts, LowerParts, Parts},
+    read::is_component,
     resource::Resource,
     types::{FunctionType, FunctionTypeId, ResourceId, Type, TypeId, Types},
     value::Value,
@@ -58,17 +59,6 @@ pub use hostel_macros::{ComponentType, Lift, Lower};
 
 use crate::error::{CallError, Trap, TrapKind};
 use core::fmt;
-
-/// Returns whether a file is a component, by its first bytes; a core module has others.
-///
-/// ```
-/// assert!(hostel_core::component::is_component(b"\0asm\x0d\0\x01\0"));
-/// assert!(!hostel_core::component::is_component(b"\0asm\x01\0\0\0"));
-/// ```
-#[must_use]
-pub fn is_component(wasm: &[u8]) -> bool {
-    wasm.starts_with(b"\0asm\x0d\0\x01\0")
-}
 
 /// A Rust type whose values have a type of the Component Model.
 ///

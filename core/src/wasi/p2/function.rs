@@ -13,7 +13,7 @@ use crate::{
     error::{CallError, Trap, TrapKind},
 };
 use alloc::{boxed::Box, format};
-use core::marker::PhantomData;
+use core::{fmt, marker::PhantomData};
 
 /// A function of WASI 0.2.
 pub(super) trait Function: Sync {
@@ -59,6 +59,10 @@ pub(super) struct AnyAnswer(pub(super) Box<dyn Answer>);
 impl ComponentType for AnyAnswer {
     fn fits(_: &Types, _: TypeId) -> bool {
         true
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("a result")
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     memory,
 };
 use alloc::{format, vec::Vec};
+use core::fmt;
 
 pub(super) const INTERFACE: Interface = Interface::with_resources(
     "wasi:io/streams@0.2.12",
@@ -330,6 +331,10 @@ struct Amount {
 impl ComponentType for Amount {
     fn fits(types: &Types, ty: TypeId) -> bool {
         u64::fits(types, ty)
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("u64")
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     error::CallError,
 };
 use alloc::{string::String, sync::Arc, vec::Vec};
-use core::{marker::PhantomData, time::Duration};
+use core::{fmt, marker::PhantomData, time::Duration};
 
 /// A resource that a guest lends to a function: its number in the instance's table.
 pub(super) struct Borrowed(pub(super) u32);
@@ -20,6 +20,10 @@ pub(super) struct Borrowed(pub(super) u32);
 impl ComponentType for Borrowed {
     fn fits(types: &Types, ty: TypeId) -> bool {
         matches!(types.get(ty), Type::Borrow(_))
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("borrow<resource>")
     }
 }
 
@@ -46,6 +50,10 @@ impl ComponentType for Own {
     fn fits(types: &Types, ty: TypeId) -> bool {
         matches!(types.get(ty), Type::Own(_))
     }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("own<resource>")
+    }
 }
 
 impl Lower for Own {
@@ -59,6 +67,8 @@ impl Lower for Own {
 
 /// The cases of an enum, the flags of a set, or the fields of a record, in order.
 pub(super) trait Names {
+    /// The type's name.
+    const TYPE: &'static str;
     const NAMES: &'static [&'static str];
 }
 
@@ -91,6 +101,10 @@ impl<N: Names> Case<N> {
 impl<N: Names> ComponentType for Case<N> {
     fn fits(types: &Types, ty: TypeId) -> bool {
         matches!(types.get(ty), Type::Enum(cases) if same::<N>(cases.iter()))
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str(N::TYPE)
     }
 }
 
@@ -126,6 +140,10 @@ impl<N> Flags<N> {
 impl<N: Names> ComponentType for Flags<N> {
     fn fits(types: &Types, ty: TypeId) -> bool {
         matches!(types.get(ty), Type::Flags(flags) if same::<N>(flags.iter()))
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str(N::TYPE)
     }
 }
 
@@ -176,6 +194,10 @@ impl<N: Names, P: Parts> ComponentType for Record<N, P> {
         same::<N>(fields.iter().map(|(name, _)| name))
             && field_types(types, ty).is_some_and(|of| P::fit(types, &of))
     }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str(N::TYPE)
+    }
 }
 
 impl<N: Names, P: LiftParts> Lift for Record<N, P> {
@@ -197,6 +219,7 @@ impl<N: Names, P: LowerParts> Lower for Record<N, P> {
 pub(super) struct DatetimeNames;
 
 impl Names for DatetimeNames {
+    const TYPE: &'static str = "datetime";
     const NAMES: &'static [&'static str] = &["seconds", "nanoseconds"];
 }
 
@@ -249,6 +272,10 @@ impl ComponentType for NewTimestamp {
             && matches!(cases.next(), Some(("timestamp", Some(of))) if Datetime::fits(types, of))
             && cases.next().is_none()
     }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("new-timestamp")
+    }
 }
 
 impl Lift for NewTimestamp {
@@ -284,6 +311,10 @@ impl ComponentType for StreamError {
             && cases.next() == Some(("closed", None))
             && cases.next().is_none()
     }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("stream-error")
+    }
 }
 
 impl Lower for StreamError {
@@ -305,6 +336,7 @@ impl Lower for StreamError {
 pub(super) struct ErrorNames;
 
 impl Names for ErrorNames {
+    const TYPE: &'static str = "error-code";
     const NAMES: &'static [&'static str] = &[
         "access",
         "would-block",
@@ -385,6 +417,7 @@ impl From<Errno> for ErrorCode {
 pub(super) struct TypeNames;
 
 impl Names for TypeNames {
+    const TYPE: &'static str = "descriptor-type";
     const NAMES: &'static [&'static str] = &[
         "unknown",
         "block-device",
@@ -418,6 +451,7 @@ impl From<Kind> for DescriptorType {
 pub(super) struct StatNames;
 
 impl Names for StatNames {
+    const TYPE: &'static str = "descriptor-stat";
     const NAMES: &'static [&'static str] = &[
         "type",
         "link-count",
@@ -458,6 +492,7 @@ impl From<Stat> for DescriptorStat {
 pub(super) struct EntryNames;
 
 impl Names for EntryNames {
+    const TYPE: &'static str = "directory-entry";
     const NAMES: &'static [&'static str] = &["type", "name"];
 }
 
@@ -468,6 +503,7 @@ pub(super) type DirectoryEntry = Record<EntryNames, (DescriptorType, String)>;
 pub(super) struct HashNames;
 
 impl Names for HashNames {
+    const TYPE: &'static str = "metadata-hash-value";
     const NAMES: &'static [&'static str] = &["lower", "upper"];
 }
 
@@ -478,6 +514,7 @@ pub(super) type MetadataHash = Record<HashNames, (u64, u64)>;
 pub(super) struct PathNames;
 
 impl Names for PathNames {
+    const TYPE: &'static str = "path-flags";
     const NAMES: &'static [&'static str] = &["symlink-follow"];
 }
 
@@ -488,6 +525,7 @@ pub(super) type PathFlags = Flags<PathNames>;
 pub(super) struct OpenNames;
 
 impl Names for OpenNames {
+    const TYPE: &'static str = "open-flags";
     const NAMES: &'static [&'static str] = &["create", "directory", "exclusive", "truncate"];
 }
 
@@ -498,6 +536,7 @@ pub(super) type OpenFlags = Flags<OpenNames>;
 pub(super) struct DescriptorNames;
 
 impl Names for DescriptorNames {
+    const TYPE: &'static str = "descriptor-flags";
     const NAMES: &'static [&'static str] = &[
         "read",
         "write",
@@ -515,6 +554,7 @@ pub(super) type DescriptorFlags = Flags<DescriptorNames>;
 pub(super) struct AdviceNames;
 
 impl Names for AdviceNames {
+    const TYPE: &'static str = "advice";
     const NAMES: &'static [&'static str] = &[
         "normal",
         "sequential",
@@ -541,6 +581,10 @@ pub(super) struct Contents {
 impl ComponentType for Contents {
     fn fits(types: &Types, ty: TypeId) -> bool {
         Vec::<u8>::fits(types, ty)
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("list<u8>")
     }
 }
 
