@@ -66,6 +66,18 @@ pub(crate) fn is_function(module: &str, name: &str) -> bool {
     MODULES.contains(&module) && NAMES.contains(&name)
 }
 
+/// Returns whether the interface is in a package of WASI 0.2 that hostel has. By name alone, so that a program
+/// that does not grant WASI links none of the functions.
+#[cfg(feature = "component")]
+pub(crate) fn is_interface(interface: &str) -> bool {
+    const PACKAGES: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+    let name = interface.strip_prefix("wasi:");
+    let package = name.and_then(|name| name.split('/').next());
+    let version = interface.rsplit_once('@');
+    package.is_some_and(|package| PACKAGES.contains(&package))
+        && version.is_some_and(|(_, version)| version.starts_with("0.2."))
+}
+
 /// Returns the function for the import `name` of `module`, bound to `grant`.
 pub(crate) fn find<T: 'static>(
     grant: &Arc<Wasi>,

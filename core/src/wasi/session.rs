@@ -36,6 +36,9 @@ pub(super) struct Session {
     /// What a component's handles stand for.
     #[cfg(feature = "component")]
     pub(super) resources: Resources,
+    /// What `insecure-seed` returned.
+    #[cfg(feature = "component")]
+    pub(super) insecure_seed: Option<(u64, u64)>,
     /// State of the random generator, if random bytes are granted by a seed.
     pub(super) random: u64,
     /// The platform's time when the guest first read the monotonic clock.
@@ -56,6 +59,8 @@ impl Session {
             created: 0,
             #[cfg(feature = "component")]
             resources: Resources::default(),
+            #[cfg(feature = "component")]
+            insecure_seed: None,
             random: match grant.random {
                 Some(Random::Seed(seed)) => seed,
                 _ => 0,

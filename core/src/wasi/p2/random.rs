@@ -72,9 +72,14 @@ fn get_insecure_random_u64(call: &mut Call<'_>, (): &mut ()) -> Result<u64, Fail
     number(call, insecure)
 }
 
-/// Returns two numbers of that sequence, for the hash functions of a guest's tables.
+/// Returns two numbers of that sequence, for the hash functions of a guest's tables: the same ones each time.
 fn insecure_seed(call: &mut Call<'_>, (): &mut ()) -> Result<(u64, u64), Fail> {
-    Ok((number(call, insecure)?, number(call, insecure)?))
+    if let Some(seed) = call.session.insecure_seed {
+        return Ok(seed);
+    }
+    let seed = (number(call, insecure)?, number(call, insecure)?);
+    call.session.insecure_seed = Some(seed);
+    Ok(seed)
 }
 
 /// Fills `into` with random bytes, or if none are granted, with predictable ones.

@@ -6,3 +6,4 @@ mod linked;
 mod resources;
 mod stepped;
 mod values;
+mod wasi;
