@@ -36,6 +36,16 @@ pub(crate) struct CoreModule {
 }
 
 impl Engine {
+    /// Returns this engine for components. Their memories are on the heap or in mappings, since there may be several,
+    /// and no trace is kept.
+    pub(crate) fn for_components(&self) -> Self {
+        let mut engine = self.untraced();
+        if engine.memories.are_apart() {
+            engine.memories = super::Memories::Heap;
+        }
+        engine
+    }
+
     /// Reads, validates and compiles a component.
     ///
     /// # Errors
@@ -49,6 +59,11 @@ impl Engine {
         let mut modules = Vec::with_capacity(infos.len());
         for ((number, mut info), range) in infos.into_iter().enumerate().zip(&program.modules) {
             let bytes = wasm.get(range.clone()).unwrap_or_default();
+            #[cfg(feature = "mappings")]
+            {
+                info.changes.imports_memory =
+                    info.changes.has_memory() && self.memories().place(&info);
+            }
             let code = rewritten(&info, bytes)
                 .and_then(|changed| self.compile_in(&engine, &changed))
                 .map_err(|error| in_module(error, bytes, &info.changes))

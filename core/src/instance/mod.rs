@@ -8,6 +8,8 @@ mod idle;
 mod image;
 mod linked;
 mod loaded;
+#[cfg(feature = "component")]
+mod making;
 mod memory_access;
 mod pending_call;
 mod runs;
@@ -233,15 +235,16 @@ impl<T: 'static> Instance<T> {
         let repeatable = self.sandbox.store.data().meter.repeatable_calls;
         // The other host functions may have another result the next time, or an effect that is to occur
         // for each instance.
-        // Of several modules, none is reset.
+        let calls_others = self.start_usage.host_calls > repeatable;
         #[cfg(feature = "component")]
-        if self.loaded.component.is_some() {
-            return None;
+        if let Some(component) = &self.loaded.component {
+            return match calls_others {
+                true => None,
+                false => (component.capture)(&mut self.sandbox.store),
+            };
         }
-        if self.loaded.linked.is_some()
-            || info.changes.not_resettable
-            || self.start_usage.host_calls > repeatable
-        {
+        // Of several modules, none is reset.
+        if self.loaded.linked.is_some() || info.changes.not_resettable || calls_others {
             return None;
         }
         let ran = self
@@ -269,7 +272,7 @@ impl<T: 'static> Instance<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn state_hash(&mut self) -> u64 {
-        self.sandbox.state_hash()
+        self.sandbox.state_hash(&self.loaded)
     }
 
     /// Calls `process` with `input` and returns a copy of its output.

@@ -21,7 +21,7 @@ impl Engine {
     /// Checks and compiles a component to a plugin called `name`, with `grants` and nothing else. Its pool, budgets
     /// and limits are those of any other plugin; it is called by [`Plugin::call_component`].
     ///
-    /// Limits hold for the sum of its core modules. A component runs in a new instance for each request.
+    /// Limits hold for the sum of its core modules.
     ///
     /// # Errors
     ///
@@ -36,7 +36,7 @@ impl Engine {
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
         let own = self.bounded_by(grants);
-        let engine = own.as_deref().unwrap_or(self).linking();
+        let engine = own.as_deref().unwrap_or(self).for_components();
         let CompiledComponent {
             mut program,
             modules,

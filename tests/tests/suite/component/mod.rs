@@ -3,6 +3,7 @@
 mod errors;
 mod guests;
 mod linked;
+mod pooled;
 mod resources;
 mod stepped;
 mod values;
