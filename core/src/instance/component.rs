@@ -127,6 +127,9 @@ impl<T: 'static> Loaded<T> {
     }
 }
 
+/// The function that runs a component as a command.
+const RUN: &str = "wasi:cli/run#run";
+
 impl<T: 'static> Instance<T> {
     /// Calls the export `name` of a component: lowers `params` into the guest, and lifts its result.
     ///
@@ -164,6 +167,15 @@ impl<T: 'static> Instance<T> {
             |ty, from| R::lift_optional(ty, from),
         );
         self.end_call(result.map_err(|error| error.in_export(name)))
+    }
+
+    /// Runs the component as a WASI command, once.
+    pub(super) fn run_component_command(&mut self) -> Result<u32, CallError> {
+        let export = self
+            .loaded
+            .typed_component_export::<(), Result<(), ()>>(RUN)?;
+        let ended = self.call_component_export(export, RUN, &());
+        self.end_command(ended.map(|ran: Result<(), ()>| ran.is_err().into()))
     }
 
     /// As [`call_component`](Self::call_component), with values whose types are known only at run time.

@@ -45,8 +45,14 @@ pub(crate) fn read(wasm: &[u8], limits: &ComponentLimits) -> Result<Program, Loa
     inline::inline(wasm, limits, modules)
 }
 
-/// Returns whether `wasm` begins as a component does.
-pub(crate) fn is_component(wasm: &[u8]) -> bool {
+/// Returns whether `wasm` begins as a component does; a core module begins otherwise.
+///
+/// ```
+/// assert!(hostel_core::component::is_component(b"\0asm\x0d\0\x01\0"));
+/// assert!(!hostel_core::component::is_component(b"\0asm\x01\0\0\0"));
+/// ```
+#[must_use]
+pub fn is_component(wasm: &[u8]) -> bool {
     wasm.starts_with(b"\0asm") && wasm.get(6..8) == Some(&[1, 0])
 }
 
