@@ -1,12 +1,17 @@
 //! The core modules in a component, and their sizes.
 
 use crate::{error::ReadError, limits};
-use wasmparser::{KnownCustom, Name, NameSectionReader, Parser, Payload};
+use wasmparser::{
+    ComponentName, ComponentNameSectionReader, KnownCustom, Name, NameSectionReader, Parser,
+    Payload,
+};
 
 /// The parts of a component.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Parts {
+    /// The name that the component's custom section `component-name` gives it.
+    pub name: Option<String>,
     /// The number of components in the component, at any depth.
     pub components: usize,
     /// The core modules of the component and of those in it, in the file's order.
@@ -67,6 +72,11 @@ impl Parts {
                     is_module = false;
                     parts.components += 1;
                 }
+                Payload::CustomSection(section) if open.len() == 1 => {
+                    if let KnownCustom::ComponentName(names) = section.as_known() {
+                        parts.name = component_name(names).or(parts.name.take());
+                    }
+                }
                 Payload::End(_) => {
                     open.pop();
                 }
@@ -109,6 +119,15 @@ fn module_name(names: NameSectionReader<'_>) -> Option<String> {
     let mut names = names.into_iter().map_while(Result::ok);
     names.find_map(|name| match name {
         Name::Module { name, .. } => Some(name.to_owned()),
+        _ => None,
+    })
+}
+
+/// Returns the component's own name of those in a section `component-name`.
+fn component_name(names: ComponentNameSectionReader<'_>) -> Option<String> {
+    let mut names = names.into_iter().map_while(Result::ok);
+    names.find_map(|name| match name {
+        ComponentName::Component { name, .. } => Some(name.to_owned()),
         _ => None,
     })
 }

@@ -265,7 +265,7 @@ fn files_and_directories_are_read() {
 fn parts_are_listed_with_their_sizes() {
     let inner = "(component (core module (memory 1)))";
     let wasm = wat(&format!(
-        r#"(component
+        r#"(component $outer
             (core module $first (func (export "f") (result i32) i32.const 1)
                 (memory 1) (data (i32.const 0) "0123456789"))
             {inner}
@@ -273,6 +273,7 @@ fn parts_are_listed_with_their_sizes() {
     ));
     let parts = Parts::read(&wasm).expect("a component");
     assert_eq!((parts.components, parts.modules.len()), (2, 3));
+    assert_eq!(parts.name.as_deref(), Some("outer"));
     let first = &parts.modules[0];
     assert_eq!(first.name.as_deref(), Some("first"));
     // One byte for the number of functions, one for the body's size, four for the body.
