@@ -129,12 +129,16 @@ mod error;
 
 mod base;
 
+#[cfg(feature = "component")]
+pub use self::base::limits::ComponentLimits;
 #[cfg(feature = "defmt")]
 pub use self::base::log::Defmt;
 #[cfg(feature = "log")]
 pub use self::base::log::LogCrate;
 #[cfg(feature = "postcard")]
 pub use self::marshal::Postcard;
+#[cfg(feature = "component")]
+pub use self::plugin::{ComponentFunction, Contract};
 pub use self::{
     abi::{
         Convention, Extism, Wapc,
