@@ -92,16 +92,23 @@ fn success(status: u16, kind: &str, operation: Operation) -> Json {
 fn parameters(route: &Route) -> Vec<Json> {
     let mut parameters = Vec::new();
     if route.path.contains("{name}") {
+        let mut schema = json!({ "type": "string" });
+        if route.needs == Needs::Admin {
+            // Files get this name. As `config::is_plugin_name`.
+            schema["pattern"] = "^[A-Za-z0-9_-]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-])?$".into();
+        }
         parameters.push(json!({
             "name": "name", "in": "path", "required": true,
             "description": "The plugin's name: that of its file, without `.wasm`",
-            "schema": { "type": "string" },
+            "example": "customize",
+            "schema": schema,
         }));
     }
     if route.path.contains("{export}") {
         parameters.push(json!({
             "name": "export", "in": "path", "required": true,
             "description": "The function or operation",
+            "example": "process",
             "schema": { "type": "string" },
         }));
     }

@@ -13,6 +13,8 @@ mod limits;
 mod manifests;
 mod probe;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod snapshot;
 mod wasi;
 
@@ -177,6 +179,12 @@ fn help_is_complete_and_short() {
         "inspect",
         "probe",
         "completions",
+        #[cfg(feature = "serve")]
+        "serve",
+        #[cfg(feature = "serve")]
+        "check-config",
+        #[cfg(feature = "serve")]
+        "token",
     ] {
         assert!(help.text().contains(&format!("\n  {command} ")));
         let help = hostel(&[command, "--help"]).expect(0);
