@@ -21,6 +21,8 @@ mod plugin;
 mod probe;
 mod quantity;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod snapshot;
 mod unloaded;
 mod wrap;
@@ -54,6 +56,12 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Probe(arguments) => probe::probe(&arguments),
+        #[cfg(feature = "serve")]
+        Command::Serve(arguments) => serve::serve(arguments),
+        #[cfg(feature = "serve")]
+        Command::CheckConfig { file } => serve::check(&file),
+        #[cfg(feature = "serve")]
+        Command::Token => serve::token(),
         Command::Completions { shell } => completions(shell),
     };
     end(result)

@@ -14,6 +14,8 @@ mod limits;
 mod manifests;
 mod probe;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod snapshot;
 mod wasi;
 
@@ -179,6 +181,12 @@ fn help_is_complete_and_short() {
         "check",
         "probe",
         "completions",
+        #[cfg(feature = "serve")]
+        "serve",
+        #[cfg(feature = "serve")]
+        "check-config",
+        #[cfg(feature = "serve")]
+        "token",
     ] {
         assert!(help.text().contains(&format!("\n  {command} ")));
         let help = hostel(&[command, "--help"]).expect(0);

@@ -2,25 +2,19 @@
 
 use super::Grants;
 use crate::component::host_call::{HostFunction, HostInterface, HostResource, compatible};
-use alloc::sync::Arc;
+use crate::wasi;
+use alloc::{boxed::Box, sync::Arc};
 
 impl<T: 'static> Grants<T> {
-    /// Grants an interface. Replaces an earlier one of the same name.
-    pub(crate) fn host_interface(mut self, interface: Arc<dyn HostInterface<T>>) -> Self {
-        self.interfaces
-            .retain(|known| known.name() != interface.name());
-        self.interfaces.push(interface);
-        self
-    }
-
-    /// Returns the granted interfaces for imports of `interface`: of that version first, then of compatible ones.
+    /// Returns the granted interfaces for imports of `interface`: those of that version first, then compatible ones,
+    /// each from the last one granted.
     fn granted_interfaces(
         &self,
         interface: &str,
     ) -> impl Iterator<Item = &Arc<dyn HostInterface<T>>> {
-        let exact = self.interfaces.iter();
+        let exact = self.interfaces.iter().rev();
         let exact = exact.filter(move |known| known.name() == interface);
-        let others = self.interfaces.iter();
+        let others = self.interfaces.iter().rev();
         exact.chain(
             others.filter(move |known| {
                 known.name() != interface && compatible(interface, known.name())
@@ -35,8 +29,10 @@ impl<T: 'static> Grants<T> {
         interface: Option<&str>,
         name: &str,
     ) -> Option<Arc<dyn HostFunction<T>>> {
-        let mut granted = self.granted_interfaces(interface.unwrap_or_default());
-        granted.find_map(|granted| granted.function(name))
+        let interface = interface.unwrap_or_default();
+        let mut granted = self.granted_interfaces(interface);
+        let found = granted.find_map(|granted| granted.function(name));
+        found.or_else(|| self.wasi_interface(interface)?.function(name))
     }
 
     /// Returns what becomes of a resource of the embedder when a component drops it.
@@ -45,8 +41,28 @@ impl<T: 'static> Grants<T> {
         interface: Option<&str>,
         name: &str,
     ) -> Option<Arc<dyn HostResource<T>>> {
-        let mut granted = self.granted_interfaces(interface.unwrap_or_default());
-        granted.find_map(|granted| granted.resource(name))
+        let interface = interface.unwrap_or_default();
+        let mut granted = self.granted_interfaces(interface);
+        let found = granted.find_map(|granted| granted.resource(name));
+        found.or_else(|| self.wasi_interface(interface)?.resource(name))
+    }
+
+    /// Returns the interface of WASI 0.2 of this name, if WASI is granted.
+    fn wasi_interface(&self, interface: &str) -> Option<Arc<dyn HostInterface<T>>> {
+        let grant = self.wasi.as_ref()?;
+        (grant.find_interface)(&grant.wasi, interface)
+    }
+
+    /// Returns advice for an import of a component that nothing supplies; often none.
+    pub(crate) fn component_hint(&self, interface: &str) -> Box<str> {
+        let hint = if interface.starts_with("wasi:http/") {
+            "HTTP is not supported for components: build the plugin without it, or stub it"
+        } else if wasi::is_interface(interface) && self.wasi.is_none() {
+            "the grant `wasi` would"
+        } else {
+            ""
+        };
+        hint.into()
     }
 
     /// Returns whether an import of a component may be a stub.
