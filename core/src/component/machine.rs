@@ -8,26 +8,17 @@ use super::{
     canon::{Canon, Shape},
     host_call::{HostFunction, HostResource},
     imported,
-    program::{Callee, ComponentInstance, CoreItem, Options, Program},
+    program::{Callee, ComponentInstance, CoreItem, Lowered, Options, Program},
     resource::Handles,
 };
 use crate::{
-    call::{
-        StoreData,
-        access::Session,
-        meter,
-        result_shape::ResultShape,
-        run::{Run, stopped},
-    },
+    call::{StoreData, access::Session, result_shape::ResultShape},
     error::{CallError, LoadError},
-    module::{ModuleInfo, START},
+    module::ModuleInfo,
 };
 use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
-use core::{
-    mem,
-    task::{Context, Poll, ready},
-};
-use wasmi::{Extern, Func, Memory, Store};
+use core::{any::Any, mem};
+use wasmi::{Extern, Func, Memory, Store, StoreContextMut};
 
 /// Most calls of component instances inside one another, the embedder's included. Each takes native stack.
 const MOST_CALLS: usize = 64;
@@ -104,7 +95,7 @@ pub(super) struct Entry {
 
 /// The state of a component's instance.
 pub(crate) struct Machine<T: 'static> {
-    pub(super) bound: Arc<Bound<T>>,
+    pub(crate) bound: Arc<Bound<T>>,
     /// The core instances that are made.
     pub(crate) instances: Vec<wasmi::Instance>,
     pub(crate) handles: Handles,
@@ -112,6 +103,11 @@ pub(crate) struct Machine<T: 'static> {
     flags: Vec<Flags>,
     /// Functions that were looked up, by their number in [`Program::lifted`].
     entries: Vec<Option<Entry>>,
+    /// What a reset needs, of the room above.
+    pub(crate) kept: Box<dyn Any + Send + Sync>,
+    /// Options of functions of [`Program::lowered`] that use exports of the module that imports the function, by
+    /// their number.
+    late: Vec<Option<Canon>>,
 }
 
 /// The state of a component instance.
@@ -140,7 +136,15 @@ impl<T: 'static> Machine<T> {
             handles: Handles::new(program.instances),
             flags: alloc::vec![Flags::default(); instances],
             entries: alloc::vec![None; program.lifted.len()],
+            kept: Box::new(()),
+            late: Vec::new(),
         }
+    }
+
+    /// Forgets all handles and calls, of an instance whose guests are reset.
+    pub(crate) fn reset(&mut self) {
+        self.handles = Handles::new(self.bound.program.instances);
+        self.flags.fill(Flags::default());
     }
 
     /// Returns the machine that a store keeps.
@@ -180,7 +184,7 @@ impl<T: 'static> Machine<T> {
     }
 
     /// Begins a call of a component instance inside those that run.
-    pub(super) fn enter(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
+    pub(crate) fn enter(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
         let too_deep = self.handles.depth() >= MOST_CALLS;
         let flags = self.flags(instance)?;
         if flags.entered {
@@ -197,7 +201,7 @@ impl<T: 'static> Machine<T> {
     }
 
     /// Ends the call of a component instance that began last.
-    pub(super) fn leave(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
+    pub(crate) fn leave(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
         self.handles.end_call();
         self.flags(instance)?.entered = false;
         Ok(())
@@ -253,6 +257,57 @@ impl<T: 'static> Machine<T> {
         })
     }
 
+    /// Returns the options of the function of [`Program::lowered`] of this number: `None` if they use exports of an
+    /// instance that is not made yet, since its module imports the function.
+    pub(super) fn canon_of_lowered(
+        store: &mut Store<StoreData<T>>,
+        function: &Lowered,
+    ) -> Result<Option<Canon>, CallError> {
+        let made = Self::of_store(store)?.instances.len();
+        match function.options.memory {
+            Some(CoreItem::Export(step, _)) if step >= made => Ok(None),
+            _ => Self::canon(store, &function.options, function.instance).map(Some),
+        }
+    }
+
+    /// Returns these options in a call of the function, after the instance was made.
+    pub(super) fn late_canon(
+        guest: &mut StoreContextMut<'_, StoreData<T>>,
+        number: usize,
+    ) -> Result<Canon, CallError> {
+        let machine = Self::of(&mut guest.data_mut().exchange)?;
+        if let Some(Some(canon)) = machine.late.get(number) {
+            return Ok(*canon);
+        }
+        let bound = machine.bound.clone();
+        let instances = machine.instances.clone();
+        let Lowered {
+            options, instance, ..
+        } = bound.program.lowered.get(number).ok_or_else(missing)?;
+        let item = |item: &Option<CoreItem>| match item {
+            Some(CoreItem::Export(step, name)) => {
+                let instance = instances.get(*step)?;
+                instance.get_export(&*guest, name)
+            }
+            _ => None,
+        };
+        let canon = Canon {
+            encoding: options.encoding,
+            memory: item(&options.memory).and_then(Extern::into_memory),
+            realloc: item(&options.realloc).and_then(Extern::into_func),
+            post_return: None,
+            instance: *instance,
+        };
+        let late = &mut Self::of(&mut guest.data_mut().exchange)?.late;
+        if late.is_empty() {
+            late.resize(bound.program.lowered.len(), None);
+        }
+        if let Some(place) = late.get_mut(number) {
+            *place = Some(canon);
+        }
+        Ok(canon)
+    }
+
     fn memory(store: &mut Store<StoreData<T>>, item: &CoreItem) -> Result<Memory, CallError> {
         Self::item(store, item)?.into_memory().ok_or_else(missing)
     }
@@ -266,7 +321,10 @@ impl<T: 'static> Machine<T> {
     }
 
     /// Returns a core item, whose instance is made.
-    fn item(store: &mut Store<StoreData<T>>, item: &CoreItem) -> Result<Extern, CallError> {
+    pub(crate) fn item(
+        store: &mut Store<StoreData<T>>,
+        item: &CoreItem,
+    ) -> Result<Extern, CallError> {
         let bound = Self::of_store(store)?.bound.clone();
         Ok(match item {
             CoreItem::Export(step, name) => {
@@ -289,73 +347,8 @@ impl<T: 'static> Machine<T> {
     }
 }
 
-/// Making the core instances of a component, in progress.
-#[derive(Default)]
-pub(crate) struct Making {
-    /// Number of those that are made, and whose start function has ended.
-    done: usize,
-    /// The start function of the next one, once that is made.
-    start: Option<Func>,
-    run: Run,
-}
-
-impl Making {
-    /// Makes the instances, each after the start functions of those before.
-    pub(crate) fn poll<T: 'static>(
-        &mut self,
-        store: &mut Store<StoreData<T>>,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), CallError>> {
-        let bound = Machine::<T>::of_store(store)?.bound.clone();
-        while let Some(step) = bound.program.steps.get(self.done) {
-            let start = match self.start {
-                Some(start) => Some(start),
-                None => {
-                    let instance = make(store, &bound, step)?;
-                    instance.get_func(&*store, START)
-                }
-            };
-            if let Some(function) = start {
-                if self.start.is_none() {
-                    Machine::<T>::of_store(store)?.enter(step.instance)?;
-                }
-                self.start = Some(function);
-                ready!(self.run.poll(store, context, function, &[], &mut []))
-                    .map_err(|error| error.in_export("start function"))?;
-                Machine::<T>::of_store(store)?.leave(step.instance)?;
-                self.start = None;
-            }
-            self.done = self.done.saturating_add(1);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// Makes the next core instance. No guest code runs.
-fn make<T: 'static>(
-    store: &mut Store<StoreData<T>>,
-    bound: &Arc<Bound<T>>,
-    step: &super::program::Instantiate,
-) -> Result<wasmi::Instance, CallError> {
-    let (info, module) = bound.modules.get(step.module).ok_or_else(missing)?;
-    meter::charge(store, info.instantiation_fuel())?;
-    let mut imports = Vec::with_capacity(step.arguments.len());
-    for argument in &step.arguments {
-        imports.push(Machine::<T>::item(store, argument)?);
-    }
-    let instance = wasmi::Instance::new(&mut *store, module, &imports)
-        .map_err(|error| stopped(store, &error))?;
-    // Copying the segments can't be interrupted, so the deadline is checked after it.
-    meter::check_time(store.data())?;
-    if info.changes.grows_in_parts {
-        store.data_mut().limiter.grow_in_parts();
-    }
-    Machine::<T>::of_store(store)?.instances.push(instance);
-    Ok(instance)
-}
-
 /// Returns the error for an item that reading the component has found, and that is not there.
 #[cold]
-pub(super) fn missing() -> CallError {
+pub(crate) fn missing() -> CallError {
     broken("a part of the component is missing")
 }

@@ -16,7 +16,7 @@
 
 #![allow(dead_code)]
 
-mod calling;
+pub(crate) mod calling;
 pub(crate) mod canon;
 pub(crate) mod contract;
 #[doc(hidden)]
@@ -37,7 +37,7 @@ pub(crate) mod resource;
 mod transfer;
 pub(crate) mod types;
 pub(crate) mod value;
-mod wit;
+pub(crate) mod wit;
 
 pub use self::{
     contract::Function,
@@ -47,6 +47,7 @@ pub use self::{
     lift::{Lift, Lifting},
     lower::{Lower, Lowering},
     parts::{LiftParts, LowerParts, Parts},
+    read::is_component,
     resource::Resource,
     types::{FunctionType, FunctionTypeId, ResourceId, Type, TypeId, Types},
     value::Value,

@@ -2,27 +2,31 @@
 
 use super::{
     Instance,
+    image::Image,
     loaded::Loaded,
+    making,
     runs::stopped,
     sandbox::{Sandbox, Start},
 };
 use crate::{
     base::{fuel::BASE, text::listed},
-    call::{meter, pace::Pace, run},
+    call::{StoreData, meter, pace::Pace, run},
     component::{
-        Lift, Lifting, LowerParts, Lowering, TypeId, Value,
+        Lift, Lifting, LowerParts, Lowering, Resource, TypeId, Value,
+        calling::Dropping,
         export_call::ExportCall,
         machine::{Bound, Machine},
         program::Program,
+        wit::shown_rust,
     },
     error::CallError,
 };
 use alloc::{boxed::Box, string::ToString, sync::Arc};
 use core::{
-    any::type_name,
     future::poll_fn,
     task::{Context, Poll},
 };
+use wasmi::Store;
 
 /// A component that a plugin runs. Its functions are by pointer, so that a program that loads no components is linked
 /// without them.
@@ -31,8 +35,15 @@ pub(crate) struct Component<T: 'static> {
     /// Begins an instance.
     pub(super) open: fn(&Arc<Bound<T>>, &mut Sandbox<T>),
     /// Makes its core instances, and runs their start functions.
-    pub(super) poll_start:
-        fn(&mut Start, &mut Sandbox<T>, &mut Context<'_>) -> Poll<Result<(), CallError>>,
+    pub(super) poll_start: fn(
+        &Loaded<T>,
+        &mut Start,
+        &mut Sandbox<T>,
+        &mut Context<'_>,
+    ) -> Poll<Result<(), CallError>>,
+    pub(super) capture: fn(&mut Store<StoreData<T>>) -> Option<Image>,
+    pub(super) restore: fn(&mut Store<StoreData<T>>, &Image) -> bool,
+    pub(super) hash: fn(&mut Store<StoreData<T>>) -> u64,
 }
 
 impl<T: 'static> Component<T> {
@@ -46,7 +57,12 @@ impl<T: 'static> Component<T> {
                 state.limiter.expect_modules(modules);
                 state.exchange = Some(Box::new(Machine::new(bound)));
             },
-            poll_start: |start, sandbox, context| start.making.poll(&mut sandbox.store, context),
+            poll_start: |loaded, start, sandbox, context| {
+                start.making.poll(loaded, &mut sandbox.store, context)
+            },
+            capture: making::capture,
+            restore: making::restore,
+            hash: making::hash,
         }
     }
 }
@@ -105,11 +121,14 @@ impl<T: 'static> Loaded<T> {
         }
         Err(CallError::ExportType {
             name: name.into(),
-            expected: alloc::format!("Rust's {} -> {}", type_name::<P>(), type_name::<R>()).into(),
-            found: types.show_function(ty).into(),
+            expected: shown_rust::<P, R>(),
+            found: types.show_function(ty),
         })
     }
 }
+
+/// The function that runs a component as a command.
+const RUN: &str = "wasi:cli/run#run";
 
 impl<T: 'static> Instance<T> {
     /// Calls the export `name` of a component: lowers `params` into the guest, and lifts its result.
@@ -150,6 +169,15 @@ impl<T: 'static> Instance<T> {
         self.end_call(result.map_err(|error| error.in_export(name)))
     }
 
+    /// Runs the component as a WASI command, once.
+    pub(super) fn run_component_command(&mut self) -> Result<u32, CallError> {
+        let export = self
+            .loaded
+            .typed_component_export::<(), Result<(), ()>>(RUN)?;
+        let ended = self.call_component_export(export, RUN, &());
+        self.end_command(ended.map(|ran: Result<(), ()>| ran.is_err().into()))
+    }
+
     /// As [`call_component`](Self::call_component), with values whose types are known only at run time.
     ///
     /// # Errors
@@ -169,6 +197,27 @@ impl<T: 'static> Instance<T> {
             lift_value,
         );
         self.end_call(result.map_err(|error| error.in_export(name)))
+    }
+
+    /// Drops a resource of the guest's that an export gave to the host: the guest's destructor runs, in a call with a
+    /// budget of its own. A resource that is not dropped stays in the instance.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::ValueType`] if the host does not hold the resource, and the traps and exhausted budgets of the
+    /// destructor.
+    pub fn drop_resource(&mut self, resource: &Resource) -> Result<(), CallError> {
+        let _entered = self.begin_call()?;
+        let result = self.run_drop(resource);
+        self.end_call(result)
+    }
+
+    fn run_drop(&mut self, resource: &Resource) -> Result<(), CallError> {
+        let store = &mut self.sandbox.store;
+        run::begin(store, BASE)?;
+        meter::check_time(store.data())?;
+        let mut dropping = Dropping::of_host(store, resource)?;
+        self.block(|sandbox, context| dropping.poll(&mut sandbox.store, context))
     }
 
     /// Begins a call of an export.
