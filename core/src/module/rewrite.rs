@@ -84,6 +84,12 @@ impl Changes {
             .saturating_add(SECTIONS)
     }
 
+    /// Returns the number of changes in the code of functions.
+    #[cfg(all(test, feature = "component"))]
+    pub(crate) const fn edits(&self) -> usize {
+        self.edits.len()
+    }
+
     /// Returns the number of globals that can change.
     #[cfg(feature = "trace")]
     pub(crate) const fn globals(&self) -> usize {
