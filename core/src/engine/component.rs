@@ -18,6 +18,9 @@ use crate::{
 };
 use alloc::{format, sync::Arc, vec::Vec};
 
+/// What a core module begins with.
+const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
 /// A component that was read and compiled.
 pub(crate) struct CompiledComponent {
     pub(crate) program: Program,
@@ -36,7 +39,17 @@ pub(crate) struct CoreModule {
 }
 
 impl Engine {
-    /// Reads, validates and compiles a component.
+    /// Returns this engine for components. Their memories are on the heap or in mappings, since there may be several,
+    /// and no trace is kept.
+    pub(crate) fn for_components(&self) -> Self {
+        let mut engine = self.untraced();
+        if engine.memories.are_apart() {
+            engine.memories = super::Memories::Heap;
+        }
+        engine
+    }
+
+    /// Reads, validates and compiles a component, or a core module with a contract.
     ///
     /// # Errors
     ///
@@ -49,6 +62,11 @@ impl Engine {
         let mut modules = Vec::with_capacity(infos.len());
         for ((number, mut info), range) in infos.into_iter().enumerate().zip(&program.modules) {
             let bytes = wasm.get(range.clone()).unwrap_or_default();
+            #[cfg(feature = "mappings")]
+            {
+                info.changes.imports_memory =
+                    info.changes.has_memory() && self.memories().place(&info);
+            }
             let code = rewritten(&info, bytes)
                 .and_then(|changed| self.compile_in(&engine, &changed))
                 .map_err(|error| in_module(error, bytes, &info.changes))
@@ -75,12 +93,22 @@ impl Engine {
         wasm: &[u8],
     ) -> Result<(Program, Vec<ModuleInfo>), LoadError> {
         self.check_size(wasm)?;
-        let mut read = None;
-        self.platform()
-            .contain(&mut || read = Some(read::read(wasm, &self.limits.component)));
-        let panicked = "the validator panicked on it; please report the component";
-        let program = read.unwrap_or_else(|| Err(LoadError::refused(panicked)))?;
         let most = &self.limits.component.module;
+        let contained = |read: &mut dyn FnMut() -> Result<Program, LoadError>| {
+            let mut program = None;
+            self.platform().contain(&mut || program = Some(read()));
+            let panicked = "the validator panicked on it; please report the component";
+            program.unwrap_or_else(|| Err(LoadError::refused(panicked)))
+        };
+        if wasm.starts_with(MODULE) {
+            let info = ModuleInfo::read_inner(wasm, most, self.heap_left())?;
+            let program =
+                contained(&mut || read::read_module(wasm, &self.limits.component, &info))?;
+            let infos = Vec::from([info]);
+            check_sums(&self.limits, &program, &infos)?;
+            return Ok((program, infos));
+        }
+        let program = contained(&mut || read::read(wasm, &self.limits.component))?;
         let mut infos: Vec<ModuleInfo> = Vec::with_capacity(program.modules.len());
         for (number, range) in program.modules.iter().enumerate() {
             let bytes = wasm.get(range.clone()).unwrap_or_default();

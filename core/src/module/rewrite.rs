@@ -90,6 +90,18 @@ impl Changes {
         self.edits.len()
     }
 
+    /// Returns whether the module has a memory, or globals that can change.
+    #[cfg(feature = "component")]
+    pub(crate) const fn has_state(&self) -> bool {
+        self.memory || !self.globals.is_empty()
+    }
+
+    /// Returns whether the module has a memory of its own.
+    #[cfg(feature = "component")]
+    pub(crate) const fn has_memory(&self) -> bool {
+        self.memory
+    }
+
     /// Returns the number of globals that can change.
     #[cfg(feature = "trace")]
     pub(crate) const fn globals(&self) -> usize {

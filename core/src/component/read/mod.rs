@@ -2,12 +2,14 @@
 //!
 //! | file | does |
 //! |---|---|
+//! | `bare` | makes the program of a core module with a contract |
 //! | `check` | validates the whole component, and bounds how deep it is nested |
 //! | `weigh` | bounds the validator's work, and the depth of value types |
 //! | `scope` | keeps the index spaces of component instances and instance types |
 //! | `inline` | goes through the sections, those of a nested component once for each instance of it |
 //! | `define` | resolves types, each with the resources of the instance that it is for |
 
+mod bare;
 mod check;
 mod define;
 mod inline;
@@ -21,6 +23,8 @@ mod scope;
 )]
 mod tests;
 mod weigh;
+
+pub(crate) use self::bare::read_module;
 
 use super::program::Program;
 use crate::{
@@ -41,8 +45,14 @@ pub(crate) fn read(wasm: &[u8], limits: &ComponentLimits) -> Result<Program, Loa
     inline::inline(wasm, limits, modules)
 }
 
-/// Returns whether `wasm` begins as a component does.
-pub(crate) fn is_component(wasm: &[u8]) -> bool {
+/// Returns whether `wasm` begins as a component does; a core module begins otherwise.
+///
+/// ```
+/// assert!(hostel_core::component::is_component(b"\0asm\x0d\0\x01\0"));
+/// assert!(!hostel_core::component::is_component(b"\0asm\x01\0\0\0"));
+/// ```
+#[must_use]
+pub fn is_component(wasm: &[u8]) -> bool {
     wasm.starts_with(b"\0asm") && wasm.get(6..8) == Some(&[1, 0])
 }
 
