@@ -97,7 +97,7 @@ impl Changes {
     }
 
     /// Returns whether the module has a memory of its own.
-    #[cfg(feature = "component")]
+    #[cfg(all(feature = "component", feature = "mappings"))]
     pub(crate) const fn has_memory(&self) -> bool {
         self.memory
     }

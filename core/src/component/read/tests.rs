@@ -262,6 +262,22 @@ fn a_component_and_a_module_can_be_arguments_of_an_instance() {
 }
 
 #[test]
+fn an_instance_that_is_exported_with_a_type_has_no_other_exports() {
+    let program = program(
+        r#"(component
+            (import "f" (func $f))
+            (instance $i (export "a" (func $f)) (export "b" (func $f)) (export "c" (func $f)))
+            (export "all" (instance $i))
+            (export "some" (instance $i) (instance (export "c" (func)) (export "a" (func)))))"#,
+    );
+    assert_eq!(
+        exports(&program),
+        ["all#a()", "all#b()", "all#c()", "some#c()", "some#a()"]
+    );
+    assert!(matches!(program.exports[3].function, Callee::Import(0)));
+}
+
+#[test]
 fn what_no_embedder_can_supply_is_refused_by_name() {
     for (text, expected) in [
         (
