@@ -11,7 +11,7 @@ use crate::{
     base::limits::Limits,
     component::{
         program::{CoreItem, Instantiate, Program},
-        read,
+        read::{self, Bounds},
     },
     error::LoadError,
     module::{Extern, Footprint, ModuleInfo},
@@ -100,15 +100,18 @@ impl Engine {
             let panicked = "the validator panicked on it; please report the component";
             program.unwrap_or_else(|| Err(LoadError::refused(panicked)))
         };
+        let bounds = Bounds {
+            limits: &self.limits.component,
+            room: self.heap_left(),
+        };
         if wasm.starts_with(MODULE) {
             let info = ModuleInfo::read_inner(wasm, most, self.heap_left())?;
-            let program =
-                contained(&mut || read::read_module(wasm, &self.limits.component, &info))?;
+            let program = contained(&mut || read::read_module(wasm, bounds, &info))?;
             let infos = Vec::from([info]);
             check_sums(&self.limits, &program, &infos)?;
             return Ok((program, infos));
         }
-        let program = contained(&mut || read::read(wasm, &self.limits.component))?;
+        let program = contained(&mut || read::read(wasm, bounds))?;
         let mut infos: Vec<ModuleInfo> = Vec::with_capacity(program.modules.len());
         for (number, range) in program.modules.iter().enumerate() {
             let bytes = wasm.get(range.clone()).unwrap_or_default();

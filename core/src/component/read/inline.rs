@@ -4,8 +4,9 @@
 //! walk keeps its own stack: nesting takes no native one.
 
 use super::{
+    Bounds,
     check::{Module, place},
-    invalid, missed, over,
+    does_not_fit, invalid, missed, over,
     scope::{Definition, Item, Names, Scope, TypeItem, entry},
 };
 use crate::{
@@ -25,10 +26,10 @@ use component_parser::{
 /// Reads a validated component with these core modules.
 pub(super) fn inline<'a>(
     wasm: &'a [u8],
-    limits: &'a ComponentLimits,
+    bounds: Bounds<'a>,
     modules: Vec<Module<'a>>,
 ) -> Result<Program, LoadError> {
-    let mut inliner = Inliner::new(limits, modules);
+    let mut inliner = Inliner::new(bounds, modules);
     let root = Definition {
         bytes: wasm,
         at: 0,
@@ -47,6 +48,8 @@ pub(super) type Declared<'a> = (Arc<[InstanceTypeDeclaration<'a>]>, usize);
 /// A component that is being read.
 pub(super) struct Inliner<'a> {
     pub(super) limits: &'a ComponentLimits,
+    /// Bytes of the heap that are free.
+    room: usize,
     /// Bytes that may still be inlined.
     left: usize,
     /// All core modules, by their place in the file.
@@ -74,10 +77,11 @@ struct Frame<'a> {
 
 impl<'a> Inliner<'a> {
     /// Returns a program without anything, for a component with these core modules.
-    pub(super) fn new(limits: &'a ComponentLimits, modules: Vec<Module<'a>>) -> Self {
+    pub(super) fn new(bounds: Bounds<'a>, modules: Vec<Module<'a>>) -> Self {
         Self {
-            limits,
-            left: limits.inlined_bytes,
+            limits: bounds.limits,
+            room: bounds.room,
+            left: bounds.limits.inlined_bytes.min(bounds.room),
             modules,
             program: Program {
                 types: Types::new(),
@@ -111,8 +115,12 @@ impl<'a> Inliner<'a> {
                 Ok(())
             }
             None => {
-                let limit = self.limits.inlined_bytes;
-                let found = limit.saturating_add(bytes.saturating_sub(self.left));
+                let more = bytes.saturating_sub(self.left);
+                let (limit, room) = (self.limits.inlined_bytes, self.room);
+                if room < limit {
+                    return Err(does_not_fit(room.saturating_add(more), room));
+                }
+                let found = limit.saturating_add(more);
                 Err(over("component.inlined_bytes", limit, found))
             }
         }

@@ -8,6 +8,11 @@ use crate::{
 };
 use alloc::{format, string::String, vec, vec::Vec};
 
+fn read(wasm: &[u8], limits: &ComponentLimits) -> Result<Program, LoadError> {
+    let room = usize::MAX;
+    super::read(wasm, Bounds { limits, room })
+}
+
 fn read_text(text: &str) -> Result<Program, LoadError> {
     read(&wat::parse_str(text).unwrap(), &ComponentLimits::server())
 }
@@ -387,23 +392,27 @@ fn deep_nesting_is_refused_before_it_is_followed() {
     assert_eq!(over_limit(&wat::parse_str(row).unwrap()), "component.depth");
 }
 
-#[test]
-fn instances_that_double_at_each_level_are_refused() {
-    let mut text = String::from(
-        "(component (component $c0 (core module $m) (core instance (instantiate $m)))",
-    );
-    for at in 1..30 {
+/// Returns a component in which each of so many nested ones has two instances of the one before.
+fn doubling(levels: usize) -> String {
+    let mut text = String::from("(component (component $c0)");
+    for at in 1..levels {
         text.push_str(&format!(
             "(component $c{at} (alias outer 1 $c{} (component $c)) (instance (instantiate $c)) (instance (instantiate $c)))",
             at - 1
         ));
     }
-    text.push_str("(instance (instantiate $c29)))");
-    let name = over_limit(&wat::parse_str(text).unwrap());
-    assert!(
-        matches!(name, "component.components" | "component.instances"),
-        "{name}"
-    );
+    text.push_str(&format!("(instance (instantiate $c{})))", levels - 1));
+    text
+}
+
+#[test]
+fn instances_that_double_at_each_level_are_refused() {
+    let wasm = wat::parse_str(doubling(30)).unwrap();
+    assert_eq!(over_limit(&wasm), "component.components");
+    let module = "(core module $m) (core instance (instantiate $m))".repeat(1_001);
+    let module = module.replace("(core module $m)", "");
+    let wasm = component_of(&format!("(core module $m) {module}"));
+    assert_eq!(over_limit(&wasm), "component.instances");
 }
 
 /// Returns a component with this text in it.
@@ -498,6 +507,19 @@ fn many_imports_exports_and_long_names_are_refused() {
         "(component $c (type (record {names}))) {instances}"
     ));
     assert_eq!(over_limit(&wasm), "component.inlined_bytes");
+}
+
+#[test]
+fn a_component_that_the_heap_has_no_room_to_read_is_refused() {
+    let limits = &ComponentLimits::server();
+    let doubling = wat::parse_str(doubling(6)).unwrap();
+    let small = component_of("(type (record (field \"a\" u8)))");
+    for (wasm, needed, too_little) in [(&small, 8 << 10, 100), (&doubling, 64 << 10, 12 << 10)] {
+        let fits = |room| super::read(wasm, Bounds { limits, room });
+        assert!(fits(needed).is_ok());
+        let error = fits(too_little).unwrap_err();
+        assert!(matches!(error, LoadError::DoesNotFit { .. }), "{error}");
+    }
 }
 
 #[test]
