@@ -31,14 +31,19 @@ pub(super) fn lowered<T: 'static>(
 ) -> Result<Func, CallError> {
     let function = bound.program.lowered.get(number).ok_or_else(missing)?;
     let (shape, _) = bound.lowered.get(number).ok_or_else(missing)?;
-    let canon = Machine::<T>::canon(store, &function.options, function.instance)?;
+    let canon = Machine::<T>::canon_of_lowered(store, function)?;
     let ty = core_type(bound, function, shape)?;
     let bound = bound.clone();
     Ok(Func::new(
         &mut *store,
         ty,
         move |mut caller: Caller<'_, StoreData<T>>, params: &[Val], results: &mut [Val]| {
-            let guest = caller.as_context_mut();
+            let mut guest = caller.as_context_mut();
+            let canon = match canon {
+                Some(canon) => canon,
+                None => Machine::late_canon(&mut guest, number)
+                    .map_err(|error| error.into_stop().into_wasmi())?,
+            };
             call_lowered(guest, &bound, number, canon, params, results)
         },
     ))
@@ -204,7 +209,7 @@ impl<T: 'static> Site<T> {
                     end_host_call(&mut guest)?;
                     return Ok(Outcome::Done);
                 }
-                Stage::Delivering(answer)
+                Stage::Delivering(Box::new(answer))
             }
         };
         Ok(Outcome::Waits(Box::new(HostWait {
@@ -281,7 +286,7 @@ enum Stage<T: 'static> {
     /// It has no result yet.
     Pending(Box<dyn Pending<T>>),
     /// The result needs buffers of the guest.
-    Delivering(Delivery<'static>),
+    Delivering(Box<Delivery<'static>>),
 }
 
 impl<T: 'static> Aside<T> for HostWait<T> {
@@ -315,7 +320,8 @@ impl<T: 'static> Aside<T> for HostWait<T> {
             let (spent, answer) = call.end();
             meter::charge(store, spent)?;
             ready!(polled?)?;
-            self.stage = Stage::Delivering(answered(&bound.program, function, answer)?);
+            let answer = answered(&bound.program, function, answer)?;
+            self.stage = Stage::Delivering(Box::new(answer));
         }
         if let Stage::Delivering(delivery) = &mut self.stage {
             ready!(delivery.poll(store, context, canon))?;

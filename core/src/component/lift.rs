@@ -162,7 +162,7 @@ impl<'a> Lifting<'a> {
             return Ok(None);
         };
         self.spend(1)?;
-        let size = N as u32;
+        let size = width::<N>();
         let at = at.checked_next_multiple_of(size).unwrap_or(u32::MAX);
         let bytes = memory::bytes(self.memory, at, size, "value")?;
         self.at = at.checked_add(size);
@@ -395,7 +395,7 @@ impl<'a> Lifting<'a> {
             Encoding::Latin1OrUtf16 if len & UTF16 != 0 => ((len ^ UTF16).checked_mul(2), true),
             Encoding::Latin1OrUtf16 => (Some(len), false),
         };
-        if self.encoding != Encoding::Utf8 && ptr % 2 != 0 {
+        if self.encoding != Encoding::Utf8 && !ptr.is_multiple_of(2) {
             return Err(unaligned());
         }
         let len = len
@@ -491,6 +491,12 @@ impl<'a> Lifting<'a> {
     }
 }
 
+/// Returns the bytes of a scalar, of which there are 1 to 8.
+#[expect(clippy::cast_possible_truncation)]
+pub(super) const fn width<const BYTES: usize>() -> u32 {
+    BYTES as u32
+}
+
 /// Returns the lowest byte of a number.
 const fn low_byte(number: u32) -> u8 {
     let [low, ..] = number.to_le_bytes();
@@ -524,7 +530,7 @@ macro_rules! number {
                 const BYTES: usize = size_of::<$type>();
                 let mut all = from.vec(len)?;
                 // Can't wrap: the list lies in the memory.
-                let bytes = from.bytes(len.saturating_mul(BYTES as u32))?;
+                let bytes = from.bytes(len.saturating_mul(width::<BYTES>()))?;
                 let numbers = bytes.chunks_exact(BYTES).filter_map(<[u8]>::first_chunk);
                 all.extend(numbers.map(|bytes| Self::from_le_bytes(*bytes)));
                 Ok(all)

@@ -6,7 +6,7 @@
 
 use super::{
     ComponentType, broken,
-    lift::UNCHECKED,
+    lift::{UNCHECKED, width},
     other_type,
     program::Encoding,
     resource::Resource,
@@ -520,7 +520,7 @@ macro_rules! number {
             fn lower_all<'v>(all: &'v [Self], _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
                 const BYTES: usize = size_of::<$type>();
                 let size = BYTES.saturating_mul(all.len());
-                to.list(Cow::Owned(Vec::new()), size, BYTES as u32, all.len(), |to| {
+                to.list(Cow::Owned(Vec::new()), size, width::<BYTES>(), all.len(), |to| {
                     let Place::Block(block, _) = to.at else {
                         return Ok(());
                     };
@@ -762,7 +762,9 @@ impl Lower for Value {
                 for flag in set {
                     let at = names.iter().position(|name| name == flag);
                     let at = at.ok_or_else(|| mistyped(types, &ty, self))?;
-                    bits |= 1u32.checked_shl(at as u32).unwrap_or(0);
+                    // A component's flags are at most 32.
+                    let at = u32::try_from(at).unwrap_or(u32::MAX);
+                    bits |= 1u32.checked_shl(at).unwrap_or(0);
                 }
                 to.flags(bits, names.len())
             }

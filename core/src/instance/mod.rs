@@ -479,7 +479,20 @@ impl<T: 'static> Instance<T> {
         self.end_call(result)
     }
 
+    /// As [`call_values`](Self::call_values), at the pace that `pace` sets.
+    pub(crate) async fn call_values_paced(
+        &mut self,
+        name: &str,
+        params: &[Value],
+        pace: Arc<Pace>,
+    ) -> Result<Vec<Value>, CallError> {
+        self.begin_paced_call(pace)?;
+        let result = self.run_values_paced(name, params).await;
+        self.end_call(result)
+    }
+
     /// Runs a WASI command: calls `_start` and returns the exit code, which is 0 if `_start` returns.
+    /// A component's command is the function `run` of `wasi:cli/run`, whose error is the exit code 1.
     /// A command runs once: the instance refuses further calls afterwards.
     ///
     /// # Errors
@@ -487,18 +500,26 @@ impl<T: 'static> Instance<T> {
     /// [`CallError::UnknownExport`] or [`CallError::ExportType`] if the plugin is not a command,
     /// [`CallError::Stopped`] if `_start` has run before, and those of [`process`](Self::process).
     pub fn run_command(&mut self) -> Result<u32, CallError> {
+        #[cfg(feature = "component")]
+        if self.loaded.component.is_some() {
+            return self.run_component_command();
+        }
         if self.sandbox.command_has_run() {
             return Err(CallError::Stopped);
         }
         let _entered = self.begin_call()?;
         let ended = self.run_start();
         let ended = self.end_call(ended);
+        self.end_command(ended.map(|()| 0))
+    }
+
+    /// Ends a command. Returns its exit code.
+    fn end_command(&mut self, ended: Result<u32, CallError>) -> Result<u32, CallError> {
         // WASI allows one call of `_start`: a command may leave its runtime shut down.
         self.stopped |= ended.is_ok();
         match ended {
-            Ok(()) => Ok(0),
             Err(CallError::Exited { code }) => Ok(code),
-            Err(error) => Err(error),
+            ended => ended,
         }
     }
 

@@ -121,7 +121,7 @@ fn supplies<T: 'static>(
                             module: module.into(),
                             name: import.name.clone(),
                             found: program.types.show_function(ty),
-                            hint: Box::default(),
+                            hint: grants.component_hint(module),
                         });
                         Supply::Trap
                     }

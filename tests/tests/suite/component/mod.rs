@@ -7,3 +7,4 @@ mod pooled;
 mod resources;
 mod stepped;
 mod values;
+mod wasi;
