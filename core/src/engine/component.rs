@@ -39,6 +39,16 @@ pub(crate) struct CoreModule {
 }
 
 impl Engine {
+    /// Returns this engine for components. Their memories are on the heap or in mappings, since there may be several,
+    /// and no trace is kept.
+    pub(crate) fn for_components(&self) -> Self {
+        let mut engine = self.untraced();
+        if engine.memories.are_apart() {
+            engine.memories = super::Memories::Heap;
+        }
+        engine
+    }
+
     /// Reads, validates and compiles a component, or a core module with a contract.
     ///
     /// # Errors
@@ -52,6 +62,11 @@ impl Engine {
         let mut modules = Vec::with_capacity(infos.len());
         for ((number, mut info), range) in infos.into_iter().enumerate().zip(&program.modules) {
             let bytes = wasm.get(range.clone()).unwrap_or_default();
+            #[cfg(feature = "mappings")]
+            {
+                info.changes.imports_memory =
+                    info.changes.has_memory() && self.memories().place(&info);
+            }
             let code = rewritten(&info, bytes)
                 .and_then(|changed| self.compile_in(&engine, &changed))
                 .map_err(|error| in_module(error, bytes, &info.changes))
@@ -79,14 +94,21 @@ impl Engine {
     ) -> Result<(Program, Vec<ModuleInfo>), LoadError> {
         self.check_size(wasm)?;
         let most = &self.limits.component.module;
+        let contained = |read: &mut dyn FnMut() -> Result<Program, LoadError>| {
+            let mut program = None;
+            self.platform().contain(&mut || program = Some(read()));
+            let panicked = "the validator panicked on it; please report the component";
+            program.unwrap_or_else(|| Err(LoadError::refused(panicked)))
+        };
         if wasm.starts_with(MODULE) {
             let info = ModuleInfo::read_inner(wasm, most, self.heap_left())?;
-            let program = read::read_module(wasm, &self.limits.component, &info)?;
+            let program =
+                contained(&mut || read::read_module(wasm, &self.limits.component, &info))?;
             let infos = Vec::from([info]);
             check_sums(&self.limits, &program, &infos)?;
             return Ok((program, infos));
         }
-        let program = read::read(wasm, &self.limits.component)?;
+        let program = contained(&mut || read::read(wasm, &self.limits.component))?;
         let mut infos: Vec<ModuleInfo> = Vec::with_capacity(program.modules.len());
         for (number, range) in program.modules.iter().enumerate() {
             let bytes = wasm.get(range.clone()).unwrap_or_default();

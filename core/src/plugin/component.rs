@@ -24,7 +24,7 @@ impl Engine {
     /// A core module with a world in its section `component-type`, as wit-bindgen leaves it, is loaded as the component
     /// that wit-component would make of it.
     ///
-    /// Limits hold for the sum of its core modules. A component runs in a new instance for each request.
+    /// Limits hold for the sum of its core modules.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ impl Engine {
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
         let own = self.bounded_by(grants);
-        let engine = own.as_deref().unwrap_or(self).linking();
+        let engine = own.as_deref().unwrap_or(self).for_components();
         let CompiledComponent {
             mut program,
             modules,
@@ -124,7 +124,7 @@ fn supplies<T: 'static>(
                             module: module.into(),
                             name: import.name.clone(),
                             found: program.types.show_function(ty),
-                            hint: Box::default(),
+                            hint: grants.component_hint(module),
                         });
                         Supply::Trap
                     }

@@ -38,7 +38,7 @@ use crate::{
     module::{Extern, Import, ModuleInfo},
 };
 use alloc::{boxed::Box, format, string::String, vec::Vec};
-use wasmparser::{
+use component_parser::{
     ComponentType, ComponentTypeDeclaration, ComponentTypeRef, InstanceTypeDeclaration, Parser,
     Payload, TypeBounds,
 };
@@ -167,10 +167,10 @@ impl<'a> Bare<'a> {
             ComponentTypeDeclaration::Alias(alias) => return self.inliner.alias(scope, &alias),
             ComponentTypeDeclaration::Import(import) => {
                 self.inliner
-                    .imported(scope, None, import.name.0, import.ty)?
+                    .imported(scope, None, import.name.name, import.ty)?
             }
             ComponentTypeDeclaration::Export { name, ty } => {
-                self.exported(scope, None, name.0, ty)?
+                self.exported(scope, None, name.name, ty)?
             }
         };
         self.inliner.add(scope, item)
@@ -186,7 +186,7 @@ impl<'a> Bare<'a> {
     ) -> Result<Item<'a>, LoadError> {
         match ty {
             ComponentTypeRef::Func(index) => {
-                let ty = self.inliner.type_of_function(scope, index)?;
+                let ty = self.inliner.type_of_function(scope, index, None)?;
                 let function = self.lift(&core_name(interface, name), ty)?;
                 self.inliner.export_function(interface, name, function)?;
                 Ok(Item::Function(function))
@@ -236,8 +236,8 @@ impl<'a> Bare<'a> {
                     continue;
                 }
                 InstanceTypeDeclaration::Export { name, ty } => {
-                    let item = self.exported(scope, Some(interface), name.0, *ty)?;
-                    exports.push((name.0, item));
+                    let item = self.exported(scope, Some(interface), name.name, *ty)?;
+                    exports.push((name.name, item));
                     item
                 }
             };
