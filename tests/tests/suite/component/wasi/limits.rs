@@ -185,7 +185,7 @@ fn sockets_link_and_are_not_supported() {
         (export "create-tcp-socket" (func (param "address-family" $family) (result (result (own $socket) (error $code)))))))
       (core module $Memory (memory (export "memory") 1))
       (core instance $memory (instantiate $Memory))
-      (core func $create (canon lower (func $create "create-tcp-socket") (memory $memory "memory")))
+      (core func $create (canon lower (func $create "create-tcp-socket") (memory (core memory $memory "memory"))))
       (core module $M
         (import "m" "memory" (memory 1))
         (import "w" "create" (func $create (param i32 i32)))
