@@ -60,7 +60,7 @@ fn types_that_a_guest_confuses_do_not_reach_another_resource() {
         .load_component("guest", &wasm, &grants)
         .unwrap();
     let error = plugin.call_component::<(), u32>("test", ()).unwrap_err();
-    assert_eq!(error.code(), "trap-host-function");
+    assert_eq!(error.code(), "trap-host");
     assert!(
         error.to_string().contains("a resource of another type"),
         "{error}"
@@ -81,7 +81,7 @@ fn resources_are_limited_and_dropping_them_makes_room() {
         Ok(4_096)
     );
     let (code, message) = stopped(&many("(drop (call $stdin))", 4_097), Wasi::new());
-    assert_eq!(code, "trap-host-function");
+    assert_eq!(code, "trap-host");
     assert!(message.contains("more than 4,096 resources"), "{message}");
     let dropped = many("(call $drop_in (call $stdin))", 10_000);
     assert_eq!(run(&dropped, Wasi::new()).0, Ok(10_000));
