@@ -196,8 +196,8 @@ impl<T: 'static> Site<T> {
         let stage = match done? {
             Answered::Later(pending) => Stage::Pending(pending),
             Answered::Now => {
-                let answer = answered(program, function, answer)?;
-                if !answer.needs_realloc() {
+                let mut answer = answered(program, function, answer)?;
+                if !answer.needs_realloc() || answer.finish_in_call(&mut guest, &self.canon)? {
                     for (result, value) in results.iter_mut().zip(answer.flat()) {
                         *result = value.clone();
                     }
@@ -319,14 +319,7 @@ impl<T: 'static> Aside<T> for HostWait<T> {
         }
         if let Stage::Delivering(delivery) = &mut self.stage {
             ready!(delivery.poll(store, context, canon))?;
-            values.extend(delivery.flat().iter().take(1).cloned());
-            if bound
-                .lowered
-                .get(*number)
-                .is_some_and(|(shape, _)| shape.result.is_some())
-            {
-                values.clear();
-            }
+            values.extend(delivery.flat().iter().cloned());
         }
         end_host_call(&mut store.as_context_mut())?;
         Poll::Ready(Ok(()))

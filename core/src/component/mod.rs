@@ -9,6 +9,11 @@
 //! | `lift`, `lower` | the canonical ABI: values out of a guest, and into it |
 //! | `parts` | several values one after the other: parameters, and the parts of tuples |
 //! | `resource` | handles to resources, by component instance |
+//! | `machine` | the state of a component's instance, in the store |
+//! | `canon` | lowered values on their way into a guest's memory, by its `realloc` |
+//! | `host_call`, `imported` | calls of host functions; the core functions that guests import |
+//! | `calling`, `transfer` | calls of one component instance by another, and destructors; values from guest to guest |
+//! | `export_call`, `contract` | calls of exports; the functions of a component by their names |
 //! | `interface`, `function` | the embedder's functions, as closures over Rust types |
 //! | `handle` | handles as Rust types, and a table for the embedder's resources |
 //! | `derived` | what the derive macros' code calls |

@@ -53,7 +53,7 @@ impl Engine {
             .map(|module| (module.info, module.code))
             .collect();
         let has_imports = !program.imports.is_empty();
-        let bound = Bound::new(program, modules, supplies)?;
+        let bound = Bound::new(program, modules, supplies, engine.limits().component)?;
         let mut plugin = Plugin::new(
             &engine,
             name,
