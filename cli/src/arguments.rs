@@ -83,11 +83,28 @@ pub(super) enum Command {
         mut_arg("dir", |it| it.hide(asked_for("-h"))),
     )]
     Snapshot(Snapshot),
-    /// Show a plugin's imports, exports and sizes, and why it can't be loaded
+    /// Show a plugin's imports, exports, sizes and contract, and why it can't be loaded
     Inspect(Inspect),
+    /// Say whether a plugin fits a world in WIT, and what to change
+    #[command(after_help = long(CHECK))]
+    Check(Check),
     /// Compute a plugin's memory on a machine, and find every reason to refuse it
     #[command(after_help = long(&format!("{PROBE}\n\nLimits: {}", limits::names())))]
     Probe(Probe),
+    /// Serve a directory of plugins over HTTP
+    #[cfg(feature = "serve")]
+    #[command(after_help = long(SERVE))]
+    Serve(Serve),
+    /// Check a server's configuration, and tell every fault
+    #[cfg(feature = "serve")]
+    CheckConfig {
+        /// Configuration of `hostel serve`, such as hostel.toml
+        file: PathBuf,
+    },
+    /// Make a token for callers or administrators of a server
+    #[cfg(feature = "serve")]
+    #[command(after_help = long(TOKEN))]
+    Token,
     /// Print a script that completes hostel's arguments in a shell
     #[command(after_help = long(COMPLETIONS))]
     Completions {
@@ -253,6 +270,21 @@ pub(super) struct Inspect {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Plugin to check: a component, or a core module with a contract
+    pub(super) plugin: PathBuf,
+    /// WIT file, directory of a WIT package, or a WIT package in binary form
+    #[arg(long, value_name = "PATH")]
+    pub(super) wit: PathBuf,
+    /// World that the plugin has to fit [default: the package's only one]
+    #[arg(long, value_name = "NAME")]
+    pub(super) world: Option<String>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Probe {
     /// Plugin to load: a .wasm file, or a manifest, .json or .toml
     pub(super) plugin: PathBuf,
@@ -296,6 +328,40 @@ impl Probe {
     }
 }
 
+#[cfg(feature = "serve")]
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Directory of plugins: the file NAME.wasm is the plugin NAME
+    pub(super) directory: PathBuf,
+    /// Configuration: grants, limits, quotas and tokens [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Address to listen on [default: of the configuration, or 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) listen: Option<std::net::SocketAddr>,
+}
+
+#[cfg(feature = "serve")]
+const SERVE: &str = "\
+Files that are added, changed or removed are loaded, replaced or unloaded while
+the server runs. SIGHUP or a change of FILE reloads the configuration; SIGTERM
+lets requests end. Without --config, plugins may log, and nobody may change
+them over HTTP. docs/server.md lists the keys of FILE, routes and figures.
+
+Examples:
+  hostel serve plugins
+  curl -d 'hello world' localhost:8080/v1/plugins/customize
+  hostel check-config hostel.toml && hostel serve plugins --config hostel.toml";
+
+#[cfg(feature = "serve")]
+const TOKEN: &str = "\
+Prints the token, to be kept secret, and its SHA-256 for the configuration:
+
+  [token.anna]
+  sha256 = \"...\"
+  role = \"caller\"        # or \"monitor\", or \"admin\"
+  plugins = [\"customize\"]";
+
 const RUN: &str = "\
 A function over bytes takes one INPUT, or none for empty bytes. Its result is
 printed unchanged. Quote a text of several words. Any other function takes one
@@ -330,6 +396,16 @@ run them again. The host's settings and state are not saved.
 
 Example:
   hostel snapshot plugin.wasm --call learn @words.txt -o learned.wasm";
+
+const CHECK: &str = "\
+The plugin is not run. It may import less than the world and export more.
+Versions match if they are compatible: 0.2.6 fits 0.2.9, and 1.4.0 fits 1.0.0.
+All differences are listed. Exits with 0 if the plugin fits, with 3 if not.
+A directory may hold the packages that its WIT uses in a folder `deps`.
+
+Examples:
+  hostel check plugin.wasm --wit plugin.wit
+  hostel check plugin.wasm --wit wit --world my:package/plugin@1.0.0";
 
 const PROBE: &str = "\
 The plugin is not run. The figure is an upper bound, whatever the plugin does.

@@ -4,6 +4,8 @@ mod abi;
 mod arguments;
 mod bench;
 mod callback;
+mod check;
+mod component;
 mod directories;
 mod exit;
 mod failure;
@@ -19,6 +21,8 @@ mod plugin;
 mod probe;
 mod quantity;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod snapshot;
 mod unloaded;
 mod wrap;
@@ -50,7 +54,14 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Snapshot(arguments) => snapshot::snapshot(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
         Command::Probe(arguments) => probe::probe(&arguments),
+        #[cfg(feature = "serve")]
+        Command::Serve(arguments) => serve::serve(arguments),
+        #[cfg(feature = "serve")]
+        Command::CheckConfig { file } => serve::check(&file),
+        #[cfg(feature = "serve")]
+        Command::Token => serve::token(),
         Command::Completions { shell } => completions(shell),
     };
     end(result)

@@ -2,6 +2,7 @@
 
 mod bench;
 mod commands;
+mod contracts;
 mod conventions;
 mod directories;
 mod exit_codes;
@@ -13,6 +14,8 @@ mod limits;
 mod manifests;
 mod probe;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod snapshot;
 mod wasi;
 
@@ -175,8 +178,15 @@ fn help_is_complete_and_short() {
         "bench",
         "snapshot",
         "inspect",
+        "check",
         "probe",
         "completions",
+        #[cfg(feature = "serve")]
+        "serve",
+        #[cfg(feature = "serve")]
+        "check-config",
+        #[cfg(feature = "serve")]
+        "token",
     ] {
         assert!(help.text().contains(&format!("\n  {command} ")));
         let help = hostel(&[command, "--help"]).expect(0);

@@ -8,7 +8,7 @@ use super::{
     canon::{Canon, Shape},
     host_call::{HostFunction, HostResource},
     imported,
-    program::{Callee, ComponentInstance, CoreItem, Options, Program},
+    program::{Callee, ComponentInstance, CoreItem, Lowered, Options, Program},
     resource::Handles,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 };
 use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
 use core::{any::Any, mem};
-use wasmi::{Extern, Func, Memory, Store};
+use wasmi::{Extern, Func, Memory, Store, StoreContextMut};
 
 /// A component whose imports are supplied, for all its instances.
 pub(crate) struct Bound<T: 'static> {
@@ -107,6 +107,9 @@ pub(crate) struct Machine<T: 'static> {
     entries: Vec<Option<Entry>>,
     /// What a reset needs, of the room above.
     pub(crate) kept: Box<dyn Any + Send + Sync>,
+    /// Options of functions of [`Program::lowered`] that use exports of the module that imports the function, by
+    /// their number.
+    late: Vec<Option<Canon>>,
 }
 
 /// The state of a component instance.
@@ -136,6 +139,7 @@ impl<T: 'static> Machine<T> {
             flags: alloc::vec![Flags::default(); instances],
             entries: alloc::vec![None; program.lifted.len()],
             kept: Box::new(()),
+            late: Vec::new(),
         }
     }
 
@@ -254,6 +258,57 @@ impl<T: 'static> Machine<T> {
             post_return: function(store, &options.post_return)?,
             instance,
         })
+    }
+
+    /// Returns the options of the function of [`Program::lowered`] of this number: `None` if they use exports of an
+    /// instance that is not made yet, since its module imports the function.
+    pub(super) fn canon_of_lowered(
+        store: &mut Store<StoreData<T>>,
+        function: &Lowered,
+    ) -> Result<Option<Canon>, CallError> {
+        let made = Self::of_store(store)?.instances.len();
+        match function.options.memory {
+            Some(CoreItem::Export(step, _)) if step >= made => Ok(None),
+            _ => Self::canon(store, &function.options, function.instance).map(Some),
+        }
+    }
+
+    /// Returns these options in a call of the function, after the instance was made.
+    pub(super) fn late_canon(
+        guest: &mut StoreContextMut<'_, StoreData<T>>,
+        number: usize,
+    ) -> Result<Canon, CallError> {
+        let machine = Self::of(&mut guest.data_mut().exchange)?;
+        if let Some(Some(canon)) = machine.late.get(number) {
+            return Ok(*canon);
+        }
+        let bound = machine.bound.clone();
+        let instances = machine.instances.clone();
+        let Lowered {
+            options, instance, ..
+        } = bound.program.lowered.get(number).ok_or_else(missing)?;
+        let item = |item: &Option<CoreItem>| match item {
+            Some(CoreItem::Export(step, name)) => {
+                let instance = instances.get(*step)?;
+                instance.get_export(&*guest, name)
+            }
+            _ => None,
+        };
+        let canon = Canon {
+            encoding: options.encoding,
+            memory: item(&options.memory).and_then(Extern::into_memory),
+            realloc: item(&options.realloc).and_then(Extern::into_func),
+            post_return: None,
+            instance: *instance,
+        };
+        let late = &mut Self::of(&mut guest.data_mut().exchange)?.late;
+        if late.is_empty() {
+            late.resize(bound.program.lowered.len(), None);
+        }
+        if let Some(place) = late.get_mut(number) {
+            *place = Some(canon);
+        }
+        Ok(canon)
     }
 
     fn memory(store: &mut Store<StoreData<T>>, item: &CoreItem) -> Result<Memory, CallError> {

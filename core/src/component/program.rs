@@ -43,6 +43,8 @@ pub(crate) struct Instantiate {
     pub(crate) arguments: Vec<CoreItem>,
     /// The component instance to which it belongs.
     pub(crate) instance: ComponentInstance,
+    /// An export that runs after the module's start function.
+    pub(crate) initializer: Option<Box<str>>,
 }
 
 /// A core function, memory, table or global.

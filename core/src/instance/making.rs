@@ -26,8 +26,12 @@ use wasmi::{Extern, Func, Store};
 pub(crate) struct Making {
     /// Number of those that are made, and whose start function has ended.
     done: usize,
-    /// The start function of the next one, once that is made.
-    start: Option<Func>,
+    /// The next one, once it is made.
+    made: Option<wasmi::Instance>,
+    /// Number of its functions that have ended: its start function, and its initializer.
+    ended: usize,
+    /// The one that runs.
+    running: Option<Func>,
     run: Run,
 }
 
@@ -41,19 +45,27 @@ impl Making {
     ) -> Poll<Result<(), CallError>> {
         let bound = Machine::<T>::of_store(store)?.bound.clone();
         while let Some(step) = bound.program.steps.get(self.done) {
-            if self.start.is_none() {
-                let instance = make(loaded, store, &bound, step)?;
-                self.start = instance.get_func(&*store, START);
-                if self.start.is_some() {
-                    Machine::<T>::of_store(store)?.enter(step.instance)?;
+            let instance = match self.made {
+                Some(instance) => instance,
+                None => *self.made.insert(make(loaded, store, &bound, step)?),
+            };
+            let functions = [Some(START), step.initializer.as_deref()];
+            while let Some(name) = functions.get(self.ended) {
+                if self.running.is_none() {
+                    self.running = name.and_then(|name| instance.get_func(&*store, name));
+                    if self.running.is_some() {
+                        Machine::<T>::of_store(store)?.enter(step.instance)?;
+                    }
                 }
+                if let Some(function) = self.running {
+                    ready!(self.run.poll(store, context, function, &[], &mut []))
+                        .map_err(|error| error.in_export("start function"))?;
+                    Machine::<T>::of_store(store)?.leave(step.instance)?;
+                    self.running = None;
+                }
+                self.ended = self.ended.saturating_add(1);
             }
-            if let Some(function) = self.start {
-                ready!(self.run.poll(store, context, function, &[], &mut []))
-                    .map_err(|error| error.in_export("start function"))?;
-                Machine::<T>::of_store(store)?.leave(step.instance)?;
-                self.start = None;
-            }
+            (self.made, self.ended) = (None, 0);
             self.done = self.done.saturating_add(1);
         }
         Poll::Ready(Ok(()))

@@ -479,6 +479,18 @@ impl<T: 'static> Instance<T> {
         self.end_call(result)
     }
 
+    /// As [`call_values`](Self::call_values), at the pace that `pace` sets.
+    pub(crate) async fn call_values_paced(
+        &mut self,
+        name: &str,
+        params: &[Value],
+        pace: Arc<Pace>,
+    ) -> Result<Vec<Value>, CallError> {
+        self.begin_paced_call(pace)?;
+        let result = self.run_values_paced(name, params).await;
+        self.end_call(result)
+    }
+
     /// Runs a WASI command: calls `_start` and returns the exit code, which is 0 if `_start` returns.
     /// A component's command is the function `run` of `wasi:cli/run`, whose error is the exit code 1.
     /// A command runs once: the instance refuses further calls afterwards.

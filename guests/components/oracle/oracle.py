@@ -7,7 +7,6 @@
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -127,17 +126,17 @@ def first_answer(name: str, file: Path) -> None:
     expected = json.loads(EXPECTED.read_text())
     case = next(case for case in expected["cases"] if case["name"] == name)
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         engine = Engine()
         component_ = component.Component.from_file(engine, str(file))
         compiled = time.perf_counter()
         run = Run(engine, component_, case, Path(folder))
         made = time.perf_counter()
         answer = run.call(case["steps"][0]) if "steps" in case else run.program()
-        end = time.perf_counter()
+        end, cpu = time.perf_counter(), time.process_time() - cpu
     json.dump(
         {"compile": compiled - start, "instantiate": made - compiled, "call": end - made, "total": end - start,
-         "import": IMPORTED - START, "answer": answer},
+         "import": IMPORTED - START, "cpu": cpu, "answer": answer},
         sys.stdout,
     )
 

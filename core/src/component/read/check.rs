@@ -1,14 +1,14 @@
 //! Validates a component, after a look for what the parser and the validator do not bound: lengths that wrap
 //! around, and how deep components and types are nested.
 
-use super::{invalid, over};
-use crate::{base::limits::ComponentLimits, error::LoadError, module};
+use super::{invalid, over, weigh::Weigher};
+use crate::{base::limits::ComponentLimits, error::LoadError};
 use alloc::vec::Vec;
-use core::ops::Range;
-use wasmparser::{
-    BinaryReader, ComponentAlias, ComponentExportName, ComponentImport, ComponentType,
+use component_parser::{
+    BinaryReader, ComponentAlias, ComponentExternName, ComponentImport, ComponentType,
     ComponentTypeRef, CoreType, Parser, Payload, Validator, WasmFeatures,
 };
+use core::ops::Range;
 
 /// A core module of a component.
 #[derive(Debug)]
@@ -26,11 +26,12 @@ pub(super) fn check<'a>(
     limits: &ComponentLimits,
 ) -> Result<Vec<Module<'a>>, LoadError> {
     sections(wasm, limits)?;
-    let features = module::features() | WasmFeatures::COMPONENT_MODEL;
-    let mut validator = Validator::new_with_features(features);
+    let mut validator = Validator::new_with_features(features());
+    let mut weigher = Weigher::new(limits);
     let mut modules: Vec<Module<'a>> = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.map_err(|error| invalid(&error))?;
+        weigher.payload(&payload)?;
         validator
             .payload(&payload)
             .map_err(|error| invalid(&error))?;
@@ -43,12 +44,12 @@ pub(super) fn check<'a>(
                     return Err(over("component.modules", limits.modules, found));
                 }
                 modules.push(Module {
-                    range: unchecked_range,
+                    range: place(&unchecked_range),
                     imports: Vec::new(),
                 });
             }
             Payload::ImportSection(section) => {
-                for import in section {
+                for import in section.into_imports() {
                     let import = import.map_err(|error| invalid(&error))?;
                     if let Some(module) = modules.last_mut() {
                         module.imports.push((import.module, import.name));
@@ -61,6 +62,39 @@ pub(super) fn check<'a>(
     Ok(modules)
 }
 
+/// Returns the features of WebAssembly that components may use. Their core modules are checked once more, by the
+/// version of the parser that the interpreter has.
+fn features() -> WasmFeatures {
+    WasmFeatures::MUTABLE_GLOBAL
+        | WasmFeatures::MULTI_VALUE
+        | WasmFeatures::SATURATING_FLOAT_TO_INT
+        | WasmFeatures::SIGN_EXTENSION
+        | WasmFeatures::BULK_MEMORY
+        | WasmFeatures::REFERENCE_TYPES
+        | WasmFeatures::GC_TYPES
+        | WasmFeatures::EXTENDED_CONST
+        | WasmFeatures::CUSTOM_PAGE_SIZES
+        | WasmFeatures::FLOATS
+        | WasmFeatures::TAIL_CALL
+        | WasmFeatures::SIMD
+        | WasmFeatures::COMPONENT_MODEL
+        | WasmFeatures::CM_FIXED_LENGTH_LISTS
+        | WasmFeatures::CM_MAP
+        | WasmFeatures::CM_IMPLEMENTS
+        // Told in words of this crate where an instance has them.
+        | WasmFeatures::CM_ASYNC
+        | WasmFeatures::CM_ASYNC_STACKFUL
+        | WasmFeatures::CM_MORE_ASYNC_BUILTINS
+        | WasmFeatures::CM_ERROR_CONTEXT
+        | WasmFeatures::CM_THREADING
+}
+
+/// Returns a range of a file that is in memory.
+pub(super) fn place(range: &Range<u64>) -> Range<usize> {
+    let at = |offset| usize::try_from(offset).unwrap_or(usize::MAX);
+    at(range.start)..at(range.end)
+}
+
 const COMPONENT_SECTION: u8 = 4;
 const TYPE_SECTION: u8 = 7;
 
@@ -71,7 +105,7 @@ fn sections(wasm: &[u8], limits: &ComponentLimits) -> Result<(), LoadError> {
     // Where each component ends that the reader is in.
     let mut ends: Vec<usize> = Vec::new();
     loop {
-        let at = reader.original_position();
+        let at = position(&reader);
         while ends.last().is_some_and(|end| *end <= at) {
             ends.pop();
         }
@@ -84,10 +118,9 @@ fn sections(wasm: &[u8], limits: &ComponentLimits) -> Result<(), LoadError> {
         let Ok(len) = reader.read_var_u32() else {
             return Ok(());
         };
-        let start = reader.original_position();
+        let start = position(&reader);
         let end = (start as u64).saturating_add(len.into());
         let Some(end) = usize::try_from(end).ok().filter(|end| *end <= wasm.len()) else {
-            // The parser adds the length to the position, which may wrap on a machine of 32 bits.
             return Err(LoadError::Invalid {
                 at: start,
                 reason: "unexpected end-of-file".into(),
@@ -109,7 +142,7 @@ fn sections(wasm: &[u8], limits: &ComponentLimits) -> Result<(), LoadError> {
             return Ok(());
         };
         if id == TYPE_SECTION {
-            let mut types = BinaryReader::new(contents, start);
+            let mut types = BinaryReader::new(contents, start as u64);
             if let Err(Fault::TooDeep) = types_of(&mut types, limits.depth) {
                 return Err(over(
                     "component.depth",
@@ -121,14 +154,18 @@ fn sections(wasm: &[u8], limits: &ComponentLimits) -> Result<(), LoadError> {
     }
 }
 
+fn position(reader: &BinaryReader<'_>) -> usize {
+    usize::try_from(reader.original_position()).unwrap_or(usize::MAX)
+}
+
 /// Why the nesting of types is not known.
 enum Fault {
     TooDeep,
     Malformed,
 }
 
-impl From<wasmparser::BinaryReaderError> for Fault {
-    fn from(_: wasmparser::BinaryReaderError) -> Self {
+impl From<component_parser::BinaryReaderError> for Fault {
+    fn from(_: component_parser::BinaryReaderError) -> Self {
         Self::Malformed
     }
 }
@@ -161,7 +198,7 @@ fn type_of(reader: &mut BinaryReader<'_>, depth: usize) -> Result<(), Fault> {
             }
             3 => drop(reader.read::<ComponentImport<'_>>()?),
             4 => {
-                reader.read::<ComponentExportName<'_>>()?;
+                reader.read::<ComponentExternName<'_>>()?;
                 reader.read::<ComponentTypeRef>()?;
             }
             _ => return Err(Fault::Malformed),

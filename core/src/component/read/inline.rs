@@ -4,7 +4,8 @@
 //! walk keeps its own stack: nesting takes no native one.
 
 use super::{
-    check::Module,
+    asynchronous,
+    check::{Module, place},
     invalid, missed, over,
     scope::{CoreInstance, Definition, Item, Names, Scope, entry},
 };
@@ -20,39 +21,19 @@ use crate::{
     error::LoadError,
 };
 use alloc::{sync::Arc, vec::Vec};
-use wasmparser::{
+use component_parser::{
     CanonicalFunction, CanonicalOption, Chunk, ComponentAlias, ComponentExternalKind,
     ComponentOuterAliasKind, ExternalKind, InstanceTypeDeclaration, Parser, Payload,
     SectionLimited, SectionLimitedIntoIter,
 };
 
 /// Reads a validated component with these core modules.
-pub(super) fn inline(
-    wasm: &[u8],
-    limits: &ComponentLimits,
-    modules: Vec<Module<'_>>,
+pub(super) fn inline<'a>(
+    wasm: &'a [u8],
+    limits: &'a ComponentLimits,
+    modules: Vec<Module<'a>>,
 ) -> Result<Program, LoadError> {
-    let mut inliner = Inliner {
-        limits,
-        left: limits.inlined_bytes,
-        modules,
-        program: Program {
-            types: Types::new(),
-            resources: Vec::new(),
-            imports: Vec::new(),
-            modules: Vec::new(),
-            steps: Vec::new(),
-            lifted: Vec::new(),
-            lowered: Vec::new(),
-            exports: Vec::new(),
-            instances: 0,
-        },
-        scopes: Vec::new(),
-        lists: Vec::new(),
-        loose: Vec::new(),
-        declared: Vec::new(),
-        frames: Vec::new(),
-    };
+    let mut inliner = Inliner::new(limits, modules);
     let root = Definition {
         bytes: wasm,
         at: 0,
@@ -66,7 +47,7 @@ pub(super) fn inline(
 }
 
 /// An instance type: its declarations, and the scope around it.
-type Declared<'a> = (Arc<[InstanceTypeDeclaration<'a>]>, usize);
+pub(super) type Declared<'a> = (Arc<[InstanceTypeDeclaration<'a>]>, usize);
 
 /// A component that is being read.
 pub(super) struct Inliner<'a> {
@@ -92,11 +73,41 @@ struct Frame<'a> {
     parser: Parser,
     rest: &'a [u8],
     /// The instances of the current section that are left to be made.
-    pending: Option<SectionLimitedIntoIter<'a, wasmparser::ComponentInstance<'a>>>,
+    pending: Option<SectionLimitedIntoIter<'a, component_parser::ComponentInstance<'a>>>,
     exports: Vec<(&'a str, Item<'a>)>,
 }
 
 impl<'a> Inliner<'a> {
+    /// Returns a program without anything, for a component with these core modules.
+    pub(super) fn new(limits: &'a ComponentLimits, modules: Vec<Module<'a>>) -> Self {
+        Self {
+            limits,
+            left: limits.inlined_bytes,
+            modules,
+            program: Program {
+                types: Types::new(),
+                resources: Vec::new(),
+                imports: Vec::new(),
+                modules: Vec::new(),
+                steps: Vec::new(),
+                lifted: Vec::new(),
+                lowered: Vec::new(),
+                exports: Vec::new(),
+                instances: 0,
+            },
+            scopes: Vec::new(),
+            lists: Vec::new(),
+            loose: Vec::new(),
+            declared: Vec::new(),
+            frames: Vec::new(),
+        }
+    }
+
+    /// Returns the declarations of an instance type, and the scope around it.
+    pub(super) fn declared(&self, number: usize) -> Result<Declared<'a>, LoadError> {
+        self.declared.get(number).cloned().ok_or_else(missed)
+    }
+
     /// Counts bytes before they are taken: those of the sections that are read, and of what they become.
     pub(super) fn spend(&mut self, bytes: usize) -> Result<(), LoadError> {
         match self.left.checked_sub(bytes) {
@@ -157,7 +168,7 @@ impl<'a> Inliner<'a> {
         let scope = self.open(scope)?;
         self.frames.push(Frame {
             scope,
-            parser: Parser::new(component.at as u64),
+            parser: Parser::new(component.at),
             rest: component.bytes,
             pending: None,
             exports: Vec::new(),
@@ -203,18 +214,17 @@ impl<'a> Inliner<'a> {
             Payload::ModuleSection {
                 unchecked_range, ..
             } => {
-                self.pass(unchecked_range.len());
+                let range = place(&unchecked_range);
+                self.pass(range.len());
                 let start = |module: &Module<'_>| module.range.start;
-                let number = self
-                    .modules
-                    .binary_search_by_key(&unchecked_range.start, start);
+                let number = self.modules.binary_search_by_key(&range.start, start);
                 let number = number.map_err(|_| missed())?;
                 self.add(scope, Item::Module(number))?;
             }
             Payload::ComponentSection {
                 unchecked_range, ..
             } => {
-                let bytes = self.pass(unchecked_range.len());
+                let bytes = self.pass(place(&unchecked_range).len());
                 let at = unchecked_range.start;
                 self.add(scope, Item::Component(Definition { bytes, at, scope }))?;
             }
@@ -237,7 +247,7 @@ impl<'a> Inliner<'a> {
                 for_each(section, |function| self.canonical(scope, function))?;
             }
             Payload::ComponentImportSection(section) => for_each(section, |import| {
-                let name = import.name.0;
+                let name = import.name.name;
                 let item = match &self.scope(scope)?.arguments {
                     Some(arguments) => arguments.get(name)?,
                     None => self.imported(scope, None, name, import.ty)?,
@@ -245,9 +255,9 @@ impl<'a> Inliner<'a> {
                 self.add(scope, item)
             })?,
             Payload::ComponentExportSection(section) => for_each(section, |export| {
-                let item = self.item(scope, export.kind, export.index, export.name.0)?;
+                let item = self.item(scope, export.kind, export.index, export.name.name)?;
                 if let Some(frame) = self.frames.last_mut() {
-                    frame.exports.push((export.name.0, item));
+                    frame.exports.push((export.name.name, item));
                 }
                 self.add(scope, item)
             })?,
@@ -273,7 +283,7 @@ impl<'a> Inliner<'a> {
     }
 
     /// Adds an entry to an index space.
-    fn add(&mut self, scope: usize, item: Item<'a>) -> Result<(), LoadError> {
+    pub(super) fn add(&mut self, scope: usize, item: Item<'a>) -> Result<(), LoadError> {
         self.spend(size_of::<Item<'_>>())?;
         self.scope_mut(scope)?.push(item);
         Ok(())
@@ -314,7 +324,7 @@ impl<'a> Inliner<'a> {
         Ok(())
     }
 
-    fn export_function(
+    pub(super) fn export_function(
         &mut self,
         interface: Option<&str>,
         name: &str,
@@ -379,10 +389,10 @@ impl<'a> Inliner<'a> {
     fn instance(
         &mut self,
         scope: usize,
-        instance: wasmparser::ComponentInstance<'a>,
+        instance: component_parser::ComponentInstance<'a>,
     ) -> Result<(), LoadError> {
         match instance {
-            wasmparser::ComponentInstance::Instantiate {
+            component_parser::ComponentInstance::Instantiate {
                 component_index,
                 args,
             } => {
@@ -395,11 +405,11 @@ impl<'a> Inliner<'a> {
                 self.spend(args.len().saturating_mul(size_of::<Item<'_>>()))?;
                 self.enter(component, Some(Names::new(arguments.into_iter())))
             }
-            wasmparser::ComponentInstance::FromExports(exports) => {
+            component_parser::ComponentInstance::FromExports(exports) => {
                 let mut items = Vec::with_capacity(exports.len());
                 for export in &exports {
-                    let item = self.item(scope, export.kind, export.index, export.name.0)?;
-                    items.push((export.name.0, item));
+                    let item = self.item(scope, export.kind, export.index, export.name.name)?;
+                    items.push((export.name.name, item));
                 }
                 let list = self.list(items)?;
                 self.add(scope, Item::Instance(list))
@@ -411,10 +421,10 @@ impl<'a> Inliner<'a> {
     fn core_instance(
         &mut self,
         scope: usize,
-        instance: wasmparser::Instance<'a>,
+        instance: component_parser::Instance<'a>,
     ) -> Result<(), LoadError> {
         let made = match instance {
-            wasmparser::Instance::Instantiate { module_index, args } => {
+            component_parser::Instance::Instantiate { module_index, args } => {
                 let own = self.scope(scope)?;
                 let module = entry(&own.modules, module_index)?;
                 let component = own.instance;
@@ -439,15 +449,16 @@ impl<'a> Inliner<'a> {
                     module,
                     arguments,
                     instance: component,
+                    initializer: None,
                 });
                 CoreInstance::Made(found.saturating_sub(1))
             }
-            wasmparser::Instance::FromExports(exports) => {
+            component_parser::Instance::FromExports(exports) => {
                 let own = self.scope(scope)?;
                 let mut items = Vec::with_capacity(exports.len());
                 for export in &exports {
                     let list = match export.kind {
-                        ExternalKind::Func => &own.core_functions,
+                        ExternalKind::Func | ExternalKind::FuncExact => &own.core_functions,
                         ExternalKind::Table => &own.core_tables,
                         ExternalKind::Memory => &own.core_memories,
                         ExternalKind::Global => &own.core_globals,
@@ -502,7 +513,7 @@ impl<'a> Inliner<'a> {
                 let item = self.core_export(from, name)?;
                 let own = self.scope_mut(scope)?;
                 match kind {
-                    ExternalKind::Func => own.core_functions.push(item),
+                    ExternalKind::Func | ExternalKind::FuncExact => own.core_functions.push(item),
                     ExternalKind::Table => own.core_tables.push(item),
                     ExternalKind::Memory => own.core_memories.push(item),
                     ExternalKind::Global => own.core_globals.push(item),
@@ -545,7 +556,7 @@ impl<'a> Inliner<'a> {
                 self.spend(size_of::<Lifted>().saturating_add(size_of_item(&core)))?;
                 let lifted = Lifted {
                     core,
-                    ty: self.type_of_function(scope, type_index)?,
+                    ty: self.type_of_function(scope, type_index, None)?,
                     options: self.options(scope, &options)?,
                     instance,
                 };
@@ -605,6 +616,7 @@ impl<'a> Inliner<'a> {
                 CanonicalOption::Async | CanonicalOption::Callback(_) => {
                     return Err(asynchronous("a function with the option `async`"));
                 }
+                CanonicalOption::CoreType(_) | CanonicalOption::Gc => return Err(missed()),
             }
         }
         let items = [&read.memory, &read.realloc, &read.post_return];
@@ -616,7 +628,7 @@ impl<'a> Inliner<'a> {
 }
 
 /// Reads each entry of a section.
-fn for_each<'a, T: wasmparser::FromReader<'a>>(
+fn for_each<'a, T: component_parser::FromReader<'a>>(
     section: SectionLimited<'a, T>,
     mut read: impl FnMut(T) -> Result<(), LoadError>,
 ) -> Result<(), LoadError> {
@@ -633,14 +645,4 @@ fn size_of_item(item: &CoreItem) -> usize {
         _ => 0,
     };
     size_of::<CoreItem>().saturating_add(name)
-}
-
-/// Returns the error for an asynchronous part of a component.
-#[cold]
-pub(super) fn asynchronous(what: &str) -> LoadError {
-    LoadError::Unsupported {
-        what: text(format_args!(
-            "it has {what}: asynchronous functions are not run yet"
-        )),
-    }
 }

@@ -2,19 +2,37 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `check` | validates the whole component, and bounds what the validator can't |
+//! | `bare` | makes the program of a core module with a contract |
+//! | `check` | validates the whole component, and bounds how deep it is nested |
+//! | `weigh` | bounds the validator's work, and the depth of value types |
 //! | `scope` | keeps the index spaces of component instances and instance types |
 //! | `inline` | goes through the sections, those of a nested component once for each instance of it |
 //! | `define` | resolves types, each with the resources of the instance that it is for |
 
+mod bare;
 mod check;
 mod define;
 mod inline;
 mod scope;
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects
+)]
+mod tests;
+mod weigh;
+
+pub(crate) use self::bare::read_module;
 
 use super::program::Program;
-use crate::{base::limits::ComponentLimits, error::LoadError, module};
-use wasmparser::BinaryReaderError;
+use crate::{
+    base::{limits::ComponentLimits, text::text},
+    error::LoadError,
+    module,
+};
+use component_parser::BinaryReaderError;
 
 /// Reads and validates a component, except for the bodies of its core functions.
 ///
@@ -42,15 +60,29 @@ pub fn is_component(wasm: &[u8]) -> bool {
 #[cold]
 fn invalid(error: &BinaryReaderError) -> LoadError {
     let reason = error.message();
+    let at = usize::try_from(error.offset()).unwrap_or(usize::MAX);
+    if let Some((what, _)) = reason.split_once(" requires the component model async") {
+        return asynchronous(what);
+    }
     if reason.contains('`') {
         // It quotes the guest, whose names must not be taken for those of proposals.
         return LoadError::Invalid {
-            at: error.offset(),
+            at,
             reason: reason.into(),
             truncated: false,
         };
     }
-    module::invalid(error)
+    module::invalid(reason, at)
+}
+
+/// Returns the error for an asynchronous part of a component.
+#[cold]
+fn asynchronous(what: &str) -> LoadError {
+    LoadError::Unsupported {
+        what: text(format_args!(
+            "it has {what}: asynchronous functions are not run yet"
+        )),
+    }
 }
 
 /// Returns the error for what the validator should have found.
