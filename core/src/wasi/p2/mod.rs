@@ -183,8 +183,9 @@ impl BegunOperation {
                 Ok(false)
             }
             Err(Fail::EndCall(error)) => Err(error),
-            // The platform can't wait.
-            Err(Fail::Errno(errno)) => Err(ended(resources::stop(&alloc::format!("{errno:?}")))),
+            Err(Fail::Errno(_)) => Err(ended(resources::stop(
+                "it waits, and the platform has no clock and does not wait for stdin",
+            ))),
         }
     }
 }
