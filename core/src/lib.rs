@@ -50,7 +50,7 @@
 //! | `instance` | one sandbox, its export calls, its reset |
 //! | `engine` | limits, budget and platform; checks and compiles modules |
 //! | `grants` | host functions and services handed to a plugin; checks and binds imports |
-//! | `wasi` | WASI preview 1 |
+//! | `wasi` | WASI preview 1, and WASI 0.2 for components |
 //! | `component` | the Component Model: reads components, lifts and lowers values with types in WIT |
 //! | `abi` | calling conventions of guests: their exports, and the host functions of foreign ones |
 //! | `services` | log, settings, state, HTTP |
