@@ -114,7 +114,7 @@ impl Emitter<'_, '_> {
         let (mut imports, mut functions) = (ImportSection::new(), FunctionSection::new());
         let mut code = CodeSection::new();
         for (function, _) in of_kept(&whole.functions, &kept.functions) {
-            if let Code::Import { module, name } = &function.code {
+            if let Code::Import { module, name, .. } = &function.code {
                 let ty = self.type_of(&function.ty)?;
                 imports.import(module, name, EntityType::Function(ty));
             }
@@ -139,6 +139,7 @@ impl Emitter<'_, '_> {
                     made.instruction(&Instruction::End);
                     code.function(&made);
                 }
+                Code::Refused(why) => return Err(LowerError::unsupported(why.clone())),
                 Code::Import { .. } | Code::Same(_) | Code::Allocating { .. } => {}
             }
         }

@@ -5,8 +5,10 @@ mod emit;
 mod error;
 mod made;
 mod module;
+mod names;
 mod plan;
 mod reach;
+mod read;
 mod shims;
 mod uses;
 mod whole;
@@ -24,23 +26,29 @@ use wasmparser::ExternalKind;
 /// Makes one module of a plan. `names` keeps the names of functions.
 fn merge(plan: &Plan<'_>, names: bool) -> Result<wasm_encoder::Module, LowerError> {
     let mut whole = Whole::join(plan)?;
-    let own = plan.realloc.as_ref();
-    let own = own.map(|item| whole.function(item)).transpose()?;
-    let realloc = made::allocator(&mut whole, own)?;
-    let uses = Uses::of_all(&whole)?;
+    let mut uses = Uses::of_all(&whole)?;
     shims::resolve(&mut whole, &uses);
 
     let mut functions = Vec::new();
     for (name, item) in &plan.exports {
         functions.push((name.as_str(), whole.function(item)?));
     }
-    functions.extend(realloc.map(|function| ("cabi_realloc", function)));
-    let memory = plan.memory.as_ref();
-    let memory = memory
-        .map(|item| whole.exported(item, ExternalKind::Memory))
-        .transpose()?;
-    let roots = functions.iter().map(|(_, function)| *function);
-    let mut kept = reach::reach(&whole, &uses, roots, memory);
+    let memories = plan.memories.iter();
+    let memories = memories.map(|item| whole.exported(item, ExternalKind::Memory));
+    let memories: Vec<_> = memories.collect::<Result<_, _>>()?;
+    let own = plan.realloc.as_ref();
+    let own = own.map(|item| whole.function(item)).transpose()?;
+    let roots = |functions: &[(&str, usize)]| {
+        let functions = functions.iter().map(|(_, function)| *function);
+        functions.chain(own).collect::<Vec<_>>()
+    };
+    let kept = reach::reach(&whole, &uses, roots(&functions).into_iter(), &memories);
+    if let Some(realloc) = made::allocator(&mut whole, own, &kept)? {
+        functions.push(("cabi_realloc", realloc));
+        Uses::update(&mut uses, &whole)?;
+    }
+
+    let mut kept = reach::reach(&whole, &uses, roots(&functions).into_iter(), &memories);
     let outside = Outside {
         functions,
         start: made::start(&mut whole, &mut kept),

@@ -44,10 +44,12 @@ pub(crate) enum Op {
 pub(crate) fn allocator(
     whole: &mut Whole<'_>,
     own: Option<usize>,
+    kept: &Kept,
 ) -> Result<Option<usize>, LowerError> {
     let mut allocators: Vec<usize> = own.into_iter().collect();
-    for function in &whole.functions {
+    for (function, kept) in whole.functions.iter().zip(&kept.functions) {
         if let Code::Allocating { realloc, .. } = function.code
+            && *kept
             && !allocators.contains(&realloc)
         {
             allocators.push(realloc);

@@ -9,8 +9,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) steps: Vec<Step>,
     /// Functions that the result exports: names, and what they run.
     pub(crate) exports: Vec<(String, Item)>,
-    /// The memory that the result exports.
-    pub(crate) memory: Option<Item>,
+    /// Memories in which the exports take and give values.
+    pub(crate) memories: Vec<Item>,
     /// Allocates for calls of the exports.
     pub(crate) realloc: Option<Item>,
 }
@@ -31,6 +31,8 @@ pub(crate) enum Item {
     Export(usize, String),
     /// A function that the result imports.
     Import(Import),
+    /// A function that a module can't have, and why. It does no harm unless it is used.
+    Refused(String),
 }
 
 /// A function that the result imports.
@@ -38,6 +40,8 @@ pub(crate) enum Item {
 pub(crate) struct Import {
     pub(crate) module: String,
     pub(crate) name: String,
-    /// Allocates while the function runs: an export of an instance.
-    pub(crate) realloc: Option<(usize, String)>,
+    /// The memory in which the function takes and gives values.
+    pub(crate) memory: Option<Box<Item>>,
+    /// Allocates while the function runs.
+    pub(crate) realloc: Option<Box<Item>>,
 }

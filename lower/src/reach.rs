@@ -18,12 +18,12 @@ pub(crate) struct Kept {
     pub(crate) references: Vec<usize>,
 }
 
-/// Finds what `roots`, the start functions and `memory` reach.
+/// Finds what the functions `roots`, the start functions and `memories` reach.
 pub(crate) fn reach(
     whole: &Whole<'_>,
     uses: &[Uses],
     roots: impl Iterator<Item = usize>,
-    memory: Option<usize>,
+    memories: &[usize],
 ) -> Kept {
     let mut search = Search {
         whole,
@@ -44,9 +44,7 @@ pub(crate) fn reach(
     roots
         .chain(starts)
         .for_each(|function| search.function(function));
-    if let Some(memory) = memory {
-        search.memory(memory);
-    }
+    memories.iter().for_each(|memory| search.memory(*memory));
     while let Some(function) = search.open.pop() {
         let uses = &uses[function];
         uses.functions.iter().for_each(|used| search.function(*used));

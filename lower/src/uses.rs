@@ -35,6 +35,17 @@ impl Uses {
         uses.collect()
     }
 
+    /// Looks again at functions that are no module's, and at those that are new.
+    pub(crate) fn update(all: &mut Vec<Self>, whole: &Whole<'_>) -> Result<(), LowerError> {
+        all.resize_with(whole.functions.len(), Self::default);
+        for (uses, function) in all.iter_mut().zip(&whole.functions) {
+            if !matches!(function.code, Code::Body { .. }) {
+                *uses = Self::of(whole, &function.code)?;
+            }
+        }
+        Ok(())
+    }
+
     fn of(whole: &Whole<'_>, code: &Code<'_>) -> Result<Self, LowerError> {
         let mut uses = Self::default();
         match code {
@@ -46,8 +57,11 @@ impl Uses {
                 };
                 recorder.read(body).map_err(in_code)?;
             }
+            Code::Import { memories, .. } => uses.memories.clone_from(memories),
             Code::Made(ops) => ops.iter().for_each(|op| uses.made(*op)),
-            Code::Import { .. } | Code::Same(_) | Code::Allocating { .. } => {}
+            Code::Same(function) => uses.functions.push(*function),
+            Code::Allocating { import, realloc } => uses.functions.extend([*import, *realloc]),
+            Code::Refused(_) => {}
         }
         let Self {
             functions,

@@ -44,8 +44,12 @@ pub(crate) struct Function<'a> {
 
 /// What a function runs.
 pub(crate) enum Code<'a> {
-    /// A function of the host.
-    Import { module: String, name: String },
+    /// A function of the host, which takes and gives values in these memories.
+    Import {
+        module: String,
+        name: String,
+        memories: Vec<usize>,
+    },
     /// Code of the module of an instance.
     Body { part: usize, body: FunctionBody<'a> },
     /// Code that is no module's.
@@ -54,6 +58,8 @@ pub(crate) enum Code<'a> {
     Same(usize),
     /// The import `import`, which allocates by the function `realloc`.
     Allocating { import: usize, realloc: usize },
+    /// No function of a module: the reason.
+    Refused(String),
 }
 
 /// A global variable.
@@ -202,6 +208,7 @@ impl<'a> Whole<'a> {
                 let function = match item {
                     Item::Export(..) => self.exported(item, ExternalKind::Func)?,
                     Item::Import(import) => self.import(import, ty)?,
+                    Item::Refused(why) => self.add(ty, Code::Refused(why.clone())),
                 };
                 part.functions.push(function);
             }
@@ -243,49 +250,57 @@ impl<'a> Whole<'a> {
                 let known = self.imports.get(&(module.clone(), name.clone()));
                 known.copied().ok_or_else(|| {
                     LowerError::unsupported(format!(
-                        "it exports the import `{module}` `{name}`, and no code in it uses that"
+                        "it exports its import `{module}` `{name}`, and no code of it calls that"
                     ))
                 })
             }
+            Item::Refused(why) => Err(LowerError::unsupported(why.clone())),
         }
     }
 
     /// Returns the function of the host of this name, whose type is `ty`.
     fn import(&mut self, import: &Import, ty: FuncType) -> Result<usize, LowerError> {
+        let memory = import.memory.as_ref();
+        let memory = memory.map(|item| self.exported(item, ExternalKind::Memory));
+        let memory = memory.transpose()?;
         let key = (import.module.clone(), import.name.clone());
-        let function = match self.imports.get(&key) {
+        let number = match self.imports.get(&key) {
             Some(known) => *known,
             None => {
                 let code = Code::Import {
                     module: import.module.clone(),
                     name: import.name.clone(),
+                    memories: Vec::new(),
                 };
                 let number = self.add(ty.clone(), code);
                 self.imports.insert(key, number);
                 number
             }
         };
-        if self.functions.get(function).map(|known| &known.ty) != Some(&ty) {
+        let function = self.functions.get_mut(number).ok_or_else(out_of_range)?;
+        if function.ty != ty {
             return Err(LowerError::unsupported(format!(
                 "it imports `{}` `{}` with two types",
                 import.module, import.name
             )));
         }
-        let Some((step, name)) = &import.realloc else {
-            return Ok(function);
+        if let Code::Import { memories, .. } = &mut function.code {
+            memories.extend(memory.filter(|memory| !memories.contains(memory)));
+        }
+        let Some(realloc) = &import.realloc else {
+            return Ok(number);
         };
-        let realloc = Item::Export(*step, name.clone());
-        let realloc = self.exported(&realloc, ExternalKind::Func)?;
-        if let Some(known) = self.allocating.get(&(function, realloc)) {
+        let realloc = self.exported(realloc, ExternalKind::Func)?;
+        if let Some(known) = self.allocating.get(&(number, realloc)) {
             return Ok(*known);
         }
         let code = Code::Allocating {
-            import: function,
+            import: number,
             realloc,
         };
-        let number = self.add(ty, code);
-        self.allocating.insert((function, realloc), number);
-        Ok(number)
+        let allocating = self.add(ty, code);
+        self.allocating.insert((number, realloc), allocating);
+        Ok(allocating)
     }
 
     /// Adds a function that is no module's, and returns its number.

@@ -16,7 +16,8 @@ pub(crate) mod host_call;
 pub(crate) mod lift;
 pub(crate) mod lower;
 mod parts;
-pub(crate) mod program;
+#[doc(hidden)]
+pub mod program;
 pub(crate) mod resource;
 pub(crate) mod types;
 pub(crate) mod value;
