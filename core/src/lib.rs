@@ -129,6 +129,8 @@ mod error;
 
 mod base;
 
+#[cfg(feature = "component")]
+pub use self::base::limits::ComponentLimits;
 #[cfg(feature = "defmt")]
 pub use self::base::log::Defmt;
 #[cfg(feature = "log")]

@@ -21,7 +21,44 @@ use self::{
     uses::Uses,
     whole::Whole,
 };
-use wasmparser::ExternalKind;
+use hostel_core::{
+    ComponentLimits,
+    component::program::{Encoding, Program},
+};
+use wasm_encoder::CustomSection;
+use wasmparser::{ExternalKind, Validator, WasmFeatures};
+use wit_component::{DecodedWasm, StringEncoding};
+
+/// Makes a core module of a component. `names` keeps the names of functions, for traces.
+///
+/// # Errors
+///
+/// [`LowerError`].
+pub fn lower(wasm: &[u8], names: bool) -> Result<Vec<u8>, LowerError> {
+    let program = Program::read(wasm, &ComponentLimits::server()).map_err(LowerError::invalid)?;
+    let DecodedWasm::Component(resolve, world) =
+        wit_component::decode(wasm).map_err(LowerError::invalid)?
+    else {
+        return Err(LowerError::NotComponent);
+    };
+    let exported = names::exported_resources(&program, &resolve, world);
+    let (plan, encoding) = read::plan(wasm, &program, &exported)?;
+    let mut module = merge(&plan, names)?;
+    let encoding = match encoding {
+        Encoding::Utf8 => StringEncoding::UTF8,
+        Encoding::Utf16 => StringEncoding::UTF16,
+        Encoding::Latin1OrUtf16 => StringEncoding::CompactUTF16,
+    };
+    let section = wit_component::metadata::encode(&resolve, world, encoding, None, false)
+        .map_err(LowerError::invalid)?;
+    module.section(&CustomSection {
+        name: "component-type:lowered".into(),
+        data: section.into(),
+    });
+    let module = module.finish();
+    Validator::new_with_features(WasmFeatures::all()).validate_all(&module)?;
+    Ok(module)
+}
 
 /// Makes one module of a plan. `names` keeps the names of functions.
 fn merge(plan: &Plan<'_>, names: bool) -> Result<wasm_encoder::Module, LowerError> {

@@ -18,6 +18,7 @@ pub(crate) mod lower;
 mod parts;
 #[doc(hidden)]
 pub mod program;
+pub(crate) mod read;
 pub(crate) mod resource;
 pub(crate) mod types;
 pub(crate) mod value;

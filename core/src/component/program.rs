@@ -5,7 +5,11 @@
 //! Nested components are inlined with their arguments, and each name of the inside is resolved. So making an
 //! instance goes through a list once, and no step looks anything up but exports of core instances.
 
-use super::types::{FunctionTypeId, ResourceId, Types};
+use super::{
+    read,
+    types::{FunctionTypeId, ResourceId, Types},
+};
+use crate::{base::limits::ComponentLimits, error::LoadError};
 use alloc::{boxed::Box, vec::Vec};
 use core::ops::Range;
 
@@ -29,6 +33,17 @@ pub struct Program {
     pub exports: Vec<Export>,
     /// Number of component instances, nested ones and the root included.
     pub instances: u32,
+}
+
+impl Program {
+    /// Reads and validates a component, except for the bodies of its core functions.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`].
+    pub fn read(wasm: &[u8], limits: &ComponentLimits) -> Result<Self, LoadError> {
+        read::read(wasm, limits)
+    }
 }
 
 /// The number of a component instance; the root is 0. Each has handles of its own, and runs one call at a

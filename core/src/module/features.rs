@@ -12,7 +12,7 @@ pub(crate) fn validate(wasm: &[u8]) -> Result<(), LoadError> {
 }
 
 /// Returns the WebAssembly features that the reader and the interpreter accept.
-pub(super) fn features() -> WasmFeatures {
+pub(crate) fn features() -> WasmFeatures {
     let mut features = WasmFeatures::MUTABLE_GLOBAL
         | WasmFeatures::MULTI_VALUE
         | WasmFeatures::SATURATING_FLOAT_TO_INT

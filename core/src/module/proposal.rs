@@ -89,7 +89,7 @@ const PROPOSALS: &[Proposal] = &[
 ];
 
 /// Returns the error for what the parser says: that the module needs a proposal, or is invalid.
-pub(super) fn invalid(error: &BinaryReaderError) -> LoadError {
+pub(crate) fn invalid(error: &BinaryReaderError) -> LoadError {
     let (reason, at) = (error.message(), error.offset());
     needs(reason, at).unwrap_or_else(|| LoadError::Invalid {
         at,

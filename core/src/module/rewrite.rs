@@ -99,7 +99,7 @@ impl Changes {
     }
 }
 
-/// How names begin that modules may not use for exports of their own.
+/// How names begin that modules may not use for exports of their own, unless they have a slash.
 pub(super) const RESERVED: &str = "hostel:";
 
 /// The names under which the start function and the memory are exported.
