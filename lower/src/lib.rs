@@ -73,8 +73,15 @@ fn merge(plan: &Plan<'_>, names: bool) -> Result<wasm_encoder::Module, LowerErro
     let memories = plan.memories.iter();
     let memories = memories.map(|item| whole.exported(item, ExternalKind::Memory));
     let memories: Vec<_> = memories.collect::<Result<_, _>>()?;
-    let own = plan.realloc.as_ref();
-    let own = own.map(|item| whole.function(item)).transpose()?;
+    let mut own = None;
+    for item in &plan.reallocs {
+        let realloc = whole.target(whole.function(item)?);
+        if *own.get_or_insert(realloc) != realloc {
+            return Err(LowerError::unsupported(
+                "its exports allocate by several functions, and a module has one `cabi_realloc`",
+            ));
+        }
+    }
     let roots = |functions: &[(&str, usize)]| {
         let functions = functions.iter().map(|(_, function)| *function);
         functions.chain(own).collect::<Vec<_>>()

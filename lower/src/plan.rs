@@ -11,8 +11,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) exports: Vec<(String, Item)>,
     /// Memories in which the exports take and give values.
     pub(crate) memories: Vec<Item>,
-    /// Allocates for calls of the exports.
-    pub(crate) realloc: Option<Item>,
+    /// Functions that allocate for calls of the exports. They must be one.
+    pub(crate) reallocs: Vec<Item>,
 }
 
 /// Makes an instance of a core module.

@@ -98,11 +98,7 @@ impl Reader<'_, '_> {
         }
         if let Some(realloc) = realloc {
             let realloc = self.item(realloc)?;
-            if *self.plan.realloc.get_or_insert_with(|| realloc.clone()) != realloc {
-                return Err(LowerError::unsupported(
-                    "its exports allocate by several functions, and a module has one `cabi_realloc`",
-                ));
-            }
+            self.plan.reallocs.push(realloc);
         }
         if let Some(post_return) = post_return {
             let post_return = self.item(post_return)?;
