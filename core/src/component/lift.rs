@@ -427,15 +427,31 @@ impl<'a> Lifting<'a> {
 
     /// Lifts the next list, whose elements are of type `element`.
     pub(crate) fn list<T: Lift>(&mut self, element: TypeId) -> Result<Vec<T>, CallError> {
+        self.elements(element, |from, len| T::lift_all(element, len, from))
+    }
+
+    /// Takes the next list, whose elements are of type `element`, by `take`, which gets their number.
+    pub(crate) fn elements<R>(
+        &mut self,
+        element: TypeId,
+        take: impl FnOnce(&mut Self, u32) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
         let (ptr, len) = (self.u32()?, self.u32()?);
         let layout = self.types.layout(element);
         let size = u64::from(layout.size).saturating_mul(len.into());
         let size = u32::try_from(size).map_err(|_| broken("a list of 4 GiB or more"))?;
         let after = self.at;
         self.enter(ptr, size, layout.align)?;
-        let all = T::lift_all(element, len, self)?;
+        let all = take(self, len)?;
         self.at = after;
         Ok(all)
+    }
+
+    /// Returns a copy of the next `len` bytes of memory.
+    pub(crate) fn copied(&mut self, len: u32) -> Result<Vec<u8>, CallError> {
+        let bytes = self.bytes(len)?;
+        self.take(bytes.len())?;
+        memory::copied(bytes)
     }
 
     /// Returns the next `len` bytes of memory.

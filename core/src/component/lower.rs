@@ -88,6 +88,9 @@ pub(crate) enum Place {
     Block(usize, usize),
 }
 
+/// Bytes of the host's heap that each block counts besides its own, but for the first.
+const BLOCK: usize = 64;
+
 /// What lowering takes from the call that it belongs to.
 pub(crate) struct LowerBounds<'a> {
     pub(crate) spending: Spending<'a>,
@@ -121,6 +124,8 @@ pub(crate) struct Lowered<'v> {
     pub(crate) flat: Flat,
     /// What goes to memory, each block before those to which it points.
     pub(crate) blocks: Vec<Block<'v>>,
+    /// The address of the first block, if that is given.
+    pub(crate) placed: Option<u32>,
 }
 
 impl<'v, 'c> Lowering<'v, 'c> {
@@ -158,6 +163,21 @@ impl<'v, 'c> Lowering<'v, 'c> {
     pub(crate) fn spill(&mut self, layout: &Layout) -> Result<(), CallError> {
         let pointer = self.pointer()?;
         self.begin_block(Cow::Owned(Vec::new()), layout.size, layout.align, pointer)
+    }
+
+    /// Puts the following values into the guest's memory at `address`.
+    pub(crate) fn place(&mut self, address: u32, layout: &Layout) -> Result<(), CallError> {
+        if address.checked_rem(layout.align) != Some(0) {
+            return Err(broken("a pointer that is not aligned"));
+        }
+        self.lowered.placed = Some(address);
+        let none = Place::Block(usize::MAX, 0);
+        self.begin_block(Cow::Owned(Vec::new()), layout.size, layout.align, none)
+    }
+
+    /// Returns the bytes of the blocks so far.
+    pub(crate) const fn taken(&self) -> usize {
+        self.taken
     }
 
     /// Spends fuel before the work that it pays for.
@@ -203,7 +223,7 @@ impl<'v, 'c> Lowering<'v, 'c> {
     }
 
     /// Lowers an integer of up to 32 bits that takes `bytes` bytes in memory.
-    fn word(&mut self, value: u32, bytes: u32) -> Result<(), CallError> {
+    pub(crate) fn word(&mut self, value: u32, bytes: u32) -> Result<(), CallError> {
         let core = Val::I32(value.cast_signed());
         let [a, b, c, d] = value.to_le_bytes();
         match bytes {
@@ -211,6 +231,21 @@ impl<'v, 'c> Lowering<'v, 'c> {
             2 => self.number([a, b], core),
             _ => self.number([a, b, c, d], core),
         }
+    }
+
+    /// Lowers an integer of 64 bits.
+    pub(crate) fn long(&mut self, value: u64) -> Result<(), CallError> {
+        self.number(value.to_le_bytes(), Val::I64(value.cast_signed()))
+    }
+
+    /// Lowers a float of 32 bits.
+    pub(crate) fn float(&mut self, bits: u32) -> Result<(), CallError> {
+        self.number(bits.to_le_bytes(), Val::F32(F32::from_bits(bits)))
+    }
+
+    /// Lowers a float of 64 bits.
+    pub(crate) fn double(&mut self, bits: u64) -> Result<(), CallError> {
+        self.number(bits.to_le_bytes(), Val::F64(F64::from_bits(bits)))
     }
 
     /// Lowers flags, of which there are `names`.
@@ -342,8 +377,10 @@ impl<'v, 'c> Lowering<'v, 'c> {
     /// Counts `bytes` for the guest before they are put together, and charges for writing them.
     fn take(&mut self, bytes: usize) -> Result<(), CallError> {
         self.taken = self.taken.saturating_add(bytes);
-        if self.taken > self.bounds.room {
-            return Err((self.bounds.too_large)(self.bounds.room, self.taken));
+        let blocks = self.lowered.blocks.len().saturating_mul(BLOCK);
+        let all = self.taken.saturating_add(blocks);
+        if all > self.bounds.room.saturating_add(BLOCK) {
+            return Err((self.bounds.too_large)(self.bounds.room, all));
         }
         self.spend(fuel_for(bytes))
     }
@@ -396,30 +433,51 @@ impl<'v, 'c> Lowering<'v, 'c> {
 
     /// Lowers a string.
     pub(crate) fn string(&mut self, text: &'v str) -> Result<(), CallError> {
-        const UTF16: usize = 1 << 31;
-        let utf8 = text.as_bytes();
-        // Converting goes through the text.
-        self.spend(fuel_for(utf8.len()))?;
         if self.encoding == Encoding::Utf8 {
-            return self.bytes(Cow::Borrowed(utf8), 1, utf8.len());
+            // Reading it costs as much as writing it.
+            self.spend(fuel_for(text.len()))?;
+            return self.bytes(Cow::Borrowed(text.as_bytes()), 1, text.len());
         }
+        let (bytes, len) = self.converted(text)?;
+        self.bytes(Cow::Owned(bytes), 2, len)
+    }
+
+    /// Returns the text in the guest's encoding, which is not UTF-8, and the length by which the guest knows it.
+    fn converted(&mut self, text: &str) -> Result<(Vec<u8>, usize), CallError> {
+        const UTF16: usize = 1 << 31;
+        // Three ways through the text: to find the encoding, to measure it, and to convert it.
+        self.spend(fuel_for(text.len()).saturating_mul(3))?;
         let latin1 = self.encoding == Encoding::Latin1OrUtf16;
-        if latin1 && text.chars().all(|letter| u8::try_from(letter).is_ok()) {
-            let bytes = text.chars().filter_map(|letter| u8::try_from(letter).ok());
-            return self.bytes(Cow::Owned(bytes.collect()), 2, text.chars().count());
-        }
+        let is_latin1 = latin1 && text.chars().all(|letter| u8::try_from(letter).is_ok());
+        let units = match is_latin1 {
+            true => text.chars().count(),
+            false => text.encode_utf16().count(),
+        };
+        let size = match is_latin1 {
+            true => units,
+            false => units.saturating_mul(2),
+        };
         let mut bytes = Vec::new();
-        let size = text.encode_utf16().count().saturating_mul(2);
         bytes
             .try_reserve_exact(size)
             .map_err(|_| memory::no_room(size))?;
+        if is_latin1 {
+            bytes.extend(text.chars().filter_map(|letter| u8::try_from(letter).ok()));
+            return Ok((bytes, units));
+        }
         bytes.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
-        let units = size / 2;
-        self.bytes(
-            Cow::Owned(bytes),
-            2,
-            if latin1 { units | UTF16 } else { units },
-        )
+        Ok((bytes, if latin1 { units | UTF16 } else { units }))
+    }
+
+    /// Lowers a string that is not kept elsewhere.
+    pub(crate) fn owned_string(&mut self, text: String) -> Result<(), CallError> {
+        if self.encoding == Encoding::Utf8 {
+            self.spend(fuel_for(text.len()))?;
+            let len = text.len();
+            return self.bytes(Cow::Owned(text.into_bytes()), 1, len);
+        }
+        let (bytes, len) = self.converted(&text)?;
+        self.bytes(Cow::Owned(bytes), 2, len)
     }
 
     /// Lowers a handle to a resource of type `ty`.

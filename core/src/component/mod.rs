@@ -12,18 +12,26 @@
 
 #![allow(dead_code)]
 
+mod calling;
+pub(crate) mod canon;
+pub(crate) mod contract;
+pub(crate) mod export_call;
 pub(crate) mod host_call;
+mod imported;
 pub(crate) mod lift;
 pub(crate) mod lower;
+pub(crate) mod machine;
 mod parts;
 #[doc(hidden)]
 pub mod program;
 pub(crate) mod read;
 pub(crate) mod resource;
+mod transfer;
 pub(crate) mod types;
 pub(crate) mod value;
 
 pub use self::{
+    contract::Function,
     lift::{Lift, Lifting},
     lower::{Lower, Lowering},
     parts::{LiftParts, LowerParts, Parts},

@@ -168,6 +168,11 @@ impl Types {
         number
     }
 
+    /// Returns the type of a function without parameters and result.
+    pub(crate) const fn nothing(&self) -> FunctionTypeId {
+        FunctionTypeId(u32::MAX)
+    }
+
     /// Number of value types.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()

@@ -1,11 +1,15 @@
 //! [`Grants`]: the host functions and services that a plugin may use.
 
 mod check;
+#[cfg(feature = "component")]
+mod interfaces;
 mod stubs;
 
 pub(crate) use self::check::{check_imports, conflicting_imports};
 
 use self::stubs::Stubs;
+#[cfg(feature = "component")]
+use crate::component::host_call::HostInterface;
 use crate::{
     abi::{self, Convention, Extism, Protocol, Typst, Wapc, extism::HTTP_REQUEST, native},
     base::{
@@ -69,6 +73,9 @@ pub struct Grants<T = ()> {
     convention: Option<Convention>,
     limits: Option<Arc<Limits>>,
     budget: Option<Arc<Budget>>,
+    /// Host functions for components.
+    #[cfg(feature = "component")]
+    interfaces: Vec<Arc<dyn HostInterface<T>>>,
 }
 
 /// A grant of the log: the sink, and the functions that make [`LOG_AT`] and [`ABORT`]. They are made only
@@ -121,6 +128,8 @@ impl<T: 'static> Grants<T> {
             convention: None,
             limits: None,
             budget: None,
+            #[cfg(feature = "component")]
+            interfaces: Vec::new(),
         }
     }
 
@@ -525,6 +534,8 @@ impl<T> Clone for Grants<T> {
             convention: self.convention,
             limits: self.limits.clone(),
             budget: self.budget.clone(),
+            #[cfg(feature = "component")]
+            interfaces: self.interfaces.clone(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! [`Instance`]: one running sandbox of a plugin, and the calls made to it.
 
+#[cfg(feature = "component")]
+mod component;
 mod export_call;
 mod foreign;
 mod idle;
@@ -13,6 +15,8 @@ mod sandbox;
 mod typed;
 mod written;
 
+#[cfg(feature = "component")]
+pub(crate) use self::component::Component;
 pub(crate) use self::{
     idle::IdleInstance,
     image::Image,
@@ -122,7 +126,7 @@ impl<T: 'static> Instance<T> {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
         let _entered = self.loaded.shared.enter()?;
-        let polled = start.poll(&mut self.sandbox, context);
+        let polled = start.poll(&self.loaded, &mut self.sandbox, context);
         if polled.is_pending() {
             self.note_progress();
         }
@@ -133,7 +137,8 @@ impl<T: 'static> Instance<T> {
     pub(crate) fn run_start_here(&mut self) -> Result<(), CallError> {
         let _entered = self.loaded.shared.enter()?;
         let mut start = Start::default();
-        self.block(|sandbox, context| start.poll(sandbox, context))
+        let loaded = self.loaded.clone();
+        self.block(|sandbox, context| start.poll(&loaded, sandbox, context))
     }
 
     /// Ends its start, with the result `ran`. Stores what was used in `used`, also if this fails.
@@ -229,6 +234,10 @@ impl<T: 'static> Instance<T> {
         // The other host functions may have another result the next time, or an effect that is to occur
         // for each instance.
         // Of several modules, none is reset.
+        #[cfg(feature = "component")]
+        if self.loaded.component.is_some() {
+            return None;
+        }
         if self.loaded.linked.is_some()
             || info.changes.not_resettable
             || self.start_usage.host_calls > repeatable

@@ -8,6 +8,8 @@ use super::{
     loaded::Loaded,
     written::Written,
 };
+#[cfg(feature = "component")]
+use crate::component::machine::Making;
 #[cfg(feature = "trace")]
 use crate::module::global_name;
 use crate::{
@@ -76,15 +78,23 @@ pub(crate) struct Start {
     done: usize,
     /// The function that runs now.
     run: Run,
+    /// The core instances of a component.
+    #[cfg(feature = "component")]
+    pub(super) making: Making,
 }
 
 impl Start {
     /// Runs these functions until they end or are suspended.
     pub(crate) fn poll<T: 'static>(
         &mut self,
+        #[cfg_attr(not(feature = "component"), allow(unused_variables))] loaded: &Loaded<T>,
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
+        #[cfg(feature = "component")]
+        if let Some(component) = &loaded.component {
+            return (component.poll_start)(self, sandbox, context);
+        }
         while let Some(linked) = &sandbox.store.data().linked
             && let Some((name, function)) = linked.starts.get(self.linked)
         {
@@ -180,6 +190,13 @@ impl<T: 'static> Sandbox<T> {
     /// Instantiates the module: binds its imports and copies its segments. Its [`Start`] runs
     /// afterwards.
     pub(crate) fn instantiate(&mut self, loaded: &Loaded<T>) -> Result<(), CallError> {
+        #[cfg(feature = "component")]
+        if let Some(component) = &loaded.component {
+            (component.open)(&component.bound, self);
+            let limiter = &mut self.store.data_mut().limiter;
+            limiter.watch(loaded.platform().clone());
+            return Ok(());
+        }
         let instance = match &loaded.linked {
             Some(linked) => (linked.instantiate)(loaded, linked, self)?,
             None => self.instance_of(loaded)?,

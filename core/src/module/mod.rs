@@ -26,13 +26,14 @@ pub use self::footprint::{Footprint, Machine};
 pub(crate) use self::trace::{FunctionNames, traced};
 pub(crate) use self::{
     bulk::GROWTH,
-    features::{configure_features, features, validate},
+    features::{configure_features, validate},
     footprint::FIRST_STACK,
     initializers::{COMMAND, CONSTRUCTORS, EXPOSED, Initializers, REACTOR},
-    proposal::invalid,
     read::refused,
     rewrite::{Changes, MEMORY, START, global_name, offset_before, rewrite},
 };
+#[cfg(feature = "component")]
+pub(crate) use self::{features::features, proposal::invalid};
 use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 use crate::{
     base::{

@@ -116,6 +116,12 @@ impl<'a> Reader<'a> {
         self
     }
 
+    /// Returns whether it is a core module of a component.
+    #[cfg(feature = "component")]
+    pub(super) const fn is_inner(&self) -> bool {
+        self.inner
+    }
+
     pub(super) fn read(mut self) -> Result<ModuleInfo, LoadError> {
         check_preamble(self.wasm)?;
         lengths::check(self.wasm)?;

@@ -1,12 +1,16 @@
 //! [`Plugin`]: a validated module with its imports bound, from which instances are made.
 
 mod calls;
+#[cfg(feature = "component")]
+mod component;
 mod linked;
 mod load;
 mod pool;
 mod prepared;
 mod request;
 
+#[cfg(feature = "component")]
+pub use self::component::{ComponentFunction, Contract};
 pub use self::{
     pool::PoolFigures,
     prepared::{PluginBytesFunction, PluginFunction},

@@ -1,0 +1,361 @@
+//! [`Machine`]: the state of a component's instance, in the store.
+//!
+//! All core instances of a component live in one store. The machine makes them one after the other, and keeps
+//! what the component model adds: handles to resources, and which component instances run.
+
+use super::{
+    broken,
+    canon::{Canon, Shape},
+    host_call::{HostFunction, HostResource},
+    imported,
+    program::{Callee, ComponentInstance, CoreItem, Options, Program},
+    resource::Handles,
+};
+use crate::{
+    call::{
+        StoreData,
+        access::Session,
+        meter,
+        result_shape::ResultShape,
+        run::{Run, stopped},
+    },
+    error::{CallError, LoadError},
+    module::{ModuleInfo, START},
+};
+use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
+use core::{
+    mem,
+    task::{Context, Poll, ready},
+};
+use wasmi::{Extern, Func, Memory, Store};
+
+/// Most calls of component instances inside one another, the embedder's included. Each takes native stack.
+const MOST_CALLS: usize = 64;
+
+/// A component whose imports are supplied, for all its instances.
+pub(crate) struct Bound<T: 'static> {
+    pub(crate) program: Program,
+    /// The core modules, compiled in one engine of wasmi's.
+    pub(crate) modules: Vec<(Arc<ModuleInfo>, wasmi::Module)>,
+    /// By import of the program.
+    pub(crate) supplies: Vec<Supply<T>>,
+    /// By function of [`Program::lifted`].
+    pub(super) lifted: Vec<Shape>,
+    /// By function of [`Program::lowered`]: its shape, and its name for messages.
+    pub(super) lowered: Vec<(Shape, ResultShape)>,
+}
+
+/// What supplies an import.
+pub(crate) enum Supply<T: 'static> {
+    Function(Arc<dyn HostFunction<T>>),
+    /// `None` for a resource that the host does nothing for when it is dropped.
+    Resource(Option<Arc<dyn HostResource<T>>>),
+    /// A stub, which traps.
+    Trap,
+}
+
+impl<T: 'static> Bound<T> {
+    /// Puts a component and what supplies its imports together.
+    pub(crate) fn new(
+        program: Program,
+        modules: Vec<(Arc<ModuleInfo>, wasmi::Module)>,
+        supplies: Vec<Supply<T>>,
+    ) -> Result<Self, LoadError> {
+        let shape = |ty| Shape::of(&program.types, program.types.function(ty));
+        let mut lifted = Vec::with_capacity(program.lifted.len());
+        for function in &program.lifted {
+            lifted.push(shape(function.ty)?);
+        }
+        let mut lowered = Vec::with_capacity(program.lowered.len());
+        for function in &program.lowered {
+            let name = match function.callee {
+                Callee::Import(at) => program.imports.get(at).map(|import| {
+                    let interface = import.interface.as_deref();
+                    match interface {
+                        Some(interface) => format!("{interface}.{}", import.name),
+                        None => import.name.clone().into(),
+                    }
+                }),
+                Callee::Lifted(_) => None,
+            };
+            let named = ResultShape {
+                name: name.unwrap_or_else(|| "another component".into()).into(),
+                shape: crate::base::shape::Shape::Values,
+                record: 0,
+            };
+            lowered.push((shape(function.ty)?, named));
+        }
+        Ok(Self {
+            program,
+            modules,
+            supplies,
+            lifted,
+            lowered,
+        })
+    }
+}
+
+/// A function that a component defines, looked up in an instance.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) function: Func,
+    pub(super) canon: Canon,
+}
+
+/// The state of a component's instance.
+pub(crate) struct Machine<T: 'static> {
+    pub(super) bound: Arc<Bound<T>>,
+    /// The core instances that are made.
+    pub(crate) instances: Vec<wasmi::Instance>,
+    pub(crate) handles: Handles,
+    /// By component instance.
+    flags: Vec<Flags>,
+    /// Functions that were looked up, by their number in [`Program::lifted`].
+    entries: Vec<Option<Entry>>,
+}
+
+/// The state of a component instance.
+#[derive(Clone, Copy, Default)]
+struct Flags {
+    /// Whether a call of it runs.
+    entered: bool,
+    /// Whether it must not call imports now.
+    must_stay: bool,
+}
+
+impl<T: 'static> Session for Machine<T> {
+    fn output(&self) -> &[u8] {
+        &[]
+    }
+}
+
+impl<T: 'static> Machine<T> {
+    /// Returns the machine of an instance of which nothing is made yet.
+    pub(crate) fn new(bound: &Arc<Bound<T>>) -> Self {
+        let program = &bound.program;
+        let instances = usize::try_from(program.instances).unwrap_or(usize::MAX);
+        Self {
+            bound: bound.clone(),
+            instances: Vec::with_capacity(program.steps.len()),
+            handles: Handles::new(program.instances),
+            flags: alloc::vec![Flags::default(); instances],
+            entries: alloc::vec![None; program.lifted.len()],
+        }
+    }
+
+    /// Returns the machine that a store keeps.
+    pub(crate) fn of(exchange: &mut Option<Box<dyn Session>>) -> Result<&mut Self, CallError> {
+        let machine = exchange.as_mut().and_then(|session| session.own());
+        machine.ok_or_else(|| CallError::Stopped)
+    }
+
+    /// Returns the machine of `store`.
+    pub(crate) fn of_store(store: &mut Store<StoreData<T>>) -> Result<&mut Self, CallError> {
+        Self::of(&mut store.data_mut().exchange)
+    }
+
+    fn flags(&mut self, instance: ComponentInstance) -> Result<&mut Flags, CallError> {
+        let at = usize::try_from(instance.0).unwrap_or(usize::MAX);
+        self.flags.get_mut(at).ok_or_else(|| CallError::Stopped)
+    }
+
+    /// Sets whether a component instance must not call imports. Returns what was set before.
+    pub(super) fn set_must_stay(
+        &mut self,
+        instance: ComponentInstance,
+        must_stay: bool,
+    ) -> Result<bool, CallError> {
+        Ok(mem::replace(
+            &mut self.flags(instance)?.must_stay,
+            must_stay,
+        ))
+    }
+
+    /// Fails if a component instance must not call imports now.
+    pub(super) fn check_may_leave(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
+        match self.flags(instance)?.must_stay {
+            true => Err(broken("cannot leave component instance")),
+            false => Ok(()),
+        }
+    }
+
+    /// Begins a call of a component instance inside those that run.
+    pub(super) fn enter(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
+        let too_deep = self.handles.depth() >= MOST_CALLS;
+        let flags = self.flags(instance)?;
+        if flags.entered {
+            return Err(broken("cannot enter component instance"));
+        }
+        if too_deep {
+            return Err(broken(
+                "more than 64 calls of component instances inside one another",
+            ));
+        }
+        flags.entered = true;
+        self.handles.begin_call();
+        Ok(())
+    }
+
+    /// Ends the call of a component instance that began last.
+    pub(super) fn leave(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
+        self.handles.end_call();
+        self.flags(instance)?.entered = false;
+        Ok(())
+    }
+
+    /// Ends a call that failed before any guest code ran.
+    pub(super) fn undo_enter(&mut self) {
+        self.handles.forget_calls();
+        self.flags.fill(Flags::default());
+    }
+
+    /// Returns a function of [`Program::lifted`].
+    pub(super) fn entry(
+        store: &mut Store<StoreData<T>>,
+        number: usize,
+    ) -> Result<Entry, CallError> {
+        let machine = Self::of_store(store)?;
+        if let Some(Some(entry)) = machine.entries.get(number) {
+            return Ok(*entry);
+        }
+        let bound = machine.bound.clone();
+        let lifted = bound.program.lifted.get(number).ok_or_else(missing)?;
+        let entry = Entry {
+            function: Self::function(store, &lifted.core)?,
+            canon: Self::canon(store, &lifted.options, lifted.instance)?,
+        };
+        if let Some(place) = Self::of_store(store)?.entries.get_mut(number) {
+            *place = Some(entry);
+        }
+        Ok(entry)
+    }
+
+    /// Looks up the options of a function.
+    pub(super) fn canon(
+        store: &mut Store<StoreData<T>>,
+        options: &Options,
+        instance: ComponentInstance,
+    ) -> Result<Canon, CallError> {
+        let function = |store: &mut Store<_>, item: &Option<CoreItem>| {
+            let item = item.as_ref();
+            item.map(|item| Self::function(store, item)).transpose()
+        };
+        let memory = match &options.memory {
+            Some(item) => Some(Self::memory(store, item)?),
+            None => None,
+        };
+        Ok(Canon {
+            encoding: options.encoding,
+            memory,
+            realloc: function(store, &options.realloc)?,
+            post_return: function(store, &options.post_return)?,
+            instance,
+        })
+    }
+
+    fn memory(store: &mut Store<StoreData<T>>, item: &CoreItem) -> Result<Memory, CallError> {
+        Self::item(store, item)?.into_memory().ok_or_else(missing)
+    }
+
+    /// Returns a core function.
+    pub(super) fn function(
+        store: &mut Store<StoreData<T>>,
+        item: &CoreItem,
+    ) -> Result<Func, CallError> {
+        Self::item(store, item)?.into_func().ok_or_else(missing)
+    }
+
+    /// Returns a core item, whose instance is made.
+    fn item(store: &mut Store<StoreData<T>>, item: &CoreItem) -> Result<Extern, CallError> {
+        let bound = Self::of_store(store)?.bound.clone();
+        Ok(match item {
+            CoreItem::Export(step, name) => {
+                let instances = &Self::of_store(store)?.instances;
+                let instance = *instances.get(*step).ok_or_else(missing)?;
+                return instance.get_export(&*store, name).ok_or_else(missing);
+            }
+            CoreItem::Lowered(number) => imported::lowered(store, &bound, *number)?,
+            CoreItem::ResourceNew(ty, instance) => {
+                imported::resource_new::<T>(store, *ty, *instance)
+            }
+            CoreItem::ResourceRep(ty, instance) => {
+                imported::resource_rep::<T>(store, *ty, *instance)
+            }
+            CoreItem::ResourceDrop(ty, instance) => {
+                imported::resource_drop(store, &bound, *ty, *instance)?
+            }
+        }
+        .into())
+    }
+}
+
+/// Making the core instances of a component, in progress.
+#[derive(Default)]
+pub(crate) struct Making {
+    /// Number of those that are made, and whose start function has ended.
+    done: usize,
+    /// The start function of the next one, once that is made.
+    start: Option<Func>,
+    run: Run,
+}
+
+impl Making {
+    /// Makes the instances, each after the start functions of those before.
+    pub(crate) fn poll<T: 'static>(
+        &mut self,
+        store: &mut Store<StoreData<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), CallError>> {
+        let bound = Machine::<T>::of_store(store)?.bound.clone();
+        while let Some(step) = bound.program.steps.get(self.done) {
+            let start = match self.start {
+                Some(start) => Some(start),
+                None => {
+                    let instance = make(store, &bound, step)?;
+                    instance.get_func(&*store, START)
+                }
+            };
+            if let Some(function) = start {
+                if self.start.is_none() {
+                    Machine::<T>::of_store(store)?.enter(step.instance)?;
+                }
+                self.start = Some(function);
+                ready!(self.run.poll(store, context, function, &[], &mut []))
+                    .map_err(|error| error.in_export("start function"))?;
+                Machine::<T>::of_store(store)?.leave(step.instance)?;
+                self.start = None;
+            }
+            self.done = self.done.saturating_add(1);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Makes the next core instance. No guest code runs.
+fn make<T: 'static>(
+    store: &mut Store<StoreData<T>>,
+    bound: &Arc<Bound<T>>,
+    step: &super::program::Instantiate,
+) -> Result<wasmi::Instance, CallError> {
+    let (info, module) = bound.modules.get(step.module).ok_or_else(missing)?;
+    meter::charge(store, info.instantiation_fuel())?;
+    let mut imports = Vec::with_capacity(step.arguments.len());
+    for argument in &step.arguments {
+        imports.push(Machine::<T>::item(store, argument)?);
+    }
+    let instance = wasmi::Instance::new(&mut *store, module, &imports)
+        .map_err(|error| stopped(store, &error))?;
+    // Copying the segments can't be interrupted, so the deadline is checked after it.
+    meter::check_time(store.data())?;
+    if info.changes.grows_in_parts {
+        store.data_mut().limiter.grow_in_parts();
+    }
+    Machine::<T>::of_store(store)?.instances.push(instance);
+    Ok(instance)
+}
+
+/// Returns the error for an item that reading the component has found, and that is not there.
+#[cold]
+pub(super) fn missing() -> CallError {
+    broken("a part of the component is missing")
+}

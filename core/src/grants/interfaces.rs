@@ -1,0 +1,57 @@
+//! Interfaces of host functions for components.
+
+use super::Grants;
+use crate::component::host_call::{HostFunction, HostInterface, HostResource, compatible};
+use alloc::sync::Arc;
+
+impl<T: 'static> Grants<T> {
+    /// Grants an interface. Replaces an earlier one of the same name.
+    pub(crate) fn host_interface(mut self, interface: Arc<dyn HostInterface<T>>) -> Self {
+        self.interfaces
+            .retain(|known| known.name() != interface.name());
+        self.interfaces.push(interface);
+        self
+    }
+
+    /// Returns the granted interfaces for imports of `interface`: of that version first, then of compatible ones.
+    fn granted_interfaces(
+        &self,
+        interface: &str,
+    ) -> impl Iterator<Item = &Arc<dyn HostInterface<T>>> {
+        let exact = self.interfaces.iter();
+        let exact = exact.filter(move |known| known.name() == interface);
+        let others = self.interfaces.iter();
+        exact.chain(
+            others.filter(move |known| {
+                known.name() != interface && compatible(interface, known.name())
+            }),
+        )
+    }
+
+    /// Returns the host function for an import of a component; `None` for `interface` stands for those in no
+    /// interface.
+    pub(crate) fn component_function(
+        &self,
+        interface: Option<&str>,
+        name: &str,
+    ) -> Option<Arc<dyn HostFunction<T>>> {
+        let mut granted = self.granted_interfaces(interface.unwrap_or_default());
+        granted.find_map(|granted| granted.function(name))
+    }
+
+    /// Returns what becomes of a resource of the embedder when a component drops it.
+    pub(crate) fn component_resource(
+        &self,
+        interface: Option<&str>,
+        name: &str,
+    ) -> Option<Arc<dyn HostResource<T>>> {
+        let mut granted = self.granted_interfaces(interface.unwrap_or_default());
+        granted.find_map(|granted| granted.resource(name))
+    }
+
+    /// Returns whether an import of a component may be a stub.
+    pub(crate) fn is_stubbed(&self, module: &str, name: &str) -> bool {
+        let stubs = self.stubs.as_ref();
+        stubs.is_some_and(|stubs| stubs.has(module, name))
+    }
+}
