@@ -21,6 +21,7 @@ use crate::{
 };
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{
+    any,
     cell::{Cell, RefCell},
     task::{self, Poll},
 };
@@ -41,6 +42,12 @@ pub(crate) trait HostInterface<T>: Send + Sync + 'static {
 
 /// A resource type of the embedder.
 pub(crate) trait HostResource<T>: Send + Sync + 'static {
+    /// Returns the Rust type that stands for it in [`Own`](super::Own) and [`Borrow`](super::Borrow). `()` if
+    /// none does.
+    fn rust_type(&self) -> any::TypeId {
+        any::TypeId::of::<()>()
+    }
+
     /// Drops the resource of this number, which its owner has dropped. `call` has no arguments and no result.
     fn dropped(&self, call: &mut HostCall<'_, T>, number: u32) -> Result<(), CallError>;
 }

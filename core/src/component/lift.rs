@@ -16,6 +16,7 @@ use crate::{
     memory,
 };
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use core::fmt;
 use wasmi::Val;
 
 /// A value that comes out of a guest: a host function's parameter or an export's result.
@@ -259,8 +260,13 @@ impl<'a> Lifting<'a> {
         Ok(found)
     }
 
-    /// Returns the next flags, of which there are `names`; bits beyond these are dropped.
-    pub(crate) fn flags(&mut self, names: usize) -> Result<u32, CallError> {
+    /// Returns the next flags, of which there are `names`: one bit each, from the lowest. Bits beyond these are
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// A trap if the guest breaks the canonical ABI, and errors of budgets and limits.
+    pub fn flags(&mut self, names: usize) -> Result<u32, CallError> {
         let bits = match names {
             0..=8 => self.u8()?.into(),
             9..=16 => self.u16()?.into(),
@@ -497,10 +503,14 @@ fn unaligned() -> CallError {
 
 /// Implements [`ComponentType`] and [`Lift`] for numbers, of which many are lifted at once.
 macro_rules! number {
-    ($($type:ty: $kind:ident, $read:ident, $from:expr;)*) => {$(
+    ($($type:ty: $kind:ident, $wit:literal, $read:ident, $from:expr;)*) => {$(
         impl ComponentType for $type {
             fn fits(types: &Types, ty: TypeId) -> bool {
                 matches!(types.get(ty), Type::$kind)
+            }
+
+            fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+                to.write_str($wit)
             }
         }
 
@@ -524,24 +534,28 @@ macro_rules! number {
 }
 
 number! {
-    u8: U8, u8, |value| value;
-    i8: S8, u8, u8::cast_signed;
-    u16: U16, u16, |value| value;
-    i16: S16, u16, u16::cast_signed;
-    u32: U32, u32, |value| value;
-    i32: S32, u32, u32::cast_signed;
-    u64: U64, u64, |value| value;
-    i64: S64, u64, u64::cast_signed;
-    f32: F32, u32, f32::from_bits;
-    f64: F64, f64, f64::from_bits;
+    u8: U8, "u8", u8, |value| value;
+    i8: S8, "s8", u8, u8::cast_signed;
+    u16: U16, "u16", u16, |value| value;
+    i16: S16, "s16", u16, u16::cast_signed;
+    u32: U32, "u32", u32, |value| value;
+    i32: S32, "s32", u32, u32::cast_signed;
+    u64: U64, "u64", u64, |value| value;
+    i64: S64, "s64", u64, u64::cast_signed;
+    f32: F32, "f32", u32, f32::from_bits;
+    f64: F64, "f64", f64, f64::from_bits;
 }
 
 /// Implements [`ComponentType`] and [`Lift`] for types that are lifted one by one.
 macro_rules! scalar {
-    ($($type:ty: $kind:ident, $read:expr;)*) => {$(
+    ($($type:ty: $kind:ident, $wit:literal, $read:expr;)*) => {$(
         impl ComponentType for $type {
             fn fits(types: &Types, ty: TypeId) -> bool {
                 matches!(types.get(ty), Type::$kind)
+            }
+
+            fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+                to.write_str($wit)
             }
         }
 
@@ -554,14 +568,20 @@ macro_rules! scalar {
 }
 
 scalar! {
-    bool: Bool, |from: &mut Lifting<'_>| Ok(from.u8()? != 0);
-    char: Char, Lifting::char;
-    String: String, Lifting::string;
+    bool: Bool, "bool", |from: &mut Lifting<'_>| Ok(from.u8()? != 0);
+    char: Char, "char", Lifting::char;
+    String: String, "string", Lifting::string;
 }
 
 impl<T: ComponentType> ComponentType for Vec<T> {
     fn fits(types: &Types, ty: TypeId) -> bool {
         matches!(types.get(ty), Type::List(element) if T::fits(types, *element))
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("list<")?;
+        T::wit(to)?;
+        to.write_str(">")
     }
 }
 
@@ -577,6 +597,12 @@ impl<T: Lift> Lift for Vec<T> {
 impl<T: ComponentType> ComponentType for Option<T> {
     fn fits(types: &Types, ty: TypeId) -> bool {
         matches!(types.get(ty), Type::Option(some) if T::fits(types, *some))
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("option<")?;
+        T::wit(to)?;
+        to.write_str(">")
     }
 }
 
@@ -595,6 +621,19 @@ impl<T: Lift> Lift for Option<T> {
 impl<T: ComponentType, E: ComponentType> ComponentType for Result<T, E> {
     fn fits(types: &Types, ty: TypeId) -> bool {
         matches!(types.get(ty), Type::Result(ok, err) if T::fits_optional(types, *ok) && E::fits_optional(types, *err))
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        if T::IS_NOTHING && E::IS_NOTHING {
+            return to.write_str("result");
+        }
+        to.write_str("result<")?;
+        T::wit(to)?;
+        if !E::IS_NOTHING {
+            to.write_str(", ")?;
+            E::wit(to)?;
+        }
+        to.write_str(">")
     }
 }
 
@@ -615,6 +654,12 @@ impl ComponentType for () {
         false
     }
 
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("_")
+    }
+
+    const IS_NOTHING: bool = true;
+
     fn fits_optional(_: &Types, ty: Option<TypeId>) -> bool {
         ty.is_none()
     }
@@ -633,6 +678,10 @@ impl Lift for () {
 impl ComponentType for Value {
     fn fits(_: &Types, _: TypeId) -> bool {
         true
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("any type")
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     memory,
 };
 use alloc::{borrow::Cow, boxed::Box, string::String, sync::Arc, vec::Vec};
+use core::fmt;
 use wasmi::{F32, F64, Val};
 
 /// A value that goes into a guest: an export's argument or a host function's result.
@@ -248,8 +249,12 @@ impl<'v, 'c> Lowering<'v, 'c> {
         self.number(bits.to_le_bytes(), Val::F64(F64::from_bits(bits)))
     }
 
-    /// Lowers flags, of which there are `names`.
-    pub(crate) fn flags(&mut self, bits: u32, names: usize) -> Result<(), CallError> {
+    /// Lowers flags, of which there are `names`: one bit each, from the lowest.
+    ///
+    /// # Errors
+    ///
+    /// Errors of budgets and limits.
+    pub fn flags(&mut self, bits: u32, names: usize) -> Result<(), CallError> {
         let bytes = match names {
             0..=8 => 1,
             9..=16 => 2,
@@ -577,6 +582,10 @@ macro_rules! text {
             fn fits(types: &Types, ty: TypeId) -> bool {
                 matches!(types.get(ty), Type::String)
             }
+
+            fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+                to.write_str("string")
+            }
         }
 
         impl Lower for $type {
@@ -599,6 +608,10 @@ impl<T: ComponentType> ComponentType for &[T] {
     fn fits(types: &Types, ty: TypeId) -> bool {
         Vec::<T>::fits(types, ty)
     }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        Vec::<T>::wit(to)
+    }
 }
 
 impl<T: Lower> Lower for &[T] {
@@ -607,6 +620,22 @@ impl<T: Lower> Lower for &[T] {
             Type::List(element) => T::lower_all(self, *element, to),
             _ => Err(other_type()),
         }
+    }
+}
+
+impl<T: ComponentType> ComponentType for &T {
+    fn fits(types: &Types, ty: TypeId) -> bool {
+        T::fits(types, ty)
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        T::wit(to)
+    }
+}
+
+impl<T: Lower> Lower for &T {
+    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        (**self).lower(ty, to)
     }
 }
 

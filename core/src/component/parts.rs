@@ -3,14 +3,20 @@
 use super::{
     ComponentType, Lift, Lifting, Lower, Lowering, other_type,
     types::{Type, TypeId, Types},
+    wit,
 };
 use crate::error::CallError;
+use core::fmt;
 
 /// Rust types of several values: tuples of up to 16 parts, `()` included.
 pub trait Parts {
     /// Returns whether these are Rust types for values of the types `parts`.
     #[doc(hidden)]
     fn fit(types: &Types, parts: &[TypeId]) -> bool;
+
+    /// Writes the types as WIT does, with ", " between.
+    #[doc(hidden)]
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result;
 }
 
 /// Several values that come out of a guest.
@@ -33,6 +39,10 @@ impl Parts for () {
     fn fit(_: &Types, parts: &[TypeId]) -> bool {
         parts.is_empty()
     }
+
+    fn wit(_: &mut dyn fmt::Write) -> fmt::Result {
+        Ok(())
+    }
 }
 
 impl LiftParts for () {
@@ -52,6 +62,9 @@ fn part(parts: &[TypeId], at: usize) -> Result<TypeId, CallError> {
     parts.get(at).copied().ok_or_else(other_type)
 }
 
+/// Writes a type as WIT does.
+type Writes = fn(&mut dyn fmt::Write) -> fmt::Result;
+
 /// Implements the traits for tuples.
 macro_rules! tuples {
     ($($($part:ident $at:tt)+;)*) => {$(
@@ -59,6 +72,10 @@ macro_rules! tuples {
             fn fit(types: &Types, parts: &[TypeId]) -> bool {
                 parts.len() == [$($at),+].len()
                     $(&& parts.get($at).is_some_and(|part| $part::fits(types, *part)))+
+            }
+
+            fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+                wit::list(to, [$($part::wit as Writes),+], |to, part| part(to))
             }
         }
 
@@ -78,6 +95,12 @@ macro_rules! tuples {
         impl<$($part: ComponentType),+> ComponentType for ($($part,)+) {
             fn fits(types: &Types, ty: TypeId) -> bool {
                 matches!(types.get(ty), Type::Tuple(parts) if Self::fit(types, parts))
+            }
+
+            fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+                to.write_str("tuple<")?;
+                <Self as Parts>::wit(to)?;
+                to.write_str(">")
             }
         }
 
@@ -114,4 +137,8 @@ tuples! {
     A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9;
     A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10;
     A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11;
+    A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12;
+    A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13;
+    A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13 O 14;
+    A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13 O 14 P 15;
 }

@@ -1,11 +1,15 @@
 //! [`Types`]: the value types of a component, each once, with its size, alignment and flat form.
 
+use super::wit::Cut;
 use crate::{
     base::{shape::FlatTypes, signature::ValType},
     error::LoadError,
 };
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
-use core::fmt::{self, Write as _};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::{
+    any,
+    fmt::{self, Write as _},
+};
 use hashbrown::HashMap;
 
 /// Most core values in which a function takes its parameters; more are passed in memory.
@@ -123,6 +127,17 @@ pub struct Types {
     /// What [`function`](Self::function) returns for a number of another table.
     no_function: FunctionType,
     function_numbers: HashMap<FunctionType, FunctionTypeId>,
+    /// Resource types that the embedder supplies.
+    supplied: Vec<Supplied>,
+}
+
+/// A resource type that the embedder supplies.
+#[derive(Debug)]
+struct Supplied {
+    resource: ResourceId,
+    name: Box<str>,
+    /// The Rust type that stands for it.
+    rust: any::TypeId,
 }
 
 impl Types {
@@ -138,7 +153,27 @@ impl Types {
                 result: None,
             },
             function_numbers: HashMap::new(),
+            supplied: Vec::new(),
         }
+    }
+
+    /// Notes that the embedder supplies a resource type, by a Rust type that stands for it.
+    pub(crate) fn supply(&mut self, resource: ResourceId, name: &str, rust: any::TypeId) {
+        self.supplied.push(Supplied {
+            resource,
+            name: name.into(),
+            rust,
+        });
+    }
+
+    /// Returns whether the Rust type `R` stands for the resource type.
+    pub(crate) fn is_supplied_as<R: 'static>(&self, resource: ResourceId) -> bool {
+        let of = self.supplied_at(resource);
+        of.is_some_and(|of| of.rust == any::TypeId::of::<R>())
+    }
+
+    fn supplied_at(&self, resource: ResourceId) -> Option<&Supplied> {
+        self.supplied.iter().find(|of| of.resource == resource)
     }
 
     /// Adds a type, unless it is there, and returns its number. The types in it must be of this table.
@@ -439,33 +474,10 @@ pub(crate) struct Shown<'a> {
     ty: TypeId,
 }
 
-/// Most characters of a type that are shown.
-const MOST_SHOWN: usize = 400;
-
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Cut {
-            text: String::new(),
-        };
-        // It fails where the text is cut.
-        let _ = self.types.write(self.ty, &mut text);
-        f.write_str(&text.text)
-    }
-}
-
-/// Text that ends at [`MOST_SHOWN`] characters: types that are small as a graph may be long as a text.
-struct Cut {
-    text: String,
-}
-
-impl fmt::Write for Cut {
-    fn write_str(&mut self, more: &str) -> fmt::Result {
-        if self.text.len().saturating_add(more.len()) > MOST_SHOWN {
-            self.text.push('…');
-            return Err(fmt::Error);
-        }
-        self.text.push_str(more);
-        Ok(())
+        // A type that is small as a graph may be long as a text.
+        f.write_str(&Cut::of(|to| self.types.write(self.ty, to)))
     }
 }
 
@@ -535,8 +547,15 @@ impl Types {
             Type::Flags(names) => {
                 self.write_named("flags", names.iter().map(|name| (name, None)), "", "", to)
             }
-            Type::Own(resource) => write!(to, "own<resource {}>", resource.0),
-            Type::Borrow(resource) => write!(to, "borrow<resource {}>", resource.0),
+            Type::Own(resource) => self.write_handle("own", *resource, to),
+            Type::Borrow(resource) => self.write_handle("borrow", *resource, to),
+        }
+    }
+
+    fn write_handle(&self, kind: &str, resource: ResourceId, to: &mut Cut) -> fmt::Result {
+        match self.supplied_at(resource) {
+            Some(of) => write!(to, "{kind}<{}>", of.name),
+            None => write!(to, "{kind}<resource {}>", resource.0),
         }
     }
 

@@ -5,22 +5,15 @@ use crate::component::host_call::{HostFunction, HostInterface, HostResource, com
 use alloc::sync::Arc;
 
 impl<T: 'static> Grants<T> {
-    /// Grants an interface. Replaces an earlier one of the same name.
-    pub(crate) fn host_interface(mut self, interface: Arc<dyn HostInterface<T>>) -> Self {
-        self.interfaces
-            .retain(|known| known.name() != interface.name());
-        self.interfaces.push(interface);
-        self
-    }
-
-    /// Returns the granted interfaces for imports of `interface`: of that version first, then of compatible ones.
+    /// Returns the granted interfaces for imports of `interface`: those of that version first, then compatible ones,
+    /// each from the last one granted.
     fn granted_interfaces(
         &self,
         interface: &str,
     ) -> impl Iterator<Item = &Arc<dyn HostInterface<T>>> {
-        let exact = self.interfaces.iter();
+        let exact = self.interfaces.iter().rev();
         let exact = exact.filter(move |known| known.name() == interface);
-        let others = self.interfaces.iter();
+        let others = self.interfaces.iter().rev();
         exact.chain(
             others.filter(move |known| {
                 known.name() != interface && compatible(interface, known.name())

@@ -9,7 +9,7 @@ pub(crate) use self::check::{check_imports, conflicting_imports};
 
 use self::stubs::Stubs;
 #[cfg(feature = "component")]
-use crate::component::host_call::HostInterface;
+use crate::component::{Interface, host_call::HostInterface};
 use crate::{
     abi::{self, Convention, Extism, Protocol, Typst, Wapc, extism::HTTP_REQUEST, native},
     base::{
@@ -70,12 +70,11 @@ pub struct Grants<T = ()> {
     wasi: Option<WasiGrant<T>>,
     protocols: Vec<ProtocolGrant<T>>,
     stubs: Option<Stubs<T>>,
+    #[cfg(feature = "component")]
+    interfaces: Vec<Arc<dyn HostInterface<T>>>,
     convention: Option<Convention>,
     limits: Option<Arc<Limits>>,
     budget: Option<Arc<Budget>>,
-    /// Host functions for components.
-    #[cfg(feature = "component")]
-    interfaces: Vec<Arc<dyn HostInterface<T>>>,
 }
 
 /// A grant of the log: the sink, and the functions that make [`LOG_AT`] and [`ABORT`]. They are made only
@@ -125,11 +124,11 @@ impl<T: 'static> Grants<T> {
             wasi: None,
             protocols: Vec::new(),
             stubs: None,
+            #[cfg(feature = "component")]
+            interfaces: Vec::new(),
             convention: None,
             limits: None,
             budget: None,
-            #[cfg(feature = "component")]
-            interfaces: Vec::new(),
         }
     }
 
@@ -220,6 +219,15 @@ impl<T: 'static> Grants<T> {
     #[must_use]
     pub fn wasi(mut self, wasi: Wasi) -> Self {
         self.wasi = Some((Arc::new(wasi), wasi::find::<T>));
+        self
+    }
+
+    /// Grants the functions and resources of an interface to components that import it. Of functions with one
+    /// name that were granted for compatible versions, the one that was granted last takes precedence.
+    #[cfg(feature = "component")]
+    #[must_use]
+    pub fn interface(mut self, interface: Interface<T>) -> Self {
+        self.interfaces.push(Arc::new(interface));
         self
     }
 
@@ -531,11 +539,11 @@ impl<T> Clone for Grants<T> {
             wasi: self.wasi.clone(),
             protocols: self.protocols.clone(),
             stubs: self.stubs.clone(),
+            #[cfg(feature = "component")]
+            interfaces: self.interfaces.clone(),
             convention: self.convention,
             limits: self.limits.clone(),
             budget: self.budget.clone(),
-            #[cfg(feature = "component")]
-            interfaces: self.interfaces.clone(),
         }
     }
 }
