@@ -10,7 +10,7 @@ use super::{
     machine::{Bound, Entry, Machine, missing},
     other_type,
     program::{self, ComponentInstance, Lifted, Program},
-    resource::Passing,
+    resource::{Holder, Passing, Resource, not_held},
     transfer::transfer,
     types::{Layout, ResourceId, TypeId},
 };
@@ -350,7 +350,7 @@ fn copy_values(
 }
 
 /// A destructor of a resource, in progress.
-pub(super) struct Dropping {
+pub(crate) struct Dropping {
     ty: ResourceId,
     rep: u32,
     /// The component instance that defines the resource, if another one drops it.
@@ -373,12 +373,30 @@ impl Dropping {
     }
 }
 
-impl<T: 'static> Aside<T> for Dropping {
-    fn poll(
+impl Dropping {
+    /// Takes a resource of the guest's away from the host, and returns its drop.
+    pub(crate) fn of_host<T: 'static>(
+        store: &mut Store<StoreData<T>>,
+        resource: &Resource,
+    ) -> Result<Self, CallError> {
+        let machine = Machine::of_store(store)?;
+        let number = usize::try_from(resource.ty.0).unwrap_or(usize::MAX);
+        let definer = match machine.bound.program.resources.get(number) {
+            Some(program::Resource::Defined { instance, .. }) => *instance,
+            _ => return Err(not_held()),
+        };
+        let removed = machine
+            .handles
+            .remove(Holder::Host, resource.ty, resource.number);
+        let handle = removed.map_err(|_| not_held())?;
+        Ok(Self::new(resource.ty, handle.rep, Some(definer)))
+    }
+
+    /// Runs the destructor, if there is one.
+    pub(crate) fn poll<T: 'static>(
         &mut self,
         store: &mut Store<StoreData<T>>,
         context: &mut Context<'_>,
-        _: &mut FlatValues,
     ) -> Poll<Result<(), CallError>> {
         if let Some(definer) = self.enters
             && !self.entered
@@ -403,5 +421,16 @@ impl<T: 'static> Aside<T> for Dropping {
             Machine::of_store(store)?.leave(definer)?;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: 'static> Aside<T> for Dropping {
+    fn poll(
+        &mut self,
+        store: &mut Store<StoreData<T>>,
+        context: &mut Context<'_>,
+        _: &mut FlatValues,
+    ) -> Poll<Result<(), CallError>> {
+        Self::poll(self, store, context)
     }
 }

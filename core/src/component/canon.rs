@@ -242,8 +242,11 @@ impl<'v> Delivery<'v> {
             .ok_or_else(|| broken("realloc return: beyond end of memory"))?;
         match block.pointer {
             Place::Flat(at) => {
-                if let Some(value) = self.lowered.flat.get_mut(at) {
-                    *value = word(address);
+                // Among the cases of a variant, a pointer may share a wider core value.
+                match self.lowered.flat.get_mut(at) {
+                    Some(Val::I64(value)) => *value = address.into(),
+                    Some(value) => *value = word(address),
+                    None => {}
                 }
             }
             Place::Block(parent, at) => {

@@ -4,9 +4,9 @@ use super::{
     host_call::compatible,
     program::{Callee, Export, ImportKind, Program},
     types::{FunctionType, Types},
+    wit::shown_function,
 };
-use alloc::{format, string::String};
-use core::fmt::Write as _;
+use alloc::boxed::Box;
 
 /// A function that a component exports or imports.
 #[derive(Clone, Copy, Debug)]
@@ -89,17 +89,7 @@ impl core::fmt::Display for Function<'_> {
 impl Types {
     /// Returns a function's type as WIT writes it.
     #[must_use]
-    pub fn show_function(&self, ty: &FunctionType) -> String {
-        let mut text = String::from("func(");
-        for (at, (name, param)) in ty.names.iter().zip(&ty.params).enumerate() {
-            let comma = if at == 0 { "" } else { ", " };
-            // Writing to a string can't fail.
-            let _ = write!(text, "{comma}{name}: {}", self.shown(*param));
-        }
-        text.push(')');
-        if let Some(result) = ty.result {
-            text.push_str(&format!(" -> {}", self.shown(result)));
-        }
-        text
+    pub fn show_function(&self, ty: &FunctionType) -> Box<str> {
+        shown_function(self, ty)
     }
 }

@@ -384,7 +384,7 @@ impl<'v, 'c> Lowering<'v, 'c> {
         self.taken = self.taken.saturating_add(bytes);
         let blocks = self.lowered.blocks.len().saturating_mul(BLOCK);
         let all = self.taken.saturating_add(blocks);
-        if all > self.bounds.room.saturating_add(BLOCK) {
+        if all > self.bounds.room {
             return Err((self.bounds.too_large)(self.bounds.room, all));
         }
         self.spend(fuel_for(bytes))

@@ -343,13 +343,21 @@ fn make<T: 'static>(
     for argument in &step.arguments {
         imports.push(Machine::<T>::item(store, argument)?);
     }
+    // wasmi takes them by their kinds, and those of a kind in the module's order.
+    imports.sort_by_key(|import| match import {
+        Extern::Func(_) => 0,
+        Extern::Table(_) => 1,
+        Extern::Memory(_) => 2,
+        Extern::Global(_) => 3,
+    });
+    // Memories that are made need not be grown in parts.
+    let in_parts = store.data_mut().limiter.set_in_parts(false);
     let instance = wasmi::Instance::new(&mut *store, module, &imports)
         .map_err(|error| stopped(store, &error))?;
     // Copying the segments can't be interrupted, so the deadline is checked after it.
     meter::check_time(store.data())?;
-    if info.changes.grows_in_parts {
-        store.data_mut().limiter.grow_in_parts();
-    }
+    let in_parts = in_parts || info.changes.grows_in_parts;
+    store.data_mut().limiter.set_in_parts(in_parts);
     Machine::<T>::of_store(store)?.instances.push(instance);
     Ok(instance)
 }

@@ -16,7 +16,7 @@
 
 #![allow(dead_code)]
 
-mod calling;
+pub(crate) mod calling;
 pub(crate) mod canon;
 pub(crate) mod contract;
 #[doc(hidden)]
@@ -38,7 +38,7 @@ pub(crate) mod resource;
 mod transfer;
 pub(crate) mod types;
 pub(crate) mod value;
-mod wit;
+pub(crate) mod wit;
 
 pub use self::{
     contract::Function,

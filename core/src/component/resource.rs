@@ -352,9 +352,7 @@ impl GiveHandle for Passing<'_> {
         let mut handles = self.handles()?;
         let rep = if self.with_host && definer.is_some() {
             let passed = handles.pass(Holder::Host, ty, resource.number, owned);
-            passed.map_err(|_| CallError::ValueType {
-                reason: "the host has no such resource: it was given away, dropped, or is another instance's".into(),
-            })?
+            passed.map_err(|_| not_held())?
         } else {
             resource.number
         };
@@ -369,4 +367,14 @@ impl GiveHandle for Passing<'_> {
 #[cold]
 fn unknown(index: u32) -> CallError {
     broken(&alloc::format!("unknown handle index {index}"))
+}
+
+/// Returns the error for a resource of the guest's that the host does not hold.
+#[cold]
+pub(super) fn not_held() -> CallError {
+    CallError::ValueType {
+        reason:
+            "the host does not hold this resource: it was given away or dropped, is lent in this call, or is another instance's"
+                .into(),
+    }
 }

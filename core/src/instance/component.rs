@@ -10,16 +10,17 @@ use crate::{
     base::{fuel::BASE, text::listed},
     call::{meter, pace::Pace, run},
     component::{
-        Lift, Lifting, LowerParts, Lowering, TypeId, Value,
+        Lift, Lifting, LowerParts, Lowering, Resource, TypeId, Value,
+        calling::Dropping,
         export_call::ExportCall,
         machine::{Bound, Machine},
         program::Program,
+        wit::shown_rust,
     },
     error::CallError,
 };
 use alloc::{boxed::Box, string::ToString, sync::Arc};
 use core::{
-    any::type_name,
     future::poll_fn,
     task::{Context, Poll},
 };
@@ -105,8 +106,8 @@ impl<T: 'static> Loaded<T> {
         }
         Err(CallError::ExportType {
             name: name.into(),
-            expected: alloc::format!("Rust's {} -> {}", type_name::<P>(), type_name::<R>()).into(),
-            found: types.show_function(ty).into(),
+            expected: shown_rust::<P, R>(),
+            found: types.show_function(ty),
         })
     }
 }
@@ -169,6 +170,27 @@ impl<T: 'static> Instance<T> {
             lift_value,
         );
         self.end_call(result.map_err(|error| error.in_export(name)))
+    }
+
+    /// Drops a resource of the guest's that an export gave to the host: the guest's destructor runs, in a call with a
+    /// budget of its own. A resource that is not dropped stays in the instance.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::ValueType`] if the host does not hold the resource, and the traps and exhausted budgets of the
+    /// destructor.
+    pub fn drop_resource(&mut self, resource: &Resource) -> Result<(), CallError> {
+        let _entered = self.begin_call()?;
+        let result = self.run_drop(resource);
+        self.end_call(result)
+    }
+
+    fn run_drop(&mut self, resource: &Resource) -> Result<(), CallError> {
+        let store = &mut self.sandbox.store;
+        run::begin(store, BASE)?;
+        meter::check_time(store.data())?;
+        let mut dropping = Dropping::of_host(store, resource)?;
+        self.block(|sandbox, context| dropping.poll(&mut sandbox.store, context))
     }
 
     /// Begins a call of an export.

@@ -15,7 +15,7 @@ use crate::{
     module::ModuleInfo,
 };
 use alloc::{boxed::Box, string::ToString, sync::Arc, vec::Vec};
-use core::{future::Future, marker::PhantomData};
+use core::{any::TypeId, future::Future, marker::PhantomData};
 
 impl Engine {
     /// Checks and compiles a component to a plugin called `name`, with `grants` and nothing else. Its pool, budgets
@@ -38,10 +38,11 @@ impl Engine {
         let own = self.bounded_by(grants);
         let engine = own.as_deref().unwrap_or(self).linking();
         let CompiledComponent {
-            program,
+            mut program,
             modules,
             footprint,
         } = engine.compile_component(wasm)?;
+        supply_resources(&mut program, grants);
         let supplies = supplies(&program, grants)?;
         let code = match modules.first() {
             Some(module) => module.code.clone(),
@@ -74,6 +75,17 @@ impl Engine {
 /// A module without anything.
 const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
 
+/// Notes the Rust types that stand for the resources that a component imports.
+fn supply_resources<T: 'static>(program: &mut Program, grants: &Grants<T>) {
+    for import in &program.imports {
+        if let ImportKind::Resource(resource) = import.kind {
+            let granted = grants.component_resource(import.interface.as_deref(), &import.name);
+            let rust = granted.map_or(TypeId::of::<()>(), |granted| granted.rust_type());
+            program.types.supply(resource, &import.name, rust);
+        }
+    }
+}
+
 /// Returns what supplies each import of a component, in its order.
 fn supplies<T: 'static>(
     program: &Program,
@@ -100,7 +112,7 @@ fn supplies<T: 'static>(
                             module: module.into(),
                             name: import.name.clone(),
                             expected: function.shown().into(),
-                            found: program.types.show_function(ty).into(),
+                            found: program.types.show_function(ty),
                         });
                         Supply::Trap
                     }
@@ -108,7 +120,7 @@ fn supplies<T: 'static>(
                         found.push(Mismatch::UnknownImport {
                             module: module.into(),
                             name: import.name.clone(),
-                            found: program.types.show_function(ty).into(),
+                            found: program.types.show_function(ty),
                             hint: Box::default(),
                         });
                         Supply::Trap

@@ -64,3 +64,145 @@ fn read(options: &Options) -> Result<(Resolve, WorldId, Vec<PathBuf>)> {
     let world = world.map_err(|error| fail(&format!("{error:#}")))?;
     Ok((resolve, world, files))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the code for a world, without the spaces between its tokens.
+    fn code(wit: &str, options: &str) -> String {
+        let input = format!("{{ inline: {wit:?}, crate: hostel_core, {options} }}");
+        let input = input.parse::<TokenStream>().unwrap_or_default();
+        let code = bindgen(input);
+        let whole: Result<syn::File> = syn::parse2(code.clone());
+        assert!(whole.is_ok(), "{code}");
+        code.to_string().split_whitespace().collect()
+    }
+
+    const SHOP: &str = "
+        package shop:tools@1.2.0;
+        interface types {
+            /// What went wrong.
+            variant problem { empty, other(string) }
+            flags access { read, write }
+            record item { name: string, type: u32, owner: option<tuple<char, u8>> }
+        }
+        interface store {
+            use types.{item, problem};
+            resource bucket {
+                constructor(name: string);
+                get: func(key: string) -> result<item, problem>;
+                open: static func() -> bucket;
+            }
+            count: func(of: borrow<bucket>) -> u64;
+        }
+        interface run {
+            use types.{problem};
+            resource job { step: func() -> bool; }
+            start: func(jobs: list<string>) -> result<job, problem>;
+        }
+        world shop {
+            import store;
+            import now: func() -> u64;
+            export run;
+            export stop: func(reason: option<string>);
+        }";
+
+    #[test]
+    fn an_imported_interface_is_a_trait() {
+        let code = code(SHOP, "");
+        for part in [
+            "pubenumProblem{Empty,Other(hostel_core::component::derived::String)}",
+            "pubstructAccess{pubread:bool,pubwrite:bool}",
+            "pubr#type:u32",
+            "pubtypeProblem=super::types::Problem;",
+            "pubenumBucket{}",
+            "pubtraitHost:Sized+'static{",
+            "fndrop_bucket(context:&muthostel_core::Context<'_,Self>,this:hostel_core::component::Own<Bucket>,)",
+            "fnnew_bucket(context:&muthostel_core::Context<'_,Self>,name:hostel_core::component::derived::String)",
+            "Interface::new(\"shop:tools/store@1.2.0\")",
+            ".function(\"[method]bucket.get\",T::bucket_get)",
+            ".function(\"count\",T::count)",
+            "Interface::root().function(\"now\",T::now)",
+        ] {
+            assert!(code.contains(part), "{part} in {code}");
+        }
+    }
+
+    #[test]
+    fn an_exported_interface_is_a_struct() {
+        let code = code(SHOP, "");
+        for part in [
+            "pubstructJob(pubhostel_core::component::Resource);",
+            "pubtypeProblem=super::super::types::Problem;",
+            "pubfnstart(&self,callee:implhostel_core::ComponentCallee,jobs:&[hostel_core::component::derived::String]",
+            "pubfnjob_step(&self,callee:implhostel_core::ComponentCallee,self_:&self::Job)",
+            "(\"shop:tools/run@1.2.0#[method]job.step\")",
+            "pubstructShop{",
+            "T:self::store::Host+self::Host",
+            "pubfnstop(&self,callee:implhostel_core::ComponentCallee,reason:::core::option::Option<&str>)",
+        ] {
+            assert!(code.contains(part), "{part} in {code}");
+        }
+    }
+
+    #[test]
+    fn resources_and_futures_are_told_by_options() {
+        let options = "resources: { \"store/bucket\": crate::Bucket }, async: [\"store#count\"]";
+        let code = code(SHOP, options);
+        assert!(code.contains("pubtypeBucket=crate::Bucket;"), "{code}");
+        assert!(
+            code.contains("->impl::core::future::Future<Output="),
+            "{code}"
+        );
+        for (options, reason) in [
+            ("resources: { \"store/bin\": Bin }", "imports no resource"),
+            ("resources: { \"run/job\": Job }", "imports no resource"),
+            ("async: [\"run#start\"]", "imports no function"),
+            ("folder: \"wit\"", "expected `path`"),
+            ("path: \"wit\"", "expected either"),
+            ("world: \"bakery\"", "no world named"),
+        ] {
+            let input = format!("inline: {SHOP:?}, {options}");
+            let code = bindgen(input.parse::<TokenStream>().unwrap_or_default()).to_string();
+            assert!(
+                code.contains("compile_error") && code.contains(reason),
+                "{reason} in {code}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_run_yet_is_refused() {
+        for (wit, reason) in [
+            (
+                "package a:b; world w { export f: async func(); }",
+                "asynchronous",
+            ),
+            (
+                "package a:b; world w { export f: func(s: stream<u8>); }",
+                "stream",
+            ),
+            ("package a:b; world w { export f: func(", "expected"),
+        ] {
+            let code = bindgen(format!("inline: {wit:?}").parse().unwrap_or_default()).to_string();
+            assert!(
+                code.contains("compile_error") && code.contains(reason),
+                "{reason} in {code}"
+            );
+        }
+    }
+
+    #[test]
+    fn interfaces_of_wasi_are_left_to_their_grant() {
+        let wit = "package a:b;
+            world w { import wasi:io/poll@0.2.6; export f: func(); }
+            package wasi:io@0.2.6 { interface poll { now: func() -> u64; } }";
+        let wit = wit
+            .replace("package a:b;", "package a:b {")
+            .replace("f: func(); }", "f: func(); } }");
+        let code = code(&wit, "");
+        assert!(code.contains("pubmodpoll{}"), "{code}");
+        assert!(!code.contains("Host"), "{code}");
+    }
+}

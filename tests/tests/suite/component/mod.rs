@@ -1,0 +1,8 @@
+//! Components: values of all types, resources, calls between component instances, and what breaks the canonical ABI.
+
+mod errors;
+mod guests;
+mod linked;
+mod resources;
+mod stepped;
+mod values;
