@@ -75,7 +75,11 @@ impl Engine {
         wasm: &[u8],
     ) -> Result<(Program, Vec<ModuleInfo>), LoadError> {
         self.check_size(wasm)?;
-        let program = read::read(wasm, &self.limits.component)?;
+        let mut read = None;
+        self.platform()
+            .contain(&mut || read = Some(read::read(wasm, &self.limits.component)));
+        let panicked = "the validator panicked on it; please report the component";
+        let program = read.unwrap_or_else(|| Err(LoadError::refused(panicked)))?;
         let most = &self.limits.component.module;
         let mut infos: Vec<ModuleInfo> = Vec::with_capacity(program.modules.len());
         for (number, range) in program.modules.iter().enumerate() {

@@ -22,6 +22,8 @@ mod scan;
 mod trace;
 
 pub use self::footprint::{Footprint, Machine};
+#[cfg(all(test, feature = "component"))]
+pub(crate) use self::rewrite::leb128;
 #[cfg(feature = "trace")]
 pub(crate) use self::trace::{FunctionNames, traced};
 pub(crate) use self::{

@@ -330,7 +330,7 @@ pub(super) fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
-pub(super) fn leb128(out: &mut Vec<u8>, mut value: u32) {
+pub(crate) fn leb128(out: &mut Vec<u8>, mut value: u32) {
     while value >= 0x80 {
         out.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;

@@ -13,6 +13,14 @@ use super::ModuleLimits;
 pub struct ComponentLimits {
     /// Deepest nesting of components, of instances of components, and of types. `server`: 32. `device`: 8.
     pub depth: usize,
+    /// Deepest nesting of value types, such as lists of records of options. Values are lifted and lowered by
+    /// recursion. `server`: 100. `device`: 24.
+    pub type_depth: usize,
+    /// Most parts of types that are compared and copied while the component is validated: fields, cases,
+    /// parameters, and what instances export. They are counted wherever they occur.
+    ///
+    /// `server`: 10,000,000. `device`: 50,000.
+    pub compared_parts: usize,
     /// Most core modules. `server`: 100. `device`: 8.
     pub modules: usize,
     /// Most instances of core modules, those of nested components included. `server`: 1,000. `device`: 32.
@@ -43,6 +51,8 @@ impl ComponentLimits {
     pub const fn server() -> Self {
         Self {
             depth: 32,
+            type_depth: 100,
+            compared_parts: 10_000_000,
             modules: 100,
             instances: 1_000,
             components: 1_000,
@@ -63,6 +73,8 @@ impl ComponentLimits {
     pub const fn device() -> Self {
         Self {
             depth: 8,
+            type_depth: 24,
+            compared_parts: 50_000,
             modules: 8,
             instances: 32,
             components: 16,
@@ -82,6 +94,8 @@ impl ComponentLimits {
         const ALL: usize = usize::MAX;
         Self {
             depth: Self::server().depth,
+            type_depth: Self::server().type_depth,
+            compared_parts: ALL,
             modules: ALL,
             instances: ALL,
             components: ALL,

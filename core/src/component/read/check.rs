@@ -1,7 +1,7 @@
 //! Validates a component, after a look for what the parser and the validator do not bound: lengths that wrap
 //! around, and how deep components and types are nested.
 
-use super::{invalid, over};
+use super::{invalid, over, weigh::Weigher};
 use crate::{base::limits::ComponentLimits, error::LoadError, module};
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -28,9 +28,11 @@ pub(super) fn check<'a>(
     sections(wasm, limits)?;
     let features = module::features() | WasmFeatures::COMPONENT_MODEL;
     let mut validator = Validator::new_with_features(features);
+    let mut weigher = Weigher::new(limits);
     let mut modules: Vec<Module<'a>> = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.map_err(|error| invalid(&error))?;
+        weigher.payload(&payload)?;
         validator
             .payload(&payload)
             .map_err(|error| invalid(&error))?;

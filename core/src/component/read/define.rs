@@ -1,7 +1,8 @@
 //! Types, resolved for the component instance that they are for.
 
 use super::{
-    inline::{Inliner, asynchronous},
+    asynchronous,
+    inline::Inliner,
     missed,
     scope::{Item, Scope, TypeItem, entry},
 };

@@ -4,6 +4,7 @@
 //! walk keeps its own stack: nesting takes no native one.
 
 use super::{
+    asynchronous,
     check::Module,
     invalid, missed, over,
     scope::{CoreInstance, Definition, Item, Names, Scope, entry},
@@ -633,14 +634,4 @@ fn size_of_item(item: &CoreItem) -> usize {
         _ => 0,
     };
     size_of::<CoreItem>().saturating_add(name)
-}
-
-/// Returns the error for an asynchronous part of a component.
-#[cold]
-pub(super) fn asynchronous(what: &str) -> LoadError {
-    LoadError::Unsupported {
-        what: text(format_args!(
-            "it has {what}: asynchronous functions are not run yet"
-        )),
-    }
 }

@@ -2,7 +2,8 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `check` | validates the whole component, and bounds what the validator can't |
+//! | `check` | validates the whole component, and bounds how deep it is nested |
+//! | `weigh` | bounds the validator's work, and the depth of value types |
 //! | `scope` | keeps the index spaces of component instances and instance types |
 //! | `inline` | goes through the sections, those of a nested component once for each instance of it |
 //! | `define` | resolves types, each with the resources of the instance that it is for |
@@ -11,9 +12,22 @@ mod check;
 mod define;
 mod inline;
 mod scope;
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects
+)]
+mod tests;
+mod weigh;
 
 use super::program::Program;
-use crate::{base::limits::ComponentLimits, error::LoadError, module};
+use crate::{
+    base::{limits::ComponentLimits, text::text},
+    error::LoadError,
+    module,
+};
 use wasmparser::BinaryReaderError;
 
 /// Reads and validates a component, except for the bodies of its core functions.
@@ -36,6 +50,13 @@ pub(crate) fn is_component(wasm: &[u8]) -> bool {
 #[cold]
 fn invalid(error: &BinaryReaderError) -> LoadError {
     let reason = error.message();
+    if let Some((what, _)) = reason.split_once(" requires the component model async") {
+        return asynchronous(what);
+    }
+    // A later version of the format.
+    if reason.starts_with("invalid leading byte (0x43) for component defined type") {
+        return asynchronous("an asynchronous function type");
+    }
     if reason.contains('`') {
         // It quotes the guest, whose names must not be taken for those of proposals.
         return LoadError::Invalid {
@@ -45,6 +66,16 @@ fn invalid(error: &BinaryReaderError) -> LoadError {
         };
     }
     module::invalid(error)
+}
+
+/// Returns the error for an asynchronous part of a component.
+#[cold]
+fn asynchronous(what: &str) -> LoadError {
+    LoadError::Unsupported {
+        what: text(format_args!(
+            "it has {what}: asynchronous functions are not run yet"
+        )),
+    }
 }
 
 /// Returns the error for what the validator should have found.
