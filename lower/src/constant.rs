@@ -87,7 +87,7 @@ fn reference(heap: HeapType) -> Result<RefType, LowerError> {
         HeapType::FUNC => Ok(RefType::FUNCREF),
         HeapType::EXTERN => Ok(RefType::EXTERNREF),
         _ => Err(LowerError::unsupported(
-            "a reference to neither a function nor an object of the host",
+            "it has references to neither functions nor objects of the host",
         )),
     }
 }

@@ -219,7 +219,9 @@ impl Emitter<'_, '_> {
                 }
                 _ => {
                     declared.extend(segment.items.iter().filter_map(function_of));
-                    let ty = RoundtripReencoder.ref_type(segment.ty).map_err(renumbered)?;
+                    let ty = RoundtripReencoder
+                        .ref_type(segment.ty)
+                        .map_err(renumbered)?;
                     let items = segment.items.iter().map(|item| self.constant(*item));
                     Elements::Expressions(ty, items.collect::<Result<_, _>>()?)
                 }
@@ -397,7 +399,11 @@ impl Reencode for Renumber<'_, '_, '_> {
     }
 
     fn element_index(&mut self, index: u32) -> Result<u32, Error<LowerError>> {
-        segment(&self.emitter.numbers.elements, self.part.first_element, index)
+        segment(
+            &self.emitter.numbers.elements,
+            self.part.first_element,
+            index,
+        )
     }
 
     fn data_index(&mut self, index: u32) -> Result<u32, Error<LowerError>> {

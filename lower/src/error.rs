@@ -1,5 +1,7 @@
 //! Reasons why a component can't be lowered.
 
+use hostel_contract::ReadError;
+use hostel_core::LoadError;
 use std::fmt;
 
 /// The reason why a component can't be lowered.
@@ -8,6 +10,10 @@ use std::fmt;
 pub enum LowerError {
     /// The bytes are no component.
     NotComponent,
+    /// The component can't be read.
+    Load(LoadError),
+    /// The component's contract can't be read.
+    Contract(ReadError),
     /// The component breaks a rule of WebAssembly.
     Invalid {
         /// The broken rule, and its place.
@@ -30,6 +36,19 @@ pub enum LowerError {
 }
 
 impl LowerError {
+    /// Returns the stable code of this kind of error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotComponent => "not-component",
+            Self::Load(error) => error.code(),
+            Self::Contract(error) => error.code(),
+            Self::Invalid { .. } => "invalid",
+            Self::Unsupported { .. } => "not-lowerable",
+            Self::TooLarge { .. } => "too-large",
+        }
+    }
+
     pub(crate) fn invalid(error: impl fmt::Display) -> Self {
         Self::Invalid {
             message: error.to_string(),
@@ -60,13 +79,16 @@ impl From<wasmparser::Error> for LowerError {
 impl fmt::Display for LowerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotComponent => f.write_str("expected a component, found other bytes"),
-            Self::Invalid { message } => write!(f, "the component is invalid: {message}"),
-            Self::Unsupported { message } => write!(f, "the component can't be lowered: {message}"),
-            Self::TooLarge { what, limit, found } => write!(
-                f,
-                "the component is too large to be lowered: at most {limit} {what}, found {found}"
+            Self::NotComponent => f.write_str(
+                "expected a component, found other bytes: a core module needs no lowering",
             ),
+            Self::Load(error) => error.fmt(f),
+            Self::Contract(error) => write!(f, "can't read its contract: {error}"),
+            Self::Invalid { message } => write!(f, "it is invalid: {message}"),
+            Self::Unsupported { message } => f.write_str(message),
+            Self::TooLarge { what, limit, found } => {
+                write!(f, "it is too large: {limit} {what} allowed, {found} found")
+            }
         }
     }
 }

@@ -1,4 +1,23 @@
-//! Lowers components: makes one core module of a component, which a device loads as any other plugin.
+//! Lowers components: makes one core module of a component, which a device loads as it loads the modules of
+//! wit-bindgen.
+//!
+//! A component is several core modules, and what connects them. [`lower`] joins these modules, drops what the
+//! exports can't reach, and keeps the contract in a custom section `component-type`. The module imports
+//! `ns:package/interface@version` `function` and exports `ns:package/interface@version#function` in the
+//! canonical ABI's flat form, with the names that wit-bindgen gives them.
+//!
+//! Not every component can be one module; [`LowerError::Unsupported`] says why.
+//!
+//! ```
+//! let component = wat::parse_str(r#"(component
+//!     (core module $m (func (export "double") (param i32) (result i32) local.get 0 i32.const 1 i32.shl))
+//!     (core instance $i (instantiate $m))
+//!     (func (export "double") (param "number" u32) (result u32) (canon lift (core func $i "double"))))"#)?;
+//! let module = hostel_lower::lower(&component, hostel_lower::Names::Stripped)?;
+//! let contract = hostel_contract::Contract::read(&module)?;
+//! assert!(contract.to_wit()?.contains("export double: func(number: u32) -> u32;"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod constant;
 mod emit;
@@ -21,47 +40,61 @@ use self::{
     uses::Uses,
     whole::Whole,
 };
+use hostel_contract::{Contract, StringEncoding, is_component};
 use hostel_core::{
     ComponentLimits,
     component::program::{Encoding, Program},
 };
 use wasm_encoder::CustomSection;
-use wasmparser::{ExternalKind, Validator, WasmFeatures};
-use wit_component::{DecodedWasm, StringEncoding};
+use wasmparser::{ExternalKind, Validator};
 
-/// Makes a core module of a component. `names` keeps the names of functions, for traces.
+/// The custom section with the contract. Tools take any name that begins with `component-type`.
+const SECTION: &str = "component-type:hostel-lower";
+
+/// Whether the module has names for its functions, which traces show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// The functions have the names that the component's modules give them.
+    Kept,
+    /// The module has no section `name`.
+    Stripped,
+}
+
+/// Makes a core module of a component.
+///
+/// Of the custom sections, only the names of functions are kept.
 ///
 /// # Errors
 ///
 /// [`LowerError`].
-pub fn lower(wasm: &[u8], names: bool) -> Result<Vec<u8>, LowerError> {
-    let program = Program::read(wasm, &ComponentLimits::server()).map_err(LowerError::invalid)?;
-    let DecodedWasm::Component(resolve, world) =
-        wit_component::decode(wasm).map_err(LowerError::invalid)?
-    else {
+pub fn lower(wasm: &[u8], names: Names) -> Result<Vec<u8>, LowerError> {
+    if !is_component(wasm) {
         return Err(LowerError::NotComponent);
-    };
-    let exported = names::exported_resources(&program, &resolve, world);
+    }
+    // It validates all of the component, code included.
+    let contract = Contract::read(wasm).map_err(LowerError::Contract)?;
+    let program = Program::read(wasm, &ComponentLimits::server()).map_err(LowerError::Load)?;
+    let exported = names::exported_resources(&program, &contract);
     let (plan, encoding) = read::plan(wasm, &program, &exported)?;
     let mut module = merge(&plan, names)?;
-    let encoding = match encoding {
+    let strings = match encoding {
         Encoding::Utf8 => StringEncoding::UTF8,
         Encoding::Utf16 => StringEncoding::UTF16,
         Encoding::Latin1OrUtf16 => StringEncoding::CompactUTF16,
     };
-    let section = wit_component::metadata::encode(&resolve, world, encoding, None, false)
-        .map_err(LowerError::invalid)?;
+    let section = contract.to_section(strings);
     module.section(&CustomSection {
-        name: "component-type:lowered".into(),
-        data: section.into(),
+        name: SECTION.into(),
+        data: section.map_err(LowerError::Contract)?.into(),
     });
     let module = module.finish();
-    Validator::new_with_features(WasmFeatures::all()).validate_all(&module)?;
+    // A fault of this crate is not to reach a device.
+    Validator::new_with_features(module::FEATURES).validate_all(&module)?;
     Ok(module)
 }
 
-/// Makes one module of a plan. `names` keeps the names of functions.
-fn merge(plan: &Plan<'_>, names: bool) -> Result<wasm_encoder::Module, LowerError> {
+/// Makes one module of a plan.
+fn merge(plan: &Plan<'_>, names: Names) -> Result<wasm_encoder::Module, LowerError> {
     let mut whole = Whole::join(plan)?;
     let mut uses = Uses::of_all(&whole)?;
     shims::resolve(&mut whole, &uses);
@@ -96,7 +129,7 @@ fn merge(plan: &Plan<'_>, names: bool) -> Result<wasm_encoder::Module, LowerErro
     let outside = Outside {
         functions,
         start: made::start(&mut whole, &mut kept),
-        names,
+        names: names == Names::Kept,
     };
     emit(&whole, &kept, &outside)
 }

@@ -10,7 +10,7 @@ use wasmparser::{
 
 /// What a module may use. Hostel's interpreter has no garbage collection, exceptions, threads or memories of
 /// 64 bits.
-const FEATURES: WasmFeatures = WasmFeatures::WASM2
+pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2
     .union(WasmFeatures::EXTENDED_CONST)
     .union(WasmFeatures::TAIL_CALL)
     .union(WasmFeatures::MULTI_MEMORY)
@@ -58,7 +58,9 @@ impl<'a> Module<'a> {
                 for group in section {
                     for ty in group?.into_types() {
                         let CompositeInnerType::Func(ty) = ty.composite_type.inner else {
-                            return Err(LowerError::unsupported("a type that is no function's"));
+                            return Err(LowerError::unsupported(
+                                "it has types of the garbage collector",
+                            ));
                         };
                         self.types.push(ty);
                     }
@@ -76,7 +78,9 @@ impl<'a> Module<'a> {
                 for table in section {
                     let table = table?;
                     if matches!(table.init, TableInit::Expr(_)) {
-                        return Err(LowerError::unsupported("a table with an initial value"));
+                        return Err(LowerError::unsupported(
+                            "it has a table whose entries begin with a value",
+                        ));
                     }
                     self.tables.push(table.ty);
                 }

@@ -3,11 +3,10 @@
 //! The program knows a resource by its number. Its name and interface are in the contract: a walk through the
 //! types of the exported functions, in the program and in the contract at once, finds which is which.
 
+use hostel_contract::Contract;
 use hostel_core::component::{ResourceId, Type, TypeId, Types, program::Program};
 use std::collections::{HashMap, HashSet};
-use wit_parser::{
-    Function, Handle, InterfaceId, Resolve, TypeDefKind, TypeOwner, WorldId, WorldItem,
-};
+use wit_parser::{Function, Handle, InterfaceId, Resolve, TypeDefKind, TypeOwner, WorldItem};
 
 /// The name of a resource.
 pub(crate) struct ResourceName {
@@ -19,9 +18,9 @@ pub(crate) struct ResourceName {
 /// Returns the names of the resources in the signatures of exported functions.
 pub(crate) fn exported_resources(
     program: &Program,
-    resolve: &Resolve,
-    world: WorldId,
+    contract: &Contract,
 ) -> HashMap<ResourceId, ResourceName> {
+    let (resolve, world) = contract.world();
     let mut interfaces = HashMap::new();
     let mut functions: HashMap<(Option<String>, &str), &Function> = HashMap::new();
     for (key, item) in &resolve.worlds[world].exports {

@@ -47,12 +47,16 @@ pub(crate) fn reach(
     memories.iter().for_each(|memory| search.memory(*memory));
     while let Some(function) = search.open.pop() {
         let uses = &uses[function];
-        uses.functions.iter().for_each(|used| search.function(*used));
+        uses.functions
+            .iter()
+            .for_each(|used| search.function(*used));
         uses.tables.iter().for_each(|used| search.table(*used));
         uses.memories.iter().for_each(|used| search.memory(*used));
         uses.globals.iter().for_each(|used| search.global(*used));
         uses.elements.iter().for_each(|used| search.elements(*used));
-        uses.data.iter().for_each(|used| search.kept.data[*used] = true);
+        uses.data
+            .iter()
+            .for_each(|used| search.kept.data[*used] = true);
         let references = uses.references.iter().map(|used| whole.target(*used));
         search.kept.references.extend(references);
     }

@@ -8,10 +8,7 @@ use crate::{
 };
 use hostel_core::component::{
     FunctionTypeId, ResourceId, Type, TypeId, Types,
-    program::{
-        Callee, ComponentInstance, CoreItem, Encoding, Lifted, Options, Program,
-        Resource,
-    },
+    program::{Callee, ComponentInstance, CoreItem, Encoding, Lifted, Options, Program, Resource},
 };
 use std::collections::{HashMap, HashSet};
 

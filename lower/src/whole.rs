@@ -191,7 +191,7 @@ impl<'a> Whole<'a> {
                 ExternalKind::Table => &part.tables,
                 ExternalKind::Memory => &part.memories,
                 ExternalKind::Global => &part.globals,
-                ExternalKind::Tag => return Err(LowerError::unsupported("an exported tag")),
+                ExternalKind::Tag => return Err(LowerError::unsupported("it has exceptions")),
             };
             let what = *at_index(space, *index)?;
             part.exports.insert((*name).to_owned(), (*kind, what));
@@ -223,7 +223,7 @@ impl<'a> Whole<'a> {
                 let global = self.exported(item, ExternalKind::Global)?;
                 part.globals.push(global);
             }
-            TypeRef::Tag(_) => return Err(LowerError::unsupported("an imported tag")),
+            TypeRef::Tag(_) => return Err(LowerError::unsupported("it has exceptions")),
         }
         Ok(())
     }
@@ -317,7 +317,8 @@ impl<'a> Whole<'a> {
     pub(crate) fn target(&self, function: usize) -> usize {
         let mut found = function;
         // There are no circles.
-        while let Some(Code::Same(other)) = self.functions.get(found).map(|function| &function.code) {
+        while let Some(Code::Same(other)) = self.functions.get(found).map(|function| &function.code)
+        {
             found = *other;
         }
         found

@@ -177,6 +177,7 @@ fn help_is_complete_and_short() {
         "snapshot",
         "inspect",
         "check",
+        "lower",
         "probe",
         "completions",
     ] {
