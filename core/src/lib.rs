@@ -138,7 +138,7 @@ pub use self::base::log::LogCrate;
 #[cfg(feature = "postcard")]
 pub use self::marshal::Postcard;
 #[cfg(feature = "component")]
-pub use self::plugin::{ComponentFunction, Contract};
+pub use self::plugin::{ComponentCallee, ComponentExport, ComponentFunction, Contract};
 pub use self::{
     abi::{
         Convention, Extism, Wapc,

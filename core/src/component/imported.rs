@@ -31,14 +31,19 @@ pub(super) fn lowered<T: 'static>(
 ) -> Result<Func, CallError> {
     let function = bound.program.lowered.get(number).ok_or_else(missing)?;
     let (shape, _) = bound.lowered.get(number).ok_or_else(missing)?;
-    let canon = Machine::<T>::canon(store, &function.options, function.instance)?;
+    let canon = Machine::<T>::canon_of_lowered(store, function)?;
     let ty = core_type(bound, function, shape)?;
     let bound = bound.clone();
     Ok(Func::new(
         &mut *store,
         ty,
         move |mut caller: Caller<'_, StoreData<T>>, params: &[Val], results: &mut [Val]| {
-            let guest = caller.as_context_mut();
+            let mut guest = caller.as_context_mut();
+            let canon = match canon {
+                Some(canon) => canon,
+                None => Machine::late_canon(&mut guest, number)
+                    .map_err(|error| error.into_stop().into_wasmi())?,
+            };
             call_lowered(guest, &bound, number, canon, params, results)
         },
     ))

@@ -8,7 +8,7 @@ use super::{
     canon::{Canon, Shape},
     host_call::{HostFunction, HostResource},
     imported,
-    program::{Callee, ComponentInstance, CoreItem, Options, Program},
+    program::{Callee, ComponentInstance, CoreItem, Lowered, Options, Program},
     resource::Handles,
 };
 use crate::{
@@ -27,7 +27,7 @@ use core::{
     mem,
     task::{Context, Poll, ready},
 };
-use wasmi::{Extern, Func, Memory, Store};
+use wasmi::{Extern, Func, Memory, Store, StoreContextMut};
 
 /// Most calls of component instances inside one another, the embedder's included. Each takes native stack.
 const MOST_CALLS: usize = 64;
@@ -112,6 +112,9 @@ pub(crate) struct Machine<T: 'static> {
     flags: Vec<Flags>,
     /// Functions that were looked up, by their number in [`Program::lifted`].
     entries: Vec<Option<Entry>>,
+    /// Options of functions of [`Program::lowered`] that use exports of the module that imports the function, by
+    /// their number.
+    late: Vec<Option<Canon>>,
 }
 
 /// The state of a component instance.
@@ -140,6 +143,7 @@ impl<T: 'static> Machine<T> {
             handles: Handles::new(program.instances),
             flags: alloc::vec![Flags::default(); instances],
             entries: alloc::vec![None; program.lifted.len()],
+            late: Vec::new(),
         }
     }
 
@@ -253,6 +257,57 @@ impl<T: 'static> Machine<T> {
         })
     }
 
+    /// Returns the options of the function of [`Program::lowered`] of this number: `None` if they use exports of an
+    /// instance that is not made yet, since its module imports the function.
+    pub(super) fn canon_of_lowered(
+        store: &mut Store<StoreData<T>>,
+        function: &Lowered,
+    ) -> Result<Option<Canon>, CallError> {
+        let made = Self::of_store(store)?.instances.len();
+        match function.options.memory {
+            Some(CoreItem::Export(step, _)) if step >= made => Ok(None),
+            _ => Self::canon(store, &function.options, function.instance).map(Some),
+        }
+    }
+
+    /// Returns these options in a call of the function, after the instance was made.
+    pub(super) fn late_canon(
+        guest: &mut StoreContextMut<'_, StoreData<T>>,
+        number: usize,
+    ) -> Result<Canon, CallError> {
+        let machine = Self::of(&mut guest.data_mut().exchange)?;
+        if let Some(Some(canon)) = machine.late.get(number) {
+            return Ok(*canon);
+        }
+        let bound = machine.bound.clone();
+        let instances = machine.instances.clone();
+        let Lowered {
+            options, instance, ..
+        } = bound.program.lowered.get(number).ok_or_else(missing)?;
+        let item = |item: &Option<CoreItem>| match item {
+            Some(CoreItem::Export(step, name)) => {
+                let instance = instances.get(*step)?;
+                instance.get_export(&*guest, name)
+            }
+            _ => None,
+        };
+        let canon = Canon {
+            encoding: options.encoding,
+            memory: item(&options.memory).and_then(Extern::into_memory),
+            realloc: item(&options.realloc).and_then(Extern::into_func),
+            post_return: None,
+            instance: *instance,
+        };
+        let late = &mut Self::of(&mut guest.data_mut().exchange)?.late;
+        if late.is_empty() {
+            late.resize(bound.program.lowered.len(), None);
+        }
+        if let Some(place) = late.get_mut(number) {
+            *place = Some(canon);
+        }
+        Ok(canon)
+    }
+
     fn memory(store: &mut Store<StoreData<T>>, item: &CoreItem) -> Result<Memory, CallError> {
         Self::item(store, item)?.into_memory().ok_or_else(missing)
     }
@@ -294,8 +349,12 @@ impl<T: 'static> Machine<T> {
 pub(crate) struct Making {
     /// Number of those that are made, and whose start function has ended.
     done: usize,
-    /// The start function of the next one, once that is made.
-    start: Option<Func>,
+    /// The next one, once it is made.
+    made: Option<wasmi::Instance>,
+    /// Number of its functions that have ended: its start function, and its initializer.
+    ended: usize,
+    /// The one that runs.
+    running: Option<Func>,
     run: Run,
 }
 
@@ -308,23 +367,27 @@ impl Making {
     ) -> Poll<Result<(), CallError>> {
         let bound = Machine::<T>::of_store(store)?.bound.clone();
         while let Some(step) = bound.program.steps.get(self.done) {
-            let start = match self.start {
-                Some(start) => Some(start),
-                None => {
-                    let instance = make(store, &bound, step)?;
-                    instance.get_func(&*store, START)
-                }
+            let instance = match self.made {
+                Some(instance) => instance,
+                None => *self.made.insert(make(store, &bound, step)?),
             };
-            if let Some(function) = start {
-                if self.start.is_none() {
-                    Machine::<T>::of_store(store)?.enter(step.instance)?;
+            let functions = [Some(START), step.initializer.as_deref()];
+            while let Some(name) = functions.get(self.ended) {
+                if self.running.is_none() {
+                    self.running = name.and_then(|name| instance.get_func(&*store, name));
+                    if self.running.is_some() {
+                        Machine::<T>::of_store(store)?.enter(step.instance)?;
+                    }
                 }
-                self.start = Some(function);
-                ready!(self.run.poll(store, context, function, &[], &mut []))
-                    .map_err(|error| error.in_export("start function"))?;
-                Machine::<T>::of_store(store)?.leave(step.instance)?;
-                self.start = None;
+                if let Some(function) = self.running {
+                    ready!(self.run.poll(store, context, function, &[], &mut []))
+                        .map_err(|error| error.in_export("start function"))?;
+                    Machine::<T>::of_store(store)?.leave(step.instance)?;
+                    self.running = None;
+                }
+                self.ended = self.ended.saturating_add(1);
             }
+            (self.made, self.ended) = (None, 0);
             self.done = self.done.saturating_add(1);
         }
         Poll::Ready(Ok(()))

@@ -60,6 +60,8 @@ pub struct Instantiate {
     pub arguments: Vec<CoreItem>,
     /// The component instance to which it belongs.
     pub instance: ComponentInstance,
+    /// An export that runs after the module's start function.
+    pub initializer: Option<Box<str>>,
 }
 
 /// A core function, memory, table or global.

@@ -18,6 +18,9 @@ use crate::{
 };
 use alloc::{format, sync::Arc, vec::Vec};
 
+/// What a core module begins with.
+const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
 /// A component that was read and compiled.
 pub(crate) struct CompiledComponent {
     pub(crate) program: Program,
@@ -36,7 +39,7 @@ pub(crate) struct CoreModule {
 }
 
 impl Engine {
-    /// Reads, validates and compiles a component.
+    /// Reads, validates and compiles a component, or a core module with a contract.
     ///
     /// # Errors
     ///
@@ -75,12 +78,19 @@ impl Engine {
         wasm: &[u8],
     ) -> Result<(Program, Vec<ModuleInfo>), LoadError> {
         self.check_size(wasm)?;
+        let most = &self.limits.component.module;
+        if wasm.starts_with(MODULE) {
+            let info = ModuleInfo::read_inner(wasm, most, self.heap_left())?;
+            let program = read::read_module(wasm, &self.limits.component, &info)?;
+            let infos = Vec::from([info]);
+            check_sums(&self.limits, &program, &infos)?;
+            return Ok((program, infos));
+        }
         let mut read = None;
         self.platform()
             .contain(&mut || read = Some(read::read(wasm, &self.limits.component)));
         let panicked = "the validator panicked on it; please report the component";
         let program = read.unwrap_or_else(|| Err(LoadError::refused(panicked)))?;
-        let most = &self.limits.component.module;
         let mut infos: Vec<ModuleInfo> = Vec::with_capacity(program.modules.len());
         for (number, range) in program.modules.iter().enumerate() {
             let bytes = wasm.get(range.clone()).unwrap_or_default();

@@ -3,6 +3,8 @@
 mod calls;
 #[cfg(feature = "component")]
 mod component;
+#[cfg(feature = "component")]
+mod component_export;
 mod linked;
 mod load;
 mod pool;
@@ -10,7 +12,10 @@ mod prepared;
 mod request;
 
 #[cfg(feature = "component")]
-pub use self::component::{ComponentFunction, Contract};
+pub use self::{
+    component::{ComponentFunction, Contract},
+    component_export::{ComponentCallee, ComponentExport},
+};
 pub use self::{
     pool::PoolFigures,
     prepared::{PluginBytesFunction, PluginFunction},

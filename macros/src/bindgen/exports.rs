@@ -2,7 +2,7 @@
 
 use super::{
     imports::{method_name, param_name},
-    world::{Bindings, Module, Side, docs, rust_type},
+    world::{Bindings, Module, Side, docs, docs_of, rust_type},
 };
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -162,7 +162,7 @@ impl Bindings<'_> {
             let borrowed = params.iter().map(|param| self.borrowed(module, &param.ty));
             let borrowed = borrowed.collect::<Result<Vec<_>>>()?;
             let names: Vec<_> = params.iter().map(|param| param_name(&param.name)).collect();
-            let about = docs(&function.docs);
+            let about = docs_of(&function.docs, "function", &function.name);
             parts.lookups.push(quote! {
                 plugin.component_export::<(#(#owned,)*), #result>(#export)
             });

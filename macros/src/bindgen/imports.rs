@@ -1,6 +1,6 @@
 //! A trait for the functions of an interface that the world imports.
 
-use super::world::{Bindings, Module, docs, rust};
+use super::world::{Bindings, Module, docs_of, rust};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::Result;
@@ -79,7 +79,7 @@ impl Bindings<'_> {
     fn method(&self, module: Module, function: &Function) -> Result<TokenStream> {
         let krate = &self.krate;
         let name = method_name(function);
-        let about = docs(&function.docs);
+        let about = docs_of(&function.docs, "function", &function.name);
         let params = self.params(module, function)?;
         let result = match &function.result {
             Some(ty) => self.owned(module, ty)?,
@@ -137,17 +137,11 @@ pub(super) fn param_name(name: &str) -> Ident {
 
 /// Returns the name of the method for a function. Those of a resource start with its name.
 pub(super) fn method_name(function: &Function) -> Ident {
-    let own = function.item_name();
+    // `[constructor]name`, `[method]resource.name`, `[static]resource.name`, or `name`.
+    let own = function.name.rsplit(']').next().unwrap_or_default();
     let text = match function.kind {
         FunctionKind::Constructor(_) => format!("new-{own}"),
-        _ => match function
-            .name
-            .split_once(']')
-            .and_then(|(_, name)| name.split_once('.'))
-        {
-            Some((resource, name)) => format!("{resource}-{name}"),
-            None => own.into(),
-        },
+        _ => own.replace('.', "-"),
     };
     rust(&text)
 }

@@ -1,6 +1,6 @@
 //! Rust types for those of WIT.
 
-use super::world::{Bindings, Module, Side, docs, rust, rust_type};
+use super::world::{Bindings, Module, Side, docs_of, rust, rust_type};
 use crate::derive::{
     self,
     shape::{Body, Case, Field, Shape},
@@ -21,7 +21,7 @@ impl Bindings<'_> {
         let krate = &self.krate;
         let ty = &self.resolve.types[id];
         let ident = rust_type(name);
-        let about = docs(&ty.docs);
+        let about = docs_of(&ty.docs, ty.kind.as_str(), name);
         let (body, notes) = match &ty.kind {
             TypeDefKind::Record(record) => {
                 let fields = record.fields.iter();
@@ -122,7 +122,7 @@ impl Bindings<'_> {
             name: name.into(),
             ty: parse_quote!(#ty),
         };
-        Ok((field, docs(about)))
+        Ok((field, docs_of(about, "field", name)))
     }
 
     fn case(
@@ -138,7 +138,7 @@ impl Bindings<'_> {
             name: name.into(),
             payload: payload.map(|ty| parse_quote!(#ty)),
         };
-        Ok((case, docs(about)))
+        Ok((case, docs_of(about, "case", name)))
     }
 
     /// Returns the standard traits that a type can derive.

@@ -404,6 +404,17 @@ pub(crate) fn rust_type(name: &str) -> Ident {
     }
 }
 
+/// Returns documentation of WIT as attributes, or a line that tells what it is if it has none.
+pub(crate) fn docs_of(docs: &Docs, kind: &str, name: &str) -> TokenStream {
+    match docs.contents {
+        Some(_) => self::docs(docs),
+        None => {
+            let line = format!(" The {kind} `{name}`.");
+            quote!(#[doc = #line])
+        }
+    }
+}
+
 /// Returns documentation of WIT as attributes.
 pub(crate) fn docs(docs: &Docs) -> TokenStream {
     let lines = docs.contents.iter().flat_map(|text| text.lines());

@@ -48,7 +48,7 @@ impl<'a> Inliner<'a> {
     }
 
     /// Adds a resource type.
-    fn resource(&mut self, resource: Resource) -> Result<ResourceId, LoadError> {
+    pub(super) fn resource(&mut self, resource: Resource) -> Result<ResourceId, LoadError> {
         self.spend(size_of::<Resource>())?;
         let number = u32::try_from(self.program.resources.len()).map_err(|_| missed())?;
         self.program.resources.push(resource);
@@ -218,7 +218,7 @@ impl<'a> Inliner<'a> {
 
     /// Makes what the embedder supplies for an imported instance.
     fn interface(&mut self, declared: usize, interface: &'a str) -> Result<Item<'a>, LoadError> {
-        let (declarations, parent) = self.declared.get(declared).cloned().ok_or_else(missed)?;
+        let (declarations, parent) = self.declared(declared)?;
         let instance = self.scope(parent)?.instance;
         let scope = self.open(Scope::new(Some(parent), instance, None))?;
         let mut exports = Vec::new();

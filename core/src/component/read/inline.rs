@@ -28,32 +28,12 @@ use wasmparser::{
 };
 
 /// Reads a validated component with these core modules.
-pub(super) fn inline(
-    wasm: &[u8],
-    limits: &ComponentLimits,
-    modules: Vec<Module<'_>>,
+pub(super) fn inline<'a>(
+    wasm: &'a [u8],
+    limits: &'a ComponentLimits,
+    modules: Vec<Module<'a>>,
 ) -> Result<Program, LoadError> {
-    let mut inliner = Inliner {
-        limits,
-        left: limits.inlined_bytes,
-        modules,
-        program: Program {
-            types: Types::new(),
-            resources: Vec::new(),
-            imports: Vec::new(),
-            modules: Vec::new(),
-            steps: Vec::new(),
-            lifted: Vec::new(),
-            lowered: Vec::new(),
-            exports: Vec::new(),
-            instances: 0,
-        },
-        scopes: Vec::new(),
-        lists: Vec::new(),
-        loose: Vec::new(),
-        declared: Vec::new(),
-        frames: Vec::new(),
-    };
+    let mut inliner = Inliner::new(limits, modules);
     let root = Definition {
         bytes: wasm,
         at: 0,
@@ -67,7 +47,7 @@ pub(super) fn inline(
 }
 
 /// An instance type: its declarations, and the scope around it.
-type Declared<'a> = (Arc<[InstanceTypeDeclaration<'a>]>, usize);
+pub(super) type Declared<'a> = (Arc<[InstanceTypeDeclaration<'a>]>, usize);
 
 /// A component that is being read.
 pub(super) struct Inliner<'a> {
@@ -98,6 +78,36 @@ struct Frame<'a> {
 }
 
 impl<'a> Inliner<'a> {
+    /// Returns a program without anything, for a component with these core modules.
+    pub(super) fn new(limits: &'a ComponentLimits, modules: Vec<Module<'a>>) -> Self {
+        Self {
+            limits,
+            left: limits.inlined_bytes,
+            modules,
+            program: Program {
+                types: Types::new(),
+                resources: Vec::new(),
+                imports: Vec::new(),
+                modules: Vec::new(),
+                steps: Vec::new(),
+                lifted: Vec::new(),
+                lowered: Vec::new(),
+                exports: Vec::new(),
+                instances: 0,
+            },
+            scopes: Vec::new(),
+            lists: Vec::new(),
+            loose: Vec::new(),
+            declared: Vec::new(),
+            frames: Vec::new(),
+        }
+    }
+
+    /// Returns the declarations of an instance type, and the scope around it.
+    pub(super) fn declared(&self, number: usize) -> Result<Declared<'a>, LoadError> {
+        self.declared.get(number).cloned().ok_or_else(missed)
+    }
+
     /// Counts bytes before they are taken: those of the sections that are read, and of what they become.
     pub(super) fn spend(&mut self, bytes: usize) -> Result<(), LoadError> {
         match self.left.checked_sub(bytes) {
@@ -274,7 +284,7 @@ impl<'a> Inliner<'a> {
     }
 
     /// Adds an entry to an index space.
-    fn add(&mut self, scope: usize, item: Item<'a>) -> Result<(), LoadError> {
+    pub(super) fn add(&mut self, scope: usize, item: Item<'a>) -> Result<(), LoadError> {
         self.spend(size_of::<Item<'_>>())?;
         self.scope_mut(scope)?.push(item);
         Ok(())
@@ -315,7 +325,7 @@ impl<'a> Inliner<'a> {
         Ok(())
     }
 
-    fn export_function(
+    pub(super) fn export_function(
         &mut self,
         interface: Option<&str>,
         name: &str,
@@ -440,6 +450,7 @@ impl<'a> Inliner<'a> {
                     module,
                     arguments,
                     instance: component,
+                    initializer: None,
                 });
                 CoreInstance::Made(found.saturating_sub(1))
             }

@@ -2,12 +2,14 @@
 //!
 //! | file | does |
 //! |---|---|
+//! | `bare` | makes the program of a core module with a contract |
 //! | `check` | validates the whole component, and bounds how deep it is nested |
 //! | `weigh` | bounds the validator's work, and the depth of value types |
 //! | `scope` | keeps the index spaces of component instances and instance types |
 //! | `inline` | goes through the sections, those of a nested component once for each instance of it |
 //! | `define` | resolves types, each with the resources of the instance that it is for |
 
+mod bare;
 mod check;
 mod define;
 mod inline;
@@ -21,6 +23,8 @@ mod scope;
 )]
 mod tests;
 mod weigh;
+
+pub(crate) use self::bare::read_module;
 
 use super::program::Program;
 use crate::{
