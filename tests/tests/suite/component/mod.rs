@@ -3,6 +3,7 @@
 mod errors;
 mod guests;
 mod linked;
+mod lowered;
 mod resources;
 mod stepped;
 mod values;
