@@ -2,7 +2,7 @@
 
 use hostel_contract::ReadError;
 use hostel_core::LoadError;
-use std::fmt;
+use std::{fmt, io};
 
 /// The reason why a component can't be lowered.
 #[derive(Debug)]
@@ -33,6 +33,10 @@ pub enum LowerError {
         /// The number that was found.
         found: usize,
     },
+    /// There is no thread to lower on.
+    Thread(io::Error),
+    /// A library that parses or validates failed: a fault of its own.
+    Fault,
 }
 
 impl LowerError {
@@ -46,6 +50,8 @@ impl LowerError {
             Self::Invalid { .. } => "invalid",
             Self::Unsupported { .. } => "not-lowerable",
             Self::TooLarge { .. } => "too-large",
+            Self::Thread(_) => "threads",
+            Self::Fault => "lower-fault",
         }
     }
 
@@ -89,6 +95,10 @@ impl fmt::Display for LowerError {
             Self::TooLarge { what, limit, found } => {
                 write!(f, "it is too large: {limit} {what} allowed, {found} found")
             }
+            Self::Thread(error) => write!(f, "can't start a thread: {error}"),
+            Self::Fault => f.write_str(
+                "a library that parses or validates failed on it. Please report this as a bug",
+            ),
         }
     }
 }

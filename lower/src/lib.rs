@@ -45,11 +45,15 @@ use hostel_core::{
     ComponentLimits,
     component::program::{Encoding, Program},
 };
+use std::thread;
 use wasm_encoder::CustomSection;
 use wasmparser::{ExternalKind, Validator};
 
 /// The custom section with the contract. Tools take any name that begins with `component-type`.
 const SECTION: &str = "component-type:hostel-lower";
+
+/// Stack of the thread that lowers.
+const STACK_BYTES: usize = 16 << 20;
 
 /// Whether the module has names for its functions, which traces show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,21 @@ pub fn lower(wasm: &[u8], names: Names) -> Result<Vec<u8>, LowerError> {
     if !is_component(wasm) {
         return Err(LowerError::NotComponent);
     }
+    // The libraries that parse and validate are known to panic on hostile components.
+    thread::scope(|scope| {
+        let thread = thread::Builder::new()
+            .name("lower".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, || lowered(wasm, names));
+        match thread.map(thread::ScopedJoinHandle::join) {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(LowerError::Fault),
+            Err(error) => Err(LowerError::Thread(error)),
+        }
+    })
+}
+
+fn lowered(wasm: &[u8], names: Names) -> Result<Vec<u8>, LowerError> {
     // It validates all of the component, code included.
     let contract = Contract::read(wasm).map_err(LowerError::Contract)?;
     let program = Program::read(wasm, &ComponentLimits::server()).map_err(LowerError::Load)?;

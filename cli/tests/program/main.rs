@@ -11,6 +11,7 @@ mod inspect;
 mod json;
 mod kits;
 mod limits;
+mod lowering;
 mod manifests;
 mod probe;
 mod run;

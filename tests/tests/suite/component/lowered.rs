@@ -23,11 +23,16 @@ const GUESTS: [(&str, &[u8], &[u8]); 2] = [
 /// Grants the interface `host`, which logs into the data, and has one setting.
 fn host() -> Grants<Vec<String>> {
     let host = Interface::new("hostel:example/host@0.1.0")
-        .dynamic("log", |context: &mut Context<'_, Vec<String>>, values: &[Value]| {
-            context.data_mut().push(format!("{values:?}"));
-            Ok(None)
-        })
-        .function("config", |key: String| (key == "prefix").then(|| "CUSTOM".to_owned()));
+        .dynamic(
+            "log",
+            |context: &mut Context<'_, Vec<String>>, values: &[Value]| {
+                context.data_mut().push(format!("{values:?}"));
+                Ok(None)
+            },
+        )
+        .function("config", |key: String| {
+            (key == "prefix").then(|| "CUSTOM".to_owned())
+        });
     Grants::with_data().interface(host)
 }
 
@@ -51,7 +56,10 @@ fn story(plugin: &Plugin<Vec<String>>) -> (Vec<String>, u64) {
     let request = |of: &str, frame: Option<Value>| {
         Value::Record(vec![
             ("text".into(), text(of)),
-            ("style".into(), Value::Flags(vec!["ascii".into(), "reverse".into()])),
+            (
+                "style".into(),
+                Value::Flags(vec!["ascii".into(), "reverse".into()]),
+            ),
             ("frame".into(), Value::Option(frame.map(Box::new))),
         ])
     };
@@ -67,8 +75,14 @@ fn story(plugin: &Plugin<Vec<String>>) -> (Vec<String>, u64) {
     call(&function("[method]tally.add"), &[left.clone(), words]);
     call(&function("[method]tally.add"), &[right.clone(), text("be")]);
     let both = call(&function("[static]tally.merge"), &[left.clone(), right]).unwrap();
-    call(&function("[method]tally.counts"), std::slice::from_ref(&both));
-    call(&function("[static]tally.finish"), std::slice::from_ref(&both));
+    call(
+        &function("[method]tally.counts"),
+        std::slice::from_ref(&both),
+    );
+    call(
+        &function("[static]tally.finish"),
+        std::slice::from_ref(&both),
+    );
     // It was given away.
     call(&function("[method]tally.name"), &[both]);
     call(&function("[method]tally.name"), std::slice::from_ref(&left));
@@ -83,9 +97,18 @@ fn story(plugin: &Plugin<Vec<String>>) -> (Vec<String>, u64) {
 fn guests_do_what_their_components_do() {
     for (name, component, module) in GUESTS {
         let lowered = lower(component, Names::Stripped).unwrap();
-        let load = |wasm: &[u8]| hostel::engine().load_component("text", wasm, &host()).unwrap();
+        let load = |wasm: &[u8]| {
+            hostel::engine()
+                .load_component("text", wasm, &host())
+                .unwrap()
+        };
         let (expected, whole) = story(&load(component));
-        assert!(expected.iter().any(|told| told.contains("processing 11 bytes")), "{name}");
+        assert!(
+            expected
+                .iter()
+                .any(|told| told.contains("processing 11 bytes")),
+            "{name}"
+        );
         let (told, fuel) = story(&load(&lowered));
         assert_eq!(told, expected, "{name}");
         let (told, bare) = story(&load(module));
@@ -312,7 +335,11 @@ fn host_functions_allocate_as_the_component_says() {
         let told = plugin.call_component::<_, Told>("run", ("xyz",)).unwrap();
         let texts = ["a!", "ab!", "abc?"].map(str::to_owned).to_vec();
         // The last allocation took the argument's place.
-        assert_eq!(told, (texts, "abc".into(), 0x1000, 0x2000, 0x3000), "{which}");
+        assert_eq!(
+            told,
+            (texts, "abc".into(), 0x1000, 0x2000, 0x3000),
+            "{which}"
+        );
     }
 }
 
@@ -449,7 +476,7 @@ fn refusals_say_why() {
     }
     assert_eq!(refused("(module)").1, "not-component");
     let error = lower(b"\0asm\x0d\0\x01\0\xff", Names::Kept).unwrap_err();
-    assert_eq!(error.code(), "invalid", "{error}");
+    assert_eq!(error.code(), "invalid-contract", "{error}");
     assert_eq!(lower(b"", Names::Kept).unwrap_err().code(), "not-component");
 }
 
