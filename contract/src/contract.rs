@@ -9,6 +9,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+use wit_component::StringEncoding;
 use wit_parser::{PackageId, Resolve, Type, TypeDefKind, WorldId};
 
 /// The world that a plugin imports and exports, or that a host wants.
@@ -121,6 +122,25 @@ impl Contract {
             Some(package) => self.resolve.id_of_name(package, &world.name),
             None => world.name.clone(),
         }
+    }
+
+    /// Returns the world, for crates that use the same version of `wit-parser`.
+    pub fn world(&self) -> (&Resolve, WorldId) {
+        (&self.resolve, self.world)
+    }
+
+    /// Returns the content of a section `component-type`, as wit-bindgen leaves it in core modules, for a
+    /// module whose strings have this encoding.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::NotInWit`] if the world can't be written.
+    pub fn to_section(&self, strings: StringEncoding) -> Result<Vec<u8>, ReadError> {
+        contained(|| {
+            let section =
+                wit_component::metadata::encode(&self.resolve, self.world, strings, None, false);
+            section.map_err(|error| ReadError::not_in_wit(format!("{error:#}")))
+        })
     }
 
     /// Prints the world as WIT, with the packages that it uses.

@@ -55,3 +55,4 @@ pub use self::{
     parts::{CoreModule, Parts},
     value::{Value, ValueType},
 };
+pub use wit_component::StringEncoding;

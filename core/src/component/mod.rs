@@ -36,7 +36,8 @@ pub(crate) mod lift;
 pub(crate) mod lower;
 pub(crate) mod machine;
 mod parts;
-pub(crate) mod program;
+#[doc(hidden)]
+pub mod program;
 pub(crate) mod read;
 pub(crate) mod resource;
 mod transfer;

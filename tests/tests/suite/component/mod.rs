@@ -4,6 +4,7 @@ mod bare;
 mod errors;
 mod guests;
 mod linked;
+mod lowered;
 mod pooled;
 mod resources;
 mod stepped;
