@@ -377,6 +377,6 @@ fn is_import(mismatch: &Mismatch) -> bool {
 /// Returns limits with room for scripts about long strings.
 fn limits() -> Limits {
     let mut limits = Limits::default();
-    limits.memory_bytes = 1 << 30;
+    limits.memory_bytes = 8 << 30;
     limits
 }

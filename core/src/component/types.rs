@@ -33,6 +33,14 @@ pub struct FunctionTypeId(u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId(pub(crate) u32);
 
+impl ResourceId {
+    /// Returns the number.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// A value type of the Component Model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
