@@ -77,6 +77,7 @@
 //! * `slots` – `Slots`, static buffers for guests' memories.
 //! * `mappings` – `Mappings`, which reset the memory that a call touched. Needs an operating system.
 //! * `component` – plugins that are components, with contracts in WIT.
+//! * `bindgen` – `component::bindgen!`, Rust for a world in WIT.
 //! * `log`, `defmt` – sinks for plugins' log records; one of the two at most.
 
 #![no_std]

@@ -209,7 +209,7 @@ impl<T: 'static> Site<T> {
                     end_host_call(&mut guest)?;
                     return Ok(Outcome::Done);
                 }
-                Stage::Delivering(answer)
+                Stage::Delivering(Box::new(answer))
             }
         };
         Ok(Outcome::Waits(Box::new(HostWait {
@@ -286,7 +286,7 @@ enum Stage<T: 'static> {
     /// It has no result yet.
     Pending(Box<dyn Pending<T>>),
     /// The result needs buffers of the guest.
-    Delivering(Delivery<'static>),
+    Delivering(Box<Delivery<'static>>),
 }
 
 impl<T: 'static> Aside<T> for HostWait<T> {
@@ -320,7 +320,8 @@ impl<T: 'static> Aside<T> for HostWait<T> {
             let (spent, answer) = call.end();
             meter::charge(store, spent)?;
             ready!(polled?)?;
-            self.stage = Stage::Delivering(answered(&bound.program, function, answer)?);
+            let answer = answered(&bound.program, function, answer)?;
+            self.stage = Stage::Delivering(Box::new(answer));
         }
         if let Stage::Delivering(delivery) = &mut self.stage {
             ready!(delivery.poll(store, context, canon))?;

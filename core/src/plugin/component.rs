@@ -21,6 +21,9 @@ impl Engine {
     /// Checks and compiles a component to a plugin called `name`, with `grants` and nothing else. Its pool, budgets
     /// and limits are those of any other plugin; it is called by [`Plugin::call_component`].
     ///
+    /// A core module with a world in its section `component-type`, as wit-bindgen leaves it, is loaded as the component
+    /// that wit-component would make of it.
+    ///
     /// Limits hold for the sum of its core modules.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ pub struct ComponentLimits {
     /// one another, for each of which the host takes native stack. `server`: 32. `device`: 8.
     pub depth: usize,
     /// Deepest nesting of value types, such as lists of records of options. Values are lifted and lowered by
-    /// recursion. `server`: 100. `device`: 24.
+    /// recursion. `server`: 64. `device`: 24.
     pub type_depth: usize,
     /// Most parts of types that are compared and copied while the component is validated: fields, cases,
     /// parameters, and what instances export. They are counted wherever they occur.
@@ -57,7 +57,7 @@ impl ComponentLimits {
     pub const fn server() -> Self {
         Self {
             depth: 32,
-            type_depth: 100,
+            type_depth: 64,
             compared_parts: 10_000_000,
             modules: 100,
             instances: 1_000,
