@@ -94,6 +94,20 @@ pub(super) enum Command {
     /// Compute a plugin's memory on a machine, and find every reason to refuse it
     #[command(after_help = long(&format!("{PROBE}\n\nLimits: {}", limits::names())))]
     Probe(Probe),
+    /// Serve a directory of plugins over HTTP
+    #[cfg(feature = "serve")]
+    #[command(after_help = long(SERVE))]
+    Serve(Serve),
+    /// Check a server's configuration, and tell every fault
+    #[cfg(feature = "serve")]
+    CheckConfig {
+        /// Configuration of `hostel serve`, such as hostel.toml
+        file: PathBuf,
+    },
+    /// Make a token for callers or administrators of a server
+    #[cfg(feature = "serve")]
+    #[command(after_help = long(TOKEN))]
+    Token,
     /// Print a script that completes hostel's arguments in a shell
     #[command(after_help = long(COMPLETIONS))]
     Completions {
@@ -331,6 +345,40 @@ impl Probe {
         bounds.limits
     }
 }
+
+#[cfg(feature = "serve")]
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Directory of plugins: the file NAME.wasm is the plugin NAME
+    pub(super) directory: PathBuf,
+    /// Configuration: grants, limits, quotas and tokens [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Address to listen on [default: of the configuration, or 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) listen: Option<std::net::SocketAddr>,
+}
+
+#[cfg(feature = "serve")]
+const SERVE: &str = "\
+Files that are added, changed or removed are loaded, replaced or unloaded while
+the server runs. SIGHUP or a change of FILE reloads the configuration; SIGTERM
+lets requests end. Without --config, plugins may log, and nobody may change
+them over HTTP. docs/server.md lists the keys of FILE, routes and figures.
+
+Examples:
+  hostel serve plugins
+  curl -d 'hello world' localhost:8080/v1/plugins/customize
+  hostel check-config hostel.toml && hostel serve plugins --config hostel.toml";
+
+#[cfg(feature = "serve")]
+const TOKEN: &str = "\
+Prints the token, to be kept secret, and its SHA-256 for the configuration:
+
+  [token.anna]
+  sha256 = \"...\"
+  role = \"caller\"        # or \"monitor\", or \"admin\"
+  plugins = [\"customize\"]";
 
 const RUN: &str = "\
 A function over bytes takes one INPUT, or none for empty bytes. Its result is

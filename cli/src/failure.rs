@@ -167,7 +167,15 @@ impl Failure {
 
     /// Reports that the world in the file or directory `path` can't be read.
     pub(super) fn wit(path: &Path, error: &ReadError) -> Self {
-        let message = format!("can't read the WIT of {}: {error}", path.display());
+        let shown = path.display().to_string();
+        let message = match error {
+            // It names the file.
+            ReadError::File { .. } => error.to_string(),
+            ReadError::Wit { message } if message.starts_with(&shown) => {
+                format!("invalid WIT: {message}")
+            }
+            _ => format!("can't read the WIT of {shown}: {error}"),
+        };
         let failure = Self::new(Exit::Usage, error.code(), message);
         match error {
             ReadError::World { .. } => failure.with_hint("choose a world with --world NAME"),

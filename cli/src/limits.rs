@@ -6,6 +6,7 @@ use clap::{
     builder::TypedValueParser,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+pub(super) use hostel::limit_fields as caps;
 use hostel::{Budget, Limits, Machine, files};
 use std::{ffi::OsStr, fmt, iter, time::Duration};
 
@@ -318,44 +319,6 @@ fn distance(one: &str, other: &str) -> usize {
         }
     }
     row[other.len()]
-}
-
-/// Returns each limit of a plugin with its name.
-pub(super) fn caps(limits: &mut Limits) -> [(&'static str, &mut usize); 31] {
-    let module = &mut limits.module;
-    [
-        ("heap_bytes", &mut limits.heap_bytes),
-        ("module_bytes", &mut limits.module_bytes),
-        ("memory_bytes", &mut limits.memory_bytes),
-        ("table_elements", &mut limits.table_elements),
-        ("stack_bytes", &mut limits.stack_bytes),
-        ("call_depth", &mut limits.call_depth),
-        ("instances", &mut limits.instances),
-        ("copies", &mut limits.copies),
-        ("idle", &mut limits.idle),
-        ("warm", &mut limits.warm),
-        ("waiting", &mut limits.waiting),
-        ("types", &mut module.types),
-        ("params", &mut module.params),
-        ("results", &mut module.results),
-        ("imports", &mut module.imports),
-        ("exports", &mut module.exports),
-        ("name_bytes", &mut module.name_bytes),
-        ("functions", &mut module.functions),
-        ("small_functions", &mut module.small_functions),
-        ("function_bytes", &mut module.function_bytes),
-        ("locals", &mut module.locals),
-        ("nesting", &mut module.nesting),
-        ("memory_grows", &mut module.memory_grows),
-        ("carried_values", &mut module.carried_values),
-        ("branch_targets", &mut module.branch_targets),
-        ("tables", &mut module.tables),
-        ("globals", &mut module.globals),
-        ("segments", &mut module.segments),
-        ("elements", &mut module.elements),
-        ("expression_bytes", &mut module.expression_bytes),
-        ("custom_sections", &mut module.custom_sections),
-    ]
 }
 
 /// Returns the limit of a plugin called `name`.

@@ -22,6 +22,8 @@ mod plugin;
 mod probe;
 mod quantity;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod snapshot;
 mod unloaded;
 mod wrap;
@@ -56,6 +58,12 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Lower(arguments) => lower::lower(&arguments),
         Command::Probe(arguments) => probe::probe(&arguments),
+        #[cfg(feature = "serve")]
+        Command::Serve(arguments) => serve::serve(arguments),
+        #[cfg(feature = "serve")]
+        Command::CheckConfig { file } => serve::check(&file),
+        #[cfg(feature = "serve")]
+        Command::Token => serve::token(),
         Command::Completions { shell } => completions(shell),
     };
     end(result)

@@ -253,7 +253,7 @@ fn refusal_json(error: &LoadError) -> Box<dyn Iterator<Item = Value> + '_> {
 }
 
 fn limits_json(mut limits: Limits) -> Value {
-    let caps = limits::caps(&mut limits);
+    let caps = hostel::limit_fields(&mut limits);
     // `usize::MAX` means no limit.
     let number = |value| (value < usize::MAX).then_some(value);
     let caps = caps.map(|(name, value)| (name.to_owned(), Value::from(number(*value))));

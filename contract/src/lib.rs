@@ -49,7 +49,7 @@ mod value;
 pub use self::{
     call::{Call, CallTextError},
     check::check,
-    contract::{Contract, is_component},
+    contract::{Contract, is_component, wit_of},
     difference::{Difference, Kind, Side},
     error::ReadError,
     parts::{CoreModule, Parts},

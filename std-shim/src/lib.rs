@@ -30,10 +30,12 @@ mod host_pattern;
 mod http;
 mod install;
 mod keep_warm;
+mod limit_fields;
 #[cfg(feature = "manifest")]
 mod manifest;
 mod platform;
 mod plugin_directory;
+mod quantity;
 mod stdio;
 mod timer;
 mod tracing_sink;
@@ -57,8 +59,10 @@ pub use self::{
     file::{FileError, FileReason, load_file, read_module},
     install::install_module,
     keep_warm::{KeptWarm, keep_warm},
+    limit_fields::limit_fields,
     platform::Std,
     plugin_directory::{DirectoryEvent, PluginDirectory},
+    quantity::parse_quantity,
     stdio::{WasiStdio, escaped_lines},
     tracing_sink::Tracing,
     wasi::wasi,

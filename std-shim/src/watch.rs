@@ -95,6 +95,15 @@ impl WatchedDirectory {
     pub fn rescan(&self) {
         self.follower.inbox.note(|changes| changes.all = true);
     }
+
+    /// Reads the file `name` of the directory again, and new files, on the calling thread. Returns once the host is
+    /// in step with it. Waits for the watching thread if that is loading this directory, so don't call it from the
+    /// observer.
+    pub fn load_now(&self, name: &OsStr) {
+        if let Some(work) = &mut *lock(&self.follower.work) {
+            work.directory.rescan_where(&|changed| changed == name);
+        }
+    }
 }
 
 impl Drop for WatchedDirectory {

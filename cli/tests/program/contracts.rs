@@ -45,7 +45,7 @@ fn component(files: &Files, text: &str) -> String {
 fn module_with_contract(contract: &str) -> Vec<u8> {
     let contract = wat::parse_str(contract).expect("it is WAT");
     let mut module = std::fs::read(guest("add")).expect("the guest is there");
-    let mut body = b"\x16component-type:plugin-1".to_vec();
+    let mut body = b"\x17component-type:plugin-1".to_vec();
     body.extend(contract);
     module.push(0);
     let size = body.len();
@@ -359,7 +359,7 @@ fn files_that_are_no_contract_are_told_apart() {
     for (file, words) in [
         (
             files.file("bad.wit", b"package a:b;\nworld w { export f: fun(); }"),
-            "bad.wit:2:20",
+            "bad.wit:2:24: expected",
         ),
         (
             files.file("bytes.wit", b"\xff"),

@@ -15,6 +15,8 @@ mod lowering;
 mod manifests;
 mod probe;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod snapshot;
 mod wasi;
 
@@ -181,6 +183,12 @@ fn help_is_complete_and_short() {
         "lower",
         "probe",
         "completions",
+        #[cfg(feature = "serve")]
+        "serve",
+        #[cfg(feature = "serve")]
+        "check-config",
+        #[cfg(feature = "serve")]
+        "token",
     ] {
         assert!(help.text().contains(&format!("\n  {command} ")));
         let help = hostel(&[command, "--help"]).expect(0);

@@ -34,7 +34,9 @@ impl ValType {
         matches!(self, Self::I32 | Self::I64 | Self::F32 | Self::F64)
     }
 
-    const fn name(self) -> &'static str {
+    /// Returns its name in the text format of WebAssembly, such as `i32`; `ref` for a reference of another kind.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::I32 => "i32",
             Self::I64 => "i64",

@@ -145,7 +145,7 @@ impl<'a, T: 'static> HostCall<'a, T> {
         self.lift(|from| parts.iter().map(|ty| Value::lift(*ty, from)).collect())
     }
 
-    fn lift<R>(
+    pub(crate) fn lift<R>(
         &mut self,
         lift: impl FnOnce(&mut Lifting<'_>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {

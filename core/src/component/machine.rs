@@ -12,25 +12,14 @@ use super::{
     resource::Handles,
 };
 use crate::{
-    call::{
-        StoreData,
-        access::Session,
-        meter,
-        result_shape::ResultShape,
-        run::{Run, stopped},
-    },
+    base::limits::ComponentLimits,
+    call::{StoreData, access::Session, result_shape::ResultShape},
     error::{CallError, LoadError},
-    module::{ModuleInfo, START},
+    module::ModuleInfo,
 };
 use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
-use core::{
-    mem,
-    task::{Context, Poll, ready},
-};
+use core::{any::Any, mem};
 use wasmi::{Extern, Func, Memory, Store, StoreContextMut};
-
-/// Most calls of component instances inside one another, the embedder's included. Each takes native stack.
-const MOST_CALLS: usize = 64;
 
 /// A component whose imports are supplied, for all its instances.
 pub(crate) struct Bound<T: 'static> {
@@ -39,6 +28,8 @@ pub(crate) struct Bound<T: 'static> {
     pub(crate) modules: Vec<(Arc<ModuleInfo>, wasmi::Module)>,
     /// By import of the program.
     pub(crate) supplies: Vec<Supply<T>>,
+    /// Most handles of an instance, and most calls of component instances inside one another.
+    limits: ComponentLimits,
     /// By function of [`Program::lifted`].
     pub(super) lifted: Vec<Shape>,
     /// By function of [`Program::lowered`]: its shape, and its name for messages.
@@ -60,6 +51,7 @@ impl<T: 'static> Bound<T> {
         program: Program,
         modules: Vec<(Arc<ModuleInfo>, wasmi::Module)>,
         supplies: Vec<Supply<T>>,
+        limits: ComponentLimits,
     ) -> Result<Self, LoadError> {
         let shape = |ty| Shape::of(&program.types, program.types.function(ty));
         let mut lifted = Vec::with_capacity(program.lifted.len());
@@ -89,6 +81,7 @@ impl<T: 'static> Bound<T> {
             program,
             modules,
             supplies,
+            limits,
             lifted,
             lowered,
         })
@@ -104,7 +97,7 @@ pub(super) struct Entry {
 
 /// The state of a component's instance.
 pub(crate) struct Machine<T: 'static> {
-    pub(super) bound: Arc<Bound<T>>,
+    pub(crate) bound: Arc<Bound<T>>,
     /// The core instances that are made.
     pub(crate) instances: Vec<wasmi::Instance>,
     pub(crate) handles: Handles,
@@ -112,6 +105,8 @@ pub(crate) struct Machine<T: 'static> {
     flags: Vec<Flags>,
     /// Functions that were looked up, by their number in [`Program::lifted`].
     entries: Vec<Option<Entry>>,
+    /// What a reset needs, of the room above.
+    pub(crate) kept: Box<dyn Any + Send + Sync>,
     /// Options of functions of [`Program::lowered`] that use exports of the module that imports the function, by
     /// their number.
     late: Vec<Option<Canon>>,
@@ -140,11 +135,18 @@ impl<T: 'static> Machine<T> {
         Self {
             bound: bound.clone(),
             instances: Vec::with_capacity(program.steps.len()),
-            handles: Handles::new(program.instances),
+            handles: Handles::new(program.instances, bound.limits.handles),
             flags: alloc::vec![Flags::default(); instances],
             entries: alloc::vec![None; program.lifted.len()],
+            kept: Box::new(()),
             late: Vec::new(),
         }
+    }
+
+    /// Forgets all handles and calls, of an instance whose guests are reset.
+    pub(crate) fn reset(&mut self) {
+        self.handles = Handles::new(self.bound.program.instances, self.bound.limits.handles);
+        self.flags.fill(Flags::default());
     }
 
     /// Returns the machine that a store keeps.
@@ -184,16 +186,17 @@ impl<T: 'static> Machine<T> {
     }
 
     /// Begins a call of a component instance inside those that run.
-    pub(super) fn enter(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
-        let too_deep = self.handles.depth() >= MOST_CALLS;
+    pub(crate) fn enter(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
+        let most = self.bound.limits.depth;
+        let too_deep = self.handles.depth() >= most;
         let flags = self.flags(instance)?;
         if flags.entered {
             return Err(broken("cannot enter component instance"));
         }
         if too_deep {
-            return Err(broken(
-                "more than 64 calls of component instances inside one another",
-            ));
+            return Err(broken(&format!(
+                "more than {most} calls of component instances inside one another, which is the limit `component.depth`"
+            )));
         }
         flags.entered = true;
         self.handles.begin_call();
@@ -201,7 +204,7 @@ impl<T: 'static> Machine<T> {
     }
 
     /// Ends the call of a component instance that began last.
-    pub(super) fn leave(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
+    pub(crate) fn leave(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
         self.handles.end_call();
         self.flags(instance)?.entered = false;
         Ok(())
@@ -321,7 +324,10 @@ impl<T: 'static> Machine<T> {
     }
 
     /// Returns a core item, whose instance is made.
-    fn item(store: &mut Store<StoreData<T>>, item: &CoreItem) -> Result<Extern, CallError> {
+    pub(crate) fn item(
+        store: &mut Store<StoreData<T>>,
+        item: &CoreItem,
+    ) -> Result<Extern, CallError> {
         let bound = Self::of_store(store)?.bound.clone();
         Ok(match item {
             CoreItem::Export(step, name) => {
@@ -344,89 +350,8 @@ impl<T: 'static> Machine<T> {
     }
 }
 
-/// Making the core instances of a component, in progress.
-#[derive(Default)]
-pub(crate) struct Making {
-    /// Number of those that are made, and whose start function has ended.
-    done: usize,
-    /// The next one, once it is made.
-    made: Option<wasmi::Instance>,
-    /// Number of its functions that have ended: its start function, and its initializer.
-    ended: usize,
-    /// The one that runs.
-    running: Option<Func>,
-    run: Run,
-}
-
-impl Making {
-    /// Makes the instances, each after the start functions of those before.
-    pub(crate) fn poll<T: 'static>(
-        &mut self,
-        store: &mut Store<StoreData<T>>,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), CallError>> {
-        let bound = Machine::<T>::of_store(store)?.bound.clone();
-        while let Some(step) = bound.program.steps.get(self.done) {
-            let instance = match self.made {
-                Some(instance) => instance,
-                None => *self.made.insert(make(store, &bound, step)?),
-            };
-            let functions = [Some(START), step.initializer.as_deref()];
-            while let Some(name) = functions.get(self.ended) {
-                if self.running.is_none() {
-                    self.running = name.and_then(|name| instance.get_func(&*store, name));
-                    if self.running.is_some() {
-                        Machine::<T>::of_store(store)?.enter(step.instance)?;
-                    }
-                }
-                if let Some(function) = self.running {
-                    ready!(self.run.poll(store, context, function, &[], &mut []))
-                        .map_err(|error| error.in_export("start function"))?;
-                    Machine::<T>::of_store(store)?.leave(step.instance)?;
-                    self.running = None;
-                }
-                self.ended = self.ended.saturating_add(1);
-            }
-            (self.made, self.ended) = (None, 0);
-            self.done = self.done.saturating_add(1);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// Makes the next core instance. No guest code runs.
-fn make<T: 'static>(
-    store: &mut Store<StoreData<T>>,
-    bound: &Arc<Bound<T>>,
-    step: &super::program::Instantiate,
-) -> Result<wasmi::Instance, CallError> {
-    let (info, module) = bound.modules.get(step.module).ok_or_else(missing)?;
-    meter::charge(store, info.instantiation_fuel())?;
-    let mut imports = Vec::with_capacity(step.arguments.len());
-    for argument in &step.arguments {
-        imports.push(Machine::<T>::item(store, argument)?);
-    }
-    // wasmi takes them by their kinds, and those of a kind in the module's order.
-    imports.sort_by_key(|import| match import {
-        Extern::Func(_) => 0,
-        Extern::Table(_) => 1,
-        Extern::Memory(_) => 2,
-        Extern::Global(_) => 3,
-    });
-    // Memories that are made need not be grown in parts.
-    let in_parts = store.data_mut().limiter.set_in_parts(false);
-    let instance = wasmi::Instance::new(&mut *store, module, &imports)
-        .map_err(|error| stopped(store, &error))?;
-    // Copying the segments can't be interrupted, so the deadline is checked after it.
-    meter::check_time(store.data())?;
-    let in_parts = in_parts || info.changes.grows_in_parts;
-    store.data_mut().limiter.set_in_parts(in_parts);
-    Machine::<T>::of_store(store)?.instances.push(instance);
-    Ok(instance)
-}
-
 /// Returns the error for an item that reading the component has found, and that is not there.
 #[cold]
-pub(super) fn missing() -> CallError {
+pub(crate) fn missing() -> CallError {
     broken("a part of the component is missing")
 }

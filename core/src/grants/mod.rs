@@ -87,10 +87,30 @@ const LOG_AT: (&str, &str) = ("env", "host_log_at");
 /// Module and name of AssemblyScript's function for failures.
 const ABORT: (&str, &str) = ("env", "abort");
 
-/// A grant of WASI, and the function that finds its host functions. By pointer, so that a program
+/// A grant of WASI, and the functions that find its host functions. By pointer, so that a program
 /// that grants no WASI does not link it.
-type WasiGrant<T> = (Arc<Wasi>, FindWasi<T>);
+struct WasiGrant<T> {
+    wasi: Arc<Wasi>,
+    find: FindWasi<T>,
+    #[cfg(feature = "component")]
+    find_interface: FindInterface<T>,
+}
+
+impl<T> Clone for WasiGrant<T> {
+    fn clone(&self) -> Self {
+        Self {
+            wasi: self.wasi.clone(),
+            ..*self
+        }
+    }
+}
+
+/// Finds a function of preview 1.
 type FindWasi<T> = fn(&Arc<Wasi>, &str, &str) -> Option<Arc<dyn HostFunction<T>>>;
+
+/// Finds an interface of WASI 0.2.
+#[cfg(feature = "component")]
+type FindInterface<T> = fn(&Arc<Wasi>, &str) -> Option<Arc<dyn HostInterface<T>>>;
 
 /// A grant of a convention, and the function that binds its host functions. By pointer, as for WASI.
 type ProtocolGrant<T> = (Arc<dyn Protocol>, BindProtocol<T>);
@@ -215,10 +235,16 @@ impl<T: 'static> Grants<T> {
     }
 
     /// Grants WASI preview 1, under the module names `wasi_snapshot_preview1` and `wasi_unstable`, its
-    /// old name. A [`function`](Self::function) granted under a name of WASI's takes precedence.
+    /// old name, and WASI 0.2 to components. A [`function`](Self::function) granted under a name of WASI's takes
+    /// precedence.
     #[must_use]
     pub fn wasi(mut self, wasi: Wasi) -> Self {
-        self.wasi = Some((Arc::new(wasi), wasi::find::<T>));
+        self.wasi = Some(WasiGrant {
+            wasi: Arc::new(wasi),
+            find: wasi::find::<T>,
+            #[cfg(feature = "component")]
+            find_interface: wasi::find_interface::<T>,
+        });
         self
     }
 
@@ -415,8 +441,8 @@ impl<T: 'static> Grants<T> {
                 found.next().map(|(_, make)| make().0)
             })
             .or_else(|| {
-                let (grant, find) = self.wasi.as_ref()?;
-                find(grant, module, name)
+                let grant = self.wasi.as_ref()?;
+                (grant.find)(&grant.wasi, module, name)
             })
             .or_else(|| {
                 let (protocol, bind) = self.granted(convention)?;

@@ -2,13 +2,15 @@
 
 use super::{
     Instance,
+    image::Image,
     loaded::Loaded,
+    making,
     runs::stopped,
     sandbox::{Sandbox, Start},
 };
 use crate::{
     base::{fuel::BASE, text::listed},
-    call::{meter, pace::Pace, run},
+    call::{StoreData, meter, pace::Pace, run},
     component::{
         Lift, Lifting, LowerParts, Lowering, Resource, TypeId, Value,
         calling::Dropping,
@@ -24,6 +26,7 @@ use core::{
     future::poll_fn,
     task::{Context, Poll},
 };
+use wasmi::Store;
 
 /// A component that a plugin runs. Its functions are by pointer, so that a program that loads no components is linked
 /// without them.
@@ -32,9 +35,14 @@ pub(crate) struct Component<T: 'static> {
     /// Begins an instance.
     pub(super) open: fn(&Arc<Bound<T>>, &mut Sandbox<T>),
     /// Makes its core instances, and runs their start functions.
-    pub(super) poll_start:
-        fn(&mut Start, &mut Sandbox<T>, &mut Context<'_>) -> Poll<Result<(), CallError>>,
+    pub(super) poll_start: PollStart<T>,
+    pub(super) capture: fn(&mut Store<StoreData<T>>) -> Option<Image>,
+    pub(super) restore: fn(&mut Store<StoreData<T>>, &Image) -> bool,
+    pub(super) hash: fn(&mut Store<StoreData<T>>) -> u64,
 }
+
+type PollStart<T> =
+    fn(&Loaded<T>, &mut Start, &mut Sandbox<T>, &mut Context<'_>) -> Poll<Result<(), CallError>>;
 
 impl<T: 'static> Component<T> {
     pub(crate) fn new(bound: Bound<T>) -> Self {
@@ -47,7 +55,12 @@ impl<T: 'static> Component<T> {
                 state.limiter.expect_modules(modules);
                 state.exchange = Some(Box::new(Machine::new(bound)));
             },
-            poll_start: |start, sandbox, context| start.making.poll(&mut sandbox.store, context),
+            poll_start: |loaded, start, sandbox, context| {
+                start.making.poll(loaded, &mut sandbox.store, context)
+            },
+            capture: making::capture,
+            restore: making::restore,
+            hash: making::hash,
         }
     }
 }
@@ -112,6 +125,9 @@ impl<T: 'static> Loaded<T> {
     }
 }
 
+/// The function that runs a component as a command.
+const RUN: &str = "wasi:cli/run#run";
+
 impl<T: 'static> Instance<T> {
     /// Calls the export `name` of a component: lowers `params` into the guest, and lifts its result.
     ///
@@ -149,6 +165,15 @@ impl<T: 'static> Instance<T> {
             |ty, from| R::lift_optional(ty, from),
         );
         self.end_call(result.map_err(|error| error.in_export(name)))
+    }
+
+    /// Runs the component as a WASI command, once.
+    pub(super) fn run_component_command(&mut self) -> Result<u32, CallError> {
+        let export = self
+            .loaded
+            .typed_component_export::<(), Result<(), ()>>(RUN)?;
+        let ended = self.call_component_export(export, RUN, &());
+        self.end_command(ended.map(|ran: Result<(), ()>| ran.is_err().into()))
     }
 
     /// As [`call_component`](Self::call_component), with values whose types are known only at run time.

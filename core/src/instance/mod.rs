@@ -8,6 +8,8 @@ mod idle;
 mod image;
 mod linked;
 mod loaded;
+#[cfg(feature = "component")]
+mod making;
 mod memory_access;
 mod pending_call;
 mod runs;
@@ -227,33 +229,6 @@ impl<T: 'static> Instance<T> {
         Ok(self.sandbox)
     }
 
-    /// Copies the state of this new instance; `None` if used instances can't be reset to it.
-    pub(crate) fn image(&mut self) -> Option<Image> {
-        let info = &self.loaded.info;
-        let repeatable = self.sandbox.store.data().meter.repeatable_calls;
-        // The other host functions may have another result the next time, or an effect that is to occur
-        // for each instance.
-        // Of several modules, none is reset.
-        #[cfg(feature = "component")]
-        if self.loaded.component.is_some() {
-            return None;
-        }
-        if self.loaded.linked.is_some()
-            || info.changes.not_resettable
-            || self.start_usage.host_calls > repeatable
-        {
-            return None;
-        }
-        let ran = self
-            .start_usage
-            .fuel
-            .saturating_sub(info.instantiation_fuel());
-        let (store, mutable) = self.sandbox.mutable_state();
-        let mut image = Image::capture(store, mutable);
-        image.start = image.replaces_a_start_of(ran).then_some(self.start_usage);
-        Some(image)
-    }
-
     /// Returns a 64-bit hash (FNV-1a) of the guest's memory and globals, equal on every machine.
     /// Instances in equal states have equal hashes. Tables and dropped segments are not included. It is
     /// not collision-resistant: don't use it against a guest that wants to hide a change.
@@ -269,7 +244,7 @@ impl<T: 'static> Instance<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn state_hash(&mut self) -> u64 {
-        self.sandbox.state_hash()
+        self.sandbox.state_hash(&self.loaded)
     }
 
     /// Calls `process` with `input` and returns a copy of its output.
@@ -476,7 +451,20 @@ impl<T: 'static> Instance<T> {
         self.end_call(result)
     }
 
+    /// As [`call_values`](Self::call_values), at the pace that `pace` sets.
+    pub(crate) async fn call_values_paced(
+        &mut self,
+        name: &str,
+        params: &[Value],
+        pace: Arc<Pace>,
+    ) -> Result<Vec<Value>, CallError> {
+        self.begin_paced_call(pace)?;
+        let result = self.run_values_paced(name, params).await;
+        self.end_call(result)
+    }
+
     /// Runs a WASI command: calls `_start` and returns the exit code, which is 0 if `_start` returns.
+    /// A component's command is the function `run` of `wasi:cli/run`, whose error is the exit code 1.
     /// A command runs once: the instance refuses further calls afterwards.
     ///
     /// # Errors
@@ -484,18 +472,26 @@ impl<T: 'static> Instance<T> {
     /// [`CallError::UnknownExport`] or [`CallError::ExportType`] if the plugin is not a command,
     /// [`CallError::Stopped`] if `_start` has run before, and those of [`process`](Self::process).
     pub fn run_command(&mut self) -> Result<u32, CallError> {
+        #[cfg(feature = "component")]
+        if self.loaded.component.is_some() {
+            return self.run_component_command();
+        }
         if self.sandbox.command_has_run() {
             return Err(CallError::Stopped);
         }
         let _entered = self.begin_call()?;
         let ended = self.run_start();
         let ended = self.end_call(ended);
+        self.end_command(ended.map(|()| 0))
+    }
+
+    /// Ends a command. Returns its exit code.
+    fn end_command(&mut self, ended: Result<u32, CallError>) -> Result<u32, CallError> {
         // WASI allows one call of `_start`: a command may leave its runtime shut down.
         self.stopped |= ended.is_ok();
         match ended {
-            Ok(()) => Ok(0),
             Err(CallError::Exited { code }) => Ok(code),
-            Err(error) => Err(error),
+            ended => ended,
         }
     }
 

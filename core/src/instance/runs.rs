@@ -25,7 +25,7 @@ use crate::{
 use alloc::{sync::Arc, vec::Vec};
 use core::{
     future::poll_fn,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use wasmi::{Func, Val};
 
@@ -329,8 +329,47 @@ impl<T: 'static> Instance<T> {
         name: &str,
         params: &[Value],
     ) -> Result<Vec<Value>, CallError> {
-        let ty = self.loaded.signature(name)?.clone();
-        let mistyped = |expected: &str| CallError::export_type(name, expected, &ty);
+        let (values, mut results) = self.lower_values(name, params)?;
+        self.run_export(name, &values, &mut results)?;
+        self.lift_values(name, &results)
+    }
+
+    /// As [`run_values`](Self::run_values), by steps or awaited.
+    pub(super) async fn run_values_paced(
+        &mut self,
+        name: &str,
+        params: &[Value],
+    ) -> Result<Vec<Value>, CallError> {
+        let (values, mut results) = self.lower_values(name, params)?;
+        let function = self.function(name)?;
+        run::begin(&mut self.sandbox.store, BASE)?;
+        let mut run = Run::default();
+        let ran = poll_fn(|context| {
+            let _entered = self.loaded.enter_poll()?;
+            if self.sandbox.command_pending {
+                ready!(self.sandbox.poll_command(&mut run, context, name))?;
+            }
+            let store = &mut self.sandbox.store;
+            let polled = run.poll(store, context, function, &values, &mut results);
+            if polled.is_pending() {
+                self.note_progress();
+            }
+            polled
+        })
+        .await;
+        ran.map_err(|error| error.in_export(name))?;
+        self.lift_values(name, &results)
+    }
+
+    /// Compares `params` with the type of the export `name`. Returns them as values of the interpreter, and
+    /// places for its results.
+    fn lower_values(
+        &self,
+        name: &str,
+        params: &[Value],
+    ) -> Result<(FlatValues, FlatValues), CallError> {
+        let ty = self.loaded.signature(name)?;
+        let mistyped = |expected: &str| CallError::export_type(name, expected, ty);
         if !params.iter().map(Value::ty).eq(ty.params.iter().copied()) {
             let given: Vec<_> = params.iter().map(Value::ty).collect();
             let expected = Signature::new(&given, &ty.results);
@@ -348,10 +387,16 @@ impl<T: 'static> Instance<T> {
                 .push(result.zero())
                 .map_err(|_| mistyped("at most 16 results"))?;
         }
-        self.run_export(name, &values, &mut results)?;
-        results
-            .iter()
-            .map(|value| Value::new(value).ok_or_else(|| mistyped("numbers as results")))
+        Ok((values, results))
+    }
+
+    /// Returns the results of the export `name`, if they are numbers.
+    fn lift_values(&self, name: &str, results: &FlatValues) -> Result<Vec<Value>, CallError> {
+        let ty = self.loaded.signature(name)?;
+        let mistyped = || CallError::export_type(name, "numbers as results", ty);
+        let values = results.iter();
+        values
+            .map(|value| Value::new(value).ok_or_else(mistyped))
             .collect()
     }
 }

@@ -22,6 +22,8 @@ mod scan;
 mod trace;
 
 pub use self::footprint::{Footprint, Machine};
+#[cfg(feature = "component")]
+pub(crate) use self::proposal::invalid;
 #[cfg(all(test, feature = "component"))]
 pub(crate) use self::rewrite::leb128;
 #[cfg(feature = "trace")]
@@ -34,8 +36,6 @@ pub(crate) use self::{
     read::refused,
     rewrite::{Changes, MEMORY, START, global_name, offset_before, rewrite},
 };
-#[cfg(feature = "component")]
-pub(crate) use self::{features::features, proposal::invalid};
 use self::{footprint::Counts, read::Reader, rewrite::RESERVED};
 use crate::{
     base::{

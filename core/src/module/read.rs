@@ -8,7 +8,7 @@ use super::{
     groups::{Groups, Type},
     lengths,
     looks::looks_like,
-    proposal::{invalid, needs},
+    proposal::{invalid_at, needs},
 };
 use crate::{
     base::{
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
                 self.info.initializers = Initializers::find(self.wasm, &self.info);
                 Ok(self.info)
             }
-            Err(Fault::Invalid(error)) => Err(invalid(&error)),
+            Err(Fault::Invalid(error)) => Err(invalid_at(&error)),
             Err(Fault::Refused) => Err(self.refusal),
         }
     }
@@ -565,7 +565,7 @@ fn check_preamble(wasm: &[u8]) -> Result<(), LoadError> {
 /// What wasmi's refusal of a module means.
 pub(crate) fn refused(error: &wasmi::Error) -> LoadError {
     match error.kind() {
-        wasmi::errors::ErrorKind::Wasm(error) => invalid(error),
+        wasmi::errors::ErrorKind::Wasm(error) => invalid_at(error),
         _ => LoadError::Refused {
             reason: text(format_args!("{error}")),
         },

@@ -84,6 +84,24 @@ impl Changes {
             .saturating_add(SECTIONS)
     }
 
+    /// Returns the number of changes in the code of functions.
+    #[cfg(all(test, feature = "component"))]
+    pub(crate) const fn edits(&self) -> usize {
+        self.edits.len()
+    }
+
+    /// Returns whether the module has a memory, or globals that can change.
+    #[cfg(feature = "component")]
+    pub(crate) const fn has_state(&self) -> bool {
+        self.memory || !self.globals.is_empty()
+    }
+
+    /// Returns whether the module has a memory of its own.
+    #[cfg(all(feature = "component", feature = "mappings"))]
+    pub(crate) const fn has_memory(&self) -> bool {
+        self.memory
+    }
+
     /// Returns the number of globals that can change.
     #[cfg(feature = "trace")]
     pub(crate) const fn globals(&self) -> usize {

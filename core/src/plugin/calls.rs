@@ -5,7 +5,7 @@ use super::{
     pool::{Permit, Unfinished},
 };
 use crate::{
-    base::limits::Usage,
+    base::{limits::Usage, value::Value},
     call::{meter, pace::Pace},
     error::CallError,
     instance::{IdleInstance, Instance, PendingCall, Start},
@@ -297,6 +297,36 @@ impl<T: Default + 'static> Plugin<T> {
         PendingCall::begin(|pace| async move {
             let mut taken = self.take_paced(&pace, None).await?;
             let result = taken.instance.call_paced(name, params, pace).await;
+            self.return_to_pool(taken);
+            result
+        })
+    }
+
+    /// Prepares a call of the export `name` with core values in an instance of its own, for types that are
+    /// known only at run time: see [`Instance::call_values`], and [`process_async`](Self::process_async).
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module
+    /// #   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"#)?;
+    /// # let plugin = hostel_core::Engine::default().load("m", &wasm, &hostel_core::Grants::new())?;
+    /// use hostel_core::{Step, Value};
+    /// let params = [Value::I32(10), Value::I32(20)];
+    /// let mut call = plugin.call_values_async("add", &params);
+    /// assert_eq!(call.step(1_000), Step::Done(Ok(vec![Value::I32(30)])));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Instance::call_values`] and [`with_instance`](Self::with_instance).
+    pub fn call_values_async<'a>(
+        &'a self,
+        name: &'a str,
+        params: &'a [Value],
+    ) -> PendingCall<impl Future<Output = Result<Vec<Value>, CallError>> + use<'a, T>> {
+        PendingCall::begin(|pace| async move {
+            let mut taken = self.take_paced(&pace, None).await?;
+            let result = taken.instance.call_values_paced(name, params, pace).await;
             self.return_to_pool(taken);
             result
         })

@@ -21,7 +21,10 @@ impl Engine {
     /// Checks and compiles a component to a plugin called `name`, with `grants` and nothing else. Its pool, budgets
     /// and limits are those of any other plugin; it is called by [`Plugin::call_component`].
     ///
-    /// Limits hold for the sum of its core modules. A component runs in a new instance for each request.
+    /// A core module with a world in its section `component-type`, as wit-bindgen leaves it, is loaded as the component
+    /// that wit-component would make of it.
+    ///
+    /// Limits hold for the sum of its core modules.
     ///
     /// # Errors
     ///
@@ -36,7 +39,7 @@ impl Engine {
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
         let own = self.bounded_by(grants);
-        let engine = own.as_deref().unwrap_or(self).linking();
+        let engine = own.as_deref().unwrap_or(self).for_components();
         let CompiledComponent {
             mut program,
             modules,
@@ -53,7 +56,7 @@ impl Engine {
             .map(|module| (module.info, module.code))
             .collect();
         let has_imports = !program.imports.is_empty();
-        let bound = Bound::new(program, modules, supplies)?;
+        let bound = Bound::new(program, modules, supplies, engine.limits().component)?;
         let mut plugin = Plugin::new(
             &engine,
             name,
@@ -121,7 +124,7 @@ fn supplies<T: 'static>(
                             module: module.into(),
                             name: import.name.clone(),
                             found: program.types.show_function(ty),
-                            hint: Box::default(),
+                            hint: grants.component_hint(module),
                         });
                         Supply::Trap
                     }

@@ -15,14 +15,13 @@
 //! | exports `memory`, `cabi_realloc`, `_initialize` | the memory, its allocator, what runs first |
 
 use super::{
-    check,
+    Bounds, check,
     inline::Inliner,
     invalid, missed,
     scope::{Item, Scope, TypeItem, entry},
 };
 use crate::{
     base::{
-        limits::ComponentLimits,
         signature::{Signature, ValType},
         text::text,
     },
@@ -38,7 +37,7 @@ use crate::{
     module::{Extern, Import, ModuleInfo},
 };
 use alloc::{boxed::Box, format, string::String, vec::Vec};
-use wasmparser::{
+use component_parser::{
     ComponentType, ComponentTypeDeclaration, ComponentTypeRef, InstanceTypeDeclaration, Parser,
     Payload, TypeBounds,
 };
@@ -57,14 +56,14 @@ const VERSION: u8 = 4;
 /// has no world.
 pub(crate) fn read_module(
     wasm: &[u8],
-    limits: &ComponentLimits,
+    bounds: Bounds<'_>,
     info: &ModuleInfo,
 ) -> Result<Program, LoadError> {
     let section = section(wasm)?;
-    check::check(section, limits)?;
+    check::check(section, bounds)?;
     let (encoding, world) = world(section)?;
     let mut bare = Bare {
-        inliner: Inliner::new(limits, Vec::new()),
+        inliner: Inliner::new(bounds, Vec::new()),
         info,
         encoding,
         defined: Vec::new(),
@@ -167,10 +166,10 @@ impl<'a> Bare<'a> {
             ComponentTypeDeclaration::Alias(alias) => return self.inliner.alias(scope, &alias),
             ComponentTypeDeclaration::Import(import) => {
                 self.inliner
-                    .imported(scope, None, import.name.0, import.ty)?
+                    .imported(scope, None, import.name.name, import.ty)?
             }
             ComponentTypeDeclaration::Export { name, ty } => {
-                self.exported(scope, None, name.0, ty)?
+                self.exported(scope, None, name.name, ty)?
             }
         };
         self.inliner.add(scope, item)
@@ -186,7 +185,7 @@ impl<'a> Bare<'a> {
     ) -> Result<Item<'a>, LoadError> {
         match ty {
             ComponentTypeRef::Func(index) => {
-                let ty = self.inliner.type_of_function(scope, index)?;
+                let ty = self.inliner.type_of_function(scope, index, None)?;
                 let function = self.lift(&core_name(interface, name), ty)?;
                 self.inliner.export_function(interface, name, function)?;
                 Ok(Item::Function(function))
@@ -236,8 +235,8 @@ impl<'a> Bare<'a> {
                     continue;
                 }
                 InstanceTypeDeclaration::Export { name, ty } => {
-                    let item = self.exported(scope, Some(interface), name.0, *ty)?;
-                    exports.push((name.0, item));
+                    let item = self.exported(scope, Some(interface), name.name, *ty)?;
+                    exports.push((name.name, item));
                     item
                 }
             };

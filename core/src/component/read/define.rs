@@ -14,8 +14,8 @@ use crate::{
     },
     error::LoadError,
 };
-use alloc::{sync::Arc, vec::Vec};
-use wasmparser::{
+use alloc::{format, sync::Arc, vec::Vec};
+use component_parser::{
     ComponentDefinedType, ComponentFuncType, ComponentType, ComponentTypeRef, ComponentValType,
     InstanceTypeDeclaration, PrimitiveValType, TypeBounds,
 };
@@ -29,6 +29,7 @@ impl<'a> Inliner<'a> {
     ) -> Result<TypeItem, LoadError> {
         Ok(match ty {
             ComponentType::Defined(ty) => TypeItem::Value(self.defined(scope, ty)?),
+            ComponentType::Func(ty) if ty.async_ => TypeItem::AsyncFunction,
             ComponentType::Func(ty) => TypeItem::Function(self.function_type(scope, &ty)?),
             ComponentType::Component(_) => TypeItem::Component,
             ComponentType::Instance(declarations) => {
@@ -73,6 +74,14 @@ impl<'a> Inliner<'a> {
                 Type::Variant(resolved.into())
             }
             ComponentDefinedType::List(ty) => Type::List(self.value(scope, ty)?),
+            ComponentDefinedType::FixedLengthList(ty, len) => {
+                Type::FixedList(self.value(scope, ty)?, len)
+            }
+            // Its values are those of a list of pairs.
+            ComponentDefinedType::Map(key, value) => {
+                let pair = [self.value(scope, key)?, self.value(scope, value)?];
+                Type::List(self.program.types.add(Type::Tuple(pair.into()))?)
+            }
             ComponentDefinedType::Tuple(parts) => {
                 let parts = parts.iter().map(|ty| self.value(scope, *ty));
                 Type::Tuple(parts.collect::<Result<_, _>>()?)
@@ -147,14 +156,20 @@ impl<'a> Inliner<'a> {
         }))
     }
 
-    /// Returns the function type of this index.
+    /// Returns the function type of this index, which is that of the import `name`, or of a function that the
+    /// component defines.
     pub(super) fn type_of_function(
         &self,
         scope: usize,
         index: u32,
+        name: Option<&str>,
     ) -> Result<FunctionTypeId, LoadError> {
         match entry(&self.scope(scope)?.types, index)? {
             TypeItem::Function(ty) => Ok(ty),
+            TypeItem::AsyncFunction => Err(match name {
+                Some(name) => asynchronous(&format!("the asynchronous import `{name}`")),
+                None => asynchronous("an asynchronous function"),
+            }),
             _ => Err(missed()),
         }
     }
@@ -171,7 +186,7 @@ impl<'a> Inliner<'a> {
         let number = self.program.imports.len();
         let (kind, item) = match ty {
             ComponentTypeRef::Func(index) => {
-                let ty = self.type_of_function(scope, index)?;
+                let ty = self.type_of_function(scope, index, Some(name))?;
                 let item = Item::Function(Callee::Import(number));
                 (ImportKind::Function(ty), item)
             }
@@ -232,9 +247,9 @@ impl<'a> Inliner<'a> {
                 }
                 InstanceTypeDeclaration::Alias(alias) => self.alias(scope, alias)?,
                 InstanceTypeDeclaration::Export { name, ty } => {
-                    let item = self.imported(scope, Some(interface), name.0, *ty)?;
+                    let item = self.imported(scope, Some(interface), name.name, *ty)?;
                     self.scope_mut(scope)?.push(item);
-                    exports.push((name.0, item));
+                    exports.push((name.name, item));
                 }
             }
         }

@@ -7,10 +7,12 @@
 //! | `weigh` | bounds the validator's work, and the depth of value types |
 //! | `scope` | keeps the index spaces of component instances and instance types |
 //! | `inline` | goes through the sections, those of a nested component once for each instance of it |
+//! | `core_level` | resolves core instances, and functions that lift and lower |
 //! | `define` | resolves types, each with the resources of the instance that it is for |
 
 mod bare;
 mod check;
+mod core_level;
 mod define;
 mod inline;
 mod scope;
@@ -32,21 +34,35 @@ use crate::{
     error::LoadError,
     module,
 };
-use wasmparser::BinaryReaderError;
+use component_parser::BinaryReaderError;
+
+/// What reading a component may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds<'l> {
+    pub(crate) limits: &'l ComponentLimits,
+    /// Bytes of the heap that are free.
+    pub(crate) room: usize,
+}
 
 /// Reads and validates a component, except for the bodies of its core functions.
 ///
 /// # Errors
 ///
-/// [`LoadError::Invalid`], [`LoadError::OverLimit`], and [`LoadError::Unsupported`] for what hostel does not
-/// run.
-pub(crate) fn read(wasm: &[u8], limits: &ComponentLimits) -> Result<Program, LoadError> {
-    let modules = check::check(wasm, limits)?;
-    inline::inline(wasm, limits, modules)
+/// [`LoadError::Invalid`], [`LoadError::OverLimit`], [`LoadError::DoesNotFit`] if there is too little heap to read
+/// it, and [`LoadError::Unsupported`] for what hostel does not run.
+pub(crate) fn read(wasm: &[u8], bounds: Bounds<'_>) -> Result<Program, LoadError> {
+    let modules = check::check(wasm, bounds)?;
+    inline::inline(wasm, bounds, modules)
 }
 
-/// Returns whether `wasm` begins as a component does.
-pub(crate) fn is_component(wasm: &[u8]) -> bool {
+/// Returns whether `wasm` begins as a component does; a core module begins otherwise.
+///
+/// ```
+/// assert!(hostel_core::component::is_component(b"\0asm\x0d\0\x01\0"));
+/// assert!(!hostel_core::component::is_component(b"\0asm\x01\0\0\0"));
+/// ```
+#[must_use]
+pub fn is_component(wasm: &[u8]) -> bool {
     wasm.starts_with(b"\0asm") && wasm.get(6..8) == Some(&[1, 0])
 }
 
@@ -54,22 +70,19 @@ pub(crate) fn is_component(wasm: &[u8]) -> bool {
 #[cold]
 fn invalid(error: &BinaryReaderError) -> LoadError {
     let reason = error.message();
+    let at = usize::try_from(error.offset()).unwrap_or(usize::MAX);
     if let Some((what, _)) = reason.split_once(" requires the component model async") {
         return asynchronous(what);
-    }
-    // A later version of the format.
-    if reason.starts_with("invalid leading byte (0x43) for component defined type") {
-        return asynchronous("an asynchronous function type");
     }
     if reason.contains('`') {
         // It quotes the guest, whose names must not be taken for those of proposals.
         return LoadError::Invalid {
-            at: error.offset(),
+            at,
             reason: reason.into(),
             truncated: false,
         };
     }
-    module::invalid(error)
+    module::invalid(reason, at)
 }
 
 /// Returns the error for an asynchronous part of a component.
@@ -95,5 +108,14 @@ fn over(name: &'static str, limit: usize, found: usize) -> LoadError {
         name,
         limit: limit as u64,
         found: found as u64,
+    }
+}
+
+/// Returns the error for too little heap.
+#[cold]
+fn does_not_fit(needed: usize, room: usize) -> LoadError {
+    LoadError::DoesNotFit {
+        needed: needed as u64,
+        free: room as u64,
     }
 }

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 pub(super) struct Definition<'a> {
     pub(super) bytes: &'a [u8],
     /// The offset of the bytes in the file.
-    pub(super) at: usize,
+    pub(super) at: u64,
     pub(super) scope: usize,
 }
 
@@ -36,6 +36,8 @@ pub(super) enum Item<'a> {
 pub(super) enum TypeItem {
     Value(TypeId),
     Function(FunctionTypeId),
+    /// The type of asynchronous functions, which are not run.
+    AsyncFunction,
     Resource(ResourceId),
     /// The number of a declaration of an instance type.
     Instance(usize),

@@ -8,7 +8,7 @@
 use super::{over, scope::Names};
 use crate::{base::limits::ComponentLimits, error::LoadError};
 use alloc::{rc::Rc, vec::Vec};
-use wasmparser::{
+use component_parser::{
     CanonicalFunction, ComponentAlias, ComponentDefinedType, ComponentExternalKind,
     ComponentInstance, ComponentOuterAliasKind, ComponentType, ComponentTypeDeclaration,
     ComponentTypeRef, ComponentValType, CoreType, FromReader, Instance, InstanceTypeDeclaration,
@@ -135,7 +135,7 @@ impl<'a, 'l> Weigher<'a, 'l> {
                     declared = self.declared(ty);
                     self.spend(item.size)?;
                 }
-                self.export(export.name.0, space_of(export.kind), declared)
+                self.export(export.name.name, space_of(export.kind), declared)
             })?,
             Payload::InstanceSection(section) => for_each(section, |instance| {
                 if let Instance::Instantiate { module_index, .. } = instance {
@@ -312,7 +312,7 @@ impl<'a, 'l> Weigher<'a, 'l> {
             ComponentTypeDeclaration::Alias(alias) => self.alias(alias),
             ComponentTypeDeclaration::Export { name, ty } => {
                 let entity = self.declared(*ty);
-                self.export(name.0, space_of(ty.kind()), entity)
+                self.export(name.name, space_of(ty.kind()), entity)
             }
             ComponentTypeDeclaration::Import(import) => self.import(import.ty),
         }
@@ -331,7 +331,7 @@ impl<'a, 'l> Weigher<'a, 'l> {
             InstanceTypeDeclaration::Alias(alias) => self.alias(alias),
             InstanceTypeDeclaration::Export { name, ty } => {
                 let entity = self.declared(*ty);
-                self.export(name.0, space_of(ty.kind()), entity)
+                self.export(name.name, space_of(ty.kind()), entity)
             }
         }
     }
@@ -347,9 +347,10 @@ impl<'a, 'l> Weigher<'a, 'l> {
                 Ok(entity)
             }
             ComponentDefinedType::Tuple(parts) => self.compound(&mut parts.iter().copied()),
-            ComponentDefinedType::List(ty) | ComponentDefinedType::Option(ty) => {
-                self.compound(&mut [*ty].into_iter())
-            }
+            ComponentDefinedType::List(ty)
+            | ComponentDefinedType::FixedLengthList(ty, _)
+            | ComponentDefinedType::Option(ty) => self.compound(&mut [*ty].into_iter()),
+            ComponentDefinedType::Map(key, value) => self.compound(&mut [*key, *value].into_iter()),
             ComponentDefinedType::Result { ok, err } => {
                 self.compound(&mut [*ok, *err].into_iter().flatten())
             }
@@ -437,7 +438,7 @@ impl<'a, 'l> Weigher<'a, 'l> {
                 for export in exports {
                     let entity = self.get(space_of(export.kind), export.index);
                     sum.add(&entity);
-                    entries.push((export.name.0, entity));
+                    entries.push((export.name.name, entity));
                 }
                 sum.exports = Some(Rc::new(Names::new(entries.into_iter())));
                 sum

@@ -1,0 +1,306 @@
+//! The configuration, `hostel.toml`: read as a whole, and every fault told with its place.
+//!
+//! Not by `serde`, which stops at the first fault and can't say which known key is nearest.
+
+mod plugin;
+mod table;
+mod values;
+
+pub use self::{
+    plugin::{DirectorySettings, Grant, HttpSettings, PluginSettings},
+    table::Fault,
+};
+
+use self::{
+    table::{Faults, Section, expected},
+    values::{flag, one_of, path, size_in, text, texts, time},
+};
+use crate::auth::{Role, Token};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fmt, fs, io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use toml::de::{DeTable, DeValue};
+
+/// Most bytes of a configuration.
+const MOST_BYTES: usize = 1 << 20;
+
+/// The whole configuration of a server.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The server itself.
+    pub server: ServerSettings,
+    /// The tokens of callers and administrators.
+    pub tokens: Vec<Token>,
+    /// Settings of plugins that have none of their own.
+    pub defaults: PluginSettings,
+    /// The settings of plugins by name.
+    pub plugins: BTreeMap<String, PluginSettings>,
+}
+
+/// Settings of the server itself.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// Whether calls and figures need no token. `None`: if there are no tokens.
+    pub anonymous: Option<bool>,
+    /// Number of threads that run guests; 0 for one on each processor.
+    pub workers: usize,
+    /// Most connections at one time.
+    pub connections: usize,
+    /// Longest time until the head of a request has arrived, and for which a connection may be idle.
+    pub head_timeout: Duration,
+    /// Longest time until the body of a request has arrived, and for which a client may not take its answer.
+    pub body_timeout: Duration,
+    /// Longest time for which a shutdown waits for requests.
+    pub drain_timeout: Duration,
+    /// The directory for plugins' values and earlier versions. `None`: `.hostel` in the directory of plugins.
+    pub data: Option<PathBuf>,
+    /// Number of versions of each plugin that are kept, the loaded one included.
+    pub keep_versions: usize,
+    /// Whether each request writes one line of JSON to stdout.
+    pub access_log: bool,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+            anonymous: None,
+            workers: 0,
+            connections: 1_000,
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(30),
+            data: None,
+            keep_versions: 5,
+            access_log: false,
+        }
+    }
+}
+
+impl Config {
+    /// Returns the configuration of a server that has none: each plugin may log and read settings, of which there
+    /// are none. Everybody on this machine may call plugins, and nobody may change them.
+    #[must_use]
+    pub fn without_file() -> Self {
+        let mut config = Self::default();
+        config.defaults.grants = vec![Grant::Log, Grant::Config];
+        config
+    }
+
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with all faults.
+    pub fn read(file: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let file = file.as_ref();
+        let fail = |reason| ConfigError {
+            file: file.to_owned(),
+            reason,
+        };
+        let text = fs::read_to_string(file).map_err(|error| fail(Reason::Io(error)))?;
+        Self::parse(&text).map_err(|faults| fail(Reason::Faults(faults)))
+    }
+
+    /// Reads and checks a text.
+    ///
+    /// ```
+    /// use hostel_server::Config;
+    /// let faults = Config::parse("[plugin.shop]\nquue = 5\n").unwrap_err();
+    /// assert_eq!(faults[0].to_string(), "2:1: there is no key `plugin.shop.quue`: did you mean `queue`?");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// All faults, in the order of their places.
+    pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
+        let faults = Faults::new(text);
+        let config = Self::parse_into(text, &faults);
+        match (config, faults.into_list()) {
+            (Some(config), faults) if faults.is_empty() => Ok(config),
+            (_, faults) => Err(faults),
+        }
+    }
+
+    fn parse_into(text: &str, faults: &Faults<'_>) -> Option<Self> {
+        if text.len() > MOST_BYTES {
+            let found = text.len();
+            faults.add(
+                0..0,
+                format!("the configuration has {found} bytes, expected {MOST_BYTES} or fewer"),
+            );
+            return None;
+        }
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            faults.add(error.span().unwrap_or(0..0), error.message());
+        }
+        // A broken text would have faults that are none.
+        errors.is_empty().then_some(())?;
+        let mut root = Section::root(table.get_ref(), faults);
+        let mut config = Self {
+            server: ServerSettings::read(root.section("server")),
+            ..Self::default()
+        };
+        config.defaults = PluginSettings::read(root.section("defaults"), &config.defaults);
+        for (name, at) in root.named("plugin") {
+            if !is_plugin_name(&name) {
+                at.fault(NAME);
+            }
+            let settings = PluginSettings::read(at, &config.defaults);
+            config.plugins.insert(name, settings);
+        }
+        for (name, at) in root.named("token") {
+            config.tokens.extend(token(name, at));
+        }
+        config.check(&root);
+        root.finish();
+        Some(config)
+    }
+
+    /// Checks what no single value shows.
+    fn check(&self, root: &Section<'_, '_>) {
+        let listen = self.server.listen;
+        if !listen.ip().is_loopback() && self.tokens.is_empty() && self.server.anonymous.is_none() {
+            root.fault(&format!(
+                "everybody who reaches {listen} could call the plugins: add a `token`, or say that this is meant by `server.anonymous = true`"
+            ));
+        }
+    }
+
+    /// Returns whether calls need no token.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.server.anonymous.unwrap_or(self.tokens.is_empty())
+    }
+
+    /// Returns the settings of a plugin.
+    #[must_use]
+    pub fn plugin(&self, name: &str) -> &PluginSettings {
+        self.plugins.get(name).unwrap_or(&self.defaults)
+    }
+}
+
+/// What a plugin's name must be.
+pub(crate) const NAME: &str =
+    "expected a plugin's name: 1 to 64 letters, digits, `_`, `-` and `.`, the first one no `.`";
+
+/// Returns whether a name can be that of a file, and of a part of a path, on each system.
+pub(crate) fn is_plugin_name(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    (1..=64).contains(&name.len())
+        && name.bytes().all(is_part)
+        && !name.starts_with('.')
+        && !name.ends_with('.')
+}
+
+impl ServerSettings {
+    fn read(mut at: Section<'_, '_>) -> Self {
+        let mut it = Self::default();
+        at.set("listen", &mut it.listen, address);
+        it.anonymous = at.value("anonymous", flag);
+        at.set("workers", &mut it.workers, size_in(0, 1_024));
+        at.set("connections", &mut it.connections, size_in(1, 1_000_000));
+        at.set("head_timeout", &mut it.head_timeout, time);
+        at.set("body_timeout", &mut it.body_timeout, time);
+        at.set("drain_timeout", &mut it.drain_timeout, time);
+        it.data = at.value("data", path);
+        at.set("keep_versions", &mut it.keep_versions, size_in(1, 100));
+        const LOGS: &[(&str, bool)] = &[("none", false), ("json", true)];
+        at.set("access_log", &mut it.access_log, one_of(LOGS));
+        at.finish();
+        it
+    }
+}
+
+fn address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
+    let wrong = || expected("an address with a port, such as \"127.0.0.1:8080\"", value);
+    text(value)?.parse().map_err(|_| wrong())
+}
+
+fn token(name: String, mut at: Section<'_, '_>) -> Option<Token> {
+    const ROLES: &[(&str, Role)] = &[
+        ("caller", Role::Caller),
+        ("monitor", Role::Monitor),
+        ("admin", Role::Admin),
+    ];
+    let sha256 = at.value("sha256", |value| {
+        Token::digest(&text(value)?).ok_or_else(|| {
+            "expected 64 hexadecimal digits, the SHA-256 of the token: see `hostel token`".into()
+        })
+    });
+    let role = at.value("role", one_of(ROLES));
+    let plugins = at.value("plugins", texts);
+    if sha256.is_none() || role.is_none() {
+        at.fault("a token has the keys `sha256` and `role`");
+    }
+    match (role, &plugins) {
+        (Some(Role::Caller), None) => {
+            at.fault("a caller has the key `plugins`: names, or [\"*\"] for all");
+        }
+        (Some(Role::Monitor | Role::Admin), Some(_)) => {
+            at.fault_at(
+                "plugins",
+                "only a token of the role \"caller\" has this key",
+            );
+        }
+        _ => {}
+    }
+    at.finish();
+    Some(Token {
+        name,
+        sha256: sha256?,
+        role: role?,
+        plugins: plugins.unwrap_or_default(),
+    })
+}
+
+/// A configuration that can't be used.
+#[derive(Debug)]
+pub struct ConfigError {
+    file: PathBuf,
+    reason: Reason,
+}
+
+#[derive(Debug)]
+enum Reason {
+    Io(io::Error),
+    Faults(Vec<Fault>),
+}
+
+impl ConfigError {
+    /// Returns the faults of the text; none if the file could not be read.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        match &self.reason {
+            Reason::Faults(faults) => faults,
+            Reason::Io(_) => &[],
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    /// Writes one line for each fault: `FILE:LINE:COLUMN: MESSAGE`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        match &self.reason {
+            Reason::Io(error) => write!(f, "can't read {file}: {error}"),
+            Reason::Faults(faults) => {
+                let lines = faults.iter().map(|fault| format!("{file}:{fault}"));
+                f.write_str(&lines.collect::<Vec<_>>().join("\n"))
+            }
+        }
+    }
+}
+
+impl Error for ConfigError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,44 @@
+//! Reads the bodies of requests, within bounds of bytes and time.
+
+use crate::problem::Problem;
+use axum::{
+    body::Body,
+    http::{HeaderMap, header},
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Reads a body of at most `limit` bytes, within `time`. One that is said to be larger is refused before it is read.
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    time: Duration,
+) -> Result<Bytes, Problem> {
+    let too_large = || {
+        Problem::new(
+            "body-too-large",
+            format!("the body may have at most {limit} bytes"),
+        )
+    };
+    let said = headers.get(header::CONTENT_LENGTH);
+    let said = said.and_then(|said| said.to_str().ok()?.parse::<u64>().ok());
+    if said.is_some_and(|said| said > limit as u64) {
+        return Err(too_large());
+    }
+    let read = timeout(time, Limited::new(body, limit).collect()).await;
+    let read = read.map_err(|_| {
+        let millis = time.as_millis();
+        Problem::new(
+            "body-timeout",
+            format!("the body was not there after {millis} ms"),
+        )
+    })?;
+    match read {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
+        Err(error) => Err(Problem::new("bad-body", error.to_string())),
+    }
+}

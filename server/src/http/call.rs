@@ -1,0 +1,207 @@
+//! Calls of plugins.
+
+use super::{
+    Exchange, body,
+    media::{self, Media},
+};
+use crate::{
+    calls::{Call, Ended, Input, Lost, Output},
+    metrics::OK,
+    problem::Problem,
+    tenants::Tenant,
+};
+use axum::{body::Body, http::Response};
+use hostel::{CallError, Convention, Extern, Plugin, Usage, ValType};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The function that is called if the path names none.
+const FUNCTION: &str = "process";
+
+/// Most bytes of the numbers for a function.
+const NUMBERS: usize = 16 << 10;
+
+/// The time after its deadline at which a call that has not told so itself is given up: it waits for a thread.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// How a function takes its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Calling {
+    /// One text or byte string, as the body.
+    Bytes,
+    /// Numbers, as a JSON array.
+    Numbers(Box<[ValType]>),
+}
+
+impl Calling {
+    /// Returns how the function or operation `export` is called. For one that there is not, that is [`Self::Bytes`]: the
+    /// call will tell.
+    pub(super) fn of(plugin: &Plugin, export: &str) -> Self {
+        if plugin.convention() != Convention::Native {
+            return Self::Bytes;
+        }
+        let info = plugin.info();
+        let is_number = |ty: &ValType| {
+            matches!(
+                ty,
+                ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64
+            )
+        };
+        match info.export_named(export).map(|export| &export.ty) {
+            Some(Extern::Function(ty))
+                if !(ty.is_bytes() && info.passes_bytes())
+                    && ty.params.iter().chain(&ty.results).all(is_number) =>
+            {
+                Self::Numbers(ty.params.iter().copied().collect())
+            }
+            _ => Self::Bytes,
+        }
+    }
+}
+
+pub(super) async fn call(
+    exchange: &mut Exchange<'_>,
+    body: Body,
+) -> Result<Response<Body>, Problem> {
+    let name = exchange.param("name").to_owned();
+    let export = match exchange.param("export") {
+        "" => FUNCTION.to_owned(),
+        export => export.to_owned(),
+    };
+    let world = exchange.world.clone();
+    if !exchange.client()?.may_call(&name) {
+        return Err(Problem::new(
+            "forbidden",
+            "the token does not allow to call this plugin",
+        ));
+    }
+    let plugin = world
+        .host
+        .get(&name)
+        .map_err(|error| Problem::from(&error))?;
+    let tenant = exchange.shared.tenant(&world, &name);
+    let mut noted = Noted {
+        tenant: tenant.clone(),
+        began: exchange.began,
+        usage: Usage::default(),
+        code: "abandoned",
+    };
+    exchange.line.plugin = name;
+    exchange.line.export = export.clone();
+    let result = admitted(exchange, body, plugin, tenant, export, &mut noted.usage).await;
+    exchange.line.fuel = noted.usage.fuel;
+    noted.code = result.as_ref().map_or_else(Problem::code, |_| OK);
+    result
+}
+
+/// Makes the call, if its plugin's quotas admit it.
+async fn admitted(
+    exchange: &mut Exchange<'_>,
+    body: Body,
+    plugin: Plugin,
+    tenant: Arc<Tenant>,
+    export: String,
+    usage: &mut Usage,
+) -> Result<Response<Body>, Problem> {
+    // Before the body is read: a client that is refused sends none.
+    let _place = tenant.admit(&plugin)?;
+    let calling = Calling::of(&plugin, &export);
+    let (headers, time) = (&exchange.parts.headers, exchange.shared.body_timeout);
+    let (media, input) = match &calling {
+        Calling::Bytes => {
+            let media = Media::accepted(headers, Media::Bytes)?;
+            let limit = plugin.budget().input_bytes;
+            let bytes = body::read(headers, body, limit, time).await?;
+            exchange.line.bytes_in = bytes.len();
+            (media, Input::Bytes(bytes))
+        }
+        Calling::Numbers(types) => {
+            if Media::accepted(headers, Media::Json)? != Media::Json {
+                return Err(Problem::new(
+                    "not-acceptable",
+                    "the function returns numbers: accept application/json",
+                ));
+            }
+            if !types.is_empty() && !Media::is_json(headers) {
+                return Err(Problem::new(
+                    "bad-media-type",
+                    "the function takes numbers: send them as an array of application/json",
+                ));
+            }
+            let bytes = body::read(headers, body, NUMBERS, time).await?;
+            exchange.line.bytes_in = bytes.len();
+            let numbers = match types.is_empty() && bytes.is_empty() {
+                true => Vec::new(),
+                false => media::numbers(&bytes, types)?,
+            };
+            (Media::Json, Input::Numbers(numbers))
+        }
+    };
+    let span = tracing::info_span!(
+        target: "hostel::call",
+        "call",
+        plugin = &*tenant.name,
+        export = &*export,
+        request = %exchange.trace.trace(),
+        parent = exchange.trace.parent(),
+        traceparent = exchange.trace.header(),
+    );
+    let deadline = plugin.budget().deadline;
+    let call = Call {
+        plugin,
+        tenant,
+        export: export.into(),
+        input,
+        began: exchange.began,
+        span,
+    };
+    let Ended {
+        result,
+        usage: used,
+    } = until(deadline, exchange.began, call).await?;
+    *usage = used;
+    let response = match result? {
+        Output::Bytes(bytes) => {
+            exchange.line.bytes_out = bytes.len();
+            media.answer(bytes)?
+        }
+        Output::Numbers(numbers) => {
+            let text = media::array(&numbers).to_string();
+            exchange.line.bytes_out = text.len();
+            media.response(text)
+        }
+    };
+    Ok(response)
+}
+
+/// Awaits a call, until its deadline has passed.
+async fn until(deadline: Option<Duration>, began: Instant, call: Call) -> Result<Ended, Problem> {
+    let running = call.start();
+    let lost = |_: Lost| Problem::new("no-result", "");
+    let end =
+        deadline.and_then(|after| Some((after, began.checked_add(after)?.checked_add(GRACE)?)));
+    let Some((after, end)) = end else {
+        return running.await.map_err(lost);
+    };
+    match tokio::time::timeout_at(end.into(), running).await {
+        Ok(ended) => ended.map_err(lost),
+        Err(_) => Err(Problem::from(&CallError::Deadline { after })),
+    }
+}
+
+/// Notes a call in the figures when it ends, also if its client has gone.
+struct Noted {
+    tenant: Arc<Tenant>,
+    began: Instant,
+    usage: Usage,
+    code: &'static str,
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        let took = self.began.elapsed();
+        self.tenant.figures.call(self.code, took, &self.usage);
+    }
+}

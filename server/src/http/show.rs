@@ -1,0 +1,138 @@
+//! What clients see of plugins.
+
+use super::{Exchange, call::Calling, media::Media};
+use crate::{
+    auth::hexadecimal,
+    problem::Problem,
+    service::{Shared, World},
+};
+use axum::{
+    body::Body,
+    http::{HeaderValue, Response, header},
+};
+use hostel::{Budget, Extern, HostError, Limits, Plugin, limit_fields};
+use serde_json::{Map, Value as Json, json};
+
+pub(super) fn list(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
+    let (client, world) = (exchange.client()?, &exchange.world);
+    let names = world.host.list().into_iter();
+    let plugins: Vec<_> = names
+        .filter(|name| client.may_see(name))
+        // One that is removed just now is left out.
+        .filter_map(|name| {
+            let version = world.host.version(&name).ok()?;
+            Some(json!({
+                "name": name,
+                "version": version.number,
+                "sha256": hexadecimal(&version.sha256),
+            }))
+        })
+        .collect();
+    Ok(Media::Json.response(json!({ "plugins": plugins }).to_string()))
+}
+
+pub(super) fn show(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
+    let name = exchange.param("name");
+    if !exchange.client()?.may_see(name) {
+        return Err(Problem::new(
+            "forbidden",
+            "the token does not allow to see this plugin",
+        ));
+    }
+    let shown = plugin(exchange.shared, &exchange.world, name);
+    let shown = shown.map_err(|error| Problem::from(&error))?;
+    Ok(Media::Json.response(shown.to_string()))
+}
+
+/// Describes a plugin.
+pub(super) fn plugin(shared: &Shared, world: &World, name: &str) -> Result<Json, HostError> {
+    let (plugin, version) = (world.host.get(name)?, world.host.version(name)?);
+    let tenant = shared.tenant(world, name);
+    let terms = (world.terms)(name);
+    let pool = plugin.pool_figures();
+    let (succeeded, failed, fuel) = tenant.figures.totals();
+    let rate = terms.quota.rate.map(
+        |rate| json!({ "calls": rate.calls, "per_ms": rate.per.as_millis(), "burst": rate.burst }),
+    );
+    let fuel_window = terms.quota.fuel.map(|window| {
+        let left = tenant.meter.fuel_left(std::time::Instant::now());
+        json!({ "units": window.units, "per_ms": window.per.as_millis(), "left": left })
+    });
+    Ok(json!({
+        "name": name,
+        "version": version.number,
+        "sha256": hexadecimal(&version.sha256),
+        "abi": plugin.convention().name(),
+        "exports": exports(&plugin),
+        "grants": terms.grants,
+        "limits": limits(plugin.limits()),
+        "budget": budget(plugin.budget()),
+        "rate": rate,
+        "fuel": fuel_window,
+        "figures": {
+            "succeeded": succeeded,
+            "failed": failed,
+            "fuel": fuel,
+            "in_flight": tenant.in_flight(),
+            "instances_in_use": pool.in_use,
+            "instances_idle": pool.idle,
+            "waiting": pool.waiting,
+            "resets": pool.resets,
+            "discards": pool.discards,
+            "abandoned": pool.abandoned,
+        },
+    }))
+}
+
+/// Lists the functions of a plugin, and how each is called.
+fn exports(plugin: &Plugin) -> Vec<Json> {
+    let exports = plugin.info().exports.iter();
+    let functions = exports.filter_map(|export| match &export.ty {
+        Extern::Function(ty) => Some((&export.name, ty)),
+        _ => None,
+    });
+    let each = functions.map(|(name, ty)| {
+        let takes = match Calling::of(plugin, name) {
+            Calling::Bytes => "bytes",
+            Calling::Numbers(_) => "numbers",
+        };
+        json!({ "name": name, "takes": takes, "type": ty.to_string() })
+    });
+    each.collect()
+}
+
+fn limits(limits: &Limits) -> Json {
+    let mut limits = *limits;
+    let fields = limit_fields(&mut limits);
+    let shown = fields.map(|(name, value)| {
+        // The largest number stands for no limit.
+        let value = (*value != usize::MAX).then_some(*value);
+        (name.to_owned(), json!(value))
+    });
+    Json::Object(Map::from_iter(shown))
+}
+
+fn budget(budget: &Budget) -> Json {
+    json!({
+        "fuel": budget.fuel,
+        "deadline_ms": budget.deadline.map(|deadline| deadline.as_millis()),
+        "host_calls": budget.host_calls,
+        "input_bytes": budget.input_bytes,
+        "output_bytes": budget.output_bytes,
+    })
+}
+
+pub(super) fn metrics(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
+    if !exchange.client()?.may_monitor() {
+        return Err(Problem::new(
+            "forbidden",
+            "metrics take a token of the role monitor or admin",
+        ));
+    }
+    let text = exchange.shared.metrics.text(&exchange.world.host);
+    let mut response = Response::new(Body::from(text));
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    Ok(response)
+}

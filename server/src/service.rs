@@ -1,0 +1,226 @@
+//! The plugins of a host as a service, for a server of one's own.
+
+use crate::{
+    access_log::AccessLog,
+    auth::Auth,
+    folder::Folder,
+    http,
+    metrics::Metrics,
+    quota::Quota,
+    tenants::{Tenant, Tenants, Threads},
+};
+use axum::Router;
+use hostel::Host;
+use std::{
+    io,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// What a plugin may use by time, and how it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Most calls and most fuel by time; none by default.
+    pub quota: Quota,
+    /// Whether its host functions may wait for a disk or a lock. Its calls then run on threads apart, at most two of
+    /// them at a time. `false` by default.
+    pub may_block: bool,
+    /// The names of its grants, to show.
+    pub grants: Vec<&'static str>,
+}
+
+/// Returns the terms of a plugin with a given name.
+type GetTerms = dyn Fn(&str) -> Terms + Send + Sync;
+
+/// Everything that requests share.
+pub(crate) struct Shared {
+    world: RwLock<Arc<World>>,
+    pub(crate) threads: Threads,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) body_timeout: Duration,
+    pub(crate) access_log: Option<AccessLog>,
+    /// Held while plugins or the configuration change.
+    pub(crate) changes: tokio::sync::Mutex<()>,
+    draining: AtomicBool,
+}
+
+/// What a reload replaces as a whole.
+pub(crate) struct World {
+    pub(crate) host: Arc<Host>,
+    pub(crate) auth: Auth,
+    pub(crate) terms: Box<GetTerms>,
+    pub(crate) tenants: Tenants,
+    /// The directory that administrators change, if there is one.
+    pub(crate) folder: Option<Arc<Folder>>,
+}
+
+impl Shared {
+    pub(crate) fn world(&self) -> Arc<World> {
+        let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
+        world.clone()
+    }
+
+    /// Puts another world in place. Requests that are under way end in the old one.
+    pub(crate) fn set_world(&self, world: World) {
+        let mut place = self.world.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *place, Arc::new(world));
+        drop(place);
+        // Without the lock: dropping the last handle of plugins takes time.
+        drop(before);
+    }
+
+    /// Returns a plugin that is loaded.
+    pub(crate) fn tenant(&self, world: &World, name: &str) -> Arc<Tenant> {
+        let settings = || {
+            let terms = (world.terms)(name);
+            (terms.quota, terms.may_block)
+        };
+        world
+            .tenants
+            .get(name, &self.threads, &self.metrics, settings)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Tells load balancers to send no more.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.threads.close();
+    }
+}
+
+/// The plugins of a [`Host`] over HTTP, with quotas for each. Its [`router`](Self::router) is an axum router and a tower
+/// service.
+///
+/// Calls run on threads of its own, in slices, in turns that are fair between plugins. The limits, the budget and the
+/// deadline of a plugin are those with which the host has loaded it: see `hostel::Grants::with_limits` and
+/// `hostel::Grants::with_budget`. The deadline begins with the request.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use hostel_server::{PluginService, hostel::{self, Host}};
+/// use std::sync::Arc;
+///
+/// let host = Arc::new(Host::new(hostel::engine()));
+/// let plugins = PluginService::builder(host).workers(1).build()?;
+/// let app = axum::Router::new().merge(plugins.router());
+/// # let _: axum::Router = app;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PluginService {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl PluginService {
+    /// Begins a service of the host's plugins. Everybody may call them; add an [`Auth`] otherwise.
+    #[must_use]
+    pub fn builder(host: Arc<Host>) -> PluginServiceBuilder {
+        PluginServiceBuilder {
+            host,
+            auth: Auth::open(),
+            terms: Box::new(|_| Terms::default()),
+            folder: None,
+            workers: 0,
+            body_timeout: Duration::from_secs(30),
+            access_log: false,
+        }
+    }
+
+    /// Returns the routes `/v1/plugins…`, `/healthz`, `/readyz`, `/metrics` and `/openapi.json`.
+    pub fn router(&self) -> Router {
+        http::router(self.shared.clone())
+    }
+}
+
+/// Settings of a [`PluginService`].
+pub struct PluginServiceBuilder {
+    host: Arc<Host>,
+    auth: Auth,
+    terms: Box<GetTerms>,
+    folder: Option<Arc<Folder>>,
+    workers: usize,
+    body_timeout: Duration,
+    access_log: bool,
+}
+
+impl PluginServiceBuilder {
+    /// Sets who may call and see plugins. By default everybody.
+    #[must_use]
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// Sets the terms of each plugin by its name. They are asked for when a plugin is called for the first time, and when
+    /// it is shown.
+    #[must_use]
+    pub fn terms(mut self, terms: impl Fn(&str) -> Terms + Send + Sync + 'static) -> Self {
+        self.terms = Box::new(terms);
+        self
+    }
+
+    /// Sets the number of threads that run guests. By default 0: one for each processor.
+    #[must_use]
+    pub const fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Sets the longest time until a request's body has arrived; 30 s by default.
+    #[must_use]
+    pub const fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = timeout;
+        self
+    }
+
+    /// Writes one line of JSON to stdout for each request; by default not.
+    #[must_use]
+    pub const fn access_log(mut self, writes: bool) -> Self {
+        self.access_log = writes;
+        self
+    }
+
+    pub(crate) fn folder(mut self, folder: Arc<Folder>) -> Self {
+        self.folder = Some(folder);
+        self
+    }
+
+    /// Starts the threads.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread.
+    pub fn build(self) -> io::Result<PluginService> {
+        let access_log = self.access_log.then(AccessLog::start).transpose()?;
+        let shared = Shared {
+            world: RwLock::new(Arc::new(World {
+                host: self.host,
+                auth: self.auth,
+                terms: self.terms,
+                tenants: Tenants::default(),
+                folder: self.folder,
+            })),
+            threads: Threads::start(self.workers)?,
+            metrics: Arc::new(Metrics::new()),
+            body_timeout: self.body_timeout,
+            access_log,
+            changes: tokio::sync::Mutex::default(),
+            draining: AtomicBool::new(false),
+        };
+        Ok(PluginService {
+            shared: Arc::new(shared),
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! The versions of plugins that are kept, as files: `versions/NAME/NUMBER-SHA256.wasm`.
+
+use crate::auth::hexadecimal;
+use hostel::{Version, install_module};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The versions below one directory. It is created with the first.
+pub(crate) struct Versions {
+    root: PathBuf,
+    /// Number of versions of a plugin that are kept.
+    keep: usize,
+}
+
+/// A version that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Kept {
+    /// Its number: that of the last version and one more.
+    pub(crate) number: u64,
+    /// The SHA-256 in hexadecimal digits.
+    pub(crate) sha256: String,
+}
+
+impl Versions {
+    pub(crate) fn new(data: &Path, keep: usize) -> Self {
+        Self {
+            root: data.join("versions"),
+            keep,
+        }
+    }
+
+    /// Lists the versions of a plugin, the oldest first.
+    pub(crate) fn list(&self, name: &str) -> io::Result<Vec<Kept>> {
+        let entries = match fs::read_dir(self.root.join(name)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut kept = Vec::new();
+        for entry in entries {
+            let file = entry?.file_name();
+            let named = file.to_str().and_then(|file| file.strip_suffix(".wasm"));
+            let parts = named.and_then(|named| named.split_once('-'));
+            if let Some((number, sha256)) = parts
+                && let Ok(number) = number.parse()
+            {
+                let sha256 = sha256.to_owned();
+                kept.push(Kept { number, sha256 });
+            }
+        }
+        kept.sort();
+        Ok(kept)
+    }
+
+    /// Keeps a version, unless it is kept already. Removes the oldest if there are too many.
+    pub(crate) fn add(&self, name: &str, wasm: &[u8]) -> io::Result<()> {
+        let sha256 = hexadecimal(&Version::sha256(wasm));
+        let kept = self.list(name)?;
+        // One that was rolled back to keeps its place, so that the next step back leads before it.
+        if kept.iter().any(|version| version.sha256 == sha256) {
+            return Ok(());
+        }
+        fs::create_dir_all(self.root.join(name))?;
+        let number = kept.last().map_or(1, |last| last.number.saturating_add(1));
+        let added = Kept { number, sha256 };
+        install_module(self.file(name, &added), wasm)
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        let kept = self.list(name)?;
+        let surplus = kept.len().saturating_sub(self.keep);
+        for oldest in kept.iter().take(surplus) {
+            fs::remove_file(self.file(name, oldest))?;
+        }
+        Ok(())
+    }
+
+    /// Reads a version, and checks that it is what it was.
+    pub(crate) fn read(&self, name: &str, version: &Kept) -> io::Result<Vec<u8>> {
+        let wasm = fs::read(self.file(name, version))?;
+        if hexadecimal(&Version::sha256(&wasm)) != version.sha256 {
+            let file = self.file(name, version);
+            let message = format!("{} was changed: its SHA-256 is another one", file.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(wasm)
+    }
+
+    fn file(&self, name: &str, version: &Kept) -> PathBuf {
+        let Kept { number, sha256 } = version;
+        self.root
+            .join(name)
+            .join(format!("{number:08}-{sha256}.wasm"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_versions_are_kept() {
+        let data = tempfile::tempdir().unwrap();
+        let versions = Versions::new(data.path(), 2);
+        assert_eq!(versions.list("shop").unwrap(), []);
+        for wasm in [b"one", b"two", b"two", b"six"] {
+            versions.add("shop", wasm).unwrap();
+        }
+        let kept = versions.list("shop").unwrap();
+        assert_eq!(kept.iter().map(|it| it.number).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(versions.read("shop", &kept[0]).unwrap(), b"two");
+        assert_eq!(versions.list("other").unwrap(), []);
+        // A file that was changed is not loaded.
+        fs::write(versions.file("shop", &kept[1]), "seven").unwrap();
+        let error = versions.read("shop", &kept[1]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}

@@ -1,0 +1,12 @@
+//! The server from outside: real sockets on this machine, with a client that can be slow and wrong.
+
+mod admin;
+mod answers;
+mod client;
+mod ends;
+mod example;
+mod fairness;
+mod quotas;
+mod reload;
+mod security;
+mod serving;

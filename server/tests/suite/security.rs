@@ -1,0 +1,228 @@
+//! Names that lead elsewhere, tokens, what one client learns of another, and answers that would add headers.
+
+use super::serving::{Serving, echo, prebuilt, process, says, token};
+use std::fs;
+
+#[test]
+fn a_name_leads_to_no_other_file() {
+    let admin = token("root", "role = \"admin\"");
+    let serving = Serving::with(&admin.section, &[("echo", &echo())]);
+    let auth = [("authorization", &*admin.header)];
+    let outside = serving.files.path().join("outside.wasm");
+    fs::write(&outside, says("outside")).unwrap();
+    for name in [
+        "..%2foutside",
+        "%2e%2e%2foutside",
+        "..%5coutside",
+        ".hidden",
+        "a%00b",
+        "a%0ab",
+        "a%20b",
+        "%c3%a9",
+        "a.",
+        "..",
+        "%2e%2e",
+        "-%2f..%2f..%2foutside",
+        &"a".repeat(65),
+    ] {
+        for method in ["PUT", "DELETE"] {
+            let answer = serving.ask(&format!("{method} /v1/plugins/{name}"), &auth, &says("new"));
+            assert!(
+                (400..500).contains(&answer.status),
+                "{method} {name}: {}",
+                answer.text()
+            );
+            assert!(answer.json()["code"].is_string(), "{name}");
+        }
+        assert_eq!(
+            serving
+                .ask(&format!("POST /v1/plugins/{name}"), &auth, b"x")
+                .status,
+            404,
+            "{name}"
+        );
+        let back = serving.ask(&format!("POST /v1/versions/{name}/rollback"), &auth, b"");
+        assert!((400..500).contains(&back.status), "{name}");
+    }
+    let entries = |path: &std::path::Path| {
+        let mut names: Vec<_> = fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(
+        entries(serving.files.path()),
+        ["hostel.toml", "outside.wasm", "plugins"]
+    );
+    assert_eq!(
+        entries(&serving.files.path().join("plugins")),
+        ["echo.wasm"]
+    );
+}
+
+#[test]
+fn a_caller_sees_and_calls_its_own_plugins_alone() {
+    let anna = token("anna", "role = \"caller\"\nplugins = [\"mine\"]");
+    let monitor = token("watch", "role = \"monitor\"");
+    let config = [&*anna.section, &*monitor.section].concat();
+    let plugins: &[(&str, &[u8])] = &[("mine", &echo()), ("other", &echo())];
+    let serving = Serving::with(&config, plugins);
+    let as_anna = |line: &str| serving.ask(line, &[("authorization", &*anna.header)], b"x");
+    as_anna("POST /v1/plugins/mine").says("x");
+    as_anna("POST /v1/plugins/other").is(403, "forbidden");
+    // Whether there is one is not told.
+    as_anna("POST /v1/plugins/nobody").is(403, "forbidden");
+    as_anna("GET /v1/plugins/other").is(403, "forbidden");
+    as_anna("GET /metrics").is(403, "forbidden");
+    let listed = as_anna("GET /v1/plugins").json();
+    assert_eq!(listed["plugins"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["plugins"][0]["name"], "mine");
+    let as_monitor = |line: &str| serving.ask(line, &[("authorization", &*monitor.header)], b"x");
+    as_monitor("POST /v1/plugins/mine").is(403, "forbidden");
+    assert_eq!(
+        as_monitor("GET /v1/plugins").json()["plugins"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    assert_eq!(as_monitor("GET /metrics").status, 200);
+    for header in [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer x",
+        "Basic YTpi",
+        &anna.header[..70],
+    ] {
+        let answer = serving.ask("POST /v1/plugins/mine", &[("authorization", header)], b"x");
+        answer.is(401, "unauthorized");
+        assert!(answer.headers["www-authenticate"].starts_with("Bearer"));
+        assert!(
+            !answer.text().contains(&anna.header[7..]),
+            "{}",
+            answer.text()
+        );
+    }
+    serving
+        .ask("POST /v1/plugins/mine", &[], b"x")
+        .is(401, "unauthorized");
+    // These need none.
+    serving.get("/healthz").says("ok\n");
+}
+
+#[test]
+fn values_are_a_plugin_s_own() {
+    let config = "[defaults]\ngrants = [\"log\", \"state\"]\n";
+    let counter = prebuilt("counter");
+    let plugins: &[(&str, &[u8])] = &[("one", &counter), ("two", &counter)];
+    let serving = Serving::with(config, plugins);
+    let first = serving.post("one", b"key");
+    assert_eq!(first.status, 200, "{}", first.text());
+    let again = serving.post("one", b"key").text();
+    assert_ne!(again, first.text());
+    // The other plugin begins at the beginning.
+    assert_eq!(serving.post("two", b"key").text(), first.text());
+    // They outlive a reload.
+    serving.reload(&format!("{config}queue = 7\n")).unwrap();
+    assert_ne!(serving.post("one", b"key").text(), again);
+}
+
+#[test]
+fn a_guest_s_answer_adds_no_header() {
+    let wat = r#"(module (memory (export "memory") 1)
+        (data (i32.const 0) "a\0d\0aset-cookie: b=c\0d\0a\0d\0a<script>alert(1)</script>")
+        (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+        (func (export "process") (param i32 i32) (result i32 i32) (i32.const 0) (i32.const 49)))"#;
+    let serving = Serving::plainly(&[("forger", &wat::parse_str(wat).unwrap())]);
+    let answer = serving.post("forger", b"");
+    assert_eq!(answer.status, 200);
+    assert!(!answer.headers.contains_key("set-cookie"));
+    assert_eq!(answer.headers["content-type"], "application/octet-stream");
+    assert_eq!(answer.body.len(), 49);
+}
+
+#[test]
+fn nothing_is_granted_that_is_not_written_down() {
+    let plugins: &[(&str, &[u8])] = &[
+        ("customize", &prebuilt("customize")),
+        ("counter", &prebuilt("counter")),
+        ("echo", &echo()),
+    ];
+    let serving = Serving::with("", plugins);
+    let names: Vec<_> = serving
+        .server
+        .not_loaded()
+        .into_iter()
+        .map(|it| it.name)
+        .collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    serving.post("echo", b"x").says("x");
+    serving.post("customize", b"x").is(404, "unknown-plugin");
+}
+
+/// Requests that are not HTTP, or barely: none hangs, none ends the server.
+#[test]
+fn malformed_requests_are_refused() {
+    let serving = Serving::with(
+        "[server]\nhead_timeout = \"300ms\"\nbody_timeout = \"300ms\"\n",
+        &[("echo", &echo())],
+    );
+    let long = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(100_000));
+    let many = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(1_000));
+    let requests: &[&[u8]] = &[
+        b"\r\n\r\n",
+        b"\0\0\0\0",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: a\r\nno colon\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: a\r\nx: \0\r\n\r\n",
+        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
+        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\nab",
+        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nab\r\n",
+        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n",
+        b"GET http://[::1 HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"GET /v1/plugins/%zz HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"GET //v1//plugins HTTP/1.1\r\nhost: a\r\n\r\n",
+        long.as_bytes(),
+        many.as_bytes(),
+    ];
+    for request in requests {
+        let mut client = serving.client();
+        client.send(request);
+        let shown = String::from_utf8_lossy(&request[..request.len().min(60)]);
+        // Refused, or closed. A wait without end would fail the read.
+        if let Some(answer) = client.answer() {
+            // Chunks take precedence over a length, as RFC 9112 says.
+            let smuggled = request.ends_with(b"content-length: 3\r\n\r\n0\r\n\r\n");
+            assert!(
+                answer.status >= 400 || smuggled,
+                "{shown:?}: {}",
+                answer.status
+            );
+        }
+    }
+    serving.post("echo", b"x").says("x");
+}
+
+#[test]
+fn a_plugin_that_fails_in_its_start_answers_with_an_error() {
+    let wat = r#"(module (memory (export "memory") 1) (func $start unreachable) (start $start)
+        (func (export "allocate") (param i32) (result i32) (i32.const 0))
+        (func (export "process") (param i32 i32) (result i32 i32) (i32.const 0) (i32.const 0)))"#;
+    let plugins: &[(&str, &[u8])] = &[
+        ("broken", &wat::parse_str(wat).unwrap()),
+        ("traps", &process("unreachable")),
+    ];
+    let serving = Serving::plainly(plugins);
+    for _ in 0..3 {
+        serving.post("broken", b"x").is(502, "trap-unreachable");
+        serving.post("traps", b"x").is(502, "trap-unreachable");
+    }
+}
