@@ -98,12 +98,12 @@ impl Call {
             Input::Bytes(bytes) => {
                 let inputs = [&**bytes];
                 let call = plugin.call_arguments_async(&export, &inputs);
-                let (result, usage) = metered(call, meter, &span).await;
+                let (result, usage) = metered(call, &tenant, &span).await;
                 (result.map(Output::Bytes), usage)
             }
             Input::Numbers(numbers) => {
                 let call = plugin.call_values_async(&export, numbers);
-                let (result, usage) = metered(call, meter, &span).await;
+                let (result, usage) = metered(call, &tenant, &span).await;
                 (result.map(Output::Numbers), usage)
             }
         };
@@ -140,10 +140,10 @@ fn budget_now(budget: &Budget, began: Instant, meter: &Meter) -> Result<Budget, 
     Ok(budget)
 }
 
-/// Runs a call slice by slice, and counts its fuel in the plugin's quota after each.
+/// Runs a call slice by slice, and counts its fuel after each: also that of a call whose client goes.
 async fn metered<R, F>(
     call: PendingCall<F>,
-    meter: &Meter,
+    tenant: &Tenant,
     span: &Span,
 ) -> (Result<R, Failure>, Usage)
 where
@@ -156,13 +156,15 @@ where
             let _entered = span.enter();
             call.as_mut().poll(context)
         };
-        if meter.counts_fuel() {
+        let used = call.usage().fuel;
+        let more = used.saturating_sub(counted);
+        counted = used;
+        tenant.figures.fuel(more);
+        if tenant.meter.counts_fuel() {
             let now = Instant::now();
-            let used = call.usage().fuel;
-            let left = meter.use_fuel(used.saturating_sub(counted), now);
-            counted = used;
+            let left = tenant.meter.use_fuel(more, now);
             if polled.is_pending() && !left {
-                return Poll::Ready(Err(Failure::FuelWindow(meter.window_left(now))));
+                return Poll::Ready(Err(Failure::FuelWindow(tenant.meter.window_left(now))));
             }
         }
         polled.map_err(Failure::Call)
