@@ -7,7 +7,8 @@
 # The bytes depend on the sources and on the compilers' versions alone; prebuilt/tools.txt holds the versions. Where a
 # tool is missing, its guests are left out, unless CI=true: then that is a failure. Those in Go, Zig and AssemblyScript
 # stay as they are where the compiler is missing and, with --check, where it is of another version; those made with other
-# hosts' kits do where the kits can't be fetched.
+# hosts' kits, and components, do where crates can't be fetched. Components of megabytes are not in prebuilt/:
+# components/build.sh builds them.
 set -euo pipefail
 
 check=false
@@ -24,6 +25,7 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-$(dirname "$0")/target}")
 cd "$(dirname "$0")"
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
+mkdir "$out/components"
 
 # What could change the bytes from outside.
 export LC_ALL=C
@@ -48,7 +50,7 @@ keep() {
     [[ -z $4 ]] || grep "^$4 " prebuilt/tools.txt >>"$out/tools.txt"
     local name
     for name in "${@:5}"; do
-        cp "prebuilt/$name.wasm" "$out/"
+        cp "prebuilt/$name.wasm" "$out/$name.wasm"
         kept+=("$name")
     done
 }
@@ -218,6 +220,44 @@ build_wat() {
     done
 }
 
+build_components() {
+    if ! cargo fetch --quiet --locked --manifest-path components/Cargo.toml; then
+        keep components "a crate can't be fetched" "run this with a network" "" \
+            components/{c_module,c_plugin,c_report,composed,composed_rust,rust_caller,rust_module,rust_plugin,rust_report,rust_small}
+        return
+    fi
+    if [[ ! -d $(rustc --print sysroot)/lib/rustlib/wasm32-wasip2 ]]; then
+        skip components "the target wasm32-wasip2" "rustup target add wasm32-wasip2"
+        return
+    fi
+    if [[ ! -e $out/wasi_c_report.wasm ]]; then
+        skip components "what C for WASI takes" "see above"
+        return
+    fi
+    build_rust components/rust wasm32-wasip2 components/rust_
+    build_rust wasi-rust wasm32-wasip2 components/rust_
+    build_rust components/rust wasm32-unknown-unknown module_
+    mv "$out/module_plugin.wasm" "$out/components/rust_module.wasm"
+
+    cargo build --quiet --locked --target-dir "$target" --manifest-path components/tool/Cargo.toml
+    local tool="$target/debug/tool" bindings="$out/bindings" components="$out/components"
+    mkdir "$bindings"
+    "$tool" bindings components/wit plugin "$bindings"
+    local clang=(clang --target=wasm32-wasi -std=c11 -Os -mbulk-memory "-I$bindings" -Ic)
+    "${clang[@]}" -Wall -Wextra -Werror -c -o "$bindings/text.o" components/c/text.c
+    "${clang[@]}" -c -o "$bindings/plugin.o" "$bindings/plugin.c"
+    clang --target=wasm32-wasi -mexec-model=reactor -Wl,--strip-all -o "$components/c_module.wasm" \
+        "$bindings"/{text,plugin,plugin_component_type}.o
+
+    "$tool" new "$components/rust_module.wasm" "$components/rust_small.wasm"
+    "$tool" new "$components/c_module.wasm" "$components/c_plugin.wasm"
+    "$tool" new "$out/wasi_c_report.wasm" "$components/c_report.wasm"
+    "$tool" new "$out/module_caller.wasm" "$bindings/caller.wasm"
+    "$tool" plug "$bindings/caller.wasm" "$components/c_plugin.wasm" "$components/composed.wasm"
+    "$tool" plug "$components/rust_caller.wasm" "$components/rust_plugin.wasm" "$components/composed_rust.wasm"
+    rm "$out/module_caller.wasm"
+}
+
 rustc --version >>"$out/tools.txt"
 build_rust rust wasm32-unknown-unknown ""
 build_rust small wasm32-unknown-unknown "" --page-size=1 -zstack-size=512
@@ -226,19 +266,25 @@ build_rust default-rust wasm32-unknown-unknown "" -zstack-size=1048576
 build_rust wasi-rust wasm32-wasip1 wasi_rust_
 build_rust_kits
 build_c
+build_components
 build_wat
 build_go
 build_zig
 build_assemblyscript
 
+# The names of the guests in a folder.
+guests_in() {
+    (cd "$1" && ls -- *.wasm components/*.wasm)
+}
+
 if $check; then
     # The names that are in only one of the two folders, or differ; without those that were left out here.
     different=()
-    for name in $(cd "$out" && ls -- *.wasm); do
+    for name in $(guests_in "$out"); do
         cmp --silent "$out/$name" "prebuilt/$name" || different+=("$name")
     done
     if ! $skipped; then
-        for name in $(cd prebuilt && ls -- *.wasm); do
+        for name in $(guests_in prebuilt); do
             [[ -e $out/$name ]] || different+=("$name")
         done
     fi
@@ -253,15 +299,16 @@ if $check; then
         } >&2
         exit 1
     fi
-    built=$(($(ls "$out"/*.wasm | wc -l) - ${#kept[@]}))
+    built=$(($(guests_in "$out" | wc -l) - ${#kept[@]}))
     echo "All $built guests that were built are the same as in prebuilt/."
     exit
 fi
 
-mkdir -p prebuilt
+mkdir -p prebuilt/components
 if ! $skipped; then
-    rm -f prebuilt/*.wasm
+    rm -f prebuilt/*.wasm prebuilt/components/*.wasm
     install -m 644 "$out/tools.txt" prebuilt/
 fi
 install -m 644 "$out"/*.wasm prebuilt/
-(cd prebuilt && wc -c -- *.wasm)
+install -m 644 "$out"/components/*.wasm prebuilt/components/
+(cd prebuilt && wc -c -- *.wasm components/*.wasm)

@@ -17,7 +17,7 @@
 
 // The result of a function. A number never changes its meaning. Later versions may add numbers.
 //
-// 10 to 22 are about loading and memory, 40 to 68 about calls. 80 to 96 are traps: the instance
+// 10 to 22 are about loading and memory, 40 to 69 about calls. 80 to 97 are traps: the instance
 // refuses further calls. After an error of a call, `hostel_is_stopped` tells whether it stopped the
 // instance.
 typedef enum HostelCode {
@@ -112,6 +112,8 @@ typedef enum HostelCode {
     // A host function called a plugin, and would have to wait for an instance that its own caller may
     // hold.
     HOSTEL_CODE_NESTED_WAIT = 68,
+    // A value is not of the type that a component declares. Does not occur in C.
+    HOSTEL_CODE_VALUE_TYPE = 69,
     // The interpreter stopped the plugin, for a reason without a number of its own.
     HOSTEL_CODE_TRAP = 80,
     // The plugin panicked, or failed an assertion.
@@ -146,6 +148,8 @@ typedef enum HostelCode {
     HOSTEL_CODE_TRAP_INSTANTIATION = 95,
     // The plugin called an import that is only a stub. Does not occur in C.
     HOSTEL_CODE_TRAP_STUB = 96,
+    // The plugin broke the canonical ABI of components. Does not occur in C.
+    HOSTEL_CODE_TRAP_ABI = 97,
 } HostelCode;
 
 // The importance of a log record, from least to most. The numbers are those of `env.host_log_at`.

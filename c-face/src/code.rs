@@ -5,7 +5,7 @@ use hostel_core::{CallError, LoadError};
 
 /// The result of a function. A number never changes its meaning. Later versions may add numbers.
 ///
-/// 10 to 22 are about loading and memory, 40 to 68 about calls. 80 to 96 are traps: the instance
+/// 10 to 22 are about loading and memory, 40 to 69 about calls. 80 to 97 are traps: the instance
 /// refuses further calls. After an error of a call, `hostel_is_stopped` tells whether it stopped the
 /// instance.
 #[repr(C)]
@@ -102,6 +102,8 @@ pub enum HostelCode {
     /// A host function called a plugin, and would have to wait for an instance that its own caller may
     /// hold.
     NestedWait = 68,
+    /// A value is not of the type that a component declares. Does not occur in C.
+    ValueType = 69,
     /// The interpreter stopped the plugin, for a reason without a number of its own.
     Trap = 80,
     /// The plugin panicked, or failed an assertion.
@@ -136,6 +138,8 @@ pub enum HostelCode {
     TrapInstantiation = 95,
     /// The plugin called an import that is only a stub. Does not occur in C.
     TrapStub = 96,
+    /// The plugin broke the canonical ABI of components. Does not occur in C.
+    TrapAbi = 97,
 }
 
 /// Every number with its stable code.
@@ -185,6 +189,7 @@ const CODES: &[(HostelCode, &CStr)] = &[
     (HostelCode::NoClock, c"no-clock"),
     (HostelCode::TooNested, c"too-nested"),
     (HostelCode::NestedWait, c"nested-wait"),
+    (HostelCode::ValueType, c"value-type"),
     (HostelCode::Trap, c"trap"),
     (HostelCode::TrapUnreachable, c"trap-unreachable"),
     (HostelCode::TrapMemory, c"trap-memory"),
@@ -202,6 +207,7 @@ const CODES: &[(HostelCode, &CStr)] = &[
     (HostelCode::TrapReentered, c"trap-reentered"),
     (HostelCode::TrapInstantiation, c"trap-instantiation"),
     (HostelCode::TrapStub, c"trap-stub"),
+    (HostelCode::TrapAbi, c"trap-abi"),
 ];
 
 impl HostelCode {

@@ -83,8 +83,11 @@ pub(super) enum Command {
         mut_arg("dir", |it| it.hide(asked_for("-h"))),
     )]
     Snapshot(Snapshot),
-    /// Show a plugin's imports, exports and sizes, and why it can't be loaded
+    /// Show a plugin's imports, exports, sizes and contract, and why it can't be loaded
     Inspect(Inspect),
+    /// Say whether a plugin fits a world in WIT, and what to change
+    #[command(after_help = long(CHECK))]
+    Check(Check),
     /// Compute a plugin's memory on a machine, and find every reason to refuse it
     #[command(after_help = long(&format!("{PROBE}\n\nLimits: {}", limits::names())))]
     Probe(Probe),
@@ -267,6 +270,21 @@ pub(super) struct Inspect {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Plugin to check: a component, or a core module with a contract
+    pub(super) plugin: PathBuf,
+    /// WIT file, directory of a WIT package, or a WIT package in binary form
+    #[arg(long, value_name = "PATH")]
+    pub(super) wit: PathBuf,
+    /// World that the plugin has to fit [default: the package's only one]
+    #[arg(long, value_name = "NAME")]
+    pub(super) world: Option<String>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Probe {
     /// Plugin to load: a .wasm file, or a manifest, .json or .toml
     pub(super) plugin: PathBuf,
@@ -378,6 +396,16 @@ run them again. The host's settings and state are not saved.
 
 Example:
   hostel snapshot plugin.wasm --call learn @words.txt -o learned.wasm";
+
+const CHECK: &str = "\
+The plugin is not run. It may import less than the world and export more.
+Versions match if they are compatible: 0.2.6 fits 0.2.9, and 1.4.0 fits 1.0.0.
+All differences are listed. Exits with 0 if the plugin fits, with 3 if not.
+A directory may hold the packages that its WIT uses in a folder `deps`.
+
+Examples:
+  hostel check plugin.wasm --wit plugin.wit
+  hostel check plugin.wasm --wit wit --world my:package/plugin@1.0.0";
 
 const PROBE: &str = "\
 The plugin is not run. The figure is an upper bound, whatever the plugin does.

@@ -23,7 +23,7 @@ Exit codes:
   0  success
   1  the plugin returned an error, or a result that breaks the ABI
   2  invalid arguments, or an INPUT or FILE that can't be read or written
-  3  the plugin can't be loaded, or does not export the function
+  3  the plugin can't be loaded, does not fit, or does not export the function
   4  the plugin trapped: it crashed or broke a rule, and was stopped
   5  the plugin ran out of fuel or exceeded another limit of a call
   6  the timeout expired

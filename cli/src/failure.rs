@@ -5,6 +5,7 @@ use hostel::{
     CallError, FileError, FileReason, LoadError, ManifestError, ManifestReason, Mismatch,
     RefusedGrowth, SnapshotError, StateFileError, StateFileReason, TrapKind, grant_for,
 };
+use hostel_contract::{Difference, ReadError};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use std::{fmt::Display, io, path::Path};
 
@@ -155,6 +156,49 @@ impl Failure {
         let message = format!("can't start {many} threads: {error}");
         Self::new(Exit::Own, "threads", message)
             .with_hint("lower --concurrency, or use one thread with --sliced")
+    }
+
+    /// Reports that the contract of the plugin in the file `path` can't be read.
+    pub(super) fn contract(path: &Path, error: &ReadError) -> Self {
+        let message = format!("can't read the contract of {}: {error}", path.display());
+        Self::new(Exit::Load, error.code(), message)
+    }
+
+    /// Reports that the world in the file or directory `path` can't be read.
+    pub(super) fn wit(path: &Path, error: &ReadError) -> Self {
+        let shown = path.display().to_string();
+        let message = match error {
+            // It names the file.
+            ReadError::File { .. } => error.to_string(),
+            ReadError::Wit { message } if message.starts_with(&shown) => {
+                format!("invalid WIT: {message}")
+            }
+            _ => format!("can't read the WIT of {shown}: {error}"),
+        };
+        let failure = Self::new(Exit::Usage, error.code(), message);
+        match error {
+            ReadError::World { .. } => failure.with_hint("choose a world with --world NAME"),
+            ReadError::Wit { .. } if path.is_file() => failure.with_hint(
+                "if it uses other packages, put them into a folder `deps` beside it, and give the directory",
+            ),
+            _ => failure,
+        }
+    }
+
+    /// Reports a plugin that does not fit a world.
+    pub(super) fn differences(path: &Path, world: &str, all: &[Difference]) -> Self {
+        let count = match all.len() {
+            1 => "1 difference".to_owned(),
+            count => format!("{count} differences"),
+        };
+        let message = format!(
+            "{} does not fit the world `{world}`: {count}",
+            path.display()
+        );
+        Self {
+            details: all.iter().map(ToString::to_string).collect(),
+            ..Self::new(Exit::Load, "contract-mismatch", message)
+        }
     }
 
     pub(super) fn snapshot(error: &SnapshotError) -> Self {

@@ -3,6 +3,7 @@
 use super::{
     abi::{self, Calling},
     arguments::Inspect,
+    component::{self, Component},
     exit::Exit,
     failure::Failure,
     grants,
@@ -13,6 +14,7 @@ use super::{
 };
 use anstyle::Style;
 use hostel::{Convention, Engine, Extern, Import, ModuleInfo, Std, grant_for};
+use hostel_contract::{ReadError, is_component};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::json;
 use std::{
@@ -28,6 +30,13 @@ pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
         return Ok(output::json(&Report { path, found })?.or(exit));
     }
     let mut written = Exit::Ok;
+    if let Some(component) = &found.component {
+        let title = format!("{}: a component", escaped(&path.to_string_lossy()));
+        written = output::stream(|to| {
+            write_table(to, &title, || component.facts().into_iter())?;
+            write_table(to, "core modules", || component.modules().into_iter())
+        })?;
+    }
     for (name, module) in &found.modules {
         let mut title = escaped(&path.to_string_lossy()).to_string();
         if found.linked {
@@ -36,6 +45,16 @@ pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
         let supplier = |import: &Import| found.supplier(import);
         let shown = output::stream(|to| write_module(to, module, &title, &supplier))?;
         written = written.or(shown);
+    }
+    match &found.contract {
+        Some(Ok(wit)) => {
+            written = written.or(output::stream(|to| component::write_contract(to, wit))?);
+        }
+        // Of a component, it is the reason of the failure.
+        Some(Err(error)) if found.component.is_none() => {
+            output::hint(&Failure::contract(path, error).message);
+        }
+        _ => {}
     }
     found.failure.map_or(Ok(written), Err)
 }
@@ -48,6 +67,9 @@ struct Found {
     modules: Vec<(String, ModuleInfo)>,
     /// Whether a manifest names them.
     linked: bool,
+    component: Option<Component>,
+    /// Its contract as WIT, of a component or a module with one.
+    contract: Option<Result<String, ReadError>>,
     failure: Option<Failure>,
 }
 
@@ -84,6 +106,19 @@ fn find(arguments: &Inspect) -> Found {
     };
     found.bytes = Some(plugin.bytes());
     found.linked = plugin.manifest.is_some();
+    if let [(_, wasm)] = &*plugin.modules {
+        found.contract = component::contract(wasm);
+        if is_component(wasm) {
+            match Component::read(wasm) {
+                Ok(component) => found.component = Some(component),
+                Err(error) => found.failure = Some(Failure::contract(path, &error)),
+            }
+            if let Some(Err(error)) = &found.contract {
+                found.failure = Some(Failure::contract(path, error));
+            }
+            return found;
+        }
+    }
     let mut loaded = Ok(());
     for (name, wasm) in &plugin.modules {
         match ModuleInfo::read(wasm) {
@@ -120,6 +155,8 @@ impl Serialize for Report<'_> {
             bytes,
             modules,
             linked,
+            component,
+            contract,
             failure,
         } = &self.found;
         let module = match &**modules {
@@ -135,8 +172,21 @@ impl Serialize for Report<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("bytes", bytes)?;
         map.serialize_entry("code", &self.found.exit().code())?;
+        if let Some(component) = component {
+            map.serialize_entry("component", component)?;
+        }
+        match contract {
+            Some(Ok(wit)) => map.serialize_entry("contract", wit)?,
+            Some(Err(error)) if component.is_none() => {
+                let failure = Failure::contract(self.path, error);
+                map.serialize_entry("contract_error", &failure)?;
+            }
+            _ => {}
+        }
         map.serialize_entry("error", failure)?;
-        map.serialize_entry("loads", &failure.is_none())?;
+        // Loading a component is not tried.
+        let loads = component.is_none().then_some(failure.is_none());
+        map.serialize_entry("loads", &loads)?;
         map.serialize_entry("module", &module.map(Declarations))?;
         if *linked {
             map.serialize_entry("modules", &Each(named))?;

@@ -4,6 +4,8 @@ mod abi;
 mod arguments;
 mod bench;
 mod callback;
+mod check;
+mod component;
 mod directories;
 mod exit;
 mod failure;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Snapshot(arguments) => snapshot::snapshot(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
         Command::Probe(arguments) => probe::probe(&arguments),
         #[cfg(feature = "serve")]
         Command::Serve(arguments) => serve::serve(arguments),

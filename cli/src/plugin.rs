@@ -5,7 +5,7 @@ use super::{
 };
 use hostel::{
     Convention, Engine, Extism, FileState, Grants, Limits, LogSink, Manifest, ManifestGrants,
-    ModuleInfo, Plugin, StateLimits, Wapc, Wasi, WasiOutput, is_manifest,
+    ModuleInfo, Plugin, StateLimits, Wapc, Wasi, WasiOutput, component::is_component, is_manifest,
 };
 use std::{borrow::Cow, path::Path, sync::Arc, time::Duration};
 
@@ -40,7 +40,8 @@ impl Contents {
 /// A plugin that is not loaded yet.
 pub(super) struct Module {
     pub(super) contents: Contents,
-    /// Whether to run the plugin as a WASI command.
+    /// Whether to run the plugin as a WASI command: a module with `_start`, or a component, if no function is
+    /// named.
     pub(super) command: bool,
     pub(super) bounds: Bounds,
 }
@@ -75,6 +76,7 @@ impl Module {
             }
         };
         let command = match arguments.call.as_deref() {
+            call if is_component(wasm) => call.is_none(),
             _ if arguments.abi.is_some_and(|abi| abi != Convention::Native) => false,
             Some(name) if name != COMMAND => false,
             call => {
@@ -235,7 +237,10 @@ pub(super) fn load_module(
     wasm: &[u8],
     grants: &Grants,
 ) -> Result<Plugin, Failure> {
-    let plugin = engine.load(&name(path), wasm, grants);
+    let plugin = match is_component(wasm) {
+        true => engine.load_component(&name(path), wasm, grants),
+        false => engine.load(&name(path), wasm, grants),
+    };
     plugin.map_err(|error| Failure::load(path, &error))
 }
 

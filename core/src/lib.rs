@@ -51,6 +51,7 @@
 //! | `engine` | limits, budget and platform; checks and compiles modules |
 //! | `grants` | host functions and services handed to a plugin; checks and binds imports |
 //! | `wasi` | WASI preview 1 |
+//! | `component` | the Component Model: reads components, lifts and lowers values with types in WIT |
 //! | `abi` | calling conventions of guests: their exports, and the host functions of foreign ones |
 //! | `services` | log, settings, state, HTTP |
 //! | `host_functions` | closures with their types, as imports |
@@ -75,6 +76,7 @@
 //! * `trace` – `Engine::with_call_trace`: traps name the three innermost guest functions.
 //! * `slots` – `Slots`, static buffers for guests' memories.
 //! * `mappings` – `Mappings`, which reset the memory that a call touched. Needs an operating system.
+//! * `component` – plugins that are components, with contracts in WIT.
 //! * `log`, `defmt` – sinks for plugins' log records; one of the two at most.
 
 #![no_std]
@@ -106,6 +108,9 @@ mod grants;
 
 mod wasi;
 
+#[cfg(feature = "component")]
+pub mod component;
+
 mod abi;
 
 mod services;
@@ -124,12 +129,16 @@ mod error;
 
 mod base;
 
+#[cfg(feature = "component")]
+pub use self::base::limits::ComponentLimits;
 #[cfg(feature = "defmt")]
 pub use self::base::log::Defmt;
 #[cfg(feature = "log")]
 pub use self::base::log::LogCrate;
 #[cfg(feature = "postcard")]
 pub use self::marshal::Postcard;
+#[cfg(feature = "component")]
+pub use self::plugin::{ComponentCallee, ComponentExport, ComponentFunction, Contract};
 pub use self::{
     abi::{
         Convention, Extism, Wapc,

@@ -225,7 +225,7 @@ fn what_can_t_be_loaded_is_3() {
         ),
         (files.file("plugin.wat", b"(module)"), "WebAssembly text"),
         (
-            files.file("component.wasm", b"\0asm\x0d\0\x01\0"),
+            files.file("component.wasm", b"\0asm\x0d\0\x01\0\xff"),
             "component",
         ),
         (

@@ -2,6 +2,7 @@
 
 mod bench;
 mod commands;
+mod contracts;
 mod conventions;
 mod directories;
 mod exit_codes;
@@ -177,6 +178,7 @@ fn help_is_complete_and_short() {
         "bench",
         "snapshot",
         "inspect",
+        "check",
         "probe",
         "completions",
         #[cfg(feature = "serve")]

@@ -53,6 +53,22 @@ pub(crate) struct InstanceAccess<'a> {
 }
 
 impl<'a> InstanceAccess<'a> {
+    /// Borrows the parts of an instance for a function that has nothing to do with its memory.
+    #[cfg(feature = "component")]
+    pub(crate) fn without_memory<T>(state: &'a mut StoreData<T>, spending: Spending<'a>) -> Self {
+        Self {
+            memory: &mut [],
+            session: &mut state.wasi,
+            exchange: &mut state.exchange,
+            shared: &state.shared,
+            meter: &mut state.meter,
+            limiter: &mut state.limiter,
+            canceller: state.canceller.as_ref(),
+            spending,
+            blocks: state.pace.is_none(),
+        }
+    }
+
     /// Borrows the parts of the instance that called the function.
     pub(crate) fn of<T>(
         guest: &'a mut StoreContextMut<'_, StoreData<T>>,

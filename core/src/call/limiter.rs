@@ -182,6 +182,13 @@ impl InstanceLimiter {
         self.parts = Parts::Yes;
     }
 
+    /// Sets whether the guest's code grows its memory in parts. Returns what was set before.
+    #[cfg(feature = "component")]
+    pub(crate) fn set_in_parts(&mut self, in_parts: bool) -> bool {
+        let parts = if in_parts { Parts::Yes } else { Parts::No };
+        core::mem::replace(&mut self.parts, parts) != Parts::No
+    }
+
     /// Returns whether a memory may grow, and if so counts it as grown.
     fn grow_memory(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
         if maximum.is_some_and(|maximum| desired > maximum) {

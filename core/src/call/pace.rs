@@ -95,7 +95,7 @@ impl Pace {
     }
 
     /// Takes `fuel` from the step.
-    pub(super) fn take(&self, fuel: u64) {
+    pub(crate) fn take(&self, fuel: u64) {
         let fuel = usize::try_from(fuel).unwrap_or(usize::MAX);
         let left = self.left.load(Ordering::Relaxed).saturating_sub(fuel);
         self.left.store(left, Ordering::Relaxed);

@@ -22,7 +22,7 @@ pub(crate) enum Paused<R> {
 
 impl<R: WasmResults> Paused<R> {
     /// Resumes `paused` until it returns. It is `None` afterwards.
-    pub(crate) fn poll<T>(
+    pub(crate) fn poll<T: 'static>(
         paused: &mut Option<Self>,
         store: &mut Store<StoreData<T>>,
         context: &mut Context<'_>,

@@ -49,7 +49,7 @@ pub(crate) enum Run {
 impl Run {
     /// Runs `function`, or resumes it. `params` must fit its parameters in number and types, and
     /// `results` its results in number. Pass equal arguments until the run is ready.
-    pub(crate) fn poll<T>(
+    pub(crate) fn poll<T: 'static>(
         &mut self,
         store: &mut Store<StoreData<T>>,
         context: &mut Context<'_>,
@@ -73,7 +73,7 @@ impl Run {
     /// in their first slice.
     #[cold]
     #[inline(never)]
-    fn resume<T>(
+    fn resume<T: 'static>(
         &mut self,
         store: &mut Store<StoreData<T>>,
         context: &mut Context<'_>,
@@ -122,7 +122,7 @@ impl Run {
     /// Runs `function`, or resumes it, as [`poll`](Self::poll) does: in fewer instructions, since its
     /// type is known. Pass equal arguments until the run is ready.
     #[inline]
-    pub(crate) fn poll_typed<T, P: WasmParams, R: Keep>(
+    pub(crate) fn poll_typed<T: 'static, P: WasmParams, R: Keep>(
         &mut self,
         store: &mut Store<StoreData<T>>,
         context: &mut Context<'_>,
@@ -146,7 +146,7 @@ impl Run {
     /// this keeps.
     #[cold]
     #[inline(never)]
-    fn resume_typed<T, R: Keep>(
+    fn resume_typed<T: 'static, R: Keep>(
         &mut self,
         store: &mut Store<StoreData<T>>,
         context: &mut Context<'_>,
@@ -160,7 +160,7 @@ impl Run {
 
     /// Runs the guest's allocator for a buffer of `size` bytes. Returns the pointer, which is 0 if the
     /// guest has no memory.
-    pub(crate) fn poll_allocate<T>(
+    pub(crate) fn poll_allocate<T: 'static>(
         &mut self,
         store: &mut Store<StoreData<T>>,
         context: &mut Context<'_>,
@@ -172,7 +172,7 @@ impl Run {
     }
 
     /// Gives a buffer back to the guest, if it exports a function for that.
-    pub(crate) fn poll_deallocate<T>(
+    pub(crate) fn poll_deallocate<T: 'static>(
         &mut self,
         store: &mut Store<StoreData<T>>,
         context: &mut Context<'_>,
@@ -248,7 +248,7 @@ fn ends_step<T>(store: &Store<StoreData<T>>, context: &Context<'_>) -> bool {
 
 /// Checks the deadline between two parts of the host's work. Pending if the call is stepped and its step
 /// is over.
-pub(super) fn poll_step<T>(
+pub(crate) fn poll_step<T>(
     store: &Store<StoreData<T>>,
     context: &Context<'_>,
 ) -> Poll<Result<(), CallError>> {

@@ -18,6 +18,8 @@ use crate::{
     error::CallError,
 };
 use alloc::boxed::Box;
+#[cfg(feature = "component")]
+use core::any::Any;
 use core::{
     cell::Cell,
     fmt, mem,
@@ -46,6 +48,21 @@ pub(crate) enum Work {
     Results(Later<Result<Box<Delivery<'static>>, CallError>>),
     /// A time, or input.
     Wasi(Box<dyn PendingHostCall>),
+    /// Work of a component's machine, by pointer: a `Box<dyn Aside<T>>` for the store's `T`.
+    #[cfg(feature = "component")]
+    Aside(Box<dyn Any + Send>),
+}
+
+/// Work that runs guest code while another guest waits for it.
+#[cfg(feature = "component")]
+pub(crate) trait Aside<T>: Send {
+    /// Does the work, and puts the import's results in `values`.
+    fn poll(
+        &mut self,
+        store: &mut Store<StoreData<T>>,
+        context: &mut Context<'_>,
+        values: &mut FlatValues,
+    ) -> Poll<Result<(), CallError>>;
 }
 
 /// A WASI function that waits. A trait, so that a program that grants no WASI is linked without it.
@@ -136,7 +153,7 @@ impl Suspended {
     /// Does the pending work, and puts the import's results in `values`.
     #[cold]
     #[inline(never)]
-    pub(crate) fn poll<T>(
+    pub(crate) fn poll<T: 'static>(
         &mut self,
         store: &mut Store<StoreData<T>>,
         context: &mut Context<'_>,
@@ -152,7 +169,7 @@ impl Suspended {
 
 impl Work {
     /// Does the work, and puts the host function's results in `values`.
-    fn poll<T>(
+    fn poll<T: 'static>(
         &mut self,
         store: &mut Store<StoreData<T>>,
         context: &mut Context<'_>,
@@ -183,6 +200,13 @@ impl Work {
                     return Poll::Pending;
                 };
                 values.extend([done]);
+            }
+            #[cfg(feature = "component")]
+            Self::Aside(aside) => {
+                // Made for this store.
+                if let Some(aside) = aside.downcast_mut::<Box<dyn Aside<T>>>() {
+                    ready!(aside.poll(store, context, values))?;
+                }
             }
             // Replaced by `Buffers` above.
             Self::Results(..) => {}

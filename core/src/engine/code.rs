@@ -72,7 +72,7 @@ impl Code {
 
     /// Returns the code of the main module of several, which are compiled in one engine. It has no further
     /// copies.
-    pub(super) fn of_linked(main: Module) -> Self {
+    pub(crate) fn of_linked(main: Module) -> Self {
         Self {
             first: Compiled::new(main),
             more: Box::default(),

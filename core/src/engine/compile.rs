@@ -42,7 +42,7 @@ impl Engine {
 
     /// Compiles the module in a wasmi engine of its own. A panic of the compiler becomes an error if the
     /// platform can contain it.
-    pub(super) fn compile_once(&self, wasm: &[u8]) -> Result<Module, LoadError> {
+    pub(crate) fn compile_once(&self, wasm: &[u8]) -> Result<Module, LoadError> {
         // Apart, so that the configuration is freed before the module is compiled.
         let engine = wasmi::Engine::new(&self.config());
         self.compile_in(&engine, wasm)

@@ -4,10 +4,15 @@
 mod cache;
 mod code;
 mod compile;
+#[cfg(feature = "component")]
+mod component;
 mod linked;
 mod memories;
 mod program;
 
+#[cfg(feature = "component")]
+#[allow(unused_imports)]
+pub(crate) use self::component::{CompiledComponent, CoreModule};
 pub(crate) use self::{
     code::{Code, Lease},
     linked::{CompiledModule, LinkedModule},

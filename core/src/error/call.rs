@@ -44,6 +44,11 @@ pub enum CallError {
         /// The signature that the module declares.
         found: Box<str>,
     },
+    /// A value does not have the type that a component's function takes or returns.
+    ValueType {
+        /// The expected type, and the value.
+        reason: Box<str>,
+    },
     /// A [`TypedFunction`](crate::TypedFunction) was called on another instance than its own.
     OtherInstance {
         /// The export's name.
@@ -356,6 +361,13 @@ impl CallError {
                 write!(
                     f,
                     "the plugin can't exchange text or bytes: export `{name}`{or} from it"
+                )
+            }
+            Self::ValueType { reason } => {
+                write!(
+                    f,
+                    "a value is not of the component's type: {}",
+                    shown(reason)
                 )
             }
             Self::Serialization { reason } => {

@@ -75,6 +75,7 @@ impl CallError {
             Self::NoMemory { .. } => ("no-memory", Guest),
             Self::Serialization { .. } => ("serialization", Guest),
             Self::OtherInstance { .. } => ("other-instance", Caller),
+            Self::ValueType { .. } => ("value-type", Caller),
             Self::InputTooLarge { .. } => ("input-too-large", Caller),
             Self::BufferTooSmall { .. } => ("buffer-too-small", Caller),
             Self::UnknownExport { .. } => ("unknown-export", Contract),

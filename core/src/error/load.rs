@@ -112,6 +112,13 @@ impl LoadError {
         }
     }
 
+    /// Returns the error for a feature that hostel does not run.
+    #[cfg(feature = "component")]
+    #[cold]
+    pub(crate) fn unsupported(what: &str) -> Self {
+        Self::Unsupported { what: what.into() }
+    }
+
     /// Returns the error for modules that can't be linked.
     #[cold]
     pub(crate) fn linking(reason: fmt::Arguments<'_>) -> Self {

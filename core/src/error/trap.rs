@@ -165,6 +165,8 @@ pub enum TrapKind {
     HostPanic,
     /// The guest called a host function with values that break the ABI.
     BadHostCall,
+    /// The guest broke the canonical ABI of the Component Model.
+    Abi,
     /// The guest called a host function inside `allocate` while another host function waited for the
     /// buffer. WASI functions may be called there, but must not have to wait.
     Reentered,
@@ -220,6 +222,7 @@ impl TrapKind {
                 "trap-host-call",
                 "it called a host function with bad values",
             ),
+            Self::Abi => ("trap-abi", "it broke the canonical ABI"),
             Self::Reentered => (
                 "trap-reentered",
                 "it called a host function inside its allocator",

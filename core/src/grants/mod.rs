@@ -1,11 +1,15 @@
 //! [`Grants`]: the host functions and services that a plugin may use.
 
 mod check;
+#[cfg(feature = "component")]
+mod interfaces;
 mod stubs;
 
 pub(crate) use self::check::{check_imports, conflicting_imports};
 
 use self::stubs::Stubs;
+#[cfg(feature = "component")]
+use crate::component::{Interface, host_call::HostInterface};
 use crate::{
     abi::{self, Convention, Extism, Protocol, Typst, Wapc, extism::HTTP_REQUEST, native},
     base::{
@@ -66,6 +70,8 @@ pub struct Grants<T = ()> {
     wasi: Option<WasiGrant<T>>,
     protocols: Vec<ProtocolGrant<T>>,
     stubs: Option<Stubs<T>>,
+    #[cfg(feature = "component")]
+    interfaces: Vec<Arc<dyn HostInterface<T>>>,
     convention: Option<Convention>,
     limits: Option<Arc<Limits>>,
     budget: Option<Arc<Budget>>,
@@ -81,10 +87,30 @@ const LOG_AT: (&str, &str) = ("env", "host_log_at");
 /// Module and name of AssemblyScript's function for failures.
 const ABORT: (&str, &str) = ("env", "abort");
 
-/// A grant of WASI, and the function that finds its host functions. By pointer, so that a program
+/// A grant of WASI, and the functions that find its host functions. By pointer, so that a program
 /// that grants no WASI does not link it.
-type WasiGrant<T> = (Arc<Wasi>, FindWasi<T>);
+struct WasiGrant<T> {
+    wasi: Arc<Wasi>,
+    find: FindWasi<T>,
+    #[cfg(feature = "component")]
+    find_interface: FindInterface<T>,
+}
+
+impl<T> Clone for WasiGrant<T> {
+    fn clone(&self) -> Self {
+        Self {
+            wasi: self.wasi.clone(),
+            ..*self
+        }
+    }
+}
+
+/// Finds a function of preview 1.
 type FindWasi<T> = fn(&Arc<Wasi>, &str, &str) -> Option<Arc<dyn HostFunction<T>>>;
+
+/// Finds an interface of WASI 0.2.
+#[cfg(feature = "component")]
+type FindInterface<T> = fn(&Arc<Wasi>, &str) -> Option<Arc<dyn HostInterface<T>>>;
 
 /// A grant of a convention, and the function that binds its host functions. By pointer, as for WASI.
 type ProtocolGrant<T> = (Arc<dyn Protocol>, BindProtocol<T>);
@@ -118,6 +144,8 @@ impl<T: 'static> Grants<T> {
             wasi: None,
             protocols: Vec::new(),
             stubs: None,
+            #[cfg(feature = "component")]
+            interfaces: Vec::new(),
             convention: None,
             limits: None,
             budget: None,
@@ -207,10 +235,25 @@ impl<T: 'static> Grants<T> {
     }
 
     /// Grants WASI preview 1, under the module names `wasi_snapshot_preview1` and `wasi_unstable`, its
-    /// old name. A [`function`](Self::function) granted under a name of WASI's takes precedence.
+    /// old name, and WASI 0.2 to components. A [`function`](Self::function) granted under a name of WASI's takes
+    /// precedence.
     #[must_use]
     pub fn wasi(mut self, wasi: Wasi) -> Self {
-        self.wasi = Some((Arc::new(wasi), wasi::find::<T>));
+        self.wasi = Some(WasiGrant {
+            wasi: Arc::new(wasi),
+            find: wasi::find::<T>,
+            #[cfg(feature = "component")]
+            find_interface: wasi::find_interface::<T>,
+        });
+        self
+    }
+
+    /// Grants the functions and resources of an interface to components that import it. Of functions with one
+    /// name that were granted for compatible versions, the one that was granted last takes precedence.
+    #[cfg(feature = "component")]
+    #[must_use]
+    pub fn interface(mut self, interface: Interface<T>) -> Self {
+        self.interfaces.push(Arc::new(interface));
         self
     }
 
@@ -398,8 +441,8 @@ impl<T: 'static> Grants<T> {
                 found.next().map(|(_, make)| make().0)
             })
             .or_else(|| {
-                let (grant, find) = self.wasi.as_ref()?;
-                find(grant, module, name)
+                let grant = self.wasi.as_ref()?;
+                (grant.find)(&grant.wasi, module, name)
             })
             .or_else(|| {
                 let (protocol, bind) = self.granted(convention)?;
@@ -522,6 +565,8 @@ impl<T> Clone for Grants<T> {
             wasi: self.wasi.clone(),
             protocols: self.protocols.clone(),
             stubs: self.stubs.clone(),
+            #[cfg(feature = "component")]
+            interfaces: self.interfaces.clone(),
             convention: self.convention,
             limits: self.limits.clone(),
             budget: self.budget.clone(),

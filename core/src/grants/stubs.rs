@@ -38,6 +38,13 @@ impl<T: 'static> Stubs<T> {
         self.names.push((module.into(), name.into()));
     }
 
+    /// Returns whether the import is stubbed.
+    #[cfg(feature = "component")]
+    pub(super) fn has(&self, module: &str, name: &str) -> bool {
+        let mut names = self.names.iter();
+        names.any(|(m, n)| &**m == module && (&**n == ALL || &**n == name))
+    }
+
     /// Returns the function for an import for which grants supply `found`.
     pub(super) fn choose(
         &self,

@@ -41,6 +41,23 @@ pub(super) enum GuestMemory<'a> {
 }
 
 impl<'a, T> Context<'a, T> {
+    /// Returns the context of a host function that has nothing to do with the guest's memory.
+    #[cfg(feature = "component")]
+    pub(crate) const fn without_memory(
+        data: &'a mut T,
+        shared: &'a Shared,
+        meter: &'a mut Meter,
+        spending: Spending<'a>,
+    ) -> Self {
+        Self {
+            data,
+            shared,
+            meter,
+            spending,
+            memory: GuestMemory::Lent(&[]),
+        }
+    }
+
     /// Returns the instance's data.
     #[must_use]
     pub fn data(&self) -> &T {

@@ -169,7 +169,7 @@ impl<'a> ExportCall<'a> {
     }
 
     /// Runs all stages up to the export's results.
-    pub(crate) fn poll_results<T>(
+    pub(crate) fn poll_results<T: 'static>(
         &mut self,
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
@@ -180,7 +180,7 @@ impl<'a> ExportCall<'a> {
     }
 
     /// Runs the stages that are left, up to the export's results.
-    fn poll_stages<T>(
+    fn poll_stages<T: 'static>(
         &mut self,
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
@@ -267,7 +267,7 @@ impl<'a> ExportCall<'a> {
     /// Runs the export, a function over bytes, and replaces its parameters with its results.
     // Not inlined, as below.
     #[inline(never)]
-    fn poll_packed<T>(
+    fn poll_packed<T: 'static>(
         &mut self,
         store: &mut Store<StoreData<T>>,
         context: &mut Context<'_>,
@@ -289,7 +289,7 @@ impl<'a> ExportCall<'a> {
     /// Runs the export, and replaces its parameters with its results, of which there are at most `N`.
     // Not inlined, so that a call with few results does not use the native stack for many.
     #[inline(never)]
-    fn poll_export<T, const N: usize>(
+    fn poll_export<T: 'static, const N: usize>(
         &mut self,
         store: &mut Store<StoreData<T>>,
         context: &mut Context<'_>,
@@ -365,7 +365,7 @@ impl<'a> ExportCall<'a> {
     }
 
     /// Returns the buffers of the call to the guest's allocator.
-    pub(crate) fn poll_return<T>(
+    pub(crate) fn poll_return<T: 'static>(
         &mut self,
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
@@ -381,7 +381,7 @@ impl<'a> ExportCall<'a> {
 
 /// Returns the pointer of the reused buffer if that has `size` bytes; else frees it and allocates a
 /// larger one in its place.
-fn poll_reused<T>(
+fn poll_reused<T: 'static>(
     run: &mut Run,
     store: &mut Store<StoreData<T>>,
     context: &mut Context<'_>,

@@ -31,7 +31,7 @@ struct ForeignCall<'a> {
 }
 
 impl ForeignCall<'_> {
-    fn poll<T>(
+    fn poll<T: 'static>(
         &mut self,
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,

@@ -79,6 +79,9 @@ pub(crate) struct Image {
     globals: Vec<Val>,
     /// What making the instance used, if writing the image to another new one replaces its start.
     pub(crate) start: Option<Usage>,
+    /// The states of the core instances of a component, which has no state besides.
+    #[cfg(feature = "component")]
+    parts: Vec<Image>,
 }
 
 /// Bytes of memory that are written back in the time of a unit of fuel, at least.
@@ -95,7 +98,32 @@ impl Image {
             segments: Once::new(),
             globals: mutable.values(store).collect(),
             start: None,
+            #[cfg(feature = "component")]
+            parts: Vec::new(),
         }
+    }
+
+    /// Returns the state of a component, of its core instances'.
+    #[cfg(feature = "component")]
+    pub(super) fn of_parts(parts: Vec<Self>) -> Self {
+        let sizes = parts.iter().map(|part| part.memory.size);
+        Self {
+            memory: MemoryImage {
+                size: sizes.fold(0, usize::saturating_add),
+                parts: Vec::new(),
+                contents: Vec::new(),
+            },
+            segments: Once::new(),
+            globals: Vec::new(),
+            start: None,
+            parts,
+        }
+    }
+
+    /// Returns the states of the core instances of a component.
+    #[cfg(feature = "component")]
+    pub(super) fn parts(&self) -> &[Self] {
+        &self.parts
     }
 
     /// Returns whether writing this image replaces a start of `fuel`, which would take longer.

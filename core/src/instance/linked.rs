@@ -71,6 +71,7 @@ pub(crate) fn instantiate<T: 'static>(
     let mut made = LinkedInstances::default();
     // Instances, or their gates, that supply imports of others.
     let mut suppliers = Vec::new();
+    let mut in_parts = false;
     for (number, (info, code, gate, imported)) in others.chain([main]).enumerate() {
         meter::charge(store, info.instantiation_fuel())?;
         let imports = imports(store, info, imported, number, &suppliers)?;
@@ -84,9 +85,11 @@ pub(crate) fn instantiate<T: 'static>(
             Some(gate) => open(store, gate, info, instance)?,
             None => instance,
         });
-        if info.changes.grows_in_parts {
-            store.data_mut().limiter.grow_in_parts();
-        }
+        in_parts |= info.changes.grows_in_parts;
+    }
+    // After all memories are made, which is not in parts.
+    if in_parts {
+        store.data_mut().limiter.grow_in_parts();
     }
     let main = made.others.pop().ok_or(CallError::Stopped)?;
     for (other, instance) in linked.others.iter().zip(&made.others) {

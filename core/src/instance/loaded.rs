@@ -1,5 +1,7 @@
 //! The data that all instances of a plugin share.
 
+#[cfg(feature = "component")]
+use super::component::Component;
 use super::linked::Linked;
 #[cfg(feature = "trace")]
 use crate::module::FunctionNames;
@@ -31,6 +33,9 @@ pub(crate) struct Loaded<T: 'static> {
     pub(super) bindings: Vec<Arc<Binding<T>>>,
     /// The other modules, if the plugin has several.
     pub(crate) linked: Option<Box<Linked<T>>>,
+    /// The component that the plugin runs, if it is one. It has no module of its own then.
+    #[cfg(feature = "component")]
+    pub(crate) component: Option<Box<Component<T>>>,
     /// Where the instances' memories live.
     pub(super) memories: Memories,
     /// Its convention, if that is not the native one.
@@ -86,6 +91,8 @@ impl<T: 'static> Loaded<T> {
             code,
             bindings,
             linked: None,
+            #[cfg(feature = "component")]
+            component: None,
             memories: engine.memories().clone(),
             starts,
             protocol,
@@ -103,6 +110,16 @@ impl<T: 'static> Loaded<T> {
         self.instance_heap = footprint.instance_to_run();
         self.call_heap = footprint.frames;
         self.linked = Some(Box::new(linked));
+    }
+
+    /// Sets the bytes of heap that instances and calls take, and whether the guest can call the host.
+    #[cfg(feature = "component")]
+    pub(crate) fn bound(&mut self, footprint: &Footprint, imports: bool) {
+        self.instance_heap = footprint.instance_to_run();
+        self.call_heap = footprint.frames;
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.imports = imports;
+        }
     }
 
     /// Returns the platform of the engine that loaded the plugin.

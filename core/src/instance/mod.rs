@@ -1,11 +1,15 @@
 //! [`Instance`]: one running sandbox of a plugin, and the calls made to it.
 
+#[cfg(feature = "component")]
+mod component;
 mod export_call;
 mod foreign;
 mod idle;
 mod image;
 mod linked;
 mod loaded;
+#[cfg(feature = "component")]
+mod making;
 mod memory_access;
 mod pending_call;
 mod runs;
@@ -13,6 +17,8 @@ mod sandbox;
 mod typed;
 mod written;
 
+#[cfg(feature = "component")]
+pub(crate) use self::component::Component;
 pub(crate) use self::{
     idle::IdleInstance,
     image::Image,
@@ -122,7 +128,7 @@ impl<T: 'static> Instance<T> {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
         let _entered = self.loaded.shared.enter()?;
-        let polled = start.poll(&mut self.sandbox, context);
+        let polled = start.poll(&self.loaded, &mut self.sandbox, context);
         if polled.is_pending() {
             self.note_progress();
         }
@@ -133,7 +139,8 @@ impl<T: 'static> Instance<T> {
     pub(crate) fn run_start_here(&mut self) -> Result<(), CallError> {
         let _entered = self.loaded.shared.enter()?;
         let mut start = Start::default();
-        self.block(|sandbox, context| start.poll(sandbox, context))
+        let loaded = self.loaded.clone();
+        self.block(|sandbox, context| start.poll(&loaded, sandbox, context))
     }
 
     /// Ends its start, with the result `ran`. Stores what was used in `used`, also if this fails.
@@ -228,11 +235,16 @@ impl<T: 'static> Instance<T> {
         let repeatable = self.sandbox.store.data().meter.repeatable_calls;
         // The other host functions may have another result the next time, or an effect that is to occur
         // for each instance.
+        let calls_others = self.start_usage.host_calls > repeatable;
+        #[cfg(feature = "component")]
+        if let Some(component) = &self.loaded.component {
+            return match calls_others {
+                true => None,
+                false => (component.capture)(&mut self.sandbox.store),
+            };
+        }
         // Of several modules, none is reset.
-        if self.loaded.linked.is_some()
-            || info.changes.not_resettable
-            || self.start_usage.host_calls > repeatable
-        {
+        if self.loaded.linked.is_some() || info.changes.not_resettable || calls_others {
             return None;
         }
         let ran = self
@@ -260,7 +272,7 @@ impl<T: 'static> Instance<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn state_hash(&mut self) -> u64 {
-        self.sandbox.state_hash()
+        self.sandbox.state_hash(&self.loaded)
     }
 
     /// Calls `process` with `input` and returns a copy of its output.
@@ -480,6 +492,7 @@ impl<T: 'static> Instance<T> {
     }
 
     /// Runs a WASI command: calls `_start` and returns the exit code, which is 0 if `_start` returns.
+    /// A component's command is the function `run` of `wasi:cli/run`, whose error is the exit code 1.
     /// A command runs once: the instance refuses further calls afterwards.
     ///
     /// # Errors
@@ -487,18 +500,26 @@ impl<T: 'static> Instance<T> {
     /// [`CallError::UnknownExport`] or [`CallError::ExportType`] if the plugin is not a command,
     /// [`CallError::Stopped`] if `_start` has run before, and those of [`process`](Self::process).
     pub fn run_command(&mut self) -> Result<u32, CallError> {
+        #[cfg(feature = "component")]
+        if self.loaded.component.is_some() {
+            return self.run_component_command();
+        }
         if self.sandbox.command_has_run() {
             return Err(CallError::Stopped);
         }
         let _entered = self.begin_call()?;
         let ended = self.run_start();
         let ended = self.end_call(ended);
+        self.end_command(ended.map(|()| 0))
+    }
+
+    /// Ends a command. Returns its exit code.
+    fn end_command(&mut self, ended: Result<u32, CallError>) -> Result<u32, CallError> {
         // WASI allows one call of `_start`: a command may leave its runtime shut down.
         self.stopped |= ended.is_ok();
         match ended {
-            Ok(()) => Ok(0),
             Err(CallError::Exited { code }) => Ok(code),
-            Err(error) => Err(error),
+            ended => ended,
         }
     }
 

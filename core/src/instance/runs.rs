@@ -402,6 +402,6 @@ impl<T: 'static> Instance<T> {
 }
 
 /// Returns whether this result means that the guest was stopped.
-fn stopped<R>(result: &Result<R, CallError>) -> bool {
+pub(super) fn stopped<R>(result: &Result<R, CallError>) -> bool {
     result.as_ref().is_err_and(CallError::stops)
 }

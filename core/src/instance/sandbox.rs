@@ -2,6 +2,8 @@
 
 #[cfg(feature = "mappings")]
 use super::image::give_back_zeros;
+#[cfg(feature = "component")]
+use super::making::Making;
 use super::{
     export_call::ReusedBuffers,
     image::{Image, MutableState},
@@ -76,15 +78,23 @@ pub(crate) struct Start {
     done: usize,
     /// The function that runs now.
     run: Run,
+    /// The core instances of a component.
+    #[cfg(feature = "component")]
+    pub(super) making: Making,
 }
 
 impl Start {
     /// Runs these functions until they end or are suspended.
     pub(crate) fn poll<T: 'static>(
         &mut self,
+        #[cfg_attr(not(feature = "component"), allow(unused_variables))] loaded: &Loaded<T>,
         sandbox: &mut Sandbox<T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
+        #[cfg(feature = "component")]
+        if let Some(component) = &loaded.component {
+            return (component.poll_start)(loaded, self, sandbox, context);
+        }
         while let Some(linked) = &sandbox.store.data().linked
             && let Some((name, function)) = linked.starts.get(self.linked)
         {
@@ -180,6 +190,13 @@ impl<T: 'static> Sandbox<T> {
     /// Instantiates the module: binds its imports and copies its segments. Its [`Start`] runs
     /// afterwards.
     pub(crate) fn instantiate(&mut self, loaded: &Loaded<T>) -> Result<(), CallError> {
+        #[cfg(feature = "component")]
+        if let Some(component) = &loaded.component {
+            (component.open)(&component.bound, self);
+            let limiter = &mut self.store.data_mut().limiter;
+            limiter.watch(loaded.platform().clone());
+            return Ok(());
+        }
         let instance = match &loaded.linked {
             Some(linked) => (linked.instantiate)(loaded, linked, self)?,
             None => self.instance_of(loaded)?,
@@ -242,7 +259,14 @@ impl<T: 'static> Sandbox<T> {
     }
 
     /// Returns a hash of the memories and globals of all modules.
-    pub(crate) fn state_hash(&mut self) -> u64 {
+    pub(crate) fn state_hash(
+        &mut self,
+        #[cfg_attr(not(feature = "component"), allow(unused_variables))] loaded: &Loaded<T>,
+    ) -> u64 {
+        #[cfg(feature = "component")]
+        if let Some(component) = &loaded.component {
+            return (component.hash)(&mut self.store);
+        }
         let (store, mutable) = self.mutable_state();
         let mut hash = mutable.hash(store);
         let linked = &self.store.data().linked;
@@ -263,7 +287,12 @@ impl<T: 'static> Sandbox<T> {
 
     /// Resets the instance to `image`, with `data`. Returns false if that is impossible. An instance
     /// that was stopped must not be reset.
-    pub(crate) fn reset(&mut self, image: &Image, data: T) -> bool {
+    pub(crate) fn reset(
+        &mut self,
+        #[cfg_attr(not(feature = "component"), allow(unused_variables))] loaded: &Loaded<T>,
+        image: &Image,
+        data: T,
+    ) -> bool {
         // Known without a look at the memory. Many guests grow theirs in each first call.
         if !image.has_size_of(self.store.data()) {
             self.written
@@ -277,6 +306,10 @@ impl<T: 'static> Sandbox<T> {
         state.data = data;
         state.canceller = None;
         state.wasi = None;
+        #[cfg(feature = "component")]
+        if let Some(component) = &loaded.component {
+            return (component.restore)(&mut self.store, image);
+        }
         state.exchange = None;
         let mut written = core::mem::take(&mut self.written);
         let (store, mutable) = self.mutable_state();

@@ -1,5 +1,7 @@
 //! Changes in the code of functions, and the code section with them made.
 
+#[cfg(feature = "component")]
+use super::code::opcode::RETURN;
 use super::{
     bulk::{self, Bulk, END, FUNCTION, LOOP},
     code::{SPARE, more, opcode::CALL},
@@ -35,7 +37,7 @@ struct Edit {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
     /// It becomes a call of a function that is added, or a store of the lane of a vector becomes one of a number, or
-    /// its last operand gets inverted twice, according to the operator.
+    /// a tail call becomes a call and a return, or its last operand gets inverted twice, according to the operator.
     Operator,
     /// Before it, a group begins with results of this type. Another one may end there.
     Begin { ends: bool, ty: Type },
@@ -48,6 +50,12 @@ pub(super) enum Change {
 }
 
 const BR_TABLE: u8 = 0x0e;
+
+/// The tail calls, each two more than the call that it becomes.
+#[cfg(feature = "component")]
+const RETURN_CALL: u8 = 0x12;
+#[cfg(feature = "component")]
+const RETURN_CALL_INDIRECT: u8 = 0x13;
 
 /// The first byte of vector operators, and the second of two of them.
 #[cfg(feature = "simd")]
@@ -304,6 +312,8 @@ impl Left<'_> {
                 }
                 #[cfg(feature = "simd")]
                 Some(&VECTOR) => store_lane(bytes, out)?,
+                #[cfg(feature = "component")]
+                Some(&(RETURN_CALL | RETURN_CALL_INDIRECT)) => call_and_return(bytes, out)?,
                 // The opcodes of i64.store, i64.store8, i64.store16, i64.store32.
                 Some(0x37 | 0x3c..=0x3e) => {
                     out.extend_from_slice(&INVERT_TWICE_I64);
@@ -335,6 +345,19 @@ fn store_lane(bytes: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     out.extend_from_slice(&[VECTOR, extract, lane, store, memarg.align]);
     leb128(out, u32::try_from(memarg.offset).ok()?);
     Some(reader.original_position())
+}
+
+/// Writes the tail call at the start of `bytes` as a call and a return. Returns its length.
+#[cfg(feature = "component")]
+fn call_and_return(bytes: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    let mut reader = BinaryReader::new(bytes, 0);
+    reader.read_operator().ok()?;
+    let length = reader.original_position();
+    let (opcode, immediates) = bytes.get(..length)?.split_first()?;
+    out.push(opcode.checked_sub(RETURN_CALL.checked_sub(CALL)?)?);
+    out.extend_from_slice(immediates);
+    out.push(RETURN);
+    Some(length)
 }
 
 /// Returns the length of the branch table at the start of `bytes`.

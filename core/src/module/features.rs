@@ -1,6 +1,6 @@
 //! The features of WebAssembly that plugins may use.
 
-use super::proposal::invalid;
+use super::proposal::invalid_at;
 use crate::error::LoadError;
 use wasmparser::{Validator, WasmFeatures};
 
@@ -8,7 +8,7 @@ use wasmparser::{Validator, WasmFeatures};
 pub(crate) fn validate(wasm: &[u8]) -> Result<(), LoadError> {
     let mut validator = Validator::new_with_features(features());
     let validated = validator.validate_all(wasm);
-    validated.map(drop).map_err(|error| invalid(&error))
+    validated.map(drop).map_err(|error| invalid_at(&error))
 }
 
 /// Returns the WebAssembly features that the reader and the interpreter accept.

@@ -183,6 +183,23 @@ impl Footprint {
         self
     }
 
+    /// Returns the footprint of a module with so many instances in each instance of a plugin.
+    #[cfg(feature = "component")]
+    pub(crate) fn times(mut self, instances: u64) -> Self {
+        for part in [
+            &mut self.memory_at_start,
+            &mut self.memory_at_most,
+            &mut self.memory_growth,
+            &mut self.tables,
+            &mut self.globals,
+            &mut self.overhead,
+            &mut self.kept,
+        ] {
+            *part = part.saturating_mul(instances);
+        }
+        self
+    }
+
     /// Returns the bytes that one instance needs to begin a call.
     #[must_use]
     pub const fn instance_to_run(&self) -> u64 {
@@ -230,7 +247,7 @@ impl ModuleInfo {
     #[must_use]
     pub fn footprint_on(&self, limits: &Limits, machine: Machine) -> Footprint {
         let (start, most) = self.memory(limits);
-        let elements = sum(self.tables.iter().map(|table| table.min));
+        let elements = sum(self.own_tables().map(|table| table.min));
         let frames = frames(limits, machine);
         let values = limits.stack_bytes as u64;
         let first = values.min(FIRST_STACK as u64);
@@ -281,10 +298,9 @@ impl ModuleInfo {
     /// Bytes of linear memory of an instance, at the start and at most.
     fn memory(&self, limits: &Limits) -> (u64, u64) {
         let limit = limits.memory_bytes as u64;
-        let start = sum(self.memories.iter().map(|memory| memory.min_bytes));
+        let start = sum(self.own_memories().map(|memory| memory.min_bytes));
         let maximum = self
-            .memories
-            .iter()
+            .own_memories()
             .map(|memory| memory.max_bytes.unwrap_or(limit));
         if self.counts.grows {
             (start, sum(maximum).min(limit).max(start))

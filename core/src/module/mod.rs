@@ -22,6 +22,10 @@ mod scan;
 mod trace;
 
 pub use self::footprint::{Footprint, Machine};
+#[cfg(feature = "component")]
+pub(crate) use self::proposal::invalid;
+#[cfg(all(test, feature = "component"))]
+pub(crate) use self::rewrite::leb128;
 #[cfg(feature = "trace")]
 pub(crate) use self::trace::{FunctionNames, traced};
 pub(crate) use self::{
@@ -187,6 +191,17 @@ impl ModuleInfo {
         Reader::new(wasm, limits, room).read()
     }
 
+    /// Reads a core module of a component to load it: other modules may share its memory, or supply one.
+    #[cfg(feature = "component")]
+    #[inline(never)]
+    pub(crate) fn read_inner(
+        wasm: &[u8],
+        limits: &ModuleLimits,
+        room: usize,
+    ) -> Result<Self, LoadError> {
+        Reader::new(wasm, limits, room).inner().read()
+    }
+
     /// Returns the exports that initialise an instance after its start function, in their order:
     /// `_initialize` or `__wasm_call_ctors` when the instance is made, `_start` before the first call
     /// of another export.
@@ -233,18 +248,34 @@ impl ModuleInfo {
     /// Returns the bytes that instantiation sets up: memories and tables at their first size. A module
     /// whose sizes exceed the limits is not loaded.
     pub(crate) fn first_bytes(&self) -> usize {
-        let memories = self.memories.iter().map(|memory| memory.min_bytes);
-        let tables = self.tables.iter().map(|table| table.min.saturating_mul(8));
+        let memories = self.own_memories().map(|memory| memory.min_bytes);
+        let tables = self.own_tables().map(|table| table.min.saturating_mul(8));
         let bytes = memories.chain(tables).fold(0, u64::saturating_add);
         usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    /// Returns the memories that the module defines. Another instance has those that it imports.
+    pub(crate) fn own_memories(&self) -> impl Iterator<Item = &MemoryInfo> {
+        self.memories.iter().skip(self.imported(&Extern::Memory))
+    }
+
+    /// Returns the tables that the module defines.
+    pub(crate) fn own_tables(&self) -> impl Iterator<Item = &TableInfo> {
+        self.tables.iter().skip(self.imported(&Extern::Table))
+    }
+
+    /// Returns the number of imports of this kind, which come before what the module defines.
+    fn imported(&self, kind: &Extern) -> usize {
+        let imports = self.imports.iter();
+        imports.filter(|import| import.ty == *kind).count()
     }
 
     /// Returns what modules that are linked declare together: bytes of memory and elements of tables at the
     /// start, and numbers of types, imports, exports, functions, small functions, tables, globals, segments of both
     /// kinds, and their elements.
     pub(crate) fn declared(&self) -> [u64; 11] {
-        let memories = self.memories.iter().map(|memory| memory.min_bytes);
-        let tables = self.tables.iter().map(|table| table.min);
+        let memories = self.own_memories().map(|memory| memory.min_bytes);
+        let tables = self.own_tables().map(|table| table.min);
         let sum = |sizes: &mut dyn Iterator<Item = u64>| sizes.fold(0, u64::saturating_add);
         [
             sum(&mut memories.into_iter()),

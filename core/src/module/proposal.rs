@@ -89,8 +89,12 @@ const PROPOSALS: &[Proposal] = &[
 ];
 
 /// Returns the error for what the parser says: that the module needs a proposal, or is invalid.
-pub(super) fn invalid(error: &BinaryReaderError) -> LoadError {
-    let (reason, at) = (error.message(), error.offset());
+pub(super) fn invalid_at(error: &BinaryReaderError) -> LoadError {
+    invalid(error.message(), error.offset())
+}
+
+/// Returns the error for what a parser says about what is at this offset.
+pub(crate) fn invalid(reason: &str, at: usize) -> LoadError {
     needs(reason, at).unwrap_or_else(|| LoadError::Invalid {
         at,
         reason: reason.into(),

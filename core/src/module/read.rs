@@ -8,7 +8,7 @@ use super::{
     groups::{Groups, Type},
     lengths,
     looks::looks_like,
-    proposal::{invalid, needs},
+    proposal::{invalid_at, needs},
 };
 use crate::{
     base::{
@@ -46,6 +46,9 @@ pub(super) struct Reader<'a> {
     pub(super) info: ModuleInfo,
     /// Whether to read on where the module uses what hostel does not run. It can't be loaded then.
     lenient: bool,
+    /// Whether it is a core module of a component, whose memory others may grow.
+    #[cfg(feature = "component")]
+    inner: bool,
     pub(super) types: Vec<Signature>,
     /// The type of each function, the imported ones first.
     pub(super) functions: Vec<u32>,
@@ -77,6 +80,8 @@ impl<'a> Reader<'a> {
             wasm,
             limits,
             lenient: false,
+            #[cfg(feature = "component")]
+            inner: false,
             info: ModuleInfo {
                 size: wasm.len(),
                 ..ModuleInfo::default()
@@ -104,6 +109,19 @@ impl<'a> Reader<'a> {
         self
     }
 
+    /// Expects a core module of a component.
+    #[cfg(feature = "component")]
+    pub(super) const fn inner(mut self) -> Self {
+        self.inner = true;
+        self
+    }
+
+    /// Returns whether it is a core module of a component.
+    #[cfg(feature = "component")]
+    pub(super) const fn is_inner(&self) -> bool {
+        self.inner
+    }
+
     pub(super) fn read(mut self) -> Result<ModuleInfo, LoadError> {
         check_preamble(self.wasm)?;
         lengths::check(self.wasm)?;
@@ -112,7 +130,7 @@ impl<'a> Reader<'a> {
                 self.info.initializers = Initializers::find(self.wasm, &self.info);
                 Ok(self.info)
             }
-            Err(Fault::Invalid(error)) => Err(invalid(&error)),
+            Err(Fault::Invalid(error)) => Err(invalid_at(&error)),
             Err(Fault::Refused) => Err(self.refusal),
         }
     }
@@ -141,11 +159,23 @@ impl<'a> Reader<'a> {
             }
             self.section(&payload);
             if matches!(payload, Payload::End(_)) {
+                #[cfg(feature = "component")]
+                {
+                    self.info.counts.grows |= self.inner && self.shares_memory();
+                }
                 return self.split_bulk();
             }
             let read = self.payload(payload);
             self.tolerate(read)?;
         }
+    }
+
+    /// Returns whether the module imports or exports its memory: then code of other modules may grow it.
+    #[cfg(feature = "component")]
+    fn shares_memory(&self) -> bool {
+        let imports = self.info.imports.iter().map(|import| &import.ty);
+        let exports = self.info.exports.iter().map(|export| &export.ty);
+        imports.chain(exports).any(|ty| *ty == Extern::Memory)
     }
 
     pub(super) fn refuse(&mut self, error: LoadError) -> Fault {
@@ -455,9 +485,10 @@ impl<'a> Reader<'a> {
             ExternalKind::Global => (Extern::Global, globals),
             ExternalKind::Tag => (Extern::Tag, 0),
         };
-        if export.name.starts_with(RESERVED) {
+        // Names of interfaces in WIT have a slash.
+        if export.name.starts_with(RESERVED) && !export.name.contains('/') {
             return Err(self.unsupported(format_args!(
-                "it exports a name that begins with `{RESERVED}`, which is reserved"
+                "it exports a name that begins with `{RESERVED}` and has no `/`, which is reserved"
             )));
         }
         let imported = export.index < own_from;
@@ -534,7 +565,7 @@ fn check_preamble(wasm: &[u8]) -> Result<(), LoadError> {
 /// What wasmi's refusal of a module means.
 pub(crate) fn refused(error: &wasmi::Error) -> LoadError {
     match error.kind() {
-        wasmi::errors::ErrorKind::Wasm(error) => invalid(error),
+        wasmi::errors::ErrorKind::Wasm(error) => invalid_at(error),
         _ => LoadError::Refused {
             reason: text(format_args!("{error}")),
         },

@@ -84,6 +84,18 @@ impl Changes {
             .saturating_add(SECTIONS)
     }
 
+    /// Returns whether the module has a memory, or globals that can change.
+    #[cfg(feature = "component")]
+    pub(crate) const fn has_state(&self) -> bool {
+        self.memory || !self.globals.is_empty()
+    }
+
+    /// Returns whether the module has a memory of its own.
+    #[cfg(feature = "component")]
+    pub(crate) const fn has_memory(&self) -> bool {
+        self.memory
+    }
+
     /// Returns the number of globals that can change.
     #[cfg(feature = "trace")]
     pub(crate) const fn globals(&self) -> usize {
@@ -99,7 +111,7 @@ impl Changes {
     }
 }
 
-/// How names begin that modules may not use for exports of their own.
+/// How names begin that modules may not use for exports of their own, unless they have a slash.
 pub(super) const RESERVED: &str = "hostel:";
 
 /// The names under which the start function and the memory are exported.
@@ -330,7 +342,7 @@ pub(super) fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
-pub(super) fn leb128(out: &mut Vec<u8>, mut value: u32) {
+pub(crate) fn leb128(out: &mut Vec<u8>, mut value: u32) {
     while value >= 0x80 {
         out.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;

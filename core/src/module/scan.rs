@@ -232,6 +232,20 @@ impl<'r, 'a, 'b> Scan<'r, 'a, 'b> {
             _ => {}
         }
         let length = reader.original_position().saturating_sub(self.at);
+        #[cfg(feature = "component")]
+        if self.reader.is_inner()
+            && let Some(call) = tail_call(&operator)
+        {
+            // It becomes a call and a return.
+            self.edit(Change::Operator)?;
+            self.held = Held::Other;
+            self.reader.groups.returns();
+            let (code, known) = self.reader.measuring();
+            code.operator(&call, known);
+            code.common(RETURN, 0, known);
+            self.skip(length);
+            return Ok(());
+        }
         if let Some(bulk) = Bulk::of(&operator) {
             let short = bulk.short(&self.reader.info.memories);
             if constant.is_none_or(|operand| operand > short) {
@@ -387,6 +401,22 @@ impl<'r, 'a, 'b> Scan<'r, 'a, 'b> {
     fn branch(&mut self, depth: u32) {
         let carries = self.reader.code.carries(depth);
         self.found.copies = self.found.copies.saturating_add(carries);
+    }
+}
+
+/// Returns the call that takes the place of a tail call.
+#[cfg(feature = "component")]
+const fn tail_call(operator: &Operator<'_>) -> Option<Operator<'static>> {
+    match *operator {
+        Operator::ReturnCall { function_index } => Some(Operator::Call { function_index }),
+        Operator::ReturnCallIndirect {
+            type_index,
+            table_index,
+        } => Some(Operator::CallIndirect {
+            type_index,
+            table_index,
+        }),
+        _ => None,
     }
 }
 

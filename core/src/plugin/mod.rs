@@ -1,12 +1,21 @@
 //! [`Plugin`]: a validated module with its imports bound, from which instances are made.
 
 mod calls;
+#[cfg(feature = "component")]
+mod component;
+#[cfg(feature = "component")]
+mod component_export;
 mod linked;
 mod load;
 mod pool;
 mod prepared;
 mod request;
 
+#[cfg(feature = "component")]
+pub use self::{
+    component::{ComponentFunction, Contract},
+    component_export::{ComponentCallee, ComponentExport},
+};
 pub use self::{
     pool::PoolFigures,
     prepared::{PluginBytesFunction, PluginFunction},

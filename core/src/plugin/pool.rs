@@ -383,7 +383,7 @@ impl<T> Permit<'_, T> {
             // dropped when it is released.
             let room = self.reused || pool.has_room(&pool.state.lock());
             let kept = room && !used.sandbox.code.is_crowded();
-            (kept && used.sandbox.reset(image, data)).then_some(used)
+            (kept && used.sandbox.reset(&used.loaded, image, data)).then_some(used)
         });
     }
 }

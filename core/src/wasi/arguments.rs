@@ -19,8 +19,8 @@ use crate::base::fuel::fuel_for;
 /// In hostel: See [`args_get`].
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#args_sizes_get)
-pub(super) fn args_sizes_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    sizes(call, &call.grant.args, args)
+pub(super) fn args_sizes_get(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    sizes(&call.grant.args, args)
 }
 
 /// Writes the arguments.
@@ -35,7 +35,7 @@ pub(super) fn args_sizes_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(),
 /// In hostel: the arguments are those of `Wasi::args`, none by default.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#args_get)
-pub(super) fn args_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn args_get(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     get(call, &call.grant.args, args)
 }
 
@@ -51,8 +51,8 @@ pub(super) fn args_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail>
 /// In hostel: See [`environ_get`].
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#environ_sizes_get)
-pub(super) fn environ_sizes_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    sizes(call, &call.grant.env, args)
+pub(super) fn environ_sizes_get(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    sizes(&call.grant.env, args)
 }
 
 /// Writes the environment variables.
@@ -67,27 +67,27 @@ pub(super) fn environ_sizes_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<
 /// In hostel: the variables are those of `Wasi::env`, none by default.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#environ_get)
-pub(super) fn environ_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn environ_get(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     get(call, &call.grant.env, args)
 }
 
 /// Writes the number of strings, and their size in bytes with a NUL after each.
-fn sizes(call: &mut Call<'_>, strings: &Strings, args: &Args<'_>) -> Result<(), Fail> {
+fn sizes(strings: &Strings, args: &mut Args<'_>) -> Result<(), Fail> {
     let (count, size) = (args.u32(0), args.u32(1));
     let bytes = u32::try_from(strings.bytes.len()).map_err(|_| Errno::Fault)?;
-    call.bytes(size, 4)?;
-    call.put(count, &strings.count.to_le_bytes())?;
-    call.put(size, &bytes.to_le_bytes())
+    args.bytes(size, 4)?;
+    args.put(count, &strings.count.to_le_bytes())?;
+    args.put(size, &bytes.to_le_bytes())
 }
 
 /// Writes a pointer to each word, and the strings.
-fn get(call: &mut Call<'_>, strings: &Strings, args: &Args<'_>) -> Result<(), Fail> {
+fn get(call: &mut Call<'_>, strings: &Strings, args: &mut Args<'_>) -> Result<(), Fail> {
     let (mut pointer, mut string) = (args.u32(0), args.u32(1));
     call.charge(fuel_for(strings.bytes.len()).saturating_add(u64::from(strings.count)))?;
-    call.bytes(pointer, strings.count.checked_mul(4).ok_or(Errno::Fault)?)?;
-    call.put(string, &strings.bytes)?;
+    args.bytes(pointer, strings.count.checked_mul(4).ok_or(Errno::Fault)?)?;
+    args.put(string, &strings.bytes)?;
     for bytes in strings.bytes.split_inclusive(|byte| *byte == 0) {
-        call.put(pointer, &string.to_le_bytes())?;
+        args.put(pointer, &string.to_le_bytes())?;
         // Neither addition wraps: the checks above put both lists inside the memory.
         pointer = pointer.wrapping_add(4);
         string = string.wrapping_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));

@@ -8,8 +8,8 @@ use super::{
 use crate::{call::Shared, error::CallError, host_functions::contained};
 use core::time::Duration;
 
-const REALTIME: u32 = 0;
-const MONOTONIC: u32 = 1;
+pub(super) const REALTIME: u32 = 0;
+pub(super) const MONOTONIC: u32 = 1;
 /// The highest clock number that WASI defines. 2 and 3 are the processor times of process and thread.
 const LAST_CLOCK: u32 = 3;
 
@@ -32,10 +32,9 @@ const FIRST_READING: Duration = Duration::from_secs(1);
 /// times.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#clock_res_get)
-pub(super) fn clock_res_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    now(call, args.u32(0))?;
-    let resolution = nanos(call.grant.resolution);
-    call.put(args.u32(1), &resolution.to_le_bytes())
+pub(super) fn clock_res_get(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    let resolution = resolution(call, args.u32(0))?;
+    args.put(args.u32(1), &resolution.to_le_bytes())
 }
 
 /// Writes a clock's time.
@@ -56,11 +55,23 @@ pub(super) fn clock_res_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), 
 /// one second when the instance first reads it. There are no processor times.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#clock_time_get)
-pub(super) fn clock_time_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let now = nanos(now(call, args.u32(0))?);
+pub(super) fn clock_time_get(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    let time = time(call, args.u32(0))?;
+    args.put(args.u32(2), &time.to_le_bytes())
+}
+
+/// Returns the resolution of the clock `id` in nanoseconds. Errors as `clock_res_get`.
+pub(super) fn resolution(call: &mut Call<'_>, id: u32) -> Result<u64, Fail> {
+    now(call, id)?;
+    Ok(nanos(call.grant.resolution))
+}
+
+/// Returns the time of the clock `id` in nanoseconds, rounded down to its resolution. Errors as
+/// `clock_time_get`.
+pub(super) fn time(call: &mut Call<'_>, id: u32) -> Result<u64, Fail> {
+    let now = nanos(now(call, id)?);
     let resolution = nanos(call.grant.resolution);
-    let shown = now.saturating_sub(now.checked_rem(resolution).unwrap_or(0));
-    call.put(args.u32(2), &shown.to_le_bytes())
+    Ok(now.saturating_sub(now.checked_rem(resolution).unwrap_or(0)))
 }
 
 /// Returns the end of a timeout on the clock `id`, as time on the platform's clock. A relative timeout

@@ -179,7 +179,7 @@ impl Descriptor {
     }
 
     /// Returns whether the guest opened it. Only such descriptors count against the limit.
-    fn was_opened(&self) -> bool {
+    pub(super) fn was_opened(&self) -> bool {
         match &self.node {
             Node::Input | Node::Output(_) => false,
             Node::File(_) => true,
@@ -282,6 +282,17 @@ impl Descriptors {
             }
         }
         Ok(fd)
+    }
+
+    /// Returns the granted directories that are open, with their names.
+    #[cfg(feature = "component")]
+    pub(super) fn granted_directories(&self) -> Vec<(u32, Arc<str>)> {
+        let numbered = (0u32..).zip(&self.0);
+        let granted = numbered.filter_map(|(fd, open)| match &open.as_ref()?.node {
+            Node::Directory(directory) => Some((fd, directory.granted.clone()?)),
+            _ => None,
+        });
+        granted.collect()
     }
 
     /// Returns the bytes that the lists of all open directories take.

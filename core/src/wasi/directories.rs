@@ -40,12 +40,12 @@ fn granted(call: &mut Call<'_>, fd: u32) -> Result<Arc<str>, Errno> {
 /// guest's search.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_prestat_get)
-pub(super) fn fd_prestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_prestat_get(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     let name = granted(call, args.u32(0))?;
     let len = u32::try_from(name.len()).map_err(|_| Errno::Nametoolong)?;
     let mut stat = Layout::<8>::new();
     stat.put(4, &len.to_le_bytes());
-    call.put(args.u32(1), &stat.0)
+    args.put(args.u32(1), &stat.0)
 }
 
 /// Writes a granted directory's name.
@@ -61,14 +61,14 @@ pub(super) fn fd_prestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(),
 /// * `Fault`: the name's place lies outside the guest's memory.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_prestat_dir_name)
-pub(super) fn fd_prestat_dir_name(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_prestat_dir_name(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     let name = granted(call, args.u32(0))?;
     let room = usize::try_from(args.u32(2)).unwrap_or(usize::MAX);
     if room < name.len() {
         return Err(Errno::Nametoolong.into());
     }
     call.charge(fuel_for(name.len()))?;
-    call.put(args.u32(1), name.as_bytes())
+    args.put(args.u32(1), name.as_bytes())
 }
 
 /// Lists a directory.
@@ -94,15 +94,23 @@ pub(super) fn fd_prestat_dir_name(call: &mut Call<'_>, args: &Args<'_>) -> Resul
 /// nothing shows of the directory around. Names that are not UTF-8 are left out.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_readdir)
-pub(super) fn fd_readdir(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let (fd, buffer, room, used) = (args.u32(0), args.u32(1), args.u32(2), args.u32(4));
+pub(super) fn fd_readdir(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    let [fd, buffer, room, used] = [0, 1, 2, 4].map(|at| args.u32(at));
     let cookie = usize::try_from(args.u64(3)).unwrap_or(usize::MAX);
     let open = call.session.descriptors.directory(fd, rights::READDIR)?;
     let begins = cookie == 0 || open.list.is_empty();
-    call.bytes(buffer, room)?;
-    call.bytes(used, 4)?;
+    args.bytes(buffer, room)?;
+    args.bytes(used, 4)?;
     if begins {
-        make_list(call, fd)?;
+        call.session
+            .descriptors
+            .directory(fd, rights::READDIR)?
+            .list = Vec::new();
+        let list = list(call, fd, true)?;
+        call.session
+            .descriptors
+            .directory(fd, rights::READDIR)?
+            .list = list;
     }
     let list = &call
         .session
@@ -118,13 +126,13 @@ pub(super) fn fd_readdir(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fai
     let bytes = rest.get(..most.min(rest.len())).unwrap_or_default();
     let (len, whole) = (bytes.len(), bytes.len() == rest.len());
     let size = u32::try_from(len).unwrap_or(u32::MAX);
-    let into = crate::memory::bytes_mut(call.memory, buffer, size, "buffer for entries")?;
+    let into = crate::memory::bytes_mut(args.memory, buffer, size, "buffer for entries")?;
     into.copy_from_slice(bytes);
     if whole && size < room {
         // A list shorter than the buffer tells the guest that it has read everything.
         open.list = Vec::new();
     }
-    put_len(call, used, len)
+    put_len(args, used, len)
 }
 
 /// Returns the rest of the list, from the first entry that begins at `at` or later.
@@ -139,18 +147,18 @@ fn from_entry(list: &[u8], at: usize) -> &[u8] {
     rest
 }
 
-/// Lists the directory `fd` and keeps the list with its descriptor.
-fn make_list(call: &mut Call<'_>, fd: u32) -> Result<(), Fail> {
+/// Lists the directory `fd`, with the names `.` and `..` if `dots`, in the layout of `fd_readdir`. Errors as
+/// `fd_readdir`.
+pub(super) fn list(call: &mut Call<'_>, fd: u32, dots: bool) -> Result<Vec<u8>, Fail> {
     let open = call.session.descriptors.directory(fd, rights::READDIR)?;
-    open.list = Vec::new();
     let directory = open.directory.clone();
     call.charge(FUEL.saturating_mul(2))?;
     let shared = call.shared;
     let inode = contained(shared, || directory.stat(".", true))??.inode;
     let limit = call.grant.file_limits.list_bytes;
-    let room = limit.saturating_sub(call.session.descriptors.list_bytes());
+    let room = limit.saturating_sub(call.session.list_bytes());
     let (mut list, mut done) = (Vec::new(), Ok(()));
-    for name in [".", ".."] {
+    for name in [".", ".."].into_iter().filter(|_| dots) {
         let kind = Kind::Directory;
         add(call, &mut list, room, &Entry { name, kind, inode })?;
     }
@@ -164,11 +172,36 @@ fn make_list(call: &mut Call<'_>, fd: u32) -> Result<(), Fail> {
     contained(shared, || directory.list(&mut visit))??;
     done?;
     list.shrink_to_fit();
-    call.session
-        .descriptors
-        .directory(fd, rights::READDIR)?
-        .list = list;
-    Ok(())
+    Ok(list)
+}
+
+/// An entry in the list of a directory.
+#[cfg(feature = "component")]
+pub(super) struct Listed<'l> {
+    pub(super) kind: Kind,
+    pub(super) name: &'l str,
+    /// The offset of the next entry.
+    pub(super) next: usize,
+}
+
+/// Returns the entry of a list at an offset; `None` at the end.
+#[cfg(feature = "component")]
+pub(super) fn entry(list: &[u8], at: usize) -> Option<Listed<'_>> {
+    let entry = list.get(at..)?;
+    let next = u64::from_le_bytes(*entry.first_chunk()?);
+    let next = usize::try_from(next).ok()?;
+    let kind = match entry.get(20)? {
+        1 => Kind::BlockDevice,
+        2 => Kind::CharacterDevice,
+        3 => Kind::Directory,
+        4 => Kind::File,
+        6 => Kind::Socket,
+        7 => Kind::SymbolicLink,
+        _ => Kind::Unknown,
+    };
+    let name = list.get(at.checked_add(HEAD)?..next)?;
+    let name = core::str::from_utf8(name).ok()?;
+    Some(Listed { kind, name, next })
 }
 
 /// Charges for an entry and adds it to `list`: `Nomem` if the list would exceed `room` bytes.

@@ -2,7 +2,7 @@
 
 use super::{
     errno::{Errno, Fail},
-    session::Call,
+    session::{Args, Call},
 };
 use crate::base::fuel::BASE;
 
@@ -40,12 +40,17 @@ impl Buffers {
     ///
     /// Errors, called "buffer errors" at the functions: `Inval` for more than 1,024 buffers or a total
     /// above 2³² − 1 bytes; `Fault` if the list or a buffer lies outside the guest's memory.
-    pub(super) fn check(call: &mut Call<'_>, list: u32, count: u32) -> Result<Self, Fail> {
+    pub(super) fn check(
+        call: &mut Call<'_>,
+        args: &Args<'_>,
+        list: u32,
+        count: u32,
+    ) -> Result<Self, Fail> {
         if count > BUFFERS {
             return Err(Errno::Inval.into());
         }
         call.charge(u64::from(count).saturating_mul(BASE))?;
-        call.bytes(list, count.saturating_mul(8))?;
+        args.bytes(list, count.saturating_mul(8))?;
         let mut buffers = Self {
             list,
             count,
@@ -53,8 +58,8 @@ impl Buffers {
         };
         let mut sum = 0u32;
         for at in 0..count {
-            let (ptr, len) = buffers.get(call, at)?;
-            call.bytes(ptr, len)?;
+            let (ptr, len) = buffers.get(args, at)?;
+            args.bytes(ptr, len)?;
             sum = sum.checked_add(len).ok_or(Errno::Inval)?;
         }
         buffers.size = usize::try_from(sum).map_err(|_| Errno::Inval)?;
@@ -63,8 +68,8 @@ impl Buffers {
 
     /// Returns pointer and length of the buffer number `at`. Callers must check both again: a read into
     /// an earlier buffer may have overwritten the list.
-    pub(super) fn get(self, call: &Call<'_>, at: u32) -> Result<(u32, u32), Fail> {
-        let bytes = call.bytes(self.list.wrapping_add(at.wrapping_mul(8)), 8)?;
+    pub(super) fn get(self, args: &Args<'_>, at: u32) -> Result<(u32, u32), Fail> {
+        let bytes = args.bytes(self.list.wrapping_add(at.wrapping_mul(8)), 8)?;
         match bytes {
             [a, b, c, d, e, f, g, h] => Ok((
                 u32::from_le_bytes([*a, *b, *c, *d]),
@@ -75,9 +80,9 @@ impl Buffers {
     }
 
     /// Returns the first buffer that is not empty.
-    pub(super) fn first(self, call: &Call<'_>) -> Result<Option<(u32, u32)>, Fail> {
+    pub(super) fn first(self, args: &Args<'_>) -> Result<Option<(u32, u32)>, Fail> {
         for at in 0..self.count {
-            let found = self.get(call, at)?;
+            let found = self.get(args, at)?;
             if found.1 > 0 {
                 return Ok(Some(found));
             }
@@ -87,7 +92,7 @@ impl Buffers {
 }
 
 /// Writes `len` as a u32 at the address `at`.
-pub(super) fn put_len(call: &mut Call<'_>, at: u32, len: usize) -> Result<(), Fail> {
+pub(super) fn put_len(args: &mut Args<'_>, at: u32, len: usize) -> Result<(), Fail> {
     let len = u32::try_from(len).unwrap_or(u32::MAX);
-    call.put(at, &len.to_le_bytes())
+    args.put(at, &len.to_le_bytes())
 }

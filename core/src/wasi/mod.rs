@@ -16,6 +16,8 @@ mod input;
 mod lists;
 mod opened;
 mod output;
+#[cfg(feature = "component")]
+mod p2;
 mod paths;
 mod poll;
 mod process;
@@ -27,6 +29,8 @@ mod streams;
 mod table;
 mod wait;
 
+#[cfg(feature = "component")]
+pub(crate) use self::p2::find as find_interface;
 pub use self::{grant::Wasi, input::WasiInput, output::WasiOutput};
 
 use self::{
@@ -60,6 +64,18 @@ const UNSTABLE: &str = "wasi_unstable";
 /// Returns whether the import `name` of `module` is a function of WASI preview 1.
 pub(crate) fn is_function(module: &str, name: &str) -> bool {
     MODULES.contains(&module) && NAMES.contains(&name)
+}
+
+/// Returns whether the interface is in a package of WASI 0.2 that hostel has. By name alone, so that a program
+/// that does not grant WASI links none of the functions.
+#[cfg(feature = "component")]
+pub(crate) fn is_interface(interface: &str) -> bool {
+    const PACKAGES: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+    let name = interface.strip_prefix("wasi:");
+    let package = name.and_then(|name| name.split('/').next());
+    let version = interface.rsplit_once('@');
+    package.is_some_and(|package| PACKAGES.contains(&package))
+        && version.is_some_and(|(_, version)| version.starts_with("0.2."))
 }
 
 /// Returns the function for the import `name` of `module`, bound to `grant`.
@@ -162,51 +178,28 @@ impl Granted {
             let meter = &mut *access.meter;
             meter.repeatable_calls = meter.repeatable_calls.saturating_add(1);
         }
-        let mut call = Call {
+        let mut args = Args {
+            values: params,
             memory: access.memory,
+            unstable: self.unstable,
+        };
+        let mut call = Call {
             session,
             grant: &self.grant,
             shared: access.shared,
             meter: access.meter,
             canceller: access.canceller,
-            unstable: self.unstable,
             spending: access.spending,
             waiting_since: *waiting_since,
         };
-        let done = self.run(&mut call, params, access.blocks, pending);
+        let mut run = |call: &mut Call<'_>| (self.function.run)(call, &mut args);
+        let done = wait::repeat(&mut call, access.blocks, pending, &mut run);
         *waiting_since = call.waiting_since;
         match done {
             Ok(()) => Ok(Attempt::Done(Val::I32(0))),
             Err(Fail::Errno(errno)) => Ok(Attempt::Done(Val::I32(errno as i32))),
             Err(Fail::EndCall(error)) => Err(error),
             Err(Fail::MustWait(wait)) => Ok(Attempt::Waiting(wait)),
-        }
-    }
-
-    /// Calls the function once the wait `pending`, if any, is over, and again after each wait. If
-    /// `blocks`, the thread sleeps meanwhile; otherwise returns [`Fail::MustWait`].
-    fn run(
-        &self,
-        call: &mut Call<'_>,
-        params: &[Val],
-        blocks: bool,
-        pending: Option<Wait>,
-    ) -> Result<(), Fail> {
-        if let Some(mut wait) = pending
-            && !wait.is_over(call)?
-        {
-            return Err(Fail::MustWait(wait));
-        }
-        loop {
-            let mut wait = match (self.function.run)(call, &Args(params)) {
-                Err(Fail::MustWait(wait)) => wait,
-                done => return done,
-            };
-            if blocks {
-                wait.block(call)?;
-            } else if !wait.is_over(call)? {
-                return Err(Fail::MustWait(wait));
-            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     lists::{Buffers, put_len},
     session::{Args, Call, contained},
 };
-use crate::{base::fuel::fuel_for, memory};
+use crate::base::fuel::fuel_for;
 
 /// Fuel for one operation on an open file, which may be a system call.
 const FUEL: u64 = 100;
@@ -16,7 +16,7 @@ const FUEL: u64 = 100;
 const SYNC: u64 = 200_000;
 
 /// Maximum number of bytes read or written at a time. Deadline and cancellation are checked in between.
-const CHUNK: u32 = 64 << 10;
+pub(super) const CHUNK: usize = 64 << 10;
 
 /// The `fdflags` that take effect on files.
 const APPEND: u16 = 1;
@@ -44,9 +44,10 @@ const ANY_SYNC: u16 = 1 << 1 | 1 << 4;
 /// between.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_pread)
-pub(super) fn fd_pread(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let (fd, list, count) = (args.u32(0), args.u32(1), args.u32(2));
-    read(call, fd, list, count, args.u32(4), Some(args.u64(3)))
+pub(super) fn fd_pread(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    let numbers = [0, 1, 2, 4].map(|at| args.u32(at));
+    let offset = args.u64(3);
+    read(call, args, numbers, Some(offset))
 }
 
 /// Writes to a file at an offset, without moving its position.
@@ -74,77 +75,71 @@ pub(super) fn fd_pread(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail>
 /// between.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_pwrite)
-pub(super) fn fd_pwrite(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let (fd, list, count) = (args.u32(0), args.u32(1), args.u32(2));
-    write(call, fd, list, count, args.u32(4), Some(args.u64(3)))
+pub(super) fn fd_pwrite(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    let numbers = [0, 1, 2, 4].map(|at| args.u32(at));
+    let offset = args.u64(3);
+    write(call, args, numbers, Some(offset))
 }
 
 /// Reads a file into the guest's buffers, from `offset`, or from its position, which then moves.
 pub(super) fn read(
     call: &mut Call<'_>,
-    fd: u32,
-    list: u32,
-    count: u32,
-    read: u32,
+    args: &mut Args<'_>,
+    [fd, list, count, read]: [u32; 4],
     offset: Option<u64>,
 ) -> Result<(), Fail> {
     let needed = rights::READ | offset.map_or(0, |_| rights::SEEK);
     let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
     let from = offset.unwrap_or(file.position);
-    let buffers = Buffers::check(call, list, count)?;
-    call.bytes(read, 4)?;
-    let got = transfer(call, buffers, buffers.size, from, &mut |call, part| {
-        let into = memory::bytes_mut(call.memory, part.ptr, part.len, "buffer to read into")?;
-        let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
-        Ok(contained(call.shared, || file.file.read(part.at, into))?)
-    })?;
+    let buffers = Buffers::check(call, args, list, count)?;
+    args.bytes(read, 4)?;
+    let mut got = 0usize;
+    for number in 0..buffers.count {
+        let (ptr, len) = buffers.get(args, number)?;
+        let into = args.bytes_mut(ptr, len)?;
+        // A read into an earlier buffer may have made this one longer.
+        let most = into.len().min(buffers.size.saturating_sub(got));
+        let into = into.get_mut(..most).unwrap_or_default();
+        let at = from.saturating_add(got as u64);
+        let done = match read_at(call, fd, needed, at, into) {
+            // Bytes already read are reported; the guest meets the error when it tries again.
+            Err(Fail::Errno(_)) if got > 0 => break,
+            done => done?,
+        };
+        got = got.saturating_add(done);
+        if done < into.len() {
+            break;
+        }
+    }
     if offset.is_none() {
         set_position(call, fd, from.saturating_add(got as u64))?;
     }
-    put_len(call, read, got)
+    put_len(args, read, got)
 }
 
 /// Writes the guest's buffers to a file: at its end if it appends, else at `offset`, or without one at
 /// its position. Without `offset`, the position then moves.
 pub(super) fn write(
     call: &mut Call<'_>,
-    fd: u32,
-    list: u32,
-    count: u32,
-    written: u32,
+    args: &mut Args<'_>,
+    [fd, list, count, written]: [u32; 4],
     offset: Option<u64>,
 ) -> Result<(), Fail> {
     let needed = rights::WRITE | offset.map_or(0, |_| rights::SEEK);
     let (file, flags) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
     let from = offset.unwrap_or(file.position);
     let append = flags & APPEND != 0;
-    let buffers = Buffers::check(call, list, count)?;
-    call.bytes(written, 4)?;
-    let mut gap = 0;
-    if !append && buffers.size > 0 {
-        // The zeros between the end and `from` count as written, since some file systems store them.
-        gap = from.saturating_sub(stat(call, fd)?.size);
+    let buffers = Buffers::check(call, args, list, count)?;
+    args.bytes(written, 4)?;
+    let mut writing = Writing::begin(call, (fd, needed), (!append).then_some(from), buffers.size)?;
+    for number in 0..buffers.count {
+        let (ptr, len) = buffers.get(args, number)?;
+        let bytes = args.bytes(ptr, len)?;
+        if writing.write(call, bytes)? < bytes.len() {
+            break;
+        }
     }
-    let room = call.written_room().checked_sub(gap).ok_or(Errno::Dquot)?;
-    let limit = usize::try_from(room)
-        .unwrap_or(usize::MAX)
-        .min(buffers.size);
-    if limit == 0 && buffers.size > 0 {
-        return Err(Errno::Dquot.into());
-    }
-    call.charge(gap.div_ceil(64))?;
-    let done = transfer(call, buffers, limit, from, &mut |call, part| {
-        let bytes = memory::bytes(call.memory, part.ptr, part.len, "buffer to write")?;
-        let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
-        // Counted before the write, since a write that fails may have stored some bytes.
-        let grown = gap.saturating_add(u64::from(part.len));
-        call.session.file_written = call.session.file_written.saturating_add(grown);
-        gap = 0;
-        Ok(contained(call.shared, || match append {
-            true => file.file.append(bytes),
-            false => file.file.write(part.at, bytes),
-        })?)
-    })?;
+    let done = writing.done;
     if offset.is_none() {
         let end = match append && done > 0 {
             true => stat(call, fd)?.size,
@@ -152,58 +147,131 @@ pub(super) fn write(
         };
         set_position(call, fd, end)?;
     }
-    if flags & ANY_SYNC != 0 && done > 0 {
-        sync(call, fd, needed, true)?;
-    }
-    put_len(call, written, done)
+    writing.end(call)?;
+    put_len(args, written, done)
 }
 
-/// A part of a guest's buffer, and the offset in the file at which it is read or written.
-struct Part {
-    ptr: u32,
-    len: u32,
-    at: u64,
-}
-
-/// Reads or writes one part, and returns the bytes moved or the file's own error.
-type Operation<'a> = dyn FnMut(&mut Call<'_>, &Part) -> Result<Result<usize, Errno>, Fail> + 'a;
-
-/// Passes the guest's buffers to `operation` in parts of at most [`CHUNK`] bytes, `limit` bytes in
-/// all, until it moves fewer bytes than a part has. Checks the deadline and charges before each part.
-/// Returns the bytes moved.
-fn transfer(
+/// Reads the file `fd`, which must have the rights `needed`, from the offset `from` into `into`, in pieces
+/// of at most [`CHUNK`] bytes, until one is not filled. Checks the deadline and charges before each.
+/// Returns the bytes read; the file's own error if there are none.
+pub(super) fn read_at(
     call: &mut Call<'_>,
-    buffers: Buffers,
-    limit: usize,
+    fd: u32,
+    needed: u64,
     from: u64,
-    operation: &mut Operation<'_>,
+    into: &mut [u8],
 ) -> Result<usize, Fail> {
-    let mut moved = 0usize;
-    for number in 0..buffers.count {
-        let (mut ptr, mut left) = buffers.get(call, number)?;
-        while left > 0 && moved < limit {
-            let room = u32::try_from(limit.saturating_sub(moved)).unwrap_or(u32::MAX);
-            let len = left.min(CHUNK).min(room);
-            let size = usize::try_from(len).unwrap_or(usize::MAX);
-            call.check()?;
-            call.charge(FUEL.saturating_add(fuel_for(size)))?;
-            let at = from.saturating_add(moved as u64);
-            let done = match operation(call, &Part { ptr, len, at })? {
-                // An embedder's file may return more than it was given room for.
-                Ok(done) => done.min(size),
-                // Bytes already moved are reported; the guest meets the error when it tries again.
-                Err(_) if moved > 0 => return Ok(moved),
-                Err(errno) => return Err(errno.into()),
-            };
-            moved = moved.saturating_add(done);
-            if done < size {
-                return Ok(moved);
-            }
-            ptr = ptr.wrapping_add(len);
-            left = left.saturating_sub(len);
+    let mut got = 0usize;
+    for piece in into.chunks_mut(CHUNK) {
+        let size = piece.len();
+        call.check()?;
+        call.charge(FUEL.saturating_add(fuel_for(size)))?;
+        let (file, _) = call.session.descriptors.file(fd, needed, Errno::Spipe)?;
+        let at = from.saturating_add(got as u64);
+        let done = match contained(call.shared, || file.file.read(at, piece))? {
+            // An embedder's file may return more than it was given room for.
+            Ok(done) => done.min(size),
+            Err(_) if got > 0 => return Ok(got),
+            Err(errno) => return Err(errno.into()),
+        };
+        got = got.saturating_add(done);
+        if done < size {
+            break;
         }
     }
-    Ok(moved)
+    Ok(got)
+}
+
+/// A write to a file, of one buffer or several.
+pub(super) struct Writing {
+    fd: u32,
+    /// The rights that the file must have.
+    needed: u64,
+    /// The offset of the first byte; `None` to write at the file's end.
+    from: Option<u64>,
+    /// Zeros between the file's end and the first byte, until these are counted.
+    gap: u64,
+    /// Bytes that may still be written.
+    left: usize,
+    /// Bytes written so far.
+    pub(super) done: usize,
+}
+
+impl Writing {
+    /// Begins to write `size` bytes to the file `fd`, at the offset `from`, or without one at its end:
+    /// `Dquot` if the call may not write any more.
+    pub(super) fn begin(
+        call: &mut Call<'_>,
+        (fd, needed): (u32, u64),
+        from: Option<u64>,
+        size: usize,
+    ) -> Result<Self, Fail> {
+        call.session.descriptors.file(fd, needed, Errno::Spipe)?;
+        let mut gap = 0;
+        if let Some(from) = from
+            && size > 0
+        {
+            // The zeros between the end and `from` count as written, since some file systems store them.
+            gap = from.saturating_sub(stat(call, fd)?.size);
+        }
+        let room = call.written_room().checked_sub(gap).ok_or(Errno::Dquot)?;
+        let left = usize::try_from(room).unwrap_or(usize::MAX).min(size);
+        if left == 0 && size > 0 {
+            return Err(Errno::Dquot.into());
+        }
+        call.charge(gap.div_ceil(64))?;
+        Ok(Self {
+            fd,
+            needed,
+            from,
+            gap,
+            left,
+            done: 0,
+        })
+    }
+
+    /// Writes as many of `bytes` as the call's limit and the file allow, in pieces of at most [`CHUNK`]
+    /// bytes. Checks the deadline and charges before each. Returns their number; the file's own error if
+    /// nothing was written by any buffer.
+    pub(super) fn write(&mut self, call: &mut Call<'_>, bytes: &[u8]) -> Result<usize, Fail> {
+        let before = self.done;
+        let bytes = bytes.get(..bytes.len().min(self.left)).unwrap_or_default();
+        for piece in bytes.chunks(CHUNK) {
+            call.check()?;
+            call.charge(FUEL.saturating_add(fuel_for(piece.len())))?;
+            let descriptors = &mut call.session.descriptors;
+            let (file, _) = descriptors.file(self.fd, self.needed, Errno::Spipe)?;
+            // Counted before the write, since a write that fails may have stored some bytes.
+            let grown = core::mem::take(&mut self.gap).saturating_add(piece.len() as u64);
+            call.session.file_written = call.session.file_written.saturating_add(grown);
+            let at = self.from.map(|from| from.saturating_add(self.done as u64));
+            let written = contained(call.shared, || match at {
+                None => file.file.append(piece),
+                Some(at) => file.file.write(at, piece),
+            })?;
+            let done = match written {
+                // An embedder's file may return more than it was given.
+                Ok(done) => done.min(piece.len()),
+                // Bytes already written are reported; the guest meets the error when it tries again.
+                Err(_) if self.done > 0 => break,
+                Err(errno) => return Err(errno.into()),
+            };
+            self.done = self.done.saturating_add(done);
+            self.left = self.left.saturating_sub(done);
+            if done < piece.len() {
+                break;
+            }
+        }
+        Ok(self.done.saturating_sub(before))
+    }
+
+    /// Stores what was written durably, if the file was opened so.
+    pub(super) fn end(self, call: &mut Call<'_>) -> Result<(), Fail> {
+        if self.done > 0 && call.session.descriptors.get(self.fd)?.flags & ANY_SYNC != 0 {
+            sync(call, self.fd, self.needed, true)?;
+        }
+        Ok(())
+    }
 }
 
 /// Moves a file's position to the offset `to`.
@@ -237,7 +305,12 @@ pub(super) fn stat(call: &mut Call<'_>, fd: u32) -> Result<Stat, Fail> {
 
 /// Stores the file `fd` durably for a guest that asked for it: `Notcapable` if the file was opened for
 /// writing and lacks the right `needed`.
-fn store(call: &mut Call<'_>, fd: u32, needed: u64, data_only: bool) -> Result<(), Fail> {
+pub(super) fn store(
+    call: &mut Call<'_>,
+    fd: u32,
+    needed: u64,
+    data_only: bool,
+) -> Result<(), Fail> {
     let descriptors = &mut call.session.descriptors;
     descriptors.file(fd, 0, Errno::Notcapable)?;
     let descriptor = descriptors.get(fd)?;
@@ -273,7 +346,7 @@ fn sync(call: &mut Call<'_>, fd: u32, needed: u64, data_only: bool) -> Result<()
 /// a success.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_sync)
-pub(super) fn fd_sync(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_sync(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     store(call, args.u32(0), rights::SYNC, false)
 }
 
@@ -292,7 +365,7 @@ pub(super) fn fd_sync(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
 /// a success.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_datasync)
-pub(super) fn fd_datasync(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_datasync(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     store(call, args.u32(0), rights::DATASYNC, true)
 }
 
@@ -309,14 +382,14 @@ pub(super) fn fd_datasync(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
 /// * `Fault`: the address lies outside the guest's memory.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_tell)
-pub(super) fn fd_tell(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_tell(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     let fd = args.u32(0);
     let (file, _) = call
         .session
         .descriptors
         .file(fd, rights::TELL, Errno::Spipe)?;
     let at = file.position;
-    call.put(args.u32(1), &at.to_le_bytes())
+    args.put(args.u32(1), &at.to_le_bytes())
 }
 
 /// Moves a file's position.
@@ -339,10 +412,10 @@ pub(super) fn fd_tell(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
 /// from the position, 1 from the end, 2 from the start.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_seek)
-pub(super) fn fd_seek(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_seek(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     let (fd, delta, whence) = (args.u32(0), args.u64(1).cast_signed(), args.u32(2));
     // `wasi_unstable` numbers them current, end, set.
-    let whence = match (call.unstable, whence) {
+    let whence = match (args.unstable, whence) {
         (false, whence) => whence,
         (true, whence @ 0..=2) => whence.wrapping_add(1).checked_rem(3).unwrap_or(0),
         (true, whence) => whence,
@@ -360,7 +433,7 @@ pub(super) fn fd_seek(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
         _ => return Err(Errno::Inval.into()),
     };
     let at = from.checked_add_signed(delta).ok_or(Errno::Inval)?;
-    call.put(args.u32(3), &at.to_le_bytes())?;
+    args.put(args.u32(3), &at.to_le_bytes())?;
     set_position(call, fd, at)
 }
 
@@ -380,11 +453,20 @@ pub(super) fn fd_seek(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> 
 /// In hostel: the advice has no effect.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_advise)
-pub(super) fn fd_advise(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_advise(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    advise(call, args.u32(0), [args.u64(1), args.u64(2)], args.u32(3))
+}
+
+/// Checks advice on the range of `len` bytes at the offset `at` of the file `fd`. Errors as `fd_advise`.
+pub(super) fn advise(
+    call: &mut Call<'_>,
+    fd: u32,
+    [at, len]: [u64; 2],
+    advice: u32,
+) -> Result<(), Fail> {
     let descriptors = &mut call.session.descriptors;
-    descriptors.file(args.u32(0), rights::ADVISE, Errno::Spipe)?;
-    let end = args.u64(1).checked_add(args.u64(2));
-    if args.u32(3) > 5 || end.is_none() {
+    descriptors.file(fd, rights::ADVISE, Errno::Spipe)?;
+    if advice > 5 || at.checked_add(len).is_none() {
         return Err(Errno::Inval.into());
     }
     Ok(())
@@ -406,7 +488,7 @@ pub(super) fn fd_advise(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
 /// In hostel: not every file system can reserve space, so that it is not offered for any.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_allocate)
-pub(super) fn fd_allocate(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_allocate(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     let descriptors = &mut call.session.descriptors;
     descriptors.file(args.u32(0), rights::ALLOCATE, Errno::Spipe)?;
     let (at, len) = (args.u64(1), args.u64(2));
@@ -433,8 +515,12 @@ pub(super) fn fd_allocate(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
 /// In hostel: the bytes added count as written.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_filestat_set_size)
-pub(super) fn fd_filestat_set_size(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let (fd, new) = (args.u32(0), args.u64(1));
+pub(super) fn fd_filestat_set_size(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    set_size(call, args.u32(0), args.u64(1))
+}
+
+/// Sets the length of the file `fd` to `new` bytes. Errors as `fd_filestat_set_size`.
+pub(super) fn set_size(call: &mut Call<'_>, fd: u32, new: u64) -> Result<(), Fail> {
     let descriptors = &mut call.session.descriptors;
     if let Err(errno) = descriptors.file(fd, rights::SET_SIZE, Errno::Notcapable) {
         let read_only = errno == Errno::Notcapable && descriptors.get(fd)?.is_read_only_file();

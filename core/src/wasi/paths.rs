@@ -5,7 +5,7 @@ use super::{
     errno::{Errno, Fail},
     files::{self, Access, Directory, Node},
     lists::put_len,
-    session::{Args, Call, contained},
+    session::{Args, Call, Given, contained},
     streams::FLAGS,
 };
 use crate::base::fuel::fuel_for;
@@ -21,7 +21,7 @@ const NAME: u64 = 20;
 const CHANGE: u64 = 20_000;
 
 /// Maximum length of a path in bytes.
-const PATH: u32 = 4_096;
+pub(super) const PATH: u32 = 4_096;
 
 /// Maximum number of names in the target of a symbolic link that a guest creates. Systems follow about
 /// 40 links in a row, so that without it one short path could lead through tens of thousands of names
@@ -64,7 +64,7 @@ pub(super) const fn follows(flags: u32) -> Result<bool, Errno> {
     }
 }
 
-/// Reads and charges for a path from the guest's memory, in the form that a [`Directory`] gets.
+/// Checks and charges for a path, and returns it in the form that a [`Directory`] gets.
 ///
 /// Errors, called "path errors" at the functions:
 ///
@@ -72,26 +72,26 @@ pub(super) const fn follows(flags: u32) -> Result<bool, Errno> {
 /// * `Inval` for a NUL in it, `Ilseq` if it is not UTF-8, `Fault` outside the guest's memory.
 /// * `Perm` for an absolute path, or one with more `..` than names before them.
 /// * `Nomem` if the host has no memory for it.
-pub(super) fn path(call: &mut Call<'_>, ptr: u32, len: u32) -> Result<String, Fail> {
-    let path = text(call, ptr, len)?;
+pub(super) fn path(call: &mut Call<'_>, given: Given<'_>) -> Result<String, Fail> {
+    let path = text(call, given)?;
     if !stays_inside(&path) {
         return Err(Errno::Perm.into());
     }
     Ok(path)
 }
 
-/// Reads and charges for the text of a path or of a link's target, which may lead anywhere. Errors as
+/// Checks and charges for the text of a path or of a link's target, which may lead anywhere. Errors as
 /// [`path`], without `Perm`.
-fn text(call: &mut Call<'_>, ptr: u32, len: u32) -> Result<String, Fail> {
-    match len {
-        0 => return Err(Errno::Noent.into()),
-        1..=PATH => {}
+fn text(call: &mut Call<'_>, given: Given<'_>) -> Result<String, Fail> {
+    let bytes = given?;
+    let size = bytes.len();
+    match u32::try_from(size) {
+        Ok(0) => return Err(Errno::Noent.into()),
+        Ok(1..=PATH) => {}
         _ => return Err(Errno::Nametoolong.into()),
     }
-    let size = usize::try_from(len).unwrap_or(usize::MAX);
     call.check()?;
     call.charge(FUEL.saturating_add(fuel_for(size)))?;
-    let bytes = call.bytes(ptr, len)?;
     if bytes.contains(&0) {
         return Err(Errno::Inval.into());
     }
@@ -151,9 +151,38 @@ fn stays_inside(path: &str) -> bool {
 /// `fd_allocate` and `fd_filestat_set_size`.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_open)
-pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let (fd, flags, opened) = (args.u32(0), args.u32(4), args.u32(8));
-    let (asked, inheriting) = (args.u64(5), args.u64(6));
+pub(super) fn path_open(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    let (fd, opened) = (args.u32(0), args.u32(8));
+    let how = Opening {
+        lookup: args.u32(1),
+        flags: args.u32(4),
+        rights: args.u64(5),
+        inheriting: args.u64(6),
+        fd_flags: args.u32(7),
+    };
+    args.bytes(opened, 4)?;
+    let fd = open(call, fd, &how, args.text(2, 3))?;
+    args.put(opened, &fd.to_le_bytes())
+}
+
+/// How a guest opens a path: parameters of `path_open`.
+pub(super) struct Opening {
+    pub(super) lookup: u32,
+    /// `oflags`.
+    pub(super) flags: u32,
+    pub(super) rights: u64,
+    pub(super) inheriting: u64,
+    pub(super) fd_flags: u32,
+}
+
+/// Opens a path in the directory `fd`, and returns the descriptor. Errors as `path_open`.
+pub(super) fn open(
+    call: &mut Call<'_>,
+    fd: u32,
+    how: &Opening,
+    path: Given<'_>,
+) -> Result<u32, Fail> {
+    let (flags, asked, inheriting) = (how.flags, how.rights, how.inheriting);
     let flag = |bit: u32| flags & (1 << bit) != 0;
     let (create, directory_only) = (flag(0), flag(1));
     let (exclusive, truncate) = (flag(2), flag(3));
@@ -165,8 +194,8 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
         needed |= rights::PATH_SET_SIZE;
     }
     let directory = directory(call, fd, needed)?;
-    let follow = follows(args.u32(1))?;
-    let fd_flags = u16::try_from(args.u32(7)).map_err(|_| Errno::Inval)?;
+    let follow = follows(how.lookup)?;
+    let fd_flags = u16::try_from(how.fd_flags).map_err(|_| Errno::Inval)?;
     let contradicts = directory_only && (create || exclusive || truncate);
     if fd_flags & !FLAGS != 0 || flags > 0b1111 || contradicts {
         return Err(Errno::Inval.into());
@@ -203,8 +232,7 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
         truncate,
         write: must_write || (!directory_only && rights & rights::WRITE != 0),
     };
-    call.bytes(opened, 4)?;
-    let path = path(call, args.u32(2), args.u32(3))?;
+    let path = self::path(call, path)?;
     let room = call.session.descriptors.check_room(&call.grant.file_limits);
     room?;
     if create {
@@ -253,14 +281,14 @@ pub(super) fn path_open(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
             (Open::Directory(open), rights & rights::DIRECTORY, may)
         }
     };
-    let fd = call.session.descriptors.insert(Descriptor {
+    let descriptor = Descriptor {
         node,
         access,
         rights,
         inheriting,
         flags: fd_flags,
-    })?;
-    call.put(opened, &fd.to_le_bytes())
+    };
+    Ok(call.session.descriptors.insert(descriptor)?)
 }
 
 /// Checks the deadline and charges for changing a directory.
@@ -297,9 +325,14 @@ fn count_created(call: &mut Call<'_>) -> Result<(), Fail> {
 /// * Any errno of `Directory::create_directory`.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_create_directory)
-pub(super) fn path_create_directory(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let directory = directory(call, args.u32(0), rights::PATH_CREATE_DIRECTORY)?;
-    let path = path(call, args.u32(1), args.u32(2))?;
+pub(super) fn path_create_directory(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    create_directory(call, args.u32(0), args.text(1, 2))
+}
+
+/// Creates the directory at a path in the directory `fd`. Errors as `path_create_directory`.
+pub(super) fn create_directory(call: &mut Call<'_>, fd: u32, path: Given<'_>) -> Result<(), Fail> {
+    let directory = directory(call, fd, rights::PATH_CREATE_DIRECTORY)?;
+    let path = self::path(call, path)?;
     count_created(call)?;
     let create = || directory.create_directory(&path);
     Ok(contained(call.shared, create)??)
@@ -321,9 +354,14 @@ pub(super) fn path_create_directory(call: &mut Call<'_>, args: &Args<'_>) -> Res
 /// * Any errno of `Directory::remove_directory`.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_remove_directory)
-pub(super) fn path_remove_directory(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let directory = directory(call, args.u32(0), rights::PATH_REMOVE_DIRECTORY)?;
-    let path = path(call, args.u32(1), args.u32(2))?;
+pub(super) fn path_remove_directory(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    remove_directory(call, args.u32(0), args.text(1, 2))
+}
+
+/// Removes the directory at a path in the directory `fd`. Errors as `path_remove_directory`.
+pub(super) fn remove_directory(call: &mut Call<'_>, fd: u32, path: Given<'_>) -> Result<(), Fail> {
+    let directory = directory(call, fd, rights::PATH_REMOVE_DIRECTORY)?;
+    let path = self::path(call, path)?;
     change(call)?;
     let remove = || directory.remove_directory(&path);
     Ok(contained(call.shared, remove)??)
@@ -345,9 +383,14 @@ pub(super) fn path_remove_directory(call: &mut Call<'_>, args: &Args<'_>) -> Res
 /// * Any errno of `Directory::remove_file`.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_unlink_file)
-pub(super) fn path_unlink_file(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let directory = directory(call, args.u32(0), rights::PATH_UNLINK_FILE)?;
-    let path = path(call, args.u32(1), args.u32(2))?;
+pub(super) fn path_unlink_file(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    remove_file(call, args.u32(0), args.text(1, 2))
+}
+
+/// Removes the file at a path in the directory `fd`. Errors as `path_unlink_file`.
+pub(super) fn remove_file(call: &mut Call<'_>, fd: u32, path: Given<'_>) -> Result<(), Fail> {
+    let directory = directory(call, fd, rights::PATH_UNLINK_FILE)?;
+    let path = self::path(call, path)?;
     change(call)?;
     let remove = || directory.remove_file(&path);
     Ok(contained(call.shared, remove)??)
@@ -372,18 +415,24 @@ pub(super) fn path_unlink_file(call: &mut Call<'_>, args: &Args<'_>) -> Result<(
 /// * Any errno of `Directory::read_link`.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_readlink)
-pub(super) fn path_readlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn path_readlink(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     let (buffer, size, used) = (args.u32(3), args.u32(4), args.u32(5));
-    let directory = directory(call, args.u32(0), rights::PATH_READLINK)?;
-    call.bytes(buffer, size)?;
-    call.bytes(used, 4)?;
-    let path = path(call, args.u32(1), args.u32(2))?;
-    let target = contained(call.shared, || directory.read_link(&path))??;
+    args.bytes(buffer, size)?;
+    args.bytes(used, 4)?;
+    let target = read_link(call, args.u32(0), args.text(1, 2))?;
     let room = usize::try_from(size).unwrap_or(usize::MAX);
     let fits = target.len().min(room);
     call.charge(fuel_for(fits))?;
-    call.put(buffer, target.as_bytes().get(..fits).unwrap_or_default())?;
-    put_len(call, used, fits)
+    args.put(buffer, target.as_bytes().get(..fits).unwrap_or_default())?;
+    put_len(args, used, fits)
+}
+
+/// Returns the target of the link at a path in the directory `fd`; the caller charges for it. Errors as
+/// `path_readlink`.
+pub(super) fn read_link(call: &mut Call<'_>, fd: u32, path: Given<'_>) -> Result<String, Fail> {
+    let directory = directory(call, fd, rights::PATH_READLINK)?;
+    let path = self::path(call, path)?;
+    Ok(contained(call.shared, || directory.read_link(&path))??)
 }
 
 /// Creates a symbolic link.
@@ -408,10 +457,20 @@ pub(super) fn path_readlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), 
 /// follow such a link.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_symlink)
-pub(super) fn path_symlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let directory = directory(call, args.u32(2), rights::PATH_SYMLINK)?;
-    let target = text(call, args.u32(0), args.u32(1))?;
-    let path = path(call, args.u32(3), args.u32(4))?;
+pub(super) fn path_symlink(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    symlink(call, args.u32(2), args.text(0, 1), args.text(3, 4))
+}
+
+/// Creates a link to `target` at a path in the directory `fd`. Errors as `path_symlink`.
+pub(super) fn symlink(
+    call: &mut Call<'_>,
+    fd: u32,
+    target: Given<'_>,
+    path: Given<'_>,
+) -> Result<(), Fail> {
+    let directory = directory(call, fd, rights::PATH_SYMLINK)?;
+    let target = text(call, target)?;
+    let path = self::path(call, path)?;
     // Guests can't follow a link out of their directory, but other programs might.
     if target.starts_with('/') {
         return Err(Errno::Perm.into());
@@ -442,14 +501,24 @@ pub(super) fn path_symlink(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), F
 /// * Any errno of `Directory::rename`: `Xdev` for directories of two types.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_rename)
-pub(super) fn path_rename(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn path_rename(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    let from = (args.u32(0), args.text(1, 2));
+    rename(call, from, (args.u32(3), args.text(4, 5)))
+}
+
+/// Moves what is at the one path, of a directory, to the other. Errors as `path_rename`.
+pub(super) fn rename(
+    call: &mut Call<'_>,
+    (from, path): (u32, Given<'_>),
+    (to, to_path): (u32, Given<'_>),
+) -> Result<(), Fail> {
     let [from, to] = two(
         call,
-        (args.u32(0), rights::PATH_RENAME_SOURCE),
-        (args.u32(3), rights::PATH_RENAME_TARGET),
+        (from, rights::PATH_RENAME_SOURCE),
+        (to, rights::PATH_RENAME_TARGET),
     )?;
-    let path = path(call, args.u32(1), args.u32(2))?;
-    let to_path = self::path(call, args.u32(4), args.u32(5))?;
+    let path = self::path(call, path)?;
+    let to_path = self::path(call, to_path)?;
     change(call)?;
     let rename = || from.rename(&path, &*to, &to_path);
     Ok(contained(call.shared, rename)??)
@@ -480,17 +549,28 @@ pub(super) fn path_rename(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
 /// for reading to one granted for writing.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_link)
-pub(super) fn path_link(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn path_link(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    let from = (args.u32(0), args.text(2, 3));
+    link(call, args.u32(1), from, (args.u32(4), args.text(5, 6)))
+}
+
+/// Makes the one path, of a directory, a name of what is at the other. Errors as `path_link`.
+pub(super) fn link(
+    call: &mut Call<'_>,
+    lookup: u32,
+    (from, path): (u32, Given<'_>),
+    (to, to_path): (u32, Given<'_>),
+) -> Result<(), Fail> {
     let [from, to] = two(
         call,
-        (args.u32(0), rights::PATH_LINK_SOURCE),
-        (args.u32(4), rights::PATH_LINK_TARGET),
+        (from, rights::PATH_LINK_SOURCE),
+        (to, rights::PATH_LINK_TARGET),
     )?;
-    if args.u32(1) != 0 {
+    if lookup != 0 {
         return Err(Errno::Inval.into());
     }
-    let path = path(call, args.u32(2), args.u32(3))?;
-    let to_path = self::path(call, args.u32(5), args.u32(6))?;
+    let path = self::path(call, path)?;
+    let to_path = self::path(call, to_path)?;
     count_created(call)?;
     let link = || from.link(&path, &*to, &to_path);
     Ok(contained(call.shared, link)??)

@@ -69,15 +69,15 @@ enum Event {
 /// `wasi_unstable` has subscriptions of 56 bytes.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#poll_oneoff)
-pub(super) fn poll_oneoff(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn poll_oneoff(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     let (list, events, count) = (args.u32(0), args.u32(1), args.u32(2));
     if count == 0 || count > SUBSCRIPTIONS {
         return Err(Errno::Inval.into());
     }
-    let size: u32 = if call.unstable { 56 } else { 48 };
-    call.bytes(list, count.saturating_mul(size))?;
-    call.bytes(events, count.saturating_mul(EVENT))?;
-    call.bytes(args.u32(3), 4)?;
+    let size: u32 = if args.unstable { 56 } else { 48 };
+    args.bytes(list, count.saturating_mul(size))?;
+    args.bytes(events, count.saturating_mul(EVENT))?;
+    args.bytes(args.u32(3), 4)?;
     let clock = call.shared.platform.now();
     let now = clock.unwrap_or_default();
     let start = *call.waiting_since.get_or_insert(now);
@@ -87,7 +87,7 @@ pub(super) fn poll_oneoff(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
     // Asked once for all subscriptions, so that they agree.
     let mut input_ready = None;
     for at in 0..count {
-        let subscribed = subscription(call, list.wrapping_add(at.wrapping_mul(size)))?;
+        let subscribed = subscription(args, list.wrapping_add(at.wrapping_mul(size)))?;
         let error = match state(call, &subscribed, start, &mut input_ready)? {
             Event::At(end) if end > now => {
                 wake = Some(wake.map_or(end, |wake| wake.min(end)));
@@ -105,7 +105,7 @@ pub(super) fn poll_oneoff(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
         }
         let event = event(&subscribed, error);
         let place = events.wrapping_add(happened.wrapping_mul(EVENT));
-        call.put(place, &event.0)?;
+        args.put(place, &event.0)?;
         happened = happened.saturating_add(1);
     }
     if closed == count {
@@ -113,7 +113,7 @@ pub(super) fn poll_oneoff(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
         return Err(Errno::Badf.into());
     }
     if happened > 0 {
-        return call.put(args.u32(3), &happened.to_le_bytes());
+        return args.put(args.u32(3), &happened.to_le_bytes());
     }
     Err(Fail::MustWait(Wait::until(call, clock, wake, needs_input)?))
 }
@@ -132,9 +132,9 @@ fn event(subscribed: &Subscription, error: u16) -> Layout<32> {
 }
 
 /// Reads the subscription at the address `at`. That of `wasi_unstable` has one field more for clocks.
-fn subscription(call: &Call<'_>, at: u32) -> Result<Subscription, Fail> {
-    let (size, clock) = if call.unstable { (56, 24) } else { (48, 16) };
-    let bytes = call.bytes(at, size)?;
+fn subscription(args: &Args<'_>, at: u32) -> Result<Subscription, Fail> {
+    let (size, clock) = if args.unstable { (56, 24) } else { (48, 16) };
+    let bytes = args.bytes(at, size)?;
     let u32_at = |at: usize| {
         let field = bytes.get(at..).and_then(|field| field.first_chunk());
         field.map_or(0, |field| u32::from_le_bytes(*field))

@@ -17,7 +17,7 @@ use crate::error::CallError;
 /// the code. The instance is not used again.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#proc_exit)
-pub(super) fn proc_exit(_: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn proc_exit(_: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     let code = args.u32(0);
     Err(Fail::EndCall(CallError::Exited { code }))
 }
@@ -31,7 +31,7 @@ pub(super) fn proc_exit(_: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
 /// * `Nosys`: always.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#proc_raise)
-pub(super) fn proc_raise(_: &mut Call<'_>, _: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn proc_raise(_: &mut Call<'_>, _: &mut Args<'_>) -> Result<(), Fail> {
     Err(Errno::Nosys.into())
 }
 
@@ -44,6 +44,6 @@ pub(super) fn proc_raise(_: &mut Call<'_>, _: &Args<'_>) -> Result<(), Fail> {
 /// In hostel: a guest has one thread, and the host none to yield to.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#sched_yield)
-pub(super) fn sched_yield(_: &mut Call<'_>, _: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn sched_yield(_: &mut Call<'_>, _: &mut Args<'_>) -> Result<(), Fail> {
     Ok(())
 }

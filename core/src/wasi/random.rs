@@ -5,10 +5,10 @@ use super::{
     grant::Random,
     session::{Args, Call},
 };
-use crate::{base::fuel::fuel_for, error::CallError, host_functions::contained, memory};
+use crate::{base::fuel::fuel_for, error::CallError, host_functions::contained};
 
 /// Maximum number of bytes made at a time. Deadline and cancellation are checked in between.
-const CHUNK: u32 = 64 << 10;
+const CHUNK: usize = 64 << 10;
 
 /// Fuel for random bytes, as a multiple of that for copied bytes.
 const COST_FACTOR: u64 = 8;
@@ -27,24 +27,35 @@ const COST_FACTOR: u64 = 8;
 /// KiB. Deadline and cancellation are checked in between.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#random_get)
-pub(super) fn random_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let (mut at, mut left) = (args.u32(0), args.u32(1));
-    call.bytes(at, left)?;
+pub(super) fn random_get(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    let (at, len) = (args.u32(0), args.u32(1));
+    let into = args.bytes_mut(at, len)?;
+    random(call, into)
+}
+
+/// Fills `into` with random bytes; `Notsup` if none are granted.
+pub(super) fn random(call: &mut Call<'_>, into: &mut [u8]) -> Result<(), Fail> {
     let random = call.grant.random.as_ref().ok_or(Errno::Notsup)?;
-    while left > 0 {
-        let len = left.min(CHUNK);
-        let size = usize::try_from(len).unwrap_or(usize::MAX);
+    for bytes in into.chunks_mut(CHUNK) {
         call.check()?;
-        call.charge(fuel_for(size).saturating_mul(COST_FACTOR))?;
-        let bytes = memory::bytes_mut(call.memory, at, len, "buffer for random bytes")?;
+        call.charge(fuel_for(bytes.len()).saturating_mul(COST_FACTOR))?;
         match random {
             Random::Seed(_) => fill(&mut call.session.random, bytes),
             Random::Source(source) => contained(&*call.shared.platform, || {
                 source(bytes).map_err(CallError::Trap)
             })?,
         }
-        at = at.wrapping_add(len);
-        left = left.saturating_sub(len);
+    }
+    Ok(())
+}
+
+/// Fills `into` with bytes that follow from the grant's seed, or from 0 without one.
+#[cfg(feature = "component")]
+pub(super) fn predictable(call: &mut Call<'_>, into: &mut [u8]) -> Result<(), Fail> {
+    for bytes in into.chunks_mut(CHUNK) {
+        call.check()?;
+        call.charge(fuel_for(bytes.len()).saturating_mul(COST_FACTOR))?;
+        fill(&mut call.session.random, bytes);
     }
     Ok(())
 }

@@ -1,10 +1,13 @@
 //! The WASI state of one instance, and the context of one call of a WASI function.
 
+#[cfg(feature = "component")]
+use super::p2::resources::Resources;
 use super::{
     descriptors::Descriptors,
     errno::{Errno, Fail},
     grant::{Random, Wasi},
     output::{Pending, Stream},
+    paths::PATH,
 };
 use crate::{
     base::{fuel::Spending, shape::unsigned},
@@ -30,6 +33,12 @@ pub(super) struct Session {
     pub(super) file_written: u64,
     /// Files, directories and links that the running call has created.
     pub(super) created: u32,
+    /// What a component's handles stand for.
+    #[cfg(feature = "component")]
+    pub(super) resources: Resources,
+    /// What `insecure-seed` returned.
+    #[cfg(feature = "component")]
+    pub(super) insecure_seed: Option<(u64, u64)>,
     /// State of the random generator, if random bytes are granted by a seed.
     pub(super) random: u64,
     /// The platform's time when the guest first read the monotonic clock.
@@ -48,6 +57,10 @@ impl Session {
             written: 0,
             file_written: 0,
             created: 0,
+            #[cfg(feature = "component")]
+            resources: Resources::default(),
+            #[cfg(feature = "component")]
+            insecure_seed: None,
             random: match grant.random {
                 Some(Random::Seed(seed)) => seed,
                 _ => 0,
@@ -62,6 +75,14 @@ impl Session {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         }
+    }
+
+    /// Returns the bytes that the lists of all directories take which the guest is reading.
+    pub(super) fn list_bytes(&self) -> usize {
+        let bytes = self.descriptors.list_bytes();
+        #[cfg(feature = "component")]
+        let bytes = bytes.saturating_add(self.resources.list_bytes());
+        bytes
     }
 
     /// Returns the state of an instance, and creates it if there is none.
@@ -96,53 +117,43 @@ impl WasiState for Session {
     }
 }
 
-/// The parameters of a call. Their number and types were checked when the import was bound, so that a
-/// wrong index or type, which reads as 0, does not occur.
-pub(super) struct Args<'a>(pub(super) &'a [Val]);
+/// A call of preview 1: its parameters, and the memory in which their addresses lie.
+pub(super) struct Args<'a> {
+    /// Their number and types were checked when the import was bound, so that a wrong index or type, which
+    /// reads as 0, does not occur.
+    pub(super) values: &'a [Val],
+    /// The guest's memory; empty if it has none.
+    pub(super) memory: &'a mut [u8],
+    /// Whether the guest imports the function from `wasi_unstable`, some of whose layouts differ.
+    pub(super) unstable: bool,
+}
 
 impl Args<'_> {
     pub(super) fn u32(&self, at: usize) -> u32 {
-        match self.0.get(at) {
+        match self.values.get(at) {
             Some(Val::I32(value)) => unsigned(*value),
             _ => 0,
         }
     }
 
     pub(super) fn u64(&self, at: usize) -> u64 {
-        match self.0.get(at) {
+        match self.values.get(at) {
             Some(Val::I64(value)) => value.cast_unsigned(),
             _ => 0,
         }
     }
-}
 
-/// The context of one call of a WASI function.
-pub(super) struct Call<'a> {
-    /// The guest's memory; empty if it has none.
-    pub(super) memory: &'a mut [u8],
-    pub(super) session: &'a mut Session,
-    pub(super) grant: &'a Wasi,
-    pub(super) shared: &'a Shared,
-    pub(super) meter: &'a mut Meter,
-    pub(super) canceller: Option<&'a Canceller>,
-    /// Whether the guest imports the function from `wasi_unstable`, some of whose layouts differ.
-    pub(super) unstable: bool,
-    pub(super) spending: Spending<'a>,
-    /// The platform's time at which the function first waited, kept from attempt to attempt.
-    pub(super) waiting_since: Option<Duration>,
-}
-
-impl Call<'_> {
-    /// Charges `units` of fuel for work that is about to be done. Fails if there is too little.
-    pub(super) fn charge(&mut self, units: u64) -> Result<(), Fail> {
-        let spent = self.spending.spend(units);
-        spent.map_err(|overdrawn| Fail::EndCall(overdrawn.into()))
-    }
-
-    /// Fails if the guest's call is cancelled or past its deadline.
-    pub(super) fn check(&self) -> Result<(), Fail> {
-        let platform = &*self.shared.platform;
-        Ok(self.meter.check(self.canceller, platform)?)
+    /// Returns the path whose address is the parameter `ptr` and whose length is the parameter `len`: or
+    /// `Nametoolong`, or `Fault`.
+    pub(super) fn text(&self, ptr: usize, len: usize) -> Given<'_> {
+        match self.u32(len) {
+            0 => Ok(&[]),
+            1..=PATH => {
+                let bytes = memory::bytes(self.memory, self.u32(ptr), self.u32(len), "path");
+                bytes.map_err(|_| Errno::Fault)
+            }
+            _ => Err(Errno::Nametoolong),
+        }
     }
 
     /// Returns `len` bytes of the guest's memory at `ptr`, or `Fault`.
@@ -165,6 +176,36 @@ impl Call<'_> {
         let len = u32::try_from(bytes.len()).map_err(|_| Errno::Fault)?;
         self.bytes_mut(ptr, len)?.copy_from_slice(bytes);
         Ok(())
+    }
+}
+
+/// The bytes of a path that a guest passed, or the reason why they can't be read. A function first looks at
+/// its descriptor.
+pub(super) type Given<'a> = Result<&'a [u8], Errno>;
+
+/// The context of one call of a WASI function.
+pub(super) struct Call<'a> {
+    pub(super) session: &'a mut Session,
+    pub(super) grant: &'a Wasi,
+    pub(super) shared: &'a Shared,
+    pub(super) meter: &'a mut Meter,
+    pub(super) canceller: Option<&'a Canceller>,
+    pub(super) spending: Spending<'a>,
+    /// The platform's time at which the function first waited, kept from attempt to attempt.
+    pub(super) waiting_since: Option<Duration>,
+}
+
+impl Call<'_> {
+    /// Charges `units` of fuel for work that is about to be done. Fails if there is too little.
+    pub(super) fn charge(&mut self, units: u64) -> Result<(), Fail> {
+        let spent = self.spending.spend(units);
+        spent.map_err(|overdrawn| Fail::EndCall(overdrawn.into()))
+    }
+
+    /// Fails if the guest's call is cancelled or past its deadline.
+    pub(super) fn check(&self) -> Result<(), Fail> {
+        let platform = &*self.shared.platform;
+        Ok(self.meter.check(self.canceller, platform)?)
     }
 
     /// Returns how many bytes the running call may still write to files.

@@ -16,7 +16,7 @@ use super::{
 /// * `Notsock`: it is open; hostel grants no sockets.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#sock_accept)
-pub(super) fn sock_accept(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn sock_accept(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     no_socket(call, args)
 }
 
@@ -31,7 +31,7 @@ pub(super) fn sock_accept(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
 /// * `Notsock`: it is open; hostel grants no sockets.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#sock_recv)
-pub(super) fn sock_recv(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn sock_recv(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     no_socket(call, args)
 }
 
@@ -46,7 +46,7 @@ pub(super) fn sock_recv(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
 /// * `Notsock`: it is open; hostel grants no sockets.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#sock_send)
-pub(super) fn sock_send(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn sock_send(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     no_socket(call, args)
 }
 
@@ -61,12 +61,12 @@ pub(super) fn sock_send(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail
 /// * `Notsock`: it is open; hostel grants no sockets.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#sock_shutdown)
-pub(super) fn sock_shutdown(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn sock_shutdown(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     no_socket(call, args)
 }
 
 /// Fails for the descriptor in the first parameter: `Notsock` if it is open, else `Badf`.
-fn no_socket(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+fn no_socket(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     call.session.descriptors.get(args.u32(0))?;
     Err(Errno::Notsock.into())
 }

@@ -7,7 +7,7 @@ use super::{
     lists::Layout,
     opened,
     paths::{self, FUEL},
-    session::{Args, Call, contained},
+    session::{Args, Call, Given, contained},
 };
 use core::time::Duration;
 
@@ -26,10 +26,15 @@ use core::time::Duration;
 /// In hostel: stdio has the type of `fd_fdstat_get`, zeros and one link. `wasi_unstable` has a `filestat` of 56 bytes.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_filestat_get)
-pub(super) fn fd_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let fd = args.u32(0);
+pub(super) fn fd_filestat_get(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    let stat = stat(call, args.u32(0))?;
+    put(args, args.u32(1), &stat)
+}
+
+/// Returns the attributes of the descriptor `fd`. Errors as `fd_filestat_get`.
+pub(super) fn stat(call: &mut Call<'_>, fd: u32) -> Result<Stat, Fail> {
     let descriptor = call.session.descriptors.allowed(fd, rights::FILESTAT)?;
-    let stat = match &descriptor.node {
+    Ok(match &descriptor.node {
         Node::Input | Node::Output(_) => Stat::new(descriptor.kind(call.grant), 0),
         Node::File(_) => opened::stat(call, fd)?,
         Node::Directory(open) => {
@@ -37,8 +42,7 @@ pub(super) fn fd_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<()
             call.charge(FUEL)?;
             contained(call.shared, || directory.stat(".", true))??
         }
-    };
-    put(call, args.u32(1), &stat)
+    })
 }
 
 /// Writes the attributes of the entry at a path.
@@ -62,12 +66,22 @@ pub(super) fn fd_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<()
 /// In hostel: `wasi_unstable` has a `filestat` of 56 bytes.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_filestat_get)
-pub(super) fn path_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let directory = paths::directory(call, args.u32(0), rights::PATH_FILESTAT)?;
-    let follow = paths::follows(args.u32(1))?;
-    let path = paths::path(call, args.u32(2), args.u32(3))?;
-    let stat = contained(call.shared, || directory.stat(&path, follow))??;
-    put(call, args.u32(4), &stat)
+pub(super) fn path_filestat_get(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    let stat = stat_at(call, args.u32(0), args.u32(1), args.text(2, 3))?;
+    put(args, args.u32(4), &stat)
+}
+
+/// Returns the attributes of the entry at a path in the directory `fd`. Errors as `path_filestat_get`.
+pub(super) fn stat_at(
+    call: &mut Call<'_>,
+    fd: u32,
+    lookup: u32,
+    path: Given<'_>,
+) -> Result<Stat, Fail> {
+    let directory = paths::directory(call, fd, rights::PATH_FILESTAT)?;
+    let follow = paths::follows(lookup)?;
+    let path = paths::path(call, path)?;
+    Ok(contained(call.shared, || directory.stat(&path, follow))??)
 }
 
 /// Sets the times of an open file or directory.
@@ -86,10 +100,18 @@ pub(super) fn path_filestat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<
 /// * Any errno of `File::set_times` or `Directory::set_times`.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_filestat_set_times)
-pub(super) fn fd_filestat_set_times(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let (fd, needed) = (args.u32(0), rights::SET_TIMES);
+pub(super) fn fd_filestat_set_times(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     let times = times(args.u64(1), args.u64(2), args.u32(3));
-    let descriptor = call.session.descriptors.allowed(fd, needed)?;
+    set_times(call, args.u32(0), times)
+}
+
+/// Sets the times of the descriptor `fd`. Errors as `fd_filestat_set_times`.
+pub(super) fn set_times(
+    call: &mut Call<'_>,
+    fd: u32,
+    times: Result<Times, Errno>,
+) -> Result<(), Fail> {
+    let descriptor = call.session.descriptors.allowed(fd, rights::SET_TIMES)?;
     let times = times?;
     match &descriptor.node {
         Node::Directory(open) => {
@@ -124,11 +146,26 @@ pub(super) fn fd_filestat_set_times(call: &mut Call<'_>, args: &Args<'_>) -> Res
 /// * Any errno of `Directory::set_times`.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_filestat_set_times)
-pub(super) fn path_filestat_set_times(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
-    let directory = paths::directory(call, args.u32(0), rights::PATH_SET_TIMES)?;
-    let follow = paths::follows(args.u32(1))?;
-    let times = times(args.u64(4), args.u64(5), args.u32(6))?;
-    let path = paths::path(call, args.u32(2), args.u32(3))?;
+pub(super) fn path_filestat_set_times(
+    call: &mut Call<'_>,
+    args: &mut Args<'_>,
+) -> Result<(), Fail> {
+    let times = times(args.u64(4), args.u64(5), args.u32(6));
+    set_times_at(call, args.u32(0), args.u32(1), args.text(2, 3), times)
+}
+
+/// Sets the times of the entry at a path in the directory `fd`. Errors as `path_filestat_set_times`.
+pub(super) fn set_times_at(
+    call: &mut Call<'_>,
+    fd: u32,
+    lookup: u32,
+    path: Given<'_>,
+    times: Result<Times, Errno>,
+) -> Result<(), Fail> {
+    let directory = paths::directory(call, fd, rights::PATH_SET_TIMES)?;
+    let follow = paths::follows(lookup)?;
+    let times = times?;
+    let path = paths::path(call, path)?;
     let set = || directory.set_times(&path, follow, &times);
     Ok(contained(call.shared, set)??)
 }
@@ -153,14 +190,14 @@ fn times(accessed: u64, modified: u64, flags: u32) -> Result<Times, Errno> {
 
 /// Writes a `filestat` at the address `at`: 64 bytes, or 56 for `wasi_unstable`, which counts links in 32
 /// bits.
-fn put(call: &mut Call<'_>, at: u32, stat: &Stat) -> Result<(), Fail> {
+fn put(args: &mut Args<'_>, at: u32, stat: &Stat) -> Result<(), Fail> {
     let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let times = [stat.accessed, stat.modified, stat.changed].map(nanos);
     let mut layout = Layout::<64>::new();
     layout.put(0, &stat.device.to_le_bytes());
     layout.put(8, &stat.inode.to_le_bytes());
     layout.put(16, &[stat.kind as u8]);
-    let rest = if call.unstable {
+    let rest = if args.unstable {
         let links = u32::try_from(stat.links).unwrap_or(u32::MAX);
         layout.put(20, &links.to_le_bytes());
         24
@@ -173,5 +210,5 @@ fn put(call: &mut Call<'_>, at: u32, stat: &Stat) -> Result<(), Fail> {
         layout.put(at, &field.to_le_bytes());
     }
     let size = rest.saturating_add(32);
-    call.put(at, layout.0.get(..size).unwrap_or_default())
+    args.put(at, layout.0.get(..size).unwrap_or_default())
 }

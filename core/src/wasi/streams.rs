@@ -3,18 +3,18 @@
 use super::{
     descriptors::{Node, rights},
     errno::{Errno, Fail},
-    input::Stdin,
+    input::{Stdin, WasiInput},
     lists::{Buffers, Layout, put_len},
     opened,
     output::Stream,
     session::{Args, Call, contained},
     wait::{self, Wait},
 };
-use crate::{base::fuel::fuel_for, error::CallError, host_functions, memory};
+use crate::{base::fuel::fuel_for, error::CallError, host_functions};
 use core::time::Duration;
 
 /// Maximum number of bytes read from a source of stdin at a time.
-const CHUNK: usize = 64 << 10;
+pub(super) const CHUNK: usize = 64 << 10;
 
 /// Time until a full queue of output is tried again. Short, so that a fast reader does not wait for the
 /// guest.
@@ -45,72 +45,79 @@ pub(super) const FLAGS: u16 = 0b1_1111;
 /// are written as in `fd_pwrite`.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_write)
-pub(super) fn fd_write(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_write(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     let (fd, list, count, written) = (args.u32(0), args.u32(1), args.u32(2), args.u32(3));
     let descriptor = call.session.descriptors.get(fd)?;
     let stream = match descriptor.node {
         Node::Output(stream) => stream,
         Node::Input => return Err(Errno::Notcapable.into()),
         Node::File(_) | Node::Directory(_) => {
-            return opened::write(call, fd, list, count, written, None);
+            let numbers = [fd, list, count, written];
+            return opened::write(call, args, numbers, None);
         }
     };
     descriptor.allow(rights::WRITE)?;
-    write(call, stream, list, count, written)
-}
-
-/// Writes to stdout or stderr.
-fn write(
-    call: &mut Call<'_>,
-    stream: Stream,
-    list: u32,
-    count: u32,
-    written: u32,
-) -> Result<(), Fail> {
-    let buffers = Buffers::check(call, list, count)?;
-    call.bytes(written, 4)?;
-    let to = call.grant.output(stream);
-    let room = call
-        .meter
-        .budget()
-        .output_bytes
-        .saturating_sub(call.session.written);
-    let most = call
-        .session
-        .pending(stream)
-        .room(to, buffers.size.min(room));
-    if most == 0 && buffers.size > 0 {
-        return Err(Errno::Nospc.into());
-    }
+    let buffers = Buffers::check(call, args, list, count)?;
+    args.bytes(written, 4)?;
+    let most = room(call, stream, buffers.size)?;
     call.charge(fuel_for(most))?;
     let mut left = u32::try_from(most).unwrap_or(u32::MAX);
     let mut done = 0usize;
     for at in 0..buffers.count {
-        let (ptr, len) = buffers.get(call, at)?;
+        let (ptr, len) = buffers.get(args, at)?;
         let len = len.min(left);
         left = left.saturating_sub(len);
         if len > 0 {
-            // An embedder's function may take long for each buffer.
-            call.check()?;
-            let fuel = to.fuel(call.bytes(ptr, len)?);
-            call.charge(fuel)?;
-            let bytes = memory::bytes(call.memory, ptr, len, "buffer to write")?;
-            let pending = call.session.pending(stream);
-            let size = bytes.len();
-            let wrote = pending.write(to, bytes, call.shared, call.meter)?;
+            let bytes = args.bytes(ptr, len)?;
+            let wrote = write(call, stream, bytes)?;
             done = done.saturating_add(wrote);
-            if wrote < size {
+            if wrote < bytes.len() {
                 break;
             }
         }
     }
     if done == 0 && most > 0 {
-        let now = call.shared.platform.now().ok_or(Errno::Again)?;
-        let retry = Some(now.saturating_add(QUEUE_RETRY));
-        return Err(Fail::MustWait(Wait::until(call, Some(now), retry, false)?));
+        return Err(wait_for_room(call));
     }
-    call.session.written = call.session.written.saturating_add(done);
-    put_len(call, written, done)
+    put_len(args, written, done)
+}
+
+/// Returns how many of `size` bytes a call may write to stdout or stderr at once: `Nospc` if there is no
+/// room for any.
+pub(super) fn room(call: &mut Call<'_>, stream: Stream, size: usize) -> Result<usize, Errno> {
+    let to = call.grant.output(stream);
+    let budget = call.meter.budget().output_bytes;
+    let room = budget.saturating_sub(call.session.written);
+    let most = call.session.pending(stream).room(to, size.min(room));
+    if most == 0 && size > 0 {
+        return Err(Errno::Nospc);
+    }
+    Ok(most)
+}
+
+/// Writes `bytes` to stdout or stderr, and returns how many of them were taken: fewer than all if a queue
+/// is full. There must be [`room`], and the caller charges for reading them.
+pub(super) fn write(call: &mut Call<'_>, stream: Stream, bytes: &[u8]) -> Result<usize, Fail> {
+    // An embedder's function may take long for each buffer.
+    call.check()?;
+    let to = call.grant.output(stream);
+    call.charge(to.fuel(bytes))?;
+    let pending = call.session.pending(stream);
+    let wrote = pending.write(to, bytes, call.shared, call.meter)?;
+    call.session.written = call.session.written.saturating_add(wrote);
+    Ok(wrote)
+}
+
+/// Returns the wait until a full queue of output is tried again, or `Again` without a clock.
+pub(super) fn wait_for_room(call: &mut Call<'_>) -> Fail {
+    let Some(now) = call.shared.platform.now() else {
+        return Errno::Again.into();
+    };
+    let retry = Some(now.saturating_add(QUEUE_RETRY));
+    match Wait::until(call, Some(now), retry, false) {
+        Ok(wait) => Fail::MustWait(wait),
+        Err(fail) => fail,
+    }
 }
 
 /// Reads from stdin or from a file at its position.
@@ -134,54 +141,80 @@ fn write(
 /// `fd_pread`.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_read)
-pub(super) fn fd_read(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_read(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     let (fd, list, count, read) = (args.u32(0), args.u32(1), args.u32(2), args.u32(3));
     let descriptor = call.session.descriptors.get(fd)?;
     if matches!(descriptor.node, Node::File(_) | Node::Directory(_)) {
-        return opened::read(call, fd, list, count, read, None);
+        return opened::read(call, args, [fd, list, count, read], None);
     }
     descriptor.allow(rights::READ)?;
-    let buffers = Buffers::check(call, list, count)?;
-    call.bytes(read, 4)?;
+    let buffers = Buffers::check(call, args, list, count)?;
+    args.bytes(read, 4)?;
     let got = match &call.grant.stdin {
         Stdin::Bytes(bytes) => {
-            let rest = bytes.get(call.session.stdin_at..).unwrap_or_default();
-            let most = rest.len().min(buffers.size);
+            let most = buffers.size.min(left(call, bytes).len());
             call.charge(fuel_for(most))?;
-            let mut from = rest.get(..most).unwrap_or_default();
-            for at in 0..count {
-                let (ptr, len) = buffers.get(call, at)?;
-                let to = memory::bytes_mut(call.memory, ptr, len, "buffer to read into")?;
-                let (head, tail) = from.split_at(to.len().min(from.len()));
-                if let Some(to) = to.get_mut(..head.len()) {
-                    to.copy_from_slice(head);
-                }
-                from = tail;
-            }
+            let mut got = 0usize;
             // Fewer than `most`, if a read overwrote the list with shorter buffers.
-            most.saturating_sub(from.len())
-        }
-        Stdin::Source(source) => {
-            let mut got = 0;
-            if let Some((ptr, len)) = buffers.first(call)? {
-                if !wait::input_is_ready(call)? {
-                    let now = call.shared.platform.now();
-                    return Err(Fail::MustWait(Wait::until(call, now, None, true)?));
-                }
-                let len = len.min(u32::try_from(CHUNK).unwrap_or(u32::MAX));
-                let size = usize::try_from(len).unwrap_or(CHUNK);
-                call.charge(fuel_for(size))?;
-                let into = memory::bytes_mut(call.memory, ptr, len, "buffer to read into")?;
-                got = host_functions::contained(&*call.shared.platform, || {
-                    source.read(into).map_err(CallError::Trap)
-                })?
-                .min(size);
+            for at in 0..count {
+                let (ptr, len) = buffers.get(args, at)?;
+                let into = args.bytes_mut(ptr, len)?;
+                let room = into.len().min(most.saturating_sub(got));
+                let into = into.get_mut(..room).unwrap_or_default();
+                got = got.saturating_add(take(call, bytes, into));
             }
             got
         }
+        Stdin::Source(source) => match buffers.first(args)? {
+            None => 0,
+            Some((ptr, len)) => {
+                let len = len.min(u32::try_from(CHUNK).unwrap_or(u32::MAX));
+                await_input(call)?;
+                read_source(call, &**source, args.bytes_mut(ptr, len)?)?
+            }
+        },
     };
+    put_len(args, read, got)
+}
+
+/// Returns the rest of a stdin that is granted as bytes.
+pub(super) fn left<'b>(call: &Call<'_>, bytes: &'b [u8]) -> &'b [u8] {
+    bytes.get(call.session.stdin_at..).unwrap_or_default()
+}
+
+/// Copies the next bytes of a stdin that is granted as bytes to `into`, and returns their number. The
+/// caller charges for them.
+pub(super) fn take(call: &mut Call<'_>, bytes: &[u8], into: &mut [u8]) -> usize {
+    let rest = left(call, bytes);
+    let got = rest.len().min(into.len());
+    if let (Some(into), Some(bytes)) = (into.get_mut(..got), rest.get(..got)) {
+        into.copy_from_slice(bytes);
+    }
     call.session.stdin_at = call.session.stdin_at.saturating_add(got);
-    put_len(call, read, got)
+    got
+}
+
+/// Returns the wait for stdin as an error, unless stdin is ready.
+pub(super) fn await_input(call: &mut Call<'_>) -> Result<(), Fail> {
+    if wait::input_is_ready(call)? {
+        return Ok(());
+    }
+    let now = call.shared.platform.now();
+    Err(Fail::MustWait(Wait::until(call, now, None, true)?))
+}
+
+/// Reads from a source of stdin that is ready, 1 to 65,536 bytes, and returns their number. Charges for
+/// all of `into`.
+pub(super) fn read_source(
+    call: &mut Call<'_>,
+    source: &dyn WasiInput,
+    into: &mut [u8],
+) -> Result<usize, Fail> {
+    let size = into.len();
+    call.charge(fuel_for(size))?;
+    let read = || source.read(into).map_err(CallError::Trap);
+    let got = host_functions::contained(&*call.shared.platform, read)?;
+    Ok(got.min(size))
 }
 
 /// Fuel for closing a descriptor, which may be a system call.
@@ -198,11 +231,16 @@ const CLOSE: u64 = 100;
 /// In hostel: Stdio and granted directories can be closed too. Their numbers become free.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_close)
-pub(super) fn fd_close(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_close(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
+    close(call, args.u32(0))
+}
+
+/// Closes the descriptor `fd`.
+pub(super) fn close(call: &mut Call<'_>, fd: u32) -> Result<(), Fail> {
     call.charge(CLOSE)?;
     let descriptors = &mut call.session.descriptors;
     // Closing a file or a directory runs the embedder's code.
-    Ok(contained(call.shared, || descriptors.close(args.u32(0)))??)
+    Ok(contained(call.shared, || descriptors.close(fd))??)
 }
 
 /// Moves a descriptor to another number, and closes what was there.
@@ -217,7 +255,7 @@ pub(super) fn fd_close(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail>
 /// In hostel: Stdio and granted directories can be moved or replaced too.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_renumber)
-pub(super) fn fd_renumber(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_renumber(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     call.charge(CLOSE)?;
     let descriptors = &mut call.session.descriptors;
     let (from, to) = (args.u32(0), args.u32(1));
@@ -238,14 +276,14 @@ pub(super) fn fd_renumber(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fa
 /// *unknown*. Neither has the rights `fd_seek` and `fd_tell`, by which guests know a terminal.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_fdstat_get)
-pub(super) fn fd_fdstat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_fdstat_get(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     let descriptor = call.session.descriptors.get(args.u32(0))?;
     let mut stat = Layout::<24>::new();
     stat.put(0, &[descriptor.kind(call.grant) as u8]);
     stat.put(2, &descriptor.flags.to_le_bytes());
     stat.put(8, &descriptor.rights.to_le_bytes());
     stat.put(16, &descriptor.inheriting.to_le_bytes());
-    call.put(args.u32(1), &stat.0)
+    args.put(args.u32(1), &stat.0)
 }
 
 /// Sets a descriptor's flags.
@@ -264,7 +302,7 @@ pub(super) fn fd_fdstat_get(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), 
 /// each write. Other flags are kept without effect.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_fdstat_set_flags)
-pub(super) fn fd_fdstat_set_flags(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_fdstat_set_flags(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     let descriptor = call.session.descriptors.get(args.u32(0))?;
     if matches!(descriptor.node, Node::Directory(_)) {
         return Err(Errno::Badf.into());
@@ -296,7 +334,7 @@ pub(super) fn fd_fdstat_set_flags(call: &mut Call<'_>, args: &Args<'_>) -> Resul
 /// * `Notcapable`: it lacks one of these rights.
 ///
 /// [Specification](https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_fdstat_set_rights)
-pub(super) fn fd_fdstat_set_rights(call: &mut Call<'_>, args: &Args<'_>) -> Result<(), Fail> {
+pub(super) fn fd_fdstat_set_rights(call: &mut Call<'_>, args: &mut Args<'_>) -> Result<(), Fail> {
     let descriptor = call.session.descriptors.get(args.u32(0))?;
     let (base, inheriting) = (args.u64(1), args.u64(2));
     if base & !descriptor.rights != 0 || inheriting & !descriptor.inheriting != 0 {

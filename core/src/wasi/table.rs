@@ -35,7 +35,7 @@ pub(super) struct Function {
     pub(super) run: Run,
 }
 
-type Run = fn(&mut Call<'_>, &Args<'_>) -> Result<(), Fail>;
+type Run = fn(&mut Call<'_>, &mut Args<'_>) -> Result<(), Fail>;
 
 /// Describes a function that returns an errno and takes addresses.
 const fn with_pointers(name: &'static str, params: &'static [ValType], run: Run) -> Function {

@@ -113,6 +113,32 @@ impl Wait {
     }
 }
 
+/// Does `work` once the wait `pending`, if any, is over, and again after each wait. If `blocks`, the thread
+/// sleeps meanwhile; otherwise returns [`Fail::MustWait`].
+pub(super) fn repeat<R>(
+    call: &mut Call<'_>,
+    blocks: bool,
+    pending: Option<Wait>,
+    work: &mut dyn FnMut(&mut Call<'_>) -> Result<R, Fail>,
+) -> Result<R, Fail> {
+    if let Some(mut wait) = pending
+        && !wait.is_over(call)?
+    {
+        return Err(Fail::MustWait(wait));
+    }
+    loop {
+        let mut wait = match work(call) {
+            Err(Fail::MustWait(wait)) => wait,
+            done => return done,
+        };
+        if blocks {
+            wait.block(call)?;
+        } else if !wait.is_over(call)? {
+            return Err(Fail::MustWait(wait));
+        }
+    }
+}
+
 /// Returns whether a read of stdin would return at once, with bytes or with the end.
 pub(super) fn input_is_ready(call: &Call<'_>) -> Result<bool, CallError> {
     match &call.grant.stdin {

@@ -11,10 +11,12 @@ use std::{
 const HOSTILE: &str = "tests/tests/hostile";
 
 /// The folders of tests that docs/threats.md may name, from the workspace's root.
-const TESTS: [&str; 5] = [
+const TESTS: [&str; 7] = [
     "tests/tests",
     "slots/tests",
     "mappings/tests",
+    "contract/tests",
+    "cli/tests",
     "core/src",
     "std-shim/src",
 ];

@@ -12,6 +12,7 @@ mod bulk;
 mod cached;
 mod call_trace;
 mod charges;
+mod component;
 mod conventions;
 mod copies;
 mod deadlines;

@@ -387,6 +387,10 @@ impl Code {
             Operator::Block { blockty } => return self.block(BLOCK, *blockty, known),
             Operator::Loop { blockty } => return self.block(LOOP, *blockty, known),
             Operator::If { blockty } => return self.block(IF, *blockty, known),
+            #[cfg(feature = "component")]
+            Operator::Call { function_index } => {
+                return self.common(CALL, (*function_index).into(), known);
+            }
             _ => self.joined = Joined::Nothing,
         }
         match operator {

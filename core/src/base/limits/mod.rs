@@ -1,6 +1,12 @@
 //! Limits of plugins and instances ([`Limits`]), and the budget and use of one call ([`Budget`],
 //! [`Usage`]).
 
+#[cfg(feature = "component")]
+mod component;
+
+#[cfg(feature = "component")]
+pub use self::component::ComponentLimits;
+
 use super::growth::RefusedGrowth;
 use core::time::Duration;
 
@@ -31,6 +37,11 @@ pub struct Limits {
     ///
     /// `server`: [`ModuleLimits::server`]. `device`: [`ModuleLimits::device`].
     pub module: ModuleLimits,
+    /// What a component may declare.
+    ///
+    /// `server`: [`ComponentLimits::server`]. `device`: [`ComponentLimits::device`].
+    #[cfg(feature = "component")]
+    pub component: ComponentLimits,
     /// Most linear memory of one instance, in bytes, summed over its memories. A module that starts
     /// with more is refused; a `memory.grow` beyond it returns -1 to the guest.
     ///
@@ -99,6 +110,8 @@ impl Limits {
             heap_bytes: usize::MAX,
             module_bytes: 16 << 20,
             module: ModuleLimits::server(),
+            #[cfg(feature = "component")]
+            component: ComponentLimits::server(),
             memory_bytes: 64 << 20,
             table_elements: 100_000,
             stack_bytes: 512 << 10,
@@ -125,6 +138,8 @@ impl Limits {
             heap_bytes: heap,
             module_bytes: heap / 4,
             module: ModuleLimits::device(),
+            #[cfg(feature = "component")]
+            component: ComponentLimits::device(),
             memory_bytes: heap / 4,
             table_elements: 512,
             stack_bytes: within(heap / 64, 1 << 10, 8 << 10),

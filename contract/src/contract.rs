@@ -1,0 +1,199 @@
+//! A contract: a world with its interfaces and types.
+
+use crate::{
+    decode::{self, Decoded, contained},
+    error::ReadError,
+    limits, print,
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use wit_parser::{PackageId, Resolve, Type, TypeDefKind, WorldId};
+
+/// The world that a plugin imports and exports, or that a host wants.
+///
+/// The world of a component is named `root:component/root`: the name in the author's WIT is not kept. A core
+/// module keeps it, unless several contracts are merged to `root:root/root`.
+#[derive(Clone, Debug)]
+pub struct Contract {
+    pub(crate) resolve: Resolve,
+    pub(crate) world: WorldId,
+}
+
+impl Contract {
+    /// Reads the contract of a component, of a core module with a section `component-type`, or of a WIT
+    /// package in binary form that has one world.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if there is no contract, if it is invalid, or if it exceeds the [`limits`].
+    pub fn read(wasm: &[u8]) -> Result<Self, ReadError> {
+        Self::read_world(wasm, None)
+    }
+
+    /// Reads a contract as [`read`](Self::read) does. Of a WIT package with several worlds, `world` names
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read). [`ReadError::World`] if the package has no such world, or if it has several
+    /// and `world` is `None`.
+    pub fn read_world(wasm: &[u8], world: Option<&str>) -> Result<Self, ReadError> {
+        contained(|| {
+            let decoded = match wasm.get(..8) {
+                Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => decode::module(wasm)?,
+                Some(_) if is_component(wasm) => decode::component(wasm)?,
+                _ => return Err(ReadError::NotWasm),
+            };
+            match decoded {
+                Decoded::World(resolve, world) => Self::new(resolve, world),
+                Decoded::Package(resolve, package) => Self::select(resolve, package, world),
+            }
+        })
+    }
+
+    /// Parses one file of WIT text, which may declare several packages. `name` is for messages. If the file's
+    /// package has several worlds, `world` names one.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Wit`] or [`ReadError::World`].
+    pub fn from_wit(name: &str, text: &str, world: Option<&str>) -> Result<Self, ReadError> {
+        ReadError::at_most("bytes", limits::BYTES, text.len() as u64)?;
+        contained(|| {
+            let mut resolve = Resolve::default();
+            let package = resolve.push_str(name, text);
+            let package = package.map_err(|error| in_text(&resolve.render_error(&error)))?;
+            Self::select(resolve, package, world)
+        })
+    }
+
+    /// Reads a world from a file of WIT text, from a directory of such files, whose folder `deps` may have
+    /// other packages, or from a binary file as [`read_world`](Self::read_world) does.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub fn from_path(path: &Path, world: Option<&str>) -> Result<Self, ReadError> {
+        if path.is_dir() {
+            return contained(|| {
+                let mut resolve = Resolve::default();
+                let package = resolve.push_dir(path);
+                let package = package
+                    .map_err(|error| in_text(&resolve.render_error(&error)))?
+                    .0;
+                Self::select(resolve, package, world)
+            });
+        }
+        let file = |error| ReadError::File {
+            path: PathBuf::from(path),
+            error,
+        };
+        let bytes = fs::metadata(path).map_err(file)?.len();
+        ReadError::at_most("bytes", limits::BYTES, bytes)?;
+        let bytes = fs::read(path).map_err(file)?;
+        if bytes.starts_with(b"\0asm") {
+            return Self::read_world(&bytes, world);
+        }
+        match str::from_utf8(&bytes) {
+            Ok(text) => Self::from_wit(&path.to_string_lossy(), text, world),
+            Err(_) => Err(ReadError::Wit {
+                message: "expected WIT text or a binary WIT package, found other bytes".to_owned(),
+            }),
+        }
+    }
+
+    fn select(
+        resolve: Resolve,
+        package: PackageId,
+        world: Option<&str>,
+    ) -> Result<Self, ReadError> {
+        let world = resolve.select_world(&[package], world);
+        let world = world.map_err(|error| ReadError::World {
+            message: one_line(&format!("{error:#}")),
+        })?;
+        Self::new(resolve, world)
+    }
+
+    fn new(resolve: Resolve, world: WorldId) -> Result<Self, ReadError> {
+        depth(&resolve)?;
+        Ok(Self { resolve, world })
+    }
+
+    /// Returns the world's name with its package and version, such as `demo:shapes/plugin@1.0.0`.
+    pub fn name(&self) -> String {
+        let world = &self.resolve.worlds[self.world];
+        match world.package {
+            Some(package) => self.resolve.id_of_name(package, &world.name),
+            None => world.name.clone(),
+        }
+    }
+
+    /// Prints the world as WIT, with the packages that it uses.
+    ///
+    /// The world's package comes first, then other packages by name and version. In a package, interfaces
+    /// come before worlds. In these, everything has the order of the file. Equal contracts give equal text.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::TooLarge`] if the text would be longer than [`limits::TEXT_BYTES`], as types can be
+    /// that contain one another many times.
+    pub fn to_wit(&self) -> Result<String, ReadError> {
+        contained(|| print::world(&self.resolve, self.world))
+    }
+}
+
+/// Returns whether bytes begin as a component or as a WIT package in binary form.
+pub fn is_component(wasm: &[u8]) -> bool {
+    matches!(wasm.get(..8), Some([0, b'a', b's', b'm', _, _, 1, 0]))
+}
+
+/// Refuses types of too deep a nesting. A type stands after its parts in the list of all types, but for
+/// those of a merge; these are looked at until nothing changes.
+fn depth(resolve: &Resolve) -> Result<(), ReadError> {
+    let mut depths = vec![0_u64; resolve.types.len()];
+    loop {
+        let mut changed = false;
+        for (id, ty) in resolve.types.iter() {
+            let parts = print::parts(&ty.kind).into_iter();
+            let deepest = parts.filter_map(|part| match part {
+                Type::Id(id) => depths.get(id.index()).copied(),
+                _ => None,
+            });
+            // The name of a type is no level of nesting.
+            let own = u64::from(!matches!(ty.kind, TypeDefKind::Type(_)));
+            let found = deepest.max().unwrap_or(0) + own;
+            ReadError::at_most("nested types", limits::TYPE_DEPTH, found)?;
+            if let Some(depth) = depths.get_mut(id.index())
+                && *depth != found
+            {
+                *depth = found;
+                changed = true;
+            }
+        }
+        if !changed {
+            return Ok(());
+        }
+    }
+}
+
+/// Keeps the message and its place of what was rendered with the lines of the text.
+fn in_text(rendered: &str) -> ReadError {
+    let (message, place) = match rendered.split_once("-->") {
+        Some((message, rest)) => (message, rest.lines().next()),
+        None => (rendered, None),
+    };
+    let message = match place {
+        Some(place) => format!("{}: {}", place.trim(), one_line(message)),
+        None => one_line(message),
+    };
+    ReadError::Wit { message }
+}
+
+/// Joins a message of several lines.
+fn one_line(message: &str) -> String {
+    let lines = message.lines().map(str::trim);
+    let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    lines.join(" ")
+}

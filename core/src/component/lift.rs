@@ -1,0 +1,767 @@
+//! [`Lift`]: values out of a guest.
+
+use super::{
+    ComponentType, broken, other_type,
+    program::Encoding,
+    resource::Resource,
+    types::{Layout, ResourceId, Type, TypeId, Types, discriminant_bytes},
+    value::Value,
+};
+use crate::{
+    base::{
+        fuel::{Spending, fuel_for},
+        shape::unsigned,
+    },
+    error::CallError,
+    memory,
+};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use core::fmt;
+use wasmi::Val;
+
+/// A value that comes out of a guest: a host function's parameter or an export's result.
+pub trait Lift: ComponentType + Sized {
+    /// Lifts the next value, which is of type `ty`.
+    ///
+    /// # Errors
+    ///
+    /// A trap if the guest breaks the canonical ABI, and errors of budgets and limits.
+    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError>;
+
+    /// Lifts a payload, or `()` if there is none.
+    #[doc(hidden)]
+    fn lift_optional(ty: Option<TypeId>, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+        Self::lift(ty.ok_or_else(other_type)?, from)
+    }
+
+    /// Lifts `len` values that follow each other in memory, of type `ty`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`lift`](Self::lift).
+    #[doc(hidden)]
+    fn lift_all(ty: TypeId, len: u32, from: &mut Lifting<'_>) -> Result<Vec<Self>, CallError> {
+        let mut all = from.vec(len)?;
+        for _ in 0..len {
+            all.push(Self::lift(ty, from)?);
+        }
+        Ok(all)
+    }
+}
+
+/// Takes resources' handles from guests.
+pub(crate) trait TakeHandle {
+    /// Returns the resource whose handle has the number `index` in the guest's table: takes the handle away if
+    /// `owned`, else lends it until the call ends.
+    fn take(&mut self, ty: ResourceId, index: u32, owned: bool) -> Result<Resource, CallError>;
+}
+
+/// What lifting takes from the call that it belongs to.
+pub(crate) struct LiftBounds<'a> {
+    pub(crate) spending: Spending<'a>,
+    /// Most bytes of the host's heap that the values may take.
+    pub(crate) room: usize,
+    /// Returns the error for values that need that many bytes, and more than `room`.
+    pub(crate) too_large: fn(limit: usize, found: usize) -> CallError,
+    /// Fails if the call was cancelled or has passed its deadline.
+    pub(crate) check: &'a dyn Fn() -> Result<(), CallError>,
+}
+
+/// Units of fuel for which values are lifted or lowered without a look at the deadline.
+pub(crate) const UNCHECKED: u64 = 8_192;
+
+/// The values that come out of a guest, and the place of the next one: among core values, or in memory.
+pub struct Lifting<'a> {
+    types: &'a Types,
+    encoding: Encoding,
+    memory: &'a [u8],
+    /// Core values that are left.
+    flat: &'a [Val],
+    /// Address of the next value, if it is in memory.
+    at: Option<u32>,
+    handles: &'a mut dyn TakeHandle,
+    bounds: LiftBounds<'a>,
+    /// Bytes of the host's heap that the values took so far.
+    taken: usize,
+    /// Units of fuel until the next look at the deadline.
+    unchecked: u64,
+}
+
+impl<'a> Lifting<'a> {
+    /// Returns the values `flat`, or if `at` is given, those at that address.
+    pub(crate) fn new(
+        types: &'a Types,
+        encoding: Encoding,
+        memory: &'a [u8],
+        flat: &'a [Val],
+        handles: &'a mut dyn TakeHandle,
+        bounds: LiftBounds<'a>,
+    ) -> Self {
+        Self {
+            types,
+            encoding,
+            memory,
+            flat,
+            at: None,
+            handles,
+            bounds,
+            taken: 0,
+            unchecked: UNCHECKED,
+        }
+    }
+
+    /// Goes on with the values of this layout in the memory at `address`.
+    pub(crate) fn go_to(&mut self, address: u32, layout: &Layout) -> Result<(), CallError> {
+        self.enter(address, layout.size, layout.align)
+    }
+
+    /// Returns the component's types.
+    #[must_use]
+    pub const fn types(&self) -> &'a Types {
+        self.types
+    }
+
+    /// Spends fuel before the work that it pays for.
+    fn spend(&mut self, units: u64) -> Result<(), CallError> {
+        if self.bounds.spending.spend(units).is_err() {
+            // Charging the tally fails with an error that has the figures.
+            return Err(broken("out of fuel"));
+        }
+        match self.unchecked.checked_sub(units) {
+            Some(left) => self.unchecked = left,
+            None => {
+                self.unchecked = UNCHECKED;
+                (self.bounds.check)()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts `bytes` of the host's heap before they are taken.
+    fn take(&mut self, bytes: usize) -> Result<(), CallError> {
+        self.taken = self.taken.saturating_add(bytes);
+        if self.taken > self.bounds.room {
+            return Err((self.bounds.too_large)(self.bounds.room, self.taken));
+        }
+        Ok(())
+    }
+
+    /// Checks the place of a value in memory, and goes there.
+    fn enter(&mut self, address: u32, size: u32, align: u32) -> Result<(), CallError> {
+        if address.checked_rem(align) != Some(0) {
+            return Err(unaligned());
+        }
+        memory::bytes(self.memory, address, size, "value")?;
+        self.at = Some(address);
+        Ok(())
+    }
+
+    /// Returns the next bytes of memory, if the next value is there: a scalar, aligned to its size.
+    fn scalar<const N: usize>(&mut self) -> Result<Option<[u8; N]>, CallError> {
+        let Some(at) = self.at else {
+            return Ok(None);
+        };
+        self.spend(1)?;
+        let size = N as u32;
+        let at = at.checked_next_multiple_of(size).unwrap_or(u32::MAX);
+        let bytes = memory::bytes(self.memory, at, size, "value")?;
+        self.at = at.checked_add(size);
+        Ok(bytes.first_chunk().copied())
+    }
+
+    /// Returns the next core value, if the next value is one.
+    fn core(&mut self) -> Result<Val, CallError> {
+        let (first, rest) = self
+            .flat
+            .split_first()
+            .ok_or_else(|| broken("too few core values"))?;
+        self.flat = rest;
+        Ok(first.clone())
+    }
+
+    /// Returns the next integer of 8 bits.
+    pub(crate) fn u8(&mut self) -> Result<u8, CallError> {
+        match self.scalar()? {
+            Some([byte]) => Ok(byte),
+            None => Ok(low_byte(self.flat_u32()?)),
+        }
+    }
+
+    /// Returns the next integer of 16 bits.
+    pub(crate) fn u16(&mut self) -> Result<u16, CallError> {
+        match self.scalar()? {
+            Some(bytes) => Ok(u16::from_le_bytes(bytes)),
+            None => {
+                let [low, next, ..] = self.flat_u32()?.to_le_bytes();
+                Ok(u16::from_le_bytes([low, next]))
+            }
+        }
+    }
+
+    /// Returns the next integer of 32 bits.
+    pub(crate) fn u32(&mut self) -> Result<u32, CallError> {
+        match self.scalar()? {
+            Some(bytes) => Ok(u32::from_le_bytes(bytes)),
+            None => self.flat_u32(),
+        }
+    }
+
+    /// Returns the next integer of 64 bits.
+    pub(crate) fn u64(&mut self) -> Result<u64, CallError> {
+        match self.scalar()? {
+            Some(bytes) => Ok(u64::from_le_bytes(bytes)),
+            None => match self.core()? {
+                Val::I64(value) => Ok(value.cast_unsigned()),
+                _ => Err(broken("a core value of another type")),
+            },
+        }
+    }
+
+    /// Returns the bits of the next float of 64 bits.
+    pub(crate) fn f64(&mut self) -> Result<u64, CallError> {
+        match self.scalar()? {
+            Some(bytes) => Ok(u64::from_le_bytes(bytes)),
+            None => match self.core()? {
+                Val::F64(value) => Ok(value.to_bits()),
+                // A case of a variant, in a core value that holds all cases.
+                Val::I64(value) => Ok(value.cast_unsigned()),
+                _ => Err(broken("a core value of another type")),
+            },
+        }
+    }
+
+    /// Returns the bits of the next float of 32 bits, or the next integer of 32 bits, from a core value.
+    fn flat_u32(&mut self) -> Result<u32, CallError> {
+        match self.core()? {
+            Val::I32(value) => Ok(unsigned(value)),
+            // Cases of variants, in core values that hold all cases.
+            Val::F32(value) => Ok(value.to_bits()),
+            Val::I64(value) => {
+                let [a, b, c, d, ..] = value.to_le_bytes();
+                Ok(u32::from_le_bytes([a, b, c, d]))
+            }
+            _ => Err(broken("a core value of another type")),
+        }
+    }
+
+    /// Returns a number of as many bytes as tell which of `cases` cases a value is. Traps if there are fewer
+    /// cases.
+    pub(crate) fn discriminant(&mut self, cases: usize) -> Result<usize, CallError> {
+        let found = match discriminant_bytes(cases) {
+            _ if self.at.is_none() => self.u32()?,
+            1 => self.u8()?.into(),
+            2 => self.u16()?.into(),
+            _ => self.u32()?,
+        };
+        let found = usize::try_from(found).unwrap_or(usize::MAX);
+        if found >= cases {
+            return Err(broken("a case that its type does not have"));
+        }
+        Ok(found)
+    }
+
+    /// Returns the next flags, of which there are `names`: one bit each, from the lowest. Bits beyond these are
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// A trap if the guest breaks the canonical ABI, and errors of budgets and limits.
+    pub fn flags(&mut self, names: usize) -> Result<u32, CallError> {
+        let bits = match names {
+            0..=8 => self.u8()?.into(),
+            9..=16 => self.u16()?.into(),
+            _ => self.u32()?,
+        };
+        let unused = u32::try_from(names)
+            .ok()
+            .and_then(|names| 32u32.checked_sub(names));
+        Ok(bits & u32::MAX.checked_shr(unused.unwrap_or(0)).unwrap_or(0))
+    }
+
+    /// Returns the next character.
+    pub(crate) fn char(&mut self) -> Result<char, CallError> {
+        char::from_u32(self.u32()?).ok_or_else(|| broken("a number that is no character"))
+    }
+
+    /// Lifts the parts of a value of type `ty`, a record or tuple, by `parts`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `parts`.
+    pub fn parts<R>(
+        &mut self,
+        ty: TypeId,
+        parts: impl FnOnce(&mut Self) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        let start = self.begin(ty)?;
+        let lifted = parts(self)?;
+        self.end(start);
+        Ok(lifted)
+    }
+
+    /// Lifts a value of type `ty`, a variant, by `case`, which gets the number of the case.
+    ///
+    /// # Errors
+    ///
+    /// Those of `case`; a trap if the type has no such case.
+    pub fn variant<R>(
+        &mut self,
+        ty: TypeId,
+        case: impl FnOnce(&mut Self, usize) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        let cases = self.types.cases(ty);
+        if self.at.is_some() {
+            let start = self.begin(ty)?;
+            let number = self.discriminant(cases)?;
+            let align = self.types.payload_align(ty);
+            self.at = self.at.and_then(|at| at.checked_next_multiple_of(align));
+            let lifted = case(self, number)?;
+            self.end(start);
+            return Ok(lifted);
+        }
+        let width = self
+            .types
+            .layout(ty)
+            .flat
+            .as_ref()
+            .map_or(0, |flat| flat.len());
+        let rest = self.flat.get(width..).unwrap_or_default();
+        let number = self.discriminant(cases)?;
+        let lifted = case(self, number)?;
+        // The core values that this case does not use.
+        self.flat = rest;
+        Ok(lifted)
+    }
+
+    /// Goes to the start of a compound value in memory. Returns the address after it.
+    fn begin(&mut self, ty: TypeId) -> Result<Option<u32>, CallError> {
+        let Some(at) = self.at else {
+            return Ok(None);
+        };
+        let layout = self.types.layout(ty);
+        let start = at
+            .checked_next_multiple_of(layout.align)
+            .unwrap_or(u32::MAX);
+        self.enter(start, layout.size, layout.align)?;
+        Ok(start.checked_add(layout.size))
+    }
+
+    /// Goes to the end of a compound value in memory.
+    const fn end(&mut self, end: Option<u32>) {
+        if end.is_some() {
+            self.at = end;
+        }
+    }
+
+    /// Returns the next string.
+    pub(crate) fn string(&mut self) -> Result<String, CallError> {
+        let (ptr, len) = (self.u32()?, self.u32()?);
+        let (bytes, utf16) = self.string_bytes(ptr, len)?;
+        self.spend(fuel_for(bytes.len()).saturating_mul(2))?;
+        match (self.encoding, utf16) {
+            (Encoding::Utf8, _) => {
+                self.take(bytes.len())?;
+                let text = core::str::from_utf8(bytes)
+                    .map_err(|_| broken("a string that is not UTF-8"))?;
+                let mut copy = String::new();
+                copy.try_reserve_exact(text.len())
+                    .map_err(|_| memory::no_room(text.len()))?;
+                copy.push_str(text);
+                Ok(copy)
+            }
+            (_, true) => {
+                // A unit of 2 bytes takes 3 bytes of UTF-8 at most.
+                let units = bytes
+                    .chunks_exact(2)
+                    .filter_map(|unit| unit.first_chunk().copied().map(u16::from_le_bytes));
+                self.collect(
+                    bytes.len().div_ceil(2).saturating_mul(3),
+                    char::decode_utf16(units).map(|unit| unit.ok()),
+                )
+            }
+            (_, false) => self.collect(
+                bytes.len().saturating_mul(2),
+                bytes.iter().map(|byte| Some(char::from(*byte))),
+            ),
+        }
+    }
+
+    /// Returns the bytes of a string, and whether they are UTF-16.
+    fn string_bytes(&self, ptr: u32, len: u32) -> Result<(&'a [u8], bool), CallError> {
+        const UTF16: u32 = 1 << 31;
+        let (len, utf16) = match self.encoding {
+            Encoding::Utf8 => (Some(len), false),
+            Encoding::Utf16 => (len.checked_mul(2), true),
+            Encoding::Latin1OrUtf16 if len & UTF16 != 0 => ((len ^ UTF16).checked_mul(2), true),
+            Encoding::Latin1OrUtf16 => (Some(len), false),
+        };
+        if self.encoding != Encoding::Utf8 && ptr % 2 != 0 {
+            return Err(unaligned());
+        }
+        let len = len
+            .filter(|len| *len < UTF16)
+            .ok_or_else(|| broken("a string of 2 GiB or more"))?;
+        Ok((memory::bytes(self.memory, ptr, len, "string")?, utf16))
+    }
+
+    /// Collects the characters of a string that takes `most` bytes at most.
+    fn collect(
+        &mut self,
+        most: usize,
+        chars: impl Iterator<Item = Option<char>>,
+    ) -> Result<String, CallError> {
+        self.take(most)?;
+        let mut text = String::new();
+        text.try_reserve_exact(most)
+            .map_err(|_| memory::no_room(most))?;
+        for next in chars {
+            text.push(next.ok_or_else(|| broken("a string that is not UTF-16"))?);
+        }
+        Ok(text)
+    }
+
+    /// Returns a vector with room for `len` values of `T`.
+    fn vec<T>(&mut self, len: u32) -> Result<Vec<T>, CallError> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let bytes = len.saturating_mul(size_of::<T>());
+        self.take(bytes)?;
+        let mut all = Vec::new();
+        all.try_reserve_exact(len)
+            .map_err(|_| memory::no_room(bytes))?;
+        Ok(all)
+    }
+
+    /// Lifts the next list, whose elements are of type `element`.
+    pub(crate) fn list<T: Lift>(&mut self, element: TypeId) -> Result<Vec<T>, CallError> {
+        self.elements(element, |from, len| T::lift_all(element, len, from))
+    }
+
+    /// Takes the next list, whose elements are of type `element`, by `take`, which gets their number.
+    pub(crate) fn elements<R>(
+        &mut self,
+        element: TypeId,
+        take: impl FnOnce(&mut Self, u32) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        let (ptr, len) = (self.u32()?, self.u32()?);
+        let layout = self.types.layout(element);
+        let size = u64::from(layout.size).saturating_mul(len.into());
+        let size = u32::try_from(size).map_err(|_| broken("a list of 4 GiB or more"))?;
+        let after = self.at;
+        self.enter(ptr, size, layout.align)?;
+        let all = take(self, len)?;
+        self.at = after;
+        Ok(all)
+    }
+
+    /// Returns a copy of the next `len` bytes of memory.
+    pub(crate) fn copied(&mut self, len: u32) -> Result<Vec<u8>, CallError> {
+        let bytes = self.bytes(len)?;
+        self.take(bytes.len())?;
+        memory::copied(bytes)
+    }
+
+    /// Returns the next `len` bytes of memory.
+    fn bytes(&mut self, len: u32) -> Result<&'a [u8], CallError> {
+        let Some(at) = self.at else {
+            return Err(broken("too few core values"));
+        };
+        let bytes = memory::bytes(self.memory, at, len, "list")?;
+        self.spend(fuel_for(bytes.len()))?;
+        self.at = at.checked_add(len);
+        Ok(bytes)
+    }
+
+    /// Lifts the next handle, of a resource of type `ty`.
+    pub(crate) fn handle(&mut self, ty: ResourceId, owned: bool) -> Result<Resource, CallError> {
+        let index = self.u32()?;
+        self.handles.take(ty, index, owned)
+    }
+
+    /// Returns `len` further values that follow each other, where each is lifted by itself: a list of fixed
+    /// length is flat as its elements are.
+    fn repeated<T: Lift>(&mut self, element: TypeId, len: u32) -> Result<Vec<T>, CallError> {
+        if self.at.is_some() {
+            return T::lift_all(element, len, self);
+        }
+        let mut all = self.vec(len)?;
+        for _ in 0..len {
+            all.push(T::lift(element, self)?);
+        }
+        Ok(all)
+    }
+}
+
+/// Returns the lowest byte of a number.
+const fn low_byte(number: u32) -> u8 {
+    let [low, ..] = number.to_le_bytes();
+    low
+}
+
+fn unaligned() -> CallError {
+    broken("a pointer that is not aligned")
+}
+
+/// Implements [`ComponentType`] and [`Lift`] for numbers, of which many are lifted at once.
+macro_rules! number {
+    ($($type:ty: $kind:ident, $wit:literal, $read:ident, $from:expr;)*) => {$(
+        impl ComponentType for $type {
+            fn fits(types: &Types, ty: TypeId) -> bool {
+                matches!(types.get(ty), Type::$kind)
+            }
+
+            fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+                to.write_str($wit)
+            }
+        }
+
+        impl Lift for $type {
+            #[inline]
+            fn lift(_: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+                from.$read().map($from)
+            }
+
+            fn lift_all(_: TypeId, len: u32, from: &mut Lifting<'_>) -> Result<Vec<Self>, CallError> {
+                const BYTES: usize = size_of::<$type>();
+                let mut all = from.vec(len)?;
+                // Can't wrap: the list lies in the memory.
+                let bytes = from.bytes(len.saturating_mul(BYTES as u32))?;
+                let numbers = bytes.chunks_exact(BYTES).filter_map(<[u8]>::first_chunk);
+                all.extend(numbers.map(|bytes| Self::from_le_bytes(*bytes)));
+                Ok(all)
+            }
+        }
+    )*};
+}
+
+number! {
+    u8: U8, "u8", u8, |value| value;
+    i8: S8, "s8", u8, u8::cast_signed;
+    u16: U16, "u16", u16, |value| value;
+    i16: S16, "s16", u16, u16::cast_signed;
+    u32: U32, "u32", u32, |value| value;
+    i32: S32, "s32", u32, u32::cast_signed;
+    u64: U64, "u64", u64, |value| value;
+    i64: S64, "s64", u64, u64::cast_signed;
+    f32: F32, "f32", u32, f32::from_bits;
+    f64: F64, "f64", f64, f64::from_bits;
+}
+
+/// Implements [`ComponentType`] and [`Lift`] for types that are lifted one by one.
+macro_rules! scalar {
+    ($($type:ty: $kind:ident, $wit:literal, $read:expr;)*) => {$(
+        impl ComponentType for $type {
+            fn fits(types: &Types, ty: TypeId) -> bool {
+                matches!(types.get(ty), Type::$kind)
+            }
+
+            fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+                to.write_str($wit)
+            }
+        }
+
+        impl Lift for $type {
+            fn lift(_: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+                $read(from)
+            }
+        }
+    )*};
+}
+
+scalar! {
+    bool: Bool, "bool", |from: &mut Lifting<'_>| Ok(from.u8()? != 0);
+    char: Char, "char", Lifting::char;
+    String: String, "string", Lifting::string;
+}
+
+impl<T: ComponentType> ComponentType for Vec<T> {
+    fn fits(types: &Types, ty: TypeId) -> bool {
+        matches!(types.get(ty), Type::List(element) if T::fits(types, *element))
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("list<")?;
+        T::wit(to)?;
+        to.write_str(">")
+    }
+}
+
+impl<T: Lift> Lift for Vec<T> {
+    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+        match from.types.get(ty) {
+            Type::List(element) => from.list(*element),
+            _ => Err(other_type()),
+        }
+    }
+}
+
+impl<T: ComponentType> ComponentType for Option<T> {
+    fn fits(types: &Types, ty: TypeId) -> bool {
+        matches!(types.get(ty), Type::Option(some) if T::fits(types, *some))
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("option<")?;
+        T::wit(to)?;
+        to.write_str(">")
+    }
+}
+
+impl<T: Lift> Lift for Option<T> {
+    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+        let Type::Option(some) = from.types.get(ty) else {
+            return Err(other_type());
+        };
+        from.variant(ty, |from, case| match case {
+            0 => Ok(None),
+            _ => T::lift(*some, from).map(Some),
+        })
+    }
+}
+
+impl<T: ComponentType, E: ComponentType> ComponentType for Result<T, E> {
+    fn fits(types: &Types, ty: TypeId) -> bool {
+        matches!(types.get(ty), Type::Result(ok, err) if T::fits_optional(types, *ok) && E::fits_optional(types, *err))
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        if T::IS_NOTHING && E::IS_NOTHING {
+            return to.write_str("result");
+        }
+        to.write_str("result<")?;
+        T::wit(to)?;
+        if !E::IS_NOTHING {
+            to.write_str(", ")?;
+            E::wit(to)?;
+        }
+        to.write_str(">")
+    }
+}
+
+impl<T: Lift, E: Lift> Lift for Result<T, E> {
+    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+        let Type::Result(ok, err) = from.types.get(ty) else {
+            return Err(other_type());
+        };
+        from.variant(ty, |from, case| match case {
+            0 => T::lift_optional(*ok, from).map(Ok),
+            _ => E::lift_optional(*err, from).map(Err),
+        })
+    }
+}
+
+impl ComponentType for () {
+    fn fits(_: &Types, _: TypeId) -> bool {
+        false
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("_")
+    }
+
+    const IS_NOTHING: bool = true;
+
+    fn fits_optional(_: &Types, ty: Option<TypeId>) -> bool {
+        ty.is_none()
+    }
+}
+
+impl Lift for () {
+    fn lift(_: TypeId, _: &mut Lifting<'_>) -> Result<Self, CallError> {
+        Err(other_type())
+    }
+
+    fn lift_optional(_: Option<TypeId>, _: &mut Lifting<'_>) -> Result<Self, CallError> {
+        Ok(())
+    }
+}
+
+impl ComponentType for Value {
+    fn fits(_: &Types, _: TypeId) -> bool {
+        true
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("any type")
+    }
+}
+
+impl Lift for Value {
+    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+        let types = from.types;
+        Ok(match types.get(ty) {
+            Type::Bool => Self::Bool(bool::lift(ty, from)?),
+            Type::S8 => Self::S8(i8::lift(ty, from)?),
+            Type::U8 => Self::U8(u8::lift(ty, from)?),
+            Type::S16 => Self::S16(i16::lift(ty, from)?),
+            Type::U16 => Self::U16(u16::lift(ty, from)?),
+            Type::S32 => Self::S32(i32::lift(ty, from)?),
+            Type::U32 => Self::U32(u32::lift(ty, from)?),
+            Type::S64 => Self::S64(i64::lift(ty, from)?),
+            Type::U64 => Self::U64(u64::lift(ty, from)?),
+            Type::F32 => Self::F32(f32::lift(ty, from)?),
+            Type::F64 => Self::F64(f64::lift(ty, from)?),
+            Type::Char => Self::Char(from.char()?),
+            Type::String => Self::String(from.string()?),
+            Type::List(element) if *types.get(*element) == Type::U8 => {
+                Self::Bytes(from.list(*element)?)
+            }
+            Type::List(element) => Self::List(from.list(*element)?),
+            Type::FixedList(element, len) => from
+                .parts(ty, |from| from.repeated(*element, *len))
+                .map(Self::List)?,
+            Type::Record(fields) => from.parts(ty, |from| {
+                let mut all = from.vec(u32::try_from(fields.len()).unwrap_or(u32::MAX))?;
+                for (name, ty) in fields {
+                    all.push((name.clone(), Self::lift(*ty, from)?));
+                }
+                Ok(Self::Record(all))
+            })?,
+            Type::Tuple(parts) => from.parts(ty, |from| {
+                let mut all = from.vec(u32::try_from(parts.len()).unwrap_or(u32::MAX))?;
+                for ty in parts {
+                    all.push(Self::lift(*ty, from)?);
+                }
+                Ok(Self::Tuple(all))
+            })?,
+            Type::Variant(cases) => from.variant(ty, |from, case| {
+                let (name, payload) = cases.get(case).ok_or_else(other_type)?;
+                Ok(Self::Variant(name.clone(), Self::boxed(*payload, from)?))
+            })?,
+            Type::Enum(cases) => {
+                let case = cases.get(from.discriminant(cases.len())?);
+                Self::Enum(case.ok_or_else(other_type)?.clone())
+            }
+            Type::Option(some) => from.variant(ty, |from, case| {
+                Self::boxed((case != 0).then_some(*some), from).map(Self::Option)
+            })?,
+            Type::Result(ok, err) => from.variant(ty, |from, case| {
+                Ok(Self::Result(match case {
+                    0 => Ok(Self::boxed(*ok, from)?),
+                    _ => Err(Self::boxed(*err, from)?),
+                }))
+            })?,
+            Type::Flags(names) => {
+                let bits = from.flags(names.len())?;
+                from.take(names.len().saturating_mul(size_of::<Arc<str>>()))?;
+                let set = names
+                    .iter()
+                    .enumerate()
+                    .filter(|(at, _)| bits >> at & 1 != 0);
+                Self::Flags(set.map(|(_, name)| name.clone()).collect())
+            }
+            Type::Own(resource) => Self::Resource(from.handle(*resource, true)?),
+            Type::Borrow(resource) => Self::Resource(from.handle(*resource, false)?),
+        })
+    }
+}
+
+impl Value {
+    /// Lifts a payload, if there is one.
+    fn boxed(ty: Option<TypeId>, from: &mut Lifting<'_>) -> Result<Option<Box<Self>>, CallError> {
+        let Some(ty) = ty else {
+            return Ok(None);
+        };
+        from.take(size_of::<Self>())?;
+        Ok(Some(Box::new(Self::lift(ty, from)?)))
+    }
+}

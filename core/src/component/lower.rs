@@ -1,0 +1,799 @@
+//! [`Lower`]: values into a guest.
+//!
+//! Lowering runs no guest code. It makes the core values, and blocks of bytes for what goes to memory: strings,
+//! lists, and values that are too wide to be flat. Afterwards the guest's `realloc` gives each block its address,
+//! in the order of the blocks, and the addresses are written where they belong.
+
+use super::{
+    ComponentType, broken,
+    lift::UNCHECKED,
+    other_type,
+    program::Encoding,
+    resource::Resource,
+    types::{Layout, MAX_FLAT_PARAMS, ResourceId, Type, TypeId, Types, discriminant_bytes},
+    value::Value,
+};
+use crate::{
+    base::{
+        fuel::{Spending, fuel_for},
+        signature::ValType,
+        text::text,
+    },
+    error::CallError,
+    memory,
+};
+use alloc::{borrow::Cow, boxed::Box, string::String, sync::Arc, vec::Vec};
+use core::fmt;
+use wasmi::{F32, F64, Val};
+
+/// A value that goes into a guest: an export's argument or a host function's result.
+pub trait Lower: ComponentType {
+    /// Lowers the value, which is of type `ty`.
+    ///
+    /// # Errors
+    ///
+    /// Errors of budgets and limits, and if the value is not of the type.
+    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError>;
+
+    /// Lowers a payload, or nothing if there is none.
+    #[doc(hidden)]
+    fn lower_optional<'v>(
+        &'v self,
+        ty: Option<TypeId>,
+        to: &mut Lowering<'v, '_>,
+    ) -> Result<(), CallError> {
+        self.lower(ty.ok_or_else(other_type)?, to)
+    }
+
+    /// Lowers `all` to a block of their own, one after the other.
+    #[doc(hidden)]
+    fn lower_all<'v>(
+        all: &'v [Self],
+        ty: TypeId,
+        to: &mut Lowering<'v, '_>,
+    ) -> Result<(), CallError>
+    where
+        Self: Sized,
+    {
+        to.block(ty, all.len(), |to| {
+            all.iter().try_for_each(|value| value.lower(ty, to))
+        })
+    }
+}
+
+/// Gives resources' handles to guests.
+pub(crate) trait GiveHandle {
+    /// Returns the number of a new handle to `resource` in the guest's table, or the resource's own number if
+    /// the guest defines it and only borrows it.
+    fn give(&mut self, ty: ResourceId, resource: &Resource, owned: bool) -> Result<u32, CallError>;
+}
+
+/// The core values of a list of parameters, with a pointer for the results.
+pub(crate) type Flat = heapless::Vec<Val, { MAX_FLAT_PARAMS + 1 }>;
+
+/// Bytes that go to the guest's memory.
+#[derive(Debug)]
+pub(crate) struct Block<'v> {
+    pub(crate) bytes: Cow<'v, [u8]>,
+    pub(crate) align: u32,
+    /// Where its address goes.
+    pub(crate) pointer: Place,
+}
+
+/// A place for a value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// The core value of this number.
+    Flat(usize),
+    /// This block, at this offset.
+    Block(usize, usize),
+}
+
+/// Bytes of the host's heap that each block counts besides its own, but for the first.
+const BLOCK: usize = 64;
+
+/// What lowering takes from the call that it belongs to.
+pub(crate) struct LowerBounds<'a> {
+    pub(crate) spending: Spending<'a>,
+    /// Most bytes that the blocks may have.
+    pub(crate) room: usize,
+    /// Returns the error for values that need that many bytes, and more than `room`.
+    pub(crate) too_large: fn(limit: usize, found: usize) -> CallError,
+    /// Fails if the call was cancelled or has passed its deadline.
+    pub(crate) check: &'a dyn Fn() -> Result<(), CallError>,
+}
+
+/// Values on their way into a guest.
+pub struct Lowering<'v, 'c> {
+    types: &'c Types,
+    encoding: Encoding,
+    lowered: Lowered<'v>,
+    /// The place of the next value.
+    at: Place,
+    handles: &'c mut dyn GiveHandle,
+    bounds: LowerBounds<'c>,
+    /// Bytes of the blocks so far.
+    taken: usize,
+    /// Units of fuel until the next look at the deadline.
+    unchecked: u64,
+}
+
+/// Values that were lowered.
+#[derive(Debug, Default)]
+pub(crate) struct Lowered<'v> {
+    /// Core values.
+    pub(crate) flat: Flat,
+    /// What goes to memory, each block before those to which it points.
+    pub(crate) blocks: Vec<Block<'v>>,
+    /// The address of the first block, if that is given.
+    pub(crate) placed: Option<u32>,
+}
+
+impl<'v, 'c> Lowering<'v, 'c> {
+    /// Returns an empty lowering, whose values become core values.
+    pub(crate) fn new(
+        types: &'c Types,
+        encoding: Encoding,
+        handles: &'c mut dyn GiveHandle,
+        bounds: LowerBounds<'c>,
+    ) -> Self {
+        Self {
+            types,
+            encoding,
+            lowered: Lowered::default(),
+            at: Place::Flat(0),
+            handles,
+            bounds,
+            taken: 0,
+            unchecked: UNCHECKED,
+        }
+    }
+
+    /// Returns the values.
+    pub(crate) fn end(self) -> Lowered<'v> {
+        self.lowered
+    }
+
+    /// Returns the component's types.
+    #[must_use]
+    pub const fn types(&self) -> &'c Types {
+        self.types
+    }
+
+    /// Puts the following values into a block with this layout, and its pointer here.
+    pub(crate) fn spill(&mut self, layout: &Layout) -> Result<(), CallError> {
+        let pointer = self.pointer()?;
+        self.begin_block(Cow::Owned(Vec::new()), layout.size, layout.align, pointer)
+    }
+
+    /// Puts the following values into the guest's memory at `address`.
+    pub(crate) fn place(&mut self, address: u32, layout: &Layout) -> Result<(), CallError> {
+        if address.checked_rem(layout.align) != Some(0) {
+            return Err(broken("a pointer that is not aligned"));
+        }
+        self.lowered.placed = Some(address);
+        let none = Place::Block(usize::MAX, 0);
+        self.begin_block(Cow::Owned(Vec::new()), layout.size, layout.align, none)
+    }
+
+    /// Returns the bytes of the blocks so far.
+    pub(crate) const fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Spends fuel before the work that it pays for.
+    fn spend(&mut self, units: u64) -> Result<(), CallError> {
+        if self.bounds.spending.spend(units).is_err() {
+            // Charging the tally fails with an error that has the figures.
+            return Err(broken("out of fuel"));
+        }
+        match self.unchecked.checked_sub(units) {
+            Some(left) => self.unchecked = left,
+            None => {
+                self.unchecked = UNCHECKED;
+                (self.bounds.check)()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a core value.
+    fn push(&mut self, value: Val) -> Result<(), CallError> {
+        self.lowered.flat.push(value).map_err(|_| other_type())
+    }
+
+    /// Lowers a number that takes `N` bytes in memory, and is `core` as a core value.
+    fn number<const N: usize>(&mut self, bytes: [u8; N], core: Val) -> Result<(), CallError> {
+        let Place::Block(block, at) = self.at else {
+            return self.push(core);
+        };
+        self.spend(1)?;
+        let at = at.next_multiple_of(N);
+        self.write(block, at, &bytes)?;
+        self.at = Place::Block(block, at.saturating_add(N));
+        Ok(())
+    }
+
+    /// Writes bytes to a block.
+    fn write(&mut self, block: usize, at: usize, bytes: &[u8]) -> Result<(), CallError> {
+        let block = self.lowered.blocks.get_mut(block).ok_or_else(other_type)?;
+        let place = block.bytes.to_mut().get_mut(at..);
+        let place = place.and_then(|place| place.get_mut(..bytes.len()));
+        place.ok_or_else(other_type)?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Lowers an integer of up to 32 bits that takes `bytes` bytes in memory.
+    pub(crate) fn word(&mut self, value: u32, bytes: u32) -> Result<(), CallError> {
+        let core = Val::I32(value.cast_signed());
+        let [a, b, c, d] = value.to_le_bytes();
+        match bytes {
+            1 => self.number([a], core),
+            2 => self.number([a, b], core),
+            _ => self.number([a, b, c, d], core),
+        }
+    }
+
+    /// Lowers an integer of 64 bits.
+    pub(crate) fn long(&mut self, value: u64) -> Result<(), CallError> {
+        self.number(value.to_le_bytes(), Val::I64(value.cast_signed()))
+    }
+
+    /// Lowers a float of 32 bits.
+    pub(crate) fn float(&mut self, bits: u32) -> Result<(), CallError> {
+        self.number(bits.to_le_bytes(), Val::F32(F32::from_bits(bits)))
+    }
+
+    /// Lowers a float of 64 bits.
+    pub(crate) fn double(&mut self, bits: u64) -> Result<(), CallError> {
+        self.number(bits.to_le_bytes(), Val::F64(F64::from_bits(bits)))
+    }
+
+    /// Lowers flags, of which there are `names`: one bit each, from the lowest.
+    ///
+    /// # Errors
+    ///
+    /// Errors of budgets and limits.
+    pub fn flags(&mut self, bits: u32, names: usize) -> Result<(), CallError> {
+        let bytes = match names {
+            0..=8 => 1,
+            9..=16 => 2,
+            _ => 4,
+        };
+        self.word(bits, bytes)
+    }
+
+    /// Lowers the number of one of `cases` cases.
+    pub(crate) fn discriminant(&mut self, case: usize, cases: usize) -> Result<(), CallError> {
+        let case = u32::try_from(case).map_err(|_| other_type())?;
+        self.word(case, discriminant_bytes(cases))
+    }
+
+    /// Lowers the parts of a value of type `ty`, a record or tuple, by `parts`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `parts`.
+    pub fn parts(
+        &mut self,
+        ty: TypeId,
+        parts: impl FnOnce(&mut Self) -> Result<(), CallError>,
+    ) -> Result<(), CallError> {
+        let end = self.begin(ty);
+        parts(self)?;
+        self.at = end.unwrap_or(self.at);
+        Ok(())
+    }
+
+    /// Lowers a value of type `ty`, a variant, whose case has the number `case` and the payload that `payload`
+    /// lowers.
+    ///
+    /// # Errors
+    ///
+    /// Those of `payload`.
+    pub fn variant(
+        &mut self,
+        ty: TypeId,
+        case: usize,
+        payload: impl FnOnce(&mut Self) -> Result<(), CallError>,
+    ) -> Result<(), CallError> {
+        let cases = self.types.cases(ty);
+        if case >= cases {
+            return Err(other_type());
+        }
+        let start = self.lowered.flat.len();
+        let end = self.begin(ty);
+        self.discriminant(case, cases)?;
+        if let Place::Block(block, at) = self.at {
+            let align = self.types.payload_align(ty) as usize;
+            self.at = Place::Block(block, at.next_multiple_of(align));
+        }
+        payload(self)?;
+        match end {
+            Some(end) => self.at = end,
+            None => self.join(ty, start)?,
+        }
+        Ok(())
+    }
+
+    /// Converts the core values from number `start` on, a case of the variant `ty`, to those that hold all of its
+    /// cases.
+    fn join(&mut self, ty: TypeId, start: usize) -> Result<(), CallError> {
+        let joined = self.types.layout(ty).flat.as_ref().ok_or_else(other_type)?;
+        for (at, ty) in joined.iter().enumerate() {
+            match self.lowered.flat.get_mut(start.saturating_add(at)) {
+                Some(value) => *value = widened(value, *ty),
+                None => self.push(ty.zero())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Aligns the place of a compound value. Returns the place after it, if it is in memory.
+    fn begin(&mut self, ty: TypeId) -> Option<Place> {
+        let Place::Block(block, at) = self.at else {
+            return None;
+        };
+        let layout = self.types.layout(ty);
+        let at = at.next_multiple_of(layout.align as usize);
+        self.at = Place::Block(block, at);
+        Some(Place::Block(block, at.saturating_add(layout.size as usize)))
+    }
+
+    /// Makes room for a pointer, and returns its place.
+    fn pointer(&mut self) -> Result<Place, CallError> {
+        self.word(0, 4)?;
+        Ok(match self.at {
+            Place::Flat(_) => Place::Flat(self.lowered.flat.len().saturating_sub(1)),
+            Place::Block(block, at) => Place::Block(block, at.saturating_sub(4)),
+        })
+    }
+
+    /// Adds a block with these bytes, or with `size` zeros if they are fewer, and goes there.
+    fn begin_block(
+        &mut self,
+        bytes: Cow<'v, [u8]>,
+        size: u32,
+        align: u32,
+        pointer: Place,
+    ) -> Result<(), CallError> {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        self.take(size)?;
+        let bytes = if bytes.len() < size {
+            let mut zeros = Vec::new();
+            zeros
+                .try_reserve_exact(size)
+                .map_err(|_| memory::no_room(size))?;
+            zeros.resize(size, 0);
+            Cow::Owned(zeros)
+        } else {
+            bytes
+        };
+        let number = self.lowered.blocks.len();
+        self.lowered.blocks.push(Block {
+            bytes,
+            align,
+            pointer,
+        });
+        self.at = Place::Block(number, 0);
+        Ok(())
+    }
+
+    /// Counts `bytes` for the guest before they are put together, and charges for writing them.
+    fn take(&mut self, bytes: usize) -> Result<(), CallError> {
+        self.taken = self.taken.saturating_add(bytes);
+        let blocks = self.lowered.blocks.len().saturating_mul(BLOCK);
+        let all = self.taken.saturating_add(blocks);
+        if all > self.bounds.room {
+            return Err((self.bounds.too_large)(self.bounds.room, all));
+        }
+        self.spend(fuel_for(bytes))
+    }
+
+    /// Lowers a list of `len` elements of type `element`: `elements` lowers them, one after the other.
+    pub(crate) fn block(
+        &mut self,
+        element: TypeId,
+        len: usize,
+        elements: impl FnOnce(&mut Self) -> Result<(), CallError>,
+    ) -> Result<(), CallError> {
+        let layout = self.types.layout(element);
+        let size = (layout.size as usize).saturating_mul(len);
+        self.list(Cow::Owned(Vec::new()), size, layout.align, len, elements)
+    }
+
+    /// Lowers a list whose bytes are known.
+    pub(crate) fn bytes(
+        &mut self,
+        bytes: Cow<'v, [u8]>,
+        align: u32,
+        len: usize,
+    ) -> Result<(), CallError> {
+        let size = bytes.len();
+        self.list(bytes, size, align, len, |_| Ok(()))
+    }
+
+    /// Lowers the pointer and length of a list, and its elements.
+    fn list(
+        &mut self,
+        bytes: Cow<'v, [u8]>,
+        size: usize,
+        align: u32,
+        len: usize,
+        elements: impl FnOnce(&mut Self) -> Result<(), CallError>,
+    ) -> Result<(), CallError> {
+        let too_long = || CallError::ValueType {
+            reason: "a list or string of 4 GiB or more".into(),
+        };
+        let size = u32::try_from(size).map_err(|_| too_long())?;
+        let len = u32::try_from(len).map_err(|_| too_long())?;
+        let pointer = self.pointer()?;
+        self.word(len, 4)?;
+        let after = self.at;
+        self.begin_block(bytes, size, align, pointer)?;
+        elements(self)?;
+        self.at = after;
+        Ok(())
+    }
+
+    /// Lowers a string.
+    pub(crate) fn string(&mut self, text: &'v str) -> Result<(), CallError> {
+        if self.encoding == Encoding::Utf8 {
+            // Reading it costs as much as writing it.
+            self.spend(fuel_for(text.len()))?;
+            return self.bytes(Cow::Borrowed(text.as_bytes()), 1, text.len());
+        }
+        let (bytes, len) = self.converted(text)?;
+        self.bytes(Cow::Owned(bytes), 2, len)
+    }
+
+    /// Returns the text in the guest's encoding, which is not UTF-8, and the length by which the guest knows it.
+    fn converted(&mut self, text: &str) -> Result<(Vec<u8>, usize), CallError> {
+        const UTF16: usize = 1 << 31;
+        // Three ways through the text: to find the encoding, to measure it, and to convert it.
+        self.spend(fuel_for(text.len()).saturating_mul(3))?;
+        let latin1 = self.encoding == Encoding::Latin1OrUtf16;
+        let is_latin1 = latin1 && text.chars().all(|letter| u8::try_from(letter).is_ok());
+        let units = match is_latin1 {
+            true => text.chars().count(),
+            false => text.encode_utf16().count(),
+        };
+        let size = match is_latin1 {
+            true => units,
+            false => units.saturating_mul(2),
+        };
+        let mut bytes = Vec::new();
+        bytes
+            .try_reserve_exact(size)
+            .map_err(|_| memory::no_room(size))?;
+        if is_latin1 {
+            bytes.extend(text.chars().filter_map(|letter| u8::try_from(letter).ok()));
+            return Ok((bytes, units));
+        }
+        bytes.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+        Ok((bytes, if latin1 { units | UTF16 } else { units }))
+    }
+
+    /// Lowers a string that is not kept elsewhere.
+    pub(crate) fn owned_string(&mut self, text: String) -> Result<(), CallError> {
+        if self.encoding == Encoding::Utf8 {
+            self.spend(fuel_for(text.len()))?;
+            let len = text.len();
+            return self.bytes(Cow::Owned(text.into_bytes()), 1, len);
+        }
+        let (bytes, len) = self.converted(&text)?;
+        self.bytes(Cow::Owned(bytes), 2, len)
+    }
+
+    /// Lowers a handle to a resource of type `ty`.
+    pub(crate) fn handle(
+        &mut self,
+        ty: ResourceId,
+        resource: &Resource,
+        owned: bool,
+    ) -> Result<(), CallError> {
+        let index = self.handles.give(ty, resource, owned)?;
+        self.word(index, 4)
+    }
+}
+
+/// Returns the core value as one of type `ty`, which is as wide or wider.
+fn widened(value: &Val, ty: ValType) -> Val {
+    match (value, ty) {
+        (Val::F32(value), ValType::I32) => Val::I32(value.to_bits().cast_signed()),
+        (Val::F32(value), ValType::I64) => Val::I64(i64::from(value.to_bits())),
+        (Val::I32(value), ValType::I64) => Val::I64(i64::from(value.cast_unsigned())),
+        (Val::F64(value), ValType::I64) => Val::I64(value.to_bits().cast_signed()),
+        (value, _) => value.clone(),
+    }
+}
+
+/// Implements [`Lower`] for numbers, of which many are lowered at once.
+macro_rules! number {
+    ($($type:ty: $core:expr;)*) => {$(
+        impl Lower for $type {
+            #[inline]
+            fn lower<'v>(&'v self, _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+                to.number(self.to_le_bytes(), $core(*self))
+            }
+
+            fn lower_all<'v>(all: &'v [Self], _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+                const BYTES: usize = size_of::<$type>();
+                let size = BYTES.saturating_mul(all.len());
+                to.list(Cow::Owned(Vec::new()), size, BYTES as u32, all.len(), |to| {
+                    let Place::Block(block, _) = to.at else {
+                        return Ok(());
+                    };
+                    let block = to.lowered.blocks.get_mut(block).ok_or_else(other_type)?;
+                    let places = block.bytes.to_mut().chunks_exact_mut(BYTES);
+                    for (place, number) in places.zip(all) {
+                        place.copy_from_slice(&number.to_le_bytes());
+                    }
+                    Ok(())
+                })
+            }
+        }
+    )*};
+}
+
+number! {
+    i8: |value: i8| Val::I32(value.into());
+    u16: |value: u16| Val::I32(value.into());
+    i16: |value: i16| Val::I32(value.into());
+    u32: |value: u32| Val::I32(value.cast_signed());
+    i32: Val::I32;
+    u64: |value: u64| Val::I64(value.cast_signed());
+    i64: Val::I64;
+    f32: |value: f32| Val::F32(F32::from_float(value));
+    f64: |value: f64| Val::F64(F64::from_float(value));
+}
+
+impl Lower for u8 {
+    #[inline]
+    fn lower<'v>(&'v self, _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        to.word((*self).into(), 1)
+    }
+
+    fn lower_all<'v>(
+        all: &'v [Self],
+        _: TypeId,
+        to: &mut Lowering<'v, '_>,
+    ) -> Result<(), CallError> {
+        to.bytes(Cow::Borrowed(all), 1, all.len())
+    }
+}
+
+impl Lower for bool {
+    fn lower<'v>(&'v self, _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        to.word((*self).into(), 1)
+    }
+}
+
+impl Lower for char {
+    fn lower<'v>(&'v self, _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        to.word((*self).into(), 4)
+    }
+}
+
+/// Implements [`Lower`], and [`ComponentType`] where the type can't be lifted, for text.
+macro_rules! text {
+    ($($type:ty),*) => {$(
+        impl ComponentType for $type {
+            fn fits(types: &Types, ty: TypeId) -> bool {
+                matches!(types.get(ty), Type::String)
+            }
+
+            fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+                to.write_str("string")
+            }
+        }
+
+        impl Lower for $type {
+            fn lower<'v>(&'v self, _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+                to.string(self)
+            }
+        }
+    )*};
+}
+
+text! { &str, Box<str>, Arc<str>, Cow<'_, str> }
+
+impl Lower for String {
+    fn lower<'v>(&'v self, _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        to.string(self)
+    }
+}
+
+impl<T: ComponentType> ComponentType for &[T] {
+    fn fits(types: &Types, ty: TypeId) -> bool {
+        Vec::<T>::fits(types, ty)
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        Vec::<T>::wit(to)
+    }
+}
+
+impl<T: Lower> Lower for &[T] {
+    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        match to.types.get(ty) {
+            Type::List(element) => T::lower_all(self, *element, to),
+            _ => Err(other_type()),
+        }
+    }
+}
+
+impl<T: ComponentType> ComponentType for &T {
+    fn fits(types: &Types, ty: TypeId) -> bool {
+        T::fits(types, ty)
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        T::wit(to)
+    }
+}
+
+impl<T: Lower> Lower for &T {
+    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        (**self).lower(ty, to)
+    }
+}
+
+impl<T: Lower> Lower for Vec<T> {
+    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        match to.types.get(ty) {
+            Type::List(element) => T::lower_all(self, *element, to),
+            _ => Err(other_type()),
+        }
+    }
+}
+
+impl<T: Lower> Lower for Option<T> {
+    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        let Type::Option(some) = to.types.get(ty) else {
+            return Err(other_type());
+        };
+        to.variant(ty, self.is_some().into(), |to| match self {
+            Some(value) => value.lower(*some, to),
+            None => Ok(()),
+        })
+    }
+}
+
+impl<T: Lower, E: Lower> Lower for Result<T, E> {
+    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        let Type::Result(ok, err) = to.types.get(ty) else {
+            return Err(other_type());
+        };
+        to.variant(ty, self.is_err().into(), |to| match self {
+            Ok(value) => value.lower_optional(*ok, to),
+            Err(error) => error.lower_optional(*err, to),
+        })
+    }
+}
+
+impl Lower for () {
+    fn lower<'v>(&'v self, _: TypeId, _: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        Err(other_type())
+    }
+
+    fn lower_optional<'v>(
+        &'v self,
+        _: Option<TypeId>,
+        _: &mut Lowering<'v, '_>,
+    ) -> Result<(), CallError> {
+        Ok(())
+    }
+}
+
+impl Lower for Value {
+    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        let types = to.types;
+        match (self, types.get(ty)) {
+            (Self::Bool(value), Type::Bool) => value.lower(ty, to),
+            (Self::S8(value), Type::S8) => value.lower(ty, to),
+            (Self::U8(value), Type::U8) => value.lower(ty, to),
+            (Self::S16(value), Type::S16) => value.lower(ty, to),
+            (Self::U16(value), Type::U16) => value.lower(ty, to),
+            (Self::S32(value), Type::S32) => value.lower(ty, to),
+            (Self::U32(value), Type::U32) => value.lower(ty, to),
+            (Self::S64(value), Type::S64) => value.lower(ty, to),
+            (Self::U64(value), Type::U64) => value.lower(ty, to),
+            (Self::F32(value), Type::F32) => value.lower(ty, to),
+            (Self::F64(value), Type::F64) => value.lower(ty, to),
+            (Self::Char(value), Type::Char) => value.lower(ty, to),
+            (Self::String(value), Type::String) => to.string(value),
+            (Self::Bytes(bytes), Type::List(element)) if *types.get(*element) == Type::U8 => {
+                u8::lower_all(bytes, *element, to)
+            }
+            (Self::List(all), Type::List(element)) => Self::lower_all(all, *element, to),
+            (Self::Bytes(all), Type::FixedList(element, len))
+                if *types.get(*element) == Type::U8 && all.len() == *len as usize =>
+            {
+                to.parts(ty, |to| {
+                    all.iter().try_for_each(|value| value.lower(*element, to))
+                })
+            }
+            (Self::List(all), Type::FixedList(element, len)) if all.len() == *len as usize => to
+                .parts(ty, |to| {
+                    all.iter().try_for_each(|value| value.lower(*element, to))
+                }),
+            (Self::Record(all), Type::Record(fields)) if all.len() == fields.len() => {
+                to.parts(ty, |to| {
+                    for ((name, value), (field, ty)) in all.iter().zip(fields) {
+                        if name != field {
+                            return Err(mistyped(types, ty, value));
+                        }
+                        value.lower(*ty, to)?;
+                    }
+                    Ok(())
+                })
+            }
+            (Self::Tuple(all), Type::Tuple(parts)) if all.len() == parts.len() => {
+                to.parts(ty, |to| {
+                    let mut all = all.iter().zip(parts);
+                    all.try_for_each(|(value, ty)| value.lower(*ty, to))
+                })
+            }
+            (Self::Variant(name, payload), Type::Variant(cases)) => {
+                let found = cases.iter().enumerate().find(|(_, (case, _))| case == name);
+                let Some((case, (_, of))) = found else {
+                    return Err(mistyped(types, &ty, self));
+                };
+                to.variant(ty, case, |to| lower_payload(payload.as_deref(), *of, to))
+            }
+            (Self::Enum(name), Type::Enum(cases)) => {
+                let case = cases.iter().position(|case| case == name);
+                to.discriminant(case.ok_or_else(|| mistyped(types, &ty, self))?, cases.len())
+            }
+            (Self::Option(value), Type::Option(some)) => {
+                to.variant(ty, value.is_some().into(), |to| {
+                    lower_payload(value.as_deref(), value.as_ref().map(|_| *some), to)
+                })
+            }
+            (Self::Result(Ok(value)), Type::Result(ok, _)) => {
+                to.variant(ty, 0, |to| lower_payload(value.as_deref(), *ok, to))
+            }
+            (Self::Result(Err(value)), Type::Result(_, err)) => {
+                to.variant(ty, 1, |to| lower_payload(value.as_deref(), *err, to))
+            }
+            (Self::Flags(set), Type::Flags(names)) => {
+                let mut bits = 0u32;
+                for flag in set {
+                    let at = names.iter().position(|name| name == flag);
+                    let at = at.ok_or_else(|| mistyped(types, &ty, self))?;
+                    bits |= 1u32.checked_shl(at as u32).unwrap_or(0);
+                }
+                to.flags(bits, names.len())
+            }
+            (Self::Resource(resource), Type::Own(of)) => to.handle(*of, resource, true),
+            (Self::Resource(resource), Type::Borrow(of)) => to.handle(*of, resource, false),
+            _ => Err(mistyped(types, &ty, self)),
+        }
+    }
+}
+
+/// Lowers the payload of a case, if it has one.
+fn lower_payload<'v>(
+    value: Option<&'v Value>,
+    ty: Option<TypeId>,
+    to: &mut Lowering<'v, '_>,
+) -> Result<(), CallError> {
+    match (value, ty) {
+        (Some(value), Some(ty)) => value.lower(ty, to),
+        (None, None) => Ok(()),
+        _ => Err(other_type()),
+    }
+}
+
+/// Returns the error for a value that is not of type `ty`.
+#[cold]
+fn mistyped(types: &Types, ty: &TypeId, value: &Value) -> CallError {
+    CallError::ValueType {
+        reason: text(format_args!(
+            "expected {}, found {}",
+            types.shown(*ty),
+            value.kind()
+        )),
+    }
+}

@@ -1,0 +1,140 @@
+//! The Component Model: plugins whose imports and exports have types in WIT.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `types` | value types, each once, with their sizes and flat forms |
+//! | `program` | a component as one list of steps, nested components inlined |
+//! | `read` | bytes to a program |
+//! | `value` | values whose types are known only at run time |
+//! | `lift`, `lower` | the canonical ABI: values out of a guest, and into it |
+//! | `parts` | several values one after the other: parameters, and the parts of tuples |
+//! | `resource` | handles to resources, by component instance |
+//! | `interface`, `function` | the embedder's functions, as closures over Rust types |
+//! | `handle` | handles as Rust types, and a table for the embedder's resources |
+//! | `derived` | what the derive macros' code calls |
+//! | `wit` | types as WIT writes them, for messages |
+
+#![allow(dead_code)]
+
+pub(crate) mod calling;
+pub(crate) mod canon;
+pub(crate) mod contract;
+#[doc(hidden)]
+pub mod derived;
+pub(crate) mod export_call;
+mod function;
+mod handle;
+pub(crate) mod host_call;
+mod imported;
+pub(crate) mod interface;
+pub(crate) mod lift;
+pub(crate) mod lower;
+pub(crate) mod machine;
+mod parts;
+pub(crate) mod program;
+pub(crate) mod read;
+pub(crate) mod resource;
+mod transfer;
+pub(crate) mod types;
+pub(crate) mod value;
+pub(crate) mod wit;
+
+pub use self::{
+    contract::Function,
+    function::{IntoFunction, Returned},
+    handle::{Borrow, Own, Table},
+    interface::Interface,
+    lift::{Lift, Lifting},
+    lower::{Lower, Lowering},
+    parts::{LiftParts, LowerParts, Parts},
+    read::is_component,
+    resource::Resource,
+    types::{FunctionType, FunctionTypeId, ResourceId, Type, TypeId, Types},
+    value::Value,
+};
+
+#[cfg(feature = "bindgen")]
+pub use hostel_macros::bindgen;
+pub use hostel_macros::{ComponentType, Lift, Lower};
+
+use crate::error::{CallError, Trap, TrapKind};
+use core::fmt;
+
+/// A Rust type whose values have a type of the Component Model.
+///
+/// Derive it together with [`Lift`], [`Lower`], or both. The macro's page says which types in WIT there are for
+/// which in Rust.
+///
+/// ```
+/// use hostel_core::component::{ComponentType, Lift, Lower};
+///
+/// /// `flags style { upper, reverse }`
+/// #[derive(Default, ComponentType, Lift, Lower)]
+/// #[component(flags)]
+/// struct Style {
+///     upper: bool,
+///     reverse: bool,
+/// }
+///
+/// /// `record request { text: string, style: style, max-len: option<u32> }`
+/// #[derive(ComponentType, Lift, Lower)]
+/// struct Request {
+///     text: String,
+///     style: Style,
+///     #[component(name = "max-len")]
+///     most: Option<u32>,
+/// }
+///
+/// /// `variant problem { empty, not-ascii(char) }`
+/// #[derive(ComponentType, Lift, Lower)]
+/// enum Problem {
+///     Empty,
+///     NotAscii(char),
+/// }
+///
+/// let mut wit = String::new();
+/// Result::<Request, Problem>::wit(&mut wit)?;
+/// assert_eq!(
+///     wit,
+///     "result<record { text: string, style: flags { upper, reverse }, max-len: option<u32> }, \
+///      variant { empty, not-ascii(char) }>"
+/// );
+/// # Ok::<(), core::fmt::Error>(())
+/// ```
+pub trait ComponentType {
+    /// Returns whether this Rust type is one for values of type `ty`.
+    fn fits(types: &Types, ty: TypeId) -> bool;
+
+    /// Writes the type as WIT does, for messages.
+    ///
+    /// # Errors
+    ///
+    /// Those of `to`, which may refuse more text.
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result;
+
+    /// Whether this is `()`, which stands for no value.
+    #[doc(hidden)]
+    const IS_NOTHING: bool = false;
+
+    /// Returns whether this is a type for the payload `ty`, or `()` if there is none.
+    #[doc(hidden)]
+    fn fits_optional(types: &Types, ty: Option<TypeId>) -> bool {
+        ty.is_some_and(|ty| Self::fits(types, ty))
+    }
+}
+
+/// Returns the trap of a guest that breaks the canonical ABI.
+#[cold]
+#[inline(never)]
+pub(crate) fn broken(why: &str) -> CallError {
+    CallError::Trap(Trap::new(TrapKind::Abi, why))
+}
+
+/// Returns the error for a Rust type that was not compared with the component's.
+#[cold]
+#[inline(never)]
+pub(crate) fn other_type() -> CallError {
+    CallError::ValueType {
+        reason: "the Rust type does not fit the component's type".into(),
+    }
+}

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Builds the components in JavaScript and Python, which are megabytes each, into ../target/components/, and puts those of
+# ../prebuilt/components/ beside them. ../build.sh builds the latter.
+#
+#   guests/components/build.sh            builds them
+#   guests/components/build.sh --check    then runs all components in wasmtime, and fails if one differs from expected.json
+#
+# It takes npm, Node.js 20, Python 3.10 with venv, and a network: it installs the tools below ../target/, in the versions
+# of javascript/package-lock.json and python/requirements.txt.
+set -euo pipefail
+
+check=false
+case "$*" in
+'') ;;
+--check) check=true ;;
+*)
+    echo "usage: ${0##*/} [--check]" >&2
+    exit 2
+    ;;
+esac
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-$(dirname "$0")/../target}")
+cd "$(dirname "$0")"
+out="$target/components"
+export LC_ALL=C.UTF-8
+
+# need TOOL HOW: fails without TOOL, and tells HOW to get it.
+need() {
+    command -v "$1" >/dev/null || {
+        echo "The components need $1, which is missing. To get it: $2" >&2
+        exit 1
+    }
+}
+need npm "apt-get install npm, or https://nodejs.org"
+need python3 "apt-get install python3 python3-venv"
+
+npm="$target/components-npm"
+mkdir -p "$out" "$npm"
+cp javascript/package.json javascript/package-lock.json "$npm/"
+# Without the scripts of the packages: what they would fetch is not needed here.
+(cd "$npm" && npm ci --silent --ignore-scripts --no-audit --no-fund)
+venv="$target/components-venv"
+python3 -m venv "$venv"
+"$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r python/requirements.txt
+
+# quietly COMMAND...: prints what the command prints only if it fails.
+quietly() {
+    "$@" >"$out/log" 2>&1 || {
+        cat "$out/log" >&2
+        exit 1
+    }
+}
+
+rm -f "$out"/*.wasm
+quickjs=("$npm/node_modules/.bin/componentize-qjs" --wit wit --world plugin --js javascript/plugin.js --sync --opt-size)
+quietly "${quickjs[@]}" -o "$out/javascript_quickjs.wasm"
+quietly "${quickjs[@]}" --stub-wasi -o "$out/javascript_quickjs_stub.wasm"
+quietly "$npm/node_modules/.bin/componentize-js" javascript/plugin.js --wit wit --world-name plugin \
+    --disable stdio random clocks http fetch-event -o "$out/javascript_spidermonkey.wasm"
+
+# From a copy, since Python puts compiled files beside its sources.
+sources=$(mktemp -d)
+trap 'rm -rf "$sources"' EXIT
+cp python/*.py "$sources/"
+# python WORLD MODULE OUT [--stub-wasi]
+python() {
+    quietly "$venv/bin/componentize-py" -d wit -w "$1" componentize -p "$sources" "$2" -o "$out/$3.wasm" "${@:4}"
+}
+python plugin plugin python
+python plugin plugin python_stub --stub-wasi
+python program report python_report
+
+rm "$out/log"
+install -m 644 ../prebuilt/components/*.wasm "$out/"
+(cd "$out" && wc -c -- *.wasm)
+if $check; then
+    "$venv/bin/python" -B oracle/oracle.py check "$out"
+fi

@@ -1,0 +1,94 @@
+//! Makes components of modules. The crates behind `wit-bindgen`, `wasm-tools` and `wac`, pinned by `Cargo.lock`, so that
+//! everybody gets the same bytes.
+
+use std::{env, fs, path::Path};
+
+use anyhow::{Context as _, Result, bail};
+use wac_graph::{CompositionGraph, EncodeOptions, plug};
+use wac_types::Package;
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as PREVIEW1, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
+    WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+};
+use wasmparser::{Parser, Payload};
+use wit_bindgen_core::{Files, wit_parser::Resolve};
+use wit_component::ComponentEncoder;
+
+const USAGE: &str = "usage:
+  tool bindings WIT WORLD FOLDER  writes what `wit-bindgen c` makes of a world
+  tool new MODULE COMPONENT       makes a component of a module, as `wasm-tools component new` does
+  tool plug CALLER PLUGIN OUT     gives the exports of a component to the imports of another, as `wac plug` does";
+
+fn main() -> Result<()> {
+    let args: Vec<_> = env::args().skip(1).collect();
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["bindings", wit, world, folder] => bindings(wit, world, Path::new(folder)),
+        ["new", module, component] => new(module, component),
+        ["plug", caller, plugin, out] => compose(caller, plugin, out),
+        _ => bail!(USAGE),
+    }
+}
+
+fn bindings(wit: &str, world: &str, folder: &Path) -> Result<()> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_path(wit)?;
+    let world = resolve.select_world(&[package], Some(world))?;
+    let mut files = Files::default();
+    let mut generator = wit_bindgen_c::Opts::default().build();
+    generator.generate(&mut resolve, world, &mut files)?;
+    for (name, content) in files.iter() {
+        fs::write(folder.join(name), content)?;
+    }
+    Ok(())
+}
+
+fn new(module: &str, component: &str) -> Result<()> {
+    let bytes = fs::read(module).context(module.to_owned())?;
+    let mut encoder = ComponentEncoder::default();
+    encoder.module(&bytes)?.validate(true);
+    if let Some(adapter) = adapter(&bytes)? {
+        encoder.adapter(PREVIEW1, adapter)?;
+    }
+    fs::write(component, encoder.encode()?)?;
+    Ok(())
+}
+
+/// The adapter that implements WASI preview 1 by WASI 0.2, if the module imports preview 1: one for programs, one for
+/// plugins.
+fn adapter(module: &[u8]) -> Result<Option<&'static [u8]>> {
+    let (mut imports, mut program) = (false, false);
+    for payload in Parser::new(0).parse_all(module) {
+        match payload? {
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    imports |= import?.module == PREVIEW1;
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    program |= export?.name == "_start";
+                }
+            }
+            _ => {}
+        }
+    }
+    let adapter = if program {
+        WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER
+    } else {
+        WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER
+    };
+    Ok(imports.then_some(adapter))
+}
+
+fn compose(caller: &str, plugin: &str, out: &str) -> Result<()> {
+    let mut graph = CompositionGraph::new();
+    let mut packages = Vec::new();
+    for (name, file) in [("hostel:caller", caller), ("hostel:plugin", plugin)] {
+        let package = Package::from_file(name, None, file, graph.types_mut())?;
+        packages.push(graph.register_package(package)?);
+    }
+    plug(&mut graph, vec![packages[1]], packages[0])?;
+    fs::write(out, graph.encode(EncodeOptions::default())?)?;
+    Ok(())
+}

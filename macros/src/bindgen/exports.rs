@@ -1,0 +1,189 @@
+//! A struct for the functions of an interface that the world exports, and one for the world.
+
+use super::{
+    imports::{method_name, param_name},
+    world::{Bindings, Module, Side, docs, docs_of, rust_type},
+};
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+use syn::Result;
+use wit_parser::Function;
+
+/// The parts of a struct for exported functions.
+#[derive(Default)]
+struct Parts {
+    fields: Vec<Ident>,
+    /// Looks each export up, in the order of the fields.
+    lookups: Vec<TokenStream>,
+    methods: TokenStream,
+}
+
+impl Bindings<'_> {
+    /// Returns the struct for the functions of an interface. Nothing if it has none.
+    pub(super) fn guest<'f>(
+        &self,
+        module: Module,
+        functions: impl Iterator<Item = &'f Function>,
+    ) -> Result<TokenStream> {
+        let krate = &self.krate;
+        let Parts {
+            fields,
+            lookups,
+            methods,
+        } = self.parts(module, functions)?;
+        if fields.is_empty() {
+            return Ok(TokenStream::new());
+        }
+        let title = format!(
+            "The functions of `{}`, which a plugin exports.",
+            self.name_of(module)
+        );
+        Ok(quote! {
+            #[doc = #title]
+            #[derive(Clone, Debug)]
+            pub struct Guest { #(#fields: #krate::ComponentExport),* }
+
+            impl Guest {
+                /// Looks the functions up in a plugin, and compares their types.
+                ///
+                /// # Errors
+                ///
+                /// `UnknownExport` or `ExportType` for the first function that does not fit.
+                pub fn of<T: 'static>(
+                    plugin: &#krate::Plugin<T>,
+                ) -> ::core::result::Result<Self, #krate::CallError> {
+                    ::core::result::Result::Ok(Self { #(#fields: #lookups?),* })
+                }
+
+                #methods
+            }
+        })
+    }
+
+    /// Returns the struct for the world.
+    pub(super) fn world_struct(&self) -> Result<TokenStream> {
+        let krate = &self.krate;
+        let root = Module {
+            side: Side::Export,
+            interface: None,
+        };
+        let Parts {
+            fields,
+            lookups,
+            methods,
+        } = self.parts(root, self.functions(Side::Export))?;
+        let interfaces = self.exported();
+        let name = rust_type(&self.world.name);
+        let title = format!("The world `{}`: what a plugin exports.", self.world.name);
+        let about = docs(&self.world.docs);
+        let hosts: Vec<_> = self
+            .implemented()
+            .into_iter()
+            .map(|module| match module {
+                Some(module) => quote!(self::#module::),
+                None => quote!(self::),
+            })
+            .collect();
+        let grant = (!hosts.is_empty()).then(|| {
+            quote! {
+                /// Returns the grants with all that a plugin of the world imports. WASI is another grant,
+                /// `Grants::wasi`.
+                #[must_use]
+                pub fn grant<T>(grants: #krate::Grants<T>) -> #krate::Grants<T>
+                where
+                    T: #(#hosts Host)+*,
+                {
+                    grants #(.interface(#hosts interface()))*
+                }
+            }
+        });
+        Ok(quote! {
+            #[doc = #title]
+            ///
+            #about
+            #[derive(Clone, Debug)]
+            pub struct #name {
+                #(
+                    /// The functions of this interface.
+                    pub #interfaces: self::exports::#interfaces::Guest,
+                )*
+                #(#fields: #krate::ComponentExport,)*
+            }
+
+            impl #name {
+                #grant
+
+                /// Looks the world's exports up in a plugin, and compares their types.
+                ///
+                /// # Errors
+                ///
+                /// `UnknownExport` or `ExportType` for the first function that does not fit.
+                pub fn of<T: 'static>(
+                    plugin: &#krate::Plugin<T>,
+                ) -> ::core::result::Result<Self, #krate::CallError> {
+                    ::core::result::Result::Ok(Self {
+                        #(#interfaces: self::exports::#interfaces::Guest::of(plugin)?,)*
+                        #(#fields: #lookups?,)*
+                    })
+                }
+
+                #methods
+            }
+        })
+    }
+
+    fn parts<'f>(
+        &self,
+        module: Module,
+        functions: impl Iterator<Item = &'f Function>,
+    ) -> Result<Parts> {
+        let krate = &self.krate;
+        let mut parts = Parts::default();
+        for function in functions {
+            self.check(function)?;
+            let method = method_name(function);
+            let field = format_ident!("export_{}", method.to_string().trim_start_matches("r#"));
+            let method = match method.to_string().as_str() {
+                // The struct has methods of these names.
+                name @ ("of" | "grant") => format_ident!("{name}_"),
+                _ => method,
+            };
+            let result = match &function.result {
+                Some(ty) => self.owned(module, ty)?,
+                None => quote!(()),
+            };
+            let export = match self.name_of(module) {
+                "" => function.name.clone(),
+                interface => format!("{interface}#{}", function.name),
+            };
+            let params = &function.params;
+            let owned = params.iter().map(|param| self.owned(module, &param.ty));
+            let owned = owned.collect::<Result<Vec<_>>>()?;
+            let borrowed = params.iter().map(|param| self.borrowed(module, &param.ty));
+            let borrowed = borrowed.collect::<Result<Vec<_>>>()?;
+            let names: Vec<_> = params.iter().map(|param| param_name(&param.name)).collect();
+            let about = docs_of(&function.docs, "function", &function.name);
+            parts.lookups.push(quote! {
+                plugin.component_export::<(#(#owned,)*), #result>(#export)
+            });
+            parts.methods.extend(quote! {
+                #about
+                ///
+                /// Runs in `callee`: an instance, or one of the plugin's pool.
+                ///
+                /// # Errors
+                ///
+                /// Those of a call.
+                pub fn #method(
+                    &self,
+                    callee: impl #krate::ComponentCallee,
+                    #(#names: #borrowed),*
+                ) -> ::core::result::Result<#result, #krate::CallError> {
+                    callee.call_export(&self.#field, &(#(#names,)*))
+                }
+            });
+            parts.fields.push(field);
+        }
+        Ok(parts)
+    }
+}

@@ -1,0 +1,89 @@
+//! Runs scripts of component tests (`.wast`) of others, such as the Component Model's own:
+//!
+//! ```text
+//! cargo run -p hostel-tests --bin component-suite -- CHECKOUT/test [--verbose]
+//! ```
+//!
+//! Takes files and directories. Counts each assertion, and each component that a script defines or instantiates.
+//! Prints a line for each file, then each failure with its place and reason. Fails if a file can't be read.
+//! Files below a directory `async` are left out, and counted as such: asynchronous functions are not run yet.
+
+mod run;
+mod values;
+
+use run::{Outcome, run};
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+fn main() -> ExitCode {
+    let (flags, paths): (Vec<_>, Vec<_>) =
+        env::args().skip(1).partition(|arg| arg.starts_with("--"));
+    let verbose = flags.iter().any(|flag| flag == "--verbose");
+    if paths.is_empty() {
+        eprintln!("component-suite: name files or directories of component tests");
+        return ExitCode::FAILURE;
+    }
+    let mut files = Vec::new();
+    for path in &paths {
+        if let Err(error) = collect(Path::new(path), &mut files) {
+            eprintln!("component-suite: {path}: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    files.sort();
+    let (asynchronous, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| {
+        let mut parents = file.ancestors().skip(1).filter_map(Path::file_name);
+        parents.any(|name| name == "async")
+    });
+    let mut all = Outcome::default();
+    for file in &files {
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) => {
+                eprintln!("component-suite: {}: {error}", file.display());
+                return ExitCode::FAILURE;
+            }
+        };
+        let outcome = run(&text);
+        println!(
+            "{:>5} of {:<5} {}",
+            outcome.passed,
+            outcome.total(),
+            file.display()
+        );
+        for failure in outcome.failures.iter().filter(|_| verbose) {
+            println!("      {failure}");
+        }
+        all.add(outcome, file);
+    }
+    let percent = 100.0 * all.passed as f64 / all.total().max(1) as f64;
+    println!(
+        "{:>5} of {:<5} in {} files ({percent:.1} %)",
+        all.passed,
+        all.total(),
+        files.len()
+    );
+    println!("{} asynchronous files left out", asynchronous.len());
+    for failure in &all.failures {
+        println!("{failure}");
+    }
+    ExitCode::SUCCESS
+}
+
+/// Collects the scripts at and below `path`.
+fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            collect(&entry?.path(), files)?;
+        }
+    } else if path
+        .extension()
+        .is_some_and(|extension| extension == "wast")
+    {
+        files.push(path.to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! Pooled instances of components: each request finds its instance as new.
+
+use super::guests::load;
+use hostel::{Engine, Grants, component::Resource};
+
+/// Two core modules that share a memory, and a nested component with another. Each has a global that counts, and
+/// writes that to its memory. `bytes` is the size of a memory.
+fn counting(pages: u32) -> String {
+    let counter = r#"
+  (core module $M
+    (import "m" "memory" (memory 1))
+    (global $n (mut i32) (i32.const 0))
+    (func (export "count") (param i32) (result i32)
+      (i32.store (local.get 0) (i32.add (i32.load (local.get 0)) (i32.const 1)))
+      (global.set $n (i32.add (global.get $n) (i32.const 1)))
+      (i32.add (i32.mul (global.get $n) (i32.const 100)) (i32.load (local.get 0)))))
+  (core instance $m (instantiate $M (with "m" (instance $memory))))"#;
+    format!(
+        r#"(component
+  (core module $Memory (memory (export "memory") {pages}) (data (i32.const 70000) "\07"))
+  (component $Inner
+    (core module $Memory (memory (export "memory") {pages}) (data (i32.const 70000) "\07"))
+    (core instance $memory (instantiate $Memory))
+    {counter}
+    (func (export "count") (param "at" u32) (result u32) (canon lift (core func $m "count"))))
+  (instance $inner (instantiate $Inner))
+  (core instance $memory (instantiate $Memory))
+  {counter}
+  (type $t (resource (rep i32)))
+  (export $r "r" (type $t))
+  (core func $new (canon resource.new $t))
+  (func (export "count") (param "at" u32) (result u32) (canon lift (core func $m "count")))
+  (export "inner" (func $inner "count"))
+  (func (export "make") (param "n" u32) (result (own $r)) (canon lift (core func $new))))"#
+    )
+}
+
+#[test]
+fn a_reset_component_is_as_new_in_all_its_instances() {
+    let mut engines = vec![Engine::default()];
+    #[cfg(target_os = "linux")]
+    engines.extend(hostel::Mappings::new().map(|own| Engine::default().with_mapped_memories(own)));
+    for (engine, pages) in engines
+        .iter()
+        .flat_map(|engine| [2, 40].map(|pages| (engine, pages)))
+    {
+        let wasm = wat::parse_str(counting(pages)).unwrap();
+        let plugin = engine.load_component("counting", &wasm, &Grants::new());
+        let plugin = plugin.unwrap();
+        let mut fuels = Vec::new();
+        for request in 0..5 {
+            let (called, used) = plugin.with_instance_metered(|instance| {
+                let mut counted = Vec::new();
+                for name in ["count", "inner"] {
+                    for at in [70_000u32, 8] {
+                        counted.push(instance.call_component::<(u32,), u32>(name, (at,))?);
+                    }
+                }
+                let made = instance.call_component::<(u32,), Resource>("make", (5,))?;
+                counted.push(made.number());
+                Ok(counted)
+            });
+            assert_eq!(called, Ok(vec![108, 201, 108, 201, 1]), "request {request}");
+            fuels.push(used.fuel);
+        }
+        assert!(fuels.iter().all(|fuel| *fuel == fuels[0]), "{fuels:?}");
+        let figures = plugin.pool_figures();
+        assert_eq!((figures.resets, figures.discards), (5, 0), "{figures:?}");
+    }
+}
+
+#[test]
+fn states_of_components_have_hashes() {
+    let plugin = load(&counting(1 + 1), &Grants::new());
+    let [mut one, mut other] = [(); 2].map(|()| plugin.instantiate(()).unwrap());
+    assert_eq!(one.state_hash(), other.state_hash());
+    for name in ["count", "inner"] {
+        one.call_component::<(u32,), u32>(name, (8,)).unwrap();
+        assert_ne!(one.state_hash(), other.state_hash(), "{name}");
+        other.call_component::<(u32,), u32>(name, (8,)).unwrap();
+        assert_eq!(one.state_hash(), other.state_hash(), "{name}");
+    }
+}
+
+#[test]
+fn a_component_whose_tables_change_runs_in_new_instances() {
+    let text = r#"(component
+  (core module $M (table 2 funcref) (elem declare func $f) (func $f)
+    (func (export "fill") (result i32) (ref.is_null (table.get 0 (i32.const 1)))
+      (table.set 0 (i32.const 1) (ref.func $f))))
+  (core instance $m (instantiate $M))
+  (func (export "fill") (result u32) (canon lift (core func $m "fill"))))"#;
+    let engine = Engine::default();
+    let plugin = engine.load_component("table", &wat::parse_str(text).unwrap(), &Grants::new());
+    let plugin = plugin.unwrap();
+    for _ in 0..3 {
+        assert_eq!(plugin.call_component::<(), u32>("fill", ()), Ok(1));
+    }
+    assert_eq!(plugin.pool_figures().resets, 0);
+}
