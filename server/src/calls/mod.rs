@@ -5,7 +5,7 @@ mod task;
 
 pub(crate) use self::{
     scheduler::{Lane, Scheduler},
-    task::{Lost, Running, spawn},
+    task::{Lost, Running, spawn, spawn_here},
 };
 
 use crate::{quota::Meter, tenants::Tenant};
@@ -67,9 +67,15 @@ impl From<CallError> for Failure {
 }
 
 impl Call {
-    /// Begins the call in its plugin's lane.
+    /// Begins the call in its plugin's lane; its first slice on this thread, if an instance is at hand, no guest waits for
+    /// a thread, and no host function can wait for a disk.
     pub(crate) fn start(self) -> Running<Ended> {
-        spawn(self.tenant.lane.clone(), self.run())
+        let lane = self.tenant.lane.clone();
+        // Making an instance can't be sliced.
+        match !self.tenant.may_block && self.plugin.pool_figures().idle > 0 {
+            true => spawn_here(lane, self.run()),
+            false => spawn(lane, self.run()),
+        }
     }
 
     async fn run(self) -> Ended {
