@@ -23,7 +23,7 @@ use crate::{
     },
     error::CallError,
 };
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
     cell::{Cell, RefCell},
     task::{Context, Poll, ready},
@@ -113,11 +113,11 @@ enum Stage {
     /// Copies the arguments.
     Arguments,
     /// Runs the callee.
-    Call(Calling<'static>),
+    Call(Box<Calling<'static>>),
     /// Gives the result to the caller.
-    Result(Calling<'static>, Delivery<'static>),
+    Result(Box<Calling<'static>>, Box<Delivery<'static>>),
     /// Runs the callee's `post-return`.
-    PostReturn(Calling<'static>, FlatValues),
+    PostReturn(Box<Calling<'static>>, Option<Val>),
     Ended,
 }
 
@@ -214,7 +214,8 @@ impl<T: 'static> Aside<T> for GuestCall {
         loop {
             match &mut self.stage {
                 Stage::Arguments => {
-                    self.stage = Stage::Call(self.begin(store, &bound, callee, &entry)?);
+                    let calling = self.begin(store, &bound, callee, &entry)?;
+                    self.stage = Stage::Call(Box::new(calling));
                 }
                 Stage::Call(calling) => {
                     ready!(calling.poll(store, context, &entry))?;
@@ -223,7 +224,7 @@ impl<T: 'static> Aside<T> for GuestCall {
                         return Poll::Ready(Err(missing()));
                     };
                     let result = self.end(store, &bound, callee, &entry, calling.results())?;
-                    self.stage = Stage::Result(calling, result);
+                    self.stage = Stage::Result(calling, Box::new(result));
                 }
                 Stage::Result(_, delivery) => {
                     ready!(delivery.poll(store, context, &self.caller))?;
@@ -232,12 +233,11 @@ impl<T: 'static> Aside<T> for GuestCall {
                     else {
                         return Poll::Ready(Err(missing()));
                     };
-                    self.stage =
-                        Stage::PostReturn(calling, delivery.flat().iter().cloned().collect());
+                    self.stage = Stage::PostReturn(calling, delivery.flat().first().cloned());
                 }
-                Stage::PostReturn(calling, results) => {
+                Stage::PostReturn(calling, result) => {
                     ready!(calling.poll_post_return(store, context, &entry.canon))?;
-                    values.extend(results.iter().cloned());
+                    values.extend(result.take());
                     Machine::of_store(store)?.leave(callee.instance)?;
                     self.stage = Stage::Ended;
                 }

@@ -10,7 +10,7 @@ use super::{
     program::{self, ComponentInstance, Program},
     types::ResourceId,
 };
-use crate::error::CallError;
+use crate::{error::CallError, memory};
 use alloc::vec::Vec;
 use core::cell::{RefCell, RefMut};
 
@@ -51,9 +51,6 @@ impl Resource {
     }
 }
 
-/// Most handles of all tables of an instance together.
-const MOST: usize = 1 << 20;
-
 /// A handle.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Handle {
@@ -92,16 +89,14 @@ impl Table {
                 *entry = Ok(handle);
             }
             None => {
-                let full = self.entries.try_reserve(1).is_err();
-                if full || self.entries.len() >= MOST {
-                    return Err(broken("more than 1,048,576 handles to resources"));
-                }
+                self.entries
+                    .try_reserve(1)
+                    .map_err(|_| memory::no_room(size_of::<Handle>()))?;
                 self.entries.push(Ok(handle));
                 self.free = self.entries.len();
             }
         }
-        // At most `MOST`.
-        Ok(place.saturating_add(1) as u32)
+        u32::try_from(place.saturating_add(1)).map_err(|_| unknown(0))
     }
 
     fn get(&mut self, index: u32) -> Option<&mut Handle> {
@@ -143,12 +138,16 @@ pub(crate) struct Handles {
     guests: Vec<Table>,
     host: Table,
     calls: Vec<Scope>,
+    /// Number of handles, and how many there may be.
+    count: usize,
+    most: usize,
 }
 
 impl Handles {
-    /// Returns the tables of `instances` component instances, and the host's, all empty.
-    pub(crate) fn new(instances: u32) -> Self {
+    /// Returns the tables of `instances` component instances, and the host's, all empty, for `most` handles in all.
+    pub(crate) fn new(instances: u32, most: usize) -> Self {
         Self {
+            most,
             guests: (0..instances).map(|_| Table::default()).collect(),
             ..Self::default()
         }
@@ -186,7 +185,9 @@ impl Handles {
             }
         }
         for index in scope.held {
-            self.host.remove(index);
+            if self.host.remove(index).is_some() {
+                self.count = self.count.saturating_sub(1);
+            }
         }
     }
 
@@ -216,12 +217,16 @@ impl Handles {
         rep: u32,
         kind: Kind,
     ) -> Result<u32, CallError> {
+        if self.count >= self.most {
+            return Err(too_many(self.most));
+        }
         let index = self.of(holder)?.add(Handle {
             ty,
             rep,
             kind,
             lends: 0,
         })?;
+        self.count = self.count.saturating_add(1);
         if let Kind::Borrow(depth) = kind
             && let Some(scope) = self.calls.get_mut(depth)
         {
@@ -264,6 +269,7 @@ impl Handles {
             scope.borrows = scope.borrows.saturating_sub(1);
         }
         self.of(holder)?.remove(index);
+        self.count = self.count.saturating_sub(1);
         Ok(handle)
     }
 
@@ -294,11 +300,12 @@ impl Handles {
         let handle = self.get(holder, ty, index)?;
         let rep = handle.rep;
         handle.lends = handle.lends.saturating_add(1);
+        let most = self.most;
         if let Some(scope) = self.calls.last_mut() {
-            scope
-                .lent
-                .try_reserve(1)
-                .map_err(|_| crate::memory::no_room(1))?;
+            if scope.lent.len() >= most {
+                return Err(too_many(most));
+            }
+            scope.lent.try_reserve(1).map_err(|_| memory::no_room(8))?;
             scope.lent.push((holder, index));
         }
         Ok(rep)
@@ -362,6 +369,13 @@ impl GiveHandle for Passing<'_> {
         let kind = handles.kind(owned);
         handles.add(Holder::Guest(self.guest), ty, rep, kind)
     }
+}
+
+#[cold]
+fn too_many(most: usize) -> CallError {
+    broken(&alloc::format!(
+        "more than {most} handles to resources, which is the limit `component.handles`"
+    ))
 }
 
 #[cold]

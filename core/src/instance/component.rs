@@ -35,16 +35,14 @@ pub(crate) struct Component<T: 'static> {
     /// Begins an instance.
     pub(super) open: fn(&Arc<Bound<T>>, &mut Sandbox<T>),
     /// Makes its core instances, and runs their start functions.
-    pub(super) poll_start: fn(
-        &Loaded<T>,
-        &mut Start,
-        &mut Sandbox<T>,
-        &mut Context<'_>,
-    ) -> Poll<Result<(), CallError>>,
+    pub(super) poll_start: PollStart<T>,
     pub(super) capture: fn(&mut Store<StoreData<T>>) -> Option<Image>,
     pub(super) restore: fn(&mut Store<StoreData<T>>, &Image) -> bool,
     pub(super) hash: fn(&mut Store<StoreData<T>>) -> u64,
 }
+
+type PollStart<T> =
+    fn(&Loaded<T>, &mut Start, &mut Sandbox<T>, &mut Context<'_>) -> Poll<Result<(), CallError>>;
 
 impl<T: 'static> Component<T> {
     pub(crate) fn new(bound: Bound<T>) -> Self {

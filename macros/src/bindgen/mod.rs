@@ -150,7 +150,8 @@ mod tests {
     fn resources_and_futures_are_told_by_options() {
         let options = "resources: { \"store/bucket\": crate::Bucket }, async: [\"store#count\"]";
         let code = code(SHOP, options);
-        assert!(code.contains("pubtypeBucket=crate::Bucket;"), "{code}");
+        assert!(code.contains("typeResource0=crate::Bucket;"), "{code}");
+        assert!(code.contains("pubtypeBucket=super::Resource0;"), "{code}");
         assert!(
             code.contains("->impl::core::future::Future<Output="),
             "{code}"
