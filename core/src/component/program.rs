@@ -42,7 +42,8 @@ impl Program {
     ///
     /// [`LoadError`].
     pub fn read(wasm: &[u8], limits: &ComponentLimits) -> Result<Self, LoadError> {
-        read::read(wasm, limits)
+        let room = usize::MAX;
+        read::read(wasm, read::Bounds { limits, room })
     }
 }
 

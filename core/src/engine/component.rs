@@ -1,8 +1,6 @@
 //! Reads and compiles components. Their core instances run in one store, so one engine of wasmi's has the code
 //! of all modules.
 
-#![allow(dead_code)]
-
 use super::{
     Engine,
     compile::{in_module, rewritten},
