@@ -19,8 +19,6 @@
 //! | `derived` | what the derive macros' code calls |
 //! | `wit` | types as WIT writes them, for messages |
 
-#![allow(dead_code)]
-
 pub(crate) mod calling;
 pub(crate) mod canon;
 pub(crate) mod contract;
@@ -85,6 +83,7 @@ pub use self::{
 ///     }
 /// }
 ///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let wasm = wat::parse_str(r#"(component
 /// #   (import "shop:tools/prices@0.1.0" (instance $prices
 /// #     (export "price" (func (param "of" u32) (result (result u32 (error string)))))))
@@ -105,7 +104,8 @@ pub use self::{
 /// let plugin = Engine::default().load_component("shop", &wasm, &grants)?;
 /// let shop = Shop::of(&plugin)?;
 /// assert_eq!(shop.total(&plugin, 7, 3)?, 3 * 1999);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok(())
+/// # }
 /// ```
 #[cfg(feature = "bindgen")]
 pub use hostel_macros::bindgen;

@@ -222,11 +222,6 @@ impl Types {
         FunctionTypeId(u32::MAX)
     }
 
-    /// Number of value types.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// Returns the type of this number.
     #[must_use]
     pub fn get(&self, ty: TypeId) -> &Type {
