@@ -1,11 +1,11 @@
 //! Failures of the program, as text for people and as JSON for programs.
 
-use super::{callback, exit::Exit, plugin::STATE_WAIT};
+use super::{callback, exit::Exit, limits, plugin::STATE_WAIT};
 use hostel::{
     CallError, FileError, FileReason, LoadError, ManifestError, ManifestReason, Mismatch,
     RefusedGrowth, SnapshotError, StateFileError, StateFileReason, TrapKind, grant_for,
 };
-use hostel_contract::{Difference, ReadError};
+use hostel_contract::{CallTextError, Difference, ReadError};
 use hostel_lower::LowerError;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use std::{fmt::Display, io, path::Path};
@@ -165,6 +165,21 @@ impl Failure {
         Self::new(Exit::Load, error.code(), message)
     }
 
+    /// Reports that `text` is no call, or no answer, that the contract has.
+    pub(super) fn call_text(text: &str, error: &CallTextError) -> Self {
+        let exit = match error {
+            CallTextError::Unknown { .. } => Exit::Load,
+            _ => Exit::Usage,
+        };
+        let message = match error {
+            CallTextError::Unknown { .. }
+            | CallTextError::UnknownImport { .. }
+            | CallTextError::Ambiguous { .. } => error.to_string(),
+            _ => format!("`{text}`: {error}"),
+        };
+        Self::new(exit, error.code(), message)
+    }
+
     /// Reports that the world in the file or directory `path` can't be read.
     pub(super) fn wit(path: &Path, error: &ReadError) -> Self {
         let shown = path.display().to_string();
@@ -215,6 +230,17 @@ impl Failure {
                 Self::new(Exit::Load, error.code(), message)
             }
         }
+    }
+
+    /// Reports that the plugin in the file `path` is a component, of which there are no snapshots.
+    pub(super) fn no_snapshot(path: &Path) -> Self {
+        let message = format!(
+            "can't make a snapshot of {}: it is a component, and a snapshot is one core module",
+            path.display()
+        );
+        Self::new(Exit::Load, "unsupported-snapshot", message).with_hint(
+            "instances of a pool begin with the state after their start; of a component that `hostel lower` can make one module, make the snapshot of that",
+        )
     }
 
     pub(super) fn snapshot(error: &SnapshotError) -> Self {
@@ -308,7 +334,7 @@ fn raise(error: &LoadError) -> Option<String> {
         LoadError::TooLarge { found, .. } => Some(limit("module_bytes", found)),
         LoadError::OverLimit {
             name: cap, found, ..
-        } => Some(limit(cap, enough(cap, *found))),
+        } => limits::option(cap).map(|name| limit(name, enough(name, *found))),
         LoadError::DoesNotFit { needed, .. } => Some(limit("heap_bytes", needed)),
         _ => None,
     }
