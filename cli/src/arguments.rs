@@ -123,7 +123,7 @@ pub(super) struct Run {
     /// Text, @FILE, or - for stdin. @@… is text that begins with @
     #[arg(allow_negative_numbers = true, value_parser = unmarked)]
     pub(super) input: Vec<String>,
-    /// Function to call, of a component also 'NAME(VALUE, ...)' [default: process, or _start of a WASI command]
+    /// Function, also 'NAME(VALUES)' [default: process, or WASI's _start]
     #[arg(long, value_name = "NAME")]
     pub(super) call: Option<String>,
     /// Take each INPUT as a number, also if the function could take bytes
@@ -147,7 +147,7 @@ pub(super) struct Run {
     /// Convention: native, wapc, extism or typst [default: found]
     #[arg(long, value_name = "NAME", hide = asked_for("-h"), value_parser = convention)]
     pub(super) abi: Option<Convention>,
-    /// Answer of the host: echo, fail:TEXT, @FILE or, of a component, FUNCTION=VALUE
+    /// Host's answer: echo, fail:TEXT, @FILE or FUNCTION=VALUE; repeatable
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
     pub(super) callback: Vec<GivenCallback>,
     /// [SCHEME://]HOST[:PORT] that an Extism plugin may reach; repeatable
@@ -414,7 +414,7 @@ fuel. K, M, G and T are powers of 1000; KiB, MiB, GiB and TiB of 1024.
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
   hostel run sort.wasm --arg=-r --env LANG=C --dir texts:/in --dir out:/out:rw
-  hostel run add.wasm --call add 10 -5";
+  hostel run component.wasm --call 'count({text: \"one two\", most: some(10)})'";
 
 const BENCH: &str = "\
 Each call gets a fresh or reset instance, as calls on a server do. Logs are

@@ -15,10 +15,7 @@ pub(super) enum GivenCallback {
     /// For all functions of a convention.
     General(GivenAnswer),
     /// A value for an import of a component.
-    Function {
-        name: String,
-        value: String,
-    },
+    Function { name: String, value: String },
 }
 
 /// An answer of the host by waPC's or Extism's convention.

@@ -88,9 +88,14 @@ impl Failure {
                 if let Some(Mismatch::UnknownImport { module, name, .. }) =
                     all.iter().find(|one| one.could_be_stubbed())
                 {
-                    let callback = match callback::answers(module) {
-                        true => "answer it with --callback ANSWER, or, ",
-                        false => "",
+                    let callback = if callback::answers(module) {
+                        "answer it with --callback ANSWER, or, ".to_owned()
+                    } else if &**module == "$root" {
+                        format!("answer it with --callback '{name}=VALUE', or, ")
+                    } else if module.contains(':') && module.contains('/') {
+                        format!("answer it with --callback '{module}#{name}=VALUE', or, ")
+                    } else {
+                        String::new()
                     };
                     return failure.with_hint(format!(
                         "{callback}if the plugin can do without the function, add --stub {module}.{name}"

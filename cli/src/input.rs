@@ -83,8 +83,9 @@ fn typed(
 ) -> Result<TypedCall, Failure> {
     if arguments.numbers {
         return Err(
-            Failure::usage("--numbers is for functions without a contract in WIT")
-                .with_hint(format!("write numbers into the call: --call '{call}(1, 2)'")),
+            Failure::usage("--numbers is for functions without a contract in WIT").with_hint(
+                format!("write numbers into the call: --call '{call}(1, 2)'"),
+            ),
         );
     }
     let inputs = &*arguments.input;

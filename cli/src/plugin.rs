@@ -294,7 +294,9 @@ pub(super) fn load(
         arguments.refuse_trace_of_component()?;
     }
     let manifest = match &module.contents {
-        Contents::Module(wasm) => return load_module(path, engine, wasm, &granted.with(wasi), module.component),
+        Contents::Module(wasm) => {
+            return load_module(path, engine, wasm, &granted.with(wasi), module.component);
+        }
         Contents::Manifest(manifest) => manifest,
     };
     if manifest.module_names().count() > 1 {

@@ -20,7 +20,11 @@ use std::{collections::BTreeSet, fmt::Write as _, iter, path::Path};
 pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     let path = &arguments.plugin;
     // A module that exceeds the limit can still be examined on this machine.
-    let read = Unloaded::read(path, &arguments.limits(Kind::Module), arguments.trust_manifest);
+    let read = Unloaded::read(
+        path,
+        &arguments.limits(Kind::Module),
+        arguments.trust_manifest,
+    );
     let unloaded = read.as_ref().ok();
     let component = unloaded.and_then(Unloaded::component);
     let modules = unloaded.and_then(|unloaded| {
@@ -165,7 +169,8 @@ impl Refusals {
         // Higher limits make no module of other bytes.
         for (name, wasm) in &unloaded.modules {
             if component.is_none()
-                && let Err(error @ (Component | Empty | NotWasm { .. })) = ModuleInfo::read(wasm) {
+                && let Err(error @ (Component | Empty | NotWasm { .. })) = ModuleInfo::read(wasm)
+            {
                 return Self {
                     all: vec![unloaded.in_module(name, error)],
                     complete: true,

@@ -129,7 +129,13 @@ impl Report {
             return self.written(stdio.flush(timeout.left()), result, &timeout);
         }
         let name = arguments.call.as_deref().unwrap_or(plugin::FUNCTION);
-        let input = Input::new(&plugin, module.contract.as_ref(), name, arguments, engine.budget().input_bytes)?;
+        let input = Input::new(
+            &plugin,
+            module.contract.as_ref(),
+            name,
+            arguments,
+            engine.budget().input_bytes,
+        )?;
         let mut instance = self.instantiate(&plugin, &engine, &timeout)?;
         let answer = timed(&mut self.micros.call, || input.call(&mut instance, name));
         self.call = Some(instance.usage());

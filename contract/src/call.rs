@@ -131,7 +131,10 @@ impl fmt::Display for CallTextError {
                 list(f, imported)
             }
             Self::Ambiguous { name, exported } => {
-                write!(f, "several interfaces have a function `{name}`: choose one of")?;
+                write!(
+                    f,
+                    "several interfaces have a function `{name}`: choose one of"
+                )?;
                 list(f, exported)
             }
             Self::Text { message, character } => {

@@ -6,7 +6,9 @@ use super::super::{
     input::{self, Input},
     plugin::{self, Contents, Module},
 };
-use hostel::{Machine, CallError, Instance, LogRecord, PendingCall, Plugin, Std, Usage, WasiOutput};
+use hostel::{
+    CallError, Instance, LogRecord, Machine, PendingCall, Plugin, Std, Usage, WasiOutput,
+};
 
 /// A plugin's function with its input, or a WASI command.
 pub(super) struct Target {
@@ -14,6 +16,9 @@ pub(super) struct Target {
     pub(super) function: String,
     /// `None` for a command.
     input: Option<Input>,
+    /// Linear memory of an instance at its start, in bytes, of a component: an instance does not tell the sum of its
+    /// modules' memories.
+    memory_at_start: Option<usize>,
     /// What [`bytes_besides`](Self::bytes_besides) returns.
     bytes_besides: u64,
 }
@@ -45,15 +50,20 @@ impl Target {
         let function = run.call.as_deref().unwrap_or(default);
         let footprint = match &module.contents {
             Contents::Module(wasm) if module.component => {
-                let footprint =
-                    engine.component_footprint(wasm, plugin.limits(), Machine::HERE);
+                let footprint = engine.component_footprint(wasm, plugin.limits(), Machine::HERE);
                 footprint.map_err(|error| Failure::load(&run.plugin, &error))?
             }
             _ => plugin.info().footprint(plugin.limits()),
         };
         let input = match module.command {
             true => None,
-            false => Some(Input::new(&plugin, module.contract.as_ref(), function, run, budget.input_bytes)?),
+            false => Some(Input::new(
+                &plugin,
+                module.contract.as_ref(),
+                function,
+                run,
+                budget.input_bytes,
+            )?),
         };
         let over_bytes = matches!(input, Some(Input::Bytes(_) | Input::Arguments(_)));
         if arguments.sliced.is_some() && !over_bytes {
@@ -62,6 +72,9 @@ impl Target {
         }
         Ok(Self {
             function: function.to_owned(),
+            memory_at_start: module
+                .component
+                .then(|| usize::try_from(footprint.memory_at_start).unwrap_or(usize::MAX)),
             bytes_besides: footprint.instance_at_start() - footprint.memory_at_start,
             plugin,
             input,
@@ -80,7 +93,9 @@ impl Target {
         let mut memory = 0;
         let result = self.plugin.with_instance(|instance| {
             let result = self.call_in(instance);
-            memory = instance.memory_bytes();
+            memory = self
+                .memory_at_start
+                .unwrap_or_else(|| instance.memory_bytes());
             result
         });
         (result, memory)
