@@ -117,7 +117,13 @@ impl Failure {
     /// Reports all problems that keep the module in the file `path` from running. If not
     /// `complete`, the last of them may hide further ones.
     pub(super) fn refused(path: &Path, all: &[LoadError], complete: bool) -> Self {
-        let options: Vec<_> = all.iter().filter_map(raise).collect();
+        let mut options: Vec<String> = Vec::new();
+        for option in all.iter().filter_map(raise) {
+            // Of a component a limit can be exceeded by a module, and more by the sum.
+            let name = |option: &str| option.split('=').next().map(str::to_owned);
+            options.retain(|known| name(known) != name(&option));
+            options.push(option);
+        }
         let failure = match all {
             [error] if options.is_empty() => Self::load(path, error),
             _ => {

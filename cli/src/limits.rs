@@ -351,24 +351,24 @@ pub(super) fn cap<'a>(limits: &'a mut Limits, name: &str) -> Option<&'a mut usiz
     caps.find_map(|(known, value)| (known == name).then_some(value))
 }
 
-/// Returns the limit called `name`, also of those of a component's modules together.
-pub(super) fn cap_of_any<'a>(limits: &'a mut Limits, name: &str) -> Option<&'a mut usize> {
-    let Some(name) = name.strip_prefix("component.module.") else {
-        return cap(limits, name);
-    };
-    let module = &mut limits.component.module;
-    match name {
-        "types" => Some(&mut module.types),
-        "imports" => Some(&mut module.imports),
-        "exports" => Some(&mut module.exports),
-        "functions" => Some(&mut module.functions),
-        "small_functions" => Some(&mut module.small_functions),
-        "tables" => Some(&mut module.tables),
-        "globals" => Some(&mut module.globals),
-        "segments" => Some(&mut module.segments),
-        "elements" => Some(&mut module.elements),
-        _ => None,
+/// Sets the limit called `name` that a plugin exceeds, and returns whether there is one. A module's limits hold for all
+/// modules of a `component`, and are called `component.module.NAME` where they hold for their sum.
+pub(super) fn raise(limits: &mut Limits, component: bool, name: &str, value: usize) -> bool {
+    let mut raised = *limits;
+    if component {
+        raised.module = limits.component.module;
     }
+    let name = name.strip_prefix("component.module.").unwrap_or(name);
+    let Some(cap) = cap(&mut raised, name) else {
+        return false;
+    };
+    *cap = value;
+    if component {
+        raised.component.module = raised.module;
+        raised.module = limits.module;
+    }
+    *limits = raised;
+    true
 }
 
 /// Returns the name by which `--limit` changes the limit called `name`; `None` if it can't.

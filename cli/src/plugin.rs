@@ -91,7 +91,7 @@ impl Module {
             }
         };
         let command = match arguments.call.as_deref() {
-            call if is_component(wasm) => call.is_none() && is_command_component(wasm),
+            call if is_component(wasm) => call.is_none() && !exports(wasm, |name| name == FUNCTION),
             Some(call) if has_arguments(call) => false,
             _ if arguments.abi.is_some_and(|abi| abi != Convention::Native) => false,
             Some(name) if name != COMMAND => false,
@@ -154,9 +154,10 @@ impl Module {
     }
 }
 
-/// Returns whether to run a component as a WASI command if no function is named.
+/// Returns whether a component is a WASI command and has no `process`.
 pub(super) fn is_command_component(wasm: &[u8]) -> bool {
-    !exports(wasm, FUNCTION)
+    let is_run = |name: &str| name.split('@').next() == Some("wasi:cli/run");
+    exports(wasm, is_run) && !exports(wasm, |name| name == FUNCTION)
 }
 
 /// Size of a component, in bytes, above which `run` translates functions when they are first called.

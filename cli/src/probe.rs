@@ -212,12 +212,11 @@ impl Refusals {
                 } => (*cap, usize::try_from(*found).unwrap_or(usize::MAX)),
                 _ => ("", 0),
             };
-            let Some(cap) = limits::cap_of_any(&mut raised, name) else {
+            if !limits::raise(&mut raised, component.is_some(), name, found) {
                 let complete = matches!(inner, LoadError::Mismatch(_));
                 all.push(error);
                 return Self { all, complete };
-            };
-            *cap = found;
+            }
             note(&mut all, error);
         }
         Self {

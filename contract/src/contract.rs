@@ -193,9 +193,9 @@ pub fn is_component(wasm: &[u8]) -> bool {
     matches!(wasm.get(..8), Some([0, b'a', b's', b'm', _, _, 1, 0]))
 }
 
-/// Returns whether a component exports something under this name, outside of any instance. Reads the frame of its
+/// Returns whether a component exports something whose name is `wanted`, outside of any instance. Reads the frame of its
 /// sections only: the component may be invalid.
-pub fn exports(wasm: &[u8], name: &str) -> bool {
+pub fn exports(wasm: &[u8], wanted: impl Fn(&str) -> bool) -> bool {
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
         match payload {
@@ -203,7 +203,7 @@ pub fn exports(wasm: &[u8], name: &str) -> bool {
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentExportSection(section) if depth == 1 => {
                 let mut exports = section.into_iter().map_while(Result::ok);
-                if exports.any(|export| export.name.name == name) {
+                if exports.any(|export| wanted(export.name.name)) {
                     return true;
                 }
             }

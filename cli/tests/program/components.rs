@@ -236,11 +236,16 @@ fn a_component_is_measured() {
     ];
     let run = ["bench", &plugin, "--call", "process([104, 105])"];
     let told = hostel(&[&run, &host[..]].concat()).expect(0).json();
-    assert_eq!(told["calls"], 20);
-    assert_eq!(told["function"], "process([104, 105])");
+    let measured = &told["measured"];
+    assert_eq!(measured["calls"], 20);
+    assert_eq!(measured["errors"], json!([]));
+    assert_eq!(measured["function"], "process([104, 105])");
+    assert_eq!(measured["memory"]["linear"], 65536);
     let ended = hostel(&[&run, &host[..], &["--sliced"]].concat()).expect(2);
     assert!(
-        ended.text().contains("functions over bytes only"),
+        ended
+            .text()
+            .contains("--sliced can call functions over bytes only"),
         "{}",
         ended.text()
     );
@@ -264,7 +269,7 @@ fn a_component_is_probed() {
     let small = ["--limit", "functions=2", "--limit", "exports=1"];
     let ended = hostel(&[&["probe", &plugin], &small[..], &stub].concat()).expect(3);
     for part in [
-        "component.module.functions",
+        "core module 0`: limit `functions`: 2 allowed",
         "component.module.exports",
         "--limit functions=",
     ] {
