@@ -83,7 +83,7 @@ fn a_component_is_shown_with_its_contract() {
     for line in [
         "name shapes",
         "components in it 1",
-        "memory 65536 bytes at most 67108864",
+        "memory 65536 bytes at most 65536",
         "1 8 bytes code 0, data 0, custom 0, other 0",
     ] {
         assert!(shows(line), "{line}: {}", shown.text());

@@ -85,6 +85,7 @@ pub use self::{
 ///     }
 /// }
 ///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let wasm = wat::parse_str(r#"(component
 /// #   (import "shop:tools/prices@0.1.0" (instance $prices
 /// #     (export "price" (func (param "of" u32) (result (result u32 (error string)))))))
@@ -105,7 +106,8 @@ pub use self::{
 /// let plugin = Engine::default().load_component("shop", &wasm, &grants)?;
 /// let shop = Shop::of(&plugin)?;
 /// assert_eq!(shop.total(&plugin, 7, 3)?, 3 * 1999);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok(())
+/// # }
 /// ```
 #[cfg(feature = "bindgen")]
 pub use hostel_macros::bindgen;

@@ -83,18 +83,14 @@ impl<T: 'static> Loaded<T> {
         let found = self
             .program()
             .and_then(|program| program.export_named(name));
-        found.ok_or_else(|| self.unknown_component_export(name))
+        found.ok_or_else(|| self.unknown_export(name))
     }
 
+    /// The error for an export that a component does not have; lists those that it has.
     #[cold]
-    fn unknown_component_export(&self, name: &str) -> CallError {
-        let Some(program) = self.program() else {
-            return self.unknown_export(name);
-        };
-        let names: alloc::vec::Vec<_> = program
-            .exported()
-            .map(|function| function.to_string())
-            .collect();
+    pub(super) fn unknown_component_export(&self, name: &str) -> CallError {
+        let exported = self.program().into_iter().flat_map(Program::exported);
+        let names: alloc::vec::Vec<_> = exported.map(|function| function.to_string()).collect();
         CallError::UnknownExport {
             name: name.into(),
             exports: listed(names.iter().map(|name| &**name)).into(),

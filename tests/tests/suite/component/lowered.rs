@@ -489,3 +489,10 @@ fn copies_of_a_large_module_are_bounded() {
     ));
     assert_eq!(code, "too-large", "{message}");
 }
+
+#[test]
+fn the_firmware_has_what_lowering_makes() {
+    let component = wat::parse_str(include_str!("../../../firmware/typed/shout.wat")).unwrap();
+    let module = lower(&component, Names::Stripped).unwrap();
+    assert_eq!(module, include_bytes!("../../../firmware/typed/shout.wasm"));
+}
