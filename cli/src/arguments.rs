@@ -7,7 +7,7 @@ use super::{
     failure::Failure,
     grants::Stub,
     http::{self, GivenHeader},
-    limits::{self, Bounds, Change, ChangeParser, Preset, Target},
+    limits::{self, Bounds, Change, ChangeParser, Kind, Preset, Target},
     number, quantity,
 };
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
@@ -123,7 +123,7 @@ pub(super) struct Run {
     /// Text, @FILE, or - for stdin. @@… is text that begins with @
     #[arg(allow_negative_numbers = true, value_parser = unmarked)]
     pub(super) input: Vec<String>,
-    /// Function to call [default: process, or _start of a WASI command]
+    /// Function, also 'NAME(VALUES)' [default: process, or WASI's _start]
     #[arg(long, value_name = "NAME")]
     pub(super) call: Option<String>,
     /// Take each INPUT as a number, also if the function could take bytes
@@ -147,9 +147,9 @@ pub(super) struct Run {
     /// Convention: native, wapc, extism or typst [default: found]
     #[arg(long, value_name = "NAME", hide = asked_for("-h"), value_parser = convention)]
     pub(super) abi: Option<Convention>,
-    /// Answer to a plugin of waPC or Extism: echo, fail:TEXT or @FILE
+    /// Host's answer: echo, fail:TEXT, @FILE or FUNCTION=VALUE; repeatable
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
-    pub(super) callback: Option<GivenCallback>,
+    pub(super) callback: Vec<GivenCallback>,
     /// [SCHEME://]HOST[:PORT] that an Extism plugin may reach; repeatable
     #[arg(long, value_name = "HOST", hide = asked_for("-h"), value_parser = http::host)]
     pub(super) allow_host: Vec<String>,
@@ -192,11 +192,27 @@ impl Run {
         }
     }
 
+    /// Returns whether --callback answers functions that a component imports.
+    pub(super) fn answers_functions(&self) -> bool {
+        let mut given = self.callback.iter();
+        given.any(|given| matches!(given, GivenCallback::Function { .. }))
+    }
+
     /// Refuses --trace-calls for a plugin of several modules, on which it has no effect.
     pub(super) fn refuse_trace_of_several(&self) -> Result<(), Failure> {
         match self.trace_calls {
             true => Err(Failure::usage(
                 "--trace-calls has no effect on a plugin of several modules: leave it out",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses --trace-calls for a component, on which it has no effect.
+    pub(super) fn refuse_trace_of_component(&self) -> Result<(), Failure> {
+        match self.trace_calls {
+            true => Err(Failure::usage(
+                "--trace-calls has no effect on a component: leave it out",
             )),
             false => Ok(()),
         }
@@ -330,14 +346,18 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// Returns the limits to probe with a WASI `command` or another plugin.
-    pub(super) fn limits(&self, command: bool) -> Limits {
-        let preset = self.limits.unwrap_or(self.target.preset(command));
+    /// Returns the limits to probe a plugin of this kind with.
+    pub(super) fn limits(&self, kind: Kind) -> Limits {
+        let by_default = self.target.preset(kind == Kind::Command);
+        let preset = self.limits.unwrap_or(by_default);
         let heap = self
             .heap
             .map(|heap| usize::try_from(heap).unwrap_or(usize::MAX));
         let mut bounds = Bounds::plugin();
         bounds.limits = preset.limits(heap.unwrap_or(256 << 10));
+        if kind == Kind::Component && self.limits.is_none() && preset == Preset::Server {
+            bounds.limits = Bounds::component().limits;
+        }
         if let Some(heap) = heap {
             bounds.limits.heap_bytes = heap;
         }
@@ -394,7 +414,7 @@ fuel. K, M, G and T are powers of 1000; KiB, MiB, GiB and TiB of 1024.
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
   hostel run sort.wasm --arg=-r --env LANG=C --dir texts:/in --dir out:/out:rw
-  hostel run add.wasm --call add 10 -5";
+  hostel run component.wasm --call 'count({text: \"one two\", most: some(10)})'";
 
 const BENCH: &str = "\
 Each call gets a fresh or reset instance, as calls on a server do. Logs are

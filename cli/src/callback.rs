@@ -1,13 +1,26 @@
 //! Answers the calls that a plugin makes of its host: those of waPC, and those of an Extism plugin's imports
-//! that the environment does not have.
+//! that the environment does not have. Answers the imports of components, each with one value.
 
 use super::{failure::Failure, input};
-use hostel::{Extern, Extism, HostAnswer, HostRequest, ModuleInfo};
+use hostel::{
+    Extern, Extism, Grants, HostAnswer, HostRequest, ModuleInfo,
+    component::{self, Interface},
+};
+use hostel_contract::Contract;
 use std::{path::PathBuf, str::FromStr, sync::Arc};
 
 /// The value of --callback.
 #[derive(Clone, Debug)]
 pub(super) enum GivenCallback {
+    /// For all functions of a convention.
+    General(GivenAnswer),
+    /// A value for an import of a component.
+    Function { name: String, value: String },
+}
+
+/// An answer of the host by waPC's or Extism's convention.
+#[derive(Clone, Debug)]
+pub(super) enum GivenAnswer {
     Echo,
     Fail(String),
     File(PathBuf),
@@ -18,15 +31,66 @@ impl FromStr for GivenCallback {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "echo" {
-            Ok(Self::Echo)
+            Ok(Self::General(GivenAnswer::Echo))
         } else if let Some(text) = text.strip_prefix("fail:") {
-            Ok(Self::Fail(text.to_owned()))
+            Ok(Self::General(GivenAnswer::Fail(text.to_owned())))
         } else if let Some(path) = text.strip_prefix('@') {
-            Ok(Self::File(path.into()))
+            Ok(Self::General(GivenAnswer::File(path.into())))
         } else {
-            Err("expected echo, fail:TEXT or @FILE")
+            let (name, value) = text
+                .split_once('=')
+                .filter(|(name, _)| !name.is_empty())
+                .ok_or("expected echo, fail:TEXT, @FILE or FUNCTION=VALUE")?;
+            Ok(Self::Function {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            })
         }
     }
+}
+
+/// Returns the answer to all calls of the host by waPC's or Extism's convention, if one is given.
+pub(super) fn general(given: &[GivenCallback]) -> Result<Option<&GivenAnswer>, Failure> {
+    let mut all = given.iter().filter_map(|given| match given {
+        GivenCallback::General(answer) => Some(answer),
+        GivenCallback::Function { .. } => None,
+    });
+    let first = all.next();
+    match all.next() {
+        Some(_) => Err(Failure::usage(
+            "--callback has several answers: expected one of echo, fail:TEXT and @FILE",
+        )),
+        None => Ok(first),
+    }
+}
+
+/// Grants the functions that a component imports and --callback answers, each with its one value.
+pub(super) fn answer_functions(
+    grants: Grants,
+    contract: Option<&Contract>,
+    given: &[GivenCallback],
+) -> Result<Grants, Failure> {
+    given.iter().try_fold(grants, |grants, given| {
+        let GivenCallback::Function { name, value } = given else {
+            return Ok(grants);
+        };
+        let Some(contract) = contract else {
+            return Err(Failure::usage(format!(
+                "--callback {name}=... answers imports of a component: the plugin has no contract"
+            )));
+        };
+        let answer = contract
+            .parse_answer(name, value)
+            .map_err(|error| Failure::call_text(&format!("{name}={value}"), &error))?;
+        let value = answer.value.map(component::Value::try_from).transpose();
+        let value = value.map_err(|error| Failure::call_text(name, &error))?;
+        let interface = match &answer.interface {
+            Some(name) => Interface::new(name),
+            None => Interface::root(),
+        };
+        let interface = interface.dynamic(&answer.function, move |_, _| Ok(value.clone()));
+        Ok(grants.interface(interface))
+    })
 }
 
 /// Returns whether --callback answers the functions of a module of Extism's convention.
@@ -34,7 +98,7 @@ pub(super) fn answers(module: &str) -> bool {
     module.starts_with(EXTISM) && module != ENVIRONMENT
 }
 
-impl GivenCallback {
+impl GivenAnswer {
     /// Reads its file, if it names one: at most `limit` bytes.
     pub(super) fn read(&self, limit: usize) -> Result<Callback, Failure> {
         Ok(match self {

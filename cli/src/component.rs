@@ -16,6 +16,8 @@ pub(super) struct Component {
     bytes: usize,
     sha256: String,
     parts: Parts,
+    /// Bytes of linear memory of an instance, at its start and at most, if they are known.
+    pub(super) memory: Option<(u64, u64)>,
 }
 
 impl Component {
@@ -29,6 +31,7 @@ impl Component {
             bytes: wasm.len(),
             sha256,
             parts: Parts::read(wasm)?,
+            memory: None,
         })
     }
 
@@ -43,6 +46,10 @@ impl Component {
             rows.push(row("name", escaped(name).to_string()));
         }
         rows.push(row("components in it", self.parts.components.to_string()));
+        if let Some((start, most)) = self.memory {
+            let [name, start, _] = row("memory", format!("{start} bytes"));
+            rows.push([name, start, format!("at most {most}")]);
+        }
         rows
     }
 
@@ -80,6 +87,10 @@ impl Serialize for Component {
         };
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("components", &self.parts.components)?;
+        let memory = self
+            .memory
+            .map(|(start, most)| json!({ "bytes": start, "max_bytes": most }));
+        map.serialize_entry("memory", &memory)?;
         map.serialize_entry("modules", &Each(modules))?;
         map.serialize_entry("name", &self.parts.name)?;
         map.serialize_entry("sha256", &self.sha256)?;

@@ -1,11 +1,11 @@
 //! Failures of the program, as text for people and as JSON for programs.
 
-use super::{callback, exit::Exit, plugin::STATE_WAIT};
+use super::{callback, exit::Exit, limits, plugin::STATE_WAIT};
 use hostel::{
     CallError, FileError, FileReason, LoadError, ManifestError, ManifestReason, Mismatch,
     RefusedGrowth, SnapshotError, StateFileError, StateFileReason, TrapKind, grant_for,
 };
-use hostel_contract::{Difference, ReadError};
+use hostel_contract::{CallTextError, Difference, ReadError};
 use hostel_lower::LowerError;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use std::{fmt::Display, io, path::Path};
@@ -88,9 +88,14 @@ impl Failure {
                 if let Some(Mismatch::UnknownImport { module, name, .. }) =
                     all.iter().find(|one| one.could_be_stubbed())
                 {
-                    let callback = match callback::answers(module) {
-                        true => "answer it with --callback ANSWER, or, ",
-                        false => "",
+                    let callback = if callback::answers(module) {
+                        "answer it with --callback ANSWER, or, ".to_owned()
+                    } else if &**module == "$root" {
+                        format!("answer it with --callback '{name}=VALUE', or, ")
+                    } else if module.contains(':') && module.contains('/') {
+                        format!("answer it with --callback '{module}#{name}=VALUE', or, ")
+                    } else {
+                        String::new()
                     };
                     return failure.with_hint(format!(
                         "{callback}if the plugin can do without the function, add --stub {module}.{name}"
@@ -112,7 +117,13 @@ impl Failure {
     /// Reports all problems that keep the module in the file `path` from running. If not
     /// `complete`, the last of them may hide further ones.
     pub(super) fn refused(path: &Path, all: &[LoadError], complete: bool) -> Self {
-        let options: Vec<_> = all.iter().filter_map(raise).collect();
+        let mut options: Vec<String> = Vec::new();
+        for option in all.iter().filter_map(raise) {
+            // Of a component a limit can be exceeded by a module, and more by the sum.
+            let name = |option: &str| option.split('=').next().map(str::to_owned);
+            options.retain(|known| name(known) != name(&option));
+            options.push(option);
+        }
         let failure = match all {
             [error] if options.is_empty() => Self::load(path, error),
             _ => {
@@ -165,6 +176,21 @@ impl Failure {
         Self::new(Exit::Load, error.code(), message)
     }
 
+    /// Reports that `text` is no call, or no answer, that the contract has.
+    pub(super) fn call_text(text: &str, error: &CallTextError) -> Self {
+        let exit = match error {
+            CallTextError::Unknown { .. } => Exit::Load,
+            _ => Exit::Usage,
+        };
+        let message = match error {
+            CallTextError::Unknown { .. }
+            | CallTextError::UnknownImport { .. }
+            | CallTextError::Ambiguous { .. } => error.to_string(),
+            _ => format!("`{text}`: {error}"),
+        };
+        Self::new(exit, error.code(), message)
+    }
+
     /// Reports that the world in the file or directory `path` can't be read.
     pub(super) fn wit(path: &Path, error: &ReadError) -> Self {
         let shown = path.display().to_string();
@@ -215,6 +241,17 @@ impl Failure {
                 Self::new(Exit::Load, error.code(), message)
             }
         }
+    }
+
+    /// Reports that the plugin in the file `path` is a component, of which there are no snapshots.
+    pub(super) fn no_snapshot(path: &Path) -> Self {
+        let message = format!(
+            "can't make a snapshot of {}: it is a component, and a snapshot is one core module",
+            path.display()
+        );
+        Self::new(Exit::Load, "unsupported-snapshot", message).with_hint(
+            "instances of a pool begin with the state after their start; of a component that `hostel lower` can make one module, make the snapshot of that",
+        )
     }
 
     pub(super) fn snapshot(error: &SnapshotError) -> Self {
@@ -308,7 +345,7 @@ fn raise(error: &LoadError) -> Option<String> {
         LoadError::TooLarge { found, .. } => Some(limit("module_bytes", found)),
         LoadError::OverLimit {
             name: cap, found, ..
-        } => Some(limit(cap, enough(cap, *found))),
+        } => limits::option(cap).map(|name| limit(name, enough(name, *found))),
         LoadError::DoesNotFit { needed, .. } => Some(limit("heap_bytes", needed)),
         _ => None,
     }

@@ -2,6 +2,7 @@
 //! commands.
 
 use hostel::{Extism, Grants, MemoryState, ModuleInfo, StateLimits, Tracing, Wapc, grant_for};
+use hostel_contract::Contract;
 use std::collections::BTreeSet;
 
 /// Grants everything that hostel can supply.
@@ -24,13 +25,21 @@ pub(super) fn needed(module: &ModuleInfo) -> BTreeSet<&'static str> {
     grants.collect()
 }
 
+/// Returns the names of the grants that supply a component's imports; `None` if its contract can't be read.
+pub(super) fn needed_by_component(wasm: &[u8]) -> Option<BTreeSet<&'static str>> {
+    let contract = Contract::read(wasm).ok()?;
+    let imports = contract.imported_functions();
+    let wasi = imports.iter().any(|(name, _)| name.starts_with("wasi:"));
+    Some(wasi.then_some("wasi").into_iter().collect())
+}
+
 /// The value of --stub: an import as errors name it.
 #[derive(Clone, Debug)]
 pub(super) struct Stub(String);
 
 impl Stub {
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
-        match text.split_once('.') {
+        match text.split_once(['.', '#']) {
             Some((module, name)) if !module.is_empty() && !name.is_empty() => {
                 Ok(Self(text.to_owned()))
             }
@@ -39,11 +48,11 @@ impl Stub {
     }
 }
 
-/// Stubs these imports. A dot may belong to the module's name or to the function's: each way of
+/// Stubs these imports. A `#` separates an interface from a function. A dot may belong to the module's name or to the function's: each way of
 /// reading the text is stubbed.
 pub(super) fn stubbed(grants: Grants, stubs: &[Stub]) -> Grants {
     stubs.iter().fold(grants, |grants, Stub(text)| {
-        let dots = text.match_indices('.');
+        let dots = text.match_indices(['.', '#']);
         dots.fold(grants, |grants, (at, _)| {
             grants.trap(&text[..at], &text[at + 1..])
         })

@@ -4,9 +4,11 @@ use super::{
     abi::{self, Calling},
     arguments::Run,
     failure::Failure,
-    number,
+    number, plugin,
+    typed::TypedCall,
 };
 use hostel::{CallError, Convention, Instance, Plugin, Signature, ValType, Value};
+use hostel_contract::Contract;
 use std::{
     fs::{self, File},
     io::{self, Read},
@@ -19,17 +21,24 @@ pub(super) enum Input {
     /// Of a plugin whose convention is not the native one.
     Arguments(Vec<Vec<u8>>),
     Numbers(Vec<Value>),
+    /// By the contract of a component.
+    Typed(TypedCall),
 }
 
 impl Input {
     /// Reads the INPUTs for the function `name`. Its declared type decides between bytes and numbers,
-    /// unless --numbers does. `limit` bounds each INPUT, in bytes.
+    /// unless --numbers does; of a plugin that is called by its `contract`, that decides. `limit` bounds each INPUT,
+    /// in bytes.
     pub(super) fn new(
         plugin: &Plugin,
+        contract: Option<&Contract>,
         name: &str,
         arguments: &Run,
         limit: usize,
     ) -> Result<Self, Failure> {
+        if let Some(contract) = contract {
+            return typed(contract, name, arguments, limit).map(Self::Typed);
+        }
         if plugin.convention() != Convention::Native {
             check_count(plugin, name, arguments.input.len())?;
             return foreign(plugin.convention(), name, &arguments.input, limit);
@@ -55,12 +64,43 @@ impl Input {
         match self {
             Self::Bytes(bytes) => instance.call_bytes(name, &bytes, <[u8]>::to_vec),
             Self::Arguments(inputs) => call_arguments(instance, name, &inputs),
+            Self::Typed(call) => call.call(instance),
             Self::Numbers(numbers) => {
                 let results = instance.call_values(name, &numbers)?;
                 let lines = results.iter().map(|number| format!("{number}\n"));
                 Ok(lines.collect::<String>().into_bytes())
             }
         }
+    }
+}
+
+/// Reads the call of a function by its contract: with its arguments in WAVE, or with one INPUT as bytes.
+fn typed(
+    contract: &Contract,
+    call: &str,
+    arguments: &Run,
+    limit: usize,
+) -> Result<TypedCall, Failure> {
+    if arguments.numbers {
+        return Err(
+            Failure::usage("--numbers is for functions without a contract in WIT").with_hint(
+                format!("write numbers into the call: --call '{call}(1, 2)'"),
+            ),
+        );
+    }
+    let inputs = &*arguments.input;
+    if plugin::has_arguments(call) {
+        return match inputs {
+            [] => TypedCall::parse(contract, call),
+            _ => Err(Failure::usage(
+                "a call that is written with its arguments takes no INPUT",
+            )),
+        };
+    }
+    match inputs {
+        [] => TypedCall::bare(contract, call, None),
+        [text] => TypedCall::bare(contract, call, Some(read(text, limit)?)),
+        texts => Err(several(call, texts)),
     }
 }
 

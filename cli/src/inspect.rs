@@ -13,7 +13,7 @@ use super::{
     unloaded::Unloaded,
 };
 use anstyle::Style;
-use hostel::{Convention, Engine, Extern, Import, ModuleInfo, Std, grant_for};
+use hostel::{Convention, Engine, Extern, Import, LoadError, Machine, ModuleInfo, Std, grant_for};
 use hostel_contract::{ReadError, is_component};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::json;
@@ -116,6 +116,10 @@ fn find(arguments: &Inspect) -> Found {
             if let Some(Err(error)) = &found.contract {
                 found.failure = Some(Failure::contract(path, error));
             }
+            if let (Some(component), None) = (&mut found.component, &found.failure) {
+                let loaded = load_component(arguments, &plugin, wasm, component);
+                found.failure = loaded.err().map(|error| Failure::load(path, &error));
+            }
             return found;
         }
     }
@@ -140,6 +144,28 @@ fn find(arguments: &Inspect) -> Found {
     });
     found.failure = loaded.err().map(|error| Failure::load(path, &error));
     found
+}
+
+/// Loads a component with everything that hostel can supply, and notes its memory.
+fn load_component(
+    arguments: &Inspect,
+    plugin: &Unloaded,
+    wasm: &[u8],
+    component: &mut Component,
+) -> Result<(), LoadError> {
+    let mut bounds = match plugin::is_command_component(wasm) {
+        true => Bounds::command(),
+        false => Bounds::component(),
+    };
+    bounds.set(&arguments.limit);
+    let mut engine = Engine::new(bounds.limits).with_platform(Std::new());
+    if wasm.len() > plugin::LARGE {
+        engine = engine.with_lazy_translation();
+    }
+    let footprint = engine.component_footprint(wasm, &bounds.limits, Machine::HERE)?;
+    component.memory = Some((footprint.memory_at_start, footprint.memory_at_most));
+    let grants = grants::stubbed(plugin.everything(), &arguments.stub);
+    engine.load_component("plugin", wasm, &grants).map(drop)
 }
 
 /// The facts as JSON. A tree of JSON values would take more than a kilobyte for each of the millions
@@ -184,9 +210,7 @@ impl Serialize for Report<'_> {
             _ => {}
         }
         map.serialize_entry("error", failure)?;
-        // Loading a component is not tried.
-        let loads = component.is_none().then_some(failure.is_none());
-        map.serialize_entry("loads", &loads)?;
+        map.serialize_entry("loads", &failure.is_none())?;
         map.serialize_entry("module", &module.map(Declarations))?;
         if *linked {
             map.serialize_entry("modules", &Each(named))?;

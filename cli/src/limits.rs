@@ -40,6 +40,14 @@ impl Target {
     }
 }
 
+/// What a plugin is, by which its limits differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Module,
+    Component,
+    Command,
+}
+
 /// The sets of limits to start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Preset {
@@ -80,6 +88,14 @@ impl Bounds {
         }
     }
 
+    /// Returns the bounds of a component that is called: those of a plugin, but for the file's size, which has the
+    /// libraries of its language in it.
+    pub(super) const fn component() -> Self {
+        let mut bounds = Self::plugin();
+        bounds.limits.module_bytes = Self::command().limits.module_bytes;
+        bounds
+    }
+
     /// Returns the bounds of a WASI command, which a person runs and waits for: enough for
     /// interpreters and large programs in Go. The deadline ends it long before its fuel does.
     pub(super) const fn command() -> Self {
@@ -102,8 +118,16 @@ impl Bounds {
         bounds
     }
 
-    /// Sets the limits that the user changed.
+    /// Sets the limits that the user changed. Those of a module hold for a component's modules together.
     pub(super) fn set(&mut self, changes: &[Change]) {
+        let mut inner = self.limits;
+        inner.module = inner.component.module;
+        for change in changes {
+            if let Some(field) = cap(&mut inner, &change.name) {
+                Field::Size(field).set(change.value);
+            }
+        }
+        self.limits.component.module = inner.module;
         for change in changes {
             let fields = self.fields().into_iter();
             for (_, field) in fields.filter(|(name, _)| *name == change.name) {
@@ -325,6 +349,32 @@ fn distance(one: &str, other: &str) -> usize {
 pub(super) fn cap<'a>(limits: &'a mut Limits, name: &str) -> Option<&'a mut usize> {
     let mut caps = caps(limits).into_iter();
     caps.find_map(|(known, value)| (known == name).then_some(value))
+}
+
+/// Sets the limit called `name` that a plugin exceeds, and returns whether there is one. A module's limits hold for all
+/// modules of a `component`, and are called `component.module.NAME` where they hold for their sum.
+pub(super) fn raise(limits: &mut Limits, component: bool, name: &str, value: usize) -> bool {
+    let mut raised = *limits;
+    if component {
+        raised.module = limits.component.module;
+    }
+    let name = name.strip_prefix("component.module.").unwrap_or(name);
+    let Some(cap) = cap(&mut raised, name) else {
+        return false;
+    };
+    *cap = value;
+    if component {
+        raised.component.module = raised.module;
+        raised.module = limits.module;
+    }
+    *limits = raised;
+    true
+}
+
+/// Returns the name by which `--limit` changes the limit called `name`; `None` if it can't.
+pub(super) fn option(name: &str) -> Option<&str> {
+    let name = name.strip_prefix("component.module.").unwrap_or(name);
+    cap(&mut Limits::server(), name).map(|_| name)
 }
 
 /// Lists the names of a plugin's limits for a message.

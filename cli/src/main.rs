@@ -25,6 +25,7 @@ mod run;
 #[cfg(feature = "serve")]
 mod serve;
 mod snapshot;
+mod typed;
 mod unloaded;
 mod wrap;
 

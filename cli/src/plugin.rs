@@ -1,12 +1,20 @@
 //! Loads the plugin of `run`, `bench` and `snapshot`, with the grants that its options name.
 
 use super::{
-    abi, arguments::Run, directories, failure::Failure, grants::stubbed, http, limits::Bounds,
+    abi::{self, Calling},
+    arguments::Run,
+    callback, directories,
+    failure::Failure,
+    grants::stubbed,
+    http,
+    limits::Bounds,
+    typed::TypedCall,
 };
 use hostel::{
     Convention, Engine, Extism, FileState, Grants, Limits, LogSink, Manifest, ManifestGrants,
     ModuleInfo, Plugin, StateLimits, Wapc, Wasi, WasiOutput, component::is_component, is_manifest,
 };
+use hostel_contract::{Contract, exports};
 use std::{borrow::Cow, path::Path, sync::Arc, time::Duration};
 
 /// The function that is called without --call.
@@ -43,6 +51,10 @@ pub(super) struct Module {
     /// Whether to run the plugin as a WASI command: a module with `_start`, or a component, if no function is
     /// named.
     pub(super) command: bool,
+    /// Whether it is loaded as a component.
+    pub(super) component: bool,
+    /// The contract by which it is called, or its imports are answered.
+    pub(super) contract: Option<Contract>,
     pub(super) bounds: Bounds,
 }
 
@@ -50,7 +62,8 @@ impl Module {
     /// Reads the plugin's file and finds out whether to run it as a WASI command, which has bounds of
     /// its own. `set` changes the bounds before the options do.
     pub(super) fn read(arguments: &Run, set: impl Fn(&mut Bounds)) -> Result<Self, Failure> {
-        let [as_plugin, as_command] = [Bounds::plugin(), Bounds::command()].map(|mut bounds| {
+        let all = [Bounds::plugin(), Bounds::component(), Bounds::command()];
+        let [as_plugin, as_component, as_command] = all.map(|mut bounds| {
             set(&mut bounds);
             arguments.set(&mut bounds);
             bounds
@@ -71,12 +84,15 @@ impl Module {
                 return Ok(Self {
                     contents,
                     command: false,
+                    component: false,
+                    contract: None,
                     bounds,
                 });
             }
         };
         let command = match arguments.call.as_deref() {
-            call if is_component(wasm) => call.is_none(),
+            call if is_component(wasm) => call.is_none() && !exports(wasm, |name| name == FUNCTION),
+            Some(call) if has_arguments(call) => false,
             _ if arguments.abi.is_some_and(|abi| abi != Convention::Native) => false,
             Some(name) if name != COMMAND => false,
             call => {
@@ -94,11 +110,32 @@ impl Module {
             return Err(Failure::usage("a WASI command takes no INPUT")
                 .with_hint("pass arguments with --arg TEXT, and stdin with < FILE"));
         }
+        let component = is_component(wasm);
+        let contract = match component {
+            true if command && !arguments.answers_functions() => None,
+            true => Some(read_contract(path, wasm)?),
+            false if command => None,
+            false => contract_of_module(arguments, wasm)?,
+        };
         Ok(Self {
+            component: component || contract.is_some(),
+            contract,
             contents,
             command,
-            bounds: if command { as_command } else { as_plugin },
+            bounds: match command {
+                true => as_command,
+                false if component => as_component,
+                false => as_plugin,
+            },
         })
+    }
+
+    /// Returns whether it is a component that is so large that translating all of it takes longer than a call.
+    pub(super) fn is_large(&self) -> bool {
+        match &self.contents {
+            Contents::Module(wasm) => self.component && wasm.len() > LARGE,
+            Contents::Manifest(_) => false,
+        }
     }
 
     /// Returns what its modules declare. One that can't be read is left out: it is refused when it is loaded.
@@ -115,6 +152,46 @@ impl Module {
             }
         }
     }
+}
+
+/// Returns whether a component is a WASI command and has no `process`.
+pub(super) fn is_command_component(wasm: &[u8]) -> bool {
+    let is_run = |name: &str| name.split('@').next() == Some("wasi:cli/run");
+    exports(wasm, is_run) && !exports(wasm, |name| name == FUNCTION)
+}
+
+/// Size of a component, in bytes, above which `run` translates functions when they are first called.
+pub(super) const LARGE: usize = 512 << 10;
+
+/// Returns whether --call has the arguments of a function with a contract.
+pub(super) fn has_arguments(call: &str) -> bool {
+    call.contains('(')
+}
+
+fn read_contract(path: &Path, wasm: &[u8]) -> Result<Contract, Failure> {
+    Contract::read(wasm).map_err(|error| Failure::contract(path, &error))
+}
+
+/// Returns the contract of a core module that is called by it: if the call has arguments, or an interface's name, or if
+/// the function takes bytes by the contract and can't by hostel's own convention.
+fn contract_of_module(arguments: &Run, wasm: &[u8]) -> Result<Option<Contract>, Failure> {
+    let call = arguments.call.as_deref().unwrap_or(FUNCTION);
+    let path = &arguments.plugin;
+    if has_arguments(call) || call.contains('#') {
+        return read_contract(path, wasm).map(Some);
+    }
+    if arguments.abi.is_some() || arguments.numbers {
+        return Ok(None);
+    }
+    let Ok(contract) = Contract::read(wasm) else {
+        return Ok(None);
+    };
+    let has_it = TypedCall::bare(&contract, call, Some(Vec::new())).is_ok();
+    let native = ModuleInfo::read(wasm).is_ok_and(|module| {
+        abi::signature(&module, call)
+            .is_some_and(|ty| abi::calling(&module, ty) == Some(Calling::Bytes))
+    });
+    Ok((has_it && !native).then_some(contract))
 }
 
 /// Returns whether a module is a WASI command and has no `process`.
@@ -160,7 +237,15 @@ pub(super) fn grants(
     if let Some(convention) = arguments.abi {
         grants = grants.with_convention(convention);
     }
-    let wapc = match &arguments.callback {
+    grants = callback::answer_functions(grants, module.contract.as_ref(), &arguments.callback)?;
+    let general = callback::general(&arguments.callback)?;
+    if general.is_some() && module.component {
+        return Err(
+            Failure::usage("of a component, --callback answers one function each")
+                .with_hint("write --callback 'INTERFACE#FUNCTION=VALUE'"),
+        );
+    }
+    let wapc = match general {
         Some(given) => {
             let callback = given.read(module.bounds.budget.bytes_to_guest)?;
             for info in module.infos(arguments) {
@@ -206,8 +291,13 @@ pub(super) fn load(
     wasi: Wasi,
 ) -> Result<Plugin, Failure> {
     let path = &arguments.plugin;
+    if module.component {
+        arguments.refuse_trace_of_component()?;
+    }
     let manifest = match &module.contents {
-        Contents::Module(wasm) => return load_module(path, engine, wasm, &granted.with(wasi)),
+        Contents::Module(wasm) => {
+            return load_module(path, engine, wasm, &granted.with(wasi), module.component);
+        }
         Contents::Manifest(manifest) => manifest,
     };
     if manifest.module_names().count() > 1 {
@@ -230,14 +320,18 @@ fn permitted(arguments: &Run) -> ManifestGrants {
     })
 }
 
-/// Loads `wasm`, the contents of the file `path`, under the file's name.
+/// Loads `wasm`, the contents of the file `path`, under the file's name, as a module or as a component.
 pub(super) fn load_module(
     path: &Path,
     engine: &Engine,
     wasm: &[u8],
     grants: &Grants,
+    component: bool,
 ) -> Result<Plugin, Failure> {
-    let plugin = engine.load_any(&name(path), wasm, grants);
+    let plugin = match component {
+        true => engine.load_component(&name(path), wasm, grants),
+        false => engine.load(&name(path), wasm, grants),
+    };
     plugin.map_err(|error| Failure::load(path, &error))
 }
 

@@ -5,14 +5,14 @@ use super::{
     exit::Exit,
     failure::{self, Failure},
     grants::{self, Stub},
-    limits,
+    limits::{self, Kind},
     output::{self, Each, escaped},
     plugin,
     unloaded::Unloaded,
 };
 use anstyle::Style;
 use bytesize::ByteSize;
-use hostel::{Engine, Footprint, Limits, LoadError, ModuleInfo, Std};
+use hostel::{ComponentLimits, Engine, Footprint, Limits, LoadError, ModuleInfo, Std};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, fmt::Write as _, iter, path::Path};
@@ -20,8 +20,13 @@ use std::{collections::BTreeSet, fmt::Write as _, iter, path::Path};
 pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     let path = &arguments.plugin;
     // A module that exceeds the limit can still be examined on this machine.
-    let read = Unloaded::read(path, &arguments.limits(false), arguments.trust_manifest);
+    let read = Unloaded::read(
+        path,
+        &arguments.limits(Kind::Module),
+        arguments.trust_manifest,
+    );
     let unloaded = read.as_ref().ok();
+    let component = unloaded.and_then(Unloaded::component);
     let modules = unloaded.and_then(|unloaded| {
         let modules = unloaded
             .modules
@@ -29,16 +34,32 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
             .map(|(_, wasm)| ModuleInfo::read(wasm));
         modules.collect::<Result<Vec<_>, _>>().ok()
     });
-    let command = matches!(modules.as_deref(), Some([module]) if plugin::is_command(module));
-    let limits = arguments.limits(command);
+    let kind = match (modules.as_deref(), component) {
+        (Some([module]), _) if plugin::is_command(module) => Kind::Command,
+        (_, Some(wasm)) if plugin::is_command_component(wasm) => Kind::Command,
+        (_, Some(_)) => Kind::Component,
+        _ => Kind::Module,
+    };
+    let limits = arguments.limits(kind);
     let limits = unloaded.map_or(limits, |unloaded| unloaded.narrowed(&limits));
     let machine = arguments.target.machine();
-    let footprint = modules.as_ref().and_then(|modules| {
+    let of_component = component.and_then(|wasm| {
+        let mut all = limits;
+        all.heap_bytes = usize::MAX;
+        all.module_bytes = usize::MAX;
+        all.memory_bytes = usize::MAX;
+        all.table_elements = usize::MAX;
+        all.component = ComponentLimits::none();
+        let engine = Engine::new(all).with_platform(Std::new());
+        engine.component_footprint(wasm, &limits, machine).ok()
+    });
+    let of_modules = modules.as_ref().and_then(|modules| {
         let footprints = modules
             .iter()
             .map(|module| module.footprint_on(&limits, machine));
         footprints.reduce(|sum, other| sum.linked_with(&other))
     });
+    let footprint = of_component.or(of_modules);
     let mut refusals = unloaded.map_or_else(Refusals::default, |unloaded| {
         Refusals::find(unloaded, &limits, &arguments.stub)
     });
@@ -48,17 +69,19 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
         refusals.all.push(LoadError::DoesNotFit { needed, free });
     }
     let bytes = unloaded.map(Unloaded::bytes);
-    let failure = match read {
-        Err(failure) => Some(failure),
-        Ok(_) if refusals.all.is_empty() => None,
-        Ok(_) => Some(Failure::refused(path, &refusals.all, refusals.complete)),
-    };
-    let grants = modules.as_ref().map(|modules| {
+    let of_modules = modules.as_ref().map(|modules| {
         modules
             .iter()
             .flat_map(grants::needed)
             .collect::<BTreeSet<_>>()
     });
+    let of_component = component.and_then(grants::needed_by_component);
+    let grants = of_component.or(of_modules);
+    let failure = match read {
+        Err(failure) => Some(failure),
+        Ok(_) if refusals.all.is_empty() => None,
+        Ok(_) => Some(Failure::refused(path, &refusals.all, refusals.complete)),
+    };
     if arguments.json {
         let exit = failure.as_ref().map_or(Exit::Ok, |failure| failure.exit);
         let written = output::json(&Report {
@@ -142,9 +165,12 @@ impl Refusals {
         /// Each round reads the whole module. A hostile one could require many.
         const ROUNDS: usize = 64;
         use LoadError::{Component, Empty, NotWasm};
+        let component = unloaded.component();
         // Higher limits make no module of other bytes.
         for (name, wasm) in &unloaded.modules {
-            if let Err(error @ (Component | Empty | NotWasm { .. })) = ModuleInfo::read(wasm) {
+            if component.is_none()
+                && let Err(error @ (Component | Empty | NotWasm { .. })) = ModuleInfo::read(wasm)
+            {
                 return Self {
                     all: vec![unloaded.in_module(name, error)],
                     complete: true,
@@ -159,7 +185,12 @@ impl Refusals {
         let mut all = Vec::new();
         for _ in 0..ROUNDS {
             let engine = Engine::new(raised).with_platform(Std::new());
-            let error = match engine.check_linked(&modules, &grants) {
+            let checked = match component {
+                Some(wasm) => engine.load_component("plugin", wasm, &grants).map(drop),
+                None => engine.check_linked(&modules, &grants).map(drop),
+            };
+            let error = match checked {
+                Ok(()) if component.is_some() => None,
                 Ok(_) if all.is_empty() => engine.load_linked("plugin", &modules, &grants).err(),
                 Ok(_) => None,
                 Err(error) => Some(error),
@@ -181,12 +212,11 @@ impl Refusals {
                 } => (*cap, usize::try_from(*found).unwrap_or(usize::MAX)),
                 _ => ("", 0),
             };
-            let Some(cap) = limits::cap(&mut raised, name) else {
+            if !limits::raise(&mut raised, component.is_some(), name, found) {
                 let complete = matches!(inner, LoadError::Mismatch(_));
                 all.push(error);
                 return Self { all, complete };
-            };
-            *cap = found;
+            }
             note(&mut all, error);
         }
         Self {

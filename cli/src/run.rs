@@ -117,7 +117,10 @@ impl Report {
             wasi = stdio.inherit(wasi).env(terminal(arguments));
             bounds.budget.output_bytes = usize::MAX;
         }
-        let engine = arguments.engine(&bounds).with_platform(platform);
+        let mut engine = arguments.engine(&bounds).with_platform(platform);
+        if module.is_large() {
+            engine = engine.with_lazy_translation();
+        }
         let plugin = timed(&mut self.micros.load, || {
             plugin::load(arguments, &engine, &module, granted, wasi)
         })?;
@@ -126,7 +129,13 @@ impl Report {
             return self.written(stdio.flush(timeout.left()), result, &timeout);
         }
         let name = arguments.call.as_deref().unwrap_or(plugin::FUNCTION);
-        let input = Input::new(&plugin, name, arguments, engine.budget().input_bytes)?;
+        let input = Input::new(
+            &plugin,
+            module.contract.as_ref(),
+            name,
+            arguments,
+            engine.budget().input_bytes,
+        )?;
         let mut instance = self.instantiate(&plugin, &engine, &timeout)?;
         let answer = timed(&mut self.micros.call, || input.call(&mut instance, name));
         self.call = Some(instance.usage());

@@ -55,10 +55,16 @@ fn write(arguments: &Snapshot) -> Result<usize, Failure> {
                 .with_hint("name the .wasm file"),
         );
     };
+    if module.component {
+        return Err(Failure::no_snapshot(&run.plugin));
+    }
     let grants = plugin::grants(run, &module, Tracing)?.with(plugin::wasi(run, &module)?);
-    let plugin = plugin::load_module(&run.plugin, &engine, wasm, &grants)?;
+    let plugin = plugin::load_module(&run.plugin, &engine, wasm, &grants, false)?;
     let call = match &run.call {
-        Some(name) => Some((name, Input::new(&plugin, name, run, budget.input_bytes)?)),
+        Some(name) => Some((
+            name,
+            Input::new(&plugin, None, name, run, budget.input_bytes)?,
+        )),
         None => None,
     };
     let snapshot = engine.snapshot(plugin.name(), wasm, &grants, |instance| match call {

@@ -2,6 +2,7 @@
 
 use super::{failure::Failure, grants, plugin::Contents};
 use hostel::{Convention, Grants, Limits, LoadError, Manifest, ManifestGrants, is_manifest};
+use hostel_contract::is_component;
 use std::path::Path;
 
 /// Most bytes that are read of a manifest's modules, if no option allows more.
@@ -50,6 +51,14 @@ impl Unloaded {
     /// Returns the bytes of its modules.
     pub(super) fn bytes(&self) -> usize {
         self.modules.iter().map(|(_, wasm)| wasm.len()).sum()
+    }
+
+    /// Returns its bytes if it is a component.
+    pub(super) fn component(&self) -> Option<&[u8]> {
+        match &*self.modules {
+            [(_, wasm)] if is_component(wasm) => Some(wasm),
+            _ => None,
+        }
     }
 
     /// Returns its modules, to be linked.

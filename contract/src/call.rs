@@ -7,7 +7,7 @@ use crate::{
 };
 use std::fmt;
 use wasm_wave::{parser::ParserError, untyped::UntypedFuncCall};
-use wit_parser::{Function, WorldItem};
+use wit_parser::{Function, IndexMap, Resolve, WorldItem, WorldKey};
 
 /// A call of a function that a world exports, parsed from text.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,18 @@ pub struct Call {
     pub result: Option<ValueType>,
 }
 
+/// The result of a function that a world imports, parsed from text.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The interface's full name. `None` for a function of the world.
+    pub interface: Option<String>,
+    /// The function's name in the interface.
+    pub function: String,
+    /// The result, if the function has one.
+    pub value: Option<Value>,
+}
+
 /// The reason why text is no call of a contract, or why a value has no text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -36,7 +48,14 @@ pub enum CallTextError {
         /// The functions that the world exports, twenty at most.
         exported: Vec<String>,
     },
-    /// Several interfaces export the function.
+    /// The world imports no such function.
+    UnknownImport {
+        /// The name in the text.
+        name: String,
+        /// The functions that the world imports, twenty at most.
+        imported: Vec<String>,
+    },
+    /// Several interfaces have the function.
     Ambiguous {
         /// The name in the text.
         name: String,
@@ -77,6 +96,7 @@ impl CallTextError {
         match self {
             Self::Form => "call-form",
             Self::Unknown { .. } => "unknown-function",
+            Self::UnknownImport { .. } => "unknown-import",
             Self::Ambiguous { .. } => "ambiguous-function",
             Self::Text { .. } => "call-text",
             Self::Unwritable { .. } => "value-without-text",
@@ -103,8 +123,18 @@ impl fmt::Display for CallTextError {
                 write!(f, "the world exports no function `{name}`; it exports")?;
                 list(f, exported)
             }
+            Self::UnknownImport { name, imported } if imported.is_empty() => {
+                write!(f, "the world imports no function `{name}`, nor any other")
+            }
+            Self::UnknownImport { name, imported } => {
+                write!(f, "the world imports no function `{name}`; it imports")?;
+                list(f, imported)
+            }
             Self::Ambiguous { name, exported } => {
-                write!(f, "several interfaces export `{name}`: choose one of")?;
+                write!(
+                    f,
+                    "several interfaces have a function `{name}`: choose one of"
+                )?;
                 list(f, exported)
             }
             Self::Text { message, character } => {
@@ -120,8 +150,8 @@ impl std::error::Error for CallTextError {}
 /// Most functions that an error lists.
 const LISTED: usize = 20;
 
-/// A function that a world exports, with its full names.
-struct Exported<'a> {
+/// A function that a world exports or imports, with its full names.
+struct Named<'a> {
     /// The interface's name with its version.
     interface: Option<String>,
     /// The interface's names for which it can be called.
@@ -129,7 +159,7 @@ struct Exported<'a> {
     function: &'a Function,
 }
 
-impl Exported<'_> {
+impl Named<'_> {
     fn full_name(&self) -> String {
         match &self.interface {
             Some(interface) => format!("{interface}#{}", self.function.name),
@@ -181,6 +211,37 @@ impl Contract {
         })
     }
 
+    /// Parses the result of a function that the world imports: `value` is WAVE, and empty for a function without
+    /// a result. `name` is written as for [`parse_call`](Self::parse_call).
+    ///
+    /// # Errors
+    ///
+    /// [`CallTextError`].
+    pub fn parse_answer(&self, name: &str, value: &str) -> Result<Answer, CallTextError> {
+        let all = all_named(&self.resolve, &self.resolve.worlds[self.world].imports);
+        let imported = listed(&all);
+        let found = choose(all, name)?.ok_or_else(|| CallTextError::UnknownImport {
+            name: name.to_owned(),
+            imported,
+        })?;
+        let result = found.function.result;
+        let value = match result.map(|ty| Maker::new(&self.resolve).make(ty)) {
+            Some(ty) => Some(ty.parse(value)?),
+            None if value.trim().is_empty() => None,
+            None => {
+                return Err(CallTextError::Text {
+                    message: format!("expected nothing: `{name}` has no result"),
+                    character: 1,
+                });
+            }
+        };
+        Ok(Answer {
+            interface: found.interface,
+            function: found.function.name.clone(),
+            value,
+        })
+    }
+
     /// Lists the functions that the world exports, each as `interface#function` with its type.
     pub fn exported_functions(&self) -> Vec<(String, String)> {
         let all = self.all_exported().into_iter();
@@ -188,60 +249,82 @@ impl Contract {
             .collect()
     }
 
-    fn exported(&self, name: &str) -> Result<Exported<'_>, CallTextError> {
-        let all = self.all_exported();
-        let list =
-            |all: &[Exported<'_>]| all.iter().take(LISTED).map(Exported::full_name).collect();
-        let unknown = CallTextError::Unknown {
-            name: name.to_owned(),
-            exported: list(&all),
-        };
-        let (interface, function) = match name.split_once('#') {
-            Some((interface, function)) => (Some(interface), function),
-            None => (None, name),
-        };
-        let mut found: Vec<_> = all
-            .into_iter()
-            .filter(|it| it.function.name == function)
-            .filter(|it| interface.is_none_or(|name| it.names.iter().any(|it| it == name)))
-            .collect();
-        // The world's own function, or the interface of the full name, comes before others.
-        let exact = found
-            .iter()
-            .position(|it| it.interface.as_deref() == interface);
-        match exact {
-            Some(index) => Ok(found.swap_remove(index)),
-            None if found.len() > 1 => Err(CallTextError::Ambiguous {
-                name: name.to_owned(),
-                exported: list(&found),
-            }),
-            None => found.pop().ok_or(unknown),
-        }
+    /// Lists the functions that the world imports, as [`exported_functions`](Self::exported_functions) does.
+    pub fn imported_functions(&self) -> Vec<(String, String)> {
+        let all = all_named(&self.resolve, &self.resolve.worlds[self.world].imports);
+        let all = all.into_iter();
+        all.map(|it| (it.full_name(), print::function(&self.resolve, it.function)))
+            .collect()
     }
 
-    fn all_exported(&self) -> Vec<Exported<'_>> {
-        let mut all = Vec::new();
-        for (key, item) in &self.resolve.worlds[self.world].exports {
-            match item {
-                WorldItem::Function(function) => all.push(Exported {
-                    interface: None,
-                    names: Vec::new(),
-                    function,
-                }),
-                WorldItem::Interface { id, .. } => {
-                    let full = self.resolve.name_world_key(key);
-                    let unversioned = full.split('@').next().unwrap_or(&full).to_owned();
-                    let bare = unversioned.rsplit('/').next().unwrap_or(&full).to_owned();
-                    let functions = self.resolve.interfaces[*id].functions.values();
-                    all.extend(functions.map(|function| Exported {
-                        interface: Some(full.clone()),
-                        names: vec![full.clone(), unversioned.clone(), bare.clone()],
-                        function,
-                    }));
-                }
-                WorldItem::Type { .. } => {}
-            }
-        }
-        all
+    fn exported(&self, name: &str) -> Result<Named<'_>, CallTextError> {
+        let all = self.all_exported();
+        let exported = listed(&all);
+        choose(all, name)?.ok_or_else(|| CallTextError::Unknown {
+            name: name.to_owned(),
+            exported,
+        })
     }
+
+    fn all_exported(&self) -> Vec<Named<'_>> {
+        all_named(&self.resolve, &self.resolve.worlds[self.world].exports)
+    }
+}
+
+/// Returns the full names of the first functions, for an error.
+fn listed(all: &[Named<'_>]) -> Vec<String> {
+    all.iter().take(LISTED).map(Named::full_name).collect()
+}
+
+/// Returns the function that is called `name` or `interface#name`. `None` if there is none; an error if there are
+/// several.
+fn choose<'a>(all: Vec<Named<'a>>, name: &str) -> Result<Option<Named<'a>>, CallTextError> {
+    let (interface, function) = match name.split_once('#') {
+        Some((interface, function)) => (Some(interface), function),
+        None => (None, name),
+    };
+    let mut found: Vec<_> = all
+        .into_iter()
+        .filter(|it| it.function.name == function)
+        .filter(|it| interface.is_none_or(|name| it.names.iter().any(|it| it == name)))
+        .collect();
+    // The world's own function, or the interface of the full name, comes before others.
+    let exact = found
+        .iter()
+        .position(|it| it.interface.as_deref() == interface);
+    match exact {
+        Some(index) => Ok(Some(found.swap_remove(index))),
+        None if found.len() > 1 => Err(CallTextError::Ambiguous {
+            name: name.to_owned(),
+            exported: listed(&found),
+        }),
+        None => Ok(found.pop()),
+    }
+}
+
+/// Returns the functions among a world's imports or exports.
+fn all_named<'a>(resolve: &'a Resolve, items: &'a IndexMap<WorldKey, WorldItem>) -> Vec<Named<'a>> {
+    let mut all = Vec::new();
+    for (key, item) in items {
+        match item {
+            WorldItem::Function(function) => all.push(Named {
+                interface: None,
+                names: Vec::new(),
+                function,
+            }),
+            WorldItem::Interface { id, .. } => {
+                let full = resolve.name_world_key(key);
+                let unversioned = full.split('@').next().unwrap_or(&full).to_owned();
+                let bare = unversioned.rsplit('/').next().unwrap_or(&full).to_owned();
+                let functions = resolve.interfaces[*id].functions.values();
+                all.extend(functions.map(|function| Named {
+                    interface: Some(full.clone()),
+                    names: vec![full.clone(), unversioned.clone(), bare.clone()],
+                    function,
+                }));
+            }
+            WorldItem::Type { .. } => {}
+        }
+    }
+    all
 }

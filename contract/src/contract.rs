@@ -9,6 +9,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+use wasmparser::{Parser, Payload};
 use wit_component::StringEncoding;
 use wit_parser::{PackageId, Resolve, Type, TypeDefKind, WorldId};
 
@@ -190,6 +191,26 @@ fn decoded(wasm: &[u8]) -> Result<Decoded, ReadError> {
 /// Returns whether bytes begin as a component or as a WIT package in binary form.
 pub fn is_component(wasm: &[u8]) -> bool {
     matches!(wasm.get(..8), Some([0, b'a', b's', b'm', _, _, 1, 0]))
+}
+
+/// Returns whether a component exports something whose name is `wanted`, outside of any instance. Reads the frame of its
+/// sections only: the component may be invalid.
+pub fn exports(wasm: &[u8], wanted: impl Fn(&str) -> bool) -> bool {
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
+        match payload {
+            Payload::Version { .. } => depth = depth.saturating_add(1),
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                let mut exports = section.into_iter().map_while(Result::ok);
+                if exports.any(|export| wanted(export.name.name)) {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Refuses types of too deep a nesting. A type stands after its parts in the list of all types, but for

@@ -47,9 +47,9 @@ mod print;
 mod value;
 
 pub use self::{
-    call::{Call, CallTextError},
+    call::{Answer, Call, CallTextError},
     check::check,
-    contract::{Contract, is_component, wit_of},
+    contract::{Contract, exports, is_component, wit_of},
     difference::{Difference, Kind, Side},
     error::ReadError,
     parts::{CoreModule, Parts},

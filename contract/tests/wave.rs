@@ -72,7 +72,7 @@ fn functions_that_are_not_found_are_told() {
     assert_eq!(error("shared()").code(), "ambiguous-function");
     assert_eq!(
         error("shared()").to_string(),
-        "several interfaces export `shared`: choose one of `demo:shapes/areas@1.0.0#shared`, `demo:shapes/more@1.0.0#shared`"
+        "several interfaces have a function `shared`: choose one of `demo:shapes/areas@1.0.0#shared`, `demo:shapes/more@1.0.0#shared`"
     );
     for text in [
         "nothing()",

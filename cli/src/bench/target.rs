@@ -4,9 +4,11 @@ use super::super::{
     arguments::Bench,
     failure::Failure,
     input::{self, Input},
-    plugin::{self, Module},
+    plugin::{self, Contents, Module},
 };
-use hostel::{CallError, Instance, LogRecord, PendingCall, Plugin, Std, Usage, WasiOutput};
+use hostel::{
+    CallError, Instance, LogRecord, Machine, PendingCall, Plugin, Std, Usage, WasiOutput,
+};
 
 /// A plugin's function with its input, or a WASI command.
 pub(super) struct Target {
@@ -14,6 +16,11 @@ pub(super) struct Target {
     pub(super) function: String,
     /// `None` for a command.
     input: Option<Input>,
+    /// Linear memory of an instance at its start, in bytes, of a component: an instance does not tell the sum of its
+    /// modules' memories.
+    memory_at_start: Option<usize>,
+    /// What [`bytes_besides`](Self::bytes_besides) returns.
+    bytes_besides: u64,
 }
 
 impl Target {
@@ -36,13 +43,27 @@ impl Target {
         let granted = plugin::grants(run, &module, |_: &LogRecord<'_>| {})?;
         let plugin = plugin::load(run, &engine, &module, granted, wasi)?;
         let default = match module.command {
+            true if module.component => "wasi:cli/run#run",
             true => plugin::COMMAND,
             false => plugin::FUNCTION,
         };
         let function = run.call.as_deref().unwrap_or(default);
+        let footprint = match &module.contents {
+            Contents::Module(wasm) if module.component => {
+                let footprint = engine.component_footprint(wasm, plugin.limits(), Machine::HERE);
+                footprint.map_err(|error| Failure::load(&run.plugin, &error))?
+            }
+            _ => plugin.info().footprint(plugin.limits()),
+        };
         let input = match module.command {
             true => None,
-            false => Some(Input::new(&plugin, function, run, budget.input_bytes)?),
+            false => Some(Input::new(
+                &plugin,
+                module.contract.as_ref(),
+                function,
+                run,
+                budget.input_bytes,
+            )?),
         };
         let over_bytes = matches!(input, Some(Input::Bytes(_) | Input::Arguments(_)));
         if arguments.sliced.is_some() && !over_bytes {
@@ -51,6 +72,10 @@ impl Target {
         }
         Ok(Self {
             function: function.to_owned(),
+            memory_at_start: module
+                .component
+                .then(|| usize::try_from(footprint.memory_at_start).unwrap_or(usize::MAX)),
+            bytes_besides: footprint.instance_at_start() - footprint.memory_at_start,
             plugin,
             input,
         })
@@ -68,7 +93,9 @@ impl Target {
         let mut memory = 0;
         let result = self.plugin.with_instance(|instance| {
             let result = self.call_in(instance);
-            memory = instance.memory_bytes();
+            memory = self
+                .memory_at_start
+                .unwrap_or_else(|| instance.memory_bytes());
             result
         });
         (result, memory)
@@ -84,6 +111,7 @@ impl Target {
                 input::call_arguments(instance, name, inputs).map(|_| 0)
             }
             Some(Input::Numbers(numbers)) => instance.call_values(name, numbers).map(|_| 0),
+            Some(Input::Typed(call)) => call.call(instance).map(|_| 0),
             None => instance.run_command(),
         }
     }
@@ -94,7 +122,7 @@ impl Target {
             Some(Input::Bytes(bytes)) => vec![bytes],
             Some(Input::Arguments(inputs)) => inputs.iter().map(|input| &**input).collect(),
             // `load` refuses these with --sliced.
-            Some(Input::Numbers(_)) | None => Vec::new(),
+            Some(Input::Numbers(_) | Input::Typed(_)) | None => Vec::new(),
         }
     }
 
@@ -107,8 +135,7 @@ impl Target {
     }
 
     /// Returns an upper bound of an idle instance's memory besides its linear memory, in bytes.
-    pub(super) fn bytes_besides(&self) -> u64 {
-        let footprint = self.plugin.info().footprint(self.plugin.limits());
-        footprint.instance_at_start() - footprint.memory_at_start
+    pub(super) const fn bytes_besides(&self) -> u64 {
+        self.bytes_besides
     }
 }

@@ -71,7 +71,7 @@ fn a_component_is_shown_with_its_contract() {
     let files = Files::new();
     let plugin = component(&files, COMPONENT);
     let size = std::fs::metadata(&plugin).expect("the file is there").len();
-    let shown = hostel(&["inspect", &plugin]).expect(0);
+    let shown = hostel(&["inspect", &plugin, "--stub", "$root#log"]).expect(0);
     assert_eq!(shown.stderr, "");
     let words: Vec<Vec<&str>> = shown
         .text()
@@ -83,6 +83,7 @@ fn a_component_is_shown_with_its_contract() {
     for line in [
         "name shapes",
         "components in it 1",
+        "memory 65536 bytes at most 65536",
         "1 8 bytes code 0, data 0, custom 0, other 0",
     ] {
         assert!(shows(line), "{line}: {}", shown.text());
@@ -103,13 +104,22 @@ fn a_component_is_shown_with_its_contract() {
         shown.text()
     );
 
-    let told = hostel(&["inspect", &plugin, "--json"]).expect(0).json();
+    let told = hostel(&["inspect", &plugin, "--json"]).expect(3).json();
     assert_eq!(told["contract"], CONTRACT);
     assert_eq!(told["bytes"], size);
-    // Loading it is not tried.
+    assert_eq!((&told["code"], &told["loads"]), (&json!(3), &json!(false)));
+    let lacks = &told["error"]["details"][0];
+    assert_eq!(
+        lacks,
+        "import `$root.log` func(text: string): nothing supplies it"
+    );
+    let hint = told["error"]["hint"].as_str().expect("a text");
+    assert!(hint.contains("--callback 'log=VALUE'"), "{hint}");
+    let stubbed = ["inspect", &plugin, "--stub", "$root.log", "--json"];
+    let told = hostel(&stubbed).expect(0).json();
     assert_eq!(
         (&told["code"], &told["error"], &told["loads"]),
-        (&json!(0), &json!(null), &json!(null))
+        (&json!(0), &json!(null), &json!(true))
     );
     let component = &told["component"];
     assert_eq!(component["name"], "shapes");

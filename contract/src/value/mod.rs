@@ -141,8 +141,8 @@ impl ValueType {
         wasm_wave::from_str(self, text).map_err(|error| CallTextError::text(&error, text))
     }
 
-    /// Returns the part of this type whose values have no text, if there is one.
-    pub(crate) fn unwritable(&self) -> Option<String> {
+    /// Returns the part of this type whose values have no text, if there is one: such as a handle to a resource.
+    pub fn unwritable(&self) -> Option<String> {
         let mut types = vec![self];
         let mut seen = std::collections::HashSet::new();
         while let Some(ty) = types.pop() {

@@ -12,7 +12,7 @@ use crate::{
         read::{self, Bounds},
     },
     error::LoadError,
-    module::{Extern, Footprint, ModuleInfo},
+    module::{Extern, Footprint, Machine, ModuleInfo},
 };
 use alloc::{format, sync::Arc, vec::Vec};
 
@@ -121,6 +121,23 @@ impl Engine {
         Ok((program, infos))
     }
 
+    /// Returns the most memory that a plugin of a component takes on this machine under `limits`, without compiling
+    /// it. The limits of this engine bound what is read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`load_component`](Self::load_component), but for bodies of functions and grants, which are not
+    /// looked at.
+    pub fn component_footprint(
+        &self,
+        wasm: &[u8],
+        limits: &Limits,
+        machine: Machine,
+    ) -> Result<Footprint, LoadError> {
+        let (program, infos) = self.read_component(wasm)?;
+        Ok(footprint_of(&program, &infos, limits, machine))
+    }
+
     /// Returns the bytes of heap that a plugin of this component takes.
     ///
     /// # Errors
@@ -131,24 +148,34 @@ impl Engine {
         program: &Program,
         infos: &[ModuleInfo],
     ) -> Result<Footprint, LoadError> {
-        let mut instances = Vec::from_iter(infos.iter().map(|_| 0u64));
-        for step in &program.steps {
-            if let Some(count) = instances.get_mut(step.module) {
-                *count = count.saturating_add(1);
-            }
-        }
-        // The component's own text, and what its sections became.
-        let own = ModuleInfo::default().footprint(&self.limits);
-        let mut sum = own;
-        for (info, instances) in infos.iter().zip(instances) {
-            sum = sum.linked_with(&info.footprint(&self.limits).times(instances));
-        }
+        let sum = footprint_of(program, infos, &self.limits, Machine::HERE);
         let (needed, free) = (sum.to_run(), self.heap_left() as u64);
         if needed > free {
             return Err(LoadError::DoesNotFit { needed, free });
         }
         Ok(sum)
     }
+}
+
+/// Returns the most memory that a plugin of this component takes on this machine under these limits.
+fn footprint_of(
+    program: &Program,
+    infos: &[ModuleInfo],
+    limits: &Limits,
+    machine: Machine,
+) -> Footprint {
+    let mut instances = Vec::from_iter(infos.iter().map(|_| 0u64));
+    for step in &program.steps {
+        if let Some(count) = instances.get_mut(step.module) {
+            *count = count.saturating_add(1);
+        }
+    }
+    // The component's own text, and what its sections became.
+    let mut sum = ModuleInfo::default().footprint_on(limits, machine);
+    for (info, instances) in infos.iter().zip(instances) {
+        sum = sum.linked_with(&info.footprint_on(limits, machine).times(instances));
+    }
+    sum
 }
 
 /// Returns how errors name a core module.

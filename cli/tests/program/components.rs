@@ -1,0 +1,306 @@
+//! Calls of components, and of core modules with a contract: `run`, `bench`, `probe`, `inspect` and `snapshot`.
+
+use super::{Ended, Files, guest, hostel, hostel_with_stdin};
+use serde_json::{Value, json};
+
+const HOST: &str = "hostel:example/host@0.1.0";
+
+/// Guests with the contract of the world `plugin`.
+const PLUGINS: [&str; 5] = [
+    "rust_plugin",
+    "rust_small",
+    "c_plugin",
+    "rust_module",
+    "c_module",
+];
+
+fn component(name: &str) -> String {
+    guest(&format!("components/{name}"))
+}
+
+/// Runs a call of a guest whose host returns the setting `prefix`, as WAVE.
+fn call(name: &str, prefix: &str, call: &[&str]) -> Ended {
+    let answer = format!("{HOST}#config={prefix}");
+    let plugin = component(name);
+    let host = ["--callback", "log=", "--callback", &answer, "--call"];
+    hostel(&[&["run", &plugin], &host[..], call].concat())
+}
+
+/// Compares what a call prints with a result in WAVE.
+#[track_caller]
+fn expect(ended: Ended, expected: &str, what: &str) {
+    let error = expected
+        .strip_prefix("err(")
+        .and_then(|error| error.strip_suffix(')'));
+    let Some(error) = error else {
+        let ended = ended.expect(0);
+        assert_eq!(ended.text(), format!("{expected}\n"), "{what}");
+        assert_eq!(ended.stderr, "", "{what}");
+        return;
+    };
+    let ended = ended.expect(1);
+    assert_eq!(ended.text(), "", "{what}");
+    let error = error.trim_matches('"');
+    let message = format!("error: the plugin returned an error: {error}\n");
+    assert_eq!(ended.stderr, message, "{what}");
+}
+
+#[test]
+fn every_call_of_the_small_guests_prints_its_result() {
+    let expected = include_str!("../../../guests/components/expected.json");
+    let expected: Value = serde_json::from_str(expected).expect("it is JSON");
+    let cases = expected["cases"].as_array().expect("an array");
+    let mut calls = 0;
+    for case in cases {
+        let kinds = case["kinds"].as_array().expect("an array");
+        let guests: &[&str] = if kinds.contains(&json!("plugin")) {
+            &PLUGINS
+        } else if kinds.contains(&json!("composed")) {
+            &["composed", "composed_rust"]
+        } else {
+            continue;
+        };
+        let prefix = match case["config"]["prefix"].as_str() {
+            Some(prefix) => format!("some(\"{prefix}\")"),
+            None => "none".to_owned(),
+        };
+        let steps = case["steps"].as_array().expect("an array");
+        // Handles live in one instance: no text stands for them.
+        if steps.iter().any(|step| step.get("handle").is_some()) {
+            continue;
+        }
+        for step in steps {
+            let text = step["call"].as_str().expect("a text");
+            let result = step["result"].as_str().expect("a text");
+            let text = match step["interface"].as_str() {
+                Some(interface) => format!("{interface}#{text}"),
+                None => text.to_owned(),
+            };
+            for guest in guests {
+                expect(
+                    call(guest, &prefix, &[&text]),
+                    result,
+                    &format!("{guest}: {text}"),
+                );
+                calls += 1;
+            }
+        }
+    }
+    assert!(calls >= 60, "{calls} calls");
+}
+
+#[test]
+fn bytes_go_in_and_out_unchanged() {
+    for name in PLUGINS {
+        let ended = call(name, "some(\"CUSTOM\")", &["process", "hello world"]).expect(0);
+        assert_eq!(ended.text(), "CUSTOM_HELLO WORLD", "{name}");
+        let ended = call(name, "none", &["process"]).expect(0);
+        assert_eq!(ended.text(), "DEFAULT_PREFIX_", "{name}");
+    }
+    let plugin = component("rust_small");
+    let host = ["--callback", "log=", "--callback", "config=none"];
+    // `process` is the function without --call.
+    let run = [&["run", &plugin, "-"], &host[..]].concat();
+    let ended = hostel_with_stdin(&run, "Grüße".as_bytes()).expect(0);
+    assert_eq!(ended.text(), "DEFAULT_PREFIX_GRüßE");
+    let told = hostel(&[&["run", &plugin, "x", "--json"], &host[..]].concat());
+    let told = told.expect(0).json();
+    assert_eq!(told["output"], "DEFAULT_PREFIX_X");
+    assert!(told["fuel"]["call"].as_u64().is_some_and(|fuel| fuel > 100));
+    assert_eq!(told["host_calls"], 2);
+}
+
+#[test]
+fn what_is_no_call_is_told() {
+    for (text, code, part) in [
+        (
+            "nope()",
+            3,
+            "the world exports no function `nope`; it exports `process`",
+        ),
+        ("nope", 3, "the world exports no function `nope`"),
+        ("process(7)", 2, "at character 9"),
+        ("process([1]", 2, "expected a call such as"),
+        ("process()", 2, "`process()`: "),
+        (
+            "text#customize",
+            2,
+            "write the arguments into the call: --call 'text#customize(...)'",
+        ),
+        (
+            "[constructor]tally(\"a\")",
+            2,
+            "a handle to the resource `tally` has no text",
+        ),
+    ] {
+        for name in ["rust_small", "rust_module"] {
+            if name == "rust_module" && !text.contains('(') && !text.contains('#') {
+                continue;
+            }
+            let ended = call(name, "none", &[text]).expect(code);
+            assert!(ended.stderr.contains(part), "{text}: {}", ended.stderr);
+        }
+    }
+    let ended = call("rust_small", "none", &["process([1])", "input"]).expect(2);
+    assert!(ended.stderr.contains("takes no INPUT"), "{}", ended.stderr);
+    let ended = call("rust_small", "none", &["process", "--numbers", "1"]).expect(2);
+    assert!(ended.stderr.contains("--numbers"), "{}", ended.stderr);
+    let ended = hostel(&["run", &guest("add"), "--call", "add(1, 2)"]).expect(3);
+    assert!(
+        ended.stderr.contains("can't read the contract"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn imports_are_answered_stubbed_or_told() {
+    let plugin = component("rust_small");
+    let ended = hostel(&["run", &plugin, "x"]).expect(3);
+    for part in [
+        "import `hostel:example/host@0.1.0.log` func(level: enum",
+        "import `hostel:example/host@0.1.0.config` func(key: string) -> option<string>",
+        "--callback 'hostel:example/host@0.1.0#log=VALUE'",
+        "--stub hostel:example/host@0.1.0.log",
+    ] {
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+    for stub in ["hostel:example/host@0.1.0#*", "hostel:example/host@0.1.0.*"] {
+        let ended = hostel(&["run", &plugin, "x", "--stub", stub]).expect(4);
+        assert!(ended.stderr.contains("stub"), "{}", ended.stderr);
+    }
+    for (answer, part) in [
+        (
+            "nope=1",
+            "the world imports no function `nope`; it imports `hostel:example/host@0.1.0#log`",
+        ),
+        ("config=7", "`config=7`: "),
+        ("log=7", "expected nothing: `log` has no result"),
+        (
+            "echo",
+            "of a component, --callback answers one function each",
+        ),
+        ("=1", "expected echo, fail:TEXT, @FILE or FUNCTION=VALUE"),
+    ] {
+        let ended = hostel(&["run", &plugin, "x", "--callback", answer]).expect(2);
+        assert!(ended.stderr.contains(part), "{answer}: {}", ended.stderr);
+    }
+    let ended = hostel(&[
+        "run",
+        &guest("add"),
+        "--call",
+        "add",
+        "1",
+        "2",
+        "--callback",
+        "f=1",
+    ]);
+    assert!(
+        ended
+            .expect(2)
+            .stderr
+            .contains("the plugin has no contract")
+    );
+}
+
+#[test]
+fn limits_of_a_call_hold_for_components() {
+    let ended = call("rust_small", "none", &["process", "x", "--fuel", "100"]).expect(5);
+    assert!(ended.stderr.contains("--fuel N"), "{}", ended.stderr);
+    let ended = call("rust_small", "none", &["process", "x", "--trace-calls"]).expect(2);
+    assert!(
+        ended.stderr.contains("no effect on a component"),
+        "{}",
+        ended.stderr
+    );
+    let limit = ["process", "x", "--limit", "functions=1"];
+    let ended = call("rust_small", "none", &limit).expect(3);
+    assert!(
+        ended.stderr.contains("--limit functions="),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_component_is_measured() {
+    let plugin = component("rust_small");
+    let host = [
+        "--callback",
+        "log=",
+        "--callback",
+        "config=none",
+        "--calls",
+        "20",
+        "--json",
+    ];
+    let run = ["bench", &plugin, "--call", "process([104, 105])"];
+    let told = hostel(&[&run, &host[..]].concat()).expect(0).json();
+    let measured = &told["measured"];
+    assert_eq!(measured["calls"], 20);
+    assert_eq!(measured["errors"], json!([]));
+    assert_eq!(measured["function"], "process([104, 105])");
+    assert_eq!(measured["memory"]["linear"], 65536);
+    let ended = hostel(&[&run, &host[..], &["--sliced"]].concat()).expect(2);
+    assert!(
+        ended
+            .text()
+            .contains("--sliced can call functions over bytes only"),
+        "{}",
+        ended.text()
+    );
+}
+
+#[test]
+fn a_component_is_probed() {
+    let plugin = component("rust_small");
+    let told = hostel(&["probe", &plugin, "--json"]).expect(3).json();
+    assert_eq!(told["can_run"], false);
+    assert_eq!(told["refusals"].as_array().map(Vec::len), Some(2));
+    assert_eq!(told["footprint"]["instance"]["memory_at_start"], 65536);
+    let stub = ["--stub", "hostel:example/host@0.1.0#*"];
+    let told = hostel(&[&["probe", &plugin, "--json"], &stub[..]].concat());
+    let told = told.expect(0).json();
+    assert_eq!(
+        (&told["can_run"], &told["grants"]),
+        (&json!(true), &json!([]))
+    );
+    // Each limit that it exceeds is told, with the option that raises it.
+    let small = ["--limit", "functions=2", "--limit", "exports=1"];
+    let ended = hostel(&[&["probe", &plugin], &small[..], &stub].concat()).expect(3);
+    for part in [
+        "core module 0`: limit `functions`: 2 allowed",
+        "component.module.exports",
+        "--limit functions=",
+    ] {
+        assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
+    }
+    let report = component("rust_report");
+    let told = hostel(&["probe", &report, "--json"]).expect(0).json();
+    assert_eq!(told["grants"], json!(["wasi"]));
+}
+
+#[test]
+fn a_component_is_inspected_with_what_lacks() {
+    let report = component("rust_report");
+    let told = hostel(&["inspect", &report, "--json"]).expect(0).json();
+    assert_eq!(told["loads"], true);
+    let plugin = component("rust_small");
+    let told = hostel(&["inspect", &plugin, "--json"]).expect(3).json();
+    assert_eq!(told["error"]["details"].as_array().map(Vec::len), Some(2));
+    assert_eq!(told["component"]["memory"]["bytes"], 65536);
+}
+
+#[test]
+fn there_is_no_snapshot_of_a_component() {
+    let files = Files::new();
+    let output = files.path("out.wasm");
+    let output = super::path(&output);
+    let ended = hostel(&["snapshot", &component("rust_small"), "-o", output]).expect(3);
+    assert!(
+        ended.stderr.contains("it is a component"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!std::path::Path::new(output).exists());
+}
