@@ -220,7 +220,7 @@ impl Content {
     fn of(types: &Types, function: FunctionTypeId) -> Self {
         let mut content = Self::default();
         let function = types.function(function);
-        let mut open: Vec<TypeId> = function.params.iter().copied().collect();
+        let mut open: Vec<TypeId> = function.params.to_vec();
         open.extend(function.result);
         let mut seen = HashSet::new();
         while let Some(ty) = open.pop() {
