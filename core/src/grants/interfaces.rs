@@ -53,6 +53,11 @@ impl<T: 'static> Grants<T> {
         (grant.find_interface)(&grant.wasi, interface)
     }
 
+    /// Returns whether WASI is granted and has this interface.
+    pub(crate) fn is_of_wasi(&self, interface: &str) -> bool {
+        self.wasi_interface(interface).is_some()
+    }
+
     /// Returns advice for an import of a component that nothing supplies; often none.
     pub(crate) fn component_hint(&self, interface: &str) -> Box<str> {
         let hint = if interface.starts_with("wasi:http/") {

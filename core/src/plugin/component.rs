@@ -145,13 +145,17 @@ fn supplies<T: 'static>(
     }
 }
 
-/// Returns why the grants have no such resource; `None` if they stub it.
+/// Returns why the grants have no such resource; `None` if they stub it, or if WASI has the interface: its handles are
+/// checked at each use.
 fn unknown_resource<T: 'static>(
     grants: &Grants<T>,
     interface: Option<&str>,
     name: &str,
 ) -> Option<Mismatch> {
     let module = interface.unwrap_or("$root");
+    if grants.is_of_wasi(module) {
+        return None;
+    }
     if let Some(function) = grants.component_function(interface, name) {
         return Some(Mismatch::ImportType {
             module: module.into(),

@@ -97,7 +97,7 @@ fn without_the_grant_no_interface_links() {
     let LoadError::Mismatch(found) = &error else {
         panic!("{error}");
     };
-    assert_eq!(found.len(), 29, "each function");
+    assert_eq!(found.len(), 35, "each function and each resource");
     assert!(
         error.to_string().contains("the grant `wasi` would"),
         "{error}"
