@@ -26,7 +26,7 @@ pub(crate) struct InstanceLimiter {
     /// How the guest's code grows its memory.
     parts: Parts,
     /// Number of modules, each of which has one memory at most.
-    modules: u8,
+    modules: u16,
     /// Bytes that the host keeps for the guest in this call. They count against the limit of memory.
     kept: u32,
 }
@@ -129,7 +129,7 @@ impl InstanceLimiter {
     /// Expects the memories and tables of so many modules.
     pub(crate) fn expect_modules(&mut self, modules: usize) {
         // There are at most 64, and as many gates.
-        self.modules = u8::try_from(modules).unwrap_or(u8::MAX);
+        self.modules = u16::try_from(modules).unwrap_or(u16::MAX);
     }
 
     /// Returns the bytes of the instance's memories. They never shrink.

@@ -8,7 +8,7 @@ use super::{
     canon::{Canon, Shape},
     host_call::{HostFunction, HostResource},
     imported,
-    program::{Callee, ComponentInstance, CoreItem, Lowered, Options, Program},
+    program::{Callee, ComponentInstance, CoreItem, Lowered, Options, Program, Resource},
     resource::Handles,
 };
 use crate::{
@@ -21,7 +21,7 @@ use core::{any::Any, mem};
 use wasmi::{Extern, Func, Memory, Store, StoreContextMut};
 
 /// Most calls of component instances inside one another, the embedder's included. Each takes native stack.
-const MOST_CALLS: usize = 64;
+const MOST_CALLS: usize = 16;
 
 /// A component whose imports are supplied, for all its instances.
 pub(crate) struct Bound<T: 'static> {
@@ -103,6 +103,9 @@ pub(crate) struct Machine<T: 'static> {
     flags: Vec<Flags>,
     /// Functions that were looked up, by their number in [`Program::lifted`].
     entries: Vec<Option<Entry>>,
+    /// Destructors that were looked up, by their resource's number in [`Program::resources`]. A destructor may be a
+    /// function of the host's, and looking that up adds it to the store for good.
+    destructors: Vec<Option<Func>>,
     /// What a reset needs, of the room above.
     pub(crate) kept: Box<dyn Any + Send + Sync>,
     /// Options of functions of [`Program::lowered`] that use exports of the module that imports the function, by
@@ -136,6 +139,7 @@ impl<T: 'static> Machine<T> {
             handles: Handles::new(program.instances),
             flags: alloc::vec![Flags::default(); instances],
             entries: alloc::vec![None; program.lifted.len()],
+            destructors: alloc::vec![None; program.resources.len()],
             kept: Box::new(()),
             late: Vec::new(),
         }
@@ -185,17 +189,21 @@ impl<T: 'static> Machine<T> {
 
     /// Begins a call of a component instance inside those that run.
     pub(crate) fn enter(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
-        let too_deep = self.handles.depth() >= MOST_CALLS;
-        let flags = self.flags(instance)?;
-        if flags.entered {
+        if self.flags(instance)?.entered {
             return Err(broken("cannot enter component instance"));
         }
-        if too_deep {
+        self.nest()?;
+        self.flags(instance)?.entered = true;
+        Ok(())
+    }
+
+    /// Begins a call inside those that run, of a component instance that runs already.
+    pub(super) fn nest(&mut self) -> Result<(), CallError> {
+        if self.handles.depth() >= MOST_CALLS {
             return Err(broken(
-                "more than 64 calls of component instances inside one another",
+                "more than 16 calls of component instances inside one another",
             ));
         }
-        flags.entered = true;
         self.handles.begin_call();
         Ok(())
     }
@@ -232,6 +240,30 @@ impl<T: 'static> Machine<T> {
             *place = Some(entry);
         }
         Ok(entry)
+    }
+
+    /// Returns the destructor of the resource of this number in [`Program::resources`]; `None` if it has none.
+    pub(super) fn destructor(
+        store: &mut Store<StoreData<T>>,
+        number: usize,
+    ) -> Result<Option<Func>, CallError> {
+        let machine = Self::of_store(store)?;
+        if let Some(Some(function)) = machine.destructors.get(number) {
+            return Ok(Some(*function));
+        }
+        let bound = machine.bound.clone();
+        let Some(Resource::Defined {
+            destructor: Some(destructor),
+            ..
+        }) = bound.program.resources.get(number)
+        else {
+            return Ok(None);
+        };
+        let function = Self::function(store, destructor)?;
+        if let Some(place) = Self::of_store(store)?.destructors.get_mut(number) {
+            *place = Some(function);
+        }
+        Ok(Some(function))
     }
 
     /// Looks up the options of a function.

@@ -51,8 +51,9 @@ impl Resource {
     }
 }
 
-/// Most handles of all tables of an instance together.
-const MOST: usize = 1 << 20;
+/// Most handles of all tables of an instance together, the host's included. Each takes 32 bytes of the host's heap, which
+/// no limit on the guest's memory counts.
+const MOST: usize = 1 << 16;
 
 /// A handle.
 #[derive(Clone, Copy, Debug)]
@@ -92,10 +93,9 @@ impl Table {
                 *entry = Ok(handle);
             }
             None => {
-                let full = self.entries.try_reserve(1).is_err();
-                if full || self.entries.len() >= MOST {
-                    return Err(broken("more than 1,048,576 handles to resources"));
-                }
+                self.entries
+                    .try_reserve(1)
+                    .map_err(|_| crate::memory::no_room(size_of::<Handle>()))?;
                 self.entries.push(Ok(handle));
                 self.free = self.entries.len();
             }
@@ -142,6 +142,8 @@ pub(crate) enum Holder {
 pub(crate) struct Handles {
     guests: Vec<Table>,
     host: Table,
+    /// Number of handles in all tables.
+    count: usize,
     calls: Vec<Scope>,
 }
 
@@ -186,7 +188,9 @@ impl Handles {
             }
         }
         for index in scope.held {
-            self.host.remove(index);
+            if self.host.remove(index).is_some() {
+                self.count = self.count.saturating_sub(1);
+            }
         }
     }
 
@@ -216,12 +220,16 @@ impl Handles {
         rep: u32,
         kind: Kind,
     ) -> Result<u32, CallError> {
+        if self.count >= MOST {
+            return Err(broken("more than 65,536 handles to resources"));
+        }
         let index = self.of(holder)?.add(Handle {
             ty,
             rep,
             kind,
             lends: 0,
         })?;
+        self.count = self.count.saturating_add(1);
         if let Kind::Borrow(depth) = kind
             && let Some(scope) = self.calls.get_mut(depth)
         {
@@ -263,7 +271,9 @@ impl Handles {
         {
             scope.borrows = scope.borrows.saturating_sub(1);
         }
-        self.of(holder)?.remove(index);
+        if self.of(holder)?.remove(index).is_some() {
+            self.count = self.count.saturating_sub(1);
+        }
         Ok(handle)
     }
 
