@@ -88,6 +88,9 @@ pub(super) enum Command {
     /// Say whether a plugin fits a world in WIT, and what to change
     #[command(after_help = long(CHECK))]
     Check(Check),
+    /// Make one core module of a component, for devices
+    #[command(after_help = long(LOWER))]
+    Lower(Lower),
     /// Compute a plugin's memory on a machine, and find every reason to refuse it
     #[command(after_help = long(&format!("{PROBE}\n\nLimits: {}", limits::names())))]
     Probe(Probe),
@@ -285,6 +288,21 @@ pub(super) struct Check {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Lower {
+    /// Component to lower: a .wasm file
+    pub(super) component: PathBuf,
+    /// File to write the module to; a symbolic link is followed
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: PathBuf,
+    /// Drop the names of functions, which traces show
+    #[arg(long)]
+    pub(super) strip: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Probe {
     /// Plugin to load: a .wasm file, or a manifest, .json or .toml
     pub(super) plugin: PathBuf,
@@ -406,6 +424,18 @@ A directory may hold the packages that its WIT uses in a folder `deps`.
 Examples:
   hostel check plugin.wasm --wit plugin.wit
   hostel check plugin.wasm --wit wit --world my:package/plugin@1.0.0";
+
+const LOWER: &str = "\
+Joins the component's core modules and drops what its exports can't reach. The
+contract stays, in a custom section: `hostel inspect` and `hostel check` read it.
+The component is not run. Exits with 3 if it can't be one module: if components
+in it call each other, if it has several memories, or if it uses a resource that
+it defines and does not export.
+
+Examples:
+  hostel lower plugin.component.wasm -o plugin.wasm
+  hostel lower plugin.component.wasm -o plugin.wasm --strip
+  hostel check plugin.wasm --wit plugin.wit";
 
 const PROBE: &str = "\
 The plugin is not run. The figure is an upper bound, whatever the plugin does.

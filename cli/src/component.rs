@@ -3,7 +3,7 @@
 use super::output::{Each, escaped};
 use anstyle::Style;
 use hostel::Version;
-use hostel_contract::{Contract, Parts, ReadError};
+use hostel_contract::{Parts, ReadError, wit_of};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::json;
 use std::{
@@ -89,7 +89,7 @@ impl Serialize for Component {
 
 /// Reads a plugin's contract as WIT. Returns `None` for a core module without one.
 pub(super) fn contract(wasm: &[u8]) -> Option<Result<String, ReadError>> {
-    match Contract::read(wasm).and_then(|contract| contract.to_wit()) {
+    match wit_of(wasm) {
         Err(ReadError::NoContract) => None,
         read => Some(read),
     }

@@ -6,6 +6,7 @@ use hostel::{
     RefusedGrowth, SnapshotError, StateFileError, StateFileReason, TrapKind, grant_for,
 };
 use hostel_contract::{Difference, ReadError};
+use hostel_lower::LowerError;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use std::{fmt::Display, io, path::Path};
 
@@ -198,6 +199,21 @@ impl Failure {
         Self {
             details: all.iter().map(ToString::to_string).collect(),
             ..Self::new(Exit::Load, "contract-mismatch", message)
+        }
+    }
+
+    /// Reports that the component in the file `path` can't be lowered.
+    pub(super) fn lower(path: &Path, error: &LowerError) -> Self {
+        match error {
+            LowerError::Load(error) => Self {
+                hint: None,
+                ..Self::load(path, error)
+            },
+            LowerError::Contract(error) => Self::contract(path, error),
+            error => {
+                let message = format!("can't lower {}: {error}", path.display());
+                Self::new(Exit::Load, error.code(), message)
+            }
         }
     }
 

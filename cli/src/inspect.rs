@@ -50,8 +50,8 @@ pub(super) fn inspect(arguments: &Inspect) -> Result<Exit, Failure> {
         Some(Ok(wit)) => {
             written = written.or(output::stream(|to| component::write_contract(to, wit))?);
         }
-        // Of a component, it is the reason of the failure.
-        Some(Err(error)) if found.component.is_none() => {
+        // Not if the module or the component can't be loaded at all.
+        Some(Err(error)) if found.failure.is_none() => {
             output::hint(&Failure::contract(path, error).message);
         }
         _ => {}

@@ -15,6 +15,7 @@ mod input;
 mod inspect;
 mod limits;
 mod log;
+mod lower;
 mod number;
 mod output;
 mod plugin;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Snapshot(arguments) => snapshot::snapshot(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Lower(arguments) => lower::lower(&arguments),
         Command::Probe(arguments) => probe::probe(&arguments),
         #[cfg(feature = "serve")]
         Command::Serve(arguments) => serve::serve(arguments),

@@ -237,10 +237,7 @@ pub(super) fn load_module(
     wasm: &[u8],
     grants: &Grants,
 ) -> Result<Plugin, Failure> {
-    let plugin = match is_component(wasm) {
-        true => engine.load_component(&name(path), wasm, grants),
-        false => engine.load(&name(path), wasm, grants),
-    };
+    let plugin = engine.load_any(&name(path), wasm, grants);
     plugin.map_err(|error| Failure::load(path, &error))
 }
 

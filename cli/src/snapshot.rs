@@ -75,7 +75,7 @@ fn write(arguments: &Snapshot) -> Result<usize, Failure> {
 }
 
 /// Follows a symbolic link to a file. The link itself is never replaced, since `/dev/stdout` is one.
-fn target(path: &Path) -> Result<PathBuf, Failure> {
+pub(super) fn target(path: &Path) -> Result<PathBuf, Failure> {
     if !path.is_symlink() {
         return Ok(path.to_owned());
     }

@@ -9,6 +9,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+use wit_component::StringEncoding;
 use wit_parser::{PackageId, Resolve, Type, TypeDefKind, WorldId};
 
 /// The world that a plugin imports and exports, or that a host wants.
@@ -40,16 +41,9 @@ impl Contract {
     /// As [`read`](Self::read). [`ReadError::World`] if the package has no such world, or if it has several
     /// and `world` is `None`.
     pub fn read_world(wasm: &[u8], world: Option<&str>) -> Result<Self, ReadError> {
-        contained(|| {
-            let decoded = match wasm.get(..8) {
-                Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => decode::module(wasm)?,
-                Some(_) if is_component(wasm) => decode::component(wasm)?,
-                _ => return Err(ReadError::NotWasm),
-            };
-            match decoded {
-                Decoded::World(resolve, world) => Self::new(resolve, world),
-                Decoded::Package(resolve, package) => Self::select(resolve, package, world),
-            }
+        contained(|| match decoded(wasm)? {
+            Decoded::World(resolve, world) => Self::new(resolve, world),
+            Decoded::Package(resolve, package) => Self::select(resolve, package, world),
         })
     }
 
@@ -130,6 +124,25 @@ impl Contract {
         }
     }
 
+    /// Returns the world, for crates that use the same version of `wit-parser`.
+    pub fn world(&self) -> (&Resolve, WorldId) {
+        (&self.resolve, self.world)
+    }
+
+    /// Returns the content of a section `component-type`, as wit-bindgen leaves it in core modules, for a
+    /// module whose strings have this encoding.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::NotInWit`] if the world can't be written.
+    pub fn to_section(&self, strings: StringEncoding) -> Result<Vec<u8>, ReadError> {
+        contained(|| {
+            let section =
+                wit_component::metadata::encode(&self.resolve, self.world, strings, None, false);
+            section.map_err(|error| ReadError::not_in_wit(format!("{error:#}")))
+        })
+    }
+
     /// Prints the world as WIT, with the packages that it uses.
     ///
     /// The world's package comes first, then other packages by name and version. In a package, interfaces
@@ -140,7 +153,37 @@ impl Contract {
     /// [`ReadError::TooLarge`] if the text would be longer than [`limits::TEXT_BYTES`], as types can be
     /// that contain one another many times.
     pub fn to_wit(&self) -> Result<String, ReadError> {
-        contained(|| print::world(&self.resolve, self.world))
+        let package = self.resolve.worlds[self.world].package;
+        let package = package.ok_or(ReadError::Fault)?;
+        contained(|| print::package(&self.resolve, package))
+    }
+}
+
+/// Prints the contract of a component, of a core module, or of a WIT package in binary form, as
+/// [`Contract::to_wit`] does. Of a package, no world has to be chosen.
+///
+/// # Errors
+///
+/// As [`Contract::read`] and [`Contract::to_wit`].
+pub fn wit_of(wasm: &[u8]) -> Result<String, ReadError> {
+    contained(|| {
+        let (resolve, package) = match decoded(wasm)? {
+            Decoded::World(resolve, world) => {
+                let package = resolve.worlds[world].package.ok_or(ReadError::Fault)?;
+                (resolve, package)
+            }
+            Decoded::Package(resolve, package) => (resolve, package),
+        };
+        depth(&resolve)?;
+        print::package(&resolve, package)
+    })
+}
+
+fn decoded(wasm: &[u8]) -> Result<Decoded, ReadError> {
+    match wasm.get(..8) {
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => decode::module(wasm),
+        Some(_) if is_component(wasm) => decode::component(wasm),
+        _ => Err(ReadError::NotWasm),
     }
 }
 

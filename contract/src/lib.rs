@@ -49,9 +49,10 @@ mod value;
 pub use self::{
     call::{Call, CallTextError},
     check::check,
-    contract::{Contract, is_component},
+    contract::{Contract, is_component, wit_of},
     difference::{Difference, Kind, Side},
     error::ReadError,
     parts::{CoreModule, Parts},
     value::{Value, ValueType},
 };
+pub use wit_component::StringEncoding;

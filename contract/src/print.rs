@@ -5,19 +5,16 @@ use std::collections::HashMap;
 use wit_component::WitPrinter;
 use wit_parser::{
     Docs, Function, Handle, InterfaceId, PackageId, Resolve, Type, TypeDef, TypeDefKind, TypeId,
-    WorldId, WorldItem,
+    WorldItem,
 };
 
-/// Prints a world with its packages.
-pub(crate) fn world(resolve: &Resolve, world: WorldId) -> Result<String, ReadError> {
+/// Prints a package, and after it all others.
+pub(crate) fn package(resolve: &Resolve, package: PackageId) -> Result<String, ReadError> {
     let mut lengths = Lengths {
         resolve,
         anonymous: HashMap::new(),
     };
     ReadError::at_most("bytes of WIT", limits::TEXT_BYTES, lengths.all())?;
-    let Some(package) = resolve.worlds[world].package else {
-        return Err(ReadError::Fault);
-    };
     let others = resolve.packages.iter().filter(|(id, _)| *id != package);
     let mut others: Vec<_> = others.map(|(id, other)| (&other.name, id)).collect();
     others.sort();

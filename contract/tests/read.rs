@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, missing_docs)]
 
-use hostel_contract::{Contract, Parts, ReadError, is_component, limits};
+use hostel_contract::{Contract, Parts, ReadError, is_component, limits, wit_of};
 use std::fmt::Write as _;
 use wit_component::{
     ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata, encode,
@@ -164,6 +164,28 @@ fn a_package_is_read_from_its_binary_form() {
     let text = contract.to_wit().expect("it can be printed");
     assert!(text.starts_with("package demo:shapes@1.2.0;\n"), "{text}");
     assert!(text.contains("world plugin {\n  import types;\n"), "{text}");
+}
+
+#[test]
+fn a_package_of_several_worlds_is_printed_as_a_whole() {
+    let (resolve, package) = {
+        let mut resolve = Resolve::default();
+        let wit = "package a:b; world one { } world two { import f: func(); }";
+        let package = resolve.push_str("test.wit", wit).expect("it is WIT");
+        (resolve, package)
+    };
+    let wasm = encode(&resolve, package, false).expect("a package can be encoded");
+    assert_eq!(
+        wit_of(&wasm).expect("it can be printed"),
+        "package a:b;\n\nworld one {\n}\nworld two {\n  import f: func();\n}\n"
+    );
+    refused(&wasm, "unknown-world", "two");
+    let two = Contract::read_world(&wasm, Some("two")).expect("it is there");
+    assert_eq!(two.name(), "a:b/two");
+    assert_eq!(
+        wit_of(&component(WIT)).expect("it can be printed"),
+        printed(&component(WIT))
+    );
 }
 
 #[test]

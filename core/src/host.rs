@@ -270,7 +270,7 @@ impl<T: 'static> Host<T> {
         }
         // Loaded and tried without the lock, since both take long. So the name is checked again below.
         let mut sha256 = None;
-        let loaded = self.engine.load_hashed(name, wasm, grants, &mut sha256);
+        let loaded = self.engine.load_any_hashed(name, wasm, grants, &mut sha256);
         let plugin = loaded.map_err(HostError::Load)?;
         smoke(&plugin).map_err(HostError::Smoke)?;
         let sha256 = sha256.unwrap_or_else(|| Version::sha256(wasm));

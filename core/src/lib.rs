@@ -50,7 +50,7 @@
 //! | `instance` | one sandbox, its export calls, its reset |
 //! | `engine` | limits, budget and platform; checks and compiles modules |
 //! | `grants` | host functions and services handed to a plugin; checks and binds imports |
-//! | `wasi` | WASI preview 1 |
+//! | `wasi` | WASI preview 1, and WASI 0.2 for components |
 //! | `component` | the Component Model: reads components, lifts and lowers values with types in WIT |
 //! | `abi` | calling conventions of guests: their exports, and the host functions of foreign ones |
 //! | `services` | log, settings, state, HTTP |
@@ -77,6 +77,7 @@
 //! * `slots` – `Slots`, static buffers for guests' memories.
 //! * `mappings` – `Mappings`, which reset the memory that a call touched. Needs an operating system.
 //! * `component` – plugins that are components, with contracts in WIT.
+//! * `bindgen` – `component::bindgen!`, Rust for a world in WIT.
 //! * `log`, `defmt` – sinks for plugins' log records; one of the two at most.
 
 #![no_std]

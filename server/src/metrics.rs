@@ -294,12 +294,16 @@ impl Figures {
             self.failed.inc();
         }
         self.seconds.observe(took.as_secs_f64());
-        self.fuel.inc_by(usage.fuel);
         self.host_calls.inc_by(usage.host_calls.into());
         let memory = i64::try_from(usage.memory_bytes).unwrap_or(i64::MAX);
         if memory > self.memory.get() {
             self.memory.set(memory);
         }
+    }
+
+    /// Counts fuel of a call that runs.
+    pub(crate) fn fuel(&self, units: u64) {
+        self.fuel.inc_by(units);
     }
 
     /// Returns the calls that returned a result, those that did not, and the fuel of all.

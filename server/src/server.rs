@@ -16,7 +16,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinHandle, spawn_blocking},
+};
 
 /// Time for which another process may hold the file of plugins' values.
 const STATE_WAIT: Duration = Duration::from_secs(2);
@@ -34,12 +38,17 @@ pub struct ServeOptions {
 
 /// A server that runs.
 pub struct Server {
-    service: PluginService,
-    parts: Parts,
-    config: Mutex<Arc<Config>>,
+    inner: Arc<Inner>,
     address: SocketAddr,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
+}
+
+/// What a reload works with.
+struct Inner {
+    service: PluginService,
+    parts: Parts,
+    config: Mutex<Arc<Config>>,
 }
 
 /// What stays over a reload.
@@ -97,9 +106,11 @@ impl Server {
             stopped,
         ));
         Ok(Self {
-            service,
-            parts,
-            config: Mutex::new(config),
+            inner: Arc::new(Inner {
+                service,
+                parts,
+                config: Mutex::new(config),
+            }),
             address,
             stop,
             serving,
@@ -115,13 +126,13 @@ impl Server {
     /// Returns the names of the plugins that are served, sorted.
     #[must_use]
     pub fn plugins(&self) -> Vec<String> {
-        self.service.shared.world().host.list()
+        self.inner.service.shared.world().host.list()
     }
 
     /// Returns the plugins whose files can't be loaded.
     #[must_use]
     pub fn not_loaded(&self) -> Vec<NotLoaded> {
-        let folder = self.service.shared.world().folder.clone();
+        let folder = self.inner.service.shared.world().folder.clone();
         folder.map(|folder| folder.failures()).unwrap_or_default()
     }
 
@@ -135,14 +146,33 @@ impl Server {
     ///
     /// [`ServeError`]: also if a plugin that is served can't be loaded under the new configuration.
     pub async fn reload(&self) -> Result<(), ServeError> {
-        let shared = &self.service.shared;
+        let shared = &self.inner.service.shared;
         let _one_at_a_time = shared.changes.lock().await;
-        let result = tokio::task::block_in_place(|| self.reload_now());
+        let inner = self.inner.clone();
+        // Apart from the threads of requests: it loads all plugins.
+        let reloaded = spawn_blocking(move || inner.reload()).await;
+        let result = reloaded.unwrap_or_else(|error| Err(ServeError::Start(error.into())));
         shared.metrics.reload(result.is_ok());
         result
     }
 
-    fn reload_now(&self) -> Result<(), ServeError> {
+    /// Returns the file of the configuration, if there is one.
+    #[must_use]
+    pub fn config_file(&self) -> Option<&Path> {
+        self.inner.parts.options.config.as_deref()
+    }
+
+    /// Takes no more connections, lets requests end, and returns when they have, or when the time for that has passed.
+    pub async fn shut_down(self) {
+        self.inner.service.shared.drain();
+        // The receiver may have gone with the task.
+        let _ = self.stop.send(true);
+        let _ = self.serving.await;
+    }
+}
+
+impl Inner {
+    fn reload(&self) -> Result<(), ServeError> {
         let shared = &self.service.shared;
         let config = Arc::new(read(&self.parts.options)?);
         let mut place = self.config.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,20 +206,6 @@ impl Server {
         });
         *place = config;
         Ok(())
-    }
-
-    /// Returns the file of the configuration, if there is one.
-    #[must_use]
-    pub fn config_file(&self) -> Option<&Path> {
-        self.parts.options.config.as_deref()
-    }
-
-    /// Takes no more connections, lets requests end, and returns when they have, or when the time for that has passed.
-    pub async fn shut_down(self) {
-        self.service.shared.drain();
-        // The receiver may have gone with the task.
-        let _ = self.stop.send(true);
-        let _ = self.serving.await;
     }
 }
 

@@ -27,6 +27,8 @@ const BLOCKING_EACH: usize = 2;
 pub(crate) struct Tenant {
     pub(crate) name: Box<str>,
     pub(crate) lane: Arc<Lane>,
+    /// Whether its host functions may wait for a disk.
+    pub(crate) may_block: bool,
     pub(crate) meter: Meter,
     pub(crate) figures: Figures,
     /// Calls that run or wait.
@@ -132,6 +134,7 @@ impl Tenants {
             Arc::new(Tenant {
                 name: name.into(),
                 lane: Arc::new(threads.lane(may_block)),
+                may_block,
                 meter: Meter::new(quota, Instant::now()),
                 figures: metrics.plugin(name),
                 in_flight: AtomicUsize::new(0),
@@ -154,6 +157,7 @@ impl Tenants {
             let next = Tenant {
                 name: name.clone(),
                 lane: Arc::new(threads.lane(may_block)),
+                may_block,
                 meter: tenant.meter.with_quota(quota, now),
                 figures: metrics.plugin(name),
                 in_flight: AtomicUsize::new(0),

@@ -82,7 +82,7 @@ pub fn load_file<T: 'static>(
         .unwrap_or(path.as_os_str())
         .to_string_lossy();
     engine
-        .load(&name, &wasm, grants)
+        .load_any(&name, &wasm, grants)
         .map_err(|error| FileError::new(path, FileReason::Load(error)))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::values::{same, value};
 use hostel::{
-    CallError, Context, Engine, Grants, Instance, LoadError, Mismatch, Plugin, Trap,
+    CallError, Context, Engine, Grants, Instance, Limits, LoadError, Mismatch, Plugin, Trap,
     component::{Borrow, Interface, Own, Value},
 };
 use std::{
@@ -23,18 +23,23 @@ use wast::{
 /// What a script came to.
 #[derive(Default)]
 pub(crate) struct Outcome {
-    pub(crate) passed: usize,
+    /// Assertions, of which the first number passed.
+    pub(crate) assertions: (usize, usize),
+    /// Components that are defined or instantiated without an assertion.
+    pub(crate) components: (usize, usize),
     pub(crate) failures: Vec<String>,
 }
 
 impl Outcome {
-    pub(crate) fn total(&self) -> usize {
-        self.passed + self.failures.len()
-    }
-
     /// Adds what the script `file` came to.
     pub(crate) fn add(&mut self, other: Self, file: &Path) {
-        self.passed += other.passed;
+        for (own, more) in [
+            (&mut self.assertions, other.assertions),
+            (&mut self.components, other.components),
+        ] {
+            own.0 += more.0;
+            own.1 += more.1;
+        }
         let failures = other.failures.iter();
         self.failures
             .extend(failures.map(|failure| format!("{}:{failure}", file.display())));
@@ -47,8 +52,9 @@ pub(crate) fn run(text: &str) -> Outcome {
     // Characters that look like others are tests of names here.
     lexer.allow_confusing_unicode(true);
     let failed = |error: wast::Error| Outcome {
-        passed: 0,
+        components: (0, 1),
         failures: vec![format!("1: not parsed: {}", error.message())],
+        ..Outcome::default()
     };
     let buffer = match ParseBuffer::new_with_lexer(lexer) {
         Ok(buffer) => buffer,
@@ -62,8 +68,21 @@ pub(crate) fn run(text: &str) -> Outcome {
     let mut outcome = Outcome::default();
     for directive in script.directives {
         let line = directive.span().linecol_in(text).0 + 1;
-        match scene.play(directive) {
-            Ok(()) => outcome.passed += 1,
+        let asserts = !matches!(
+            directive,
+            WastDirective::Module(_)
+                | WastDirective::ModuleDefinition(_)
+                | WastDirective::ModuleInstance { .. }
+        );
+        let played = scene.play(directive);
+        let count = if asserts {
+            &mut outcome.assertions
+        } else {
+            &mut outcome.components
+        };
+        count.1 += 1;
+        match played {
+            Ok(()) => count.0 += 1,
             Err(why) => outcome.failures.push(format!("{line}: {why}")),
         }
     }
@@ -85,7 +104,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         Self {
-            engine: hostel::engine(),
+            engine: hostel::engine().with_limits(limits()),
             grants: grants(),
             plugins: HashMap::new(),
             last_plugin: None,
@@ -353,4 +372,11 @@ fn is_import(mismatch: &Mismatch) -> bool {
         mismatch,
         Mismatch::UnknownImport { .. } | Mismatch::ImportType { .. }
     )
+}
+
+/// Returns limits with room for scripts about long strings.
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.memory_bytes = 8 << 30;
+    limits
 }

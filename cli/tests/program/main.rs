@@ -11,6 +11,7 @@ mod inspect;
 mod json;
 mod kits;
 mod limits;
+mod lowering;
 mod manifests;
 mod probe;
 mod run;
@@ -179,6 +180,7 @@ fn help_is_complete_and_short() {
         "snapshot",
         "inspect",
         "check",
+        "lower",
         "probe",
         "completions",
         #[cfg(feature = "serve")]

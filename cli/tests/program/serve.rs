@@ -1,6 +1,7 @@
 //! `hostel serve`, `check-config` and `token`.
 
-use super::{Files, guest, hostel, path};
+use super::{Files, hostel, path};
+#[cfg(unix)]
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
@@ -60,9 +61,11 @@ fn a_token_has_its_hash_beside_it() {
     assert_eq!(sha256, expected);
 }
 
-/// A server that is ended with the test.
+/// A server that is ended with the test. On Unix alone: under Wine no server is tested.
+#[cfg(unix)]
 struct Serving(Child);
 
+#[cfg(unix)]
 impl Drop for Serving {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -70,10 +73,11 @@ impl Drop for Serving {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn serve_answers_and_logs() {
     let files = Files::new();
-    std::fs::copy(guest("customize"), files.path("customize.wasm")).unwrap();
+    std::fs::copy(super::guest("customize"), files.path("customize.wasm")).unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_hostel"))
         .args(["serve", path(&files.path("")), "--listen", "127.0.0.1:0"])
         .stderr(Stdio::piped())

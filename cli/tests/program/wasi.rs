@@ -33,6 +33,46 @@ fn a_command_has_the_streams_and_gives_the_exit_code() {
     }
 }
 
+#[test]
+fn a_component_runs_as_its_twin_for_preview_1_does() {
+    for (module, component) in [
+        ("wasi_rust_report", "components/rust_report"),
+        ("wasi_c_report", "components/c_report"),
+    ] {
+        let [expected, ended] = [module, component].map(|name| {
+            let report = guest(name);
+            let run = ["run", &report, "--env", "A=1", "--arg", "-x", "--arg=0"];
+            let ended = hostel_with_stdin(&run, b"first\nsecond").expect(0);
+            // The first line names the file.
+            let (_, rest) = ended.text().split_once('\n').expect("it has lines");
+            rest.to_owned()
+        });
+        assert_eq!(ended, expected, "{component}");
+        let report = guest(component);
+        // WASI 0.2 has no other code for a failure.
+        hostel(&["run", &report, "--arg", "7"]).expect(1);
+        let ended = hostel(&["run", &report, "--arg", "files"]).expect(1);
+        assert!(ended.stderr.starts_with("files: "), "{}", ended.stderr);
+        let ended = hostel(&["run", &report, "--json", "--arg", "0"]).expect(0);
+        assert!(ended.text().contains("arg 0"), "{}", ended.text());
+        let ended = hostel(&["run", &report, "input"]).expect(2);
+        assert!(ended.stderr.contains("takes no INPUT"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_component_that_exports_no_run_is_told_so() {
+    let files = Files::new();
+    let plugin = files.wat("(component)");
+    let ended = hostel(&["run", &plugin]);
+    assert_ne!(ended.code, Some(0));
+    assert!(
+        ended.stderr.contains("wasi:cli/run#run"),
+        "{}",
+        ended.stderr
+    );
+}
+
 /// A command that prints the kinds of stdin, stdout and stderr as digits, 2 for a terminal, and then its
 /// environment.
 const KINDS: &str = r#"(module

@@ -2,6 +2,8 @@
 //!
 //! [WAVE]: https://github.com/bytecodealliance/wasm-tools/tree/main/crates/wasm-wave
 
+#[cfg(feature = "core")]
+mod host;
 mod wave;
 
 use crate::{call::CallTextError, print};

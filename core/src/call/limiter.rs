@@ -128,7 +128,7 @@ impl InstanceLimiter {
 
     /// Expects the memories and tables of so many modules.
     pub(crate) fn expect_modules(&mut self, modules: usize) {
-        // Those of a plugin of modules are at most 64, and as many gates; those of a component have a limit of their own.
+        // Of linked modules there are at most 64, and as many gates.
         self.modules = u16::try_from(modules).unwrap_or(u16::MAX);
     }
 

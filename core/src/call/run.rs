@@ -40,6 +40,9 @@ pub(crate) enum Run {
     OutOfFuel(ResumableCallOutOfFuel),
     /// The guest waits in a host function.
     Suspended(Box<(ResumableCallHostTrap, Suspended)>),
+    /// The function is itself one of the host's, of a component, and waits.
+    #[cfg(feature = "component")]
+    Alone(Box<Suspended>),
     /// A paused function with one i32 as its result that is called by its type.
     Word(Paused<u32>),
     /// A paused function with one i64 as its result that is called by its type.
@@ -88,6 +91,15 @@ impl Run {
                     ready!(next_slice(store, context, paused.required_fuel()))?;
                 }
                 Self::Suspended(waits) => ready!(waits.1.poll(store, context, &mut values))?,
+                #[cfg(feature = "component")]
+                Self::Alone(waits) => {
+                    ready!(waits.poll(store, context, &mut values))?;
+                    for (result, value) in results.iter_mut().zip(&values) {
+                        *result = value.clone();
+                    }
+                    *self = Self::New;
+                    return Poll::Ready(Ok(()));
+                }
             }
             let outcome = match mem::take(self) {
                 Self::OutOfFuel(paused) => paused.resume(&mut *store, results),
@@ -114,6 +126,12 @@ impl Run {
                 let suspended = Suspended::take(store, paused.host_error())?;
                 Self::Suspended(Box::new((paused, suspended)))
             }
+            #[cfg(feature = "component")]
+            Err(error) => match Suspended::take_aside(store, &error) {
+                Some(suspended) => Self::Alone(Box::new(suspended)),
+                None => return Err(stopped(store, &error)),
+            },
+            #[cfg(not(feature = "component"))]
             Err(error) => return Err(stopped(store, &error)),
         };
         Ok(())

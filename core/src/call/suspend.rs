@@ -150,6 +150,20 @@ impl Suspended {
         suspended.ok_or_else(|| stopped(store, error))
     }
 
+    /// Takes the work of a component's machine for which its function waits that the host called itself: a module may
+    /// export a function that it imports, or start with it. `None` if `error` is not of that.
+    #[cfg(feature = "component")]
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn take_aside<T>(
+        store: &mut Store<StoreData<T>>,
+        error: &wasmi::Error,
+    ) -> Option<Self> {
+        error.downcast_ref::<Suspend>()?;
+        let suspended = store.data_mut().suspended.get_mut();
+        suspended.take_if(|suspended| matches!(suspended.work, Work::Aside(_)))
+    }
+
     /// Does the pending work, and puts the import's results in `values`.
     #[cold]
     #[inline(never)]

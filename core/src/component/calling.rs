@@ -118,7 +118,7 @@ enum Stage {
     /// Gives the result to the caller.
     Result(Box<Calling<'static>>, Box<Delivery<'static>>),
     /// Runs the callee's `post-return`.
-    PostReturn(Box<Calling<'static>>, Vec<Val>),
+    PostReturn(Box<Calling<'static>>, Option<Val>),
     Ended,
 }
 
@@ -218,7 +218,8 @@ impl<T: 'static> Aside<T> for GuestCall {
         loop {
             match &mut self.stage {
                 Stage::Arguments => {
-                    self.stage = Stage::Call(self.begin(store, &bound, callee, &entry)?);
+                    let calling = self.begin(store, &bound, callee, &entry)?;
+                    self.stage = Stage::Call(calling);
                 }
                 Stage::Call(calling) => {
                     ready!(calling.poll(store, context, &entry))?;
@@ -236,11 +237,11 @@ impl<T: 'static> Aside<T> for GuestCall {
                     else {
                         return Poll::Ready(Err(missing()));
                     };
-                    self.stage = Stage::PostReturn(calling, delivery.flat().to_vec());
+                    self.stage = Stage::PostReturn(calling, delivery.flat().first().cloned());
                 }
-                Stage::PostReturn(calling, results) => {
+                Stage::PostReturn(calling, result) => {
                     ready!(calling.poll_post_return(store, context, &entry.canon))?;
-                    values.extend(results.iter().cloned());
+                    values.extend(result.take());
                     Machine::of_store(store)?.leave(callee.instance)?;
                     self.stage = Stage::Ended;
                 }

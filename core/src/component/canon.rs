@@ -2,7 +2,7 @@
 
 use super::{
     broken,
-    lower::{Lowered, Place},
+    lower::{Block, Lowered, Place},
     machine::Machine,
     other_type, outside,
     program::{ComponentInstance, Encoding},
@@ -11,15 +11,15 @@ use super::{
 use crate::{
     base::{fuel::fuel_for, shape::unsigned},
     call::{
-        StoreData,
-        run::{self, Run, word},
+        StoreData, meter,
+        run::{self, Run, stopped, word},
     },
     error::{CallError, LoadError},
     memory,
 };
 use alloc::{borrow::Cow, vec::Vec};
 use core::task::{Context, Poll, ready};
-use wasmi::{Func, Memory, Store, StoreContextMut, Val};
+use wasmi::{AsContextMut, Func, Memory, ResumableCall, Store, StoreContextMut, Val};
 
 /// How values of a function get in and out of a guest: the options, looked up in an instance.
 #[derive(Clone, Copy)]
@@ -182,15 +182,14 @@ impl<'v> Delivery<'v> {
             let realloc = canon
                 .realloc
                 .ok_or_else(|| broken("values that need `realloc`, which it does not have"))?;
-            let size = u32::try_from(block.bytes.len()).unwrap_or(u32::MAX);
-            let params = [word(0), word(0), word(block.align), word(size)];
+            let (align, params) = (block.align, realloc_params(block));
             let mut result = [word(0)];
             let before = Machine::of_store(store)?.set_must_stay(canon.instance, true)?;
             let polled = self.run.poll(store, context, realloc, &params, &mut result);
             Machine::of_store(store)?.set_must_stay(canon.instance, before)?;
             ready!(polled).map_err(|error| error.in_export("realloc"))?;
             let [address] = &result;
-            self.give(address_for(address, block.align)?, store, canon)?;
+            self.give(address_for(address, align)?, store, canon)?;
         }
         while let Some(block) = self.lowered.blocks.get(self.done)
             && let Some(address) = self.addresses.get(self.done)
@@ -224,11 +223,59 @@ impl<'v> Delivery<'v> {
         Poll::Ready(Ok(()))
     }
 
+    /// Does what [`poll`](Self::poll) does inside the guest's call of a host function, as far as the slice's fuel goes:
+    /// that takes less than leaving the interpreter. Returns whether it is done; if not, `poll` goes on.
+    ///
+    /// `realloc` can't call the host meanwhile, so no further native stack is taken.
+    pub(crate) fn finish_in_call<T: 'static>(
+        &mut self,
+        guest: &mut StoreContextMut<'_, StoreData<T>>,
+        canon: &Canon,
+    ) -> Result<bool, CallError> {
+        while let Some(block) = self.lowered.blocks.get(self.addresses.len()) {
+            let Some(realloc) = canon.realloc else {
+                return Ok(false);
+            };
+            if meter::fuel(guest) == 0 {
+                return Ok(false);
+            }
+            let align = block.align;
+            let params = realloc_params(block);
+            let mut result = [word(0)];
+            let machine = Machine::<T>::of(&mut guest.data_mut().exchange)?;
+            let before = machine.set_must_stay(canon.instance, true)?;
+            let outcome = realloc.call_resumable(&mut *guest, &params, &mut result);
+            let machine = Machine::<T>::of(&mut guest.data_mut().exchange)?;
+            machine.set_must_stay(canon.instance, before)?;
+            match outcome {
+                Ok(ResumableCall::Finished) => {}
+                Ok(ResumableCall::OutOfFuel(paused)) => {
+                    self.run = Run::OutOfFuel(paused);
+                    return Ok(false);
+                }
+                // Not a suspension: it can't call what could wait.
+                Ok(ResumableCall::HostTrap(trap)) => {
+                    return Err(stopped(guest, trap.host_error()).in_export("realloc"));
+                }
+                Err(error) => return Err(stopped(guest, &error).in_export("realloc")),
+            }
+            let [address] = &result;
+            self.give(address_for(address, align)?, guest, canon)?;
+        }
+        let sizes = self.lowered.blocks.iter().map(|block| block.bytes.len());
+        if guest.data().pace.is_some() && sizes.fold(0, usize::saturating_add) > PART {
+            return Ok(false);
+        }
+        let (memory, _) = canon.memory_and_state(guest);
+        self.write_all(memory)?;
+        Ok(true)
+    }
+
     /// Gives the next block its address.
     fn give<T>(
         &mut self,
         address: u32,
-        store: &mut Store<StoreData<T>>,
+        store: &mut impl AsContextMut<Data = StoreData<T>>,
         canon: &Canon,
     ) -> Result<(), CallError> {
         let next = self.addresses.len();
@@ -270,7 +317,7 @@ impl Lowered<'_> {
     fn into_owned(self) -> Result<Lowered<'static>, CallError> {
         let mut blocks = Vec::with_capacity(self.blocks.len());
         for block in self.blocks {
-            blocks.push(super::lower::Block {
+            blocks.push(Block {
                 bytes: match block.bytes {
                     Cow::Owned(bytes) => Cow::Owned(bytes),
                     Cow::Borrowed(bytes) => Cow::Owned(memory::copied(bytes)?),
@@ -285,6 +332,12 @@ impl Lowered<'_> {
             placed: self.placed,
         })
     }
+}
+
+/// Returns the arguments of `realloc` for a block.
+fn realloc_params(block: &Block<'_>) -> [Val; 4] {
+    let size = u32::try_from(block.bytes.len()).unwrap_or(u32::MAX);
+    [word(0), word(0), word(block.align), word(size)]
 }
 
 /// Returns the address that `realloc` returned, if it is aligned.

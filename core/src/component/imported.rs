@@ -201,15 +201,15 @@ impl<T: 'static> Site<T> {
         let stage = match done? {
             Answered::Later(pending) => Stage::Pending(pending),
             Answered::Now => {
-                let answer = answered(program, function, answer)?;
-                if !answer.needs_realloc() {
+                let mut answer = answered(program, function, answer)?;
+                if !answer.needs_realloc() || answer.finish_in_call(&mut guest, &self.canon)? {
                     for (result, value) in results.iter_mut().zip(answer.flat()) {
                         *result = value.clone();
                     }
                     end_host_call(&mut guest)?;
                     return Ok(Outcome::Done);
                 }
-                Stage::Delivering(answer)
+                Stage::Delivering(Box::new(answer))
             }
         };
         Ok(Outcome::Waits(Box::new(HostWait {
@@ -286,7 +286,7 @@ enum Stage<T: 'static> {
     /// It has no result yet.
     Pending(Box<dyn Pending<T>>),
     /// The result needs buffers of the guest.
-    Delivering(Delivery<'static>),
+    Delivering(Box<Delivery<'static>>),
 }
 
 impl<T: 'static> Aside<T> for HostWait<T> {
@@ -320,18 +320,12 @@ impl<T: 'static> Aside<T> for HostWait<T> {
             let (spent, answer) = call.end();
             meter::charge(store, spent)?;
             ready!(polled?)?;
-            self.stage = Stage::Delivering(answered(&bound.program, function, answer)?);
+            let answer = answered(&bound.program, function, answer)?;
+            self.stage = Stage::Delivering(Box::new(answer));
         }
         if let Stage::Delivering(delivery) = &mut self.stage {
             ready!(delivery.poll(store, context, canon))?;
-            values.extend(delivery.flat().iter().take(1).cloned());
-            if bound
-                .lowered
-                .get(*number)
-                .is_some_and(|(shape, _)| shape.result.is_some())
-            {
-                values.clear();
-            }
+            values.extend(delivery.flat().iter().cloned());
         }
         end_host_call(&mut store.as_context_mut())?;
         Poll::Ready(Ok(()))

@@ -12,6 +12,7 @@ use super::{
     resource::Handles,
 };
 use crate::{
+    base::limits::ComponentLimits,
     call::{StoreData, access::Session, result_shape::ResultShape},
     error::{CallError, LoadError},
     module::ModuleInfo,
@@ -20,9 +21,6 @@ use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
 use core::{any::Any, mem};
 use wasmi::{Extern, Func, Memory, Store, StoreContextMut};
 
-/// Most calls of component instances inside one another, the embedder's included. Each takes native stack.
-const MOST_CALLS: usize = 16;
-
 /// A component whose imports are supplied, for all its instances.
 pub(crate) struct Bound<T: 'static> {
     pub(crate) program: Program,
@@ -30,6 +28,8 @@ pub(crate) struct Bound<T: 'static> {
     pub(crate) modules: Vec<(Arc<ModuleInfo>, wasmi::Module)>,
     /// By import of the program.
     pub(crate) supplies: Vec<Supply<T>>,
+    /// Most handles of an instance, and most calls of component instances inside one another.
+    limits: ComponentLimits,
     /// By function of [`Program::lifted`].
     pub(super) lifted: Vec<Shape>,
     /// By function of [`Program::lowered`]: its shape, and its name for messages.
@@ -51,6 +51,7 @@ impl<T: 'static> Bound<T> {
         program: Program,
         modules: Vec<(Arc<ModuleInfo>, wasmi::Module)>,
         supplies: Vec<Supply<T>>,
+        limits: ComponentLimits,
     ) -> Result<Self, LoadError> {
         let shape = |ty| Shape::of(&program.types, program.types.function(ty));
         let mut lifted = Vec::with_capacity(program.lifted.len());
@@ -80,6 +81,7 @@ impl<T: 'static> Bound<T> {
             program,
             modules,
             supplies,
+            limits,
             lifted,
             lowered,
         })
@@ -136,7 +138,7 @@ impl<T: 'static> Machine<T> {
         Self {
             bound: bound.clone(),
             instances: Vec::with_capacity(program.steps.len()),
-            handles: Handles::new(program.instances),
+            handles: Handles::new(program.instances, bound.limits.handles),
             flags: alloc::vec![Flags::default(); instances],
             entries: alloc::vec![None; program.lifted.len()],
             destructors: alloc::vec![None; program.resources.len()],
@@ -147,7 +149,7 @@ impl<T: 'static> Machine<T> {
 
     /// Forgets all handles and calls, of an instance whose guests are reset.
     pub(crate) fn reset(&mut self) {
-        self.handles = Handles::new(self.bound.program.instances);
+        self.handles = Handles::new(self.bound.program.instances, self.bound.limits.handles);
         self.flags.fill(Flags::default());
     }
 
@@ -199,10 +201,11 @@ impl<T: 'static> Machine<T> {
 
     /// Begins a call inside those that run, of a component instance that runs already.
     pub(super) fn nest(&mut self) -> Result<(), CallError> {
-        if self.handles.depth() >= MOST_CALLS {
-            return Err(broken(
-                "more than 16 calls of component instances inside one another",
-            ));
+        let most = self.bound.limits.depth;
+        if self.handles.depth() >= most {
+            return Err(broken(&format!(
+                "more than {most} calls of component instances inside one another, which is the limit `component.depth`"
+            )));
         }
         self.handles.begin_call();
         Ok(())

@@ -9,6 +9,11 @@
 //! | `lift`, `lower` | the canonical ABI: values out of a guest, and into it |
 //! | `parts` | several values one after the other: parameters, and the parts of tuples |
 //! | `resource` | handles to resources, by component instance |
+//! | `machine` | the state of a component's instance, in the store |
+//! | `canon` | lowered values on their way into a guest's memory, by its `realloc` |
+//! | `host_call`, `imported` | calls of host functions; the core functions that guests import |
+//! | `calling`, `transfer` | calls of one component instance by another, and destructors; values from guest to guest |
+//! | `export_call`, `contract` | calls of exports; the functions of a component by their names |
 //! | `interface`, `function` | the embedder's functions, as closures over Rust types |
 //! | `handle` | handles as Rust types, and a table for the embedder's resources |
 //! | `derived` | what the derive macros' code calls |
@@ -31,7 +36,8 @@ pub(crate) mod lift;
 pub(crate) mod lower;
 pub(crate) mod machine;
 mod parts;
-pub(crate) mod program;
+#[doc(hidden)]
+pub mod program;
 pub(crate) mod read;
 pub(crate) mod resource;
 mod transfer;
@@ -53,6 +59,56 @@ pub use self::{
     value::Value,
 };
 
+/// Makes Rust for a world in WIT: a trait for each interface that a plugin imports, and methods for the functions that it
+/// exports. `docs/components.md` has the options, and what is made.
+///
+/// ```
+/// use hostel_core::{Context, Engine, Grants, Trap};
+///
+/// hostel_core::component::bindgen!({
+///     inline: "
+///         package shop:tools@0.1.0;
+///         interface prices { price: func(of: u32) -> result<u32, string>; }
+///         world shop {
+///             import prices;
+///             export total: func(of: u32, pieces: u32) -> u32;
+///         }",
+/// });
+///
+/// #[derive(Default)]
+/// struct Prices;
+///
+/// impl prices::Host for Prices {
+///     fn price(context: &mut Context<'_, Self>, of: u32) -> Result<Result<u32, String>, Trap> {
+///         context.charge(100)?;
+///         Ok(if of == 7 { Ok(1999) } else { Err("unknown".into()) })
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let wasm = wat::parse_str(r#"(component
+/// #   (import "shop:tools/prices@0.1.0" (instance $prices
+/// #     (export "price" (func (param "of" u32) (result (result u32 (error string)))))))
+/// #   (core module $L (memory (export "memory") 1)
+/// #     (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64)))
+/// #   (core instance $l (instantiate $L))
+/// #   (core func $price (canon lower (func $prices "price")
+/// #     (memory (core memory $l "memory")) (realloc (core func $l "realloc"))))
+/// #   (core module $M (import "l" "memory" (memory 1)) (import "h" "price" (func $price (param i32 i32)))
+/// #     (func (export "total") (param i32 i32) (result i32)
+/// #       (call $price (local.get 0) (i32.const 0))
+/// #       (i32.mul (i32.load (i32.const 4)) (local.get 1))))
+/// #   (core instance $m (instantiate $M (with "l" (instance $l))
+/// #     (with "h" (instance (export "price" (func $price))))))
+/// #   (func (export "total") (param "of" u32) (param "pieces" u32) (result u32)
+/// #     (canon lift (core func $m "total"))))"#)?;
+/// let grants = Shop::grant(Grants::<Prices>::with_data());
+/// let plugin = Engine::default().load_component("shop", &wasm, &grants)?;
+/// let shop = Shop::of(&plugin)?;
+/// assert_eq!(shop.total(&plugin, 7, 3)?, 3 * 1999);
+/// # Ok(())
+/// # }
+/// ```
 #[cfg(feature = "bindgen")]
 pub use hostel_macros::bindgen;
 pub use hostel_macros::{ComponentType, Lift, Lower};

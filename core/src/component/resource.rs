@@ -10,7 +10,7 @@ use super::{
     program::{self, ComponentInstance, Program},
     types::ResourceId,
 };
-use crate::error::CallError;
+use crate::{error::CallError, memory};
 use alloc::vec::Vec;
 use core::cell::{RefCell, RefMut};
 
@@ -50,10 +50,6 @@ impl Resource {
         self.owned
     }
 }
-
-/// Most handles of all tables of an instance together, the host's included. Each takes 32 bytes of the host's heap, which
-/// no limit on the guest's memory counts.
-const MOST: usize = 1 << 16;
 
 /// A handle.
 #[derive(Clone, Copy, Debug)]
@@ -95,13 +91,12 @@ impl Table {
             None => {
                 self.entries
                     .try_reserve(1)
-                    .map_err(|_| crate::memory::no_room(size_of::<Handle>()))?;
+                    .map_err(|_| memory::no_room(size_of::<Handle>()))?;
                 self.entries.push(Ok(handle));
                 self.free = self.entries.len();
             }
         }
-        // At most `MOST`.
-        Ok(place.saturating_add(1) as u32)
+        u32::try_from(place.saturating_add(1)).map_err(|_| unknown(0))
     }
 
     fn get(&mut self, index: u32) -> Option<&mut Handle> {
@@ -142,15 +137,17 @@ pub(crate) enum Holder {
 pub(crate) struct Handles {
     guests: Vec<Table>,
     host: Table,
-    /// Number of handles in all tables.
-    count: usize,
     calls: Vec<Scope>,
+    /// Number of handles, and how many there may be.
+    count: usize,
+    most: usize,
 }
 
 impl Handles {
-    /// Returns the tables of `instances` component instances, and the host's, all empty.
-    pub(crate) fn new(instances: u32) -> Self {
+    /// Returns the tables of `instances` component instances, and the host's, all empty, for `most` handles in all.
+    pub(crate) fn new(instances: u32, most: usize) -> Self {
         Self {
+            most,
             guests: (0..instances).map(|_| Table::default()).collect(),
             ..Self::default()
         }
@@ -220,8 +217,8 @@ impl Handles {
         rep: u32,
         kind: Kind,
     ) -> Result<u32, CallError> {
-        if self.count >= MOST {
-            return Err(broken("more than 65,536 handles to resources"));
+        if self.count >= self.most {
+            return Err(too_many(self.most));
         }
         let index = self.of(holder)?.add(Handle {
             ty,
@@ -271,9 +268,8 @@ impl Handles {
         {
             scope.borrows = scope.borrows.saturating_sub(1);
         }
-        if self.of(holder)?.remove(index).is_some() {
-            self.count = self.count.saturating_sub(1);
-        }
+        self.of(holder)?.remove(index);
+        self.count = self.count.saturating_sub(1);
         Ok(handle)
     }
 
@@ -304,11 +300,12 @@ impl Handles {
         let handle = self.get(holder, ty, index)?;
         let rep = handle.rep;
         handle.lends = handle.lends.saturating_add(1);
+        let most = self.most;
         if let Some(scope) = self.calls.last_mut() {
-            scope
-                .lent
-                .try_reserve(1)
-                .map_err(|_| crate::memory::no_room(1))?;
+            if scope.lent.len() >= most {
+                return Err(too_many(most));
+            }
+            scope.lent.try_reserve(1).map_err(|_| memory::no_room(8))?;
             scope.lent.push((holder, index));
         }
         Ok(rep)
@@ -372,6 +369,13 @@ impl GiveHandle for Passing<'_> {
         let kind = handles.kind(owned);
         handles.add(Holder::Guest(self.guest), ty, rep, kind)
     }
+}
+
+#[cold]
+fn too_many(most: usize) -> CallError {
+    broken(&alloc::format!(
+        "more than {most} handles to resources, which is the limit `component.handles`"
+    ))
 }
 
 #[cold]

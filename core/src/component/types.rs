@@ -33,6 +33,14 @@ pub struct FunctionTypeId(u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId(pub(crate) u32);
 
+impl ResourceId {
+    /// Returns the number.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// A value type of the Component Model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
@@ -305,7 +313,9 @@ impl Types {
         let element = self.layout(element);
         let size = u64::from(element.size).saturating_mul(len.into());
         let mut flat = element.flat.as_ref().map(|_| FlatTypes::new());
-        for _ in 0..len.min(MAX_FLAT_PARAMS as u32 + 1) {
+        // More than fit, if there are more: then there is no flat form.
+        let most = u32::try_from(MAX_FLAT_PARAMS).unwrap_or(u32::MAX);
+        for _ in 0..len.min(most.saturating_add(1)) {
             flat = chained(flat, &element.flat);
         }
         Ok(Layout {

@@ -1,8 +1,6 @@
 //! Reads and compiles components. Their core instances run in one store, so one engine of wasmi's has the code
 //! of all modules.
 
-#![allow(dead_code)]
-
 use super::{
     Engine,
     compile::{in_module, rewritten},
@@ -11,7 +9,7 @@ use crate::{
     base::limits::Limits,
     component::{
         program::{CoreItem, Instantiate, Program},
-        read,
+        read::{self, Bounds},
     },
     error::LoadError,
     module::{Extern, Footprint, ModuleInfo},
@@ -103,15 +101,18 @@ impl Engine {
             let panicked = "the validator panicked on it; please report the component";
             program.unwrap_or_else(|| Err(LoadError::refused(panicked)))
         };
+        let bounds = Bounds {
+            limits: &self.limits.component,
+            room: self.heap_left(),
+        };
         if wasm.starts_with(MODULE) {
             let info = ModuleInfo::read_inner(wasm, most, self.heap_left())?;
-            let program =
-                contained(&mut || read::read_module(wasm, &self.limits.component, &info))?;
+            let program = contained(&mut || read::read_module(wasm, bounds, &info))?;
             let infos = Vec::from([info]);
             check_sums(&self.limits, &program, &infos)?;
             return Ok((program, infos));
         }
-        let program = contained(&mut || read::read(wasm, &self.limits.component))?;
+        let program = contained(&mut || read::read(wasm, bounds))?;
         let mut infos: Vec<ModuleInfo> = Vec::with_capacity(program.modules.len());
         for (number, range) in program.modules.iter().enumerate() {
             let bytes = wasm.get(range.clone()).unwrap_or_default();
@@ -237,5 +238,164 @@ fn supplier_of_memory<'s>(
     match step.arguments.get(place)? {
         CoreItem::Export(supplier, _) => steps.get(*supplier),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::module::START;
+    use alloc::string::String;
+
+    fn compile(text: &str) -> Result<CompiledComponent, LoadError> {
+        compile_within(text, Limits::default())
+    }
+
+    fn compile_within(text: &str, limits: Limits) -> Result<CompiledComponent, LoadError> {
+        Engine::new(limits).compile_component(&wat::parse_str(text).unwrap())
+    }
+
+    fn message(text: &str) -> String {
+        format!("{}", compile(text).err().unwrap())
+    }
+
+    #[test]
+    fn a_start_function_is_exported_and_not_run() {
+        let compiled = compile(
+            "(component (core module $m (func $f unreachable) (start $f))
+                (core instance (instantiate $m)))",
+        );
+        let compiled = compiled.ok().unwrap();
+        assert!(compiled.modules[0].info.start);
+        assert!(compiled.modules[0].code.get_export(START).is_some());
+    }
+
+    #[test]
+    fn core_modules_may_share_a_memory_which_counts_once() {
+        let text = r#"(component
+            (core module $owner (memory (export "m") 640))
+            (core module $user (import "o" "m" (memory 1))
+                (func (export "f") (param i32 i32 i32) (memory.copy (local.get 0) (local.get 1) (local.get 2))))
+            (core instance $o (instantiate $owner))
+            (core instance (instantiate $user (with "o" (instance $o))))
+            (core instance (instantiate $user (with "o" (instance $o)))))"#;
+        let compiled = compile(text).ok().unwrap();
+        assert_eq!(compiled.footprint.memory_at_start, 640 << 16);
+        // Copying is split, though the import has 64 KiB and the module does not grow it.
+        let wasm = wat::parse_str(text).unwrap();
+        let (_, infos) = Engine::default().read_component(&wasm).ok().unwrap();
+        assert!(infos[0].changes.edits() == 0 && infos[1].changes.edits() == 1);
+        let two = text.replace(
+            "(core instance (instantiate $user",
+            "(core instance (instantiate $owner)) (core instance (instantiate $user",
+        );
+        let error = compile(&two).err().unwrap();
+        assert!(
+            matches!(
+                error,
+                LoadError::OverLimit {
+                    name: "memory_bytes",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_memory_that_grows_has_to_be_imported_with_its_maximum() {
+        let text = |declared: &str| {
+            format!(
+                r#"(component
+                    (core module $owner (memory (export "m") 1 100))
+                    (core module $through (import "o" "m" (memory 1)) (export "m" (memory 0)))
+                    (core module $user (import "t" "m" (memory 1{declared}))
+                        (func (export "f") (param i32) (result i32) (memory.grow (local.get 0))))
+                    (core instance $o (instantiate $owner))
+                    (core instance $t (instantiate $through (with "o" (instance $o))))
+                    (core instance (instantiate $user (with "t" (instance $t)))))"#
+            )
+        };
+        let error = message(&text(""));
+        assert!(error.contains("core module 2"), "{error}");
+        assert!(error.contains("maximum"), "{error}");
+        // The module between would have to declare it too.
+        let declared = text(" 100").replace("(memory 1))", "(memory 1 100))");
+        assert!(compile(&declared).is_ok());
+    }
+
+    #[test]
+    fn tail_calls_become_calls_and_returns() {
+        let text = r#"(component (core module $m
+            (type $t (func (param i32) (result i32)))
+            (table 1 funcref) (elem (i32.const 0) $double)
+            (func $double (type $t) (i32.mul (local.get 0) (i32.const 2)))
+            (func (export "direct") (type $t) (return_call $double (i32.add (local.get 0) (i32.const 1))))
+            (func (export "indirect") (type $t)
+                (block (br_if 0 (i32.eqz (local.get 0))) (return_call_indirect (type $t) (local.get 0) (i32.const 0)))
+                (i32.const 7)))
+            (core instance (instantiate $m)))"#;
+        let compiled = compile(text).ok().unwrap();
+        let code = &compiled.modules[0].code;
+        let mut store = wasmi::Store::new(code.engine(), ());
+        store.set_fuel(100_000).unwrap();
+        let instance = wasmi::Instance::new(&mut store, code, &[]).unwrap();
+        for (name, argument, expected) in
+            [("direct", 20, 42), ("indirect", 21, 42), ("indirect", 0, 7)]
+        {
+            let function = instance.get_typed_func::<i32, i32>(&store, name).unwrap();
+            assert_eq!(
+                function.call(&mut store, argument).unwrap(),
+                expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_of_interfaces_are_not_reserved() {
+        let text = |name: &str| format!(r#"(component (core module (func (export "{name}"))))"#);
+        assert!(compile(&text("hostel:a/b@1.0.0#f")).is_ok());
+        let error = message(&text("hostel:start"));
+        assert!(
+            error.contains("core module 0") && error.contains("reserved"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_all_modules_declare_is_bounded_together() {
+        let exports: String = (0..6_000)
+            .map(|at| format!(r#"(export "e{at}" (global 0))"#))
+            .collect();
+        let module = format!("(core module (global i32 (i32.const 0)) {exports})");
+        assert!(compile(&format!("(component {module})")).is_ok());
+        let error = compile(&format!("(component {module} {module})"))
+            .err()
+            .unwrap();
+        assert_eq!(
+            error,
+            LoadError::OverLimit {
+                name: "component.module.exports",
+                limit: 10_000,
+                found: 12_000
+            }
+        );
+    }
+
+    #[test]
+    fn a_component_that_does_not_fit_is_refused_by_all_its_instances() {
+        let instances = |count: usize| {
+            format!(
+                "(component (core module $m (memory 2)) {})",
+                "(core instance (instantiate $m))".repeat(count)
+            )
+        };
+        let mut limits = Limits::device(1 << 20);
+        limits.memory_bytes = 1 << 20;
+        assert!(compile_within(&instances(3), limits).is_ok());
+        let error = compile_within(&instances(8), limits).err().unwrap();
+        assert!(matches!(error, LoadError::DoesNotFit { .. }), "{error}");
     }
 }

@@ -11,8 +11,7 @@ mod memories;
 mod program;
 
 #[cfg(feature = "component")]
-#[allow(unused_imports)]
-pub(crate) use self::component::{CompiledComponent, CoreModule};
+pub(crate) use self::component::CompiledComponent;
 pub(crate) use self::{
     code::{Code, Lease},
     linked::{CompiledModule, LinkedModule},

@@ -200,7 +200,7 @@ impl LoadError {
                 "not a WebAssembly module: expected the bytes `\\0asm` at the start, found {looks_like}"
             ),
             Self::Component => f.write_str(
-                "a WebAssembly component: expected a core module (build for `wasm32-unknown-unknown` instead of `wasm32-wasip2`)",
+                "a WebAssembly component: expected a core module (load it with `Engine::load_component`, of the feature `component`; or build for `wasm32-unknown-unknown` instead of `wasm32-wasip2`)",
             ),
             Self::Invalid { at, reason, truncated } => {
                 let what = if *truncated { "the module is cut off" } else { "the module is invalid" };

@@ -35,16 +35,14 @@ pub(crate) struct Component<T: 'static> {
     /// Begins an instance.
     pub(super) open: fn(&Arc<Bound<T>>, &mut Sandbox<T>),
     /// Makes its core instances, and runs their start functions.
-    pub(super) poll_start: fn(
-        &Loaded<T>,
-        &mut Start,
-        &mut Sandbox<T>,
-        &mut Context<'_>,
-    ) -> Poll<Result<(), CallError>>,
+    pub(super) poll_start: PollStart<T>,
     pub(super) capture: fn(&mut Store<StoreData<T>>) -> Option<Image>,
     pub(super) restore: fn(&mut Store<StoreData<T>>, &Image) -> bool,
     pub(super) hash: fn(&mut Store<StoreData<T>>) -> u64,
 }
+
+type PollStart<T> =
+    fn(&Loaded<T>, &mut Start, &mut Sandbox<T>, &mut Context<'_>) -> Poll<Result<(), CallError>>;
 
 impl<T: 'static> Component<T> {
     pub(crate) fn new(bound: Bound<T>) -> Self {
@@ -85,18 +83,14 @@ impl<T: 'static> Loaded<T> {
         let found = self
             .program()
             .and_then(|program| program.export_named(name));
-        found.ok_or_else(|| self.unknown_component_export(name))
+        found.ok_or_else(|| self.unknown_export(name))
     }
 
+    /// The error for an export that a component does not have; lists those that it has.
     #[cold]
-    fn unknown_component_export(&self, name: &str) -> CallError {
-        let Some(program) = self.program() else {
-            return self.unknown_export(name);
-        };
-        let names: alloc::vec::Vec<_> = program
-            .exported()
-            .map(|function| function.to_string())
-            .collect();
+    pub(super) fn unknown_component_export(&self, name: &str) -> CallError {
+        let exported = self.program().into_iter().flat_map(Program::exported);
+        let names: alloc::vec::Vec<_> = exported.map(|function| function.to_string()).collect();
         CallError::UnknownExport {
             name: name.into(),
             exports: listed(names.iter().map(|name| &**name)).into(),

@@ -1,6 +1,6 @@
 //! Instances that wait for a call, in the state after their start.
 
-use super::{image::Image, loaded::Loaded, sandbox::Sandbox};
+use super::{Instance, image::Image, loaded::Loaded, sandbox::Sandbox};
 use crate::base::limits::{Budget, Usage};
 use alloc::{boxed::Box, sync::Arc};
 use core::time::Duration;
@@ -55,6 +55,36 @@ impl<T: 'static> IdleInstance<T> {
             // How long its arguments were is not kept.
             && made.argument_bytes <= budget.argument_bytes
             && (log_as_made || log_fits)
+    }
+}
+
+impl<T: 'static> Instance<T> {
+    /// Copies the state of this new instance; `None` if used instances can't be reset to it.
+    pub(crate) fn image(&mut self) -> Option<Image> {
+        let info = &self.loaded.info;
+        let repeatable = self.sandbox.store.data().meter.repeatable_calls;
+        // The other host functions may have another result the next time, or an effect that is to occur
+        // for each instance.
+        let calls_others = self.start_usage.host_calls > repeatable;
+        #[cfg(feature = "component")]
+        if let Some(component) = &self.loaded.component {
+            return match calls_others {
+                true => None,
+                false => (component.capture)(&mut self.sandbox.store),
+            };
+        }
+        // Of several modules, none is reset.
+        if self.loaded.linked.is_some() || info.changes.not_resettable || calls_others {
+            return None;
+        }
+        let ran = self
+            .start_usage
+            .fuel
+            .saturating_sub(info.instantiation_fuel());
+        let (store, mutable) = self.sandbox.mutable_state();
+        let mut image = Image::capture(store, mutable);
+        image.start = image.replaces_a_start_of(ran).then_some(self.start_usage);
+        Some(image)
     }
 }
 

@@ -260,7 +260,8 @@ impl MemoryImage {
         if memory.len() != self.size {
             return false;
         }
-        if !written.clear(memory, &mut |memory, run| self.clear(memory, run)) {
+        let content = self.contents.len();
+        if !written.clear(memory, content, &mut |memory, run| self.clear(memory, run)) {
             self.clear(memory, 0..self.size);
         }
         self.write(memory)

@@ -204,6 +204,10 @@ impl<T: 'static> Loaded<T> {
 
     /// The error for an export that does not exist; lists those that do.
     pub(super) fn unknown_export(&self, name: &str) -> CallError {
+        #[cfg(feature = "component")]
+        if self.component.is_some() {
+            return self.unknown_component_export(name);
+        }
         CallError::UnknownExport {
             name: name.into(),
             exports: listed(self.info.function_names()).into(),

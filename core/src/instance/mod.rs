@@ -229,34 +229,6 @@ impl<T: 'static> Instance<T> {
         Ok(self.sandbox)
     }
 
-    /// Copies the state of this new instance; `None` if used instances can't be reset to it.
-    pub(crate) fn image(&mut self) -> Option<Image> {
-        let info = &self.loaded.info;
-        let repeatable = self.sandbox.store.data().meter.repeatable_calls;
-        // The other host functions may have another result the next time, or an effect that is to occur
-        // for each instance.
-        let calls_others = self.start_usage.host_calls > repeatable;
-        #[cfg(feature = "component")]
-        if let Some(component) = &self.loaded.component {
-            return match calls_others {
-                true => None,
-                false => (component.capture)(&mut self.sandbox.store),
-            };
-        }
-        // Of several modules, none is reset.
-        if self.loaded.linked.is_some() || info.changes.not_resettable || calls_others {
-            return None;
-        }
-        let ran = self
-            .start_usage
-            .fuel
-            .saturating_sub(info.instantiation_fuel());
-        let (store, mutable) = self.sandbox.mutable_state();
-        let mut image = Image::capture(store, mutable);
-        image.start = image.replaces_a_start_of(ran).then_some(self.start_usage);
-        Some(image)
-    }
-
     /// Returns a 64-bit hash (FNV-1a) of the guest's memory and globals, equal on every machine.
     /// Instances in equal states have equal hashes. Tables and dropped segments are not included. It is
     /// not collision-resistant: don't use it against a guest that wants to hide a change.

@@ -15,7 +15,8 @@ pub(crate) struct Written {
     cleared: u8,
 }
 
-/// The most bytes of a mapping that stay with an idle instance. More are given back to the system: each of
+/// The most bytes of a mapping that stay with an idle instance, besides those that are not 0 in its first state.
+/// More are given back to the system: each of
 /// their pages then costs the next call a fault, which takes as long as setting 30 pages to 0.
 #[cfg(feature = "mappings")]
 const KEPT: usize = 4 << 20;
@@ -33,11 +34,13 @@ impl Written {
     }
 
     /// Sets all of `memory` to 0, except where `clear`, which is passed it and a run of its bytes, leaves
-    /// some of these as they are. Returns false if nothing is known of it: then some may be 0 and some not.
+    /// some of these as they are: `content` bytes in all. Returns false if nothing is known of it: then some may be 0
+    /// and some not.
     #[cfg(feature = "mappings")]
     pub(crate) fn clear(
         &mut self,
         memory: &mut [u8],
+        content: usize,
         clear: &mut dyn FnMut(&mut [u8], Range<usize>),
     ) -> bool {
         let Some(mapped) = &self.mapped else {
@@ -50,14 +53,15 @@ impl Written {
         if gives_back {
             return mapped.release(memory);
         }
+        let kept = KEPT.saturating_add(content);
         let mut bytes = 0usize;
         let told = mapped.written(memory.len(), &mut |run| {
             bytes = bytes.saturating_add(run.len());
-            if bytes <= KEPT {
+            if bytes <= kept {
                 clear(memory, run);
             }
         });
-        told && (bytes <= KEPT || mapped.release(memory))
+        told && (bytes <= kept || mapped.release(memory))
     }
 
     /// Sets all of `memory` to 0 by giving its pages back. Returns false if nothing was done.
@@ -87,6 +91,7 @@ impl Written {
     pub(crate) const fn clear(
         &mut self,
         _memory: &mut [u8],
+        _content: usize,
         _clear: &mut dyn FnMut(&mut [u8], Range<usize>),
     ) -> bool {
         false

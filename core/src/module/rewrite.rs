@@ -84,6 +84,12 @@ impl Changes {
             .saturating_add(SECTIONS)
     }
 
+    /// Returns the number of changes in the code of functions.
+    #[cfg(all(test, feature = "component"))]
+    pub(crate) const fn edits(&self) -> usize {
+        self.edits.len()
+    }
+
     /// Returns whether the module has a memory, or globals that can change.
     #[cfg(feature = "component")]
     pub(crate) const fn has_state(&self) -> bool {
@@ -91,7 +97,7 @@ impl Changes {
     }
 
     /// Returns whether the module has a memory of its own.
-    #[cfg(feature = "component")]
+    #[cfg(all(feature = "component", feature = "mappings"))]
     pub(crate) const fn has_memory(&self) -> bool {
         self.memory
     }

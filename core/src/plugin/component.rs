@@ -21,6 +21,9 @@ impl Engine {
     /// Checks and compiles a component to a plugin called `name`, with `grants` and nothing else. Its pool, budgets
     /// and limits are those of any other plugin; it is called by [`Plugin::call_component`].
     ///
+    /// A core module with a world in its section `component-type`, as wit-bindgen leaves it, is loaded as the component
+    /// that wit-component would make of it.
+    ///
     /// Limits hold for the sum of its core modules.
     ///
     /// # Errors
@@ -53,7 +56,7 @@ impl Engine {
             .map(|module| (module.info, module.code))
             .collect();
         let has_imports = !program.imports.is_empty();
-        let bound = Bound::new(program, modules, supplies)?;
+        let bound = Bound::new(program, modules, supplies, engine.limits().component)?;
         let mut plugin = Plugin::new(
             &engine,
             name,

@@ -1,6 +1,8 @@
 //! [`Engine::load`]: checks a module, compiles it and binds its imports.
 
 use super::Plugin;
+#[cfg(feature = "component")]
+use crate::component::read::is_component;
 use crate::{engine::Engine, error::LoadError, grants::Grants};
 
 impl Engine {
@@ -21,6 +23,38 @@ impl Engine {
         grants: &Grants<T>,
     ) -> Result<Plugin<T>, LoadError> {
         self.load_hashed(name, wasm, grants, &mut None)
+    }
+
+    /// Loads a module as [`load`](Self::load) does, or a component as `load_component` does, by what the bytes are. So
+    /// do [`Host`](crate::Host) and `hostel::load_file`. Without the feature `component` of this crate, a component is
+    /// refused.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`load`](Self::load) and `load_component`.
+    pub fn load_any<T: 'static>(
+        &self,
+        name: &str,
+        wasm: &[u8],
+        grants: &Grants<T>,
+    ) -> Result<Plugin<T>, LoadError> {
+        self.load_any_hashed(name, wasm, grants, &mut None)
+    }
+
+    /// As [`load_any`](Self::load_any). Stores the SHA-256 of `wasm` in `sha256` if loading computes it.
+    #[inline(never)]
+    pub(crate) fn load_any_hashed<T: 'static>(
+        &self,
+        name: &str,
+        wasm: &[u8],
+        grants: &Grants<T>,
+        sha256: &mut Option<[u8; 32]>,
+    ) -> Result<Plugin<T>, LoadError> {
+        #[cfg(feature = "component")]
+        if is_component(wasm) {
+            return self.load_component(name, wasm, grants);
+        }
+        self.load_hashed(name, wasm, grants, sha256)
     }
 
     /// As [`load`](Self::load). Stores the SHA-256 of `wasm` in `sha256` if loading computes it.

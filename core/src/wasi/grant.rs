@@ -9,7 +9,8 @@ use crate::error::Trap;
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::time::Duration;
 
-/// A grant of WASI preview 1, for guests built for `wasm32-wasip1`, with wasi-libc, TinyGo or Go.
+/// A grant of WASI preview 1, for guests built for `wasm32-wasip1`, with wasi-libc, TinyGo or Go; and of WASI
+/// 0.2, for components.
 ///
 /// A new grant gives access to nothing of the host. By default a guest gets no arguments, no environment,
 /// no files, no time of day, no random bytes and an empty stdin, and its output is discarded. It has a

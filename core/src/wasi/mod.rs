@@ -4,6 +4,9 @@
 //!
 //! All functions share [`session`], the state that a call can access, and [`table`], the list of
 //! functions with the rules that hold for all of them.
+//!
+//! `p2` has WASI 0.2, for components. It does its work by the functions that those of preview 1 call too:
+//! they take Rust values, and only preview 1's own have to do with addresses in the guest's memory.
 
 mod arguments;
 mod clocks;

@@ -4,7 +4,8 @@ import { config, log } from 'hostel:example/host@0.1.0';
 
 // QuickJS has neither TextEncoder nor TextDecoder.
 const encode = (string) => Uint8Array.from(unescape(encodeURIComponent(string)), (unit) => unit.charCodeAt(0));
-const decode = (bytes) => decodeURIComponent(Array.from(bytes, (byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''));
+const escaped = (byte) => `%${byte.toString(16).padStart(2, '0')}`;
+const decode = (bytes) => decodeURIComponent(Array.from(bytes, escaped).join(''));
 
 // Only ASCII letters, as in the other languages.
 const upperCase = (string) => string.replace(/[a-z]+/g, (letters) => letters.toUpperCase());

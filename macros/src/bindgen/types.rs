@@ -54,7 +54,7 @@ impl Bindings<'_> {
                 (Body::Variant(cases), notes)
             }
             TypeDefKind::Resource if module.side == Side::Export => {
-                let body = Body::Alias(parse_quote!(#krate::component::Resource));
+                let body = Body::Alias(Box::new(parse_quote!(#krate::component::Resource)));
                 (body, vec![quote!()])
             }
             TypeDefKind::Resource => {

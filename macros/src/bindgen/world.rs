@@ -184,14 +184,15 @@ impl<'a> Bindings<'a> {
     }
 
     /// Returns the Rust type that stands for a resource, if the options name one.
-    pub(crate) fn resource(&self, module: Module, name: &str) -> Option<&'a Path> {
+    pub(crate) fn resource(&self, module: Module, name: &str) -> Option<TokenStream> {
         let interface = self.name_of(module);
         let mut named = self.options.resources.iter();
-        let found = named.find(|(of, _)| {
+        let number = named.position(|(of, _)| {
             let of = of.value();
             resource_name(interface, name).any(|known| known == of)
-        });
-        found.map(|(_, path)| path)
+        })?;
+        let alias = alias(number);
+        Some(quote!(super::#alias))
     }
 
     /// Returns whether the embedder supplies an interface by a grant of hostel's own.
@@ -238,7 +239,11 @@ impl<'a> Bindings<'a> {
         };
         let host = self.host(root, self.functions(Side::Import))?;
         let world = self.world_struct()?;
+        // Paths in the options are those of the macro's place.
+        let aliases = (0..self.options.resources.len()).map(alias);
+        let paths = self.options.resources.iter().map(|(_, path)| path);
         Ok(quote! {
+            #(type #aliases = #paths;)*
             #imports
             /// The interfaces that a plugin of the world exports.
             pub mod exports { #exports }
@@ -362,6 +367,11 @@ impl<'a> Bindings<'a> {
     pub(crate) fn unsupported(&self, message: &str) -> Error {
         Error::new(self.options.span, message)
     }
+}
+
+/// Returns the name of the alias for a Rust type that the options name.
+fn alias(number: usize) -> Ident {
+    format_ident!("Resource{number}")
 }
 
 /// Returns the names by which the options may call a resource.

@@ -23,7 +23,7 @@ pub(crate) enum Body {
     Record(Vec<Field>),
     Flags(Vec<Field>),
     /// A struct around a value of this type.
-    Alias(Type),
+    Alias(Box<Type>),
     /// A variant or an enum.
     Variant(Vec<Case>),
 }
@@ -57,7 +57,7 @@ impl Shape {
                 Fields::Named(fields) if options.flags => Body::Flags(flags(&fields.named)?),
                 Fields::Named(fields) => Body::Record(record(&fields.named)?),
                 Fields::Unnamed(fields) if fields.unnamed.len() == 1 && !options.flags => {
-                    Body::Alias(fields.unnamed[0].ty.clone())
+                    Body::Alias(Box::new(fields.unnamed[0].ty.clone()))
                 }
                 Fields::Unnamed(fields) => {
                     return Err(Error::new(

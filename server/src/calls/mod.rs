@@ -5,7 +5,7 @@ mod task;
 
 pub(crate) use self::{
     scheduler::{Lane, Scheduler},
-    task::{Lost, Running, spawn},
+    task::{Lost, Running, spawn, spawn_here},
 };
 
 use crate::{quota::Meter, tenants::Tenant};
@@ -67,9 +67,15 @@ impl From<CallError> for Failure {
 }
 
 impl Call {
-    /// Begins the call in its plugin's lane.
+    /// Begins the call in its plugin's lane; its first slice on this thread, if an instance is at hand, no guest waits for
+    /// a thread, and no host function can wait for a disk.
     pub(crate) fn start(self) -> Running<Ended> {
-        spawn(self.tenant.lane.clone(), self.run())
+        let lane = self.tenant.lane.clone();
+        // Making an instance can't be sliced.
+        match !self.tenant.may_block && self.plugin.pool_figures().idle > 0 {
+            true => spawn_here(lane, self.run()),
+            false => spawn(lane, self.run()),
+        }
     }
 
     async fn run(self) -> Ended {
@@ -98,12 +104,12 @@ impl Call {
             Input::Bytes(bytes) => {
                 let inputs = [&**bytes];
                 let call = plugin.call_arguments_async(&export, &inputs);
-                let (result, usage) = metered(call, meter, &span).await;
+                let (result, usage) = metered(call, &tenant, &span).await;
                 (result.map(Output::Bytes), usage)
             }
             Input::Numbers(numbers) => {
                 let call = plugin.call_values_async(&export, numbers);
-                let (result, usage) = metered(call, meter, &span).await;
+                let (result, usage) = metered(call, &tenant, &span).await;
                 (result.map(Output::Numbers), usage)
             }
         };
@@ -140,10 +146,10 @@ fn budget_now(budget: &Budget, began: Instant, meter: &Meter) -> Result<Budget, 
     Ok(budget)
 }
 
-/// Runs a call slice by slice, and counts its fuel in the plugin's quota after each.
+/// Runs a call slice by slice, and counts its fuel after each: also that of a call whose client goes.
 async fn metered<R, F>(
     call: PendingCall<F>,
-    meter: &Meter,
+    tenant: &Tenant,
     span: &Span,
 ) -> (Result<R, Failure>, Usage)
 where
@@ -156,13 +162,15 @@ where
             let _entered = span.enter();
             call.as_mut().poll(context)
         };
-        if meter.counts_fuel() {
+        let used = call.usage().fuel;
+        let more = used.saturating_sub(counted);
+        counted = used;
+        tenant.figures.fuel(more);
+        if tenant.meter.counts_fuel() {
             let now = Instant::now();
-            let used = call.usage().fuel;
-            let left = meter.use_fuel(used.saturating_sub(counted), now);
-            counted = used;
+            let left = tenant.meter.use_fuel(more, now);
             if polled.is_pending() && !left {
-                return Poll::Ready(Err(Failure::FuelWindow(meter.window_left(now))));
+                return Poll::Ready(Err(Failure::FuelWindow(tenant.meter.window_left(now))));
             }
         }
         polled.map_err(Failure::Call)

@@ -10,7 +10,7 @@ use std::{
     io, mem,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -36,6 +36,8 @@ pub(super) struct Shared {
     ready: Mutex<Ready>,
     changed: Condvar,
     lanes: AtomicU64,
+    /// Number of tasks that are queued or run.
+    busy: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -108,8 +110,25 @@ impl Scheduler {
 }
 
 impl Lane {
+    /// Returns whether no task of any lane is queued or runs.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.shared.busy.load(Ordering::Relaxed) == 0
+    }
+
+    /// Counts time that a task of the lane took elsewhere.
+    pub(super) fn charge(&self, took: Duration) {
+        let mut ready = self.shared.ready();
+        let clock = ready.clock;
+        if let Some(lane) = ready.lanes.get_mut(&self.number)
+            && !lane.listed
+        {
+            lane.took = lane.took.max(clock).saturating_add(took);
+        }
+    }
+
     /// Adds a task that can go on.
     pub(super) fn push(&self, task: Arc<Task>) {
+        self.shared.busy.fetch_add(1, Ordering::Relaxed);
         let mut ready = self.shared.ready();
         if ready.closed {
             drop(ready);
@@ -161,6 +180,7 @@ impl Shared {
             if again && !ready.closed {
                 ready.push(number, task);
             } else {
+                self.busy.fetch_sub(1, Ordering::Relaxed);
                 // Without the lock: the last handle of a task drops its lane, which takes it.
                 drop(ready);
                 drop(task);
@@ -225,7 +245,7 @@ impl Ready {
 mod tests {
     use super::*;
     use crate::calls::task;
-    use std::{future::poll_fn, sync::atomic::AtomicUsize, task::Poll};
+    use std::{future::poll_fn, task::Poll};
 
     /// A scheduler without threads: the test takes its turns.
     fn by_hand() -> Scheduler {
@@ -335,6 +355,38 @@ mod tests {
         let panics = task::spawn(lane.clone(), async { panic!("a test") });
         assert_eq!(runtime.block_on(panics), Err::<(), _>(task::Lost));
         assert_eq!(runtime.block_on(task::spawn(lane, async { 5 })), Ok(5));
+        scheduler.close();
+    }
+
+    #[test]
+    fn a_short_call_changes_no_thread_if_no_guest_waits_for_one() {
+        // Without threads: what ends has run here.
+        let scheduler = by_hand();
+        let lane = Arc::new(scheduler.lane(1));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let here = task::spawn_here(lane.clone(), async { 5 });
+        assert_eq!(runtime.block_on(here), Ok(5));
+        // One that does not end in its first slice goes on in the lane.
+        let mut polls = 0;
+        let long = task::spawn_here(
+            lane.clone(),
+            poll_fn(move |context| {
+                polls += 1;
+                context.waker().wake_by_ref();
+                if polls < 3 {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(())
+                }
+            }),
+        );
+        assert_eq!(scheduler.shared.busy.load(Ordering::Relaxed), 1);
+        // A guest waits now: a further call waits behind it.
+        let behind = task::spawn_here(lane.clone(), async {});
+        assert_eq!(scheduler.shared.busy.load(Ordering::Relaxed), 2);
+        drop((long, behind));
         scheduler.close();
     }
 }

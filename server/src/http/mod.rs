@@ -82,7 +82,30 @@ impl Exchange<'_> {
     fn client(&self) -> Result<Client<'_>, Problem> {
         let header = self.parts.headers.get(header::AUTHORIZATION);
         let client = self.world.auth.client(header.map(HeaderValue::as_bytes));
-        client.map_err(|Unknown| unauthorized())
+        let client = client.map_err(|Unknown| unauthorized())?;
+        if matches!(client, Client::Anonymous) && self.is_of_another_site() {
+            return Err(Problem::new(
+                "forbidden",
+                "a page of another site makes this request: send a token",
+            ));
+        }
+        Ok(client)
+    }
+
+    /// Returns whether a browser makes the request for a page of another site. Such a page could else call what only this
+    /// machine reaches. With a token that is meant.
+    fn is_of_another_site(&self) -> bool {
+        let text = |name| {
+            self.parts
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let origin = text(header::ORIGIN);
+        origin.is_some_and(|origin| {
+            let authority = origin.split_once("://").map(|(_, authority)| authority);
+            authority.is_none() || authority != text(header::HOST)
+        })
     }
 }
 

@@ -114,6 +114,20 @@ fn a_caller_sees_and_calls_its_own_plugins_alone() {
 }
 
 #[test]
+fn a_page_of_another_site_calls_nothing() {
+    let serving = Serving::plainly(&[("echo", &echo())]);
+    let ask = |origin: &str| serving.ask("POST /v1/plugins/echo", &[("origin", origin)], b"x");
+    ask("https://example.com").is(403, "forbidden");
+    ask("null").is(403, "forbidden");
+    ask("http://test:81").is(403, "forbidden");
+    // A page of the server's own host, which the test's client calls so.
+    ask("http://test").says("x");
+    serving
+        .ask("GET /v1/plugins", &[("origin", "null")], b"")
+        .is(403, "forbidden");
+}
+
+#[test]
 fn values_are_a_plugin_s_own() {
     let config = "[defaults]\ngrants = [\"log\", \"state\"]\n";
     let counter = prebuilt("counter");

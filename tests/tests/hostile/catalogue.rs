@@ -11,7 +11,7 @@ use std::{
 const HOSTILE: &str = "tests/tests/hostile";
 
 /// The folders of tests that docs/threats.md may name, from the workspace's root.
-const TESTS: [&str; 7] = [
+const TESTS: [&str; 9] = [
     "tests/tests",
     "slots/tests",
     "mappings/tests",
@@ -19,6 +19,8 @@ const TESTS: [&str; 7] = [
     "cli/tests",
     "core/src",
     "std-shim/src",
+    "server/src",
+    "server/tests",
 ];
 
 /// A row of a table in docs/threats.md.

@@ -41,7 +41,9 @@ pub(crate) fn closed_loop(
     connections: usize,
     time: Duration,
 ) -> Result<Latencies> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let end = Instant::now() + time;
     let plugin = plugin.to_owned();
     runtime.block_on(async move {
@@ -74,7 +76,9 @@ pub(crate) fn paced(
 ) -> Result<Latencies> {
     /// Connections that share the calls, so that a slow one delays no other.
     const CONNECTIONS: u32 = 4;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let each = Duration::from_secs_f64(f64::from(CONNECTIONS) / by_second as f64);
     let end = Instant::now() + time;
     let plugin = plugin.to_owned();

@@ -11,10 +11,11 @@ use super::ModuleLimits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ComponentLimits {
-    /// Deepest nesting of components, of instances of components, and of types. `server`: 32. `device`: 8.
+    /// Deepest nesting of components, of instances of components, of types, and of calls of component instances inside
+    /// one another, for each of which the host takes native stack. `server`: 32. `device`: 8.
     pub depth: usize,
     /// Deepest nesting of value types, such as lists of records of options. Values are lifted and lowered by
-    /// recursion. `server`: 100. `device`: 24.
+    /// recursion. `server`: 64. `device`: 24.
     pub type_depth: usize,
     /// Most parts of types that are compared and copied while the component is validated: fields, cases,
     /// parameters, and what instances export. They are counted wherever they occur.
@@ -36,6 +37,11 @@ pub struct ComponentLimits {
     ///
     /// `server`: 16 MiB. `device`: 64 KiB.
     pub inlined_bytes: usize,
+    /// Most handles to resources that an instance has at a time, in the tables of its component instances and of the
+    /// host together. Each takes 32 bytes of the host's heap. A guest that makes more, or lends more in one call, traps.
+    ///
+    /// `server`: 100,000. `device`: 256.
+    pub handles: usize,
     /// What its core modules may declare. The numbers of types, imports, exports, functions, tables, globals,
     /// segments and elements hold for all modules together; `segments` for both kinds. Limits on one type, name,
     /// function or expression, and on custom sections, hold for each module.
@@ -51,7 +57,7 @@ impl ComponentLimits {
     pub const fn server() -> Self {
         Self {
             depth: 32,
-            type_depth: 100,
+            type_depth: 64,
             compared_parts: 10_000_000,
             modules: 100,
             instances: 1_000,
@@ -59,6 +65,7 @@ impl ComponentLimits {
             imports: 2_000,
             exports: 2_000,
             inlined_bytes: 16 << 20,
+            handles: 100_000,
             module: ModuleLimits {
                 imports: 10_000,
                 exports: 10_000,
@@ -81,6 +88,7 @@ impl ComponentLimits {
             imports: 64,
             exports: 64,
             inlined_bytes: 64 << 10,
+            handles: 256,
             module: ModuleLimits {
                 tables: 8,
                 ..ModuleLimits::device()
@@ -102,6 +110,7 @@ impl ComponentLimits {
             imports: ALL,
             exports: ALL,
             inlined_bytes: ALL,
+            handles: ALL,
             module: ModuleLimits::none(),
         }
     }

@@ -15,14 +15,13 @@
 //! | exports `memory`, `cabi_realloc`, `_initialize` | the memory, its allocator, what runs first |
 
 use super::{
-    check,
+    Bounds, check,
     inline::Inliner,
     invalid, missed,
     scope::{Item, Scope, TypeItem, entry},
 };
 use crate::{
     base::{
-        limits::ComponentLimits,
         signature::{Signature, ValType},
         text::text,
     },
@@ -57,14 +56,14 @@ const VERSION: u8 = 4;
 /// has no world.
 pub(crate) fn read_module(
     wasm: &[u8],
-    limits: &ComponentLimits,
+    bounds: Bounds<'_>,
     info: &ModuleInfo,
 ) -> Result<Program, LoadError> {
     let section = section(wasm)?;
-    check::check(section, limits)?;
+    check::check(section, bounds)?;
     let (encoding, world) = world(section)?;
     let mut bare = Bare {
-        inliner: Inliner::new(limits, Vec::new()),
+        inliner: Inliner::new(bounds, Vec::new()),
         info,
         encoding,
         defined: Vec::new(),

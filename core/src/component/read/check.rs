@@ -1,7 +1,7 @@
 //! Validates a component, after a look for what the parser and the validator do not bound: lengths that wrap
 //! around, and how deep components and types are nested.
 
-use super::{invalid, over, weigh::Weigher};
+use super::{Bounds, does_not_fit, invalid, over, weigh::Weigher};
 use crate::{base::limits::ComponentLimits, error::LoadError};
 use alloc::vec::Vec;
 use component_parser::{
@@ -21,11 +21,13 @@ pub(super) struct Module<'a> {
 
 /// Validates a component, except for the bodies of core functions. Returns its core modules in the order of
 /// the file.
-pub(super) fn check<'a>(
-    wasm: &'a [u8],
-    limits: &ComponentLimits,
-) -> Result<Vec<Module<'a>>, LoadError> {
-    sections(wasm, limits)?;
+pub(super) fn check<'a>(wasm: &'a [u8], bounds: Bounds<'_>) -> Result<Vec<Module<'a>>, LoadError> {
+    let limits = bounds.limits;
+    let bytes = sections(wasm, limits)?;
+    let needed = bytes.saturating_mul(VALIDATING);
+    if needed > bounds.room {
+        return Err(does_not_fit(needed, bounds.room));
+    }
     let mut validator = Validator::new_with_features(features());
     let mut weigher = Weigher::new(limits);
     let mut modules: Vec<Module<'a>> = Vec::new();
@@ -95,12 +97,19 @@ pub(super) fn place(range: &Range<u64>) -> Range<usize> {
     at(range.start)..at(range.end)
 }
 
+/// Bytes of heap that the validator and the reader take for a byte of a section. For the components of usual tools
+/// it is 20 to 30.
+const VALIDATING: usize = 64;
+
+const CUSTOM_SECTION: u8 = 0;
+const MODULE_SECTION: u8 = 1;
 const COMPONENT_SECTION: u8 = 4;
 const TYPE_SECTION: u8 = 7;
 
 /// Bounds the nesting of components and types: the parser and the validator follow it by recursion. Faults
-/// are theirs to tell.
-fn sections(wasm: &[u8], limits: &ComponentLimits) -> Result<(), LoadError> {
+/// are theirs to tell. Returns the bytes of all sections but core modules and custom ones.
+fn sections(wasm: &[u8], limits: &ComponentLimits) -> Result<usize, LoadError> {
+    let mut bytes = 0usize;
     let mut reader = BinaryReader::new(wasm.get(8..).unwrap_or_default(), 8);
     // Where each component ends that the reader is in.
     let mut ends: Vec<usize> = Vec::new();
@@ -110,13 +119,13 @@ fn sections(wasm: &[u8], limits: &ComponentLimits) -> Result<(), LoadError> {
             ends.pop();
         }
         if reader.eof() {
-            return Ok(());
+            return Ok(bytes);
         }
         let Ok(id) = reader.read_u8() else {
-            return Ok(());
+            return Ok(bytes);
         };
         let Ok(len) = reader.read_var_u32() else {
-            return Ok(());
+            return Ok(bytes);
         };
         let start = position(&reader);
         let end = (start as u64).saturating_add(len.into());
@@ -134,13 +143,16 @@ fn sections(wasm: &[u8], limits: &ComponentLimits) -> Result<(), LoadError> {
             }
             ends.push(end);
             if reader.read_bytes(8).is_err() {
-                return Ok(());
+                return Ok(bytes);
             }
             continue;
         }
         let Ok(contents) = reader.read_bytes(end.saturating_sub(start)) else {
-            return Ok(());
+            return Ok(bytes);
         };
+        if id != CUSTOM_SECTION && id != MODULE_SECTION {
+            bytes = bytes.saturating_add(contents.len());
+        }
         if id == TYPE_SECTION {
             let mut types = BinaryReader::new(contents, start as u64);
             if let Err(Fault::TooDeep) = types_of(&mut types, limits.depth) {

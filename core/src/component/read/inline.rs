@@ -4,36 +4,32 @@
 //! walk keeps its own stack: nesting takes no native one.
 
 use super::{
-    asynchronous,
+    Bounds,
     check::{Module, place},
-    invalid, missed, over,
-    scope::{CoreInstance, Definition, Item, Names, Scope, entry},
+    does_not_fit, invalid, missed, over,
+    scope::{Definition, Item, Names, Scope, TypeItem, entry},
 };
 use crate::{
     base::{limits::ComponentLimits, text::text},
     component::{
-        program::{
-            Callee, ComponentInstance, CoreItem, Encoding, Export, ImportKind, Instantiate, Lifted,
-            Lowered, Options, Program,
-        },
+        program::{Callee, ComponentInstance, CoreItem, Export, ImportKind, Program},
         types::{FunctionTypeId, Types},
     },
     error::LoadError,
 };
 use alloc::{sync::Arc, vec::Vec};
 use component_parser::{
-    CanonicalFunction, CanonicalOption, Chunk, ComponentAlias, ComponentExternalKind,
-    ComponentOuterAliasKind, ExternalKind, InstanceTypeDeclaration, Parser, Payload,
-    SectionLimited, SectionLimitedIntoIter,
+    Chunk, ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ComponentTypeRef,
+    ExternalKind, InstanceTypeDeclaration, Parser, Payload, SectionLimited, SectionLimitedIntoIter,
 };
 
 /// Reads a validated component with these core modules.
 pub(super) fn inline<'a>(
     wasm: &'a [u8],
-    limits: &'a ComponentLimits,
+    bounds: Bounds<'a>,
     modules: Vec<Module<'a>>,
 ) -> Result<Program, LoadError> {
-    let mut inliner = Inliner::new(limits, modules);
+    let mut inliner = Inliner::new(bounds, modules);
     let root = Definition {
         bytes: wasm,
         at: 0,
@@ -52,16 +48,18 @@ pub(super) type Declared<'a> = (Arc<[InstanceTypeDeclaration<'a>]>, usize);
 /// A component that is being read.
 pub(super) struct Inliner<'a> {
     pub(super) limits: &'a ComponentLimits,
+    /// Bytes of the heap that are free.
+    room: usize,
     /// Bytes that may still be inlined.
     left: usize,
     /// All core modules, by their place in the file.
-    modules: Vec<Module<'a>>,
+    pub(super) modules: Vec<Module<'a>>,
     pub(super) program: Program,
     scopes: Vec<Scope<'a>>,
     /// The exports of component instances.
     lists: Vec<Names<'a, Item<'a>>>,
     /// The exports of core instances that no module has.
-    loose: Vec<Names<'a, CoreItem>>,
+    pub(super) loose: Vec<Names<'a, CoreItem>>,
     pub(super) declared: Vec<Declared<'a>>,
     /// The component instances whose sections are being read, from the root to the innermost.
     frames: Vec<Frame<'a>>,
@@ -79,10 +77,11 @@ struct Frame<'a> {
 
 impl<'a> Inliner<'a> {
     /// Returns a program without anything, for a component with these core modules.
-    pub(super) fn new(limits: &'a ComponentLimits, modules: Vec<Module<'a>>) -> Self {
+    pub(super) fn new(bounds: Bounds<'a>, modules: Vec<Module<'a>>) -> Self {
         Self {
-            limits,
-            left: limits.inlined_bytes,
+            limits: bounds.limits,
+            room: bounds.room,
+            left: bounds.limits.inlined_bytes.min(bounds.room),
             modules,
             program: Program {
                 types: Types::new(),
@@ -116,8 +115,12 @@ impl<'a> Inliner<'a> {
                 Ok(())
             }
             None => {
-                let limit = self.limits.inlined_bytes;
-                let found = limit.saturating_add(bytes.saturating_sub(self.left));
+                let more = bytes.saturating_sub(self.left);
+                let (limit, room) = (self.limits.inlined_bytes, self.room);
+                if room < limit {
+                    return Err(does_not_fit(room.saturating_add(more), room));
+                }
+                let found = limit.saturating_add(more);
                 Err(over("component.inlined_bytes", limit, found))
             }
         }
@@ -255,7 +258,12 @@ impl<'a> Inliner<'a> {
                 self.add(scope, item)
             })?,
             Payload::ComponentExportSection(section) => for_each(section, |export| {
-                let item = self.item(scope, export.kind, export.index, export.name.name)?;
+                let mut item = self.item(scope, export.kind, export.index, export.name.name)?;
+                if let (Item::Instance(list), Some(ComponentTypeRef::Instance(ty))) =
+                    (item, export.ty)
+                {
+                    item = self.narrowed(scope, list, ty)?;
+                }
                 if let Some(frame) = self.frames.last_mut() {
                     frame.exports.push((export.name.name, item));
                 }
@@ -346,7 +354,24 @@ impl<'a> Inliner<'a> {
         Ok(())
     }
 
-    fn function_type_of(&self, function: Callee) -> Result<FunctionTypeId, LoadError> {
+    /// Returns an instance with those exports of the list that the instance type of this index has.
+    fn narrowed(&mut self, scope: usize, list: usize, ty: u32) -> Result<Item<'a>, LoadError> {
+        let TypeItem::Instance(declared) = entry(&self.scope(scope)?.types, ty)? else {
+            return Err(missed());
+        };
+        let (declarations, _) = self.declared(declared)?;
+        let mut exports = Vec::new();
+        for declaration in declarations.iter() {
+            if let InstanceTypeDeclaration::Export { name, .. } = declaration {
+                let list = self.lists.get(list).ok_or_else(missed)?;
+                exports.push((name.name, list.get(name.name)?));
+            }
+            self.spend(1)?;
+        }
+        self.list(exports).map(Item::Instance)
+    }
+
+    pub(super) fn function_type_of(&self, function: Callee) -> Result<FunctionTypeId, LoadError> {
         match function {
             Callee::Import(number) => match self.program.imports.get(number) {
                 Some(import) => match import.kind {
@@ -417,77 +442,6 @@ impl<'a> Inliner<'a> {
         }
     }
 
-    /// Makes a core instance.
-    fn core_instance(
-        &mut self,
-        scope: usize,
-        instance: component_parser::Instance<'a>,
-    ) -> Result<(), LoadError> {
-        let made = match instance {
-            component_parser::Instance::Instantiate { module_index, args } => {
-                let own = self.scope(scope)?;
-                let module = entry(&own.modules, module_index)?;
-                let component = own.instance;
-                let mut suppliers = Vec::with_capacity(args.len());
-                for argument in &args {
-                    let supplier = entry(&own.core_instances, argument.index)?;
-                    suppliers.push((argument.name, supplier));
-                }
-                let suppliers = Names::new(suppliers.into_iter());
-                let imports = &self.modules.get(module).ok_or_else(missed)?.imports;
-                let imports = imports.clone();
-                let mut arguments = Vec::new();
-                for (from, name) in imports {
-                    let supplier = suppliers.get(from)?;
-                    arguments.push(self.core_export(supplier, name)?);
-                }
-                let found = self.program.steps.len().saturating_add(1);
-                if found > self.limits.instances {
-                    return Err(over("component.instances", self.limits.instances, found));
-                }
-                self.program.steps.push(Instantiate {
-                    module,
-                    arguments,
-                    instance: component,
-                    initializer: None,
-                });
-                CoreInstance::Made(found.saturating_sub(1))
-            }
-            component_parser::Instance::FromExports(exports) => {
-                let own = self.scope(scope)?;
-                let mut items = Vec::with_capacity(exports.len());
-                for export in &exports {
-                    let list = match export.kind {
-                        ExternalKind::Func | ExternalKind::FuncExact => &own.core_functions,
-                        ExternalKind::Table => &own.core_tables,
-                        ExternalKind::Memory => &own.core_memories,
-                        ExternalKind::Global => &own.core_globals,
-                        ExternalKind::Tag => return Err(missed()),
-                    };
-                    items.push((export.name, entry(list, export.index)?));
-                }
-                for (_, item) in &items {
-                    self.spend(size_of_item(item))?;
-                }
-                self.loose.push(Names::new(items.into_iter()));
-                CoreInstance::Loose(self.loose.len().saturating_sub(1))
-            }
-        };
-        self.spend(size_of::<CoreInstance>())?;
-        self.scope_mut(scope)?.core_instances.push(made);
-        Ok(())
-    }
-
-    /// Returns the export of this name.
-    fn core_export(&mut self, from: CoreInstance, name: &str) -> Result<CoreItem, LoadError> {
-        let item = match from {
-            CoreInstance::Made(step) => CoreItem::Export(step, name.into()),
-            CoreInstance::Loose(list) => self.loose.get(list).ok_or_else(missed)?.get(name)?,
-        };
-        self.spend(size_of_item(&item))?;
-        Ok(item)
-    }
-
     /// Adds what an alias refers to.
     pub(super) fn alias(
         &mut self,
@@ -542,89 +496,6 @@ impl<'a> Inliner<'a> {
             }
         }
     }
-
-    /// Adds a function that lifts or lowers, or that is about resources.
-    fn canonical(&mut self, scope: usize, function: CanonicalFunction) -> Result<(), LoadError> {
-        let instance = self.scope(scope)?.instance;
-        let item = match function {
-            CanonicalFunction::Lift {
-                core_func_index,
-                type_index,
-                options,
-            } => {
-                let core = entry(&self.scope(scope)?.core_functions, core_func_index)?;
-                self.spend(size_of::<Lifted>().saturating_add(size_of_item(&core)))?;
-                let lifted = Lifted {
-                    core,
-                    ty: self.type_of_function(scope, type_index, None)?,
-                    options: self.options(scope, &options)?,
-                    instance,
-                };
-                let number = self.program.lifted.len();
-                self.program.lifted.push(lifted);
-                return self.add(scope, Item::Function(Callee::Lifted(number)));
-            }
-            CanonicalFunction::Lower {
-                func_index,
-                options,
-            } => {
-                let callee = entry(&self.scope(scope)?.functions, func_index)?;
-                self.spend(size_of::<Lowered>())?;
-                let lowered = Lowered {
-                    callee,
-                    ty: self.function_type_of(callee)?,
-                    options: self.options(scope, &options)?,
-                    instance,
-                };
-                let number = self.program.lowered.len();
-                self.program.lowered.push(lowered);
-                CoreItem::Lowered(number)
-            }
-            CanonicalFunction::ResourceNew { resource } => {
-                CoreItem::ResourceNew(self.resource_type(scope, resource)?, instance)
-            }
-            CanonicalFunction::ResourceRep { resource } => {
-                CoreItem::ResourceRep(self.resource_type(scope, resource)?, instance)
-            }
-            CanonicalFunction::ResourceDrop { resource } => {
-                CoreItem::ResourceDrop(self.resource_type(scope, resource)?, instance)
-            }
-            _ => return Err(asynchronous("a built-in function for tasks or threads")),
-        };
-        self.spend(size_of::<CoreItem>())?;
-        self.scope_mut(scope)?.core_functions.push(item);
-        Ok(())
-    }
-
-    fn options(&mut self, scope: usize, options: &[CanonicalOption]) -> Result<Options, LoadError> {
-        let own = self.scope(scope)?;
-        let mut read = Options::default();
-        for option in options {
-            match *option {
-                CanonicalOption::UTF8 => read.encoding = Encoding::Utf8,
-                CanonicalOption::UTF16 => read.encoding = Encoding::Utf16,
-                CanonicalOption::CompactUTF16 => read.encoding = Encoding::Latin1OrUtf16,
-                CanonicalOption::Memory(index) => {
-                    read.memory = Some(entry(&own.core_memories, index)?);
-                }
-                CanonicalOption::Realloc(index) => {
-                    read.realloc = Some(entry(&own.core_functions, index)?);
-                }
-                CanonicalOption::PostReturn(index) => {
-                    read.post_return = Some(entry(&own.core_functions, index)?);
-                }
-                CanonicalOption::Async | CanonicalOption::Callback(_) => {
-                    return Err(asynchronous("a function with the option `async`"));
-                }
-                CanonicalOption::CoreType(_) | CanonicalOption::Gc => return Err(missed()),
-            }
-        }
-        let items = [&read.memory, &read.realloc, &read.post_return];
-        for item in items.into_iter().flatten() {
-            self.spend(size_of_item(item))?;
-        }
-        Ok(read)
-    }
 }
 
 /// Reads each entry of a section.
@@ -636,13 +507,4 @@ fn for_each<'a, T: component_parser::FromReader<'a>>(
         read(entry.map_err(|error| invalid(&error))?)?;
     }
     Ok(())
-}
-
-/// Returns the bytes that an item takes.
-fn size_of_item(item: &CoreItem) -> usize {
-    let name = match item {
-        CoreItem::Export(_, name) => name.len(),
-        _ => 0,
-    };
-    size_of::<CoreItem>().saturating_add(name)
 }

@@ -7,10 +7,12 @@
 //! | `weigh` | bounds the validator's work, and the depth of value types |
 //! | `scope` | keeps the index spaces of component instances and instance types |
 //! | `inline` | goes through the sections, those of a nested component once for each instance of it |
+//! | `core_level` | resolves core instances, and functions that lift and lower |
 //! | `define` | resolves types, each with the resources of the instance that it is for |
 
 mod bare;
 mod check;
+mod core_level;
 mod define;
 mod inline;
 mod scope;
@@ -34,15 +36,23 @@ use crate::{
 };
 use component_parser::BinaryReaderError;
 
+/// What reading a component may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds<'l> {
+    pub(crate) limits: &'l ComponentLimits,
+    /// Bytes of the heap that are free.
+    pub(crate) room: usize,
+}
+
 /// Reads and validates a component, except for the bodies of its core functions.
 ///
 /// # Errors
 ///
-/// [`LoadError::Invalid`], [`LoadError::OverLimit`], and [`LoadError::Unsupported`] for what hostel does not
-/// run.
-pub(crate) fn read(wasm: &[u8], limits: &ComponentLimits) -> Result<Program, LoadError> {
-    let modules = check::check(wasm, limits)?;
-    inline::inline(wasm, limits, modules)
+/// [`LoadError::Invalid`], [`LoadError::OverLimit`], [`LoadError::DoesNotFit`] if there is too little heap to read
+/// it, and [`LoadError::Unsupported`] for what hostel does not run.
+pub(crate) fn read(wasm: &[u8], bounds: Bounds<'_>) -> Result<Program, LoadError> {
+    let modules = check::check(wasm, bounds)?;
+    inline::inline(wasm, bounds, modules)
 }
 
 /// Returns whether `wasm` begins as a component does; a core module begins otherwise.
@@ -98,5 +108,14 @@ fn over(name: &'static str, limit: usize, found: usize) -> LoadError {
         name,
         limit: limit as u64,
         found: found as u64,
+    }
+}
+
+/// Returns the error for too little heap.
+#[cold]
+fn does_not_fit(needed: usize, room: usize) -> LoadError {
+    LoadError::DoesNotFit {
+        needed: needed as u64,
+        free: room as u64,
     }
 }

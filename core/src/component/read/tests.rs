@@ -8,6 +8,11 @@ use crate::{
 };
 use alloc::{format, string::String, vec, vec::Vec};
 
+fn read(wasm: &[u8], limits: &ComponentLimits) -> Result<Program, LoadError> {
+    let room = usize::MAX;
+    super::read(wasm, Bounds { limits, room })
+}
+
 fn read_text(text: &str) -> Result<Program, LoadError> {
     read(&wat::parse_str(text).unwrap(), &ComponentLimits::server())
 }
@@ -262,6 +267,22 @@ fn a_component_and_a_module_can_be_arguments_of_an_instance() {
 }
 
 #[test]
+fn an_instance_that_is_exported_with_a_type_has_no_other_exports() {
+    let program = program(
+        r#"(component
+            (import "f" (func $f))
+            (instance $i (export "a" (func $f)) (export "b" (func $f)) (export "c" (func $f)))
+            (export "all" (instance $i))
+            (export "some" (instance $i) (instance (export "c" (func)) (export "a" (func)))))"#,
+    );
+    assert_eq!(
+        exports(&program),
+        ["all#a()", "all#b()", "all#c()", "some#c()", "some#a()"]
+    );
+    assert!(matches!(program.exports[3].function, Callee::Import(0)));
+}
+
+#[test]
 fn what_no_embedder_can_supply_is_refused_by_name() {
     for (text, expected) in [
         (
@@ -371,21 +392,179 @@ fn deep_nesting_is_refused_before_it_is_followed() {
     assert_eq!(over_limit(&wat::parse_str(row).unwrap()), "component.depth");
 }
 
-#[test]
-fn instances_that_double_at_each_level_are_refused() {
-    let mut text = String::from(
-        "(component (component $c0 (core module $m) (core instance (instantiate $m)))",
-    );
-    for at in 1..30 {
+/// Returns a component in which each of so many nested ones has two instances of the one before.
+fn doubling(levels: usize) -> String {
+    let mut text = String::from("(component (component $c0)");
+    for at in 1..levels {
         text.push_str(&format!(
             "(component $c{at} (alias outer 1 $c{} (component $c)) (instance (instantiate $c)) (instance (instantiate $c)))",
             at - 1
         ));
     }
-    text.push_str("(instance (instantiate $c29)))");
-    let name = over_limit(&wat::parse_str(text).unwrap());
-    assert!(
-        matches!(name, "component.components" | "component.instances"),
-        "{name}"
+    text.push_str(&format!("(instance (instantiate $c{})))", levels - 1));
+    text
+}
+
+#[test]
+fn instances_that_double_at_each_level_are_refused() {
+    let wasm = wat::parse_str(doubling(30)).unwrap();
+    assert_eq!(over_limit(&wasm), "component.components");
+    let module = "(core module $m) (core instance (instantiate $m))".repeat(1_001);
+    let module = module.replace("(core module $m)", "");
+    let wasm = component_of(&format!("(core module $m) {module}"));
+    assert_eq!(over_limit(&wasm), "component.instances");
+}
+
+/// Returns a component with this text in it.
+fn component_of(text: &str) -> Vec<u8> {
+    wat::parse_str(format!("(component {text})")).unwrap()
+}
+
+/// Returns definitions of `$t0` to `$t{levels}`, each a pair of the one before.
+fn pairs(prefix: &str, levels: usize) -> String {
+    let mut text = format!("(type ${prefix}0 (tuple u8 u8))");
+    for at in 1..=levels {
+        let before = at - 1;
+        text.push_str(&format!(
+            "(type ${prefix}{at} (tuple ${prefix}{before} ${prefix}{before}))"
+        ));
+    }
+    text
+}
+
+#[test]
+fn comparing_types_that_are_long_when_written_out_is_bounded() {
+    // Equal types of 2^17 parts each, compared for each export.
+    let mut text = pairs("a", 16) + &pairs("b", 16);
+    for at in 0..200 {
+        text.push_str(&format!(r#"(export "e{at}" (type $a16) (type (eq $b16)))"#));
+    }
+    assert_eq!(over_limit(&component_of(&text)), "component.compared_parts");
+
+    // Exports that are copied for each instance, in a component of which there is none.
+    let exports: String = (0..20_000)
+        .map(|at| format!(r#"(export "e{at}" (func $f))"#))
+        .collect();
+    let instances = "(instance (instantiate $c))".repeat(900);
+    let text = format!(
+        r#"(component (component $c (import "f" (func $f)) {exports})
+            (import "f" (func $f)) {})"#,
+        instances.replace("$c)", r#"$c (with "f" (func $f)))"#)
     );
+    assert_eq!(over_limit(&component_of(&text)), "component.compared_parts");
+}
+
+#[test]
+fn deep_and_large_value_types_are_refused() {
+    let mut text = String::from("(type $t0 (option u8))");
+    for at in 1..1_000 {
+        text.push_str(&format!("(type $t{at} (option $t{}))", at - 1));
+    }
+    assert_eq!(over_limit(&component_of(&text)), "component.type_depth");
+    // Also if the way leads through aliases of instances.
+    let mut text = String::from(
+        r#"(import "i0" (instance $i0 (type $t (option u8)) (export "t" (type (eq $t)))))"#,
+    );
+    for at in 1..200 {
+        let before = at - 1;
+        text.push_str(&format!(
+            r#"(alias export $i{before} "t" (type $t{at})) (import "i{at}" (instance $i{at}
+                (alias outer 1 $t{at} (type $of)) (type $t (option $of)) (export "t" (type (eq $t)))))"#
+        ));
+    }
+    assert_eq!(over_limit(&component_of(&text)), "component.type_depth");
+
+    let error = error(&format!("(component {})", pairs("t", 40)));
+    assert!(error.contains("type"), "{error}");
+}
+
+#[test]
+fn many_imports_exports_and_long_names_are_refused() {
+    let imports = |count: usize| -> String {
+        let import = |at| format!(r#"(import "f{at}" (func))"#);
+        (0..count).map(import).collect()
+    };
+    assert_eq!(
+        over_limit(&component_of(&imports(10_000))),
+        "component.imports"
+    );
+    assert!(read(&component_of(&imports(2_000)), &ComponentLimits::server()).is_ok());
+    let exports: String = (0..2_001)
+        .map(|at| format!(r#"(export "e{at}" (func $f))"#))
+        .collect();
+    let wasm = component_of(&format!(r#"(import "f" (func $f)) {exports}"#));
+    assert_eq!(over_limit(&wasm), "component.exports");
+
+    // A megabyte in one name; and much in many, inlined for each of many instances.
+    let long = component_of(&format!(r#"(import "{}" (func))"#, "a".repeat(1 << 20)));
+    let error = read(&long, &ComponentLimits::server()).unwrap_err();
+    assert_eq!(error.code(), "invalid-module", "{error}");
+    let names: String = (0..20)
+        .map(|at| format!(r#"(field "{}{at}" u8)"#, "a".repeat(50_000)))
+        .collect();
+    let instances = "(instance (instantiate $c))".repeat(100);
+    let wasm = component_of(&format!(
+        "(component $c (type (record {names}))) {instances}"
+    ));
+    assert_eq!(over_limit(&wasm), "component.inlined_bytes");
+}
+
+#[test]
+fn a_component_that_the_heap_has_no_room_to_read_is_refused() {
+    let limits = &ComponentLimits::server();
+    let doubling = wat::parse_str(doubling(6)).unwrap();
+    let small = component_of("(type (record (field \"a\" u8)))");
+    for (wasm, needed, too_little) in [(&small, 8 << 10, 100), (&doubling, 64 << 10, 12 << 10)] {
+        let fits = |room| super::read(wasm, Bounds { limits, room });
+        assert!(fits(needed).is_ok());
+        let error = fits(too_little).unwrap_err();
+        assert!(matches!(error, LoadError::DoesNotFit { .. }), "{error}");
+    }
+}
+
+#[test]
+fn what_refers_to_itself_or_to_nothing_is_invalid() {
+    for sections in [
+        // An instance of the component that it is in, of itself, and an alias of itself.
+        section(5, &[1, 0, 0, 0]),
+        section(2, &[1, 0, 0, 0]),
+        section(6, &[1, 5, 0, 0, 1, b'a']),
+        section(7, &[1, 0x70, 0]),
+        section(11, &[1, 0, 1, b'a', 1, 0, 0]),
+    ] {
+        let error = read(&component(&sections), &ComponentLimits::server()).unwrap_err();
+        assert_eq!(error.code(), "invalid-module", "{error}");
+    }
+}
+
+#[test]
+fn damaged_components_are_refused_or_read_but_never_panic() {
+    let text = r#"(component
+        (import "a:b/c@1.0.0" (instance $c (export "r" (type $r (sub resource)))
+            (export "f" (func (param "x" (borrow $r)) (result (option string))))))
+        (core module $m (import "" "d" (func (param i32))) (memory (export "memory") 1)
+            (func (export "f") (result i32) i32.const 0))
+        (alias export $c "r" (type $r))
+        (core func $d (canon resource.drop $r))
+        (core instance $i (instantiate $m (with "" (instance (export "d" (func $d))))))
+        (component $n (import "f" (func $f (result u32))) (export "g" (func $f)))
+        (func $f (result u32) (canon lift (core func $i "f")))
+        (instance $n (instantiate $n (with "f" (func $f))))
+        (export "n" (instance $n)))"#;
+    let wasm = wat::parse_str(text).unwrap();
+    let limits = ComponentLimits::server();
+    assert!(read(&wasm, &limits).is_ok());
+    for end in 8..wasm.len() {
+        // Ends between sections are read.
+        let _ = read(&wasm[..end], &limits);
+    }
+    for at in 8..wasm.len() {
+        for bit in 0..8 {
+            let mut damaged = wasm.clone();
+            damaged[at] ^= 1 << bit;
+            if let Err(error) = read(&damaged, &limits) {
+                assert_ne!(error.code(), "refused", "byte {at}, bit {bit}: {error}");
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::{
     super::{errno::Fail, grant::Strings, output::Stream, session::Call},
     Interface,
-    function::plain,
+    function::{plain, repeatable},
     resources::{self, Destination, Entry, Input, Output},
     types::Own,
 };
@@ -14,13 +14,13 @@ pub(super) static INTERFACES: [Interface; 10] = [
     Interface::new(
         "wasi:cli/environment@0.2.12",
         &[
-            &plain(
+            &repeatable(
                 "get-environment",
                 "func() -> list<tuple<string, string>>",
                 get_environment,
             ),
-            &plain("get-arguments", "func() -> list<string>", get_arguments),
-            &plain("initial-cwd", "func() -> option<string>", initial_cwd),
+            &repeatable("get-arguments", "func() -> list<string>", get_arguments),
+            &repeatable("initial-cwd", "func() -> option<string>", initial_cwd),
         ],
     ),
     Interface::new(

@@ -26,6 +26,12 @@ pub(super) trait Function: Sync {
     /// Returns whether it is one for imports of type `ty`.
     fn fits(&self, types: &Types, ty: &FunctionType) -> bool;
 
+    /// Returns whether it has the same result in each new instance of a plugin, and no effect but that: see
+    /// preview 1's functions of this kind.
+    fn is_repeatable(&self) -> bool {
+        false
+    }
+
     /// Lifts the arguments, which are of the types `parts`.
     fn begin(
         &'static self,
@@ -133,6 +139,7 @@ pub(super) struct Typed<P, R, F> {
     name: &'static str,
     shown: &'static str,
     run: Run<P, R>,
+    repeatable: bool,
     failure: PhantomData<fn() -> F>,
 }
 
@@ -148,7 +155,20 @@ pub(super) const fn plain<P, R>(
         name,
         shown,
         run,
+        repeatable: false,
         failure: PhantomData,
+    }
+}
+
+/// Returns a function that tells what was granted, and nothing else.
+pub(super) const fn repeatable<P, R>(
+    name: &'static str,
+    shown: &'static str,
+    run: Run<P, R>,
+) -> Typed<P, R, Stops> {
+    Typed {
+        repeatable: true,
+        ..plain(name, shown, run)
     }
 }
 
@@ -162,6 +182,7 @@ pub(super) const fn of_files<P, R>(
         name,
         shown,
         run,
+        repeatable: false,
         failure: PhantomData,
     }
 }
@@ -176,6 +197,7 @@ pub(super) const fn of_stream<P, R>(
         name,
         shown,
         run,
+        repeatable: false,
         failure: PhantomData,
     }
 }
@@ -196,6 +218,10 @@ where
 
     fn fits(&self, types: &Types, ty: &FunctionType) -> bool {
         P::fit(types, &ty.params) && F::Result::fits_optional(types, ty.result)
+    }
+
+    fn is_repeatable(&self) -> bool {
+        self.repeatable
     }
 
     fn begin(

@@ -139,6 +139,10 @@ impl<T: 'static> HostFunction<T> for GrantedFunction {
 
     fn call(&self, call: &mut HostCall<'_, T>) -> Result<Answered<T>, CallError> {
         let parts = &*call.ty().params;
+        if self.function.is_repeatable() {
+            let meter = call.access().meter;
+            meter.repeatable_calls = meter.repeatable_calls.saturating_add(1);
+        }
         let mut begun = BegunOperation {
             grant: self.grant.clone(),
             operation: call.lift(|from| self.function.begin(parts, from))?,
@@ -179,8 +183,9 @@ impl BegunOperation {
                 Ok(false)
             }
             Err(Fail::EndCall(error)) => Err(error),
-            // The platform can't wait.
-            Err(Fail::Errno(errno)) => Err(ended(resources::stop(&alloc::format!("{errno:?}")))),
+            Err(Fail::Errno(_)) => Err(ended(resources::stop(
+                "it waits, and the platform has no clock and does not wait for stdin",
+            ))),
         }
     }
 }

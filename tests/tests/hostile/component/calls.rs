@@ -94,14 +94,18 @@ fn entered(cases: &mut Vec<Case>) {
         breaks("cannot enter component instance"),
     ));
     for (depth, verdict) in [
-        (15, returns("U32(15)")),
+        (31, returns("U32(31)")),
         (
-            16,
-            breaks("more than 16 calls of component instances inside one another"),
+            32,
+            breaks(
+                "more than 32 calls of component instances inside one another, which is the limit `component.depth`",
+            ),
         ),
         (
             500,
-            breaks("more than 16 calls of component instances inside one another"),
+            breaks(
+                "more than 32 calls of component instances inside one another, which is the limit `component.depth`",
+            ),
         ),
     ] {
         let name = format!("K11/a chain of {depth} components, each of which calls the next");

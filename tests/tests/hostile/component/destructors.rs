@@ -66,7 +66,9 @@ pub(crate) fn cases() -> Vec<Case> {
             "makes and drops another one, without end",
             again.clone(),
             &dropped,
-            breaks("more than 16 calls of component instances inside one another"),
+            breaks(
+                "more than 32 calls of component instances inside one another, which is the limit `component.depth`",
+            ),
         ),
         (
             "makes and drops 14 others, each in the destructor of the one before",

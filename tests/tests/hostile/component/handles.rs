@@ -232,7 +232,8 @@ fn many(cases: &mut Vec<Case>) {
         endless,
         out_of_fuel(),
     );
-    let full = breaks("more than 65,536 handles to resources");
+    let full =
+        breaks("more than 10000 handles to resources, which is the limit `component.handles`");
     let (one, other) = ("(call $new-a (i32.const 0))", "(call $make (i32.const 0))");
     for (name, body) in [
         ("of one resource", format!("(loop (drop {one}) (br 0))")),
@@ -244,7 +245,10 @@ fn many(cases: &mut Vec<Case>) {
         let body = format!("{body} (unreachable)");
         let name = format!("K03/handles up to the limit, {name}");
         let case = Case::component(name, guest(&body), &[], full.clone());
-        cases.push(case.fuel(50_000_000));
+        cases.push(
+            case.fuel(50_000_000)
+                .limits(|limits| limits.component.handles = 10_000),
+        );
     }
     // Places that are free again are used again.
     let body = "(loop (call $drop-a (call $new-a (i32.const 0)))

@@ -207,3 +207,32 @@ fn imports_that_do_not_fit_are_all_told() {
         .call_component::<(Vec<String>,), Vec<String>>("g", (vec![],));
     assert_eq!(code(&called), "trap-stub");
 }
+
+#[test]
+fn calls_of_the_other_kind_of_plugin_name_what_is_there() {
+    let of = Of {
+        ty: "(type $u string)",
+        flat: &["i32", "i32"],
+    };
+    let component = load(&one(&of, "utf8"), &echo());
+    let called = component.process(b"");
+    assert_eq!(code(&called), "unknown-export");
+    let message = called.unwrap_err().to_string();
+    assert!(message.contains("`g`"), "{message}");
+    let engine = hostel::Engine::default();
+    let module = wat::parse_str(r#"(module (func (export "f")))"#).unwrap();
+    let module = engine.load_any("m", &module, &Grants::new()).unwrap();
+    assert!(module.contract().is_none());
+    let called = module.call_component::<(), ()>("g", ());
+    let message = called.unwrap_err().to_string();
+    assert!(message.contains("`f`"), "{message}");
+    // `load` says how a component is loaded, `load_any` loads it.
+    let wasm = wat::parse_str(one(&of, "utf8")).unwrap();
+    let refused = engine.load("c", &wasm, &echo()).map(drop).unwrap_err();
+    assert!(refused.to_string().contains("load_component"), "{refused}");
+    let host = hostel::Host::new(engine);
+    host.insert("c", &wasm, &echo()).unwrap();
+    let value = [Value::String("text".into())];
+    let called = host.get("c").unwrap().call_component_values("g", &value);
+    assert_eq!(called, Ok(Some(value[0].clone())));
+}

@@ -69,11 +69,11 @@ fn chain(depth: usize) -> String {
 #[test]
 fn calls_of_component_instances_nest_to_a_bound() {
     let call = |depth| load(&chain(depth), &Grants::new()).call_component::<(u32,), u32>("f", (1,));
-    assert_eq!(call(15), Ok(16));
-    let too_deep = call(16);
+    assert_eq!(call(31), Ok(32));
+    let too_deep = call(32);
     assert_eq!(code(&too_deep), "trap-abi");
     let message = too_deep.unwrap_err().to_string();
-    assert!(message.contains("more than 16 calls"), "{message}");
+    assert!(message.contains("more than 32 calls"), "{message}");
 }
 
 #[test]
@@ -123,4 +123,26 @@ fn what_passes_between_guests_is_bounded() {
         let called = plugin.call_component_values("g", &[many]).map(drop);
         assert_eq!(code(&called), expected, "{called:?}");
     }
+}
+
+#[test]
+fn a_module_may_start_with_a_function_of_another_component_or_export_it_again() {
+    let text = r#"(component
+  (component $A
+    (core module $M (global $n (mut i32) (i32.const 0))
+      (func (export "inc") (global.set $n (i32.add (global.get $n) (i32.const 1))))
+      (func (export "get") (result i32) (global.get $n)))
+    (core instance $m (instantiate $M))
+    (func (export "inc") (canon lift (core func $m "inc")))
+    (func (export "get") (result u32) (canon lift (core func $m "get"))))
+  (instance $a (instantiate $A))
+  (core func $inc (canon lower (func $a "inc")))
+  (core func $get (canon lower (func $a "get")))
+  (core module $M (import "a" "inc" (func $inc)) (import "a" "get" (func $get (result i32)))
+    (start $inc) (export "get" (func $get)))
+  (core instance $m (instantiate $M
+    (with "a" (instance (export "inc" (func $inc)) (export "get" (func $get))))))
+  (func (export "get") (result u32) (canon lift (core func $m "get"))))"#;
+    let plugin = load(text, &Grants::new());
+    assert_eq!(plugin.call_component::<(), u32>("get", ()), Ok(1));
 }

@@ -1,10 +1,13 @@
 //! Components: values of all types, resources, calls between component instances, and what breaks the canonical ABI.
 
+mod bare;
 mod errors;
 mod guests;
 mod linked;
+mod lowered;
 mod pooled;
 mod resources;
 mod stepped;
+mod typed;
 mod values;
 mod wasi;

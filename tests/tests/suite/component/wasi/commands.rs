@@ -1,7 +1,8 @@
 //! Programs for WASI 0.2 beside the same programs for preview 1.
 
-use hostel::{CallError, Engine, Grants, Instance, Wasi, WasiOutput};
+use hostel::{CallError, Engine, Grants, Instance, Wasi, WasiOutput, files::Access};
 use hostel_tests::guest_bytes;
+use std::fs;
 
 /// A program as a module for preview 1, and as a component.
 const TWINS: [(&str, &str); 2] = [
@@ -50,6 +51,52 @@ fn a_program_ends_alike_as_a_module_and_as_a_component() {
                 assert_eq!(run(&engine, component, &wasi), expected, "{component}");
             }
         }
+    }
+}
+
+#[test]
+fn a_program_does_with_files_what_its_twin_does() {
+    for (module, component) in TWINS {
+        let [expected, ended] = [module, component].map(|name| {
+            let temp = tempfile::tempdir().unwrap();
+            let data = temp.path().join("data");
+            fs::create_dir(&data).unwrap();
+            fs::write(data.join("input"), "some text").unwrap();
+            fs::write(temp.path().join("outside"), "a secret").unwrap();
+            let directory = hostel::directory(&data).unwrap();
+            let wasi = hostel::wasi().args(["report", "files"]).directory(
+                "/data",
+                Access::ReadWrite,
+                directory,
+            );
+            let ended = run(&hostel::engine(), name, &wasi);
+            let mut left: Vec<_> = fs::read_dir(&data)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect();
+            left.sort();
+            (ended, left)
+        });
+        assert_eq!(expected.0.0, Ok(0), "{}", expected.0.2);
+        assert!(expected.0.1.contains("outside refused"), "{}", expected.0.1);
+        assert_eq!(ended, expected, "{component}");
+    }
+}
+
+#[test]
+fn a_program_sleeps_and_panics_as_its_twin_does() {
+    let (module, component) = TWINS[0];
+    for (last, code) in [("time", Ok(0)), ("panic", Err("trap-unreachable"))] {
+        let [expected, ended] = [module, component].map(|name| {
+            let wasi = hostel::wasi().args(["report", last]);
+            let (ended, out, errors) = run(&hostel::engine(), name, &wasi);
+            assert_eq!(
+                ended.as_ref().map_err(CallError::code),
+                code.as_ref().map_err(|code| *code)
+            );
+            (out, errors.contains("as asked"))
+        });
+        assert_eq!(ended, expected);
     }
 }
 

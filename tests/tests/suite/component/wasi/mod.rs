@@ -1,5 +1,5 @@
-//! WASI 0.2: what components get of it, beside what modules get of preview 1. The threats are P01 to P10, and X
-//! where components add to them, in docs/threats.md.
+//! WASI 0.2: what components get of it, beside what modules get of preview 1. The threats are P11 to P14 in
+//! docs/threats.md.
 
 mod commands;
 mod files;
@@ -228,7 +228,7 @@ pub(super) fn component(body: &str) -> String {
     let mut imported = String::new();
     for (instance, function, name, ty) in FUNCTIONS {
         lowered.push_str(&format!(
-            "(core func ${name} (canon lower (func ${instance} \"{function}\") (memory $m \"memory\") (realloc (func $m \"realloc\"))))\n"
+            "(core func ${name} (canon lower (func ${instance} \"{function}\") (memory (core memory $m \"memory\")) (realloc (core func $m \"realloc\"))))\n"
         ));
         given.push_str(&format!("(export \"{name}\" (func ${name}))"));
         imported.push_str(&format!("(import \"w\" \"{name}\" (func ${name} {ty}))\n"));

@@ -1,11 +1,12 @@
 //! [`Lift`]: values out of a guest.
 
+mod types;
+
 use super::{
     ComponentType, broken, other_type, outside,
     program::Encoding,
     resource::Resource,
-    types::{Layout, ResourceId, Type, TypeId, Types, discriminant_bytes},
-    value::Value,
+    types::{Layout, ResourceId, TypeId, Types, discriminant_bytes},
 };
 use crate::{
     base::{
@@ -15,8 +16,7 @@ use crate::{
     error::CallError,
     memory,
 };
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
-use core::fmt;
+use alloc::{string::String, vec::Vec};
 use wasmi::Val;
 
 /// A value that comes out of a guest: a host function's parameter or an export's result.
@@ -162,7 +162,7 @@ impl<'a> Lifting<'a> {
             return Ok(None);
         };
         self.spend(1)?;
-        let size = N as u32;
+        let size = width::<N>();
         let at = at.checked_next_multiple_of(size).unwrap_or(u32::MAX);
         let bytes = memory::bytes(self.memory, at, size, "value").map_err(outside)?;
         self.at = at.checked_add(size);
@@ -403,7 +403,7 @@ impl<'a> Lifting<'a> {
             Encoding::Latin1OrUtf16 if len & UTF16 != 0 => ((len ^ UTF16).checked_mul(2), true),
             Encoding::Latin1OrUtf16 => (Some(len), false),
         };
-        if self.encoding != Encoding::Utf8 && ptr % 2 != 0 {
+        if self.encoding != Encoding::Utf8 && !ptr.is_multiple_of(2) {
             return Err(unaligned());
         }
         let len = len
@@ -500,6 +500,12 @@ impl<'a> Lifting<'a> {
     }
 }
 
+/// Returns the bytes of a scalar, of which there are 1 to 8.
+#[expect(clippy::cast_possible_truncation)]
+pub(crate) const fn width<const BYTES: usize>() -> u32 {
+    BYTES as u32
+}
+
 /// Returns the lowest byte of a number.
 const fn low_byte(number: u32) -> u8 {
     let [low, ..] = number.to_le_bytes();
@@ -508,269 +514,4 @@ const fn low_byte(number: u32) -> u8 {
 
 fn unaligned() -> CallError {
     broken("a pointer that is not aligned")
-}
-
-/// Implements [`ComponentType`] and [`Lift`] for numbers, of which many are lifted at once.
-macro_rules! number {
-    ($($type:ty: $kind:ident, $wit:literal, $read:ident, $from:expr;)*) => {$(
-        impl ComponentType for $type {
-            fn fits(types: &Types, ty: TypeId) -> bool {
-                matches!(types.get(ty), Type::$kind)
-            }
-
-            fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
-                to.write_str($wit)
-            }
-        }
-
-        impl Lift for $type {
-            #[inline]
-            fn lift(_: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
-                from.$read().map($from)
-            }
-
-            fn lift_all(_: TypeId, len: u32, from: &mut Lifting<'_>) -> Result<Vec<Self>, CallError> {
-                const BYTES: usize = size_of::<$type>();
-                let mut all = from.vec(len)?;
-                // Can't wrap: the list lies in the memory.
-                let bytes = from.bytes(len.saturating_mul(BYTES as u32))?;
-                let numbers = bytes.chunks_exact(BYTES).filter_map(<[u8]>::first_chunk);
-                all.extend(numbers.map(|bytes| Self::from_le_bytes(*bytes)));
-                Ok(all)
-            }
-        }
-    )*};
-}
-
-number! {
-    u8: U8, "u8", u8, |value| value;
-    i8: S8, "s8", u8, u8::cast_signed;
-    u16: U16, "u16", u16, |value| value;
-    i16: S16, "s16", u16, u16::cast_signed;
-    u32: U32, "u32", u32, |value| value;
-    i32: S32, "s32", u32, u32::cast_signed;
-    u64: U64, "u64", u64, |value| value;
-    i64: S64, "s64", u64, u64::cast_signed;
-    f32: F32, "f32", u32, f32::from_bits;
-    f64: F64, "f64", f64, f64::from_bits;
-}
-
-/// Implements [`ComponentType`] and [`Lift`] for types that are lifted one by one.
-macro_rules! scalar {
-    ($($type:ty: $kind:ident, $wit:literal, $read:expr;)*) => {$(
-        impl ComponentType for $type {
-            fn fits(types: &Types, ty: TypeId) -> bool {
-                matches!(types.get(ty), Type::$kind)
-            }
-
-            fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
-                to.write_str($wit)
-            }
-        }
-
-        impl Lift for $type {
-            fn lift(_: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
-                $read(from)
-            }
-        }
-    )*};
-}
-
-scalar! {
-    bool: Bool, "bool", Lifting::bool;
-    char: Char, "char", Lifting::char;
-    String: String, "string", Lifting::string;
-}
-
-impl<T: ComponentType> ComponentType for Vec<T> {
-    fn fits(types: &Types, ty: TypeId) -> bool {
-        matches!(types.get(ty), Type::List(element) if T::fits(types, *element))
-    }
-
-    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
-        to.write_str("list<")?;
-        T::wit(to)?;
-        to.write_str(">")
-    }
-}
-
-impl<T: Lift> Lift for Vec<T> {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
-        match from.types.get(ty) {
-            Type::List(element) => from.list(*element),
-            _ => Err(other_type()),
-        }
-    }
-}
-
-impl<T: ComponentType> ComponentType for Option<T> {
-    fn fits(types: &Types, ty: TypeId) -> bool {
-        matches!(types.get(ty), Type::Option(some) if T::fits(types, *some))
-    }
-
-    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
-        to.write_str("option<")?;
-        T::wit(to)?;
-        to.write_str(">")
-    }
-}
-
-impl<T: Lift> Lift for Option<T> {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
-        let Type::Option(some) = from.types.get(ty) else {
-            return Err(other_type());
-        };
-        from.variant(ty, |from, case| match case {
-            0 => Ok(None),
-            _ => T::lift(*some, from).map(Some),
-        })
-    }
-}
-
-impl<T: ComponentType, E: ComponentType> ComponentType for Result<T, E> {
-    fn fits(types: &Types, ty: TypeId) -> bool {
-        matches!(types.get(ty), Type::Result(ok, err) if T::fits_optional(types, *ok) && E::fits_optional(types, *err))
-    }
-
-    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
-        if T::IS_NOTHING && E::IS_NOTHING {
-            return to.write_str("result");
-        }
-        to.write_str("result<")?;
-        T::wit(to)?;
-        if !E::IS_NOTHING {
-            to.write_str(", ")?;
-            E::wit(to)?;
-        }
-        to.write_str(">")
-    }
-}
-
-impl<T: Lift, E: Lift> Lift for Result<T, E> {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
-        let Type::Result(ok, err) = from.types.get(ty) else {
-            return Err(other_type());
-        };
-        from.variant(ty, |from, case| match case {
-            0 => T::lift_optional(*ok, from).map(Ok),
-            _ => E::lift_optional(*err, from).map(Err),
-        })
-    }
-}
-
-impl ComponentType for () {
-    fn fits(_: &Types, _: TypeId) -> bool {
-        false
-    }
-
-    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
-        to.write_str("_")
-    }
-
-    const IS_NOTHING: bool = true;
-
-    fn fits_optional(_: &Types, ty: Option<TypeId>) -> bool {
-        ty.is_none()
-    }
-}
-
-impl Lift for () {
-    fn lift(_: TypeId, _: &mut Lifting<'_>) -> Result<Self, CallError> {
-        Err(other_type())
-    }
-
-    fn lift_optional(_: Option<TypeId>, _: &mut Lifting<'_>) -> Result<Self, CallError> {
-        Ok(())
-    }
-}
-
-impl ComponentType for Value {
-    fn fits(_: &Types, _: TypeId) -> bool {
-        true
-    }
-
-    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
-        to.write_str("any type")
-    }
-}
-
-impl Lift for Value {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
-        let types = from.types;
-        Ok(match types.get(ty) {
-            Type::Bool => Self::Bool(bool::lift(ty, from)?),
-            Type::S8 => Self::S8(i8::lift(ty, from)?),
-            Type::U8 => Self::U8(u8::lift(ty, from)?),
-            Type::S16 => Self::S16(i16::lift(ty, from)?),
-            Type::U16 => Self::U16(u16::lift(ty, from)?),
-            Type::S32 => Self::S32(i32::lift(ty, from)?),
-            Type::U32 => Self::U32(u32::lift(ty, from)?),
-            Type::S64 => Self::S64(i64::lift(ty, from)?),
-            Type::U64 => Self::U64(u64::lift(ty, from)?),
-            Type::F32 => Self::F32(f32::lift(ty, from)?),
-            Type::F64 => Self::F64(f64::lift(ty, from)?),
-            Type::Char => Self::Char(from.char()?),
-            Type::String => Self::String(from.string()?),
-            Type::List(element) if *types.get(*element) == Type::U8 => {
-                Self::Bytes(from.list(*element)?)
-            }
-            Type::List(element) => Self::List(from.list(*element)?),
-            Type::FixedList(element, len) => from
-                .parts(ty, |from| from.repeated(*element, *len))
-                .map(Self::List)?,
-            Type::Record(fields) => from.parts(ty, |from| {
-                let mut all = from.vec(u32::try_from(fields.len()).unwrap_or(u32::MAX))?;
-                for (name, ty) in fields {
-                    all.push((name.clone(), Self::lift(*ty, from)?));
-                }
-                Ok(Self::Record(all))
-            })?,
-            Type::Tuple(parts) => from.parts(ty, |from| {
-                let mut all = from.vec(u32::try_from(parts.len()).unwrap_or(u32::MAX))?;
-                for ty in parts {
-                    all.push(Self::lift(*ty, from)?);
-                }
-                Ok(Self::Tuple(all))
-            })?,
-            Type::Variant(cases) => from.variant(ty, |from, case| {
-                let (name, payload) = cases.get(case).ok_or_else(other_type)?;
-                Ok(Self::Variant(name.clone(), Self::boxed(*payload, from)?))
-            })?,
-            Type::Enum(cases) => {
-                let case = cases.get(from.discriminant(cases.len())?);
-                Self::Enum(case.ok_or_else(other_type)?.clone())
-            }
-            Type::Option(some) => from.variant(ty, |from, case| {
-                Self::boxed((case != 0).then_some(*some), from).map(Self::Option)
-            })?,
-            Type::Result(ok, err) => from.variant(ty, |from, case| {
-                Ok(Self::Result(match case {
-                    0 => Ok(Self::boxed(*ok, from)?),
-                    _ => Err(Self::boxed(*err, from)?),
-                }))
-            })?,
-            Type::Flags(names) => {
-                let bits = from.flags(names.len())?;
-                from.take(names.len().saturating_mul(size_of::<Arc<str>>()))?;
-                let set = names
-                    .iter()
-                    .enumerate()
-                    .filter(|(at, _)| bits >> at & 1 != 0);
-                Self::Flags(set.map(|(_, name)| name.clone()).collect())
-            }
-            Type::Own(resource) => Self::Resource(from.handle(*resource, true)?),
-            Type::Borrow(resource) => Self::Resource(from.handle(*resource, false)?),
-        })
-    }
-}
-
-impl Value {
-    /// Lifts a payload, if there is one.
-    fn boxed(ty: Option<TypeId>, from: &mut Lifting<'_>) -> Result<Option<Box<Self>>, CallError> {
-        let Some(ty) = ty else {
-            return Ok(None);
-        };
-        from.take(size_of::<Self>())?;
-        Ok(Some(Box::new(Self::lift(ty, from)?)))
-    }
 }
