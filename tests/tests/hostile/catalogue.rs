@@ -147,7 +147,7 @@ fn is_id(word: &str) -> bool {
         return false;
     };
     let digits = match family {
-        "M" | "R" | "A" | "S" | "X" | "L" | "K" | "P" | "T" | "C" => 2..=2,
+        "M" | "R" | "A" | "S" | "X" | "L" | "K" | "V" | "P" | "T" | "C" => 2..=2,
         "W" => 1..=2,
         _ => return false,
     };

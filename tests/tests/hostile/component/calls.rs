@@ -1,4 +1,4 @@
-//! K10 to K13: calls out of a component, back into it, and what ends them.
+//! V10 to V13: calls out of a component, back into it, and what ends them.
 
 use super::{LIBC, OPTIONS, breaks, outside};
 use crate::case::{Case, Verdict, exceeds, out_of_fuel, returns, traps};
@@ -12,7 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// K10: what `post-return` does.
+/// V10: what `post-return` does.
 fn post_return(cases: &mut Vec<Case>) {
     let leave = breaks("cannot leave component instance");
     let rows: [(&str, &str, Verdict); 8] = [
@@ -59,7 +59,7 @@ fn post_return(cases: &mut Vec<Case>) {
     (canon lift (core func $m "run") (memory (core memory $m "memory")) (post-return (core func $m "post")))))"#
         );
         cases.push(Case::component(
-            format!("K10/a post-return that {name}"),
+            format!("V10/a post-return that {name}"),
             text,
             &[],
             verdict,
@@ -67,7 +67,7 @@ fn post_return(cases: &mut Vec<Case>) {
     }
 }
 
-/// K11: calls that enter a component instance again, or nest.
+/// V11: calls that enter a component instance again, or nest.
 fn entered(cases: &mut Vec<Case>) {
     let again = r#"(component
   (core module $T (table (export "t") 1 funcref) (type $f (func))
@@ -88,27 +88,23 @@ fn entered(cases: &mut Vec<Case>) {
   (core instance $m (instantiate $M (with "h" (instance (export "g" (func $g)))) (with "t" (instance $t))))
   (func (export "run") (canon lift (core func $m "run"))))"#;
     cases.push(Case::component(
-        "K11/an instance that is entered again through two others",
+        "V11/an instance that is entered again through two others",
         again,
         &[],
         breaks("cannot enter component instance"),
     ));
     for (depth, verdict) in [
-        (31, returns("U32(31)")),
+        (15, returns("U32(15)")),
         (
-            32,
-            breaks(
-                "more than 32 calls of component instances inside one another, which is the limit `component.depth`",
-            ),
+            16,
+            breaks("more than 16 calls of component instances inside one another"),
         ),
         (
             500,
-            breaks(
-                "more than 32 calls of component instances inside one another, which is the limit `component.depth`",
-            ),
+            breaks("more than 16 calls of component instances inside one another"),
         ),
     ] {
-        let name = format!("K11/a chain of {depth} components, each of which calls the next");
+        let name = format!("V11/a chain of {depth} components, each of which calls the next");
         // Native stack that is used up would end the process.
         cases.push(Case::component(name, chain(depth), &[], verdict).own_process());
     }
@@ -143,7 +139,7 @@ fn chain(depth: usize) -> String {
     )
 }
 
-/// K12: start functions of core modules.
+/// V12: start functions of core modules.
 fn starts(cases: &mut Vec<Case>) {
     let start = |body: &str| {
         format!(
@@ -174,7 +170,7 @@ fn starts(cases: &mut Vec<Case>) {
         ("traps", "(unreachable)", traps("trap-unreachable")),
         ("recurses", "(call $start)", traps("trap-stack")),
     ] {
-        let name = format!("K12/a start function that {name}");
+        let name = format!("V12/a start function that {name}");
         cases.push(Case::component(name, start(body), &[], verdict));
     }
     // Data and elements outside of memory and table.
@@ -198,7 +194,7 @@ fn starts(cases: &mut Vec<Case>) {
             "trap-instantiation 1 elements at 1 are outside their table"
         };
         cases.push(Case::component(
-            format!("K12/{name}"),
+            format!("V12/{name}"),
             text,
             &[],
             traps(code),
@@ -206,7 +202,7 @@ fn starts(cases: &mut Vec<Case>) {
     }
 }
 
-/// K13: calls of the host and of other components that fail or have no end.
+/// V13: calls of the host and of other components that fail or have no end.
 fn between(cases: &mut Vec<Case>) {
     let host = |import: &str, ty: &str, body: &str| {
         format!(
@@ -227,7 +223,7 @@ fn between(cases: &mut Vec<Case>) {
     let boom = host("boom", "(result u32)", "(drop (call $f))");
     cases.push(
         Case::component(
-            "K13/a host function that panics",
+            "V13/a host function that panics",
             boom,
             &[],
             traps("trap-host-panic"),
@@ -246,7 +242,7 @@ fn between(cases: &mut Vec<Case>) {
         let body = format!("(call $f (i32.const {at}))");
         let text = host("give", "(result string)", &body);
         cases.push(Case::component(
-            format!("K13/a result of the host at {at:#x}"),
+            format!("V13/a result of the host at {at:#x}"),
             text,
             &[],
             verdict,
@@ -258,14 +254,14 @@ fn between(cases: &mut Vec<Case>) {
         "(loop (call $f (i32.const 8)) (br 0))",
     );
     cases.push(Case::component(
-        "K13/calls of the host without end",
+        "V13/calls of the host without end",
         text.clone(),
         &[],
         out_of_fuel(),
     ));
     cases.push(
         Case::component(
-            "K13/calls of the host above their number",
+            "V13/calls of the host above their number",
             text.clone(),
             &[],
             exceeds("host-calls"),
@@ -274,7 +270,7 @@ fn between(cases: &mut Vec<Case>) {
     );
     cases.push(
         Case::component(
-            "K13/texts of the host above their number",
+            "V13/texts of the host above their number",
             text,
             &[],
             exceeds("arena-bytes"),
@@ -307,7 +303,7 @@ fn between(cases: &mut Vec<Case>) {
             traps("trap-stack"),
         ),
     ] {
-        let name = format!("K13/another component that {name}");
+        let name = format!("V13/another component that {name}");
         cases.push(Case::component(name, inner(body), &[], verdict));
     }
 }

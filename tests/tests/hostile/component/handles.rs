@@ -1,4 +1,4 @@
-//! K01 to K03: handles to resources. A row's body is that of the guest's function `run`.
+//! V01 to V03: handles to resources. A row's body is that of the guest's function `run`.
 
 use super::breaks;
 use crate::case::{Case, Verdict, out_of_fuel, returns};
@@ -103,7 +103,7 @@ fn row(cases: &mut Vec<Case>, name: &str, body: &str, verdict: Verdict) {
     cases.push(Case::component(name, guest(body), &[], verdict));
 }
 
-/// K01: numbers that are no handles, or not ones to this resource, in each function that takes one.
+/// V01: numbers that are no handles, or not ones to this resource, in each function that takes one.
 fn forged(cases: &mut Vec<Case>) {
     let functions = [
         ("rep", "(call $rep-a HANDLE)"),
@@ -114,7 +114,7 @@ fn forged(cases: &mut Vec<Case>) {
     for (function, body) in functions {
         for number in [0u32, 1, 7, 0x7fff_ffff, 0x8000_0000, u32::MAX] {
             let body = body.replace("HANDLE", &format!("(i32.const {number})"));
-            let name = format!("K01/{function}: a number that was never given, {number}");
+            let name = format!("V01/{function}: a number that was never given, {number}");
             row(
                 cases,
                 &name,
@@ -123,7 +123,7 @@ fn forged(cases: &mut Vec<Case>) {
             );
         }
         let body = body.replace("HANDLE", "(call $new-b (i32.const 5))");
-        let name = format!("K01/{function}: a handle to a resource of another type");
+        let name = format!("V01/{function}: a handle to a resource of another type");
         row(
             cases,
             &name,
@@ -134,7 +134,7 @@ fn forged(cases: &mut Vec<Case>) {
     let dropped = "(local.set $h (call $new-a (i32.const 9))) (call $drop-a (local.get $h))";
     for (function, body) in &functions[..2] {
         let body = body.replace("HANDLE", "(local.get $h)");
-        let name = format!("K01/{function}: a handle that was dropped");
+        let name = format!("V01/{function}: a handle that was dropped");
         row(
             cases,
             &name,
@@ -156,7 +156,7 @@ fn forged(cases: &mut Vec<Case>) {
     ] {
         row(
             cases,
-            &format!("K01/{name}"),
+            &format!("V01/{name}"),
             &format!("{given} {rest}"),
             breaks("unknown handle index 1"),
         );
@@ -164,26 +164,26 @@ fn forged(cases: &mut Vec<Case>) {
     // The number is good, in the table of the instance around.
     row(
         cases,
-        "K01/a handle of another component instance",
+        "V01/a handle of another component instance",
         "(call $guess (call $new-a (i32.const 9)))",
         breaks("unknown handle index 1"),
     );
     // A number comes again, as a handle to what was made last.
     row(
         cases,
-        "K01/a number that was dropped and is given again",
+        "V01/a number that was dropped and is given again",
         &format!("{dropped} (drop (call $new-a (i32.const 11))) (call $rep-a (local.get $h))"),
         returns("U32(11)"),
     );
     row(
         cases,
-        "K01/a number that was dropped and is given again, for another type",
+        "V01/a number that was dropped and is given again, for another type",
         &format!("{dropped} (drop (call $new-b (i32.const 11))) (call $rep-a (local.get $h))"),
         breaks("a handle to a resource of another type"),
     );
 }
 
-/// K02: handles that are lent.
+/// V02: handles that are lent.
 fn lent(cases: &mut Vec<Case>) {
     let made = "(local.set $h (call $make (i32.const 42)))";
     let rows = [
@@ -216,19 +216,19 @@ fn lent(cases: &mut Vec<Case>) {
     for (name, body, verdict) in rows {
         row(
             cases,
-            &format!("K02/{name}"),
+            &format!("V02/{name}"),
             &format!("{made} {body}"),
             verdict,
         );
     }
 }
 
-/// K03: tables of handles that fill up.
+/// V03: tables of handles that fill up.
 fn many(cases: &mut Vec<Case>) {
     let endless = "(loop (drop (call $new-a (i32.const 0))) (br 0)) (unreachable)";
     row(
         cases,
-        "K03/handles until the fuel ends",
+        "V03/handles until the fuel ends",
         endless,
         out_of_fuel(),
     );
@@ -243,7 +243,7 @@ fn many(cases: &mut Vec<Case>) {
         ),
     ] {
         let body = format!("{body} (unreachable)");
-        let name = format!("K03/handles up to the limit, {name}");
+        let name = format!("V03/handles up to the limit, {name}");
         let case = Case::component(name, guest(&body), &[], full.clone());
         cases.push(
             case.fuel(50_000_000)
@@ -255,7 +255,7 @@ fn many(cases: &mut Vec<Case>) {
           (br_if 0 (i32.lt_u (local.tee $h (i32.add (local.get $h) (i32.const 1))) (i32.const 200000))))
         (call $new-a (i32.const 0))";
     let case = Case::component(
-        "K03/200,000 handles, each dropped",
+        "V03/200,000 handles, each dropped",
         guest(body),
         &[],
         returns(format!("{:?}", Value::U32(1))),

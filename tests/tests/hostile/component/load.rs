@@ -1,4 +1,4 @@
-//! K14, K15: components that are not loaded.
+//! V14, V15: components that are not loaded.
 
 use crate::case::{Case, loads, refused};
 
@@ -36,10 +36,10 @@ fn leb128(mut number: usize) -> Vec<u8> {
     }
 }
 
-/// K14: bytes that are no component, or one that hostel does not run.
+/// V14: bytes that are no component, or one that hostel does not run.
 fn bytes(cases: &mut Vec<Case>) {
     cases.push(Case::load_component(
-        "K14/nothing in it",
+        "V14/nothing in it",
         component(&[]),
         loads(),
     ));
@@ -74,14 +74,14 @@ fn bytes(cases: &mut Vec<Case>) {
     ];
     for (name, bytes, code) in rows {
         cases.push(Case::load_component(
-            format!("K14/{name}"),
+            format!("V14/{name}"),
             bytes,
             refused(code),
         ));
     }
 }
 
-/// K15: more of something than the limits allow.
+/// V15: more of something than the limits allow.
 fn counts(cases: &mut Vec<Case>) {
     let mut nested = component(&[]);
     for _ in 0..10_000 {
@@ -89,7 +89,7 @@ fn counts(cases: &mut Vec<Case>) {
     }
     let deep = refused("over-limit component.depth");
     cases.push(Case::load_component(
-        "K15/10,000 components in one another",
+        "V15/10,000 components in one another",
         nested,
         deep.clone(),
     ));
@@ -100,7 +100,7 @@ fn counts(cases: &mut Vec<Case>) {
     }
     let types = component(&[(7, [vec![1], ty].concat())]);
     cases.push(Case::load_component(
-        "K15/10,000 types of components in one another",
+        "V15/10,000 types of components in one another",
         types,
         deep,
     ));
@@ -121,7 +121,7 @@ fn counts(cases: &mut Vec<Case>) {
         component(&[(7, types)])
     };
     cases.push(Case::load_component(
-        "K15/900 lists in one another",
+        "V15/900 lists in one another",
         lists(900),
         refused("over-limit component.type_depth"),
     ));
@@ -132,7 +132,7 @@ fn counts(cases: &mut Vec<Case>) {
     }
     let exploding = text.clone() + ")";
     cases.push(Case::load_component(
-        "K15/tuples that double 30 times",
+        "V15/tuples that double 30 times",
         exploding,
         refused("invalid-module"),
     ));
@@ -140,7 +140,7 @@ fn counts(cases: &mut Vec<Case>) {
         .map(|at| format!("(import \"f{at}\" (func))"))
         .collect();
     cases.push(Case::load_component(
-        "K15/10,000 imports",
+        "V15/10,000 imports",
         format!("(component {imports})"),
         refused("over-limit component.imports"),
     ));
@@ -155,20 +155,20 @@ fn counts(cases: &mut Vec<Case>) {
     }
     text.push_str("(instance (instantiate $c29)))");
     cases.push(Case::load_component(
-        "K15/instances that double 30 times",
+        "V15/instances that double 30 times",
         text,
         refused("over-limit component.components"),
     ));
     let modules = "(core module)".repeat(1_000);
     cases.push(Case::load_component(
-        "K15/1,000 core modules",
+        "V15/1,000 core modules",
         format!("(component {modules})"),
         refused("over-limit component.modules"),
     ));
     let memories =
         "(core module $m (memory 1)) ".to_owned() + &"(core instance (instantiate $m)) ".repeat(17);
     cases.push(Case::load_component(
-        "K15/memories that are too large together",
+        "V15/memories that are too large together",
         format!("(component {memories})"),
         refused("over-limit memory_bytes"),
     ));

@@ -1,4 +1,4 @@
-//! K: components: their bytes, and what passes by the canonical ABI.
+//! V: components: their bytes, and what passes by the canonical ABI.
 
 mod calls;
 mod destructors;

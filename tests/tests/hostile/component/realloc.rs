@@ -1,4 +1,4 @@
-//! K08, K09: what a guest's `realloc` returns and does while the host delivers values.
+//! V08, V09: what a guest's `realloc` returns and does while the host delivers values.
 
 use super::breaks;
 use crate::case::{Case, Verdict, out_of_fuel, returns, traps};
@@ -52,128 +52,128 @@ pub(crate) fn cases() -> Vec<Case> {
     };
     let rows: Vec<(&str, &str, String, Verdict)> = vec![
         (
-            "K08",
+            "V08",
             "gives what is asked for",
             next.into(),
             returns("U32(3)"),
         ),
         (
-            "K08",
+            "V08",
             "returns 0",
             "(i32.const 0)".into(),
             returns("U32(3)"),
         ),
         (
-            "K08",
+            "V08",
             "returns one address for all",
             "(i32.const 64)".into(),
             returns("U32(3)"),
         ),
         (
-            "K08",
+            "V08",
             "returns what is not aligned",
             "(i32.const 66)".into(),
             unaligned.clone(),
         ),
-        ("K08", "returns -1", "(i32.const -1)".into(), unaligned),
+        ("V08", "returns -1", "(i32.const -1)".into(), unaligned),
         (
-            "K08",
+            "V08",
             "returns the end of memory",
             "(i32.const 65536)".into(),
             outside.clone(),
         ),
         (
-            "K08",
+            "V08",
             "returns what reaches out of memory",
             "(i32.const 65516)".into(),
             outside.clone(),
         ),
         (
-            "K08",
+            "V08",
             "returns what has just room",
             "(i32.const 65512)".into(),
             returns("U32(3)"),
         ),
         (
-            "K08",
+            "V08",
             "returns 2 GiB",
             "(i32.const 0x80000000)".into(),
             outside.clone(),
         ),
         (
-            "K08",
+            "V08",
             "returns a text outside of memory",
             second("(i32.const 65533)"),
             outside.clone(),
         ),
         (
-            "K08",
+            "V08",
             "returns a text in the list",
             second("(i32.const 66)"),
             returns("U32(3)"),
         ),
         (
-            "K08",
+            "V08",
             "returns the list's own block",
             second("(i32.const 64)"),
             returns("U32(3)"),
         ),
         (
-            "K09",
+            "V09",
             "traps",
             "(unreachable)".into(),
             traps("trap-unreachable"),
         ),
         (
-            "K09",
+            "V09",
             "loops",
             "(loop (br 0)) (unreachable)".into(),
             out_of_fuel(),
         ),
         (
-            "K09",
+            "V09",
             "recurses",
             "(call $realloc (local.get 0) (local.get 1) (local.get 2) (local.get 3))".into(),
             traps("trap-stack"),
         ),
         (
-            "K09",
+            "V09",
             "calls an import",
             format!("(drop (call $f)) {next}"),
             leave.clone(),
         ),
         (
-            "K09",
+            "V09",
             "makes a resource",
             format!("(drop (call $new (i32.const 1))) {next}"),
             leave.clone(),
         ),
         (
-            "K09",
+            "V09",
             "drops a resource",
             format!("(call $drop (i32.const 1)) {next}"),
             leave.clone(),
         ),
         (
-            "K09",
+            "V09",
             "calls an import for a text",
             second("(call $f)"),
             leave,
         ),
         (
-            "K09",
+            "V09",
             "grows memory by a page each time",
             "(i32.mul (memory.grow (i32.const 1)) (i32.const 65536))".into(),
             returns("U32(3)"),
         ),
         (
-            "K09",
+            "V09",
             "grows memory without end",
             "(loop (drop (memory.grow (i32.const 1))) (br 0)) (unreachable)".into(),
             out_of_fuel(),
         ),
         (
-            "K09",
+            "V09",
             "calls the export's own function",
             format!(
                 "(drop (call_indirect (param i32 i32) (result i32) (i32.const 0) (i32.const 0) (i32.const 0))) {next}"
@@ -181,7 +181,7 @@ pub(crate) fn cases() -> Vec<Case> {
             returns("U32(3)"),
         ),
         (
-            "K09",
+            "V09",
             "writes all over the memory",
             format!("(memory.fill (i32.const 0) (i32.const 255) (i32.const 65536)) {next}"),
             returns("U32(3)"),

@@ -1,4 +1,4 @@
-//! K05 to K07: values that are none of their type. A row says what the guest gives as its result, as the argument of
+//! V05 to V07: values that are none of their type. A row says what the guest gives as its result, as the argument of
 //! a host function, and as that of another component: the same must happen each time.
 
 use super::{LIBC, OPTIONS, breaks, outside};
@@ -129,7 +129,7 @@ impl Given<'_> {
     }
 }
 
-/// K05: pointers and lengths.
+/// V05: pointers and lengths.
 fn pointers(cases: &mut Vec<Case>) {
     let given = Given {
         define: "",
@@ -211,7 +211,7 @@ fn pointers(cases: &mut Vec<Case>) {
         };
         given.rows(
             cases,
-            &format!("K05/{ty} in {encoding} at {ptr:#x}, {len:#x} long"),
+            &format!("V05/{ty} in {encoding} at {ptr:#x}, {len:#x} long"),
             &verdict,
         );
     }
@@ -228,7 +228,7 @@ fn pointers(cases: &mut Vec<Case>) {
             breaks("a pointer that is not aligned")
         };
         cases.push(Case::component(
-            format!("K05/a result at {at:#x}"),
+            format!("V05/a result at {at:#x}"),
             text,
             &[],
             verdict,
@@ -250,7 +250,7 @@ fn pointers(cases: &mut Vec<Case>) {
   (func (export "run") (canon lift (core func $m "run"))))"#
     );
     let case = Case::component(
-        "K05/8,000 texts that are one",
+        "V05/8,000 texts that are one",
         text,
         &[],
         exceeds("argument-too-large"),
@@ -261,7 +261,7 @@ fn pointers(cases: &mut Vec<Case>) {
     );
 }
 
-/// K06: bytes that are no text.
+/// V06: bytes that are no text.
 fn texts(cases: &mut Vec<Case>) {
     let utf8 = breaks("a string that is not UTF-8");
     let utf16 = breaks("a string that is not UTF-16");
@@ -370,11 +370,11 @@ fn texts(cases: &mut Vec<Case>) {
             bytes,
             encoding,
         };
-        given.rows(cases, &format!("K06/{name}, in {encoding}"), &verdict);
+        given.rows(cases, &format!("V06/{name}, in {encoding}"), &verdict);
     }
 }
 
-/// K07: core values that are no values, or have bits that their type does not have.
+/// V07: core values that are no values, or have bits that their type does not have.
 fn numbers(cases: &mut Vec<Case>) {
     let (case, char) = (
         breaks("a case that its type does not have"),
@@ -406,7 +406,7 @@ fn numbers(cases: &mut Vec<Case>) {
             bytes: "",
             encoding: "utf8",
         };
-        given.rows(cases, &format!("K07/{ty}: {value:#x}"), &verdict);
+        given.rows(cases, &format!("V07/{ty}: {value:#x}"), &verdict);
     }
     // Types with names.
     let enumeration = r#"(type $v' (enum "a" "b")) (export $v "v" (type $v'))"#;
@@ -424,7 +424,7 @@ fn numbers(cases: &mut Vec<Case>) {
             bytes: "",
             encoding: "utf8",
         };
-        given.rows(cases, &format!("K07/{name}: {value:#x}"), &verdict);
+        given.rows(cases, &format!("V07/{name}: {value:#x}"), &verdict);
     }
     // In memory the number of a case is one byte.
     for (ty, bytes, verdict) in [
@@ -453,7 +453,7 @@ fn numbers(cases: &mut Vec<Case>) {
             bytes,
             encoding: "utf8",
         };
-        let name = format!("K07/{ty} in memory: {bytes}");
+        let name = format!("V07/{ty} in memory: {bytes}");
         cases.push(Case::component(name, given.result(), &[], verdict));
     }
 }
