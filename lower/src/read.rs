@@ -113,6 +113,13 @@ impl Reader<'_, '_> {
             CoreItem::ResourceNew(resource, instance) => self.handle("new", *resource, *instance),
             CoreItem::ResourceRep(resource, instance) => self.handle("rep", *resource, *instance),
             CoreItem::ResourceDrop(resource, instance) => self.handle("drop", *resource, *instance),
+            CoreItem::BuiltIn(number) => {
+                let function = self.program.built_ins.get(*number).ok_or_else(missing)?;
+                Ok(Item::Refused(format!(
+                    "it calls `{}`, which is for asynchronous functions, and a module has no name for it: build it without `async`",
+                    function.name
+                )))
+            }
         }
     }
 
@@ -213,7 +220,7 @@ impl Content {
     fn of(types: &Types, function: FunctionTypeId) -> Self {
         let mut content = Self::default();
         let function = types.function(function);
-        let mut open: Vec<TypeId> = function.params.iter().copied().collect();
+        let mut open: Vec<TypeId> = function.params.to_vec();
         open.extend(function.result);
         let mut seen = HashSet::new();
         while let Some(ty) = open.pop() {

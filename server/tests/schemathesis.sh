@@ -10,9 +10,10 @@ if [[ -z ${HOSTEL:-} ]]; then
     cargo build --quiet -p hostel-cli
     HOSTEL=target/debug/hostel
 fi
+HOSTEL=$(realpath "$HOSTEL")
 tool=$(command -v schemathesis || true)
 if [[ -z $tool ]]; then
-    tool=target/schemathesis/bin/schemathesis
+    tool=$PWD/target/schemathesis/bin/schemathesis
     [[ -x $tool ]] || {
         python3 -m venv target/schemathesis
         target/schemathesis/bin/pip install --quiet 'schemathesis>=4,<5'
@@ -50,7 +51,8 @@ done
 
 # `not_a_server_error` too: plugins that fail answer with 502, and these don't fail.
 try() {
-    "$tool" run "$address/openapi.json" --checks all --max-examples "$examples" --seed 1 --no-color "$@"
+    # It writes its cache where it runs.
+    (cd "$files" && "$tool" run "$address/openapi.json" --checks all --max-examples "$examples" --seed 1 --no-color "$@")
 }
 # Authentication is tested elsewhere: a server that takes calls of everybody ignores what is missing.
 try --exclude-checks ignored_auth

@@ -315,6 +315,7 @@ fn grants() -> Grants {
     let host = Interface::new("host")
         .function("return-three", || 3u32)
         .function("return-hi", || "hi")
+        .function("nested.return-four", || 4u32)
         .resource(
             "resource1",
             move |_: &mut Context<'_, ()>, own: Own<One>| {

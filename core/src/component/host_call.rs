@@ -123,11 +123,6 @@ impl<'a, T: 'static> HostCall<'a, T> {
         }
     }
 
-    /// Returns the component's types.
-    pub(crate) const fn types(&self) -> &'a Types {
-        &self.program.types
-    }
-
     /// Returns the import's type.
     pub(crate) fn ty(&self) -> &'a FunctionType {
         self.program.types.function(self.ty)

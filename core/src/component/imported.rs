@@ -15,6 +15,7 @@ use crate::{
     call::{
         StoreData, meter,
         result_shape::ResultShape,
+        run::word,
         suspend::{Aside, Suspend, Suspended, Work},
     },
     error::{CallError, Trap, TrapKind},
@@ -368,6 +369,38 @@ pub(super) fn resource_rep<T: 'static>(
             })
         },
     )
+}
+
+/// Returns the function of [`Program::built_ins`](super::program::Program::built_ins) of this number.
+pub(super) fn built_in<T: 'static>(
+    store: &mut Store<StoreData<T>>,
+    bound: &Arc<Bound<T>>,
+    number: usize,
+) -> Result<Func, CallError> {
+    let function = bound.program.built_ins.get(number).ok_or_else(missing)?;
+    let ty = FuncType::new(
+        function.params.iter().copied().map(core),
+        function.result.map(core),
+    );
+    let bound = bound.clone();
+    Ok(Func::new(
+        &mut *store,
+        ty,
+        move |mut caller: Caller<'_, StoreData<T>>, params: &[Val], results: &mut [Val]| {
+            let param = match params.first() {
+                Some(Val::I32(param)) => param.cast_unsigned(),
+                _ => 0,
+            };
+            let done = with_machine(&mut caller, |machine| {
+                let function = bound.program.built_ins.get(number).ok_or_else(missing)?;
+                machine.run_built_in(function, param)
+            })?;
+            if let Some((result, done)) = results.first_mut().zip(done) {
+                *result = word(done);
+            }
+            Ok(())
+        },
+    ))
 }
 
 /// Charges a call of the machine, and makes it.

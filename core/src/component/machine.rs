@@ -8,13 +8,15 @@ use super::{
     canon::{Canon, Shape},
     host_call::{HostFunction, HostResource},
     imported,
-    program::{Callee, ComponentInstance, CoreItem, Lowered, Options, Program, Resource},
+    program::{
+        BuiltIn, Callee, ComponentInstance, CoreItem, Does, Lowered, Options, Program, Resource,
+    },
     resource::Handles,
 };
 use crate::{
     base::limits::ComponentLimits,
     call::{StoreData, access::Session, result_shape::ResultShape},
-    error::{CallError, LoadError},
+    error::{CallError, LoadError, Trap},
     module::ModuleInfo,
 };
 use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
@@ -126,6 +128,10 @@ struct Flags {
     entered: bool,
     /// Whether it must not call imports now.
     must_stay: bool,
+    /// Numbers that its guest keeps for the call that runs.
+    context: [u32; 2],
+    /// Number of reasons why asynchronous calls of it have to wait. There are no such calls yet.
+    backpressure: u16,
 }
 
 impl<T: 'static> Session for Machine<T> {
@@ -193,13 +199,52 @@ impl<T: 'static> Machine<T> {
         }
     }
 
+    /// Runs a built-in function with its first parameter. Returns its result, if it has one.
+    pub(super) fn run_built_in(
+        &mut self,
+        function: &BuiltIn,
+        param: u32,
+    ) -> Result<Option<u32>, CallError> {
+        if function.does == Does::Trap {
+            self.check_may_leave(function.instance)?;
+        }
+        let flags = self.flags(function.instance)?;
+        let unbalanced = || broken("a count of `backpressure` below 0 or above 65535");
+        match function.does {
+            Does::Trap => {
+                let why = format!(
+                    "`{}` is for asynchronous functions, which are not run yet",
+                    function.name
+                );
+                return Err(CallError::Trap(Trap::host(why)));
+            }
+            Does::ContextGet(at) => return Ok(flags.context.get(at).copied()),
+            Does::ContextSet(at) => {
+                if let Some(place) = flags.context.get_mut(at) {
+                    *place = param;
+                }
+            }
+            Does::BackpressureInc => {
+                let more = flags.backpressure.checked_add(1);
+                flags.backpressure = more.ok_or_else(unbalanced)?;
+            }
+            Does::BackpressureDec => {
+                let less = flags.backpressure.checked_sub(1);
+                flags.backpressure = less.ok_or_else(unbalanced)?;
+            }
+        }
+        Ok(None)
+    }
+
     /// Begins a call of a component instance inside those that run.
     pub(crate) fn enter(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
         if self.flags(instance)?.entered {
             return Err(broken("cannot enter component instance"));
         }
         self.nest()?;
-        self.flags(instance)?.entered = true;
+        let flags = self.flags(instance)?;
+        flags.entered = true;
+        flags.context = [0; 2];
         Ok(())
     }
 
@@ -381,6 +426,7 @@ impl<T: 'static> Machine<T> {
             CoreItem::ResourceDrop(ty, instance) => {
                 imported::resource_drop(store, &bound, *ty, *instance)?
             }
+            CoreItem::BuiltIn(number) => imported::built_in(store, &bound, *number)?,
         }
         .into())
     }

@@ -19,8 +19,6 @@
 //! | `derived` | what the derive macros' code calls |
 //! | `wit` | types as WIT writes them, for messages |
 
-#![allow(dead_code)]
-
 pub(crate) mod calling;
 pub(crate) mod canon;
 pub(crate) mod contract;

@@ -9,7 +9,10 @@ use super::{
     read,
     types::{FunctionTypeId, ResourceId, Types},
 };
-use crate::{base::limits::ComponentLimits, error::LoadError};
+use crate::{
+    base::{limits::ComponentLimits, shape::FlatTypes, signature::ValType},
+    error::LoadError,
+};
 use alloc::{boxed::Box, vec::Vec};
 use core::ops::Range;
 
@@ -21,6 +24,8 @@ pub struct Program {
     pub resources: Vec<Resource>,
     /// What the embedder has to supply, in the component's order.
     pub imports: Vec<Import>,
+    /// Imported resource types that the component takes for others.
+    pub equal_resources: Vec<EqualResource>,
     /// The core modules, as ranges of the component's bytes.
     pub modules: Vec<Range<usize>>,
     /// The core instances, in the order in which they are made: their numbers are the places in this list.
@@ -29,6 +34,8 @@ pub struct Program {
     pub lifted: Vec<Lifted>,
     /// Core functions that call component-level functions.
     pub lowered: Vec<Lowered>,
+    /// Core functions for tasks, threads, streams, futures and errors.
+    pub built_ins: Vec<BuiltIn>,
     /// Functions that the embedder can call, in the component's order.
     pub exports: Vec<Export>,
     /// Number of component instances, nested ones and the root included.
@@ -78,6 +85,8 @@ pub enum CoreItem {
     ResourceRep(ResourceId, ComponentInstance),
     /// `resource.drop`: drops a handle.
     ResourceDrop(ResourceId, ComponentInstance),
+    /// A function of [`Program::built_ins`].
+    BuiltIn(usize),
 }
 
 /// The encoding of strings in a guest's memory.
@@ -119,6 +128,33 @@ pub struct Lowered {
     pub instance: ComponentInstance,
 }
 
+/// A core function for tasks, threads, streams, futures or errors.
+#[derive(Debug)]
+pub struct BuiltIn {
+    /// Its name, such as `waitable-set.new`.
+    pub name: &'static str,
+    pub(crate) does: Does,
+    pub(crate) params: FlatTypes,
+    pub(crate) result: Option<ValType>,
+    /// The component instance that calls.
+    pub instance: ComponentInstance,
+}
+
+/// What a [`BuiltIn`] does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Does {
+    /// It traps, since it is for asynchronous functions.
+    Trap,
+    /// Returns this one of the numbers that a call keeps for its guest.
+    ContextGet(usize),
+    /// Sets it.
+    ContextSet(usize),
+    /// Counts one reason more why asynchronous calls have to wait.
+    BackpressureInc,
+    /// Counts one less.
+    BackpressureDec,
+}
+
 /// A component-level function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Callee {
@@ -151,6 +187,16 @@ pub struct Import {
     /// the resource's name.
     pub name: Box<str>,
     pub kind: ImportKind,
+}
+
+/// A resource type of an imported interface that has to be one which is imported or defined before.
+#[derive(Debug)]
+pub struct EqualResource {
+    /// The interface's name with its version.
+    pub interface: Option<Box<str>>,
+    pub name: Box<str>,
+    /// The type that it has to be.
+    pub resource: ResourceId,
 }
 
 /// A kind of import.

@@ -2,7 +2,7 @@
 
 use super::wit::Cut;
 use crate::{
-    base::{shape::FlatTypes, signature::ValType},
+    base::{shape::FlatTypes, signature::ValType, text::text},
     error::LoadError,
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
@@ -168,8 +168,22 @@ impl Types {
 
     /// Returns whether the Rust type `R` stands for the resource type.
     pub(crate) fn is_supplied_as<R: 'static>(&self, resource: ResourceId) -> bool {
+        self.is_supplied_by(resource, any::TypeId::of::<R>())
+    }
+
+    /// Returns whether this Rust type stands for the resource type.
+    pub(crate) fn is_supplied_by(&self, resource: ResourceId, rust: any::TypeId) -> bool {
         let of = self.supplied_at(resource);
-        of.is_some_and(|of| of.rust == any::TypeId::of::<R>())
+        of.is_some_and(|of| of.rust == rust)
+    }
+
+    /// Returns the name under which the embedder supplies the resource type, in quotes; another description if it
+    /// does not.
+    pub(crate) fn resource_name(&self, resource: ResourceId) -> Box<str> {
+        match self.supplied_at(resource) {
+            Some(of) => text(format_args!("`{}`", of.name)),
+            None => "that the component defines".into(),
+        }
     }
 
     fn supplied_at(&self, resource: ResourceId) -> Option<&Supplied> {
@@ -206,11 +220,6 @@ impl Types {
     /// Returns the type of a function without parameters and result.
     pub(crate) const fn nothing(&self) -> FunctionTypeId {
         FunctionTypeId(u32::MAX)
-    }
-
-    /// Number of value types.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
     }
 
     /// Returns the type of this number.

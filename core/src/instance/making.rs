@@ -87,19 +87,20 @@ fn make<T: 'static>(
     }
     // Memories that are made need not be grown in parts.
     let in_parts = store.data_mut().limiter.set_in_parts(false);
-    let mut written = Written::default();
     #[cfg(feature = "mappings")]
-    if info.changes.imports_memory {
+    let written = if info.changes.imports_memory {
         let made = loaded.memories.make(store, info, &loaded.limits);
         let made = made.map_err(|needed| CallError::DoesNotFit {
             needed,
             free: Some(0),
         })?;
         imports.extend(made.as_ref().map(|made| Extern::from(made.memory)));
-        written = made.map(Written::of).unwrap_or_default();
-    }
+        made.map(Written::of).unwrap_or_default()
+    } else {
+        Written::default()
+    };
     #[cfg(not(feature = "mappings"))]
-    let _ = loaded;
+    let (_, written) = (loaded, Written::default());
     // wasmi takes them by their kinds, and those of a kind in the module's order.
     imports.sort_by_key(|import| match import {
         Extern::Func(_) => 0,

@@ -2,6 +2,7 @@
 
 use super::Plugin;
 use crate::{
+    base::text::text,
     component::{
         Lift, LowerParts, Types, Value,
         contract::Function,
@@ -100,7 +101,11 @@ fn supplies<T: 'static>(
         let interface = import.interface.as_deref();
         supplies.push(match import.kind {
             ImportKind::Resource(_) => {
-                Supply::Resource(grants.component_resource(interface, &import.name))
+                let granted = grants.component_resource(interface, &import.name);
+                if granted.is_none() {
+                    found.extend(unknown_resource(grants, interface, &import.name));
+                }
+                Supply::Resource(granted)
             }
             ImportKind::Function(ty) => {
                 let ty = program.types.function(ty);
@@ -132,11 +137,60 @@ fn supplies<T: 'static>(
             }
         });
     }
+    found.extend(unequal_resources(program, grants));
     if found.is_empty() {
         Ok(supplies)
     } else {
         Err(LoadError::Mismatch(found))
     }
+}
+
+/// Returns why the grants have no such resource; `None` if they stub it.
+fn unknown_resource<T: 'static>(
+    grants: &Grants<T>,
+    interface: Option<&str>,
+    name: &str,
+) -> Option<Mismatch> {
+    let module = interface.unwrap_or("$root");
+    if let Some(function) = grants.component_function(interface, name) {
+        return Some(Mismatch::ImportType {
+            module: module.into(),
+            name: name.into(),
+            expected: function.shown().into(),
+            found: "resource".into(),
+        });
+    }
+    (!grants.is_stubbed(module, name)).then(|| Mismatch::UnknownImport {
+        module: module.into(),
+        name: name.into(),
+        found: "resource".into(),
+        hint: grants.component_hint(module),
+    })
+}
+
+/// Returns the imported resources that the component takes for others of the embedder's than they are.
+fn unequal_resources<T: 'static>(program: &Program, grants: &Grants<T>) -> Vec<Mismatch> {
+    let mut found = Vec::new();
+    for equal in &program.equal_resources {
+        let interface = equal.interface.as_deref();
+        let granted = grants.component_resource(interface, &equal.name);
+        // An interface need not grant again what it uses of another one.
+        let Some(rust) = granted.map(|granted| granted.rust_type()) else {
+            continue;
+        };
+        if !program.types.is_supplied_by(equal.resource, rust) {
+            found.push(Mismatch::ImportType {
+                module: interface.unwrap_or("$root").into(),
+                name: equal.name.clone(),
+                expected: "a resource of its own".into(),
+                found: text(format_args!(
+                    "the resource {}",
+                    program.types.resource_name(equal.resource)
+                )),
+            });
+        }
+    }
+    found
 }
 
 /// What a component imports and exports.

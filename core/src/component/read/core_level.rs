@@ -7,7 +7,9 @@ use super::{
     scope::{CoreInstance, Item, Names, entry},
 };
 use crate::{
-    component::program::{Callee, CoreItem, Encoding, Instantiate, Lifted, Lowered, Options},
+    component::program::{
+        BuiltIn, Callee, CoreItem, Encoding, Instantiate, Lifted, Lowered, Options,
+    },
     error::LoadError,
 };
 use alloc::vec::Vec;
@@ -139,7 +141,12 @@ impl<'a> Inliner<'a> {
             CanonicalFunction::ResourceDrop { resource } => {
                 CoreItem::ResourceDrop(self.resource_type(scope, resource)?, instance)
             }
-            _ => return Err(asynchronous("a built-in function for tasks or threads")),
+            other => {
+                let built_in = self.built_in(scope, other, instance)?;
+                self.spend(size_of::<BuiltIn>())?;
+                self.program.built_ins.push(built_in);
+                CoreItem::BuiltIn(self.program.built_ins.len().saturating_sub(1))
+            }
         };
         self.spend(size_of::<CoreItem>())?;
         self.scope_mut(scope)?.core_functions.push(item);

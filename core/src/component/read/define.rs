@@ -9,7 +9,7 @@ use super::{
 use crate::{
     base::text::text,
     component::{
-        program::{Callee, Import, ImportKind, Resource},
+        program::{Callee, EqualResource, Import, ImportKind, Resource},
         types::{FunctionType, FunctionTypeId, ResourceId, Type, TypeId},
     },
     error::LoadError,
@@ -28,9 +28,23 @@ impl<'a> Inliner<'a> {
         ty: ComponentType<'a>,
     ) -> Result<TypeItem, LoadError> {
         Ok(match ty {
-            ComponentType::Defined(ty) => TypeItem::Value(self.defined(scope, ty)?),
-            ComponentType::Func(ty) if ty.async_ => TypeItem::AsyncFunction,
-            ComponentType::Func(ty) => TypeItem::Function(self.function_type(scope, &ty)?),
+            ComponentType::Defined(ty) => {
+                self.asynchronous = None;
+                let value = self.defined(scope, ty)?;
+                match self.asynchronous {
+                    Some(what) => TypeItem::AsyncValue(what, value),
+                    None => TypeItem::Value(value),
+                }
+            }
+            ComponentType::Func(ty) if ty.async_ => TypeItem::AsyncFunction("async func"),
+            ComponentType::Func(ty) => {
+                self.asynchronous = None;
+                let function = self.function_type(scope, &ty)?;
+                match self.asynchronous {
+                    Some(what) => TypeItem::AsyncFunction(what),
+                    None => TypeItem::Function(function),
+                }
+            }
             ComponentType::Component(_) => TypeItem::Component,
             ComponentType::Instance(declarations) => {
                 self.declared.push((declarations.into(), scope));
@@ -58,7 +72,7 @@ impl<'a> Inliner<'a> {
 
     fn defined(&mut self, scope: usize, ty: ComponentDefinedType<'a>) -> Result<TypeId, LoadError> {
         let ty = match ty {
-            ComponentDefinedType::Primitive(ty) => primitive(ty)?,
+            ComponentDefinedType::Primitive(ty) => self.primitive(ty),
             ComponentDefinedType::Record(fields) => {
                 let mut resolved = Vec::with_capacity(fields.len());
                 for (name, ty) in fields {
@@ -100,8 +114,8 @@ impl<'a> Inliner<'a> {
             }
             ComponentDefinedType::Own(ty) => Type::Own(self.resource_type(scope, ty)?),
             ComponentDefinedType::Borrow(ty) => Type::Borrow(self.resource_type(scope, ty)?),
-            ComponentDefinedType::Future(_) => return Err(asynchronous("the type `future`")),
-            ComponentDefinedType::Stream(_) => return Err(asynchronous("the type `stream`")),
+            ComponentDefinedType::Future(_) => self.asynchronous("future"),
+            ComponentDefinedType::Stream(_) => self.asynchronous("stream"),
         };
         self.program.types.add(ty)
     }
@@ -111,7 +125,33 @@ impl<'a> Inliner<'a> {
         Ok(name.into())
     }
 
-    fn payload(
+    fn primitive(&mut self, ty: PrimitiveValType) -> Type {
+        match ty {
+            PrimitiveValType::Bool => Type::Bool,
+            PrimitiveValType::S8 => Type::S8,
+            PrimitiveValType::U8 => Type::U8,
+            PrimitiveValType::S16 => Type::S16,
+            PrimitiveValType::U16 => Type::U16,
+            PrimitiveValType::S32 => Type::S32,
+            PrimitiveValType::U32 => Type::U32,
+            PrimitiveValType::S64 => Type::S64,
+            PrimitiveValType::U64 => Type::U64,
+            PrimitiveValType::F32 => Type::F32,
+            PrimitiveValType::F64 => Type::F64,
+            PrimitiveValType::Char => Type::Char,
+            PrimitiveValType::String => Type::String,
+            PrimitiveValType::ErrorContext => self.asynchronous("error-context"),
+        }
+    }
+
+    /// Notes that the type that is being resolved has an asynchronous one, and returns a type that is laid out
+    /// alike.
+    fn asynchronous(&mut self, what: &'static str) -> Type {
+        self.asynchronous = Some(what);
+        Type::U32
+    }
+
+    pub(super) fn payload(
         &mut self,
         scope: usize,
         ty: Option<ComponentValType>,
@@ -121,9 +161,16 @@ impl<'a> Inliner<'a> {
 
     fn value(&mut self, scope: usize, ty: ComponentValType) -> Result<TypeId, LoadError> {
         match ty {
-            ComponentValType::Primitive(ty) => self.program.types.add(primitive(ty)?),
+            ComponentValType::Primitive(ty) => {
+                let ty = self.primitive(ty);
+                self.program.types.add(ty)
+            }
             ComponentValType::Type(index) => match entry(&self.scope(scope)?.types, index)? {
                 TypeItem::Value(ty) => Ok(ty),
+                TypeItem::AsyncValue(what, ty) => {
+                    self.asynchronous = Some(what);
+                    Ok(ty)
+                }
                 _ => Err(missed()),
             },
         }
@@ -166,9 +213,9 @@ impl<'a> Inliner<'a> {
     ) -> Result<FunctionTypeId, LoadError> {
         match entry(&self.scope(scope)?.types, index)? {
             TypeItem::Function(ty) => Ok(ty),
-            TypeItem::AsyncFunction => Err(match name {
-                Some(name) => asynchronous(&format!("the asynchronous import `{name}`")),
-                None => asynchronous("an asynchronous function"),
+            TypeItem::AsyncFunction(what) => Err(match name {
+                Some(name) => asynchronous(&format!("the import `{name}` with the type `{what}`")),
+                None => asynchronous(&format!("a function with the type `{what}`")),
             }),
             _ => Err(missed()),
         }
@@ -179,10 +226,19 @@ impl<'a> Inliner<'a> {
     pub(super) fn imported(
         &mut self,
         scope: usize,
-        interface: Option<&'a str>,
-        name: &'a str,
+        within: Option<Within<'_>>,
+        name: &str,
         ty: ComponentTypeRef,
     ) -> Result<Item<'a>, LoadError> {
+        let interface = within.map(|within| within.interface);
+        let qualified;
+        let name = match within {
+            Some(Within { path, .. }) if !path.is_empty() => {
+                qualified = format!("{path}{name}");
+                &*qualified
+            }
+            _ => name,
+        };
         let number = self.program.imports.len();
         let (kind, item) = match ty {
             ComponentTypeRef::Func(index) => {
@@ -196,16 +252,41 @@ impl<'a> Inliner<'a> {
                 (ImportKind::Resource(resource), item)
             }
             ComponentTypeRef::Type(TypeBounds::Eq(index)) => {
-                return Ok(Item::Type(entry(&self.scope(scope)?.types, index)?));
+                let ty = entry(&self.scope(scope)?.types, index)?;
+                if let TypeItem::Resource(resource) = ty {
+                    self.spend(name.len().saturating_add(size_of::<EqualResource>()))?;
+                    self.program.equal_resources.push(EqualResource {
+                        interface: interface.map(Into::into),
+                        name: name.into(),
+                        resource,
+                    });
+                }
+                return Ok(Item::Type(ty));
             }
-            ComponentTypeRef::Instance(index) if interface.is_none() => {
+            ComponentTypeRef::Instance(index) => {
                 let TypeItem::Instance(declared) = entry(&self.scope(scope)?.types, index)? else {
                     return Err(missed());
                 };
-                return self.interface(declared, name);
-            }
-            ComponentTypeRef::Instance(_) => {
-                return Err(not_supplied("an instance", interface, name));
+                let path = format!("{name}.");
+                let inner = match within {
+                    None => Within {
+                        interface: name,
+                        path: "",
+                        depth: 1,
+                    },
+                    Some(Within { depth, .. }) if depth > self.limits.depth => {
+                        return Err(super::over("component.depth", self.limits.depth, depth));
+                    }
+                    Some(Within {
+                        interface, depth, ..
+                    }) => Within {
+                        interface,
+                        path: &path,
+                        depth: depth.saturating_add(1),
+                    },
+                };
+                self.spend(path.len())?;
+                return self.interface(declared, inner);
             }
             ComponentTypeRef::Module(_) => {
                 return Err(not_supplied("a core module", interface, name));
@@ -232,7 +313,7 @@ impl<'a> Inliner<'a> {
     }
 
     /// Makes what the embedder supplies for an imported instance.
-    fn interface(&mut self, declared: usize, interface: &'a str) -> Result<Item<'a>, LoadError> {
+    fn interface(&mut self, declared: usize, within: Within<'_>) -> Result<Item<'a>, LoadError> {
         let (declarations, parent) = self.declared(declared)?;
         let instance = self.scope(parent)?.instance;
         let scope = self.open(Scope::new(Some(parent), instance, None))?;
@@ -247,7 +328,7 @@ impl<'a> Inliner<'a> {
                 }
                 InstanceTypeDeclaration::Alias(alias) => self.alias(scope, alias)?,
                 InstanceTypeDeclaration::Export { name, ty } => {
-                    let item = self.imported(scope, Some(interface), name.name, *ty)?;
+                    let item = self.imported(scope, Some(within), name.name, *ty)?;
                     self.scope_mut(scope)?.push(item);
                     exports.push((name.name, item));
                 }
@@ -255,6 +336,17 @@ impl<'a> Inliner<'a> {
         }
         self.list(exports).map(Item::Instance)
     }
+}
+
+/// An imported instance whose exports are read.
+#[derive(Clone, Copy)]
+pub(super) struct Within<'n> {
+    /// The name of the interface that the root imports.
+    interface: &'n str,
+    /// The names of the instances within it, each with a dot, such as `outer.inner.`.
+    path: &'n str,
+    /// Number of instances around the exports.
+    depth: usize,
 }
 
 /// Returns the error for an import that no embedder can supply.
@@ -266,25 +358,4 @@ fn not_supplied(what: &str, interface: Option<&str>, name: &str) -> LoadError {
             "it imports {what}, `{of}{dot}{name}`; only functions, types, and instances of these can be supplied"
         )),
     }
-}
-
-fn primitive(ty: PrimitiveValType) -> Result<Type, LoadError> {
-    Ok(match ty {
-        PrimitiveValType::Bool => Type::Bool,
-        PrimitiveValType::S8 => Type::S8,
-        PrimitiveValType::U8 => Type::U8,
-        PrimitiveValType::S16 => Type::S16,
-        PrimitiveValType::U16 => Type::U16,
-        PrimitiveValType::S32 => Type::S32,
-        PrimitiveValType::U32 => Type::U32,
-        PrimitiveValType::S64 => Type::S64,
-        PrimitiveValType::U64 => Type::U64,
-        PrimitiveValType::F32 => Type::F32,
-        PrimitiveValType::F64 => Type::F64,
-        PrimitiveValType::Char => Type::Char,
-        PrimitiveValType::String => Type::String,
-        PrimitiveValType::ErrorContext => {
-            return Err(asynchronous("the type `error-context`"));
-        }
-    })
 }

@@ -61,6 +61,8 @@ pub(super) struct Inliner<'a> {
     /// The exports of core instances that no module has.
     pub(super) loose: Vec<Names<'a, CoreItem>>,
     pub(super) declared: Vec<Declared<'a>>,
+    /// The asynchronous type that was met in the type that is being resolved.
+    pub(super) asynchronous: Option<&'static str>,
     /// The component instances whose sections are being read, from the root to the innermost.
     frames: Vec<Frame<'a>>,
 }
@@ -87,10 +89,12 @@ impl<'a> Inliner<'a> {
                 types: Types::new(),
                 resources: Vec::new(),
                 imports: Vec::new(),
+                equal_resources: Vec::new(),
                 modules: Vec::new(),
                 steps: Vec::new(),
                 lifted: Vec::new(),
                 lowered: Vec::new(),
+                built_ins: Vec::new(),
                 exports: Vec::new(),
                 instances: 0,
             },
@@ -98,6 +102,7 @@ impl<'a> Inliner<'a> {
             lists: Vec::new(),
             loose: Vec::new(),
             declared: Vec::new(),
+            asynchronous: None,
             frames: Vec::new(),
         }
     }

@@ -7,10 +7,12 @@
 //! | `weigh` | bounds the validator's work, and the depth of value types |
 //! | `scope` | keeps the index spaces of component instances and instance types |
 //! | `inline` | goes through the sections, those of a nested component once for each instance of it |
+//! | `built_in` | tells the names and types of built-in functions for tasks, threads, streams, futures and errors |
 //! | `core_level` | resolves core instances, and functions that lift and lower |
 //! | `define` | resolves types, each with the resources of the instance that it is for |
 
 mod bare;
+mod built_in;
 mod check;
 mod core_level;
 mod define;

@@ -35,9 +35,11 @@ pub(super) enum Item<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum TypeItem {
     Value(TypeId),
+    /// A value type in which there is this asynchronous one, as which nothing runs.
+    AsyncValue(&'static str, TypeId),
     Function(FunctionTypeId),
-    /// The type of asynchronous functions, which are not run.
-    AsyncFunction,
+    /// The type of functions that are asynchronous, or have such a value: the type that is not run.
+    AsyncFunction(&'static str),
     Resource(ResourceId),
     /// The number of a declaration of an instance type.
     Instance(usize),

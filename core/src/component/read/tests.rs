@@ -294,8 +294,8 @@ fn what_no_embedder_can_supply_is_refused_by_name() {
             "it imports a component, `c`",
         ),
         (
-            r#"(component (import "a:b/i" (instance (export "inner" (instance)))))"#,
-            "it imports an instance, `a:b/i.inner`",
+            r#"(component (import "a:b/i" (instance (export "inner" (core module)))))"#,
+            "it imports a core module, `a:b/i.inner`",
         ),
     ] {
         let message = error(text);
@@ -306,18 +306,30 @@ fn what_no_embedder_can_supply_is_refused_by_name() {
 #[test]
 fn asynchronous_parts_and_values_are_refused() {
     for (sections, expected) in [
-        // The built-in function `yield`, and the types `future` and `stream`.
-        (section(8, &[1, 0x0c, 0]), "a built-in function"),
-        (section(7, &[1, 0x65, 0]), "`future`"),
-        (section(7, &[1, 0x66, 0]), "`stream`"),
-        // An import of a function with such a type.
+        // Imports of an asynchronous function, and of functions that take a future and a list of streams.
         (
             [
                 section(7, &[1, 0x43, 0, 1, 0]),
                 section(10, &[1, 0, 1, b'f', 1, 0]),
             ]
             .concat(),
-            "the asynchronous import `f`",
+            "the import `f` with the type `async func`",
+        ),
+        (
+            [
+                section(7, &[2, 0x65, 0, 0x40, 1, 1, b'x', 0, 1, 0]),
+                section(10, &[1, 0, 1, b'f', 1, 1]),
+            ]
+            .concat(),
+            "the import `f` with the type `future`",
+        ),
+        (
+            [
+                section(7, &[3, 0x66, 0, 0x70, 0, 0x40, 1, 1, b'x', 1, 1, 0]),
+                section(10, &[1, 0, 1, b'f', 1, 2]),
+            ]
+            .concat(),
+            "the import `f` with the type `stream`",
         ),
     ] {
         let error = read(&component(&sections), &ComponentLimits::server()).unwrap_err();
@@ -334,6 +346,31 @@ fn asynchronous_parts_and_values_are_refused() {
         let error = read(&component(&sections), &ComponentLimits::server()).unwrap_err();
         assert!(format!("{error}").contains("value"), "{error}");
     }
+}
+
+#[test]
+fn asynchronous_types_and_built_ins_that_no_function_has_are_read() {
+    // The types `future` and `stream`, a list of the latter, and `thread.yield`.
+    let types = section(7, &[3, 0x65, 0, 0x66, 0, 0x70, 1]);
+    let built_in = section(8, &[1, 0x0c, 0]);
+    let wasm = component(&[types, built_in].concat());
+    let program = read(&wasm, &ComponentLimits::server()).unwrap();
+    let names = program.built_ins.iter().map(|function| function.name);
+    assert_eq!(names.collect::<Vec<_>>(), ["thread.yield"]);
+}
+
+#[test]
+fn functions_of_nested_instances_have_the_names_of_these() {
+    let program = read_text(
+        r#"(component (import "host" (instance
+             (export "f" (func))
+             (export "inner" (instance (export "g" (func)) (export "deep" (instance (export "h" (func)))))))))"#,
+    );
+    let program = program.unwrap();
+    let imports = program.imports.iter();
+    let imports = imports.map(|import| (import.interface.as_deref(), &*import.name));
+    let expected = ["f", "inner.g", "inner.deep.h"].map(|name| (Some("host"), name));
+    assert_eq!(imports.collect::<Vec<_>>(), expected);
 }
 
 /// Wraps contents as a section.

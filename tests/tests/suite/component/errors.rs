@@ -208,6 +208,66 @@ fn imports_that_do_not_fit_are_all_told() {
     assert_eq!(code(&called), "trap-stub");
 }
 
+/// Built-in functions for tasks and the like; `run` does `body`, and `leave` does `post` afterwards.
+fn with_built_ins(body: &str, post: &str) -> String {
+    format!(
+        r#"(component
+  (core func $get (canon context.get i32 0))
+  (core func $set (canon context.set i32 0))
+  (core func $inc (canon backpressure.inc))
+  (core func $dec (canon backpressure.dec))
+  (core func $new (canon waitable-set.new))
+  (core module $M
+    (import "h" "get" (func $get (result i32)))
+    (import "h" "set" (func $set (param i32)))
+    (import "h" "inc" (func $inc))
+    (import "h" "dec" (func $dec))
+    (import "h" "new" (func $new (result i32)))
+    (func (export "run") (result i32) {body})
+    (func (export "post") (param i32) {post}))
+  (core instance $m (instantiate $M (with "h" (instance
+    (export "get" (func $get)) (export "set" (func $set)) (export "inc" (func $inc)) (export "dec" (func $dec))
+    (export "new" (func $new))))))
+  (func (export "run") (result u32)
+    (canon lift (core func $m "run") (post-return (core func $m "post")))))"#
+    )
+}
+
+#[test]
+fn built_ins_for_tasks_keep_numbers_for_a_call_or_tell_that_they_are_not_run() {
+    // The numbers of a call are 0 when it begins, and are kept until it has ended.
+    let plugin = load(
+        &with_built_ins(
+            "(local i32) (local.set 0 (call $get)) (call $set (i32.const 42)) (call $inc) (call $dec)
+             (i32.add (local.get 0) (call $get))",
+            "(if (i32.ne (call $get) (i32.const 42)) (then unreachable))",
+        ),
+        &Grants::new(),
+    );
+    let mut instance = plugin.instantiate(()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(instance.call_component::<(), u32>("run", ()), Ok(42));
+    }
+    for (body, post, reason) in [
+        (
+            "(call $new)",
+            "",
+            "`waitable-set.new` is for asynchronous functions",
+        ),
+        (
+            "(i32.const 0)",
+            "(drop (call $new))",
+            "cannot leave component instance",
+        ),
+        ("(call $dec) (i32.const 0)", "", "backpressure"),
+    ] {
+        let plugin = load(&with_built_ins(body, post), &Grants::new());
+        let ended = plugin.call_component::<(), u32>("run", ());
+        let message = ended.unwrap_err().to_string();
+        assert!(message.contains(reason), "{message}");
+    }
+}
+
 #[test]
 fn calls_of_the_other_kind_of_plugin_name_what_is_there() {
     let of = Of {

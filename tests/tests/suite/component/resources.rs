@@ -249,3 +249,39 @@ fn what_a_guest_may_not_do_with_borrowed_handles_traps() {
         assert_eq!(instance.data().closed, [0; 0]);
     }
 }
+
+/// Two resources of the host.
+struct One;
+struct Two;
+
+#[test]
+fn resources_that_are_not_those_of_the_host_are_refused() {
+    let host = || {
+        Interface::new("host")
+            .function("f", || 3u32)
+            .resource("one", |_: &mut Context<'_, ()>, _: Own<One>| Ok(()))
+            .resource("two", |_: &mut Context<'_, ()>, _: Own<Two>| Ok(()))
+            .resource("again", |_: &mut Context<'_, ()>, _: Own<One>| Ok(()))
+    };
+    let loaded = |exports: &str| {
+        let text = format!(r#"(component (import "host" (instance {exports})))"#);
+        let wasm = wat::parse_str(text).unwrap();
+        let grants = Grants::new().interface(host());
+        Engine::default().load_component("component", &wasm, &grants)
+    };
+    for (exports, reason) in [
+        (r#"(export "other" (type (sub resource)))"#, "`host.other`"),
+        (r#"(export "f" (type (sub resource)))"#, "func() -> u32"),
+        (
+            r#"(export "two" (type $two (sub resource))) (export "again" (type (eq $two)))"#,
+            "the resource `two`",
+        ),
+    ] {
+        let error = loaded(exports).unwrap_err();
+        assert_eq!(error.code(), "mismatch", "{error}");
+        let message = error.to_string();
+        assert!(message.contains(reason), "{message}");
+    }
+    let exports = r#"(export "one" (type $one (sub resource))) (export "again" (type (eq $one)))"#;
+    assert!(loaded(exports).is_ok());
+}
