@@ -1,10 +1,13 @@
 //! What the targets share: grants, calls of all that a module exports, modules that are made up,
 //! and another interpreter to compare with.
 
+pub mod canonical;
+pub mod components;
 pub mod host;
 pub mod modules;
 pub mod observers;
 pub mod oracle;
+pub mod passed;
 pub mod programs;
 pub mod wasi;
 

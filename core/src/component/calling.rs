@@ -108,7 +108,8 @@ pub(super) struct GuestCall {
     stage: Stage,
 }
 
-/// The next stage of a call of one component instance by another.
+/// The next stage of a call of one component instance by another. In boxes, since each call inside another one takes
+/// native stack for them.
 enum Stage {
     /// Copies the arguments.
     Arguments,
@@ -133,13 +134,15 @@ impl GuestCall {
     }
 
     /// Copies the arguments from the caller, and begins the call.
+    // Not inlined, as `end`: its native stack is given back before the callee runs.
+    #[inline(never)]
     fn begin<T: 'static>(
         &self,
         store: &mut Store<StoreData<T>>,
         bound: &Bound<T>,
         callee: &Lifted,
         entry: &Entry,
-    ) -> Result<Calling<'static>, CallError> {
+    ) -> Result<Box<Calling<'static>>, CallError> {
         let lowered = bound.program.lowered.get(self.number).ok_or_else(missing)?;
         let (from, _) = bound.lowered.get(self.number).ok_or_else(missing)?;
         let to = bound.lifted.get(self.callee).ok_or_else(missing)?;
@@ -161,10 +164,11 @@ impl GuestCall {
                 place: to.params.as_ref().map(|layout| (None, layout)),
             },
         )?;
-        Ok(Calling::new(arguments, to))
+        Ok(Box::new(Calling::new(arguments, to)))
     }
 
     /// Copies the result from the callee.
+    #[inline(never)]
     fn end<T: 'static>(
         &self,
         store: &mut Store<StoreData<T>>,
@@ -172,7 +176,7 @@ impl GuestCall {
         callee: &Lifted,
         entry: &Entry,
         results: &[Val],
-    ) -> Result<Delivery<'static>, CallError> {
+    ) -> Result<Box<Delivery<'static>>, CallError> {
         let lowered = bound.program.lowered.get(self.number).ok_or_else(missing)?;
         let (to, _) = bound.lowered.get(self.number).ok_or_else(missing)?;
         let from = bound.lifted.get(self.callee).ok_or_else(missing)?;
@@ -197,7 +201,7 @@ impl GuestCall {
         };
         let delivery = copy(store, &bound.program, &source, &target)?;
         Machine::of_store(store)?.handles.check_borrows()?;
-        Ok(delivery)
+        Ok(Box::new(delivery))
     }
 }
 
@@ -215,7 +219,7 @@ impl<T: 'static> Aside<T> for GuestCall {
             match &mut self.stage {
                 Stage::Arguments => {
                     let calling = self.begin(store, &bound, callee, &entry)?;
-                    self.stage = Stage::Call(Box::new(calling));
+                    self.stage = Stage::Call(calling);
                 }
                 Stage::Call(calling) => {
                     ready!(calling.poll(store, context, &entry))?;
@@ -224,7 +228,7 @@ impl<T: 'static> Aside<T> for GuestCall {
                         return Poll::Ready(Err(missing()));
                     };
                     let result = self.end(store, &bound, callee, &entry, calling.results())?;
-                    self.stage = Stage::Result(calling, Box::new(result));
+                    self.stage = Stage::Result(calling, result);
                 }
                 Stage::Result(_, delivery) => {
                     ready!(delivery.poll(store, context, &self.caller))?;
@@ -355,6 +359,7 @@ pub(crate) struct Dropping {
     rep: u32,
     /// The component instance that defines the resource, if another one drops it.
     enters: Option<ComponentInstance>,
+    /// Whether the call has begun.
     entered: bool,
     run: Run,
 }
@@ -398,27 +403,28 @@ impl Dropping {
         store: &mut Store<StoreData<T>>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
-        if let Some(definer) = self.enters
-            && !self.entered
-        {
-            Machine::of_store(store)?.enter(definer)?;
+        if !self.entered {
+            let machine = Machine::of_store(store)?;
+            match self.enters {
+                Some(definer) => machine.enter(definer)?,
+                // Counted, since a destructor may drop the next resource, and each takes native stack.
+                None => machine.nest()?,
+            }
             self.entered = true;
         }
-        let bound: Arc<Bound<T>> = Machine::of_store(store)?.bound.clone();
         let number = usize::try_from(self.ty.0).unwrap_or(usize::MAX);
-        if let Some(program::Resource::Defined {
-            destructor: Some(destructor),
-            ..
-        }) = bound.program.resources.get(number)
-        {
-            let function = Machine::function(store, destructor)?;
+        if let Some(function) = Machine::destructor(store, number)? {
             let params = [word(self.rep)];
             ready!(self.run.poll(store, context, function, &params, &mut []))
                 .map_err(|error| error.in_export("destructor"))?;
         }
-        if let Some(definer) = self.enters {
-            Machine::of_store(store)?.handles.check_borrows()?;
-            Machine::of_store(store)?.leave(definer)?;
+        let machine = Machine::of_store(store)?;
+        match self.enters {
+            Some(definer) => {
+                machine.handles.check_borrows()?;
+                machine.leave(definer)?;
+            }
+            None => machine.handles.end_call(),
         }
         Poll::Ready(Ok(()))
     }

@@ -4,7 +4,7 @@ use super::{
     broken,
     lower::{Block, Lowered, Place},
     machine::Machine,
-    other_type,
+    other_type, outside,
     program::{ComponentInstance, Encoding},
     types::{FunctionType, Layout, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Types},
 };
@@ -352,5 +352,5 @@ fn address_for(value: &Val, align: u32) -> Result<u32, CallError> {
 /// Returns the place of a block in the guest's memory.
 fn place(memory: &mut [u8], address: u32, len: usize) -> Result<&mut [u8], CallError> {
     let len = u32::try_from(len).unwrap_or(u32::MAX);
-    memory::bytes_mut(memory, address, len, "value that a component receives")
+    memory::bytes_mut(memory, address, len, "value that a component receives").map_err(outside)
 }

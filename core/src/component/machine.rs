@@ -8,7 +8,9 @@ use super::{
     canon::{Canon, Shape},
     host_call::{HostFunction, HostResource},
     imported,
-    program::{BuiltIn, Callee, ComponentInstance, CoreItem, Does, Lowered, Options, Program},
+    program::{
+        BuiltIn, Callee, ComponentInstance, CoreItem, Does, Lowered, Options, Program, Resource,
+    },
     resource::Handles,
 };
 use crate::{
@@ -20,6 +22,10 @@ use crate::{
 use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
 use core::{any::Any, mem};
 use wasmi::{Extern, Func, Memory, Store, StoreContextMut};
+
+/// Most calls of component instances inside one another, the embedder's included, whatever the limit `component.depth`
+/// says. Without optimisation each takes 10 KB of native stack, of which a thread may have 256 KiB.
+const MOST_CALLS: usize = 16;
 
 /// A component whose imports are supplied, for all its instances.
 pub(crate) struct Bound<T: 'static> {
@@ -105,6 +111,9 @@ pub(crate) struct Machine<T: 'static> {
     flags: Vec<Flags>,
     /// Functions that were looked up, by their number in [`Program::lifted`].
     entries: Vec<Option<Entry>>,
+    /// Destructors that were looked up, by their resource's number in [`Program::resources`]. A destructor may be a
+    /// function of the host's, and looking that up adds it to the store for good.
+    destructors: Vec<Option<Func>>,
     /// What a reset needs, of the room above.
     pub(crate) kept: Box<dyn Any + Send + Sync>,
     /// Options of functions of [`Program::lowered`] that use exports of the module that imports the function, by
@@ -142,6 +151,7 @@ impl<T: 'static> Machine<T> {
             handles: Handles::new(program.instances, bound.limits.handles),
             flags: alloc::vec![Flags::default(); instances],
             entries: alloc::vec![None; program.lifted.len()],
+            destructors: alloc::vec![None; program.resources.len()],
             kept: Box::new(()),
             late: Vec::new(),
         }
@@ -228,19 +238,24 @@ impl<T: 'static> Machine<T> {
 
     /// Begins a call of a component instance inside those that run.
     pub(crate) fn enter(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
-        let most = self.bound.limits.depth;
-        let too_deep = self.handles.depth() >= most;
-        let flags = self.flags(instance)?;
-        if flags.entered {
+        if self.flags(instance)?.entered {
             return Err(broken("cannot enter component instance"));
         }
-        if too_deep {
-            return Err(broken(&format!(
-                "more than {most} calls of component instances inside one another, which is the limit `component.depth`"
-            )));
-        }
+        self.nest()?;
+        let flags = self.flags(instance)?;
         flags.entered = true;
         flags.context = [0; 2];
+        Ok(())
+    }
+
+    /// Begins a call inside those that run, of a component instance that runs already.
+    pub(super) fn nest(&mut self) -> Result<(), CallError> {
+        let most = self.bound.limits.depth.min(MOST_CALLS);
+        if self.handles.depth() >= most {
+            return Err(broken(&format!(
+                "more than {most} calls of component instances inside one another"
+            )));
+        }
         self.handles.begin_call();
         Ok(())
     }
@@ -277,6 +292,30 @@ impl<T: 'static> Machine<T> {
             *place = Some(entry);
         }
         Ok(entry)
+    }
+
+    /// Returns the destructor of the resource of this number in [`Program::resources`]; `None` if it has none.
+    pub(super) fn destructor(
+        store: &mut Store<StoreData<T>>,
+        number: usize,
+    ) -> Result<Option<Func>, CallError> {
+        let machine = Self::of_store(store)?;
+        if let Some(Some(function)) = machine.destructors.get(number) {
+            return Ok(Some(*function));
+        }
+        let bound = machine.bound.clone();
+        let Some(Resource::Defined {
+            destructor: Some(destructor),
+            ..
+        }) = bound.program.resources.get(number)
+        else {
+            return Ok(None);
+        };
+        let function = Self::function(store, destructor)?;
+        if let Some(place) = Self::of_store(store)?.destructors.get_mut(number) {
+            *place = Some(function);
+        }
+        Ok(Some(function))
     }
 
     /// Looks up the options of a function.

@@ -111,7 +111,10 @@ pub use self::{
 pub use hostel_macros::bindgen;
 pub use hostel_macros::{ComponentType, Lift, Lower};
 
-use crate::error::{CallError, Trap, TrapKind};
+use crate::{
+    base::text::text,
+    error::{CallError, Trap, TrapKind},
+};
 use core::fmt;
 
 /// A Rust type whose values have a type of the Component Model.
@@ -182,6 +185,13 @@ pub trait ComponentType {
 #[inline(never)]
 pub(crate) fn broken(why: &str) -> CallError {
     CallError::Trap(Trap::new(TrapKind::Abi, why))
+}
+
+/// Returns the trap of a guest whose pointer leads out of its memory, as `error` says.
+#[cold]
+#[inline(never)]
+pub(crate) fn outside(error: CallError) -> CallError {
+    broken(&text(format_args!("{error}")))
 }
 
 /// Returns the error for a Rust type that was not compared with the component's.

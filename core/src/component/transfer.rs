@@ -17,7 +17,7 @@ pub(super) fn transfer(
 ) -> Result<(), CallError> {
     let types = from.types();
     match (types.get(ty), types.get(other)) {
-        (Type::Bool, Type::Bool) => to.word(u32::from(from.u8()? != 0), 1),
+        (Type::Bool, Type::Bool) => to.word(from.bool()?.into(), 1),
         (Type::S8, Type::S8) => to.word(i32::from(from.u8()?.cast_signed()).cast_unsigned(), 1),
         (Type::U8, Type::U8) => to.word(from.u8()?.into(), 1),
         (Type::S16, Type::S16) => to.word(i32::from(from.u16()?.cast_signed()).cast_unsigned(), 2),

@@ -91,6 +91,9 @@ impl Engine {
         wasm: &[u8],
     ) -> Result<(Program, Vec<ModuleInfo>), LoadError> {
         self.check_size(wasm)?;
+        if wasm.is_empty() {
+            return Err(LoadError::Empty);
+        }
         let most = &self.limits.component.module;
         let contained = |read: &mut dyn FnMut() -> Result<Program, LoadError>| {
             let mut program = None;

@@ -3,6 +3,7 @@
 use core::fmt::{self, Display, Formatter};
 use hostel::{Budget, CallError, Engine, Grants, Instance, Limits, LoadError, Mismatch, Plugin};
 use hostel::{Extism, FileError, FileReason, MemoryState, ModuleInfo, StateLimits, Value, Wapc};
+use hostel::{Step, Trap, TrapKind, component, component::Interface};
 use hostel_tests::{Lines, assemble};
 
 /// How a case ends.
@@ -167,6 +168,20 @@ impl Verdict {
         }
     }
 
+    /// Judges a call of a component. Behind `trap-abi` follows what the guest did.
+    pub(crate) fn of_component(result: Result<Option<component::Value>, CallError>) -> Self {
+        match result {
+            Ok(value) => returns(value.map_or_else(String::new, |value| format!("{value:?}"))),
+            Err(CallError::Trap(trap)) if trap.kind() == TrapKind::Abi => {
+                traps(format!("trap-abi {}", trap.message()))
+            }
+            Err(CallError::Trap(trap)) if trap.kind() == TrapKind::Instantiation => {
+                traps(format!("trap-instantiation {}", trap.message()))
+            }
+            Err(error) => Self::of_call_error(&error),
+        }
+    }
+
     /// Judges a call whose answer is text.
     pub(crate) fn of_answer<A: Display>(result: Result<A, CallError>) -> Self {
         match result {
@@ -244,6 +259,11 @@ pub(crate) enum Action {
     Call(&'static str, Vec<Value>),
     /// A function or operation of an instance whose convention is another host's is called with bytes.
     Bytes(&'static str, Vec<u8>),
+    /// The module is a component, and is loaded.
+    LoadComponent,
+    /// The module is a component, whose export is called with these values: at once in one instance, and by
+    /// steps in another.
+    Component(&'static str, Vec<component::Value>),
     /// Code of the test does what the other actions can't.
     Script(Box<dyn Fn(&Setup<'_>) -> Verdict + Sync>),
 }
@@ -263,6 +283,11 @@ pub(crate) struct Setup<'a> {
 impl Setup<'_> {
     pub(crate) fn load(&self) -> Result<Plugin, LoadError> {
         self.engine.load("guest", self.wasm, &self.grants)
+    }
+
+    /// Loads a component.
+    pub(crate) fn load_component(&self) -> Result<Plugin, LoadError> {
+        self.engine.load_component("guest", self.wasm, &self.grants)
     }
 
     /// Loads a module that must load.
@@ -383,6 +408,26 @@ impl Case {
         Self::new(name, module.into(), action, verdict)
     }
 
+    /// A component that is loaded.
+    pub(crate) fn load_component(
+        name: impl Into<String>,
+        module: impl Into<Source>,
+        verdict: Verdict,
+    ) -> Self {
+        Self::new(name, module.into(), Action::LoadComponent, verdict)
+    }
+
+    /// A component whose export `run` is called with `params`.
+    pub(crate) fn component(
+        name: impl Into<String>,
+        module: impl Into<Source>,
+        params: &[component::Value],
+        verdict: Verdict,
+    ) -> Self {
+        let action = Action::Component("run", params.to_vec());
+        Self::new(name, module.into(), action, verdict)
+    }
+
     /// A guest that code of the test attacks with.
     pub(crate) fn script(
         name: impl Into<String>,
@@ -439,7 +484,11 @@ impl Case {
     /// footprint; for them it is 32 times their number, and 1 MiB.
     pub(crate) fn heap_bound(&self, wasm: &[u8]) -> usize {
         let Ok(module) = ModuleInfo::read(wasm) else {
-            return 32 * wasm.len() + (1 << 20);
+            let memory = match &self.action {
+                Action::Component(..) => self.limits.memory_bytes,
+                _ => 0,
+            };
+            return 32 * wasm.len() + (1 << 20) + memory;
         };
         let mut limits = self.limits;
         limits.instances = self.instances;
@@ -476,6 +525,9 @@ impl Case {
         if let Action::Script(script) = &self.action {
             return script(&setup);
         }
+        if let Action::LoadComponent | Action::Component(..) = &self.action {
+            return self.run_component(&setup);
+        }
         let plugin = match setup.load() {
             Ok(plugin) => plugin,
             Err(error) => return Verdict::of_load_error(&error),
@@ -490,6 +542,57 @@ impl Case {
         let verdict = self.act(&mut instance);
         self.check_aftermath(&plugin, &mut instance, &verdict);
         verdict
+    }
+
+    /// Loads a component and calls its export: at once, and by steps in another instance, which must end alike
+    /// and use equal fuel.
+    fn run_component(&self, setup: &Setup<'_>) -> Verdict {
+        let plugin = match setup.load_component() {
+            Ok(plugin) => plugin,
+            Err(error) => return Verdict::of_load_error(&error),
+        };
+        let Action::Component(export, params) = &self.action else {
+            return loads();
+        };
+        let mut instance = match plugin.instantiate(()) {
+            Ok(instance) => instance,
+            Err(error) => return Verdict::of_component(Err(error)),
+        };
+        let verdict = Verdict::of_component(instance.call_component_values(export, params));
+        let used = self.check_component(&mut instance, export, &verdict);
+        drop(instance);
+        let mut instance = plugin.instantiate(()).expect("it did before");
+        let mut call = instance.call_component_values_async(export, params);
+        let stepped = loop {
+            match call.step(1_000) {
+                Step::Done(ended) => break Verdict::of_component(ended),
+                Step::More => {}
+                Step::Waiting => panic!("it waits for nothing"),
+            }
+        };
+        drop(call);
+        assert_eq!(stepped, verdict, "by steps");
+        let stepped = self.check_component(&mut instance, export, &verdict);
+        assert_eq!(stepped, used, "fuel by steps, and at once");
+        verdict
+    }
+
+    /// Checks that a component's instance is stopped or goes on as the verdict says, and used no more than it may.
+    /// Returns the fuel that the call used.
+    fn check_component(&self, instance: &mut Instance, export: &str, verdict: &Verdict) -> u64 {
+        let used = instance.usage();
+        assert!(used.fuel <= self.budget.fuel, "{used:?}");
+        assert!(used.host_calls <= self.budget.host_calls, "{used:?}");
+        assert!(instance.memory_bytes() <= self.limits.memory_bytes);
+        assert_eq!(instance.is_stopped(), verdict.stops(), "{verdict}");
+        if verdict.code() == "out-of-fuel" {
+            assert_eq!(used.fuel, self.budget.fuel);
+        }
+        if verdict.stops() {
+            let again = instance.call_component_values(export, &[]);
+            assert_eq!(again, Err(CallError::Stopped));
+        }
+        used.fuel
     }
 
     fn act(&self, instance: &mut Instance) -> Verdict {
@@ -537,8 +640,15 @@ impl Case {
 
 /// Grants all that a hostile guest may import.
 fn granted(lines: &Lines) -> Grants<()> {
+    let text = "hello";
+    let interface = Interface::root()
+        .dynamic("sink", |_, _| Ok(None))
+        .function("give", move || Ok::<_, Trap>(text))
+        .function("number", || Ok::<_, Trap>(7u32))
+        .function("boom", || -> Result<u32, Trap> { panic!("on purpose") });
     lines
         .granted()
+        .interface(interface)
         .config([("key", "value"), ("empty", ""), ("prefix", "CUSTOM")])
         .state(MemoryState::new(StateLimits::server()))
         .extism(Extism::new().config([("key", "value")]))

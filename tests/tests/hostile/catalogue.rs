@@ -134,9 +134,10 @@ fn is_test(name: &str, path: &Path, text: &str) -> bool {
             .any(|text| text.starts_with(&function))
 }
 
-/// The ids of threats in a text.
+/// The ids of threats in a text. What follows two colons is a name in code, such as `Value::S16`.
 fn ids(text: &str) -> BTreeSet<&str> {
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != ':');
+    let words = words.map(|word| word.trim_end_matches(':'));
     words.filter(|word| is_id(word)).collect()
 }
 
@@ -146,7 +147,7 @@ fn is_id(word: &str) -> bool {
         return false;
     };
     let digits = match family {
-        "M" | "R" | "A" | "S" | "X" | "P" | "C" => 2..=2,
+        "M" | "R" | "A" | "S" | "X" | "L" | "K" | "V" | "P" | "T" | "C" => 2..=2,
         "W" => 1..=2,
         _ => return false,
     };

@@ -150,7 +150,11 @@ fn action(action: &Action) -> Option<String> {
         Action::Bytes(name, input) if input.len() <= 4 << 10 => {
             format!("Action::Bytes({name:?}, &{input:?})")
         }
-        Action::Process(_) | Action::Bytes(..) | Action::Script(_) => return None,
+        Action::Process(_)
+        | Action::Bytes(..)
+        | Action::LoadComponent
+        | Action::Component(..)
+        | Action::Script(_) => return None,
     })
 }
 

@@ -7,7 +7,8 @@
 //! The folders hold the cases, a file for each threat or for a few that belong together: `module`
 //! what can be wrong with a module, `run_time` what guest code can do by itself, `abi` what passes
 //! between guest and host, `services` what host functions offer, `conventions` what the environments
-//! of other hosts' conventions offer, `http` their requests, `pool` what instances leave to each other. A file says how a row of its tables reads; words for the verdicts are in `case`.
+//! of other hosts' conventions offer, `http` their requests, `component` what components pass, `pool` what instances
+//! leave to each other. A file says how a row of its tables reads; words for the verdicts are in `case`.
 //!
 //! A table of all cases is written to `hostile-guests.txt` in the target directory, and printed
 //! with `--nocapture` or if a case fails. `--list` prints the verdicts that are declared.
@@ -17,6 +18,7 @@
 mod abi;
 mod case;
 mod catalogue;
+mod component;
 mod conventions;
 mod export;
 mod heap;
@@ -117,6 +119,7 @@ fn all_cases() -> Vec<Case> {
     cases.extend(services::cases());
     cases.extend(conventions::cases());
     cases.extend(http::cases());
+    cases.extend(component::cases());
     cases.extend(pool::cases());
     cases.sort_by(|a, b| a.name.cmp(&b.name));
     for pair in cases.windows(2) {

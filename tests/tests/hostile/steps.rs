@@ -55,10 +55,23 @@ pub(crate) fn measure<'a>(cases: impl Iterator<Item = &'a Case>) -> ExitCode {
         let mut setup = case.setup(&wasm);
         // A sink's time is the embedder's.
         setup.grants = setup.grants.log(|_: &LogRecord<'_>| {});
-        let Ok(plugin) = setup.load() else {
+        let loaded = match &case.action {
+            Action::LoadComponent | Action::Component(..) => setup.load_component(),
+            _ => setup.load(),
+        };
+        let Ok(plugin) = loaded else {
             refused += 1;
             continue;
         };
+        if let Action::Component(export, params) = &case.action {
+            let calls = (0..ROUNDS).filter_map(|_| {
+                let mut instance = plugin.instantiate(()).ok()?;
+                let call = instance.call_component_values_async(export, params);
+                Some(Longest::of(call))
+            });
+            called.extend(calls.min().map(|longest| (longest, case, 0)));
+            continue;
+        }
         // Its instances are not kept and reset: each call makes one.
         let mut limits = case.limits;
         limits.idle = 0;
@@ -169,7 +182,10 @@ fn call(case: &Case, plugin: &Plugin) -> Option<Longest> {
         Action::Call(export, params) => (*export, params.as_slice()),
         // What a script does to the instance is most often this.
         Action::Script(_) => ("run", &[][..]),
-        Action::Load | Action::Start => return None,
+        // Components are called by `measure`.
+        Action::Load | Action::Start | Action::LoadComponent | Action::Component(..) => {
+            return None;
+        }
     };
     let ty = &plugin.info().export_named(export)?.ty;
     match *params {

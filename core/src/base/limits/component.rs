@@ -11,8 +11,8 @@ use super::ModuleLimits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ComponentLimits {
-    /// Deepest nesting of components, of instances of components, of types, and of calls of component instances inside
-    /// one another, for each of which the host takes native stack. `server`: 32. `device`: 8.
+    /// Deepest nesting of components, of instances of components, of types, and, up to 16, of calls of component
+    /// instances inside one another, for each of which the host takes native stack. `server`: 32. `device`: 8.
     pub depth: usize,
     /// Deepest nesting of value types, such as lists of records of options. Values are lifted and lowered by
     /// recursion. `server`: 64. `device`: 24.

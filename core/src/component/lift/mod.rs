@@ -3,7 +3,7 @@
 mod types;
 
 use super::{
-    ComponentType, broken, other_type,
+    ComponentType, broken, other_type, outside,
     program::Encoding,
     resource::Resource,
     types::{Layout, ResourceId, TypeId, Types, discriminant_bytes},
@@ -151,7 +151,7 @@ impl<'a> Lifting<'a> {
         if address.checked_rem(align) != Some(0) {
             return Err(unaligned());
         }
-        memory::bytes(self.memory, address, size, "value")?;
+        memory::bytes(self.memory, address, size, "value").map_err(outside)?;
         self.at = Some(address);
         Ok(())
     }
@@ -164,7 +164,7 @@ impl<'a> Lifting<'a> {
         self.spend(1)?;
         let size = width::<N>();
         let at = at.checked_next_multiple_of(size).unwrap_or(u32::MAX);
-        let bytes = memory::bytes(self.memory, at, size, "value")?;
+        let bytes = memory::bytes(self.memory, at, size, "value").map_err(outside)?;
         self.at = at.checked_add(size);
         Ok(bytes.first_chunk().copied())
     }
@@ -177,6 +177,14 @@ impl<'a> Lifting<'a> {
             .ok_or_else(|| broken("too few core values"))?;
         self.flat = rest;
         Ok(first.clone())
+    }
+
+    /// Returns the next truth value. Of a core value, each bit counts.
+    pub(crate) fn bool(&mut self) -> Result<bool, CallError> {
+        match self.scalar()? {
+            Some([byte]) => Ok(byte != 0),
+            None => Ok(self.flat_u32()? != 0),
+        }
     }
 
     /// Returns the next integer of 8 bits.
@@ -401,7 +409,8 @@ impl<'a> Lifting<'a> {
         let len = len
             .filter(|len| *len < UTF16)
             .ok_or_else(|| broken("a string of 2 GiB or more"))?;
-        Ok((memory::bytes(self.memory, ptr, len, "string")?, utf16))
+        let bytes = memory::bytes(self.memory, ptr, len, "string").map_err(outside)?;
+        Ok((bytes, utf16))
     }
 
     /// Collects the characters of a string that takes `most` bytes at most.
@@ -465,7 +474,7 @@ impl<'a> Lifting<'a> {
         let Some(at) = self.at else {
             return Err(broken("too few core values"));
         };
-        let bytes = memory::bytes(self.memory, at, len, "list")?;
+        let bytes = memory::bytes(self.memory, at, len, "list").map_err(outside)?;
         self.spend(fuel_for(bytes.len()))?;
         self.at = at.checked_add(len);
         Ok(bytes)

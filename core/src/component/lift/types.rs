@@ -75,7 +75,7 @@ macro_rules! scalar {
 }
 
 scalar! {
-    bool: Bool, "bool", |from: &mut Lifting<'_>| Ok(from.u8()? != 0);
+    bool: Bool, "bool", Lifting::bool;
     char: Char, "char", Lifting::char;
     String: String, "string", Lifting::string;
 }

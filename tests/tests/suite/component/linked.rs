@@ -69,11 +69,11 @@ fn chain(depth: usize) -> String {
 #[test]
 fn calls_of_component_instances_nest_to_a_bound() {
     let call = |depth| load(&chain(depth), &Grants::new()).call_component::<(u32,), u32>("f", (1,));
-    assert_eq!(call(31), Ok(32));
-    let too_deep = call(32);
+    assert_eq!(call(15), Ok(16));
+    let too_deep = call(16);
     assert_eq!(code(&too_deep), "trap-abi");
     let message = too_deep.unwrap_err().to_string();
-    assert!(message.contains("more than 32 calls"), "{message}");
+    assert!(message.contains("more than 16 calls"), "{message}");
 }
 
 #[test]
