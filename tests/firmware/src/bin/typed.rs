@@ -33,14 +33,17 @@ fn work() -> bool {
 #[cfg(feature = "component")]
 fn load() -> Instance {
     use hostel_core::component::Interface;
-    let log = Interface::new("demo:device/log@0.1.0").function("line", |text: alloc::string::String| {
-        core::hint::black_box(text);
-    });
+    let log =
+        Interface::new("demo:device/log@0.1.0").function("line", |text: alloc::string::String| {
+            core::hint::black_box(text);
+        });
     let engine = Engine::new(Limits::device(256 << 10));
     let wasm = include_bytes!("../../typed/shout.wasm");
     let plugin = engine.load_component("shout", wasm, &Grants::new().interface(log));
     let plugin = plugin.unwrap_or_else(|error| panic!("{error}"));
-    plugin.instantiate(()).unwrap_or_else(|error| panic!("{error}"))
+    plugin
+        .instantiate(())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[cfg(feature = "component")]
@@ -58,7 +61,9 @@ fn load() -> Instance {
     let wasm = include_bytes!(concat!(env!("OUT_DIR"), "/shout.wasm"));
     let plugin = engine.load("shout", wasm, &grants);
     let plugin = plugin.unwrap_or_else(|error| panic!("{error}"));
-    plugin.instantiate(()).unwrap_or_else(|error| panic!("{error}"))
+    plugin
+        .instantiate(())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[cfg(not(feature = "component"))]

@@ -77,7 +77,7 @@ impl Given<'_> {
     }
 
     /// A component that hands the value to the host.
-    fn to_host(&self) -> String {
+    fn for_the_host(&self) -> String {
         self.argument(&format!(
             r#"(import "sink" (func $sink (param "v" {})))"#,
             self.ty
@@ -85,7 +85,7 @@ impl Given<'_> {
     }
 
     /// A component that hands the value to another component.
-    fn to_other(&self) -> String {
+    fn for_another(&self) -> String {
         let Self { define, ty, .. } = *self;
         let params = "i32 ".repeat(self.flat.len());
         self.argument(&format!(
@@ -111,14 +111,14 @@ impl Given<'_> {
             result,
         ));
         if self.define.is_empty() || !self.define.contains("export") {
-            let host = self.to_host();
+            let host = self.for_the_host();
             cases.push(Case::component(
                 format!("{name}, to the host"),
                 host,
                 &[],
                 argument.clone(),
             ));
-            let other = self.to_other();
+            let other = self.for_another();
             cases.push(Case::component(
                 format!("{name}, to a component"),
                 other,
