@@ -122,7 +122,7 @@ pub(crate) struct Machine<T: 'static> {
 }
 
 /// The state of a component instance.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Flags {
     /// Whether a call of it runs.
     entered: bool,
@@ -155,6 +155,12 @@ impl<T: 'static> Machine<T> {
             kept: Box::new(()),
             late: Vec::new(),
         }
+    }
+
+    /// Returns whether there are no handles and no calls: those are all that a [`reset`](Self::reset) brings back.
+    pub(crate) fn is_new(&self) -> bool {
+        let mut flags = self.flags.iter();
+        self.handles.are_empty() && flags.all(|flags| *flags == Flags::default())
     }
 
     /// Forgets all handles and calls, of an instance whose guests are reset.

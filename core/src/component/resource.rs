@@ -141,6 +141,9 @@ pub(crate) struct Handles {
     /// Number of handles, and how many there may be.
     count: usize,
     most: usize,
+    /// Whether handles moved between a guest and the embedder in the call that runs, in a way that ending the call
+    /// does not undo.
+    passed: bool,
 }
 
 impl Handles {
@@ -158,8 +161,20 @@ impl Handles {
         self.calls.len()
     }
 
+    /// Returns whether there are none.
+    pub(crate) const fn are_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Returns whether handles moved between a guest and the embedder in the last call, in a way that its end did not
+    /// undo.
+    pub(crate) const fn were_passed(&self) -> bool {
+        self.passed
+    }
+
     /// Begins a call inside those that run.
     pub(crate) fn begin_call(&mut self) {
+        self.passed &= !self.calls.is_empty();
         self.calls.push(Scope::default());
     }
 
@@ -343,6 +358,7 @@ impl TakeHandle for Passing<'_> {
         let guest = Holder::Guest(self.guest);
         let mut handles = self.handles()?;
         let rep = handles.pass(guest, ty, index, owned)?;
+        handles.passed |= self.with_host && owned;
         let number = if self.with_host && self.definer(ty).is_some() {
             let kind = handles.kind(owned);
             handles.add(Holder::Host, ty, rep, kind)?
@@ -366,6 +382,7 @@ impl GiveHandle for Passing<'_> {
         if !owned && definer == Some(self.guest) {
             return Ok(rep);
         }
+        handles.passed |= self.with_host;
         let kind = handles.kind(owned);
         handles.add(Holder::Guest(self.guest), ty, rep, kind)
     }

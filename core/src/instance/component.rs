@@ -160,7 +160,7 @@ impl<T: 'static> Instance<T> {
             |types, to| params.lower_each(types, to),
             |ty, from| R::lift_optional(ty, from),
         );
-        self.end_call(result.map_err(|error| error.in_export(name)))
+        self.end_component_call(name, result)
     }
 
     /// Runs the component as a WASI command, once.
@@ -190,7 +190,7 @@ impl<T: 'static> Instance<T> {
             |types, to| lower_values(params, types, to),
             lift_value,
         );
-        self.end_call(result.map_err(|error| error.in_export(name)))
+        self.end_component_call(name, result)
     }
 
     /// Drops a resource of the guest's that an export gave to the host: the guest's destructor runs, in a call with a
@@ -204,6 +204,21 @@ impl<T: 'static> Instance<T> {
         let _entered = self.begin_call()?;
         let result = self.run_drop(resource);
         self.end_call(result)
+    }
+
+    /// Ends a call of the export `name`. If it failed, handles may have been on their way, so that neither side knows
+    /// them: the instance is not called again.
+    fn end_component_call<R>(
+        &mut self,
+        name: &str,
+        result: Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        if result.is_err()
+            && let Ok(machine) = Machine::of_store(&mut self.sandbox.store)
+        {
+            self.broken |= machine.handles.were_passed();
+        }
+        self.end_call(result.map_err(|error| error.in_export(name)))
     }
 
     fn run_drop(&mut self, resource: &Resource) -> Result<(), CallError> {
@@ -302,7 +317,7 @@ impl<T: 'static> Instance<T> {
                 |ty, from| R::lift_optional(ty, from),
             )
             .await;
-        self.end_call(result.map_err(|error| error.in_export(name)))
+        self.end_component_call(name, result)
     }
 
     /// As [`call_component_values`](Self::call_component_values), at the pace that `pace` sets.
@@ -321,7 +336,7 @@ impl<T: 'static> Instance<T> {
                 lift_value,
             )
             .await;
-        self.end_call(result.map_err(|error| error.in_export(name)))
+        self.end_component_call(name, result)
     }
 
     /// Prepares a [`call_component`](Self::call_component), to run by steps or to await: see

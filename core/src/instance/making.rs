@@ -161,7 +161,12 @@ fn with_parts<T: 'static, R>(
 
 /// Copies the state of all core instances; `None` if used instances can't be reset to it.
 pub(super) fn capture<T: 'static>(store: &mut Store<StoreData<T>>) -> Option<Image> {
-    let bound = Machine::<T>::of_store(store).ok()?.bound.clone();
+    let machine = Machine::<T>::of_store(store).ok()?;
+    // Handles that its start functions made are in no memory.
+    if !machine.is_new() {
+        return None;
+    }
+    let bound = machine.bound.clone();
     let mut infos = bound.modules.iter().map(|(info, _)| info);
     if infos.any(|info| info.changes.not_resettable) {
         return None;

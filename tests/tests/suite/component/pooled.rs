@@ -98,3 +98,26 @@ fn a_component_whose_tables_change_runs_in_new_instances() {
     }
     assert_eq!(plugin.pool_figures().resets, 0);
 }
+
+#[test]
+fn handles_that_a_start_function_makes_are_there_in_each_request() {
+    let text = r#"(component
+  (type $r (resource (rep i32)))
+  (core func $new (canon resource.new $r))
+  (core func $rep (canon resource.rep $r))
+  (core module $M
+    (import "h" "new" (func $new (param i32) (result i32)))
+    (import "h" "rep" (func $rep (param i32) (result i32)))
+    (global $kept (mut i32) (i32.const 0))
+    (func $start (global.set $kept (call $new (i32.const 42))))
+    (start $start)
+    (func (export "kept") (result i32) (call $rep (global.get $kept))))
+  (core instance $m (instantiate $M
+    (with "h" (instance (export "new" (func $new)) (export "rep" (func $rep))))))
+  (func (export "kept") (result u32) (canon lift (core func $m "kept"))))"#;
+    let plugin = load(text, &Grants::new());
+    for request in 0..3 {
+        let kept = plugin.call_component::<(), u32>("kept", ());
+        assert_eq!(kept, Ok(42), "request {request}");
+    }
+}

@@ -285,3 +285,29 @@ fn resources_that_are_not_those_of_the_host_are_refused() {
     let exports = r#"(export "one" (type $one (sub resource))) (export "again" (type (eq $one)))"#;
     assert!(loaded(exports).is_ok());
 }
+
+#[test]
+fn a_call_that_fails_with_a_handle_on_its_way_is_the_last_one_of_its_instance() {
+    let text = r#"(component
+  (import "host" (instance $host (export "one" (type $one (sub resource)))))
+  (alias export $host "one" (type $one))
+  (core func $drop (canon resource.drop $one))
+  (core module $M
+    (import "h" "drop" (func $drop (param i32)))
+    (func (export "use") (param i32 i32) (call $drop (local.get 0))))
+  (core instance $m (instantiate $M (with "h" (instance (export "drop" (func $drop))))))
+  (func (export "use") (param "one" (borrow $one)) (param "n" u32) (canon lift (core func $m "use"))))"#;
+    let host =
+        Interface::new("host").resource("one", |_: &mut Context<'_, ()>, _: Own<One>| Ok(()));
+    let plugin = load(text, &Grants::new().interface(host));
+    let mut instance = plugin.instantiate(()).unwrap();
+    let mut use_with = |n| {
+        let params = (Borrow::<One>::new(7), n);
+        instance.call_component::<(Borrow<One>, Value), ()>("use", params)
+    };
+    assert_eq!(use_with(Value::U32(1)), Ok(()));
+    // The guest has the first argument's handle by then, and would find it in the next call.
+    let failed = use_with(Value::String("1".into()));
+    assert_eq!(code(&failed), "value-type", "{failed:?}");
+    assert_eq!(use_with(Value::U32(1)), Err(CallError::Stopped));
+}
