@@ -4,7 +4,9 @@
 //! it, and a slow hash such as argon2 would only let strangers use up the server's processor and memory with false
 //! tokens. A person's password would need one; such are not accepted, since [`new_token`] makes the tokens.
 
+use axum::http::uri::Authority;
 use sha2::{Digest as _, Sha256};
+use std::net::IpAddr;
 use subtle::ConstantTimeEq as _;
 
 /// The start of each token, by which tools that look for leaked secrets find it.
@@ -91,6 +93,8 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 pub struct Auth {
     tokens: Vec<Token>,
     anonymous: bool,
+    /// Whether requests without a token must be for this machine by its own names.
+    local: bool,
 }
 
 /// The client of a request, as far as it is known.
@@ -109,7 +113,31 @@ impl Auth {
     /// Knows these tokens. If `anonymous`, calls and figures need none.
     #[must_use]
     pub const fn new(tokens: Vec<Token>, anonymous: bool) -> Self {
-        Self { tokens, anonymous }
+        Self {
+            tokens,
+            anonymous,
+            local: false,
+        }
+    }
+
+    /// Takes requests without a token only if their `Host` is `localhost` or an address. A page whose name its
+    /// owner leads to this machine (DNS rebinding) has another one.
+    #[must_use]
+    pub const fn for_local_names(mut self) -> Self {
+        self.local = true;
+        self
+    }
+
+    /// Returns whether a request without a token may have this `Host`.
+    pub(crate) fn takes_host(&self, host: Option<&str>) -> bool {
+        if !self.local {
+            return true;
+        }
+        let Some(Ok(authority)) = host.map(str::parse::<Authority>) else {
+            return host.is_none();
+        };
+        let name = authority.host().trim_matches(['[', ']']);
+        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
     }
 
     /// Lets everybody call all plugins, and nobody change them.

@@ -245,14 +245,25 @@ impl Parts {
 }
 
 fn read(options: &ServeOptions) -> Result<Config, ServeError> {
-    match &options.config {
-        Some(file) => Config::read(file).map_err(ServeError::Config),
-        None => Ok(Config::without_file()),
+    let config = match &options.config {
+        Some(file) => Config::read(file).map_err(ServeError::Config)?,
+        None => Config::without_file(),
+    };
+    // The file's own address was checked with it.
+    let fault = options.listen.and_then(|listen| config.open_to(listen));
+    match fault {
+        Some(fault) => Err(ServeError::Open(fault)),
+        None => Ok(config),
     }
 }
 
 fn auth(config: &Config) -> Auth {
-    Auth::new(config.tokens.clone(), config.is_anonymous())
+    let auth = Auth::new(config.tokens.clone(), config.is_anonymous());
+    match config.server.anonymous {
+        // It is meant, by whatever name the server is known.
+        Some(true) => auth,
+        _ => auth.for_local_names(),
+    }
 }
 
 fn terms(config: &Arc<Config>) -> impl Fn(&str) -> Terms + Send + Sync + 'static {
@@ -296,6 +307,8 @@ pub enum ServeError {
     Directory(String),
     /// The file of plugins' values can't be opened.
     State(PathBuf, String),
+    /// The address that is given beside the configuration would let everybody call the plugins.
+    Open(String),
     /// The address can't be had.
     Listen(SocketAddr, io::Error),
     /// The system has no thread.
@@ -313,7 +326,7 @@ impl fmt::Display for ServeError {
             Self::Grants(name, reason) => {
                 write!(f, "the plugin `{name}` can't have its grants: {reason}")
             }
-            Self::Directory(reason) => f.write_str(reason),
+            Self::Directory(reason) | Self::Open(reason) => f.write_str(reason),
             Self::State(file, reason) => {
                 write!(f, "can't open {}: {reason}", file.display())
             }

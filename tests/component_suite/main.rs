@@ -1,7 +1,7 @@
 //! Runs scripts of component tests (`.wast`) of others, such as the Component Model's own:
 //!
 //! ```text
-//! cargo run -p hostel-tests --bin component-suite -- CHECKOUT/test [--verbose]
+//! cargo run -p hostel-tests --example component-suite -- CHECKOUT/test [--verbose]
 //! ```
 //!
 //! Takes files and directories. Counts assertions, and components that a script defines or instantiates. Prints a

@@ -167,12 +167,20 @@ impl Config {
 
     /// Checks what no single value shows.
     fn check(&self, root: &Section<'_, '_>) {
-        let listen = self.server.listen;
-        if !listen.ip().is_loopback() && self.tokens.is_empty() && self.server.anonymous.is_none() {
-            root.fault(&format!(
-                "everybody who reaches {listen} could call the plugins: add a `token`, or say that this is meant by `server.anonymous = true`"
-            ));
+        if let Some(fault) = self.open_to(self.server.listen) {
+            root.fault(&fault);
         }
+    }
+
+    /// Returns the fault of listening on an address where everybody could call the plugins, if nobody said that this
+    /// is meant.
+    pub(crate) fn open_to(&self, listen: SocketAddr) -> Option<String> {
+        let is_open = self.tokens.is_empty() && self.server.anonymous.is_none();
+        (is_open && !listen.ip().is_loopback()).then(|| {
+            format!(
+                "everybody who reaches {listen} could call the plugins: add a `token`, or say that this is meant by `server.anonymous = true`"
+            )
+        })
     }
 
     /// Returns whether calls need no token.

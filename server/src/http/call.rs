@@ -108,7 +108,16 @@ async fn admitted(
     // Before the body is read: a client that is refused sends none.
     let _place = tenant.admit(&plugin)?;
     let calling = Calling::of(&plugin, &export);
-    let (headers, time) = (&exchange.parts.headers, exchange.shared.body_timeout);
+    let headers = &exchange.parts.headers;
+    // A body that comes later is of no use, and holds a place meanwhile.
+    let left = plugin
+        .budget()
+        .deadline
+        .map(|after| after.saturating_sub(exchange.began.elapsed()));
+    let time = exchange
+        .shared
+        .body_timeout
+        .min(left.unwrap_or(Duration::MAX));
     let (media, input) = match &calling {
         Calling::Bytes => {
             let media = Media::accepted(headers, Media::Bytes)?;

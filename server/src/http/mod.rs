@@ -83,6 +83,14 @@ impl Exchange<'_> {
         let header = self.parts.headers.get(header::AUTHORIZATION);
         let client = self.world.auth.client(header.map(HeaderValue::as_bytes));
         let client = client.map_err(|Unknown| unauthorized())?;
+        if matches!(client, Client::Anonymous)
+            && !self.world.auth.takes_host(self.header(header::HOST))
+        {
+            return Err(Problem::new(
+                "forbidden",
+                "the request is for another machine's name: use this one's address or `localhost`, send a token, or set `server.anonymous = true`",
+            ));
+        }
         if matches!(client, Client::Anonymous) && self.is_of_another_site() {
             return Err(Problem::new(
                 "forbidden",
@@ -95,17 +103,16 @@ impl Exchange<'_> {
     /// Returns whether a browser makes the request for a page of another site. Such a page could else call what only this
     /// machine reaches. With a token that is meant.
     fn is_of_another_site(&self) -> bool {
-        let text = |name| {
-            self.parts
-                .headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        let origin = text(header::ORIGIN);
+        let origin = self.header(header::ORIGIN);
         origin.is_some_and(|origin| {
             let authority = origin.split_once("://").map(|(_, authority)| authority);
-            authority.is_none() || authority != text(header::HOST)
+            authority.is_none() || authority != self.header(header::HOST)
         })
+    }
+
+    /// Returns a header of the request, if it is text.
+    fn header(&self, name: header::HeaderName) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
     }
 }
 

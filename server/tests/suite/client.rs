@@ -74,7 +74,7 @@ impl Client {
 
     /// Sends a request with a body.
     pub(crate) fn request(&mut self, line: &str, headers: &[(&str, &str)], body: &[u8]) {
-        let mut head = format!("{line} HTTP/1.1\r\nhost: test\r\n");
+        let mut head = format!("{line} HTTP/1.1\r\nhost: localhost\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }

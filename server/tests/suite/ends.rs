@@ -15,7 +15,7 @@ fn slow_clients_and_idle_connections_end() {
     let serving = Serving::with(SHORT, &[("echo", &echo())]);
     // A head that does not end.
     let mut slow = serving.client();
-    slow.send("POST /v1/plugins/echo HTTP/1.1\r\nhost: a\r\n");
+    slow.send("POST /v1/plugins/echo HTTP/1.1\r\nhost: localhost\r\n");
     assert!(slow.is_closed());
     // Nothing at all.
     assert!(serving.client().is_closed());
@@ -25,7 +25,7 @@ fn slow_clients_and_idle_connections_end() {
     assert!(idle.is_closed());
     // A body that does not end.
     let mut slow = serving.client();
-    slow.send("POST /v1/plugins/echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nab");
+    slow.send("POST /v1/plugins/echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nab");
     slow.answer().unwrap().is(408, "body-timeout");
     // They have given their places back.
     for _ in 0..20 {
@@ -43,7 +43,7 @@ fn a_client_that_takes_no_answer_ends() {
         (func (export "process") (param i32 i32) (result i32 i32) (i32.const 0) (i32.const 52428800)))"#;
     let serving = Serving::with(&config, &[("large", &wat::parse_str(wat).unwrap())]);
     let mut client = TcpStream::connect(serving.address).unwrap();
-    let head = "POST /v1/plugins/large HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n";
+    let head = "POST /v1/plugins/large HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
     client.write_all(head.as_bytes()).unwrap();
     let called = "hostel_calls_total{plugin=\"large\",code=\"ok\"} 1";
     super::serving::eventually("answer", || serving.get("/metrics").text().contains(called));
@@ -57,11 +57,13 @@ fn bodies_are_limited_before_they_are_read() {
     let serving = Serving::with(config, &[("echo", &echo())]);
     // By the head alone.
     let mut client = serving.client();
-    client.send("POST /v1/plugins/echo HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999999\r\n\r\n");
+    client.send(
+        "POST /v1/plugins/echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999\r\n\r\n",
+    );
     client.answer().unwrap().is(413, "body-too-large");
     // By its bytes, if it does not say how many they are.
     let mut client = serving.client();
-    client.send("POST /v1/plugins/echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n");
+    client.send("POST /v1/plugins/echo HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n");
     client.send("5\r\nabcde\r\n5\r\nabcde\r\n");
     client.answer().unwrap().is(413, "body-too-large");
     serving.post("echo", b"0123456789").says("0123456789");

@@ -22,7 +22,8 @@ fn a_full_queue_is_told_at_once() {
     assert_eq!(refused.headers["retry-after"], "1");
     // The body is not waited for: the client has announced it, but sends none.
     let mut client = serving.client();
-    client.send("POST /v1/plugins/endless HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n");
+    client
+        .send("POST /v1/plugins/endless HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n");
     client.answer().unwrap().is(429, "queue-full");
     serving.post("echo", b"hello").says("hello");
     // Clients that go give their places back.

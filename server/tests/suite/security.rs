@@ -1,6 +1,7 @@
 //! Names that lead elsewhere, tokens, what one client learns of another, and answers that would add headers.
 
 use super::serving::{Serving, echo, prebuilt, process, says, token};
+use hostel_server::{ServeOptions, Server};
 use std::fs;
 
 #[test]
@@ -119,9 +120,9 @@ fn a_page_of_another_site_calls_nothing() {
     let ask = |origin: &str| serving.ask("POST /v1/plugins/echo", &[("origin", origin)], b"x");
     ask("https://example.com").is(403, "forbidden");
     ask("null").is(403, "forbidden");
-    ask("http://test:81").is(403, "forbidden");
+    ask("http://localhost:81").is(403, "forbidden");
     // A page of the server's own host, which the test's client calls so.
-    ask("http://test").says("x");
+    ask("http://localhost").says("x");
     serving
         .ask("GET /v1/plugins", &[("origin", "null")], b"")
         .is(403, "forbidden");
@@ -184,7 +185,10 @@ fn malformed_requests_are_refused() {
         "[server]\nhead_timeout = \"300ms\"\nbody_timeout = \"300ms\"\n",
         &[("echo", &echo())],
     );
-    let long = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(100_000));
+    let long = format!(
+        "GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        "a".repeat(100_000)
+    );
     let many = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(1_000));
     let requests: &[&[u8]] = &[
         b"\r\n\r\n",
@@ -192,18 +196,18 @@ fn malformed_requests_are_refused() {
         b"GET\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nhost: a\r\nno colon\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nhost: a\r\nx: \0\r\n\r\n",
-        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
-        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
-        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\nab",
-        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nab\r\n",
-        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n",
-        b"GET http://[::1 HTTP/1.1\r\nhost: a\r\n\r\n",
-        b"CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n",
-        b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n",
-        b"GET /v1/plugins/%zz HTTP/1.1\r\nhost: a\r\n\r\n",
-        b"GET //v1//plugins HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nno colon\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: \0\r\n\r\n",
+        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1\r\n\r\n",
+        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: gzip\r\n\r\nab",
+        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nab\r\n",
+        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n",
+        b"GET http://[::1 HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"GET /v1/plugins/%zz HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"GET //v1//plugins HTTP/1.1\r\nhost: localhost\r\n\r\n",
         long.as_bytes(),
         many.as_bytes(),
     ];
@@ -239,4 +243,46 @@ fn a_plugin_that_fails_in_its_start_answers_with_an_error() {
         serving.post("broken", b"x").is(502, "trap-unreachable");
         serving.post("traps", b"x").is(502, "trap-unreachable");
     }
+}
+
+#[test]
+fn a_request_for_another_name_needs_a_token() {
+    let serving = Serving::with("", &[("echo", &echo())]);
+    let named = |host: &str| {
+        let mut client = serving.client();
+        client.send(
+            format!("POST /v1/plugins/echo HTTP/1.1\r\nhost: {host}\r\ncontent-length: 1\r\n\r\nx")
+                .as_bytes(),
+        );
+        client.answer().unwrap()
+    };
+    for host in ["localhost", "LOCALHOST:80", "127.0.0.1:8080", "[::1]:8080"] {
+        named(host).says("x");
+    }
+    // A page of this name, whose owner leads the name to this machine, has the name as `Origin` too.
+    for host in [
+        "evil.example",
+        "evil.example:80",
+        "localhost.evil.example",
+        "",
+    ] {
+        named(host).is(403, "forbidden");
+    }
+    let serving = Serving::with("[server]\nanonymous = true\n", &[("echo", &echo())]);
+    let answer = serving.ask("POST /v1/plugins/echo", &[], b"x");
+    answer.says("x");
+}
+
+#[test]
+fn an_address_beside_the_configuration_is_checked_as_the_one_in_it() {
+    let files = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let options = ServeOptions {
+        directory: files.path().to_owned(),
+        config: None,
+        listen: Some("0.0.0.0:0".parse().unwrap()),
+    };
+    let started = runtime.block_on(Server::start(options));
+    let error = started.map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("server.anonymous"), "{error}");
 }
