@@ -9,7 +9,7 @@ use super::{
     Interface,
     function::plain,
 };
-use crate::{error::CallError, memory};
+use crate::{base::fuel::fuel_for, error::CallError, memory};
 use alloc::vec::Vec;
 
 pub(super) static INTERFACES: [Interface; 3] = [
@@ -97,6 +97,8 @@ fn bytes(call: &mut Call<'_>, len: u64, fill: Fill) -> Result<Vec<u8>, Fail> {
     if len > room {
         return Err(Fail::EndCall(CallError::BytesToGuest { limit }));
     }
+    // Before the memory is taken: `fill` charges for the random bytes alone, and in pieces.
+    call.charge(fuel_for(len))?;
     let mut bytes = Vec::new();
     let reserved = bytes.try_reserve_exact(len);
     reserved.map_err(|_| Fail::EndCall(memory::no_room(len)))?;
