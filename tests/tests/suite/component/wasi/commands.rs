@@ -57,6 +57,10 @@ fn a_program_ends_alike_as_a_module_and_as_a_component() {
 #[test]
 fn a_program_does_with_files_what_its_twin_does() {
     for (module, component) in TWINS {
+        if cfg!(windows) && module == "wasi_rust_report" {
+            // It removes a file that it has open, whose name Windows then keeps until it is closed.
+            continue;
+        }
         let [expected, ended] = [module, component].map(|name| {
             let temp = tempfile::tempdir().unwrap();
             let data = temp.path().join("data");
