@@ -378,8 +378,8 @@ impl Defined {
         )
     }
 
-    /// Returns a component whose `g` returns `core`, or if the value is in memory that as its address, whatever it
-    /// gets. `bytes` are at the start of its memory, and its `realloc` returns `places`, one after the other.
+    /// Returns a component whose `g` ignores its arguments and returns `core`: the value, or its address if it is in
+    /// memory. `bytes` are at the start of its memory, and its `realloc` returns `places`, one after the other.
     #[must_use]
     pub fn lying(&self, encoding: &str, core: u64, bytes: &[u8], places: &[u32]) -> String {
         let params = if self.flat.len() > 16 {

@@ -1,4 +1,4 @@
-//! Writes what is kept of the whole as one module.
+//! Writes the reachable parts of all core modules as one module.
 
 use crate::{
     constant::Constant,
@@ -89,7 +89,7 @@ impl Numbers {
     }
 }
 
-/// Numbers what is kept.
+/// Numbers the reachable parts.
 fn in_order(kept: &[bool]) -> Vec<u32> {
     let mut next = 0;
     let numbers = kept.iter().map(|kept| {

@@ -4,9 +4,10 @@
 //! in slices of one budget, and no call of a guest takes native stack of the interpreter's.
 
 use super::{
+    bounds::Bounds,
     canon::{Canon, Delivery, Shape, address},
-    lift::{LiftBounds, Lifting},
-    lower::{LowerBounds, Lowering},
+    lift::Lifting,
+    lower::Lowering,
     machine::{Bound, Entry, Machine, missing},
     other_type,
     program::{self, ComponentInstance, Lifted, Program},
@@ -305,7 +306,7 @@ fn copy<T: 'static>(
             memory,
             source.flat,
             &mut taken,
-            LiftBounds {
+            Bounds {
                 spending,
                 room: limit,
                 too_large,
@@ -316,7 +317,7 @@ fn copy<T: 'static>(
             &program.types,
             target.canon.encoding,
             &mut given,
-            LowerBounds {
+            Bounds {
                 spending,
                 room: limit,
                 too_large,

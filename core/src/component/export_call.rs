@@ -1,10 +1,11 @@
 //! One call of an export of a component by the embedder.
 
 use super::{
+    bounds::Bounds,
     calling::Calling,
     canon::{Delivery, address},
-    lift::{LiftBounds, Lifting},
-    lower::{LowerBounds, Lowering},
+    lift::Lifting,
+    lower::Lowering,
     machine::{Bound, Entry, Machine, missing},
     other_type,
     resource::Passing,
@@ -91,7 +92,7 @@ impl<'v, T: 'static> ExportCall<'v, T> {
             &program.types,
             entry.canon.encoding,
             &mut passing,
-            LowerBounds {
+            Bounds {
                 spending: Spending::new(available, &spent),
                 room: meter.budget().input_bytes,
                 too_large: |limit, found| CallError::InputTooLarge { limit, found },
@@ -155,7 +156,7 @@ impl<'v, T: 'static> ExportCall<'v, T> {
                 memory,
                 flat,
                 &mut passing,
-                LiftBounds {
+                Bounds {
                     spending: Spending::new(available, &spent),
                     room: meter.budget().output_bytes,
                     too_large: |limit, found| CallError::OutputTooLarge { limit, found },

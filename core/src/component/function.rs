@@ -11,13 +11,12 @@ use super::{
 use crate::{
     call::later::Later,
     error::{CallError, Trap},
-    host_functions::{Async, Context},
+    host_functions::{Answer, Async, Context},
 };
 use alloc::{boxed::Box, string::String, sync::Arc};
 use core::{
     future::Future,
     marker::PhantomData,
-    pin::Pin,
     task::{self, Poll},
 };
 
@@ -43,13 +42,6 @@ pub trait Returned {
     type Value: Lower + 'static;
     #[doc(hidden)]
     fn into_answer(self) -> Answer<Self::Value>;
-}
-
-/// A function's result, or the future of it.
-#[doc(hidden)]
-pub enum Answer<V> {
-    Now(Result<V, Trap>),
-    Later(Pin<Box<dyn Future<Output = Result<V, Trap>> + Send>>),
 }
 
 impl<V: Lower + 'static> Returned for V {

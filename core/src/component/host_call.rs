@@ -2,9 +2,10 @@
 
 use super::{
     Lower,
+    bounds::Bounds,
     canon::{Canon, Delivery, Shape, address},
-    lift::{Lift, LiftBounds, Lifting},
-    lower::{LowerBounds, Lowering},
+    lift::{Lift, Lifting},
+    lower::Lowering,
     machine::Machine,
     other_type,
     parts::LiftParts,
@@ -169,7 +170,7 @@ impl<'a, T: 'static> HostCall<'a, T> {
             memory,
             self.flat,
             &mut passing,
-            LiftBounds {
+            Bounds {
                 spending,
                 room: limit,
                 too_large,
@@ -212,7 +213,7 @@ impl<'a, T: 'static> HostCall<'a, T> {
             &self.program.types,
             self.canon.encoding,
             &mut passing,
-            LowerBounds {
+            Bounds {
                 spending,
                 room,
                 too_large,

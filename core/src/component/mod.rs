@@ -6,6 +6,7 @@
 //! | `program` | a component as one list of steps, nested components inlined |
 //! | `read` | bytes to a program |
 //! | `value` | values whose types are known only at run time |
+//! | `bounds` | what both take from their call: fuel, bytes, looks at the deadline |
 //! | `lift`, `lower` | the canonical ABI: values out of a guest, and into it |
 //! | `parts` | several values one after the other: parameters, and the parts of tuples |
 //! | `resource` | handles to resources, by component instance |
@@ -19,6 +20,7 @@
 //! | `derived` | what the derive macros' code calls |
 //! | `wit` | types as WIT writes them, for messages |
 
+pub(crate) mod bounds;
 pub(crate) mod calling;
 pub(crate) mod canon;
 pub(crate) mod contract;

@@ -310,7 +310,7 @@ impl Types {
             Type::Record(fields) => self.tuple(fields.iter().map(|(_, ty)| *ty))?,
             Type::Tuple(fields) => self.tuple(fields.iter().copied())?,
             Type::Enum(cases) => scalar(discriminant_bytes(cases.len()), ValType::I32),
-            Type::Flags(names) => flags(names.len()),
+            Type::Flags(names) => scalar(flag_bytes(names.len()), ValType::I32),
             Type::Variant(cases) => self.union(cases.len(), cases.iter().map(|(_, ty)| *ty))?,
             Type::Option(some) => self.union(2, [None, Some(*some)].into_iter())?,
             Type::Result(ok, err) => self.union(2, [*ok, *err].into_iter())?,
@@ -419,16 +419,13 @@ fn scalar(bytes: u32, ty: ValType) -> Layout {
     }
 }
 
-/// Returns the layout of flags, of which a component has 1 to 32.
-fn flags(names: usize) -> Layout {
-    scalar(
-        match names {
-            0..=8 => 1,
-            9..=16 => 2,
-            _ => 4,
-        },
-        ValType::I32,
-    )
+/// Returns the number of bytes that hold `names` flags, of which a component has 1 to 32: 1, 2 or 4.
+pub(crate) const fn flag_bytes(names: usize) -> u32 {
+    match names {
+        0..=8 => 1,
+        9..=16 => 2,
+        _ => 4,
+    }
 }
 
 fn flat_of(types: &[ValType]) -> Option<FlatTypes> {

@@ -30,8 +30,8 @@ pub(crate) struct CompiledComponent {
 
 /// A core module of a component.
 pub(crate) struct CoreModule {
-    /// What it declares. If it has a start function, that is exported as [`START`](crate::module::START), and
-    /// is to be called once it is instantiated.
+    /// What it declares. Its start function is the export [`START`](crate::module::START): call that after the
+    /// instance is made.
     pub(crate) info: Arc<ModuleInfo>,
     pub(crate) code: wasmi::Module,
 }

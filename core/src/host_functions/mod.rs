@@ -5,6 +5,8 @@ mod context;
 mod define;
 mod function;
 
+#[cfg(feature = "component")]
+pub(crate) use self::function::Answer;
 pub(crate) use self::{
     binding::{Binding, HostCall},
     define::{Define, definition, definition_by_types},

@@ -3,16 +3,15 @@
 mod types;
 
 use super::{
-    ComponentType, broken, other_type, outside,
+    ComponentType,
+    bounds::{Bounds, Tally},
+    broken, other_type, outside,
     program::Encoding,
     resource::Resource,
-    types::{Layout, ResourceId, TypeId, Types, discriminant_bytes},
+    types::{Layout, ResourceId, TypeId, Types, discriminant_bytes, flag_bytes},
 };
 use crate::{
-    base::{
-        fuel::{Spending, fuel_for},
-        shape::unsigned,
-    },
+    base::{fuel::fuel_for, shape::unsigned},
     error::CallError,
     memory,
 };
@@ -56,20 +55,6 @@ pub(crate) trait TakeHandle {
     fn take(&mut self, ty: ResourceId, index: u32, owned: bool) -> Result<Resource, CallError>;
 }
 
-/// What lifting takes from the call that it belongs to.
-pub(crate) struct LiftBounds<'a> {
-    pub(crate) spending: Spending<'a>,
-    /// Most bytes of the host's heap that the values may take.
-    pub(crate) room: usize,
-    /// Returns the error for values that need that many bytes, and more than `room`.
-    pub(crate) too_large: fn(limit: usize, found: usize) -> CallError,
-    /// Fails if the call was cancelled or has passed its deadline.
-    pub(crate) check: &'a dyn Fn() -> Result<(), CallError>,
-}
-
-/// Units of fuel for which values are lifted or lowered without a look at the deadline.
-pub(crate) const UNCHECKED: u64 = 8_192;
-
 /// The values that come out of a guest, and the place of the next one: among core values, or in memory.
 pub struct Lifting<'a> {
     types: &'a Types,
@@ -80,11 +65,8 @@ pub struct Lifting<'a> {
     /// Address of the next value, if it is in memory.
     at: Option<u32>,
     handles: &'a mut dyn TakeHandle,
-    bounds: LiftBounds<'a>,
-    /// Bytes of the host's heap that the values took so far.
-    taken: usize,
-    /// Units of fuel until the next look at the deadline.
-    unchecked: u64,
+    /// Its bytes are of the host's heap.
+    tally: Tally<'a>,
 }
 
 impl<'a> Lifting<'a> {
@@ -95,7 +77,7 @@ impl<'a> Lifting<'a> {
         memory: &'a [u8],
         flat: &'a [Val],
         handles: &'a mut dyn TakeHandle,
-        bounds: LiftBounds<'a>,
+        bounds: Bounds<'a>,
     ) -> Self {
         Self {
             types,
@@ -104,9 +86,7 @@ impl<'a> Lifting<'a> {
             flat,
             at: None,
             handles,
-            bounds,
-            taken: 0,
-            unchecked: UNCHECKED,
+            tally: Tally::new(bounds),
         }
     }
 
@@ -123,27 +103,12 @@ impl<'a> Lifting<'a> {
 
     /// Spends fuel before the work that it pays for.
     fn spend(&mut self, units: u64) -> Result<(), CallError> {
-        if self.bounds.spending.spend(units).is_err() {
-            // Charging the tally fails with an error that has the figures.
-            return Err(broken("out of fuel"));
-        }
-        match self.unchecked.checked_sub(units) {
-            Some(left) => self.unchecked = left,
-            None => {
-                self.unchecked = UNCHECKED;
-                (self.bounds.check)()?;
-            }
-        }
-        Ok(())
+        self.tally.spend(units)
     }
 
     /// Counts `bytes` of the host's heap before they are taken.
     fn take(&mut self, bytes: usize) -> Result<(), CallError> {
-        self.taken = self.taken.saturating_add(bytes);
-        if self.taken > self.bounds.room {
-            return Err((self.bounds.too_large)(self.bounds.room, self.taken));
-        }
-        Ok(())
+        self.tally.take(bytes, 0)
     }
 
     /// Checks the place of a value in memory, and goes there.
@@ -275,9 +240,9 @@ impl<'a> Lifting<'a> {
     ///
     /// A trap if the guest breaks the canonical ABI, and errors of budgets and limits.
     pub fn flags(&mut self, names: usize) -> Result<u32, CallError> {
-        let bits = match names {
-            0..=8 => self.u8()?.into(),
-            9..=16 => self.u16()?.into(),
+        let bits = match flag_bytes(names) {
+            1 => self.u8()?.into(),
+            2 => self.u16()?.into(),
             _ => self.u32()?,
         };
         let unused = u32::try_from(names)
@@ -512,6 +477,6 @@ const fn low_byte(number: u32) -> u8 {
     low
 }
 
-fn unaligned() -> CallError {
+pub(super) fn unaligned() -> CallError {
     broken("a pointer that is not aligned")
 }

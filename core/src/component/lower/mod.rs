@@ -7,18 +7,16 @@
 mod types;
 
 use super::{
-    ComponentType, broken,
-    lift::UNCHECKED,
+    ComponentType,
+    bounds::{Bounds, Tally},
+    lift::unaligned,
     other_type,
     program::Encoding,
     resource::Resource,
-    types::{Layout, MAX_FLAT_PARAMS, ResourceId, TypeId, Types, discriminant_bytes},
+    types::{Layout, MAX_FLAT_PARAMS, ResourceId, TypeId, Types, discriminant_bytes, flag_bytes},
 };
 use crate::{
-    base::{
-        fuel::{Spending, fuel_for},
-        signature::ValType,
-    },
+    base::{fuel::fuel_for, signature::ValType},
     error::CallError,
     memory,
 };
@@ -91,17 +89,6 @@ pub(crate) enum Place {
 /// Bytes of the host's heap that each block counts besides its own, but for the first.
 const BLOCK: usize = 64;
 
-/// What lowering takes from the call that it belongs to.
-pub(crate) struct LowerBounds<'a> {
-    pub(crate) spending: Spending<'a>,
-    /// Most bytes that the blocks may have.
-    pub(crate) room: usize,
-    /// Returns the error for values that need that many bytes, and more than `room`.
-    pub(crate) too_large: fn(limit: usize, found: usize) -> CallError,
-    /// Fails if the call was cancelled or has passed its deadline.
-    pub(crate) check: &'a dyn Fn() -> Result<(), CallError>,
-}
-
 /// Values on their way into a guest.
 pub struct Lowering<'v, 'c> {
     types: &'c Types,
@@ -110,11 +97,8 @@ pub struct Lowering<'v, 'c> {
     /// The place of the next value.
     at: Place,
     handles: &'c mut dyn GiveHandle,
-    bounds: LowerBounds<'c>,
-    /// Bytes of the blocks so far.
-    taken: usize,
-    /// Units of fuel until the next look at the deadline.
-    unchecked: u64,
+    /// Its bytes are those of the blocks.
+    tally: Tally<'c>,
 }
 
 /// Values that were lowered.
@@ -134,7 +118,7 @@ impl<'v, 'c> Lowering<'v, 'c> {
         types: &'c Types,
         encoding: Encoding,
         handles: &'c mut dyn GiveHandle,
-        bounds: LowerBounds<'c>,
+        bounds: Bounds<'c>,
     ) -> Self {
         Self {
             types,
@@ -142,9 +126,7 @@ impl<'v, 'c> Lowering<'v, 'c> {
             lowered: Lowered::default(),
             at: Place::Flat(0),
             handles,
-            bounds,
-            taken: 0,
-            unchecked: UNCHECKED,
+            tally: Tally::new(bounds),
         }
     }
 
@@ -168,7 +150,7 @@ impl<'v, 'c> Lowering<'v, 'c> {
     /// Puts the following values into the guest's memory at `address`.
     pub(crate) fn place(&mut self, address: u32, layout: &Layout) -> Result<(), CallError> {
         if address.checked_rem(layout.align) != Some(0) {
-            return Err(broken("a pointer that is not aligned"));
+            return Err(unaligned());
         }
         self.lowered.placed = Some(address);
         let none = Place::Block(usize::MAX, 0);
@@ -177,23 +159,12 @@ impl<'v, 'c> Lowering<'v, 'c> {
 
     /// Returns the bytes of the blocks so far.
     pub(crate) const fn taken(&self) -> usize {
-        self.taken
+        self.tally.taken()
     }
 
     /// Spends fuel before the work that it pays for.
     fn spend(&mut self, units: u64) -> Result<(), CallError> {
-        if self.bounds.spending.spend(units).is_err() {
-            // Charging the tally fails with an error that has the figures.
-            return Err(broken("out of fuel"));
-        }
-        match self.unchecked.checked_sub(units) {
-            Some(left) => self.unchecked = left,
-            None => {
-                self.unchecked = UNCHECKED;
-                (self.bounds.check)()?;
-            }
-        }
-        Ok(())
+        self.tally.spend(units)
     }
 
     /// Adds a core value.
@@ -254,12 +225,7 @@ impl<'v, 'c> Lowering<'v, 'c> {
     ///
     /// Errors of budgets and limits.
     pub fn flags(&mut self, bits: u32, names: usize) -> Result<(), CallError> {
-        let bytes = match names {
-            0..=8 => 1,
-            9..=16 => 2,
-            _ => 4,
-        };
-        self.word(bits, bytes)
+        self.word(bits, flag_bytes(names))
     }
 
     /// Lowers the number of one of `cases` cases.
@@ -380,12 +346,8 @@ impl<'v, 'c> Lowering<'v, 'c> {
 
     /// Counts `bytes` for the guest before they are put together, and charges for writing them.
     fn take(&mut self, bytes: usize) -> Result<(), CallError> {
-        self.taken = self.taken.saturating_add(bytes);
         let blocks = self.lowered.blocks.len().saturating_mul(BLOCK);
-        let all = self.taken.saturating_add(blocks);
-        if all > self.bounds.room {
-            return Err((self.bounds.too_large)(self.bounds.room, all));
-        }
+        self.tally.take(bytes, blocks)?;
         self.spend(fuel_for(bytes))
     }
 

@@ -145,19 +145,25 @@ pub(super) struct Typed<P, R, F> {
 
 type Run<P, R> = fn(&mut Call<'_>, &mut P) -> Result<R, Fail>;
 
+impl<P, R, F> Typed<P, R, F> {
+    const fn new(name: &'static str, shown: &'static str, run: Run<P, R>) -> Self {
+        Self {
+            name,
+            shown,
+            run,
+            repeatable: false,
+            failure: PhantomData,
+        }
+    }
+}
+
 /// Returns a function whose type has no error.
 pub(super) const fn plain<P, R>(
     name: &'static str,
     shown: &'static str,
     run: Run<P, R>,
 ) -> Typed<P, R, Stops> {
-    Typed {
-        name,
-        shown,
-        run,
-        repeatable: false,
-        failure: PhantomData,
-    }
+    Typed::new(name, shown, run)
 }
 
 /// Returns a function that tells what was granted, and nothing else.
@@ -168,7 +174,7 @@ pub(super) const fn repeatable<P, R>(
 ) -> Typed<P, R, Stops> {
     Typed {
         repeatable: true,
-        ..plain(name, shown, run)
+        ..Typed::new(name, shown, run)
     }
 }
 
@@ -178,13 +184,7 @@ pub(super) const fn of_files<P, R>(
     shown: &'static str,
     run: Run<P, R>,
 ) -> Typed<P, R, GivesCode> {
-    Typed {
-        name,
-        shown,
-        run,
-        repeatable: false,
-        failure: PhantomData,
-    }
+    Typed::new(name, shown, run)
 }
 
 /// Returns a function whose errors are those of streams.
@@ -193,13 +193,7 @@ pub(super) const fn of_stream<P, R>(
     shown: &'static str,
     run: Run<P, Option<R>>,
 ) -> Typed<P, Option<R>, GivesStreamError> {
-    Typed {
-        name,
-        shown,
-        run,
-        repeatable: false,
-        failure: PhantomData,
-    }
+    Typed::new(name, shown, run)
 }
 
 impl<P, R, F> Function for Typed<P, R, F>
