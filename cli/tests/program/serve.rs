@@ -97,8 +97,11 @@ fn serve_answers_and_logs() {
         .and_then(|rest| rest.split(": ").next())
         .unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
-    let request = "POST /v1/plugins/customize HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
-        traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\ncontent-length: 11\r\n\r\nhello world";
+    let request = format!(
+        "POST /v1/plugins/customize HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+        traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\
+        content-length: 11\r\n\r\nhello world"
+    );
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
