@@ -4,6 +4,8 @@
 mod component;
 mod export_call;
 mod foreign;
+#[cfg(feature = "component")]
+mod http;
 mod idle;
 mod image;
 mod linked;

@@ -1,7 +1,7 @@
 //! The WASI state of one instance, and the context of one call of a WASI function.
 
 #[cfg(feature = "component")]
-use super::p2::resources::Resources;
+use super::p2::{http, resources::Resources};
 use super::{
     descriptors::Descriptors,
     errno::{Errno, Fail},
@@ -9,12 +9,16 @@ use super::{
     output::{Pending, Stream},
     paths::PATH,
 };
+#[cfg(feature = "component")]
+use crate::services::http::{HttpRequest, HttpResponse};
 use crate::{
     base::{fuel::Spending, shape::unsigned},
     call::{Shared, access::WasiState, canceller::Canceller, meter::Meter},
     error::CallError,
     host_functions, memory,
 };
+#[cfg(feature = "component")]
+use alloc::string::String;
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 #[cfg(feature = "component")]
 use core::task::Waker;
@@ -118,6 +122,17 @@ impl WasiState for Session {
 
     fn take_stderr(&mut self) -> Vec<u8> {
         self.stderr.take(self.grant.output(Stream::Stderr))
+    }
+
+    #[cfg(feature = "component")]
+    fn begin_http(&mut self, request: HttpRequest, room: usize) -> Option<[u32; 2]> {
+        let room = room.min(self.grant.http_bytes);
+        http::begin(&mut self.resources, request, room)
+    }
+
+    #[cfg(feature = "component")]
+    fn end_http(&mut self) -> Result<HttpResponse, String> {
+        http::end(&mut self.resources)
     }
 }
 
