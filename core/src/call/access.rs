@@ -3,10 +3,6 @@
 
 use super::{Shared, StoreData, canceller::Canceller, limiter::InstanceLimiter, meter::Meter};
 use crate::base::fuel::Spending;
-#[cfg(feature = "component")]
-use crate::services::http::{HttpRequest, HttpResponse};
-#[cfg(feature = "component")]
-use alloc::string::String;
 use alloc::{boxed::Box, vec::Vec};
 use core::any::Any;
 use wasmi::StoreContextMut;
@@ -22,15 +18,6 @@ pub(crate) trait WasiState: Any + Send + Sync {
 
     /// Takes the collected bytes of stderr.
     fn take_stderr(&mut self) -> Vec<u8>;
-
-    /// Keeps an HTTP request for the guest, if it fits into `room` bytes. Returns the numbers by which the guest
-    /// gets it and the place for the response.
-    #[cfg(feature = "component")]
-    fn begin_http(&mut self, request: HttpRequest, room: usize) -> Option<[u32; 2]>;
-
-    /// Takes the guest's response to the request, or the reason why there is none.
-    #[cfg(feature = "component")]
-    fn end_http(&mut self) -> Result<HttpResponse, String>;
 }
 
 /// The host's side of an instance whose convention is not the native one, between the functions that its

@@ -5,6 +5,7 @@ use crate::{
     component::{Resource, Value, machine::Supply},
     error::CallError,
     services::http::{HttpRequest, HttpResponse},
+    wasi,
 };
 use alloc::format;
 
@@ -37,7 +38,7 @@ impl<T: 'static> Instance<T> {
         let called = self.call_component_values(HANDLE, &params);
         let state = self.sandbox.store.data_mut();
         let limit = state.meter.budget().output_bytes;
-        let ended = state.wasi.as_mut().map(|wasi| wasi.end_http());
+        let ended = state.wasi.as_mut().map(|kept| wasi::end_http(&mut **kept));
         called?;
         let response = ended.unwrap_or_else(|| Err("it set no response".into()));
         let response = response.map_err(|reason| CallError::Guest {
@@ -72,11 +73,12 @@ impl<T: 'static> Instance<T> {
             state.wasi = supplies.and_then(|resource| resource.new_session());
         }
         let room = state.limiter.memory_left();
-        let wasi = state.wasi.as_mut().ok_or_else(|| CallError::ValueType {
+        let kept = state.wasi.as_mut().ok_or_else(|| CallError::ValueType {
             reason: "the plugin does not import `incoming-request` of WASI's `wasi:http/types`"
                 .into(),
         })?;
-        wasi.begin_http(request, room).ok_or_else(|| CallError::ValueType {
+        let numbers = wasi::begin_http(&mut **kept, request, room);
+        numbers.ok_or_else(|| CallError::ValueType {
             reason: "the request exceeds `http_bytes` or `memory_bytes`, or the plugin holds too many resources".into(),
         })
     }

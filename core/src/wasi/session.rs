@@ -123,17 +123,30 @@ impl WasiState for Session {
     fn take_stderr(&mut self) -> Vec<u8> {
         self.stderr.take(self.grant.output(Stream::Stderr))
     }
+}
 
-    #[cfg(feature = "component")]
-    fn begin_http(&mut self, request: HttpRequest, room: usize) -> Option<[u32; 2]> {
-        let room = room.min(self.grant.http_bytes);
-        http::begin(&mut self.resources, request, room)
-    }
+/// Keeps an HTTP request for the guest, if it fits into `room` bytes. Returns the numbers by which the guest gets it
+/// and the place for the response.
+#[cfg(feature = "component")]
+pub(crate) fn begin_http(
+    state: &mut dyn WasiState,
+    request: HttpRequest,
+    room: usize,
+) -> Option<[u32; 2]> {
+    let state: &mut dyn Any = state;
+    let session: &mut Session = state.downcast_mut()?;
+    let room = room.min(session.grant.http_bytes);
+    http::begin(&mut session.resources, request, room)
+}
 
-    #[cfg(feature = "component")]
-    fn end_http(&mut self) -> Result<HttpResponse, String> {
-        http::end(&mut self.resources)
-    }
+/// Takes the guest's response to the request. An error in words if there is none, or if its body is not complete.
+#[cfg(feature = "component")]
+pub(crate) fn end_http(state: &mut dyn WasiState) -> Result<HttpResponse, String> {
+    let state: &mut dyn Any = state;
+    let session: Option<&mut Session> = state.downcast_mut();
+    // Only this module stores a session in an instance.
+    let session = session.ok_or("it has no session")?;
+    http::end(&mut session.resources)
 }
 
 /// A call of preview 1: its parameters, and the memory in which their addresses lie.

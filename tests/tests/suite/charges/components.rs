@@ -4,7 +4,7 @@
 
 use super::{BASE, SIZES, TEXT, pass};
 use hostel::{
-    Budget, Context, Engine, Grants, Trap, Wasi,
+    Budget, Context, Grants, Trap, Wasi,
     component::{Borrow, Interface, Own},
 };
 use hostel_tests::assemble;
@@ -317,7 +317,7 @@ fn calls_of_the_host_by_components_are_charged_to_the_unit() {
     for row in ROWS {
         let (main, text) = texts(row);
         let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let plugin = Engine::default()
+        let plugin = hostel::engine()
             .load_component("component", &wasm, &grants)
             .unwrap_or_else(|error| panic!("{error}\n{text}"));
         let mut instance = plugin.with_budget(budget).instantiate(()).unwrap();

@@ -48,8 +48,13 @@ pub(in crate::wasi) fn begin(
     }
     resources.exchanges.answer = None;
     let request = resources.insert(Entry::Http(entry))?;
-    let outparam = resources.insert(Entry::Http(HttpEntry::ResponseOutparam))?;
-    Some([request, outparam])
+    match resources.insert(Entry::Http(HttpEntry::ResponseOutparam)) {
+        Some(outparam) => Some([request, outparam]),
+        None => {
+            resources.remove(request);
+            None
+        }
+    }
 }
 
 /// Takes the guest's response. An error in words if there is none, or if its body is not complete.

@@ -1,4 +1,4 @@
-//! `wasi:http`: the guest `fetch` with clients of the tests', and with `HttpAccess`. The threats are P15 to P18 in
+//! `wasi:http`: the guest `fetch` with clients of the tests', and with `HttpAccess`. The threats are P15 to P17 in
 //! docs/threats.md.
 
 mod limits;

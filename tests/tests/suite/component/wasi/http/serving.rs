@@ -55,7 +55,7 @@ fn a_guest_without_a_whole_response_is_an_error() {
         ("/unfinished", "body failed: ProtocolError"),
     ] {
         let error = plugin.handle_http(request("GET", path, b"")).unwrap_err();
-        assert_eq!(error.code(), "guest", "{path}");
+        assert_eq!(error.code(), "guest-error", "{path}");
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
