@@ -220,6 +220,13 @@ fn limits_of_a_call_hold_for_components() {
         "{}",
         ended.stderr
     );
+    let limit = ["process", "x", "--limit", "component.modules=0"];
+    let ended = call("rust_small", "none", &limit).expect(3);
+    assert!(
+        ended.stderr.contains("--limit component.modules=1"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -275,6 +282,18 @@ fn a_component_is_probed() {
     ] {
         assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
     }
+    let small = ["component.instances=1", "component.depth=0", "locals=1"]
+        .map(|limit| ["--limit", limit])
+        .concat();
+    let told = hostel(&[&["probe", &plugin, "--json"], &small[..], &stub].concat());
+    let told = told.expect(3).json();
+    let exceeded = told["refusals"].as_array().expect("refusals").iter();
+    let exceeded: Vec<_> = exceeded.map(|one| one["cap"].as_str()).collect();
+    for name in ["component.depth", "component.instances", "locals"] {
+        assert!(exceeded.contains(&Some(name)), "{name}: {exceeded:?}");
+    }
+    assert_eq!(told["limits"]["component.instances"], 1);
+    assert_eq!(told["limits"]["component.module.locals"], 1);
     let report = component("rust_report");
     let told = hostel(&["probe", &report, "--json"]).expect(0).json();
     assert_eq!(told["grants"], json!(["wasi"]));

@@ -161,13 +161,33 @@ impl PluginSettings {
         it
     }
 
+    /// Reads limits. Those of a module hold for all modules of a component together, unless `component.module` has
+    /// others.
     fn read_limits(&mut self, mut at: Section<'_, '_>) {
+        let mut component = at.section("component");
+        let mut modules = component.section("module");
+        let size = size_in(0, usize::MAX);
+        let mut given = BTreeMap::new();
         for (name, field) in limit_fields(&mut self.limits) {
-            // These have keys of their own.
-            if !["instances", "waiting"].contains(&name) {
-                at.set(name, field, size_in(0, usize::MAX));
+            let value = if let Some(name) = name.strip_prefix("component.module.") {
+                let own = modules.value(name, &size);
+                own.or_else(|| given.get(name).copied())
+            } else if let Some(name) = name.strip_prefix("component.") {
+                component.value(name, &size)
+            } else if ["instances", "waiting"].contains(&name) {
+                // These have keys of their own.
+                None
+            } else {
+                let value = at.value(name, &size);
+                given.extend(value.map(|value| (name, value)));
+                value
+            };
+            if let Some(value) = value {
+                *field = value;
             }
         }
+        modules.finish();
+        component.finish();
         at.finish();
     }
 

@@ -104,7 +104,7 @@ fn exports(plugin: &Plugin) -> Vec<Json> {
 fn limits(limits: &Limits) -> Json {
     let mut limits = *limits;
     let fields = limit_fields(&mut limits);
-    let shown = fields.map(|(name, value)| {
+    let shown = fields.into_iter().map(|(name, value)| {
         // The largest number stands for no limit.
         let value = (*value != usize::MAX).then_some(*value);
         (name.to_owned(), json!(value))
