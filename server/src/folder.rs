@@ -175,7 +175,7 @@ impl Folder {
         let settings = self.config.plugin(name);
         let grants = grants::of(name, settings, self.state.as_ref());
         let grants = grants.map_err(|reason| Problem::new("module-refused", reason))?;
-        let loaded = self.host.engine().load(name, wasm, &grants);
+        let loaded = self.host.engine().load_any(name, wasm, &grants);
         loaded.map_err(|error| Problem::from(&error))
     }
 
