@@ -8,7 +8,7 @@ pub(crate) use self::{
     task::{Lost, Running, spawn, spawn_here},
 };
 
-use crate::{quota::Meter, tenants::Tenant};
+use crate::{direct::Around, quota::Meter, tenants::Tenant};
 use bytes::Bytes;
 use hostel::{Budget, CallError, PendingCall, Plugin, Usage, Value};
 use std::{
@@ -33,6 +33,8 @@ pub(crate) struct Call {
     pub(crate) began: Instant,
     /// Entered while the guest runs, so that its log records tell their request.
     pub(crate) span: Span,
+    /// Runs each slice of the guest, if it is given.
+    pub(crate) around: Option<Around>,
 }
 
 /// The arguments of a call.
@@ -86,6 +88,7 @@ impl Call {
             input,
             began,
             span,
+            around,
         } = self;
         let meter = &tenant.meter;
         let budget = match budget_now(plugin.budget(), began, meter) {
@@ -104,12 +107,12 @@ impl Call {
             Input::Bytes(bytes) => {
                 let inputs = [&**bytes];
                 let call = plugin.call_arguments_async(&export, &inputs);
-                let (result, usage) = metered(call, &tenant, &span).await;
+                let (result, usage) = metered(call, &tenant, &span, around.as_ref()).await;
                 (result.map(Output::Bytes), usage)
             }
             Input::Numbers(numbers) => {
                 let call = plugin.call_values_async(&export, numbers);
-                let (result, usage) = metered(call, &tenant, &span).await;
+                let (result, usage) = metered(call, &tenant, &span, around.as_ref()).await;
                 (result.map(Output::Numbers), usage)
             }
         };
@@ -151,6 +154,7 @@ async fn metered<R, F>(
     call: PendingCall<F>,
     tenant: &Tenant,
     span: &Span,
+    around: Option<&Around>,
 ) -> (Result<R, Failure>, Usage)
 where
     F: Future<Output = Result<R, CallError>>,
@@ -160,7 +164,14 @@ where
     let result = poll_fn(|context| {
         let polled = {
             let _entered = span.enter();
-            call.as_mut().poll(context)
+            match around {
+                None => call.as_mut().poll(context),
+                Some(around) => {
+                    let mut polled = Poll::Pending;
+                    around(&mut || polled = call.as_mut().poll(context));
+                    polled
+                }
+            }
         };
         let used = call.usage().fuel;
         let more = used.saturating_sub(counted);

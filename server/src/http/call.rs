@@ -18,7 +18,7 @@ use std::{
 };
 
 /// The function that is called if the path names none.
-const FUNCTION: &str = "process";
+pub(crate) const FUNCTION: &str = "process";
 
 /// Most bytes of the numbers for a function.
 const NUMBERS: usize = 16 << 10;
@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_millis(20);
 
 /// How a function takes its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Calling {
+pub(crate) enum Calling {
     /// One text or byte string, as the body.
     Bytes,
     /// Numbers, as a JSON array.
@@ -38,7 +38,7 @@ pub(super) enum Calling {
 impl Calling {
     /// Returns how the function or operation `export` is called. For one that there is not, that is [`Self::Bytes`]: the
     /// call will tell.
-    pub(super) fn of(plugin: &Plugin, export: &str) -> Self {
+    pub(crate) fn of(plugin: &Plugin, export: &str) -> Self {
         if plugin.convention() != Convention::Native {
             return Self::Bytes;
         }
@@ -165,6 +165,7 @@ async fn admitted(
         input,
         began: exchange.began,
         span,
+        around: None,
     };
     let Ended {
         result,
@@ -186,7 +187,11 @@ async fn admitted(
 }
 
 /// Awaits a call, until its deadline has passed.
-async fn until(deadline: Option<Duration>, began: Instant, call: Call) -> Result<Ended, Problem> {
+pub(crate) async fn until(
+    deadline: Option<Duration>,
+    began: Instant,
+    call: Call,
+) -> Result<Ended, Problem> {
     let running = call.start();
     let lost = |_: Lost| Problem::new("no-result", "");
     let end =
@@ -201,11 +206,11 @@ async fn until(deadline: Option<Duration>, began: Instant, call: Call) -> Result
 }
 
 /// Notes a call in the figures when it ends, also if its client has gone.
-struct Noted {
-    tenant: Arc<Tenant>,
-    began: Instant,
-    usage: Usage,
-    code: &'static str,
+pub(crate) struct Noted {
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) began: Instant,
+    pub(crate) usage: Usage,
+    pub(crate) code: &'static str,
 }
 
 impl Drop for Noted {

@@ -2,8 +2,8 @@
 
 mod admin;
 mod body;
-mod call;
-mod media;
+pub(crate) mod call;
+pub(crate) mod media;
 mod routes;
 mod show;
 
@@ -197,6 +197,7 @@ async fn answer(
         Operation::Ready if exchange.shared.is_draining() => Err(Problem::new("shutting-down", "")),
         Operation::Ready => Ok(Media::Text.response("ready\n")),
         Operation::Metrics => show::metrics(exchange),
+        Operation::Fleet => show::fleet(exchange),
         Operation::OpenApi => Ok(Media::Json.response(openapi::document().to_string())),
     }
 }
