@@ -8,7 +8,7 @@ use crate::{
     versions::{Kept, Versions},
 };
 use hostel::{
-    DirectoryEvent, Engine, FileState, Grants, Host, PluginDirectory, Version, WatchedDirectory,
+    DirectoryEvent, Engine, Grants, Host, PluginDirectory, StateStore, Version, WatchedDirectory,
     install_module, read_module,
 };
 use std::{
@@ -23,7 +23,7 @@ pub(crate) struct Folder {
     path: PathBuf,
     host: Arc<Host>,
     config: Arc<Config>,
-    state: Option<Arc<FileState>>,
+    state: Option<Arc<dyn StateStore>>,
     versions: Versions,
     watched: WatchedDirectory,
     failures: Failures,
@@ -48,7 +48,7 @@ impl Folder {
         engine: &Engine,
         config: &Arc<Config>,
         data: &Path,
-        state: Option<Arc<FileState>>,
+        state: Option<Arc<dyn StateStore>>,
     ) -> Result<Self, String> {
         let host = Arc::new(Host::new(engine.clone()));
         let failures = Failures::default();
@@ -204,7 +204,7 @@ fn file_name(name: &str) -> OsString {
 }
 
 /// Returns the grants of a plugin of the directory. If they can't be had, it gets none, but its limits.
-fn grants_of(name: &str, config: &Config, state: Option<&Arc<FileState>>) -> Grants {
+fn grants_of(name: &str, config: &Config, state: Option<&Arc<dyn StateStore>>) -> Grants {
     let settings = config.plugin(name);
     grants::of(name, settings, state).unwrap_or_else(|reason| {
         tracing::error!(target: "hostel::directory", plugin = name, "no grants: {reason}");

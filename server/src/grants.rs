@@ -2,7 +2,7 @@
 
 use crate::config::{Grant, HttpSettings, PluginSettings};
 use hostel::{
-    AllowedHosts, Extism, FileState, Grants, HttpAccess, Tracing, Wapc, Wasi, WasiOutput,
+    AllowedHosts, Extism, Grants, HttpAccess, StateStore, Tracing, Wapc, Wasi, WasiOutput,
     directory, files::Access,
 };
 use std::{io, sync::Arc};
@@ -13,7 +13,7 @@ use std::{io, sync::Arc};
 pub(crate) fn of(
     name: &str,
     settings: &PluginSettings,
-    state: Option<&Arc<FileState>>,
+    state: Option<&Arc<dyn StateStore>>,
 ) -> Result<Grants, String> {
     let mut grants = Grants::new()
         .with_limits(settings.limits)

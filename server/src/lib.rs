@@ -16,13 +16,14 @@
 //! | `http`, `problem`, `openapi` | routes, errors, and their description |
 //! | `connection` | connections, and their ends |
 //! | `metrics`, `access_log`, `trace_context` | what an operator sees |
-//! | `service`, `server` | the plugins as a service; the whole server |
+//! | `service`, `direct`, `server` | the plugins as a service; calls without HTTP; the whole server |
 
 mod access_log;
 mod auth;
 mod calls;
 mod config;
 mod connection;
+mod direct;
 mod folder;
 mod grants;
 mod http;
@@ -42,12 +43,13 @@ pub use self::{
     auth::{Auth, Role, Token, new_token},
     config::{
         Config, ConfigError, DirectorySettings, Fault, Grant, HttpSettings, PluginSettings,
-        ServerSettings,
+        ServerSettings, is_plugin_name,
     },
+    direct::{Around, DirectCall, DirectError},
     folder::NotLoaded,
     quota::{FuelWindow, Quota, Rate},
     server::{ServeError, ServeOptions, Server},
     service::{PluginService, PluginServiceBuilder, Terms},
-    signals::serve,
+    signals::{Signal, Signals, serve},
 };
 pub use hostel;

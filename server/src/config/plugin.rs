@@ -5,8 +5,8 @@ use super::{
     values::{number, number_in, one_of, path, secret, size_in, text, texts, time},
 };
 use crate::quota::{FuelWindow, Quota, Rate};
-use hostel::{Budget, Limits, limit_fields};
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use hostel::{Budget, Grants, Limits, StateStore, limit_fields};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use toml::de::DeValue;
 
 /// What a plugin may use, and how much of it. Nothing is granted by default.
@@ -123,6 +123,19 @@ impl PluginSettings {
     #[must_use]
     pub fn has(&self, grant: Grant) -> bool {
         self.grants.contains(&grant)
+    }
+
+    /// Returns the grants of the plugin `name` with these settings. `state` keeps its values, if it may have some.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it can't have them, such as a directory that can't be opened.
+    pub fn grants(
+        &self,
+        name: &str,
+        state: Option<&Arc<dyn StateStore>>,
+    ) -> Result<Grants, String> {
+        crate::grants::of(name, self, state)
     }
 
     /// Returns whether its host functions may wait for a disk.

@@ -2,8 +2,8 @@
 
 mod admin;
 mod body;
-mod call;
-mod media;
+pub(crate) mod call;
+pub(crate) mod media;
 mod routes;
 mod show;
 
@@ -201,6 +201,7 @@ async fn answer(
         Operation::Ready => Ok(Media::Text.response("ready\n")),
         Operation::Metrics => show::metrics(exchange),
         Operation::PluginOpenApi => show::openapi(exchange),
+        Operation::Fleet => show::fleet(exchange),
         Operation::OpenApi => Ok(Media::Json.response(openapi::document().to_string())),
     }
 }

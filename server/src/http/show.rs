@@ -157,6 +157,18 @@ fn budget(budget: &Budget) -> Json {
     })
 }
 
+pub(super) fn fleet(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
+    if !exchange.client()?.may_monitor() {
+        return Err(Problem::new(
+            "forbidden",
+            "the fleet takes a token of the role monitor or admin",
+        ));
+    }
+    let show = exchange.shared.fleet.as_ref();
+    let show = show.ok_or_else(|| Problem::new("no-fleet", "start it with --nats"))?;
+    Ok(Media::Json.response(show().to_string()))
+}
+
 pub(super) fn metrics(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
     if !exchange.client()?.may_monitor() {
         return Err(Problem::new(
