@@ -166,6 +166,16 @@ impl Handles {
         self.count == 0
     }
 
+    /// Returns the type of a handle that is held, and its holder; `None` if there are none.
+    pub(crate) fn first(&self) -> Option<(Holder, ResourceId)> {
+        let guests = (0..).map(|at| Holder::Guest(ComponentInstance(at)));
+        let tables = guests.zip(&self.guests).chain([(Holder::Host, &self.host)]);
+        tables.into_iter().find_map(|(holder, table)| {
+            let mut held = table.entries.iter().flatten();
+            Some((holder, held.next()?.ty))
+        })
+    }
+
     /// Returns whether handles moved between a guest and the embedder in the last call, in a way that its end did not
     /// undo.
     pub(crate) const fn were_passed(&self) -> bool {

@@ -18,7 +18,7 @@ mod typed;
 mod written;
 
 #[cfg(feature = "component")]
-pub(crate) use self::component::Component;
+pub(crate) use self::{component::Component, image::MutableState};
 pub(crate) use self::{
     idle::IdleInstance,
     image::Image,

@@ -26,6 +26,8 @@ pub use self::footprint::{Footprint, Machine};
 pub(crate) use self::proposal::invalid;
 #[cfg(all(test, feature = "component"))]
 pub(crate) use self::rewrite::leb128;
+#[cfg(feature = "component")]
+pub(crate) use self::rewrite::{next_section, section};
 #[cfg(feature = "trace")]
 pub(crate) use self::trace::{FunctionNames, traced};
 pub(crate) use self::{

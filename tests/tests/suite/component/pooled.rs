@@ -5,7 +5,7 @@ use hostel::{Engine, Grants, component::Resource};
 
 /// Two core modules that share a memory, and a nested component with another. Each has a global that counts, and
 /// writes that to its memory. `bytes` is the size of a memory.
-fn counting(pages: u32) -> String {
+pub(super) fn counting(pages: u32) -> String {
     let counter = r#"
   (core module $M
     (import "m" "memory" (memory 1))
