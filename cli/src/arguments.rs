@@ -430,7 +430,8 @@ Examples:
 const SNAPSHOT: &str = "\
 Runs the start function, the initialisers and the function of --call. The new
 plugin starts with the memory, globals and tables that they left, and does not
-run them again. The host's settings and state are not saved.
+run them again. The host's settings and state are not saved. Of a component, the
+new plugin is a component; it can't hold handles, such as open files.
 
 Example:
   hostel snapshot plugin.wasm --call learn @words.txt -o learned.wasm";

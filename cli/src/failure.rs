@@ -244,16 +244,6 @@ impl Failure {
     }
 
     /// Reports that the plugin in the file `path` is a component, of which there are no snapshots.
-    pub(super) fn no_snapshot(path: &Path) -> Self {
-        let message = format!(
-            "can't make a snapshot of {}: it is a component, and a snapshot is one core module",
-            path.display()
-        );
-        Self::new(Exit::Load, "unsupported-snapshot", message).with_hint(
-            "instances of a pool begin with the state after their start; of a component that `hostel lower` can make one module, make the snapshot of that",
-        )
-    }
-
     pub(super) fn snapshot(error: &SnapshotError) -> Self {
         Self::new(Exit::Load, error.code(), error.to_string())
     }

@@ -163,6 +163,11 @@ impl<T: 'static> Machine<T> {
         self.handles.are_empty() && flags.all(|flags| *flags == Flags::default())
     }
 
+    /// Returns whether no component instance has set `backpressure`.
+    pub(crate) fn is_balanced(&self) -> bool {
+        self.flags.iter().all(|flags| flags.backpressure == 0)
+    }
+
     /// Forgets all handles and calls, of an instance whose guests are reset.
     pub(crate) fn reset(&mut self) {
         self.handles = Handles::new(self.bound.program.instances, self.bound.limits.handles);
