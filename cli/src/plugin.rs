@@ -11,8 +11,9 @@ use super::{
     typed::TypedCall,
 };
 use hostel::{
-    Convention, Engine, Extism, FileState, Grants, Limits, LogSink, Manifest, ManifestGrants,
-    ModuleInfo, Plugin, StateLimits, Wapc, Wasi, WasiOutput, component::is_component, is_manifest,
+    Convention, Engine, Extism, FileState, Grants, HttpClient, Limits, LogSink, Manifest,
+    ManifestGrants, ModuleInfo, Plugin, StateLimits, Wapc, Wasi, WasiOutput,
+    component::is_component, is_manifest,
 };
 use hostel_contract::{Contract, exports};
 use std::{borrow::Cow, path::Path, sync::Arc, time::Duration};
@@ -208,12 +209,13 @@ pub(super) const STATE_WAIT: Duration = Duration::from_secs(2);
 pub(super) struct Granted {
     grants: Grants,
     extism: Extism,
+    http: Arc<dyn HttpClient>,
 }
 
 impl Granted {
     /// Returns the grants of a plugin of one module.
     pub(super) fn with(self, wasi: Wasi) -> Grants {
-        self.grants.extism(self.extism).wasi(wasi)
+        self.grants.extism(self.extism).wasi(wasi.http(self.http))
     }
 }
 
@@ -226,8 +228,8 @@ pub(super) fn grants(
 ) -> Result<Granted, Failure> {
     let settings = || arguments.config.iter().cloned();
     let mut grants = Grants::new().log(log).config(settings()).typst();
-    let http = http::client(arguments)?;
-    let mut extism = Extism::new().config(settings()).http(http);
+    let http: Arc<dyn HttpClient> = Arc::new(http::client(arguments)?);
+    let mut extism = Extism::new().config(settings()).http(http.clone());
     if let Some(file) = &arguments.state {
         let store = FileState::open_within(file, StateLimits::server(), STATE_WAIT)?;
         let store = Arc::new(store);
@@ -256,7 +258,11 @@ pub(super) fn grants(
         None => Wapc::new(),
     };
     let grants = stubbed(grants.wapc(wapc), &arguments.stub);
-    Ok(Granted { grants, extism })
+    Ok(Granted {
+        grants,
+        extism,
+        http,
+    })
 }
 
 /// Returns WASI with the arguments, environment and directories, and with its output in the log. To the plugin of a
