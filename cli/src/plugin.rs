@@ -224,6 +224,13 @@ pub(super) fn grants(
     module: &Module,
     log: impl LogSink,
 ) -> Result<Granted, Failure> {
+    if module.component {
+        let what = match &module.contents {
+            Contents::Module(wasm) if is_component(wasm) => "a component",
+            _ => "a module that is called by its contract",
+        };
+        arguments.refuse_of_component(what)?;
+    }
     let settings = || arguments.config.iter().cloned();
     let mut grants = Grants::new().log(log).config(settings()).typst();
     let http = http::client(arguments)?;
@@ -291,9 +298,6 @@ pub(super) fn load(
     wasi: Wasi,
 ) -> Result<Plugin, Failure> {
     let path = &arguments.plugin;
-    if module.component {
-        arguments.refuse_trace_of_component()?;
-    }
     let manifest = match &module.contents {
         Contents::Module(wasm) => {
             return load_module(path, engine, wasm, &granted.with(wasi), module.component);

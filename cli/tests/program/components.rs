@@ -158,17 +158,24 @@ fn imports_are_answered_stubbed_or_told() {
     let plugin = component("rust_small");
     let ended = hostel(&["run", &plugin, "x"]).expect(3);
     for part in [
-        "import `hostel:example/host@0.1.0.log` func(level: enum",
-        "import `hostel:example/host@0.1.0.config` func(key: string) -> option<string>",
+        "import `hostel:example/host@0.1.0#log` func(level: enum",
+        "import `hostel:example/host@0.1.0#config` func(key: string) -> option<string>",
         "--callback 'hostel:example/host@0.1.0#log=VALUE'",
-        "--stub hostel:example/host@0.1.0.log",
+        "--stub 'hostel:example/host@0.1.0#log'",
     ] {
         assert!(ended.stderr.contains(part), "{}", ended.stderr);
     }
-    for stub in ["hostel:example/host@0.1.0#*", "hostel:example/host@0.1.0.*"] {
+    for stub in [
+        "hostel:example/host@0.1.0#*",
+        "hostel:example/host@0.1.0.*",
+        "hostel:example/host@0.1.7#*",
+        "hostel:example/host#*",
+    ] {
         let ended = hostel(&["run", &plugin, "x", "--stub", stub]).expect(4);
         assert!(ended.stderr.contains("stub"), "{}", ended.stderr);
     }
+    let other = ["run", &plugin, "x", "--stub", "hostel:example/host@0.2.0#*"];
+    hostel(&other).expect(3);
     for (answer, part) in [
         (
             "nope=1",
@@ -207,12 +214,17 @@ fn imports_are_answered_stubbed_or_told() {
 fn limits_of_a_call_hold_for_components() {
     let ended = call("rust_small", "none", &["process", "x", "--fuel", "100"]).expect(5);
     assert!(ended.stderr.contains("--fuel N"), "{}", ended.stderr);
-    let ended = call("rust_small", "none", &["process", "x", "--trace-calls"]).expect(2);
-    assert!(
-        ended.stderr.contains("no effect on a component"),
-        "{}",
-        ended.stderr
-    );
+    for option in [
+        "--trace-calls",
+        "--config=a=b",
+        "--state=none",
+        "--abi=native",
+    ] {
+        let ended = call("rust_small", "none", &["process", "x", option]).expect(2);
+        let name = option.split('=').next().unwrap_or_default();
+        let message = format!("{name} has no effect on a component: leave it out");
+        assert!(ended.stderr.contains(&message), "{}", ended.stderr);
+    }
     let limit = ["process", "x", "--limit", "functions=1"];
     let ended = call("rust_small", "none", &limit).expect(3);
     assert!(

@@ -111,7 +111,7 @@ fn a_component_is_shown_with_its_contract() {
     let lacks = &told["error"]["details"][0];
     assert_eq!(
         lacks,
-        "import `$root.log` func(text: string): nothing supplies it"
+        "import `$root#log` func(text: string): nothing supplies it"
     );
     let hint = told["error"]["hint"].as_str().expect("a text");
     assert!(hint.contains("--callback 'log=VALUE'"), "{hint}");
