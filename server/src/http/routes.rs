@@ -17,6 +17,7 @@ pub(crate) enum Operation {
     Ready,
     Metrics,
     OpenApi,
+    PluginOpenApi,
 }
 
 /// The tokens that a route takes.
@@ -45,9 +46,9 @@ pub(crate) struct Route {
 }
 
 /// The errors of a call.
-const OF_CALL: &[u16] = &[400, 404, 406, 408, 413, 415, 422, 429, 500, 502, 503, 504];
+pub(crate) const OF_CALL: &[u16] = &[400, 404, 406, 408, 413, 415, 422, 429, 500, 502, 503, 504];
 
-pub(crate) const ROUTES: [Route; 12] = [
+pub(crate) const ROUTES: [Route; 13] = [
     Route {
         method: Method::GET,
         path: "/v1/plugins",
@@ -80,7 +81,7 @@ pub(crate) const ROUTES: [Route; 12] = [
         path: "/v1/plugins/{name}",
         operation: Operation::Put,
         needs: Needs::Admin,
-        summary: "Load the body, a WebAssembly module, as a new version of the plugin",
+        summary: "Load the body, a WebAssembly module or component, as a new version of the plugin",
         success: (200, "application/json"),
         errors: &[400, 408, 409, 413, 415, 422, 500, 503],
     },
@@ -101,6 +102,15 @@ pub(crate) const ROUTES: [Route; 12] = [
         summary: "Call a function or operation of the plugin",
         success: (200, "*/*"),
         errors: OF_CALL,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/openapi/{name}",
+        operation: Operation::PluginOpenApi,
+        needs: Needs::Client,
+        summary: "Describe the plugin's functions and their types, in OpenAPI",
+        success: (200, "application/json"),
+        errors: &[400, 404],
     },
     Route {
         method: Method::GET,
