@@ -323,6 +323,56 @@ fn a_component_is_inspected_with_what_lacks() {
 }
 
 #[test]
+fn a_core_module_with_a_contract_is_inspected_probed_and_measured_by_it() {
+    let plugin = component("rust_module");
+    let lacks = hostel(&["inspect", &plugin, "--json"]).expect(3).json();
+    assert_eq!(lacks["module"]["abi"], "contract");
+    let lacks = lacks["error"]["details"].as_array().expect("reasons");
+    assert_eq!(lacks.len(), 2, "{lacks:?}");
+    assert!(lacks[0].as_str().expect("a text").contains(HOST));
+    let stub = format!("{HOST}#*");
+    let stub = ["--stub", &stub, "--json"];
+    let told = hostel(&[&["inspect", &plugin], &stub[..]].concat()).expect(0);
+    assert_eq!(told.json()["loads"], true);
+    let lacks = hostel(&["probe", &plugin, "--json"]).expect(3).json();
+    assert_eq!(lacks["refusals"].as_array().map(Vec::len), Some(2));
+    let told = hostel(&[&["probe", &plugin], &stub[..]].concat()).expect(0);
+    assert_eq!(told.json()["can_run"], true);
+    let config = format!("{HOST}#config=none");
+    let host = ["--callback", "log=", "--callback", &config];
+    let run = ["bench", &plugin, "hello", "--calls=20", "--json"];
+    let measured = hostel(&[&run, &host[..]].concat()).expect(0).json();
+    assert_eq!(measured["measured"]["errors"], json!([]));
+}
+
+#[test]
+fn a_lowered_command_runs_as_its_component_does() {
+    let (report, files) = (component("c_report"), Files::new());
+    let lowered = files.path("lowered.wasm");
+    let lowered = super::path(&lowered);
+    hostel(&["lower", &report, "-o", lowered]).expect(0);
+    let arguments = ["--arg=one", "--env", "KEY=value"];
+    let run = |plugin: &str| hostel(&[&["run", plugin], &arguments[..]].concat()).expect(0);
+    let own = |ended: &Ended| {
+        ended
+            .text()
+            .split_once('\n')
+            .map(|(_, rest)| rest.to_owned())
+    };
+    let (expected, found) = (run(&report), run(lowered));
+    // All but the name of the program.
+    assert_eq!(own(&expected), own(&found));
+    assert_eq!(own(&found).as_deref(), Some("arg one\nenv KEY=value\n"));
+    let told = hostel(&["probe", lowered, "--json"]).expect(0).json();
+    assert_eq!(told["grants"], json!(["wasi"]));
+    assert_eq!(told["limits"]["call_depth"], 10_000);
+    let told = hostel(&["inspect", lowered]).expect(0);
+    assert!(told.text().contains("grant `wasi`"), "{}", told.text());
+    let measured = hostel(&["bench", lowered, "--calls=5", "--json"]).expect(0);
+    assert_eq!(measured.json()["measured"]["errors"], json!([]));
+}
+
+#[test]
 fn there_is_no_snapshot_of_a_component() {
     let files = Files::new();
     let output = files.path("out.wasm");

@@ -1,8 +1,6 @@
 //! [`Later`]: a future of the embedder's, for which a guest is suspended.
 
-use super::{
-    Shared, access::InstanceAccess, alarm::Alarm, canceller::Canceller, meter::Meter,
-};
+use super::{Shared, access::InstanceAccess, alarm::Alarm, canceller::Canceller, meter::Meter};
 use crate::error::{CallError, Trap, TrapKind};
 use alloc::boxed::Box;
 use core::{

@@ -1,14 +1,14 @@
 //! Waiting for a time or for stdin. A wait costs fuel and ends at the call's deadline at the latest. If
 //! the call is stepped or awaited, the guest is suspended meanwhile; otherwise its thread sleeps.
 
+#[cfg(feature = "component")]
+use super::p2::http;
 use super::{
     clocks,
     errno::{Errno, Fail},
     input::Stdin,
     session::{Call, contained},
 };
-#[cfg(feature = "component")]
-use super::p2::http;
 use crate::{call::canceller::Canceller, error::CallError};
 #[cfg(feature = "component")]
 use alloc::vec::Vec;

@@ -203,11 +203,7 @@ pub(super) fn recount(call: &mut Call<'_>, before: usize, after: usize) {
 }
 
 /// Adds a resource. Returns its number.
-pub(super) fn add(
-    call: &mut Call<'_>,
-    entry: HttpEntry,
-    parent: Option<u32>,
-) -> Result<u32, Fail> {
+pub(super) fn add(call: &mut Call<'_>, entry: HttpEntry, parent: Option<u32>) -> Result<u32, Fail> {
     resources::add_child(call, Entry::Http(entry), parent)
 }
 

@@ -65,7 +65,8 @@ impl Fields {
 
     /// Returns names and values, without those of the name `but`.
     pub(super) fn into_list_without(mut self, but: &str) -> Vec<(String, Vec<u8>)> {
-        self.list.retain(|(name, _)| !name.eq_ignore_ascii_case(but));
+        self.list
+            .retain(|(name, _)| !name.eq_ignore_ascii_case(but));
         self.list
     }
 
@@ -78,7 +79,8 @@ impl Fields {
     }
 
     fn remove(&mut self, name: &str) {
-        self.list.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.list
+            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.bytes = bytes_of(&self.list);
     }
 }
@@ -98,7 +100,9 @@ fn check_name(name: &str) -> Result<(), HeaderError> {
         return Err(HeaderError::InvalidSyntax);
     }
     // The length of a body is checked, and set by the client.
-    let refused = REFUSED_HEADERS.iter().filter(|refused| **refused != CONTENT_LENGTH);
+    let refused = REFUSED_HEADERS
+        .iter()
+        .filter(|refused| **refused != CONTENT_LENGTH);
     match { refused }.any(|refused| refused.eq_ignore_ascii_case(name)) {
         true => Err(HeaderError::Forbidden),
         false => Ok(()),
@@ -212,12 +216,18 @@ pub(super) fn set(
     charge_look(call, *fields)?;
     let added = charge_for(call, values.iter().map(|value| (&**name, &**value)))?;
     let checked = { values.iter() }.try_for_each(|value| check(name, value));
-    change(call, *fields, check_name(name).and(checked), added, |fields| {
-        fields.remove(name);
-        let each = mem::take(values).into_iter();
-        fields.list.extend(each.map(|value| (name.clone(), value)));
-        fields.bytes = fields.bytes.saturating_add(added);
-    })
+    change(
+        call,
+        *fields,
+        check_name(name).and(checked),
+        added,
+        |fields| {
+            fields.remove(name);
+            let each = mem::take(values).into_iter();
+            fields.list.extend(each.map(|value| (name.clone(), value)));
+            fields.bytes = fields.bytes.saturating_add(added);
+        },
+    )
 }
 
 /// Removes the values of a name.

@@ -136,7 +136,9 @@ pub(super) fn send(call: &mut Call<'_>, number: u32) -> Result<(), Fail> {
     }
     let [connect, first_byte] = entries::future(call, number)?.times;
     let sent = bytes.saturating_add(request.body.capacity());
-    let room = entries::room(call).saturating_sub(sent).saturating_sub(FIELD_BYTES);
+    let room = entries::room(call)
+        .saturating_sub(sent)
+        .saturating_sub(FIELD_BYTES);
     request.plugin = (*call.shared.name).into();
     request.max_header_bytes = FIELD_BYTES;
     request.max_body_bytes = room.min(call.grant.http_response_bytes);
@@ -173,7 +175,11 @@ pub(in crate::wasi) fn arrival(call: &mut Call<'_>, number: u32) -> Result<Arriv
         return Ok(Arrival::OnItsWay);
     };
     call.session.resources.exchanges.ended(number);
-    let connect = entries::future(call, number)?.times.first().copied().flatten();
+    let connect = entries::future(call, number)?
+        .times
+        .first()
+        .copied()
+        .flatten();
     let state = match response.and_then(|response| received(call, response)) {
         Ok((response, headers)) => State::Arrived(response, headers),
         Err(error) => {
@@ -212,7 +218,11 @@ pub(super) fn log(call: &mut Call<'_>, reason: &str) -> Result<(), Fail> {
     if call.meter.log(reason.len()) {
         call.shared.platform.contain(&mut || {
             let bytes = reason.as_bytes();
-            sink.record(&LogRecord::of_guest(&call.shared.name, LogLevel::Warn, bytes));
+            sink.record(&LogRecord::of_guest(
+                &call.shared.name,
+                LogLevel::Warn,
+                bytes,
+            ));
         });
     }
     Ok(())

@@ -47,11 +47,7 @@ pub(super) static INTERFACES: [Interface; 2] = [
     Interface::with_resources(
         "wasi:http/types@0.2.12",
         &[
-            &plain(
-                "[constructor]fields",
-                "func() -> fields",
-                fields::new,
-            ),
+            &plain("[constructor]fields", "func() -> fields", fields::new),
             &plain(
                 "[static]fields.from-list",
                 "func(entries: list<tuple<string, list<u8>>>) -> result<fields, header-error>",

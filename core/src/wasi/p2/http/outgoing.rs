@@ -134,7 +134,10 @@ pub(super) fn set_scheme(
     let request = entries::outgoing_request(call, *request)?;
     if let Some(Scheme::Other(scheme)) = scheme {
         let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-        let begins = scheme.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
+        let begins = scheme
+            .bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphabetic());
         if !begins || !scheme.bytes().all(is_part) || scheme.len() > WORD {
             return Ok(Err(()));
         }
@@ -184,9 +187,8 @@ fn is_authority(text: &str) -> bool {
             (host.bytes().all(is_part).then_some(host), rest)
         }
     };
-    let is_port = |port: &str| {
-        port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
-    };
+    let is_port =
+        |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
     host.is_some_and(|host| !host.is_empty())
         && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
 }
@@ -311,7 +313,9 @@ fn begin(
     if !call.session.resources.exchanges.has_room() {
         future::log(
             call,
-            &format!("{IN_FLIGHT} HTTP requests of one instance are on their way, and no more are allowed"),
+            &format!(
+                "{IN_FLIGHT} HTTP requests of one instance are on their way, and no more are allowed"
+            ),
         )?;
         return Ok(Err(ErrorCode::ConnectionLimitReached));
     }
@@ -378,12 +382,19 @@ mod tests {
 
     #[test]
     fn an_authority_is_a_host_with_a_port_or_without() {
-        for text in ["a", "a.example:80", "10.0.0.1:1", "[::1]", "[::]:443", "a_b-c~d"] {
+        for text in [
+            "a",
+            "a.example:80",
+            "10.0.0.1:1",
+            "[::1]",
+            "[::]:443",
+            "a_b-c~d",
+        ] {
             assert!(is_authority(text), "{text}");
         }
         for text in [
-            "", ":80", "a:", "a:x", "a:+1", "a:65536", "a:1:2", "u@a", "u:p@a", "a/b", "a?b", "a#b", "a\\b", "a b",
-            "a\n", "[::1", "[]", "[::1]x", "[g]", "\u{e9}", "a%2f",
+            "", ":80", "a:", "a:x", "a:+1", "a:65536", "a:1:2", "u@a", "u:p@a", "a/b", "a?b",
+            "a#b", "a\\b", "a b", "a\n", "[::1", "[]", "[::1]x", "[g]", "\u{e9}", "a%2f",
         ] {
             assert!(!is_authority(text), "{text:?}");
         }
@@ -395,7 +406,17 @@ mod tests {
         for text in ["", "/", "/a?b=c&d", "?a", "/%20//x", "/a:b@c"] {
             assert!(is_path(text), "{text}");
         }
-        for text in ["a", "*", "@b/", "/a#b", "/a b", "/a\r\nX: y", "/\u{e9}", "/a\\b", "/\0"] {
+        for text in [
+            "a",
+            "*",
+            "@b/",
+            "/a#b",
+            "/a b",
+            "/a\r\nX: y",
+            "/\u{e9}",
+            "/a\\b",
+            "/\0",
+        ] {
             assert!(!is_path(text), "{text:?}");
         }
         assert!(!is_path(&format!("/{}", "a".repeat(URL_BYTES))));
