@@ -208,14 +208,24 @@ impl Run {
         }
     }
 
-    /// Refuses --trace-calls for a component, on which it has no effect.
-    pub(super) fn refuse_trace_of_component(&self) -> Result<(), Failure> {
-        match self.trace_calls {
-            true => Err(Failure::usage(
-                "--trace-calls has no effect on a component: leave it out",
-            )),
-            false => Ok(()),
-        }
+    /// Refuses options that have no effect on `what`, a plugin that is loaded as a component.
+    pub(super) fn refuse_of_component(&self, what: &str) -> Result<(), Failure> {
+        let given = [
+            ("--abi", self.abi.is_some()),
+            ("--config", !self.config.is_empty()),
+            ("--state", self.state.is_some()),
+            ("--trace-calls", self.trace_calls),
+        ];
+        let Some((option, _)) = given.into_iter().find(|(_, given)| *given) else {
+            return Ok(());
+        };
+        let failure = Failure::usage(format!("{option} has no effect on {what}: leave it out"));
+        Err(match option {
+            "--config" | "--state" => failure.with_hint(
+                "such a plugin gets settings by --env KEY=VALUE and files by --dir, if it uses WASI, and values of other imports by --callback FUNCTION=VALUE",
+            ),
+            _ => failure,
+        })
     }
 
     /// Refuses --trace-calls for a command on which it has no effect.

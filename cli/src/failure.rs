@@ -92,13 +92,17 @@ impl Failure {
                         "answer it with --callback ANSWER, or, ".to_owned()
                     } else if &**module == "$root" {
                         format!("answer it with --callback '{name}=VALUE', or, ")
-                    } else if module.contains(':') && module.contains('/') {
+                    } else if callback::is_interface(module) {
                         format!("answer it with --callback '{module}#{name}=VALUE', or, ")
                     } else {
                         String::new()
                     };
+                    let stub = match callback::is_interface(module) {
+                        true => format!("'{module}#{name}'"),
+                        false => format!("{module}.{name}"),
+                    };
                     return failure.with_hint(format!(
-                        "{callback}if the plugin can do without the function, add --stub {module}.{name}"
+                        "{callback}if the plugin can do without the function, add --stub {stub}"
                     ));
                 }
             }

@@ -170,7 +170,7 @@ impl Folder {
         added.map_err(|error| Problem::new("not-stored", error.to_string()))
     }
 
-    /// Loads a module apart from the host, to see whether it fits.
+    /// Loads a module or component apart from the host, to see whether it fits.
     fn check(&self, name: &str, wasm: &[u8]) -> Result<hostel::Plugin, Problem> {
         let settings = self.config.plugin(name);
         let grants = grants::of(name, settings, self.state.as_ref());

@@ -70,7 +70,7 @@ impl<T: 'static> Bound<T> {
                 Callee::Import(at) => program.imports.get(at).map(|import| {
                     let interface = import.interface.as_deref();
                     match interface {
-                        Some(interface) => format!("{interface}.{}", import.name),
+                        Some(interface) => format!("{interface}#{}", import.name),
                         None => import.name.clone().into(),
                     }
                 }),

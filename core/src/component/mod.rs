@@ -53,7 +53,7 @@ pub use self::{
     lift::{Lift, Lifting},
     lower::{Lower, Lowering},
     parts::{LiftParts, LowerParts, Parts},
-    read::is_component,
+    read::{has_contract, is_component},
     resource::Resource,
     types::{FunctionType, FunctionTypeId, ResourceId, Type, TypeId, Types},
     value::Value,

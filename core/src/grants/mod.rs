@@ -17,6 +17,7 @@ use crate::{
         log::LogSink,
         shape::Record,
         signature::Signature,
+        text::separator,
     },
     call::result_shape::ResultShape,
     error::LoadError,
@@ -287,7 +288,9 @@ impl<T: 'static> Grants<T> {
     /// Supplies the import `module`.`name`, a function of any type, by a stub: a plugin that can do
     /// without the function loads. A call of it stops the guest with a trap of the kind
     /// [`Stub`](crate::TrapKind::Stub), which names it. The name `*` stands for all functions of the
-    /// module. A function that is granted under the name, in a type that fits, takes precedence.
+    /// module. A function that is granted under the name, in a type that fits, takes precedence. If `module` is an
+    /// interface of a component, its version may be left out, or be a compatible one; `$root` stands for the functions
+    /// that the world imports directly.
     ///
     /// Memories, tables and globals can't be stubbed.
     ///
@@ -495,7 +498,9 @@ impl<T: 'static> Grants<T> {
         let results = function.results();
         let shape = native::shape_of(&function.params(), &results, ty)?;
         let result_shape = ResultShape {
-            name: [&*import.module, ".", &import.name].concat().into(),
+            name: [&*import.module, separator(&import.module), &import.name]
+                .concat()
+                .into(),
             shape,
             record: Record::size(&results.flat),
         };
