@@ -3,6 +3,8 @@
 #[cfg(feature = "component")]
 mod component;
 mod export_call;
+#[cfg(feature = "contract")]
+mod fixed;
 mod foreign;
 mod idle;
 mod image;
