@@ -19,6 +19,7 @@ mod run;
 #[cfg(feature = "serve")]
 mod serve;
 mod snapshot;
+mod testing;
 mod wasi;
 
 use std::{
@@ -179,6 +180,7 @@ fn help_is_complete_and_short() {
         "run",
         "bench",
         "snapshot",
+        "test",
         "inspect",
         "check",
         "lower",

@@ -1,21 +1,14 @@
 //! The configuration, `hostel.toml`: read as a whole, and every fault told with its place.
-//!
-//! Not by `serde`, which stops at the first fault and can't say which known key is nearest.
 
 mod plugin;
-mod table;
-mod values;
 
-pub use self::{
-    plugin::{DirectorySettings, Grant, HttpSettings, PluginSettings},
-    table::Fault,
-};
+pub use self::plugin::{DirectorySettings, Grant, HttpSettings, PluginSettings};
+pub use hostel::settings::Fault;
 
-use self::{
-    table::{Faults, Section, expected},
-    values::{flag, one_of, path, size_in, text, texts, time},
-};
 use crate::auth::{Role, Token};
+use hostel::settings::{
+    DeTable, DeValue, Faults, Section, expected, flag, one_of, path, size_in, text, texts, time,
+};
 use std::{
     collections::BTreeMap,
     error::Error,
@@ -24,7 +17,6 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use toml::de::{DeTable, DeValue};
 
 /// Most bytes of a configuration.
 const MOST_BYTES: usize = 1 << 20;
