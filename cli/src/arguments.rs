@@ -12,7 +12,7 @@ use super::{
     limits::{self, Bounds, Change, ChangeParser, Kind, Preset, Target},
     number, quantity,
 };
-use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
 use hostel::{Convention, Engine, Limits, MemoryState};
 use std::{convert::Infallible, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
@@ -64,6 +64,9 @@ fn unmarked(text: &str) -> Result<String, Infallible> {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Write a plugin to start from, with tests and the SDK of its language
+    #[command(after_help = long(NEW))]
+    New(New),
     /// Call a function of a plugin, or run a WASI command
     #[command(after_help = long(&format!("{RUN}\n\n{}", exit::HELP)))]
     Run(Run),
@@ -278,6 +281,26 @@ pub(super) struct Bench {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct New {
+    /// Folder to write, whose last part is the plugin's name
+    #[arg(value_name = "NAME")]
+    pub(super) path: PathBuf,
+    /// Language of the plugin
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    pub(super) lang: Language,
+}
+
+/// The languages that `new` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Language {
+    Rust,
+    C,
+    Zig,
+    Go,
+    Assemblyscript,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Test {
     /// Plugin to test: a .wasm file, or a manifest, .json or .toml
     pub(super) plugin: PathBuf,
@@ -460,6 +483,16 @@ and prints the report.
 Examples:
   hostel bench plugin.wasm @photo.png --concurrency 2 --seconds 10
   hostel bench plugin.wasm hello --sliced=50k --concurrency 1000 --json";
+
+const NEW: &str = "\
+The folder must not exist. It gets a plugin that greets people, a file that
+builds it, tests.toml for `hostel test`, and a copy of the SDK: in Rust, C, Zig
+and Go nothing is fetched. The build needs the language's own tool: cargo with
+the target wasm32-unknown-unknown, clang and lld, zig, go, or npm.
+
+Examples:
+  hostel new greeter --lang rust
+  hostel new plugins/greeter --lang c";
 
 const TEST: &str = "\
 Each case runs in a fresh instance, unless it continues in that of the case

@@ -17,6 +17,7 @@ mod inspect;
 mod limits;
 mod log;
 mod lower;
+mod new;
 mod number;
 mod output;
 mod plugin;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         },
     };
     let result = match arguments.command {
+        Command::New(arguments) => new::new(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Test(arguments) => testing::test(&arguments),

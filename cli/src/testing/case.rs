@@ -81,7 +81,7 @@ impl Setup {
     fn answer(&self, run: &mut Run, name: &str, answer: &HostAnswer) -> Result<(), Failure> {
         let refused = |why: &str| Failure::usage(format!("`host`: can't answer `{name}`: {why}"));
         if *answer == HostAnswer::Trap {
-            let stub = Stub::parse(name).map_err(|expected| refused(expected))?;
+            let stub = Stub::parse(name).map_err(&refused)?;
             run.stub.push(stub);
         } else if name == "*" {
             let general = match answer {

@@ -275,9 +275,7 @@ impl HostAnswer {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         match self {
             Self::Wave(text) | Self::Answer(Answer::Number(text)) => Some(text.clone()),
-            Self::Answer(Answer::Bytes(bytes)) => {
-                str::from_utf8(bytes).ok().map(|text| quoted(text))
-            }
+            Self::Answer(Answer::Bytes(bytes)) => str::from_utf8(bytes).ok().map(quoted),
             Self::Answer(Answer::Error(text)) => Some(format!("err({})", quoted(text))),
             Self::Answer(Answer::Optional(Some(number))) => Some(format!("some({number})")),
             Self::Answer(Answer::Optional(None) | Answer::Absent) => Some("none".to_owned()),

@@ -14,6 +14,7 @@ mod kits;
 mod limits;
 mod lowering;
 mod manifests;
+mod new;
 mod probe;
 mod run;
 #[cfg(feature = "serve")]
@@ -177,6 +178,7 @@ impl Files {
 fn help_is_complete_and_short() {
     let help = hostel(&["--help"]).expect(0);
     for command in [
+        "new",
         "run",
         "bench",
         "snapshot",
