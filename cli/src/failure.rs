@@ -41,6 +41,25 @@ impl Failure {
         Self::new(Exit::Usage, "usage", message.into())
     }
 
+    /// Says of which test case the failure is.
+    pub(super) fn in_case(mut self, name: &str) -> Self {
+        self.message = format!("case `{name}`: {}", self.message);
+        self
+    }
+
+    /// Reports the faults of a file, each in one line.
+    pub(super) fn faults(file: &Path, details: Vec<String>) -> Self {
+        let faults = match details.len() {
+            1 => "1 fault".to_owned(),
+            count => format!("{count} faults"),
+        };
+        let message = format!("{faults} in {}", file.display());
+        Self {
+            details,
+            ..Self::usage(message)
+        }
+    }
+
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

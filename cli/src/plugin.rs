@@ -2,6 +2,7 @@
 
 use super::{
     abi::{self, Calling},
+    answer,
     arguments::Run,
     callback, directories,
     failure::Failure,
@@ -12,7 +13,7 @@ use super::{
 };
 use hostel::{
     Convention, Engine, Extism, FileState, Grants, HttpClient, Limits, LogSink, Manifest,
-    ManifestGrants, ModuleInfo, Plugin, StateLimits, Wapc, Wasi, WasiOutput,
+    ManifestGrants, ModuleInfo, Plugin, StateLimits, StateStore, Wapc, Wasi, WasiOutput,
     component::{has_contract, is_component},
     is_manifest,
 };
@@ -262,9 +263,15 @@ pub(super) fn grants(
     let mut grants = Grants::new().log(log).config(settings()).typst();
     let http: Arc<dyn HttpClient> = Arc::new(http::client(arguments)?);
     let mut extism = Extism::new().config(settings()).http(http.clone());
-    if let Some(file) = &arguments.state {
-        let store = FileState::open_within(file, StateLimits::server(), STATE_WAIT)?;
-        let store = Arc::new(store);
+    let store: Option<Arc<dyn StateStore>> = match (&arguments.memory_state, &arguments.state) {
+        (Some(store), _) => Some(store.clone()),
+        (None, Some(file)) => {
+            let store = FileState::open_within(file, StateLimits::server(), STATE_WAIT)?;
+            Some(Arc::new(store))
+        }
+        (None, None) => None,
+    };
+    if let Some(store) = store {
         extism = extism.variables(store.clone());
         grants = grants.state(store);
     }
@@ -289,6 +296,10 @@ pub(super) fn grants(
         }
         None => Wapc::new(),
     };
+    if !arguments.answers.is_empty() {
+        (grants, extism) =
+            answer::grant(&arguments.answers, &module.infos(arguments), grants, extism)?;
+    }
     let grants = stubbed(grants.wapc(wapc), &arguments.stub);
     Ok(Granted {
         grants,

@@ -1,5 +1,6 @@
 //! [`Grants`]: the host functions and services that a plugin may use.
 
+mod answers;
 mod check;
 #[cfg(feature = "component")]
 mod interfaces;

@@ -1,13 +1,14 @@
 //! The settings of one plugin: its limits, budget, grants and quotas.
 
-use super::{
-    table::{Section, nearest},
-    values::{number, number_in, one_of, path, secret, size_in, text, texts, time},
-};
 use crate::quota::{FuelWindow, Quota, Rate};
-use hostel::{Budget, Grants, Limits, StateStore, limit_fields};
+use hostel::{
+    Budget, Grants, Limits, StateStore, limit_fields,
+    settings::{
+        DeValue, Section, nearest, number, number_in, one_of, path, secret, size_in, text, texts,
+        time,
+    },
+};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
-use toml::de::DeValue;
 
 /// What a plugin may use, and how much of it. Nothing is granted by default.
 #[derive(Clone, Debug)]

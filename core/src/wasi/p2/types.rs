@@ -53,7 +53,8 @@ impl Own {
 }
 
 impl Lift for Own {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let (from, ty) = S::table(from, ty)?;
         match from.types().get(ty) {
             Type::Own(of) => Ok(Self(from.handle(*of, true)?)),
             _ => Err(other_type()),
