@@ -5,6 +5,7 @@ use crate::{
     config::{Config, ConfigError, Grant},
     connection::{self, Bounds},
     folder::{Folder, NotLoaded},
+    logs::Logs,
     service::{PluginService, Terms, World},
 };
 use hostel::{Engine, FileState, StateLimits};
@@ -57,6 +58,7 @@ struct Parts {
     engine: Engine,
     data: PathBuf,
     state: Mutex<Option<Arc<FileState>>>,
+    logs: Logs,
 }
 
 impl Server {
@@ -75,6 +77,7 @@ impl Server {
             engine: hostel::engine(),
             data: data.unwrap_or_else(|| options.directory.join(".hostel")),
             state: Mutex::default(),
+            logs: Logs::default(),
             options,
         };
         let folder = parts.open(&config)?;
@@ -83,6 +86,8 @@ impl Server {
             .auth(auth(&config))
             .terms(terms(&config))
             .folder(folder)
+            .logs(parts.logs.clone())
+            .dashboard(true)
             .workers(workers)
             .body_timeout(settings.body_timeout)
             .access_log(settings.access_log)
@@ -153,6 +158,13 @@ impl Server {
         let reloaded = spawn_blocking(move || inner.reload()).await;
         let result = reloaded.unwrap_or_else(|error| Err(ServeError::Start(error.into())));
         shared.metrics.reload(result.is_ok());
+        match &result {
+            Ok(()) => shared.logs.server("info", "", "reloaded the configuration"),
+            Err(error) => {
+                let text = format!("the configuration stays as it was: {error}");
+                shared.logs.server("error", "", &text);
+            }
+        }
         result
     }
 
@@ -215,11 +227,18 @@ impl Parts {
         let directory = &self.options.directory;
         for (name, settings) in &config.plugins {
             // Else the plugin would be refused for imports that only seem not to be granted.
-            crate::grants::of(name, settings, None)
+            crate::grants::of(name, settings, None, &self.logs)
                 .map_err(|reason| ServeError::Grants(name.clone(), reason))?;
         }
         let state = self.state(config)?;
-        let folder = Folder::open(directory, &self.engine, config, &self.data, state);
+        let folder = Folder::open(
+            directory,
+            &self.engine,
+            config,
+            &self.data,
+            state,
+            &self.logs,
+        );
         let folder = folder.map_err(ServeError::Directory)?;
         Ok(Arc::new(folder))
     }

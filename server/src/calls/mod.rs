@@ -9,6 +9,7 @@ pub(crate) use self::{
 };
 
 use crate::{
+    logs::OfRequest,
     quota::Meter,
     tenants::Tenant,
     typed::{self, Answer, Unreadable},
@@ -22,7 +23,6 @@ use std::{
     task::Poll,
     time::{Duration, Instant},
 };
-use tracing::Span;
 
 /// Fuel of a slice: some tens of microseconds.
 const QUANTUM: u64 = 10_000;
@@ -38,8 +38,8 @@ pub(crate) struct Call {
     pub(crate) input: Input,
     /// The time at which the request arrived.
     pub(crate) began: Instant,
-    /// Entered while the guest runs, so that its log records tell their request.
-    pub(crate) span: Span,
+    /// Entered while the guest runs.
+    pub(crate) request: OfRequest,
 }
 
 /// The arguments of a call.
@@ -110,7 +110,7 @@ impl Call {
             export,
             input,
             began,
-            span,
+            request,
         } = self;
         let meter = &tenant.meter;
         let budget = match budget_now(plugin.budget(), began, meter) {
@@ -129,23 +129,23 @@ impl Call {
             Input::Bytes(bytes) => {
                 let inputs = [&**bytes];
                 let call = plugin.call_arguments_async(&export, &inputs);
-                let (result, usage) = metered(call, &tenant, &span).await;
+                let (result, usage) = metered(call, &tenant, &request).await;
                 (result.map(Output::Bytes), usage)
             }
             Input::Numbers(numbers) => {
                 let call = plugin.call_values_async(&export, numbers);
-                let (result, usage) = metered(call, &tenant, &span).await;
+                let (result, usage) = metered(call, &tenant, &request).await;
                 (result.map(Output::Numbers), usage)
             }
             Input::ComponentBytes(bytes) => {
                 let call = plugin.call_component_async(&export, (&**bytes,));
-                let (result, usage) = metered(call, &tenant, &span).await;
+                let (result, usage) = metered(call, &tenant, &request).await;
                 (result.and_then(of_bytes), usage)
             }
             Input::Json(body) => match arguments(&plugin, &export, body) {
                 Ok(arguments) => {
                     let call = plugin.call_component_values_async(&export, &arguments);
-                    let (result, usage) = metered(call, &tenant, &span).await;
+                    let (result, usage) = metered(call, &tenant, &request).await;
                     (result.and_then(of_json), usage)
                 }
                 Err(failure) => (Err(failure), Usage::default()),
@@ -226,7 +226,7 @@ fn budget_now(budget: &Budget, began: Instant, meter: &Meter) -> Result<Budget, 
 async fn metered<R, F>(
     call: PendingCall<F>,
     tenant: &Tenant,
-    span: &Span,
+    request: &OfRequest,
 ) -> (Result<R, Failure>, Usage)
 where
     F: Future<Output = Result<R, CallError>>,
@@ -235,7 +235,7 @@ where
     let mut counted = 0;
     let result = poll_fn(|context| {
         let polled = {
-            let _entered = span.enter();
+            let _entered = request.enter();
             call.as_mut().poll(context)
         };
         let used = call.usage().fuel;
