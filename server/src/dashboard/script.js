@@ -46,8 +46,7 @@ function short(number) {
 function seconds(time) {
   if (time === null) return "–";
   if (time < 0.001) return Math.round(time * 1e6) + " µs";
-  if (time < 1) return (time * 1e3).toPrecision(3).replace(/\.?0+$/, (end) => (end.startsWith(".") ? "" : end)) + " ms";
-  return time.toFixed(2) + " s";
+  return time < 1 ? Number((time * 1e3).toPrecision(3)) + " ms" : Number(time.toPrecision(3)) + " s";
 }
 
 function bytes(number) {
@@ -275,6 +274,9 @@ async function choose(name) {
   filterLines();
   if (name === null) return;
   put(id("detail-title"), name);
+  // Nothing of another plugin is shown, or called, meanwhile.
+  for (const part of ["function", "facts", "errors", "versions"]) id(part).replaceChildren();
+  delete id("versions").dataset.shown;
   await refresh();
   id("detail-title").focus();
 }
@@ -313,13 +315,15 @@ function example(described, name, called) {
   const segment = encodeURIComponent(called.name).replace(/[!'()*]/g, (it) => "%" + it.charCodeAt(0).toString(16).toUpperCase());
   const body = described?.paths?.[`/v1/plugins/${encodeURIComponent(name)}/${segment}`]?.post?.requestBody;
   const schema = body?.content?.["application/json"]?.schema;
-  return schema ? JSON.stringify(valueOf(schema, described, 0), null, 2) : "";
+  return schema ? JSON.stringify(valueOf(schema, described.components.schemas, { left: 500 }), null, 2) : "";
 }
 
-function valueOf(schema, described, depth) {
-  if (depth > 8) return null;
-  const next = (inner) => valueOf(inner, described, depth + 1);
-  if (schema.$ref) return next(described.components.schemas[schema.$ref.split("/").at(-1)] ?? {});
+// Types that are small as a graph may be long as a tree: after some parts, null stands for all others.
+function valueOf(schema, known, parts) {
+  parts.left -= 1;
+  if (parts.left < 0) return null;
+  const next = (inner) => valueOf(inner, known, parts);
+  if (schema.$ref) return next(known[schema.$ref.split("/").at(-1)] ?? {});
   if ("const" in schema) return schema.const;
   if (schema.enum) return schema.enum[0];
   const any = schema.oneOf ?? schema.anyOf;

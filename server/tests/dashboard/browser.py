@@ -42,6 +42,8 @@ class Browser:
         return self.ask("POST", "/element", {"using": "css selector", "value": selector})[ELEMENT]
 
     def click(self, selector):
+        # Out from under what stays at the top.
+        self.run("document.querySelector(arguments[0]).scrollIntoView({ block: 'center' })", selector)
         self.ask("POST", f"/element/{self.find(selector)}/click", {})
 
     def type(self, selector, text):
@@ -87,6 +89,7 @@ class Browser:
         self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def screenshot(self, file):
+        self.run("scrollTo(0, 0)")
         shot = self.devtools("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         with open(file, "wb") as out:
             out.write(base64.b64decode(shot["data"]))
