@@ -6,6 +6,7 @@ use crate::{
         call::{Calling, FUNCTION, Noted, until},
         media,
     },
+    logs::OfRequest,
     metrics::OK,
     problem::Problem,
     service::PluginService,
@@ -112,7 +113,10 @@ impl PluginService {
                 export,
                 input,
                 began: call.began,
-                span,
+                request: OfRequest {
+                    span,
+                    trace: trace.number(),
+                },
                 around: call.around,
             };
             let Ended { result, usage } = until(deadline, call.began, running).await?;

@@ -7,6 +7,7 @@ use crate::{
     connection::{self, Bounds},
     folder::Folder,
     http,
+    logs::Logs,
     metrics::Metrics,
     quota::Quota,
     tenants::{Tenant, Tenants, Threads},
@@ -50,6 +51,9 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) body_timeout: Duration,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) logs: Logs,
+    /// Whether the page at `/` is served.
+    pub(crate) dashboard: bool,
     /// Held while plugins or the configuration change.
     pub(crate) changes: tokio::sync::Mutex<()>,
     draining: AtomicBool,
@@ -99,6 +103,8 @@ impl Shared {
     /// Tells load balancers to send no more.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+        // Such requests have no end of their own.
+        self.logs.close();
     }
 }
 
@@ -144,6 +150,8 @@ impl PluginService {
             workers: 0,
             body_timeout: Duration::from_secs(30),
             access_log: false,
+            logs: Logs::default(),
+            dashboard: false,
             fleet: None,
         }
     }
@@ -205,7 +213,7 @@ impl PluginService {
         self.shared.drain();
     }
 
-    /// Returns the routes `/v1/plugins…`, `/healthz`, `/readyz`, `/metrics` and `/openapi.json`.
+    /// Returns the routes of `docs/server.md`; `/` only if the [dashboard](PluginServiceBuilder::dashboard) is served.
     pub fn router(&self) -> Router {
         http::router(self.shared.clone())
     }
@@ -221,6 +229,8 @@ pub struct PluginServiceBuilder {
     body_timeout: Duration,
     access_log: bool,
     fleet: Option<Box<ShowFleet>>,
+    logs: Logs,
+    dashboard: bool,
 }
 
 impl PluginServiceBuilder {
@@ -267,6 +277,20 @@ impl PluginServiceBuilder {
         self
     }
 
+    /// Sets the log sink of the plugins, whose lines `GET /v1/logs` sends. By default there are none.
+    #[must_use]
+    pub fn logs(mut self, logs: Logs) -> Self {
+        self.logs = logs;
+        self
+    }
+
+    /// Serves the dashboard at `/`; by default not.
+    #[must_use]
+    pub const fn dashboard(mut self, serves: bool) -> Self {
+        self.dashboard = serves;
+        self
+    }
+
     pub(crate) fn folder(mut self, folder: Arc<Folder>) -> Self {
         self.folder = Some(folder);
         self
@@ -291,6 +315,8 @@ impl PluginServiceBuilder {
             metrics: Arc::new(Metrics::new()),
             body_timeout: self.body_timeout,
             access_log,
+            logs: self.logs,
+            dashboard: self.dashboard,
             changes: tokio::sync::Mutex::default(),
             draining: AtomicBool::new(false),
             fleet: self.fleet,
