@@ -207,7 +207,7 @@ fn read_numbers(
 }
 
 /// Returns the bytes that one INPUT stands for.
-fn read(text: &str, limit: usize) -> Result<Vec<u8>, Failure> {
+pub(super) fn read(text: &str, limit: usize) -> Result<Vec<u8>, Failure> {
     let (from, read) = match text.strip_prefix('@') {
         None if text == "-" => ("stdin", read_all(io::stdin().lock(), limit)),
         None => return Ok(text.as_bytes().to_vec()),

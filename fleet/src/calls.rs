@@ -1,10 +1,19 @@
 //! Calls by request and reply: `FLEET.call.PLUGIN` and `FLEET.call.PLUGIN.EXPORT`.
 
-use crate::{error::FleetError, follow::Worker, names::from_token};
-use async_nats::{HeaderMap, Message, Subscriber};
+use crate::{
+    connect::Fleet,
+    error::FleetError,
+    follow::Worker,
+    names::{from_token, token},
+};
+use async_nats::{HeaderMap, Message, Request, Subscriber};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use hostel_server::{DirectCall, DirectError};
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -25,6 +34,55 @@ pub const RELEASE: &str = "Hostel-Release";
 /// Most calls that a worker has at one time. Further ones wait in its subscription.
 const MOST: usize = 1_000;
 
+/// The reply to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The plugin's output.
+    pub output: Bytes,
+    /// The worker that made the call.
+    pub worker: String,
+    /// The release in which it began.
+    pub release: u64,
+}
+
+impl Fleet {
+    /// Calls a plugin on one of the workers, which is called once at most: after [`FleetError::Nats`], it was called or
+    /// not. `export` is `process` if it is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`FleetError::Failed`] with the code of the plugin's error; [`FleetError::Nats`] if no worker runs, or none has
+    /// replied within `wait`.
+    pub async fn call(
+        &self,
+        plugin: &str,
+        export: &str,
+        input: Bytes,
+        wait: Duration,
+    ) -> Result<Reply, FleetError> {
+        let mut subject = format!("{}.call.{}", self.name, token(plugin));
+        if !export.is_empty() {
+            subject = format!("{subject}.{}", token(export));
+        }
+        let request = Request::new().payload(input).timeout(Some(wait));
+        let reply = self.client.send_request(subject, request).await;
+        let reply = reply.map_err(|error| FleetError::nats("call the plugin")(error.into()))?;
+        let header = |name: &str| {
+            let headers = reply.headers.as_ref()?;
+            Some(headers.get(name)?.as_str().to_owned())
+        };
+        if let Some(code) = header(CODE) {
+            let detail = String::from_utf8_lossy(&reply.payload).into_owned();
+            return Err(FleetError::Failed(code, detail));
+        }
+        Ok(Reply {
+            worker: header(WORKER).unwrap_or_default(),
+            release: header(RELEASE).and_then(|text| text.parse().ok()).unwrap_or(0),
+            output: reply.payload,
+        })
+    }
+}
+
 /// Takes calls while the worker is open, until `stop` changes; then lets calls end.
 pub(crate) async fn serve(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(MOST));
@@ -38,7 +96,7 @@ pub(crate) async fn serve(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) 
                 Ok(subscribed) => subscription = Some(subscribed),
                 Err(error) => {
                     tracing::error!(target: "hostel::fleet", "takes no calls: {error}");
-                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             },
             (false, Some(subscribed)) => {

@@ -43,6 +43,29 @@ impl FleetError {
     }
 }
 
+impl FleetError {
+    /// Returns the stable code of this kind of error; of a job that failed, that of its error.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Name(_) => "bad-name",
+            Self::Connect(_) => "nats-connect",
+            Self::Nats(_) => "nats",
+            Self::MaxPayload(_) => "max-payload",
+            Self::InputBytes(..) => "input-too-large",
+            Self::UnknownJob(_) => "unknown-job",
+            Self::Pending(_) => "pending",
+            Self::Failed(code, _) => code,
+            Self::UnknownPlugin(_) => "unknown-plugin",
+            Self::Deciding(_) => "deciding",
+            Self::Refused(..) => "refused",
+            Self::Undecided(..) => "undecided",
+            Self::Format(_) => "format",
+            Self::Start(_) => "start",
+        }
+    }
+}
+
 impl fmt::Display for FleetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

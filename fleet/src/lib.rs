@@ -28,7 +28,7 @@ mod worker;
 mod world;
 
 pub use self::{
-    calls::{CODE, RELEASE, STATUS, WORKER},
+    calls::{CODE, RELEASE, Reply, STATUS, WORKER},
     connect::{Fleet, FleetOptions},
     error::FleetError,
     jobs::{ATTEMPTS, DEFAULT_ATTEMPTS, EXPORT, JOB, JobState, JobStatus, MOST_ATTEMPTS, NewJob},
