@@ -77,7 +77,9 @@ impl Fleet {
         }
         Ok(Reply {
             worker: header(WORKER).unwrap_or_default(),
-            release: header(RELEASE).and_then(|text| text.parse().ok()).unwrap_or(0),
+            release: header(RELEASE)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0),
             output: reply.payload,
         })
     }

@@ -171,9 +171,6 @@ async fn connect(options: &FleetOptions) -> Result<Client, FleetError> {
         .reconnect_delay_callback(|attempt| {
             let millis = 50_u64.saturating_mul(u64::try_from(attempt).unwrap_or(u64::MAX));
             Duration::from_millis(millis.min(1_000))
-        })
-        .event_callback(|event| async move {
-            tracing::info!(target: "hostel::fleet", "NATS: {event}");
         });
     if let Some(file) = &options.credentials {
         let read = connect.credentials_file(file).await;
