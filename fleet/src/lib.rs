@@ -34,6 +34,7 @@ pub use self::{
     jobs::{ATTEMPTS, DEFAULT_ATTEMPTS, EXPORT, JOB, JobState, JobStatus, MOST_ATTEMPTS, NewJob},
     presence::{Figures, FleetView, JobCounts, Presence, Vote},
     release::{PluginVersion, Refused, Release, Releases},
+    state::FleetState,
     worker::{FleetWorker, WorkerOptions, run, serve},
 };
 pub use hostel_server;

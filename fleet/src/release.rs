@@ -27,6 +27,9 @@ const VERSIONS: usize = 10;
 /// Time for which a release is a candidate.
 const VOTE: Duration = Duration::from_secs(60);
 
+/// Time after which a candidate is withdrawn if no worker runs.
+const NOBODY: Duration = Duration::from_secs(6);
+
 /// Time after which a candidate whose author has gone makes way for another one, in milliseconds.
 const FORGOTTEN: u64 = 120_000;
 
@@ -317,9 +320,15 @@ impl Fleet {
             if releases.active.number >= number {
                 return self.switched(number).await;
             }
-            if began.elapsed() > VOTE {
+            let workers = match began.elapsed() {
+                elapsed if elapsed > NOBODY => Some(self.presences().await?),
+                _ => None,
+            };
+            // Without a worker there is nobody to wait for.
+            let is_over = began.elapsed() > VOTE;
+            if let Some(workers) = workers.filter(|workers| is_over || workers.is_empty()) {
                 let mut missing = Vec::new();
-                for worker in self.presences().await? {
+                for worker in workers {
                     if worker.vote.is_none_or(|vote| vote.release != number) {
                         missing.push(worker.worker);
                     }

@@ -9,7 +9,6 @@ use crate::{
     names::nonce,
     presence::{Counters, FleetView, Presence},
     release::now,
-    state::FleetState,
     world::Loader,
 };
 use hostel_server::{
@@ -52,8 +51,7 @@ impl FleetWorker {
     pub async fn start(options: WorkerOptions) -> Result<Self, FleetError> {
         let start = |reason: String| FleetError::Start(reason);
         let fleet = Fleet::connect(&options.fleet).await?;
-        let state: Arc<dyn StateStore> =
-            Arc::new(FleetState::new(fleet.clone(), Handle::current()));
+        let state: Arc<dyn StateStore> = Arc::new(fleet.state(Handle::current()));
         let loader = Arc::new(Loader {
             fleet: fleet.clone(),
             engine: hostel::engine(),

@@ -6,3 +6,4 @@
 mod jobs;
 mod machines;
 mod releases;
+mod state;

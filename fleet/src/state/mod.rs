@@ -67,7 +67,10 @@ impl Fleet {
 
 /// A [`StateStore`] in NATS, for all workers. A job's guest reads and changes a copy instead, which is written as a whole
 /// when the job is done.
-pub(crate) struct FleetState {
+///
+/// Each function waits for the network, for 10 s at most; none may be called on a thread of the runtime. The limits of a
+/// namespace are those of `StateLimits::server`, but for 512 KiB in all.
+pub struct FleetState {
     fleet: Fleet,
     runtime: Handle,
 }
@@ -119,11 +122,18 @@ impl JobValues {
     }
 }
 
-impl FleetState {
-    pub(crate) fn new(fleet: Fleet, runtime: Handle) -> Self {
-        Self { fleet, runtime }
+impl Fleet {
+    /// Returns the store of plugins' values. `runtime` speaks with NATS for it.
+    #[must_use]
+    pub fn state(&self, runtime: Handle) -> FleetState {
+        FleetState {
+            fleet: self.clone(),
+            runtime,
+        }
     }
+}
 
+impl FleetState {
     /// Runs `work` on the values of the job that runs on this thread, if there is one.
     fn of_job<R>(
         namespace: &str,
