@@ -1,5 +1,7 @@
 //! The program's arguments and their help.
 
+#[cfg(feature = "fleet")]
+use super::fleet::arguments as fleet;
 use super::{
     answer::NamedAnswer,
     callback::GivenCallback,
@@ -121,6 +123,24 @@ pub(super) enum Command {
     #[cfg(feature = "serve")]
     #[command(after_help = long(TOKEN))]
     Token,
+    /// Submit jobs to a fleet, and fetch their results
+    #[cfg(feature = "fleet")]
+    #[command(after_help = long(fleet::JOB))]
+    Job {
+        #[command(subcommand)]
+        command: fleet::JobCommand,
+    },
+    /// Push plugins and settings to all workers of a fleet, and roll back
+    #[cfg(feature = "fleet")]
+    #[command(after_help = long(fleet::PLUGINS))]
+    Plugins {
+        #[command(subcommand)]
+        command: fleet::PluginsCommand,
+    },
+    /// Show the workers and plugins of a fleet
+    #[cfg(feature = "fleet")]
+    #[command(after_help = long(fleet::TOP))]
+    Top(fleet::Top),
     /// Print a script that completes hostel's arguments in a shell
     #[command(after_help = long(COMPLETIONS))]
     Completions {
@@ -437,13 +457,18 @@ impl Probe {
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// Directory of plugins: the file NAME.wasm is the plugin NAME
-    pub(super) directory: PathBuf,
+    #[cfg_attr(feature = "fleet", arg(required_unless_present = "nats"))]
+    #[cfg_attr(not(feature = "fleet"), arg(required = true))]
+    pub(super) directory: Option<PathBuf>,
     /// Configuration: grants, limits, quotas and tokens [default: none]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Address to listen on [default: of the configuration, or 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) listen: Option<std::net::SocketAddr>,
+    #[cfg(feature = "fleet")]
+    #[command(flatten)]
+    pub(super) fleet: fleet::Worker,
 }
 
 #[cfg(feature = "serve")]
@@ -452,6 +477,7 @@ Files that are added, changed or removed are loaded, replaced or unloaded while
 the server runs. SIGHUP or a change of FILE reloads the configuration; SIGTERM
 lets requests end. Without --config, plugins may log, and nobody may change
 them over HTTP. docs/server.md lists the keys of FILE, routes and figures.
+With --nats, plugins and settings are those of a fleet: see docs/fleet.md.
 
 Examples:
   hostel serve plugins
@@ -579,7 +605,7 @@ Examples:
 
 /// Returns help that `--help` shows and `-h` does not. clap's own long help would take three lines
 /// per option, more than a screen.
-fn long(text: &str) -> String {
+pub(super) fn long(text: &str) -> String {
     if asked_for("--help") || asked_for("help") {
         text.to_owned()
     } else {
@@ -609,7 +635,7 @@ fn quantum(text: &str) -> Result<u64, &'static str> {
     }
 }
 
-fn time(text: &str) -> Result<humantime::Duration, &'static str> {
+pub(super) fn time(text: &str) -> Result<humantime::Duration, &'static str> {
     let time = text.parse();
     time.map_err(|_| "expected a time with its unit, such as 500ms, 2s or 1m30s")
 }

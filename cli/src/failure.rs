@@ -26,7 +26,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    fn new(exit: Exit, code: &'static str, message: String) -> Self {
+    pub(super) fn new(exit: Exit, code: &'static str, message: String) -> Self {
         Self {
             exit,
             code,

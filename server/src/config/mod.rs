@@ -170,7 +170,8 @@ impl Config {
 
     /// Returns the fault of listening on an address where everybody could call the plugins, if nobody said that this
     /// is meant.
-    pub(crate) fn open_to(&self, listen: SocketAddr) -> Option<String> {
+    #[must_use]
+    pub fn open_to(&self, listen: SocketAddr) -> Option<String> {
         let is_open = self.tokens.is_empty() && self.server.anonymous.is_none();
         (is_open && !listen.ip().is_loopback()).then(|| {
             format!(
