@@ -323,7 +323,6 @@ fn a_component_is_inspected_with_what_lacks() {
 }
 
 #[test]
-<<<<<<< HEAD
 fn a_component_reaches_the_hosts_that_are_allowed() {
     let address = server("none").to_string();
     let fetch = component("rust_fetch");
@@ -345,8 +344,6 @@ fn a_component_reaches_the_hosts_that_are_allowed() {
 }
 
 #[test]
-fn there_is_no_snapshot_of_a_component() {
-=======
 fn a_core_module_with_a_contract_is_inspected_probed_and_measured_by_it() {
     let plugin = component("rust_module");
     let lacks = hostel(&["inspect", &plugin, "--json"]).expect(3).json();
@@ -398,7 +395,6 @@ fn a_lowered_command_runs_as_its_component_does() {
 
 #[test]
 fn a_snapshot_of_a_component_is_one() {
->>>>>>> main
     let files = Files::new();
     let output = files.path("out.wasm");
     let output = super::path(&output);

@@ -13,12 +13,8 @@ use crate::{
     error::{CallError, LoadError, Mismatch},
     grants::Grants,
     instance::{Component, PendingCall},
-<<<<<<< HEAD
-    module::ModuleInfo,
-    services::http::{HttpRequest, HttpResponse},
-=======
     module::{Export, Extern, Import, ModuleInfo},
->>>>>>> main
+    services::http::{HttpRequest, HttpResponse},
 };
 use alloc::{boxed::Box, string::ToString, sync::Arc, vec::Vec};
 use core::{any::TypeId, future::Future, marker::PhantomData};
