@@ -1,6 +1,7 @@
 //! The program `hostel`: runs, measures and inspects plugins from the command line.
 
 mod abi;
+mod answer;
 mod arguments;
 mod bench;
 mod callback;
@@ -18,6 +19,7 @@ mod inspect;
 mod limits;
 mod log;
 mod lower;
+mod new;
 mod number;
 mod output;
 mod plugin;
@@ -27,6 +29,7 @@ mod run;
 #[cfg(feature = "serve")]
 mod serve;
 mod snapshot;
+mod testing;
 mod typed;
 mod unloaded;
 mod wrap;
@@ -54,8 +57,10 @@ fn main() -> ExitCode {
         },
     };
     let result = match arguments.command {
+        Command::New(arguments) => new::new(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
+        Command::Test(arguments) => testing::test(&arguments),
         Command::Snapshot(arguments) => snapshot::snapshot(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Check(arguments) => check::check(&arguments),

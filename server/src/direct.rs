@@ -1,7 +1,7 @@
 //! Calls of plugins without HTTP: by the same queues, quotas, deadlines and figures.
 
 use crate::{
-    calls::{Call, Ended, Input, Output},
+    calls::{Call, Ended, Output},
     http::{
         call::{Calling, FUNCTION, Noted, until},
         media,
@@ -94,19 +94,13 @@ impl PluginService {
                 let detail = format!("the input may have at most {limit} bytes");
                 return Err(Problem::new("body-too-large", detail));
             }
-            let input = match Calling::of(&plugin, export) {
-                Calling::Numbers(types) if types.is_empty() && call.input.is_empty() => {
-                    Input::Numbers(Vec::new())
-                }
-                Calling::Numbers(types) => Input::Numbers(media::numbers(&call.input, &types)?),
-                Calling::Bytes => Input::Bytes(call.input),
-            };
+            let (export, input) = Calling::of(&plugin, export)?.input(export, call.input)?;
             let trace = TraceContext::of(call.traceparent.as_deref().map(str::as_bytes));
             let span = tracing::info_span!(
                 target: "hostel::call",
                 "call",
                 plugin = &*tenant.name,
-                export = export,
+                export = &*export,
                 request = %trace.trace(),
                 parent = trace.parent(),
                 traceparent = trace.header(),
@@ -115,7 +109,7 @@ impl PluginService {
             let running = Call {
                 plugin,
                 tenant,
-                export: export.into(),
+                export,
                 input,
                 began: call.began,
                 span,
@@ -126,6 +120,7 @@ impl PluginService {
             Ok(match result? {
                 Output::Bytes(bytes) => bytes,
                 Output::Numbers(numbers) => media::array(&numbers).to_string().into_bytes(),
+                Output::Json(text) => text.into_bytes(),
             })
         }
         .await;

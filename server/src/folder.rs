@@ -170,12 +170,12 @@ impl Folder {
         added.map_err(|error| Problem::new("not-stored", error.to_string()))
     }
 
-    /// Loads a module apart from the host, to see whether it fits.
+    /// Loads a module or component apart from the host, to see whether it fits.
     fn check(&self, name: &str, wasm: &[u8]) -> Result<hostel::Plugin, Problem> {
         let settings = self.config.plugin(name);
         let grants = grants::of(name, settings, self.state.as_ref());
         let grants = grants.map_err(|reason| Problem::new("module-refused", reason))?;
-        let loaded = self.host.engine().load(name, wasm, &grants);
+        let loaded = self.host.engine().load_any(name, wasm, &grants);
         loaded.map_err(|error| Problem::from(&error))
     }
 

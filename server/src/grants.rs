@@ -32,11 +32,20 @@ pub(crate) fn of(
         grants = grants.state_in(name, state.clone());
         extism = extism.variables(state.clone());
     }
-    if settings.has(Grant::Http) {
-        extism = extism.http(http(&settings.http)?);
+    // Clones share the number of requests at one time.
+    let http = match settings.has(Grant::Http) {
+        true => Some(http(&settings.http)?),
+        false => None,
+    };
+    if let Some(http) = &http {
+        extism = extism.http(http.clone());
     }
     if settings.has(Grant::Wasi) {
-        grants = grants.wasi(wasi(name, settings)?);
+        let mut wasi = wasi(name, settings)?;
+        if let Some(http) = http {
+            wasi = wasi.http(http);
+        }
+        grants = grants.wasi(wasi);
     }
     Ok(grants.extism(extism).wapc(Wapc::new()).typst())
 }

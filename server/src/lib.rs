@@ -10,6 +10,7 @@
 //! | `auth`, `quota` | tokens; calls and fuel by time |
 //! | `grants` | a plugin's settings as grants |
 //! | `calls` | calls as tasks, in turns that are fair between plugins |
+//! | `typed` | functions of components by JSON |
 //! | `tenants` | each plugin's lane, queue, quotas and figures |
 //! | `folder`, `versions` | the directory of plugins, and earlier versions |
 //! | `http`, `problem`, `openapi` | routes, errors, and their description |
@@ -35,6 +36,7 @@ mod service;
 mod signals;
 mod tenants;
 mod trace_context;
+mod typed;
 mod versions;
 
 pub use self::{

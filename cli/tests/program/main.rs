@@ -14,11 +14,13 @@ mod kits;
 mod limits;
 mod lowering;
 mod manifests;
+mod new;
 mod probe;
 mod run;
 #[cfg(feature = "serve")]
 mod serve;
 mod snapshot;
+mod testing;
 mod wasi;
 
 use std::{
@@ -176,9 +178,11 @@ impl Files {
 fn help_is_complete_and_short() {
     let help = hostel(&["--help"]).expect(0);
     for command in [
+        "new",
         "run",
         "bench",
         "snapshot",
+        "test",
         "inspect",
         "check",
         "lower",

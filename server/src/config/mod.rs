@@ -1,23 +1,16 @@
 //! The configuration, `hostel.toml`: read as a whole, and every fault told with its place.
-//!
-//! Not by `serde`, which stops at the first fault and can't say which known key is nearest.
 
 mod plugin;
-mod table;
-mod values;
 
-pub use self::{
-    plugin::{DirectorySettings, Grant, HttpSettings, PluginSettings},
-    table::Fault,
-};
+pub use self::plugin::{DirectorySettings, Grant, HttpSettings, PluginSettings};
+pub use hostel::settings::Fault;
 
-use self::{
-    table::{Faults, Section, expected},
-    values::{flag, one_of, path, size_in, text, texts, time},
-};
 use crate::{
     auth::{Auth, Role, Token},
     service::Terms,
+};
+use hostel::settings::{
+    DeTable, DeValue, Faults, Section, expected, flag, one_of, path, size_in, text, texts, time,
 };
 use std::{
     collections::BTreeMap,
@@ -28,7 +21,6 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use toml::de::{DeTable, DeValue};
 
 /// Most bytes of a configuration.
 const MOST_BYTES: usize = 1 << 20;

@@ -7,7 +7,10 @@ pub(crate) mod media;
 mod routes;
 mod show;
 
-pub(crate) use self::routes::{Needs, Operation, ROUTES, Route};
+pub(crate) use self::{
+    call::Calling,
+    routes::{Needs, OF_CALL, Operation, ROUTES, Route},
+};
 
 use self::media::Media;
 use crate::{
@@ -197,6 +200,7 @@ async fn answer(
         Operation::Ready if exchange.shared.is_draining() => Err(Problem::new("shutting-down", "")),
         Operation::Ready => Ok(Media::Text.response("ready\n")),
         Operation::Metrics => show::metrics(exchange),
+        Operation::PluginOpenApi => show::openapi(exchange),
         Operation::Fleet => show::fleet(exchange),
         Operation::OpenApi => Ok(Media::Json.response(openapi::document().to_string())),
     }

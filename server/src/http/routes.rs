@@ -18,6 +18,7 @@ pub(crate) enum Operation {
     Metrics,
     Fleet,
     OpenApi,
+    PluginOpenApi,
 }
 
 /// The tokens that a route takes.
@@ -46,9 +47,9 @@ pub(crate) struct Route {
 }
 
 /// The errors of a call.
-const OF_CALL: &[u16] = &[400, 404, 406, 408, 413, 415, 422, 429, 500, 502, 503, 504];
+pub(crate) const OF_CALL: &[u16] = &[400, 404, 406, 408, 413, 415, 422, 429, 500, 502, 503, 504];
 
-pub(crate) const ROUTES: [Route; 13] = [
+pub(crate) const ROUTES: [Route; 14] = [
     Route {
         method: Method::GET,
         path: "/v1/plugins",
@@ -81,7 +82,7 @@ pub(crate) const ROUTES: [Route; 13] = [
         path: "/v1/plugins/{name}",
         operation: Operation::Put,
         needs: Needs::Admin,
-        summary: "Load the body, a WebAssembly module, as a new version of the plugin",
+        summary: "Load the body, a WebAssembly module or component, as a new version of the plugin",
         success: (200, "application/json"),
         errors: &[400, 408, 409, 413, 415, 422, 500, 503],
     },
@@ -102,6 +103,15 @@ pub(crate) const ROUTES: [Route; 13] = [
         summary: "Call a function or operation of the plugin",
         success: (200, "*/*"),
         errors: OF_CALL,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/openapi/{name}",
+        operation: Operation::PluginOpenApi,
+        needs: Needs::Client,
+        summary: "Describe the plugin's functions and their types, in OpenAPI",
+        success: (200, "application/json"),
+        errors: &[400, 404],
     },
     Route {
         method: Method::GET,

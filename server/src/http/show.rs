@@ -3,8 +3,10 @@
 use super::{Exchange, call::Calling, media::Media};
 use crate::{
     auth::hexadecimal,
+    openapi,
     problem::Problem,
     service::{Shared, World},
+    typed::{self, Form},
 };
 use axum::{
     body::Body,
@@ -31,14 +33,27 @@ pub(super) fn list(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
     Ok(Media::Json.response(json!({ "plugins": plugins }).to_string()))
 }
 
-pub(super) fn show(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
+/// Returns the name in the path, if the client may see the plugin.
+fn visible<'e>(exchange: &'e Exchange<'_>) -> Result<&'e str, Problem> {
     let name = exchange.param("name");
-    if !exchange.client()?.may_see(name) {
-        return Err(Problem::new(
+    match exchange.client()?.may_see(name) {
+        true => Ok(name),
+        false => Err(Problem::new(
             "forbidden",
             "the token does not allow to see this plugin",
-        ));
+        )),
     }
+}
+
+pub(super) fn openapi(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
+    let name = visible(exchange)?;
+    let plugin = exchange.world.host.get(name);
+    let plugin = plugin.map_err(|error| Problem::from(&error))?;
+    Ok(Media::Json.response(openapi::of_plugin(&plugin, name).to_string()))
+}
+
+pub(super) fn show(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
+    let name = visible(exchange)?;
     let shown = plugin(exchange.shared, &exchange.world, name);
     let shown = shown.map_err(|error| Problem::from(&error))?;
     Ok(Media::Json.response(shown.to_string()))
@@ -62,7 +77,10 @@ pub(super) fn plugin(shared: &Shared, world: &World, name: &str) -> Result<Json,
         "name": name,
         "version": version.number,
         "sha256": hexadecimal(&version.sha256),
-        "abi": plugin.convention().name(),
+        "abi": match plugin.contract() {
+            Some(_) => "component",
+            None => plugin.convention().name(),
+        },
         "exports": exports(&plugin),
         "grants": terms.grants,
         "limits": limits(plugin.limits()),
@@ -86,6 +104,23 @@ pub(super) fn plugin(shared: &Shared, world: &World, name: &str) -> Result<Json,
 
 /// Lists the functions of a plugin, and how each is called.
 fn exports(plugin: &Plugin) -> Vec<Json> {
+    if let Some(contract) = plugin.contract() {
+        let types = contract.types();
+        let each = typed::named(contract).into_iter().map(|(name, function)| {
+            let takes = match typed::form(types, function.ty) {
+                Form::Bytes => "bytes",
+                Form::Json { .. } => "json",
+                Form::Resources => "resources",
+            };
+            json!({
+                "name": name,
+                "interface": function.interface,
+                "takes": takes,
+                "type": types.show_function(function.ty),
+            })
+        });
+        return each.collect();
+    }
     let exports = plugin.info().exports.iter();
     let functions = exports.filter_map(|export| match &export.ty {
         Extern::Function(ty) => Some((&export.name, ty)),
@@ -93,8 +128,8 @@ fn exports(plugin: &Plugin) -> Vec<Json> {
     });
     let each = functions.map(|(name, ty)| {
         let takes = match Calling::of(plugin, name) {
-            Calling::Bytes => "bytes",
-            Calling::Numbers(_) => "numbers",
+            Ok(Calling::Numbers(_)) => "numbers",
+            _ => "bytes",
         };
         json!({ "name": name, "takes": takes, "type": ty.to_string() })
     });
@@ -104,7 +139,7 @@ fn exports(plugin: &Plugin) -> Vec<Json> {
 fn limits(limits: &Limits) -> Json {
     let mut limits = *limits;
     let fields = limit_fields(&mut limits);
-    let shown = fields.map(|(name, value)| {
+    let shown = fields.into_iter().map(|(name, value)| {
         // The largest number stands for no limit.
         let value = (*value != usize::MAX).then_some(*value);
         (name.to_owned(), json!(value))

@@ -3,6 +3,7 @@
 mod admin;
 mod answers;
 mod client;
+mod components;
 mod ends;
 mod example;
 mod fairness;
