@@ -326,6 +326,7 @@ impl Dropping {
             Some(program::Resource::Defined { instance, .. }) => *instance,
             _ => return Err(not_held()),
         };
+        machine.handles.check_origin(resource)?;
         let removed = machine
             .handles
             .remove(Holder::Host, resource.ty, resource.number);

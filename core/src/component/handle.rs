@@ -217,6 +217,7 @@ impl<R: 'static> Lower for Own<R> {
         let resource = Resource {
             ty: *of,
             number: self.number,
+            of: 0,
             owned: true,
         };
         to.handle(*of, &resource, true)
@@ -256,6 +257,7 @@ impl<R: 'static> Lower for Borrow<R> {
         let resource = Resource {
             ty: *of,
             number: self.number,
+            of: 0,
             owned: false,
         };
         to.handle(*of, &resource, false)

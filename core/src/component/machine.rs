@@ -71,7 +71,7 @@ impl<T: 'static> Bound<T> {
                 Callee::Import(at) => program.imports.get(at).map(|import| {
                     let interface = import.interface.as_deref();
                     match interface {
-                        Some(interface) => format!("{interface}.{}", import.name),
+                        Some(interface) => format!("{interface}#{}", import.name),
                         None => import.name.clone().into(),
                     }
                 }),
@@ -153,6 +153,11 @@ impl<T: 'static> Machine<T> {
     pub(crate) fn is_new(&self) -> bool {
         let mut flags = self.flags.iter();
         self.handles.are_empty() && flags.all(|flags| *flags == Flags::default())
+    }
+
+    /// Returns whether no component instance has set `backpressure`.
+    pub(crate) fn is_balanced(&self) -> bool {
+        self.flags.iter().all(|flags| flags.backpressure == 0)
     }
 
     /// Forgets all handles and calls, of an instance whose guests are reset.

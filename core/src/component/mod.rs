@@ -54,7 +54,7 @@ pub(crate) mod value;
 pub(crate) mod wit;
 
 #[cfg(feature = "component")]
-pub use self::read::is_component;
+pub use self::read::{has_contract, is_component};
 pub use self::{
     contract::Function,
     fixed::FixedInterface,

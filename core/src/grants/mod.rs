@@ -1,5 +1,6 @@
 //! [`Grants`]: the host functions and services that a plugin may use.
 
+mod answers;
 mod check;
 #[cfg(feature = "component")]
 mod interfaces;
@@ -19,6 +20,7 @@ use crate::{
         log::LogSink,
         shape::Record,
         signature::Signature,
+        text::separator,
     },
     call::result_shape::ResultShape,
     error::LoadError,
@@ -322,7 +324,9 @@ impl<T: 'static> Grants<T> {
     /// Supplies the import `module`.`name`, a function of any type, by a stub: a plugin that can do
     /// without the function loads. A call of it stops the guest with a trap of the kind
     /// [`Stub`](crate::TrapKind::Stub), which names it. The name `*` stands for all functions of the
-    /// module. A function that is granted under the name, in a type that fits, takes precedence.
+    /// module. A function that is granted under the name, in a type that fits, takes precedence. If `module` is an
+    /// interface of a component, its version may be left out, or be a compatible one; `$root` stands for the functions
+    /// that the world imports directly.
     ///
     /// Memories, tables and globals can't be stubbed.
     ///
@@ -534,7 +538,7 @@ impl<T: 'static> Grants<T> {
                 // A function of a world itself.
                 #[cfg(feature = "contract")]
                 FIXED_ROOT if self.fixed => import.name.clone().into(),
-                module => [module, ".", &import.name].concat().into(),
+                module => [module, separator(module), &import.name].concat().into(),
             },
             shape,
             record: Record::size(&results.flat),

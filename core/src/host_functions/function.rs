@@ -226,7 +226,7 @@ fn pending_buffers(
 
 /// Lowers a closure's result into the guest.
 #[inline(always)]
-fn lower<T, R: HostReturn>(
+pub(crate) fn lower<T, R: HostReturn>(
     guest: &mut StoreContextMut<'_, StoreData<T>>,
     call: &mut HostCall<'_, '_>,
     returned: R,

@@ -10,7 +10,7 @@ pub(crate) use self::function::Answer;
 pub(crate) use self::{
     binding::{Binding, HostCall},
     define::{Define, definition, definition_by_types},
-    function::{Function, HostFunction, Unfinished, contained},
+    function::{Function, HostFunction, Unfinished, contained, lower},
 };
 pub use self::{
     context::Context,

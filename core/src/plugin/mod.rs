@@ -145,9 +145,14 @@ impl<T: 'static> Plugin<T> {
         &self.loaded.shared.name
     }
 
-    /// Returns what its module declares: imports, exports, memories, tables.
+    /// Returns what its module declares: imports, exports, memories, tables. Of a component, its functions have types in
+    /// WIT and names as in `interface#function`, and memories and tables are those of all core instances.
     #[must_use]
     pub fn info(&self) -> &ModuleInfo {
+        #[cfg(feature = "component")]
+        if let Some(of) = &self.loaded.component {
+            return of.info.call_once(|| component::declared(of));
+        }
         &self.loaded.info
     }
 

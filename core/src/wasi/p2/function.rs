@@ -134,7 +134,11 @@ impl<R: Lower + Send + 'static> Failure<Option<R>> for GivesStreamError {
             Ok(Some(result)) => Ok(result),
             Ok(None) => Err(StreamError::Closed),
             Err(errno) => {
-                let error = resources::add(call, Entry::Error(errno))?;
+                let error = match call.session.resources.refused_body.take() {
+                    Some(size) => Entry::BodySize(size),
+                    None => Entry::Error(errno),
+                };
+                let error = resources::add(call, error)?;
                 Err(StreamError::Failed(error))
             }
         })

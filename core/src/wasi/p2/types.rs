@@ -37,13 +37,28 @@ impl Lift for Borrowed {
     }
 }
 
-/// A resource that a function gives to a guest.
+/// A resource that a function gives to a guest, or a guest to a function.
 pub(super) struct Own(Resource);
 
 impl Own {
     /// Returns the resource of this number in the instance's table.
     pub(super) const fn new(number: u32) -> Self {
         Self(Resource::new(number))
+    }
+
+    /// Returns the resource's number.
+    pub(super) const fn number(&self) -> u32 {
+        self.0.number()
+    }
+}
+
+impl Lift for Own {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let (from, ty) = S::table(from, ty)?;
+        match from.types().get(ty) {
+            Type::Own(of) => Ok(Self(from.handle(*of, true)?)),
+            _ => Err(other_type()),
+        }
     }
 }
 
