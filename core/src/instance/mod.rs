@@ -3,7 +3,11 @@
 #[cfg(feature = "component")]
 mod component;
 mod export_call;
+#[cfg(feature = "contract")]
+mod fixed;
 mod foreign;
+#[cfg(feature = "component")]
+mod http;
 mod idle;
 mod image;
 mod linked;

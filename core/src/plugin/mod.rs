@@ -5,12 +5,16 @@ mod calls;
 mod component;
 #[cfg(feature = "component")]
 mod component_export;
+#[cfg(feature = "contract")]
+mod fixed;
 mod linked;
 mod load;
 mod pool;
 mod prepared;
 mod request;
 
+#[cfg(feature = "contract")]
+pub use self::fixed::{FixedCallee, FixedExport};
 #[cfg(feature = "component")]
 pub use self::{
     component::{ComponentFunction, Contract},
