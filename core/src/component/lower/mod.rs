@@ -112,6 +112,13 @@ pub(crate) struct Lowered<'v> {
     pub(crate) placed: Option<u32>,
 }
 
+/// A lowering that is paused.
+pub(super) struct Paused<'v> {
+    lowered: Lowered<'v>,
+    at: Place,
+    taken: usize,
+}
+
 impl<'v, 'c> Lowering<'v, 'c> {
     /// Returns an empty lowering, whose values become core values.
     pub(crate) fn new(
@@ -133,6 +140,22 @@ impl<'v, 'c> Lowering<'v, 'c> {
     /// Returns the values.
     pub(crate) fn end(self) -> Lowered<'v> {
         self.lowered
+    }
+
+    /// Returns the values so far, and the place of the next.
+    pub(super) fn pause(self) -> Paused<'v> {
+        Paused {
+            taken: self.taken(),
+            lowered: self.lowered,
+            at: self.at,
+        }
+    }
+
+    /// Goes on with values that were lowered before.
+    pub(super) fn resume(&mut self, paused: Paused<'v>) {
+        self.lowered = paused.lowered;
+        self.at = paused.at;
+        self.tally.resume(paused.taken);
     }
 
     /// Returns the component's types.
@@ -246,7 +269,7 @@ impl<'v, 'c> Lowering<'v, 'c> {
     ) -> Result<(), CallError> {
         let end = self.begin(ty);
         parts(self)?;
-        self.at = end.unwrap_or(self.at);
+        self.leave(end);
         Ok(())
     }
 
@@ -262,21 +285,33 @@ impl<'v, 'c> Lowering<'v, 'c> {
         case: usize,
         payload: impl FnOnce(&mut Self) -> Result<(), CallError>,
     ) -> Result<(), CallError> {
+        let end = self.begin_case(ty, case)?;
+        payload(self)?;
+        self.end_case(ty, end)
+    }
+
+    /// Goes to the payload of a value of type `ty`, a variant, whose case has the number `case`. Returns the place after
+    /// the value or, of one that is not in memory, that of its first core value.
+    pub(super) fn begin_case(&mut self, ty: TypeId, case: usize) -> Result<Place, CallError> {
         let cases = self.types.cases(ty);
         if case >= cases {
             return Err(other_type());
         }
-        let start = self.lowered.flat.len();
+        let start = Place::Flat(self.lowered.flat.len());
         let end = self.begin(ty);
         self.discriminant(case, cases)?;
         if let Place::Block(block, at) = self.at {
             let align = self.types.payload_align(ty) as usize;
             self.at = Place::Block(block, at.next_multiple_of(align));
         }
-        payload(self)?;
+        Ok(end.unwrap_or(start))
+    }
+
+    /// Ends a variant, of which `end` is what [`begin_case`](Self::begin_case) returned.
+    pub(super) fn end_case(&mut self, ty: TypeId, end: Place) -> Result<(), CallError> {
         match end {
-            Some(end) => self.at = end,
-            None => self.join(ty, start)?,
+            Place::Flat(start) => return self.join(ty, start),
+            Place::Block(..) => self.at = end,
         }
         Ok(())
     }
@@ -294,8 +329,13 @@ impl<'v, 'c> Lowering<'v, 'c> {
         Ok(())
     }
 
+    /// Goes to the place after a compound value, if it is in memory.
+    pub(super) fn leave(&mut self, end: Option<Place>) {
+        self.at = end.unwrap_or(self.at);
+    }
+
     /// Aligns the place of a compound value. Returns the place after it, if it is in memory.
-    fn begin(&mut self, ty: TypeId) -> Option<Place> {
+    pub(super) fn begin(&mut self, ty: TypeId) -> Option<Place> {
         let Place::Block(block, at) = self.at else {
             return None;
         };
@@ -358,9 +398,18 @@ impl<'v, 'c> Lowering<'v, 'c> {
         len: usize,
         elements: impl FnOnce(&mut Self) -> Result<(), CallError>,
     ) -> Result<(), CallError> {
+        let after = self.begin_list(element, len)?;
+        elements(self)?;
+        self.at = after;
+        Ok(())
+    }
+
+    /// Lowers the pointer and length of a list of `len` elements of type `element`, and goes to the first. Returns the
+    /// place after the length.
+    pub(super) fn begin_list(&mut self, element: TypeId, len: usize) -> Result<Place, CallError> {
         let layout = self.types.layout(element);
         let size = (layout.size as usize).saturating_mul(len);
-        self.list(Cow::Owned(Vec::new()), size, layout.align, len, elements)
+        self.list(Cow::Owned(Vec::new()), size, layout.align, len)
     }
 
     /// Lowers a list whose bytes are known.
@@ -371,18 +420,18 @@ impl<'v, 'c> Lowering<'v, 'c> {
         len: usize,
     ) -> Result<(), CallError> {
         let size = bytes.len();
-        self.list(bytes, size, align, len, |_| Ok(()))
+        self.at = self.list(bytes, size, align, len)?;
+        Ok(())
     }
 
-    /// Lowers the pointer and length of a list, and its elements.
+    /// Lowers the pointer and length of a list, and goes to its elements. Returns the place after the length.
     fn list(
         &mut self,
         bytes: Cow<'v, [u8]>,
         size: usize,
         align: u32,
         len: usize,
-        elements: impl FnOnce(&mut Self) -> Result<(), CallError>,
-    ) -> Result<(), CallError> {
+    ) -> Result<Place, CallError> {
         let too_long = || CallError::ValueType {
             reason: "a list or string of 4 GiB or more".into(),
         };
@@ -392,9 +441,7 @@ impl<'v, 'c> Lowering<'v, 'c> {
         self.word(len, 4)?;
         let after = self.at;
         self.begin_block(bytes, size, align, pointer)?;
-        elements(self)?;
-        self.at = after;
-        Ok(())
+        Ok(after)
     }
 
     /// Lowers a string.
