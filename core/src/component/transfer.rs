@@ -70,7 +70,7 @@ impl Transfer {
                         from.leave(end);
                         match kind {
                             Kind::Parts(.., end) | Kind::List(.., end) => to.leave(end),
-                            Kind::Case(ty, _, end) => to.end_case(ty, end)?,
+                            Kind::Case(ty, _, end) => to.end_case(from.types().layout(ty), end)?,
                         }
                     }
                 }
@@ -89,43 +89,58 @@ impl Transfer {
         let types = from.types();
         let (kind, end) = match (types.get(ty), types.get(other)) {
             (Type::Record(_), Type::Record(_)) | (Type::Tuple(_), Type::Tuple(_)) => {
-                let end = from.begin(ty)?;
-                (Kind::Parts((ty, other), 0, to.begin(other)), end)
+                let end = from.begin(types.layout(ty))?;
+                (
+                    Kind::Parts((ty, other), 0, to.begin(types.layout(other))),
+                    end,
+                )
             }
             (Type::FixedList(one, len), Type::FixedList(other_one, _)) => {
-                let end = from.begin(ty)?;
-                (Kind::List((*one, *other_one), *len, to.begin(other)), end)
+                let end = from.begin(types.layout(ty))?;
+                (
+                    Kind::List((*one, *other_one), *len, to.begin(types.layout(other))),
+                    end,
+                )
             }
             (Type::List(one), Type::List(other_one)) => {
-                let (len, end) = from.begin_list(*one)?;
+                let (len, end) = from.begin_list(types.layout(*one))?;
                 if let Some(size) = number_bytes(types.get(*one)) {
                     // Each of its bit patterns is a value.
                     let bytes = from.copied(len.saturating_mul(size))?;
                     from.leave(end);
                     return to.bytes(Cow::Owned(bytes), size, len as usize);
                 }
-                let after = to.begin_list(*other_one, len as usize)?;
+                let after = to.begin_list(types.layout(*other_one), len as usize)?;
                 (Kind::List((*one, *other_one), len, Some(after)), end)
             }
             (Type::Variant(cases), Type::Variant(others)) => {
-                let (case, end) = from.begin_case(ty)?;
+                let (case, end) = from.begin_case(types.layout(ty))?;
                 let both = cases.get(case).zip(others.get(case));
                 let ((_, payload), (_, other_payload)) = both.ok_or_else(other_type)?;
                 let payload = payload.zip(*other_payload);
-                (Kind::Case(other, payload, to.begin_case(other, case)?), end)
+                (
+                    Kind::Case(other, payload, to.begin_case(types.layout(other), case)?),
+                    end,
+                )
             }
             (Type::Option(one), Type::Option(other_one)) => {
-                let (case, end) = from.begin_case(ty)?;
+                let (case, end) = from.begin_case(types.layout(ty))?;
                 let payload = (case == 1).then_some((*one, *other_one));
-                (Kind::Case(other, payload, to.begin_case(other, case)?), end)
+                (
+                    Kind::Case(other, payload, to.begin_case(types.layout(other), case)?),
+                    end,
+                )
             }
             (Type::Result(ok, err), Type::Result(other_ok, other_err)) => {
-                let (case, end) = from.begin_case(ty)?;
+                let (case, end) = from.begin_case(types.layout(ty))?;
                 let payload = match case {
                     0 => ok.zip(*other_ok),
                     _ => err.zip(*other_err),
                 };
-                (Kind::Case(other, payload, to.begin_case(other, case)?), end)
+                (
+                    Kind::Case(other, payload, to.begin_case(types.layout(other), case)?),
+                    end,
+                )
             }
             _ => return whole((ty, other), from, to),
         };
