@@ -9,7 +9,7 @@ use crate::{
     versions::{Kept, Versions},
 };
 use hostel::{
-    DirectoryEvent, Engine, Escaped, FileState, Grants, Host, PluginDirectory, Version,
+    DirectoryEvent, Engine, Escaped, Grants, Host, PluginDirectory, StateStore, Version,
     WatchedDirectory, install_module, read_module,
 };
 use std::{
@@ -24,7 +24,7 @@ pub(crate) struct Folder {
     path: PathBuf,
     host: Arc<Host>,
     config: Arc<Config>,
-    state: Option<Arc<FileState>>,
+    state: Option<Arc<dyn StateStore>>,
     logs: Logs,
     versions: Versions,
     watched: WatchedDirectory,
@@ -50,7 +50,7 @@ impl Folder {
         engine: &Engine,
         config: &Arc<Config>,
         data: &Path,
-        state: Option<Arc<FileState>>,
+        state: Option<Arc<dyn StateStore>>,
         logs: &Logs,
     ) -> Result<Self, String> {
         let host = Arc::new(Host::new(engine.clone()));
@@ -174,7 +174,7 @@ impl Folder {
         added.map_err(|error| Problem::new("not-stored", error.to_string()))
     }
 
-    /// Loads a module apart from the host, to see whether it fits.
+    /// Loads a module or component apart from the host, to see whether it fits.
     fn check(&self, name: &str, wasm: &[u8]) -> Result<hostel::Plugin, Problem> {
         let settings = self.config.plugin(name);
         let grants = grants::of(name, settings, self.state.as_ref(), &self.logs);
@@ -208,7 +208,12 @@ fn file_name(name: &str) -> OsString {
 }
 
 /// Returns the grants of a plugin of the directory. If they can't be had, it gets none, but its limits.
-fn grants_of(name: &str, config: &Config, state: Option<&Arc<FileState>>, logs: &Logs) -> Grants {
+fn grants_of(
+    name: &str,
+    config: &Config,
+    state: Option<&Arc<dyn StateStore>>,
+    logs: &Logs,
+) -> Grants {
     let settings = config.plugin(name);
     grants::of(name, settings, state, logs).unwrap_or_else(|reason| {
         tracing::error!(target: "hostel::directory", plugin = name, "no grants: {reason}");

@@ -5,7 +5,7 @@ use crate::{
     logs::Logs,
 };
 use hostel::{
-    AllowedHosts, Extism, FileState, Grants, HttpAccess, Wapc, Wasi, WasiOutput, directory,
+    AllowedHosts, Extism, Grants, HttpAccess, StateStore, Wapc, Wasi, WasiOutput, directory,
     files::Access,
 };
 use std::{io, sync::Arc};
@@ -17,7 +17,7 @@ use std::{io, sync::Arc};
 pub(crate) fn of(
     name: &str,
     settings: &PluginSettings,
-    state: Option<&Arc<FileState>>,
+    state: Option<&Arc<dyn StateStore>>,
     logs: &Logs,
 ) -> Result<Grants, String> {
     let mut grants = Grants::new()
@@ -37,11 +37,20 @@ pub(crate) fn of(
         grants = grants.state_in(name, state.clone());
         extism = extism.variables(state.clone());
     }
-    if settings.has(Grant::Http) {
-        extism = extism.http(http(&settings.http)?);
+    // Clones share the number of requests at one time.
+    let http = match settings.has(Grant::Http) {
+        true => Some(http(&settings.http)?),
+        false => None,
+    };
+    if let Some(http) = &http {
+        extism = extism.http(http.clone());
     }
     if settings.has(Grant::Wasi) {
-        grants = grants.wasi(wasi(name, settings)?);
+        let mut wasi = wasi(name, settings)?;
+        if let Some(http) = http {
+            wasi = wasi.http(http);
+        }
+        grants = grants.wasi(wasi);
     }
     Ok(grants.extism(extism).wapc(Wapc::new()).typst())
 }

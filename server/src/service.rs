@@ -5,6 +5,8 @@ use crate::traces::Traces;
 use crate::{
     access_log::AccessLog,
     auth::Auth,
+    config::ServerSettings,
+    connection::{self, Bounds},
     folder::Folder,
     http,
     logs::Logs,
@@ -14,7 +16,9 @@ use crate::{
 };
 use axum::Router;
 use hostel::Host;
+use serde_json::Value as Json;
 use std::{
+    future::Future,
     io,
     sync::{
         Arc, PoisonError, RwLock,
@@ -22,6 +26,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::{net::TcpListener, sync::watch};
 
 /// What a plugin may use by time, and how it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +43,9 @@ pub struct Terms {
 /// Returns the terms of a plugin with a given name.
 type GetTerms = dyn Fn(&str) -> Terms + Send + Sync;
 
+/// Describes the fleet of which a server is a part.
+type ShowFleet = dyn Fn() -> Json + Send + Sync;
+
 /// Everything that requests share.
 pub(crate) struct Shared {
     world: RwLock<Arc<World>>,
@@ -53,6 +61,7 @@ pub(crate) struct Shared {
     /// Held while plugins or the configuration change.
     pub(crate) changes: tokio::sync::Mutex<()>,
     draining: AtomicBool,
+    pub(crate) fleet: Option<Box<ShowFleet>>,
 }
 
 /// What a reload replaces as a whole.
@@ -157,7 +166,65 @@ impl PluginService {
             dashboard: false,
             #[cfg(feature = "otlp")]
             traces: None,
+            fleet: None,
         }
+    }
+
+    /// Puts another host in place, with who may call its plugins and with their terms. Calls that are under way end in
+    /// the one before. Quotas keep what was used.
+    pub fn replace(
+        &self,
+        host: Arc<Host>,
+        auth: Auth,
+        terms: impl Fn(&str) -> Terms + Send + Sync + 'static,
+    ) {
+        self.replace_with(host, auth, terms, None);
+    }
+
+    pub(crate) fn replace_with(
+        &self,
+        host: Arc<Host>,
+        auth: Auth,
+        terms: impl Fn(&str) -> Terms + Send + Sync + 'static,
+        folder: Option<Arc<Folder>>,
+    ) {
+        let shared = &self.shared;
+        let world = shared.world();
+        let tenants = world
+            .tenants
+            .with_settings(&shared.threads, &shared.metrics, |name| {
+                let terms = terms(name);
+                (terms.quota, terms.may_block)
+            });
+        shared.set_world(World {
+            host,
+            auth,
+            terms: Box::new(terms),
+            tenants,
+            folder,
+        });
+    }
+
+    /// Serves connections within the bounds of `settings`, until `stop` changes; then lets requests end, and returns when
+    /// they have, or when the time for that has passed.
+    pub fn serve(
+        self,
+        listener: TcpListener,
+        settings: &ServerSettings,
+        stop: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let bounds = Bounds {
+            connections: settings.connections,
+            head_timeout: settings.head_timeout,
+            write_timeout: settings.body_timeout,
+            drain_timeout: settings.drain_timeout,
+        };
+        connection::serve(listener, self, bounds, stop)
+    }
+
+    /// Tells load balancers to send no more: `/readyz` returns 503 from now on.
+    pub fn drain(&self) {
+        self.shared.drain();
     }
 
     /// Returns the routes of `docs/server.md`; `/` only if the [dashboard](PluginServiceBuilder::dashboard) is served.
@@ -175,6 +242,7 @@ pub struct PluginServiceBuilder {
     workers: usize,
     body_timeout: Duration,
     access_log: bool,
+    fleet: Option<Box<ShowFleet>>,
     logs: Logs,
     dashboard: bool,
     #[cfg(feature = "otlp")]
@@ -215,6 +283,13 @@ impl PluginServiceBuilder {
     #[must_use]
     pub const fn access_log(mut self, writes: bool) -> Self {
         self.access_log = writes;
+        self
+    }
+
+    /// Sets what `/v1/fleet` returns: the fleet of which this server is a part. By default it is part of none.
+    #[must_use]
+    pub fn fleet(mut self, show: impl Fn() -> Json + Send + Sync + 'static) -> Self {
+        self.fleet = Some(Box::new(show));
         self
     }
 
@@ -273,6 +348,7 @@ impl PluginServiceBuilder {
             dashboard: self.dashboard,
             changes: tokio::sync::Mutex::default(),
             draining: AtomicBool::new(false),
+            fleet: self.fleet,
         };
         Ok(PluginService {
             shared: Arc::new(shared),

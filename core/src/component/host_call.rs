@@ -11,12 +11,16 @@ use super::{
     parts::LiftParts,
     program::Program,
     resource::Passing,
+    source::InTable,
     types::{FunctionType, FunctionTypeId, Types},
     value::Value,
 };
 use crate::{
     base::fuel::Spending,
-    call::{StoreData, access::InstanceAccess},
+    call::{
+        StoreData,
+        access::{InstanceAccess, WasiState},
+    },
     error::CallError,
     host_functions::Context,
 };
@@ -47,6 +51,11 @@ pub(crate) trait HostResource<T>: Send + Sync + 'static {
     /// none does.
     fn rust_type(&self) -> any::TypeId {
         any::TypeId::of::<()>()
+    }
+
+    /// Returns the state of a new instance that WASI's functions work on, if the resource is one of WASI's.
+    fn new_session(&self) -> Option<Box<dyn WasiState>> {
+        None
     }
 
     /// Drops the resource of this number, which its owner has dropped. `call` has no arguments and no result.
@@ -209,7 +218,7 @@ impl<'a, T: 'static> HostCall<'a, T> {
         };
         let too_large = |_, _| CallError::BytesToGuest { limit: 0 };
         let spending = Spending::new(self.available, &self.spent);
-        let mut to = Lowering::new(
+        let mut to = Lowering::<InTable>::new(
             &self.program.types,
             self.canon.encoding,
             &mut passing,

@@ -13,7 +13,8 @@ use crate::{
     error::{CallError, LoadError, Mismatch},
     grants::Grants,
     instance::{Component, PendingCall},
-    module::ModuleInfo,
+    module::{Export, Extern, Import, ModuleInfo},
+    services::http::{HttpRequest, HttpResponse},
 };
 use alloc::{boxed::Box, string::ToString, sync::Arc, vec::Vec};
 use core::{any::TypeId, future::Future, marker::PhantomData};
@@ -70,7 +71,7 @@ impl Engine {
         // A plugin that was just loaded has no other handle.
         if let Some(loaded) = Arc::get_mut(&mut plugin.loaded) {
             loaded.bound(&footprint, has_imports);
-            loaded.run_component(Component::new(bound));
+            loaded.run_component(Component::new(bound, wasm.len()));
         }
         Ok(plugin)
     }
@@ -197,6 +198,46 @@ fn unequal_resources<T: 'static>(program: &Program, grants: &Grants<T>) -> Vec<M
     found
 }
 
+/// Returns what a component declares: imports and exports with their interfaces, and the memories and tables of its
+/// core instances.
+pub(super) fn declared<T: 'static>(component: &Component<T>) -> ModuleInfo {
+    let bound = &component.bound;
+    let program = &bound.program;
+    let ty =
+        |ty| Extern::ComponentFunction(program.types.show_function(program.types.function(ty)));
+    let modules = bound.modules.iter().map(|(info, _)| &**info);
+    let mut declared = ModuleInfo::default();
+    declared.size = component.size;
+    declared.functions = modules
+        .clone()
+        .fold(0, |sum, info| sum.saturating_add(info.functions));
+    declared.start = modules.into_iter().any(|info| info.start);
+    for import in &program.imports {
+        declared.imports.push(Import {
+            module: import.interface.as_deref().unwrap_or("$root").into(),
+            name: import.name.clone(),
+            ty: match import.kind {
+                ImportKind::Function(of) => ty(of),
+                ImportKind::Resource(_) => Extern::Resource,
+            },
+        });
+    }
+    for (export, function) in program.exports.iter().zip(program.exported()) {
+        declared.exports.push(Export {
+            name: text(format_args!("{function}")),
+            ty: ty(export.ty),
+            imported: Program::runs(export).is_none(),
+        });
+    }
+    for step in &program.steps {
+        if let Some((info, _)) = bound.modules.get(step.module) {
+            declared.memories.extend(info.own_memories());
+            declared.tables.extend(info.own_tables());
+        }
+    }
+    declared
+}
+
 /// What a component imports and exports.
 #[derive(Clone, Copy)]
 pub struct Contract<'a> {
@@ -298,6 +339,16 @@ impl<T: Default + 'static> Plugin<T> {
     ) -> Result<Option<Value>, CallError> {
         self.loaded.component_export(name)?;
         self.with_instance(|instance| instance.call_component_values(name, params))
+    }
+
+    /// Passes a request to a component that exports `wasi:http/incoming-handler`, in an instance of its own; see
+    /// [`Instance::handle_http`](crate::Instance::handle_http).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Instance::handle_http`](crate::Instance::handle_http) and [`with_instance`](Self::with_instance).
+    pub fn handle_http(&self, request: HttpRequest) -> Result<HttpResponse, CallError> {
+        self.with_instance(|instance| instance.handle_http(request))
     }
 
     /// Prepares a [`call_component`](Self::call_component), to run by steps or to await, the instance's start

@@ -9,6 +9,7 @@ pub(crate) use self::{
 };
 
 use crate::{
+    direct::Around,
     logs::OfRequest,
     quota::Meter,
     tenants::Tenant,
@@ -40,6 +41,8 @@ pub(crate) struct Call {
     pub(crate) began: Instant,
     /// Entered while the guest runs.
     pub(crate) request: OfRequest,
+    /// Runs each slice of the guest, if it is given.
+    pub(crate) around: Option<Around>,
 }
 
 /// The arguments of a call.
@@ -111,6 +114,7 @@ impl Call {
             input,
             began,
             request,
+            around,
         } = self;
         let meter = &tenant.meter;
         let budget = match budget_now(plugin.budget(), began, meter) {
@@ -129,23 +133,23 @@ impl Call {
             Input::Bytes(bytes) => {
                 let inputs = [&**bytes];
                 let call = plugin.call_arguments_async(&export, &inputs);
-                let (result, usage) = metered(call, &tenant, &request).await;
+                let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.map(Output::Bytes), usage)
             }
             Input::Numbers(numbers) => {
                 let call = plugin.call_values_async(&export, numbers);
-                let (result, usage) = metered(call, &tenant, &request).await;
+                let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.map(Output::Numbers), usage)
             }
             Input::ComponentBytes(bytes) => {
                 let call = plugin.call_component_async(&export, (&**bytes,));
-                let (result, usage) = metered(call, &tenant, &request).await;
+                let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.and_then(of_bytes), usage)
             }
             Input::Json(body) => match arguments(&plugin, &export, body) {
                 Ok(arguments) => {
                     let call = plugin.call_component_values_async(&export, &arguments);
-                    let (result, usage) = metered(call, &tenant, &request).await;
+                    let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                     (result.and_then(of_json), usage)
                 }
                 Err(failure) => (Err(failure), Usage::default()),
@@ -227,6 +231,7 @@ async fn metered<R, F>(
     call: PendingCall<F>,
     tenant: &Tenant,
     request: &OfRequest,
+    around: Option<&Around>,
 ) -> (Result<R, Failure>, Usage)
 where
     F: Future<Output = Result<R, CallError>>,
@@ -236,7 +241,14 @@ where
     let result = poll_fn(|context| {
         let polled = {
             let _entered = request.enter();
-            call.as_mut().poll(context)
+            match around {
+                None => call.as_mut().poll(context),
+                Some(around) => {
+                    let mut polled = Poll::Pending;
+                    around(&mut || polled = call.as_mut().poll(context));
+                    polled
+                }
+            }
         };
         let used = call.usage().fuel;
         let more = used.saturating_sub(counted);

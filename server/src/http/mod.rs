@@ -2,9 +2,9 @@
 
 mod admin;
 mod body;
-mod call;
+pub(crate) mod call;
 mod live;
-mod media;
+pub(crate) mod media;
 mod routes;
 mod show;
 
@@ -206,6 +206,7 @@ async fn answer(
         Operation::Ready => Ok(Media::Text.response("ready\n")),
         Operation::Metrics => show::metrics(exchange),
         Operation::PluginOpenApi => show::openapi(exchange),
+        Operation::Fleet => show::fleet(exchange),
         Operation::OpenApi => Ok(Media::Json.response(openapi::document().to_string())),
     }
 }

@@ -16,6 +16,7 @@ pub(crate) enum Operation {
     Health,
     Ready,
     Metrics,
+    Fleet,
     OpenApi,
     PluginOpenApi,
     Logs,
@@ -50,7 +51,7 @@ pub(crate) struct Route {
 /// The errors of a call.
 pub(crate) const OF_CALL: &[u16] = &[400, 404, 406, 408, 413, 415, 422, 429, 500, 502, 503, 504];
 
-pub(crate) const ROUTES: [Route; 14] = [
+pub(crate) const ROUTES: [Route; 15] = [
     Route {
         method: Method::GET,
         path: "/v1/plugins",
@@ -167,6 +168,15 @@ pub(crate) const ROUTES: [Route; 14] = [
         summary: "Figures for Prometheus",
         success: (200, "application/openmetrics-text"),
         errors: &[],
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/fleet",
+        operation: Operation::Fleet,
+        needs: Needs::Client,
+        summary: "Show the fleet of which the server is a part: workers, releases, jobs",
+        success: (200, "application/json"),
+        errors: &[404],
     },
     Route {
         method: Method::GET,

@@ -156,7 +156,7 @@ fn exports(plugin: &Plugin) -> Vec<Json> {
 fn limits(limits: &Limits) -> Json {
     let mut limits = *limits;
     let fields = limit_fields(&mut limits);
-    let shown = fields.map(|(name, value)| {
+    let shown = fields.into_iter().map(|(name, value)| {
         // The largest number stands for no limit.
         let value = (*value != usize::MAX).then_some(*value);
         (name.to_owned(), json!(value))
@@ -172,6 +172,18 @@ fn budget(budget: &Budget) -> Json {
         "input_bytes": budget.input_bytes,
         "output_bytes": budget.output_bytes,
     })
+}
+
+pub(super) fn fleet(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
+    if !exchange.client()?.may_monitor() {
+        return Err(Problem::new(
+            "forbidden",
+            "the fleet takes a token of the role monitor or admin",
+        ));
+    }
+    let show = exchange.shared.fleet.as_ref();
+    let show = show.ok_or_else(|| Problem::new("no-fleet", "start it with --nats"))?;
+    Ok(Media::Json.response(show().to_string()))
 }
 
 pub(super) fn metrics(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {

@@ -83,9 +83,18 @@ pub(crate) fn read_module(
     }
 }
 
-/// Returns whether `wasm` is a component, or a core module with a section `component-type`. Looks at the heads of sections
-/// alone: it may be anything.
-pub(crate) fn has_contract(wasm: &[u8]) -> bool {
+/// Returns whether `wasm` is a component, or a core module with a section `component-type`, which
+/// [`load_any`](crate::Engine::load_any) loads as a component. Looks at the heads of sections alone: it may be anything.
+///
+/// ```
+/// use hostel_core::component::has_contract;
+/// let module = wat::parse_str(r#"(module (@custom "component-type" ""))"#)?;
+/// assert!(has_contract(&module));
+/// assert!(!has_contract(&wat::parse_str("(module)")?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn has_contract(wasm: &[u8]) -> bool {
     const HEAD: usize = 8;
     let sections = wasm.get(HEAD..).unwrap_or_default();
     is_component(wasm) || has_world(BinaryReader::new(sections, HEAD as u64)).unwrap_or(false)
@@ -495,7 +504,7 @@ fn core_name(interface: Option<&str>, name: &str) -> String {
 fn signature(types: &Types, ty: FunctionTypeId, lowered: bool) -> Result<Signature, LoadError> {
     let ty = types.function(ty);
     let shape = Shape::of(types, ty)?;
-    let flat = |of| types.layout(of).flat.iter().flatten().copied();
+    let flat = |of| types.layout(of).flat_types().iter().copied();
     let mut params = Vec::new();
     match shape.params {
         Some(_) => params.push(ValType::I32),

@@ -28,7 +28,9 @@ mod scope;
 mod tests;
 mod weigh;
 
-pub(crate) use self::bare::{has_contract, read_module};
+pub(crate) use self::bare::read_module;
+
+pub use self::bare::has_contract;
 
 use super::program::Program;
 use crate::{

@@ -165,7 +165,7 @@ fn all_that_does_not_fit_the_world_is_listed() {
     );
     let error = error.unwrap_err().to_string();
     for part in [
-        "import `hostel:example/host@0.1.0.log`",
+        "import `hostel:example/host@0.1.0#log`",
         "(i32, i32, i32) -> ()",
         "import `env.other`",
         "the module's world does not import it",

@@ -2,11 +2,13 @@
 
 mod bare;
 mod errors;
+mod fixed;
 mod guests;
 mod linked;
 mod lowered;
 mod pooled;
 mod resources;
+mod snapshots;
 mod stepped;
 mod typed;
 mod values;
