@@ -323,7 +323,7 @@ fn core_types_are_compared_when_a_plugin_is_loaded_and_an_export_looked_up() {
     let of_text = || FixedInterface::new("a:b/c@1.0.0").function("f", |_: String| ());
     let told = message(load(module, Grants::new().fixed(of_text())));
     for part in [
-        "`a:b/c@1.0.0.f`",
+        "`a:b/c@1.0.0#f`",
         "(i32, i32)",
         "`cabi_realloc`",
         "(i32, i32, i32, i32) -> i32",
@@ -331,7 +331,7 @@ fn core_types_are_compared_when_a_plugin_is_loaded_and_an_export_looked_up() {
         assert!(told.contains(part), "{part}: {told}");
     }
     let other = FixedInterface::new("a:b/c@1.0.1").function("f", |_: u32| ());
-    assert!(message(load(module, Grants::new().fixed(other))).contains("`a:b/c@1.0.0.f`"));
+    assert!(message(load(module, Grants::new().fixed(other))).contains("`a:b/c@1.0.0#f`"));
     // By hostel's own convention, `process` has another type.
     let module = r#"(module (memory (export "memory") 1)
         (func (export "process") (param i32 i32) (result i32) (i32.const 0))
