@@ -6,7 +6,7 @@ use super::{
 };
 use crate::error::CallError;
 use alloc::{boxed::Box, sync::Arc};
-pub use alloc::{string::String, vec::Vec};
+pub use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::{
     fmt::{self, Write},
     pin::Pin,

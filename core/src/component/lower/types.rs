@@ -6,7 +6,7 @@ use crate::{
     component::{ComponentType, Type, TypeId, Types, Value, lift::width, other_type},
     error::CallError,
 };
-use alloc::{borrow::Cow, boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use core::fmt;
 use wasmi::{F32, F64, Val};
 
@@ -147,6 +147,40 @@ impl<T: Lower> Lower for Vec<T> {
             Type::List(element) => T::lower_all(self, *element, to),
             _ => Err(other_type()),
         }
+    }
+}
+
+impl<T: Lower, const N: usize> Lower for [T; N] {
+    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        match to.types.get(ty) {
+            Type::FixedList(element, len) if usize::try_from(*len) == Ok(N) => to.parts(ty, |to| {
+                self.iter().try_for_each(|value| value.lower(*element, to))
+            }),
+            _ => Err(other_type()),
+        }
+    }
+}
+
+impl<K: Lower + Ord, V: Lower> Lower for BTreeMap<K, V> {
+    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+        let types = to.types;
+        let Type::List(pair) = types.get(ty) else {
+            return Err(other_type());
+        };
+        let Type::Tuple(parts) = types.get(*pair) else {
+            return Err(other_type());
+        };
+        let [of_key, of_value] = **parts else {
+            return Err(other_type());
+        };
+        to.block(*pair, self.len(), |to| {
+            self.iter().try_for_each(|(key, value)| {
+                to.parts(*pair, |to| {
+                    key.lower(of_key, to)?;
+                    value.lower(of_value, to)
+                })
+            })
+        })
     }
 }
 
