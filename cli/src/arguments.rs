@@ -1,19 +1,23 @@
 //! The program's arguments and their help.
 
+#[cfg(feature = "fleet")]
+use super::fleet::arguments as fleet;
 use super::{
+    answer::NamedAnswer,
     callback::GivenCallback,
     directories::GivenDirectory,
     exit,
     failure::Failure,
     grants::Stub,
     http::{self, GivenHeader},
+    input::GivenInput,
     limits::{self, Bounds, Change, ChangeParser, Kind, Preset, Target},
     number, quantity,
 };
-use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
-use hostel::{Convention, Engine, Limits};
-use std::{convert::Infallible, ffi::OsString, path::PathBuf, time::Duration};
+use hostel::{Convention, Engine, Limits, MemoryState};
+use std::{convert::Infallible, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 /// Run WebAssembly plugins that you don't trust
 #[derive(Debug, Parser)]
@@ -50,6 +54,11 @@ fn marked(argument: OsString) -> OsString {
     }
 }
 
+/// Reads an INPUT.
+fn input(text: &str) -> Result<GivenInput, Infallible> {
+    unmarked(text).map(GivenInput::Argument)
+}
+
 /// Removes the mark of a number.
 fn unmarked(text: &str) -> Result<String, Infallible> {
     Ok(text.strip_prefix(MARK).unwrap_or(text).to_owned())
@@ -57,6 +66,9 @@ fn unmarked(text: &str) -> Result<String, Infallible> {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Write a plugin to start from, with tests and the SDK of its language
+    #[command(after_help = long(NEW))]
+    New(New),
     /// Call a function of a plugin, or run a WASI command
     #[command(after_help = long(&format!("{RUN}\n\n{}", exit::HELP)))]
     Run(Run),
@@ -71,6 +83,9 @@ pub(super) enum Command {
         mut_arg("dir", |it| it.hide(asked_for("-h"))),
     )]
     Bench(Bench),
+    /// Run the test cases of a file on a plugin
+    #[command(after_help = long(TEST))]
+    Test(Test),
     /// Run a plugin's start code once, and save the result as a new plugin
     #[command(
         after_help = long(SNAPSHOT),
@@ -108,6 +123,24 @@ pub(super) enum Command {
     #[cfg(feature = "serve")]
     #[command(after_help = long(TOKEN))]
     Token,
+    /// Submit jobs to a fleet, and fetch their results
+    #[cfg(feature = "fleet")]
+    #[command(after_help = long(fleet::JOB))]
+    Job {
+        #[command(subcommand)]
+        command: fleet::JobCommand,
+    },
+    /// Push plugins and settings to all workers of a fleet, and roll back
+    #[cfg(feature = "fleet")]
+    #[command(after_help = long(fleet::PLUGINS))]
+    Plugins {
+        #[command(subcommand)]
+        command: fleet::PluginsCommand,
+    },
+    /// Show the workers and plugins of a fleet
+    #[cfg(feature = "fleet")]
+    #[command(after_help = long(fleet::TOP))]
+    Top(fleet::Top),
     /// Print a script that completes hostel's arguments in a shell
     #[command(after_help = long(COMPLETIONS))]
     Completions {
@@ -116,13 +149,13 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct Run {
     /// Plugin to load: a .wasm file, or a manifest, .json or .toml
     pub(super) plugin: PathBuf,
     /// Text, @FILE, or - for stdin. @@… is text that begins with @
-    #[arg(allow_negative_numbers = true, value_parser = unmarked)]
-    pub(super) input: Vec<String>,
+    #[arg(allow_negative_numbers = true, value_parser = input)]
+    pub(super) input: Vec<GivenInput>,
     /// Function, also 'NAME(VALUES)' [default: process, or WASI's _start]
     #[arg(long, value_name = "NAME")]
     pub(super) call: Option<String>,
@@ -150,7 +183,7 @@ pub(super) struct Run {
     /// Host's answer: echo, fail:TEXT, @FILE or FUNCTION=VALUE; repeatable
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
     pub(super) callback: Vec<GivenCallback>,
-    /// [SCHEME://]HOST[:PORT] that an Extism plugin may reach; repeatable
+    /// [SCHEME://]HOST[:PORT] that an Extism plugin or a component may reach; repeatable
     #[arg(long, value_name = "HOST", hide = asked_for("-h"), value_parser = http::host)]
     pub(super) allow_host: Vec<String>,
     /// '[http://]HOST[:PORT] NAME: VALUE', with ${VAR} from the environment; repeatable
@@ -164,22 +197,28 @@ pub(super) struct Run {
     pub(super) state: Option<PathBuf>,
     /// Most fuel, such as 5M [default: 1G, of a command 1000T]
     #[arg(long, value_name = "N", value_parser = quantity::fuel)]
-    fuel: Option<u64>,
+    pub(super) fuel: Option<u64>,
     /// Most memory, such as 16MiB [default: 64MiB, of a command 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
-    memory: Option<u64>,
+    pub(super) memory: Option<u64>,
     /// Another limit to change, such as call_depth=5000; repeatable
     #[arg(long, value_name = "NAME=N", value_parser = ChangeParser(Change::of_call))]
-    limit: Vec<Change>,
+    pub(super) limit: Vec<Change>,
     /// Longest time of the run, such as 2s [default: none, of a command 5m]
     #[arg(long, value_name = "TIME", value_parser = time)]
-    timeout: Option<humantime::Duration>,
+    pub(super) timeout: Option<humantime::Duration>,
     /// Name the guest functions in a trap; costs speed and fuel
     #[arg(long, hide = asked_for("-h"))]
-    trace_calls: bool,
+    pub(super) trace_calls: bool,
     /// Print output, error, logs and usage as one JSON object
     #[arg(long)]
     pub(super) json: bool,
+    /// Host functions of a test, each with its one answer.
+    #[arg(skip)]
+    pub(super) answers: Vec<NamedAnswer>,
+    /// The plugin's state in a test.
+    #[arg(skip)]
+    pub(super) memory_state: Option<Arc<MemoryState>>,
 }
 
 impl Run {
@@ -269,6 +308,44 @@ pub(super) struct Bench {
     /// Most calls to measure [default: no end]
     #[arg(long, value_name = "N", value_parser = calls)]
     pub(super) calls: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct New {
+    /// Folder to write, whose last part is the plugin's name
+    #[arg(value_name = "NAME")]
+    pub(super) path: PathBuf,
+    /// Language of the plugin
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    pub(super) lang: Language,
+}
+
+/// The languages that `new` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Language {
+    Rust,
+    C,
+    Zig,
+    Go,
+    Assemblyscript,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Test {
+    /// Plugin to test: a .wasm file, or a manifest, .json or .toml
+    pub(super) plugin: PathBuf,
+    /// File of test cases
+    #[arg(default_value = "tests.toml")]
+    pub(super) tests: PathBuf,
+    /// Run only the cases that have TEXT in their name
+    #[arg(long, value_name = "TEXT")]
+    pub(super) filter: Option<String>,
+    /// File to write a report to, as XML of JUnit
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    /// Run again when the plugin or a file of the tests changes
+    #[arg(long)]
+    pub(super) watch: bool,
 }
 
 #[derive(Debug, Args)]
@@ -380,13 +457,18 @@ impl Probe {
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// Directory of plugins: the file NAME.wasm is the plugin NAME
-    pub(super) directory: PathBuf,
+    #[cfg_attr(feature = "fleet", arg(required_unless_present = "nats"))]
+    #[cfg_attr(not(feature = "fleet"), arg(required = true))]
+    pub(super) directory: Option<PathBuf>,
     /// Configuration: grants, limits, quotas and tokens [default: none]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Address to listen on [default: of the configuration, or 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) listen: Option<std::net::SocketAddr>,
+    #[cfg(feature = "fleet")]
+    #[command(flatten)]
+    pub(super) fleet: fleet::Worker,
 }
 
 #[cfg(feature = "serve")]
@@ -395,6 +477,7 @@ Files that are added, changed or removed are loaded, replaced or unloaded while
 the server runs. SIGHUP or a change of FILE reloads the configuration; SIGTERM
 lets requests end. Without --config, plugins may log, and nobody may change
 them over HTTP. docs/server.md lists the keys of FILE, routes and figures.
+With --nats, plugins and settings are those of a fleet: see docs/fleet.md.
 
 Examples:
   hostel serve plugins
@@ -437,10 +520,46 @@ Examples:
   hostel bench plugin.wasm @photo.png --concurrency 2 --seconds 10
   hostel bench plugin.wasm hello --sliced=50k --concurrency 1000 --json";
 
+const NEW: &str = "\
+The folder must not exist. It gets a plugin that greets people, a file that
+builds it, tests.toml for `hostel test`, and a copy of the SDK: in Rust, C, Zig
+and Go nothing is fetched. The build needs the language's own tool: cargo with
+the target wasm32-unknown-unknown, clang and lld, zig, go, or npm.
+
+Examples:
+  hostel new greeter --lang rust
+  hostel new plugins/greeter --lang c";
+
+const TEST: &str = "\
+Each case runs in a fresh instance, unless it continues in that of the case
+before it. The file and all cases are checked before the first one runs.
+docs/testing.md lists the keys of FILE.
+
+  [[case]]
+  name = \"makes it upper case\"
+  settings = { prefix = \"CUSTOM\" }
+  input = \"hello world\"
+  [case.expect]
+  output = \"CUSTOM_HELLO WORLD\"
+  log = [{ level = \"info\", text = \"processing\" }]
+
+Examples:
+  hostel test plugin.wasm
+  hostel test plugin.wasm tests.toml --filter upper --junit report.xml
+  hostel test plugin.wasm --watch
+
+Exit codes:
+  0  all cases passed
+  1  a case failed
+  2  invalid arguments, or a fault in FILE
+  3  the plugin can't be loaded, or does not fit a case
+  7  hostel itself failed: stdout can't be written, for example";
+
 const SNAPSHOT: &str = "\
 Runs the start function, the initialisers and the function of --call. The new
 plugin starts with the memory, globals and tables that they left, and does not
-run them again. The host's settings and state are not saved.
+run them again. The host's settings and state are not saved. Of a component, the
+new plugin is a component; it can't hold handles, such as open files.
 
 Example:
   hostel snapshot plugin.wasm --call learn @words.txt -o learned.wasm";
@@ -486,7 +605,7 @@ Examples:
 
 /// Returns help that `--help` shows and `-h` does not. clap's own long help would take three lines
 /// per option, more than a screen.
-fn long(text: &str) -> String {
+pub(super) fn long(text: &str) -> String {
     if asked_for("--help") || asked_for("help") {
         text.to_owned()
     } else {
@@ -516,7 +635,7 @@ fn quantum(text: &str) -> Result<u64, &'static str> {
     }
 }
 
-fn time(text: &str) -> Result<humantime::Duration, &'static str> {
+pub(super) fn time(text: &str) -> Result<humantime::Duration, &'static str> {
     let time = text.parse();
     time.map_err(|_| "expected a time with its unit, such as 500ms, 2s or 1m30s")
 }

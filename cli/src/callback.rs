@@ -3,7 +3,7 @@
 
 use super::{failure::Failure, input};
 use hostel::{
-    Extern, Extism, Grants, HostAnswer, HostRequest, ModuleInfo,
+    Extern, Extism, Grants, HostAnswer, HostRequest, Import, ModuleInfo,
     component::{self, Interface},
 };
 use hostel_contract::Contract;
@@ -24,6 +24,8 @@ pub(super) enum GivenAnswer {
     Echo,
     Fail(String),
     File(PathBuf),
+    /// The bytes themselves, of a test.
+    Bytes(Arc<[u8]>),
 }
 
 impl FromStr for GivenCallback {
@@ -110,6 +112,7 @@ impl GivenAnswer {
         Ok(match self {
             Self::Echo => Callback::Echo,
             Self::Fail(text) => Callback::Fail(text.clone()),
+            Self::Bytes(bytes) => Callback::Response(bytes.clone()),
             Self::File(path) => {
                 let bytes = input::read_plain(path, limit).map_err(|error| {
                     let path = path.display();
@@ -144,18 +147,21 @@ impl Callback {
         self.answer_to(request.payload)
     }
 
-    /// Grants the imports of `module` that are the embedder's functions by Extism's convention. They get one
-    /// argument or several, of which the first is what the guest passes.
+    /// Grants the imports of `module` that are the embedder's functions by Extism's convention.
     pub(super) fn grant(&self, module: &ModuleInfo, extism: Extism) -> Extism {
         let imports = module
             .imports
             .iter()
             .filter(|import| answers(&import.module) && matches!(import.ty, Extern::Function(_)));
-        imports.fold(extism, |extism, import| {
-            let callback = self.clone();
-            extism.function(&import.module, &import.name, move |arguments| {
-                callback.answer_to(arguments.first().copied().unwrap_or_default())
-            })
+        imports.fold(extism, |extism, import| self.grant_one(import, extism))
+    }
+
+    /// Grants one import by Extism's convention. It gets one argument or several, of which the first is what the
+    /// guest passes.
+    pub(super) fn grant_one(&self, import: &Import, extism: Extism) -> Extism {
+        let callback = self.clone();
+        extism.function(&import.module, &import.name, move |arguments| {
+            callback.answer_to(arguments.first().copied().unwrap_or_default())
         })
     }
 

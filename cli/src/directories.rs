@@ -49,6 +49,12 @@ impl GivenDirectory {
         })
     }
 
+    /// Takes a relative directory for one below `folder`. The plugin's name for it stays.
+    pub(super) fn below(mut self, folder: &Path) -> Self {
+        self.host = folder.join(self.host);
+        self
+    }
+
     /// Returns the directory.
     pub(super) fn host(&self) -> &Path {
         &self.host

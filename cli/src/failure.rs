@@ -26,7 +26,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    fn new(exit: Exit, code: &'static str, message: String) -> Self {
+    pub(super) fn new(exit: Exit, code: &'static str, message: String) -> Self {
         Self {
             exit,
             code,
@@ -39,6 +39,25 @@ impl Failure {
 
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, "usage", message.into())
+    }
+
+    /// Says of which test case the failure is.
+    pub(super) fn in_case(mut self, name: &str) -> Self {
+        self.message = format!("case `{name}`: {}", self.message);
+        self
+    }
+
+    /// Reports the faults of a file, each in one line.
+    pub(super) fn faults(file: &Path, details: Vec<String>) -> Self {
+        let faults = match details.len() {
+            1 => "1 fault".to_owned(),
+            count => format!("{count} faults"),
+        };
+        let message = format!("{faults} in {}", file.display());
+        Self {
+            details,
+            ..Self::usage(message)
+        }
     }
 
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -248,16 +267,6 @@ impl Failure {
     }
 
     /// Reports that the plugin in the file `path` is a component, of which there are no snapshots.
-    pub(super) fn no_snapshot(path: &Path) -> Self {
-        let message = format!(
-            "can't make a snapshot of {}: it is a component, and a snapshot is one core module",
-            path.display()
-        );
-        Self::new(Exit::Load, "unsupported-snapshot", message).with_hint(
-            "instances of a pool begin with the state after their start; of a component that `hostel lower` can make one module, make the snapshot of that",
-        )
-    }
-
     pub(super) fn snapshot(error: &SnapshotError) -> Self {
         Self::new(Exit::Load, error.code(), error.to_string())
     }

@@ -10,10 +10,58 @@ use super::{
 use hostel::{CallError, Convention, Instance, Plugin, Signature, ValType, Value};
 use hostel_contract::Contract;
 use std::{
+    borrow::Cow,
     fs::{self, File},
     io::{self, Read},
     path::Path,
 };
+
+/// One INPUT as it is given.
+#[derive(Clone, Debug)]
+pub(super) enum GivenInput {
+    /// An argument: text, `@FILE`, or `-` for stdin.
+    Argument(String),
+    /// The bytes themselves, of a test.
+    Bytes(Vec<u8>),
+}
+
+impl GivenInput {
+    /// Returns the bytes, or those of the text.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Argument(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// Returns it as a text for a message.
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Argument(text) => text.into(),
+            Self::Bytes(bytes) => String::from_utf8_lossy(bytes),
+        }
+    }
+}
+
+/// The result of a call.
+pub(super) struct Answer {
+    pub(super) bytes: Vec<u8>,
+    /// Whether they are values that are printed as lines, and not the plugin's own bytes.
+    pub(super) printed: bool,
+}
+
+impl Answer {
+    pub(super) const fn own(bytes: Vec<u8>) -> Self {
+        let printed = false;
+        Self { bytes, printed }
+    }
+
+    pub(super) fn printed(text: String) -> Self {
+        let bytes = text.into_bytes();
+        let printed = true;
+        Self { bytes, printed }
+    }
+}
 
 /// A call's input.
 pub(super) enum Input {
@@ -52,7 +100,7 @@ impl Input {
         let bytes = abi::calling(module, ty) == Some(Calling::Bytes) && !arguments.numbers;
         match &*arguments.input {
             [] if bytes => Ok(Self::Bytes(Vec::new())),
-            [text] if bytes => read(text, limit).map(Self::Bytes),
+            [text] if bytes => read_given(text, limit).map(Self::Bytes),
             // Never taken for a pointer and a length, even if they are two numbers.
             texts if bytes => Err(several(name, texts)),
             texts => read_numbers(name, ty, texts, limit).map(Self::Numbers),
@@ -60,15 +108,18 @@ impl Input {
     }
 
     /// Calls the function `name`. Returns numbers as text, one per line.
-    pub(super) fn call(self, instance: &mut Instance, name: &str) -> Result<Vec<u8>, CallError> {
+    pub(super) fn call(self, instance: &mut Instance, name: &str) -> Result<Answer, CallError> {
         match self {
-            Self::Bytes(bytes) => instance.call_bytes(name, &bytes, <[u8]>::to_vec),
-            Self::Arguments(inputs) => call_arguments(instance, name, &inputs),
+            Self::Bytes(bytes) => {
+                let answer = instance.call_bytes(name, &bytes, <[u8]>::to_vec);
+                answer.map(Answer::own)
+            }
+            Self::Arguments(inputs) => call_arguments(instance, name, &inputs).map(Answer::own),
             Self::Typed(call) => call.call(instance),
             Self::Numbers(numbers) => {
                 let results = instance.call_values(name, &numbers)?;
                 let lines = results.iter().map(|number| format!("{number}\n"));
-                Ok(lines.collect::<String>().into_bytes())
+                Ok(Answer::printed(lines.collect()))
             }
         }
     }
@@ -99,7 +150,7 @@ fn typed(
     }
     match inputs {
         [] => TypedCall::bare(contract, call, None),
-        [text] => TypedCall::bare(contract, call, Some(read(text, limit)?)),
+        [text] => TypedCall::bare(contract, call, Some(read_given(text, limit)?)),
         texts => Err(several(call, texts)),
     }
 }
@@ -135,7 +186,7 @@ fn check_count(plugin: &Plugin, name: &str, found: usize) -> Result<(), Failure>
 fn foreign(
     convention: Convention,
     name: &str,
-    texts: &[String],
+    texts: &[GivenInput],
     limit: usize,
 ) -> Result<Input, Failure> {
     let inputs = match (convention, texts) {
@@ -144,16 +195,17 @@ fn foreign(
         (_, [_]) => texts,
         (_, texts) => return Err(several(name, texts)),
     };
-    let inputs = inputs.iter().map(|text| read(text, limit));
+    let inputs = inputs.iter().map(|text| read_given(text, limit));
     inputs.collect::<Result<_, _>>().map(Input::Arguments)
 }
 
 /// Refuses several INPUTs for a function over bytes.
-fn several(name: &str, texts: &[String]) -> Failure {
+fn several(name: &str, texts: &[GivenInput]) -> Failure {
     let count = texts.len();
     let failure = Failure::usage(format!(
         "`{name}` takes one INPUT, a text or bytes: found {count}"
     ));
+    let texts: Vec<_> = texts.iter().map(GivenInput::text).collect();
     let text = texts.join(" ");
     let is_plain = |c: char| c.is_alphanumeric() || " .,:;=+-_/@%".contains(c);
     let quote = if text.chars().count() <= 40 && text.chars().all(is_plain) {
@@ -172,7 +224,7 @@ fn several(name: &str, texts: &[String]) -> Failure {
 fn read_numbers(
     name: &str,
     ty: &Signature,
-    texts: &[String],
+    texts: &[GivenInput],
     limit: usize,
 ) -> Result<Vec<Value>, Failure> {
     let wrong = |why: String| Failure::usage(format!("`{name}` has the type {ty}: {why}"));
@@ -199,7 +251,7 @@ fn read_numbers(
         });
     }
     let numbers = texts.iter().zip(&ty.params).map(|(text, ty)| {
-        let bytes = read(text, limit)?;
+        let bytes = read_given(text, limit)?;
         let text = String::from_utf8_lossy(&bytes);
         number::parse(text.trim(), *ty).map_err(&wrong)
     });
@@ -207,7 +259,15 @@ fn read_numbers(
 }
 
 /// Returns the bytes that one INPUT stands for.
-fn read(text: &str, limit: usize) -> Result<Vec<u8>, Failure> {
+fn read_given(given: &GivenInput, limit: usize) -> Result<Vec<u8>, Failure> {
+    match given {
+        GivenInput::Argument(text) => read(text, limit),
+        GivenInput::Bytes(bytes) => Ok(bytes.clone()),
+    }
+}
+
+/// Returns the bytes that an argument INPUT stands for.
+pub(super) fn read(text: &str, limit: usize) -> Result<Vec<u8>, Failure> {
     let (from, read) = match text.strip_prefix('@') {
         None if text == "-" => ("stdin", read_all(io::stdin().lock(), limit)),
         None => return Ok(text.as_bytes().to_vec()),

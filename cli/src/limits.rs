@@ -167,6 +167,13 @@ impl Bounds {
     }
 }
 
+/// Returns the names of all bounds that `--limit` changes.
+pub(super) fn all() -> Vec<&'static str> {
+    let mut bounds = Bounds::plugin();
+    let fields = bounds.fields().into_iter();
+    fields.map(|(name, _)| name).collect()
+}
+
 /// A number that bounds something.
 enum Field<'a> {
     Word(&'a mut u32),

@@ -1,6 +1,7 @@
 //! The program `hostel`: runs, measures and inspects plugins from the command line.
 
 mod abi;
+mod answer;
 mod arguments;
 mod bench;
 mod callback;
@@ -9,6 +10,8 @@ mod component;
 mod directories;
 mod exit;
 mod failure;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod grants;
 mod http;
 mod input;
@@ -16,6 +19,7 @@ mod inspect;
 mod limits;
 mod log;
 mod lower;
+mod new;
 mod number;
 mod output;
 mod plugin;
@@ -25,6 +29,7 @@ mod run;
 #[cfg(feature = "serve")]
 mod serve;
 mod snapshot;
+mod testing;
 mod typed;
 mod unloaded;
 mod wrap;
@@ -52,8 +57,10 @@ fn main() -> ExitCode {
         },
     };
     let result = match arguments.command {
+        Command::New(arguments) => new::new(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
+        Command::Test(arguments) => testing::test(&arguments),
         Command::Snapshot(arguments) => snapshot::snapshot(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Check(arguments) => check::check(&arguments),
@@ -65,6 +72,12 @@ fn main() -> ExitCode {
         Command::CheckConfig { file } => serve::check(&file),
         #[cfg(feature = "serve")]
         Command::Token => serve::token(),
+        #[cfg(feature = "fleet")]
+        Command::Job { command } => fleet::job(command),
+        #[cfg(feature = "fleet")]
+        Command::Plugins { command } => fleet::plugins(command),
+        #[cfg(feature = "fleet")]
+        Command::Top(arguments) => fleet::top(&arguments),
         Command::Completions { shell } => completions(shell),
     };
     end(result)

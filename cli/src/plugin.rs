@@ -2,6 +2,7 @@
 
 use super::{
     abi::{self, Calling},
+    answer,
     arguments::Run,
     callback, directories,
     failure::Failure,
@@ -11,8 +12,8 @@ use super::{
     typed::TypedCall,
 };
 use hostel::{
-    Convention, Engine, Extism, FileState, Grants, Limits, LogSink, Manifest, ManifestGrants,
-    ModuleInfo, Plugin, StateLimits, Wapc, Wasi, WasiOutput,
+    Convention, Engine, Extism, FileState, Grants, HttpClient, Limits, LogSink, Manifest,
+    ManifestGrants, ModuleInfo, Plugin, StateLimits, StateStore, Wapc, Wasi, WasiOutput,
     component::{has_contract, is_component},
     is_manifest,
 };
@@ -234,12 +235,13 @@ pub(super) const STATE_WAIT: Duration = Duration::from_secs(2);
 pub(super) struct Granted {
     grants: Grants,
     extism: Extism,
+    http: Arc<dyn HttpClient>,
 }
 
 impl Granted {
     /// Returns the grants of a plugin of one module.
     pub(super) fn with(self, wasi: Wasi) -> Grants {
-        self.grants.extism(self.extism).wasi(wasi)
+        self.grants.extism(self.extism).wasi(wasi.http(self.http))
     }
 }
 
@@ -259,11 +261,17 @@ pub(super) fn grants(
     }
     let settings = || arguments.config.iter().cloned();
     let mut grants = Grants::new().log(log).config(settings()).typst();
-    let http = http::client(arguments)?;
-    let mut extism = Extism::new().config(settings()).http(http);
-    if let Some(file) = &arguments.state {
-        let store = FileState::open_within(file, StateLimits::server(), STATE_WAIT)?;
-        let store = Arc::new(store);
+    let http: Arc<dyn HttpClient> = Arc::new(http::client(arguments)?);
+    let mut extism = Extism::new().config(settings()).http(http.clone());
+    let store: Option<Arc<dyn StateStore>> = match (&arguments.memory_state, &arguments.state) {
+        (Some(store), _) => Some(store.clone()),
+        (None, Some(file)) => {
+            let store = FileState::open_within(file, StateLimits::server(), STATE_WAIT)?;
+            Some(Arc::new(store))
+        }
+        (None, None) => None,
+    };
+    if let Some(store) = store {
         extism = extism.variables(store.clone());
         grants = grants.state(store);
     }
@@ -288,8 +296,16 @@ pub(super) fn grants(
         }
         None => Wapc::new(),
     };
+    if !arguments.answers.is_empty() {
+        (grants, extism) =
+            answer::grant(&arguments.answers, &module.infos(arguments), grants, extism)?;
+    }
     let grants = stubbed(grants.wapc(wapc), &arguments.stub);
-    Ok(Granted { grants, extism })
+    Ok(Granted {
+        grants,
+        extism,
+        http,
+    })
 }
 
 /// Returns WASI with the arguments, environment and directories, and with its output in the log. To the plugin of a

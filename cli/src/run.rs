@@ -139,6 +139,7 @@ impl Report {
         let mut instance = self.instantiate(&plugin, &engine, &timeout)?;
         let answer = timed(&mut self.micros.call, || input.call(&mut instance, name));
         self.call = Some(instance.usage());
+        let answer = answer.map(|answer| answer.bytes);
         answer.map_err(|error| self.failed(error, &timeout))
     }
 

@@ -1,6 +1,6 @@
 //! Calls of functions that have a contract in WIT: those of components, and of core modules with a contract.
 
-use super::failure::Failure;
+use super::{failure::Failure, input::Answer};
 use hostel::{CallError, Instance, component};
 use hostel_contract::{Call, CallTextError, Contract, Value};
 
@@ -80,10 +80,10 @@ impl TypedCall {
     }
 
     /// Makes the call. A `result` that is an error becomes an error of the guest's.
-    pub(super) fn call(&self, instance: &mut Instance) -> Result<Vec<u8>, CallError> {
+    pub(super) fn call(&self, instance: &mut Instance) -> Result<Answer, CallError> {
         let result = instance.call_component_values(&self.name, &self.arguments)?;
         let Some(value) = result.map(Value::from) else {
-            return Ok(Vec::new());
+            return Ok(Answer::own(Vec::new()));
         };
         match value {
             Value::Result(Err(error)) => Err(CallError::Guest {
@@ -93,10 +93,10 @@ impl TypedCall {
                     None => "no reason given".into(),
                 },
             }),
-            Value::Bytes(bytes) if self.bare => Ok(bytes),
+            Value::Bytes(bytes) if self.bare => Ok(Answer::own(bytes)),
             Value::Result(Ok(Some(value))) if self.bare && matches!(*value, Value::Bytes(_)) => {
                 match *value {
-                    Value::Bytes(bytes) => Ok(bytes),
+                    Value::Bytes(bytes) => Ok(Answer::own(bytes)),
                     value => line(&value),
                 }
             }
@@ -106,8 +106,8 @@ impl TypedCall {
 }
 
 /// Returns a value as a line of WAVE.
-fn line(value: &Value) -> Result<Vec<u8>, CallError> {
-    wave(value).map(|text| format!("{text}\n").into_bytes())
+fn line(value: &Value) -> Result<Answer, CallError> {
+    wave(value).map(|text| Answer::printed(format!("{text}\n")))
 }
 
 fn wave(value: &Value) -> Result<String, CallError> {

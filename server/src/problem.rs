@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The errors of the server itself: code, status, title. Those of calls have the codes of `hostel`, and the status of
 /// their class.
-pub(crate) const OWN: [(&str, u16, &str); 28] = [
+pub(crate) const OWN: [(&str, u16, &str); 30] = [
     ("bad-path", 400, "The path can't be read"),
     ("bad-name", 400, "The name can't be that of a plugin"),
     ("bad-query", 400, "The query can't be read"),
@@ -35,6 +35,7 @@ pub(crate) const OWN: [(&str, u16, &str); 28] = [
     ("forbidden", 403, "The token does not allow this"),
     ("unknown-route", 404, "There is nothing at this path"),
     ("unknown-plugin", 404, "No plugin has this name"),
+    ("no-fleet", 404, "The server is not part of a fleet"),
     ("unknown-version", 404, "No version that is kept fits"),
     ("method-not-allowed", 405, "The path has other methods"),
     (
@@ -61,6 +62,7 @@ pub(crate) const OWN: [(&str, u16, &str); 28] = [
         429,
         "The plugin's calls by time are used up",
     ),
+    ("too-many-watchers", 429, "Too many clients watch the log"),
     ("fuel-window", 429, "The plugin's fuel by time is used up"),
     ("internal", 500, "The server failed"),
     ("not-stored", 500, "The module could not be stored"),
@@ -119,6 +121,18 @@ impl Problem {
     pub(crate) fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
+    }
+
+    pub(crate) const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Returns the explanation; without one, the title.
+    pub(crate) fn detail(&self) -> &str {
+        match self.detail.is_empty() {
+            true => self.title,
+            false => &self.detail,
+        }
     }
 
     /// Returns the error's code.

@@ -36,6 +36,10 @@ mod manifest;
 mod platform;
 mod plugin_directory;
 mod quantity;
+// Not part of the API: its types are those of toml, whose versions may change.
+#[cfg(feature = "settings")]
+#[doc(hidden)]
+pub mod settings;
 mod stdio;
 mod timer;
 mod tracing_sink;

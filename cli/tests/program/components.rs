@@ -373,15 +373,53 @@ fn a_lowered_command_runs_as_its_component_does() {
 }
 
 #[test]
-fn there_is_no_snapshot_of_a_component() {
+fn a_snapshot_of_a_component_is_one() {
     let files = Files::new();
     let output = files.path("out.wasm");
     let output = super::path(&output);
-    let ended = hostel(&["snapshot", &component("rust_small"), "-o", output]).expect(3);
-    assert!(
-        ended.stderr.contains("it is a component"),
-        "{}",
-        ended.stderr
+    let options = ["--callback", "log=", "--callback", "config=none"];
+    let call = "text#customize({text: \"warm\", style: {upper}, frame: some(configured)})";
+    for (guest, calls) in [
+        ("rust_plugin", &["--call", "process", "warm up"][..]),
+        ("rust_small", &["--call", call]),
+        ("c_plugin", &["--call", call]),
+        ("rust_module", &["--call", call]),
+        ("composed", &["--call", "process", "warm up"]),
+    ] {
+        let guest = component(guest);
+        let all = [&["snapshot", &guest, "-o", output][..], calls, &options].concat();
+        let ended = hostel(&all).expect(0);
+        let size = std::fs::metadata(output).unwrap().len();
+        assert_eq!(ended.text(), format!("{output}: {size} bytes\n"));
+        let run = |plugin| {
+            let all = [&["run", plugin, "--call", "process", "hello"][..], &options].concat();
+            hostel(&all).expect(0).text().to_owned()
+        };
+        assert_eq!(run(output), run(&guest), "{guest}");
+    }
+}
+
+#[test]
+fn a_snapshot_has_no_handles() {
+    let files = Files::new();
+    let plugin = files.wat(
+        r#"(component
+  (import "wasi:cli/environment@0.2.6" (instance))
+  (type $t (resource (rep i32)))
+  (core func $new (canon resource.new $t))
+  (func (export "keep") (param "n" u32) (result u32) (canon lift (core func $new))))"#,
     );
-    assert!(!std::path::Path::new(output).exists());
+    let output = files.path("out.wasm");
+    let all = [
+        "snapshot",
+        &plugin,
+        "-o",
+        super::path(&output),
+        "--call",
+        "keep(5)",
+    ];
+    let ended = hostel(&all).expect(3);
+    let said = "the component holds a handle to a resource that the component defines";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    assert!(!output.exists());
 }

@@ -14,11 +14,13 @@ mod kits;
 mod limits;
 mod lowering;
 mod manifests;
+mod new;
 mod probe;
 mod run;
 #[cfg(feature = "serve")]
 mod serve;
 mod snapshot;
+mod testing;
 mod wasi;
 
 use std::{
@@ -176,9 +178,11 @@ impl Files {
 fn help_is_complete_and_short() {
     let help = hostel(&["--help"]).expect(0);
     for command in [
+        "new",
         "run",
         "bench",
         "snapshot",
+        "test",
         "inspect",
         "check",
         "lower",
@@ -190,6 +194,12 @@ fn help_is_complete_and_short() {
         "check-config",
         #[cfg(feature = "serve")]
         "token",
+        #[cfg(feature = "fleet")]
+        "job",
+        #[cfg(feature = "fleet")]
+        "plugins",
+        #[cfg(feature = "fleet")]
+        "top",
     ] {
         assert!(help.text().contains(&format!("\n  {command} ")));
         let help = hostel(&[command, "--help"]).expect(0);

@@ -94,7 +94,7 @@ pub(crate) fn separator(module: &str) -> &'static str {
     let is_interface = || module.contains('/') && module.contains(':');
     // Extism's modules only look like interfaces.
     let is_of_wit = || module == "$root" || (is_interface() && !module.starts_with("extism:"));
-    if cfg!(feature = "component") && is_of_wit() {
+    if cfg!(any(feature = "component", feature = "contract")) && is_of_wit() {
         "#"
     } else {
         "."

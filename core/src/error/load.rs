@@ -113,7 +113,7 @@ impl LoadError {
     }
 
     /// Returns the error for a feature that hostel does not run.
-    #[cfg(feature = "component")]
+    #[cfg(feature = "contract")]
     #[cold]
     pub(crate) fn unsupported(what: &str) -> Self {
         Self::Unsupported { what: what.into() }

@@ -1,5 +1,6 @@
 //! [`Grants`]: the host functions and services that a plugin may use.
 
+mod answers;
 mod check;
 #[cfg(feature = "component")]
 mod interfaces;
@@ -8,6 +9,8 @@ mod stubs;
 pub(crate) use self::check::{check_imports, conflicting_imports};
 
 use self::stubs::Stubs;
+#[cfg(feature = "contract")]
+use crate::component::{FixedInterface, fixed::ROOT as FIXED_ROOT};
 #[cfg(feature = "component")]
 use crate::component::{Interface, host_call::HostInterface};
 use crate::{
@@ -73,6 +76,9 @@ pub struct Grants<T = ()> {
     stubs: Option<Stubs<T>>,
     #[cfg(feature = "component")]
     interfaces: Vec<Arc<dyn HostInterface<T>>>,
+    /// Whether plugins have the canonical ABI's exports.
+    #[cfg(feature = "contract")]
+    fixed: bool,
     convention: Option<Convention>,
     limits: Option<Arc<Limits>>,
     budget: Option<Arc<Budget>>,
@@ -147,6 +153,8 @@ impl<T: 'static> Grants<T> {
             stubs: None,
             #[cfg(feature = "component")]
             interfaces: Vec::new(),
+            #[cfg(feature = "contract")]
+            fixed: false,
             convention: None,
             limits: None,
             budget: None,
@@ -256,6 +264,34 @@ impl<T: 'static> Grants<T> {
     pub fn interface(mut self, interface: Interface<T>) -> Self {
         self.interfaces.push(Arc::new(interface));
         self
+    }
+
+    /// Grants the functions of an interface to core modules with a contract, which [`Engine::load`](crate::Engine::load)
+    /// then loads: see [`with_fixed_contract`](Self::with_fixed_contract).
+    #[cfg(feature = "contract")]
+    #[must_use]
+    pub fn fixed(mut self, interface: FixedInterface<T>) -> Self {
+        let (module, functions) = interface.into_parts();
+        for (name, function) in functions {
+            self.insert(&module, &name, function);
+        }
+        self.with_fixed_contract()
+    }
+
+    /// Says that the plugin is a core module with a contract, whose types the host knows without reading them: such as
+    /// `hostel lower` makes. Its exports are those of the canonical ABI, for
+    /// [`Instance::call_fixed`](crate::Instance::call_fixed), and not of hostel's own.
+    #[cfg(feature = "contract")]
+    #[must_use]
+    pub const fn with_fixed_contract(mut self) -> Self {
+        self.fixed = true;
+        self
+    }
+
+    /// Returns whether the plugin is a core module with a contract that the host knows.
+    #[cfg(feature = "contract")]
+    pub(crate) const fn has_fixed_contract(&self) -> bool {
+        self.fixed
     }
 
     /// Grants waPC: plugins of that convention load, and call the host as `wapc` allows.
@@ -498,9 +534,12 @@ impl<T: 'static> Grants<T> {
         let results = function.results();
         let shape = native::shape_of(&function.params(), &results, ty)?;
         let result_shape = ResultShape {
-            name: [&*import.module, separator(&import.module), &import.name]
-                .concat()
-                .into(),
+            name: match &*import.module {
+                // A function of a world itself.
+                #[cfg(feature = "contract")]
+                FIXED_ROOT if self.fixed => import.name.clone().into(),
+                module => [module, separator(module), &import.name].concat().into(),
+            },
             shape,
             record: Record::size(&results.flat),
         };
@@ -572,6 +611,8 @@ impl<T> Clone for Grants<T> {
             stubs: self.stubs.clone(),
             #[cfg(feature = "component")]
             interfaces: self.interfaces.clone(),
+            #[cfg(feature = "contract")]
+            fixed: self.fixed,
             convention: self.convention,
             limits: self.limits.clone(),
             budget: self.budget.clone(),

@@ -106,8 +106,8 @@ impl<T: 'static> HostFunction<T> for Stub {
     }
 
     // Then the guest's allocator gets the same error for it as all other code.
-    fn runs_no_guest(&self) -> bool {
-        true
+    fn refusal_when_nested(&self) -> Option<CallError> {
+        None
     }
 
     fn call(

@@ -5,12 +5,12 @@ mod context;
 mod define;
 mod function;
 
-#[cfg(feature = "component")]
+#[cfg(feature = "contract")]
 pub(crate) use self::function::Answer;
 pub(crate) use self::{
     binding::{Binding, HostCall},
     define::{Define, definition, definition_by_types},
-    function::{Function, HostFunction, Unfinished, contained},
+    function::{Function, HostFunction, Unfinished, contained, lower},
 };
 pub use self::{
     context::Context,

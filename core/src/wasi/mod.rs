@@ -136,8 +136,8 @@ impl<T: 'static> HostFunction<T> for Granted {
         }
     }
 
-    fn runs_no_guest(&self) -> bool {
-        true
+    fn refusal_when_nested(&self) -> Option<CallError> {
+        None
     }
 
     fn call(

@@ -6,46 +6,64 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-// Safe with any arguments: the host only reads, and traps if they lie outside of the memory.
+/// The host's functions.
 #[cfg(target_arch = "wasm32")]
-#[link(wasm_import_module = "env")]
-unsafe extern "C" {
-    safe fn host_log(ptr: *const u8, size: usize);
-    safe fn host_log_message(ptr: *const u8, size: usize);
-    safe fn host_log_at(level: u32, ptr: *const u8, size: usize);
-    safe fn host_get_config(key_ptr: *const u8, key_size: usize) -> i64;
-}
+mod imports {
+    use super::{Level, Vec, received};
 
-/// Stand-ins for native tests.
-#[cfg(not(target_arch = "wasm32"))]
-mod ungranted {
-    pub(super) fn host_log(_: *const u8, _: usize) {}
-    pub(super) fn host_log_message(_: *const u8, _: usize) {}
-    pub(super) fn host_log_at(_: u32, _: *const u8, _: usize) {}
-    pub(super) fn host_get_config(_: *const u8, _: usize) -> i64 {
-        0
+    // Safe with any arguments: the host only reads, and traps if they lie outside of the memory.
+    #[link(wasm_import_module = "env")]
+    unsafe extern "C" {
+        safe fn host_log(ptr: *const u8, size: usize);
+        safe fn host_log_message(ptr: *const u8, size: usize);
+        safe fn host_log_at(level: u32, ptr: *const u8, size: usize);
+        safe fn host_get_config(key_ptr: *const u8, key_size: usize) -> i64;
+    }
+
+    pub(super) fn log(line: &str) {
+        host_log(line.as_ptr(), line.len());
+    }
+    pub(super) fn log_message(line: &str) {
+        host_log_message(line.as_ptr(), line.len());
+    }
+    pub(super) fn log_at(level: Level, line: &str) {
+        host_log_at(level as u32, line.as_ptr(), line.len());
+    }
+    pub(super) fn config(key: &[u8]) -> Option<Vec<u8>> {
+        let (ptr, size) = crate::abi::unpack(host_get_config(key.as_ptr(), key.len()));
+        received(ptr, size)
     }
 }
+
+/// Those of a native test.
 #[cfg(not(target_arch = "wasm32"))]
-use ungranted::{host_get_config, host_log, host_log_at, host_log_message};
+mod imports {
+    pub(super) use crate::testing::{config, log as log_at};
+
+    pub(super) fn log(line: &str) {
+        log_at(super::Level::Info, line);
+    }
+    pub(super) use self::log as log_message;
+}
 
 /// Writes one line to the plugin's log, at the level info, by the import `env.host_log`.
 ///
 /// Control characters, line breaks among them, appear escaped in the host's log. Lines over the host's
-/// limits are dropped. In a native test every line is discarded.
+/// limits are dropped. In a native test,
+/// [`testing::Host`](crate::testing::Host) records them.
 ///
 /// ```
 /// hostel_guest::log("starting");
 /// ```
 pub fn log(line: &str) {
-    host_log(line.as_ptr(), line.len());
+    imports::log(line);
 }
 
 /// Writes one line to the plugin's log, by the import `env.host_log_message`.
 ///
 /// Works as [`log`] does, for hosts that grant only the function of this name.
 pub fn log_message(line: &str) {
-    host_log_message(line.as_ptr(), line.len());
+    imports::log_message(line);
 }
 
 /// The importance of a line in the plugin's log, from least to most.
@@ -71,12 +89,12 @@ pub enum Level {
 /// log_at(Level::Warn, "the setting `prefix` is missing");
 /// ```
 pub fn log_at(level: Level, line: &str) {
-    host_log_at(level as u32, line.as_ptr(), line.len());
+    imports::log_at(level, line);
 }
 
 /// Returns the setting `key` as text, by the import `env.host_get_config`.
 ///
-/// Returns `None` if it is unset, and in native tests. An empty setting is `Some("")`. Bytes that are
+/// Returns `None` if it is unset. In a native test, [`testing::Host`](crate::testing::Host) has the settings. An empty setting is `Some("")`. Bytes that are
 /// not UTF-8 become U+FFFD; [`config_bytes`] returns them unchanged.
 ///
 /// The host writes the value to memory from the export `allocate`, which [`plugin!`](crate::plugin)
@@ -99,8 +117,7 @@ pub fn config(key: &str) -> Option<String> {
 /// assert_eq!(hostel_guest::config_bytes("public key"), None);
 /// ```
 pub fn config_bytes(key: &str) -> Option<Vec<u8>> {
-    let (ptr, size) = crate::abi::unpack(host_get_config(key.as_ptr(), key.len()));
-    received(ptr, size)
+    imports::config(key.as_bytes())
 }
 
 /// Takes over a buffer that a host function filled. Returns `None` for the pointer 0.

@@ -3,7 +3,7 @@
 //! A plugin is a function from bytes to bytes, or from text to text. The macro [`plugin!`] exports
 //! such functions to the host, together with the functions `allocate` and `deallocate`, with which
 //! the host passes data in and out. [`log`], [`config`] and [`state`] call functions that the host may
-//! grant.
+//! grant, and [`host_functions!`] declares those of your own host.
 //!
 //! # Example
 //!
@@ -103,9 +103,9 @@
 //! # Testing a plugin
 //!
 //! `cargo test` runs a plugin's functions natively, provided that the crate is `no_std` on wasm32 only,
-//! as above. On every other target the macros export nothing, and the host functions do nothing:
-//! [`log`], [`log_at`] and [`log_message`] discard the line, [`config`] and [`config_bytes`] return `None`, and
-//! [`state`] keeps no values.
+//! as above. On every other target the macros export nothing. A [`testing::Host`] gives the functions settings, state
+//! and host functions, and records their log. Without one, the host functions do nothing: [`log`] discards the line,
+//! [`config`] returns `None`, and [`state`] keeps no values.
 //!
 //! # Features
 //!
@@ -123,10 +123,10 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 extern crate alloc;
-#[cfg(all(
-    target_arch = "wasm32",
-    feature = "panic-log",
-    not(feature = "panic-handler")
+// Of wasm32 for its hook of panics, of other targets for tests.
+#[cfg(any(
+    not(target_arch = "wasm32"),
+    all(feature = "panic-log", not(feature = "panic-handler"))
 ))]
 extern crate std;
 
@@ -135,6 +135,7 @@ pub mod abi;
 mod allocator;
 mod error;
 mod host;
+mod host_functions;
 mod in_place;
 #[cfg(all(
     target_arch = "wasm32",
@@ -148,8 +149,11 @@ mod panic_handler;
 mod panic_log;
 mod plugin;
 pub mod state;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
 mod value;
 
 pub use error::Error;
 pub use host::{Level, config, config_bytes, log, log_at, log_message};
+pub use host_functions::HostResult;
 pub use value::{Input, Output};

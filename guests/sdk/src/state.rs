@@ -9,8 +9,8 @@
 //! Each function is atomic. A sequence of functions is not: if the host runs several instances of a
 //! plugin at once, another one may change a value between a [`get`] and a [`set`].
 //!
-//! In native tests nothing is kept: [`set`] and [`delete`] do nothing, [`get`] and [`list`] find
-//! nothing.
+//! In native tests, [`testing::Host`](crate::testing::Host) keeps the values. Without one, [`set`] and [`delete`] do
+//! nothing, [`get`] and [`list`] find nothing.
 //!
 //! ```
 //! use hostel_guest::{Error, state};
@@ -24,50 +24,63 @@
 //! assert_eq!(seen_before("Gopher"), Ok(false));
 //! ```
 
-use crate::abi::ERROR_BIT;
-use crate::{Error, host};
+use crate::Error;
+#[cfg(target_arch = "wasm32")]
+use crate::{abi::ERROR_BIT, host};
+#[cfg(target_arch = "wasm32")]
 use alloc::string::String;
 use alloc::vec::Vec;
 
-// Safe with any arguments: the host only reads, and traps if they lie outside of the memory.
+/// The host's functions.
 #[cfg(target_arch = "wasm32")]
-#[link(wasm_import_module = "env")]
-unsafe extern "C" {
-    safe fn host_state_get(key: *const u8, key_size: usize) -> i64;
-    safe fn host_state_set(
-        key: *const u8,
-        key_size: usize,
-        value: *const u8,
-        value_size: usize,
-    ) -> i64;
-    safe fn host_state_delete(key: *const u8, key_size: usize) -> i64;
-    safe fn host_state_list(
-        prefix: *const u8,
-        prefix_size: usize,
-        after: *const u8,
-        after_size: usize,
-        max: u32,
-    ) -> i64;
-}
+mod imports {
+    use super::{Error, Vec, answer, keys};
 
-/// Stand-ins for native tests.
-#[cfg(not(target_arch = "wasm32"))]
-mod ungranted {
-    pub(super) fn host_state_get(_: *const u8, _: usize) -> i64 {
-        0
+    // Safe with any arguments: the host only reads, and traps if they lie outside of the memory.
+    #[link(wasm_import_module = "env")]
+    unsafe extern "C" {
+        safe fn host_state_get(key: *const u8, key_size: usize) -> i64;
+        safe fn host_state_set(
+            key: *const u8,
+            key_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> i64;
+        safe fn host_state_delete(key: *const u8, key_size: usize) -> i64;
+        safe fn host_state_list(
+            prefix: *const u8,
+            prefix_size: usize,
+            after: *const u8,
+            after_size: usize,
+            max: u32,
+        ) -> i64;
     }
-    pub(super) fn host_state_set(_: *const u8, _: usize, _: *const u8, _: usize) -> i64 {
-        0
+
+    pub(super) fn state_get(key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        answer(host_state_get(key.as_ptr(), key.len()))
     }
-    pub(super) fn host_state_delete(_: *const u8, _: usize) -> i64 {
-        0
+    pub(super) fn state_set(key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let done = host_state_set(key.as_ptr(), key.len(), value.as_ptr(), value.len());
+        answer(done).map(drop)
     }
-    pub(super) fn host_state_list(_: *const u8, _: usize, _: *const u8, _: usize, _: u32) -> i64 {
-        0
+    pub(super) fn state_delete(key: &[u8]) -> Result<(), Error> {
+        answer(host_state_delete(key.as_ptr(), key.len())).map(drop)
+    }
+    pub(super) fn state_list(
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max: u32,
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        // Null means that there is no `after`. A slice's pointer is never null, not even an empty one's.
+        let (after, after_size) =
+            after.map_or((core::ptr::null(), 0), |key| (key.as_ptr(), key.len()));
+        let page = host_state_list(prefix.as_ptr(), prefix.len(), after, after_size, max);
+        Ok(keys(&answer(page)?.unwrap_or_default()))
     }
 }
+/// Those of a native test.
 #[cfg(not(target_arch = "wasm32"))]
-use ungranted::{host_state_delete, host_state_get, host_state_list, host_state_set};
+use crate::testing as imports;
 
 /// Returns the value of `key`, or `None` if it has none. Uses the import `env.host_state_get`.
 ///
@@ -75,8 +88,7 @@ use ungranted::{host_state_delete, host_state_get, host_state_list, host_state_s
 ///
 /// If the key is longer than the host allows, or the host's store fails.
 pub fn get(key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
-    let key = key.as_ref();
-    answer(host_state_get(key.as_ptr(), key.len()))
+    imports::state_get(key.as_ref())
 }
 
 /// Sets the value of `key`, replacing any earlier one. Uses the import `env.host_state_set`.
@@ -86,9 +98,7 @@ pub fn get(key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
 /// If the key, the value, the number of keys, or the total of bytes would exceed the host's limit, or
 /// if the host's store fails. The key then keeps its earlier value.
 pub fn set(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), Error> {
-    let (key, value) = (key.as_ref(), value.as_ref());
-    let done = host_state_set(key.as_ptr(), key.len(), value.as_ptr(), value.len());
-    answer(done).map(drop)
+    imports::state_set(key.as_ref(), value.as_ref())
 }
 
 /// Removes `key` and its value. Succeeds if there was none. Uses the import `env.host_state_delete`.
@@ -97,8 +107,7 @@ pub fn set(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), Error> 
 ///
 /// As for [`get`].
 pub fn delete(key: impl AsRef<[u8]>) -> Result<(), Error> {
-    let key = key.as_ref();
-    answer(host_state_delete(key.as_ptr(), key.len())).map(drop)
+    imports::state_delete(key.as_ref())
 }
 
 /// Returns all keys that begin with `prefix`, in the order of their bytes. Uses the import
@@ -129,13 +138,11 @@ pub fn page(
     after: Option<&[u8]>,
     max: u32,
 ) -> Result<Vec<Vec<u8>>, Error> {
-    let prefix = prefix.as_ref();
-    // Null means that there is no `after`. A slice's pointer is never null, not even an empty one's.
-    let (after, after_size) = after.map_or((core::ptr::null(), 0), |key| (key.as_ptr(), key.len()));
-    let page = host_state_list(prefix.as_ptr(), prefix.len(), after, after_size, max);
-    Ok(keys(&answer(page)?.unwrap_or_default()))
+    imports::state_list(prefix.as_ref(), after, max)
 }
 
+// Native tests have keys, not pages.
+#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]
 /// Splits a page into keys. Each is a length, as a little-endian u32, and that many bytes.
 fn keys(mut page: &[u8]) -> Vec<Vec<u8>> {
     let mut keys = Vec::new();
@@ -150,6 +157,7 @@ fn keys(mut page: &[u8]) -> Vec<Vec<u8>> {
     keys
 }
 
+#[cfg(target_arch = "wasm32")]
 /// Translates a result of the host: bytes, nothing or an error.
 fn answer(packed: i64) -> Result<Option<Vec<u8>>, Error> {
     let (ptr, size) = crate::abi::unpack(packed);

@@ -9,6 +9,8 @@ pub(crate) use self::{
 };
 
 use crate::{
+    direct::Around,
+    logs::OfRequest,
     quota::Meter,
     tenants::Tenant,
     typed::{self, Answer, Unreadable},
@@ -22,7 +24,6 @@ use std::{
     task::Poll,
     time::{Duration, Instant},
 };
-use tracing::Span;
 
 /// Fuel of a slice: some tens of microseconds.
 const QUANTUM: u64 = 10_000;
@@ -38,8 +39,10 @@ pub(crate) struct Call {
     pub(crate) input: Input,
     /// The time at which the request arrived.
     pub(crate) began: Instant,
-    /// Entered while the guest runs, so that its log records tell their request.
-    pub(crate) span: Span,
+    /// Entered while the guest runs.
+    pub(crate) request: OfRequest,
+    /// Runs each slice of the guest, if it is given.
+    pub(crate) around: Option<Around>,
 }
 
 /// The arguments of a call.
@@ -110,7 +113,8 @@ impl Call {
             export,
             input,
             began,
-            span,
+            request,
+            around,
         } = self;
         let meter = &tenant.meter;
         let budget = match budget_now(plugin.budget(), began, meter) {
@@ -129,23 +133,23 @@ impl Call {
             Input::Bytes(bytes) => {
                 let inputs = [&**bytes];
                 let call = plugin.call_arguments_async(&export, &inputs);
-                let (result, usage) = metered(call, &tenant, &span).await;
+                let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.map(Output::Bytes), usage)
             }
             Input::Numbers(numbers) => {
                 let call = plugin.call_values_async(&export, numbers);
-                let (result, usage) = metered(call, &tenant, &span).await;
+                let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.map(Output::Numbers), usage)
             }
             Input::ComponentBytes(bytes) => {
                 let call = plugin.call_component_async(&export, (&**bytes,));
-                let (result, usage) = metered(call, &tenant, &span).await;
+                let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.and_then(of_bytes), usage)
             }
             Input::Json(body) => match arguments(&plugin, &export, body) {
                 Ok(arguments) => {
                     let call = plugin.call_component_values_async(&export, &arguments);
-                    let (result, usage) = metered(call, &tenant, &span).await;
+                    let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                     (result.and_then(of_json), usage)
                 }
                 Err(failure) => (Err(failure), Usage::default()),
@@ -226,7 +230,8 @@ fn budget_now(budget: &Budget, began: Instant, meter: &Meter) -> Result<Budget, 
 async fn metered<R, F>(
     call: PendingCall<F>,
     tenant: &Tenant,
-    span: &Span,
+    request: &OfRequest,
+    around: Option<&Around>,
 ) -> (Result<R, Failure>, Usage)
 where
     F: Future<Output = Result<R, CallError>>,
@@ -235,8 +240,15 @@ where
     let mut counted = 0;
     let result = poll_fn(|context| {
         let polled = {
-            let _entered = span.enter();
-            call.as_mut().poll(context)
+            let _entered = request.enter();
+            match around {
+                None => call.as_mut().poll(context),
+                Some(around) => {
+                    let mut polled = Poll::Pending;
+                    around(&mut || polled = call.as_mut().poll(context));
+                    polled
+                }
+            }
         };
         let used = call.usage().fuel;
         let more = used.saturating_sub(counted);

@@ -1,13 +1,17 @@
 //! The settings of one plugin: its limits, budget, grants and quotas.
 
-use super::{
-    table::{Section, nearest},
-    values::{number, number_in, one_of, path, secret, size_in, text, texts, time},
+use crate::{
+    logs::Logs,
+    quota::{FuelWindow, Quota, Rate},
 };
-use crate::quota::{FuelWindow, Quota, Rate};
-use hostel::{Budget, Limits, limit_fields};
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
-use toml::de::DeValue;
+use hostel::{
+    Budget, Grants, Limits, StateStore, limit_fields,
+    settings::{
+        DeValue, Section, nearest, number, number_in, one_of, path, secret, size_in, text, texts,
+        time,
+    },
+};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 /// What a plugin may use, and how much of it. Nothing is granted by default.
 #[derive(Clone, Debug)]
@@ -123,6 +127,21 @@ impl PluginSettings {
     #[must_use]
     pub fn has(&self, grant: Grant) -> bool {
         self.grants.contains(&grant)
+    }
+
+    /// Returns the grants of the plugin `name` with these settings. `state` keeps its values, if it may have some; `logs`
+    /// gets its log records.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it can't have them, such as a directory that can't be opened.
+    pub fn grants(
+        &self,
+        name: &str,
+        state: Option<&Arc<dyn StateStore>>,
+        logs: &Logs,
+    ) -> Result<Grants, String> {
+        crate::grants::of(name, self, state, logs)
     }
 
     /// Returns whether its host functions may wait for a disk.

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     calls::{Call, Ended, Input, Lost, Output},
+    logs::OfRequest,
     metrics::OK,
     problem::Problem,
     tenants::Tenant,
@@ -15,6 +16,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, Response},
 };
+use bytes::Bytes;
 use hostel::{CallError, Convention, Extern, Plugin, Usage, ValType};
 use std::{
     sync::Arc,
@@ -22,7 +24,7 @@ use std::{
 };
 
 /// The function that is called if the path names none.
-const FUNCTION: &str = "process";
+pub(crate) const FUNCTION: &str = "process";
 
 /// Most bytes of the numbers for a function.
 const NUMBERS: usize = 16 << 10;
@@ -67,6 +69,23 @@ impl Calling {
                 Self::Numbers(ty.params.iter().copied().collect())
             }
             _ => Self::Bytes,
+        })
+    }
+
+    /// Returns the function's full name, and its input from what a client sent.
+    pub(crate) fn input(self, export: &str, sent: Bytes) -> Result<(Box<str>, Input), Problem> {
+        Ok(match self {
+            Self::Bytes => (export.into(), Input::Bytes(sent)),
+            Self::Numbers(types) => {
+                let numbers = match types.is_empty() && sent.is_empty() {
+                    true => Vec::new(),
+                    false => media::numbers(&sent, &types)?,
+                };
+                (export.into(), Input::Numbers(numbers))
+            }
+            Self::Component(Form::Bytes, name) => (name, Input::ComponentBytes(sent)),
+            Self::Component(Form::Json { .. }, name) => (name, Input::Json(sent)),
+            Self::Component(Form::Resources, name) => return Err(resource_type(&name)),
         })
     }
 }
@@ -130,9 +149,7 @@ async fn admitted(
     let headers = &exchange.parts.headers;
     let limit = plugin.budget().input_bytes;
     let (media, bytes) = match &calling {
-        Calling::Component(Form::Resources, name) => {
-            return Err(Problem::new("resource-type", format!("`{name}`")));
-        }
+        Calling::Component(Form::Resources, name) => return Err(resource_type(name)),
         Calling::Bytes | Calling::Component(Form::Bytes, _) => {
             let media = Media::accepted(headers, Media::Bytes)?;
             (media, body::read(headers, body, limit, time).await?)
@@ -147,18 +164,7 @@ async fn admitted(
         }
     };
     exchange.line.bytes_in = bytes.len();
-    let (export, input) = match calling {
-        Calling::Bytes => (export.into(), Input::Bytes(bytes)),
-        Calling::Numbers(types) => {
-            let numbers = match types.is_empty() && bytes.is_empty() {
-                true => Vec::new(),
-                false => media::numbers(&bytes, &types)?,
-            };
-            (export.into(), Input::Numbers(numbers))
-        }
-        Calling::Component(Form::Bytes, name) => (name, Input::ComponentBytes(bytes)),
-        Calling::Component(_, name) => (name, Input::Json(bytes)),
-    };
+    let (export, input) = calling.input(&export, bytes)?;
     let span = tracing::info_span!(
         target: "hostel::call",
         "call",
@@ -175,7 +181,11 @@ async fn admitted(
         export,
         input,
         began: exchange.began,
-        span,
+        request: OfRequest {
+            span,
+            trace: exchange.trace.number(),
+        },
+        around: None,
     };
     let Ended {
         result,
@@ -200,6 +210,11 @@ async fn admitted(
     Ok(response)
 }
 
+/// Says that a function can't be called, since handles don't leave the server.
+fn resource_type(name: &str) -> Problem {
+    Problem::new("resource-type", format!("`{name}`"))
+}
+
 /// Checks that a client takes JSON, and sends it if the function takes arguments.
 fn expect_json(headers: &HeaderMap, takes_any: bool) -> Result<(), Problem> {
     if Media::accepted(headers, Media::Json)? != Media::Json {
@@ -218,7 +233,11 @@ fn expect_json(headers: &HeaderMap, takes_any: bool) -> Result<(), Problem> {
 }
 
 /// Awaits a call, until its deadline has passed.
-async fn until(deadline: Option<Duration>, began: Instant, call: Call) -> Result<Ended, Problem> {
+pub(crate) async fn until(
+    deadline: Option<Duration>,
+    began: Instant,
+    call: Call,
+) -> Result<Ended, Problem> {
     let running = call.start();
     let lost = |_: Lost| Problem::new("no-result", "");
     let end =
@@ -233,11 +252,11 @@ async fn until(deadline: Option<Duration>, began: Instant, call: Call) -> Result
 }
 
 /// Notes a call in the figures when it ends, also if its client has gone.
-struct Noted {
-    tenant: Arc<Tenant>,
-    began: Instant,
-    usage: Usage,
-    code: &'static str,
+pub(crate) struct Noted {
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) began: Instant,
+    pub(crate) usage: Usage,
+    pub(crate) code: &'static str,
 }
 
 impl Drop for Noted {

@@ -16,8 +16,11 @@ pub(crate) enum Operation {
     Health,
     Ready,
     Metrics,
+    Fleet,
     OpenApi,
     PluginOpenApi,
+    Logs,
+    Dashboard,
 }
 
 /// The tokens that a route takes.
@@ -48,7 +51,7 @@ pub(crate) struct Route {
 /// The errors of a call.
 pub(crate) const OF_CALL: &[u16] = &[400, 404, 406, 408, 413, 415, 422, 429, 500, 502, 503, 504];
 
-pub(crate) const ROUTES: [Route; 13] = [
+pub(crate) const ROUTES: [Route; 15] = [
     Route {
         method: Method::GET,
         path: "/v1/plugins",
@@ -132,6 +135,15 @@ pub(crate) const ROUTES: [Route; 13] = [
     },
     Route {
         method: Method::GET,
+        path: "/v1/logs",
+        operation: Operation::Logs,
+        needs: Needs::Client,
+        summary: "Follow the log lines of the plugins that the client may see, from the newest thousand on",
+        success: (200, "text/event-stream"),
+        errors: &[429],
+    },
+    Route {
+        method: Method::GET,
         path: "/healthz",
         operation: Operation::Health,
         needs: Needs::Nothing,
@@ -159,6 +171,15 @@ pub(crate) const ROUTES: [Route; 13] = [
     },
     Route {
         method: Method::GET,
+        path: "/v1/fleet",
+        operation: Operation::Fleet,
+        needs: Needs::Client,
+        summary: "Show the fleet of which the server is a part: workers, releases, jobs",
+        success: (200, "application/json"),
+        errors: &[404],
+    },
+    Route {
+        method: Method::GET,
         path: "/openapi.json",
         operation: Operation::OpenApi,
         needs: Needs::Nothing,
@@ -167,3 +188,14 @@ pub(crate) const ROUTES: [Route; 13] = [
         errors: &[],
     },
 ];
+
+/// The page for people, which shows what the other routes tell.
+pub(crate) const DASHBOARD: Route = Route {
+    method: Method::GET,
+    path: "/",
+    operation: Operation::Dashboard,
+    needs: Needs::Nothing,
+    summary: "Show the dashboard",
+    success: (200, "text/html"),
+    errors: &[],
+};

@@ -11,6 +11,17 @@ pub(crate) fn kit() -> Vec<u8> {
     wat::parse_str(include_str!("kit.wat")).expect("it is WAT")
 }
 
+/// The tests that call the program itself take the component as a file.
+#[test]
+fn the_kit_s_file_is_current() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/kit.wasm");
+    if std::env::var_os("HOSTEL_RECORD").is_some() {
+        std::fs::write(file, kit()).unwrap();
+    }
+    let found = std::fs::read(file).unwrap();
+    assert!(found == kit(), "write it again with HOSTEL_RECORD=1");
+}
+
 fn call(serving: &Serving, export: &str, body: &str) -> Answer {
     let headers = [("content-type", "application/json")];
     let line = format!("POST /v1/plugins/kit/{export}");

@@ -11,3 +11,4 @@ mod quotas;
 mod reload;
 mod security;
 mod serving;
+mod watching;

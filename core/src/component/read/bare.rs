@@ -504,7 +504,7 @@ fn core_name(interface: Option<&str>, name: &str) -> String {
 fn signature(types: &Types, ty: FunctionTypeId, lowered: bool) -> Result<Signature, LoadError> {
     let ty = types.function(ty);
     let shape = Shape::of(types, ty)?;
-    let flat = |of| types.layout(of).flat.iter().flatten().copied();
+    let flat = |of| types.layout(of).flat_types().iter().copied();
     let mut params = Vec::new();
     match shape.params {
         Some(_) => params.push(ValType::I32),

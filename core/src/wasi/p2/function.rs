@@ -9,7 +9,9 @@ use super::{
     types::{ErrorCode, StreamError},
 };
 use crate::{
-    component::{ComponentType, FunctionType, LiftParts, Lifting, Lower, Lowering, TypeId, Types},
+    component::{
+        ComponentType, FunctionType, LiftParts, Lifting, Lower, Lowering, Source, TypeId, Types,
+    },
     error::{CallError, Trap, TrapKind},
 };
 use alloc::{boxed::Box, format};
@@ -73,7 +75,12 @@ impl ComponentType for AnyAnswer {
 }
 
 impl Lower for AnyAnswer {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        let (to, ty) = S::table_to(to, ty)?;
         self.0.lower(ty, to)
     }
 }

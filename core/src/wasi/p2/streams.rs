@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     base::fuel::fuel_for,
-    component::{ComponentType, Lift, Lifting, TypeId, Types},
+    component::{ComponentType, Lift, Lifting, Source, TypeId, Types},
     error::CallError,
     memory,
 };
@@ -349,7 +349,8 @@ impl ComponentType for Amount {
 }
 
 impl Lift for Amount {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let (from, ty) = S::table(from, ty)?;
         Ok(Self {
             len: u64::lift(ty, from)?,
             permitted: false,

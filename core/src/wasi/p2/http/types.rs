@@ -2,7 +2,7 @@
 
 use crate::{
     base::text::text,
-    component::{ComponentType, Lift, Lifting, Lower, Lowering, TypeId, Types, derived},
+    component::{ComponentType, Lift, Lifting, Lower, Lowering, Source, TypeId, Types, derived},
     error::CallError,
     services::http::HttpError,
 };
@@ -48,12 +48,11 @@ impl ComponentType for Method {
 }
 
 impl Lift for Method {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
-        let types = from.types();
-        from.variant(ty, |from, case| match Self::NAMES.get(case) {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        from.variant::<Self, _>(ty, |from, case| match Self::NAMES.get(case) {
             Some(name) => Ok(Self((*name).into())),
             None => {
-                let of = derived::payload(types, ty, Self::OTHER)?;
+                let of = from.part(ty, Self::OTHER)?;
                 String::lift(of, from).map(Self)
             }
         })
@@ -61,13 +60,17 @@ impl Lift for Method {
 }
 
 impl Lower for Method {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
         let known = Self::NAMES.iter().position(|name| *name == self.0);
         match known {
-            Some(case) => to.variant(ty, case, |_| Ok(())),
+            Some(case) => to.variant::<Self>(ty, case, |_| Ok(())),
             None => {
-                let of = derived::payload(to.types(), ty, Self::OTHER)?;
-                to.variant(ty, Self::OTHER, |to| self.0.lower(of, to))
+                let of = to.part(ty, Self::OTHER)?;
+                to.variant::<Self>(ty, Self::OTHER, |to| self.0.lower(of, to))
             }
         }
     }

@@ -1,36 +1,36 @@
 //! Reads single values of a configuration.
 
 use super::table::expected;
-use hostel::parse_quantity;
+use crate::parse_quantity;
 use std::{env, fs, path::PathBuf, time::Duration};
 use toml::de::DeValue;
 
 /// Reads a text.
-pub(super) fn text(value: &DeValue<'_>) -> Result<String, String> {
+pub fn text(value: &DeValue<'_>) -> Result<String, String> {
     let text = value.as_str().map(ToOwned::to_owned);
     text.ok_or_else(|| expected("a text", value))
 }
 
 /// Reads a path.
-pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, String> {
+pub fn path(value: &DeValue<'_>) -> Result<PathBuf, String> {
     text(value).map(PathBuf::from)
 }
 
 /// Reads `true` or `false`.
-pub(super) fn flag(value: &DeValue<'_>) -> Result<bool, String> {
+pub fn flag(value: &DeValue<'_>) -> Result<bool, String> {
     let flag = value.as_bool();
     flag.ok_or_else(|| expected("true or false", value))
 }
 
 /// Reads a list of texts.
-pub(super) fn texts(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+pub fn texts(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let items = value.as_array();
     let items = items.ok_or_else(|| expected("a list of texts", value))?;
     items.iter().map(|item| text(item.get_ref())).collect()
 }
 
 /// Reads a whole number, such as `5000`, `"64KiB"` or `"5M"`.
-pub(super) fn number(value: &DeValue<'_>) -> Result<u64, String> {
+pub fn number(value: &DeValue<'_>) -> Result<u64, String> {
     let integer = value.as_integer().and_then(|integer| {
         let digits = integer.as_str().trim_start_matches('+');
         u64::from_str_radix(digits, integer.radix()).ok()
@@ -41,10 +41,7 @@ pub(super) fn number(value: &DeValue<'_>) -> Result<u64, String> {
 }
 
 /// Reads a whole number within bounds.
-pub(super) fn number_in(
-    least: u64,
-    most: u64,
-) -> impl Fn(&DeValue<'_>) -> Result<u64, String> + Copy {
+pub fn number_in(least: u64, most: u64) -> impl Fn(&DeValue<'_>) -> Result<u64, String> + Copy {
     move |value| match number(value)? {
         found if (least..=most).contains(&found) => Ok(found),
         found => Err(format!("expected {least} to {most}, found {found}")),
@@ -52,10 +49,7 @@ pub(super) fn number_in(
 }
 
 /// As [`number_in`], for sizes of this machine.
-pub(super) fn size_in(
-    least: usize,
-    most: usize,
-) -> impl Fn(&DeValue<'_>) -> Result<usize, String> + Copy {
+pub fn size_in(least: usize, most: usize) -> impl Fn(&DeValue<'_>) -> Result<usize, String> + Copy {
     move |value| {
         let number = number_in(least as u64, most as u64)(value)?;
         Ok(usize::try_from(number).unwrap_or(usize::MAX))
@@ -66,7 +60,7 @@ pub(super) fn size_in(
 const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
 
 /// Reads a time of at least a millisecond and at most a day, such as `"500ms"`, `"2s"`, `"5m"` or `"1h"`.
-pub(super) fn time(value: &DeValue<'_>) -> Result<Duration, String> {
+pub fn time(value: &DeValue<'_>) -> Result<Duration, String> {
     let wrong = || {
         expected(
             "a time from 1ms to 24h, such as \"500ms\", \"2s\" or \"5m\"",
@@ -87,7 +81,7 @@ pub(super) fn time(value: &DeValue<'_>) -> Result<Duration, String> {
 }
 
 /// Reads a text, or a secret: `{ env = "NAME" }` or `{ file = "PATH" }`. A line break at a file's end is cut.
-pub(super) fn secret(value: &DeValue<'_>) -> Result<String, String> {
+pub fn secret(value: &DeValue<'_>) -> Result<String, String> {
     let Some(table) = value.as_table() else {
         return text(value);
     };
@@ -111,7 +105,7 @@ pub(super) fn secret(value: &DeValue<'_>) -> Result<String, String> {
 }
 
 /// Reads one of several names.
-pub(super) fn one_of<T: Copy>(
+pub fn one_of<T: Copy>(
     choices: &'static [(&'static str, T)],
 ) -> impl Fn(&DeValue<'_>) -> Result<T, String> {
     move |value| {

@@ -24,14 +24,15 @@ impl fmt::Display for Fault {
 }
 
 /// Collects the faults of one text, and the keys that its tables may have.
-pub(super) struct Faults<'t> {
+pub struct Faults<'t> {
     text: &'t str,
     found: RefCell<Vec<(usize, String)>>,
     known: RefCell<Vec<String>>,
 }
 
 impl<'t> Faults<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    /// Begins with no fault of `text`.
+    pub fn new(text: &'t str) -> Self {
         Self {
             text,
             found: RefCell::default(),
@@ -40,12 +41,12 @@ impl<'t> Faults<'t> {
     }
 
     /// Adds a fault at a place in the text.
-    pub(super) fn add(&self, span: Range<usize>, message: impl Into<String>) {
+    pub fn add(&self, span: Range<usize>, message: impl Into<String>) {
         self.found.borrow_mut().push((span.start, message.into()));
     }
 
     /// Returns the faults in the order of their places.
-    pub(super) fn into_list(self) -> Vec<Fault> {
+    pub fn into_list(self) -> Vec<Fault> {
         let mut found = self.found.into_inner();
         found.sort_by_key(|(at, _)| *at);
         let place = |(at, message)| {
@@ -61,14 +62,13 @@ impl<'t> Faults<'t> {
     }
 
     /// Returns the paths of all keys that were asked for.
-    #[cfg(test)]
-    pub(super) fn known(&self) -> Vec<String> {
+    pub fn known(&self) -> Vec<String> {
         self.known.borrow().clone()
     }
 }
 
 /// A table that is being read.
-pub(super) struct Section<'a, 't> {
+pub struct Section<'a, 't> {
     /// The table's path, such as `plugin.shop`; empty for the whole text.
     path: String,
     span: Range<usize>,
@@ -79,7 +79,7 @@ pub(super) struct Section<'a, 't> {
 
 impl<'a, 't> Section<'a, 't> {
     /// Begins with the whole text.
-    pub(super) fn root(table: &'a DeTable<'t>, faults: &'a Faults<'t>) -> Self {
+    pub fn root(table: &'a DeTable<'t>, faults: &'a Faults<'t>) -> Self {
         Self {
             path: String::new(),
             span: 0..0,
@@ -98,12 +98,12 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     /// Returns whether the text has this table.
-    pub(super) fn is_present(&self) -> bool {
+    pub fn is_present(&self) -> bool {
         self.table.is_some()
     }
 
     /// Adds a fault of the whole table.
-    pub(super) fn fault(&self, message: &str) {
+    pub fn fault(&self, message: &str) {
         let message = match &*self.path {
             "" => message.to_owned(),
             path => format!("`{path}`: {message}"),
@@ -112,7 +112,7 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     /// Adds a fault of a key that was read.
-    pub(super) fn fault_at(&self, key: &str, message: &str) {
+    pub fn fault_at(&self, key: &str, message: &str) {
         let span = self.get(key).map_or(self.span.clone(), Spanned::span);
         let path = self.path_of(key);
         self.faults.add(span, format!("`{path}`: {message}"));
@@ -130,7 +130,7 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     /// Reads the value of `key`, if there is one. An error of `read` is a fault.
-    pub(super) fn value<T>(
+    pub fn value<T>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(&DeValue<'t>) -> Result<T, String>,
@@ -146,7 +146,7 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     /// As [`value`](Self::value), and stores the value in `place`.
-    pub(super) fn set<T>(
+    pub fn set<T>(
         &mut self,
         key: &'static str,
         place: &mut T,
@@ -158,14 +158,14 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     /// Returns the table under `key`, an empty one if there is none.
-    pub(super) fn section(&mut self, key: &'static str) -> Self {
+    pub fn section(&mut self, key: &'static str) -> Self {
         let found = self.ask(key);
         let path = self.path_of(key);
         self.inner(path, found)
     }
 
     /// Returns each table in the table under `key`, with its name: an item of a map.
-    pub(super) fn named(&mut self, key: &'static str) -> Vec<(String, Self)> {
+    pub fn named(&mut self, key: &'static str) -> Vec<(String, Self)> {
         let mut map = self.section(key);
         let entries = map.table.into_iter().flatten();
         let named = entries.map(|(name, value)| {
@@ -178,7 +178,7 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     /// Returns each value in the table under `key`, with its name.
-    pub(super) fn entries<T>(
+    pub fn entries<T>(
         &mut self,
         key: &'static str,
         read: impl Fn(&DeValue<'t>) -> Result<T, String>,
@@ -196,7 +196,7 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     /// Returns each table of the list under `key`.
-    pub(super) fn list(&mut self, key: &'static str) -> Vec<Self> {
+    pub fn list(&mut self, key: &'static str) -> Vec<Self> {
         let Some(value) = self.ask(key) else {
             return Vec::new();
         };
@@ -234,7 +234,7 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     /// Adds a fault for each key that nothing asked for.
-    pub(super) fn finish(self) {
+    pub fn finish(self) {
         for key in self.table.into_iter().flat_map(|table| table.keys()) {
             let name = &**key.get_ref();
             if self.asked.contains(&name) {
@@ -254,7 +254,7 @@ impl<'a, 't> Section<'a, 't> {
 }
 
 /// Says what was expected instead of a value.
-pub(super) fn expected(what: &str, found: &DeValue<'_>) -> String {
+pub fn expected(what: &str, found: &DeValue<'_>) -> String {
     let found = match found {
         DeValue::String(text) => format!("\"{}\"", text.escape_debug()),
         DeValue::Integer(number) => number.to_string(),
@@ -266,7 +266,7 @@ pub(super) fn expected(what: &str, found: &DeValue<'_>) -> String {
 }
 
 /// Returns the known name that is nearest to `name`: one contains the other, or at most two letters differ.
-pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let name = name.to_ascii_lowercase().replace('-', "_");
     let distances = known.iter().filter_map(|known| {
         let part = name.len() > 2 && (known.contains(&name) || name.contains(known));

@@ -1,0 +1,1 @@
+../../guests/assemblyscript/hostel.ts

@@ -1,0 +1,1 @@
+../../guests/zig/hostel.zig

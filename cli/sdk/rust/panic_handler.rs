@@ -1,0 +1,1 @@
+../../../guests/sdk/src/panic_handler.rs
