@@ -225,7 +225,7 @@ fn grants_of(
 
 /// Keeps a file's last error, until it is loaded or gone, and logs the event.
 fn note(failures: &Failures, logs: &Logs, event: &DirectoryEvent) {
-    let text = event.to_string();
+    let text = format!("{event:#}");
     let text = Escaped::new(text.as_bytes()).to_string();
     let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
     let (name, reason) = match event {
@@ -234,7 +234,10 @@ fn note(failures: &Failures, logs: &Logs, event: &DirectoryEvent) {
         | DirectoryEvent::Unloaded { name } => (name.clone(), None),
         DirectoryEvent::Failed(error) => {
             let name = error.path().file_stem().unwrap_or_default();
-            (name.to_string_lossy().into_owned(), Some(error.to_string()))
+            (
+                name.to_string_lossy().into_owned(),
+                Some(format!("{error:#}")),
+            )
         }
         _ => return,
     };

@@ -15,7 +15,7 @@
 //! | `folder`, `versions` | the directory of plugins, and earlier versions |
 //! | `http`, `problem`, `openapi` | routes, errors, and their description |
 //! | `connection` | connections, and their ends |
-//! | `metrics`, `access_log`, `logs`, `trace_context`, `dashboard` | what an operator sees |
+//! | `metrics`, `access_log`, `logs`, `trace_context`, `traces`, `dashboard` | what an operator sees |
 //! | `service`, `direct`, `server` | the plugins as a service; calls without HTTP; the whole server |
 
 mod access_log;
@@ -38,6 +38,8 @@ mod service;
 mod signals;
 mod tenants;
 mod trace_context;
+#[cfg(feature = "otlp")]
+mod traces;
 mod typed;
 mod versions;
 

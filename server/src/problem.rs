@@ -254,7 +254,8 @@ impl From<&LoadError> for Problem {
     fn from(error: &LoadError) -> Self {
         Self {
             code: error.code(),
-            ..Self::new("module-refused", error.to_string())
+            // Without what to change in the server's program.
+            ..Self::new("module-refused", format!("{error:#}"))
         }
     }
 }

@@ -80,7 +80,13 @@ impl Server {
         };
         let folder = parts.open(&config)?;
         let workers = settings.workers;
-        let service = PluginService::builder(folder.host().clone())
+        let builder = PluginService::builder(folder.host().clone());
+        #[cfg(feature = "otlp")]
+        let builder = match &settings.traces {
+            Some(endpoint) => builder.traces(endpoint),
+            None => builder,
+        };
+        let service = builder
             .auth(config.auth())
             .terms(config.terms())
             .folder(folder)
@@ -268,6 +274,7 @@ fn fixed_change(before: &Config, after: &Config) -> Option<&'static str> {
         ("drain_timeout", before.drain_timeout != after.drain_timeout),
         ("data", before.data != after.data),
         ("access_log", before.access_log != after.access_log),
+        ("traces", before.traces != after.traces),
     ];
     let mut changed = changed.into_iter().filter(|(_, changed)| *changed);
     changed.next().map(|(key, _)| key)

@@ -1,5 +1,7 @@
 //! The plugins of a host as a service, for a server of one's own.
 
+#[cfg(feature = "otlp")]
+use crate::traces::Traces;
 use crate::{
     access_log::AccessLog,
     auth::Auth,
@@ -52,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) body_timeout: Duration,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) logs: Logs,
+    #[cfg(feature = "otlp")]
+    pub(crate) traces: Option<Traces>,
     /// Whether the page at `/` is served.
     pub(crate) dashboard: bool,
     /// Held while plugins or the configuration change.
@@ -94,6 +98,14 @@ impl Shared {
         world
             .tenants
             .get(name, &self.threads, &self.metrics, settings)
+    }
+
+    /// Returns whether traces that begin here are recorded.
+    pub(crate) fn samples(&self) -> bool {
+        #[cfg(feature = "otlp")]
+        return self.traces.is_some();
+        #[cfg(not(feature = "otlp"))]
+        false
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -152,6 +164,8 @@ impl PluginService {
             access_log: false,
             logs: Logs::default(),
             dashboard: false,
+            #[cfg(feature = "otlp")]
+            traces: None,
             fleet: None,
         }
     }
@@ -231,6 +245,8 @@ pub struct PluginServiceBuilder {
     fleet: Option<Box<ShowFleet>>,
     logs: Logs,
     dashboard: bool,
+    #[cfg(feature = "otlp")]
+    traces: Option<String>,
 }
 
 impl PluginServiceBuilder {
@@ -291,6 +307,15 @@ impl PluginServiceBuilder {
         self
     }
 
+    /// Sends each request as a span to a collector of OpenTelemetry, by OTLP over HTTP; by default not. `endpoint` is the
+    /// whole URL, such as `http://127.0.0.1:4318/v1/traces`.
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub fn traces(mut self, endpoint: impl Into<String>) -> Self {
+        self.traces = Some(endpoint.into());
+        self
+    }
+
     pub(crate) fn folder(mut self, folder: Arc<Folder>) -> Self {
         self.folder = Some(folder);
         self
@@ -300,10 +325,14 @@ impl PluginServiceBuilder {
     ///
     /// # Errors
     ///
-    /// If the system has no thread.
+    /// If the system has no thread, or a collector's URL can't be read.
     pub fn build(self) -> io::Result<PluginService> {
         let access_log = self.access_log.then(AccessLog::start).transpose()?;
+        #[cfg(feature = "otlp")]
+        let traces = self.traces.as_deref().map(Traces::start).transpose()?;
         let shared = Shared {
+            #[cfg(feature = "otlp")]
+            traces,
             world: RwLock::new(Arc::new(World {
                 host: self.host,
                 auth: self.auth,

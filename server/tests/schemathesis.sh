@@ -60,8 +60,9 @@ try() {
 # The log has no end, and a client that reads it whole would wait for one.
 general=(/openapi.json --exclude-path /v1/logs)
 try "${general[@]}" --exclude-checks ignored_auth
-# A component's functions by their types. Of these, `spin` and `trap` fail as they are meant to.
-try /v1/openapi/kit --exclude-checks ignored_auth --exclude-path-regex '/(spin|trap)$'
+# A component's functions by their types. Of these, `spin` and `trap` fail as they are meant to, and two return errors.
+try /v1/openapi/kit --exclude-checks ignored_auth --exclude-path-regex '/(spin|trap|half|process)$'
+try /v1/openapi/kit --exclude-checks ignored_auth,positive_data_acceptance --include-path-regex '/(half|process)$'
 # No description tells which bytes are a module.
 try "${general[@]}" --exclude-checks ignored_auth,positive_data_acceptance --header "Authorization: Bearer $token"
 if grep -q panicked "$files/log"; then

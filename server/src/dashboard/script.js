@@ -233,6 +233,37 @@ function role(client) {
   id("upload").hidden = client.role !== "admin";
 }
 
+// The fleet
+
+// Whether the server is part of one, and the client may see it: known after the first answer.
+let inFleet = true;
+
+async function pollFleet() {
+  if (!inFleet) return;
+  const response = await ask("/v1/fleet");
+  inFleet = response.ok || response.status >= 500;
+  id("fleet").hidden = !response.ok;
+  if (response.ok) showFleet(await response.json());
+}
+
+function showFleet({ fleet, releases, workers, jobs }) {
+  put(id("fleet-title"), `Fleet ${fleet}`);
+  const about = [`release #${releases.active.number}`, `${workers.length} ${workers.length === 1 ? "worker" : "workers"}`,
+    `${short(jobs.waiting)} jobs wait or run`, `${short(jobs.dead)} dead letters`];
+  if (releases.candidate) about.splice(1, 0, `release #${releases.candidate.number} is voted on`);
+  put(id("fleet-about"), about.join(" · "));
+  const number = (value, bad) => make("td", { className: bad && value > 0 ? "number some" : "number", textContent: short(value) });
+  id("workers").replaceChildren(...workers.map(({ address, started, serves, vote, behind, figures }) => {
+    const calls = Object.values(figures.plugins).reduce(([done, failed], it) => [done + it[0], failed + it[1]], [0, 0]);
+    const [word, kind] = behind ? [behind, "some"] : vote?.refusal ? [`refuses #${vote.release}: ${vote.refusal}`, "some"] : ["ready", ""];
+    return make("tr", {},
+      make("th", { scope: "row", textContent: address }), make("td", { textContent: new Date(started).toLocaleString("en-GB") }),
+      make("td", { textContent: "#" + serves }), make("td", { className: kind, textContent: word }),
+      number(calls[0] + calls[1]), number(calls[1], true), number(figures.running),
+      number(figures.jobs[0]), number(figures.jobs[1], true), number(figures.repeats));
+  }));
+}
+
 function live(text, kind) {
   put(id("state"), text);
   id("state").className = "state " + kind;
@@ -255,6 +286,7 @@ async function poll() {
     if (!response.ok) throw new Error(await problem(response));
     show(await response.json());
     live("live", "live");
+    await pollFleet();
   } catch {
     live("no connection", "lost");
   }
@@ -653,6 +685,7 @@ setInterval(() => { if (state.chosen && !document.hidden && state.shown) refresh
 
 function begin() {
   seen = 0;
+  inFleet = true;
   poll();
   follow();
 }

@@ -127,7 +127,7 @@ async fn not_allowed(shared: Arc<Shared>, request: Request) -> Response<Body> {
     let problem = Problem::new("method-not-allowed", "");
     let line = Line::new(request.method(), request.uri());
     let header = request.headers().get("traceparent");
-    let trace = TraceContext::of(header.map(HeaderValue::as_bytes));
+    let trace = TraceContext::of(header.map(HeaderValue::as_bytes), shared.samples());
     finish(&shared, line, trace, began, Err(problem))
 }
 
@@ -140,12 +140,13 @@ async fn handle(
     let began = Instant::now();
     let (mut parts, body) = request.into_parts();
     let header = parts.headers.get("traceparent");
-    let trace = TraceContext::of(header.map(HeaderValue::as_bytes));
-    let line = Line::new(&parts.method, &parts.uri);
+    let trace = TraceContext::of(header.map(HeaderValue::as_bytes), shared.samples());
+    let mut line = Line::new(&parts.method, &parts.uri);
     let Some(route) = route else {
         let problem = Problem::new("unknown-route", "");
         return finish(&shared, line, trace, began, Err(problem));
     };
+    line.route = route.path;
     let params = match RawPathParams::from_request_parts(&mut parts, &()).await {
         Ok(params) => params
             .iter()
@@ -244,6 +245,10 @@ fn finish(
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     shared.metrics.request(status.as_u16());
+    #[cfg(feature = "otlp")]
+    if let Some(traces) = &shared.traces {
+        traces.request(&line, &trace, status.as_u16(), began.elapsed());
+    }
     if let Some(log) = &shared.access_log
         && !log.write(&line, &identifier, status.as_u16(), began.elapsed())
     {

@@ -231,6 +231,33 @@ def looks_right(browser):
     browser.press(ESCAPE)
 
 
+FLEET = """
+const real = window.fetch;
+const worker = (port, more) => ({ worker: "w" + port, address: "10.0.0.7:" + port, started: 1790000000000, serves: 4, vote: null, behind: null,
+  figures: { plugins: { customize: [1200, 3], kit: [40, 0] }, running: 2, jobs: [310, 1], repeats: 5 }, ...more });
+window.fetch = (path, options) => path !== "/v1/fleet" ? real(path, options) : Promise.resolve(new Response(JSON.stringify({
+  fleet: "north", jobs: { waiting: 17, dead: 1 },
+  releases: { active: { number: 4 }, candidate: { number: 5 }, refused: null, last: 5, history: {} },
+  workers: [worker(8080, {}), worker(8081, { behind: "can't read the module of <b>kit</b>" })],
+})));
+"""
+
+
+def shows_a_fleet(browser):
+    """With answers as those of a fleet, which has tests of its own."""
+    added = browser.devtools("Page.addScriptToEvaluateOnNewDocument", source=FLEET)
+    browser.open(server + "/")
+    browser.says("#fleet-about", "release #4 · release #5 is voted on · 2 workers · 17 jobs wait or run · 1 dead letters")
+    rows = browser.run("return [...document.querySelectorAll('#workers tr')].map((it) => it.innerText.split('\\t'))")
+    assert rows[0][0] == "10.0.0.7:8080" and rows[0][2:] == ["#4", "ready", "1.24k", "3", "2", "310", "1", "5"], rows
+    assert rows[1][3] == "can't read the module of <b>kit</b>", rows
+    browser.screenshot(f"{shots}/dark-fleet.png")
+    browser.devtools("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
+    browser.open(server + "/")
+    browser.says("#state", "live")
+    assert browser.run("return document.querySelector('#fleet').hidden")
+
+
 def signs_out(browser):
     browser.click("#sign")
     browser.until("no role", lambda: browser.text("#who") == "")
@@ -244,7 +271,7 @@ caller = threading.Thread(target=traffic, args=(stop,))
 caller.start()
 try:
     for step in [shows_plugins_and_calls_them, watches_the_log, signs_in_uploads_and_rolls_back, is_used_by_keyboard,
-                 has_names, looks_right, signs_out]:
+                 has_names, looks_right, shows_a_fleet, signs_out]:
         began = time.monotonic()
         try:
             step(browser)

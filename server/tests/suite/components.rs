@@ -65,6 +65,7 @@ fn values_come_back_as_they_went() {
         ("done", json!({ "ok": null })),
         ("ratio", json!("NaN")),
         ("small", json!("-inf")),
+        ("small", json!(-3.4028235e38)),
         ("bytes", json!("")),
     ] {
         both(change(name, value.clone()), change(name, value));
@@ -101,6 +102,7 @@ fn a_body_of_another_type_is_refused() {
         ("done", json!({ "ok": 1 }), "unit"),
         ("ratio", json!("much"), "(f64)"),
         ("small", json!(1e300), "(f32)"),
+        ("small", json!(3.40282351e38), "(f32)"),
         ("yes", json!(1), "true or false"),
         ("other", json!(1), "no field \"other\""),
     ] {

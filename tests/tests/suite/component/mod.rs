@@ -3,6 +3,7 @@
 mod bare;
 mod collections;
 mod errors;
+mod fixed;
 mod guests;
 mod linked;
 mod lowered;
