@@ -32,13 +32,15 @@ pub(super) fn serve(arguments: Serve) -> Result<Exit, Failure> {
 
 /// Tells on stderr what is served.
 fn told(server: &Server) {
-    for plugin in server.not_loaded() {
-        let reason = hostel::Escaped::new(plugin.reason.as_bytes()).to_string();
-        tracing::warn!(target: "hostel::server", plugin = plugin.name, "not loaded: {reason}");
-    }
     let (address, plugins) = (server.address(), server.plugins());
     let (count, names) = (plugins.len(), plugins.join(", "));
     tracing::info!(target: "hostel::server", "serving {count} plugins on http://{address}: {names}");
+    // Each reason was logged when the file was read.
+    let not_loaded: Vec<_> = server.not_loaded().into_iter().map(|it| it.name).collect();
+    if !not_loaded.is_empty() {
+        let names = not_loaded.join(", ");
+        tracing::warn!(target: "hostel::server", "not loaded, for the reasons above: {names}");
+    }
 }
 
 /// Writes the log to stderr from now on: one line for each event, with the call that it belongs to.

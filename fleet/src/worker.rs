@@ -12,7 +12,7 @@ use crate::{
     world::Loader,
 };
 use hostel_server::{
-    PluginService, Signal, Signals,
+    Logs, PluginService, Signal, Signals,
     hostel::{self, StateStore},
 };
 use std::{
@@ -52,10 +52,12 @@ impl FleetWorker {
         let start = |reason: String| FleetError::Start(reason);
         let fleet = Fleet::connect(&options.fleet).await?;
         let state: Arc<dyn StateStore> = Arc::new(fleet.state(Handle::current()));
+        let logs = Logs::default();
         let loader = Arc::new(Loader {
             fleet: fleet.clone(),
             engine: hostel::engine(),
             state,
+            logs: logs.clone(),
             listen: options.listen,
         });
         let active = fleet.releases().await?.active;
@@ -71,6 +73,8 @@ impl FleetWorker {
         let service = PluginService::builder(world.host.clone())
             .auth(config.auth())
             .terms(config.terms())
+            .logs(logs)
+            .dashboard(true)
             .workers(settings.workers)
             .body_timeout(settings.body_timeout)
             .access_log(settings.access_log)

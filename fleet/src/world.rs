@@ -3,7 +3,7 @@
 use crate::{connect::Fleet, release::Release};
 use bytes::Bytes;
 use hostel_server::{
-    Config,
+    Config, Logs,
     hostel::{Engine, Host, StateStore},
 };
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
@@ -23,6 +23,8 @@ pub(crate) struct Loader {
     pub(crate) fleet: Fleet,
     pub(crate) engine: Engine,
     pub(crate) state: Arc<dyn StateStore>,
+    /// Gets the plugins' log records.
+    pub(crate) logs: Logs,
     /// The address to listen on, if it is not the settings'.
     pub(crate) listen: Option<SocketAddr>,
 }
@@ -80,7 +82,8 @@ impl Loader {
             let Some(wasm) = modules.get(&version.sha256) else {
                 continue;
             };
-            let grants = config.plugin(name).grants(name, Some(&self.state));
+            let settings = config.plugin(name);
+            let grants = settings.grants(name, Some(&self.state), &self.logs);
             let loaded = match grants {
                 Ok(grants) => host
                     .insert(name, wasm, &grants)

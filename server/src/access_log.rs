@@ -18,8 +18,10 @@ pub(crate) struct AccessLog(SyncSender<String>);
 /// What a line tells.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
-    method: String,
+    pub(crate) method: String,
     path: String,
+    /// The path of the route; empty if there is none.
+    pub(crate) route: &'static str,
     /// The name of the client's token.
     pub(crate) client: String,
     pub(crate) plugin: String,

@@ -6,6 +6,7 @@ use crate::{
         call::{Calling, FUNCTION, Noted, until},
         media,
     },
+    logs::OfRequest,
     metrics::OK,
     problem::Problem,
     service::PluginService,
@@ -95,7 +96,9 @@ impl PluginService {
                 return Err(Problem::new("body-too-large", detail));
             }
             let (export, input) = Calling::of(&plugin, export)?.input(export, call.input)?;
-            let trace = TraceContext::of(call.traceparent.as_deref().map(str::as_bytes));
+            let header = call.traceparent.as_deref().map(str::as_bytes);
+            // It is no request over HTTP, and those alone become spans.
+            let trace = TraceContext::of(header, false);
             let span = tracing::info_span!(
                 target: "hostel::call",
                 "call",
@@ -112,7 +115,10 @@ impl PluginService {
                 export,
                 input,
                 began: call.began,
-                span,
+                request: OfRequest {
+                    span,
+                    trace: trace.number(),
+                },
                 around: call.around,
             };
             let Ended { result, usage } = until(deadline, call.began, running).await?;

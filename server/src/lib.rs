@@ -15,7 +15,7 @@
 //! | `folder`, `versions` | the directory of plugins, and earlier versions |
 //! | `http`, `problem`, `openapi` | routes, errors, and their description |
 //! | `connection` | connections, and their ends |
-//! | `metrics`, `access_log`, `trace_context` | what an operator sees |
+//! | `metrics`, `access_log`, `logs`, `trace_context`, `traces`, `dashboard` | what an operator sees |
 //! | `service`, `direct`, `server` | the plugins as a service; calls without HTTP; the whole server |
 
 mod access_log;
@@ -23,10 +23,12 @@ mod auth;
 mod calls;
 mod config;
 mod connection;
+mod dashboard;
 mod direct;
 mod folder;
 mod grants;
 mod http;
+mod logs;
 mod metrics;
 mod openapi;
 mod problem;
@@ -36,6 +38,8 @@ mod service;
 mod signals;
 mod tenants;
 mod trace_context;
+#[cfg(feature = "otlp")]
+mod traces;
 mod typed;
 mod versions;
 
@@ -47,6 +51,7 @@ pub use self::{
     },
     direct::{Around, DirectCall, DirectError},
     folder::NotLoaded,
+    logs::Logs,
     quota::{FuelWindow, Quota, Rate},
     server::{ServeError, ServeOptions, Server},
     service::{PluginService, PluginServiceBuilder, Terms},

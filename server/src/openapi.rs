@@ -188,7 +188,9 @@ fn operation(route: &Route) -> Json {
 fn success(status: u16, kind: &str, operation: Operation) -> Json {
     let schema = match operation {
         Operation::Call | Operation::CallExport => json!({}),
-        Operation::Health | Operation::Ready | Operation::Metrics => json!({ "type": "string" }),
+        Operation::Health | Operation::Ready | Operation::Metrics | Operation::Logs => {
+            json!({ "type": "string" })
+        }
         _ => json!({ "type": "object" }),
     };
     let kinds: &[&str] = match (kind, operation) {

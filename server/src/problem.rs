@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The errors of the server itself: code, status, title. Those of calls have the codes of `hostel`, and the status of
 /// their class.
-pub(crate) const OWN: [(&str, u16, &str); 29] = [
+pub(crate) const OWN: [(&str, u16, &str); 30] = [
     ("bad-path", 400, "The path can't be read"),
     ("bad-name", 400, "The name can't be that of a plugin"),
     ("bad-query", 400, "The query can't be read"),
@@ -62,6 +62,7 @@ pub(crate) const OWN: [(&str, u16, &str); 29] = [
         429,
         "The plugin's calls by time are used up",
     ),
+    ("too-many-watchers", 429, "Too many clients watch the log"),
     ("fuel-window", 429, "The plugin's fuel by time is used up"),
     ("internal", 500, "The server failed"),
     ("not-stored", 500, "The module could not be stored"),
@@ -253,7 +254,8 @@ impl From<&LoadError> for Problem {
     fn from(error: &LoadError) -> Self {
         Self {
             code: error.code(),
-            ..Self::new("module-refused", error.to_string())
+            // Without what to change in the server's program.
+            ..Self::new("module-refused", format!("{error:#}"))
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     config::{Config, ConfigError, Grant},
     folder::{Folder, NotLoaded},
+    logs::Logs,
     service::PluginService,
 };
 use hostel::{Engine, FileState, StateLimits, StateStore};
@@ -55,6 +56,7 @@ struct Parts {
     engine: Engine,
     data: PathBuf,
     state: Mutex<Option<Arc<FileState>>>,
+    logs: Logs,
 }
 
 impl Server {
@@ -73,14 +75,23 @@ impl Server {
             engine: hostel::engine(),
             data: data.unwrap_or_else(|| options.directory.join(".hostel")),
             state: Mutex::default(),
+            logs: Logs::default(),
             options,
         };
         let folder = parts.open(&config)?;
         let workers = settings.workers;
-        let service = PluginService::builder(folder.host().clone())
+        let builder = PluginService::builder(folder.host().clone());
+        #[cfg(feature = "otlp")]
+        let builder = match &settings.traces {
+            Some(endpoint) => builder.traces(endpoint),
+            None => builder,
+        };
+        let service = builder
             .auth(config.auth())
             .terms(config.terms())
             .folder(folder)
+            .logs(parts.logs.clone())
+            .dashboard(true)
             .workers(workers)
             .body_timeout(settings.body_timeout)
             .access_log(settings.access_log)
@@ -140,6 +151,13 @@ impl Server {
         let reloaded = spawn_blocking(move || inner.reload()).await;
         let result = reloaded.unwrap_or_else(|error| Err(ServeError::Start(error.into())));
         shared.metrics.reload(result.is_ok());
+        match &result {
+            Ok(()) => shared.logs.server("info", "", "reloaded the configuration"),
+            Err(error) => {
+                let text = format!("the configuration stays as it was: {error}");
+                shared.logs.server("error", "", &text);
+            }
+        }
         result
     }
 
@@ -194,12 +212,19 @@ impl Parts {
         let directory = &self.options.directory;
         for (name, settings) in &config.plugins {
             // Else the plugin would be refused for imports that only seem not to be granted.
-            crate::grants::of(name, settings, None)
+            crate::grants::of(name, settings, None, &self.logs)
                 .map_err(|reason| ServeError::Grants(name.clone(), reason))?;
         }
         let state = self.state(config)?;
         let state = state.map(|state| state as Arc<dyn StateStore>);
-        let folder = Folder::open(directory, &self.engine, config, &self.data, state);
+        let folder = Folder::open(
+            directory,
+            &self.engine,
+            config,
+            &self.data,
+            state,
+            &self.logs,
+        );
         let folder = folder.map_err(ServeError::Directory)?;
         Ok(Arc::new(folder))
     }
@@ -249,6 +274,7 @@ fn fixed_change(before: &Config, after: &Config) -> Option<&'static str> {
         ("drain_timeout", before.drain_timeout != after.drain_timeout),
         ("data", before.data != after.data),
         ("access_log", before.access_log != after.access_log),
+        ("traces", before.traces != after.traces),
     ];
     let mut changed = changed.into_iter().filter(|(_, changed)| *changed);
     changed.next().map(|(key, _)| key)

@@ -1,5 +1,7 @@
 //! The plugins of a host as a service, for a server of one's own.
 
+#[cfg(feature = "otlp")]
+use crate::traces::Traces;
 use crate::{
     access_log::AccessLog,
     auth::Auth,
@@ -7,6 +9,7 @@ use crate::{
     connection::{self, Bounds},
     folder::Folder,
     http,
+    logs::Logs,
     metrics::Metrics,
     quota::Quota,
     tenants::{Tenant, Tenants, Threads},
@@ -50,6 +53,11 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) body_timeout: Duration,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) logs: Logs,
+    #[cfg(feature = "otlp")]
+    pub(crate) traces: Option<Traces>,
+    /// Whether the page at `/` is served.
+    pub(crate) dashboard: bool,
     /// Held while plugins or the configuration change.
     pub(crate) changes: tokio::sync::Mutex<()>,
     draining: AtomicBool,
@@ -92,6 +100,14 @@ impl Shared {
             .get(name, &self.threads, &self.metrics, settings)
     }
 
+    /// Returns whether traces that begin here are recorded.
+    pub(crate) fn samples(&self) -> bool {
+        #[cfg(feature = "otlp")]
+        return self.traces.is_some();
+        #[cfg(not(feature = "otlp"))]
+        false
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
@@ -99,6 +115,8 @@ impl Shared {
     /// Tells load balancers to send no more.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+        // Such requests have no end of their own.
+        self.logs.close();
     }
 }
 
@@ -144,6 +162,10 @@ impl PluginService {
             workers: 0,
             body_timeout: Duration::from_secs(30),
             access_log: false,
+            logs: Logs::default(),
+            dashboard: false,
+            #[cfg(feature = "otlp")]
+            traces: None,
             fleet: None,
         }
     }
@@ -205,7 +227,7 @@ impl PluginService {
         self.shared.drain();
     }
 
-    /// Returns the routes `/v1/plugins…`, `/healthz`, `/readyz`, `/metrics` and `/openapi.json`.
+    /// Returns the routes of `docs/server.md`; `/` only if the [dashboard](PluginServiceBuilder::dashboard) is served.
     pub fn router(&self) -> Router {
         http::router(self.shared.clone())
     }
@@ -221,6 +243,10 @@ pub struct PluginServiceBuilder {
     body_timeout: Duration,
     access_log: bool,
     fleet: Option<Box<ShowFleet>>,
+    logs: Logs,
+    dashboard: bool,
+    #[cfg(feature = "otlp")]
+    traces: Option<String>,
 }
 
 impl PluginServiceBuilder {
@@ -267,6 +293,29 @@ impl PluginServiceBuilder {
         self
     }
 
+    /// Sets the log sink of the plugins, whose lines `GET /v1/logs` sends. By default there are none.
+    #[must_use]
+    pub fn logs(mut self, logs: Logs) -> Self {
+        self.logs = logs;
+        self
+    }
+
+    /// Serves the dashboard at `/`; by default not.
+    #[must_use]
+    pub const fn dashboard(mut self, serves: bool) -> Self {
+        self.dashboard = serves;
+        self
+    }
+
+    /// Sends each request as a span to a collector of OpenTelemetry, by OTLP over HTTP; by default not. `endpoint` is the
+    /// whole URL, such as `http://127.0.0.1:4318/v1/traces`.
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub fn traces(mut self, endpoint: impl Into<String>) -> Self {
+        self.traces = Some(endpoint.into());
+        self
+    }
+
     pub(crate) fn folder(mut self, folder: Arc<Folder>) -> Self {
         self.folder = Some(folder);
         self
@@ -276,10 +325,14 @@ impl PluginServiceBuilder {
     ///
     /// # Errors
     ///
-    /// If the system has no thread.
+    /// If the system has no thread, or a collector's URL can't be read.
     pub fn build(self) -> io::Result<PluginService> {
         let access_log = self.access_log.then(AccessLog::start).transpose()?;
+        #[cfg(feature = "otlp")]
+        let traces = self.traces.as_deref().map(Traces::start).transpose()?;
         let shared = Shared {
+            #[cfg(feature = "otlp")]
+            traces,
             world: RwLock::new(Arc::new(World {
                 host: self.host,
                 auth: self.auth,
@@ -291,6 +344,8 @@ impl PluginServiceBuilder {
             metrics: Arc::new(Metrics::new()),
             body_timeout: self.body_timeout,
             access_log,
+            logs: self.logs,
+            dashboard: self.dashboard,
             changes: tokio::sync::Mutex::default(),
             draining: AtomicBool::new(false),
             fleet: self.fleet,

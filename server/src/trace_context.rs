@@ -19,8 +19,8 @@ pub(crate) struct TraceContext {
 }
 
 impl TraceContext {
-    /// Goes on with the trace of a request's header, or begins one.
-    pub(crate) fn of(header: Option<&[u8]>) -> Self {
+    /// Goes on with the trace of a request's header, or begins one, which is sampled if `samples`.
+    pub(crate) fn of(header: Option<&[u8]>, samples: bool) -> Self {
         let span = random();
         match header.and_then(parse) {
             Some((trace, parent, sampled)) => Self {
@@ -33,7 +33,7 @@ impl TraceContext {
                 trace: u128::from(random()) << 64 | u128::from(random()),
                 parent: 0,
                 span,
-                sampled: false,
+                sampled: samples,
             },
         }
     }
@@ -41,6 +41,23 @@ impl TraceContext {
     /// Returns the trace's identifier, which is also that of the request in logs and answers.
     pub(crate) fn trace(&self) -> impl fmt::Display + use<> {
         Hexadecimal(self.trace)
+    }
+
+    /// Returns the trace's identifier as a number.
+    pub(crate) const fn number(&self) -> u128 {
+        self.trace
+    }
+
+    /// Returns whether the trace's spans are recorded.
+    #[cfg(feature = "otlp")]
+    pub(crate) const fn is_sampled(&self) -> bool {
+        self.sampled
+    }
+
+    /// Returns the numbers of the request's span and of the caller's, which is 0 if there is none.
+    #[cfg(feature = "otlp")]
+    pub(crate) const fn spans(&self) -> (u64, u64) {
+        (self.span, self.parent)
     }
 
     /// Returns the identifier of the caller's span.
@@ -104,7 +121,7 @@ mod tests {
     #[test]
     fn a_trace_goes_on() {
         let header = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let context = TraceContext::of(Some(header));
+        let context = TraceContext::of(Some(header), false);
         assert_eq!(
             context.trace().to_string(),
             "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -133,14 +150,14 @@ mod tests {
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
             "00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         ] {
-            let context = TraceContext::of(Some(header.as_bytes()));
+            let context = TraceContext::of(Some(header.as_bytes()), false);
             assert_eq!(context.parent(), None, "{header}");
         }
-        let traces = [(); 100].map(|()| TraceContext::of(None).trace().to_string());
+        let traces = [(); 100].map(|()| TraceContext::of(None, true).trace().to_string());
         let different: std::collections::BTreeSet<_> = traces.iter().collect();
         assert_eq!(different.len(), 100);
         // A later version may have more.
         let later = b"01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more";
-        assert!(TraceContext::of(Some(later)).parent().is_some());
+        assert!(TraceContext::of(Some(later), false).parent().is_some());
     }
 }

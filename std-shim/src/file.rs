@@ -88,7 +88,8 @@ pub fn load_file<T: 'static>(
 
 /// Names a file that could not be loaded or written, and says why.
 ///
-/// Its text shows the path [`Escaped`]: a line break in a file's name can't forge a second line.
+/// Its text shows the path [`Escaped`]: a line break in a file's name can't forge a second line. With `{:#}`, it leaves out
+/// what to change in the embedder's program.
 #[derive(Debug)]
 pub struct FileError {
     path: PathBuf,
@@ -176,7 +177,10 @@ impl fmt::Display for FileError {
                 f,
                 "can't load {path}: it is a pipe, a device or the like, expected a regular file"
             ),
-            FileReason::Load(error) => write!(f, "can't load {path}: {error}"),
+            FileReason::Load(error) => {
+                write!(f, "can't load {path}: ")?;
+                error.fmt(f)
+            }
             // A host's errors name plugins, and those are named after files.
             FileReason::Host(error) => {
                 write!(f, "can't load {path}: {}", shown_name(&error.to_string()))

@@ -252,8 +252,9 @@ impl<T: 'static> PluginDirectory<T> {
     /// Passes an event to the log and to the observer.
     fn report(&mut self, event: DirectoryEvent) {
         const TARGET: &str = "hostel::directory";
-        // A module that does not fit has a message of several lines: a log record has one.
-        let text = event.to_string();
+        // A module that does not fit has a message of several lines: a log record has one. Who reads the log can't change
+        // the program.
+        let text = format!("{event:#}");
         let text = Escaped::new(text.as_bytes());
         match &event {
             DirectoryEvent::Failed(_) => tracing::warn!(target: TARGET, "{text}"),

@@ -6,13 +6,7 @@ mod top;
 pub(super) use self::top::top;
 
 use self::arguments::{JobCommand, PluginsCommand, Reach, Submit};
-use super::{
-    arguments::Serve,
-    exit::Exit,
-    failure::Failure,
-    input::{self, GivenInput},
-    output,
-};
+use super::{arguments::Serve, exit::Exit, failure::Failure, input, output};
 use hostel_fleet::{
     Fleet, FleetError, FleetWorker, JobState, JobStatus, NewJob, Releases, WorkerOptions,
 };
@@ -88,7 +82,7 @@ pub(super) fn job(command: JobCommand) -> Result<Exit, Failure> {
 
 fn submit(arguments: Submit) -> Result<Exit, Failure> {
     let input = match &arguments.input {
-        Some(text) => input::read(&GivenInput::Argument(text.clone()), MOST_BYTES)?,
+        Some(text) => input::read(text, MOST_BYTES)?,
         None => Vec::new(),
     };
     let job = NewJob {

@@ -6,6 +6,8 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    time::Duration,
 };
 
 #[test]
@@ -63,80 +65,229 @@ fn a_token_has_its_hash_beside_it() {
 
 /// A server that is ended with the test. On Unix alone: under Wine no server is tested.
 #[cfg(unix)]
-struct Serving(Child);
+struct Serving {
+    child: Child,
+    address: String,
+    /// The lines of the log that were not asked for yet.
+    log: Receiver<String>,
+    /// Those of the access log.
+    access: Receiver<String>,
+}
 
 #[cfg(unix)]
 impl Drop for Serving {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
+}
+
+/// Reads lines on a thread of its own, so that a test can wait for one no longer than it means to.
+#[cfg(unix)]
+fn lines(from: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (send, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if send.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// Waits for a line with a word.
+#[cfg(unix)]
+#[track_caller]
+fn line(lines: &Receiver<String>, word: &str) -> String {
+    loop {
+        match lines.recv_timeout(Duration::from_secs(60)) {
+            Ok(line) if line.contains(word) => return line,
+            Ok(_) => {}
+            Err(error) => panic!("no line with {word}: {error}"),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Serving {
+    /// Serves the directory of `files`, under its `hostel.toml` if there is one.
+    fn start(files: &Files) -> Self {
+        let config = files.path("hostel.toml");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hostel"));
+        command.args(["serve", path(&files.path("")), "--listen", "127.0.0.1:0"]);
+        if config.exists() {
+            command.args(["--config", path(&config)]);
+        }
+        command.stderr(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let log = lines(child.stderr.take().unwrap());
+        let access = lines(child.stdout.take().unwrap());
+        let told = line(&log, "plugins on http://");
+        let address = told.split("http://").nth(1);
+        let address = address.and_then(|rest| rest.split(": ").next()).unwrap();
+        Self {
+            address: address.to_owned(),
+            child,
+            log,
+            access,
+        }
+    }
+
+    /// Calls a plugin with `hello world`, as part of a trace. Returns the whole answer.
+    fn call(&self, path: &str) -> String {
+        let address = &self.address;
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request = format!(
+            "POST /v1/plugins/{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+            traceparent: 00-{TRACE}-00f067aa0ba902b7-01\r\ncontent-length: 11\r\n\r\nhello world"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([name, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+}
+
+#[cfg(unix)]
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+#[cfg(unix)]
+fn customize(files: &Files) {
+    std::fs::copy(super::guest("customize"), files.path("customize.wasm")).unwrap();
+}
+
+/// Writes another configuration, as a whole: the server may read it at any time.
+#[cfg(unix)]
+fn replace(files: &Files, config: &[u8]) {
+    let written = files.file("hostel.toml.new", config);
+    std::fs::rename(written, files.path("hostel.toml")).unwrap();
 }
 
 #[cfg(unix)]
 #[test]
 fn serve_answers_and_logs() {
     let files = Files::new();
-    std::fs::copy(super::guest("customize"), files.path("customize.wasm")).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_hostel"))
-        .args(["serve", path(&files.path("")), "--listen", "127.0.0.1:0"])
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut serving = Serving(child.expect("the program starts"));
-    let mut log = BufReader::new(serving.0.stderr.take().unwrap()).lines();
-    let mut line = |word: &str| {
-        let mut lines = log.by_ref().map(|line| line.unwrap());
-        lines
-            .find(|line| line.contains(word))
-            .unwrap_or_else(|| panic!("no {word}"))
-    };
-    let told = line("serving 1 plugins on http://");
-    let address = told
-        .split("http://")
-        .nth(1)
-        .and_then(|rest| rest.split(": ").next())
-        .unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    let request = format!(
-        "POST /v1/plugins/customize HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
-        traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\
-        content-length: 11\r\n\r\nhello world"
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    customize(&files);
+    let serving = Serving::start(&files);
+    let answer = serving.call("customize");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.ends_with("DEFAULT_PREFIX_HELLO WORLD"), "{answer}");
     // The plugin's log record, with its request.
-    let record = line("processing 11 bytes");
-    assert!(
-        record.contains("4bf92f3577b34da6a3ce929d0e0e4736"),
-        "{record}"
-    );
+    let record = line(&serving.log, "processing 11 bytes");
+    assert!(record.contains(TRACE), "{record}");
     assert!(record.contains("plugin=\"customize\""), "{record}");
 }
 
 #[cfg(unix)]
 #[test]
-fn sigterm_ends_the_server() {
+fn a_file_that_does_not_load_is_told_once_and_without_rust() {
     let files = Files::new();
-    let child = Command::new(env!("CARGO_BIN_EXE_hostel"))
+    let wat = r#"(module (import "env" "secret" (func)) (import "env" "host_state_get" (func (param i32 i32) (result i64))))"#;
+    files.file("odd.wasm", &wat::parse_str(wat).unwrap());
+    customize(&files);
+    let serving = Serving::start(&files);
+    let names = line(&serving.log, "not loaded");
+    assert!(
+        names.ends_with("not loaded, for the reasons above: odd"),
+        "{names}"
+    );
+    // Its reason came before, and comes again when the file changes alone.
+    files.file("odd.wasm", b"\0asm\x01\0\0\0\x01");
+    let again = line(&serving.log, "odd.wasm");
+    assert!(again.contains("cut off"), "{again}");
+    let files = Files::new();
+    files.file("odd.wasm", &wat::parse_str(wat).unwrap());
+    let program = Command::new(env!("CARGO_BIN_EXE_hostel"))
         .args(["serve", path(&files.path("")), "--listen", "127.0.0.1:0"])
         .stderr(Stdio::piped())
         .spawn();
-    let mut serving = Serving(child.expect("the program starts"));
-    let mut log = BufReader::new(serving.0.stderr.take().unwrap()).lines();
-    assert!(
-        log.by_ref()
-            .any(|line| line.unwrap().contains("serving 0 plugins"))
+    let mut child = program.unwrap();
+    let log = lines(child.stderr.take().unwrap());
+    let reason = line(&log, "odd.wasm");
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(reason.contains("`env.secret`"), "{reason}");
+    assert!(reason.contains("the grant `state` would"), "{reason}");
+    assert!(!reason.contains("Grants::"), "{reason}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_access_log_has_a_line_for_each_request() {
+    let files = Files::new();
+    customize(&files);
+    files.file(
+        "hostel.toml",
+        b"[server]\naccess_log = \"json\"\n[defaults]\ngrants = [\"log\", \"config\"]\n",
     );
-    let id = serving.0.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .unwrap()
-            .success()
+    let serving = Serving::start(&files);
+    serving.call("customize?secret=1");
+    let text = line(&serving.access, "\"customize\"");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["request"], TRACE);
+    assert_eq!(
+        (&json["method"], &json["path"]),
+        (&"POST".into(), &"/v1/plugins/customize".into())
     );
-    assert_eq!(serving.0.wait().unwrap().code(), Some(0));
+    assert_eq!((&json["status"], &json["code"]), (&200.into(), &"".into()));
+    assert_eq!(
+        (&json["bytes_in"], &json["bytes_out"]),
+        (&11.into(), &26.into())
+    );
+    assert!(json["fuel"].as_u64().unwrap() > 0 && json["seconds"].as_f64().unwrap() > 0.0);
+    assert!(!text.contains("secret"), "{text}");
+    serving.call("nobody");
+    let text = line(&serving.access, "nobody");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&json["status"], &json["code"]),
+        (&404.into(), &"unknown-plugin".into())
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn the_configuration_is_reloaded_by_signal_and_by_change() {
+    let config = |prefix: &str| {
+        format!(
+            "[defaults]\ngrants = [\"log\", \"config\"]\nconfig = {{ prefix = {{ file = \"{prefix}\" }} }}\n"
+        )
+    };
+    let files = Files::new();
+    customize(&files);
+    let prefix = files.file("prefix", b"ONE");
+    files.file("hostel.toml", config(&prefix).as_bytes());
+    let serving = Serving::start(&files);
+    assert!(serving.call("customize").ends_with("ONE_HELLO WORLD"));
+    // The configuration's file is as it was, so nothing but the signal tells of the secret's change.
+    files.file("prefix", b"TWO");
+    serving.signal("-HUP");
+    line(&serving.log, "reloaded the configuration");
+    assert!(serving.call("customize").ends_with("TWO_HELLO WORLD"));
+    let other = files.file("other", b"THREE");
+    replace(&files, config(&other).as_bytes());
+    line(&serving.log, "reloaded the configuration");
+    assert!(serving.call("customize").ends_with("THREE_HELLO WORLD"));
+    // One with a fault changes nothing, by either way.
+    replace(&files, b"[defaults]\ngrnats = []\n");
+    let told = line(&serving.log, "the configuration stays as it was");
+    assert!(told.contains("did you mean `grants`"), "{told}");
+    serving.signal("-HUP");
+    line(&serving.log, "the configuration stays as it was");
+    assert!(serving.call("customize").ends_with("THREE_HELLO WORLD"));
+}
+
+#[cfg(unix)]
+#[test]
+fn sigterm_ends_the_server() {
+    let mut serving = Serving::start(&Files::new());
+    serving.signal("-TERM");
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
 }

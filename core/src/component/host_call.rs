@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     base::fuel::Spending,
-    call::{StoreData, access::InstanceAccess},
+    call::{
+        StoreData,
+        access::{InstanceAccess, WasiState},
+    },
     error::CallError,
     host_functions::Context,
 };
@@ -48,6 +51,11 @@ pub(crate) trait HostResource<T>: Send + Sync + 'static {
     /// none does.
     fn rust_type(&self) -> any::TypeId {
         any::TypeId::of::<()>()
+    }
+
+    /// Returns the state of a new instance that WASI's functions work on, if the resource is one of WASI's.
+    fn new_session(&self) -> Option<Box<dyn WasiState>> {
+        None
     }
 
     /// Drops the resource of this number, which its owner has dropped. `call` has no arguments and no result.

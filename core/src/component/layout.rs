@@ -7,6 +7,7 @@ use crate::base::signature::ValType;
 const MOST_BYTES: u64 = 1 << 28;
 
 /// The form of a value in a guest's memory, and in core values.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// Bytes in memory.

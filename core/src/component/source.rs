@@ -124,7 +124,6 @@ impl Source for Fixed {
     #[inline(always)]
     fn layout<T: ComponentType>((): Self::Types<'_>, (): ()) -> &Layout {
         const {
-            #[expect(clippy::panic)] // when the host is compiled
             match &T::LAYOUT {
                 Some(layout) => layout,
                 None => panic!("{}", NO_LAYOUT),

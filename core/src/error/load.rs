@@ -224,7 +224,8 @@ impl LoadError {
                 let (count, noun) = (all.len(), if all.len() == 1 { "mismatch" } else { "mismatches" });
                 write!(f, "the module does not fit, {count} {noun}:")?;
                 for mismatch in all {
-                    write!(f, "\n  {mismatch}")?;
+                    f.write_str("\n  ")?;
+                    fmt::Display::fmt(mismatch, f)?;
                 }
                 Ok(())
             }
@@ -321,7 +322,8 @@ impl fmt::Display for Mismatch {
                     separator(module),
                     shown(name)
                 )?;
-                if hint.is_empty() {
+                // Of a function of the embedder's, the hint says how Rust grants it.
+                if hint.is_empty() || f.alternate() && hint.contains("::") {
                     return Ok(());
                 }
                 write!(f, "; {hint}")

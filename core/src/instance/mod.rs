@@ -6,6 +6,8 @@ mod export_call;
 #[cfg(feature = "contract")]
 mod fixed;
 mod foreign;
+#[cfg(feature = "component")]
+mod http;
 mod idle;
 mod image;
 mod linked;

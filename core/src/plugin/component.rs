@@ -14,6 +14,7 @@ use crate::{
     grants::Grants,
     instance::{Component, PendingCall},
     module::{Export, Extern, Import, ModuleInfo},
+    services::http::{HttpRequest, HttpResponse},
 };
 use alloc::{boxed::Box, string::ToString, sync::Arc, vec::Vec};
 use core::{any::TypeId, future::Future, marker::PhantomData};
@@ -338,6 +339,16 @@ impl<T: Default + 'static> Plugin<T> {
     ) -> Result<Option<Value>, CallError> {
         self.loaded.component_export(name)?;
         self.with_instance(|instance| instance.call_component_values(name, params))
+    }
+
+    /// Passes a request to a component that exports `wasi:http/incoming-handler`, in an instance of its own; see
+    /// [`Instance::handle_http`](crate::Instance::handle_http).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Instance::handle_http`](crate::Instance::handle_http) and [`with_instance`](Self::with_instance).
+    pub fn handle_http(&self, request: HttpRequest) -> Result<HttpResponse, CallError> {
+        self.with_instance(|instance| instance.handle_http(request))
     }
 
     /// Prepares a [`call_component`](Self::call_component), to run by steps or to await, the instance's start

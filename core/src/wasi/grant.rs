@@ -64,7 +64,7 @@ pub struct Wasi {
 #[cfg(feature = "component")]
 const HTTP_BYTES: usize = 64 << 20;
 #[cfg(feature = "component")]
-const HTTP_RESPONSE_BYTES: usize = 16 << 20;
+const HTTP_RESPONSE_BYTES: usize = 4 << 20;
 
 /// A granted directory, which the guest has open from the start.
 #[derive(Clone)]
@@ -266,7 +266,8 @@ impl Wasi {
         self
     }
 
-    /// Sets the most bytes of the body of one response. Default: 16 MiB.
+    /// Sets the most bytes of the body of one response, for which room is kept while its request is on its way.
+    /// Default: 4 MiB.
     #[cfg(feature = "component")]
     #[must_use]
     pub const fn http_response_bytes(mut self, bytes: usize) -> Self {

@@ -34,6 +34,8 @@ mod wait;
 
 #[cfg(feature = "component")]
 pub(crate) use self::p2::find as find_interface;
+#[cfg(feature = "component")]
+pub(crate) use self::session::{begin_http, end_http};
 pub use self::{grant::Wasi, input::WasiInput, output::WasiOutput};
 
 use self::{

@@ -1,7 +1,7 @@
 //! The WASI state of one instance, and the context of one call of a WASI function.
 
 #[cfg(feature = "component")]
-use super::p2::resources::Resources;
+use super::p2::{http, resources::Resources};
 use super::{
     descriptors::Descriptors,
     errno::{Errno, Fail},
@@ -9,12 +9,16 @@ use super::{
     output::{Pending, Stream},
     paths::PATH,
 };
+#[cfg(feature = "component")]
+use crate::services::http::{HttpRequest, HttpResponse};
 use crate::{
     base::{fuel::Spending, shape::unsigned},
     call::{Shared, access::WasiState, canceller::Canceller, meter::Meter},
     error::CallError,
     host_functions, memory,
 };
+#[cfg(feature = "component")]
+use alloc::string::String;
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 #[cfg(feature = "component")]
 use core::task::Waker;
@@ -119,6 +123,30 @@ impl WasiState for Session {
     fn take_stderr(&mut self) -> Vec<u8> {
         self.stderr.take(self.grant.output(Stream::Stderr))
     }
+}
+
+/// Keeps an HTTP request for the guest, if it fits into `room` bytes. Returns the numbers by which the guest gets it
+/// and the place for the response.
+#[cfg(feature = "component")]
+pub(crate) fn begin_http(
+    state: &mut dyn WasiState,
+    request: HttpRequest,
+    room: usize,
+) -> Option<[u32; 2]> {
+    let state: &mut dyn Any = state;
+    let session: &mut Session = state.downcast_mut()?;
+    let room = room.min(session.grant.http_bytes);
+    http::begin(&mut session.resources, request, room)
+}
+
+/// Takes the guest's response to the request. An error in words if there is none, or if its body is not complete.
+#[cfg(feature = "component")]
+pub(crate) fn end_http(state: &mut dyn WasiState) -> Result<HttpResponse, String> {
+    let state: &mut dyn Any = state;
+    let session: Option<&mut Session> = state.downcast_mut();
+    // Only this module stores a session in an instance.
+    let session = session.ok_or("it has no session")?;
+    http::end(&mut session.resources)
 }
 
 /// A call of preview 1: its parameters, and the memory in which their addresses lie.

@@ -18,7 +18,43 @@ struct Parts {
     methods: TokenStream,
 }
 
+/// The names of what the code calls.
+struct Calls {
+    export: Ident,
+    look_up: Ident,
+    callee: Ident,
+    call: Ident,
+    grant: Ident,
+}
+
 impl Bindings<'_> {
+    fn calls(&self) -> Calls {
+        let [export, look_up, callee, call, grant] = match self.is_fixed() {
+            true => [
+                "FixedExport",
+                "fixed_export",
+                "FixedCallee",
+                "call_fixed_export",
+                "fixed",
+            ],
+            false => [
+                "ComponentExport",
+                "component_export",
+                "ComponentCallee",
+                "call_export",
+                "interface",
+            ],
+        }
+        .map(|name| format_ident!("{name}"));
+        Calls {
+            export,
+            look_up,
+            callee,
+            call,
+            grant,
+        }
+    }
+
     /// Returns the struct for the functions of an interface. Nothing if it has none.
     pub(super) fn guest<'f>(
         &self,
@@ -26,6 +62,7 @@ impl Bindings<'_> {
         functions: impl Iterator<Item = &'f Function>,
     ) -> Result<TokenStream> {
         let krate = &self.krate;
+        let Calls { export, .. } = self.calls();
         let Parts {
             fields,
             lookups,
@@ -41,7 +78,7 @@ impl Bindings<'_> {
         Ok(quote! {
             #[doc = #title]
             #[derive(Clone, Debug)]
-            pub struct Guest { #(#fields: #krate::ComponentExport),* }
+            pub struct Guest { #(#fields: #krate::#export),* }
 
             impl Guest {
                 /// Looks the functions up in a plugin, and compares their types.
@@ -72,6 +109,7 @@ impl Bindings<'_> {
             lookups,
             methods,
         } = self.parts(root, self.functions(Side::Export))?;
+        let Calls { export, grant, .. } = self.calls();
         let interfaces = self.exported();
         let name = rust_type(&self.world.name);
         let title = format!("The world `{}`: what a plugin exports.", self.world.name);
@@ -84,16 +122,21 @@ impl Bindings<'_> {
                 None => quote!(self::),
             })
             .collect();
-        let grant = (!hosts.is_empty()).then(|| {
+        let bounds = match hosts.is_empty() {
+            true => quote!('static),
+            false => quote!(#(#hosts Host)+*),
+        };
+        let fixed = self.is_fixed().then(|| quote!(.with_fixed_contract()));
+        let grant = (self.is_fixed() || !hosts.is_empty()).then(|| {
             quote! {
                 /// Returns the grants with all that a plugin of the world imports. WASI is another grant,
                 /// `Grants::wasi`.
                 #[must_use]
                 pub fn grant<T>(grants: #krate::Grants<T>) -> #krate::Grants<T>
                 where
-                    T: #(#hosts Host)+*,
+                    T: #bounds,
                 {
-                    grants #(.interface(#hosts interface()))*
+                    grants #fixed #(.#grant(#hosts interface()))*
                 }
             }
         });
@@ -107,7 +150,7 @@ impl Bindings<'_> {
                     /// The functions of this interface.
                     pub #interfaces: self::exports::#interfaces::Guest,
                 )*
-                #(#fields: #krate::ComponentExport,)*
+                #(#fields: #krate::#export,)*
             }
 
             impl #name {
@@ -138,6 +181,12 @@ impl Bindings<'_> {
         functions: impl Iterator<Item = &'f Function>,
     ) -> Result<Parts> {
         let krate = &self.krate;
+        let Calls {
+            look_up,
+            callee,
+            call,
+            ..
+        } = self.calls();
         let mut parts = Parts::default();
         for function in functions {
             self.check(function)?;
@@ -164,7 +213,7 @@ impl Bindings<'_> {
             let names: Vec<_> = params.iter().map(|param| param_name(&param.name)).collect();
             let about = docs_of(&function.docs, "function", &function.name);
             parts.lookups.push(quote! {
-                plugin.component_export::<(#(#owned,)*), #result>(#export)
+                plugin.#look_up::<(#(#owned,)*), #result>(#export)
             });
             parts.methods.extend(quote! {
                 #about
@@ -176,10 +225,10 @@ impl Bindings<'_> {
                 /// Those of a call.
                 pub fn #method(
                     &self,
-                    callee: impl #krate::ComponentCallee,
+                    callee: impl #krate::#callee,
                     #(#names: #borrowed),*
                 ) -> ::core::result::Result<#result, #krate::CallError> {
-                    callee.call_export(&self.#field, &(#(#names,)*))
+                    callee.#call(&self.#field, &(#(#names,)*))
                 }
             });
             parts.fields.push(field);

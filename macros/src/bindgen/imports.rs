@@ -41,14 +41,19 @@ impl Bindings<'_> {
         if methods.is_empty() {
             return Ok(methods);
         }
+        let (interface, granted) = match self.is_fixed() {
+            true => (quote!(FixedInterface), "fixed"),
+            false => (quote!(Interface), "interface"),
+        };
+        let about = format!("Returns the functions as an interface, for `Grants::{granted}`.");
         let (title, made) = match self.name_of(module) {
             "" => (
                 "The functions that a plugin of the world imports directly.".into(),
-                quote!(#krate::component::Interface::root()),
+                quote!(#krate::component::#interface::root()),
             ),
             name => (
                 format!("The functions of `{name}`, which a plugin imports."),
-                quote!(#krate::component::Interface::new(#name)),
+                quote!(#krate::component::#interface::new(#name)),
             ),
         };
         Ok(quote! {
@@ -57,9 +62,9 @@ impl Bindings<'_> {
             /// The embedder implements it for the data of an instance.
             pub trait Host: Sized + 'static { #methods }
 
-            /// Returns the functions as an interface, for `Grants::interface`.
+            #[doc = #about]
             #[must_use]
-            pub fn interface<T: Host>() -> #krate::component::Interface<T> {
+            pub fn interface<T: Host>() -> #krate::component::#interface<T> {
                 #made #calls
             }
         })

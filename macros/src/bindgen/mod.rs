@@ -181,6 +181,25 @@ mod tests {
     }
 
     #[test]
+    fn a_fixed_contract_is_that_of_a_core_module() {
+        let wit = "package a:b; interface log { line: func(text: string); }
+            world w { import log; export f: func() -> u32; }";
+        let code = code(wit, "fixed: true");
+        for part in [
+            "FixedInterface::new(\"a:b/log\").function(\"line\",T::line)",
+            "grants.with_fixed_contract().fixed(self::log::interface())",
+            "plugin.fixed_export::<(),u32>(\"f\")",
+            "callee:implhostel_core::FixedCallee",
+            "callee.call_fixed_export(&self.export_f,&())",
+        ] {
+            assert!(code.contains(part), "{part} in {code}");
+        }
+        let input = format!("inline: {SHOP:?}, fixed: true");
+        let code = bindgen(input.parse().unwrap_or_default()).to_string();
+        assert!(code.contains("the resource `bucket`"), "{code}");
+    }
+
+    #[test]
     fn what_is_not_run_yet_is_refused() {
         for (wit, reason) in [
             (

@@ -3,7 +3,7 @@
 use proc_macro2::Span;
 use std::path::PathBuf;
 use syn::{
-    Error, Ident, LitStr, Path, Result, Token, braced, bracketed,
+    Error, Ident, LitBool, LitStr, Path, Result, Token, braced, bracketed,
     ext::IdentExt,
     parse::{Parse, ParseStream},
     punctuated::Punctuated,
@@ -24,6 +24,8 @@ pub(crate) struct Options {
     pub(crate) resources: Vec<(LitStr, Path)>,
     /// Imported functions that return a future: `function` or `interface#function`.
     pub(crate) asynchronous: Vec<LitStr>,
+    /// Whether plugins are core modules, whose contract is not read.
+    pub(crate) fixed: bool,
     /// The crate that the code names.
     pub(crate) krate: Option<Path>,
 }
@@ -49,6 +51,7 @@ impl Parse for Options {
             world: None,
             resources: Vec::new(),
             asynchronous: Vec::new(),
+            fixed: false,
             krate: None,
         };
         if input.peek(LitStr) {
@@ -80,6 +83,7 @@ impl Options {
             "path" => self.path = Some(input.parse()?),
             "inline" => self.inline = Some(input.parse()?),
             "world" => self.world = Some(input.parse()?),
+            "fixed" => self.fixed = input.parse::<LitBool>()?.value,
             "crate" => self.krate = Some(input.call(Path::parse_mod_style)?),
             "resources" => {
                 let inside;
@@ -94,7 +98,8 @@ impl Options {
                 self.asynchronous = all.into_iter().collect();
             }
             _ => {
-                let message = "expected `path`, `inline`, `world`, `resources`, `async` or `crate`";
+                let message =
+                    "expected `path`, `inline`, `world`, `resources`, `async`, `fixed` or `crate`";
                 return Err(Error::new(name.span(), message));
             }
         }

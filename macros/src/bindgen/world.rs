@@ -113,6 +113,17 @@ impl<'a> Bindings<'a> {
 
     /// Fails for a resource or function in the options that the world does not import.
     fn check_options(&self) -> Result<()> {
+        if self.options.fixed {
+            for (_, id) in self.interfaces.keys() {
+                let types = &self.resolve.interfaces[*id].types;
+                if let Some((name, _)) = types.iter().find(|(_, ty)| self.is_resource(**ty)) {
+                    let message = format!(
+                        "the resource `{name}` needs a contract that is read: leave `fixed` out, or the resource"
+                    );
+                    return Err(Error::new(self.options.span, message));
+                }
+            }
+        }
         let imported = || {
             self.interfaces
                 .iter()
@@ -174,6 +185,11 @@ impl<'a> Bindings<'a> {
             .interface
             .and_then(|id| self.interfaces.get(&(module.side, id)));
         known.map_or("", |known| &known.name)
+    }
+
+    /// Returns whether plugins are core modules, whose contract is not read.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.options.fixed
     }
 
     /// Returns whether the options have a function return a future.

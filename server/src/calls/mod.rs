@@ -10,6 +10,7 @@ pub(crate) use self::{
 
 use crate::{
     direct::Around,
+    logs::OfRequest,
     quota::Meter,
     tenants::Tenant,
     typed::{self, Answer, Unreadable},
@@ -23,7 +24,6 @@ use std::{
     task::Poll,
     time::{Duration, Instant},
 };
-use tracing::Span;
 
 /// Fuel of a slice: some tens of microseconds.
 const QUANTUM: u64 = 10_000;
@@ -39,8 +39,8 @@ pub(crate) struct Call {
     pub(crate) input: Input,
     /// The time at which the request arrived.
     pub(crate) began: Instant,
-    /// Entered while the guest runs, so that its log records tell their request.
-    pub(crate) span: Span,
+    /// Entered while the guest runs.
+    pub(crate) request: OfRequest,
     /// Runs each slice of the guest, if it is given.
     pub(crate) around: Option<Around>,
 }
@@ -113,7 +113,7 @@ impl Call {
             export,
             input,
             began,
-            span,
+            request,
             around,
         } = self;
         let meter = &tenant.meter;
@@ -133,23 +133,23 @@ impl Call {
             Input::Bytes(bytes) => {
                 let inputs = [&**bytes];
                 let call = plugin.call_arguments_async(&export, &inputs);
-                let (result, usage) = metered(call, &tenant, &span, around.as_ref()).await;
+                let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.map(Output::Bytes), usage)
             }
             Input::Numbers(numbers) => {
                 let call = plugin.call_values_async(&export, numbers);
-                let (result, usage) = metered(call, &tenant, &span, around.as_ref()).await;
+                let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.map(Output::Numbers), usage)
             }
             Input::ComponentBytes(bytes) => {
                 let call = plugin.call_component_async(&export, (&**bytes,));
-                let (result, usage) = metered(call, &tenant, &span, around.as_ref()).await;
+                let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.and_then(of_bytes), usage)
             }
             Input::Json(body) => match arguments(&plugin, &export, body) {
                 Ok(arguments) => {
                     let call = plugin.call_component_values_async(&export, &arguments);
-                    let (result, usage) = metered(call, &tenant, &span, around.as_ref()).await;
+                    let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                     (result.and_then(of_json), usage)
                 }
                 Err(failure) => (Err(failure), Usage::default()),
@@ -230,7 +230,7 @@ fn budget_now(budget: &Budget, began: Instant, meter: &Meter) -> Result<Budget, 
 async fn metered<R, F>(
     call: PendingCall<F>,
     tenant: &Tenant,
-    span: &Span,
+    request: &OfRequest,
     around: Option<&Around>,
 ) -> (Result<R, Failure>, Usage)
 where
@@ -240,7 +240,7 @@ where
     let mut counted = 0;
     let result = poll_fn(|context| {
         let polled = {
-            let _entered = span.enter();
+            let _entered = request.enter();
             match around {
                 None => call.as_mut().poll(context),
                 Some(around) => {

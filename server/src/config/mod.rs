@@ -9,6 +9,7 @@ use crate::{
     auth::{Auth, Role, Token},
     service::Terms,
 };
+use axum::http::Uri;
 use hostel::settings::{
     DeTable, DeValue, Faults, Section, expected, flag, one_of, path, size_in, text, texts, time,
 };
@@ -61,6 +62,9 @@ pub struct ServerSettings {
     pub keep_versions: usize,
     /// Whether each request writes one line of JSON to stdout.
     pub access_log: bool,
+    /// The URL of a collector of OpenTelemetry that gets each request as a span, by OTLP over HTTP. It takes the feature
+    /// `otlp`.
+    pub traces: Option<String>,
 }
 
 impl Default for ServerSettings {
@@ -76,6 +80,7 @@ impl Default for ServerSettings {
             data: None,
             keep_versions: 5,
             access_log: false,
+            traces: None,
         }
     }
 }
@@ -245,8 +250,23 @@ impl ServerSettings {
         at.set("keep_versions", &mut it.keep_versions, size_in(1, 100));
         const LOGS: &[(&str, bool)] = &[("none", false), ("json", true)];
         at.set("access_log", &mut it.access_log, one_of(LOGS));
+        it.traces = at.value("traces", collector);
         at.finish();
         it
+    }
+}
+
+/// Reads the URL of a collector.
+fn collector(value: &DeValue<'_>) -> Result<String, String> {
+    let url = text(value)?;
+    let is_url = ["http://", "https://"].iter().any(|it| url.starts_with(it));
+    if !is_url || url.parse::<Uri>().is_err() {
+        let what = "a URL, such as \"http://127.0.0.1:4318/v1/traces\"";
+        return Err(expected(what, value));
+    }
+    match cfg!(feature = "otlp") {
+        true => Ok(url),
+        false => Err("this program was built without the feature `otlp`".to_owned()),
     }
 }
 

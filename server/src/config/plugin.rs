@@ -1,6 +1,9 @@
 //! The settings of one plugin: its limits, budget, grants and quotas.
 
-use crate::quota::{FuelWindow, Quota, Rate};
+use crate::{
+    logs::Logs,
+    quota::{FuelWindow, Quota, Rate},
+};
 use hostel::{
     Budget, Grants, Limits, StateStore, limit_fields,
     settings::{
@@ -126,7 +129,8 @@ impl PluginSettings {
         self.grants.contains(&grant)
     }
 
-    /// Returns the grants of the plugin `name` with these settings. `state` keeps its values, if it may have some.
+    /// Returns the grants of the plugin `name` with these settings. `state` keeps its values, if it may have some; `logs`
+    /// gets its log records.
     ///
     /// # Errors
     ///
@@ -135,8 +139,9 @@ impl PluginSettings {
         &self,
         name: &str,
         state: Option<&Arc<dyn StateStore>>,
+        logs: &Logs,
     ) -> Result<Grants, String> {
-        crate::grants::of(name, self, state)
+        crate::grants::of(name, self, state, logs)
     }
 
     /// Returns whether its host functions may wait for a disk.

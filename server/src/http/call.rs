@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     calls::{Call, Ended, Input, Lost, Output},
+    logs::OfRequest,
     metrics::OK,
     problem::Problem,
     tenants::Tenant,
@@ -180,7 +181,10 @@ async fn admitted(
         export,
         input,
         began: exchange.began,
-        span,
+        request: OfRequest {
+            span,
+            trace: exchange.trace.number(),
+        },
         around: None,
     };
     let Ended {

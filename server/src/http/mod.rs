@@ -3,6 +3,7 @@
 mod admin;
 mod body;
 pub(crate) mod call;
+mod live;
 pub(crate) mod media;
 mod routes;
 mod show;
@@ -12,11 +13,11 @@ pub(crate) use self::{
     routes::{Needs, OF_CALL, Operation, ROUTES, Route},
 };
 
-use self::media::Media;
+use self::{media::Media, routes::DASHBOARD};
 use crate::{
     access_log::Line,
     auth::{Client, Unknown},
-    openapi,
+    dashboard, openapi,
     problem::Problem,
     service::{Shared, World},
     trace_context::TraceContext,
@@ -33,7 +34,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 /// Makes the router.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let mut paths: BTreeMap<&str, MethodRouter<Arc<Shared>>> = BTreeMap::new();
-    for route in &ROUTES {
+    let page = shared.dashboard.then_some(&DASHBOARD);
+    for route in ROUTES.iter().chain(page) {
         let filter = MethodFilter::try_from(route.method.clone());
         let Ok(filter) = filter else {
             // None of the table: a test makes the router.
@@ -125,7 +127,7 @@ async fn not_allowed(shared: Arc<Shared>, request: Request) -> Response<Body> {
     let problem = Problem::new("method-not-allowed", "");
     let line = Line::new(request.method(), request.uri());
     let header = request.headers().get("traceparent");
-    let trace = TraceContext::of(header.map(HeaderValue::as_bytes));
+    let trace = TraceContext::of(header.map(HeaderValue::as_bytes), shared.samples());
     finish(&shared, line, trace, began, Err(problem))
 }
 
@@ -138,12 +140,13 @@ async fn handle(
     let began = Instant::now();
     let (mut parts, body) = request.into_parts();
     let header = parts.headers.get("traceparent");
-    let trace = TraceContext::of(header.map(HeaderValue::as_bytes));
-    let line = Line::new(&parts.method, &parts.uri);
+    let trace = TraceContext::of(header.map(HeaderValue::as_bytes), shared.samples());
+    let mut line = Line::new(&parts.method, &parts.uri);
     let Some(route) = route else {
         let problem = Problem::new("unknown-route", "");
         return finish(&shared, line, trace, began, Err(problem));
     };
+    line.route = route.path;
     let params = match RawPathParams::from_request_parts(&mut parts, &()).await {
         Ok(params) => params
             .iter()
@@ -196,6 +199,8 @@ async fn answer(
         Operation::Delete => admin::delete(exchange).await,
         Operation::Versions => admin::versions(exchange).await,
         Operation::Rollback => admin::rollback(exchange).await,
+        Operation::Logs => live::logs(exchange),
+        Operation::Dashboard => Ok(dashboard::response()),
         Operation::Health => Ok(Media::Text.response("ok\n")),
         Operation::Ready if exchange.shared.is_draining() => Err(Problem::new("shutting-down", "")),
         Operation::Ready => Ok(Media::Text.response("ready\n")),
@@ -240,6 +245,10 @@ fn finish(
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     shared.metrics.request(status.as_u16());
+    #[cfg(feature = "otlp")]
+    if let Some(traces) = &shared.traces {
+        traces.request(&line, &trace, status.as_u16(), began.elapsed());
+    }
     if let Some(log) = &shared.access_log
         && !log.write(&line, &identifier, status.as_u16(), began.elapsed())
     {

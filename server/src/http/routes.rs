@@ -19,6 +19,8 @@ pub(crate) enum Operation {
     Fleet,
     OpenApi,
     PluginOpenApi,
+    Logs,
+    Dashboard,
 }
 
 /// The tokens that a route takes.
@@ -49,7 +51,7 @@ pub(crate) struct Route {
 /// The errors of a call.
 pub(crate) const OF_CALL: &[u16] = &[400, 404, 406, 408, 413, 415, 422, 429, 500, 502, 503, 504];
 
-pub(crate) const ROUTES: [Route; 14] = [
+pub(crate) const ROUTES: [Route; 15] = [
     Route {
         method: Method::GET,
         path: "/v1/plugins",
@@ -133,6 +135,15 @@ pub(crate) const ROUTES: [Route; 14] = [
     },
     Route {
         method: Method::GET,
+        path: "/v1/logs",
+        operation: Operation::Logs,
+        needs: Needs::Client,
+        summary: "Follow the log lines of the plugins that the client may see, from the newest thousand on",
+        success: (200, "text/event-stream"),
+        errors: &[429],
+    },
+    Route {
+        method: Method::GET,
         path: "/healthz",
         operation: Operation::Health,
         needs: Needs::Nothing,
@@ -177,3 +188,14 @@ pub(crate) const ROUTES: [Route; 14] = [
         errors: &[],
     },
 ];
+
+/// The page for people, which shows what the other routes tell.
+pub(crate) const DASHBOARD: Route = Route {
+    method: Method::GET,
+    path: "/",
+    operation: Operation::Dashboard,
+    needs: Needs::Nothing,
+    summary: "Show the dashboard",
+    success: (200, "text/html"),
+    errors: &[],
+};

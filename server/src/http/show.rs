@@ -6,6 +6,7 @@ use crate::{
     openapi,
     problem::Problem,
     service::{Shared, World},
+    tenants::Tenant,
     typed::{self, Form},
 };
 use axum::{
@@ -22,15 +23,22 @@ pub(super) fn list(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
         .filter(|name| client.may_see(name))
         // One that is removed just now is left out.
         .filter_map(|name| {
-            let version = world.host.version(&name).ok()?;
+            let (plugin, version) = (world.host.get(&name).ok()?, world.host.version(&name).ok()?);
+            let tenant = exchange.shared.tenant(world, &name);
             Some(json!({
                 "name": name,
                 "version": version.number,
                 "sha256": hexadecimal(&version.sha256),
+                "abi": abi(&plugin),
+                "concurrency": plugin.limits().instances,
+                "queue": plugin.limits().waiting,
+                "figures": figures(&plugin, &tenant),
             }))
         })
         .collect();
-    Ok(Media::Json.response(json!({ "plugins": plugins }).to_string()))
+    let client = json!({ "name": client.name(), "role": client.role() });
+    let listed = json!({ "client": client, "plugins": plugins });
+    Ok(Media::Json.response(listed.to_string()))
 }
 
 /// Returns the name in the path, if the client may see the plugin.
@@ -64,8 +72,6 @@ pub(super) fn plugin(shared: &Shared, world: &World, name: &str) -> Result<Json,
     let (plugin, version) = (world.host.get(name)?, world.host.version(name)?);
     let tenant = shared.tenant(world, name);
     let terms = (world.terms)(name);
-    let pool = plugin.pool_figures();
-    let (succeeded, failed, fuel) = tenant.figures.totals();
     let rate = terms.quota.rate.map(
         |rate| json!({ "calls": rate.calls, "per_ms": rate.per.as_millis(), "burst": rate.burst }),
     );
@@ -77,29 +83,40 @@ pub(super) fn plugin(shared: &Shared, world: &World, name: &str) -> Result<Json,
         "name": name,
         "version": version.number,
         "sha256": hexadecimal(&version.sha256),
-        "abi": match plugin.contract() {
-            Some(_) => "component",
-            None => plugin.convention().name(),
-        },
+        "abi": abi(&plugin),
         "exports": exports(&plugin),
         "grants": terms.grants,
         "limits": limits(plugin.limits()),
         "budget": budget(plugin.budget()),
         "rate": rate,
         "fuel": fuel_window,
-        "figures": {
-            "succeeded": succeeded,
-            "failed": failed,
-            "fuel": fuel,
-            "in_flight": tenant.in_flight(),
-            "instances_in_use": pool.in_use,
-            "instances_idle": pool.idle,
-            "waiting": pool.waiting,
-            "resets": pool.resets,
-            "discards": pool.discards,
-            "abandoned": pool.abandoned,
-        },
+        "figures": figures(&plugin, &tenant),
     }))
+}
+
+fn abi(plugin: &Plugin) -> &'static str {
+    match plugin.contract() {
+        Some(_) => "component",
+        None => plugin.convention().name(),
+    }
+}
+
+/// Returns the figures of a plugin: those of all its versions, and those of the loaded one's pool.
+fn figures(plugin: &Plugin, tenant: &Tenant) -> Json {
+    let pool = plugin.pool_figures();
+    let mut figures = tenant.figures.json();
+    for (name, value) in [
+        ("in_flight", tenant.in_flight() as u64),
+        ("instances_in_use", pool.in_use as u64),
+        ("instances_idle", pool.idle as u64),
+        ("waiting", pool.waiting as u64),
+        ("resets", pool.resets),
+        ("discards", pool.discards),
+        ("abandoned", pool.abandoned),
+    ] {
+        figures[name] = value.into();
+    }
+    figures
 }
 
 /// Lists the functions of a plugin, and how each is called.

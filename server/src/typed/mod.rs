@@ -21,6 +21,9 @@ use std::collections::{HashMap, HashSet};
 /// Most names in a message.
 const MOST_NAMES: usize = 20;
 
+/// The largest f32, rounded up: what JSON writes of it is no larger.
+const MOST_F32: f64 = 3.402_823_5e38;
+
 /// How a function of a component is called over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {

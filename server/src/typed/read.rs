@@ -1,7 +1,7 @@
 //! Arguments of a component's function, from JSON. They are read by their types, without a tree in between, and what they
 //! take on the heap is bounded: a short text can be a list of many elements.
 
-use super::listed;
+use super::{MOST_F32, listed};
 use base64::{
     Engine as _,
     alphabet::STANDARD,
@@ -156,8 +156,8 @@ impl<'t> Typed<'t> {
         match self.get() {
             Type::F64 => Some(Value::F64(number)),
             Type::F32 => {
-                let narrow = number as f32;
-                (narrow.is_finite() || !number.is_finite()).then_some(Value::F32(narrow))
+                let fits = number.abs() <= MOST_F32 || !number.is_finite();
+                fits.then_some(Value::F32(number as f32))
             }
             _ => None,
         }

@@ -1,5 +1,6 @@
 //! Types of components in JSON Schema.
 
+use super::MOST_F32;
 use hostel::component::{Type, TypeId, Types};
 use serde_json::{Map, Value as Json, json};
 use std::{collections::HashMap, sync::Arc};
@@ -156,7 +157,7 @@ fn simple(types: &Types, ty: &Type) -> Option<Json> {
             "^[0-9]{1,18}$",
             json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX }),
         ),
-        Type::F32 => float(json!({ "type": "number", "minimum": f32::MIN, "maximum": f32::MAX })),
+        Type::F32 => float(json!({ "type": "number", "minimum": -MOST_F32, "maximum": MOST_F32 })),
         Type::F64 => float(json!({ "type": "number" })),
         Type::Char => json!({ "type": "string", "minLength": 1, "maxLength": 1 }),
         Type::String => json!({ "type": "string" }),

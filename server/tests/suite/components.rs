@@ -11,6 +11,17 @@ pub(crate) fn kit() -> Vec<u8> {
     wat::parse_str(include_str!("kit.wat")).expect("it is WAT")
 }
 
+/// The tests that call the program itself take the component as a file.
+#[test]
+fn the_kit_s_file_is_current() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/kit.wasm");
+    if std::env::var_os("HOSTEL_RECORD").is_some() {
+        std::fs::write(file, kit()).unwrap();
+    }
+    let found = std::fs::read(file).unwrap();
+    assert!(found == kit(), "write it again with HOSTEL_RECORD=1");
+}
+
 fn call(serving: &Serving, export: &str, body: &str) -> Answer {
     let headers = [("content-type", "application/json")];
     let line = format!("POST /v1/plugins/kit/{export}");
@@ -54,6 +65,7 @@ fn values_come_back_as_they_went() {
         ("done", json!({ "ok": null })),
         ("ratio", json!("NaN")),
         ("small", json!("-inf")),
+        ("small", json!(-3.4028235e38)),
         ("bytes", json!("")),
     ] {
         both(change(name, value.clone()), change(name, value));
@@ -90,6 +102,7 @@ fn a_body_of_another_type_is_refused() {
         ("done", json!({ "ok": 1 }), "unit"),
         ("ratio", json!("much"), "(f64)"),
         ("small", json!(1e300), "(f32)"),
+        ("small", json!(3.40282351e38), "(f32)"),
         ("yes", json!(1), "true or false"),
         ("other", json!(1), "no field \"other\""),
     ] {

@@ -11,3 +11,6 @@ mod quotas;
 mod reload;
 mod security;
 mod serving;
+#[cfg(feature = "otlp")]
+mod traces;
+mod watching;

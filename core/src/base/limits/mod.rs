@@ -2,10 +2,11 @@
 //! [`Usage`]).
 
 #[cfg(feature = "contract")]
-#[cfg_attr(not(feature = "component"), allow(dead_code))]
+#[cfg_attr(not(feature = "component"), allow(dead_code, unreachable_pub))]
 mod component;
 
 #[cfg(feature = "contract")]
+#[cfg_attr(not(feature = "component"), allow(unreachable_pub))]
 pub use self::component::ComponentLimits;
 
 use super::growth::RefusedGrowth;

@@ -49,8 +49,11 @@ use core::fmt;
 /// ```
 pub struct FixedInterface<T> {
     name: Box<str>,
-    functions: Vec<(Box<str>, Function<T>)>,
+    functions: Functions<T>,
 }
+
+/// Functions by their names.
+type Functions<T> = Vec<(Box<str>, Function<T>)>;
 
 /// The module from which a plugin imports the functions that its world imports directly.
 pub(crate) const ROOT: &str = "$root";
@@ -85,7 +88,7 @@ impl<T: 'static> FixedInterface<T> {
     }
 
     /// Returns the interface's name, and its functions.
-    pub(crate) fn into_parts(self) -> (Box<str>, Vec<(Box<str>, Function<T>)>) {
+    pub(crate) fn into_parts(self) -> (Box<str>, Functions<T>) {
         (self.name, self.functions)
     }
 }

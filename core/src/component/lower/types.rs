@@ -1,6 +1,6 @@
 //! The Rust types that can be lowered.
 
-use super::{Lower, Lowering, Place};
+use super::{Lower, Lowering};
 use crate::{
     base::text::text,
     component::{
@@ -25,17 +25,14 @@ macro_rules! number {
             fn lower_all<'v, S: Source>(all: &'v [Self], _: S::Id, to: &mut Lowering<'v, '_, S>) -> Result<(), CallError> {
                 const BYTES: usize = size_of::<$type>();
                 let size = BYTES.saturating_mul(all.len());
-                to.list(Cow::Owned(Vec::new()), size, width::<BYTES>(), all.len(), |to| {
-                    let Place::Block(block, _) = to.at else {
-                        return Ok(());
-                    };
-                    let block = to.lowered.blocks.get_mut(block).ok_or_else(other_type)?;
-                    let places = block.bytes.to_mut().chunks_exact_mut(BYTES);
-                    for (place, number) in places.zip(all) {
-                        place.copy_from_slice(&number.to_le_bytes());
-                    }
-                    Ok(())
-                })
+                let after = to.list(Cow::Owned(Vec::new()), size, width::<BYTES>(), all.len())?;
+                let block = to.lowered.blocks.last_mut().ok_or_else(other_type)?;
+                let places = block.bytes.to_mut().chunks_exact_mut(BYTES);
+                for (place, number) in places.zip(all) {
+                    place.copy_from_slice(&number.to_le_bytes());
+                }
+                to.at = after;
+                Ok(())
             }
         }
     )*};

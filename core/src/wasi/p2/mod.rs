@@ -35,6 +35,7 @@ use super::{
     wait::{self, Wait},
 };
 use crate::{
+    call::access::WasiState,
     component::{
         FunctionType, Types,
         host_call::{
@@ -220,6 +221,10 @@ impl<T: 'static> Pending<T> for BegunOperation {
 struct GrantedResource(Arc<Wasi>);
 
 impl<T: 'static> HostResource<T> for GrantedResource {
+    fn new_session(&self) -> Option<Box<dyn WasiState>> {
+        Some(Box::new(Session::new(&self.0)))
+    }
+
     fn dropped(&self, call: &mut HostCall<'_, T>, number: u32) -> Result<(), CallError> {
         let removed = with_session(&self.0, call, Waker::noop(), |call| {
             resources::remove(call, number)

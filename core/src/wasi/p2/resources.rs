@@ -150,6 +150,16 @@ impl Resources {
         self.slots.get_mut(usize::try_from(number).ok()?)?.as_mut()
     }
 
+    /// Adds a resource that the embedder passes to the guest, and returns its number; `None` if there is no room
+    /// for it.
+    pub(super) fn insert(&mut self, entry: Entry) -> Option<u32> {
+        self.add(Slot {
+            entry,
+            parent: None,
+            children: 0,
+        })
+    }
+
     /// Adds a resource, and returns its number; `None` if there is no room for it.
     fn add(&mut self, slot: Slot) -> Option<u32> {
         let bytes = match &slot.entry {
@@ -182,7 +192,7 @@ impl Resources {
     }
 
     /// Takes the resource of this number away. Its parent has a child less.
-    fn remove(&mut self, number: u32) -> Option<Entry> {
+    pub(super) fn remove(&mut self, number: u32) -> Option<Entry> {
         let slot = self.slots.get_mut(usize::try_from(number).ok()?)?.take()?;
         self.free.push(number);
         let Slot { entry, parent, .. } = slot;

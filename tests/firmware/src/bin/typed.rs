@@ -1,14 +1,20 @@
 //! What a plugin with a contract takes: one that `hostel lower` made of a component. With the feature `contract`, the
 //! firmware knows the contract; with `component`, it reads it. Without either, the plugin is one in the native ABI that
-//! does the same.
+//! does the same. With `both`, the firmware runs one in the native ABI, too.
 
 #![no_std]
 #![no_main]
 
 extern crate alloc;
 
+#[cfg(all(feature = "contract", not(feature = "component")))]
+use self::known as measured;
+#[cfg(not(feature = "contract"))]
+use self::native as measured;
+#[cfg(feature = "component")]
+use self::read as measured;
 use firmware::{heap, instructions, println};
-use hostel_core::{Engine, Grants, Instance, Limits};
+use hostel_core::{Engine, Limits, LoadError, Plugin};
 
 firmware::main!(work);
 
@@ -16,83 +22,98 @@ firmware::main!(work);
 const TIMES: u64 = 1_000;
 
 fn work() -> bool {
-    let mut instance = load();
+    let plugin = measured::load().unwrap_or_else(|error| panic!("{error}"));
+    let instance = plugin.instantiate(());
+    let mut instance = instance.unwrap_or_else(|error| panic!("{error}"));
     println!("heap-of-the-plugin-bytes {}", heap::live());
     for _ in 0..2 {
-        assert_eq!(shout(&mut instance), 11);
+        assert_eq!(measured::shout(&mut instance), 11);
     }
     let (_, count) = instructions::count(|| {
         for _ in 0..TIMES {
-            core::hint::black_box(shout(&mut instance));
+            core::hint::black_box(measured::shout(&mut instance));
         }
     });
     let each = count / TIMES;
     println!("instructions-of-a-call {each}");
+    #[cfg(feature = "both")]
+    {
+        let plugin = native::load().unwrap_or_else(|error| panic!("{error}"));
+        let instance = plugin.instantiate(());
+        let mut instance = instance.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(native::shout(&mut instance), 11);
+    }
     true
 }
 
+fn engine() -> Engine {
+    Engine::new(Limits::device(256 << 10))
+}
+
+/// The plugin with a contract.
+#[cfg(feature = "contract")]
+const WASM: &[u8] = include_bytes!("../../typed/shout.wasm");
+
+/// The name of its imported interface.
+#[cfg(feature = "contract")]
+const LOG: &str = "demo:device/log@0.1.0";
+
+/// A contract that is read.
 #[cfg(feature = "component")]
-fn load() -> Instance {
-    use hostel_core::component::Interface;
-    let log =
-        Interface::new("demo:device/log@0.1.0").function("line", |text: alloc::string::String| {
+mod read {
+    use super::{LOG, LoadError, Plugin, WASM, engine};
+    use alloc::string::String;
+    use hostel_core::{Grants, Instance, component::Interface};
+
+    pub(super) fn load() -> Result<Plugin, LoadError> {
+        let log = Interface::new(LOG).function("line", |text: String| {
             core::hint::black_box(text);
         });
-    let engine = Engine::new(Limits::device(256 << 10));
-    let wasm = include_bytes!("../../typed/shout.wasm");
-    let plugin = engine.load_component("shout", wasm, &Grants::new().interface(log));
-    let plugin = plugin.unwrap_or_else(|error| panic!("{error}"));
-    plugin
-        .instantiate(())
-        .unwrap_or_else(|error| panic!("{error}"))
+        engine().load_component("shout", WASM, &Grants::new().interface(log))
+    }
+
+    pub(super) fn shout(instance: &mut Instance) -> usize {
+        let text = instance.call_component::<_, String>("shout", ("hello world",));
+        text.unwrap_or_else(|error| panic!("{error}")).len()
+    }
 }
 
-#[cfg(feature = "component")]
-fn shout(instance: &mut Instance) -> usize {
-    let text = instance.call_component::<_, alloc::string::String>("shout", ("hello world",));
-    text.unwrap_or_else(|error| panic!("{error}")).len()
-}
-
+/// A contract that the firmware knows.
 #[cfg(all(feature = "contract", not(feature = "component")))]
-fn load() -> Instance {
-    use hostel_core::component::FixedInterface;
-    let log = FixedInterface::new("demo:device/log@0.1.0").function(
-        "line",
-        |text: alloc::string::String| {
+mod known {
+    use super::{LOG, LoadError, Plugin, WASM, engine};
+    use alloc::string::String;
+    use hostel_core::{Grants, Instance, component::FixedInterface};
+
+    pub(super) fn load() -> Result<Plugin, LoadError> {
+        let log = FixedInterface::new(LOG).function("line", |text: String| {
             core::hint::black_box(text);
-        },
-    );
-    let engine = Engine::new(Limits::device(256 << 10));
-    let wasm = include_bytes!("../../typed/shout.wasm");
-    let plugin = engine.load("shout", wasm, &Grants::new().fixed(log));
-    let plugin = plugin.unwrap_or_else(|error| panic!("{error}"));
-    plugin
-        .instantiate(())
-        .unwrap_or_else(|error| panic!("{error}"))
+        });
+        engine().load("shout", WASM, &Grants::new().fixed(log))
+    }
+
+    pub(super) fn shout(instance: &mut Instance) -> usize {
+        let text = instance.call_fixed::<_, String>("shout", ("hello world",));
+        text.unwrap_or_else(|error| panic!("{error}")).len()
+    }
 }
 
-#[cfg(all(feature = "contract", not(feature = "component")))]
-fn shout(instance: &mut Instance) -> usize {
-    let text = instance.call_fixed::<_, alloc::string::String>("shout", ("hello world",));
-    text.unwrap_or_else(|error| panic!("{error}")).len()
-}
+/// The native ABI.
+#[cfg(any(not(feature = "contract"), feature = "both"))]
+mod native {
+    use super::{LoadError, Plugin, engine};
+    use hostel_core::{Grants, Instance, LogRecord};
 
-#[cfg(not(feature = "contract"))]
-fn load() -> Instance {
-    let grants = Grants::new().log(|record: &hostel_core::LogRecord<'_>| {
-        core::hint::black_box(&record.text);
-    });
-    let engine = Engine::new(Limits::device(256 << 10));
-    let wasm = include_bytes!(concat!(env!("OUT_DIR"), "/shout.wasm"));
-    let plugin = engine.load("shout", wasm, &grants);
-    let plugin = plugin.unwrap_or_else(|error| panic!("{error}"));
-    plugin
-        .instantiate(())
-        .unwrap_or_else(|error| panic!("{error}"))
-}
+    pub(super) fn load() -> Result<Plugin, LoadError> {
+        let grants = Grants::new().log(|record: &LogRecord<'_>| {
+            core::hint::black_box(&record.text);
+        });
+        let wasm = include_bytes!(concat!(env!("OUT_DIR"), "/shout.wasm"));
+        engine().load("shout", wasm, &grants)
+    }
 
-#[cfg(not(feature = "contract"))]
-fn shout(instance: &mut Instance) -> usize {
-    let text = instance.process(b"hello world");
-    text.unwrap_or_else(|error| panic!("{error}")).len()
+    pub(super) fn shout(instance: &mut Instance) -> usize {
+        let text = instance.process(b"hello world");
+        text.unwrap_or_else(|error| panic!("{error}")).len()
+    }
 }

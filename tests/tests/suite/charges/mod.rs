@@ -3,6 +3,7 @@
 //! The guest's own fuel is measured on bare wasmi, with imports that do nothing, and subtracted:
 //! the rest is the host's. Each module holds one kind of work.
 
+mod components;
 mod conventions;
 mod exports;
 mod host_functions;

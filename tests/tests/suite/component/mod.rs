@@ -2,6 +2,7 @@
 
 mod bare;
 mod errors;
+mod fixed;
 mod guests;
 mod linked;
 mod lowered;

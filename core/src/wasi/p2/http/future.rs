@@ -39,8 +39,8 @@ pub(in crate::wasi) struct Future {
 enum State {
     /// The request is not sent before its contents, of this number, are complete.
     Unsent(Checked, Option<u32>),
-    /// Never locked: it makes the instance `Sync`.
-    Sent(Mutex<Later<Result<HttpResponse, HttpError>>>),
+    /// The response is awaited, and the most bytes of its body. Never locked: it makes the instance `Sync`.
+    Sent(Mutex<Later<Result<HttpResponse, HttpError>>>, usize),
     Arrived(HttpResponse, Fields),
     Failed(ErrorCode),
     /// The guest has got it.
@@ -75,7 +75,7 @@ impl Future {
             State::Arrived(response, headers) => {
                 headers.bytes().saturating_add(response.body.len())
             }
-            State::Sent(_) | State::Failed(_) | State::Taken => 0,
+            State::Sent(..) | State::Failed(_) | State::Taken => 0,
         }
     }
 
@@ -89,7 +89,7 @@ impl Future {
 
     /// Gives up the request if it is on its way.
     pub(in crate::wasi) fn give_up(&mut self) {
-        if matches!(self.state, State::Sent(_)) {
+        if matches!(self.state, State::Sent(..)) {
             self.state = State::Failed(ErrorCode::ConnectionTerminated);
         }
     }
@@ -150,9 +150,10 @@ pub(super) fn send(call: &mut Call<'_>, number: u32) -> Result<(), Fail> {
     let reserved = sent
         .saturating_add(FIELD_BYTES)
         .saturating_add(request.max_body_bytes);
-    let later = Later::new(client.send(request));
+    let most = request.max_body_bytes;
+    let later = Mutex::new(Later::new(client.send(request)));
     call.session.resources.exchanges.begun(number, reserved);
-    set_state(call, number, State::Sent(Mutex::new(later))).map(drop)
+    set_state(call, number, State::Sent(later, most)).map(drop)
 }
 
 /// Returns whether the response of this number is there.
@@ -160,8 +161,8 @@ pub(in crate::wasi) fn arrival(call: &mut Call<'_>, number: u32) -> Result<Arriv
     let Some(Entry::Http(HttpEntry::Future(future))) = call.session.resources.get(number) else {
         return Err(other());
     };
-    let later = match &mut future.state {
-        State::Sent(later) => later.get_mut(),
+    let (later, most) = match &mut future.state {
+        State::Sent(later, most) => (later.get_mut(), *most),
         State::Unsent(..) => return Ok(Arrival::Unsent),
         State::Arrived(..) | State::Failed(_) | State::Taken => return Ok(Arrival::Arrived),
     };
@@ -180,7 +181,7 @@ pub(in crate::wasi) fn arrival(call: &mut Call<'_>, number: u32) -> Result<Arriv
         .first()
         .copied()
         .flatten();
-    let state = match response.and_then(|response| received(call, response)) {
+    let state = match response.and_then(|response| received(response, most)) {
         Ok((response, headers)) => State::Arrived(response, headers),
         Err(error) => {
             log(call, &text(format_args!("{error}")))?;
@@ -191,20 +192,16 @@ pub(in crate::wasi) fn arrival(call: &mut Call<'_>, number: u32) -> Result<Arriv
     Ok(Arrival::Arrived)
 }
 
-/// Checks a client's response. Returns its headers by themselves.
-fn received(
-    call: &Call<'_>,
-    mut response: HttpResponse,
-) -> Result<(HttpResponse, Fields), HttpError> {
+/// Checks a client's response, whose body has `most` bytes at most: there is room for these. Returns its headers by
+/// themselves.
+fn received(mut response: HttpResponse, most: usize) -> Result<(HttpResponse, Fields), HttpError> {
     let too_large = |part, limit| Err(HttpError::TooLarge { part, limit });
     let headers = Fields::received(mem::take(&mut response.headers));
     if headers.bytes() > FIELD_BYTES {
         return too_large("headers", FIELD_BYTES);
     }
-    let room = entries::room(call).saturating_sub(headers.bytes());
-    let limit = room.min(call.grant.http_response_bytes);
-    if response.body.len() > limit {
-        return too_large("body", limit);
+    if response.body.len() > most {
+        return too_large("body", most);
     }
     Ok((response, headers))
 }

@@ -9,6 +9,7 @@
 //! | `body` | bodies of both directions |
 //! | `future` | requests on their way, and their responses |
 //! | `incoming` | responses, and requests to the guest |
+//! | `serve` | the embedder's side of requests to the guest |
 //!
 //! A client takes and returns whole messages. So a request is sent when the guest has finished its body, and a
 //! response is there when all of it is.
@@ -19,11 +20,13 @@ mod fields;
 mod future;
 mod incoming;
 mod outgoing;
+mod serve;
 mod types;
 
 pub(in crate::wasi) use self::{
     entries::{Exchanges, HttpEntry},
     future::{Arrival, arrival},
+    serve::{begin, end},
 };
 
 use self::types::ErrorCode;

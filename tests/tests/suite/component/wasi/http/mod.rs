@@ -1,9 +1,10 @@
-//! `wasi:http`: the guest `fetch` with clients of the tests', and with `HttpAccess`. The threats are P15 to P18 in
+//! `wasi:http`: the guest `fetch` with clients of the tests', and with `HttpAccess`. The threats are P15 to P17 in
 //! docs/threats.md.
 
 mod limits;
 mod misuse;
 mod sending;
+mod serving;
 
 use hostel::{
     Engine, Grants, HttpClient, HttpError, HttpRequest, HttpResponse, PendingHttp, Plugin, Wasi,
@@ -18,7 +19,7 @@ use std::{
     task::Poll,
 };
 
-/// A client whose answers are made by a function, at the third poll.
+/// A client whose answers are made by a function, at the eighth poll.
 struct Client<F> {
     answer: F,
     /// Number of requests that were given up, or are done.
@@ -46,7 +47,7 @@ where
             polls += 1;
             match answer.take() {
                 // Not at once, so that the guest is suspended in each test.
-                Some(given) if polls < 3 => {
+                Some(given) if polls < 8 => {
                     context.waker().wake_by_ref();
                     answer = Some(given);
                     Poll::Pending
