@@ -81,6 +81,17 @@ pub(super) enum Command {
         mut_arg("dir", |it| it.hide(asked_for("-h"))),
     )]
     Bench(Bench),
+    /// Draw which functions of a plugin use the fuel of a call
+    #[command(
+        after_help = long(PROFILE),
+        mut_arg("trace_calls", |it| it.hide(true)),
+        mut_arg("json", |it| it.hide(true)),
+        mut_arg("trust_manifest", |it| it.hide(true)),
+        mut_arg("arg", |it| it.hide(asked_for("-h"))),
+        mut_arg("env", |it| it.hide(asked_for("-h"))),
+        mut_arg("dir", |it| it.hide(asked_for("-h"))),
+    )]
+    Profile(Profile),
     /// Run the test cases of a file on a plugin
     #[command(after_help = long(TEST))]
     Test(Test),
@@ -319,6 +330,15 @@ pub(super) struct Test {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Profile {
+    #[command(flatten)]
+    pub(super) run: Run,
+    /// File to write: FILE.svg for a picture, FILE.folded for text
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Snapshot {
     #[command(flatten)]
     pub(super) run: Run,
@@ -518,6 +538,18 @@ Exit codes:
   2  invalid arguments, or a fault in FILE
   3  the plugin can't be loaded, or does not fit a case
   7  hostel itself failed: stdout can't be written, for example";
+
+const PROFILE: &str = "\
+Makes one call as `hostel run` does, and writes a flame graph: a box for each
+function, as wide as its fuel, below the functions that it calls. The figures
+are those of a call without a profile, to the unit, and equal on each machine.
+The call takes many times longer. Text has a line for each stack, `f;g 123`, as
+other tools read it. Names are those of the plugin's name section: build it
+without stripping them. Not for components, manifests and tail calls.
+
+Examples:
+  hostel profile plugin.wasm @photo.png -o fuel.svg > small.png
+  hostel profile plugin.wasm --call learn @words.txt -o fuel.folded";
 
 const SNAPSHOT: &str = "\
 Runs the start function, the initialisers and the function of --call. The new

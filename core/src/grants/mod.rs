@@ -4,9 +4,13 @@ mod answers;
 mod check;
 #[cfg(feature = "component")]
 mod interfaces;
+#[cfg(feature = "profile")]
+mod profile;
 mod stubs;
 
 pub(crate) use self::check::{check_imports, conflicting_imports};
+#[cfg(feature = "profile")]
+pub use self::profile::{ProfileEvent, ProfileRecord};
 
 use self::stubs::Stubs;
 #[cfg(feature = "component")]
