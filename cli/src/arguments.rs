@@ -334,8 +334,11 @@ pub(super) struct Profile {
     #[command(flatten)]
     pub(super) run: Run,
     /// File to write: FILE.svg for a picture, FILE.folded for text
-    #[arg(long, short, value_name = "FILE")]
-    pub(super) output: PathBuf,
+    #[arg(long, short, value_name = "FILE", required_unless_present = "trace")]
+    pub(super) output: Option<PathBuf>,
+    /// Print each call of a host function on stderr, with arguments and results
+    #[arg(long)]
+    pub(super) trace: bool,
 }
 
 #[derive(Debug, Args)]
@@ -546,10 +549,12 @@ are those of a call without a profile, to the unit, and equal on each machine.
 The call takes many times longer. Text has a line for each stack, `f;g 123`, as
 other tools read it. Names are those of the plugin's name section: build it
 without stripping them. Not for components, manifests and tail calls.
+--trace prints lines such as: env.host_get_config(\"prefix\") = \"CUSTOM\"
 
 Examples:
   hostel profile plugin.wasm @photo.png -o fuel.svg > small.png
-  hostel profile plugin.wasm --call learn @words.txt -o fuel.folded";
+  hostel profile plugin.wasm --call learn @words.txt -o fuel.folded
+  hostel profile plugin.wasm hello --trace";
 
 const SNAPSHOT: &str = "\
 Runs the start function, the initialisers and the function of --call. The new

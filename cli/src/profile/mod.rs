@@ -24,7 +24,10 @@ use std::{
 const TIMES: u64 = 1_000;
 
 pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
-    let format = Format::of(&arguments.output)?;
+    let to = match &arguments.output {
+        Some(path) => Some((Format::of(path)?, path)),
+        None => None,
+    };
     let run = &arguments.run;
     log::show();
     run.refuse_trace("profile")?;
@@ -52,9 +55,17 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
         wasi = stdio.inherit(wasi);
         bounds.budget.output_bytes = usize::MAX;
     }
-    let grants = plugin::grants(run, &module, Tracing)?
+    let mut grants = plugin::grants(run, &module, Tracing)?
         .with(wasi)
         .profile(move |record: ProfileRecord| lock(&counting).count(record));
+    if arguments.trace {
+        // The events of the profile are calls of a host function too.
+        grants = grants.trace_host_calls(|line| {
+            if !line.starts_with("hostel-profile.") {
+                output::note(line);
+            }
+        });
+    }
     let engine = run.engine(&bounds).with_platform(platform);
     let plugin = plugin::load_module(&run.plugin, &engine, &importing.wasm, &grants, false)?;
     let call = Call::new(arguments, &plugin, &module)?;
@@ -64,9 +75,10 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
     let answer = call.run(&mut instance);
     let mut tree = lock(&tree);
     tree.finish(instance.usage().fuel);
-    let written = format.text(&run.plugin, &tree, &importing);
-    fs::write(&arguments.output, written)
-        .map_err(|error| Failure::unwritable(&arguments.output, &error))?;
+    if let Some((format, path)) = to {
+        let text = format.text(&run.plugin, &tree, &importing);
+        fs::write(path, text).map_err(|error| Failure::unwritable(path, &error))?;
+    }
     if module.command {
         stdio.flush(None).map_err(|error| Failure::output(&error))?;
     }

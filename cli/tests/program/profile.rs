@@ -51,6 +51,9 @@ fn the_fuel_of_plugins_in_each_language_is_told_to_the_unit() {
         let hosts = |line: &&String| line.contains("config") || line.contains("log");
         assert!(lines.iter().any(|line| hosts(&line)), "{name}: {lines:#?}");
     }
+    for name in ["wasi_c_report", "wasi_zig_report", "wasi_rust_report"] {
+        profiled(&[&guest(name), "--env", "A=B"]);
+    }
     profiled(&[&guest("add"), "--call", "add", "1", "2"]);
     profiled(&[&guest("c_greet"), "--call", "greet", "Ann"]);
     profiled(&[&guest("typst_kit"), "--call", "join", "a", "b", "c"]);
@@ -104,6 +107,37 @@ fn stacks_have_recursion_indirect_calls_and_host_functions() {
     assert_eq!(lines, profiled(&[&plugin, "--call", "f", "2"]));
 }
 
+/// Code with groups that wasmi opens, and with what it leaves out because no code reaches it.
+#[test]
+fn code_that_is_never_reached_is_charged_as_without_a_profile() {
+    let files = Files::new();
+    for body in [
+        "(unreachable) (loop (br 0)) (i32.const 1)",
+        "(block (br 0) (loop (i32.const 1) (drop) (br 0))) (i32.const 1)",
+        "(if (i32.const 1) (then (nop)) (else (call $g (i32.const 1)) (drop))) (i32.const 1)",
+        "(if (i32.const 0) (then (call $g (i32.const 1)) (drop)) (else (loop))) (i32.const 1)",
+        "(block (br_if 0 (i32.const 1)) (loop)) (i32.const 1)",
+        "(block (br_if 0 (i32.const 0)) (loop)) (i32.const 1)",
+        "(if (result i32) (local.get 0) (then (return (i32.const 1))) (else (call $g (i32.const 1))))",
+        "(block (block (block (br_table 0 1 2 (local.get 0)) (loop)) (loop)) (loop)) (i32.const 1)",
+        "(loop (result i32) (call $g (i32.const 3)) (if (then (br 1 (i32.const 9)) (loop))) (i32.const 1))",
+        "(if (local.get 0) (then (unreachable)) (else (br 1 (i32.const 1)))) (loop) (i32.const 2)",
+        "(block (result i32) (br 1 (i32.const 1)) (if (result i32) (then (i32.const 1)) (else (i32.const 2))))",
+    ] {
+        let plugin = files.wat(&format!(
+            r#"(module
+                (func $g (param i32) (result i32)
+                    (if (result i32) (local.get 0)
+                        (then (call $g (i32.sub (local.get 0) (i32.const 1))))
+                        (else (i32.const 0))))
+                (func (export "f") (param i32) (result i32) {body}))"#
+        ));
+        for argument in ["0", "1", "5"] {
+            profiled(&[&plugin, "--call", "f", argument]);
+        }
+    }
+}
+
 #[test]
 fn a_call_that_fails_has_a_profile_too() {
     let files = Files::new();
@@ -142,6 +176,35 @@ fn a_picture_has_a_box_for_each_function() {
         std::fs::read_to_string(&file).expect("there is a picture"),
         picture
     );
+}
+
+#[test]
+fn calls_of_host_functions_are_traced() {
+    let lines = |name: &str, arguments: &[&str]| {
+        let plugin = guest(name);
+        let ended = hostel(&[&["profile", &plugin, "hello"], arguments, &["--trace"]].concat());
+        let ended = ended.expect(0);
+        let traced = ended.stderr.lines().filter(|line| !line.starts_with(name));
+        traced.map(str::to_owned).collect::<Vec<_>>()
+    };
+    // In all three shapes.
+    for name in ["customize", "c_customize_retptr", "wat_customize_multi"] {
+        let expected = [
+            r#"env.host_log("processing 5 bytes")"#,
+            r#"env.host_get_config("prefix") = "A\u{1b}""#,
+        ];
+        let found = lines(name, &["--config", "prefix=A\u{1b}"]);
+        assert_eq!(
+            found.last().map(|line| &**line),
+            Some(expected[1]),
+            "{name}: {found:#?}"
+        );
+        assert!(
+            found.iter().any(|line| line.starts_with("env.host_log(")),
+            "{found:#?}"
+        );
+    }
+    assert!(lines("customize", &[])[1].ends_with("env.host_get_config(\"prefix\") = none"));
 }
 
 #[test]
