@@ -223,7 +223,7 @@ build_wat() {
 build_components() {
     if ! cargo fetch --quiet --locked --manifest-path components/Cargo.toml; then
         keep components "a crate can't be fetched" "run this with a network" "" \
-            components/{c_module,c_plugin,c_report,composed,composed_rust,rust_caller,rust_module,rust_plugin,rust_report,rust_small}
+            components/{c_module,c_plugin,c_report,composed,composed_rust,rust_caller,rust_fetch,rust_module,rust_plugin,rust_report,rust_small}
         return
     fi
     if [[ ! -d $(rustc --print sysroot)/lib/rustlib/wasm32-wasip2 ]]; then
@@ -236,6 +236,7 @@ build_components() {
     fi
     build_rust components/rust wasm32-wasip2 components/rust_
     build_rust wasi-rust wasm32-wasip2 components/rust_
+    build_rust components/wasi wasm32-wasip2 components/rust_
     build_rust components/rust wasm32-unknown-unknown module_
     mv "$out/module_plugin.wasm" "$out/components/rust_module.wasm"
 

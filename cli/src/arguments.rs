@@ -1,5 +1,7 @@
 //! The program's arguments and their help.
 
+#[cfg(feature = "fleet")]
+use super::fleet::arguments as fleet;
 use super::{
     answer::NamedAnswer,
     callback::GivenCallback,
@@ -132,6 +134,24 @@ pub(super) enum Command {
     #[cfg(feature = "serve")]
     #[command(after_help = long(TOKEN))]
     Token,
+    /// Submit jobs to a fleet, and fetch their results
+    #[cfg(feature = "fleet")]
+    #[command(after_help = long(fleet::JOB))]
+    Job {
+        #[command(subcommand)]
+        command: fleet::JobCommand,
+    },
+    /// Push plugins and settings to all workers of a fleet, and roll back
+    #[cfg(feature = "fleet")]
+    #[command(after_help = long(fleet::PLUGINS))]
+    Plugins {
+        #[command(subcommand)]
+        command: fleet::PluginsCommand,
+    },
+    /// Show the workers and plugins of a fleet
+    #[cfg(feature = "fleet")]
+    #[command(after_help = long(fleet::TOP))]
+    Top(fleet::Top),
     /// Print a script that completes hostel's arguments in a shell
     #[command(after_help = long(COMPLETIONS))]
     Completions {
@@ -174,7 +194,7 @@ pub(super) struct Run {
     /// Host's answer: echo, fail:TEXT, @FILE or FUNCTION=VALUE; repeatable
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
     pub(super) callback: Vec<GivenCallback>,
-    /// [SCHEME://]HOST[:PORT] that an Extism plugin may reach; repeatable
+    /// [SCHEME://]HOST[:PORT] that an Extism plugin or a component may reach; repeatable
     #[arg(long, value_name = "HOST", hide = asked_for("-h"), value_parser = http::host)]
     pub(super) allow_host: Vec<String>,
     /// '[http://]HOST[:PORT] NAME: VALUE', with ${VAR} from the environment; repeatable
@@ -238,14 +258,24 @@ impl Run {
         }
     }
 
-    /// Refuses --trace-calls for a component, on which it has no effect.
-    pub(super) fn refuse_trace_of_component(&self) -> Result<(), Failure> {
-        match self.trace_calls {
-            true => Err(Failure::usage(
-                "--trace-calls has no effect on a component: leave it out",
-            )),
-            false => Ok(()),
-        }
+    /// Refuses options that have no effect on `what`, a plugin that is loaded as a component.
+    pub(super) fn refuse_of_component(&self, what: &str) -> Result<(), Failure> {
+        let given = [
+            ("--abi", self.abi.is_some()),
+            ("--config", !self.config.is_empty()),
+            ("--state", self.state.is_some()),
+            ("--trace-calls", self.trace_calls),
+        ];
+        let Some((option, _)) = given.into_iter().find(|(_, given)| *given) else {
+            return Ok(());
+        };
+        let failure = Failure::usage(format!("{option} has no effect on {what}: leave it out"));
+        Err(match option {
+            "--config" | "--state" => failure.with_hint(
+                "such a plugin gets settings by --env KEY=VALUE and files by --dir, if it uses WASI, and values of other imports by --callback FUNCTION=VALUE",
+            ),
+            _ => failure,
+        })
     }
 
     /// Refuses --trace-calls for a command on which it has no effect.
@@ -450,13 +480,18 @@ impl Probe {
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// Directory of plugins: the file NAME.wasm is the plugin NAME
-    pub(super) directory: PathBuf,
+    #[cfg_attr(feature = "fleet", arg(required_unless_present = "nats"))]
+    #[cfg_attr(not(feature = "fleet"), arg(required = true))]
+    pub(super) directory: Option<PathBuf>,
     /// Configuration: grants, limits, quotas and tokens [default: none]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Address to listen on [default: of the configuration, or 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) listen: Option<std::net::SocketAddr>,
+    #[cfg(feature = "fleet")]
+    #[command(flatten)]
+    pub(super) fleet: fleet::Worker,
 }
 
 #[cfg(feature = "serve")]
@@ -465,6 +500,7 @@ Files that are added, changed or removed are loaded, replaced or unloaded while
 the server runs. SIGHUP or a change of FILE reloads the configuration; SIGTERM
 lets requests end. Without --config, plugins may log, and nobody may change
 them over HTTP. docs/server.md lists the keys of FILE, routes and figures.
+With --nats, plugins and settings are those of a fleet: see docs/fleet.md.
 
 Examples:
   hostel serve plugins
@@ -559,7 +595,8 @@ Examples:
 const SNAPSHOT: &str = "\
 Runs the start function, the initialisers and the function of --call. The new
 plugin starts with the memory, globals and tables that they left, and does not
-run them again. The host's settings and state are not saved.
+run them again. The host's settings and state are not saved. Of a component, the
+new plugin is a component; it can't hold handles, such as open files.
 
 Example:
   hostel snapshot plugin.wasm --call learn @words.txt -o learned.wasm";
@@ -605,7 +642,7 @@ Examples:
 
 /// Returns help that `--help` shows and `-h` does not. clap's own long help would take three lines
 /// per option, more than a screen.
-fn long(text: &str) -> String {
+pub(super) fn long(text: &str) -> String {
     if asked_for("--help") || asked_for("help") {
         text.to_owned()
     } else {
@@ -635,7 +672,7 @@ fn quantum(text: &str) -> Result<u64, &'static str> {
     }
 }
 
-fn time(text: &str) -> Result<humantime::Duration, &'static str> {
+pub(super) fn time(text: &str) -> Result<humantime::Duration, &'static str> {
     let time = text.parse();
     time.map_err(|_| "expected a time with its unit, such as 500ms, 2s or 1m30s")
 }

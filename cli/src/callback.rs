@@ -100,6 +100,12 @@ pub(super) fn answers(module: &str) -> bool {
     module.starts_with(EXTISM) && module != ENVIRONMENT
 }
 
+/// Returns whether an import's module is an interface of WIT, or stands for a world.
+pub(super) fn is_interface(module: &str) -> bool {
+    let named = module.contains(':') && module.contains('/') && !module.starts_with(EXTISM);
+    named || module == "$root"
+}
+
 impl GivenAnswer {
     /// Reads its file, if it names one: at most `limit` bytes.
     pub(super) fn read(&self, limit: usize) -> Result<Callback, Failure> {

@@ -26,7 +26,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    fn new(exit: Exit, code: &'static str, message: String) -> Self {
+    pub(super) fn new(exit: Exit, code: &'static str, message: String) -> Self {
         Self {
             exit,
             code,
@@ -111,13 +111,17 @@ impl Failure {
                         "answer it with --callback ANSWER, or, ".to_owned()
                     } else if &**module == "$root" {
                         format!("answer it with --callback '{name}=VALUE', or, ")
-                    } else if module.contains(':') && module.contains('/') {
+                    } else if callback::is_interface(module) {
                         format!("answer it with --callback '{module}#{name}=VALUE', or, ")
                     } else {
                         String::new()
                     };
+                    let stub = match callback::is_interface(module) {
+                        true => format!("'{module}#{name}'"),
+                        false => format!("{module}.{name}"),
+                    };
                     return failure.with_hint(format!(
-                        "{callback}if the plugin can do without the function, add --stub {module}.{name}"
+                        "{callback}if the plugin can do without the function, add --stub {stub}"
                     ));
                 }
             }
@@ -263,16 +267,6 @@ impl Failure {
     }
 
     /// Reports that the plugin in the file `path` is a component, of which there are no snapshots.
-    pub(super) fn no_snapshot(path: &Path) -> Self {
-        let message = format!(
-            "can't make a snapshot of {}: it is a component, and a snapshot is one core module",
-            path.display()
-        );
-        Self::new(Exit::Load, "unsupported-snapshot", message).with_hint(
-            "instances of a pool begin with the state after their start; of a component that `hostel lower` can make one module, make the snapshot of that",
-        )
-    }
-
     pub(super) fn snapshot(error: &SnapshotError) -> Self {
         Self::new(Exit::Load, error.code(), error.to_string())
     }

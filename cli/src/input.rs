@@ -100,7 +100,7 @@ impl Input {
         let bytes = abi::calling(module, ty) == Some(Calling::Bytes) && !arguments.numbers;
         match &*arguments.input {
             [] if bytes => Ok(Self::Bytes(Vec::new())),
-            [text] if bytes => read(text, limit).map(Self::Bytes),
+            [text] if bytes => read_given(text, limit).map(Self::Bytes),
             // Never taken for a pointer and a length, even if they are two numbers.
             texts if bytes => Err(several(name, texts)),
             texts => read_numbers(name, ty, texts, limit).map(Self::Numbers),
@@ -150,7 +150,7 @@ fn typed(
     }
     match inputs {
         [] => TypedCall::bare(contract, call, None),
-        [text] => TypedCall::bare(contract, call, Some(read(text, limit)?)),
+        [text] => TypedCall::bare(contract, call, Some(read_given(text, limit)?)),
         texts => Err(several(call, texts)),
     }
 }
@@ -195,7 +195,7 @@ fn foreign(
         (_, [_]) => texts,
         (_, texts) => return Err(several(name, texts)),
     };
-    let inputs = inputs.iter().map(|text| read(text, limit));
+    let inputs = inputs.iter().map(|text| read_given(text, limit));
     inputs.collect::<Result<_, _>>().map(Input::Arguments)
 }
 
@@ -251,7 +251,7 @@ fn read_numbers(
         });
     }
     let numbers = texts.iter().zip(&ty.params).map(|(text, ty)| {
-        let bytes = read(text, limit)?;
+        let bytes = read_given(text, limit)?;
         let text = String::from_utf8_lossy(&bytes);
         number::parse(text.trim(), *ty).map_err(&wrong)
     });
@@ -259,11 +259,15 @@ fn read_numbers(
 }
 
 /// Returns the bytes that one INPUT stands for.
-fn read(given: &GivenInput, limit: usize) -> Result<Vec<u8>, Failure> {
-    let text = match given {
-        GivenInput::Argument(text) => &**text,
-        GivenInput::Bytes(bytes) => return Ok(bytes.clone()),
-    };
+fn read_given(given: &GivenInput, limit: usize) -> Result<Vec<u8>, Failure> {
+    match given {
+        GivenInput::Argument(text) => read(text, limit),
+        GivenInput::Bytes(bytes) => Ok(bytes.clone()),
+    }
+}
+
+/// Returns the bytes that an argument INPUT stands for.
+pub(super) fn read(text: &str, limit: usize) -> Result<Vec<u8>, Failure> {
     let (from, read) = match text.strip_prefix('@') {
         None if text == "-" => ("stdin", read_all(io::stdin().lock(), limit)),
         None => return Ok(text.as_bytes().to_vec()),

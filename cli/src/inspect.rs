@@ -3,6 +3,7 @@
 use super::{
     abi::{self, Calling},
     arguments::Inspect,
+    callback,
     component::{self, Component},
     exit::Exit,
     failure::Failure,
@@ -85,6 +86,14 @@ impl Found {
         if others().any(|(name, _)| **name == *import.module) {
             return format!("module `{}`", escaped(&import.module));
         }
+        if self.modules.iter().any(|(_, module)| has_contract(module)) {
+            if import.name.starts_with("[resource-") {
+                return "hostel".to_owned();
+            }
+            if import.module.starts_with("wasi:") {
+                return "grant `wasi`".to_owned();
+            }
+        }
         match grant_for(&import.module, &import.name) {
             Some(grant) => format!("grant `{grant}`"),
             None => "not supplied".to_owned(),
@@ -117,7 +126,7 @@ fn find(arguments: &Inspect) -> Found {
                 found.failure = Some(Failure::contract(path, error));
             }
             if let (Some(component), None) = (&mut found.component, &found.failure) {
-                let loaded = load_component(arguments, &plugin, wasm, component);
+                let loaded = load_component(arguments, &plugin, wasm, &mut component.memory);
                 found.failure = loaded.err().map(|error| Failure::load(path, &error));
             }
             return found;
@@ -131,6 +140,9 @@ fn find(arguments: &Inspect) -> Found {
         }
     }
     let loaded = loaded.and_then(|()| {
+        if let Some(wasm) = plugin.component() {
+            return load_component(arguments, &plugin, wasm, &mut None);
+        }
         let mut modules = found.modules.iter().map(|(_, module)| module);
         let mut bounds = match !found.linked && modules.any(plugin::is_command) {
             true => Bounds::command(),
@@ -146,12 +158,12 @@ fn find(arguments: &Inspect) -> Found {
     found
 }
 
-/// Loads a component with everything that hostel can supply, and notes its memory.
+/// Loads a component, or a core module with a contract, with everything that hostel can supply, and notes its memory.
 fn load_component(
     arguments: &Inspect,
     plugin: &Unloaded,
     wasm: &[u8],
-    component: &mut Component,
+    memory: &mut Option<(u64, u64)>,
 ) -> Result<(), LoadError> {
     let mut bounds = match plugin::is_command_component(wasm) {
         true => Bounds::command(),
@@ -163,7 +175,7 @@ fn load_component(
         engine = engine.with_lazy_translation();
     }
     let footprint = engine.component_footprint(wasm, &bounds.limits, Machine::HERE)?;
-    component.memory = Some((footprint.memory_at_start, footprint.memory_at_most));
+    *memory = Some((footprint.memory_at_start, footprint.memory_at_most));
     let grants = grants::stubbed(plugin.everything(), &arguments.stub);
     engine.load_component("plugin", wasm, &grants).map(drop)
 }
@@ -331,7 +343,12 @@ fn write_module(
     };
     let imports = || {
         module.imports.iter().map(|import| {
-            let name = format!("{}.{}", escaped(&import.module), escaped(&import.name));
+            let separator = match callback::is_interface(&import.module) {
+                true => '#',
+                false => '.',
+            };
+            let (of, name) = (escaped(&import.module), escaped(&import.name));
+            let name = format!("{of}{separator}{name}");
             [name, import.ty.to_string(), supplier(import)]
         })
     };
@@ -415,14 +432,31 @@ fn write_table<I: Iterator<Item = [String; 3]>>(
 
 fn takes(module: &ModuleInfo, name: &str, ty: &Extern) -> Option<Calling> {
     match ty {
+        // By values of WIT.
+        _ if has_contract(module) => None,
         Extern::Function(ty) => abi::calling_export(module, name, ty),
         _ => None,
     }
 }
 
+/// The section with the world that a core module was made for.
+const WORLD: &str = "component-type";
+
+/// Returns whether a core module is loaded by its contract.
+fn has_contract(module: &ModuleInfo) -> bool {
+    let mut sections = module.sections.iter();
+    let has_world = sections.any(|section| {
+        let rest = section.name.strip_prefix(WORLD);
+        section.custom && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+    });
+    has_world && !plugin::is_command(module)
+}
+
 fn abi_name(module: &ModuleInfo) -> &'static str {
     let convention = Convention::of(module);
-    if convention != Convention::Native {
+    if has_contract(module) {
+        "contract"
+    } else if convention != Convention::Native {
         convention.name()
     } else if plugin::is_command(module) {
         "WASI command"
@@ -435,6 +469,9 @@ fn abi_name(module: &ModuleInfo) -> &'static str {
 
 /// Returns the import or the export that decides [`abi_name`].
 fn abi_reason(module: &ModuleInfo) -> String {
+    if has_contract(module) {
+        return format!("by the section `{WORLD}`");
+    }
     if let Some(import) = Convention::deciding_import(module) {
         let (module, name) = (escaped(&import.module), escaped(&import.name));
         return format!("by the import `{module}.{name}`");

@@ -120,17 +120,10 @@ impl Bounds {
 
     /// Sets the limits that the user changed. Those of a module hold for a component's modules together.
     pub(super) fn set(&mut self, changes: &[Change]) {
-        let mut inner = self.limits;
-        inner.module = inner.component.module;
-        for change in changes {
-            if let Some(field) = cap(&mut inner, &change.name) {
-                Field::Size(field).set(change.value);
-            }
-        }
-        self.limits.component.module = inner.module;
         for change in changes {
             let fields = self.fields().into_iter();
-            for (_, field) in fields.filter(|(name, _)| *name == change.name) {
+            let meant = |name: &str| name == change.name || of_module(name) == Some(&change.name);
+            for (_, field) in fields.filter(|(name, _)| meant(name)) {
                 field.set(change.value);
             }
         }
@@ -138,7 +131,8 @@ impl Bounds {
 
     /// Returns each bound with its name, those of `limits` first.
     fn fields(&mut self) -> Vec<(&'static str, Field<'_>)> {
-        let plugin = caps(&mut self.limits).map(|(name, value)| (name, Field::Size(value)));
+        let plugin = caps(&mut self.limits).into_iter();
+        let plugin = plugin.map(|(name, value)| (name, Field::Size(value)));
         let (budget, files) = (&mut self.budget, &mut self.files);
         let call = [
             ("host_calls", Field::Word(&mut budget.host_calls)),
@@ -162,14 +156,14 @@ impl Bounds {
             ("created_files", Field::Word(&mut files.created)),
             ("list_bytes", Field::Size(&mut files.list_bytes)),
         ];
-        plugin.into_iter().chain(call).collect()
+        plugin.chain(call).collect()
     }
 
     /// Lists the names of all bounds for a message.
     fn names() -> String {
         let mut bounds = Self::plugin();
         let names = bounds.fields().into_iter().map(|(name, _)| name);
-        names.collect::<Vec<_>>().join(", ")
+        listed_names(names)
     }
 }
 
@@ -305,12 +299,13 @@ fn list(all: bool) -> String {
         caps(&mut Limits::server()).len()
     };
     let rows = plugin.fields().into_iter().zip(command.fields()).take(most);
+    let rows = rows.filter(|((name, _), _)| of_module(name).is_none());
     let head = format!(
-        "{:<20}{:>14}{:>14}\n",
+        "{:<26}{:>14}{:>14}\n",
         "limit", "of a plugin", "of a command"
     );
     let rows =
-        rows.map(|((name, plugin), (_, command))| format!("{name:<20}{plugin:>14}{command:>14}\n"));
+        rows.map(|((name, plugin), (_, command))| format!("{name:<26}{plugin:>14}{command:>14}\n"));
     iter::once(head).chain(rows).collect()
 }
 
@@ -353,45 +348,60 @@ fn distance(one: &str, other: &str) -> usize {
 }
 
 /// Returns the limit of a plugin called `name`.
-pub(super) fn cap<'a>(limits: &'a mut Limits, name: &str) -> Option<&'a mut usize> {
+fn cap<'a>(limits: &'a mut Limits, name: &str) -> Option<&'a mut usize> {
     let mut caps = caps(limits).into_iter();
     caps.find_map(|(known, value)| (known == name).then_some(value))
 }
 
+/// How the names of limits begin that hold for all modules of a component together.
+const OF_MODULES: &str = "component.module.";
+
+/// Returns the name of the module's limit that also changes the limit `name` of a component's modules.
+fn of_module(name: &str) -> Option<&str> {
+    name.strip_prefix(OF_MODULES)
+}
+
 /// Sets the limit called `name` that a plugin exceeds, and returns whether there is one. A module's limits hold for all
-/// modules of a `component`, and are called `component.module.NAME` where they hold for their sum.
+/// modules of a `component`.
 pub(super) fn raise(limits: &mut Limits, component: bool, name: &str, value: usize) -> bool {
-    let mut raised = *limits;
-    if component {
-        raised.module = limits.component.module;
-    }
-    let name = name.strip_prefix("component.module.").unwrap_or(name);
-    let Some(cap) = cap(&mut raised, name) else {
-        return false;
+    let of_modules = format!("{OF_MODULES}{name}");
+    let name = match component && cap(limits, &of_modules).is_some() {
+        true => &of_modules,
+        false => name,
     };
-    *cap = value;
-    if component {
-        raised.component.module = raised.module;
-        raised.module = limits.module;
+    match cap(limits, name) {
+        Some(cap) => {
+            *cap = value;
+            true
+        }
+        None => false,
     }
-    *limits = raised;
-    true
 }
 
 /// Returns the name by which `--limit` changes the limit called `name`; `None` if it can't.
 pub(super) fn option(name: &str) -> Option<&str> {
-    let name = name.strip_prefix("component.module.").unwrap_or(name);
+    let name = of_module(name).unwrap_or(name);
     cap(&mut Limits::server(), name).map(|_| name)
 }
 
 /// Lists the names of a plugin's limits for a message.
 pub(super) fn names() -> String {
-    caps(&mut Limits::server()).map(|(name, _)| name).join(", ")
+    listed_names(
+        caps(&mut Limits::server())
+            .into_iter()
+            .map(|(name, _)| name),
+    )
+}
+
+/// Lists names, but for those that a module's limit sets too.
+fn listed_names(names: impl Iterator<Item = &'static str>) -> String {
+    let names = names.filter(|name| of_module(name).is_none());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Bounds, Field};
+    use super::{Bounds, Field, OF_MODULES};
     use std::collections::BTreeMap;
 
     /// The fields of the presets by their own names, as `Debug` shows them. Other options set fuel
@@ -402,19 +412,31 @@ mod tests {
             budget,
             files,
         } = bounds;
-        // Those of components by themselves have no options. Those of their modules are the modules' own.
-        let component = format!("{:?}", limits.component);
-        let limits = format!("{limits:?}").replace(&component, "");
-        let shown = format!("{limits}, {budget:?}, {files:?}");
-        let fields = shown.split(['{', ',', '}']).filter_map(|field| {
-            let (name, value) = field.trim().split_once(": ")?;
-            let name = match name {
-                "open" => "open_files",
-                "created" => "created_files",
-                "fuel" => return None,
-                name => name,
-            };
-            value.parse().ok().map(|value| (name.to_owned(), value))
+        let [limits, component, module] = [
+            format!("{limits:?}"),
+            format!("{:?}", limits.component),
+            format!("{:?}", limits.component.module),
+        ];
+        let own = limits.replace(&component, "");
+        let parts = [
+            ("", format!("{own}, {budget:?}, {files:?}")),
+            ("component.", component.replace(&module, "")),
+            (OF_MODULES, module),
+        ];
+        let parts = parts.iter();
+        let fields = parts.flat_map(|(prefix, shown)| {
+            let fields = shown.split(['{', ',', '}']);
+            fields.filter_map(move |field| {
+                let (name, value) = field.trim().split_once(": ")?;
+                let name = match name {
+                    "open" => "open_files",
+                    "created" => "created_files",
+                    "fuel" => return None,
+                    name => name,
+                };
+                let value = value.parse().ok();
+                value.map(|value| (format!("{prefix}{name}"), value))
+            })
         });
         fields.collect()
     }

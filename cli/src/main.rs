@@ -10,6 +10,8 @@ mod component;
 mod directories;
 mod exit;
 mod failure;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod grants;
 mod http;
 mod input;
@@ -72,6 +74,12 @@ fn main() -> ExitCode {
         Command::CheckConfig { file } => serve::check(&file),
         #[cfg(feature = "serve")]
         Command::Token => serve::token(),
+        #[cfg(feature = "fleet")]
+        Command::Job { command } => fleet::job(command),
+        #[cfg(feature = "fleet")]
+        Command::Plugins { command } => fleet::plugins(command),
+        #[cfg(feature = "fleet")]
+        Command::Top(arguments) => fleet::top(&arguments),
         Command::Completions { shell } => completions(shell),
     };
     end(result)

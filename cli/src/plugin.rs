@@ -12,8 +12,9 @@ use super::{
     typed::TypedCall,
 };
 use hostel::{
-    Convention, Engine, Extism, FileState, Grants, Limits, LogSink, Manifest, ManifestGrants,
-    ModuleInfo, Plugin, StateLimits, StateStore, Wapc, Wasi, WasiOutput, component::is_component,
+    Convention, Engine, Extism, FileState, Grants, HttpClient, Limits, LogSink, Manifest,
+    ManifestGrants, ModuleInfo, Plugin, StateLimits, StateStore, Wapc, Wasi, WasiOutput,
+    component::{has_contract, is_component},
     is_manifest,
 };
 use hostel_contract::{Contract, exports};
@@ -92,8 +93,9 @@ impl Module {
                 });
             }
         };
+        let mut component = is_component(wasm);
         let command = match arguments.call.as_deref() {
-            call if is_component(wasm) => call.is_none() && !exports(wasm, |name| name == FUNCTION),
+            call if component => call.is_none() && !exports(wasm, |name| name == FUNCTION),
             Some(call) if has_arguments(call) => false,
             _ if arguments.abi.is_some_and(|abi| abi != Convention::Native) => false,
             Some(name) if name != COMMAND => false,
@@ -104,7 +106,10 @@ impl Module {
                 match call {
                     // A plugin of another convention may have a function of this name.
                     Some(_) => Convention::of(&module) == Convention::Native,
-                    None => is_command(&module),
+                    None => {
+                        component = has_contract(wasm) && is_unwrapped_command(&module);
+                        component || is_command(&module)
+                    }
                 }
             }
         };
@@ -112,7 +117,6 @@ impl Module {
             return Err(Failure::usage("a WASI command takes no INPUT")
                 .with_hint("pass arguments with --arg TEXT, and stdin with < FILE"));
         }
-        let component = is_component(wasm);
         let contract = match component {
             true if command && !arguments.answers_functions() => None,
             true => Some(read_contract(path, wasm)?),
@@ -159,7 +163,28 @@ impl Module {
 /// Returns whether a component is a WASI command and has no `process`.
 pub(super) fn is_command_component(wasm: &[u8]) -> bool {
     let is_run = |name: &str| name.split('@').next() == Some("wasi:cli/run");
+    if !is_component(wasm) {
+        return ModuleInfo::read(wasm).is_ok_and(|module| is_unwrapped_command(&module));
+    }
     exports(wasm, is_run) && !exports(wasm, |name| name == FUNCTION)
+}
+
+/// Returns whether a core module with a contract is a WASI command and has no `process`.
+fn is_unwrapped_command(module: &ModuleInfo) -> bool {
+    let mut exports = module.exports.iter().map(|export| &*export.name);
+    let runs = |name: &str| {
+        name.strip_suffix("#run")
+            .and_then(|name| name.split('@').next())
+            == Some("wasi:cli/run")
+    };
+    exports.any(runs) && abi::signature(module, FUNCTION).is_none()
+}
+
+/// Returns whether `inspect` and `probe` load a plugin as a component: if it is one, or a core module with a contract that
+/// is no command of WASI preview 1.
+pub(super) fn is_loaded_as_component(wasm: &[u8]) -> bool {
+    let is_old_command = || ModuleInfo::read(wasm).is_ok_and(|module| is_command(&module));
+    is_component(wasm) || (has_contract(wasm) && !is_old_command())
 }
 
 /// Size of a component, in bytes, above which `run` translates functions when they are first called.
@@ -210,12 +235,13 @@ pub(super) const STATE_WAIT: Duration = Duration::from_secs(2);
 pub(super) struct Granted {
     grants: Grants,
     extism: Extism,
+    http: Arc<dyn HttpClient>,
 }
 
 impl Granted {
     /// Returns the grants of a plugin of one module.
     pub(super) fn with(self, wasi: Wasi) -> Grants {
-        self.grants.extism(self.extism).wasi(wasi)
+        self.grants.extism(self.extism).wasi(wasi.http(self.http))
     }
 }
 
@@ -226,10 +252,17 @@ pub(super) fn grants(
     module: &Module,
     log: impl LogSink,
 ) -> Result<Granted, Failure> {
+    if module.component {
+        let what = match &module.contents {
+            Contents::Module(wasm) if is_component(wasm) => "a component",
+            _ => "a module that is called by its contract",
+        };
+        arguments.refuse_of_component(what)?;
+    }
     let settings = || arguments.config.iter().cloned();
     let mut grants = Grants::new().log(log).config(settings()).typst();
-    let http = http::client(arguments)?;
-    let mut extism = Extism::new().config(settings()).http(http);
+    let http: Arc<dyn HttpClient> = Arc::new(http::client(arguments)?);
+    let mut extism = Extism::new().config(settings()).http(http.clone());
     let store: Option<Arc<dyn StateStore>> = match (&arguments.memory_state, &arguments.state) {
         (Some(store), _) => Some(store.clone()),
         (None, Some(file)) => {
@@ -268,7 +301,11 @@ pub(super) fn grants(
             answer::grant(&arguments.answers, &module.infos(arguments), grants, extism)?;
     }
     let grants = stubbed(grants.wapc(wapc), &arguments.stub);
-    Ok(Granted { grants, extism })
+    Ok(Granted {
+        grants,
+        extism,
+        http,
+    })
 }
 
 /// Returns WASI with the arguments, environment and directories, and with its output in the log. To the plugin of a
@@ -303,9 +340,6 @@ pub(super) fn load(
     wasi: Wasi,
 ) -> Result<Plugin, Failure> {
     let path = &arguments.plugin;
-    if module.component {
-        arguments.refuse_trace_of_component()?;
-    }
     let manifest = match &module.contents {
         Contents::Module(wasm) => {
             return load_module(path, engine, wasm, &granted.with(wasi), module.component);

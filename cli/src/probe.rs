@@ -286,7 +286,9 @@ fn limits_json(mut limits: Limits) -> Value {
     let caps = hostel::limit_fields(&mut limits);
     // `usize::MAX` means no limit.
     let number = |value| (value < usize::MAX).then_some(value);
-    let caps = caps.map(|(name, value)| (name.to_owned(), Value::from(number(*value))));
+    let caps = caps
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), Value::from(number(*value))));
     Value::Object(Map::from_iter(caps))
 }
 

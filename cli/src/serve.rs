@@ -16,8 +16,13 @@ const WAITING: usize = 4_096;
 
 pub(super) fn serve(arguments: Serve) -> Result<Exit, Failure> {
     show_log()?;
+    #[cfg(feature = "fleet")]
+    if let Some(ended) = super::fleet::serve(&arguments) {
+        return ended;
+    }
     let options = ServeOptions {
-        directory: arguments.directory,
+        // clap requires it.
+        directory: arguments.directory.unwrap_or_default(),
         config: arguments.config,
         listen: arguments.listen,
     };

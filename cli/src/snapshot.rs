@@ -8,7 +8,7 @@ use super::{
     log, output,
     plugin::{self, Contents, Module},
 };
-use hostel::{Engine, SnapshotError, Std, Tracing};
+use hostel::{Engine, Instance, SnapshotError, Std, Tracing};
 use serde_json::json;
 use std::{
     fs,
@@ -46,31 +46,41 @@ fn write(arguments: &Snapshot) -> Result<usize, Failure> {
     let output = target(&arguments.output)?;
     let module = Module::read(run, |_| {})?;
     let budget = module.bounds.budget;
-    let engine = Engine::new(module.bounds.limits)
+    let mut engine = Engine::new(module.bounds.limits)
         .with_budget(budget)
         .with_platform(Std::new());
+    if module.is_large() {
+        engine = engine.with_lazy_translation();
+    }
     let Contents::Module(wasm) = &module.contents else {
         return Err(
             Failure::usage("a snapshot begins with one module, not with a manifest")
                 .with_hint("name the .wasm file"),
         );
     };
-    if module.component {
-        return Err(Failure::no_snapshot(&run.plugin));
-    }
     let grants = plugin::grants(run, &module, Tracing)?.with(plugin::wasi(run, &module)?);
-    let plugin = plugin::load_module(&run.plugin, &engine, wasm, &grants, false)?;
+    let plugin = plugin::load_module(&run.plugin, &engine, wasm, &grants, module.component)?;
     let call = match &run.call {
         Some(name) => Some((
             name,
-            Input::new(&plugin, None, name, run, budget.input_bytes)?,
+            Input::new(
+                &plugin,
+                module.contract.as_ref(),
+                name,
+                run,
+                budget.input_bytes,
+            )?,
         )),
         None => None,
     };
-    let snapshot = engine.snapshot(plugin.name(), wasm, &grants, |instance| match call {
+    let init = |instance: &mut Instance| match call {
         Some((name, input)) => input.call(instance, name).map(drop),
         None => Ok(()),
-    });
+    };
+    let snapshot = match module.component {
+        true => engine.snapshot_component(plugin.name(), wasm, &grants, init),
+        false => engine.snapshot(plugin.name(), wasm, &grants, init),
+    };
     let snapshot = snapshot.map_err(|error| match error {
         SnapshotError::Load(error) => Failure::load(&run.plugin, &error),
         SnapshotError::Call(error) => error.into(),

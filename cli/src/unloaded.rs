@@ -1,8 +1,11 @@
 //! The modules of a plugin that `inspect` and `probe` look at, without grants of the user's.
 
-use super::{failure::Failure, grants, plugin::Contents};
+use super::{
+    failure::Failure,
+    grants,
+    plugin::{self, Contents},
+};
 use hostel::{Convention, Grants, Limits, LoadError, Manifest, ManifestGrants, is_manifest};
-use hostel_contract::is_component;
 use std::path::Path;
 
 /// Most bytes that are read of a manifest's modules, if no option allows more.
@@ -53,10 +56,13 @@ impl Unloaded {
         self.modules.iter().map(|(_, wasm)| wasm.len()).sum()
     }
 
-    /// Returns its bytes if it is a component.
+    /// Returns its bytes if it is loaded as a component: if it is one, or a core module with a contract that is no
+    /// command of WASI preview 1.
     pub(super) fn component(&self) -> Option<&[u8]> {
         match &*self.modules {
-            [(_, wasm)] if is_component(wasm) => Some(wasm),
+            [(_, wasm)] if self.manifest.is_none() && plugin::is_loaded_as_component(wasm) => {
+                Some(wasm)
+            }
             _ => None,
         }
     }

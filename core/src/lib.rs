@@ -76,6 +76,7 @@
 //! * `trace` – `Engine::with_call_trace`: traps name the three innermost guest functions.
 //! * `slots` – `Slots`, static buffers for guests' memories.
 //! * `mappings` – `Mappings`, which reset the memory that a call touched. Needs an operating system.
+//! * `contract` – core modules with contracts in WIT that the host knows when it is compiled.
 //! * `component` – plugins that are components, with contracts in WIT.
 //! * `bindgen` – `component::bindgen!`, Rust for a world in WIT.
 //! * `log`, `defmt` – sinks for plugins' log records; one of the two at most.
@@ -109,7 +110,8 @@ mod grants;
 
 mod wasi;
 
-#[cfg(feature = "component")]
+#[cfg(feature = "contract")]
+#[cfg_attr(not(feature = "component"), allow(dead_code))]
 pub mod component;
 
 mod abi;
@@ -142,6 +144,8 @@ pub use self::grants::{ProfileEvent, ProfileRecord};
 pub use self::marshal::Postcard;
 #[cfg(feature = "component")]
 pub use self::plugin::{ComponentCallee, ComponentExport, ComponentFunction, Contract};
+#[cfg(feature = "contract")]
+pub use self::plugin::{FixedCallee, FixedExport};
 pub use self::{
     abi::{
         Convention, Extism, Wapc,

@@ -210,6 +210,18 @@ impl Client<'_> {
         matches!(self, Self::Known(token) if token.role == Role::Admin)
     }
 
+    /// Returns the name of the token's role.
+    pub(crate) const fn role(&self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Known(token) => match token.role {
+                Role::Caller => "caller",
+                Role::Monitor => "monitor",
+                Role::Admin => "admin",
+            },
+        }
+    }
+
     /// Returns the token's name.
     pub(crate) fn name(&self) -> &str {
         match self {

@@ -4,12 +4,13 @@ use crate::{
     auth::hexadecimal,
     config::{Config, is_plugin_name},
     grants,
+    logs::Logs,
     problem::Problem,
     versions::{Kept, Versions},
 };
 use hostel::{
-    DirectoryEvent, Engine, FileState, Grants, Host, PluginDirectory, Version, WatchedDirectory,
-    install_module, read_module,
+    DirectoryEvent, Engine, Escaped, Grants, Host, PluginDirectory, StateStore, Version,
+    WatchedDirectory, install_module, read_module,
 };
 use std::{
     ffi::OsString,
@@ -23,7 +24,8 @@ pub(crate) struct Folder {
     path: PathBuf,
     host: Arc<Host>,
     config: Arc<Config>,
-    state: Option<Arc<FileState>>,
+    state: Option<Arc<dyn StateStore>>,
+    logs: Logs,
     versions: Versions,
     watched: WatchedDirectory,
     failures: Failures,
@@ -48,21 +50,23 @@ impl Folder {
         engine: &Engine,
         config: &Arc<Config>,
         data: &Path,
-        state: Option<Arc<FileState>>,
+        state: Option<Arc<dyn StateStore>>,
+        logs: &Logs,
     ) -> Result<Self, String> {
         let host = Arc::new(Host::new(engine.clone()));
         let failures = Failures::default();
-        let (granted, stored) = (config.clone(), state.clone());
-        let of = move |name: &str| grants_of(name, &granted, stored.as_ref());
-        let noted = failures.clone();
+        let (granted, stored, sink) = (config.clone(), state.clone(), logs.clone());
+        let of = move |name: &str| grants_of(name, &granted, stored.as_ref(), &sink);
+        let (noted, told) = (failures.clone(), logs.clone());
         let directory = PluginDirectory::new(host.clone(), path, of)
-            .with_observer(move |event| note(&noted, &event));
+            .with_observer(move |event| note(&noted, &told, &event));
         let watched = directory.watch().map_err(|error| error.to_string())?;
         Ok(Self {
             path: path.to_owned(),
             host,
             config: config.clone(),
             state,
+            logs: logs.clone(),
             versions: Versions::new(data, config.server.keep_versions),
             watched,
             failures,
@@ -170,12 +174,12 @@ impl Folder {
         added.map_err(|error| Problem::new("not-stored", error.to_string()))
     }
 
-    /// Loads a module apart from the host, to see whether it fits.
+    /// Loads a module or component apart from the host, to see whether it fits.
     fn check(&self, name: &str, wasm: &[u8]) -> Result<hostel::Plugin, Problem> {
         let settings = self.config.plugin(name);
-        let grants = grants::of(name, settings, self.state.as_ref());
+        let grants = grants::of(name, settings, self.state.as_ref(), &self.logs);
         let grants = grants.map_err(|reason| Problem::new("module-refused", reason))?;
-        let loaded = self.host.engine().load(name, wasm, &grants);
+        let loaded = self.host.engine().load_any(name, wasm, &grants);
         loaded.map_err(|error| Problem::from(&error))
     }
 
@@ -204,9 +208,14 @@ fn file_name(name: &str) -> OsString {
 }
 
 /// Returns the grants of a plugin of the directory. If they can't be had, it gets none, but its limits.
-fn grants_of(name: &str, config: &Config, state: Option<&Arc<FileState>>) -> Grants {
+fn grants_of(
+    name: &str,
+    config: &Config,
+    state: Option<&Arc<dyn StateStore>>,
+    logs: &Logs,
+) -> Grants {
     let settings = config.plugin(name);
-    grants::of(name, settings, state).unwrap_or_else(|reason| {
+    grants::of(name, settings, state, logs).unwrap_or_else(|reason| {
         tracing::error!(target: "hostel::directory", plugin = name, "no grants: {reason}");
         Grants::new()
             .with_limits(settings.limits)
@@ -214,8 +223,10 @@ fn grants_of(name: &str, config: &Config, state: Option<&Arc<FileState>>) -> Gra
     })
 }
 
-/// Keeps a file's last error, until it is loaded or gone.
-fn note(failures: &Failures, event: &DirectoryEvent) {
+/// Keeps a file's last error, until it is loaded or gone, and logs the event.
+fn note(failures: &Failures, logs: &Logs, event: &DirectoryEvent) {
+    let text = event.to_string();
+    let text = Escaped::new(text.as_bytes()).to_string();
     let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
     let (name, reason) = match event {
         DirectoryEvent::Loaded { name, .. }
@@ -227,6 +238,8 @@ fn note(failures: &Failures, event: &DirectoryEvent) {
         }
         _ => return,
     };
+    let level = if reason.is_some() { "warn" } else { "info" };
+    logs.server(level, &name, &text);
     failures.retain(|(known, _)| *known != name);
     // Names that could not be a plugin's are those of strange files: told in the log alone.
     failures.extend(

@@ -1,26 +1,31 @@
 //! Turns a plugin's settings into the grants with which it is loaded.
 
-use crate::config::{Grant, HttpSettings, PluginSettings};
+use crate::{
+    config::{Grant, HttpSettings, PluginSettings},
+    logs::Logs,
+};
 use hostel::{
-    AllowedHosts, Extism, FileState, Grants, HttpAccess, Tracing, Wapc, Wasi, WasiOutput,
-    directory, files::Access,
+    AllowedHosts, Extism, Grants, HttpAccess, StateStore, Wapc, Wasi, WasiOutput, directory,
+    files::Access,
 };
 use std::{io, sync::Arc};
 
-/// Returns the grants of a plugin. `state` is the store for its values, if it may have some.
+/// Returns the grants of a plugin. `state` is the store for its values, if it may have some; `logs` gets its
+/// records.
 ///
 /// The conventions of Extism, waPC and Typst are always granted: by themselves they give access to nothing.
 pub(crate) fn of(
     name: &str,
     settings: &PluginSettings,
-    state: Option<&Arc<FileState>>,
+    state: Option<&Arc<dyn StateStore>>,
+    logs: &Logs,
 ) -> Result<Grants, String> {
     let mut grants = Grants::new()
         .with_limits(settings.limits)
         .with_budget(settings.budget);
     let mut extism = Extism::new();
     if settings.has(Grant::Log) {
-        grants = grants.log(Tracing);
+        grants = grants.log(logs.clone());
     }
     if settings.has(Grant::Config) {
         grants = grants.config(settings.config.clone());
@@ -32,11 +37,20 @@ pub(crate) fn of(
         grants = grants.state_in(name, state.clone());
         extism = extism.variables(state.clone());
     }
-    if settings.has(Grant::Http) {
-        extism = extism.http(http(&settings.http)?);
+    // Clones share the number of requests at one time.
+    let http = match settings.has(Grant::Http) {
+        true => Some(http(&settings.http)?),
+        false => None,
+    };
+    if let Some(http) = &http {
+        extism = extism.http(http.clone());
     }
     if settings.has(Grant::Wasi) {
-        grants = grants.wasi(wasi(name, settings)?);
+        let mut wasi = wasi(name, settings)?;
+        if let Some(http) = http {
+            wasi = wasi.http(http);
+        }
+        grants = grants.wasi(wasi);
     }
     Ok(grants.extism(extism).wapc(Wapc::new()).typst())
 }

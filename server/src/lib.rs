@@ -10,21 +10,25 @@
 //! | `auth`, `quota` | tokens; calls and fuel by time |
 //! | `grants` | a plugin's settings as grants |
 //! | `calls` | calls as tasks, in turns that are fair between plugins |
+//! | `typed` | functions of components by JSON |
 //! | `tenants` | each plugin's lane, queue, quotas and figures |
 //! | `folder`, `versions` | the directory of plugins, and earlier versions |
 //! | `http`, `problem`, `openapi` | routes, errors, and their description |
 //! | `connection` | connections, and their ends |
-//! | `metrics`, `access_log`, `trace_context` | what an operator sees |
-//! | `service`, `server` | the plugins as a service; the whole server |
+//! | `metrics`, `access_log`, `logs`, `trace_context`, `dashboard` | what an operator sees |
+//! | `service`, `direct`, `server` | the plugins as a service; calls without HTTP; the whole server |
 
 mod access_log;
 mod auth;
 mod calls;
 mod config;
 mod connection;
+mod dashboard;
+mod direct;
 mod folder;
 mod grants;
 mod http;
+mod logs;
 mod metrics;
 mod openapi;
 mod problem;
@@ -34,18 +38,21 @@ mod service;
 mod signals;
 mod tenants;
 mod trace_context;
+mod typed;
 mod versions;
 
 pub use self::{
     auth::{Auth, Role, Token, new_token},
     config::{
         Config, ConfigError, DirectorySettings, Fault, Grant, HttpSettings, PluginSettings,
-        ServerSettings,
+        ServerSettings, is_plugin_name,
     },
+    direct::{Around, DirectCall, DirectError},
     folder::NotLoaded,
+    logs::Logs,
     quota::{FuelWindow, Quota, Rate},
     server::{ServeError, ServeOptions, Server},
     service::{PluginService, PluginServiceBuilder, Terms},
-    signals::serve,
+    signals::{Signal, Signals, serve},
 };
 pub use hostel;

@@ -11,8 +11,13 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+use serde_json::{Value as Json, json};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -71,6 +76,8 @@ pub(crate) struct Metrics {
     log_lines_dropped: Counter,
     connections: Gauge,
     scraped: Mutex<Scraped>,
+    /// By plugin: they outlive a reload.
+    totals: Mutex<BTreeMap<String, Arc<Totals>>>,
 }
 
 /// Figures that are read when they are asked for.
@@ -82,16 +89,26 @@ struct Scraped {
     version: Family<OfVersion, Gauge>,
 }
 
+/// What the figures of a plugin are beside those for Prometheus, for the dashboard.
+#[derive(Default)]
+struct Totals {
+    failed: AtomicU64,
+    /// Calls by their time, in the buckets between [`BUCKETS`]; the last one is of all above.
+    took: [AtomicU64; BUCKETS.len() + 1],
+    /// Calls that failed by the error's code.
+    errors: Mutex<BTreeMap<&'static str, u64>>,
+}
+
 /// The figures of one plugin, found once.
 pub(crate) struct Figures {
     plugin: String,
+    totals: Arc<Totals>,
     calls: Family<OfCall, Counter>,
     ok: Counter,
     seconds: Histogram,
     fuel: Counter,
     memory: Gauge,
     host_calls: Counter,
-    failed: Counter,
 }
 
 /// The code of a call that returned a result.
@@ -185,6 +202,7 @@ impl Metrics {
             log_lines_dropped,
             connections,
             scraped: Mutex::new(scraped),
+            totals: Mutex::default(),
         }
     }
 
@@ -197,15 +215,17 @@ impl Metrics {
             plugin: name.to_owned(),
             code: OK,
         };
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let totals = totals.entry(name.to_owned()).or_default().clone();
         Figures {
             plugin: name.to_owned(),
+            totals,
             calls: self.calls.clone(),
             ok: self.calls.get_or_create_owned(&ok),
             seconds: self.seconds.get_or_create_owned(&of),
             fuel: self.fuel.get_or_create_owned(&of),
             memory: self.memory.get_or_create_owned(&of),
             host_calls: self.host_calls.get_or_create_owned(&of),
-            failed: Counter::default(),
         }
     }
 
@@ -291,9 +311,18 @@ impl Figures {
         } else {
             let plugin = self.plugin.clone();
             self.calls.get_or_create(&OfCall { plugin, code }).inc();
-            self.failed.inc();
+            self.totals.failed.fetch_add(1, Ordering::Relaxed);
+            let errors = self.totals.errors.lock();
+            let mut errors = errors.unwrap_or_else(PoisonError::into_inner);
+            *errors.entry(code).or_default() += 1;
         }
-        self.seconds.observe(took.as_secs_f64());
+        let seconds = took.as_secs_f64();
+        self.seconds.observe(seconds);
+        let bucket = BUCKETS.iter().position(|most| seconds <= *most);
+        let bucket = self.totals.took.get(bucket.unwrap_or(BUCKETS.len()));
+        if let Some(calls) = bucket {
+            calls.fetch_add(1, Ordering::Relaxed);
+        }
         self.host_calls.inc_by(usage.host_calls.into());
         let memory = i64::try_from(usage.memory_bytes).unwrap_or(i64::MAX);
         if memory > self.memory.get() {
@@ -306,8 +335,24 @@ impl Figures {
         self.fuel.inc_by(units);
     }
 
-    /// Returns the calls that returned a result, those that did not, and the fuel of all.
-    pub(crate) fn totals(&self) -> (u64, u64, u64) {
-        (self.ok.get(), self.failed.get(), self.fuel.get())
+    /// Returns the totals since the start of the server. `took` counts the calls up to each of `took_seconds`, and those
+    /// above.
+    pub(crate) fn json(&self) -> Json {
+        let Totals {
+            failed,
+            took,
+            errors,
+        } = &*self.totals;
+        let took: Vec<_> = took.iter().map(|it| it.load(Ordering::Relaxed)).collect();
+        let errors = errors.lock().unwrap_or_else(PoisonError::into_inner);
+        json!({
+            "succeeded": self.ok.get(),
+            "failed": failed.load(Ordering::Relaxed),
+            "errors": *errors,
+            "fuel": self.fuel.get(),
+            "memory_bytes_max": self.memory.get(),
+            "took": took,
+            "took_seconds": BUCKETS,
+        })
     }
 }

@@ -1,6 +1,10 @@
 //! The description of the HTTP interface, made from the table of routes.
 
-use crate::http::{Needs, Operation, ROUTES, Route};
+use crate::{
+    http::{Calling, Needs, OF_CALL, Operation, ROUTES, Route},
+    typed::{Form, Schemas, named},
+};
+use hostel::{Contract, Extern, Plugin, ValType};
 use serde_json::{Map, Value as Json, json};
 
 /// Returns the description, in OpenAPI 3.1.
@@ -11,19 +15,139 @@ pub(crate) fn document() -> Json {
         let method = route.method.as_str().to_ascii_lowercase();
         item[method] = operation(route);
     }
+    whole("hostel", "WebAssembly plugins over HTTP", paths, Map::new())
+}
+
+/// Returns the description of a plugin's functions, each with its own path.
+pub(crate) fn of_plugin(plugin: &Plugin, name: &str) -> Json {
+    let (paths, schemas) = match plugin.contract() {
+        Some(contract) => of_contract(contract, name),
+        None => (of_module(plugin, name), Map::new()),
+    };
+    whole(name, "The functions of one plugin", paths, schemas)
+}
+
+fn of_contract(contract: Contract<'_>, name: &str) -> (Map<String, Json>, Map<String, Json>) {
+    let types = contract.types();
+    let mut schemas = Schemas::new(types);
+    let mut paths = Map::new();
+    for (export, function) in named(contract) {
+        let (params, result) = (&function.ty.params, function.ty.result);
+        let (body, success) = match crate::typed::form(types, function.ty) {
+            Form::Resources => continue,
+            Form::Bytes => (Some(bytes()), bytes()),
+            Form::Json { takes_any } => {
+                let names = function.ty.names.iter().map(|name| &**name);
+                let fields = names.zip(params.iter().copied());
+                let body = takes_any.then(|| {
+                    let forms = [schemas.object(fields), schemas.array(params)];
+                    json!({ "application/json": { "schema": { "oneOf": forms } } })
+                });
+                let success = schemas.of_success(result);
+                (body, json!({ "application/json": { "schema": success } }))
+            }
+        };
+        let summary = types.show_function(function.ty);
+        paths.insert(path(name, &export), post(&export, &summary, body, &success));
+    }
+    (paths, schemas.finish())
+}
+
+fn of_module(plugin: &Plugin, name: &str) -> Map<String, Json> {
+    let mut paths = Map::new();
+    for export in &plugin.info().exports {
+        let Extern::Function(ty) = &export.ty else {
+            continue;
+        };
+        let (body, success) = match Calling::of(plugin, &export.name) {
+            Ok(Calling::Numbers(params)) => {
+                let of = |types: &[ValType]| {
+                    json!({ "application/json": { "schema": {
+                        "type": "array", "minItems": types.len(), "maxItems": types.len(),
+                        "items": { "type": ["number", "string"] },
+                    } } })
+                };
+                let body = (!params.is_empty()).then(|| of(&params));
+                (body, of(&ty.results))
+            }
+            _ => (Some(bytes()), bytes()),
+        };
+        let described = post(&export.name, &ty.to_string(), body, &success);
+        paths.insert(path(name, &export.name), described);
+    }
+    paths
+}
+
+/// Returns the path of a function, with what a path does not hold as `%` and two digits.
+fn path(plugin: &str, export: &str) -> String {
+    let mut path = "/v1/plugins".to_owned();
+    for part in [plugin, export] {
+        path.push('/');
+        for byte in part.bytes() {
+            match byte {
+                b'-' | b'.' | b'_' | b'~' => path.push(byte.into()),
+                _ if byte.is_ascii_alphanumeric() => path.push(byte.into()),
+                _ => path.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    path
+}
+
+fn bytes() -> Json {
+    json!({ "application/octet-stream": { "schema": {} } })
+}
+
+fn post(export: &str, summary: &str, body: Option<Json>, success: &Json) -> Json {
+    let mut responses = Map::new();
+    responses.insert(
+        "200".to_owned(),
+        json!({ "description": "The result", "content": success }),
+    );
+    for status in OF_CALL.iter().chain(&[401, 403]) {
+        responses.insert(status.to_string(), error());
+    }
+    let mut operation = json!({
+        "operationId": export,
+        "summary": summary,
+        "responses": responses,
+        "security": [{ "token": [] }, {}],
+    });
+    if let Some(content) = body {
+        operation["requestBody"] = json!({ "required": true, "content": content });
+    }
+    json!({ "post": operation })
+}
+
+fn whole(
+    title: &str,
+    description: &str,
+    paths: Map<String, Json>,
+    mut schemas: Map<String, Json>,
+) -> Json {
+    schemas.insert("Problem".to_owned(), problem());
     json!({
         "openapi": "3.1.0",
         "info": {
-            "title": "hostel",
-            "description": "WebAssembly plugins over HTTP",
+            "title": title,
+            "description": description,
             "version": env!("CARGO_PKG_VERSION"),
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "paths": paths,
         "components": {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
-            "schemas": { "Problem": problem() },
+            "schemas": schemas,
         },
+    })
+}
+
+fn error() -> Json {
+    json!({
+        "description": "An error; its `code` tells which",
+        "content": { "application/problem+json": {
+            "schema": { "$ref": "#/components/schemas/Problem" },
+        } },
     })
 }
 
@@ -39,13 +163,7 @@ fn operation(route: &Route) -> Json {
         Needs::Client | Needs::Admin => &[401, 403],
     };
     for status in route.errors.iter().chain(of_tokens) {
-        let error = json!({
-            "description": "An error; its `code` tells which",
-            "content": { "application/problem+json": {
-                "schema": { "$ref": "#/components/schemas/Problem" },
-            } },
-        });
-        responses.insert(status.to_string(), error);
+        responses.insert(status.to_string(), error());
     }
     let mut operation = json!({
         "operationId": format!("{:?}", route.operation),
@@ -70,7 +188,9 @@ fn operation(route: &Route) -> Json {
 fn success(status: u16, kind: &str, operation: Operation) -> Json {
     let schema = match operation {
         Operation::Call | Operation::CallExport => json!({}),
-        Operation::Health | Operation::Ready | Operation::Metrics => json!({ "type": "string" }),
+        Operation::Health | Operation::Ready | Operation::Metrics | Operation::Logs => {
+            json!({ "type": "string" })
+        }
         _ => json!({ "type": "object" }),
     };
     let kinds: &[&str] = match (kind, operation) {
@@ -126,7 +246,7 @@ fn body(operation: Operation) -> Option<Json> {
     let bytes = json!({ "schema": {} });
     Some(match operation {
         Operation::Call | Operation::CallExport => json!({
-            "description": "The input, as it is. For a function over numbers, an array of them, as application/json",
+            "description": "The input, as it is. For a function over numbers or of a component, its arguments as application/json",
             "required": false,
             "content": {
                 "application/octet-stream": bytes,
@@ -135,7 +255,7 @@ fn body(operation: Operation) -> Option<Json> {
             },
         }),
         Operation::Put => json!({
-            "description": "The module",
+            "description": "The module or component",
             "required": true,
             "content": { "application/wasm": bytes, "application/octet-stream": bytes },
         }),
@@ -154,6 +274,7 @@ fn problem() -> Json {
             "status": { "type": "integer" },
             "code": { "type": "string", "description": "Stable: match on it" },
             "detail": { "type": "string" },
+            "error": { "description": "The error that a component's function returned, as JSON" },
         },
     })
 }

@@ -1,17 +1,17 @@
 //! Errors as `application/problem+json`, and the one table of their statuses.
 
-use crate::{calls::Failure, quota::UsedUp, tenants::NotAdmitted};
+use crate::{calls::Failure, quota::UsedUp, tenants::NotAdmitted, typed::NotFound};
 use axum::{
     body::Body,
     http::{HeaderValue, Response, StatusCode, header},
 };
 use hostel::{CallError, ErrorClass, HostError, LoadError};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use std::time::Duration;
 
 /// The errors of the server itself: code, status, title. Those of calls have the codes of `hostel`, and the status of
 /// their class.
-pub(crate) const OWN: [(&str, u16, &str); 26] = [
+pub(crate) const OWN: [(&str, u16, &str); 30] = [
     ("bad-path", 400, "The path can't be read"),
     ("bad-name", 400, "The name can't be that of a plugin"),
     ("bad-query", 400, "The query can't be read"),
@@ -21,10 +21,21 @@ pub(crate) const OWN: [(&str, u16, &str); 26] = [
         400,
         "The body is not the JSON that was expected",
     ),
+    (
+        "ambiguous-export",
+        400,
+        "Several functions of the plugin have this name",
+    ),
+    (
+        "resource-type",
+        400,
+        "The function's type has resources, which can't be passed over HTTP",
+    ),
     ("unauthorized", 401, "A known token is needed"),
     ("forbidden", 403, "The token does not allow this"),
     ("unknown-route", 404, "There is nothing at this path"),
     ("unknown-plugin", 404, "No plugin has this name"),
+    ("no-fleet", 404, "The server is not part of a fleet"),
     ("unknown-version", 404, "No version that is kept fits"),
     ("method-not-allowed", 405, "The path has other methods"),
     (
@@ -51,6 +62,7 @@ pub(crate) const OWN: [(&str, u16, &str); 26] = [
         429,
         "The plugin's calls by time are used up",
     ),
+    ("too-many-watchers", 429, "Too many clients watch the log"),
     ("fuel-window", 429, "The plugin's fuel by time is used up"),
     ("internal", 500, "The server failed"),
     ("not-stored", 500, "The module could not be stored"),
@@ -85,6 +97,8 @@ pub(crate) struct Problem {
     code: &'static str,
     title: &'static str,
     detail: String,
+    /// The error that a component's function returned.
+    error: Option<Json>,
     retry_after: Option<Duration>,
 }
 
@@ -99,6 +113,7 @@ impl Problem {
             code,
             title,
             detail: detail.into(),
+            error: None,
             retry_after: None,
         }
     }
@@ -106,6 +121,18 @@ impl Problem {
     pub(crate) fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
+    }
+
+    pub(crate) const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Returns the explanation; without one, the title.
+    pub(crate) fn detail(&self) -> &str {
+        match self.detail.is_empty() {
+            true => self.title,
+            false => &self.detail,
+        }
     }
 
     /// Returns the error's code.
@@ -121,13 +148,16 @@ impl Problem {
             detail,
             ..
         } = self;
-        let body = json!({
+        let mut body = json!({
             "type": format!("urn:hostel:error:{code}"),
             "title": title,
             "status": status,
             "code": code,
             "detail": detail,
         });
+        if let Some(error) = &self.error {
+            body["error"] = error.clone();
+        }
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() =
             StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -165,6 +195,7 @@ impl From<&CallError> for Problem {
             title,
             // Without the limits to raise, which are not the client's.
             detail: format!("{error:#}"),
+            error: None,
             retry_after: matches!(status, 429 | 503).then_some(Duration::from_secs(1)),
         }
     }
@@ -175,6 +206,26 @@ impl From<Failure> for Problem {
         match failure {
             Failure::Call(error) => Self::from(&error),
             Failure::FuelWindow(after) => Self::new("fuel-window", "").retry_after(after),
+            Failure::Json(reason) => Self::new("bad-json", reason),
+            Failure::Function(error) => {
+                let message = error.as_str().unwrap_or("see `error`").into();
+                let guest = CallError::Guest { message };
+                Self {
+                    error: Some(error),
+                    ..Self::from(&guest)
+                }
+            }
+        }
+    }
+}
+
+impl From<NotFound> for Problem {
+    fn from(not_found: NotFound) -> Self {
+        match not_found {
+            NotFound::Unknown(error) => Self::from(&error),
+            NotFound::Ambiguous(names) => {
+                Self::new("ambiguous-export", format!("expected one of {names}"))
+            }
         }
     }
 }

@@ -1,13 +1,12 @@
 //! The server: a directory of plugins, a configuration, and a port.
 
 use crate::{
-    auth::Auth,
     config::{Config, ConfigError, Grant},
-    connection::{self, Bounds},
     folder::{Folder, NotLoaded},
-    service::{PluginService, Terms, World},
+    logs::Logs,
+    service::PluginService,
 };
-use hostel::{Engine, FileState, StateLimits};
+use hostel::{Engine, FileState, StateLimits, StateStore};
 use std::{
     error::Error,
     fmt, io,
@@ -57,6 +56,7 @@ struct Parts {
     engine: Engine,
     data: PathBuf,
     state: Mutex<Option<Arc<FileState>>>,
+    logs: Logs,
 }
 
 impl Server {
@@ -75,14 +75,17 @@ impl Server {
             engine: hostel::engine(),
             data: data.unwrap_or_else(|| options.directory.join(".hostel")),
             state: Mutex::default(),
+            logs: Logs::default(),
             options,
         };
         let folder = parts.open(&config)?;
         let workers = settings.workers;
         let service = PluginService::builder(folder.host().clone())
-            .auth(auth(&config))
-            .terms(terms(&config))
+            .auth(config.auth())
+            .terms(config.terms())
             .folder(folder)
+            .logs(parts.logs.clone())
+            .dashboard(true)
             .workers(workers)
             .body_timeout(settings.body_timeout)
             .access_log(settings.access_log)
@@ -92,19 +95,8 @@ impl Server {
         let listen = |error| ServeError::Listen(wanted, error);
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let bounds = Bounds {
-            connections: settings.connections,
-            head_timeout: settings.head_timeout,
-            write_timeout: settings.body_timeout,
-            drain_timeout: settings.drain_timeout,
-        };
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(connection::serve(
-            listener,
-            service.clone(),
-            bounds,
-            stopped,
-        ));
+        let serving = tokio::spawn(service.clone().serve(listener, settings, stopped));
         Ok(Self {
             inner: Arc::new(Inner {
                 service,
@@ -153,6 +145,13 @@ impl Server {
         let reloaded = spawn_blocking(move || inner.reload()).await;
         let result = reloaded.unwrap_or_else(|error| Err(ServeError::Start(error.into())));
         shared.metrics.reload(result.is_ok());
+        match &result {
+            Ok(()) => shared.logs.server("info", "", "reloaded the configuration"),
+            Err(error) => {
+                let text = format!("the configuration stays as it was: {error}");
+                shared.logs.server("error", "", &text);
+            }
+        }
         result
     }
 
@@ -164,7 +163,7 @@ impl Server {
 
     /// Takes no more connections, lets requests end, and returns when they have, or when the time for that has passed.
     pub async fn shut_down(self) {
-        self.inner.service.shared.drain();
+        self.inner.service.drain();
         // The receiver may have gone with the task.
         let _ = self.stop.send(true);
         let _ = self.serving.await;
@@ -190,20 +189,12 @@ impl Inner {
         if !lost.is_empty() {
             return Err(ServeError::Lost(lost));
         }
-        let get = terms(&config);
-        let tenants = world
-            .tenants
-            .with_settings(&shared.threads, &shared.metrics, |name| {
-                let terms = get(name);
-                (terms.quota, terms.may_block)
-            });
-        shared.set_world(World {
-            host: folder.host().clone(),
-            auth: auth(&config),
-            terms: Box::new(get),
-            tenants,
-            folder: Some(folder),
-        });
+        self.service.replace_with(
+            folder.host().clone(),
+            config.auth(),
+            config.terms(),
+            Some(folder),
+        );
         *place = config;
         Ok(())
     }
@@ -215,11 +206,19 @@ impl Parts {
         let directory = &self.options.directory;
         for (name, settings) in &config.plugins {
             // Else the plugin would be refused for imports that only seem not to be granted.
-            crate::grants::of(name, settings, None)
+            crate::grants::of(name, settings, None, &self.logs)
                 .map_err(|reason| ServeError::Grants(name.clone(), reason))?;
         }
         let state = self.state(config)?;
-        let folder = Folder::open(directory, &self.engine, config, &self.data, state);
+        let state = state.map(|state| state as Arc<dyn StateStore>);
+        let folder = Folder::open(
+            directory,
+            &self.engine,
+            config,
+            &self.data,
+            state,
+            &self.logs,
+        );
         let folder = folder.map_err(ServeError::Directory)?;
         Ok(Arc::new(folder))
     }
@@ -254,27 +253,6 @@ fn read(options: &ServeOptions) -> Result<Config, ServeError> {
     match fault {
         Some(fault) => Err(ServeError::Open(fault)),
         None => Ok(config),
-    }
-}
-
-fn auth(config: &Config) -> Auth {
-    let auth = Auth::new(config.tokens.clone(), config.is_anonymous());
-    match config.server.anonymous {
-        // It is meant, by whatever name the server is known.
-        Some(true) => auth,
-        _ => auth.for_local_names(),
-    }
-}
-
-fn terms(config: &Arc<Config>) -> impl Fn(&str) -> Terms + Send + Sync + 'static {
-    let config = config.clone();
-    move |name| {
-        let settings = config.plugin(name);
-        Terms {
-            quota: settings.quota,
-            may_block: settings.may_block(),
-            grants: settings.grants.iter().map(|grant| grant.name()).collect(),
-        }
     }
 }
 

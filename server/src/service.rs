@@ -3,15 +3,20 @@
 use crate::{
     access_log::AccessLog,
     auth::Auth,
+    config::ServerSettings,
+    connection::{self, Bounds},
     folder::Folder,
     http,
+    logs::Logs,
     metrics::Metrics,
     quota::Quota,
     tenants::{Tenant, Tenants, Threads},
 };
 use axum::Router;
 use hostel::Host;
+use serde_json::Value as Json;
 use std::{
+    future::Future,
     io,
     sync::{
         Arc, PoisonError, RwLock,
@@ -19,6 +24,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::{net::TcpListener, sync::watch};
 
 /// What a plugin may use by time, and how it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +41,9 @@ pub struct Terms {
 /// Returns the terms of a plugin with a given name.
 type GetTerms = dyn Fn(&str) -> Terms + Send + Sync;
 
+/// Describes the fleet of which a server is a part.
+type ShowFleet = dyn Fn() -> Json + Send + Sync;
+
 /// Everything that requests share.
 pub(crate) struct Shared {
     world: RwLock<Arc<World>>,
@@ -42,9 +51,13 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) body_timeout: Duration,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) logs: Logs,
+    /// Whether the page at `/` is served.
+    pub(crate) dashboard: bool,
     /// Held while plugins or the configuration change.
     pub(crate) changes: tokio::sync::Mutex<()>,
     draining: AtomicBool,
+    pub(crate) fleet: Option<Box<ShowFleet>>,
 }
 
 /// What a reload replaces as a whole.
@@ -90,6 +103,8 @@ impl Shared {
     /// Tells load balancers to send no more.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+        // Such requests have no end of their own.
+        self.logs.close();
     }
 }
 
@@ -135,10 +150,70 @@ impl PluginService {
             workers: 0,
             body_timeout: Duration::from_secs(30),
             access_log: false,
+            logs: Logs::default(),
+            dashboard: false,
+            fleet: None,
         }
     }
 
-    /// Returns the routes `/v1/plugins…`, `/healthz`, `/readyz`, `/metrics` and `/openapi.json`.
+    /// Puts another host in place, with who may call its plugins and with their terms. Calls that are under way end in
+    /// the one before. Quotas keep what was used.
+    pub fn replace(
+        &self,
+        host: Arc<Host>,
+        auth: Auth,
+        terms: impl Fn(&str) -> Terms + Send + Sync + 'static,
+    ) {
+        self.replace_with(host, auth, terms, None);
+    }
+
+    pub(crate) fn replace_with(
+        &self,
+        host: Arc<Host>,
+        auth: Auth,
+        terms: impl Fn(&str) -> Terms + Send + Sync + 'static,
+        folder: Option<Arc<Folder>>,
+    ) {
+        let shared = &self.shared;
+        let world = shared.world();
+        let tenants = world
+            .tenants
+            .with_settings(&shared.threads, &shared.metrics, |name| {
+                let terms = terms(name);
+                (terms.quota, terms.may_block)
+            });
+        shared.set_world(World {
+            host,
+            auth,
+            terms: Box::new(terms),
+            tenants,
+            folder,
+        });
+    }
+
+    /// Serves connections within the bounds of `settings`, until `stop` changes; then lets requests end, and returns when
+    /// they have, or when the time for that has passed.
+    pub fn serve(
+        self,
+        listener: TcpListener,
+        settings: &ServerSettings,
+        stop: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let bounds = Bounds {
+            connections: settings.connections,
+            head_timeout: settings.head_timeout,
+            write_timeout: settings.body_timeout,
+            drain_timeout: settings.drain_timeout,
+        };
+        connection::serve(listener, self, bounds, stop)
+    }
+
+    /// Tells load balancers to send no more: `/readyz` returns 503 from now on.
+    pub fn drain(&self) {
+        self.shared.drain();
+    }
+
+    /// Returns the routes of `docs/server.md`; `/` only if the [dashboard](PluginServiceBuilder::dashboard) is served.
     pub fn router(&self) -> Router {
         http::router(self.shared.clone())
     }
@@ -153,6 +228,9 @@ pub struct PluginServiceBuilder {
     workers: usize,
     body_timeout: Duration,
     access_log: bool,
+    fleet: Option<Box<ShowFleet>>,
+    logs: Logs,
+    dashboard: bool,
 }
 
 impl PluginServiceBuilder {
@@ -192,6 +270,27 @@ impl PluginServiceBuilder {
         self
     }
 
+    /// Sets what `/v1/fleet` returns: the fleet of which this server is a part. By default it is part of none.
+    #[must_use]
+    pub fn fleet(mut self, show: impl Fn() -> Json + Send + Sync + 'static) -> Self {
+        self.fleet = Some(Box::new(show));
+        self
+    }
+
+    /// Sets the log sink of the plugins, whose lines `GET /v1/logs` sends. By default there are none.
+    #[must_use]
+    pub fn logs(mut self, logs: Logs) -> Self {
+        self.logs = logs;
+        self
+    }
+
+    /// Serves the dashboard at `/`; by default not.
+    #[must_use]
+    pub const fn dashboard(mut self, serves: bool) -> Self {
+        self.dashboard = serves;
+        self
+    }
+
     pub(crate) fn folder(mut self, folder: Arc<Folder>) -> Self {
         self.folder = Some(folder);
         self
@@ -216,8 +315,11 @@ impl PluginServiceBuilder {
             metrics: Arc::new(Metrics::new()),
             body_timeout: self.body_timeout,
             access_log,
+            logs: self.logs,
+            dashboard: self.dashboard,
             changes: tokio::sync::Mutex::default(),
             draining: AtomicBool::new(false),
+            fleet: self.fleet,
         };
         Ok(PluginService {
             shared: Arc::new(shared),

@@ -61,21 +61,29 @@ async fn reload(server: &Server) {
 }
 
 /// What the system asks for.
-enum Signal {
+pub enum Signal {
+    /// To end.
     End,
+    /// To read the configuration again.
     #[cfg_attr(not(unix), expect(dead_code))]
     Reload,
 }
 
+/// The signals that end a server, or have it read its configuration.
 #[cfg(unix)]
-struct Signals {
+pub struct Signals {
     ends: [tokio::signal::unix::Signal; 2],
     hangup: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// Takes signals from now on.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             ends: [
@@ -86,7 +94,8 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Signal {
+    /// Waits for the next signal.
+    pub async fn next(&mut self) -> Signal {
         let [interrupt, terminate] = &mut self.ends;
         tokio::select! {
             _ = interrupt.recv() => Signal::End,
@@ -98,15 +107,21 @@ impl Signals {
 
 /// Other systems have Ctrl-C alone: there, a change of the file reloads the configuration.
 #[cfg(not(unix))]
-struct Signals;
+pub struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// Takes signals from now on.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn new() -> std::io::Result<Self> {
         Ok(Self)
     }
 
-    async fn next(&mut self) -> Signal {
+    /// Waits for the next signal.
+    pub async fn next(&mut self) -> Signal {
         match tokio::signal::ctrl_c().await {
             Ok(()) => Signal::End,
             Err(_) => std::future::pending().await,

@@ -43,6 +43,11 @@ impl TraceContext {
         Hexadecimal(self.trace)
     }
 
+    /// Returns the trace's identifier as a number.
+    pub(crate) const fn number(&self) -> u128 {
+        self.trace
+    }
+
     /// Returns the identifier of the caller's span.
     pub(crate) fn parent(&self) -> Option<String> {
         (self.parent != 0).then(|| format!("{:016x}", self.parent))

@@ -158,17 +158,24 @@ fn imports_are_answered_stubbed_or_told() {
     let plugin = component("rust_small");
     let ended = hostel(&["run", &plugin, "x"]).expect(3);
     for part in [
-        "import `hostel:example/host@0.1.0.log` func(level: enum",
-        "import `hostel:example/host@0.1.0.config` func(key: string) -> option<string>",
+        "import `hostel:example/host@0.1.0#log` func(level: enum",
+        "import `hostel:example/host@0.1.0#config` func(key: string) -> option<string>",
         "--callback 'hostel:example/host@0.1.0#log=VALUE'",
-        "--stub hostel:example/host@0.1.0.log",
+        "--stub 'hostel:example/host@0.1.0#log'",
     ] {
         assert!(ended.stderr.contains(part), "{}", ended.stderr);
     }
-    for stub in ["hostel:example/host@0.1.0#*", "hostel:example/host@0.1.0.*"] {
+    for stub in [
+        "hostel:example/host@0.1.0#*",
+        "hostel:example/host@0.1.0.*",
+        "hostel:example/host@0.1.7#*",
+        "hostel:example/host#*",
+    ] {
         let ended = hostel(&["run", &plugin, "x", "--stub", stub]).expect(4);
         assert!(ended.stderr.contains("stub"), "{}", ended.stderr);
     }
+    let other = ["run", &plugin, "x", "--stub", "hostel:example/host@0.2.0#*"];
+    hostel(&other).expect(3);
     for (answer, part) in [
         (
             "nope=1",
@@ -207,16 +214,28 @@ fn imports_are_answered_stubbed_or_told() {
 fn limits_of_a_call_hold_for_components() {
     let ended = call("rust_small", "none", &["process", "x", "--fuel", "100"]).expect(5);
     assert!(ended.stderr.contains("--fuel N"), "{}", ended.stderr);
-    let ended = call("rust_small", "none", &["process", "x", "--trace-calls"]).expect(2);
-    assert!(
-        ended.stderr.contains("no effect on a component"),
-        "{}",
-        ended.stderr
-    );
+    for option in [
+        "--trace-calls",
+        "--config=a=b",
+        "--state=none",
+        "--abi=native",
+    ] {
+        let ended = call("rust_small", "none", &["process", "x", option]).expect(2);
+        let name = option.split('=').next().unwrap_or_default();
+        let message = format!("{name} has no effect on a component: leave it out");
+        assert!(ended.stderr.contains(&message), "{}", ended.stderr);
+    }
     let limit = ["process", "x", "--limit", "functions=1"];
     let ended = call("rust_small", "none", &limit).expect(3);
     assert!(
         ended.stderr.contains("--limit functions="),
+        "{}",
+        ended.stderr
+    );
+    let limit = ["process", "x", "--limit", "component.modules=0"];
+    let ended = call("rust_small", "none", &limit).expect(3);
+    assert!(
+        ended.stderr.contains("--limit component.modules=1"),
         "{}",
         ended.stderr
     );
@@ -275,6 +294,18 @@ fn a_component_is_probed() {
     ] {
         assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
     }
+    let small = ["component.instances=1", "component.depth=0", "locals=1"]
+        .map(|limit| ["--limit", limit])
+        .concat();
+    let told = hostel(&[&["probe", &plugin, "--json"], &small[..], &stub].concat());
+    let told = told.expect(3).json();
+    let exceeded = told["refusals"].as_array().expect("refusals").iter();
+    let exceeded: Vec<_> = exceeded.map(|one| one["cap"].as_str()).collect();
+    for name in ["component.depth", "component.instances", "locals"] {
+        assert!(exceeded.contains(&Some(name)), "{name}: {exceeded:?}");
+    }
+    assert_eq!(told["limits"]["component.instances"], 1);
+    assert_eq!(told["limits"]["component.module.locals"], 1);
     let report = component("rust_report");
     let told = hostel(&["probe", &report, "--json"]).expect(0).json();
     assert_eq!(told["grants"], json!(["wasi"]));
@@ -292,15 +323,103 @@ fn a_component_is_inspected_with_what_lacks() {
 }
 
 #[test]
-fn there_is_no_snapshot_of_a_component() {
+fn a_core_module_with_a_contract_is_inspected_probed_and_measured_by_it() {
+    let plugin = component("rust_module");
+    let lacks = hostel(&["inspect", &plugin, "--json"]).expect(3).json();
+    assert_eq!(lacks["module"]["abi"], "contract");
+    let lacks = lacks["error"]["details"].as_array().expect("reasons");
+    assert_eq!(lacks.len(), 2, "{lacks:?}");
+    assert!(lacks[0].as_str().expect("a text").contains(HOST));
+    let stub = format!("{HOST}#*");
+    let stub = ["--stub", &stub, "--json"];
+    let told = hostel(&[&["inspect", &plugin], &stub[..]].concat()).expect(0);
+    assert_eq!(told.json()["loads"], true);
+    let lacks = hostel(&["probe", &plugin, "--json"]).expect(3).json();
+    assert_eq!(lacks["refusals"].as_array().map(Vec::len), Some(2));
+    let told = hostel(&[&["probe", &plugin], &stub[..]].concat()).expect(0);
+    assert_eq!(told.json()["can_run"], true);
+    let config = format!("{HOST}#config=none");
+    let host = ["--callback", "log=", "--callback", &config];
+    let run = ["bench", &plugin, "hello", "--calls=20", "--json"];
+    let measured = hostel(&[&run, &host[..]].concat()).expect(0).json();
+    assert_eq!(measured["measured"]["errors"], json!([]));
+}
+
+#[test]
+fn a_lowered_command_runs_as_its_component_does() {
+    let (report, files) = (component("c_report"), Files::new());
+    let lowered = files.path("lowered.wasm");
+    let lowered = super::path(&lowered);
+    hostel(&["lower", &report, "-o", lowered]).expect(0);
+    let arguments = ["--arg=one", "--env", "KEY=value"];
+    let run = |plugin: &str| hostel(&[&["run", plugin], &arguments[..]].concat()).expect(0);
+    let own = |ended: &Ended| {
+        ended
+            .text()
+            .split_once('\n')
+            .map(|(_, rest)| rest.to_owned())
+    };
+    let (expected, found) = (run(&report), run(lowered));
+    // All but the name of the program.
+    assert_eq!(own(&expected), own(&found));
+    assert_eq!(own(&found).as_deref(), Some("arg one\nenv KEY=value\n"));
+    let told = hostel(&["probe", lowered, "--json"]).expect(0).json();
+    assert_eq!(told["grants"], json!(["wasi"]));
+    assert_eq!(told["limits"]["call_depth"], 10_000);
+    let told = hostel(&["inspect", lowered]).expect(0);
+    assert!(told.text().contains("grant `wasi`"), "{}", told.text());
+    let measured = hostel(&["bench", lowered, "--calls=5", "--json"]).expect(0);
+    assert_eq!(measured.json()["measured"]["errors"], json!([]));
+}
+
+#[test]
+fn a_snapshot_of_a_component_is_one() {
     let files = Files::new();
     let output = files.path("out.wasm");
     let output = super::path(&output);
-    let ended = hostel(&["snapshot", &component("rust_small"), "-o", output]).expect(3);
-    assert!(
-        ended.stderr.contains("it is a component"),
-        "{}",
-        ended.stderr
+    let options = ["--callback", "log=", "--callback", "config=none"];
+    let call = "text#customize({text: \"warm\", style: {upper}, frame: some(configured)})";
+    for (guest, calls) in [
+        ("rust_plugin", &["--call", "process", "warm up"][..]),
+        ("rust_small", &["--call", call]),
+        ("c_plugin", &["--call", call]),
+        ("rust_module", &["--call", call]),
+        ("composed", &["--call", "process", "warm up"]),
+    ] {
+        let guest = component(guest);
+        let all = [&["snapshot", &guest, "-o", output][..], calls, &options].concat();
+        let ended = hostel(&all).expect(0);
+        let size = std::fs::metadata(output).unwrap().len();
+        assert_eq!(ended.text(), format!("{output}: {size} bytes\n"));
+        let run = |plugin| {
+            let all = [&["run", plugin, "--call", "process", "hello"][..], &options].concat();
+            hostel(&all).expect(0).text().to_owned()
+        };
+        assert_eq!(run(output), run(&guest), "{guest}");
+    }
+}
+
+#[test]
+fn a_snapshot_has_no_handles() {
+    let files = Files::new();
+    let plugin = files.wat(
+        r#"(component
+  (import "wasi:cli/environment@0.2.6" (instance))
+  (type $t (resource (rep i32)))
+  (core func $new (canon resource.new $t))
+  (func (export "keep") (param "n" u32) (result u32) (canon lift (core func $new))))"#,
     );
-    assert!(!std::path::Path::new(output).exists());
+    let output = files.path("out.wasm");
+    let all = [
+        "snapshot",
+        &plugin,
+        "-o",
+        super::path(&output),
+        "--call",
+        "keep(5)",
+    ];
+    let ended = hostel(&all).expect(3);
+    let said = "the component holds a handle to a resource that the component defines";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    assert!(!output.exists());
 }

@@ -405,7 +405,7 @@ fn stubbed_imports_let_a_plugin_run_until_it_calls_one() {
     let stopped = hostel(&[&["run", &plugin, "--call", "polls"], &stubs[..]].concat()).expect(4);
     assert!(
         stopped.stderr.contains("only a stub")
-            && stopped.stderr.contains("`wasi:io/poll@0.2.0.poll`"),
+            && stopped.stderr.contains("`wasi:io/poll@0.2.0#poll`"),
         "{}",
         stopped.stderr
     );

@@ -90,7 +90,7 @@ fn wrong_arguments_are_2() {
     says(&limit("types"), &["NAME=N"]);
     says(
         &limit("type=1"),
-        &["unknown limit `type`; near it: `types`; `--limit list`"],
+        &["unknown limit `type`; near it: `types`, `component.type_depth`; `--limit list`"],
     );
     says(&limit("memorybytes=1"), &["near it: `memory_bytes`;"]);
     says(

@@ -196,6 +196,12 @@ fn help_is_complete_and_short() {
         "check-config",
         #[cfg(feature = "serve")]
         "token",
+        #[cfg(feature = "fleet")]
+        "job",
+        #[cfg(feature = "fleet")]
+        "plugins",
+        #[cfg(feature = "fleet")]
+        "top",
     ] {
         assert!(help.text().contains(&format!("\n  {command} ")));
         let help = hostel(&[command, "--help"]).expect(0);

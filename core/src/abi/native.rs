@@ -30,6 +30,12 @@ type Type = (&'static [ValType], &'static [ValType]);
 const ALLOCATE_TYPES: &[Type] = &[(&[I32], &[I32])];
 const DEALLOCATE_TYPES: &[Type] = &[(PAIR, &[]), (&[I32], &[])];
 
+/// The allocator of the canonical ABI, and its type.
+#[cfg(feature = "contract")]
+const REALLOC: &str = "cabi_realloc";
+#[cfg(feature = "contract")]
+const REALLOC_TYPES: &[Type] = &[(&[I32; 4], &[I32])];
+
 /// The type of the exports that initialise an instance.
 const NOTHING: &[Type] = &[(&[], &[])];
 
@@ -112,6 +118,8 @@ pub(crate) fn guest<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -
         memory: instance.get_memory(store, "memory"),
         allocate,
         deallocate,
+        #[cfg(feature = "contract")]
+        realloc: instance.get_func(store, REALLOC),
         #[cfg(feature = "trace")]
         trace: None,
         nested: false,
@@ -194,6 +202,20 @@ pub(crate) fn check_exports(module: &ModuleInfo, mut needs: Needs, found: &mut V
             Some(needed.into()),
         ));
     }
+}
+
+/// Adds to `found` every mismatch between the module's exports and the canonical ABI, but for the functions of its
+/// contract.
+#[cfg(feature = "contract")]
+pub(crate) fn check_canonical_exports(module: &ModuleInfo, found: &mut Vec<Mismatch>) {
+    for (name, types) in [
+        (REALLOC, REALLOC_TYPES),
+        (REACTOR, NOTHING),
+        (CONSTRUCTORS, NOTHING),
+    ] {
+        check_function(module, name, types, None, found);
+    }
+    found.extend(check_memory(module, None));
 }
 
 /// The reasons why the module needs a memory and an allocator, for messages. `None` if it does not.

@@ -88,6 +88,19 @@ pub(crate) fn text(words: fmt::Arguments<'_>) -> Box<str> {
     format(words).into()
 }
 
+/// Returns the separator of an import's module and name in messages: `#` if the module is an interface of WIT, or stands
+/// for a world, otherwise `.`.
+pub(crate) fn separator(module: &str) -> &'static str {
+    let is_interface = || module.contains('/') && module.contains(':');
+    // Extism's modules only look like interfaces.
+    let is_of_wit = || module == "$root" || (is_interface() && !module.starts_with("extism:"));
+    if cfg!(any(feature = "component", feature = "contract")) && is_of_wit() {
+        "#"
+    } else {
+        "."
+    }
+}
+
 /// Lists `parts` in backquotes, separated by commas, for a message; `none` if there are none.
 pub(crate) fn listed<S: AsRef<str>>(parts: impl IntoIterator<Item = S>) -> String {
     let mut list = String::new();

@@ -54,7 +54,7 @@ pub(crate) struct InstanceAccess<'a> {
 
 impl<'a> InstanceAccess<'a> {
     /// Borrows the parts of an instance for a function that has nothing to do with its memory.
-    #[cfg(feature = "component")]
+    #[cfg(feature = "contract")]
     pub(crate) fn without_memory<T>(state: &'a mut StoreData<T>, spending: Spending<'a>) -> Self {
         Self {
             memory: &mut [],

@@ -1,6 +1,6 @@
 //! [`Later`]: a future of the embedder's, for which a guest is suspended.
 
-use super::{access::InstanceAccess, alarm::Alarm};
+use super::{Shared, access::InstanceAccess, alarm::Alarm, canceller::Canceller, meter::Meter};
 use crate::error::{CallError, Trap, TrapKind};
 use alloc::boxed::Box;
 use core::{
@@ -29,18 +29,29 @@ impl<R> Later<R> {
         access: &InstanceAccess<'_>,
         context: &mut Context<'_>,
     ) -> Result<Poll<R>, CallError> {
+        let call = (access.shared, &*access.meter, access.canceller);
+        self.poll_for(call, access.blocks, context)
+    }
+
+    /// Polls the future for a call with this state, as [`poll`](Self::poll) does.
+    pub(crate) fn poll_for(
+        &mut self,
+        (shared, meter, canceller): (&Shared, &Meter, Option<&Canceller>),
+        blocks: bool,
+        context: &mut Context<'_>,
+    ) -> Result<Poll<R>, CallError> {
         let mut polled = None;
-        let platform = &access.shared.platform;
+        let platform = &shared.platform;
         platform.contain(&mut || polled = Some(self.future.as_mut().poll(context)));
         let Some(polled) = polled else {
             return Err(CallError::Trap(Trap::new(TrapKind::HostPanic, "")));
         };
         // After the poll: an answer that came too late does not count.
-        access.meter.check(access.canceller, &**platform)?;
+        meter.check(canceller, &**platform)?;
         // A blocked thread wakes at the deadline by itself.
         if polled.is_pending()
-            && !access.blocks
-            && let Some(until) = access.meter.until()
+            && !blocks
+            && let Some(until) = meter.until()
         {
             let alarm = self
                 .alarm

@@ -118,10 +118,14 @@ pub(crate) struct Guest {
     pub(crate) memory: Option<Memory>,
     pub(crate) allocate: Option<Allocate>,
     pub(crate) deallocate: Option<Deallocate>,
+    /// The allocator of the canonical ABI.
+    #[cfg(feature = "contract")]
+    pub(crate) realloc: Option<Func>,
     /// The global in which the guest keeps a trace of its functions, if it does.
     #[cfg(feature = "trace")]
     pub(crate) trace: Option<Global>,
-    /// Whether the guest runs `allocate` while a host function waits for the buffer.
+    /// Whether the guest runs `allocate` while a host function waits for the buffer, or a component its `realloc` or
+    /// `post-return`. It can call no imports then, but for a few.
     pub(crate) nested: bool,
 }
 

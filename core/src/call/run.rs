@@ -41,7 +41,7 @@ pub(crate) enum Run {
     /// The guest waits in a host function.
     Suspended(Box<(ResumableCallHostTrap, Suspended)>),
     /// The function is itself one of the host's, of a component, and waits.
-    #[cfg(feature = "component")]
+    #[cfg(feature = "contract")]
     Alone(Box<Suspended>),
     /// A paused function with one i32 as its result that is called by its type.
     Word(Paused<u32>),
@@ -91,7 +91,7 @@ impl Run {
                     ready!(next_slice(store, context, paused.required_fuel()))?;
                 }
                 Self::Suspended(waits) => ready!(waits.1.poll(store, context, &mut values))?,
-                #[cfg(feature = "component")]
+                #[cfg(feature = "contract")]
                 Self::Alone(waits) => {
                     ready!(waits.poll(store, context, &mut values))?;
                     for (result, value) in results.iter_mut().zip(&values) {
@@ -126,12 +126,12 @@ impl Run {
                 let suspended = Suspended::take(store, paused.host_error())?;
                 Self::Suspended(Box::new((paused, suspended)))
             }
-            #[cfg(feature = "component")]
+            #[cfg(feature = "contract")]
             Err(error) => match Suspended::take_aside(store, &error) {
                 Some(suspended) => Self::Alone(Box::new(suspended)),
                 None => return Err(stopped(store, &error)),
             },
-            #[cfg(not(feature = "component"))]
+            #[cfg(not(feature = "contract"))]
             Err(error) => return Err(stopped(store, &error)),
         };
         Ok(())

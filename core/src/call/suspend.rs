@@ -18,7 +18,7 @@ use crate::{
     error::CallError,
 };
 use alloc::boxed::Box;
-#[cfg(feature = "component")]
+#[cfg(feature = "contract")]
 use core::any::Any;
 use core::{
     cell::Cell,
@@ -49,12 +49,12 @@ pub(crate) enum Work {
     /// A time, or input.
     Wasi(Box<dyn PendingHostCall>),
     /// Work of a component's machine, by pointer: a `Box<dyn Aside<T>>` for the store's `T`.
-    #[cfg(feature = "component")]
+    #[cfg(feature = "contract")]
     Aside(Box<dyn Any + Send>),
 }
 
 /// Work that runs guest code while another guest waits for it.
-#[cfg(feature = "component")]
+#[cfg(feature = "contract")]
 pub(crate) trait Aside<T>: Send {
     /// Does the work, and puts the import's results in `values`.
     fn poll(
@@ -152,7 +152,7 @@ impl Suspended {
 
     /// Takes the work of a component's machine for which its function waits that the host called itself: a module may
     /// export a function that it imports, or start with it. `None` if `error` is not of that.
-    #[cfg(feature = "component")]
+    #[cfg(feature = "contract")]
     #[cold]
     #[inline(never)]
     pub(crate) fn take_aside<T>(
@@ -215,7 +215,7 @@ impl Work {
                 };
                 values.extend([done]);
             }
-            #[cfg(feature = "component")]
+            #[cfg(feature = "contract")]
             Self::Aside(aside) => {
                 // Made for this store.
                 if let Some(aside) = aside.downcast_mut::<Box<dyn Aside<T>>>() {

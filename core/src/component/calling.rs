@@ -5,15 +5,17 @@
 
 use super::{
     bounds::Bounds,
-    canon::{Canon, Delivery, Shape, address},
+    canon::{Canon, Delivery, address},
+    core_call::{Calling, Entry},
+    layout::Layout,
     lift::Lifting,
     lower::Lowering,
-    machine::{Bound, Entry, Machine, missing},
+    machine::{Bound, Machine, missing},
     other_type,
     program::{self, ComponentInstance, Lifted, Program},
     resource::{Holder, Passing, Resource, not_held},
     transfer::transfer,
-    types::{Layout, ResourceId, TypeId},
+    types::{ResourceId, TypeId},
 };
 use crate::{
     base::{fuel::Spending, shape::FlatValues},
@@ -30,73 +32,6 @@ use core::{
     task::{Context, Poll, ready},
 };
 use wasmi::{AsContextMut, Store, Val};
-
-/// A run of the core function of a lifted one, in progress.
-pub(super) struct Calling<'v> {
-    arguments: Delivery<'v>,
-    /// Whether the arguments are delivered.
-    delivered: bool,
-    run: Run,
-    /// The result: a core value, or a pointer to it.
-    result: [Val; 1],
-    /// Number of core results.
-    results: usize,
-}
-
-impl<'v> Calling<'v> {
-    /// Returns a call with these arguments of a function of this shape.
-    pub(super) fn new(arguments: Delivery<'v>, shape: &Shape) -> Self {
-        Self {
-            arguments,
-            delivered: false,
-            run: Run::default(),
-            result: [word(0)],
-            results: match shape.result {
-                Some(_) => 1,
-                None => shape.results,
-            },
-        }
-    }
-
-    /// Delivers the arguments and runs the core function.
-    pub(super) fn poll<T: 'static>(
-        &mut self,
-        store: &mut Store<StoreData<T>>,
-        context: &mut Context<'_>,
-        entry: &Entry,
-    ) -> Poll<Result<(), CallError>> {
-        if !self.delivered {
-            ready!(self.arguments.poll(store, context, &entry.canon))?;
-            self.delivered = true;
-        }
-        let results = self.result.get_mut(..self.results).unwrap_or_default();
-        let params = self.arguments.flat();
-        self.run
-            .poll(store, context, entry.function, params, results)
-    }
-
-    /// Returns the core results.
-    pub(super) fn results(&self) -> &[Val] {
-        self.result.get(..self.results).unwrap_or_default()
-    }
-
-    /// Runs `post-return`, if there is one, after [`poll`](Self::poll) was ready.
-    pub(super) fn poll_post_return<T: 'static>(
-        &mut self,
-        store: &mut Store<StoreData<T>>,
-        context: &mut Context<'_>,
-        canon: &Canon,
-    ) -> Poll<Result<(), CallError>> {
-        let Some(function) = canon.post_return else {
-            return Poll::Ready(Ok(()));
-        };
-        Machine::of_store(store)?.set_must_stay(canon.instance, true)?;
-        let params = self.result.get(..self.results).unwrap_or_default();
-        let polled = self.run.poll(store, context, function, params, &mut []);
-        Machine::of_store(store)?.set_must_stay(canon.instance, false)?;
-        polled.map_err(|error| error.in_export("post-return"))
-    }
-}
 
 /// A call of one component instance by another.
 pub(super) struct GuestCall {
@@ -391,6 +326,7 @@ impl Dropping {
             Some(program::Resource::Defined { instance, .. }) => *instance,
             _ => return Err(not_held()),
         };
+        machine.handles.check_origin(resource)?;
         let removed = machine
             .handles
             .remove(Holder::Host, resource.ty, resource.number);

@@ -2,11 +2,11 @@
 
 use super::{
     broken,
+    layout::Layout,
     lower::{Block, Lowered, Place},
-    machine::Machine,
     other_type, outside,
     program::{ComponentInstance, Encoding},
-    types::{FunctionType, Layout, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Types},
+    types::{FunctionType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Types},
 };
 use crate::{
     base::{fuel::fuel_for, shape::unsigned},
@@ -18,7 +18,10 @@ use crate::{
     memory,
 };
 use alloc::{borrow::Cow, vec::Vec};
-use core::task::{Context, Poll, ready};
+use core::{
+    mem,
+    task::{Context, Poll, ready},
+};
 use wasmi::{AsContextMut, Func, Memory, ResumableCall, Store, StoreContextMut, Val};
 
 /// How values of a function get in and out of a guest: the options, looked up in an instance.
@@ -80,21 +83,26 @@ impl Shape {
     /// Returns the shape of a function of type `ty`.
     pub(crate) fn of(types: &Types, ty: &FunctionType) -> Result<Self, LoadError> {
         let params = types.tuple(ty.params.iter().copied())?;
-        let fits = |layout: &Layout, most| {
-            let flat = layout.flat.as_ref();
-            flat.is_some_and(|flat| flat.len() <= most)
-        };
         let result = ty.result.map(|result| types.layout(result));
-        let in_core = result.filter(|result| fits(result, MAX_FLAT_RESULTS));
-        Ok(Self {
-            params: (!fits(&params, MAX_FLAT_PARAMS)).then_some(params),
-            results: in_core
-                .and_then(|result| result.flat.as_ref())
-                .map_or(0, |flat| flat.len()),
-            result: result
-                .filter(|result| !fits(result, MAX_FLAT_RESULTS))
-                .cloned(),
-        })
+        Ok(Self::in_core(&params, result))
+    }
+
+    /// Returns the shape of a function with these layouts: of all parameters together, and of the result if there is
+    /// one.
+    pub(crate) const fn in_core(params: &Layout, result: Option<&Layout>) -> Self {
+        let (result, results) = match result {
+            Some(result) if result.fits_core(MAX_FLAT_RESULTS) => (None, result.flat_types().len()),
+            Some(result) => (Some(*result), 0),
+            None => (None, 0),
+        };
+        Self {
+            params: match params.fits_core(MAX_FLAT_PARAMS) {
+                true => None,
+                false => Some(*params),
+            },
+            result,
+            results,
+        }
     }
 }
 
@@ -184,9 +192,9 @@ impl<'v> Delivery<'v> {
                 .ok_or_else(|| broken("values that need `realloc`, which it does not have"))?;
             let (align, params) = (block.align, realloc_params(block));
             let mut result = [word(0)];
-            let before = Machine::of_store(store)?.set_must_stay(canon.instance, true)?;
+            let before = mem::replace(&mut store.data_mut().guest.nested, true);
             let polled = self.run.poll(store, context, realloc, &params, &mut result);
-            Machine::of_store(store)?.set_must_stay(canon.instance, before)?;
+            store.data_mut().guest.nested = before;
             ready!(polled).map_err(|error| error.in_export("realloc"))?;
             let [address] = &result;
             self.give(address_for(address, align)?, store, canon)?;
@@ -242,11 +250,9 @@ impl<'v> Delivery<'v> {
             let align = block.align;
             let params = realloc_params(block);
             let mut result = [word(0)];
-            let machine = Machine::<T>::of(&mut guest.data_mut().exchange)?;
-            let before = machine.set_must_stay(canon.instance, true)?;
+            let before = mem::replace(&mut guest.data_mut().guest.nested, true);
             let outcome = realloc.call_resumable(&mut *guest, &params, &mut result);
-            let machine = Machine::<T>::of(&mut guest.data_mut().exchange)?;
-            machine.set_must_stay(canon.instance, before)?;
+            guest.data_mut().guest.nested = before;
             match outcome {
                 Ok(ResumableCall::Finished) => {}
                 Ok(ResumableCall::OutOfFuel(paused)) => {

@@ -58,8 +58,7 @@ impl Program {
                     }
             })
         };
-        find(&|own, asked| own == asked)
-            .or_else(|| find(&|own, asked| compatible(own, asked) || versionless(own) == asked))
+        find(&|own, asked| own == asked).or_else(|| find(&|own, asked| names(asked, own)))
     }
 
     /// Returns the number of the function that an export runs; `None` for an import that is exported again.
@@ -69,6 +68,11 @@ impl Program {
             Callee::Import(_) => None,
         }
     }
+}
+
+/// Returns whether `asked` stands for the interface `own`: with its version, with a compatible one, or without any.
+pub(crate) fn names(asked: &str, own: &str) -> bool {
+    compatible(own, asked) || versionless(own) == asked
 }
 
 /// Returns the name of an interface without its version.

@@ -4,6 +4,7 @@ use super::{
     ComponentType, other_type,
     types::{Type, TypeId, Types},
 };
+pub use super::{layout::Layout, source::Source};
 use crate::error::CallError;
 use alloc::{boxed::Box, sync::Arc};
 pub use alloc::{string::String, vec::Vec};
@@ -130,31 +131,6 @@ fn write_named(
         to.write_str(close)
     })?;
     to.write_str(" }")
-}
-
-/// Returns the type of the field `at` of the record `ty`.
-///
-/// # Errors
-///
-/// If `ty` is no record, or has fewer fields.
-pub fn field(types: &Types, ty: TypeId, at: usize) -> Result<TypeId, CallError> {
-    let Type::Record(fields) = types.get(ty) else {
-        return Err(other_type());
-    };
-    fields.get(at).map(|(_, ty)| *ty).ok_or_else(other_type)
-}
-
-/// Returns the type of the payload of the case `at` of the variant `ty`.
-///
-/// # Errors
-///
-/// If `ty` is no variant, or has fewer cases.
-pub fn payload(types: &Types, ty: TypeId, at: usize) -> Result<TypeId, CallError> {
-    let Type::Variant(cases) = types.get(ty) else {
-        return Err(other_type());
-    };
-    let case = cases.get(at).ok_or_else(other_type)?;
-    case.1.ok_or_else(other_type)
 }
 
 /// Returns the error for a case that the Rust type does not have.

@@ -2,11 +2,11 @@
 
 use super::{
     bounds::Bounds,
-    calling::Calling,
     canon::{Delivery, address},
+    core_call::{Calling, Entry},
     lift::Lifting,
     lower::Lowering,
-    machine::{Bound, Entry, Machine, missing},
+    machine::{Bound, Machine, missing},
     other_type,
     resource::Passing,
     types::TypeId,

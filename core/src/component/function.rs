@@ -3,7 +3,7 @@
 use super::{
     ComponentType, Lift, Lower,
     host_call::{Answered, HostCall, HostFunction, Pending},
-    parts::Parts,
+    parts::{LiftParts, Parts},
     types::{FunctionType, Types},
     value::Value,
     wit::shown_rust,
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     call::later::Later,
     error::{CallError, Trap},
-    host_functions::{Answer, Async, Context},
+    host_functions::{self, Answer, Async, Context},
 };
 use alloc::{boxed::Box, string::String, sync::Arc};
 use core::{
@@ -28,6 +28,10 @@ use core::{
 pub trait IntoFunction<T, M> {
     #[doc(hidden)]
     fn into_function(self) -> Function<T>;
+
+    /// Returns the function for core modules with a contract.
+    #[doc(hidden)]
+    fn into_fixed(self) -> host_functions::Function<T>;
 }
 
 /// A function of an interface with its types erased.
@@ -109,10 +113,38 @@ impl<T: 'static, V: Lower> Pending<T> for Later<Result<V, Trap>> {
     }
 }
 
+/// A function over Rust types.
+pub(super) struct Typed<C>(pub(super) C);
+
+/// What a function over Rust types takes and returns.
+pub(super) trait Closure<T>: Send + Sync + 'static {
+    type Params: LiftParts;
+    type Result: Returned;
+
+    fn run(&self, context: &mut Context<'_, T>, params: Self::Params) -> Self::Result;
+}
+
 /// A closure and its signature.
-struct Typed<F, M> {
+struct Signed<F, M> {
     function: F,
     signature: PhantomData<fn() -> M>,
+}
+
+impl<T: 'static, C: Closure<T>> HostFunction<T> for Typed<C> {
+    fn fits(&self, types: &Types, ty: &FunctionType) -> bool {
+        C::Params::fit(types, &ty.params)
+            && <C::Result as Returned>::Value::fits_optional(types, ty.result)
+    }
+
+    fn shown(&self) -> String {
+        shown_rust::<C::Params, <C::Result as Returned>::Value>().into()
+    }
+
+    fn call(&self, call: &mut HostCall<'_, T>) -> Result<Answered<T>, CallError> {
+        let params = call.params()?;
+        let returned = self.0.run(&mut call.context(), params);
+        answer(call, returned)
+    }
 }
 
 /// A closure over values of any types.
@@ -151,50 +183,34 @@ where
 macro_rules! function {
     ($($param:ident)*) => {
         #[allow(non_snake_case)] // parameters are named after their types
-        impl<T, F, R, $($param),*> HostFunction<T> for Typed<F, fn($($param),*) -> R>
+        impl<T, F, R, $($param),*> Closure<T> for Signed<F, fn($($param),*) -> R>
         where
             T: 'static,
             F: Fn($($param),*) -> R + Send + Sync + 'static,
             R: Returned + 'static,
             $($param: Lift + 'static,)*
         {
-            fn fits(&self, types: &Types, ty: &FunctionType) -> bool {
-                <($($param,)*) as Parts>::fit(types, &ty.params)
-                    && R::Value::fits_optional(types, ty.result)
-            }
+            type Params = ($($param,)*);
+            type Result = R;
 
-            fn shown(&self) -> String {
-                shown_rust::<($($param,)*), R::Value>().into()
-            }
-
-            fn call(&self, call: &mut HostCall<'_, T>) -> Result<Answered<T>, CallError> {
-                let ($($param,)*) = call.params()?;
-                let returned = (self.function)($($param),*);
-                answer(call, returned)
+            fn run(&self, _: &mut Context<'_, T>, ($($param,)*): Self::Params) -> R {
+                (self.function)($($param),*)
             }
         }
 
         #[allow(non_snake_case)] // as above
-        impl<T, F, R, $($param),*> HostFunction<T> for Typed<F, fn(&mut Context<'_, T>, $($param),*) -> R>
+        impl<T, F, R, $($param),*> Closure<T> for Signed<F, fn(&mut Context<'_, T>, $($param),*) -> R>
         where
             T: 'static,
             F: Fn(&mut Context<'_, T>, $($param),*) -> R + Send + Sync + 'static,
             R: Returned + 'static,
             $($param: Lift + 'static,)*
         {
-            fn fits(&self, types: &Types, ty: &FunctionType) -> bool {
-                <($($param,)*) as Parts>::fit(types, &ty.params)
-                    && R::Value::fits_optional(types, ty.result)
-            }
+            type Params = ($($param,)*);
+            type Result = R;
 
-            fn shown(&self) -> String {
-                shown_rust::<($($param,)*), R::Value>().into()
-            }
-
-            fn call(&self, call: &mut HostCall<'_, T>) -> Result<Answered<T>, CallError> {
-                let ($($param,)*) = call.params()?;
-                let returned = (self.function)(&mut call.context(), $($param),*);
-                answer(call, returned)
+            fn run(&self, context: &mut Context<'_, T>, ($($param,)*): Self::Params) -> R {
+                (self.function)(context, $($param),*)
             }
         }
 
@@ -206,7 +222,11 @@ macro_rules! function {
             $($param: Lift + 'static,)*
         {
             fn into_function(self) -> Function<T> {
-                Function(Arc::new(Typed { function: self, signature: PhantomData::<fn() -> fn($($param),*) -> R> }))
+                Function(Arc::new(Typed(Signed { function: self, signature: PhantomData::<fn() -> fn($($param),*) -> R> })))
+            }
+
+            fn into_fixed(self) -> host_functions::Function<T> {
+                host_functions::Function(Arc::new(Typed(Signed { function: self, signature: PhantomData::<fn() -> fn($($param),*) -> R> })))
             }
         }
 
@@ -218,7 +238,11 @@ macro_rules! function {
             $($param: Lift + 'static,)*
         {
             fn into_function(self) -> Function<T> {
-                Function(Arc::new(Typed { function: self, signature: PhantomData::<fn() -> fn(&mut Context<'_, T>, $($param),*) -> R> }))
+                Function(Arc::new(Typed(Signed { function: self, signature: PhantomData::<fn() -> fn(&mut Context<'_, T>, $($param),*) -> R> })))
+            }
+
+            fn into_fixed(self) -> host_functions::Function<T> {
+                host_functions::Function(Arc::new(Typed(Signed { function: self, signature: PhantomData::<fn() -> fn(&mut Context<'_, T>, $($param),*) -> R> })))
             }
         }
     };

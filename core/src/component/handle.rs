@@ -3,6 +3,7 @@
 use super::{
     ComponentType, Lift, Lifting, Lower, Lowering, other_type,
     resource::Resource,
+    source::Source,
     types::{Type, TypeId, Types},
 };
 use crate::error::{CallError, Trap};
@@ -194,7 +195,8 @@ impl<R: 'static> ComponentType for Own<R> {
 }
 
 impl<R: 'static> Lift for Own<R> {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let (from, ty) = S::table(from, ty)?;
         let Type::Own(of) = from.types().get(ty) else {
             return Err(other_type());
         };
@@ -203,13 +205,19 @@ impl<R: 'static> Lift for Own<R> {
 }
 
 impl<R: 'static> Lower for Own<R> {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        let (to, ty) = S::table_to(to, ty)?;
         let Type::Own(of) = to.types().get(ty) else {
             return Err(other_type());
         };
         let resource = Resource {
             ty: *of,
             number: self.number,
+            of: 0,
             owned: true,
         };
         to.handle(*of, &resource, true)
@@ -227,7 +235,8 @@ impl<R: 'static> ComponentType for Borrow<R> {
 }
 
 impl<R: 'static> Lift for Borrow<R> {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let (from, ty) = S::table(from, ty)?;
         let Type::Borrow(of) = from.types().get(ty) else {
             return Err(other_type());
         };
@@ -236,13 +245,19 @@ impl<R: 'static> Lift for Borrow<R> {
 }
 
 impl<R: 'static> Lower for Borrow<R> {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        let (to, ty) = S::table_to(to, ty)?;
         let Type::Borrow(of) = to.types().get(ty) else {
             return Err(other_type());
         };
         let resource = Resource {
             ty: *of,
             number: self.number,
+            of: 0,
             owned: false,
         };
         to.handle(*of, &resource, false)
@@ -260,7 +275,8 @@ impl ComponentType for Resource {
 }
 
 impl Lift for Resource {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let (from, ty) = S::table(from, ty)?;
         match from.types().get(ty) {
             Type::Own(of) => from.handle(*of, true),
             Type::Borrow(of) => from.handle(*of, false),
@@ -270,7 +286,12 @@ impl Lift for Resource {
 }
 
 impl Lower for Resource {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        let (to, ty) = S::table_to(to, ty)?;
         match to.types().get(ty) {
             Type::Own(of) => to.handle(*of, self, true),
             Type::Borrow(of) => to.handle(*of, self, false),

@@ -11,6 +11,7 @@ use super::{
     parts::LiftParts,
     program::Program,
     resource::Passing,
+    source::InTable,
     types::{FunctionType, FunctionTypeId, Types},
     value::Value,
 };
@@ -209,7 +210,7 @@ impl<'a, T: 'static> HostCall<'a, T> {
         };
         let too_large = |_, _| CallError::BytesToGuest { limit: 0 };
         let spending = Spending::new(self.available, &self.spent);
-        let mut to = Lowering::new(
+        let mut to = Lowering::<InTable>::new(
             &self.program.types,
             self.canon.encoding,
             &mut passing,

@@ -4,9 +4,10 @@
 use super::{
     calling::{Dropping, GuestCall},
     canon::{Canon, Delivery, Shape},
+    core_call::check_may_leave,
     host_call::{Answered, HostCall, Pending},
     machine::{Bound, Machine, Supply, missing},
-    program::{Callee, ComponentInstance, Lowered, Resource},
+    program::{Callee, ComponentInstance, Does, Lowered, Resource},
     resource::{Holder, Kind},
     types::{MAX_FLAT_PARAMS, ResourceId},
 };
@@ -63,7 +64,7 @@ fn core_type<T>(
         let _ = params.push(ValType::I32);
     } else {
         for param in &ty.params {
-            for flat in types.layout(*param).flat.iter().flatten() {
+            for flat in types.layout(*param).flat_types() {
                 params.push(*flat).map_err(|_| missing())?;
             }
         }
@@ -72,8 +73,7 @@ fn core_type<T>(
     if shape.result.is_some() {
         let _ = params.push(ValType::I32);
     } else if let Some(ty) = ty.result {
-        let flat = types.layout(ty).flat.as_ref();
-        result = flat.and_then(|flat| flat.first().copied());
+        result = types.layout(ty).flat_types().first().copied();
     }
     Ok(FuncType::new(
         params.iter().copied().map(core),
@@ -109,8 +109,7 @@ fn call_lowered<T: 'static>(
     else {
         return Err(missing().into_wasmi());
     };
-    let left = Machine::<T>::of(&mut guest.data_mut().exchange)
-        .and_then(|machine| machine.check_may_leave(canon.instance));
+    let left = check_may_leave(guest.data());
     let called = left.and_then(|()| match function.callee {
         Callee::Lifted(callee) => {
             meter::charge(&mut guest, BASE)?;
@@ -342,8 +341,7 @@ pub(super) fn resource_new<T: 'static>(
     Func::wrap(
         store,
         move |mut caller: Caller<'_, StoreData<T>>, rep: u32| {
-            with_machine(&mut caller, |machine| {
-                machine.check_may_leave(instance)?;
+            with_machine(&mut caller, true, |machine| {
                 let guest = Holder::Guest(instance);
                 machine.handles.add(guest, ty, rep, Kind::Own)
             })
@@ -360,7 +358,7 @@ pub(super) fn resource_rep<T: 'static>(
     Func::wrap(
         store,
         move |mut caller: Caller<'_, StoreData<T>>, index: u32| {
-            with_machine(&mut caller, |machine| {
+            with_machine(&mut caller, false, |machine| {
                 let guest = Holder::Guest(instance);
                 machine
                     .handles
@@ -382,6 +380,7 @@ pub(super) fn built_in<T: 'static>(
         function.params.iter().copied().map(core),
         function.result.map(core),
     );
+    let leaves = function.does == Does::Trap;
     let bound = bound.clone();
     Ok(Func::new(
         &mut *store,
@@ -391,7 +390,7 @@ pub(super) fn built_in<T: 'static>(
                 Some(Val::I32(param)) => param.cast_unsigned(),
                 _ => 0,
             };
-            let done = with_machine(&mut caller, |machine| {
+            let done = with_machine(&mut caller, leaves, |machine| {
                 let function = bound.program.built_ins.get(number).ok_or_else(missing)?;
                 machine.run_built_in(function, param)
             })?;
@@ -403,13 +402,18 @@ pub(super) fn built_in<T: 'static>(
     ))
 }
 
-/// Charges a call of the machine, and makes it.
+/// Charges a call of the machine, and makes it. Fails if it `leaves` the component instance and the guest must not.
 fn with_machine<T: 'static, R>(
     caller: &mut Caller<'_, StoreData<T>>,
+    leaves: bool,
     work: impl FnOnce(&mut Machine<T>) -> Result<R, CallError>,
 ) -> Result<R, wasmi::Error> {
     let charged = meter::charge(caller, BASE);
-    let done = charged
+    let left = charged.and_then(|()| match leaves {
+        true => check_may_leave(caller.data()),
+        false => Ok(()),
+    });
+    let done = left
         .and_then(|()| Machine::<T>::of(&mut caller.data_mut().exchange))
         .and_then(work);
     done.map_err(|error| error.into_stop().into_wasmi())
@@ -445,8 +449,7 @@ pub(super) fn resource_drop<T: 'static>(
     Ok(Func::wrap(
         &mut *store,
         move |mut caller: Caller<'_, StoreData<T>>, index: u32| -> Result<(), wasmi::Error> {
-            let rep = with_machine(&mut caller, |machine| {
-                machine.check_may_leave(instance)?;
+            let rep = with_machine(&mut caller, true, |machine| {
                 let guest = Holder::Guest(instance);
                 let handle = machine.handles.remove(guest, ty, index)?;
                 Ok((handle.kind == Kind::Own).then_some(handle.rep))

@@ -6,6 +6,7 @@
 use super::{
     broken,
     canon::{Canon, Shape},
+    core_call::Entry,
     host_call::{HostFunction, HostResource},
     imported,
     program::{
@@ -20,7 +21,7 @@ use crate::{
     module::ModuleInfo,
 };
 use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
-use core::{any::Any, mem};
+use core::any::Any;
 use wasmi::{Extern, Func, Memory, Store, StoreContextMut};
 
 /// Most calls of component instances inside one another, the embedder's included, whatever the limit `component.depth`
@@ -70,7 +71,7 @@ impl<T: 'static> Bound<T> {
                 Callee::Import(at) => program.imports.get(at).map(|import| {
                     let interface = import.interface.as_deref();
                     match interface {
-                        Some(interface) => format!("{interface}.{}", import.name),
+                        Some(interface) => format!("{interface}#{}", import.name),
                         None => import.name.clone().into(),
                     }
                 }),
@@ -92,13 +93,6 @@ impl<T: 'static> Bound<T> {
             lowered,
         })
     }
-}
-
-/// A function that a component defines, looked up in an instance.
-#[derive(Clone, Copy)]
-pub(super) struct Entry {
-    pub(super) function: Func,
-    pub(super) canon: Canon,
 }
 
 /// The state of a component's instance.
@@ -126,8 +120,6 @@ pub(crate) struct Machine<T: 'static> {
 struct Flags {
     /// Whether a call of it runs.
     entered: bool,
-    /// Whether it must not call imports now.
-    must_stay: bool,
     /// Numbers that its guest keeps for the call that runs.
     context: [u32; 2],
     /// Number of reasons why asynchronous calls of it have to wait. There are no such calls yet.
@@ -163,6 +155,11 @@ impl<T: 'static> Machine<T> {
         self.handles.are_empty() && flags.all(|flags| *flags == Flags::default())
     }
 
+    /// Returns whether no component instance has set `backpressure`.
+    pub(crate) fn is_balanced(&self) -> bool {
+        self.flags.iter().all(|flags| flags.backpressure == 0)
+    }
+
     /// Forgets all handles and calls, of an instance whose guests are reset.
     pub(crate) fn reset(&mut self) {
         self.handles = Handles::new(self.bound.program.instances, self.bound.limits.handles);
@@ -185,35 +182,12 @@ impl<T: 'static> Machine<T> {
         self.flags.get_mut(at).ok_or_else(|| CallError::Stopped)
     }
 
-    /// Sets whether a component instance must not call imports. Returns what was set before.
-    pub(super) fn set_must_stay(
-        &mut self,
-        instance: ComponentInstance,
-        must_stay: bool,
-    ) -> Result<bool, CallError> {
-        Ok(mem::replace(
-            &mut self.flags(instance)?.must_stay,
-            must_stay,
-        ))
-    }
-
-    /// Fails if a component instance must not call imports now.
-    pub(super) fn check_may_leave(&mut self, instance: ComponentInstance) -> Result<(), CallError> {
-        match self.flags(instance)?.must_stay {
-            true => Err(broken("cannot leave component instance")),
-            false => Ok(()),
-        }
-    }
-
     /// Runs a built-in function with its first parameter. Returns its result, if it has one.
     pub(super) fn run_built_in(
         &mut self,
         function: &BuiltIn,
         param: u32,
     ) -> Result<Option<u32>, CallError> {
-        if function.does == Does::Trap {
-            self.check_may_leave(function.instance)?;
-        }
         let flags = self.flags(function.instance)?;
         let unbalanced = || broken("a count of `backpressure` below 0 or above 65535");
         match function.does {

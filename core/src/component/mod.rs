@@ -2,7 +2,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `types` | value types, each once, with their sizes and flat forms |
+//! | `types`, `layout` | value types, each once; their sizes and flat forms |
+//! | `source` | from where lifting and lowering know the types of values |
 //! | `program` | a component as one list of steps, nested components inlined |
 //! | `read` | bytes to a program |
 //! | `value` | values whose types are known only at run time |
@@ -14,8 +15,10 @@
 //! | `canon` | lowered values on their way into a guest's memory, by its `realloc` |
 //! | `host_call`, `imported` | calls of host functions; the core functions that guests import |
 //! | `calling`, `transfer` | calls of one component instance by another, and destructors; values from guest to guest |
+//! | `core_call` | calls of core functions with delivered arguments |
 //! | `export_call`, `contract` | calls of exports; the functions of a component by their names |
 //! | `interface`, `function` | the embedder's functions, as closures over Rust types |
+//! | `fixed` | contracts that are fixed when the host is compiled, without a reader |
 //! | `handle` | handles as Rust types, and a table for the embedder's resources |
 //! | `derived` | what the derive macros' code calls |
 //! | `wit` | types as WIT writes them, for messages |
@@ -24,37 +27,46 @@ pub(crate) mod bounds;
 pub(crate) mod calling;
 pub(crate) mod canon;
 pub(crate) mod contract;
+pub(crate) mod core_call;
 #[doc(hidden)]
 pub mod derived;
 pub(crate) mod export_call;
+pub(crate) mod fixed;
 mod function;
 mod handle;
 pub(crate) mod host_call;
 mod imported;
 pub(crate) mod interface;
+pub(crate) mod layout;
 pub(crate) mod lift;
 pub(crate) mod lower;
 pub(crate) mod machine;
 mod parts;
 #[doc(hidden)]
 pub mod program;
+#[cfg(feature = "component")]
 pub(crate) mod read;
 pub(crate) mod resource;
+mod source;
 mod transfer;
 pub(crate) mod types;
 pub(crate) mod value;
 pub(crate) mod wit;
 
+#[cfg(feature = "component")]
+pub use self::read::{has_contract, is_component};
 pub use self::{
     contract::Function,
+    fixed::FixedInterface,
     function::{IntoFunction, Returned},
     handle::{Borrow, Own, Table},
     interface::Interface,
+    layout::Layout,
     lift::{Lift, Lifting},
     lower::{Lower, Lowering},
     parts::{LiftParts, LowerParts, Parts},
-    read::is_component,
     resource::Resource,
+    source::{Fixed, InTable, Source},
     types::{FunctionType, FunctionTypeId, ResourceId, Type, TypeId, Types},
     value::Value,
 };
@@ -170,6 +182,10 @@ pub trait ComponentType {
     ///
     /// Those of `to`, which may refuse more text.
     fn wit(to: &mut dyn fmt::Write) -> fmt::Result;
+
+    /// The layout of values; `None` if that differs by component, or if they have handles.
+    #[doc(hidden)]
+    const LAYOUT: Option<Layout> = None;
 
     /// Whether this is `()`, which stands for no value.
     #[doc(hidden)]

@@ -1,7 +1,9 @@
 //! Several values one after the other: parameters of a function, and the parts of tuples.
 
 use super::{
-    ComponentType, Lift, Lifting, Lower, Lowering, other_type,
+    ComponentType, Lift, Lifting, Lower, Lowering,
+    layout::Layout,
+    source::Source,
     types::{Type, TypeId, Types},
     wit,
 };
@@ -14,6 +16,10 @@ pub trait Parts {
     #[doc(hidden)]
     fn fit(types: &Types, parts: &[TypeId]) -> bool;
 
+    /// The layout of each.
+    #[doc(hidden)]
+    const LAYOUTS: &'static [Option<Layout>];
+
     /// Writes the types as WIT does, with ", " between.
     #[doc(hidden)]
     fn wit(to: &mut dyn fmt::Write) -> fmt::Result;
@@ -22,20 +28,25 @@ pub trait Parts {
 /// Several values that come out of a guest.
 pub trait LiftParts: Parts + Sized {
     #[doc(hidden)]
-    fn lift_each(parts: &[TypeId], from: &mut Lifting<'_>) -> Result<Self, CallError>;
+    fn lift_each<S: Source>(
+        parts: S::Ids<'_>,
+        from: &mut Lifting<'_, S>,
+    ) -> Result<Self, CallError>;
 }
 
 /// Several values that go into a guest.
 pub trait LowerParts: Parts {
     #[doc(hidden)]
-    fn lower_each<'v>(
+    fn lower_each<'v, S: Source>(
         &'v self,
-        parts: &[TypeId],
-        to: &mut Lowering<'v, '_>,
+        parts: S::Ids<'_>,
+        to: &mut Lowering<'v, '_, S>,
     ) -> Result<(), CallError>;
 }
 
 impl Parts for () {
+    const LAYOUTS: &'static [Option<Layout>] = &[];
+
     fn fit(_: &Types, parts: &[TypeId]) -> bool {
         parts.is_empty()
     }
@@ -46,20 +57,19 @@ impl Parts for () {
 }
 
 impl LiftParts for () {
-    fn lift_each(_: &[TypeId], _: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift_each<S: Source>(_: S::Ids<'_>, _: &mut Lifting<'_, S>) -> Result<Self, CallError> {
         Ok(())
     }
 }
 
 impl LowerParts for () {
-    fn lower_each<'v>(&'v self, _: &[TypeId], _: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower_each<'v, S: Source>(
+        &'v self,
+        _: S::Ids<'_>,
+        _: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
         Ok(())
     }
-}
-
-/// Returns the type of the part at `at`.
-fn part(parts: &[TypeId], at: usize) -> Result<TypeId, CallError> {
-    parts.get(at).copied().ok_or_else(other_type)
 }
 
 /// Writes a type as WIT does.
@@ -69,6 +79,8 @@ type Writes = fn(&mut dyn fmt::Write) -> fmt::Result;
 macro_rules! tuples {
     ($($($part:ident $at:tt)+;)*) => {$(
         impl<$($part: ComponentType),+> Parts for ($($part,)+) {
+            const LAYOUTS: &'static [Option<Layout>] = &[$($part::LAYOUT),+];
+
             fn fit(types: &Types, parts: &[TypeId]) -> bool {
                 parts.len() == [$($at),+].len()
                     $(&& parts.get($at).is_some_and(|part| $part::fits(types, *part)))+
@@ -80,19 +92,21 @@ macro_rules! tuples {
         }
 
         impl<$($part: Lift),+> LiftParts for ($($part,)+) {
-            fn lift_each(parts: &[TypeId], from: &mut Lifting<'_>) -> Result<Self, CallError> {
-                Ok(($($part::lift(part(parts, $at)?, from)?,)+))
+            fn lift_each<S: Source>(parts: S::Ids<'_>, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+                Ok(($($part::lift(S::id(parts, $at)?, from)?,)+))
             }
         }
 
         impl<$($part: Lower),+> LowerParts for ($($part,)+) {
-            fn lower_each<'v>(&'v self, parts: &[TypeId], to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
-                $(self.$at.lower(part(parts, $at)?, to)?;)+
+            fn lower_each<'v, S: Source>(&'v self, parts: S::Ids<'_>, to: &mut Lowering<'v, '_, S>) -> Result<(), CallError> {
+                $(self.$at.lower(S::id(parts, $at)?, to)?;)+
                 Ok(())
             }
         }
 
         impl<$($part: ComponentType),+> ComponentType for ($($part,)+) {
+            const LAYOUT: Option<Layout> = Layout::record(Self::LAYOUTS);
+
             fn fits(types: &Types, ty: TypeId) -> bool {
                 matches!(types.get(ty), Type::Tuple(parts) if Self::fit(types, parts))
             }
@@ -105,20 +119,16 @@ macro_rules! tuples {
         }
 
         impl<$($part: Lift),+> Lift for ($($part,)+) {
-            fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
-                match from.types().get(ty) {
-                    Type::Tuple(parts) => from.parts(ty, |from| Self::lift_each(parts, from)),
-                    _ => Err(other_type()),
-                }
+            fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+                let parts = S::parts(from.types(), ty)?;
+                from.parts::<Self, _>(ty, |from| Self::lift_each(parts, from))
             }
         }
 
         impl<$($part: Lower),+> Lower for ($($part,)+) {
-            fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
-                match to.types().get(ty) {
-                    Type::Tuple(parts) => to.parts(ty, |to| self.lower_each(parts, to)),
-                    _ => Err(other_type()),
-                }
+            fn lower<'v, S: Source>(&'v self, ty: S::Id, to: &mut Lowering<'v, '_, S>) -> Result<(), CallError> {
+                let parts = S::parts(to.types(), ty)?;
+                to.parts::<Self>(ty, |to| self.lower_each(parts, to))
             }
         }
     )*};

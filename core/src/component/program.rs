@@ -5,14 +5,12 @@
 //! Nested components are inlined with their arguments, and each name of the inside is resolved. So making an
 //! instance goes through a list once, and no step looks anything up but exports of core instances.
 
-use super::{
-    read,
-    types::{FunctionTypeId, ResourceId, Types},
-};
-use crate::{
-    base::{limits::ComponentLimits, shape::FlatTypes, signature::ValType},
-    error::LoadError,
-};
+#[cfg(feature = "component")]
+use super::read;
+use super::types::{FunctionTypeId, ResourceId, Types};
+use crate::base::{shape::FlatTypes, signature::ValType};
+#[cfg(feature = "component")]
+use crate::{base::limits::ComponentLimits, error::LoadError};
 use alloc::{boxed::Box, vec::Vec};
 use core::ops::Range;
 
@@ -42,6 +40,7 @@ pub struct Program {
     pub instances: u32,
 }
 
+#[cfg(feature = "component")]
 impl Program {
     /// Reads and validates a component, except for the bodies of its core functions.
     ///

@@ -12,17 +12,22 @@ use super::{
 };
 use crate::{error::CallError, memory};
 use alloc::vec::Vec;
-use core::cell::{RefCell, RefMut};
+use core::{
+    cell::{RefCell, RefMut},
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 /// A handle to a resource, as the embedder holds it.
 ///
 /// A resource of the embedder has the number that its host functions gave it. A resource of the guest has the
 /// number of an entry in the instance's table of handles that the host holds. Such a handle is valid until it
-/// is passed to the guest as its own, dropped, or the instance is reset.
+/// is passed to the guest as its own, dropped, or the instance is reset. Another instance refuses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
     pub(crate) ty: ResourceId,
     pub(crate) number: u32,
+    /// The number of the [`Handles`] that have it; 0 for a resource of the embedder.
+    pub(crate) of: u32,
     /// Whether the holder owns the resource.
     pub(crate) owned: bool,
 }
@@ -34,6 +39,7 @@ impl Resource {
         Self {
             ty: ResourceId(u32::MAX),
             number,
+            of: 0,
             owned: true,
         }
     }
@@ -132,9 +138,11 @@ pub(crate) enum Holder {
     Host,
 }
 
-/// All handles of an instance.
+/// All handles of an instance, from its start or reset on.
 #[derive(Debug, Default)]
 pub(crate) struct Handles {
+    /// Unique among the last 2³² of them, and not 0: by it, a [`Resource`] knows where it is from.
+    number: u32,
     guests: Vec<Table>,
     host: Table,
     calls: Vec<Scope>,
@@ -149,7 +157,9 @@ pub(crate) struct Handles {
 impl Handles {
     /// Returns the tables of `instances` component instances, and the host's, all empty, for `most` handles in all.
     pub(crate) fn new(instances: u32, most: usize) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
         Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed).max(1),
             most,
             guests: (0..instances).map(|_| Table::default()).collect(),
             ..Self::default()
@@ -161,9 +171,27 @@ impl Handles {
         self.calls.len()
     }
 
+    /// Fails if a resource of a guest's is from the handles of another instance, or from before a reset.
+    pub(crate) fn check_origin(&self, resource: &Resource) -> Result<(), CallError> {
+        match resource.of == self.number {
+            true => Ok(()),
+            false => Err(of_another(resource.of)),
+        }
+    }
+
     /// Returns whether there are none.
     pub(crate) const fn are_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Returns the type of a handle that is held, and its holder; `None` if there are none.
+    pub(crate) fn first(&self) -> Option<(Holder, ResourceId)> {
+        let guests = (0..).map(|at| Holder::Guest(ComponentInstance(at)));
+        let tables = guests.zip(&self.guests).chain([(Holder::Host, &self.host)]);
+        tables.into_iter().find_map(|(holder, table)| {
+            let mut held = table.entries.iter().flatten();
+            Some((holder, held.next()?.ty))
+        })
     }
 
     /// Returns whether handles moved between a guest and the embedder in the last call, in a way that its end did not
@@ -359,13 +387,18 @@ impl TakeHandle for Passing<'_> {
         let mut handles = self.handles()?;
         let rep = handles.pass(guest, ty, index, owned)?;
         handles.passed |= self.with_host && owned;
-        let number = if self.with_host && self.definer(ty).is_some() {
+        let (number, of) = if self.with_host && self.definer(ty).is_some() {
             let kind = handles.kind(owned);
-            handles.add(Holder::Host, ty, rep, kind)?
+            (handles.add(Holder::Host, ty, rep, kind)?, handles.number)
         } else {
-            rep
+            (rep, 0)
         };
-        Ok(Resource { ty, number, owned })
+        Ok(Resource {
+            ty,
+            number,
+            of,
+            owned,
+        })
     }
 }
 
@@ -374,6 +407,7 @@ impl GiveHandle for Passing<'_> {
         let definer = self.definer(ty);
         let mut handles = self.handles()?;
         let rep = if self.with_host && definer.is_some() {
+            handles.check_origin(resource)?;
             let passed = handles.pass(Holder::Host, ty, resource.number, owned);
             passed.map_err(|_| not_held())?
         } else {
@@ -405,7 +439,21 @@ fn unknown(index: u32) -> CallError {
 pub(super) fn not_held() -> CallError {
     CallError::ValueType {
         reason:
-            "the host does not hold this resource: it was given away or dropped, is lent in this call, or is another instance's"
+            "the host does not hold this resource: it was given away or dropped, or is lent in this call"
                 .into(),
+    }
+}
+
+/// Returns the error for a resource of the guest's that the host does not hold by these handles.
+#[cold]
+fn of_another(of: u32) -> CallError {
+    CallError::ValueType {
+        reason: match of {
+            0 => {
+                "the guest defines this resource: pass one that an export of this instance returned"
+            }
+            _ => "the resource is of another instance, or of this one before it was reset",
+        }
+        .into(),
     }
 }

@@ -1,7 +1,7 @@
 //! Copies values from one guest for another, without Rust values in between.
 
 use super::{
-    Lifting, Lowering, other_type,
+    Lifting, Lowering, Value, other_type,
     types::{Type, TypeId},
 };
 use crate::error::CallError;
@@ -32,42 +32,48 @@ pub(super) fn transfer(
             to.owned_string(text)
         }
         (Type::List(one), Type::List(other)) => list(*one, *other, from, to),
-        (Type::FixedList(one, len), Type::FixedList(other_one, _)) => from.parts(ty, |from| {
-            to.parts(other, |to| {
-                (0..*len).try_for_each(|_| transfer(*one, *other_one, from, to))
+        (Type::FixedList(one, len), Type::FixedList(other_one, _)) => {
+            from.parts::<Value, _>(ty, |from| {
+                to.parts::<Value>(other, |to| {
+                    (0..*len).try_for_each(|_| transfer(*one, *other_one, from, to))
+                })
             })
-        }),
-        (Type::Record(fields), Type::Record(others)) => from.parts(ty, |from| {
-            to.parts(other, |to| {
+        }
+        (Type::Record(fields), Type::Record(others)) => from.parts::<Value, _>(ty, |from| {
+            to.parts::<Value>(other, |to| {
                 let mut pairs = fields.iter().zip(others);
                 pairs.try_for_each(|((_, one), (_, other))| transfer(*one, *other, from, to))
             })
         }),
-        (Type::Tuple(parts), Type::Tuple(others)) => from.parts(ty, |from| {
-            to.parts(other, |to| {
+        (Type::Tuple(parts), Type::Tuple(others)) => from.parts::<Value, _>(ty, |from| {
+            to.parts::<Value>(other, |to| {
                 let mut pairs = parts.iter().zip(others);
                 pairs.try_for_each(|(one, other)| transfer(*one, *other, from, to))
             })
         }),
-        (Type::Variant(cases), Type::Variant(others)) => from.variant(ty, |from, case| {
-            let (one, other_one) = (cases.get(case), others.get(case));
-            let payloads = one.zip(other_one).ok_or_else(other_type)?;
-            let ((_, one), (_, other_one)) = payloads;
-            to.variant(other, case, |to| payload(*one, *other_one, from, to))
-        }),
+        (Type::Variant(cases), Type::Variant(others)) => {
+            from.variant::<Value, _>(ty, |from, case| {
+                let (one, other_one) = (cases.get(case), others.get(case));
+                let payloads = one.zip(other_one).ok_or_else(other_type)?;
+                let ((_, one), (_, other_one)) = payloads;
+                to.variant::<Value>(other, case, |to| payload(*one, *other_one, from, to))
+            })
+        }
         (Type::Enum(cases), Type::Enum(_)) => {
             let case = from.discriminant(cases.len())?;
             to.discriminant(case, cases.len())
         }
-        (Type::Option(one), Type::Option(other_one)) => from.variant(ty, |from, case| {
-            to.variant(other, case, |to| match case {
-                0 => Ok(()),
-                _ => transfer(*one, *other_one, from, to),
+        (Type::Option(one), Type::Option(other_one)) => {
+            from.variant::<Value, _>(ty, |from, case| {
+                to.variant::<Value>(other, case, |to| match case {
+                    0 => Ok(()),
+                    _ => transfer(*one, *other_one, from, to),
+                })
             })
-        }),
+        }
         (Type::Result(ok, err), Type::Result(other_ok, other_err)) => {
-            from.variant(ty, |from, case| {
-                to.variant(other, case, |to| match case {
+            from.variant::<Value, _>(ty, |from, case| {
+                to.variant::<Value>(other, case, |to| match case {
                     0 => payload(*ok, *other_ok, from, to),
                     _ => payload(*err, *other_err, from, to),
                 })
@@ -117,13 +123,13 @@ fn list(
         Type::U64 | Type::S64 | Type::F64 => 8,
         _ => 0,
     };
-    from.elements(element, |from, len| {
+    from.elements::<Value, _>(element, |from, len| {
         if size > 0 {
             // Each of its bit patterns is a value.
             let bytes = from.copied(len.saturating_mul(size))?;
             return to.bytes(Cow::Owned(bytes), size, len as usize);
         }
-        to.block(other, len as usize, |to| {
+        to.block::<Value>(other, len as usize, |to| {
             (0..len).try_for_each(|_| transfer(element, other, from, to))
         })
     })

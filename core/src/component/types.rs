@@ -1,8 +1,11 @@
 //! [`Types`]: the value types of a component, each once, with its size, alignment and flat form.
 
-use super::wit::Cut;
+use super::{
+    layout::{Layout, Sum, Union},
+    wit::Cut,
+};
 use crate::{
-    base::{shape::FlatTypes, signature::ValType, text::text},
+    base::{signature::ValType, text::text},
     error::LoadError,
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
@@ -17,9 +20,6 @@ pub(crate) const MAX_FLAT_PARAMS: usize = 16;
 
 /// Most core values in which a function returns its result; more are passed in memory.
 pub(crate) const MAX_FLAT_RESULTS: usize = 1;
-
-/// Largest value that a component may pass, in bytes, without what its strings and lists point to.
-const MOST_BYTES: u32 = 1 << 28;
 
 /// The number of a type in [`Types`]. Types that are equal have one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,19 +103,6 @@ pub struct FunctionType {
     pub params: Box<[TypeId]>,
     /// The result, if there is one.
     pub result: Option<TypeId>,
-}
-
-/// The form of a value in a guest's memory, and in core values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Layout {
-    /// Bytes in memory.
-    pub(crate) size: u32,
-    /// Alignment in memory, in bytes: 1, 2, 4 or 8.
-    pub(crate) align: u32,
-    /// The core types of the flat form. `None` if they are more than [`MAX_FLAT_PARAMS`].
-    pub(crate) flat: Option<FlatTypes>,
-    /// Whether the value has no pointer and no handle, so that its bytes are all of it.
-    pub(crate) is_plain: bool,
 }
 
 /// The value types and function types of a component, each once.
@@ -240,6 +227,8 @@ impl Types {
         static NONE: Layout = Layout {
             size: 0,
             align: 1,
+            cases: 0,
+            payload_align: 1,
             flat: None,
             is_plain: false,
         };
@@ -251,29 +240,6 @@ impl Types {
         self.entries.get(usize::try_from(ty.0).ok()?)
     }
 
-    /// Number of cases of a variant, option, result or enum.
-    pub(crate) fn cases(&self, ty: TypeId) -> usize {
-        match self.get(ty) {
-            Type::Variant(cases) => cases.len(),
-            Type::Enum(cases) => cases.len(),
-            Type::Option(_) | Type::Result(..) => 2,
-            _ => 0,
-        }
-    }
-
-    /// Alignment of the payload of a variant, option or result, in bytes.
-    pub(crate) fn payload_align(&self, ty: TypeId) -> u32 {
-        let most = |payloads: &mut dyn Iterator<Item = TypeId>| {
-            payloads.map(|ty| self.layout(ty).align).max().unwrap_or(1)
-        };
-        match self.get(ty) {
-            Type::Variant(cases) => most(&mut cases.iter().filter_map(|(_, ty)| *ty)),
-            Type::Option(some) => most(&mut [*some].into_iter()),
-            Type::Result(ok, err) => most(&mut [*ok, *err].into_iter().flatten()),
-            _ => 1,
-        }
-    }
-
     /// Returns a value that displays the type as WIT does.
     pub(crate) const fn shown(&self, ty: TypeId) -> Shown<'_> {
         Shown { types: self, ty }
@@ -281,57 +247,31 @@ impl Types {
 
     /// Returns the layout of a tuple of these types, as parameters are laid out in memory.
     pub(crate) fn tuple(&self, types: impl Iterator<Item = TypeId>) -> Result<Layout, LoadError> {
-        let mut sum = Sum::new();
-        for ty in types {
-            sum.field(self.layout(ty));
-        }
-        sum.end()
+        let sum = types.fold(Sum::new(), |sum, ty| sum.with(self.layout(ty)));
+        sum.end().ok_or_else(too_large)
     }
 
     fn layout_of(&self, ty: &Type) -> Result<Layout, LoadError> {
         Ok(match ty {
-            Type::Bool | Type::S8 | Type::U8 => scalar(1, ValType::I32),
-            Type::S16 | Type::U16 => scalar(2, ValType::I32),
-            Type::S32 | Type::U32 | Type::Char => scalar(4, ValType::I32),
-            Type::S64 | Type::U64 => scalar(8, ValType::I64),
-            Type::F32 => scalar(4, ValType::F32),
-            Type::F64 => scalar(8, ValType::F64),
-            Type::Own(_) | Type::Borrow(_) => Layout {
-                is_plain: false,
-                ..scalar(4, ValType::I32)
-            },
-            Type::String | Type::List(_) => Layout {
-                size: 8,
-                align: 4,
-                flat: flat_of(&[ValType::I32, ValType::I32]),
-                is_plain: false,
-            },
-            Type::FixedList(element, len) => self.repeated(*element, *len)?,
+            Type::Bool | Type::S8 | Type::U8 => Layout::scalar(1, ValType::I32),
+            Type::S16 | Type::U16 => Layout::scalar(2, ValType::I32),
+            Type::S32 | Type::U32 | Type::Char => Layout::scalar(4, ValType::I32),
+            Type::S64 | Type::U64 => Layout::scalar(8, ValType::I64),
+            Type::F32 => Layout::scalar(4, ValType::F32),
+            Type::F64 => Layout::scalar(8, ValType::F64),
+            Type::Own(_) | Type::Borrow(_) => Layout::HANDLE,
+            Type::String | Type::List(_) => Layout::POINTER,
+            Type::FixedList(element, len) => {
+                let repeated = self.layout(*element).repeated(*len);
+                repeated.ok_or_else(too_large)?
+            }
             Type::Record(fields) => self.tuple(fields.iter().map(|(_, ty)| *ty))?,
             Type::Tuple(fields) => self.tuple(fields.iter().copied())?,
-            Type::Enum(cases) => scalar(discriminant_bytes(cases.len()), ValType::I32),
-            Type::Flags(names) => scalar(flag_bytes(names.len()), ValType::I32),
+            Type::Enum(cases) => Layout::cases(cases.len()),
+            Type::Flags(names) => Layout::flags(names.len()),
             Type::Variant(cases) => self.union(cases.len(), cases.iter().map(|(_, ty)| *ty))?,
             Type::Option(some) => self.union(2, [None, Some(*some)].into_iter())?,
             Type::Result(ok, err) => self.union(2, [*ok, *err].into_iter())?,
-        })
-    }
-
-    /// Returns the layout of a list of fixed length.
-    fn repeated(&self, element: TypeId, len: u32) -> Result<Layout, LoadError> {
-        let element = self.layout(element);
-        let size = u64::from(element.size).saturating_mul(len.into());
-        let mut flat = element.flat.as_ref().map(|_| FlatTypes::new());
-        // More than fit, if there are more: then there is no flat form.
-        let most = u32::try_from(MAX_FLAT_PARAMS).unwrap_or(u32::MAX);
-        for _ in 0..len.min(most.saturating_add(1)) {
-            flat = chained(flat, &element.flat);
-        }
-        Ok(Layout {
-            size: bounded(size)?,
-            align: element.align,
-            flat,
-            is_plain: element.is_plain,
         })
     }
 
@@ -341,64 +281,16 @@ impl Types {
         cases: usize,
         payloads: impl Iterator<Item = Option<TypeId>>,
     ) -> Result<Layout, LoadError> {
-        let (mut size, mut payload_align, mut is_plain) = (0, 1, true);
-        let mut joined = Some(FlatTypes::new());
-        for case in payloads.flatten() {
-            let case = self.layout(case);
-            size = size.max(case.size);
-            payload_align = payload_align.max(case.align);
-            is_plain &= case.is_plain;
-            joined = joined
-                .zip(case.flat.as_ref())
-                .map(|(so_far, case)| join(so_far, case));
-        }
-        let discriminant = discriminant_bytes(cases);
-        let align = payload_align.max(discriminant);
-        let payload_at = u64::from(discriminant).next_multiple_of(payload_align.into());
-        let end = payload_at.saturating_add(size.into());
-        Ok(Layout {
-            size: bounded(end.next_multiple_of(align.into()))?,
-            align,
-            flat: chained(flat_of(&[ValType::I32]), &joined),
-            is_plain,
-        })
+        let with = |union: Union, payload| union.with(self.layout(payload));
+        let union = payloads.flatten().fold(Union::new(cases), with);
+        union.end().ok_or_else(too_large)
     }
 }
 
-/// Adds up the layouts of fields that follow each other.
-struct Sum {
-    size: u64,
-    align: u32,
-    flat: Option<FlatTypes>,
-    is_plain: bool,
-}
-
-impl Sum {
-    fn new() -> Self {
-        Self {
-            size: 0,
-            align: 1,
-            flat: Some(FlatTypes::new()),
-            is_plain: true,
-        }
-    }
-
-    fn field(&mut self, field: &Layout) {
-        let at = self.size.next_multiple_of(field.align.into());
-        self.size = at.saturating_add(field.size.into());
-        self.align = self.align.max(field.align);
-        self.is_plain &= field.is_plain;
-        self.flat = chained(self.flat.take(), &field.flat);
-    }
-
-    fn end(self) -> Result<Layout, LoadError> {
-        Ok(Layout {
-            size: bounded(self.size.next_multiple_of(self.align.into()))?,
-            align: self.align,
-            flat: self.flat,
-            is_plain: self.is_plain,
-        })
-    }
+/// Returns the error for a value type that is too large.
+#[cold]
+fn too_large() -> LoadError {
+    LoadError::unsupported("a value type of more than 256 MiB: use a list, whose length may vary")
 }
 
 /// Returns the number of bytes that tell which of `cases` cases a value is: 1, 2 or 4.
@@ -410,15 +302,6 @@ pub(crate) const fn discriminant_bytes(cases: usize) -> u32 {
     }
 }
 
-fn scalar(bytes: u32, ty: ValType) -> Layout {
-    Layout {
-        size: bytes,
-        align: bytes,
-        flat: flat_of(&[ty]),
-        is_plain: true,
-    }
-}
-
 /// Returns the number of bytes that hold `names` flags, of which a component has 1 to 32: 1, 2 or 4.
 pub(crate) const fn flag_bytes(names: usize) -> u32 {
     match names {
@@ -426,54 +309,6 @@ pub(crate) const fn flag_bytes(names: usize) -> u32 {
         9..=16 => 2,
         _ => 4,
     }
-}
-
-fn flat_of(types: &[ValType]) -> Option<FlatTypes> {
-    FlatTypes::from_slice(types).ok()
-}
-
-/// Returns the core types `first`, followed by those of `next`. `None` if they are too many.
-fn chained(first: Option<FlatTypes>, next: &Option<FlatTypes>) -> Option<FlatTypes> {
-    let mut all = first?;
-    all.extend_from_slice(next.as_ref()?).ok()?;
-    Some(all)
-}
-
-/// Returns the core types that hold values of either list: the wider where they differ.
-fn join(mut one: FlatTypes, other: &FlatTypes) -> FlatTypes {
-    for (at, other) in other.iter().enumerate() {
-        match one.get_mut(at) {
-            Some(own) => *own = join_types(*own, *other),
-            // There is room: both have as much at most.
-            None => drop(one.push(*other)),
-        }
-    }
-    one
-}
-
-/// Returns the core type that holds values of either type.
-const fn join_types(one: ValType, other: ValType) -> ValType {
-    match (one, other) {
-        (ValType::I32 | ValType::F32, ValType::I32 | ValType::F32) => {
-            if matches!((one, other), (ValType::F32, ValType::F32)) {
-                ValType::F32
-            } else {
-                ValType::I32
-            }
-        }
-        (ValType::F64, ValType::F64) => ValType::F64,
-        _ => ValType::I64,
-    }
-}
-
-/// Fails if a value of `size` bytes is too large.
-fn bounded(size: u64) -> Result<u32, LoadError> {
-    let fits = u32::try_from(size).ok().filter(|size| *size <= MOST_BYTES);
-    fits.ok_or_else(|| {
-        LoadError::unsupported(
-            "a value type of more than 256 MiB: use a list, whose length may vary",
-        )
-    })
 }
 
 /// Displays a type as WIT does; records, variants, enums and flags with what is in them.

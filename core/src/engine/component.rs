@@ -124,6 +124,12 @@ impl Engine {
         Ok((program, infos))
     }
 
+    /// Checks a component as [`load_component`](Self::load_component) does, but for grants and bodies of functions.
+    pub(crate) fn check_component(&self, wasm: &[u8]) -> Result<(), LoadError> {
+        let (program, infos) = self.read_component(wasm)?;
+        self.check_component_fits(&program, &infos).map(drop)
+    }
+
     /// Returns the most memory that a plugin of a component takes on this machine under `limits`, without compiling
     /// it. The limits of this engine bound what is read.
     ///

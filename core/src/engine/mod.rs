@@ -431,6 +431,10 @@ impl Engine {
         // Collected, so that one error lists every import and export that does not fit.
         let needs = grants::check_imports(info, grants, &mut mismatches);
         match grants.protocol_of(info) {
+            #[cfg(feature = "contract")]
+            None if grants.has_fixed_contract() => {
+                native::check_canonical_exports(info, &mut mismatches);
+            }
             None => native::check_exports(info, needs, &mut mismatches),
             Some(protocol) => protocol.check_exports(info, &mut mismatches),
         }

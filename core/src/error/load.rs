@@ -1,7 +1,7 @@
 //! The errors of loading a module.
 
 use super::call::NO_CLOCK;
-use crate::base::text::{shown, text};
+use crate::base::text::{separator, shown, text};
 use alloc::{boxed::Box, vec::Vec};
 use core::{error::Error, fmt};
 
@@ -113,7 +113,7 @@ impl LoadError {
     }
 
     /// Returns the error for a feature that hostel does not run.
-    #[cfg(feature = "component")]
+    #[cfg(feature = "contract")]
     #[cold]
     pub(crate) fn unsupported(what: &str) -> Self {
         Self::Unsupported { what: what.into() }
@@ -316,8 +316,9 @@ impl fmt::Display for Mismatch {
             } => {
                 write!(
                     f,
-                    "import `{}.{}` {found}: nothing supplies it",
+                    "import `{}{}{}` {found}: nothing supplies it",
                     shown(module),
+                    separator(module),
                     shown(name)
                 )?;
                 if hint.is_empty() {
@@ -332,8 +333,9 @@ impl fmt::Display for Mismatch {
                 found,
             } => write!(
                 f,
-                "import `{}.{}`: expected {expected}, found {found}",
+                "import `{}{}{}`: expected {expected}, found {found}",
                 shown(module),
+                separator(module),
                 shown(name)
             ),
             Self::ImportKind {
@@ -342,8 +344,9 @@ impl fmt::Display for Mismatch {
                 found,
             } => write!(
                 f,
-                "import `{}.{}` is a {found}: only functions can be imported, or stubbed; define the {found} in the module and export it",
+                "import `{}{}{}` is a {found}: only functions can be imported, or stubbed; define the {found} in the module and export it",
                 shown(module),
+                separator(module),
                 shown(name)
             ),
             Self::MissingExport {

@@ -4,6 +4,7 @@ use super::Grants;
 use crate::{
     base::{shape::Shape, signature::ValType, text::Escaped},
     call::StoreData,
+    error::CallError,
     host_functions::{Define, HostCall, HostFunction, Unfinished},
     marshal::Types,
     memory,
@@ -91,8 +92,8 @@ impl<T: 'static> HostFunction<T> for Told<T> {
         self.function.define(shape)
     }
 
-    fn runs_no_guest(&self) -> bool {
-        self.function.runs_no_guest()
+    fn refusal_when_nested(&self) -> Option<CallError> {
+        self.function.refusal_when_nested()
     }
 
     fn call(

@@ -60,9 +60,7 @@ impl<T: 'static> Grants<T> {
 
     /// Returns advice for an import of a component that nothing supplies; often none.
     pub(crate) fn component_hint(&self, interface: &str) -> Box<str> {
-        let hint = if interface.starts_with("wasi:http/") {
-            "HTTP is not supported for components: build the plugin without it, or stub it"
-        } else if wasi::is_interface(interface) && self.wasi.is_none() {
+        let hint = if wasi::is_interface(interface) && self.wasi.is_none() {
             "the grant `wasi` would"
         } else {
             ""

@@ -15,6 +15,8 @@ pub(crate) use self::check::{check_imports, conflicting_imports};
 pub use self::profile::{ProfileEvent, ProfileRecord};
 
 use self::stubs::Stubs;
+#[cfg(feature = "contract")]
+use crate::component::{FixedInterface, fixed::ROOT as FIXED_ROOT};
 #[cfg(feature = "component")]
 use crate::component::{Interface, host_call::HostInterface};
 use crate::{
@@ -24,6 +26,7 @@ use crate::{
         log::LogSink,
         shape::Record,
         signature::Signature,
+        text::separator,
     },
     call::result_shape::ResultShape,
     error::LoadError,
@@ -79,6 +82,9 @@ pub struct Grants<T = ()> {
     stubs: Option<Stubs<T>>,
     #[cfg(feature = "component")]
     interfaces: Vec<Arc<dyn HostInterface<T>>>,
+    /// Whether plugins have the canonical ABI's exports.
+    #[cfg(feature = "contract")]
+    fixed: bool,
     convention: Option<Convention>,
     limits: Option<Arc<Limits>>,
     budget: Option<Arc<Budget>>,
@@ -156,6 +162,8 @@ impl<T: 'static> Grants<T> {
             stubs: None,
             #[cfg(feature = "component")]
             interfaces: Vec::new(),
+            #[cfg(feature = "contract")]
+            fixed: false,
             convention: None,
             limits: None,
             budget: None,
@@ -269,6 +277,34 @@ impl<T: 'static> Grants<T> {
         self
     }
 
+    /// Grants the functions of an interface to core modules with a contract, which [`Engine::load`](crate::Engine::load)
+    /// then loads: see [`with_fixed_contract`](Self::with_fixed_contract).
+    #[cfg(feature = "contract")]
+    #[must_use]
+    pub fn fixed(mut self, interface: FixedInterface<T>) -> Self {
+        let (module, functions) = interface.into_parts();
+        for (name, function) in functions {
+            self.insert(&module, &name, function);
+        }
+        self.with_fixed_contract()
+    }
+
+    /// Says that the plugin is a core module with a contract, whose types the host knows without reading them: such as
+    /// `hostel lower` makes. Its exports are those of the canonical ABI, for
+    /// [`Instance::call_fixed`](crate::Instance::call_fixed), and not of hostel's own.
+    #[cfg(feature = "contract")]
+    #[must_use]
+    pub const fn with_fixed_contract(mut self) -> Self {
+        self.fixed = true;
+        self
+    }
+
+    /// Returns whether the plugin is a core module with a contract that the host knows.
+    #[cfg(feature = "contract")]
+    pub(crate) const fn has_fixed_contract(&self) -> bool {
+        self.fixed
+    }
+
     /// Grants waPC: plugins of that convention load, and call the host as `wapc` allows.
     #[must_use]
     pub fn wapc(self, wapc: Wapc) -> Self {
@@ -299,7 +335,9 @@ impl<T: 'static> Grants<T> {
     /// Supplies the import `module`.`name`, a function of any type, by a stub: a plugin that can do
     /// without the function loads. A call of it stops the guest with a trap of the kind
     /// [`Stub`](crate::TrapKind::Stub), which names it. The name `*` stands for all functions of the
-    /// module. A function that is granted under the name, in a type that fits, takes precedence.
+    /// module. A function that is granted under the name, in a type that fits, takes precedence. If `module` is an
+    /// interface of a component, its version may be left out, or be a compatible one; `$root` stands for the functions
+    /// that the world imports directly.
     ///
     /// Memories, tables and globals can't be stubbed.
     ///
@@ -509,7 +547,12 @@ impl<T: 'static> Grants<T> {
         let results = function.results();
         let shape = native::shape_of(&function.params(), &results, ty)?;
         let result_shape = ResultShape {
-            name: [&*import.module, ".", &import.name].concat().into(),
+            name: match &*import.module {
+                // A function of a world itself.
+                #[cfg(feature = "contract")]
+                FIXED_ROOT if self.fixed => import.name.clone().into(),
+                module => [module, separator(module), &import.name].concat().into(),
+            },
             shape,
             record: Record::size(&results.flat),
         };
@@ -581,6 +624,8 @@ impl<T> Clone for Grants<T> {
             stubs: self.stubs.clone(),
             #[cfg(feature = "component")]
             interfaces: self.interfaces.clone(),
+            #[cfg(feature = "contract")]
+            fixed: self.fixed,
             convention: self.convention,
             limits: self.limits.clone(),
             budget: self.budget.clone(),

@@ -92,8 +92,8 @@ where
     }
 
     // The guest's allocator is profiled too.
-    fn runs_no_guest(&self) -> bool {
-        true
+    fn refusal_when_nested(&self) -> Option<CallError> {
+        None
     }
 
     fn call(

@@ -1,5 +1,7 @@
 //! Stubs: imports that are supplied by their name alone, and stop the guest if it calls them.
 
+#[cfg(feature = "component")]
+use crate::component::contract;
 use crate::{
     abi::native,
     base::{shape::Shape, signature::Signature},
@@ -13,6 +15,15 @@ use wasmi::StoreContextMut;
 
 /// The name that stands for every function of a module.
 const ALL: &str = "*";
+
+/// Returns whether a stub's module is that of an import.
+fn stands_for(stubbed: &str, module: &str) -> bool {
+    #[cfg(feature = "component")]
+    if contract::names(stubbed, module) {
+        return true;
+    }
+    stubbed == module
+}
 
 /// The imports that are stubbed, and the function that stubs one. By pointer, so that a program that
 /// stubs nothing links none of this.
@@ -38,11 +49,11 @@ impl<T: 'static> Stubs<T> {
         self.names.push((module.into(), name.into()));
     }
 
-    /// Returns whether the import is stubbed.
-    #[cfg(feature = "component")]
+    /// Returns whether the import is stubbed. An interface's version may be left out of the stub, or be a compatible
+    /// one.
     pub(super) fn has(&self, module: &str, name: &str) -> bool {
         let mut names = self.names.iter();
-        names.any(|(m, n)| &**m == module && (&**n == ALL || &**n == name))
+        names.any(|(m, n)| stands_for(m, module) && (&**n == ALL || &**n == name))
     }
 
     /// Returns the function for an import for which grants supply `found`.
@@ -61,8 +72,7 @@ impl<T: 'static> Stubs<T> {
         let fits = |function: &Arc<dyn HostFunction<T>>| {
             native::shape_of(&function.params(), &function.results(), ty).is_some()
         };
-        let named = |(m, n): &(Box<str>, Box<str>)| &**m == module && (&**n == ALL || &**n == name);
-        if found.as_ref().is_some_and(fits) || !self.names.iter().any(named) {
+        if found.as_ref().is_some_and(fits) || !self.has(module, name) {
             return found;
         }
         Some(Arc::new(Stub(ty.clone())))
@@ -96,8 +106,8 @@ impl<T: 'static> HostFunction<T> for Stub {
     }
 
     // Then the guest's allocator gets the same error for it as all other code.
-    fn runs_no_guest(&self) -> bool {
-        true
+    fn refusal_when_nested(&self) -> Option<CallError> {
+        None
     }
 
     fn call(

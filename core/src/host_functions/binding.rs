@@ -127,6 +127,15 @@ impl HostCall<'_, '_> {
         }))
     }
 
+    /// Charges what the call has spent so far, before guest code runs.
+    #[cfg(feature = "contract")]
+    pub(crate) fn settle<T>(
+        &self,
+        guest: &mut StoreContextMut<'_, StoreData<T>>,
+    ) -> Result<(), CallError> {
+        meter::charge_slice(guest, self.slice, self.spent.take()).map(drop)
+    }
+
     /// Sets the import's result to a number. It needs no shape: all of them return a single value
     /// directly.
     #[inline]
@@ -214,8 +223,10 @@ impl<T: 'static> Binding<T> {
         called: &mut Called<'_>,
     ) -> Result<(), Box<Unfinished>> {
         let state = guest.data_mut();
-        if state.guest.nested && !self.function.runs_no_guest() {
-            return Err(stopped(reentered));
+        if state.guest.nested
+            && let Some(refusal) = self.function.refusal_when_nested()
+        {
+            return Err(refusal.into());
         }
         if !state.meter.host_call() {
             let limit = state.meter.budget().host_calls;
@@ -316,6 +327,6 @@ fn stopped(error: impl FnOnce() -> CallError) -> Box<Unfinished> {
 }
 
 /// Returns the trap for a host call inside `allocate`.
-fn reentered() -> CallError {
+pub(super) fn reentered() -> CallError {
     CallError::Trap(Trap::new(TrapKind::Reentered, ""))
 }

@@ -42,7 +42,7 @@ pub(super) enum GuestMemory<'a> {
 
 impl<'a, T> Context<'a, T> {
     /// Returns the context of a host function that has nothing to do with the guest's memory.
-    #[cfg(feature = "component")]
+    #[cfg(feature = "contract")]
     pub(crate) const fn without_memory(
         data: &'a mut T,
         shared: &'a Shared,

@@ -2,6 +2,7 @@
 
 use super::{
     Context, HostCall,
+    binding::reentered,
     context::GuestMemory,
     define::{Define, definition},
 };
@@ -31,10 +32,11 @@ pub(crate) trait HostFunction<T>: Send + Sync + 'static {
     /// Returns its definition for an import of `shape`.
     fn define(&self, shape: Shape) -> Define<T>;
 
-    /// Returns whether it never runs guest code. Then the guest's allocator may call it while a host
-    /// function waits for a buffer: Go's runtime reads the clock there.
-    fn runs_no_guest(&self) -> bool {
-        false
+    /// Returns the error by which it refuses calls while a host function waits for the guest's allocator. `None` if
+    /// it never runs guest code: Go's runtime reads the clock there.
+    #[cold]
+    fn refusal_when_nested(&self) -> Option<CallError> {
+        Some(reentered())
     }
 
     /// Lifts the parameters, runs the closure and lowers its result.

@@ -5,7 +5,7 @@ mod context;
 mod define;
 mod function;
 
-#[cfg(feature = "component")]
+#[cfg(feature = "contract")]
 pub(crate) use self::function::Answer;
 pub(crate) use self::{
     binding::{Binding, HostCall},

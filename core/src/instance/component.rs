@@ -20,18 +20,24 @@ use crate::{
         wit::shown_rust,
     },
     error::CallError,
+    module::ModuleInfo,
 };
 use alloc::{boxed::Box, string::ToString, sync::Arc};
 use core::{
     future::poll_fn,
     task::{Context, Poll},
 };
+use spin::Once;
 use wasmi::Store;
 
 /// A component that a plugin runs. Its functions are by pointer, so that a program that loads no components is linked
 /// without them.
 pub(crate) struct Component<T: 'static> {
     pub(crate) bound: Arc<Bound<T>>,
+    /// The size of its file, in bytes.
+    pub(crate) size: usize,
+    /// What it declares, once that was asked for.
+    pub(crate) info: Once<ModuleInfo>,
     /// Begins an instance.
     pub(super) open: fn(&Arc<Bound<T>>, &mut Sandbox<T>),
     /// Makes its core instances, and runs their start functions.
@@ -45,9 +51,11 @@ type PollStart<T> =
     fn(&Loaded<T>, &mut Start, &mut Sandbox<T>, &mut Context<'_>) -> Poll<Result<(), CallError>>;
 
 impl<T: 'static> Component<T> {
-    pub(crate) fn new(bound: Bound<T>) -> Self {
+    pub(crate) fn new(bound: Bound<T>, size: usize) -> Self {
         Self {
             bound: Arc::new(bound),
+            size,
+            info: Once::new(),
             open: |bound, sandbox| {
                 let state = sandbox.store.data_mut();
                 // Its modules are instances of one store, and a memory that another one imports counts again.

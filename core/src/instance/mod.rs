@@ -3,6 +3,8 @@
 #[cfg(feature = "component")]
 mod component;
 mod export_call;
+#[cfg(feature = "contract")]
+mod fixed;
 mod foreign;
 mod idle;
 mod image;
@@ -18,7 +20,7 @@ mod typed;
 mod written;
 
 #[cfg(feature = "component")]
-pub(crate) use self::component::Component;
+pub(crate) use self::{component::Component, image::MutableState};
 pub(crate) use self::{
     idle::IdleInstance,
     image::Image,
@@ -553,9 +555,14 @@ impl<T: 'static> Instance<T> {
         &mut self.sandbox.store.data_mut().data
     }
 
-    /// Returns the size of the guest's linear memory, in bytes; 0 if it has none.
+    /// Returns the size of the guest's linear memory, in bytes; 0 if it has none. Of a component, it is the sum of all
+    /// memories of the instance.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
+        #[cfg(feature = "component")]
+        if self.loaded.component.is_some() {
+            return self.sandbox.store.data().limiter.memory_bytes();
+        }
         self.sandbox
             .store
             .data()

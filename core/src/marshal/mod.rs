@@ -138,9 +138,13 @@ impl FlatCounts {
     }
 
     /// Returns the counts of `types`.
-    pub(crate) fn count(types: &[ValType]) -> Self {
-        let types = types.iter().map(|ty| Self::of(*ty));
-        types.fold(Self::NOTHING, Self::and)
+    pub(crate) const fn count(mut types: &[ValType]) -> Self {
+        let mut counts = Self::NOTHING;
+        while let Some((ty, rest)) = types.split_first() {
+            counts = counts.and(Self::of(*ty));
+            types = rest;
+        }
+        counts
     }
 
     /// Returns the sum of both counts.

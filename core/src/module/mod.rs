@@ -28,6 +28,8 @@ pub use self::footprint::{Footprint, Machine};
 pub(crate) use self::proposal::invalid;
 #[cfg(all(test, feature = "component"))]
 pub(crate) use self::rewrite::leb128;
+#[cfg(feature = "component")]
+pub(crate) use self::rewrite::{next_section, section};
 #[cfg(feature = "trace")]
 pub(crate) use self::trace::{FunctionNames, traced};
 pub(crate) use self::{
@@ -62,7 +64,7 @@ use core::fmt;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ModuleInfo {
-    /// The module's size, in bytes.
+    /// The module's or component's size, in bytes.
     pub size: usize,
     /// What it imports, in its order.
     pub imports: Vec<Import>,
@@ -124,6 +126,12 @@ pub enum Extern {
     Global,
     /// An exception tag.
     Tag,
+    /// A function of a component, with its type in WIT.
+    #[cfg(feature = "component")]
+    ComponentFunction(Box<str>),
+    /// A resource type of a component.
+    #[cfg(feature = "component")]
+    Resource,
 }
 
 /// A memory's declared size.
@@ -304,7 +312,7 @@ impl ModuleInfo {
 }
 
 impl Extern {
-    /// Returns the kind as a word: `function`, `memory`, `table`, `global`, `tag`.
+    /// Returns the kind as a word: `function`, `memory`, `table`, `global`, `tag`, `resource`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -313,6 +321,10 @@ impl Extern {
             Self::Table => "table",
             Self::Global => "global",
             Self::Tag => "tag",
+            #[cfg(feature = "component")]
+            Self::ComponentFunction(_) => "function",
+            #[cfg(feature = "component")]
+            Self::Resource => "resource",
         }
     }
 }
@@ -321,6 +333,8 @@ impl fmt::Display for Extern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Function(signature) => signature.fmt(f),
+            #[cfg(feature = "component")]
+            Self::ComponentFunction(ty) => f.write_str(ty),
             other => f.write_str(other.kind()),
         }
     }

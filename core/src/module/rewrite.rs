@@ -235,7 +235,7 @@ fn rewrite_pieces(wasm: &[u8], changes: &Changes, piece: &mut Pieces<'_>) -> Opt
 }
 
 /// Reads the next section; returns its number, the offset of its contents, and the contents.
-pub(super) fn next_section<'a>(reader: &mut BinaryReader<'a>) -> Option<(u8, usize, &'a [u8])> {
+pub(crate) fn next_section<'a>(reader: &mut BinaryReader<'a>) -> Option<(u8, usize, &'a [u8])> {
     let id = reader.read_u8().ok()?;
     let (start, contents) = sized(reader)?;
     Some((id, start, contents))
@@ -337,7 +337,7 @@ pub(super) fn longer(
     Some(())
 }
 
-pub(super) fn section(out: &mut Vec<u8>, id: u8, contents: &[u8]) {
+pub(crate) fn section(out: &mut Vec<u8>, id: u8, contents: &[u8]) {
     out.push(id);
     leb128(out, length(contents));
     out.extend_from_slice(contents);

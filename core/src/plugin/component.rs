@@ -13,7 +13,7 @@ use crate::{
     error::{CallError, LoadError, Mismatch},
     grants::Grants,
     instance::{Component, PendingCall},
-    module::ModuleInfo,
+    module::{Export, Extern, Import, ModuleInfo},
 };
 use alloc::{boxed::Box, string::ToString, sync::Arc, vec::Vec};
 use core::{any::TypeId, future::Future, marker::PhantomData};
@@ -70,7 +70,7 @@ impl Engine {
         // A plugin that was just loaded has no other handle.
         if let Some(loaded) = Arc::get_mut(&mut plugin.loaded) {
             loaded.bound(&footprint, has_imports);
-            loaded.run_component(Component::new(bound));
+            loaded.run_component(Component::new(bound, wasm.len()));
         }
         Ok(plugin)
     }
@@ -195,6 +195,46 @@ fn unequal_resources<T: 'static>(program: &Program, grants: &Grants<T>) -> Vec<M
         }
     }
     found
+}
+
+/// Returns what a component declares: imports and exports with their interfaces, and the memories and tables of its
+/// core instances.
+pub(super) fn declared<T: 'static>(component: &Component<T>) -> ModuleInfo {
+    let bound = &component.bound;
+    let program = &bound.program;
+    let ty =
+        |ty| Extern::ComponentFunction(program.types.show_function(program.types.function(ty)));
+    let modules = bound.modules.iter().map(|(info, _)| &**info);
+    let mut declared = ModuleInfo::default();
+    declared.size = component.size;
+    declared.functions = modules
+        .clone()
+        .fold(0, |sum, info| sum.saturating_add(info.functions));
+    declared.start = modules.into_iter().any(|info| info.start);
+    for import in &program.imports {
+        declared.imports.push(Import {
+            module: import.interface.as_deref().unwrap_or("$root").into(),
+            name: import.name.clone(),
+            ty: match import.kind {
+                ImportKind::Function(of) => ty(of),
+                ImportKind::Resource(_) => Extern::Resource,
+            },
+        });
+    }
+    for (export, function) in program.exports.iter().zip(program.exported()) {
+        declared.exports.push(Export {
+            name: text(format_args!("{function}")),
+            ty: ty(export.ty),
+            imported: Program::runs(export).is_none(),
+        });
+    }
+    for step in &program.steps {
+        if let Some((info, _)) = bound.modules.get(step.module) {
+            declared.memories.extend(info.own_memories());
+            declared.tables.extend(info.own_tables());
+        }
+    }
+    declared
 }
 
 /// What a component imports and exports.

@@ -2,7 +2,7 @@
 
 use super::Plugin;
 #[cfg(feature = "component")]
-use crate::component::read::is_component;
+use crate::component::read::has_contract;
 use crate::{engine::Engine, error::LoadError, grants::Grants};
 
 impl Engine {
@@ -25,9 +25,9 @@ impl Engine {
         self.load_hashed(name, wasm, grants, &mut None)
     }
 
-    /// Loads a module as [`load`](Self::load) does, or a component as `load_component` does, by what the bytes are. So
-    /// do [`Host`](crate::Host) and `hostel::load_file`. Without the feature `component` of this crate, a component is
-    /// refused.
+    /// Loads a module as [`load`](Self::load) does, or a component as `load_component` does, by what the bytes are: a
+    /// core module with a section `component-type` is a component. So do [`Host`](crate::Host) and `hostel::load_file`.
+    /// Without the feature `component` of this crate, a component is refused, and that section is ignored.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Engine {
         sha256: &mut Option<[u8; 32]>,
     ) -> Result<Plugin<T>, LoadError> {
         #[cfg(feature = "component")]
-        if is_component(wasm) {
+        if has_contract(wasm) {
             return self.load_component(name, wasm, grants);
         }
         self.load_hashed(name, wasm, grants, sha256)

@@ -5,12 +5,16 @@ mod calls;
 mod component;
 #[cfg(feature = "component")]
 mod component_export;
+#[cfg(feature = "contract")]
+mod fixed;
 mod linked;
 mod load;
 mod pool;
 mod prepared;
 mod request;
 
+#[cfg(feature = "contract")]
+pub use self::fixed::{FixedCallee, FixedExport};
 #[cfg(feature = "component")]
 pub use self::{
     component::{ComponentFunction, Contract},
@@ -141,9 +145,14 @@ impl<T: 'static> Plugin<T> {
         &self.loaded.shared.name
     }
 
-    /// Returns what its module declares: imports, exports, memories, tables.
+    /// Returns what its module declares: imports, exports, memories, tables. Of a component, its functions have types in
+    /// WIT and names as in `interface#function`, and memories and tables are those of all core instances.
     #[must_use]
     pub fn info(&self) -> &ModuleInfo {
+        #[cfg(feature = "component")]
+        if let Some(of) = &self.loaded.component {
+            return of.info.call_once(|| component::declared(of));
+        }
         &self.loaded.info
     }
 

@@ -9,17 +9,17 @@ use alloc::{
 use core::{error::Error, fmt, future::Future, pin::Pin, time::Duration};
 
 /// Longest URL, in bytes.
-const URL_BYTES: usize = 8 << 10;
+pub(crate) const URL_BYTES: usize = 8 << 10;
 
 /// Most headers of a request.
-const HEADERS: usize = 100;
+pub(crate) const HEADERS: usize = 100;
 
 /// Methods that no guest may use: a tunnel, and those that return a request's own headers, which may be
 /// secrets of the host.
-const REFUSED_METHODS: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
+pub(crate) const REFUSED_METHODS: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
 
 /// Headers that the client sets itself, or that would change where a request ends or who handles it.
-const REFUSED_HEADERS: [&str; 12] = [
+pub(crate) const REFUSED_HEADERS: [&str; 12] = [
     "connection",
     "content-length",
     "expect",
@@ -102,8 +102,11 @@ pub struct HttpRequest {
     pub max_header_bytes: usize,
     /// Most bytes of the response's body.
     pub max_body_bytes: usize,
-    /// The time that the call has left; `None` if it has no deadline.
+    /// The time that the call has left, or less if the guest set less; `None` if there is no such time.
     pub timeout: Option<Duration>,
+    /// The longest time for making a connection, if the guest set one. A client that ends a request for it returns
+    /// [`HttpError::Timeout`] with this time. One that can't tell it from the rest of a request may ignore it.
+    pub connect_timeout: Option<Duration>,
 }
 
 impl HttpRequest {
@@ -120,6 +123,7 @@ impl HttpRequest {
             max_header_bytes: 64 << 10,
             max_body_bytes: 1 << 20,
             timeout: None,
+            connect_timeout: None,
         }
     }
 
@@ -154,11 +158,7 @@ impl HttpRequest {
             if !is_token(name) || REFUSED_HEADERS.iter().any(is) {
                 return refused(alloc::format!("the header `{name}` is refused"));
             }
-            // A tab is the only control character that a value may have.
-            if value
-                .iter()
-                .any(|byte| byte.is_ascii_control() && *byte != b'\t')
-            {
+            if !is_value(value) {
                 return refused(alloc::format!(
                     "the value of the header `{name}` has control characters"
                 ));
@@ -168,8 +168,14 @@ impl HttpRequest {
     }
 }
 
+/// Returns whether `value` is one that a header may have: a tab is its only control character.
+pub(crate) fn is_value(value: &[u8]) -> bool {
+    let is_part = |byte: &u8| !byte.is_ascii_control() || *byte == b'\t';
+    value.iter().all(is_part)
+}
+
 /// Returns whether `text` is a name as HTTP has it.
-fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(is_part)
 }

@@ -3,7 +3,11 @@
 //! The module is run, its state is read ([`Captured`]), and a module with that state is
 //! [written](write). The interpreter shows tables and dropped segments only if the module exports
 //! them. So a module that can change these is run with additional exports ([`expose`]).
+//!
+//! In a [component], each core module gets the state of its instance.
 
+#[cfg(feature = "component")]
+mod component;
 mod expose;
 mod sections;
 mod transition;
@@ -16,17 +20,18 @@ use crate::{
     engine::Engine,
     error::{CallError, LoadError},
     grants::Grants,
-    instance::Instance,
+    instance::{Instance, Sandbox},
     module,
     plugin::Plugin,
 };
-use alloc::vec::Vec;
+use alloc::{borrow::Cow, boxed::Box, vec::Vec};
 use core::{error::Error, fmt};
 
 impl Engine {
     /// Runs `init` in a new instance of `wasm`, after its start, and returns a module whose instances
     /// start from the resulting state, so that slow initialisation runs only once. The result is an
-    /// ordinary `.wasm` file, for this host or another.
+    /// ordinary `.wasm` file, for this host or another. Of a component, it is a component: see
+    /// `Engine::snapshot_component`.
     ///
     /// The state consists of memory, globals and tables, exported or not, and of which segments were
     /// dropped. Start function, `_initialize` or `__wasm_call_ctors`, and the start exports of another
@@ -62,6 +67,10 @@ impl Engine {
         grants: &Grants<T>,
         init: impl FnOnce(&mut Instance<T>) -> Result<(), CallError>,
     ) -> Result<Vec<u8>, SnapshotError> {
+        #[cfg(feature = "component")]
+        if crate::component::is_component(wasm) {
+            return self.snapshot_component(name, wasm, grants, init);
+        }
         if let Some(own) = self.bounded_by(grants) {
             return own.snapshot(name, wasm, &grants.without_bounds(), init);
         }
@@ -78,21 +87,10 @@ impl Engine {
             None => self.untraced().load(name, wasm, grants),
         };
         let plugin = plugin.map_err(SnapshotError::Load)?;
-        let mut instance = plugin
-            .instantiate(T::default())
-            .map_err(SnapshotError::Call)?;
-        init(&mut instance).map_err(SnapshotError::Call)?;
-        if !plugin.owns(&instance) {
-            return Err(SnapshotError::Unsupported {
-                what: "`init` swapped in an instance of another plugin",
-            });
-        }
-        let mut sandbox = instance.into_sandbox().map_err(SnapshotError::Call)?;
+        let mut sandbox = initialised(&plugin, init)?;
         let captured = Captured::capture(&mut sandbox, exposed.as_ref())?;
         let segments = self.limits().module.segments;
-        let unwritten = || SnapshotError::Unsupported {
-            what: "a part of the module can't be rewritten",
-        };
+        let unwritten = || unsupported("a part of the module can't be rewritten");
         let snapshot = captured.write(wasm, segments).ok_or_else(unwritten)?;
         // Checked now, since it may be stored for long before it is loaded.
         let valid = module::validate(&snapshot);
@@ -102,7 +100,7 @@ impl Engine {
     }
 
     /// Loads a plugin whose instances start from the state after `init`, which runs once. Equals
-    /// [`snapshot`](Self::snapshot), then [`load`](Self::load) of its result.
+    /// [`snapshot`](Self::snapshot), then [`load_any`](Self::load_any) of its result.
     ///
     /// ```
     /// # let wasm = wat::parse_str(r#"(module (global $n (mut i32) (i32.const 0))
@@ -127,7 +125,7 @@ impl Engine {
         init: impl FnOnce(&mut Instance<T>) -> Result<(), CallError>,
     ) -> Result<Plugin<T>, SnapshotError> {
         let snapshot = self.snapshot(name, wasm, grants, init)?;
-        self.load(name, &snapshot, grants)
+        self.load_any(name, &snapshot, grants)
             .map_err(SnapshotError::Load)
     }
 
@@ -144,6 +142,28 @@ impl Engine {
     }
 }
 
+/// Runs `init` in a new instance of `plugin`, and returns its sandbox.
+fn initialised<T: Default + 'static>(
+    plugin: &Plugin<T>,
+    init: impl FnOnce(&mut Instance<T>) -> Result<(), CallError>,
+) -> Result<Box<Sandbox<T>>, SnapshotError> {
+    let mut instance = plugin
+        .instantiate(T::default())
+        .map_err(SnapshotError::Call)?;
+    init(&mut instance).map_err(SnapshotError::Call)?;
+    if !plugin.owns(&instance) {
+        return Err(unsupported(
+            "`init` swapped in an instance of another plugin",
+        ));
+    }
+    instance.into_sandbox().map_err(SnapshotError::Call)
+}
+
+#[cold]
+fn unsupported(what: impl Into<Cow<'static, str>>) -> SnapshotError {
+    SnapshotError::Unsupported { what: what.into() }
+}
+
 /// An error of [`Engine::snapshot`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -155,7 +175,7 @@ pub enum SnapshotError {
     /// The state can't be written as a module.
     Unsupported {
         /// The reason, for people.
-        what: &'static str,
+        what: Cow<'static, str>,
     },
 }
 

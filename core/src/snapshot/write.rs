@@ -6,6 +6,8 @@ use crate::{
     instance::Sandbox,
     module::{COMMAND, CONSTRUCTORS, REACTOR},
 };
+#[cfg(feature = "component")]
+use crate::{call::StoreData, instance::MutableState};
 use alloc::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
@@ -19,6 +21,8 @@ use wasm_encoder::{
     ElementSection, ElementSegment, Elements, ExportSection, GlobalSection, HeapType,
     MemorySection, RefType, SectionId,
 };
+#[cfg(feature = "component")]
+use wasmi::Store;
 use wasmi::{Func, Nullable, Ref, Val};
 use wasmparser::{DataKind, Element, ElementItems, ElementKind, ExternalKind, Parser, Payload};
 
@@ -34,6 +38,8 @@ pub(super) struct Captured<'a> {
     tables: Vec<Vec<Option<u32>>>,
     /// Whether the instance ran with additional exports, so that tables and segments were read.
     exposed: bool,
+    /// Whether all exports stay, since other parts of a component refer to them.
+    keeps_exports: bool,
     /// Whether `_start` would initialise the instance again.
     past_command: bool,
     /// The exports that ran when the instance was made.
@@ -83,9 +89,31 @@ impl<'a> Captured<'a> {
             memory: mutable.memory(store),
             tables,
             exposed: exposed.is_some(),
+            keeps_exports: false,
             past_command,
             starts,
             dropped,
+        })
+    }
+
+    /// Reads the state of a core instance of a component. Its module changes no tables, and drops no segments.
+    #[cfg(feature = "component")]
+    pub(super) fn capture_part<T>(
+        store: &'a Store<StoreData<T>>,
+        mutable: &MutableState,
+        keeps_exports: bool,
+    ) -> Result<Self, SnapshotError> {
+        let values = mutable.values(store);
+        let values = values.map(|value| constant(&value, &BTreeMap::new()));
+        Ok(Self {
+            globals: values.collect::<Result<_, _>>()?,
+            memory: mutable.memory(store),
+            tables: Vec::new(),
+            exposed: false,
+            keeps_exports,
+            past_command: false,
+            starts: StartFunctions::default(),
+            dropped: BTreeSet::new(),
         })
     }
 
@@ -175,6 +203,7 @@ impl<'a> Captured<'a> {
         for export in exports {
             let export = export.ok()?;
             let initialises = match export.name {
+                _ if self.keeps_exports => false,
                 REACTOR | CONSTRUCTORS => true,
                 COMMAND => self.past_command,
                 // Of other conventions, such as `wapc_init`.
@@ -333,11 +362,13 @@ fn function_of(
         Ref::Func(Nullable::Val(function)) => {
             let known = functions.get(&identity(&function)).copied();
             known.map(Some).ok_or(SnapshotError::Unsupported {
-                what: "the instance holds a reference to a function of another instance or the host",
+                what:
+                    "the instance holds a reference to a function of another instance or the host"
+                        .into(),
             })
         }
         Ref::Extern(Nullable::Val(_)) => Err(SnapshotError::Unsupported {
-            what: "the instance holds a reference to an object of the host",
+            what: "the instance holds a reference to an object of the host".into(),
         }),
     }
 }

@@ -116,6 +116,9 @@ pub(super) struct Descriptor {
     pub(super) inheriting: u64,
     /// WASI's `fdflags`.
     pub(super) flags: u16,
+    /// Number of a component's resources that reach it.
+    #[cfg(feature = "component")]
+    pub(super) resources: u32,
 }
 
 impl Descriptor {
@@ -126,6 +129,8 @@ impl Descriptor {
             rights: transfer | rights::SET_FLAGS | rights::FILESTAT | rights::POLL,
             inheriting: 0,
             flags: 0,
+            #[cfg(feature = "component")]
+            resources: 0,
         }
     }
 
@@ -141,6 +146,8 @@ impl Descriptor {
             rights,
             inheriting,
             flags: 0,
+            #[cfg(feature = "component")]
+            resources: 0,
         }
     }
 

@@ -6,6 +6,8 @@ use super::{
     output::{Stream, WasiOutput},
 };
 use crate::error::Trap;
+#[cfg(feature = "component")]
+use crate::services::http::HttpClient;
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::time::Duration;
 
@@ -50,7 +52,19 @@ pub struct Wasi {
     pub(super) random: Option<Random>,
     pub(super) preopens: Vec<Preopen>,
     pub(super) file_limits: Limits,
+    #[cfg(feature = "component")]
+    pub(super) http: Option<Arc<dyn HttpClient>>,
+    #[cfg(feature = "component")]
+    pub(super) http_bytes: usize,
+    #[cfg(feature = "component")]
+    pub(super) http_response_bytes: usize,
 }
+
+/// Most bytes of headers and bodies of an instance by default, and of the body of one response.
+#[cfg(feature = "component")]
+const HTTP_BYTES: usize = 64 << 20;
+#[cfg(feature = "component")]
+const HTTP_RESPONSE_BYTES: usize = 16 << 20;
 
 /// A granted directory, which the guest has open from the start.
 #[derive(Clone)]
@@ -105,6 +119,12 @@ impl Wasi {
             random: None,
             preopens: Vec::new(),
             file_limits: Limits::server(),
+            #[cfg(feature = "component")]
+            http: None,
+            #[cfg(feature = "component")]
+            http_bytes: HTTP_BYTES,
+            #[cfg(feature = "component")]
+            http_response_bytes: HTTP_RESPONSE_BYTES,
         }
     }
 
@@ -218,6 +238,39 @@ impl Wasi {
     #[must_use]
     pub const fn file_limits(mut self, limits: Limits) -> Self {
         self.file_limits = limits;
+        self
+    }
+
+    /// Grants HTTP to components, by `wasi:http`: their requests are sent by `client`, at most 16 of an instance at
+    /// one time. By default each request is denied: the guest gets `HTTP-request-denied`.
+    ///
+    /// A guest that waits for a response is suspended, as for an [`Async`](crate::Async) host function: a deadline
+    /// or a canceller ends the wait. Requests that are on their way when a call ends are given up. A request costs
+    /// [`HttpClient::cost`] units of fuel, besides the bytes of the request and the response. If a request fails,
+    /// the guest gets an `error-code`, and the reason is a record in the sink of the
+    /// [log](crate::Grants::log).
+    #[cfg(feature = "component")]
+    #[must_use]
+    pub fn http(mut self, client: impl HttpClient) -> Self {
+        self.http = Some(Arc::new(client));
+        self
+    }
+
+    /// Sets the most bytes of headers and bodies that an instance holds, those of requests and responses on their
+    /// way included. Together with the guest's own memory they are within
+    /// [`Limits::memory_bytes`](crate::Limits::memory_bytes) too. Default: 64 MiB.
+    #[cfg(feature = "component")]
+    #[must_use]
+    pub const fn http_bytes(mut self, bytes: usize) -> Self {
+        self.http_bytes = bytes;
+        self
+    }
+
+    /// Sets the most bytes of the body of one response. Default: 16 MiB.
+    #[cfg(feature = "component")]
+    #[must_use]
+    pub const fn http_response_bytes(mut self, bytes: usize) -> Self {
+        self.http_response_bytes = bytes;
         self
     }
 

@@ -57,6 +57,8 @@ use crate::{
     marshal::{FlatCounts, Types},
 };
 use alloc::{boxed::Box, sync::Arc};
+#[cfg(feature = "component")]
+use core::task::Waker;
 use core::{task::Context, time::Duration};
 use wasmi::{StoreContextMut, Val};
 
@@ -73,7 +75,15 @@ pub(crate) fn is_function(module: &str, name: &str) -> bool {
 /// that does not grant WASI links none of the functions.
 #[cfg(feature = "component")]
 pub(crate) fn is_interface(interface: &str) -> bool {
-    const PACKAGES: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+    const PACKAGES: [&str; 7] = [
+        "cli",
+        "clocks",
+        "filesystem",
+        "http",
+        "io",
+        "random",
+        "sockets",
+    ];
     let name = interface.strip_prefix("wasi:");
     let package = name.and_then(|name| name.split('/').next());
     let version = interface.rsplit_once('@');
@@ -125,8 +135,8 @@ impl<T: 'static> HostFunction<T> for Granted {
         }
     }
 
-    fn runs_no_guest(&self) -> bool {
-        true
+    fn refusal_when_nested(&self) -> Option<CallError> {
+        None
     }
 
     fn call(
@@ -194,6 +204,12 @@ impl Granted {
             canceller: access.canceller,
             spending: access.spending,
             waiting_since: *waiting_since,
+            #[cfg(feature = "component")]
+            blocks: access.blocks,
+            #[cfg(feature = "component")]
+            waker: Waker::noop(),
+            #[cfg(feature = "component")]
+            memory_left: access.limiter.memory_left(),
         };
         let mut run = |call: &mut Call<'_>| (self.function.run)(call, &mut args);
         let done = wait::repeat(&mut call, access.blocks, pending, &mut run);

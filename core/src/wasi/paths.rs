@@ -287,6 +287,8 @@ pub(super) fn open(
         rights,
         inheriting,
         flags: fd_flags,
+        #[cfg(feature = "component")]
+        resources: 0,
     };
     Ok(call.session.descriptors.insert(descriptor)?)
 }

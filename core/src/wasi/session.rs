@@ -16,6 +16,8 @@ use crate::{
     host_functions, memory,
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
+#[cfg(feature = "component")]
+use core::task::Waker;
 use core::{any::Any, time::Duration};
 use wasmi::Val;
 
@@ -101,6 +103,8 @@ impl WasiState for Session {
         self.written = 0;
         self.file_written = 0;
         self.created = 0;
+        #[cfg(feature = "component")]
+        self.resources.end_call();
         for stream in [Stream::Stdout, Stream::Stderr] {
             let grant = self.grant.clone();
             let to = grant.output(stream);
@@ -193,6 +197,15 @@ pub(super) struct Call<'a> {
     pub(super) spending: Spending<'a>,
     /// The platform's time at which the function first waited, kept from attempt to attempt.
     pub(super) waiting_since: Option<Duration>,
+    /// Whether a guest that waits blocks the thread.
+    #[cfg(feature = "component")]
+    pub(super) blocks: bool,
+    /// Woken when an HTTP response is there that the guest waits for.
+    #[cfg(feature = "component")]
+    pub(super) waker: &'a Waker,
+    /// Bytes that the limit of memory leaves to the instance.
+    #[cfg(feature = "component")]
+    pub(super) memory_left: usize,
 }
 
 impl Call<'_> {

@@ -1,6 +1,8 @@
 //! Waiting for a time or for stdin. A wait costs fuel and ends at the call's deadline at the latest. If
 //! the call is stepped or awaited, the guest is suspended meanwhile; otherwise its thread sleeps.
 
+#[cfg(feature = "component")]
+use super::p2::http;
 use super::{
     clocks,
     errno::{Errno, Fail},
@@ -8,6 +10,8 @@ use super::{
     session::{Call, contained},
 };
 use crate::{call::canceller::Canceller, error::CallError};
+#[cfg(feature = "component")]
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// Maximum time that the platform waits at once, since a canceller does not wake it.
@@ -27,6 +31,9 @@ pub(super) struct Wait {
     charged: Option<Duration>,
     /// The platform's time of the next check.
     next: Option<Duration>,
+    /// Numbers of the HTTP responses any of which ends it.
+    #[cfg(feature = "component")]
+    responses: Vec<u32>,
 }
 
 impl Wait {
@@ -43,6 +50,8 @@ impl Wait {
             input,
             charged: now,
             next: None,
+            #[cfg(feature = "component")]
+            responses: Vec::new(),
         };
         if let Some(wake) = wake
             && !input
@@ -53,9 +62,52 @@ impl Wait {
         Ok(wait)
     }
 
+    /// Begins a wait that also ends when one of these HTTP responses is there. A wait for them alone costs nothing.
+    #[cfg(feature = "component")]
+    pub(super) fn for_responses(
+        now: Option<Duration>,
+        wake: Option<Duration>,
+        input: bool,
+        responses: Vec<u32>,
+    ) -> Self {
+        Self {
+            wake,
+            input,
+            charged: now.filter(|_| wake.is_some() || input),
+            next: None,
+            responses,
+        }
+    }
+
+    /// Returns whether HTTP responses end it.
+    #[cfg(feature = "component")]
+    pub(super) const fn is_for_responses(&self) -> bool {
+        !self.responses.is_empty()
+    }
+
+    #[cfg(not(feature = "component"))]
+    const fn is_for_responses(&self) -> bool {
+        false
+    }
+
+    /// Returns whether one of the HTTP responses is there.
+    #[cfg(feature = "component")]
+    fn has_response(&self, call: &mut Call<'_>) -> Result<bool, Fail> {
+        for number in &self.responses {
+            if !matches!(http::arrival(call, *number)?, http::Arrival::OnItsWay) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Returns whether the wait is over. If not, charges for waiting until the next check.
     pub(super) fn is_over(&mut self, call: &mut Call<'_>) -> Result<bool, Fail> {
         call.check()?;
+        #[cfg(feature = "component")]
+        if self.has_response(call)? {
+            return Ok(true);
+        }
         if self.input && input_is_ready(call)? {
             return Ok(true);
         }
@@ -131,7 +183,8 @@ pub(super) fn repeat<R>(
             Err(Fail::MustWait(wait)) => wait,
             done => return done,
         };
-        if blocks {
+        // A response wakes a suspended guest.
+        if blocks && !wait.is_for_responses() {
             wait.block(call)?;
         } else if !wait.is_over(call)? {
             return Err(Fail::MustWait(wait));

@@ -13,27 +13,43 @@ pub(crate) fn component_type(shape: &Shape) -> TokenStream {
         // At the type, so that an error points at it.
         quote_spanned!(ty.span()=> #derived::Part::of::<#ty>())
     };
-    let (fits, wit) = match &shape.body {
+    let layout_of =
+        |ty: &Type| quote_spanned!(ty.span()=> <#ty as #krate::component::ComponentType>::LAYOUT);
+    let (layout, fits, wit) = match &shape.body {
         Body::Record(fields) => {
+            let layouts = fields.iter().map(|field| layout_of(&field.ty));
+            let layout = quote!(#derived::Layout::record(&[#(#layouts),*]));
             let fields = fields.iter().map(|Field { name, ty, .. }| {
                 let part = part(ty);
                 quote!((#name, ::core::option::Option::Some(#part)))
             });
             let fields = quote!(&[#(#fields),*]);
             (
+                layout,
                 quote!(#derived::is_record(types, ty, #fields)),
                 quote!(#derived::write_record(to, #fields)),
             )
         }
         Body::Flags(fields) => {
+            let number = fields.len();
+            let layout = quote!(::core::option::Option::Some(#derived::Layout::flags(#number)));
             let names = fields.iter().map(|field| &field.name);
             let names = quote!(&[#(#names),*]);
             (
+                layout,
                 quote!(#derived::is_flags(types, ty, #names)),
                 quote!(#derived::write_flags(to, #names)),
             )
         }
         Body::Variant(cases) => {
+            let layouts = cases.iter().map(|case| match &case.payload {
+                None => quote!(::core::option::Option::None),
+                Some(ty) => {
+                    let layout = layout_of(ty);
+                    quote!(::core::option::Option::Some(#layout))
+                }
+            });
+            let layout = quote!(#derived::Layout::variant(&[#(#layouts),*]));
             let cases = cases
                 .iter()
                 .map(|Case { name, payload, .. }| match payload {
@@ -45,11 +61,13 @@ pub(crate) fn component_type(shape: &Shape) -> TokenStream {
                 });
             let cases = quote!(&[#(#cases),*]);
             (
+                layout,
                 quote!(#derived::is_variant(types, ty, #cases)),
                 quote!(#derived::write_variant(to, #cases)),
             )
         }
         Body::Alias(of) => (
+            layout_of(of),
             quote_spanned!(of.span()=> <#of as #krate::component::ComponentType>::fits(types, ty)),
             quote_spanned!(of.span()=> <#of as #krate::component::ComponentType>::wit(to)),
         ),
@@ -58,6 +76,8 @@ pub(crate) fn component_type(shape: &Shape) -> TokenStream {
         shape,
         quote!(ComponentType),
         &quote! {
+            const LAYOUT: ::core::option::Option<#derived::Layout> = #layout;
+
             fn fits(types: &#krate::component::Types, ty: #krate::component::TypeId) -> bool {
                 #fits
             }
@@ -81,11 +101,10 @@ pub(crate) fn lift(shape: &Shape) -> TokenStream {
                 .enumerate()
                 .map(|(at, Field { ident, ty, .. })| {
                     let lift = lift(ty);
-                    quote!(#ident: #lift(#derived::field(types, ty, #at)?, from)?)
+                    quote!(#ident: #lift(from.part(ty, #at)?, from)?)
                 });
             quote! {
-                let types = from.types();
-                from.parts(ty, |from| ::core::result::Result::Ok(Self { #(#fields),* }))
+                from.parts::<Self, _>(ty, |from| ::core::result::Result::Ok(Self { #(#fields),* }))
             }
         }
         Body::Flags(fields) => {
@@ -109,14 +128,13 @@ pub(crate) fn lift(shape: &Shape) -> TokenStream {
                         let lift = lift(ty);
                         quote! {
                             #at => ::core::result::Result::Ok(Self::#ident(
-                                #lift(#derived::payload(types, ty, #at)?, from)?
+                                #lift(from.part(ty, #at)?, from)?
                             ))
                         }
                     }
                 });
             quote! {
-                let types = from.types();
-                from.variant(ty, |from, case| match case {
+                from.variant::<Self, _>(ty, |from, case| match case {
                     #(#cases,)*
                     _ => ::core::result::Result::Err(#derived::no_case()),
                 })
@@ -134,9 +152,9 @@ pub(crate) fn lift(shape: &Shape) -> TokenStream {
         quote!(Lift),
         &quote! {
             #allow
-            fn lift(
-                ty: #krate::component::TypeId,
-                from: &mut #krate::component::Lifting<'_>,
+            fn lift<__S: #derived::Source>(
+                ty: __S::Id,
+                from: &mut #krate::component::Lifting<'_, __S>,
             ) -> ::core::result::Result<Self, #krate::CallError> {
                 #body
             }
@@ -156,11 +174,10 @@ pub(crate) fn lower(shape: &Shape) -> TokenStream {
                 .enumerate()
                 .map(|(at, Field { ident, ty, .. })| {
                     let lower = lower(ty);
-                    quote!(#lower(&self.#ident, #derived::field(types, ty, #at)?, to)?;)
+                    quote!(#lower(&self.#ident, to.part(ty, #at)?, to)?;)
                 });
             quote! {
-                let types = to.types();
-                to.parts(ty, |to| {
+                to.parts::<Self>(ty, |to| {
                     #(#fields)*
                     ::core::result::Result::Ok(())
                 })
@@ -180,14 +197,14 @@ pub(crate) fn lower(shape: &Shape) -> TokenStream {
                 .enumerate()
                 .map(|(at, Case { ident, payload, .. })| match payload {
                     None => quote! {
-                        Self::#ident => to.variant(ty, #at, |_| ::core::result::Result::Ok(()))
+                        Self::#ident => to.variant::<Self>(ty, #at, |_| ::core::result::Result::Ok(()))
                     },
                     Some(of) => {
                         let lower = lower(of);
                         quote! {
                             Self::#ident(payload) => {
-                                let of = #derived::payload(to.types(), ty, #at)?;
-                                to.variant(ty, #at, |to| #lower(payload, of, to))
+                                let of = to.part(ty, #at)?;
+                                to.variant::<Self>(ty, #at, |to| #lower(payload, of, to))
                             }
                         }
                     }
@@ -204,10 +221,10 @@ pub(crate) fn lower(shape: &Shape) -> TokenStream {
         quote!(Lower),
         &quote! {
             // A name that no type has: types may have lifetimes themselves.
-            fn lower<'__value>(
+            fn lower<'__value, __S: #derived::Source>(
                 &'__value self,
-                ty: #krate::component::TypeId,
-                to: &mut #krate::component::Lowering<'__value, '_>,
+                ty: __S::Id,
+                to: &mut #krate::component::Lowering<'__value, '_, __S>,
             ) -> ::core::result::Result<(), #krate::CallError> {
                 #body
             }

@@ -8,7 +8,13 @@ pub(crate) use self::{
     task::{Lost, Running, spawn, spawn_here},
 };
 
-use crate::{quota::Meter, tenants::Tenant};
+use crate::{
+    direct::Around,
+    logs::OfRequest,
+    quota::Meter,
+    tenants::Tenant,
+    typed::{self, Answer, Unreadable},
+};
 use bytes::Bytes;
 use hostel::{Budget, CallError, PendingCall, Plugin, Usage, Value};
 use std::{
@@ -18,10 +24,12 @@ use std::{
     task::Poll,
     time::{Duration, Instant},
 };
-use tracing::Span;
 
 /// Fuel of a slice: some tens of microseconds.
 const QUANTUM: u64 = 10_000;
+
+/// Most bytes of JSON that are read on the thread of a connection.
+const LONG: usize = 4 << 10;
 
 /// A call to be made.
 pub(crate) struct Call {
@@ -31,20 +39,35 @@ pub(crate) struct Call {
     pub(crate) input: Input,
     /// The time at which the request arrived.
     pub(crate) began: Instant,
-    /// Entered while the guest runs, so that its log records tell their request.
-    pub(crate) span: Span,
+    /// Entered while the guest runs.
+    pub(crate) request: OfRequest,
+    /// Runs each slice of the guest, if it is given.
+    pub(crate) around: Option<Around>,
 }
 
 /// The arguments of a call.
 pub(crate) enum Input {
     Bytes(Bytes),
     Numbers(Vec<Value>),
+    /// Bytes for a component's function of the form [`Form::Bytes`](typed::Form::Bytes).
+    ComponentBytes(Bytes),
+    /// JSON for a component's function. It is read in the plugin's lane: that may take as long as a call.
+    Json(Bytes),
+}
+
+impl Input {
+    /// Returns whether the input is made of so many bytes that reading them takes longer than a slice.
+    fn is_long(&self) -> bool {
+        matches!(self, Self::Json(body) if body.len() > LONG)
+    }
 }
 
 /// The results of a call.
 pub(crate) enum Output {
     Bytes(Vec<u8>),
     Numbers(Vec<Value>),
+    /// The text of JSON.
+    Json(String),
 }
 
 /// A call that has ended.
@@ -58,6 +81,10 @@ pub(crate) enum Failure {
     Call(CallError),
     /// The plugin's quota of fuel is used up until so much later.
     FuelWindow(Duration),
+    /// The body is not the JSON of the function's parameters.
+    Json(String),
+    /// A component's function returned the error of its `result`, as JSON.
+    Function(serde_json::Value),
 }
 
 impl From<CallError> for Failure {
@@ -71,8 +98,9 @@ impl Call {
     /// a thread, and no host function can wait for a disk.
     pub(crate) fn start(self) -> Running<Ended> {
         let lane = self.tenant.lane.clone();
-        // Making an instance can't be sliced.
-        match !self.tenant.may_block && self.plugin.pool_figures().idle > 0 {
+        // Making an instance can't be sliced, nor can reading JSON.
+        let is_short = !self.tenant.may_block && !self.input.is_long();
+        match is_short && self.plugin.pool_figures().idle > 0 {
             true => spawn_here(lane, self.run()),
             false => spawn(lane, self.run()),
         }
@@ -85,7 +113,8 @@ impl Call {
             export,
             input,
             began,
-            span,
+            request,
+            around,
         } = self;
         let meter = &tenant.meter;
         let budget = match budget_now(plugin.budget(), began, meter) {
@@ -104,14 +133,27 @@ impl Call {
             Input::Bytes(bytes) => {
                 let inputs = [&**bytes];
                 let call = plugin.call_arguments_async(&export, &inputs);
-                let (result, usage) = metered(call, &tenant, &span).await;
+                let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.map(Output::Bytes), usage)
             }
             Input::Numbers(numbers) => {
                 let call = plugin.call_values_async(&export, numbers);
-                let (result, usage) = metered(call, &tenant, &span).await;
+                let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.map(Output::Numbers), usage)
             }
+            Input::ComponentBytes(bytes) => {
+                let call = plugin.call_component_async(&export, (&**bytes,));
+                let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
+                (result.and_then(of_bytes), usage)
+            }
+            Input::Json(body) => match arguments(&plugin, &export, body) {
+                Ok(arguments) => {
+                    let call = plugin.call_component_values_async(&export, &arguments);
+                    let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
+                    (result.and_then(of_json), usage)
+                }
+                Err(failure) => (Err(failure), Usage::default()),
+            },
         };
         let result = result.map_err(|failure| match failure {
             // The budget of this call is what the quota had left.
@@ -125,6 +167,44 @@ impl Call {
             failure => failure,
         });
         Ended { result, usage }
+    }
+}
+
+/// Reads the arguments of a component's function.
+fn arguments(
+    plugin: &Plugin,
+    export: &str,
+    body: &[u8],
+) -> Result<Vec<hostel::component::Value>, Failure> {
+    let limit = plugin.budget().input_bytes;
+    let contract = plugin.contract();
+    let found = contract.and_then(|contract| Some((contract.export(export)?, contract.types())));
+    let Some((function, types)) = found else {
+        // The call tells which functions there are.
+        return Ok(Vec::new());
+    };
+    let read = typed::arguments(body, types, function.ty, limit);
+    read.map_err(|unreadable| match unreadable {
+        Unreadable::Json(reason) => Failure::Json(reason),
+        Unreadable::TooLarge(error) => Failure::Call(error),
+    })
+}
+
+/// Returns the output of a component's function over bytes.
+fn of_bytes(result: Result<Vec<u8>, String>) -> Result<Output, Failure> {
+    let result = result.map_err(|message| CallError::Guest {
+        message: message.into(),
+    });
+    Ok(Output::Bytes(result?))
+}
+
+/// Writes the result of a component's function.
+fn of_json(result: Option<hostel::component::Value>) -> Result<Output, Failure> {
+    match typed::answer(result.as_ref()) {
+        Ok(Answer::Success(text)) => Ok(Output::Json(text)),
+        Ok(Answer::Error(error)) => Err(Failure::Function(error)),
+        // Every value has JSON: no text as a key is anything else.
+        Err(error) => Err(Failure::Json(error.to_string())),
     }
 }
 
@@ -150,7 +230,8 @@ fn budget_now(budget: &Budget, began: Instant, meter: &Meter) -> Result<Budget, 
 async fn metered<R, F>(
     call: PendingCall<F>,
     tenant: &Tenant,
-    span: &Span,
+    request: &OfRequest,
+    around: Option<&Around>,
 ) -> (Result<R, Failure>, Usage)
 where
     F: Future<Output = Result<R, CallError>>,
@@ -159,8 +240,15 @@ where
     let mut counted = 0;
     let result = poll_fn(|context| {
         let polled = {
-            let _entered = span.enter();
-            call.as_mut().poll(context)
+            let _entered = request.enter();
+            match around {
+                None => call.as_mut().poll(context),
+                Some(around) => {
+                    let mut polled = Poll::Pending;
+                    around(&mut || polled = call.as_mut().poll(context));
+                    polled
+                }
+            }
         };
         let used = call.usage().fuel;
         let more = used.saturating_sub(counted);

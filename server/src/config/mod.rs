@@ -5,7 +5,10 @@ mod plugin;
 pub use self::plugin::{DirectorySettings, Grant, HttpSettings, PluginSettings};
 pub use hostel::settings::Fault;
 
-use crate::auth::{Role, Token};
+use crate::{
+    auth::{Auth, Role, Token},
+    service::Terms,
+};
 use hostel::settings::{
     DeTable, DeValue, Faults, Section, expected, flag, one_of, path, size_in, text, texts, time,
 };
@@ -15,6 +18,7 @@ use std::{
     fmt, fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -166,7 +170,8 @@ impl Config {
 
     /// Returns the fault of listening on an address where everybody could call the plugins, if nobody said that this
     /// is meant.
-    pub(crate) fn open_to(&self, listen: SocketAddr) -> Option<String> {
+    #[must_use]
+    pub fn open_to(&self, listen: SocketAddr) -> Option<String> {
         let is_open = self.tokens.is_empty() && self.server.anonymous.is_none();
         (is_open && !listen.ip().is_loopback()).then(|| {
             format!(
@@ -181,6 +186,30 @@ impl Config {
         self.server.anonymous.unwrap_or(self.tokens.is_empty())
     }
 
+    /// Returns who may call and see plugins.
+    #[must_use]
+    pub fn auth(&self) -> Auth {
+        let auth = Auth::new(self.tokens.clone(), self.is_anonymous());
+        match self.server.anonymous {
+            // It is meant, by whatever name the server is known.
+            Some(true) => auth,
+            _ => auth.for_local_names(),
+        }
+    }
+
+    /// Returns the terms of each plugin by its name.
+    pub fn terms(self: &Arc<Self>) -> impl Fn(&str) -> Terms + Send + Sync + 'static {
+        let config = self.clone();
+        move |name| {
+            let settings = config.plugin(name);
+            Terms {
+                quota: settings.quota,
+                may_block: settings.may_block(),
+                grants: settings.grants.iter().map(|grant| grant.name()).collect(),
+            }
+        }
+    }
+
     /// Returns the settings of a plugin.
     #[must_use]
     pub fn plugin(&self, name: &str) -> &PluginSettings {
@@ -192,8 +221,9 @@ impl Config {
 pub(crate) const NAME: &str =
     "expected a plugin's name: 1 to 64 letters, digits, `_`, `-` and `.`, the first one no `.`";
 
-/// Returns whether a name can be that of a file, and of a part of a path, on each system.
-pub(crate) fn is_plugin_name(name: &str) -> bool {
+/// Returns whether a name can be a plugin's: also that of a file, and of a part of a path, on each system.
+#[must_use]
+pub fn is_plugin_name(name: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     (1..=64).contains(&name.len())
         && name.bytes().all(is_part)

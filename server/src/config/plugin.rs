@@ -1,14 +1,17 @@
 //! The settings of one plugin: its limits, budget, grants and quotas.
 
-use crate::quota::{FuelWindow, Quota, Rate};
+use crate::{
+    logs::Logs,
+    quota::{FuelWindow, Quota, Rate},
+};
 use hostel::{
-    Budget, Limits, limit_fields,
+    Budget, Grants, Limits, StateStore, limit_fields,
     settings::{
         DeValue, Section, nearest, number, number_in, one_of, path, secret, size_in, text, texts,
         time,
     },
 };
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 /// What a plugin may use, and how much of it. Nothing is granted by default.
 #[derive(Clone, Debug)]
@@ -126,6 +129,21 @@ impl PluginSettings {
         self.grants.contains(&grant)
     }
 
+    /// Returns the grants of the plugin `name` with these settings. `state` keeps its values, if it may have some; `logs`
+    /// gets its log records.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it can't have them, such as a directory that can't be opened.
+    pub fn grants(
+        &self,
+        name: &str,
+        state: Option<&Arc<dyn StateStore>>,
+        logs: &Logs,
+    ) -> Result<Grants, String> {
+        crate::grants::of(name, self, state, logs)
+    }
+
     /// Returns whether its host functions may wait for a disk.
     #[must_use]
     pub fn may_block(&self) -> bool {
@@ -162,13 +180,33 @@ impl PluginSettings {
         it
     }
 
+    /// Reads limits. Those of a module hold for all modules of a component together, unless `component.module` has
+    /// others.
     fn read_limits(&mut self, mut at: Section<'_, '_>) {
+        let mut component = at.section("component");
+        let mut modules = component.section("module");
+        let size = size_in(0, usize::MAX);
+        let mut given = BTreeMap::new();
         for (name, field) in limit_fields(&mut self.limits) {
-            // These have keys of their own.
-            if !["instances", "waiting"].contains(&name) {
-                at.set(name, field, size_in(0, usize::MAX));
+            let value = if let Some(name) = name.strip_prefix("component.module.") {
+                let own = modules.value(name, &size);
+                own.or_else(|| given.get(name).copied())
+            } else if let Some(name) = name.strip_prefix("component.") {
+                component.value(name, &size)
+            } else if ["instances", "waiting"].contains(&name) {
+                // These have keys of their own.
+                None
+            } else {
+                let value = at.value(name, &size);
+                given.extend(value.map(|value| (name, value)));
+                value
+            };
+            if let Some(value) = value {
+                *field = value;
             }
         }
+        modules.finish();
+        component.finish();
         at.finish();
     }
 

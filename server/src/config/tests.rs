@@ -140,12 +140,40 @@ fn a_server_that_others_reach_needs_tokens() {
 }
 
 #[test]
+fn components_have_limits_of_their_own() {
+    let text = "\
+[plugin.a.limits]
+functions = 7
+imports = 8
+component.depth = 3
+component.module.imports = 9
+";
+    let config = Config::parse(text).expect("valid");
+    let limits = config.plugin("a").limits;
+    let component = limits.component;
+    assert_eq!((limits.module.functions, limits.module.imports), (7, 8));
+    // A module's limit holds for the modules of a component too, unless they have one of their own.
+    assert_eq!(
+        (component.module.functions, component.module.imports),
+        (7, 9)
+    );
+    assert_eq!(component.depth, 3);
+    let found =
+        faults("[plugin.a]\nlimits.component = { deepth = 1, module = { functions = -1 } }\n");
+    assert_eq!(found.len(), 2, "{found:?}");
+}
+
+#[test]
 fn the_documentation_names_each_key() {
     let text = "[plugin.a]\ndirectories = [{}]\nhttp = { headers = [{}] }\n[token.a]\n";
     let faults = Faults::new(text);
     assert!(Config::parse_into(text, &faults).is_some());
     let documentation = include_str!("../../../docs/server.md");
-    let limits = hostel::limit_fields(&mut hostel::Limits::server()).map(|(name, _)| name);
+    let mut server = hostel::Limits::server();
+    let limits = hostel::limit_fields(&mut server).into_iter();
+    let limits: Vec<_> = limits
+        .filter_map(|(name, _)| name.rsplit('.').next())
+        .collect();
     for path in faults.known() {
         let key = path.rsplit('.').next().unwrap_or_default();
         // Those are listed where the library's limits are.

@@ -5,6 +5,7 @@ use crate::{
     config::{NAME, is_plugin_name},
     folder::Folder,
     problem::Problem,
+    service::Shared,
 };
 use axum::{
     body::Body,
@@ -12,7 +13,7 @@ use axum::{
 };
 use serde_json::json;
 use std::sync::Arc;
-use tokio::task::spawn_blocking;
+use tokio::{sync::MutexGuard, task::spawn_blocking};
 
 /// Returns the directory of plugins and the name in the path.
 fn target(exchange: &Exchange<'_>) -> Result<(Arc<Folder>, String), Problem> {
@@ -28,6 +29,24 @@ fn target(exchange: &Exchange<'_>) -> Result<(Arc<Folder>, String), Problem> {
         )
     })?;
     Ok((folder, name.to_owned()))
+}
+
+/// Waits until no other change of plugins or of the configuration goes on. A reload may have ended meanwhile: from here on,
+/// its tokens and its directory count.
+async fn begin<'a>(
+    exchange: &mut Exchange<'a>,
+) -> Result<(MutexGuard<'a, ()>, Arc<Folder>), Problem> {
+    let shared: &'a Shared = exchange.shared;
+    let one_at_a_time = shared.changes.lock().await;
+    exchange.world = shared.world();
+    if !exchange.client()?.may_change() {
+        return Err(Problem::new(
+            "forbidden",
+            "the token does not allow changes any more",
+        ));
+    }
+    let (folder, _) = target(exchange)?;
+    Ok((one_at_a_time, folder))
 }
 
 /// Runs work that takes long, apart from the threads of requests.
@@ -57,11 +76,12 @@ pub(super) async fn put(
 ) -> Result<Response<Body>, Problem> {
     let (folder, name) = target(exchange)?;
     exchange.line.plugin.clone_from(&name);
-    let _one_at_a_time = exchange.shared.changes.lock().await;
     let limit = folder.module_bytes(&name);
     let (headers, time) = (&exchange.parts.headers, exchange.shared.body_timeout);
     let wasm = body::read(headers, body, limit, time).await?;
     exchange.line.bytes_in = wasm.len();
+    // After the body: a client that sends it slowly must not keep others from changing plugins.
+    let (_one_at_a_time, folder) = begin(exchange).await?;
     let is_new = exchange.world.host.version(&name).is_err();
     let put = name.clone();
     run(move || folder.put(&put, &wasm)).await?;
@@ -74,9 +94,9 @@ pub(super) async fn put(
 }
 
 pub(super) async fn delete(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
-    let (folder, name) = target(exchange)?;
+    let (_, name) = target(exchange)?;
     exchange.line.plugin.clone_from(&name);
-    let _one_at_a_time = exchange.shared.changes.lock().await;
+    let (_one_at_a_time, folder) = begin(exchange).await?;
     run(move || folder.delete(&name)).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -98,7 +118,7 @@ pub(super) async fn versions(exchange: &mut Exchange<'_>) -> Result<Response<Bod
 }
 
 pub(super) async fn rollback(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
-    let (folder, name) = target(exchange)?;
+    let (_, name) = target(exchange)?;
     exchange.line.plugin.clone_from(&name);
     let to = match exchange.parts.uri.query() {
         None | Some("") => None,
@@ -110,7 +130,7 @@ pub(super) async fn rollback(exchange: &mut Exchange<'_>) -> Result<Response<Bod
             }
         },
     };
-    let _one_at_a_time = exchange.shared.changes.lock().await;
+    let (_one_at_a_time, folder) = begin(exchange).await?;
     let back = name.clone();
     run(move || folder.rollback(&back, to.as_deref())).await?;
     changed(exchange, &name, StatusCode::OK)

@@ -6,11 +6,17 @@ use super::{
 };
 use crate::{
     calls::{Call, Ended, Input, Lost, Output},
+    logs::OfRequest,
     metrics::OK,
     problem::Problem,
     tenants::Tenant,
+    typed::{self, Form, NotFound},
 };
-use axum::{body::Body, http::Response};
+use axum::{
+    body::Body,
+    http::{HeaderMap, Response},
+};
+use bytes::Bytes;
 use hostel::{CallError, Convention, Extern, Plugin, Usage, ValType};
 use std::{
     sync::Arc,
@@ -18,7 +24,7 @@ use std::{
 };
 
 /// The function that is called if the path names none.
-const FUNCTION: &str = "process";
+pub(crate) const FUNCTION: &str = "process";
 
 /// Most bytes of the numbers for a function.
 const NUMBERS: usize = 16 << 10;
@@ -28,19 +34,25 @@ const GRACE: Duration = Duration::from_millis(20);
 
 /// How a function takes its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Calling {
+pub(crate) enum Calling {
     /// One text or byte string, as the body.
     Bytes,
     /// Numbers, as a JSON array.
     Numbers(Box<[ValType]>),
+    /// A component's function by this name.
+    Component(Form, Box<str>),
 }
 
 impl Calling {
     /// Returns how the function or operation `export` is called. For one that there is not, that is [`Self::Bytes`]: the
     /// call will tell.
-    pub(super) fn of(plugin: &Plugin, export: &str) -> Self {
+    pub(crate) fn of(plugin: &Plugin, export: &str) -> Result<Self, NotFound> {
+        if let Some((function, types)) = typed::find(plugin, export)? {
+            let form = typed::form(types, function.ty);
+            return Ok(Self::Component(form, function.to_string().into()));
+        }
         if plugin.convention() != Convention::Native {
-            return Self::Bytes;
+            return Ok(Self::Bytes);
         }
         let info = plugin.info();
         let is_number = |ty: &ValType| {
@@ -49,7 +61,7 @@ impl Calling {
                 ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64
             )
         };
-        match info.export_named(export).map(|export| &export.ty) {
+        Ok(match info.export_named(export).map(|export| &export.ty) {
             Some(Extern::Function(ty))
                 if !(ty.is_bytes() && info.passes_bytes())
                     && ty.params.iter().chain(&ty.results).all(is_number) =>
@@ -57,7 +69,24 @@ impl Calling {
                 Self::Numbers(ty.params.iter().copied().collect())
             }
             _ => Self::Bytes,
-        }
+        })
+    }
+
+    /// Returns the function's full name, and its input from what a client sent.
+    pub(crate) fn input(self, export: &str, sent: Bytes) -> Result<(Box<str>, Input), Problem> {
+        Ok(match self {
+            Self::Bytes => (export.into(), Input::Bytes(sent)),
+            Self::Numbers(types) => {
+                let numbers = match types.is_empty() && sent.is_empty() {
+                    true => Vec::new(),
+                    false => media::numbers(&sent, &types)?,
+                };
+                (export.into(), Input::Numbers(numbers))
+            }
+            Self::Component(Form::Bytes, name) => (name, Input::ComponentBytes(sent)),
+            Self::Component(Form::Json { .. }, name) => (name, Input::Json(sent)),
+            Self::Component(Form::Resources, name) => return Err(resource_type(&name)),
+        })
     }
 }
 
@@ -107,8 +136,7 @@ async fn admitted(
 ) -> Result<Response<Body>, Problem> {
     // Before the body is read: a client that is refused sends none.
     let _place = tenant.admit(&plugin)?;
-    let calling = Calling::of(&plugin, &export);
-    let headers = &exchange.parts.headers;
+    let calling = Calling::of(&plugin, &export)?;
     // A body that comes later is of no use, and holds a place meanwhile.
     let left = plugin
         .budget()
@@ -118,36 +146,25 @@ async fn admitted(
         .shared
         .body_timeout
         .min(left.unwrap_or(Duration::MAX));
-    let (media, input) = match &calling {
-        Calling::Bytes => {
+    let headers = &exchange.parts.headers;
+    let limit = plugin.budget().input_bytes;
+    let (media, bytes) = match &calling {
+        Calling::Component(Form::Resources, name) => return Err(resource_type(name)),
+        Calling::Bytes | Calling::Component(Form::Bytes, _) => {
             let media = Media::accepted(headers, Media::Bytes)?;
-            let limit = plugin.budget().input_bytes;
-            let bytes = body::read(headers, body, limit, time).await?;
-            exchange.line.bytes_in = bytes.len();
-            (media, Input::Bytes(bytes))
+            (media, body::read(headers, body, limit, time).await?)
         }
         Calling::Numbers(types) => {
-            if Media::accepted(headers, Media::Json)? != Media::Json {
-                return Err(Problem::new(
-                    "not-acceptable",
-                    "the function returns numbers: accept application/json",
-                ));
-            }
-            if !types.is_empty() && !Media::is_json(headers) {
-                return Err(Problem::new(
-                    "bad-media-type",
-                    "the function takes numbers: send them as an array of application/json",
-                ));
-            }
-            let bytes = body::read(headers, body, NUMBERS, time).await?;
-            exchange.line.bytes_in = bytes.len();
-            let numbers = match types.is_empty() && bytes.is_empty() {
-                true => Vec::new(),
-                false => media::numbers(&bytes, types)?,
-            };
-            (Media::Json, Input::Numbers(numbers))
+            expect_json(headers, !types.is_empty())?;
+            (Media::Json, body::read(headers, body, NUMBERS, time).await?)
+        }
+        Calling::Component(Form::Json { takes_any }, _) => {
+            expect_json(headers, *takes_any)?;
+            (Media::Json, body::read(headers, body, limit, time).await?)
         }
     };
+    exchange.line.bytes_in = bytes.len();
+    let (export, input) = calling.input(&export, bytes)?;
     let span = tracing::info_span!(
         target: "hostel::call",
         "call",
@@ -161,10 +178,14 @@ async fn admitted(
     let call = Call {
         plugin,
         tenant,
-        export: export.into(),
+        export,
         input,
         began: exchange.began,
-        span,
+        request: OfRequest {
+            span,
+            trace: exchange.trace.number(),
+        },
+        around: None,
     };
     let Ended {
         result,
@@ -181,12 +202,42 @@ async fn admitted(
             exchange.line.bytes_out = text.len();
             media.response(text)
         }
+        Output::Json(text) => {
+            exchange.line.bytes_out = text.len();
+            media.response(text)
+        }
     };
     Ok(response)
 }
 
+/// Says that a function can't be called, since handles don't leave the server.
+fn resource_type(name: &str) -> Problem {
+    Problem::new("resource-type", format!("`{name}`"))
+}
+
+/// Checks that a client takes JSON, and sends it if the function takes arguments.
+fn expect_json(headers: &HeaderMap, takes_any: bool) -> Result<(), Problem> {
+    if Media::accepted(headers, Media::Json)? != Media::Json {
+        return Err(Problem::new(
+            "not-acceptable",
+            "the function returns JSON: accept application/json",
+        ));
+    }
+    if takes_any && !Media::is_json(headers) {
+        return Err(Problem::new(
+            "bad-media-type",
+            "the function takes JSON: send its arguments as an array, as application/json",
+        ));
+    }
+    Ok(())
+}
+
 /// Awaits a call, until its deadline has passed.
-async fn until(deadline: Option<Duration>, began: Instant, call: Call) -> Result<Ended, Problem> {
+pub(crate) async fn until(
+    deadline: Option<Duration>,
+    began: Instant,
+    call: Call,
+) -> Result<Ended, Problem> {
     let running = call.start();
     let lost = |_: Lost| Problem::new("no-result", "");
     let end =
@@ -201,11 +252,11 @@ async fn until(deadline: Option<Duration>, began: Instant, call: Call) -> Result
 }
 
 /// Notes a call in the figures when it ends, also if its client has gone.
-struct Noted {
-    tenant: Arc<Tenant>,
-    began: Instant,
-    usage: Usage,
-    code: &'static str,
+pub(crate) struct Noted {
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) began: Instant,
+    pub(crate) usage: Usage,
+    pub(crate) code: &'static str,
 }
 
 impl Drop for Noted {

@@ -2,18 +2,22 @@
 
 mod admin;
 mod body;
-mod call;
-mod media;
+pub(crate) mod call;
+mod live;
+pub(crate) mod media;
 mod routes;
 mod show;
 
-pub(crate) use self::routes::{Needs, Operation, ROUTES, Route};
+pub(crate) use self::{
+    call::Calling,
+    routes::{Needs, OF_CALL, Operation, ROUTES, Route},
+};
 
-use self::media::Media;
+use self::{media::Media, routes::DASHBOARD};
 use crate::{
     access_log::Line,
     auth::{Client, Unknown},
-    openapi,
+    dashboard, openapi,
     problem::Problem,
     service::{Shared, World},
     trace_context::TraceContext,
@@ -30,7 +34,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 /// Makes the router.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let mut paths: BTreeMap<&str, MethodRouter<Arc<Shared>>> = BTreeMap::new();
-    for route in &ROUTES {
+    let page = shared.dashboard.then_some(&DASHBOARD);
+    for route in ROUTES.iter().chain(page) {
         let filter = MethodFilter::try_from(route.method.clone());
         let Ok(filter) = filter else {
             // None of the table: a test makes the router.
@@ -193,10 +198,14 @@ async fn answer(
         Operation::Delete => admin::delete(exchange).await,
         Operation::Versions => admin::versions(exchange).await,
         Operation::Rollback => admin::rollback(exchange).await,
+        Operation::Logs => live::logs(exchange),
+        Operation::Dashboard => Ok(dashboard::response()),
         Operation::Health => Ok(Media::Text.response("ok\n")),
         Operation::Ready if exchange.shared.is_draining() => Err(Problem::new("shutting-down", "")),
         Operation::Ready => Ok(Media::Text.response("ready\n")),
         Operation::Metrics => show::metrics(exchange),
+        Operation::PluginOpenApi => show::openapi(exchange),
+        Operation::Fleet => show::fleet(exchange),
         Operation::OpenApi => Ok(Media::Json.response(openapi::document().to_string())),
     }
 }

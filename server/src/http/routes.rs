@@ -16,7 +16,11 @@ pub(crate) enum Operation {
     Health,
     Ready,
     Metrics,
+    Fleet,
     OpenApi,
+    PluginOpenApi,
+    Logs,
+    Dashboard,
 }
 
 /// The tokens that a route takes.
@@ -45,9 +49,9 @@ pub(crate) struct Route {
 }
 
 /// The errors of a call.
-const OF_CALL: &[u16] = &[400, 404, 406, 408, 413, 415, 422, 429, 500, 502, 503, 504];
+pub(crate) const OF_CALL: &[u16] = &[400, 404, 406, 408, 413, 415, 422, 429, 500, 502, 503, 504];
 
-pub(crate) const ROUTES: [Route; 12] = [
+pub(crate) const ROUTES: [Route; 15] = [
     Route {
         method: Method::GET,
         path: "/v1/plugins",
@@ -80,7 +84,7 @@ pub(crate) const ROUTES: [Route; 12] = [
         path: "/v1/plugins/{name}",
         operation: Operation::Put,
         needs: Needs::Admin,
-        summary: "Load the body, a WebAssembly module, as a new version of the plugin",
+        summary: "Load the body, a WebAssembly module or component, as a new version of the plugin",
         success: (200, "application/json"),
         errors: &[400, 408, 409, 413, 415, 422, 500, 503],
     },
@@ -104,6 +108,15 @@ pub(crate) const ROUTES: [Route; 12] = [
     },
     Route {
         method: Method::GET,
+        path: "/v1/openapi/{name}",
+        operation: Operation::PluginOpenApi,
+        needs: Needs::Client,
+        summary: "Describe the plugin's functions and their types, in OpenAPI",
+        success: (200, "application/json"),
+        errors: &[400, 404],
+    },
+    Route {
+        method: Method::GET,
         path: "/v1/versions/{name}",
         operation: Operation::Versions,
         needs: Needs::Admin,
@@ -119,6 +132,15 @@ pub(crate) const ROUTES: [Route; 12] = [
         summary: "Load an earlier version of the plugin: the one before, or that with `?to=SHA256`",
         success: (200, "application/json"),
         errors: &[400, 404, 409, 422, 500, 503],
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/logs",
+        operation: Operation::Logs,
+        needs: Needs::Client,
+        summary: "Follow the log lines of the plugins that the client may see, from the newest thousand on",
+        success: (200, "text/event-stream"),
+        errors: &[429],
     },
     Route {
         method: Method::GET,
@@ -149,6 +171,15 @@ pub(crate) const ROUTES: [Route; 12] = [
     },
     Route {
         method: Method::GET,
+        path: "/v1/fleet",
+        operation: Operation::Fleet,
+        needs: Needs::Client,
+        summary: "Show the fleet of which the server is a part: workers, releases, jobs",
+        success: (200, "application/json"),
+        errors: &[404],
+    },
+    Route {
+        method: Method::GET,
         path: "/openapi.json",
         operation: Operation::OpenApi,
         needs: Needs::Nothing,
@@ -157,3 +188,14 @@ pub(crate) const ROUTES: [Route; 12] = [
         errors: &[],
     },
 ];
+
+/// The page for people, which shows what the other routes tell.
+pub(crate) const DASHBOARD: Route = Route {
+    method: Method::GET,
+    path: "/",
+    operation: Operation::Dashboard,
+    needs: Needs::Nothing,
+    summary: "Show the dashboard",
+    success: (200, "text/html"),
+    errors: &[],
+};

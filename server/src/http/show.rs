@@ -3,8 +3,11 @@
 use super::{Exchange, call::Calling, media::Media};
 use crate::{
     auth::hexadecimal,
+    openapi,
     problem::Problem,
     service::{Shared, World},
+    tenants::Tenant,
+    typed::{self, Form},
 };
 use axum::{
     body::Body,
@@ -20,25 +23,45 @@ pub(super) fn list(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
         .filter(|name| client.may_see(name))
         // One that is removed just now is left out.
         .filter_map(|name| {
-            let version = world.host.version(&name).ok()?;
+            let (plugin, version) = (world.host.get(&name).ok()?, world.host.version(&name).ok()?);
+            let tenant = exchange.shared.tenant(world, &name);
             Some(json!({
                 "name": name,
                 "version": version.number,
                 "sha256": hexadecimal(&version.sha256),
+                "abi": abi(&plugin),
+                "concurrency": plugin.limits().instances,
+                "queue": plugin.limits().waiting,
+                "figures": figures(&plugin, &tenant),
             }))
         })
         .collect();
-    Ok(Media::Json.response(json!({ "plugins": plugins }).to_string()))
+    let client = json!({ "name": client.name(), "role": client.role() });
+    let listed = json!({ "client": client, "plugins": plugins });
+    Ok(Media::Json.response(listed.to_string()))
+}
+
+/// Returns the name in the path, if the client may see the plugin.
+fn visible<'e>(exchange: &'e Exchange<'_>) -> Result<&'e str, Problem> {
+    let name = exchange.param("name");
+    match exchange.client()?.may_see(name) {
+        true => Ok(name),
+        false => Err(Problem::new(
+            "forbidden",
+            "the token does not allow to see this plugin",
+        )),
+    }
+}
+
+pub(super) fn openapi(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
+    let name = visible(exchange)?;
+    let plugin = exchange.world.host.get(name);
+    let plugin = plugin.map_err(|error| Problem::from(&error))?;
+    Ok(Media::Json.response(openapi::of_plugin(&plugin, name).to_string()))
 }
 
 pub(super) fn show(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
-    let name = exchange.param("name");
-    if !exchange.client()?.may_see(name) {
-        return Err(Problem::new(
-            "forbidden",
-            "the token does not allow to see this plugin",
-        ));
-    }
+    let name = visible(exchange)?;
     let shown = plugin(exchange.shared, &exchange.world, name);
     let shown = shown.map_err(|error| Problem::from(&error))?;
     Ok(Media::Json.response(shown.to_string()))
@@ -49,8 +72,6 @@ pub(super) fn plugin(shared: &Shared, world: &World, name: &str) -> Result<Json,
     let (plugin, version) = (world.host.get(name)?, world.host.version(name)?);
     let tenant = shared.tenant(world, name);
     let terms = (world.terms)(name);
-    let pool = plugin.pool_figures();
-    let (succeeded, failed, fuel) = tenant.figures.totals();
     let rate = terms.quota.rate.map(
         |rate| json!({ "calls": rate.calls, "per_ms": rate.per.as_millis(), "burst": rate.burst }),
     );
@@ -62,30 +83,61 @@ pub(super) fn plugin(shared: &Shared, world: &World, name: &str) -> Result<Json,
         "name": name,
         "version": version.number,
         "sha256": hexadecimal(&version.sha256),
-        "abi": plugin.convention().name(),
+        "abi": abi(&plugin),
         "exports": exports(&plugin),
         "grants": terms.grants,
         "limits": limits(plugin.limits()),
         "budget": budget(plugin.budget()),
         "rate": rate,
         "fuel": fuel_window,
-        "figures": {
-            "succeeded": succeeded,
-            "failed": failed,
-            "fuel": fuel,
-            "in_flight": tenant.in_flight(),
-            "instances_in_use": pool.in_use,
-            "instances_idle": pool.idle,
-            "waiting": pool.waiting,
-            "resets": pool.resets,
-            "discards": pool.discards,
-            "abandoned": pool.abandoned,
-        },
+        "figures": figures(&plugin, &tenant),
     }))
+}
+
+fn abi(plugin: &Plugin) -> &'static str {
+    match plugin.contract() {
+        Some(_) => "component",
+        None => plugin.convention().name(),
+    }
+}
+
+/// Returns the figures of a plugin: those of all its versions, and those of the loaded one's pool.
+fn figures(plugin: &Plugin, tenant: &Tenant) -> Json {
+    let pool = plugin.pool_figures();
+    let mut figures = tenant.figures.json();
+    for (name, value) in [
+        ("in_flight", tenant.in_flight() as u64),
+        ("instances_in_use", pool.in_use as u64),
+        ("instances_idle", pool.idle as u64),
+        ("waiting", pool.waiting as u64),
+        ("resets", pool.resets),
+        ("discards", pool.discards),
+        ("abandoned", pool.abandoned),
+    ] {
+        figures[name] = value.into();
+    }
+    figures
 }
 
 /// Lists the functions of a plugin, and how each is called.
 fn exports(plugin: &Plugin) -> Vec<Json> {
+    if let Some(contract) = plugin.contract() {
+        let types = contract.types();
+        let each = typed::named(contract).into_iter().map(|(name, function)| {
+            let takes = match typed::form(types, function.ty) {
+                Form::Bytes => "bytes",
+                Form::Json { .. } => "json",
+                Form::Resources => "resources",
+            };
+            json!({
+                "name": name,
+                "interface": function.interface,
+                "takes": takes,
+                "type": types.show_function(function.ty),
+            })
+        });
+        return each.collect();
+    }
     let exports = plugin.info().exports.iter();
     let functions = exports.filter_map(|export| match &export.ty {
         Extern::Function(ty) => Some((&export.name, ty)),
@@ -93,8 +145,8 @@ fn exports(plugin: &Plugin) -> Vec<Json> {
     });
     let each = functions.map(|(name, ty)| {
         let takes = match Calling::of(plugin, name) {
-            Calling::Bytes => "bytes",
-            Calling::Numbers(_) => "numbers",
+            Ok(Calling::Numbers(_)) => "numbers",
+            _ => "bytes",
         };
         json!({ "name": name, "takes": takes, "type": ty.to_string() })
     });
@@ -104,7 +156,7 @@ fn exports(plugin: &Plugin) -> Vec<Json> {
 fn limits(limits: &Limits) -> Json {
     let mut limits = *limits;
     let fields = limit_fields(&mut limits);
-    let shown = fields.map(|(name, value)| {
+    let shown = fields.into_iter().map(|(name, value)| {
         // The largest number stands for no limit.
         let value = (*value != usize::MAX).then_some(*value);
         (name.to_owned(), json!(value))
@@ -120,6 +172,18 @@ fn budget(budget: &Budget) -> Json {
         "input_bytes": budget.input_bytes,
         "output_bytes": budget.output_bytes,
     })
+}
+
+pub(super) fn fleet(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
+    if !exchange.client()?.may_monitor() {
+        return Err(Problem::new(
+            "forbidden",
+            "the fleet takes a token of the role monitor or admin",
+        ));
+    }
+    let show = exchange.shared.fleet.as_ref();
+    let show = show.ok_or_else(|| Problem::new("no-fleet", "start it with --nats"))?;
+    Ok(Media::Json.response(show().to_string()))
 }
 
 pub(super) fn metrics(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {

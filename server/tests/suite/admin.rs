@@ -155,6 +155,31 @@ fn the_directory_is_watched() {
 }
 
 #[test]
+fn a_slow_upload_keeps_nobody_from_changing_plugins() {
+    let (serving, admin) = with_admin(&[]);
+    let auth = [("authorization", &*admin.header)];
+    let mut slow = serving.client();
+    let wasm = says("slow");
+    slow.send(format!(
+        "PUT /v1/plugins/slow HTTP/1.1\r\nhost: localhost\r\nauthorization: {}\r\ncontent-length: {}\r\n\r\n",
+        admin.header,
+        wasm.len()
+    ));
+    slow.send(&wasm[..10]);
+    // Long before the time for a body has passed.
+    let began = std::time::Instant::now();
+    let put = serving.ask("PUT /v1/plugins/quick", &auth, &says("quick"));
+    assert_eq!(put.status, 201, "{}", put.text());
+    assert!(began.elapsed() < std::time::Duration::from_secs(20));
+    // Its token is looked at again when it has arrived.
+    serving.reload("[server]\nanonymous = true\n").unwrap();
+    slow.send(&wasm[10..]);
+    slow.answer().unwrap().is(401, "unauthorized");
+    serving.post("slow", b"").is(404, "unknown-plugin");
+    serving.post("quick", b"").says("quick");
+}
+
+#[test]
 fn calls_go_on_while_a_plugin_is_replaced() {
     let (serving, admin) = with_admin(&[("greeter", &says("0"))]);
     let auth = [("authorization", &*admin.header)];

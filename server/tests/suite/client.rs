@@ -122,6 +122,13 @@ impl Client {
         })
     }
 
+    /// Reads a line of a stream, with those between its pieces; `None` at its end.
+    pub(crate) fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = self.0.read_line(&mut line).expect("a line comes");
+        (read > 0).then(|| line.trim_end().to_owned())
+    }
+
     /// Returns whether the server has closed the connection. Waits for it.
     pub(crate) fn is_closed(&mut self) -> bool {
         let mut rest = Vec::new();

@@ -3,6 +3,7 @@
 mod admin;
 mod answers;
 mod client;
+mod components;
 mod ends;
 mod example;
 mod fairness;
@@ -10,3 +11,4 @@ mod quotas;
 mod reload;
 mod security;
 mod serving;
+mod watching;

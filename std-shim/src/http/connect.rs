@@ -63,6 +63,8 @@ fn is_retried(kind: io::ErrorKind) -> bool {
 pub(super) struct Direct {
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) end: End,
+    /// The guest's own limit on the time until one of them has answered.
+    pub(super) within: Option<Duration>,
 }
 
 impl Connector for Direct {
@@ -75,11 +77,16 @@ impl Connector for Direct {
     ) -> Result<Option<Self::Out>, Error> {
         let config = details.config;
         let mut last = Error::HostNotFound;
+        let begun = Instant::now();
         for (at, address) in self.addresses.iter().enumerate() {
             // The time that is left is shared among the addresses that are left.
             let others = u32::try_from(self.addresses.len() - at).unwrap_or(u32::MAX);
             // A time of 0 would be an error of its own.
-            let time = (self.end.left()? / others).max(Duration::from_millis(1));
+            let mut left = self.end.left()?;
+            if let Some(within) = self.within {
+                left = left.min(within.saturating_sub(begun.elapsed()));
+            }
+            let time = (left / others).max(Duration::from_millis(1));
             let stream = match TcpStream::connect_timeout(address, time) {
                 Ok(stream) => stream,
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {

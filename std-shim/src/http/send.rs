@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 use ureq::{
-    Agent, AsSendBody, Body, Error,
+    Agent, AsSendBody, Body, Error, Timeout,
     config::Config,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header},
     unversioned::transport::{Connector as _, RustlsConnector},
@@ -80,6 +80,7 @@ pub(super) fn send(
             body,
             max_header_bytes: request.max_header_bytes,
             after,
+            connect: request.connect_timeout,
         };
         let mut response = hop.run(addresses, end)?;
         let values = response.headers().iter();
@@ -196,13 +197,14 @@ struct Hop<'a> {
     body: &'a [u8],
     max_header_bytes: usize,
     after: Duration,
+    connect: Option<Duration>,
 }
 
 impl Hop<'_> {
     /// Sends it to the first address that answers.
     fn run(self, addresses: Vec<SocketAddr>, end: &End) -> Result<Response<Body>, HttpError> {
         let has_body = matches!(*self.method, Method::POST | Method::PUT | Method::PATCH);
-        let (limit, after) = (self.max_header_bytes, self.after);
+        let (limit, after, connect) = (self.max_header_bytes, self.after, self.connect);
         // A method that usually has a body tells the length 0, others none.
         let sent = match self.body.is_empty() && !has_body {
             true => self.agent(addresses, end).run(self.request(())?),
@@ -212,6 +214,10 @@ impl Hop<'_> {
             Error::LargeResponseHeader(..) => HttpError::TooLarge {
                 part: "headers",
                 limit,
+            },
+            // Only connecting has a time of its own.
+            Error::Timeout(Timeout::Connect) => HttpError::Timeout {
+                after: connect.map_or(after, |connect| connect.min(after)),
             },
             error => failed(error, after),
         })
@@ -247,7 +253,13 @@ impl Hop<'_> {
             .max_idle_connections(0)
             .build();
         let end = end.clone();
-        let connector = Direct { addresses, end }.chain(RustlsConnector::default());
+        let within = self.connect;
+        let direct = Direct {
+            addresses,
+            end,
+            within,
+        };
+        let connector = direct.chain(RustlsConnector::default());
         Agent::with_parts(config, connector, Resolved)
     }
 }

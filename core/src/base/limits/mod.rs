@@ -1,10 +1,11 @@
 //! Limits of plugins and instances ([`Limits`]), and the budget and use of one call ([`Budget`],
 //! [`Usage`]).
 
-#[cfg(feature = "component")]
+#[cfg(feature = "contract")]
+#[cfg_attr(not(feature = "component"), allow(dead_code))]
 mod component;
 
-#[cfg(feature = "component")]
+#[cfg(feature = "contract")]
 pub use self::component::ComponentLimits;
 
 use super::growth::RefusedGrowth;

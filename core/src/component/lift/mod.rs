@@ -5,10 +5,13 @@ mod types;
 use super::{
     ComponentType,
     bounds::{Bounds, Tally},
-    broken, other_type, outside,
+    broken,
+    layout::Layout,
+    other_type, outside,
     program::Encoding,
     resource::Resource,
-    types::{Layout, ResourceId, TypeId, Types, discriminant_bytes, flag_bytes},
+    source::{InTable, Source},
+    types::{ResourceId, discriminant_bytes, flag_bytes},
 };
 use crate::{
     base::{fuel::fuel_for, shape::unsigned},
@@ -25,11 +28,14 @@ pub trait Lift: ComponentType + Sized {
     /// # Errors
     ///
     /// A trap if the guest breaks the canonical ABI, and errors of budgets and limits.
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError>;
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError>;
 
     /// Lifts a payload, or `()` if there is none.
     #[doc(hidden)]
-    fn lift_optional(ty: Option<TypeId>, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift_optional<S: Source>(
+        ty: Option<S::Id>,
+        from: &mut Lifting<'_, S>,
+    ) -> Result<Self, CallError> {
         Self::lift(ty.ok_or_else(other_type)?, from)
     }
 
@@ -39,7 +45,11 @@ pub trait Lift: ComponentType + Sized {
     ///
     /// Those of [`lift`](Self::lift).
     #[doc(hidden)]
-    fn lift_all(ty: TypeId, len: u32, from: &mut Lifting<'_>) -> Result<Vec<Self>, CallError> {
+    fn lift_all<S: Source>(
+        ty: S::Id,
+        len: u32,
+        from: &mut Lifting<'_, S>,
+    ) -> Result<Vec<Self>, CallError> {
         let mut all = from.vec(len)?;
         for _ in 0..len {
             all.push(Self::lift(ty, from)?);
@@ -56,8 +66,10 @@ pub(crate) trait TakeHandle {
 }
 
 /// The values that come out of a guest, and the place of the next one: among core values, or in memory.
-pub struct Lifting<'a> {
-    types: &'a Types,
+///
+/// `S` is from where their types are known.
+pub struct Lifting<'a, S: Source = InTable> {
+    types: S::Types<'a>,
     encoding: Encoding,
     memory: &'a [u8],
     /// Core values that are left.
@@ -69,10 +81,10 @@ pub struct Lifting<'a> {
     tally: Tally<'a>,
 }
 
-impl<'a> Lifting<'a> {
-    /// Returns the values `flat`, or if `at` is given, those at that address.
+impl<'a, S: Source> Lifting<'a, S> {
+    /// Returns the values `flat`.
     pub(crate) fn new(
-        types: &'a Types,
+        types: S::Types<'a>,
         encoding: Encoding,
         memory: &'a [u8],
         flat: &'a [Val],
@@ -97,8 +109,35 @@ impl<'a> Lifting<'a> {
 
     /// Returns the component's types.
     #[must_use]
-    pub const fn types(&self) -> &'a Types {
+    pub const fn types(&self) -> S::Types<'a> {
         self.types
+    }
+
+    /// Returns the type of a part of the value of type `ty`: of a record's field, or a case's payload.
+    ///
+    /// # Errors
+    ///
+    /// If it has none.
+    #[doc(hidden)]
+    #[inline]
+    pub fn part(&self, ty: S::Id, at: usize) -> Result<S::Id, CallError> {
+        self.payload(ty, at).ok_or_else(other_type)
+    }
+
+    /// Returns the type of a case's payload, if it has one.
+    #[inline]
+    pub(crate) fn payload(&self, ty: S::Id, at: usize) -> Option<S::Id> {
+        S::part(self.types, ty, at)
+    }
+
+    /// Returns the encoding of strings.
+    #[inline]
+    const fn encoding(&self) -> Encoding {
+        if S::UTF8 {
+            Encoding::Utf8
+        } else {
+            self.encoding
+        }
     }
 
     /// Spends fuel before the work that it pays for.
@@ -256,48 +295,44 @@ impl<'a> Lifting<'a> {
         char::from_u32(self.u32()?).ok_or_else(|| broken("a number that is no character"))
     }
 
-    /// Lifts the parts of a value of type `ty`, a record or tuple, by `parts`.
+    /// Lifts the parts of a value of type `ty`, a record or tuple for which `T` stands, by `parts`.
     ///
     /// # Errors
     ///
     /// Those of `parts`.
-    pub fn parts<R>(
+    pub fn parts<T: ComponentType, R>(
         &mut self,
-        ty: TypeId,
+        ty: S::Id,
         parts: impl FnOnce(&mut Self) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let start = self.begin(ty)?;
+        let start = self.begin(S::layout::<T>(self.types, ty))?;
         let lifted = parts(self)?;
         self.end(start);
         Ok(lifted)
     }
 
-    /// Lifts a value of type `ty`, a variant, by `case`, which gets the number of the case.
+    /// Lifts a value of type `ty`, a variant for which `T` stands, by `case`, which gets the number of the case.
     ///
     /// # Errors
     ///
     /// Those of `case`; a trap if the type has no such case.
-    pub fn variant<R>(
+    pub fn variant<T: ComponentType, R>(
         &mut self,
-        ty: TypeId,
+        ty: S::Id,
         case: impl FnOnce(&mut Self, usize) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let cases = self.types.cases(ty);
+        let layout = S::layout::<T>(self.types, ty);
+        let cases = usize::try_from(layout.cases).unwrap_or(usize::MAX);
         if self.at.is_some() {
-            let start = self.begin(ty)?;
+            let start = self.begin(layout)?;
             let number = self.discriminant(cases)?;
-            let align = self.types.payload_align(ty);
+            let align = layout.payload_align;
             self.at = self.at.and_then(|at| at.checked_next_multiple_of(align));
             let lifted = case(self, number)?;
             self.end(start);
             return Ok(lifted);
         }
-        let width = self
-            .types
-            .layout(ty)
-            .flat
-            .as_ref()
-            .map_or(0, |flat| flat.len());
+        let width = layout.flat_types().len();
         let rest = self.flat.get(width..).unwrap_or_default();
         let number = self.discriminant(cases)?;
         let lifted = case(self, number)?;
@@ -307,11 +342,10 @@ impl<'a> Lifting<'a> {
     }
 
     /// Goes to the start of a compound value in memory. Returns the address after it.
-    fn begin(&mut self, ty: TypeId) -> Result<Option<u32>, CallError> {
+    fn begin(&mut self, layout: &Layout) -> Result<Option<u32>, CallError> {
         let Some(at) = self.at else {
             return Ok(None);
         };
-        let layout = self.types.layout(ty);
         let start = at
             .checked_next_multiple_of(layout.align)
             .unwrap_or(u32::MAX);
@@ -331,7 +365,7 @@ impl<'a> Lifting<'a> {
         let (ptr, len) = (self.u32()?, self.u32()?);
         let (bytes, utf16) = self.string_bytes(ptr, len)?;
         self.spend(fuel_for(bytes.len()).saturating_mul(2))?;
-        match (self.encoding, utf16) {
+        match (self.encoding(), utf16) {
             (Encoding::Utf8, _) => {
                 self.take(bytes.len())?;
                 let text = core::str::from_utf8(bytes)
@@ -362,13 +396,13 @@ impl<'a> Lifting<'a> {
     /// Returns the bytes of a string, and whether they are UTF-16.
     fn string_bytes(&self, ptr: u32, len: u32) -> Result<(&'a [u8], bool), CallError> {
         const UTF16: u32 = 1 << 31;
-        let (len, utf16) = match self.encoding {
+        let (len, utf16) = match self.encoding() {
             Encoding::Utf8 => (Some(len), false),
             Encoding::Utf16 => (len.checked_mul(2), true),
             Encoding::Latin1OrUtf16 if len & UTF16 != 0 => ((len ^ UTF16).checked_mul(2), true),
             Encoding::Latin1OrUtf16 => (Some(len), false),
         };
-        if self.encoding != Encoding::Utf8 && !ptr.is_multiple_of(2) {
+        if self.encoding() != Encoding::Utf8 && !ptr.is_multiple_of(2) {
             return Err(unaligned());
         }
         let len = len
@@ -406,18 +440,19 @@ impl<'a> Lifting<'a> {
     }
 
     /// Lifts the next list, whose elements are of type `element`.
-    pub(crate) fn list<T: Lift>(&mut self, element: TypeId) -> Result<Vec<T>, CallError> {
-        self.elements(element, |from, len| T::lift_all(element, len, from))
+    pub(crate) fn list<T: Lift>(&mut self, element: S::Id) -> Result<Vec<T>, CallError> {
+        self.elements::<T, _>(element, |from, len| T::lift_all(element, len, from))
     }
 
-    /// Takes the next list, whose elements are of type `element`, by `take`, which gets their number.
-    pub(crate) fn elements<R>(
+    /// Takes the next list, whose elements are of type `element`, for which `T` stands, by `take`, which gets their
+    /// number.
+    pub(crate) fn elements<T: ComponentType, R>(
         &mut self,
-        element: TypeId,
+        element: S::Id,
         take: impl FnOnce(&mut Self, u32) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
         let (ptr, len) = (self.u32()?, self.u32()?);
-        let layout = self.types.layout(element);
+        let layout = S::layout::<T>(self.types, element);
         let size = u64::from(layout.size).saturating_mul(len.into());
         let size = u32::try_from(size).map_err(|_| broken("a list of 4 GiB or more"))?;
         let after = self.at;
@@ -453,7 +488,7 @@ impl<'a> Lifting<'a> {
 
     /// Returns `len` further values that follow each other, where each is lifted by itself: a list of fixed
     /// length is flat as its elements are.
-    fn repeated<T: Lift>(&mut self, element: TypeId, len: u32) -> Result<Vec<T>, CallError> {
+    fn repeated<T: Lift>(&mut self, element: S::Id, len: u32) -> Result<Vec<T>, CallError> {
         if self.at.is_some() {
             return T::lift_all(element, len, self);
         }

@@ -2,7 +2,13 @@
 
 use super::{Lift, Lifting, width};
 use crate::{
-    component::{ComponentType, Type, TypeId, Types, Value, other_type},
+    base::signature::ValType,
+    component::{
+        ComponentType, Type, TypeId, Types, Value,
+        layout::Layout,
+        other_type,
+        source::{InTable, Source},
+    },
     error::CallError,
 };
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
@@ -10,8 +16,10 @@ use core::fmt;
 
 /// Implements [`ComponentType`] and [`Lift`] for numbers, of which many are lifted at once.
 macro_rules! number {
-    ($($type:ty: $kind:ident, $wit:literal, $read:ident, $from:expr;)*) => {$(
+    ($($type:ty: $kind:ident, $core:ident, $wit:literal, $read:ident, $from:expr;)*) => {$(
         impl ComponentType for $type {
+            const LAYOUT: Option<Layout> = Some(Layout::scalar(width::<{ size_of::<$type>() }>(), ValType::$core));
+
             fn fits(types: &Types, ty: TypeId) -> bool {
                 matches!(types.get(ty), Type::$kind)
             }
@@ -23,11 +31,11 @@ macro_rules! number {
 
         impl Lift for $type {
             #[inline]
-            fn lift(_: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+            fn lift<S: Source>(_: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
                 from.$read().map($from)
             }
 
-            fn lift_all(_: TypeId, len: u32, from: &mut Lifting<'_>) -> Result<Vec<Self>, CallError> {
+            fn lift_all<S: Source>(_: S::Id, len: u32, from: &mut Lifting<'_, S>) -> Result<Vec<Self>, CallError> {
                 const BYTES: usize = size_of::<$type>();
                 let mut all = from.vec(len)?;
                 // Can't wrap: the list lies in the memory.
@@ -41,22 +49,24 @@ macro_rules! number {
 }
 
 number! {
-    u8: U8, "u8", u8, |value| value;
-    i8: S8, "s8", u8, u8::cast_signed;
-    u16: U16, "u16", u16, |value| value;
-    i16: S16, "s16", u16, u16::cast_signed;
-    u32: U32, "u32", u32, |value| value;
-    i32: S32, "s32", u32, u32::cast_signed;
-    u64: U64, "u64", u64, |value| value;
-    i64: S64, "s64", u64, u64::cast_signed;
-    f32: F32, "f32", u32, f32::from_bits;
-    f64: F64, "f64", f64, f64::from_bits;
+    u8: U8, I32, "u8", u8, |value| value;
+    i8: S8, I32, "s8", u8, u8::cast_signed;
+    u16: U16, I32, "u16", u16, |value| value;
+    i16: S16, I32, "s16", u16, u16::cast_signed;
+    u32: U32, I32, "u32", u32, |value| value;
+    i32: S32, I32, "s32", u32, u32::cast_signed;
+    u64: U64, I64, "u64", u64, |value| value;
+    i64: S64, I64, "s64", u64, u64::cast_signed;
+    f32: F32, F32, "f32", u32, f32::from_bits;
+    f64: F64, F64, "f64", f64, f64::from_bits;
 }
 
 /// Implements [`ComponentType`] and [`Lift`] for types that are lifted one by one.
 macro_rules! scalar {
-    ($($type:ty: $kind:ident, $wit:literal, $read:expr;)*) => {$(
+    ($($type:ty: $kind:ident, $layout:expr, $wit:literal, $read:ident;)*) => {$(
         impl ComponentType for $type {
+            const LAYOUT: Option<Layout> = Some($layout);
+
             fn fits(types: &Types, ty: TypeId) -> bool {
                 matches!(types.get(ty), Type::$kind)
             }
@@ -67,20 +77,25 @@ macro_rules! scalar {
         }
 
         impl Lift for $type {
-            fn lift(_: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
-                $read(from)
+            fn lift<S: Source>(_: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+                from.$read()
             }
         }
     )*};
 }
 
 scalar! {
-    bool: Bool, "bool", Lifting::bool;
-    char: Char, "char", Lifting::char;
-    String: String, "string", Lifting::string;
+    bool: Bool, Layout::scalar(1, ValType::I32), "bool", bool;
+    char: Char, Layout::scalar(4, ValType::I32), "char", char;
+    String: String, Layout::POINTER, "string", string;
 }
 
 impl<T: ComponentType> ComponentType for Vec<T> {
+    const LAYOUT: Option<Layout> = match T::LAYOUT {
+        Some(_) => Some(Layout::POINTER),
+        None => None,
+    };
+
     fn fits(types: &Types, ty: TypeId) -> bool {
         matches!(types.get(ty), Type::List(element) if T::fits(types, *element))
     }
@@ -93,15 +108,14 @@ impl<T: ComponentType> ComponentType for Vec<T> {
 }
 
 impl<T: Lift> Lift for Vec<T> {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
-        match from.types.get(ty) {
-            Type::List(element) => from.list(*element),
-            _ => Err(other_type()),
-        }
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        from.list(from.part(ty, 0)?)
     }
 }
 
 impl<T: ComponentType> ComponentType for Option<T> {
+    const LAYOUT: Option<Layout> = Layout::variant(&[None, Some(T::LAYOUT)]);
+
     fn fits(types: &Types, ty: TypeId) -> bool {
         matches!(types.get(ty), Type::Option(some) if T::fits(types, *some))
     }
@@ -114,18 +128,18 @@ impl<T: ComponentType> ComponentType for Option<T> {
 }
 
 impl<T: Lift> Lift for Option<T> {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
-        let Type::Option(some) = from.types.get(ty) else {
-            return Err(other_type());
-        };
-        from.variant(ty, |from, case| match case {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let some = from.part(ty, 1)?;
+        from.variant::<Self, _>(ty, |from, case| match case {
             0 => Ok(None),
-            _ => T::lift(*some, from).map(Some),
+            _ => T::lift(some, from).map(Some),
         })
     }
 }
 
 impl<T: ComponentType, E: ComponentType> ComponentType for Result<T, E> {
+    const LAYOUT: Option<Layout> = Layout::variant(&[payload::<T>(), payload::<E>()]);
+
     fn fits(types: &Types, ty: TypeId) -> bool {
         matches!(types.get(ty), Type::Result(ok, err) if T::fits_optional(types, *ok) && E::fits_optional(types, *err))
     }
@@ -144,14 +158,17 @@ impl<T: ComponentType, E: ComponentType> ComponentType for Result<T, E> {
     }
 }
 
+/// Returns the layout of a payload, for [`Layout::variant`].
+const fn payload<T: ComponentType>() -> Option<Option<Layout>> {
+    if T::IS_NOTHING { None } else { Some(T::LAYOUT) }
+}
+
 impl<T: Lift, E: Lift> Lift for Result<T, E> {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
-        let Type::Result(ok, err) = from.types.get(ty) else {
-            return Err(other_type());
-        };
-        from.variant(ty, |from, case| match case {
-            0 => T::lift_optional(*ok, from).map(Ok),
-            _ => E::lift_optional(*err, from).map(Err),
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let (ok, err) = (from.payload(ty, 0), from.payload(ty, 1));
+        from.variant::<Self, _>(ty, |from, case| match case {
+            0 => T::lift_optional(ok, from).map(Ok),
+            _ => E::lift_optional(err, from).map(Err),
         })
     }
 }
@@ -173,11 +190,14 @@ impl ComponentType for () {
 }
 
 impl Lift for () {
-    fn lift(_: TypeId, _: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift<S: Source>(_: S::Id, _: &mut Lifting<'_, S>) -> Result<Self, CallError> {
         Err(other_type())
     }
 
-    fn lift_optional(_: Option<TypeId>, _: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift_optional<S: Source>(
+        _: Option<S::Id>,
+        _: &mut Lifting<'_, S>,
+    ) -> Result<Self, CallError> {
         Ok(())
     }
 }
@@ -193,7 +213,8 @@ impl ComponentType for Value {
 }
 
 impl Lift for Value {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let (from, ty) = S::table(from, ty)?;
         let types = from.types;
         Ok(match types.get(ty) {
             Type::Bool => Self::Bool(bool::lift(ty, from)?),
@@ -214,23 +235,23 @@ impl Lift for Value {
             }
             Type::List(element) => Self::List(from.list(*element)?),
             Type::FixedList(element, len) => from
-                .parts(ty, |from| from.repeated(*element, *len))
+                .parts::<Self, _>(ty, |from| from.repeated(*element, *len))
                 .map(Self::List)?,
-            Type::Record(fields) => from.parts(ty, |from| {
+            Type::Record(fields) => from.parts::<Self, _>(ty, |from| {
                 let mut all = from.vec(u32::try_from(fields.len()).unwrap_or(u32::MAX))?;
                 for (name, ty) in fields {
                     all.push((name.clone(), Self::lift(*ty, from)?));
                 }
                 Ok(Self::Record(all))
             })?,
-            Type::Tuple(parts) => from.parts(ty, |from| {
+            Type::Tuple(parts) => from.parts::<Self, _>(ty, |from| {
                 let mut all = from.vec(u32::try_from(parts.len()).unwrap_or(u32::MAX))?;
                 for ty in parts {
                     all.push(Self::lift(*ty, from)?);
                 }
                 Ok(Self::Tuple(all))
             })?,
-            Type::Variant(cases) => from.variant(ty, |from, case| {
+            Type::Variant(cases) => from.variant::<Self, _>(ty, |from, case| {
                 let (name, payload) = cases.get(case).ok_or_else(other_type)?;
                 Ok(Self::Variant(name.clone(), Self::boxed(*payload, from)?))
             })?,
@@ -238,10 +259,10 @@ impl Lift for Value {
                 let case = cases.get(from.discriminant(cases.len())?);
                 Self::Enum(case.ok_or_else(other_type)?.clone())
             }
-            Type::Option(some) => from.variant(ty, |from, case| {
+            Type::Option(some) => from.variant::<Self, _>(ty, |from, case| {
                 Self::boxed((case != 0).then_some(*some), from).map(Self::Option)
             })?,
-            Type::Result(ok, err) => from.variant(ty, |from, case| {
+            Type::Result(ok, err) => from.variant::<Self, _>(ty, |from, case| {
                 Ok(Self::Result(match case {
                     0 => Ok(Self::boxed(*ok, from)?),
                     _ => Err(Self::boxed(*err, from)?),
@@ -264,7 +285,10 @@ impl Lift for Value {
 
 impl Value {
     /// Lifts a payload, if there is one.
-    fn boxed(ty: Option<TypeId>, from: &mut Lifting<'_>) -> Result<Option<Box<Self>>, CallError> {
+    fn boxed(
+        ty: Option<TypeId>,
+        from: &mut Lifting<'_, InTable>,
+    ) -> Result<Option<Box<Self>>, CallError> {
         let Some(ty) = ty else {
             return Ok(None);
         };

@@ -9,11 +9,13 @@ mod types;
 use super::{
     ComponentType,
     bounds::{Bounds, Tally},
+    layout::Layout,
     lift::unaligned,
     other_type,
     program::Encoding,
     resource::Resource,
-    types::{Layout, MAX_FLAT_PARAMS, ResourceId, TypeId, Types, discriminant_bytes, flag_bytes},
+    source::{InTable, Source},
+    types::{MAX_FLAT_PARAMS, ResourceId, discriminant_bytes, flag_bytes},
 };
 use crate::{
     base::{fuel::fuel_for, signature::ValType},
@@ -30,29 +32,33 @@ pub trait Lower: ComponentType {
     /// # Errors
     ///
     /// Errors of budgets and limits, and if the value is not of the type.
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError>;
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError>;
 
     /// Lowers a payload, or nothing if there is none.
     #[doc(hidden)]
-    fn lower_optional<'v>(
+    fn lower_optional<'v, S: Source>(
         &'v self,
-        ty: Option<TypeId>,
-        to: &mut Lowering<'v, '_>,
+        ty: Option<S::Id>,
+        to: &mut Lowering<'v, '_, S>,
     ) -> Result<(), CallError> {
         self.lower(ty.ok_or_else(other_type)?, to)
     }
 
     /// Lowers `all` to a block of their own, one after the other.
     #[doc(hidden)]
-    fn lower_all<'v>(
+    fn lower_all<'v, S: Source>(
         all: &'v [Self],
-        ty: TypeId,
-        to: &mut Lowering<'v, '_>,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
     ) -> Result<(), CallError>
     where
         Self: Sized,
     {
-        to.block(ty, all.len(), |to| {
+        to.block::<Self>(ty, all.len(), |to| {
             all.iter().try_for_each(|value| value.lower(ty, to))
         })
     }
@@ -90,8 +96,10 @@ pub(crate) enum Place {
 const BLOCK: usize = 64;
 
 /// Values on their way into a guest.
-pub struct Lowering<'v, 'c> {
-    types: &'c Types,
+///
+/// `S` is from where their types are known.
+pub struct Lowering<'v, 'c, S: Source = InTable> {
+    types: S::Types<'c>,
     encoding: Encoding,
     lowered: Lowered<'v>,
     /// The place of the next value.
@@ -112,10 +120,10 @@ pub(crate) struct Lowered<'v> {
     pub(crate) placed: Option<u32>,
 }
 
-impl<'v, 'c> Lowering<'v, 'c> {
+impl<'v, 'c, S: Source> Lowering<'v, 'c, S> {
     /// Returns an empty lowering, whose values become core values.
     pub(crate) fn new(
-        types: &'c Types,
+        types: S::Types<'c>,
         encoding: Encoding,
         handles: &'c mut dyn GiveHandle,
         bounds: Bounds<'c>,
@@ -137,8 +145,35 @@ impl<'v, 'c> Lowering<'v, 'c> {
 
     /// Returns the component's types.
     #[must_use]
-    pub const fn types(&self) -> &'c Types {
+    pub const fn types(&self) -> S::Types<'c> {
         self.types
+    }
+
+    /// Returns the type of a part of the value of type `ty`: of a record's field, or a case's payload.
+    ///
+    /// # Errors
+    ///
+    /// If it has none.
+    #[doc(hidden)]
+    #[inline]
+    pub fn part(&self, ty: S::Id, at: usize) -> Result<S::Id, CallError> {
+        self.payload(ty, at).ok_or_else(other_type)
+    }
+
+    /// Returns the type of a case's payload, if it has one.
+    #[inline]
+    pub(crate) fn payload(&self, ty: S::Id, at: usize) -> Option<S::Id> {
+        S::part(self.types, ty, at)
+    }
+
+    /// Returns the encoding of strings.
+    #[inline]
+    const fn encoding(&self) -> Encoding {
+        if S::UTF8 {
+            Encoding::Utf8
+        } else {
+            self.encoding
+        }
     }
 
     /// Puts the following values into a block with this layout, and its pointer here.
@@ -234,57 +269,58 @@ impl<'v, 'c> Lowering<'v, 'c> {
         self.word(case, discriminant_bytes(cases))
     }
 
-    /// Lowers the parts of a value of type `ty`, a record or tuple, by `parts`.
+    /// Lowers the parts of a value of type `ty`, a record or tuple for which `T` stands, by `parts`.
     ///
     /// # Errors
     ///
     /// Those of `parts`.
-    pub fn parts(
+    pub fn parts<T: ComponentType>(
         &mut self,
-        ty: TypeId,
+        ty: S::Id,
         parts: impl FnOnce(&mut Self) -> Result<(), CallError>,
     ) -> Result<(), CallError> {
-        let end = self.begin(ty);
+        let end = self.begin(S::layout::<T>(self.types, ty));
         parts(self)?;
         self.at = end.unwrap_or(self.at);
         Ok(())
     }
 
-    /// Lowers a value of type `ty`, a variant, whose case has the number `case` and the payload that `payload`
-    /// lowers.
+    /// Lowers a value of type `ty`, a variant for which `T` stands, whose case has the number `case` and the payload
+    /// that `payload` lowers.
     ///
     /// # Errors
     ///
     /// Those of `payload`.
-    pub fn variant(
+    pub fn variant<T: ComponentType>(
         &mut self,
-        ty: TypeId,
+        ty: S::Id,
         case: usize,
         payload: impl FnOnce(&mut Self) -> Result<(), CallError>,
     ) -> Result<(), CallError> {
-        let cases = self.types.cases(ty);
+        let layout = S::layout::<T>(self.types, ty);
+        let cases = usize::try_from(layout.cases).unwrap_or(usize::MAX);
         if case >= cases {
             return Err(other_type());
         }
         let start = self.lowered.flat.len();
-        let end = self.begin(ty);
+        let end = self.begin(layout);
         self.discriminant(case, cases)?;
         if let Place::Block(block, at) = self.at {
-            let align = self.types.payload_align(ty) as usize;
+            let align = layout.payload_align as usize;
             self.at = Place::Block(block, at.next_multiple_of(align));
         }
         payload(self)?;
         match end {
             Some(end) => self.at = end,
-            None => self.join(ty, start)?,
+            None => self.join(layout, start)?,
         }
         Ok(())
     }
 
-    /// Converts the core values from number `start` on, a case of the variant `ty`, to those that hold all of its
-    /// cases.
-    fn join(&mut self, ty: TypeId, start: usize) -> Result<(), CallError> {
-        let joined = self.types.layout(ty).flat.as_ref().ok_or_else(other_type)?;
+    /// Converts the core values from number `start` on, a case of a variant of this layout, to those that hold all of
+    /// its cases.
+    fn join(&mut self, layout: &Layout, start: usize) -> Result<(), CallError> {
+        let joined = layout.flat.as_ref().ok_or_else(other_type)?.as_slice();
         for (at, ty) in joined.iter().enumerate() {
             match self.lowered.flat.get_mut(start.saturating_add(at)) {
                 Some(value) => *value = widened(value, *ty),
@@ -295,11 +331,10 @@ impl<'v, 'c> Lowering<'v, 'c> {
     }
 
     /// Aligns the place of a compound value. Returns the place after it, if it is in memory.
-    fn begin(&mut self, ty: TypeId) -> Option<Place> {
+    fn begin(&mut self, layout: &Layout) -> Option<Place> {
         let Place::Block(block, at) = self.at else {
             return None;
         };
-        let layout = self.types.layout(ty);
         let at = at.next_multiple_of(layout.align as usize);
         self.at = Place::Block(block, at);
         Some(Place::Block(block, at.saturating_add(layout.size as usize)))
@@ -351,14 +386,15 @@ impl<'v, 'c> Lowering<'v, 'c> {
         self.spend(fuel_for(bytes))
     }
 
-    /// Lowers a list of `len` elements of type `element`: `elements` lowers them, one after the other.
-    pub(crate) fn block(
+    /// Lowers a list of `len` elements of type `element`, for which `T` stands: `elements` lowers them, one after the
+    /// other.
+    pub(crate) fn block<T: ComponentType>(
         &mut self,
-        element: TypeId,
+        element: S::Id,
         len: usize,
         elements: impl FnOnce(&mut Self) -> Result<(), CallError>,
     ) -> Result<(), CallError> {
-        let layout = self.types.layout(element);
+        let layout = S::layout::<T>(self.types, element);
         let size = (layout.size as usize).saturating_mul(len);
         self.list(Cow::Owned(Vec::new()), size, layout.align, len, elements)
     }
@@ -399,7 +435,7 @@ impl<'v, 'c> Lowering<'v, 'c> {
 
     /// Lowers a string.
     pub(crate) fn string(&mut self, text: &'v str) -> Result<(), CallError> {
-        if self.encoding == Encoding::Utf8 {
+        if self.encoding() == Encoding::Utf8 {
             // Reading it costs as much as writing it.
             self.spend(fuel_for(text.len()))?;
             return self.bytes(Cow::Borrowed(text.as_bytes()), 1, text.len());
@@ -413,7 +449,7 @@ impl<'v, 'c> Lowering<'v, 'c> {
         const UTF16: usize = 1 << 31;
         // Three ways through the text: to find the encoding, to measure it, and to convert it.
         self.spend(fuel_for(text.len()).saturating_mul(3))?;
-        let latin1 = self.encoding == Encoding::Latin1OrUtf16;
+        let latin1 = self.encoding() == Encoding::Latin1OrUtf16;
         let is_latin1 = latin1 && text.chars().all(|letter| u8::try_from(letter).is_ok());
         let units = match is_latin1 {
             true => text.chars().count(),
@@ -437,7 +473,7 @@ impl<'v, 'c> Lowering<'v, 'c> {
 
     /// Lowers a string that is not kept elsewhere.
     pub(crate) fn owned_string(&mut self, text: String) -> Result<(), CallError> {
-        if self.encoding == Encoding::Utf8 {
+        if self.encoding() == Encoding::Utf8 {
             self.spend(fuel_for(text.len()))?;
             let len = text.len();
             return self.bytes(Cow::Owned(text.into_bytes()), 1, len);

@@ -3,7 +3,10 @@
 use super::{Lower, Lowering, Place};
 use crate::{
     base::text::text,
-    component::{ComponentType, Type, TypeId, Types, Value, lift::width, other_type},
+    component::{
+        ComponentType, Type, TypeId, Types, Value, layout::Layout, lift::width, other_type,
+        source::Source,
+    },
     error::CallError,
 };
 use alloc::{borrow::Cow, boxed::Box, string::String, sync::Arc, vec::Vec};
@@ -15,11 +18,11 @@ macro_rules! number {
     ($($type:ty: $core:expr;)*) => {$(
         impl Lower for $type {
             #[inline]
-            fn lower<'v>(&'v self, _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+            fn lower<'v, S: Source>(&'v self, _: S::Id, to: &mut Lowering<'v, '_, S>) -> Result<(), CallError> {
                 to.number(self.to_le_bytes(), $core(*self))
             }
 
-            fn lower_all<'v>(all: &'v [Self], _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+            fn lower_all<'v, S: Source>(all: &'v [Self], _: S::Id, to: &mut Lowering<'v, '_, S>) -> Result<(), CallError> {
                 const BYTES: usize = size_of::<$type>();
                 let size = BYTES.saturating_mul(all.len());
                 to.list(Cow::Owned(Vec::new()), size, width::<BYTES>(), all.len(), |to| {
@@ -52,27 +55,39 @@ number! {
 
 impl Lower for u8 {
     #[inline]
-    fn lower<'v>(&'v self, _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        _: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
         to.word((*self).into(), 1)
     }
 
-    fn lower_all<'v>(
+    fn lower_all<'v, S: Source>(
         all: &'v [Self],
-        _: TypeId,
-        to: &mut Lowering<'v, '_>,
+        _: S::Id,
+        to: &mut Lowering<'v, '_, S>,
     ) -> Result<(), CallError> {
         to.bytes(Cow::Borrowed(all), 1, all.len())
     }
 }
 
 impl Lower for bool {
-    fn lower<'v>(&'v self, _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        _: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
         to.word((*self).into(), 1)
     }
 }
 
 impl Lower for char {
-    fn lower<'v>(&'v self, _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        _: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
         to.word((*self).into(), 4)
     }
 }
@@ -81,6 +96,8 @@ impl Lower for char {
 macro_rules! text {
     ($($type:ty),*) => {$(
         impl ComponentType for $type {
+            const LAYOUT: Option<Layout> = Some(Layout::POINTER);
+
             fn fits(types: &Types, ty: TypeId) -> bool {
                 matches!(types.get(ty), Type::String)
             }
@@ -91,7 +108,7 @@ macro_rules! text {
         }
 
         impl Lower for $type {
-            fn lower<'v>(&'v self, _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+            fn lower<'v, S: Source>(&'v self, _: S::Id, to: &mut Lowering<'v, '_, S>) -> Result<(), CallError> {
                 to.string(self)
             }
         }
@@ -101,12 +118,18 @@ macro_rules! text {
 text! { &str, Box<str>, Arc<str>, Cow<'_, str> }
 
 impl Lower for String {
-    fn lower<'v>(&'v self, _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        _: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
         to.string(self)
     }
 }
 
 impl<T: ComponentType> ComponentType for &[T] {
+    const LAYOUT: Option<Layout> = Vec::<T>::LAYOUT;
+
     fn fits(types: &Types, ty: TypeId) -> bool {
         Vec::<T>::fits(types, ty)
     }
@@ -117,15 +140,18 @@ impl<T: ComponentType> ComponentType for &[T] {
 }
 
 impl<T: Lower> Lower for &[T] {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
-        match to.types.get(ty) {
-            Type::List(element) => T::lower_all(self, *element, to),
-            _ => Err(other_type()),
-        }
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        T::lower_all(self, to.part(ty, 0)?, to)
     }
 }
 
 impl<T: ComponentType> ComponentType for &T {
+    const LAYOUT: Option<Layout> = T::LAYOUT;
+
     fn fits(types: &Types, ty: TypeId) -> bool {
         T::fits(types, ty)
     }
@@ -136,60 +162,78 @@ impl<T: ComponentType> ComponentType for &T {
 }
 
 impl<T: Lower> Lower for &T {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
         (**self).lower(ty, to)
     }
 }
 
 impl<T: Lower> Lower for Vec<T> {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
-        match to.types.get(ty) {
-            Type::List(element) => T::lower_all(self, *element, to),
-            _ => Err(other_type()),
-        }
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        T::lower_all(self, to.part(ty, 0)?, to)
     }
 }
 
 impl<T: Lower> Lower for Option<T> {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
-        let Type::Option(some) = to.types.get(ty) else {
-            return Err(other_type());
-        };
-        to.variant(ty, self.is_some().into(), |to| match self {
-            Some(value) => value.lower(*some, to),
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        let some = to.part(ty, 1)?;
+        to.variant::<Self>(ty, self.is_some().into(), |to| match self {
+            Some(value) => value.lower(some, to),
             None => Ok(()),
         })
     }
 }
 
 impl<T: Lower, E: Lower> Lower for Result<T, E> {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
-        let Type::Result(ok, err) = to.types.get(ty) else {
-            return Err(other_type());
-        };
-        to.variant(ty, self.is_err().into(), |to| match self {
-            Ok(value) => value.lower_optional(*ok, to),
-            Err(error) => error.lower_optional(*err, to),
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        let (ok, err) = (to.payload(ty, 0), to.payload(ty, 1));
+        to.variant::<Self>(ty, self.is_err().into(), |to| match self {
+            Ok(value) => value.lower_optional(ok, to),
+            Err(error) => error.lower_optional(err, to),
         })
     }
 }
 
 impl Lower for () {
-    fn lower<'v>(&'v self, _: TypeId, _: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        _: S::Id,
+        _: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
         Err(other_type())
     }
 
-    fn lower_optional<'v>(
+    fn lower_optional<'v, S: Source>(
         &'v self,
-        _: Option<TypeId>,
-        _: &mut Lowering<'v, '_>,
+        _: Option<S::Id>,
+        _: &mut Lowering<'v, '_, S>,
     ) -> Result<(), CallError> {
         Ok(())
     }
 }
 
 impl Lower for Value {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        let (to, ty) = S::table_to(to, ty)?;
         let types = to.types;
         match (self, types.get(ty)) {
             (Self::Bool(value), Type::Bool) => value.lower(ty, to),
@@ -212,16 +256,17 @@ impl Lower for Value {
             (Self::Bytes(all), Type::FixedList(element, len))
                 if *types.get(*element) == Type::U8 && all.len() == *len as usize =>
             {
-                to.parts(ty, |to| {
+                to.parts::<Self>(ty, |to| {
                     all.iter().try_for_each(|value| value.lower(*element, to))
                 })
             }
-            (Self::List(all), Type::FixedList(element, len)) if all.len() == *len as usize => to
-                .parts(ty, |to| {
+            (Self::List(all), Type::FixedList(element, len)) if all.len() == *len as usize => {
+                to.parts::<Self>(ty, |to| {
                     all.iter().try_for_each(|value| value.lower(*element, to))
-                }),
-            (Self::Record(all), Type::Record(fields)) if all.len() == fields.len() => {
-                to.parts(ty, |to| {
+                })
+            }
+            (Self::Record(all), Type::Record(fields)) if all.len() == fields.len() => to
+                .parts::<Self>(ty, |to| {
                     for ((name, value), (field, ty)) in all.iter().zip(fields) {
                         if name != field {
                             return Err(mistyped(types, ty, value));
@@ -229,10 +274,9 @@ impl Lower for Value {
                         value.lower(*ty, to)?;
                     }
                     Ok(())
-                })
-            }
+                }),
             (Self::Tuple(all), Type::Tuple(parts)) if all.len() == parts.len() => {
-                to.parts(ty, |to| {
+                to.parts::<Self>(ty, |to| {
                     let mut all = all.iter().zip(parts);
                     all.try_for_each(|(value, ty)| value.lower(*ty, to))
                 })
@@ -242,22 +286,22 @@ impl Lower for Value {
                 let Some((case, (_, of))) = found else {
                     return Err(mistyped(types, &ty, self));
                 };
-                to.variant(ty, case, |to| lower_payload(payload.as_deref(), *of, to))
+                to.variant::<Self>(ty, case, |to| lower_payload(payload.as_deref(), *of, to))
             }
             (Self::Enum(name), Type::Enum(cases)) => {
                 let case = cases.iter().position(|case| case == name);
                 to.discriminant(case.ok_or_else(|| mistyped(types, &ty, self))?, cases.len())
             }
             (Self::Option(value), Type::Option(some)) => {
-                to.variant(ty, value.is_some().into(), |to| {
+                to.variant::<Self>(ty, value.is_some().into(), |to| {
                     lower_payload(value.as_deref(), value.as_ref().map(|_| *some), to)
                 })
             }
             (Self::Result(Ok(value)), Type::Result(ok, _)) => {
-                to.variant(ty, 0, |to| lower_payload(value.as_deref(), *ok, to))
+                to.variant::<Self>(ty, 0, |to| lower_payload(value.as_deref(), *ok, to))
             }
             (Self::Result(Err(value)), Type::Result(_, err)) => {
-                to.variant(ty, 1, |to| lower_payload(value.as_deref(), *err, to))
+                to.variant::<Self>(ty, 1, |to| lower_payload(value.as_deref(), *err, to))
             }
             (Self::Flags(set), Type::Flags(names)) => {
                 let mut bits = 0u32;

@@ -17,7 +17,7 @@
 use super::{
     Bounds, check,
     inline::Inliner,
-    invalid, missed,
+    invalid, is_component, missed,
     scope::{Item, Scope, TypeItem, entry},
 };
 use crate::{
@@ -38,8 +38,8 @@ use crate::{
 };
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 use component_parser::{
-    ComponentType, ComponentTypeDeclaration, ComponentTypeRef, InstanceTypeDeclaration, Parser,
-    Payload, TypeBounds,
+    BinaryReader, BinaryReaderError, ComponentType, ComponentTypeDeclaration, ComponentTypeRef,
+    InstanceTypeDeclaration, Parser, Payload, TypeBounds,
 };
 
 /// The component instance to which all of it belongs.
@@ -83,6 +83,42 @@ pub(crate) fn read_module(
     }
 }
 
+/// Returns whether `wasm` is a component, or a core module with a section `component-type`, which
+/// [`load_any`](crate::Engine::load_any) loads as a component. Looks at the heads of sections alone: it may be anything.
+///
+/// ```
+/// use hostel_core::component::has_contract;
+/// let module = wat::parse_str(r#"(module (@custom "component-type" ""))"#)?;
+/// assert!(has_contract(&module));
+/// assert!(!has_contract(&wat::parse_str("(module)")?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn has_contract(wasm: &[u8]) -> bool {
+    const HEAD: usize = 8;
+    let sections = wasm.get(HEAD..).unwrap_or_default();
+    is_component(wasm) || has_world(BinaryReader::new(sections, HEAD as u64)).unwrap_or(false)
+}
+
+/// Returns whether a module's sections have a `component-type` among them.
+fn has_world(mut sections: BinaryReader<'_>) -> Result<bool, BinaryReaderError> {
+    const CUSTOM: u8 = 0;
+    while !sections.eof() {
+        let kind = sections.read_u8()?;
+        let length = sections.read_var_u32()?;
+        let contents = sections.read_bytes(usize::try_from(length).unwrap_or(usize::MAX))?;
+        if kind == CUSTOM && is_world(BinaryReader::new(contents, 0).read_string()?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Returns whether a custom section of this name has a world.
+fn is_world(name: &str) -> bool {
+    name == "component-type" || name.starts_with("component-type:")
+}
+
 /// Returns the contents of the section `component-type`.
 fn section(wasm: &[u8]) -> Result<&[u8], LoadError> {
     let mut found = None;
@@ -90,8 +126,7 @@ fn section(wasm: &[u8]) -> Result<&[u8], LoadError> {
         let Payload::CustomSection(section) = payload.map_err(|error| invalid(&error))? else {
             continue;
         };
-        let name = section.name();
-        if name == "component-type" || name.starts_with("component-type:") {
+        if is_world(section.name()) {
             if found.is_some() {
                 return Err(LoadError::unsupported(
                     "several worlds, in sections `component-type`: make one world that includes them",
@@ -469,7 +504,7 @@ fn core_name(interface: Option<&str>, name: &str) -> String {
 fn signature(types: &Types, ty: FunctionTypeId, lowered: bool) -> Result<Signature, LoadError> {
     let ty = types.function(ty);
     let shape = Shape::of(types, ty)?;
-    let flat = |of| types.layout(of).flat.iter().flatten().copied();
+    let flat = |of| types.layout(of).flat_types().iter().copied();
     let mut params = Vec::new();
     match shape.params {
         Some(_) => params.push(ValType::I32),

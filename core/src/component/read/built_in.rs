@@ -108,9 +108,12 @@ impl Inliner<'_> {
         let Some(result) = self.payload(scope, result)? else {
             return Ok(FlatTypes::new());
         };
-        let flat = self.program.types.layout(result).flat.as_ref();
-        // A pointer, if they are too many.
-        Ok(flat.map_or_else(|| [ValType::I32].into_iter().collect(), Clone::clone))
+        let layout = self.program.types.layout(result);
+        Ok(match layout.flat {
+            Some(_) => layout.flat_types().iter().copied().collect(),
+            // A pointer, if they are too many.
+            None => [ValType::I32].into_iter().collect(),
+        })
     }
 }
 

@@ -352,7 +352,7 @@ pub(super) struct Within<'n> {
 /// Returns the error for an import that no embedder can supply.
 #[cold]
 fn not_supplied(what: &str, interface: Option<&str>, name: &str) -> LoadError {
-    let (of, dot) = interface.map_or(("", ""), |interface| (interface, "."));
+    let (of, dot) = interface.map_or(("", ""), |interface| (interface, "#"));
     LoadError::Unsupported {
         what: text(format_args!(
             "it imports {what}, `{of}{dot}{name}`; only functions, types, and instances of these can be supplied"

@@ -30,6 +30,8 @@ mod weigh;
 
 pub(crate) use self::bare::read_module;
 
+pub use self::bare::has_contract;
+
 use super::program::Program;
 use crate::{
     base::{limits::ComponentLimits, text::text},

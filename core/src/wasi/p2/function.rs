@@ -9,7 +9,9 @@ use super::{
     types::{ErrorCode, StreamError},
 };
 use crate::{
-    component::{ComponentType, FunctionType, LiftParts, Lifting, Lower, Lowering, TypeId, Types},
+    component::{
+        ComponentType, FunctionType, LiftParts, Lifting, Lower, Lowering, Source, TypeId, Types,
+    },
     error::{CallError, Trap, TrapKind},
 };
 use alloc::{boxed::Box, format};
@@ -73,7 +75,12 @@ impl ComponentType for AnyAnswer {
 }
 
 impl Lower for AnyAnswer {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        let (to, ty) = S::table_to(to, ty)?;
         self.0.lower(ty, to)
     }
 }
@@ -127,7 +134,11 @@ impl<R: Lower + Send + 'static> Failure<Option<R>> for GivesStreamError {
             Ok(Some(result)) => Ok(result),
             Ok(None) => Err(StreamError::Closed),
             Err(errno) => {
-                let error = resources::add(call, Entry::Error(errno))?;
+                let error = match call.session.resources.refused_body.take() {
+                    Some(size) => Entry::BodySize(size),
+                    None => Entry::Error(errno),
+                };
+                let error = resources::add(call, error)?;
                 Err(StreamError::Failed(error))
             }
         })

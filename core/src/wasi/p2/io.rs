@@ -8,6 +8,7 @@ use super::{
     },
     Interface,
     function::plain,
+    http::{self, Arrival},
     resources::{self, Event, stop},
     streams,
     types::{Borrowed, ErrorCode},
@@ -104,6 +105,10 @@ struct Waiting {
     wake: Option<Duration>,
     /// Whether stdin is ready: asked once for all events, so that they agree.
     input_ready: Option<bool>,
+    /// Responses that are on their way, each once.
+    responses: Vec<u32>,
+    /// Whether the guest waits for a response whose request it has not completed.
+    unsent: bool,
 }
 
 impl Waiting {
@@ -112,6 +117,8 @@ impl Waiting {
             now: call.shared.platform.now(),
             wake: None,
             input_ready: None,
+            responses: Vec::new(),
+            unsent: false,
         }
     }
 
@@ -131,12 +138,35 @@ impl Waiting {
                 }
                 over
             }
+            Event::Response(number) => match http::arrival(call, number)? {
+                Arrival::Arrived => true,
+                Arrival::OnItsWay => {
+                    // Few are on their way at one time.
+                    if !self.responses.contains(&number) {
+                        self.responses.push(number);
+                    }
+                    false
+                }
+                Arrival::Unsent => {
+                    self.unsent = true;
+                    false
+                }
+            },
         })
     }
 
     /// Returns the wait for the events that have not occurred.
     fn wait(self, call: &mut Call<'_>) -> Fail {
         let input = self.input_ready == Some(false);
+        if !self.responses.is_empty() {
+            let responses = self.responses;
+            return Fail::MustWait(Wait::for_responses(self.now, self.wake, input, responses));
+        }
+        if self.unsent && self.wake.is_none() && !input {
+            return stop(
+                "it waits for an HTTP response, and its request is not sent before its `outgoing-body` is finished",
+            );
+        }
         match Wait::until(call, self.now, self.wake, input) {
             Ok(wait) => Fail::MustWait(wait),
             Err(fail) => fail,

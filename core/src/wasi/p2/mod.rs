@@ -6,7 +6,7 @@
 //! | `function` | a function with its types, and one call of it |
 //! | `types` | records, variants, enums and flags of the interfaces |
 //! | `resources` | what a component's handles stand for |
-//! | `cli`, `clocks`, `filesystem`, `io`, `random`, `sockets` | the functions, by package |
+//! | `cli`, `clocks`, `filesystem`, `http`, `io`, `random`, `sockets` | the functions, by package |
 //!
 //! Rules that hold for each function, and are not repeated at them:
 //!
@@ -19,6 +19,7 @@ mod cli;
 mod clocks;
 mod filesystem;
 mod function;
+pub(super) mod http;
 mod io;
 mod random;
 pub(super) mod resources;
@@ -43,7 +44,7 @@ use crate::{
     error::CallError,
 };
 use alloc::{boxed::Box, string::String, sync::Arc};
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 
 /// An interface of WASI 0.2.
 struct Interface {
@@ -77,10 +78,11 @@ impl Interface {
 }
 
 /// All interfaces, by package.
-static INTERFACES: [&[Interface]; 6] = [
+static INTERFACES: [&[Interface]; 7] = [
     &cli::INTERFACES,
     &clocks::INTERFACES,
     &filesystem::INTERFACES,
+    &http::INTERFACES,
     &io::INTERFACES,
     &random::INTERFACES,
     &sockets::INTERFACES,
@@ -148,7 +150,7 @@ impl<T: 'static> HostFunction<T> for GrantedFunction {
             operation: call.lift(|from| self.function.begin(parts, from))?,
             wait: None,
         };
-        Ok(match begun.attempt(call)? {
+        Ok(match begun.attempt(call, Waker::noop())? {
             true => Answered::Now,
             false => Answered::Later(Box::new(begun)),
         })
@@ -166,10 +168,14 @@ struct BegunOperation {
 impl BegunOperation {
     /// Goes on with the work once the wait, if any, is over. Returns whether it is done, and its result given
     /// to `call`.
-    fn attempt<T: 'static>(&mut self, call: &mut HostCall<'_, T>) -> Result<bool, CallError> {
+    fn attempt<T: 'static>(
+        &mut self,
+        call: &mut HostCall<'_, T>,
+        waker: &Waker,
+    ) -> Result<bool, CallError> {
         let (operation, wait) = (&mut self.operation, self.wait.take());
-        let done = with_session(&self.grant, call, |call, blocks| {
-            wait::repeat(call, blocks, wait, &mut |call| operation.attempt(call))
+        let done = with_session(&self.grant, call, waker, |call| {
+            wait::repeat(call, call.blocks, wait, &mut |call| operation.attempt(call))
         });
         match done {
             Ok(answer) => {
@@ -196,12 +202,16 @@ impl<T: 'static> Pending<T> for BegunOperation {
         call: &mut HostCall<'_, T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), CallError>> {
-        if self.attempt(call)? {
+        if self.attempt(call, context.waker())? {
             return Poll::Ready(Ok(()));
         }
-        let next = self.wait.as_ref().and_then(Wait::next);
-        let access = call.access();
-        access.shared.platform.wake_at(next, context.waker());
+        let wait = self.wait.as_ref();
+        let next = wait.and_then(Wait::next);
+        // A wait for responses alone ends when one of them wakes the context, or the call's deadline.
+        if next.is_some() || !wait.is_some_and(Wait::is_for_responses) {
+            let access = call.access();
+            access.shared.platform.wake_at(next, context.waker());
+        }
         Poll::Pending
     }
 }
@@ -211,7 +221,9 @@ struct GrantedResource(Arc<Wasi>);
 
 impl<T: 'static> HostResource<T> for GrantedResource {
     fn dropped(&self, call: &mut HostCall<'_, T>, number: u32) -> Result<(), CallError> {
-        let removed = with_session(&self.0, call, |call, _| resources::remove(call, number));
+        let removed = with_session(&self.0, call, Waker::noop(), |call| {
+            resources::remove(call, number)
+        });
         match removed {
             // A file's own error while it is closed is nobody's.
             Ok(()) | Err(Fail::Errno(_)) => Ok(()),
@@ -229,11 +241,12 @@ fn ended(fail: Fail) -> CallError {
     }
 }
 
-/// Passes the state of the calling instance to `work`, and whether a guest that waits blocks the thread.
+/// Passes the state of the calling instance to `work`. `waker` is woken when a response that it waits for is there.
 fn with_session<T: 'static, R>(
     grant: &Arc<Wasi>,
     call: &mut HostCall<'_, T>,
-    work: impl FnOnce(&mut Call<'_>, bool) -> Result<R, Fail>,
+    waker: &Waker,
+    work: impl FnOnce(&mut Call<'_>) -> Result<R, Fail>,
 ) -> Result<R, Fail> {
     let access = call.access();
     let session = Session::of_instance(access.session, grant);
@@ -247,6 +260,9 @@ fn with_session<T: 'static, R>(
         canceller: access.canceller,
         spending: access.spending,
         waiting_since: None,
+        blocks: access.blocks,
+        waker,
+        memory_left: access.limiter.memory_left(),
     };
-    work(&mut call, access.blocks)
+    work(&mut call)
 }

@@ -9,7 +9,7 @@ use super::{
     types::Own,
 };
 use crate::{
-    component::{FunctionType, Lifting, Lowering, Type, TypeId, Types, other_type},
+    component::{FunctionType, Lifting, Lowering, Type, TypeId, Types, Value, other_type},
     error::CallError,
 };
 use alloc::boxed::Box;
@@ -99,7 +99,7 @@ impl Answer for NotSupported {
         };
         let case = cases.iter().position(|case| **case == *ERROR);
         let case = case.ok_or_else(other_type)?;
-        to.variant(ty, 1, |to| to.discriminant(case, cases.len()))
+        to.variant::<Value>(ty, 1, |to| to.discriminant(case, cases.len()))
     }
 }
 

@@ -11,12 +11,13 @@ use super::{
     },
     Interface,
     function::{of_stream, plain},
+    http,
     resources::{self, Destination, Entry, Event, Input, stop},
     types::{Borrowed, Contents, Own},
 };
 use crate::{
     base::fuel::fuel_for,
-    component::{ComponentType, Lift, Lifting, TypeId, Types},
+    component::{ComponentType, Lift, Lifting, Source, TypeId, Types},
     error::CallError,
     memory,
 };
@@ -170,6 +171,13 @@ fn take(call: &mut Call<'_>, stream: u32, len: u64, waits: bool) -> Result<Optio
                 got = streams::read_source(call, &**source, &mut bytes)?;
             }
         },
+        Input::Body(body, at) => {
+            bytes = http::body::read(call, body, at, size)?;
+            got = bytes.len();
+            if let Input::Body(_, at) = resources::input(call, stream)? {
+                *at = at.saturating_add(got);
+            }
+        }
         Input::File(fd, at) => {
             bytes = zeroes(size)?;
             got = opened::read_at(call, fd, rights::READ, at, &mut bytes)?;
@@ -198,7 +206,7 @@ fn subscribe_input(
 ) -> Result<Own, Fail> {
     let event = match resources::input(call, *stream)? {
         Input::Stdin => Event::Input,
-        Input::File(..) => Event::Ready,
+        Input::File(..) | Input::Body(..) => Event::Ready,
     };
     resources::add(call, Entry::Pollable(event))
 }
@@ -221,6 +229,7 @@ fn room(call: &mut Call<'_>, stream: u32) -> Result<u64, Fail> {
             0 => Err(Errno::Dquot.into()),
             room => Ok(room.min(CHUNK as u64)),
         },
+        Destination::Body(_) => http::body::room(call, CHUNK),
     }
 }
 
@@ -302,6 +311,7 @@ fn put(call: &mut Call<'_>, stream: u32, bytes: &[u8]) -> Result<usize, Fail> {
             }
             Ok(wrote)
         }
+        Destination::Body(contents) => http::body::put(call, contents, bytes),
     }
 }
 
@@ -339,7 +349,8 @@ impl ComponentType for Amount {
 }
 
 impl Lift for Amount {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let (from, ty) = S::table(from, ty)?;
         Ok(Self {
             len: u64::lift(ty, from)?,
             permitted: false,

@@ -7,7 +7,7 @@ use super::super::{
 use crate::{
     component::{
         ComponentType, Lift, LiftParts, Lifting, Lower, LowerParts, Lowering, Parts, Resource,
-        Type, TypeId, Types, other_type,
+        Source, Type, TypeId, Types, other_type,
     },
     error::CallError,
 };
@@ -28,7 +28,8 @@ impl ComponentType for Borrowed {
 }
 
 impl Lift for Borrowed {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let (from, ty) = S::table(from, ty)?;
         match from.types().get(ty) {
             Type::Borrow(of) => Ok(Self(from.handle(*of, false)?.number())),
             _ => Err(other_type()),
@@ -36,13 +37,28 @@ impl Lift for Borrowed {
     }
 }
 
-/// A resource that a function gives to a guest.
+/// A resource that a function gives to a guest, or a guest to a function.
 pub(super) struct Own(Resource);
 
 impl Own {
     /// Returns the resource of this number in the instance's table.
     pub(super) const fn new(number: u32) -> Self {
         Self(Resource::new(number))
+    }
+
+    /// Returns the resource's number.
+    pub(super) const fn number(&self) -> u32 {
+        self.0.number()
+    }
+}
+
+impl Lift for Own {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let (from, ty) = S::table(from, ty)?;
+        match from.types().get(ty) {
+            Type::Own(of) => Ok(Self(from.handle(*of, true)?)),
+            _ => Err(other_type()),
+        }
     }
 }
 
@@ -57,7 +73,12 @@ impl ComponentType for Own {
 }
 
 impl Lower for Own {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        let (to, ty) = S::table_to(to, ty)?;
         match to.types().get(ty) {
             Type::Own(of) => to.handle(*of, &self.0, true),
             _ => Err(other_type()),
@@ -109,7 +130,7 @@ impl<N: Names> ComponentType for Case<N> {
 }
 
 impl<N: Names> Lift for Case<N> {
-    fn lift(_: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift<S: Source>(_: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
         let case = from.discriminant(N::NAMES.len())?;
         let name = N::NAMES.get(case).ok_or_else(other_type)?;
         Ok(Self::new(name))
@@ -117,7 +138,11 @@ impl<N: Names> Lift for Case<N> {
 }
 
 impl<N: Names> Lower for Case<N> {
-    fn lower<'v>(&'v self, _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        _: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
         to.discriminant(self.number(), N::NAMES.len())
     }
 }
@@ -148,13 +173,17 @@ impl<N: Names> ComponentType for Flags<N> {
 }
 
 impl<N: Names> Lift for Flags<N> {
-    fn lift(_: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift<S: Source>(_: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
         Ok(Self::new(from.flags(N::NAMES.len())?))
     }
 }
 
 impl<N: Names> Lower for Flags<N> {
-    fn lower<'v>(&'v self, _: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        _: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
         to.flags(self.bits, N::NAMES.len())
     }
 }
@@ -201,17 +230,23 @@ impl<N: Names, P: Parts> ComponentType for Record<N, P> {
 }
 
 impl<N: Names, P: LiftParts> Lift for Record<N, P> {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let (from, ty) = S::table(from, ty)?;
         let of = field_types(from.types(), ty).ok_or_else(other_type)?;
-        from.parts(ty, |from| P::lift_each(&of, from))
+        from.parts::<Self, _>(ty, |from| P::lift_each(&*of, from))
             .map(Self::new)
     }
 }
 
 impl<N: Names, P: LowerParts> Lower for Record<N, P> {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        let (to, ty) = S::table_to(to, ty)?;
         let of = field_types(to.types(), ty).ok_or_else(other_type)?;
-        to.parts(ty, |to| self.fields.lower_each(&of, to))
+        to.parts::<Self>(ty, |to| self.fields.lower_each(&*of, to))
     }
 }
 
@@ -279,11 +314,12 @@ impl ComponentType for NewTimestamp {
 }
 
 impl Lift for NewTimestamp {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let (from, ty) = S::table(from, ty)?;
         let Type::Variant(cases) = from.types().get(ty) else {
             return Err(other_type());
         };
-        from.variant(ty, |from, case| match case {
+        from.variant::<Self, _>(ty, |from, case| match case {
             0 => Ok(Self::NoChange),
             1 => Ok(Self::Now),
             _ => {
@@ -318,16 +354,21 @@ impl ComponentType for StreamError {
 }
 
 impl Lower for StreamError {
-    fn lower<'v>(&'v self, ty: TypeId, to: &mut Lowering<'v, '_>) -> Result<(), CallError> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        let (to, ty) = S::table_to(to, ty)?;
         let Type::Variant(cases) = to.types().get(ty) else {
             return Err(other_type());
         };
         match self {
             Self::Failed(error) => {
                 let of = cases.first().and_then(|(_, of)| *of);
-                to.variant(ty, 0, |to| error.lower_optional(of, to))
+                to.variant::<Self>(ty, 0, |to| error.lower_optional(of, to))
             }
-            Self::Closed => to.variant(ty, 1, |_| Ok(())),
+            Self::Closed => to.variant::<Self>(ty, 1, |_| Ok(())),
         }
     }
 }
@@ -589,7 +630,8 @@ impl ComponentType for Contents {
 }
 
 impl Lift for Contents {
-    fn lift(ty: TypeId, from: &mut Lifting<'_>) -> Result<Self, CallError> {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let (from, ty) = S::table(from, ty)?;
         Ok(Self {
             bytes: Vec::lift(ty, from)?,
             ..Self::default()

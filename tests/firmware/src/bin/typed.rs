@@ -1,5 +1,6 @@
-//! What a plugin with a contract takes: one that `hostel lower` made of a component, and, without the feature
-//! `component`, one in the native ABI that does the same.
+//! What a plugin with a contract takes: one that `hostel lower` made of a component. With the feature `contract`, the
+//! firmware knows the contract; with `component`, it reads it. Without either, the plugin is one in the native ABI that
+//! does the same.
 
 #![no_std]
 #![no_main]
@@ -52,7 +53,31 @@ fn shout(instance: &mut Instance) -> usize {
     text.unwrap_or_else(|error| panic!("{error}")).len()
 }
 
-#[cfg(not(feature = "component"))]
+#[cfg(all(feature = "contract", not(feature = "component")))]
+fn load() -> Instance {
+    use hostel_core::component::FixedInterface;
+    let log = FixedInterface::new("demo:device/log@0.1.0").function(
+        "line",
+        |text: alloc::string::String| {
+            core::hint::black_box(text);
+        },
+    );
+    let engine = Engine::new(Limits::device(256 << 10));
+    let wasm = include_bytes!("../../typed/shout.wasm");
+    let plugin = engine.load("shout", wasm, &Grants::new().fixed(log));
+    let plugin = plugin.unwrap_or_else(|error| panic!("{error}"));
+    plugin
+        .instantiate(())
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[cfg(all(feature = "contract", not(feature = "component")))]
+fn shout(instance: &mut Instance) -> usize {
+    let text = instance.call_fixed::<_, alloc::string::String>("shout", ("hello world",));
+    text.unwrap_or_else(|error| panic!("{error}")).len()
+}
+
+#[cfg(not(feature = "contract"))]
 fn load() -> Instance {
     let grants = Grants::new().log(|record: &hostel_core::LogRecord<'_>| {
         core::hint::black_box(&record.text);
@@ -66,7 +91,7 @@ fn load() -> Instance {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-#[cfg(not(feature = "component"))]
+#[cfg(not(feature = "contract"))]
 fn shout(instance: &mut Instance) -> usize {
     let text = instance.process(b"hello world");
     text.unwrap_or_else(|error| panic!("{error}")).len()

@@ -54,6 +54,33 @@ fn load(wasm: &[u8]) -> Result<Plugin, LoadError> {
     hostel::engine().load_component("bare", wasm, &Grants::new().interface(host()))
 }
 
+#[test]
+fn what_has_a_world_is_loaded_as_a_component() {
+    let engine = hostel::engine();
+    let grants = Grants::new().interface(host());
+    let is_component = |wasm: &[u8]| {
+        let plugin = engine.load_any("any", wasm, &grants);
+        plugin.map(|plugin| plugin.contract().is_some())
+    };
+    assert!(is_component(GUEST).unwrap());
+    let module = wat::parse_str("(module (func (export \"f\")))").unwrap();
+    assert!(!is_component(&module).unwrap());
+    let named = |name: &[u8]| {
+        let mut section = vec![0, u8::try_from(name.len() + 1).unwrap()];
+        section.push(u8::try_from(name.len()).unwrap());
+        [&*module, &*section, name].concat()
+    };
+    assert!(!is_component(&named(b"component-types")).unwrap());
+    // The world is empty: it is read as one.
+    let error = is_component(&named(b"component-type:x")).unwrap_err();
+    assert_eq!(error.code(), "truncated-module", "{error}");
+    // Any bytes at all are looked at.
+    for cut in 0..GUEST.len().min(2_000) {
+        assert!(is_component(&GUEST[..cut]).is_err());
+    }
+    assert!(is_component(&[&module[..], &[0, 0xff, 0xff, 0xff, 0xff, 0x7f]].concat()).is_err());
+}
+
 /// Loads a module with the guest's world.
 fn with_world(module: &str) -> Result<Plugin, LoadError> {
     let mut wasm = wat::parse_str(module).unwrap();
@@ -138,7 +165,7 @@ fn all_that_does_not_fit_the_world_is_listed() {
     );
     let error = error.unwrap_err().to_string();
     for part in [
-        "import `hostel:example/host@0.1.0.log`",
+        "import `hostel:example/host@0.1.0#log`",
         "(i32, i32, i32) -> ()",
         "import `env.other`",
         "the module's world does not import it",
@@ -168,7 +195,7 @@ fn a_module_without_one_world_is_refused() {
         (&newer, "another version than 4"),
     ] {
         let error = load(wasm).unwrap_err();
-        assert_eq!(error.code(), "unsupported", "{error}");
+        assert_eq!(error.code(), "truncated-module", "{error}");
         assert!(error.to_string().contains(reason), "{error}");
     }
 }

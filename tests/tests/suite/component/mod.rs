@@ -7,6 +7,7 @@ mod linked;
 mod lowered;
 mod pooled;
 mod resources;
+mod snapshots;
 mod stepped;
 mod typed;
 mod values;

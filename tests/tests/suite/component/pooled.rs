@@ -5,7 +5,7 @@ use hostel::{Engine, Grants, component::Resource};
 
 /// Two core modules that share a memory, and a nested component with another. Each has a global that counts, and
 /// writes that to its memory. `bytes` is the size of a memory.
-fn counting(pages: u32) -> String {
+pub(super) fn counting(pages: u32) -> String {
     let counter = r#"
   (core module $M
     (import "m" "memory" (memory 1))
@@ -67,6 +67,58 @@ fn a_reset_component_is_as_new_in_all_its_instances() {
         let figures = plugin.pool_figures();
         assert_eq!((figures.resets, figures.discards), (5, 0), "{figures:?}");
     }
+}
+
+#[test]
+fn a_component_tells_its_memories_and_what_it_declares() {
+    let plugin = load(&counting(2), &Grants::new());
+    let instance = plugin.instantiate(()).unwrap();
+    assert_eq!(instance.memory_bytes(), 4 << 16);
+    let info = plugin.info();
+    let memories: Vec<_> = info
+        .memories
+        .iter()
+        .map(|memory| memory.min_bytes)
+        .collect();
+    assert_eq!(memories, [2 << 16, 2 << 16]);
+    let exports: Vec<_> = info.exports.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        exports,
+        [
+            "inner: func(at: u32) -> u32",
+            "count: func(at: u32) -> u32",
+            "make: func(n: u32) -> own<resource 0>",
+        ]
+    );
+    // They are no functions of a module, and are not called as such.
+    assert_eq!(info.function_names().count(), 0);
+    assert_eq!(hostel_tests::code(&plugin.process(b"")), "unknown-export");
+    let guest = include_bytes!("../../../../guests/prebuilt/components/rust_small.wasm");
+    let host = hostel::component::Interface::new("hostel:example/host@0.1.0")
+        .dynamic("log", |_, _| Ok(None))
+        .function("config", |_: String| -> Option<String> { None });
+    let plugin = Engine::default().load_component("rust", guest, &Grants::new().interface(host));
+    let plugin = plugin.unwrap();
+    let info = plugin.info();
+    assert_eq!(info.size, guest.len());
+    let imports = info.imports.iter();
+    let imports: Vec<_> = imports
+        .map(|import| format!("{}#{}: {}", import.module, import.name, import.ty))
+        .collect();
+    let config = "hostel:example/host@0.1.0#config: func(key: string) -> option<string>";
+    assert!(imports.iter().any(|import| import == config), "{imports:?}");
+    let names: Vec<_> = info.exports.iter().map(|export| &*export.name).collect();
+    assert!(
+        names.contains(&"hostel:example/text@0.1.0#customize"),
+        "{names:?}"
+    );
+    let memory = info
+        .memories
+        .iter()
+        .map(|memory| memory.min_bytes)
+        .sum::<u64>();
+    let instance = plugin.instantiate(()).unwrap();
+    assert_eq!(instance.memory_bytes() as u64, memory);
 }
 
 #[test]

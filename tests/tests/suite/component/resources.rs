@@ -82,6 +82,45 @@ fn the_host_lends_and_gives_back_resources_of_the_guest() {
 }
 
 #[test]
+fn a_resource_of_another_instance_is_refused() {
+    let expect = |result: Result<(), CallError>, what: &str| {
+        assert_eq!(code(&result), "value-type", "{result:?}");
+        let message = result.unwrap_err().to_string();
+        assert!(message.contains(what), "{message}");
+    };
+    let other = "of another instance, or of this one before it was reset";
+    let plugin = load(&defining("(i32.const 0)"), &Grants::new());
+    let [mut one, mut two] = [(); 2].map(|()| plugin.instantiate(()).unwrap());
+    let [of_one, of_two] = [(&mut one, 1), (&mut two, 2)].map(|(of, number)| make(of, number));
+    // Both have this number in their instance.
+    assert_eq!(of_one.number(), of_two.number());
+    for name in ["get", "take"] {
+        let used = two.call_component::<(&Resource,), u32>(name, (&of_one,));
+        expect(used.map(drop), other);
+        let forged = two.call_component::<(&Resource,), u32>(name, (&Resource::new(1),));
+        expect(forged.map(drop), "the guest defines this resource");
+    }
+    expect(two.drop_resource(&of_one), other);
+    let used = two.call_component::<(&Resource,), u32>("take", (&of_two,));
+    assert_eq!(used, Ok(2));
+
+    // An instance of the pool, which is reset after each request.
+    let kept = plugin
+        .with_instance(|instance| Ok(make(instance, 3)))
+        .unwrap();
+    let later = plugin.with_instance(|instance| {
+        let again = make(instance, 4);
+        assert_eq!(again.number(), kept.number());
+        expect(instance.drop_resource(&kept), other);
+        let used = instance.call_component::<(&Resource,), u32>("take", (&kept,));
+        expect(used.map(drop), other);
+        instance.call_component::<(&Resource,), u32>("take", (&again,))
+    });
+    assert_eq!(later, Ok(4));
+    assert_eq!(plugin.pool_figures().resets, 2);
+}
+
+#[test]
 fn a_resource_that_is_lent_cannot_be_given_away_in_the_same_call() {
     let instance = &mut instance("(i32.const 0)");
     let one = make(instance, 1);

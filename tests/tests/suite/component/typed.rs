@@ -413,14 +413,14 @@ fn types_that_differ_are_told_at_load() {
     let error = hostel::engine().load_component("shopper", &wasm, &grants);
     let error = error.unwrap_err().to_string();
     for part in [
-        "`shop:tools/store@1.2.5.price`",
+        "`shop:tools/store@1.2.5#price`",
         "func(string) -> u32",
         "func(of: string) -> option<u32>",
         // Of another Rust type than the resource that is granted.
-        "`shop:tools/store@1.2.5.[method]bucket.put`",
+        "`shop:tools/store@1.2.5#[method]bucket.put`",
         "func(borrow<Bucket>, u32) -> result<u32, enum { empty, full }>",
         "func(self: borrow<bucket>, more: u32) -> result<u32, enum { empty, full }>",
-        "`shop:tools/store@1.2.5.[constructor]bucket`",
+        "`shop:tools/store@1.2.5#[constructor]bucket`",
     ] {
         assert!(error.contains(part), "{part} in {error}");
     }

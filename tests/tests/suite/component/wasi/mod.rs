@@ -4,6 +4,7 @@
 mod commands;
 mod files;
 mod handles;
+mod http;
 mod io;
 mod limits;
 

@@ -1,0 +1,225 @@
+//! A NATS and workers, as processes.
+
+use hostel_fleet::{Fleet, FleetOptions};
+use std::{
+    env, fs,
+    io::Write as _,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// Longest time for a process to be ready, on a machine that is busy.
+const READY: Duration = Duration::from_secs(60);
+
+/// A NATS with a directory of its own.
+pub(crate) struct Nats {
+    program: PathBuf,
+    port: u16,
+    files: TempDir,
+    process: Child,
+}
+
+impl Nats {
+    /// Starts one; `None` if there is no `nats-server` here, and this is not CI.
+    pub(crate) fn start() -> Option<Self> {
+        let program = env::var_os("HOSTEL_NATS_SERVER").unwrap_or_else(|| "nats-server".into());
+        let program = PathBuf::from(program);
+        let found = Command::new(&program).arg("--version").output();
+        if found.is_err() {
+            assert!(
+                env::var_os("CI").is_none(),
+                "there is no nats-server: set HOSTEL_NATS_SERVER"
+            );
+            // Past the harness, which shows nothing of a test that passes.
+            let skipped = b"SKIPPED: there is no nats-server; set HOSTEL_NATS_SERVER\n";
+            let _ = std::io::stderr().write_all(skipped);
+            return None;
+        }
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = free.local_addr().expect("it is bound").port();
+        drop(free);
+        let files = tempfile::tempdir().expect("a directory is made");
+        let process = run(&program, port, &files);
+        let it = Self {
+            program,
+            port,
+            files,
+            process,
+        };
+        it.wait();
+        Some(it)
+    }
+
+    /// Kills it, and starts it again with what it has stored.
+    pub(crate) fn restart(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+        self.process = run(&self.program, self.port, &self.files);
+        self.wait();
+    }
+
+    fn wait(&self) {
+        let began = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(began.elapsed() < READY, "NATS does not listen");
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) async fn fleet(&self) -> Fleet {
+        let options = FleetOptions {
+            servers: self.url(),
+            ..FleetOptions::default()
+        };
+        Fleet::connect(&options).await.expect("NATS takes clients")
+    }
+
+    /// Runs the program with this NATS.
+    pub(crate) fn hostel(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_hostel"))
+            .args(arguments)
+            .env("NATS_URL", self.url())
+            .output()
+            .expect("the program runs")
+    }
+
+    /// Starts a worker.
+    pub(crate) fn worker(&self, jobs: usize) -> Worker {
+        let log = self.files.path().join(format!("{:x}.log", rand()));
+        let file = fs::File::create(&log).expect("a file is made");
+        let process = Command::new(env!("CARGO_BIN_EXE_hostel"))
+            .args(["serve", "--nats", &self.url(), "--listen", "127.0.0.1:0"])
+            .args(["--jobs", &jobs.to_string()])
+            .stderr(file)
+            .spawn()
+            .expect("the program runs");
+        let mut worker = Worker { process, log };
+        let began = Instant::now();
+        while !worker.log().contains(": serving ") {
+            let ended = worker.process.try_wait().expect("it can be waited for");
+            assert!(ended.is_none(), "{}", worker.log());
+            assert!(began.elapsed() < READY, "{}", worker.log());
+            sleep(Duration::from_millis(20));
+        }
+        worker
+    }
+
+    /// Writes a file.
+    pub(crate) fn file(&self, name: &str, contents: &[u8]) -> String {
+        let path = self.files.path().join(name);
+        fs::write(&path, contents).expect("a file is written");
+        path.to_str().expect("the path is text").to_owned()
+    }
+}
+
+fn run(program: &PathBuf, port: u16, files: &TempDir) -> Child {
+    Command::new(program)
+        .args([
+            "--addr",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+            "-js",
+            "-sd",
+        ])
+        .arg(files.path().join("nats"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("nats-server runs")
+}
+
+/// Returns a number that no other call has returned.
+fn rand() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A worker.
+pub(crate) struct Worker {
+    process: Child,
+    log: PathBuf,
+}
+
+impl Worker {
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Returns the address of its HTTP interface.
+    pub(crate) fn address(&self) -> String {
+        let log = self.log();
+        let rest = log.split("on http://").nth(1).expect("it serves");
+        rest.split(": ").next().expect("it has a place").to_owned()
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Returns a plugin whose `process` returns a text.
+pub(crate) fn says(text: &str) -> Vec<u8> {
+    let length = text.len();
+    wasm(&format!(
+        r#"(data (i32.const 0) "{text}")
+        (func (export "process") (param i32 i32) (result i32 i32) (i32.const 0) (i32.const {length}))"#
+    ))
+}
+
+/// Returns a module that takes bytes, with more in it.
+pub(crate) fn wasm(body: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(module {body}
+            (memory (export "memory") 2)
+            (func (export "allocate") (param i32) (result i32) (i32.const 1024)))"#
+    );
+    wat::parse_str(text).expect("it is WAT")
+}
+
+/// Returns a plugin of the repository: `process` counts the visits of a name, as 8 bytes.
+pub(crate) fn counter() -> Vec<u8> {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../guests/prebuilt/c_counter.wasm"
+    );
+    fs::read(file).expect("the plugin is there")
+}
+
+/// Settings with which the counter has values.
+pub(crate) const SETTINGS: &str = "[plugin.counter]\ngrants = [\"state\"]\ndeadline = \"30s\"\n";
+
+/// Runs a test on a runtime.
+pub(crate) fn on_runtime(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(2)
+        .build()
+        .expect("there are threads");
+    runtime.block_on(test);
+}

@@ -1,0 +1,25 @@
+//! Jobs: calls that are kept by NATS until they are done.
+//!
+//! A job is a message of the stream `FLEET-jobs`, and a record in the bucket `FLEET-results`. `docs/fleet.md` says what is
+//! promised; `run` keeps it.
+
+mod record;
+mod run;
+mod slots;
+
+pub use self::record::{JobState, JobStatus, NewJob};
+pub(crate) use self::slots::serve;
+
+/// The header with a job's identifier.
+pub const JOB: &str = "Hostel-Job";
+
+/// The header with the export that a job calls.
+pub const EXPORT: &str = "Hostel-Export";
+
+/// The header with the most attempts of a job.
+pub const ATTEMPTS: &str = "Hostel-Attempts";
+
+/// Attempts of a job that does not say how many, and the most that one may have.
+pub const DEFAULT_ATTEMPTS: u32 = 10;
+/// See [`DEFAULT_ATTEMPTS`].
+pub const MOST_ATTEMPTS: u32 = 100;

@@ -1,0 +1,379 @@
+//! Does a job, so that its effects are done once however often it is given.
+//!
+//! The effects are the changes of the plugin's values. They are made on a copy, and written with the job's identifier by
+//! one compare-and-swap: the first attempt that succeeds in that is the one that counts. The order of steps:
+//!
+//! 1. read the plugin's values, then the job's record. If the record has ended, so has the job. If the values note the job,
+//!    its effects are done: go on with step 5;
+//! 2. call the plugin;
+//! 3. store the outcome under a new name;
+//! 4. write the values, with the note that the outcome of this name is the job's. If others have changed them since
+//!    step 1, go back to it. A plugin without values has no such step: its record is swapped in step 5 instead;
+//! 5. write the record, with the outcome's name;
+//! 6. publish the dead letter, if the job failed;
+//! 7. acknowledge the message.
+//!
+//! The note may go once the record has ended. So step 1 reads the record after the values: if they have no note because
+//! it has gone, the record has ended.
+
+use super::record::{JobState, JobStatus, Outcome};
+use crate::{
+    calls::CODE,
+    error::FleetError,
+    follow::Worker,
+    names::token,
+    release::now,
+    state::{Document, JobValues, MOST_JOBS, Read},
+};
+use async_nats::{HeaderMap, header::NATS_MESSAGE_ID};
+use bytes::Bytes;
+use hostel_server::{DirectCall, DirectError, Grant};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Most tries to write a plugin's values that other workers change at the same time.
+const TRIES: u32 = 200;
+
+/// Time for which a job waits for its plugin's queue and quotas before it is given back.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Longest time until a job is tried again.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Most bytes of an error's explanation.
+const DETAIL: usize = 8 << 10;
+
+/// A job, as it was given.
+pub(super) struct Job {
+    pub(super) id: String,
+    pub(super) plugin: String,
+    pub(super) export: String,
+    pub(super) input: Bytes,
+    pub(super) traceparent: Option<String>,
+    /// The number of times that it was given, this one included.
+    pub(super) attempt: u64,
+    /// The most attempts.
+    pub(super) attempts: u64,
+}
+
+/// What becomes of a job's message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The job has ended.
+    Settled,
+    /// It is to be given again, so much later.
+    Again(Duration),
+}
+
+/// Does the jobs of a worker.
+pub(super) struct Runner {
+    pub(super) worker: Arc<Worker>,
+    /// Held while a job changes a plugin's values: of two at a time, one would have to be repeated.
+    changes: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Jobs whose records this worker has ended, and which plugins' values still note.
+    ended: Mutex<HashMap<String, HashSet<String>>>,
+}
+
+impl Runner {
+    pub(super) fn new(worker: Arc<Worker>) -> Self {
+        Self {
+            worker,
+            changes: Mutex::default(),
+            ended: Mutex::default(),
+        }
+    }
+
+    pub(super) async fn run(&self, job: &Job) -> End {
+        match self.attempt(job).await {
+            Ok(end) => end,
+            Err(error) => {
+                tracing::warn!(target: "hostel::fleet", job = job.id, plugin = job.plugin, "the job is given back: {error}");
+                End::Again(Duration::from_secs(1))
+            }
+        }
+    }
+
+    async fn attempt(&self, job: &Job) -> Result<End, FleetError> {
+        let has_values = self
+            .worker
+            .world()
+            .config
+            .plugin(&job.plugin)
+            .has(Grant::State);
+        let _one_at_a_time = match has_values {
+            true => Some(self.lock(&job.plugin).lock_owned().await),
+            false => None,
+        };
+        for _ in 0..TRIES {
+            if let Some(end) = self.once(job, has_values).await? {
+                return Ok(end);
+            }
+        }
+        Ok(End::Again(Duration::from_secs(1)))
+    }
+
+    fn lock(&self, plugin: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.entry(plugin.to_owned()).or_default().clone()
+    }
+
+    /// Does the steps once. Returns `None` if they are to be repeated.
+    async fn once(&self, job: &Job, has_values: bool) -> Result<Option<End>, FleetError> {
+        let fleet = &self.worker.fleet;
+        let read = match has_values {
+            true => Some(fleet.read_state(&job.plugin).await?),
+            false => None,
+        };
+        let (record, revision) = fleet.read_record(&job.id).await?;
+        let record = record.unwrap_or_else(|| JobStatus {
+            id: job.id.clone(),
+            plugin: job.plugin.clone(),
+            export: job.export.clone(),
+            submitted: now(),
+            ..JobStatus::default()
+        });
+        if record.state != JobState::Pending {
+            return self.settle(job, &record).await.map(Some);
+        }
+        if let Some(read) = &read
+            && let Some(name) = read.document.jobs.get(&job.id)
+        {
+            return self.finish(job, record, name, None).await;
+        }
+        let (mut document, at) = match read {
+            Some(Read { document, revision }) => (Some(document), revision),
+            None => (None, 0),
+        };
+        let result = match job.attempt > job.attempts {
+            // The workers that began it did not come to its end.
+            true => Err(DirectError {
+                code: "max-deliver",
+                detail: format!(
+                    "{} attempts were begun, and none of them ended",
+                    job.attempts
+                ),
+                status: 500,
+            }),
+            false => self.call(job, &mut document).await,
+        };
+        if let Err(error) = &result
+            && may_differ(error)
+            && job.attempt < job.attempts
+        {
+            let (code, attempt) = (error.code, job.attempt);
+            tracing::info!(target: "hostel::fleet", job = job.id, plugin = job.plugin, attempt, "a job is repeated: {code}");
+            return Ok(Some(End::Again(back_off(job.attempt))));
+        }
+        let outcome = Outcome {
+            result: result.map(Bytes::from).map_err(|error| {
+                let mut detail = error.detail;
+                detail.truncate(detail.floor_char_boundary(DETAIL));
+                (error.code.to_owned(), detail)
+            }),
+        };
+        let name = fleet.store_outcome(&job.id, &outcome).await?;
+        let Some(mut document) = document else {
+            return self.finish(job, record, &name, Some(revision)).await;
+        };
+        let gone = self.forget(&job.plugin, &mut document).await?;
+        document.jobs.insert(job.id.clone(), name.clone());
+        match fleet.write_state(&job.plugin, &document, at).await {
+            Ok(true) => {
+                let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+                let ended = ended.entry(job.plugin.clone()).or_default();
+                ended.retain(|id| !gone.contains(id));
+            }
+            Ok(false) => {
+                fleet.drop_outcome(&job.id, &name, &outcome).await;
+                return Ok(None);
+            }
+            // It may be written or not. The values will tell.
+            Err(_) => return Ok(None),
+        }
+        self.finish(job, record, &name, None).await
+    }
+
+    /// Calls the plugin. With `document`, it works on these values, and they are changed if it succeeds.
+    async fn call(
+        &self,
+        job: &Job,
+        document: &mut Option<Document>,
+    ) -> Result<Vec<u8>, DirectError> {
+        let began = Instant::now();
+        let mut pause = Duration::from_millis(20);
+        loop {
+            let values = JobValues::new(&job.plugin, document.clone());
+            let call = DirectCall {
+                plugin: job.plugin.clone(),
+                export: job.export.clone(),
+                input: job.input.clone(),
+                // A job has no deadline but that of each attempt.
+                began: Instant::now(),
+                traceparent: job.traceparent.clone(),
+                around: Some(values.around()),
+            };
+            let result = self.worker.service.call(call).await;
+            match &result {
+                // The plugin has more to do than it may: that is no fault of the job's.
+                Err(error) if error.status == 429 && began.elapsed() < PATIENCE => {
+                    tokio::time::sleep(pause).await;
+                    pause = pause.saturating_mul(2).min(Duration::from_secs(1));
+                    continue;
+                }
+                Ok(_) => *document = values.take(),
+                // The changes of a call that failed are dropped.
+                Err(_) => {}
+            }
+            self.worker.counters.call(&job.plugin, result.is_ok());
+            return result;
+        }
+    }
+
+    /// Removes notes of jobs whose records have ended from a plugin's values. Returns those that this worker knows of.
+    async fn forget(
+        &self,
+        plugin: &str,
+        document: &mut Document,
+    ) -> Result<Vec<String>, FleetError> {
+        let ended: Vec<String> = {
+            let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            ended.get(plugin).into_iter().flatten().cloned().collect()
+        };
+        for id in &ended {
+            document.jobs.remove(id);
+        }
+        // Those of workers that have gone remain. Some at a time: each costs a question.
+        if document.jobs.len() >= MOST_JOBS / 2 {
+            let ids: Vec<String> = document.jobs.keys().take(50).cloned().collect();
+            for id in ids {
+                let (record, _) = self.worker.fleet.read_record(&id).await?;
+                // A record that has expired had ended, or its job was never submitted.
+                if record.is_none_or(|record| record.state != JobState::Pending) {
+                    document.jobs.remove(&id);
+                }
+            }
+        }
+        match document.jobs.len() < MOST_JOBS {
+            true => Ok(ended),
+            false => Err(FleetError::Nats(format!(
+                "the values of `{plugin}` note {MOST_JOBS} jobs that have not ended"
+            ))),
+        }
+    }
+
+    /// Ends the record by the outcome `name`: if it is at `revision`, or in any case without one. Returns `None` if the
+    /// steps are to be repeated.
+    async fn finish(
+        &self,
+        job: &Job,
+        record: JobStatus,
+        name: &str,
+        revision: Option<u64>,
+    ) -> Result<Option<End>, FleetError> {
+        let fleet = &self.worker.fleet;
+        let outcome = fleet.read_outcome(&job.id, name).await?;
+        let lost = || FleetError::Nats("the stored result of a job is not there".into());
+        let mut record = JobStatus {
+            ended: now(),
+            attempts: job.attempt,
+            worker: self.worker.id.clone(),
+            outcome: name.to_owned(),
+            ..record
+        };
+        let outcome = outcome.ok_or_else(lost)?;
+        match &outcome.result {
+            Ok(output) => {
+                record.state = JobState::Done;
+                record.bytes = output.len();
+            }
+            Err((code, detail)) => {
+                record.state = JobState::Failed;
+                (record.code, record.detail) = (code.clone(), detail.clone());
+            }
+        }
+        match fleet.write_record(&record, revision).await {
+            Ok(true) => {}
+            Ok(false) => {
+                fleet.drop_outcome(&job.id, name, &outcome).await;
+                return Ok(None);
+            }
+            // It may be written or not. The record will tell.
+            Err(_) => return Ok(None),
+        }
+        if revision.is_none() {
+            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            ended
+                .entry(job.plugin.clone())
+                .or_default()
+                .insert(job.id.clone());
+        }
+        self.worker.counters.job(record.state == JobState::Done);
+        self.settle(job, &record).await.map(Some)
+    }
+
+    /// Publishes the dead letter of a job that failed. NATS drops it if it has it already.
+    async fn settle(&self, job: &Job, record: &JobStatus) -> Result<End, FleetError> {
+        if record.state == JobState::Failed {
+            let fleet = &self.worker.fleet;
+            let mut headers = HeaderMap::new();
+            headers.insert(NATS_MESSAGE_ID, format!("{}.{}", job.id, record.outcome));
+            headers.insert(super::JOB, &*job.id);
+            headers.insert(super::EXPORT, &*job.export);
+            headers.insert(CODE, &*record.code);
+            let subject = format!("{}.dead.{}", fleet.name, token(&job.plugin));
+            let input = job.input.clone();
+            fleet
+                .publish(subject, headers, input, "publish a dead letter")
+                .await?;
+        }
+        Ok(End::Settled)
+    }
+}
+
+/// Returns whether another attempt may end otherwise: not if the plugin, its budget or the input is at fault.
+fn may_differ(error: &DirectError) -> bool {
+    match error.code {
+        // A plugin's own error can come from without. The plugin may be pushed later than its jobs.
+        "guest-error" | "unknown-plugin" => true,
+        _ => matches!(error.status, 429 | 500 | 503 | 504),
+    }
+}
+
+/// Returns the time until a job is tried again: a second, and twice as long after each further attempt.
+fn back_off(attempt: u64) -> Duration {
+    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+    let factor = 2_u32.saturating_pow(doublings);
+    Duration::from_secs(1).saturating_mul(factor).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_attempt_waits_longer() {
+        let waits = [1, 2, 3, 7, 50].map(|attempt| back_off(attempt).as_secs());
+        assert_eq!(waits, [1, 2, 4, 60, 60]);
+    }
+
+    #[test]
+    fn what_would_end_alike_is_not_repeated() {
+        let repeated = |code, status| {
+            may_differ(&DirectError {
+                code,
+                detail: String::new(),
+                status,
+            })
+        };
+        assert!(repeated("guest-error", 422));
+        assert!(repeated("deadline", 504));
+        assert!(repeated("unknown-plugin", 404));
+        assert!(!repeated("out-of-fuel", 422));
+        assert!(!repeated("trap-unreachable", 502));
+        assert!(!repeated("unknown-export", 404));
+        assert!(!repeated("body-too-large", 413));
+    }
+}

@@ -1,0 +1,65 @@
+//! Names of subjects, buckets and streams.
+
+/// Writes a name as one token of a subject or key: each byte that is no letter, digit, `_` or `-` as `=` and two
+/// hexadecimal digits. No two names have one token.
+pub(crate) fn token(name: &str) -> String {
+    let mut token = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => token.push(char::from(byte)),
+            _ => token.push_str(&format!("={byte:02X}")),
+        }
+    }
+    match token.is_empty() {
+        // A token has at least one character.
+        true => "=".to_owned(),
+        false => token,
+    }
+}
+
+/// Reads a name that was written by [`token`].
+pub(crate) fn from_token(token: &str) -> Option<String> {
+    if token == "=" {
+        return Some(String::new());
+    }
+    let mut parts = token.split('=');
+    let mut name = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        name.push(u8::from_str_radix(digits, 16).ok()?);
+        name.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(name).ok()
+}
+
+/// Returns whether a text can name a fleet or a job: 1 to 64 letters, digits, `_` and `-`.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(is_part)
+}
+
+/// Returns 16 hexadecimal digits by chance.
+pub(crate) fn nonce() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes)?;
+    Ok(format!("{:016x}", u64::from_be_bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_has_a_token_of_its_own() {
+        let names = ["", "a", "a.b", "a=2Eb", "a b", "=", "ü", "a_b-C9"];
+        let tokens = names.map(token);
+        for (name, token) in names.iter().zip(&tokens) {
+            assert_eq!(from_token(token).as_deref(), Some(*name));
+            assert!(!token.contains(['.', '*', '>', ' ']), "{token}");
+        }
+        assert_eq!(tokens[2], "a=2Eb");
+        assert_eq!(from_token("a=2"), None);
+        assert_eq!(from_token("a=ZZ"), None);
+        assert_eq!(from_token("=FF"), None);
+    }
+}
