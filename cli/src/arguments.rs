@@ -194,7 +194,7 @@ pub(super) struct Run {
     /// Host's answer: echo, fail:TEXT, @FILE or FUNCTION=VALUE; repeatable
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
     pub(super) callback: Vec<GivenCallback>,
-    /// [SCHEME://]HOST[:PORT] that an Extism plugin or a component may reach; repeatable
+    /// [SCHEME://]HOST[:PORT] that the plugin may reach; repeatable
     #[arg(long, value_name = "HOST", hide = asked_for("-h"), value_parser = http::host)]
     pub(super) allow_host: Vec<String>,
     /// '[http://]HOST[:PORT] NAME: VALUE', with ${VAR} from the environment; repeatable
