@@ -83,6 +83,17 @@ pub(super) enum Command {
         mut_arg("dir", |it| it.hide(asked_for("-h"))),
     )]
     Bench(Bench),
+    /// Draw which functions of a plugin use the fuel of a call
+    #[command(
+        after_help = long(PROFILE),
+        mut_arg("trace_calls", |it| it.hide(true)),
+        mut_arg("json", |it| it.hide(true)),
+        mut_arg("trust_manifest", |it| it.hide(true)),
+        mut_arg("arg", |it| it.hide(asked_for("-h"))),
+        mut_arg("env", |it| it.hide(asked_for("-h"))),
+        mut_arg("dir", |it| it.hide(asked_for("-h"))),
+    )]
+    Profile(Profile),
     /// Run the test cases of a file on a plugin
     #[command(after_help = long(TEST))]
     Test(Test),
@@ -183,7 +194,7 @@ pub(super) struct Run {
     /// Host's answer: echo, fail:TEXT, @FILE or FUNCTION=VALUE; repeatable
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
     pub(super) callback: Vec<GivenCallback>,
-    /// [SCHEME://]HOST[:PORT] that an Extism plugin or a component may reach; repeatable
+    /// [SCHEME://]HOST[:PORT] that the plugin may reach; repeatable
     #[arg(long, value_name = "HOST", hide = asked_for("-h"), value_parser = http::host)]
     pub(super) allow_host: Vec<String>,
     /// '[http://]HOST[:PORT] NAME: VALUE', with ${VAR} from the environment; repeatable
@@ -346,6 +357,18 @@ pub(super) struct Test {
     /// Run again when the plugin or a file of the tests changes
     #[arg(long)]
     pub(super) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Profile {
+    #[command(flatten)]
+    pub(super) run: Run,
+    /// File to write: FILE.svg for a picture, FILE.folded for text
+    #[arg(long, short, value_name = "FILE", required_unless_present = "trace")]
+    pub(super) output: Option<PathBuf>,
+    /// Print each call of a host function on stderr, with arguments and results
+    #[arg(long)]
+    pub(super) trace: bool,
 }
 
 #[derive(Debug, Args)]
@@ -554,6 +577,20 @@ Exit codes:
   2  invalid arguments, or a fault in FILE
   3  the plugin can't be loaded, or does not fit a case
   7  hostel itself failed: stdout can't be written, for example";
+
+const PROFILE: &str = "\
+Makes one call as `hostel run` does, and writes a flame graph: a box for each
+function, as wide as its fuel, below the functions that it calls. The figures
+are those of a call without a profile, to the unit, and equal on each machine.
+The call takes many times longer. Text has a line for each stack, `f;g 123`, as
+other tools read it. Names are those of the plugin's name section: build it
+without stripping them. Not for components, manifests and tail calls.
+--trace prints lines such as: env.host_get_config(\"prefix\") = \"CUSTOM\"
+
+Examples:
+  hostel profile plugin.wasm @photo.png -o fuel.svg > small.png
+  hostel profile plugin.wasm --call learn @words.txt -o fuel.folded
+  hostel profile plugin.wasm hello --trace";
 
 const SNAPSHOT: &str = "\
 Runs the start function, the initialisers and the function of --call. The new

@@ -24,6 +24,7 @@ mod number;
 mod output;
 mod plugin;
 mod probe;
+mod profile;
 mod quantity;
 mod run;
 #[cfg(feature = "serve")]
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Test(arguments) => testing::test(&arguments),
+        Command::Profile(arguments) => profile::profile(&arguments),
         Command::Snapshot(arguments) => snapshot::snapshot(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Check(arguments) => check::check(&arguments),

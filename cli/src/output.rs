@@ -83,6 +83,12 @@ pub(super) fn hint(text: &str) {
     error(&format!("hint: {}\n", escaped(text)));
 }
 
+/// Prints a line on stderr as it is.
+pub(super) fn note(line: &str) {
+    // If stderr can't be written, there is no other place for the line.
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
 /// Prints an error message on stderr, wrapped between words if that is a terminal. Lines may begin
 /// with `error:` and `hint:`.
 pub(super) fn error(text: &str) {

@@ -138,6 +138,8 @@ pub use self::base::limits::ComponentLimits;
 pub use self::base::log::Defmt;
 #[cfg(feature = "log")]
 pub use self::base::log::LogCrate;
+#[cfg(feature = "profile")]
+pub use self::grants::{ProfileEvent, ProfileRecord};
 #[cfg(feature = "postcard")]
 pub use self::marshal::Postcard;
 #[cfg(feature = "component")]

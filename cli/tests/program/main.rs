@@ -16,6 +16,7 @@ mod lowering;
 mod manifests;
 mod new;
 mod probe;
+mod profile;
 mod run;
 #[cfg(feature = "serve")]
 mod serve;
@@ -180,6 +181,7 @@ fn help_is_complete_and_short() {
     for command in [
         "new",
         "run",
+        "profile",
         "bench",
         "snapshot",
         "test",

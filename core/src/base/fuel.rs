@@ -41,6 +41,12 @@ impl<'a> Spending<'a> {
         }
     }
 
+    /// Returns the fuel that is left.
+    #[cfg(feature = "profile")]
+    pub(crate) const fn left(&self) -> u64 {
+        self.available.saturating_sub(self.spent.get())
+    }
+
     #[cold]
     #[inline(never)]
     fn overdraw(&self) -> Overdrawn {

@@ -13,7 +13,10 @@ impl Engine {
     /// Compiles the module. Further copies of the code are made when calls need them.
     pub(super) fn compile(&self, info: &mut ModuleInfo, wasm: &[u8]) -> Result<Code, LoadError> {
         // Takes the bytes: the module is changed once more for an error, and both may not fit.
-        let compiled = Code::compile(self, rewritten(info, wasm)?);
+        let changed = rewritten(info, wasm)?;
+        #[cfg(feature = "profile")]
+        let changed = profiled(info, changed)?;
+        let compiled = Code::compile(self, changed);
         let code = compiled.map_err(|error| in_module(error, wasm, &info.changes))?;
         info.changes.forget_code();
         Ok(code)
@@ -133,6 +136,19 @@ pub(super) fn rewritten<'a>(info: &ModuleInfo, wasm: &'a [u8]) -> Result<Cow<'a,
     // Never compiled unchanged: the changes keep the guest from faults of the interpreter.
     let refused = || LoadError::refused("a part of it can't be rewritten");
     Ok(Cow::Owned(changed.ok_or_else(refused)?))
+}
+
+/// Returns the module changed to tell of its functions, if it asks for that by an import.
+#[cfg(feature = "profile")]
+fn profiled<'a>(info: &ModuleInfo, wasm: Cow<'a, [u8]>) -> Result<Cow<'a, [u8]>, LoadError> {
+    let mut imports = info.imports.iter();
+    if !imports.any(|import| (&*import.module, &*import.name) == module::profile::EVENT) {
+        return Ok(wasm);
+    }
+    let refused = || LoadError::refused("it can't be profiled: it has tail calls");
+    module::profile::profiled(&wasm)
+        .map(Cow::Owned)
+        .ok_or_else(refused)
 }
 
 /// Returns the error with its offset in the module as it was before the changes.

@@ -1,14 +1,20 @@
 //! [`Grants`]: the host functions and services that a plugin may use.
 
 mod answers;
+#[cfg(feature = "trace")]
+mod calls;
 mod check;
 #[cfg(feature = "contract")]
 mod fixed;
 #[cfg(feature = "component")]
 mod interfaces;
+#[cfg(feature = "profile")]
+mod profile;
 mod stubs;
 
 pub(crate) use self::check::{check_imports, conflicting_imports};
+#[cfg(feature = "profile")]
+pub use self::profile::{ProfileEvent, ProfileRecord};
 
 use self::stubs::Stubs;
 #[cfg(feature = "contract")]
@@ -84,6 +90,9 @@ pub struct Grants<T = ()> {
     convention: Option<Convention>,
     limits: Option<Arc<Limits>>,
     budget: Option<Arc<Budget>>,
+    /// Where calls of host functions are told.
+    #[cfg(feature = "trace")]
+    calls: Option<calls::CallSink>,
 }
 
 /// A grant of the log: the sink, and the functions that make [`LOG_AT`] and [`ABORT`]. They are made only
@@ -160,6 +169,8 @@ impl<T: 'static> Grants<T> {
             convention: None,
             limits: None,
             budget: None,
+            #[cfg(feature = "trace")]
+            calls: None,
         }
     }
 
@@ -505,6 +516,8 @@ impl<T: 'static> Grants<T> {
             return None;
         };
         let function = self.find(convention, &import.module, &import.name, ty)?;
+        #[cfg(feature = "trace")]
+        let function = self.told(function, &import.module, &import.name);
         let results = function.results();
         let shape = native::shape_of(&function.params(), &results, ty)?;
         let result_shape = ResultShape {
@@ -590,6 +603,8 @@ impl<T> Clone for Grants<T> {
             convention: self.convention,
             limits: self.limits.clone(),
             budget: self.budget.clone(),
+            #[cfg(feature = "trace")]
+            calls: self.calls.clone(),
         }
     }
 }

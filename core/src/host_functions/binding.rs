@@ -5,6 +5,8 @@ use super::{
     define::{self, Define},
     function::{Unfinished, panicked},
 };
+#[cfg(feature = "trace")]
+use crate::base::{shape::unpack, signature::ValType};
 use crate::{
     base::{
         fuel::{BASE, Spending},
@@ -77,6 +79,42 @@ impl HostCall<'_, '_> {
     /// Returns the function's arguments, without the pointer to the results' record.
     pub(crate) const fn params(&self) -> &[Val] {
         self.called.params
+    }
+
+    /// Returns the results that were set, of these types. `memory` is the guest's.
+    #[cfg(feature = "trace")]
+    pub(crate) fn results(&self, memory: &[u8], types: &[ValType]) -> alloc::vec::Vec<Val> {
+        let word = self.called.word;
+        let pair = |first: u32, second: u32| {
+            [first, second]
+                .map(|value| Val::I32(value.cast_signed()))
+                .into()
+        };
+        match (self.result_shape.shape, &self.called.values) {
+            (Shape::Pointer, _) => {
+                let start = usize::try_from(self.called.at).unwrap_or(usize::MAX);
+                let record = memory.get(start..).and_then(<[u8]>::first_chunk::<8>);
+                match record {
+                    // A record of two i32; others are not told.
+                    Some([a, b, c, d, e, f, g, h]) if self.result_shape.record == 8 => pair(
+                        u32::from_le_bytes([*a, *b, *c, *d]),
+                        u32::from_le_bytes([*e, *f, *g, *h]),
+                    ),
+                    _ => alloc::vec::Vec::new(),
+                }
+            }
+            (Shape::Packed, Some([Val::I64(word)])) => {
+                let (first, second) = unpack(word.cast_unsigned());
+                pair(first, second)
+            }
+            (_, Some(values)) => values.to_vec(),
+            (_, None) => match (types, unpack(word)) {
+                ([ValType::I32], (_, value)) => [Val::I32(value.cast_signed())].into(),
+                ([ValType::I64], _) => [Val::I64(word.cast_signed())].into(),
+                ([ValType::I32, ValType::I32], (first, second)) => pair(first, second),
+                _ => alloc::vec::Vec::new(),
+            },
+        }
     }
 
     /// Returns the outcome by which the guest waits for `work`.

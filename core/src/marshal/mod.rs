@@ -54,6 +54,9 @@ pub struct Types {
     pub(crate) flat: FlatTypes,
     /// Whether more types were pushed than a signature may have.
     pub(crate) overflow: bool,
+    /// Which of them begin text or bytes, as bits.
+    #[cfg(feature = "trace")]
+    pub(crate) texts: u32,
     /// Whether text or bytes are among them. They need the guest's memory.
     pub(crate) bytes: bool,
     /// Whether each type fits, by what the module declares.
@@ -74,6 +77,8 @@ impl Types {
         let mut types = Self {
             flat: FlatTypes::new(),
             overflow: false,
+            #[cfg(feature = "trace")]
+            texts: 0,
             bytes: false,
             any: false,
         };
@@ -88,6 +93,10 @@ impl Types {
 
     /// Pushes a pointer and a length.
     pub(crate) fn push_bytes(&mut self) {
+        #[cfg(feature = "trace")]
+        if let Ok(at) = u32::try_from(self.flat.len()) {
+            self.texts |= 1_u32.checked_shl(at).unwrap_or(0);
+        }
         self.push(ValType::I32);
         self.push(ValType::I32);
         self.bytes = true;

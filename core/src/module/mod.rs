@@ -14,6 +14,8 @@ mod groups;
 mod initializers;
 mod lengths;
 mod looks;
+#[cfg(feature = "profile")]
+pub(crate) mod profile;
 mod proposal;
 mod read;
 mod rewrite;

@@ -6,19 +6,20 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The host's functions.
+// Safe with any arguments: the host only reads, and traps if they lie outside of the memory.
+#[cfg(target_arch = "wasm32")]
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    safe fn host_log(ptr: *const u8, size: usize);
+    safe fn host_log_message(ptr: *const u8, size: usize);
+    safe fn host_log_at(level: u32, ptr: *const u8, size: usize);
+    safe fn host_get_config(key_ptr: *const u8, key_size: usize) -> i64;
+}
+
+/// Calls the host's functions.
 #[cfg(target_arch = "wasm32")]
 mod imports {
-    use super::{Level, Vec, received};
-
-    // Safe with any arguments: the host only reads, and traps if they lie outside of the memory.
-    #[link(wasm_import_module = "env")]
-    unsafe extern "C" {
-        safe fn host_log(ptr: *const u8, size: usize);
-        safe fn host_log_message(ptr: *const u8, size: usize);
-        safe fn host_log_at(level: u32, ptr: *const u8, size: usize);
-        safe fn host_get_config(key_ptr: *const u8, key_size: usize) -> i64;
-    }
+    use super::{Level, Vec, host_get_config, host_log, host_log_at, host_log_message, received};
 
     pub(super) fn log(line: &str) {
         host_log(line.as_ptr(), line.len());

@@ -31,41 +31,49 @@ use crate::{abi::ERROR_BIT, host};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The host's functions.
+// Safe with any arguments: the host only reads, and traps if they lie outside of the memory.
+#[cfg(target_arch = "wasm32")]
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    safe fn host_state_get(key: *const u8, key_size: usize) -> i64;
+    safe fn host_state_set(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> i64;
+    safe fn host_state_delete(key: *const u8, key_size: usize) -> i64;
+    safe fn host_state_list(
+        prefix: *const u8,
+        prefix_size: usize,
+        after: *const u8,
+        after_size: usize,
+        max: u32,
+    ) -> i64;
+}
+
+/// Calls the host's functions.
 #[cfg(target_arch = "wasm32")]
 mod imports {
-    use super::{Error, Vec, answer, keys};
+    use super::{
+        Error, Vec, answer, host_state_delete, host_state_get, host_state_list, host_state_set,
+        keys,
+    };
 
-    // Safe with any arguments: the host only reads, and traps if they lie outside of the memory.
-    #[link(wasm_import_module = "env")]
-    unsafe extern "C" {
-        safe fn host_state_get(key: *const u8, key_size: usize) -> i64;
-        safe fn host_state_set(
-            key: *const u8,
-            key_size: usize,
-            value: *const u8,
-            value_size: usize,
-        ) -> i64;
-        safe fn host_state_delete(key: *const u8, key_size: usize) -> i64;
-        safe fn host_state_list(
-            prefix: *const u8,
-            prefix_size: usize,
-            after: *const u8,
-            after_size: usize,
-            max: u32,
-        ) -> i64;
-    }
-
+    #[inline(always)]
     pub(super) fn state_get(key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         answer(host_state_get(key.as_ptr(), key.len()))
     }
+    #[inline(always)]
     pub(super) fn state_set(key: &[u8], value: &[u8]) -> Result<(), Error> {
         let done = host_state_set(key.as_ptr(), key.len(), value.as_ptr(), value.len());
         answer(done).map(drop)
     }
+    #[inline(always)]
     pub(super) fn state_delete(key: &[u8]) -> Result<(), Error> {
         answer(host_state_delete(key.as_ptr(), key.len())).map(drop)
     }
+    #[inline(always)]
     pub(super) fn state_list(
         prefix: &[u8],
         after: Option<&[u8]>,

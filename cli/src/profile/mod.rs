@@ -1,0 +1,154 @@
+//! `hostel profile`: shows which functions of a plugin use the fuel of a call.
+
+mod import;
+mod svg;
+mod tree;
+
+use self::{import::Importing, tree::Tree};
+use super::{
+    arguments::Profile,
+    exit::Exit,
+    failure::Failure,
+    input::Input,
+    log, output,
+    plugin::{self, Contents, Module},
+};
+use hostel::{Instance, ModuleInfo, Plugin, ProfileRecord, Std, Tracing, WasiStdio};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// How many times its fuel a call may use, since it calls the host so often.
+const TIMES: u64 = 1_000;
+
+pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
+    let to = match &arguments.output {
+        Some(path) => Some((Format::of(path)?, path)),
+        None => None,
+    };
+    let run = &arguments.run;
+    log::show();
+    run.refuse_trace("profile")?;
+    let module = Module::read(run, |_| {})?;
+    let wasm = match &module.contents {
+        Contents::Module(wasm) if !module.component => wasm,
+        Contents::Module(_) => return Err(unsupported("a component")),
+        Contents::Manifest(_) => return Err(unsupported("a manifest")),
+    };
+    let budget = module.bounds.budget;
+    let mut bounds = module.bounds;
+    bounds.budget.fuel = budget.fuel.saturating_mul(TIMES);
+    bounds.budget.host_calls = u32::MAX;
+    let info = ModuleInfo::read_within(wasm, &bounds.limits.module);
+    let info = info.map_err(|error| Failure::load(&run.plugin, &error))?;
+    let importing = Importing::new(wasm, &info)
+        .ok_or_else(|| Failure::usage("the plugin can't be profiled: it can't be written anew"))?;
+
+    let tree = Arc::new(Mutex::new(Tree::new(bounds.budget.fuel, budget.fuel)));
+    let counting = tree.clone();
+    let platform = Arc::new(Std::new());
+    let stdio = WasiStdio::new(platform.clone());
+    let mut wasi = plugin::wasi(run, &module)?;
+    if module.command {
+        wasi = stdio.inherit(wasi);
+        bounds.budget.output_bytes = usize::MAX;
+    }
+    let mut grants = plugin::grants(run, &module, Tracing)?
+        .with(wasi)
+        .profile(move |record: ProfileRecord| lock(&counting).count(record));
+    if arguments.trace {
+        // The events of the profile are calls of a host function too.
+        grants = grants.trace_host_calls(|line| {
+            if !line.starts_with("hostel-profile.") {
+                output::note(line);
+            }
+        });
+    }
+    let engine = run.engine(&bounds).with_platform(platform);
+    let plugin = plugin::load_module(&run.plugin, &engine, &importing.wasm, &grants, false)?;
+    let call = Call::new(arguments, &plugin, &module)?;
+    let mut instance = plugin.instantiate(()).map_err(Failure::from)?;
+    // Only the call counts, not what made the instance.
+    *lock(&tree) = Tree::new(bounds.budget.fuel, budget.fuel);
+    let answer = call.run(&mut instance);
+    let mut tree = lock(&tree);
+    tree.finish(instance.usage().fuel);
+    if let Some((format, path)) = to {
+        let text = format.text(&run.plugin, &tree, &importing);
+        fs::write(path, text).map_err(|error| Failure::unwritable(path, &error))?;
+    }
+    if module.command {
+        stdio.flush(None).map_err(|error| Failure::output(&error))?;
+    }
+    let (answer, exit) = answer.map_err(Failure::from)?;
+    Ok(output::answer(&answer)?.or(exit))
+}
+
+fn lock(tree: &Mutex<Tree>) -> MutexGuard<'_, Tree> {
+    tree.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unsupported(what: &str) -> Failure {
+    Failure::usage(format!("`hostel profile` can't profile {what}"))
+        .with_hint("a core module can be profiled: `hostel lower` makes one of most components")
+}
+
+/// The call that is profiled.
+enum Call {
+    Function(String, Input),
+    Command,
+}
+
+impl Call {
+    fn new(arguments: &Profile, plugin: &Plugin, module: &Module) -> Result<Self, Failure> {
+        if module.command {
+            return Ok(Self::Command);
+        }
+        let run = &arguments.run;
+        let name = run.call.as_deref().unwrap_or(plugin::FUNCTION);
+        let limit = module.bounds.budget.input_bytes;
+        let input = Input::new(plugin, module.contract.as_ref(), name, run, limit)?;
+        Ok(Self::Function(name.to_owned(), input))
+    }
+
+    /// Makes the call. Returns its output, and of a command the exit.
+    fn run(self, instance: &mut Instance) -> Result<(Vec<u8>, Exit), hostel::CallError> {
+        match self {
+            Self::Command => Ok((Vec::new(), Exit::from(instance.run_command()?))),
+            Self::Function(name, input) => Ok((input.call(instance, &name)?.bytes, Exit::Ok)),
+        }
+    }
+}
+
+/// What is written.
+enum Format {
+    Svg,
+    Folded,
+}
+
+impl Format {
+    /// Returns the format that a file's name ends with.
+    fn of(path: &Path) -> Result<Self, Failure> {
+        match path.extension().and_then(|end| end.to_str()) {
+            Some("svg") => Ok(Self::Svg),
+            Some("folded") => Ok(Self::Folded),
+            _ => Err(Failure::usage(format!(
+                "expected a file that ends with .svg or .folded, found {}",
+                path.display()
+            ))),
+        }
+    }
+
+    fn text(&self, plugin: &Path, tree: &Tree, importing: &Importing) -> String {
+        let name = |index| importing.name(index);
+        match self {
+            Self::Folded => tree.folded(name),
+            Self::Svg => {
+                let title = format!("{}: {} fuel", plugin.display(), tree.fuel());
+                svg::draw(&title, &tree.boxes(name))
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Sums up a plugin's fuel by the stacks of its functions.
+
+use hostel::{ProfileEvent, ProfileRecord, Trap};
+use std::{collections::BTreeMap, fmt::Write as _};
+
+/// The fuel of each stack of functions.
+pub(super) struct Tree {
+    nodes: Vec<Node>,
+    /// The stack, the outermost first. The first node is the host.
+    stack: Vec<usize>,
+    /// Fuel that was left at the last event, all of it counted.
+    left: u64,
+    /// Fuel that was spent by now, without what the profile adds.
+    spent: u64,
+    /// The most of it.
+    most: u64,
+    /// What the profile added.
+    added: u64,
+}
+
+/// A function in one stack.
+#[derive(Default)]
+struct Node {
+    function: Option<u32>,
+    /// Its own fuel.
+    fuel: u64,
+    children: BTreeMap<u32, usize>,
+}
+
+impl Tree {
+    /// Begins a call that has `available` units of fuel, and may use `most` of its own.
+    pub(super) fn new(available: u64, most: u64) -> Self {
+        Self {
+            nodes: vec![Node::default()],
+            stack: vec![0],
+            left: available,
+            spent: 0,
+            most,
+            added: 0,
+        }
+    }
+
+    /// Counts an event.
+    ///
+    /// # Errors
+    ///
+    /// If the call has used up its fuel.
+    pub(super) fn count(&mut self, record: ProfileRecord) -> Result<(), Trap> {
+        let raw = self.left.saturating_sub(record.fuel_left);
+        self.left = record.fuel_left;
+        self.added = self.added.saturating_add(record.added.min(raw));
+        let fuel = raw.saturating_sub(record.added);
+        self.spent = self.spent.saturating_add(fuel);
+        match record.event {
+            ProfileEvent::Enter { function, cost } => {
+                // What else was charged is the caller's: operations whose fuel depends on their length.
+                let own = cost.min(fuel);
+                self.charge(fuel - own);
+                self.push(function);
+                self.charge(own);
+            }
+            ProfileEvent::CallHost { function } => {
+                self.charge(fuel);
+                self.push(function);
+            }
+            ProfileEvent::Exit | ProfileEvent::HostReturned => {
+                self.charge(fuel);
+                // The host's own node stays.
+                if self.stack.len() > 1 {
+                    self.stack.pop();
+                }
+            }
+            // `ProfileEvent::Charge`.
+            _ => self.charge(fuel),
+        }
+        match self.spent > self.most {
+            true => Err(Trap::host("the call ran out of fuel")),
+            false => Ok(()),
+        }
+    }
+
+    fn top(&self) -> usize {
+        self.stack.last().copied().unwrap_or(0)
+    }
+
+    fn charge(&mut self, fuel: u64) {
+        let top = self.top();
+        let node = &mut self.nodes[top];
+        node.fuel = node.fuel.saturating_add(fuel);
+    }
+
+    fn push(&mut self, function: u32) {
+        let (top, next) = (self.top(), self.nodes.len());
+        let at = *self.nodes[top].children.entry(function).or_insert(next);
+        if at == next {
+            self.nodes.push(Node {
+                function: Some(function),
+                ..Node::default()
+            });
+        }
+        self.stack.push(at);
+    }
+
+    /// Ends the call, of which `fuel` was used, what the profile added included.
+    pub(super) fn finish(&mut self, fuel: u64) {
+        // The host's work before and after the guest's functions.
+        let rest = fuel.saturating_sub(self.added).saturating_sub(self.spent);
+        self.stack.truncate(1);
+        self.charge(rest);
+        self.spent = self.spent.saturating_add(rest);
+    }
+
+    /// Returns the fuel of the call.
+    pub(super) fn fuel(&self) -> u64 {
+        self.spent
+    }
+
+    /// Returns the boxes of a picture, and their greatest depth: each with its depth, its first unit of fuel, its
+    /// fuel with that of the functions in it, and its name by `name`.
+    pub(super) fn boxes(&self, name: impl Fn(u32) -> String) -> Vec<Box> {
+        let mut boxes = Vec::new();
+        // Without recursion: a guest's stack may be deeper than this thread's.
+        let mut rest = vec![(0_usize, 0_u64, 0_u64)];
+        let sums = self.sums();
+        while let Some((at, depth, start)) = rest.pop() {
+            let node = &self.nodes[at];
+            boxes.push(Box {
+                depth,
+                start,
+                fuel: sums[at],
+                own: node.fuel,
+                name: node.function.map_or(HOST.to_owned(), &name),
+            });
+            let mut start = start;
+            for child in node.children.values() {
+                rest.push((*child, depth + 1, start));
+                start += sums[*child];
+            }
+        }
+        boxes
+    }
+
+    /// Returns the fuel of each node with that of the nodes in it.
+    fn sums(&self) -> Vec<u64> {
+        let mut sums: Vec<_> = self.nodes.iter().map(|node| node.fuel).collect();
+        // A node comes after the one that it is in.
+        for at in (0..self.nodes.len()).rev() {
+            sums[at] += self.nodes[at]
+                .children
+                .values()
+                .map(|child| sums[*child])
+                .sum::<u64>();
+        }
+        sums
+    }
+
+    /// Returns a line for each stack that has fuel of its own: the names, and the fuel.
+    pub(super) fn folded(&self, name: impl Fn(u32) -> String) -> String {
+        let mut lines = BTreeMap::new();
+        let mut rest = vec![(0_usize, HOST.to_owned())];
+        while let Some((at, stack)) = rest.pop() {
+            let node = &self.nodes[at];
+            for (function, child) in &node.children {
+                rest.push((*child, format!("{stack};{}", plain(&name(*function)))));
+            }
+            if node.fuel > 0 {
+                // Functions may have equal names.
+                *lines.entry(stack).or_insert(0) += node.fuel;
+            }
+        }
+        let mut text = String::new();
+        for (stack, fuel) in lines {
+            // Writing to a String does not fail.
+            let _ = writeln!(text, "{stack} {fuel}");
+        }
+        text
+    }
+}
+
+/// The name of the host, which calls the plugin.
+const HOST: &str = "host";
+
+/// Returns a name without the characters that separate names and lines.
+fn plain(name: &str) -> String {
+    let visible = hostel::Escaped::new(name.as_bytes()).to_string();
+    visible.replace(';', ",")
+}
+
+/// A function in a picture.
+pub(super) struct Box {
+    pub(super) depth: u64,
+    pub(super) start: u64,
+    pub(super) fuel: u64,
+    pub(super) own: u64,
+    pub(super) name: String,
+}
