@@ -169,6 +169,7 @@ impl Follower {
         }
         let Some(candidate) = &self.releases.candidate else {
             self.ready = None;
+            self.presence.vote = None;
             return;
         };
         let number = candidate.number;

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds the components in JavaScript and Python, which are megabytes each, into ../target/components/, and puts those of
+# Builds the components in Go, JavaScript and Python, which are megabytes each, into ../target/components/, and puts those of
 # ../prebuilt/components/ beside them. ../build.sh builds the latter.
 #
 #   guests/components/build.sh            builds them
 #   guests/components/build.sh --check    then runs all components in wasmtime, and fails if one differs from expected.json
 #
-# It takes npm, Node.js 20, Python 3.10 with venv, and a network: it installs the tools below ../target/, in the versions
-# of javascript/package-lock.json and python/requirements.txt.
+# It takes Rust, npm, Node.js 20, Python 3.10 with venv, and a network: it installs the tools below ../target/, in the
+# versions of Cargo.lock, javascript/package-lock.json and python/requirements.txt.
 set -euo pipefail
 
 check=false
@@ -31,6 +31,7 @@ need() {
         exit 1
     }
 }
+need cargo "https://rustup.rs"
 need npm "apt-get install npm, or https://nodejs.org"
 need python3 "apt-get install python3 python3-venv"
 
@@ -57,6 +58,33 @@ quietly "${quickjs[@]}" -o "$out/javascript_quickjs.wasm"
 quietly "${quickjs[@]}" --stub-wasi -o "$out/javascript_quickjs_stub.wasm"
 quietly "$npm/node_modules/.bin/componentize-js" javascript/plugin.js --wit wit --world-name plugin \
     --disable stdio random clocks http fetch-event -o "$out/javascript_spidermonkey.wasm"
+
+cargo build --quiet --locked --target-dir "$target" --manifest-path tool/Cargo.toml
+tool="$target/debug/tool"
+# The crate of the bindings contains the module that they need, and which is not to be had from PyPI.
+package=$(cargo metadata --quiet --locked --format-version 1 --manifest-path tool/Cargo.toml | "$venv/bin/python" -c '
+import json, pathlib, sys
+packages = json.load(sys.stdin)["packages"]
+manifest = next(package["manifest_path"] for package in packages if package["name"] == "wit-bindgen-go")
+print(pathlib.Path(manifest).parent / "src/pkg")')
+# The sources of a package of the bindings' lie in their folders.
+go="$target/components-go"
+rm -rf "$go"
+mkdir -p "$go/exports/export_wit_world"
+"$tool" go wit plugin hostel/plugin "$go"
+cp go/go.mod go/main.go "$go/"
+cp go/world.go "$go/exports/export_wit_world/"
+cp go/text.go "$go/exports/export_hostel_example_text/"
+(
+    cd "$go"
+    export GOTOOLCHAIN=local GOPROXY=off GOSUMDB=off GOWORK=off GOFLAGS=-mod=mod GOEXPERIMENT= GOOS=wasip1 GOARCH=wasm
+    "$venv/bin/go" mod edit -replace "go.bytecodealliance.org/pkg=$package"
+    # The bindings' module uses the allocator of Go's runtime, which the linker allows only so.
+    quietly "$venv/bin/go" build -trimpath -buildvcs=false "-ldflags=-s -w -buildid= -checklinkname=0" \
+        -buildmode=c-shared -o module.wasm .
+)
+"$tool" embed wit plugin "$go/module.wasm" "$go/plugin.wasm"
+"$tool" new "$go/plugin.wasm" "$out/go.wasm"
 
 # From a copy, since Python puts compiled files beside its sources.
 sources=$(mktemp -d)

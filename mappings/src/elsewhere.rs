@@ -13,9 +13,22 @@ impl Pages {
         &self,
         _region: &Region,
         _length: usize,
+        _placed: bool,
         _visit: &mut dyn FnMut(Range<usize>),
     ) -> bool {
         match self.0 {}
+    }
+
+    pub(crate) const fn tells_files(&self) -> bool {
+        match self.0 {}
+    }
+}
+
+pub(crate) struct Contents(Infallible);
+
+impl Contents {
+    pub(crate) fn new<'a>(_: usize, _: impl Iterator<Item = (usize, &'a [u8])>) -> Option<Self> {
+        None
     }
 }
 
@@ -39,6 +52,10 @@ impl Region {
     }
 
     pub(crate) const fn release_borrowed(&self, _pages: &mut [u8]) -> bool {
+        match self.0 {}
+    }
+
+    pub(crate) const fn place(&self, _pages: &mut [u8], _contents: &Contents) -> bool {
         match self.0 {}
     }
 

@@ -50,6 +50,12 @@
 //! * **Emulated kernels** may answer nonsense. [`Mappings::new`] checks that the answers fit pages that
 //!   it writes, leaves alone and gives back, and returns `None` if not.
 //!
+//! [`Mapped::place`] replaces the pages of a memory by those of a file in memory, privately: a page that is written
+//! becomes an anonymous one. There, what is relied on is that **a page that is not anonymous reads as in the file**,
+//! which is sealed, so that nobody can write or cut it. A kernel that moves such a page, or drops it from memory, says of
+//! a file, or nothing; one that was written is treated as above. [`Mappings::new`] checks the answers for these too. Such
+//! a mapping is not used again.
+//!
 //! A store can be dropped before or after its [`Mapped`]; the mapping is reused only after both.
 //! wasmi fills a new memory with 0, and each part that it grows by, so nothing of a former user is seen.
 
@@ -74,7 +80,7 @@ use std::{
     slice,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 use wasmi::{ExternRef, Memory, MemoryTypeBuilder, Store};
@@ -145,6 +151,7 @@ impl Mappings {
         let (region, is_new) = self.take(room.max(1), first).ok_or(Refused)?;
         let lent = Lent {
             region: Some(region),
+            placed: AtomicBool::new(false),
             used: AtomicUsize::new(usize::MAX),
             shared: self.shared.clone(),
         };
@@ -207,6 +214,8 @@ impl fmt::Debug for Mappings {
 struct Lent {
     /// `None` only while it is dropped.
     region: Option<system::Region>,
+    /// Whether contents were placed, or the system has refused that.
+    placed: AtomicBool,
     /// Only so many bytes at its start were written, at most.
     used: AtomicUsize,
     shared: Arc<Shared>,
@@ -217,6 +226,9 @@ impl Drop for Lent {
         let Some(region) = self.region.take() else {
             return;
         };
+        if self.placed.load(Ordering::Relaxed) {
+            return;
+        }
         let size = region.size();
         let excess = KEPT_BYTES.min(size)..size;
         let used = self.used.load(Ordering::Relaxed);
@@ -258,19 +270,41 @@ impl Mapped {
     }
 
     /// Passes each run of bytes that may not be 0, among the first `length` of the memory, to `visit`: in
-    /// ascending order, without overlap. All bytes outside these runs are 0, if nothing runs that writes
-    /// the memory meanwhile. Returns false if the system does not tell; then the runs that were passed
+    /// ascending order, without overlap. All bytes outside these runs are 0, or those of the contents that were
+    /// [placed](Self::place), if nothing runs that writes the memory meanwhile. Returns false if the system does not tell; then the runs that were passed
     /// mean nothing.
     #[must_use]
     pub fn written(&self, length: usize, visit: &mut dyn FnMut(Range<usize>)) -> bool {
         let Some(region) = &self.lent.region else {
             return false;
         };
-        length <= region.size() && self.lent.shared.pages.written(region, length, visit)
+        let placed = self.lent.placed.load(Ordering::Relaxed);
+        length <= region.size()
+            && self
+                .lent
+                .shared
+                .pages
+                .written(region, length, placed, visit)
     }
 
-    /// Sets all of `memory` to 0, which must be the data of this memory, by giving its pages back to the
-    /// system: it takes no more memory until it is written. Returns false, and changes nothing, if
+    /// Sets `memory`, which must be the data of this memory, to `contents`, of as many bytes: by mapping them, so that
+    /// all memories with these contents share the pages that they have not written. Returns false if `memory` is
+    /// another one, or if the system refuses: then its bytes are as before, or all 0.
+    #[must_use]
+    pub fn place(&self, memory: &mut [u8], contents: &Contents) -> bool {
+        let Some(region) = &self.lent.region else {
+            return false;
+        };
+        if memory.as_ptr() != region.start() || !self.lent.shared.pages.tells_files() {
+            return false;
+        }
+        // Also if it fails: not used again.
+        self.lent.placed.store(true, Ordering::Relaxed);
+        region.place(memory, &contents.system)
+    }
+
+    /// Sets all of `memory` to 0, or to the contents that were [placed](Self::place), by giving its pages back to the
+    /// system: it takes no more memory until it is written. `memory` must be the data of this memory. Returns false, and changes nothing, if
     /// `memory` is another one, or if the system refuses.
     #[must_use]
     pub fn release(&self, memory: &mut [u8]) -> bool {
@@ -296,6 +330,26 @@ impl Mapped {
 impl fmt::Debug for Mapped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mapped").finish_non_exhaustive()
+    }
+}
+
+/// Bytes with which memories begin, in a file in memory: see [`Mapped::place`].
+pub struct Contents {
+    system: system::Contents,
+}
+
+impl Contents {
+    /// Returns `size` bytes with these parts at their places, and 0 elsewhere; `None` if that are not whole pages of the
+    /// system, a part is outside, or the system has no such files.
+    pub fn new<'a>(size: usize, parts: impl Iterator<Item = (usize, &'a [u8])>) -> Option<Self> {
+        let system = system::Contents::new(size, parts)?;
+        Some(Self { system })
+    }
+}
+
+impl fmt::Debug for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Contents").finish_non_exhaustive()
     }
 }
 

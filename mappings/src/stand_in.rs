@@ -3,6 +3,7 @@
 
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc},
+    convert::Infallible,
     ops::Range,
 };
 
@@ -17,10 +18,24 @@ impl Pages {
         &self,
         _region: &Region,
         length: usize,
+        _placed: bool,
         visit: &mut dyn FnMut(Range<usize>),
     ) -> bool {
         visit(0..length);
         true
+    }
+
+    pub(crate) const fn tells_files(&self) -> bool {
+        false
+    }
+}
+
+/// There are no files in memory here.
+pub(crate) struct Contents(Infallible);
+
+impl Contents {
+    pub(crate) fn new<'a>(_: usize, _: impl Iterator<Item = (usize, &'a [u8])>) -> Option<Self> {
+        None
     }
 }
 
@@ -56,6 +71,10 @@ impl Region {
     pub(crate) fn release_borrowed(&self, pages: &mut [u8]) -> bool {
         pages.fill(0);
         true
+    }
+
+    pub(crate) const fn place(&self, _pages: &mut [u8], contents: &Contents) -> bool {
+        match contents.0 {}
     }
 
     pub(crate) fn release(&self, part: Range<usize>) -> bool {

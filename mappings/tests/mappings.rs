@@ -224,3 +224,63 @@ fn a_child_of_the_process_is_told_nothing() {
     assert_eq!(status, 0);
     assert!(mapped.written(17 * 65_536, &mut |_| {}));
 }
+
+#[test]
+#[cfg(not(miri))]
+fn contents_are_shared_until_they_are_written() {
+    let mappings = mappings();
+    let size = usize::try_from(17 * PAGE).unwrap();
+    let part: Vec<u8> = (0..100_000u32).map(|at| (at % 251) as u8 + 1).collect();
+    let mut expected = vec![0; size];
+    expected[12_288..][..part.len()].copy_from_slice(&part);
+    let contents = hostel_mappings::Contents::new(size, [(12_288, &*part)].into_iter());
+    let contents = contents.expect("the tests need files in memory");
+    let mut opened: Vec<_> = (0..3).map(|_| open(&mappings, 17)).collect();
+    for (store, mapped) in &mut opened {
+        // As the interpreter writes a new memory.
+        mapped.memory().data_mut(&mut *store).fill(9);
+        assert!(mapped.place(mapped.memory().data_mut(&mut *store), &contents));
+        assert!(mapped.memory().data(&*store) == expected);
+        assert_eq!(runs(store, mapped), []);
+    }
+    let mut random = 1usize;
+    for round in 0..200 {
+        let (store, mapped) = &mut opened[round % 3];
+        let memory = mapped.memory();
+        for _ in 0..round % 7 {
+            random = random.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+            memory.data_mut(&mut *store)[random % size] = round as u8;
+        }
+        // What is not told is as in the contents.
+        let runs = runs(store, mapped);
+        for run in &runs {
+            memory.data_mut(&mut *store)[run.clone()].copy_from_slice(&expected[run.clone()]);
+        }
+        assert!(memory.data(&*store) == expected, "round {round}: {runs:?}");
+        if round % 50 == 0 {
+            memory.data_mut(&mut *store).fill(7);
+            assert!(mapped.release(memory.data_mut(&mut *store)));
+            assert!(memory.data(&*store) == expected);
+        }
+    }
+    // Growing adds zeros.
+    let (store, mapped) = &mut opened[0];
+    mapped.memory().grow(&mut *store, 1).unwrap();
+    assert!(all(&mapped.memory().data(&*store)[size..], 0));
+    // Another size, and another memory, are refused.
+    let other = hostel_mappings::Contents::new(size - 65_536, std::iter::empty()).unwrap();
+    let (store, mapped) = &mut opened[1];
+    assert!(!mapped.place(mapped.memory().data_mut(&mut *store), &other));
+    assert!(!mapped.place(&mut vec![0; size], &contents));
+    assert!(mapped.memory().data(&*store) == expected);
+    assert!(hostel_mappings::Contents::new(100, std::iter::empty()).is_none());
+    assert!(hostel_mappings::Contents::new(4_096, [(4_000, &[1; 100][..])].into_iter()).is_none());
+    drop(opened);
+    assert_eq!(
+        mappings.kept(),
+        0,
+        "a mapping with contents is not used again"
+    );
+    let (mut store, mapped) = open(&mappings, 17);
+    assert!(all(mapped.memory().data_mut(&mut store), 0));
+}

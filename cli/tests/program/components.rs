@@ -1,6 +1,6 @@
 //! Calls of components, and of core modules with a contract: `run`, `bench`, `probe`, `inspect` and `snapshot`.
 
-use super::{Ended, Files, guest, hostel, hostel_with_stdin};
+use super::{Ended, Files, conventions::server, guest, hostel, hostel_with_stdin};
 use serde_json::{Value, json};
 
 const HOST: &str = "hostel:example/host@0.1.0";
@@ -320,6 +320,27 @@ fn a_component_is_inspected_with_what_lacks() {
     let told = hostel(&["inspect", &plugin, "--json"]).expect(3).json();
     assert_eq!(told["error"]["details"].as_array().map(Vec::len), Some(2));
     assert_eq!(told["component"]["memory"]["bytes"], 65536);
+}
+
+#[test]
+fn a_component_reaches_the_hosts_that_are_allowed() {
+    let address = server("none").to_string();
+    let fetch = component("rust_fetch");
+    let call = format!("fetch(\"GET\", \"http://{address}/path\", [], none)");
+    let run = |allowed: &[&str]| hostel(&[&["run", &fetch, "--call", &call], allowed].concat());
+    let hint = format!("--allow-host http://{address}");
+    let refused = run(&["--allow-host", "https://127.0.0.1"]).expect(1);
+    let stderr = &refused.stderr;
+    assert!(stderr.contains(&hint), "{stderr}");
+    assert!(stderr.contains("HttpRequestDenied"), "{stderr}");
+    let reached = run(&["--allow-host", &format!("http://{address}")]).expect(0);
+    let body = b"false GET /path HTTP/1.1".map(|byte| byte.to_string());
+    let body = format!("[{}]))\n", body.join(", "));
+    let text = reached.text();
+    assert!(
+        text.starts_with("ok((200, [(") && text.ends_with(&body),
+        "{text}"
+    );
 }
 
 #[test]

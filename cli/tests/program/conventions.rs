@@ -241,7 +241,7 @@ const HTTP: &str = r#"(module
       (call $output (local.get $at) (call $length (local.get $at)))))"#;
 
 /// Starts a server that returns each request's lines without the secret, and tells whether it was there.
-fn server(secret: &'static str) -> std::net::SocketAddr {
+pub(super) fn server(secret: &'static str) -> std::net::SocketAddr {
     use std::io::{BufRead as _, Write as _};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

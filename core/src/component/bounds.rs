@@ -40,6 +40,11 @@ impl<'a> Tally<'a> {
         self.taken
     }
 
+    /// Goes on after bytes were taken.
+    pub(super) const fn resume(&mut self, taken: usize) {
+        self.taken = taken;
+    }
+
     /// Spends fuel before the work that it pays for.
     pub(super) fn spend(&mut self, units: u64) -> Result<(), CallError> {
         if self.bounds.spending.spend(units).is_err() {

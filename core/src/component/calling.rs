@@ -8,20 +8,20 @@ use super::{
     canon::{Canon, Delivery, address},
     core_call::{Calling, Entry},
     layout::Layout,
-    lift::Lifting,
-    lower::Lowering,
+    lift::{Lifting, Position},
+    lower::{Lowering, Paused},
     machine::{Bound, Machine, missing},
     other_type,
     program::{self, ComponentInstance, Lifted, Program},
     resource::{Holder, Passing, Resource, not_held},
-    transfer::transfer,
+    transfer::Transfer,
     types::{ResourceId, TypeId},
 };
 use crate::{
     base::{fuel::Spending, shape::FlatValues},
     call::{
         StoreData, meter,
-        run::{Run, word},
+        run::{self, Run, word},
         suspend::Aside,
     },
     error::CallError,
@@ -42,6 +42,8 @@ pub(super) struct GuestCall {
     caller: Canon,
     params: Vec<Val>,
     stage: Stage,
+    /// The copy of the arguments or of the result, if it is paused.
+    paused: Option<Box<PausedCopy>>,
 }
 
 /// The next stage of a call of one component instance by another. In boxes, since each call inside another one takes
@@ -51,6 +53,8 @@ enum Stage {
     Arguments,
     /// Runs the callee.
     Call(Box<Calling<'static>>),
+    /// Copies the result.
+    Copy(Box<Calling<'static>>),
     /// Gives the result to the caller.
     Result(Box<Calling<'static>>, Box<Delivery<'static>>),
     /// Runs the callee's `post-return`.
@@ -66,23 +70,26 @@ impl GuestCall {
             caller,
             params: params.into(),
             stage: Stage::Arguments,
+            paused: None,
         }
     }
 
-    /// Copies the arguments from the caller, and begins the call.
+    /// Copies the arguments from the caller, and begins the call. Returns `None` if the copy pauses.
     // Not inlined, as `end`: its native stack is given back before the callee runs.
     #[inline(never)]
     fn begin<T: 'static>(
-        &self,
+        &mut self,
         store: &mut Store<StoreData<T>>,
         bound: &Bound<T>,
         callee: &Lifted,
         entry: &Entry,
-    ) -> Result<Box<Calling<'static>>, CallError> {
+    ) -> Result<Option<Box<Calling<'static>>>, CallError> {
         let lowered = bound.program.lowered.get(self.number).ok_or_else(missing)?;
         let (from, _) = bound.lowered.get(self.number).ok_or_else(missing)?;
         let to = bound.lifted.get(self.callee).ok_or_else(missing)?;
-        Machine::of_store(store)?.enter(callee.instance)?;
+        if self.paused.is_none() {
+            Machine::of_store(store)?.enter(callee.instance)?;
+        }
         let types = &bound.program.types;
         let source = Source {
             canon: self.caller,
@@ -99,20 +106,21 @@ impl GuestCall {
                 types: &types.function(callee.ty).params,
                 place: to.params.as_ref().map(|layout| (None, layout)),
             },
+            &mut self.paused,
         )?;
-        Ok(Box::new(Calling::new(arguments, to)))
+        Ok(arguments.map(|arguments| Box::new(Calling::new(arguments, to))))
     }
 
-    /// Copies the result from the callee.
+    /// Copies the result from the callee. Returns `None` if the copy pauses.
     #[inline(never)]
     fn end<T: 'static>(
-        &self,
+        &mut self,
         store: &mut Store<StoreData<T>>,
         bound: &Bound<T>,
         callee: &Lifted,
         entry: &Entry,
         results: &[Val],
-    ) -> Result<Box<Delivery<'static>>, CallError> {
+    ) -> Result<Option<Box<Delivery<'static>>>, CallError> {
         let lowered = bound.program.lowered.get(self.number).ok_or_else(missing)?;
         let (to, _) = bound.lowered.get(self.number).ok_or_else(missing)?;
         let from = bound.lifted.get(self.callee).ok_or_else(missing)?;
@@ -135,9 +143,12 @@ impl GuestCall {
             types: types.function(lowered.ty).result.as_slice(),
             place,
         };
-        let delivery = copy(store, &bound.program, &source, &target)?;
+        let copied = copy(store, &bound.program, &source, &target, &mut self.paused)?;
+        let Some(delivery) = copied else {
+            return Ok(None);
+        };
         Machine::of_store(store)?.handles.check_borrows()?;
-        Ok(Box::new(delivery))
+        Ok(Some(Box::new(delivery)))
     }
 }
 
@@ -152,34 +163,54 @@ impl<T: 'static> Aside<T> for GuestCall {
         let callee = bound.program.lifted.get(self.callee).ok_or_else(missing)?;
         let entry = Machine::entry(store, self.callee)?;
         loop {
-            match &mut self.stage {
-                Stage::Arguments => {
-                    let calling = self.begin(store, &bound, callee, &entry)?;
-                    self.stage = Stage::Call(calling);
+            match core::mem::replace(&mut self.stage, Stage::Ended) {
+                Stage::Arguments => match self.begin(store, &bound, callee, &entry)? {
+                    Some(calling) => self.stage = Stage::Call(calling),
+                    None => {
+                        self.stage = Stage::Arguments;
+                        ready!(run::poll_step(store, context))?;
+                    }
+                },
+                Stage::Call(mut calling) => match calling.poll(store, context, &entry)? {
+                    Poll::Ready(()) => self.stage = Stage::Copy(calling),
+                    Poll::Pending => {
+                        self.stage = Stage::Call(calling);
+                        return Poll::Pending;
+                    }
+                },
+                Stage::Copy(calling) => {
+                    let copied = self.end(store, &bound, callee, &entry, calling.results())?;
+                    match copied {
+                        Some(result) => self.stage = Stage::Result(calling, result),
+                        None => {
+                            self.stage = Stage::Copy(calling);
+                            ready!(run::poll_step(store, context))?;
+                        }
+                    }
                 }
-                Stage::Call(calling) => {
-                    ready!(calling.poll(store, context, &entry))?;
-                    let Stage::Call(calling) = core::mem::replace(&mut self.stage, Stage::Ended)
-                    else {
-                        return Poll::Ready(Err(missing()));
-                    };
-                    let result = self.end(store, &bound, callee, &entry, calling.results())?;
-                    self.stage = Stage::Result(calling, result);
+                Stage::Result(calling, mut delivery) => {
+                    match delivery.poll(store, context, &self.caller)? {
+                        Poll::Ready(()) => {
+                            let result = delivery.flat().first().cloned();
+                            self.stage = Stage::PostReturn(calling, result);
+                        }
+                        Poll::Pending => {
+                            self.stage = Stage::Result(calling, delivery);
+                            return Poll::Pending;
+                        }
+                    }
                 }
-                Stage::Result(_, delivery) => {
-                    ready!(delivery.poll(store, context, &self.caller))?;
-                    let Stage::Result(calling, delivery) =
-                        core::mem::replace(&mut self.stage, Stage::Ended)
-                    else {
-                        return Poll::Ready(Err(missing()));
-                    };
-                    self.stage = Stage::PostReturn(calling, delivery.flat().first().cloned());
-                }
-                Stage::PostReturn(calling, result) => {
-                    ready!(calling.poll_post_return(store, context, &entry.canon))?;
-                    values.extend(result.take());
-                    Machine::of_store(store)?.leave(callee.instance)?;
-                    self.stage = Stage::Ended;
+                Stage::PostReturn(mut calling, result) => {
+                    match calling.poll_post_return(store, context, &entry.canon)? {
+                        Poll::Ready(()) => {
+                            values.extend(result);
+                            Machine::of_store(store)?.leave(callee.instance)?;
+                        }
+                        Poll::Pending => {
+                            self.stage = Stage::PostReturn(calling, result);
+                            return Poll::Pending;
+                        }
+                    }
                 }
                 Stage::Ended => return Poll::Ready(Ok(())),
             }
@@ -204,13 +235,23 @@ struct Target<'a> {
     place: Option<(Option<u32>, &'a Layout)>,
 }
 
-/// Copies values from one guest for another. Charges for it.
+/// A copy of values that is paused.
+struct PausedCopy {
+    transfer: Transfer,
+    /// The position in the source, and the bytes of the host's heap that were taken so far.
+    from: (Position, usize),
+    to: Paused<'static>,
+}
+
+/// Copies values from one guest for another, or a part of them. Charges for it. Returns `None` if it is not done: then
+/// it is `paused`, and goes on with the next call.
 fn copy<T: 'static>(
     store: &mut Store<StoreData<T>>,
     program: &Program,
     source: &Source<'_>,
     target: &Target<'_>,
-) -> Result<Delivery<'static>, CallError> {
+    paused: &mut Option<Box<PausedCopy>>,
+) -> Result<Option<Delivery<'static>>, CallError> {
     let available = meter::fuel_left(store);
     let spent = Cell::new(0);
     let copied = {
@@ -259,14 +300,55 @@ fn copy<T: 'static>(
                 check: &check,
             },
         );
-        let copied = copy_values(source, target, &mut from, &mut to);
-        copied.map(|()| Delivery::new(to.end()))
+        let copied = copy_part(source, target, &mut from, &mut to, paused.take(), &spent);
+        copied.map(|rest| match rest {
+            None => Some(Delivery::new(to.end())),
+            Some(transfer) => {
+                *paused = Some(Box::new(PausedCopy {
+                    transfer,
+                    from: (from.position(), from.taken()),
+                    to: to.pause(),
+                }));
+                None
+            }
+        })
     };
+    let slice = meter::fuel(&store.as_context_mut());
     meter::charge(store, spent.get())?;
+    if let Some(pace) = &store.data().pace {
+        // The slice counts towards the step already.
+        pace.take(spent.get().saturating_sub(slice));
+    }
     copied
 }
 
-fn copy_values(
+/// Begins a copy, or goes on with a paused one. Returns what is left of it.
+fn copy_part(
+    source: &Source<'_>,
+    target: &Target<'_>,
+    from: &mut Lifting<'_>,
+    to: &mut Lowering<'static, '_>,
+    paused: Option<Box<PausedCopy>>,
+    spent: &Cell<u64>,
+) -> Result<Option<Transfer>, CallError> {
+    let mut transfer = match paused {
+        Some(paused) => {
+            let (position, taken) = paused.from;
+            from.resume(position, taken);
+            to.resume(paused.to);
+            paused.transfer
+        }
+        None => {
+            go_to_first(source, target, from, to)?;
+            Transfer::default()
+        }
+    };
+    let done = transfer.run((source.types, target.types), from, to, spent)?;
+    Ok((!done).then_some(transfer))
+}
+
+/// Goes to the places of the first values.
+fn go_to_first(
     source: &Source<'_>,
     target: &Target<'_>,
     from: &mut Lifting<'_>,
@@ -279,14 +361,10 @@ fn copy_values(
         )?;
     }
     match target.place {
-        Some((Some(address), layout)) => to.place(address, layout)?,
-        Some((None, layout)) => to.spill(layout)?,
-        None => {}
+        Some((Some(address), layout)) => to.place(address, layout),
+        Some((None, layout)) => to.spill(layout),
+        None => Ok(()),
     }
-    for (one, other) in source.types.iter().zip(target.types) {
-        transfer(*one, *other, from, to)?;
-    }
-    Ok(())
 }
 
 /// A destructor of a resource, in progress.

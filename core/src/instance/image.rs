@@ -8,6 +8,8 @@ use crate::{
 };
 use alloc::vec::Vec;
 use core::ops::Range;
+#[cfg(feature = "mappings")]
+use hostel_mappings::Contents;
 use spin::Once;
 use wasmi::{AsContextMut, Global, Memory, Mutability, Store, Val};
 
@@ -110,8 +112,7 @@ impl Image {
         Self {
             memory: MemoryImage {
                 size: sizes.fold(0, usize::saturating_add),
-                parts: Vec::new(),
-                contents: Vec::new(),
+                ..MemoryImage::default()
             },
             segments: Once::new(),
             globals: Vec::new(),
@@ -215,6 +216,7 @@ fn grow<T>(store: &mut Store<StoreData<T>>, memory: Memory, size: usize, page: u
 
 /// A copy of a memory without the parts that are 0, which are most of it: a compiler's stack, and the room
 /// for a heap.
+#[derive(Default)]
 struct MemoryImage {
     /// The size of the memory, in bytes.
     size: usize,
@@ -222,13 +224,29 @@ struct MemoryImage {
     parts: Vec<Part>,
     /// The contents of all parts, one after the other.
     contents: Vec<u8>,
+    /// These in a file in memory, once an instance is reset to them; `None` inside if there can't be one.
+    #[cfg(feature = "mappings")]
+    file: Once<Option<Contents>>,
 }
 
 /// A part of a memory that is not 0: whole chunks, but for the end of the memory.
 struct Part {
     start: usize,
     end: usize,
+    /// The bytes in the parts before it.
+    before: usize,
 }
+
+impl Part {
+    const fn size(&self) -> usize {
+        self.end.saturating_sub(self.start)
+    }
+}
+
+/// The bytes that are not 0 from which on they are mapped, rather than written at each reset: writing them takes as long
+/// as ten faults of pages.
+#[cfg(feature = "mappings")]
+const MAPPED: usize = 256 << 10;
 
 /// Memory is copied or left out by chunks of so many bytes.
 const CHUNK: usize = 4_096;
@@ -240,9 +258,7 @@ impl MemoryImage {
 
     /// Copies these parts of `memory`. All else of it is 0.
     fn of_parts(memory: &[u8], parts: Vec<Part>) -> Self {
-        let sizes = parts.iter().map(|part| part.end.saturating_sub(part.start));
-        let size = sizes.fold(0, usize::saturating_add);
-        let mut contents = Vec::with_capacity(size);
+        let mut contents = Vec::with_capacity(size_of_all(&parts));
         for part in &parts {
             contents.extend_from_slice(memory.get(part.start..part.end).unwrap_or_default());
         }
@@ -250,6 +266,8 @@ impl MemoryImage {
             size: memory.len(),
             contents,
             parts,
+            #[cfg(feature = "mappings")]
+            file: Once::new(),
         }
     }
 
@@ -261,10 +279,51 @@ impl MemoryImage {
             return false;
         }
         let content = self.contents.len();
+        #[cfg(feature = "mappings")]
+        if content >= MAPPED {
+            let file = || self.file.call_once(|| self.to_file()).as_ref();
+            if written.restore(memory, file, &mut |memory, run| self.rewrite(memory, run)) {
+                return true;
+            }
+        }
         if !written.clear(memory, content, &mut |memory, run| self.clear(memory, run)) {
             self.clear(memory, 0..self.size);
         }
         self.write(memory)
+    }
+
+    /// Returns this in a file in memory.
+    #[cfg(feature = "mappings")]
+    fn to_file(&self) -> Option<Contents> {
+        let parts = self.parts.iter();
+        let parts = parts.map(|part| (part.start, self.content(part, part.start..part.end)));
+        Contents::new(self.size, parts)
+    }
+
+    /// Returns what a part has in the bytes `run` of the memory, which are of the part.
+    #[cfg(feature = "mappings")]
+    fn content(&self, part: &Part, run: Range<usize>) -> &[u8] {
+        let start = run.start.saturating_sub(part.start);
+        let start = start.saturating_add(part.before);
+        let content = self.contents.get(start..start.saturating_add(run.len()));
+        content.unwrap_or_default()
+    }
+
+    /// Sets the bytes `run` of `memory` to those of this image.
+    #[cfg(feature = "mappings")]
+    fn rewrite(&self, memory: &mut [u8], run: Range<usize>) {
+        self.clear(memory, run.clone());
+        let first = self.parts.partition_point(|part| part.end <= run.start);
+        let parts = self.parts.get(first..).unwrap_or_default();
+        for part in parts.iter().take_while(|part| part.start < run.end) {
+            let both = part.start.max(run.start)..part.end.min(run.end);
+            let content = self.content(part, both.clone());
+            if let Some(place) = memory.get_mut(both)
+                && place.len() == content.len()
+            {
+                place.copy_from_slice(content);
+            }
+        }
     }
 
     /// Writes the parts that are not 0 to `memory`. Returns false if it is too small.
@@ -310,10 +369,8 @@ pub(super) fn give_back_zeros(memory: &mut [u8], written: &Written) -> bool {
         return true;
     }
     let parts = parts_of(memory);
-    let sizes = parts.iter().map(|part| part.end.saturating_sub(part.start));
-    let kept = sizes.fold(0, usize::saturating_add);
     // A copy of all else is needed meanwhile.
-    if kept > memory.len() / 4 {
+    if size_of_all(&parts) > memory.len() / 4 {
         return true;
     }
     let image = MemoryImage::of_parts(memory, parts);
@@ -329,12 +386,22 @@ fn parts_of(memory: &[u8]) -> Vec<Part> {
         if !is_zero(chunk) {
             match parts.last_mut() {
                 Some(last) if last.end == start => last.end = end,
-                _ => parts.push(Part { start, end }),
+                _ => parts.push(Part {
+                    start,
+                    end,
+                    before: size_of_all(&parts),
+                }),
             }
         }
         start = end;
     }
     parts
+}
+
+/// Returns the bytes in all parts.
+fn size_of_all(parts: &[Part]) -> usize {
+    let last = parts.last();
+    last.map_or(0, |last| last.before.saturating_add(last.size()))
 }
 
 /// Returns whether all of `bytes` are 0.

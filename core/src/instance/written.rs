@@ -3,7 +3,7 @@
 use crate::engine::Placed;
 use core::ops::Range;
 #[cfg(feature = "mappings")]
-use hostel_mappings::Mapped;
+use hostel_mappings::{Contents, Mapped};
 
 /// What is known of the parts of a memory that are not 0. Of a memory on the heap or in a slot, nothing.
 #[derive(Default)]
@@ -13,6 +13,9 @@ pub(crate) struct Written {
     /// How many times it was cleared, modulo 256.
     #[cfg(feature = "mappings")]
     cleared: u8,
+    /// Whether the first state is mapped, so that a page that was not written is as in that.
+    #[cfg(feature = "mappings")]
+    placed: bool,
 }
 
 /// The most bytes of a mapping that stay with an idle instance, besides those that are not 0 in its first state.
@@ -30,7 +33,42 @@ impl Written {
             mapped: made.mapped,
             #[cfg(feature = "mappings")]
             cleared: 0,
+            #[cfg(feature = "mappings")]
+            placed: false,
         }
+    }
+
+    /// Sets `memory` to the first state `contents`, which it maps the first time. Later, only what was written is set
+    /// back: by `rewrite`, which is passed the memory and a run of its bytes. Returns false if that is impossible: then
+    /// any byte may be another one.
+    #[cfg(feature = "mappings")]
+    pub(crate) fn restore<'c>(
+        &mut self,
+        memory: &mut [u8],
+        contents: impl FnOnce() -> Option<&'c Contents>,
+        rewrite: &mut dyn FnMut(&mut [u8], Range<usize>),
+    ) -> bool {
+        let Some(mapped) = &self.mapped else {
+            return false;
+        };
+        if !self.placed {
+            let placed = contents().is_some_and(|contents| mapped.place(memory, contents));
+            self.placed = placed;
+            return placed;
+        }
+        // As in `clear`.
+        self.cleared = self.cleared.wrapping_add(1);
+        if self.cleared == 0 {
+            return mapped.release(memory);
+        }
+        let mut bytes = 0usize;
+        let told = mapped.written(memory.len(), &mut |run| {
+            bytes = bytes.saturating_add(run.len());
+            if bytes <= KEPT {
+                rewrite(memory, run);
+            }
+        });
+        told && (bytes <= KEPT || mapped.release(memory))
     }
 
     /// Sets all of `memory` to 0, except where `clear`, which is passed it and a run of its bytes, leaves
@@ -43,7 +81,7 @@ impl Written {
         content: usize,
         clear: &mut dyn FnMut(&mut [u8], Range<usize>),
     ) -> bool {
-        let Some(mapped) = &self.mapped else {
+        let Some(mapped) = self.mapped.as_ref().filter(|_| !self.placed) else {
             return false;
         };
         // The first time, since the interpreter has written all of it, though nearly all is 0. And every 256th

@@ -19,7 +19,8 @@ pub const EXPORT: &str = "Hostel-Export";
 /// The header with the most attempts of a job.
 pub const ATTEMPTS: &str = "Hostel-Attempts";
 
-/// Attempts of a job that does not say how many, and the most that one may have.
+/// Most attempts of a job that does not say how many.
 pub const DEFAULT_ATTEMPTS: u32 = 10;
-/// See [`DEFAULT_ATTEMPTS`].
+
+/// Most attempts that a job may have.
 pub const MOST_ATTEMPTS: u32 = 100;

@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
+/// The name of the one consumer of the queue, which all workers share.
+pub(super) const CONSUMER: &str = "workers";
+
 /// Most bytes of an output that is kept as a value; larger ones are objects.
 const VALUE: usize = 512 << 10;
 
@@ -223,6 +226,16 @@ impl Fleet {
         }
     }
 
+    /// Returns the place in the stream up to which all jobs are acknowledged.
+    pub(super) async fn acknowledged(&self) -> Result<u64, FleetError> {
+        let fail = |error: async_nats::Error| FleetError::nats("ask for the queue")(error);
+        let stream = self.context.get_stream_no_info(self.queue()).await;
+        let stream = stream.map_err(|error| fail(error.into()))?;
+        let info = stream.consumer_info(CONSUMER).await;
+        let info = info.map_err(|error| fail(error.into()))?;
+        Ok(info.ack_floor.stream_sequence)
+    }
+
     pub(super) async fn read_record(
         &self,
         id: &str,
@@ -259,13 +272,15 @@ impl Fleet {
         }
     }
 
-    /// Stores an outcome of a job, and returns its name.
+    /// Stores an outcome of a job, whose message has the place `sequence`, and returns its name.
     pub(super) async fn store_outcome(
         &self,
         id: &str,
+        sequence: u64,
         outcome: &Outcome,
     ) -> Result<String, FleetError> {
-        let name = nonce().map_err(|error| FleetError::Nats(error.to_string()))?;
+        let nonce = nonce().map_err(|error| FleetError::Nats(error.to_string()))?;
+        let name = format!("{nonce}-{sequence}");
         let (output, code, detail) = match &outcome.result {
             Ok(output) => (output.clone(), "", ""),
             Err((code, detail)) => (Bytes::new(), &**code, &**detail),

@@ -13,7 +13,7 @@
 //! 6. publish the dead letter, if the job failed;
 //! 7. acknowledge the message.
 //!
-//! The note may go once the record has ended. So step 1 reads the record after the values: if they have no note because
+//! The note may go once the record has ended, or the message is acknowledged. So step 1 reads the record after the values: if they have no note because
 //! it has gone, the record has ended.
 
 use super::record::{JobState, JobStatus, Outcome};
@@ -53,6 +53,8 @@ pub(super) struct Job {
     pub(super) export: String,
     pub(super) input: Bytes,
     pub(super) traceparent: Option<String>,
+    /// Its message's place in the stream.
+    pub(super) sequence: u64,
     /// The number of times that it was given, this one included.
     pub(super) attempt: u64,
     /// The most attempts.
@@ -174,7 +176,7 @@ impl Runner {
                 (error.code.to_owned(), detail)
             }),
         };
-        let name = fleet.store_outcome(&job.id, &outcome).await?;
+        let name = fleet.store_outcome(&job.id, job.sequence, &outcome).await?;
         let Some(mut document) = document else {
             return self.finish(job, record, &name, Some(revision)).await;
         };
@@ -232,7 +234,7 @@ impl Runner {
         }
     }
 
-    /// Removes notes of jobs whose records have ended from a plugin's values. Returns those that this worker knows of.
+    /// Removes notes of jobs that have ended from a plugin's values. Returns those whose records this worker has ended.
     async fn forget(
         &self,
         plugin: &str,
@@ -245,16 +247,12 @@ impl Runner {
         for id in &ended {
             document.jobs.remove(id);
         }
-        // Those of workers that have gone remain. Some at a time: each costs a question.
+        // Those of workers that have gone remain. What is acknowledged is never given again.
         if document.jobs.len() >= MOST_JOBS / 2 {
-            let ids: Vec<String> = document.jobs.keys().take(50).cloned().collect();
-            for id in ids {
-                let (record, _) = self.worker.fleet.read_record(&id).await?;
-                // A record that has expired had ended, or its job was never submitted.
-                if record.is_none_or(|record| record.state != JobState::Pending) {
-                    document.jobs.remove(&id);
-                }
-            }
+            let floor = self.worker.fleet.acknowledged().await?;
+            document
+                .jobs
+                .retain(|_, outcome| sequence_of(outcome).is_none_or(|it| it > floor));
         }
         match document.jobs.len() < MOST_JOBS {
             true => Ok(ended),
@@ -275,7 +273,13 @@ impl Runner {
     ) -> Result<Option<End>, FleetError> {
         let fleet = &self.worker.fleet;
         let outcome = fleet.read_outcome(&job.id, name).await?;
-        let lost = || FleetError::Nats("the stored result of a job is not there".into());
+        // Its effects are done, but the job was not given again before its result expired.
+        let expired = || Outcome {
+            result: Err((
+                "result-expired".into(),
+                "the job is done, but its result has expired".into(),
+            )),
+        };
         let mut record = JobStatus {
             ended: now(),
             attempts: job.attempt,
@@ -283,7 +287,7 @@ impl Runner {
             outcome: name.to_owned(),
             ..record
         };
-        let outcome = outcome.ok_or_else(lost)?;
+        let outcome = outcome.unwrap_or_else(expired);
         match &outcome.result {
             Ok(output) => {
                 record.state = JobState::Done;
@@ -333,6 +337,11 @@ impl Runner {
     }
 }
 
+/// Returns the place in the stream of the message of which an outcome is: the end of its name.
+fn sequence_of(outcome: &str) -> Option<u64> {
+    outcome.rsplit_once('-')?.1.parse().ok()
+}
+
 /// Returns whether another attempt may end otherwise: not if the plugin, its budget or the input is at fault.
 fn may_differ(error: &DirectError) -> bool {
     match error.code {
@@ -357,6 +366,12 @@ mod tests {
     fn each_attempt_waits_longer() {
         let waits = [1, 2, 3, 7, 50].map(|attempt| back_off(attempt).as_secs());
         assert_eq!(waits, [1, 2, 4, 60, 60]);
+    }
+
+    #[test]
+    fn an_outcome_tells_its_message() {
+        assert_eq!(sequence_of("0123456789abcdef-42"), Some(42));
+        assert_eq!(sequence_of("0123456789abcdef"), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{
     ATTEMPTS, DEFAULT_ATTEMPTS, EXPORT, JOB, MOST_ATTEMPTS,
+    record::CONSUMER,
     run::{End, Job, Runner},
 };
 use crate::{
@@ -96,7 +97,7 @@ async fn consumer(worker: &Worker) -> Result<PullConsumer, async_nats::Error> {
     let fleet = &worker.fleet;
     let stream = fleet.context.get_stream_no_info(fleet.queue()).await?;
     let config = pull::Config {
-        durable_name: Some("workers".into()),
+        durable_name: Some(CONSUMER.into()),
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
         // Attempts are counted by workers: NATS would leave the last one's message in the stream, and tell nobody.
@@ -105,7 +106,7 @@ async fn consumer(worker: &Worker) -> Result<PullConsumer, async_nats::Error> {
         max_waiting: 10_000,
         ..pull::Config::default()
     };
-    Ok(stream.get_or_create_consumer("workers", config).await?)
+    Ok(stream.get_or_create_consumer(CONSUMER, config).await?)
 }
 
 /// Does a job, and keeps NATS from giving it to another worker meanwhile.
@@ -153,6 +154,7 @@ fn read(message: &Message) -> Option<Job> {
         export: header(EXPORT).unwrap_or_default(),
         input: message.payload.clone(),
         traceparent: header("traceparent"),
+        sequence: info.stream_sequence,
         attempt: u64::try_from(info.delivered).unwrap_or(1),
         attempts: attempts
             .unwrap_or(DEFAULT_ATTEMPTS)

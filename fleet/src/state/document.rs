@@ -190,8 +190,10 @@ mod tests {
         let over = it.set(b"one more", b"", &|_| true).unwrap_err();
         assert_eq!(over.code(), "state-keys");
         for number in 0..MOST_JOBS {
-            it.jobs
-                .insert(format!("{number:0>64}"), "0123456789abcdef".into());
+            it.jobs.insert(
+                format!("{number:0>64}"),
+                format!("0123456789abcdef-{}", u64::MAX),
+            );
         }
         assert!(it.encode().len() < crate::connect::PAYLOAD - 16_384);
     }

@@ -1,9 +1,10 @@
 //! Mappings of Linux, and what its page tables tell.
 
+mod contents;
 mod pages;
 mod region;
 
-pub(crate) use self::{pages::Pages, region::Region};
+pub(crate) use self::{contents::Contents, pages::Pages, region::Region};
 
 use std::sync::OnceLock;
 

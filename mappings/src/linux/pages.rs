@@ -7,13 +7,13 @@
 //! takes a page fault of 1.3 µs in the next call. A private mapping of a file pays such a fault for each page
 //! of the image too.
 
-use super::{Region, page};
+use super::{Contents, Region, page};
 use std::{
     fs::{self, File},
     mem::size_of,
     ops::Range,
     os::{fd::AsRawFd, unix::fs::FileExt},
-    ptr,
+    ptr, slice,
     sync::atomic::{AtomicU8, Ordering},
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Pages {
     table: File,
     /// Whether the kernel has the quicker request, which also tells pages of zeros apart: Linux 6.7.
     scans: bool,
+    /// Whether the kernel tells pages of files from those that were written in a private mapping of one.
+    tells_files: bool,
     /// A page that begins with 1 in the process that made this, and with 0 in its children.
     parent: Region,
     /// The number of that process.
@@ -44,23 +46,34 @@ impl Pages {
         let mut pages = Self {
             table: File::open("/proc/self/pagemap").ok()?,
             scans: true,
+            tells_files: false,
             parent,
             process: std::process::id(),
         };
         pages.mark().store(1, Ordering::Relaxed);
-        if pages.is_honest() {
-            return Some(pages);
+        if !pages.is_honest() {
+            pages.scans = false;
+            if !pages.is_honest() {
+                return None;
+            }
         }
-        pages.scans = false;
-        pages.is_honest().then_some(pages)
+        pages.tells_files = pages.is_honest_about_files().unwrap_or(false);
+        Some(pages)
+    }
+
+    /// Returns whether [`written`](Self::written) tells which pages of placed contents were written.
+    pub(crate) const fn tells_files(&self) -> bool {
+        self.tells_files
     }
 
     /// Passes each run of pages that have an entry to `visit`, among those that have to do with the first
-    /// `length` bytes of `region`, in bytes and cut off at `length`. Returns false if the system does not tell.
+    /// `length` bytes of `region`, in bytes and cut off at `length`. If contents were `placed` there, their pages are
+    /// left out as long as they are those of the file. Returns false if the system does not tell.
     pub(crate) fn written(
         &self,
         region: &Region,
         length: usize,
+        placed: bool,
         visit: &mut dyn FnMut(Range<usize>),
     ) -> bool {
         // In a child, the file shows the pages of the parent.
@@ -76,9 +89,9 @@ impl Pages {
             visit(run.start * page()..(run.end * page()).min(length));
         };
         if self.scans {
-            self.scan(region, pages, &mut visit)
+            self.scan(region, pages, placed, &mut visit)
         } else {
-            self.read(region, pages, &mut visit)
+            self.read(region, pages, placed, &mut visit)
         }
     }
 
@@ -90,19 +103,26 @@ impl Pages {
     }
 
     /// Passes runs of the first `pages` pages of `region`, found by `PAGEMAP_SCAN`.
-    fn scan(&self, region: &Region, pages: usize, visit: &mut dyn FnMut(Range<usize>)) -> bool {
+    fn scan(
+        &self,
+        region: &Region,
+        pages: usize,
+        placed: bool,
+        visit: &mut dyn FnMut(Range<usize>),
+    ) -> bool {
         let start = region.start() as u64;
         let end = start + (pages * page()) as u64;
         let mut found = [Found::default(); 32];
+        // Not the page of zeros, which a page that was only read points to; nor one of the file.
+        let left_out = if placed { ZEROS | FILE } else { ZEROS };
         let mut request = Request {
             size: size_of::<Request>() as u64,
             start,
             end,
             places: found.as_mut_ptr() as u64,
             places_length: found.len() as u64,
-            // Not the page of zeros, which a page that was only read points to.
-            inverted: ZEROS,
-            all_of: ZEROS,
+            inverted: left_out,
+            all_of: left_out,
             any_of: PRESENT | SWAPPED,
             returned: PRESENT | SWAPPED,
             ..Request::default()
@@ -143,7 +163,13 @@ impl Pages {
 
     /// Passes runs of the first `pages` pages of `region`, found in `/proc/self/pagemap`: it has 8 bytes for
     /// each page.
-    fn read(&self, region: &Region, pages: usize, visit: &mut dyn FnMut(Range<usize>)) -> bool {
+    fn read(
+        &self,
+        region: &Region,
+        pages: usize,
+        placed: bool,
+        visit: &mut dyn FnMut(Range<usize>),
+    ) -> bool {
         const ENTRY: usize = size_of::<u64>();
         let first = region.start() as usize / page();
         let mut buffer = [0; 512 * ENTRY];
@@ -162,8 +188,9 @@ impl Pages {
                 return false;
             }
             for entry in place.as_chunks::<ENTRY>().0 {
-                // Bit 63 says present, bit 62 swapped.
-                if u64::from_ne_bytes(*entry) >> 62 != 0 {
+                // Bit 63 says present, bit 62 swapped, bit 61 of a file.
+                let entry = u64::from_ne_bytes(*entry);
+                if entry >> 62 != 0 && !(placed && entry >> 61 & 1 != 0) {
                     if at != last.end {
                         pass(&mut last, at..at, visit);
                     }
@@ -191,7 +218,7 @@ impl Pages {
         };
         let told = |expected: &[Range<usize>]| {
             let mut found = Vec::new();
-            let told = self.written(&region, PAGES * page(), &mut |run| found.push(run));
+            let told = self.written(&region, PAGES * page(), false, &mut |run| found.push(run));
             let expected = expected
                 .iter()
                 .map(|run| run.start * page()..run.end * page());
@@ -205,6 +232,40 @@ impl Pages {
             return false;
         }
         told(&[1..2, 6..7])
+    }
+
+    /// Returns whether the kernel tells the truth about pages of a file that are read, written and given back; `None` if
+    /// there are no such files.
+    fn is_honest_about_files(&self) -> Option<bool> {
+        const PAGES: usize = 6;
+        let (size, page) = (PAGES * page(), page());
+        let ones = vec![1; 4 * page];
+        let contents = Contents::new(size, [(page, &*ones)].into_iter())?;
+        let region = Region::new(size)?;
+        // SAFETY: the region is this function's alone, mapped for so many bytes.
+        let bytes = unsafe { slice::from_raw_parts_mut(region.start(), size) };
+        // As a memory was written before its contents are placed.
+        bytes.fill(3);
+        if !region.place(bytes, &contents) {
+            return Some(false);
+        }
+        let begins = |bytes: &[u8]| -> Vec<u8> { bytes.iter().step_by(page).copied().collect() };
+        let told = |expected: &[Range<usize>]| {
+            let mut found = Vec::new();
+            let told = self.written(&region, size, true, &mut |run| found.push(run));
+            let expected = expected.iter().map(|run| run.start * page..run.end * page);
+            told && found == expected.collect::<Vec<_>>()
+        };
+        // Each page is read.
+        let mut honest = begins(bytes) == [0, 1, 1, 1, 1, 0] && told(&[]);
+        for at in [1, 2, 5] {
+            if let Some(byte) = bytes.get_mut(at * page) {
+                *byte = 2;
+            }
+        }
+        honest &= begins(bytes) == [0, 2, 2, 1, 1, 2] && told(&[1..3, 5..6]);
+        honest &= region.release_borrowed(bytes);
+        Some(honest && begins(bytes) == [0, 1, 1, 1, 1, 0] && told(&[]))
     }
 }
 
@@ -225,6 +286,7 @@ const SCAN: libc::Ioctl = {
 const PRESENT: u64 = 1 << 3;
 const SWAPPED: u64 = 1 << 4;
 const ZEROS: u64 = 1 << 5;
+const FILE: u64 = 1 << 2;
 
 /// The kernel's `struct pm_scan_arg`.
 #[repr(C)]
@@ -262,6 +324,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn both_ways_to_ask_tell_pages_of_files() {
+        let mut pages = Pages::new().unwrap();
+        assert!(pages.tells_files());
+        pages.scans = false;
+        assert_eq!(pages.is_honest_about_files(), Some(true));
+    }
+
+    #[test]
     fn both_ways_to_ask_find_the_same_pages() {
         const COUNT: usize = 3_000;
         let mut pages = Pages::new().unwrap();
@@ -283,7 +353,7 @@ mod tests {
                     pages.scans = scans;
                     let mut runs = Vec::new();
                     // A kernel that can't scan fails.
-                    let told = pages.written(&region, length, &mut |run| runs.push(run));
+                    let told = pages.written(&region, length, false, &mut |run| runs.push(run));
                     told.then_some(runs)
                 });
                 let read = read.unwrap();

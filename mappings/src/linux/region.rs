@@ -1,6 +1,6 @@
 //! A private anonymous mapping.
 
-use super::page;
+use super::{Contents, page};
 use std::{ops::Range, ptr};
 
 /// Pages that this process has mapped for one purpose: readable, writable, and unmapped when this is
@@ -46,7 +46,7 @@ impl Region {
         self.size
     }
 
-    /// Gives the pages of `part` back to the system, after which they read as 0, while nobody uses the region;
+    /// Gives the pages of `part` back to the system, after which they read as 0, or as what was placed, while nobody uses the region;
     /// both ends must be multiples of [`page`], or the end that of the region. Returns false if the system
     /// refuses.
     pub(crate) fn release(&self, part: Range<usize>) -> bool {
@@ -64,9 +64,38 @@ impl Region {
             return false;
         }
         let (start, size) = (pages.as_mut_ptr().cast(), pages.len());
-        // SAFETY: the range is the one that is borrowed, of a private anonymous mapping: its bytes become 0.
+        // SAFETY: the range is the one that is borrowed, of a private mapping: its bytes become 0, or what was placed.
         let done = unsafe { libc::madvise(start, size, libc::MADV_DONTNEED) };
         done == 0
+    }
+
+    /// Puts `contents` in place of the bytes that are borrowed, at the start of the region. A page that is written
+    /// becomes one of this process alone. Returns false if the system refuses: then the bytes are as before, or all 0.
+    pub(crate) fn place(&self, pages: &mut [u8], contents: &Contents) -> bool {
+        let starts = pages.as_ptr() == self.start && pages.len() <= self.size;
+        if !starts || pages.len() != contents.size() {
+            return false;
+        }
+        let (start, size) = (pages.as_mut_ptr().cast(), pages.len());
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE;
+        let file = contents.descriptor();
+        // SAFETY: the range is the one that is borrowed, in a mapping that is this region's own, and its bytes become
+        // those of the file, which has as many and can't be changed or cut.
+        let placed = unsafe { libc::mmap(start, size, protection, flags, file, 0) };
+        if placed == libc::MAP_FAILED {
+            // What was there may be unmapped by now. It has to be mapped, whatever its bytes.
+            let flags = flags | libc::MAP_ANONYMOUS;
+            // SAFETY: as above, but all bytes become 0.
+            let again = unsafe { libc::mmap(start, size, protection, flags, -1, 0) };
+            if again == libc::MAP_FAILED {
+                // The guest's memory is no memory any more.
+                std::process::abort();
+            }
+        }
+        // The mapping is a new one.
+        self.advise(0..size, libc::MADV_NOHUGEPAGE);
+        placed != libc::MAP_FAILED
     }
 
     /// Gets pages from the system for the first `bytes`, which takes half as long as a fault for each of them.

@@ -48,9 +48,18 @@ fn module(chance: &mut Chance, pages: u32) -> String {
     }
     if chance.below(2) == 0 {
         let (at, grown) = (chance.below(pages * 65_536 - 8), chance.below(3));
+        // So much that is not 0 is mapped when the instance is reset.
+        let filled = match pages > 10 && chance.below(2) == 0 {
+            true => format!(
+                "(memory.fill (i32.const 70000) (i32.const 7) (i32.const {}))",
+                300_000 + chance.below(100_000)
+            ),
+            false => String::new(),
+        };
         write!(
             text,
             "(func $start (i64.store (i32.const {at}) (i64.const -1)) (global.set $n (i64.const 9))
+               {filled}
                (drop (memory.grow (i32.const {grown})))) (start $start)"
         )
         .unwrap();
@@ -250,6 +259,83 @@ fn a_memory_of_which_more_was_touched_than_stays_with_an_idle_instance_is_reset(
         assert_eq!(found, Ok(new));
     }
     assert_eq!(plugin.pool_figures().resets, 7);
+}
+
+/// A guest whose start writes 9 MB, in a memory of 160 pages.
+const WRITER: &str = r#"(module (memory 160)
+    (func $start (memory.fill (i32.const 1000000) (i32.const 5) (i32.const 9000000)))
+    (start $start)
+    (func (export "fill") (param i32 i32) (memory.fill (local.get 0) (i32.const 1) (local.get 1)))
+    (func (export "fail") unreachable))"#;
+
+#[test]
+fn a_large_first_state_is_set_back_where_it_was_written() {
+    let [engine, _] = engines();
+    let plugin: Plugin = try_load_wat(&engine, WRITER, &Grants::new()).unwrap();
+    let new = plugin.instantiate(()).unwrap().state_hash();
+    let mut chance = Chance(3);
+    // Hashing takes time: of most requests, only some.
+    for request in 0..300u32 {
+        let (at, size) = match request % 100 {
+            0 => (0, 160 << 16),
+            1 => (999_990, 5 << 20),
+            2 => (0, 0),
+            3 => (9_999_990, 100),
+            _ => (chance.below(159 << 16), chance.below(20_000)),
+        };
+        let found = plugin.with_instance(|instance| {
+            let found = (request % 100 < 5 || request > 295).then(|| instance.state_hash());
+            instance.call::<(u32, u32), ()>("fill", (at, size))?;
+            Ok(found)
+        });
+        assert!(
+            found
+                .as_ref()
+                .is_ok_and(|found| found.is_none_or(|found| found == new)),
+            "{request}: {found:?}"
+        );
+    }
+    // One that is stopped is replaced, and its mapping is not used again.
+    assert!(plugin.call::<(), ()>("fail", ()).is_err());
+    let after = plugin.with_instance(|instance| Ok(instance.state_hash()));
+    assert_eq!(after, Ok(new));
+    assert_eq!(plugin.pool_figures().resets, 301);
+}
+
+#[test]
+fn instances_share_what_they_have_not_written() {
+    let [engine, _] = engines();
+    let mut limits = *engine.limits();
+    (limits.idle, limits.instances) = (16, 16);
+    let engine = engine.with_limits(limits);
+    let plugin: Plugin = try_load_wat(&engine, WRITER, &Grants::new()).unwrap();
+    fn nested(plugin: &Plugin, depth: usize) {
+        let called = plugin.with_instance(|instance| {
+            instance.call::<(u32, u32), ()>("fill", (5_000_000, 100))?;
+            if depth > 0 {
+                nested(plugin, depth - 1);
+            }
+            Ok(())
+        });
+        assert_eq!(called, Ok(()));
+    }
+    // Of private pages only: those of a file are the system's.
+    let own = || {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: Vec<usize> = pages
+            .split(' ')
+            .map_while(|it| it.trim().parse().ok())
+            .collect();
+        (pages[1] - pages[2]) * 4_096
+    };
+    let before = own();
+    for _ in 0..3 {
+        nested(&plugin, 15);
+    }
+    assert_eq!(plugin.pool_figures().idle, 16);
+    let held = own().saturating_sub(before);
+    // The image, and what other tests take meanwhile; not 144 MB.
+    assert!(held < 100 << 20, "16 idle instances hold {held} bytes");
 }
 
 /// Returns the bytes of memory that this process holds.

@@ -49,8 +49,11 @@ use core::fmt;
 /// ```
 pub struct FixedInterface<T> {
     name: Box<str>,
-    functions: Vec<(Box<str>, Function<T>)>,
+    functions: Functions<T>,
 }
+
+/// Functions by their names.
+type Functions<T> = Vec<(Box<str>, Function<T>)>;
 
 /// The module from which a plugin imports the functions that its world imports directly.
 pub(crate) const ROOT: &str = "$root";
@@ -74,7 +77,12 @@ impl<T: 'static> FixedInterface<T> {
 
     /// Adds a function under its name in WIT, as [`Interface::function`](super::Interface::function) does. Its
     /// parameters, and a pointer to its result if that is not a number, are at most 16 core values. Types with handles
-    /// to resources don't compile.
+    /// to resources don't compile:
+    ///
+    /// ```compile_fail
+    /// use hostel_core::component::{FixedInterface, Resource};
+    /// let interface = FixedInterface::<()>::new("a:b/c").function("f", |_: Resource| ());
+    /// ```
     #[must_use]
     pub fn function<F, M>(mut self, name: &str, function: F) -> Self
     where
@@ -85,7 +93,7 @@ impl<T: 'static> FixedInterface<T> {
     }
 
     /// Returns the interface's name, and its functions.
-    pub(crate) fn into_parts(self) -> (Box<str>, Vec<(Box<str>, Function<T>)>) {
+    pub(crate) fn into_parts(self) -> (Box<str>, Functions<T>) {
         (self.name, self.functions)
     }
 }

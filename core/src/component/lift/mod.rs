@@ -81,6 +81,15 @@ pub struct Lifting<'a, S: Source = InTable> {
     tally: Tally<'a>,
 }
 
+/// The position of a value among those that come out of a guest.
+#[derive(Clone, Copy)]
+pub(super) struct Position {
+    /// Its address, if it is in memory.
+    at: Option<u32>,
+    /// Number of core values from there on.
+    flat: usize,
+}
+
 impl<'a, S: Source> Lifting<'a, S> {
     /// Returns the values `flat`.
     pub(crate) fn new(
@@ -143,6 +152,17 @@ impl<'a, S: Source> Lifting<'a, S> {
     /// Spends fuel before the work that it pays for.
     fn spend(&mut self, units: u64) -> Result<(), CallError> {
         self.tally.spend(units)
+    }
+
+    /// Returns the bytes of the host's heap that were taken.
+    pub(super) const fn taken(&self) -> usize {
+        self.tally.taken()
+    }
+
+    /// Goes on at a position, after `taken` bytes of the host's heap were taken.
+    pub(super) fn resume(&mut self, position: Position, taken: usize) {
+        self.leave(Some(position));
+        self.tally.resume(taken);
     }
 
     /// Counts `bytes` of the host's heap before they are taken.
@@ -305,9 +325,9 @@ impl<'a, S: Source> Lifting<'a, S> {
         ty: S::Id,
         parts: impl FnOnce(&mut Self) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let start = self.begin(S::layout::<T>(self.types, ty))?;
+        let end = self.begin(S::layout::<T>(self.types, ty))?;
         let lifted = parts(self)?;
-        self.end(start);
+        self.leave(end);
         Ok(lifted)
     }
 
@@ -321,28 +341,15 @@ impl<'a, S: Source> Lifting<'a, S> {
         ty: S::Id,
         case: impl FnOnce(&mut Self, usize) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let layout = S::layout::<T>(self.types, ty);
-        let cases = usize::try_from(layout.cases).unwrap_or(usize::MAX);
-        if self.at.is_some() {
-            let start = self.begin(layout)?;
-            let number = self.discriminant(cases)?;
-            let align = layout.payload_align;
-            self.at = self.at.and_then(|at| at.checked_next_multiple_of(align));
-            let lifted = case(self, number)?;
-            self.end(start);
-            return Ok(lifted);
-        }
-        let width = layout.flat_types().len();
-        let rest = self.flat.get(width..).unwrap_or_default();
-        let number = self.discriminant(cases)?;
+        let (number, end) = self.begin_case(S::layout::<T>(self.types, ty))?;
         let lifted = case(self, number)?;
-        // The core values that this case does not use.
-        self.flat = rest;
+        self.leave(end);
         Ok(lifted)
     }
 
-    /// Goes to the start of a compound value in memory. Returns the address after it.
-    fn begin(&mut self, layout: &Layout) -> Result<Option<u32>, CallError> {
+    /// Goes to the start of a compound value of this layout. Returns the position after it, if it is in memory: among
+    /// core values, its parts lead there.
+    pub(super) fn begin(&mut self, layout: &Layout) -> Result<Option<Position>, CallError> {
         let Some(at) = self.at else {
             return Ok(None);
         };
@@ -350,13 +357,63 @@ impl<'a, S: Source> Lifting<'a, S> {
             .checked_next_multiple_of(layout.align)
             .unwrap_or(u32::MAX);
         self.enter(start, layout.size, layout.align)?;
-        Ok(start.checked_add(layout.size))
+        Ok(Some(Position {
+            at: start.checked_add(layout.size),
+            flat: self.flat.len(),
+        }))
     }
 
-    /// Goes to the end of a compound value in memory.
-    const fn end(&mut self, end: Option<u32>) {
-        if end.is_some() {
-            self.at = end;
+    /// Goes to the payload of a variant of this layout. Returns the number of the case, and the position after the
+    /// value.
+    pub(super) fn begin_case(
+        &mut self,
+        layout: &Layout,
+    ) -> Result<(usize, Option<Position>), CallError> {
+        let cases = usize::try_from(layout.cases).unwrap_or(usize::MAX);
+        if self.at.is_some() {
+            let end = self.begin(layout)?;
+            let number = self.discriminant(cases)?;
+            let align = layout.payload_align;
+            self.at = self.at.and_then(|at| at.checked_next_multiple_of(align));
+            return Ok((number, end));
+        }
+        // After the core values that this case does not use.
+        let width = layout.flat_types().len();
+        let end = Position {
+            at: None,
+            flat: self.flat.len().saturating_sub(width),
+        };
+        Ok((self.discriminant(cases)?, Some(end)))
+    }
+
+    /// Goes to the elements of a list, which have this layout. Returns their number, and the position after the list's
+    /// pointer and length.
+    pub(super) fn begin_list(
+        &mut self,
+        element: &Layout,
+    ) -> Result<(u32, Option<Position>), CallError> {
+        let (ptr, len) = (self.u32()?, self.u32()?);
+        let size = u64::from(element.size).saturating_mul(len.into());
+        let size = u32::try_from(size).map_err(|_| broken("a list of 4 GiB or more"))?;
+        let end = self.position();
+        self.enter(ptr, size, element.align)?;
+        Ok((len, Some(end)))
+    }
+
+    /// Goes to the position after a value, unless its parts have led there.
+    pub(super) fn leave(&mut self, end: Option<Position>) {
+        if let Some(Position { at, flat }) = end {
+            self.at = at;
+            let used = self.flat.len().saturating_sub(flat);
+            self.flat = self.flat.get(used..).unwrap_or_default();
+        }
+    }
+
+    /// Returns the position of the next value.
+    pub(super) const fn position(&self) -> Position {
+        Position {
+            at: self.at,
+            flat: self.flat.len(),
         }
     }
 
@@ -441,24 +498,9 @@ impl<'a, S: Source> Lifting<'a, S> {
 
     /// Lifts the next list, whose elements are of type `element`.
     pub(crate) fn list<T: Lift>(&mut self, element: S::Id) -> Result<Vec<T>, CallError> {
-        self.elements::<T, _>(element, |from, len| T::lift_all(element, len, from))
-    }
-
-    /// Takes the next list, whose elements are of type `element`, for which `T` stands, by `take`, which gets their
-    /// number.
-    pub(crate) fn elements<T: ComponentType, R>(
-        &mut self,
-        element: S::Id,
-        take: impl FnOnce(&mut Self, u32) -> Result<R, CallError>,
-    ) -> Result<R, CallError> {
-        let (ptr, len) = (self.u32()?, self.u32()?);
-        let layout = S::layout::<T>(self.types, element);
-        let size = u64::from(layout.size).saturating_mul(len.into());
-        let size = u32::try_from(size).map_err(|_| broken("a list of 4 GiB or more"))?;
-        let after = self.at;
-        self.enter(ptr, size, layout.align)?;
-        let all = take(self, len)?;
-        self.at = after;
+        let (len, end) = self.begin_list(S::layout::<T>(self.types, element))?;
+        let all = T::lift_all(element, len, self)?;
+        self.leave(end);
         Ok(all)
     }
 

@@ -120,6 +120,13 @@ pub(crate) struct Lowered<'v> {
     pub(crate) placed: Option<u32>,
 }
 
+/// A lowering that is paused.
+pub(super) struct Paused<'v> {
+    lowered: Lowered<'v>,
+    at: Place,
+    taken: usize,
+}
+
 impl<'v, 'c, S: Source> Lowering<'v, 'c, S> {
     /// Returns an empty lowering, whose values become core values.
     pub(crate) fn new(
@@ -141,6 +148,22 @@ impl<'v, 'c, S: Source> Lowering<'v, 'c, S> {
     /// Returns the values.
     pub(crate) fn end(self) -> Lowered<'v> {
         self.lowered
+    }
+
+    /// Returns the values so far, and the place of the next.
+    pub(super) fn pause(self) -> Paused<'v> {
+        Paused {
+            taken: self.taken(),
+            lowered: self.lowered,
+            at: self.at,
+        }
+    }
+
+    /// Goes on with values that were lowered before.
+    pub(super) fn resume(&mut self, paused: Paused<'v>) {
+        self.lowered = paused.lowered;
+        self.at = paused.at;
+        self.tally.resume(paused.taken);
     }
 
     /// Returns the component's types.
@@ -281,7 +304,7 @@ impl<'v, 'c, S: Source> Lowering<'v, 'c, S> {
     ) -> Result<(), CallError> {
         let end = self.begin(S::layout::<T>(self.types, ty));
         parts(self)?;
-        self.at = end.unwrap_or(self.at);
+        self.leave(end);
         Ok(())
     }
 
@@ -298,21 +321,33 @@ impl<'v, 'c, S: Source> Lowering<'v, 'c, S> {
         payload: impl FnOnce(&mut Self) -> Result<(), CallError>,
     ) -> Result<(), CallError> {
         let layout = S::layout::<T>(self.types, ty);
+        let end = self.begin_case(layout, case)?;
+        payload(self)?;
+        self.end_case(layout, end)
+    }
+
+    /// Goes to the payload of a variant of this layout, whose case has the number `case`. Returns the place after the
+    /// value or, of one that is not in memory, that of its first core value.
+    pub(super) fn begin_case(&mut self, layout: &Layout, case: usize) -> Result<Place, CallError> {
         let cases = usize::try_from(layout.cases).unwrap_or(usize::MAX);
         if case >= cases {
             return Err(other_type());
         }
-        let start = self.lowered.flat.len();
+        let start = Place::Flat(self.lowered.flat.len());
         let end = self.begin(layout);
         self.discriminant(case, cases)?;
         if let Place::Block(block, at) = self.at {
             let align = layout.payload_align as usize;
             self.at = Place::Block(block, at.next_multiple_of(align));
         }
-        payload(self)?;
+        Ok(end.unwrap_or(start))
+    }
+
+    /// Ends a variant, of which `end` is what [`begin_case`](Self::begin_case) returned.
+    pub(super) fn end_case(&mut self, layout: &Layout, end: Place) -> Result<(), CallError> {
         match end {
-            Some(end) => self.at = end,
-            None => self.join(layout, start)?,
+            Place::Flat(start) => return self.join(layout, start),
+            Place::Block(..) => self.at = end,
         }
         Ok(())
     }
@@ -330,8 +365,13 @@ impl<'v, 'c, S: Source> Lowering<'v, 'c, S> {
         Ok(())
     }
 
+    /// Goes to the place after a compound value, if it is in memory.
+    pub(super) fn leave(&mut self, end: Option<Place>) {
+        self.at = end.unwrap_or(self.at);
+    }
+
     /// Aligns the place of a compound value. Returns the place after it, if it is in memory.
-    fn begin(&mut self, layout: &Layout) -> Option<Place> {
+    pub(super) fn begin(&mut self, layout: &Layout) -> Option<Place> {
         let Place::Block(block, at) = self.at else {
             return None;
         };
@@ -394,9 +434,17 @@ impl<'v, 'c, S: Source> Lowering<'v, 'c, S> {
         len: usize,
         elements: impl FnOnce(&mut Self) -> Result<(), CallError>,
     ) -> Result<(), CallError> {
-        let layout = S::layout::<T>(self.types, element);
-        let size = (layout.size as usize).saturating_mul(len);
-        self.list(Cow::Owned(Vec::new()), size, layout.align, len, elements)
+        let after = self.begin_list(S::layout::<T>(self.types, element), len)?;
+        elements(self)?;
+        self.at = after;
+        Ok(())
+    }
+
+    /// Lowers the pointer and length of a list of `len` elements of this layout, and goes to the first. Returns the place
+    /// after the length.
+    pub(super) fn begin_list(&mut self, element: &Layout, len: usize) -> Result<Place, CallError> {
+        let size = (element.size as usize).saturating_mul(len);
+        self.list(Cow::Owned(Vec::new()), size, element.align, len)
     }
 
     /// Lowers a list whose bytes are known.
@@ -407,18 +455,18 @@ impl<'v, 'c, S: Source> Lowering<'v, 'c, S> {
         len: usize,
     ) -> Result<(), CallError> {
         let size = bytes.len();
-        self.list(bytes, size, align, len, |_| Ok(()))
+        self.at = self.list(bytes, size, align, len)?;
+        Ok(())
     }
 
-    /// Lowers the pointer and length of a list, and its elements.
+    /// Lowers the pointer and length of a list, and goes to its elements. Returns the place after the length.
     fn list(
         &mut self,
         bytes: Cow<'v, [u8]>,
         size: usize,
         align: u32,
         len: usize,
-        elements: impl FnOnce(&mut Self) -> Result<(), CallError>,
-    ) -> Result<(), CallError> {
+    ) -> Result<Place, CallError> {
         let too_long = || CallError::ValueType {
             reason: "a list or string of 4 GiB or more".into(),
         };
@@ -428,9 +476,7 @@ impl<'v, 'c, S: Source> Lowering<'v, 'c, S> {
         self.word(len, 4)?;
         let after = self.at;
         self.begin_block(bytes, size, align, pointer)?;
-        elements(self)?;
-        self.at = after;
-        Ok(())
+        Ok(after)
     }
 
     /// Lowers a string.

@@ -11,11 +11,16 @@ use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
 use wasmparser::{Parser, Payload};
-use wit_bindgen_core::{Files, wit_parser::Resolve};
-use wit_component::ComponentEncoder;
+use wit_bindgen_core::{
+    Files, WorldGenerator,
+    wit_parser::{Resolve, WorldId},
+};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 const USAGE: &str = "usage:
   tool bindings WIT WORLD FOLDER  writes what `wit-bindgen c` makes of a world
+  tool go WIT WORLD PKG FOLDER    writes what `wit-bindgen go` makes of a world, for the module PKG
+  tool embed WIT WORLD MODULE OUT adds a world to a module, as `wasm-tools component embed` does
   tool new MODULE COMPONENT       makes a component of a module, as `wasm-tools component new` does
   tool plug CALLER PLUGIN OUT     gives the exports of a component to the imports of another, as `wac plug` does";
 
@@ -24,6 +29,8 @@ fn main() -> Result<()> {
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     match args[..] {
         ["bindings", wit, world, folder] => bindings(wit, world, Path::new(folder)),
+        ["go", wit, world, package, folder] => go(wit, world, package, Path::new(folder)),
+        ["embed", wit, world, module, out] => embed(wit, world, module, out),
         ["new", module, component] => new(module, component),
         ["plug", caller, plugin, out] => compose(caller, plugin, out),
         _ => bail!(USAGE),
@@ -31,15 +38,54 @@ fn main() -> Result<()> {
 }
 
 fn bindings(wit: &str, world: &str, folder: &Path) -> Result<()> {
+    generate(
+        &mut *wit_bindgen_c::Opts::default().build(),
+        wit,
+        world,
+        folder,
+    )
+}
+
+fn go(wit: &str, world: &str, package: &str, folder: &Path) -> Result<()> {
+    let options = wit_bindgen_go::Opts {
+        pkg_name: Some(package.to_owned()),
+        ..wit_bindgen_go::Opts::default()
+    };
+    generate(&mut *options.build(), wit, world, folder)
+}
+
+/// Writes what a generator makes of a world.
+fn generate(
+    generator: &mut dyn WorldGenerator,
+    wit: &str,
+    world: &str,
+    folder: &Path,
+) -> Result<()> {
+    let (mut resolve, world) = read(wit, world)?;
+    let mut files = Files::default();
+    generator.generate(&mut resolve, world, &mut files)?;
+    for (name, content) in files.iter() {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        fs::write(path, content)?;
+    }
+    Ok(())
+}
+
+/// Reads a world.
+fn read(wit: &str, world: &str) -> Result<(Resolve, WorldId)> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_path(wit)?;
     let world = resolve.select_world(&[package], Some(world))?;
-    let mut files = Files::default();
-    let mut generator = wit_bindgen_c::Opts::default().build();
-    generator.generate(&mut resolve, world, &mut files)?;
-    for (name, content) in files.iter() {
-        fs::write(folder.join(name), content)?;
-    }
+    Ok((resolve, world))
+}
+
+/// Adds a world to a module, whose compiler has left none.
+fn embed(wit: &str, world: &str, module: &str, out: &str) -> Result<()> {
+    let mut bytes = fs::read(module).context(module.to_owned())?;
+    let (resolve, world) = read(wit, world)?;
+    embed_component_metadata(&mut bytes, &resolve, world, StringEncoding::UTF8, false)?;
+    fs::write(out, bytes)?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod calls;
 mod destructors;
 mod handles;
+mod http;
 mod load;
 mod realloc;
 mod values;
@@ -13,6 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let files = [
         load::cases(),
         handles::cases(),
+        http::cases(),
         destructors::cases(),
         values::cases(),
         realloc::cases(),

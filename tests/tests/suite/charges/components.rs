@@ -116,7 +116,7 @@ const ROWS: &[Row] = &[
     // Resources of the embedder's: made, lent, given back, dropped.
     row(RESOURCES, &[("make", "(canon lower (func $make))", "(result i32)"), ("lend", "(canon lower (func $lend))", "(param i32)"),
           ("drop", "(canon resource.drop $r)", "(param i32)")],
-        "(local.set 0 (call $make)) (call $lend (local.get 0)) (call $drop (local.get 0))", 0, |_| 3 * BASE),
+        "(local.set 0 (call $make)) (call $lend (local.get 0)) (call $drop (local.get 0))", 0, |_| 2 * BASE + DROP),
     row(RESOURCES, &[("make", "(canon lower (func $make))", "(result i32)"), ("give", "(canon lower (func $give))", "(param i32)")],
         "(call $give (call $make))", 0, |_| 2 * BASE),
 
@@ -128,7 +128,7 @@ const ROWS: &[Row] = &[
     row(POLLABLES, &[("f", r#"(canon lower (func $after))"#, "(param i64) (result i32)"), ("ready", "(canon lower (func $ready))", "(param i32) (result i32)"),
           ("drop", "(canon resource.drop $p)", "(param i32)")],
         "(local.set 0 (call $f (i64.const 0))) (drop (call $ready (local.get 0))) (call $drop (local.get 0))", 0,
-        |_| 3 * BASE + RESOURCE + 5),
+        |_| 2 * BASE + RESOURCE + 5 + DROP),
     row(FIELDS, &[("f", "(canon lower (func $new))", "(result i32)"), ("append", APPEND, "(param i32 i32 i32 i32 i32 i32)"),
           ("has", HAS, "(param i32 i32 i32) (result i32)"), ("drop", "(canon resource.drop $r)", "(param i32)")],
         "(local.set 1 (select (local.get 1) (i32.const 64) (i32.lt_u (local.get 1) (i32.const 64))))
@@ -136,18 +136,21 @@ const ROWS: &[Row] = &[
          (call $append (local.get 2) (i32.const 65536) (i32.const 1) (i32.const 65536) (local.get 1) (i32.const 64))
          (drop (call $has (local.get 2) (i32.const 65536) (i32.const 2)))
          (call $drop (local.get 2))", 0,
-        |n| 4 * BASE + RESOURCE
-            // The name `a` and the value are lifted; the entry is checked; the result is 2 values in memory.
-            + 2 * pass(1) + pass(n.min(64)) + pass(ENTRY + 1 + n.min(64)) + 1 + FIRST_CASE
+        |n| 3 * BASE + RESOURCE + DROP
+            // The name `a` and the value are lifted; the entry is checked; the result is in memory.
+            + 2 * pass(1) + pass(n.min(64)) + pass(ENTRY + 1 + n.min(64)) + 1 + CASE
             // The name `aa` is lifted; all entries are looked at.
             + 2 * pass(2) + pass(ENTRY + 1 + n.min(64)) + 1),
 ];
 
-/// The charge for the result of a function that is in memory, of two values and up to 64 bytes.
-const RETURNED: u64 = 2;
+/// The charge for a result of two values in memory, whose 8 bytes are written.
+const RETURNED: u64 = 2 + 1;
 
-/// The charge for a result without a payload.
-const FIRST_CASE: u64 = 1;
+/// The charge for a result without a payload: its case, and writing it.
+const CASE: u64 = 1 + 1;
+
+/// The charge for dropping a resource of the host's: the call, and what the host does for it.
+const DROP: u64 = 2 * BASE;
 
 /// The charge for `n` random bytes.
 fn random(n: u64) -> u64 {

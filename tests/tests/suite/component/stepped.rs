@@ -2,7 +2,7 @@
 
 use super::guests::{Of, echo, load, two};
 use hostel::{
-    Async, Budget, Engine, Grants, Step,
+    Async, Budget, CallError, Engine, Grants, Step,
     component::{Interface, Value},
 };
 use hostel_tests::code;
@@ -138,4 +138,79 @@ fn start_functions_run_between_the_instances_that_they_need() {
     let plugin = short.load_component("short", &wat::parse_str(text).unwrap(), &Grants::new());
     let ended = plugin.unwrap().call_component::<(), u32>("n", ());
     assert_eq!(code(&ended), "out-of-fuel");
+}
+
+/// A component whose `g` makes a list of that many elements and passes it to another one, which returns it. Returns its
+/// length.
+const LONG: &str = r#"(component
+  (component $Inner
+    (core module $M (memory (export "m") 40)
+      (func (export "r") (param i32 i32 i32 i32) (result i32) (i32.const 0x10000))
+      (func (export "f") (param i32 i32) (result i32)
+        (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.const 16)))
+    (core instance $m (instantiate $M))
+    (type $l (list (tuple u8 (option bool))))
+    (func (export "f") (param "v" $l) (result $l) (canon lift (core func $m "f")
+      (memory (core memory $m "m")) (realloc (core func $m "r")))))
+  (component $Outer
+    (type $l (list (tuple u8 (option bool))))
+    (import "f" (func $f (param "v" $l) (result $l)))
+    (core module $L (memory (export "m") 40)
+      (func (export "r") (param i32 i32 i32 i32) (result i32) (i32.const 0x100000)))
+    (core instance $l (instantiate $L))
+    (core func $f (canon lower (func $f) (memory (core memory $l "m")) (realloc (core func $l "r"))))
+    (core module $M (import "h" "f" (func $f (param i32 i32 i32))) (import "h" "m" (memory 40))
+      (func (export "g") (param i32) (result i32) (local $last i32)
+        (local.set $last (i32.mul (i32.sub (local.get 0) (i32.const 1)) (i32.const 3)))
+        (i32.store8 (i32.add (i32.const 1024) (local.get $last)) (i32.const 9))
+        (call $f (i32.const 1024) (local.get 0) (i32.const 32))
+        (if (i32.ne (i32.load8_u (i32.add (i32.load (i32.const 32)) (local.get $last))) (i32.const 9))
+          (then unreachable))
+        (i32.load (i32.const 36))))
+    (core instance $m (instantiate $M (with "h" (instance (export "f" (func $f)) (export "m" (memory $l "m"))))))
+    (func (export "g") (param "n" u32) (result u32) (canon lift (core func $m "g"))))
+  (instance $inner (instantiate $Inner))
+  (instance $outer (instantiate $Outer (with "f" (func $inner "f"))))
+  (export "g" (func $outer "g")))"#;
+
+#[test]
+fn a_long_list_is_copied_between_components_in_steps() {
+    let plugin = load(LONG, &Grants::new());
+    for count in [1u32, 1_000, 60_000] {
+        let mut instance = plugin.instantiate(()).unwrap();
+        let returned = instance.call_component::<_, u32>("g", (count,));
+        assert_eq!(returned, Ok(count));
+        let fuel = instance.usage().fuel;
+        for quantum in [1, 5_000, 10_000] {
+            let mut instance = plugin.instantiate(()).unwrap();
+            let mut call = instance.call_component_async::<_, u32>("g", (count,));
+            let mut steps = 1;
+            let returned = loop {
+                match call.step(quantum) {
+                    Step::Done(returned) => break returned,
+                    step => assert_eq!(step, Step::More),
+                }
+                steps += 1;
+            };
+            assert_eq!(returned, Ok(count), "{quantum}");
+            drop(call);
+            assert_eq!(instance.usage().fuel, fuel, "{quantum}");
+            // A part that begins in a step is copied to its end in it: 8,192 units, and an element's.
+            assert!(steps > fuel / (quantum + 8_200), "{steps} steps for {fuel}");
+        }
+    }
+}
+
+#[test]
+fn a_long_copy_between_components_can_be_cancelled() {
+    let plugin = load(LONG, &Grants::new());
+    let mut instance = plugin.instantiate(()).unwrap();
+    let canceller = instance.canceller();
+    let mut call = instance.call_component_async::<_, u32>("g", (60_000u32,));
+    // Far from the end of the first copy, in a slice of which no guest runs.
+    for _ in 0..20 {
+        assert_eq!(call.step(10_000), Step::More);
+    }
+    canceller.cancel();
+    assert_eq!(call.step(10_000), Step::Done(Err(CallError::Cancelled)));
 }
