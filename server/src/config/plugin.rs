@@ -189,15 +189,15 @@ impl PluginSettings {
         let mut given = BTreeMap::new();
         for (name, field) in limit_fields(&mut self.limits) {
             let value = if let Some(name) = name.strip_prefix("component.module.") {
-                let own = modules.value(name, &size);
+                let own = modules.value(name, size);
                 own.or_else(|| given.get(name).copied())
             } else if let Some(name) = name.strip_prefix("component.") {
-                component.value(name, &size)
+                component.value(name, size)
             } else if ["instances", "waiting"].contains(&name) {
                 // These have keys of their own.
                 None
             } else {
-                let value = at.value(name, &size);
+                let value = at.value(name, size);
                 given.extend(value.map(|value| (name, value)));
                 value
             };

@@ -11,7 +11,17 @@ use std::sync::OnceLock;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("script.js");
+/// One script: its parts share what they define.
+const SCRIPT: &str = concat!(
+    "\n",
+    include_str!("figures.js"),
+    "\n",
+    include_str!("plugin.js"),
+    "\n",
+    include_str!("log.js"),
+    "\n",
+    include_str!("begin.js")
+);
 
 /// The page with its style and script in it, and its policy.
 struct Whole {
@@ -48,9 +58,9 @@ fn whole() -> Whole {
         "default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; connect-src 'self'; \
          img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
-    let page = PAGE.replace("/* style.css */", STYLE);
+    let page = PAGE.replace("/* style */", STYLE);
     Whole {
-        page: page.replace("/* script.js */", SCRIPT).into(),
+        page: page.replace("/* script */", SCRIPT).into(),
         // Base64 has no byte that a header can't hold.
         policy: HeaderValue::from_str(&policy)
             .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'")),
