@@ -20,6 +20,7 @@ const WIT: &str = "
         failing: func(it: result<_, string>);
         handle: func(it: borrow<canvas>);
         three: func(it: list<u8, 3>);
+        counts: func(it: map<string, u32>) -> map<u8, bool>;
         shared: func();
     }
     interface more { shared: func(); alone: func(a: f64) -> f64; }
@@ -179,6 +180,19 @@ fn mistakes_are_told_with_their_place() {
     }
     let nested = format!("run({}{})", "[".repeat(20_000), "]".repeat(20_000));
     assert_eq!(error(&nested).code(), "call-text");
+}
+
+#[test]
+fn a_map_is_a_list_of_pairs() {
+    let call = contract().parse_call("counts([(\"a\", 1), (\"b\", 2)])");
+    let call = call.expect("it is a call");
+    let pair = |key: &str, value| Value::Tuple(vec![Value::String(key.into()), Value::U32(value)]);
+    assert_eq!(
+        call.arguments,
+        [Value::List(vec![pair("a", 1), pair("b", 2)])]
+    );
+    let result = call.result.expect("it has a result");
+    assert_eq!(result.unwritable(), None);
 }
 
 #[test]

@@ -225,8 +225,8 @@ fn a_child_of_the_process_is_told_nothing() {
     assert!(mapped.written(17 * 65_536, &mut |_| {}));
 }
 
-#[test]
 #[cfg(not(miri))]
+#[test]
 fn contents_are_shared_until_they_are_written() {
     let mappings = mappings();
     let size = usize::try_from(17 * PAGE).unwrap();

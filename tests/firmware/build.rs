@@ -25,6 +25,37 @@ fn main() {
         assemble(&text, &out, path.file_stem().expect("it has a name"));
     }
     assemble(&typical(), &out, "typical".as_ref());
+    for calls in [1, 7] {
+        assemble(&nested(calls), &out, format!("nested{calls}").as_ref());
+    }
+}
+
+/// A component whose `run` makes so many calls of component instances, the embedder's included, one inside another.
+fn nested(calls: usize) -> String {
+    let links: String = (1..calls)
+        .map(|at| {
+            let before = at - 1;
+            format!(r#"(instance $i{at} (instantiate $Link (with "run" (func $i{before} "run"))))"#)
+        })
+        .collect();
+    format!(
+        r#"(component
+            (component $Last
+              (core module $M (func (export "run") (result i32) (i32.const 1)))
+              (core instance $m (instantiate $M))
+              (func (export "run") (result u32) (canon lift (core func $m "run"))))
+            (component $Link
+              (import "run" (func $f (result u32)))
+              (core func $f (canon lower (func $f)))
+              (core module $M (import "h" "f" (func $f (result i32)))
+                (func (export "run") (result i32) (i32.add (call $f) (i32.const 1))))
+              (core instance $m (instantiate $M (with "h" (instance (export "f" (func $f))))))
+              (func (export "run") (result u32) (canon lift (core func $m "run"))))
+            (instance $i0 (instantiate $Last))
+            {links}
+            (export "run" (func $i{} "run")))"#,
+        calls - 1
+    )
 }
 
 fn variable(name: &str) -> String {

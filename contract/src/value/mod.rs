@@ -124,7 +124,7 @@ pub enum ValueType {
     Flags(Arc<[Arc<str>]>),
     /// A handle to a resource, by the resource's name. Its values have no text.
     Resource(Arc<str>),
-    /// A type whose values have no text, as WIT: a stream, a future, a map or an error context.
+    /// A type whose values have no text, as WIT: a stream, a future or an error context.
     Other(Arc<str>),
 }
 
@@ -277,10 +277,14 @@ impl<'a> Maker<'a> {
             TypeDefKind::Resource => {
                 ValueType::Resource(ty.name.as_deref().unwrap_or("resource").into())
             }
-            TypeDefKind::Map(..)
-            | TypeDefKind::Future(_)
-            | TypeDefKind::Stream(_)
-            | TypeDefKind::Unknown => ValueType::Other(print::ty(resolve, &Type::Id(id)).into()),
+            // Its values are those of a list of pairs.
+            TypeDefKind::Map(key, value) => {
+                let pair = [self.make(*key), self.make(*value)];
+                ValueType::List(ValueType::Tuple(pair.into()).into(), None)
+            }
+            TypeDefKind::Future(_) | TypeDefKind::Stream(_) | TypeDefKind::Unknown => {
+                ValueType::Other(print::ty(resolve, &Type::Id(id)).into())
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
 pub use super::{layout::Layout, source::Source};
 use crate::error::CallError;
 use alloc::{boxed::Box, sync::Arc};
-pub use alloc::{string::String, vec::Vec};
+pub use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::{
     fmt::{self, Write},
     pin::Pin,

@@ -190,16 +190,33 @@ impl Layout {
         union.end()
     }
 
+    /// Returns the layout of a list of fixed length, whose elements have this layout. `None` if they have none, or if it
+    /// takes more than 256 MiB.
+    pub(crate) const fn array(element: Option<Self>, len: usize) -> Option<Self> {
+        match element {
+            Some(element) => element.repeated(count(len)),
+            None => None,
+        }
+    }
+
     /// Returns the layout of a list of fixed length. `None` if it takes more than 256 MiB.
-    pub(crate) fn repeated(&self, len: u32) -> Option<Self> {
-        let size = u64::from(self.size).saturating_mul(len.into());
-        let mut flat = self.flat.map(|_| Flat::new());
+    pub(crate) const fn repeated(&self, len: u32) -> Option<Self> {
+        let size = (self.size as u64).saturating_mul(len as u64);
+        let Some(size) = bounded(size) else {
+            return None;
+        };
+        let mut flat = match self.flat {
+            Some(_) => Some(Flat::new()),
+            None => None,
+        };
         // More than fit, if there are more: then there is no flat form.
-        for _ in 0..len.min(count(MAX_FLAT_PARAMS).saturating_add(1)) {
+        let mut at = 0;
+        while at < len && at <= count(MAX_FLAT_PARAMS) {
             flat = followed(flat, self.flat);
+            at = at.saturating_add(1);
         }
         Some(Self {
-            size: bounded(size)?,
+            size,
             flat,
             cases: 0,
             payload_align: 1,

@@ -74,7 +74,7 @@ impl Source for InTable {
         match types.get(ty) {
             Type::Record(fields) => fields.get(at).map(|(_, ty)| *ty),
             Type::Tuple(parts) => parts.get(at).copied(),
-            Type::List(element) => Some(*element),
+            Type::List(element) | Type::FixedList(element, _) => Some(*element),
             Type::Variant(cases) => cases.get(at).and_then(|(_, ty)| *ty),
             Type::Option(some) => (at == 1).then_some(*some),
             Type::Result(ok, err) => match at {

@@ -2,6 +2,8 @@
 
 mod answers;
 mod check;
+#[cfg(feature = "contract")]
+mod fixed;
 #[cfg(feature = "component")]
 mod interfaces;
 mod stubs;
@@ -10,7 +12,7 @@ pub(crate) use self::check::{check_imports, conflicting_imports};
 
 use self::stubs::Stubs;
 #[cfg(feature = "contract")]
-use crate::component::{FixedInterface, fixed::ROOT as FIXED_ROOT};
+use crate::component::fixed::ROOT as FIXED_ROOT;
 #[cfg(feature = "component")]
 use crate::component::{Interface, host_call::HostInterface};
 use crate::{
@@ -264,34 +266,6 @@ impl<T: 'static> Grants<T> {
     pub fn interface(mut self, interface: Interface<T>) -> Self {
         self.interfaces.push(Arc::new(interface));
         self
-    }
-
-    /// Grants the functions of an interface to core modules with a contract, which [`Engine::load`](crate::Engine::load)
-    /// then loads: see [`with_fixed_contract`](Self::with_fixed_contract).
-    #[cfg(feature = "contract")]
-    #[must_use]
-    pub fn fixed(mut self, interface: FixedInterface<T>) -> Self {
-        let (module, functions) = interface.into_parts();
-        for (name, function) in functions {
-            self.insert(&module, &name, function);
-        }
-        self.with_fixed_contract()
-    }
-
-    /// Says that the plugin is a core module with a contract, whose types the host knows without reading them: such as
-    /// `hostel lower` makes. Its exports are those of the canonical ABI, for
-    /// [`Instance::call_fixed`](crate::Instance::call_fixed), and not of hostel's own.
-    #[cfg(feature = "contract")]
-    #[must_use]
-    pub const fn with_fixed_contract(mut self) -> Self {
-        self.fixed = true;
-        self
-    }
-
-    /// Returns whether the plugin is a core module with a contract that the host knows.
-    #[cfg(feature = "contract")]
-    pub(crate) const fn has_fixed_contract(&self) -> bool {
-        self.fixed
     }
 
     /// Grants waPC: plugins of that convention load, and call the host as `wapc` allows.

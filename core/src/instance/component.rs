@@ -317,6 +317,22 @@ impl<T: 'static> Instance<T> {
         R: Lift,
     {
         let export = self.loaded.typed_component_export::<P, R>(name)?;
+        self.call_component_export_paced(export, name, params, pace)
+            .await
+    }
+
+    /// As [`call_component_paced`](Self::call_component_paced), of an export that was looked up.
+    pub(crate) async fn call_component_export_paced<P, R>(
+        &mut self,
+        export: usize,
+        name: &str,
+        params: P,
+        pace: Arc<Pace>,
+    ) -> Result<R, CallError>
+    where
+        P: LowerParts,
+        R: Lift,
+    {
         self.begin_paced_call(pace)?;
         let result = self
             .run_component_paced(

@@ -2,9 +2,10 @@
 
 use super::Plugin;
 use crate::{
+    call::pace::Pace,
     component::{Lift, LowerParts},
     error::CallError,
-    instance::Instance,
+    instance::{Instance, PendingCall},
 };
 use alloc::{
     boxed::Box,
@@ -33,6 +34,18 @@ impl ComponentExport {
             name: self.name.clone(),
         })
     }
+
+    /// Calls the export in an instance of its plugin, at the pace that `pace` sets.
+    async fn call_paced<T: 'static, P: LowerParts, R: Lift>(
+        &self,
+        instance: &mut Instance<T>,
+        params: P,
+        pace: Arc<Pace>,
+    ) -> Result<R, CallError> {
+        self.check(instance)?;
+        let call = instance.call_component_export_paced(self.number, &self.name, params, pace);
+        call.await
+    }
 }
 
 impl fmt::Debug for ComponentExport {
@@ -55,6 +68,22 @@ pub trait ComponentCallee: sealed::Callee {
         export: &ComponentExport,
         params: &P,
     ) -> Result<R, CallError>;
+
+    /// Prepares a [`call_export`](Self::call_export), to run by steps or to await: see [`PendingCall`]. In a plugin, it
+    /// includes the wait for an instance.
+    ///
+    /// # Errors
+    ///
+    /// The call ends with the result of [`call_export`](Self::call_export).
+    fn call_export_async<'a, P, R>(
+        self,
+        export: &'a ComponentExport,
+        params: P,
+    ) -> PendingCall<impl Future<Output = Result<R, CallError>>>
+    where
+        Self: 'a,
+        P: LowerParts + 'a,
+        R: Lift + 'a;
 }
 
 mod sealed {
@@ -73,6 +102,19 @@ impl<T: 'static> ComponentCallee for &mut Instance<T> {
         export.check(self)?;
         self.call_component_export(export.number, &export.name, params)
     }
+
+    fn call_export_async<'a, P, R>(
+        self,
+        export: &'a ComponentExport,
+        params: P,
+    ) -> PendingCall<impl Future<Output = Result<R, CallError>>>
+    where
+        Self: 'a,
+        P: LowerParts + 'a,
+        R: Lift + 'a,
+    {
+        PendingCall::begin(|pace| async move { export.call_paced(self, params, pace).await })
+    }
 }
 
 impl<T: Default + 'static> ComponentCallee for &Plugin<T> {
@@ -82,6 +124,24 @@ impl<T: Default + 'static> ComponentCallee for &Plugin<T> {
         params: &P,
     ) -> Result<R, CallError> {
         self.with_instance(|instance| instance.call_export(export, params))
+    }
+
+    fn call_export_async<'a, P, R>(
+        self,
+        export: &'a ComponentExport,
+        params: P,
+    ) -> PendingCall<impl Future<Output = Result<R, CallError>>>
+    where
+        Self: 'a,
+        P: LowerParts + 'a,
+        R: Lift + 'a,
+    {
+        PendingCall::begin(|pace| async move {
+            let mut taken = self.take_paced(&pace, None).await?;
+            let result = export.call_paced(&mut taken.instance, params, pace).await;
+            self.return_to_pool(taken);
+            result
+        })
     }
 }
 

@@ -16,6 +16,7 @@ mod errno;
 pub mod files;
 mod grant;
 mod input;
+mod links;
 mod lists;
 mod opened;
 mod output;

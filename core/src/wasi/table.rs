@@ -15,7 +15,7 @@
 use super::{
     arguments, clocks, directories,
     errno::Fail,
-    opened, paths, poll, process, random,
+    links, opened, paths, poll, process, random,
     session::{Args, Call},
     sockets, stat, streams,
 };
@@ -173,7 +173,7 @@ const TABLE: [Function; 46] = [
     with_pointers(
         "path_link",
         &[I32, I32, I32, I32, I32, I32, I32],
-        paths::path_link,
+        links::path_link,
     ),
     with_pointers(
         "path_open",
@@ -183,7 +183,7 @@ const TABLE: [Function; 46] = [
     with_pointers(
         "path_readlink",
         &[I32, I32, I32, I32, I32, I32],
-        paths::path_readlink,
+        links::path_readlink,
     ),
     with_pointers(
         "path_remove_directory",
@@ -198,7 +198,7 @@ const TABLE: [Function; 46] = [
     with_pointers(
         "path_symlink",
         &[I32, I32, I32, I32, I32],
-        paths::path_symlink,
+        links::path_symlink,
     ),
     with_pointers(
         "path_unlink_file",

@@ -188,9 +188,20 @@ impl Bindings<'_> {
             ..
         } = self.calls();
         let mut parts = Parts::default();
+        let functions: Vec<_> = functions.collect();
+        let taken: Vec<_> = functions
+            .iter()
+            .map(|function| method_name(function).to_string())
+            .collect();
         for function in functions {
             self.check(function)?;
             let method = method_name(function);
+            let mut pending = format!("{}_async", method.to_string().trim_start_matches("r#"));
+            // The world may have a function of this name.
+            while taken.contains(&pending) {
+                pending.push('_');
+            }
+            let pending = format_ident!("{pending}");
             let field = format_ident!("export_{}", method.to_string().trim_start_matches("r#"));
             let method = match method.to_string().as_str() {
                 // The struct has methods of these names.
@@ -215,7 +226,33 @@ impl Bindings<'_> {
             parts.lookups.push(quote! {
                 plugin.#look_up::<(#(#owned,)*), #result>(#export)
             });
+            let is_borrowed = |ty: &TokenStream| ty.to_string().contains("'a");
+            let lifetime = borrowed.iter().any(is_borrowed).then(|| quote!(<'a>));
+            let about_pending =
+                format!("Prepares a call of `{method}`, to run by steps or to await.");
+            let twin = (!self.is_fixed()).then(|| {
+                quote! {
+                    #[doc = #about_pending]
+                    ///
+                    /// # Errors
+                    ///
+                    /// The call ends with the result of that method.
+                    pub fn #pending<'a, C: #krate::ComponentCallee + 'a>(
+                        &'a self,
+                        callee: C,
+                        #(#names: #borrowed),*
+                    ) -> #krate::PendingCall<
+                        impl ::core::future::Future<
+                            Output = ::core::result::Result<#result, #krate::CallError>,
+                        > + use<'a, C>,
+                    > {
+                        callee.call_export_async(&self.#field, (#(#names,)*))
+                    }
+                }
+            });
             parts.methods.extend(quote! {
+                #twin
+
                 #about
                 ///
                 /// Runs in `callee`: an instance, or one of the plugin's pool.
@@ -223,7 +260,7 @@ impl Bindings<'_> {
                 /// # Errors
                 ///
                 /// Those of a call.
-                pub fn #method(
+                pub fn #method #lifetime(
                     &self,
                     callee: impl #krate::#callee,
                     #(#names: #borrowed),*

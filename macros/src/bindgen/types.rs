@@ -5,7 +5,7 @@ use crate::derive::{
     self,
     shape::{Body, Case, Field, Shape},
 };
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use syn::{Generics, Result, parse_quote};
 use wit_parser::{Docs, Handle, Type, TypeDefKind, TypeId, TypeOwner};
@@ -165,6 +165,7 @@ impl Bindings<'_> {
             TypeDefKind::Variant(variant) => variant.cases.iter().any(|case| may_have(&case.ty)),
             TypeDefKind::Option(ty) | TypeDefKind::List(ty) | TypeDefKind::Type(ty) => has(ty),
             TypeDefKind::FixedLengthList(ty, _) => has(ty),
+            TypeDefKind::Map(key, value) => has(key) || has(value),
             TypeDefKind::Result(result) => may_have(&result.ok) || may_have(&result.err),
             _ => false,
         }
@@ -232,6 +233,15 @@ impl Bindings<'_> {
                 let ty = self.owned(module, ty)?;
                 quote!(#krate::component::derived::Vec<#ty>)
             }
+            TypeDefKind::FixedLengthList(ty, length) => {
+                let ty = self.owned(module, ty)?;
+                let length = Literal::u32_unsuffixed(*length);
+                quote!([#ty; #length])
+            }
+            TypeDefKind::Map(key, value) => {
+                let (key, value) = (self.owned(module, key)?, self.owned(module, value)?);
+                quote!(#krate::component::derived::BTreeMap<#key, #value>)
+            }
             TypeDefKind::Tuple(tuple) => {
                 let types = tuple.types.iter().map(|ty| self.owned(module, ty));
                 let types = types.collect::<Result<Vec<_>>>()?;
@@ -268,10 +278,10 @@ impl Bindings<'_> {
         }
     }
 
-    /// Returns the type of an argument, which is borrowed if that spares a copy; and whether it is borrowed.
+    /// Returns the type of an argument, which is borrowed for the lifetime `'a` if that spares a copy.
     pub(super) fn borrowed(&self, module: Module, ty: &Type) -> Result<TokenStream> {
         let kind = match ty {
-            Type::String => return Ok(quote!(&str)),
+            Type::String => return Ok(quote!(&'a str)),
             Type::Id(id) => &self.resolve.types[*id].kind,
             _ => return self.owned(module, ty),
         };
@@ -282,7 +292,7 @@ impl Bindings<'_> {
             }
             TypeDefKind::List(of) => {
                 let of = self.owned(module, of)?;
-                quote!(&[#of])
+                quote!(&'a [#of])
             }
             TypeDefKind::Option(of) => {
                 let of = self.borrowed(module, of)?;
@@ -290,7 +300,7 @@ impl Bindings<'_> {
             }
             TypeDefKind::Enum(_) | TypeDefKind::Flags(_) => owned,
             TypeDefKind::Handle(Handle::Own(_)) => owned,
-            _ => quote!(&#owned),
+            _ => quote!(&'a #owned),
         })
     }
 

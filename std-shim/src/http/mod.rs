@@ -34,7 +34,7 @@ const REDIRECTS: u32 = 10;
 type Resolve = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
 /// Sends the HTTP requests of plugins to [allowed hosts](AllowedHosts), by ureq with rustls. Grant it by
-/// [`Extism::http`](hostel_core::Extism::http).
+/// [`Extism::http`](hostel_core::Extism::http), or to components by [`Wasi::http`](hostel_core::Wasi::http).
 ///
 /// * **Hosts.** A request goes to an allowed scheme, host and port. So does each redirect. The host is
 ///   resolved once for each of them, and the address that was checked is the one connected to.

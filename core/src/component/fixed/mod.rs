@@ -77,7 +77,12 @@ impl<T: 'static> FixedInterface<T> {
 
     /// Adds a function under its name in WIT, as [`Interface::function`](super::Interface::function) does. Its
     /// parameters, and a pointer to its result if that is not a number, are at most 16 core values. Types with handles
-    /// to resources don't compile.
+    /// to resources don't compile:
+    ///
+    /// ```compile_fail
+    /// use hostel_core::component::{FixedInterface, Resource};
+    /// let interface = FixedInterface::<()>::new("a:b/c").function("f", |_: Resource| ());
+    /// ```
     #[must_use]
     pub fn function<F, M>(mut self, name: &str, function: F) -> Self
     where

@@ -2,16 +2,16 @@
 
 use super::{Lift, Lifting, width};
 use crate::{
-    base::signature::ValType,
+    base::{fuel::fuel_for, signature::ValType},
     component::{
-        ComponentType, Type, TypeId, Types, Value,
+        ComponentType, Parts, Type, TypeId, Types, Value,
         layout::Layout,
         other_type,
         source::{InTable, Source},
     },
     error::CallError,
 };
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use core::fmt;
 
 /// Implements [`ComponentType`] and [`Lift`] for numbers, of which many are lifted at once.
@@ -110,6 +110,60 @@ impl<T: ComponentType> ComponentType for Vec<T> {
 impl<T: Lift> Lift for Vec<T> {
     fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
         from.list(from.part(ty, 0)?)
+    }
+}
+
+impl<T: ComponentType, const N: usize> ComponentType for [T; N] {
+    const LAYOUT: Option<Layout> = Layout::array(T::LAYOUT, N);
+
+    fn fits(types: &Types, ty: TypeId) -> bool {
+        matches!(types.get(ty), Type::FixedList(element, len) if usize::try_from(*len) == Ok(N) && T::fits(types, *element))
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("list<")?;
+        T::wit(to)?;
+        write!(to, ", {N}>")
+    }
+}
+
+impl<T: Lift, const N: usize> Lift for [T; N] {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let element = from.part(ty, 0)?;
+        let len = u32::try_from(N).unwrap_or(u32::MAX);
+        let all: Vec<T> = from.parts::<Self, _>(ty, |from| from.repeated(element, len))?;
+        Self::try_from(all).map_err(|_| other_type())
+    }
+}
+
+impl<K: ComponentType + Ord, V: ComponentType> ComponentType for BTreeMap<K, V> {
+    const LAYOUT: Option<Layout> = Vec::<(K, V)>::LAYOUT;
+
+    /// A map has the values of a list of pairs.
+    fn fits(types: &Types, ty: TypeId) -> bool {
+        matches!(types.get(ty), Type::List(pair) if <(K, V)>::fits(types, *pair))
+    }
+
+    fn wit(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("map<")?;
+        <(K, V) as Parts>::wit(to)?;
+        to.write_str(">")
+    }
+}
+
+/// Of several entries with equal keys, the last is kept.
+impl<K: Lift + Ord, V: Lift> Lift for BTreeMap<K, V> {
+    fn lift<S: Source>(ty: S::Id, from: &mut Lifting<'_, S>) -> Result<Self, CallError> {
+        let pair = from.part(ty, 0)?;
+        let before = from.tally.taken();
+        let all: Vec<(K, V)> = from.list(pair)?;
+        // The map is made beside the list, and its nodes may be half full.
+        from.take(size_of_val(all.as_slice()).saturating_mul(2))?;
+        let bytes = from.tally.taken().saturating_sub(before);
+        // Each entry is compared with as many others as its number has bits.
+        let rounds = all.len().checked_ilog2().unwrap_or(0);
+        from.spend(fuel_for(bytes).saturating_mul(rounds.into()))?;
+        Ok(all.into_iter().collect())
     }
 }
 

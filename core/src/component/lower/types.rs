@@ -9,7 +9,7 @@ use crate::{
     },
     error::CallError,
 };
-use alloc::{borrow::Cow, boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use core::fmt;
 use wasmi::{F32, F64, Val};
 
@@ -175,6 +175,39 @@ impl<T: Lower> Lower for Vec<T> {
         to: &mut Lowering<'v, '_, S>,
     ) -> Result<(), CallError> {
         T::lower_all(self, to.part(ty, 0)?, to)
+    }
+}
+
+impl<T: Lower, const N: usize> Lower for [T; N] {
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        let element = to.part(ty, 0)?;
+        to.parts::<Self>(ty, |to| {
+            self.iter().try_for_each(|value| value.lower(element, to))
+        })
+    }
+}
+
+impl<K: Lower + Ord, V: Lower> Lower for BTreeMap<K, V> {
+    fn lower<'v, S: Source>(
+        &'v self,
+        ty: S::Id,
+        to: &mut Lowering<'v, '_, S>,
+    ) -> Result<(), CallError> {
+        let pair = to.part(ty, 0)?;
+        let parts = S::parts(to.types(), pair)?;
+        let (of_key, of_value) = (S::id(parts, 0)?, S::id(parts, 1)?);
+        to.block::<(K, V)>(pair, self.len(), |to| {
+            self.iter().try_for_each(|(key, value)| {
+                to.parts::<(K, V)>(pair, |to| {
+                    key.lower(of_key, to)?;
+                    value.lower(of_value, to)
+                })
+            })
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
         directories,
         errno::{Errno, Fail},
         files::Times,
+        links,
         opened::{self, CHUNK, Writing},
         paths::{self, Opening},
         session::Call,
@@ -438,7 +439,7 @@ fn link_at(
 ) -> Result<(), Fail> {
     let from = (resources::descriptor(call, *from)?, Ok(path.as_bytes()));
     let to = (resources::descriptor(call, *to)?, Ok(to_path.as_bytes()));
-    paths::link(call, flags.bits, from, to)
+    links::link(call, flags.bits, from, to)
 }
 
 /// Opens a file or a directory, or creates a file.
@@ -491,7 +492,7 @@ fn readlink_at(
     (Borrowed(descriptor), path): &mut (Borrowed, String),
 ) -> Result<String, Fail> {
     let fd = resources::descriptor(call, *descriptor)?;
-    let target = paths::read_link(call, fd, Ok(path.as_bytes()))?;
+    let target = links::read_link(call, fd, Ok(path.as_bytes()))?;
     call.charge(fuel_for(target.len()))?;
     Ok(target)
 }
@@ -521,7 +522,7 @@ fn symlink_at(
     (Borrowed(descriptor), target, path): &mut (Borrowed, String, String),
 ) -> Result<(), Fail> {
     let fd = resources::descriptor(call, *descriptor)?;
-    paths::symlink(call, fd, Ok(target.as_bytes()), Ok(path.as_bytes()))
+    links::symlink(call, fd, Ok(target.as_bytes()), Ok(path.as_bytes()))
 }
 
 /// Removes a file or a symbolic link.

@@ -4,6 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `function` | a function with its types, and one call of it |
+//! | `handles` | handles to resources, as functions take and give them |
 //! | `types` | records, variants, enums and flags of the interfaces |
 //! | `resources` | what a component's handles stand for |
 //! | `cli`, `clocks`, `filesystem`, `http`, `io`, `random`, `sockets` | the functions, by package |
@@ -19,6 +20,7 @@ mod cli;
 mod clocks;
 mod filesystem;
 mod function;
+mod handles;
 pub(super) mod http;
 mod io;
 mod random;

@@ -1,6 +1,7 @@
 //! Components: values of all types, resources, calls between component instances, and what breaks the canonical ABI.
 
 mod bare;
+mod collections;
 mod errors;
 mod fixed;
 mod guests;
