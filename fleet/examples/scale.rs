@@ -1,7 +1,7 @@
 //! Measures how many jobs that compute one worker and two workers do by second, and prints the ratio.
 //!
-//! `cargo run --release -p hostel-fleet --example scale -- HOSTEL NATS_SERVER [ROUNDS]`: the paths of the two programs. Each
-//! worker has one thread for guests. Other work on the machine decides the figures: the rounds alternate, and the median counts.
+//! `cargo run --release -p hostel-fleet --example scale -- HOSTEL NATS_SERVER [ROUNDS [JOBS]]`: the paths of the two
+//! programs; 3 rounds of 200 jobs by default. Each worker has one thread for guests. Other work on the machine decides the figures: the rounds alternate, and the median counts.
 
 use hostel_fleet::{Fleet, FleetError, FleetOptions, NewJob};
 use std::{
@@ -9,9 +9,6 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
-
-/// Jobs of a round.
-const JOBS: usize = 200;
 
 const SETTINGS: &str = "[server]\nworkers = 1\n[plugin.work]\ndeadline = \"60s\"\n";
 
@@ -44,10 +41,10 @@ fn start(program: &str, arguments: &[&str]) -> Process {
 }
 
 /// Returns the jobs by second.
-async fn round(fleet: &Fleet) -> Result<f64, FleetError> {
+async fn round(fleet: &Fleet, jobs: usize) -> Result<f64, FleetError> {
     let mut ids = Vec::new();
     let began = Instant::now();
-    for _ in 0..JOBS {
+    for _ in 0..jobs {
         let job = NewJob {
             plugin: "work".into(),
             ..NewJob::default()
@@ -57,7 +54,7 @@ async fn round(fleet: &Fleet) -> Result<f64, FleetError> {
     for id in ids {
         fleet.result(&id, Duration::from_secs(300)).await?;
     }
-    Ok(JOBS as f64 / began.elapsed().as_secs_f64())
+    Ok(jobs as f64 / began.elapsed().as_secs_f64())
 }
 
 async fn workers(fleet: &Fleet, count: usize) -> Result<(), FleetError> {
@@ -67,7 +64,7 @@ async fn workers(fleet: &Fleet, count: usize) -> Result<(), FleetError> {
     Ok(())
 }
 
-async fn measure(hostel: &str, nats: &str, rounds: usize) -> Result<(), FleetError> {
+async fn measure(hostel: &str, nats: &str, rounds: usize, jobs: usize) -> Result<(), FleetError> {
     let files = tempfile::tempdir().expect("a directory is made");
     let store = files.path().to_str().expect("the path is text");
     let (port, url) = ("14333", "nats://127.0.0.1:14333");
@@ -108,10 +105,10 @@ async fn measure(hostel: &str, nats: &str, rounds: usize) -> Result<(), FleetErr
     workers(&fleet, 1).await?;
     let mut ratios = Vec::new();
     for _ in 0..rounds {
-        let one = round(&fleet).await?;
+        let one = round(&fleet, jobs).await?;
         let second = worker();
         workers(&fleet, 2).await?;
-        let two = round(&fleet).await?;
+        let two = round(&fleet, jobs).await?;
         drop(second);
         workers(&fleet, 1).await?;
         println!("{one:.1} and {two:.1} jobs by second: {:.2}", two / one);
@@ -127,10 +124,12 @@ fn main() {
     let [hostel, nats, rest @ ..] = &arguments[..] else {
         panic!("expected the paths of hostel and of nats-server");
     };
-    let rounds = rest
-        .first()
-        .map_or(3, |text| text.parse().expect("a number of rounds"));
-    if let Err(error) = hostel_fleet::run(measure(hostel, nats, rounds)) {
+    let number = |at: usize, default| {
+        let text = rest.get(at);
+        text.map_or(default, |text| text.parse().expect("a number"))
+    };
+    let (rounds, jobs) = (number(0, 3), number(1, 200));
+    if let Err(error) = hostel_fleet::run(measure(hostel, nats, rounds, jobs)) {
         panic!("{error}");
     }
 }

@@ -34,6 +34,19 @@ pub const RELEASE: &str = "Hostel-Release";
 /// Most calls that a worker has at one time. Further ones wait in its subscription.
 const MOST: usize = 1_000;
 
+/// Most bytes of an error's explanation.
+const DETAIL: usize = 8 << 10;
+
+/// Cuts an explanation: a guest's may be long.
+pub(crate) fn shortened(mut detail: String) -> String {
+    let mut end = DETAIL.min(detail.len());
+    while !detail.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    detail.truncate(end);
+    detail
+}
+
 /// The reply to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -176,10 +189,7 @@ async fn answer(worker: &Worker, message: Message) {
     let payload = result.unwrap_or_else(|error| {
         headers.insert(CODE, error.code);
         headers.insert(STATUS, error.status.to_string());
-        // Of a guest's error, which may be long.
-        let mut detail = error.detail;
-        detail.truncate(detail.floor_char_boundary(8 << 10));
-        detail.into_bytes()
+        shortened(error.detail).into_bytes()
     });
     let client = &worker.fleet.client;
     let sent = client
@@ -226,4 +236,16 @@ async fn call(worker: &Worker, message: Message) -> Result<Vec<u8>, DirectError>
         worker.counters.call(&plugin, result.is_ok());
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_explanation_is_cut_between_characters() {
+        assert_eq!(shortened("short".into()), "short");
+        let long = format!("{}ü", "x".repeat(DETAIL - 1));
+        assert_eq!(shortened(long).len(), DETAIL - 1);
+    }
 }

@@ -1,8 +1,11 @@
 //! The connection to NATS, and what a fleet keeps there.
 
-use crate::{error::FleetError, names::is_plain};
+use crate::{
+    error::FleetError,
+    names::{is_plain, unescaped},
+};
 use async_nats::{
-    Client, ConnectOptions,
+    Client, ConnectOptions, ServerAddr,
     jetstream::{
         self, Context,
         context::ContextBuilder,
@@ -158,7 +161,7 @@ async fn connect(options: &FleetOptions) -> Result<Client, FleetError> {
     let fail = |reason: String| FleetError::Connect(reason);
     let mut servers = Vec::new();
     for text in options.servers.split(',') {
-        let server: Result<async_nats::ServerAddr, _> = text.trim().parse();
+        let server: Result<ServerAddr, _> = text.trim().parse();
         servers.push(server.map_err(|_| {
             fail("expected nats://[USER:PASSWORD@]HOST[:PORT], several separated by commas".into())
         })?);
@@ -172,6 +175,15 @@ async fn connect(options: &FleetOptions) -> Result<Client, FleetError> {
             let millis = 50_u64.saturating_mul(u64::try_from(attempt).unwrap_or(u64::MAX));
             Duration::from_millis(millis.min(1_000))
         });
+    // async-nats does not use them itself. All servers of one NATS have the same ones.
+    let login = servers.iter().find_map(|server| {
+        let decoded = |text: &str| unescaped(text, '%').unwrap_or_else(|| text.to_owned());
+        let user = decoded(server.username()?);
+        Some((user, decoded(server.password().unwrap_or_default())))
+    });
+    if let Some((user, password)) = login {
+        connect = connect.user_and_password(user, password);
+    }
     if let Some(file) = &options.credentials {
         let read = connect.credentials_file(file).await;
         connect = read.map_err(|error| fail(format!("{}: {error}", file.display())))?;

@@ -352,7 +352,7 @@ mod tests {
         };
         let verdict = |workers: &[Presence]| verdict(workers.iter(), 7);
         let ready = worker("a", 7, None);
-        assert_eq!(verdict(&[ready.clone()]), Some(vec![]));
+        assert_eq!(verdict(std::slice::from_ref(&ready)), Some(vec![]));
         let late = worker("b", 6, None);
         assert_eq!(verdict(&[ready.clone(), late.clone()]), None);
         assert_eq!(verdict(&[ready.clone(), Presence::default()]), None);

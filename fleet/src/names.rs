@@ -22,7 +22,12 @@ pub(crate) fn from_token(token: &str) -> Option<String> {
     if token == "=" {
         return Some(String::new());
     }
-    let mut parts = token.split('=');
+    unescaped(token, '=')
+}
+
+/// Reads a text in which `mark` and two hexadecimal digits stand for a byte.
+pub(crate) fn unescaped(text: &str, mark: char) -> Option<String> {
+    let mut parts = text.split(mark);
     let mut name = parts.next()?.as_bytes().to_vec();
     for part in parts {
         let (digits, rest) = part.split_at_checked(2)?;
@@ -61,5 +66,6 @@ mod tests {
         assert_eq!(from_token("a=2"), None);
         assert_eq!(from_token("a=ZZ"), None);
         assert_eq!(from_token("=FF"), None);
+        assert_eq!(unescaped("p%40ss=", '%').as_deref(), Some("p@ss="));
     }
 }

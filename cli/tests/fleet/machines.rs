@@ -18,6 +18,7 @@ const READY: Duration = Duration::from_secs(60);
 /// A NATS with a directory of its own.
 pub(crate) struct Nats {
     program: PathBuf,
+    arguments: &'static [&'static str],
     port: u16,
     files: TempDir,
     process: Child,
@@ -26,6 +27,11 @@ pub(crate) struct Nats {
 impl Nats {
     /// Starts one; `None` if there is no `nats-server` here, and this is not CI.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// As [`start`](Self::start), with more arguments.
+    pub(crate) fn start_with(arguments: &'static [&'static str]) -> Option<Self> {
         let program = env::var_os("HOSTEL_NATS_SERVER").unwrap_or_else(|| "nats-server".into());
         let program = PathBuf::from(program);
         let found = Command::new(&program).arg("--version").output();
@@ -43,9 +49,10 @@ impl Nats {
         let port = free.local_addr().expect("it is bound").port();
         drop(free);
         let files = tempfile::tempdir().expect("a directory is made");
-        let process = run(&program, port, &files);
+        let process = run(&program, port, &files, arguments);
         let it = Self {
             program,
+            arguments,
             port,
             files,
             process,
@@ -58,7 +65,7 @@ impl Nats {
     pub(crate) fn restart(&mut self) {
         self.process.kill().expect("it runs");
         self.process.wait().expect("it ends");
-        self.process = run(&self.program, self.port, &self.files);
+        self.process = run(&self.program, self.port, &self.files, self.arguments);
         self.wait();
     }
 
@@ -120,7 +127,7 @@ impl Nats {
     }
 }
 
-fn run(program: &PathBuf, port: u16, files: &TempDir) -> Child {
+fn run(program: &PathBuf, port: u16, files: &TempDir, arguments: &[&str]) -> Child {
     Command::new(program)
         .args([
             "--addr",
@@ -131,6 +138,7 @@ fn run(program: &PathBuf, port: u16, files: &TempDir) -> Child {
             "-sd",
         ])
         .arg(files.path().join("nats"))
+        .args(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -213,3 +213,24 @@ fn the_program_pushes_lists_and_shows() {
         "{refused}"
     );
 }
+
+#[test]
+fn a_user_and_a_password_are_those_of_the_url() {
+    let arguments = &["--user", "anna", "--pass", "hid/den"];
+    let Some(nats) = Nats::start_with(arguments) else {
+        return;
+    };
+    let ended = |login: &str| {
+        let url = nats.url().replace("nats://", &format!("nats://{login}"));
+        let output = nats.hostel(&["plugins", "list", "--nats", &url]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), text)
+    };
+    assert_eq!(ended("anna:hid%2Fden@"), (Some(0), String::new()));
+    for login in ["anna:wrong@", "anna@", ""] {
+        let (code, text) = ended(login);
+        assert_eq!(code, Some(7), "{text}");
+        assert!(text.contains("authorization violation"), "{text}");
+        assert!(!text.contains("wrong"), "{text}");
+    }
+}

@@ -18,7 +18,7 @@
 
 use super::record::{JobState, JobStatus, Outcome};
 use crate::{
-    calls::CODE,
+    calls::{CODE, shortened},
     error::FleetError,
     follow::Worker,
     names::token,
@@ -42,9 +42,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Longest time until a job is tried again.
 const LONGEST: Duration = Duration::from_secs(60);
-
-/// Most bytes of an error's explanation.
-const DETAIL: usize = 8 << 10;
 
 /// A job, as it was given.
 pub(super) struct Job {
@@ -170,11 +167,9 @@ impl Runner {
             return Ok(Some(End::Again(back_off(job.attempt))));
         }
         let outcome = Outcome {
-            result: result.map(Bytes::from).map_err(|error| {
-                let mut detail = error.detail;
-                detail.truncate(detail.floor_char_boundary(DETAIL));
-                (error.code.to_owned(), detail)
-            }),
+            result: result
+                .map(Bytes::from)
+                .map_err(|error| (error.code.to_owned(), shortened(error.detail))),
         };
         let name = fleet.store_outcome(&job.id, job.sequence, &outcome).await?;
         let Some(mut document) = document else {
