@@ -41,6 +41,9 @@ fn main() -> ExitCode {
     }
 }
 
+/// What a call did, and the type of its result.
+type Called = (Result<Option<Value>, CallError>, Option<ValueType>);
+
 /// The component that is called, and counts of what it did.
 #[derive(Default)]
 struct Replay {
@@ -48,7 +51,7 @@ struct Replay {
     case: String,
     current: Option<(Instance<()>, Contract)>,
     /// What the last call did, and the type of its result.
-    last: Option<(Result<Option<Value>, CallError>, Option<ValueType>)>,
+    last: Option<Called>,
     /// The text of the last call.
     call: String,
     cases: u64,

@@ -1,6 +1,9 @@
 //! Checks a module's imports against the grants.
 
-use super::{Grants, SERVICES, linked_by};
+use super::{
+    Grants,
+    built_in::{linked_by, services},
+};
 use crate::{
     abi::{
         Convention,
@@ -138,7 +141,7 @@ impl<T: 'static> Grants<T> {
             return format!("the grant `{grant}` would");
         }
         let known = || {
-            let services = SERVICES.iter().map(|(m, n, _)| (*m, *n));
+            let services = services().map(|(m, n, _)| (m, n));
             services.chain(self.names())
         };
         if let Some((m, n)) = known().find(|(_, n)| *n == name) {

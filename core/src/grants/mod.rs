@@ -1,6 +1,7 @@
 //! [`Grants`]: the host functions and services that a plugin may use.
 
 mod answers;
+mod built_in;
 #[cfg(feature = "trace")]
 mod calls;
 mod check;
@@ -12,6 +13,7 @@ mod interfaces;
 mod profile;
 mod stubs;
 
+pub use self::built_in::{grant_for, services};
 pub(crate) use self::check::{check_imports, conflicting_imports};
 #[cfg(feature = "profile")]
 pub use self::profile::{ProfileEvent, ProfileRecord};
@@ -22,7 +24,7 @@ use crate::component::fixed::ROOT as FIXED_ROOT;
 #[cfg(feature = "component")]
 use crate::component::{Interface, host_call::HostInterface};
 use crate::{
-    abi::{self, Convention, Extism, Protocol, Typst, Wapc, extism::HTTP_REQUEST, native},
+    abi::{self, Convention, Extism, Protocol, Typst, Wapc, native},
     base::{
         limits::{Budget, Limits},
         log::LogSink,
@@ -41,19 +43,6 @@ use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 
 /// Host functions, each with its module and name, in the order of names and then of modules.
 type Functions<T> = Vec<(Box<str>, Box<str>, Arc<dyn HostFunction<T>>)>;
-
-/// The built-in host functions: module, name, and the grant that supplies it.
-const SERVICES: [(&str, &str, &str); 9] = [
-    ("env", "host_log", "log"),
-    ("env", "host_log_message", "log"),
-    ("env", "host_log_at", "log"),
-    ("env", "abort", "log"),
-    ("env", "host_get_config", "config"),
-    ("env", "host_state_get", "state"),
-    ("env", "host_state_set", "state"),
-    ("env", "host_state_delete", "state"),
-    ("env", "host_state_list", "state"),
-];
 
 /// The host functions and services that a plugin may use. Nothing is granted by default. Loading a
 /// plugin that imports anything else fails with a [`LoadError`] that lists all such imports.
@@ -543,43 +532,6 @@ impl<T: 'static> Grants<T> {
         let log_at = self.log.iter().filter(move |_| !replaced);
         functions.chain(log_at.map(|_| LOG_AT))
     }
-}
-
-/// Returns the grant that supplies a built-in host function; `None` for any other function. For Extism's
-/// `http_request` that is `http`, which is granted within `extism`.
-///
-/// ```
-/// assert_eq!(hostel_core::grant_for("env", "host_log"), Some("log"));
-/// assert_eq!(hostel_core::grant_for("wasi_snapshot_preview1", "fd_write"), Some("wasi"));
-/// assert_eq!(hostel_core::grant_for("extism:host/env", "http_request"), Some("http"));
-/// assert_eq!(hostel_core::grant_for("env", "open"), None);
-/// ```
-#[must_use]
-pub fn grant_for(module: &str, name: &str) -> Option<&'static str> {
-    match linked_by(module, name) {
-        Some("extism") if name == HTTP_REQUEST => Some("http"),
-        grant => grant,
-    }
-}
-
-/// Returns the grant without which an import of a built-in host function does not load.
-fn linked_by(module: &str, name: &str) -> Option<&'static str> {
-    SERVICES
-        .iter()
-        .find(|(m, n, _)| (*m, *n) == (module, name))
-        .map(|(_, _, grant)| *grant)
-        .or_else(|| wasi::is_function(module, name).then_some("wasi"))
-        .or_else(|| Convention::of_import(module).map(Convention::name))
-}
-
-/// Returns the built-in host functions: module, name, and the grant that supplies it. WASI's are not
-/// included.
-///
-/// ```
-/// assert!(hostel_core::services().any(|service| service == ("env", "host_log", "log")));
-/// ```
-pub fn services() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    SERVICES.into_iter()
 }
 
 impl<T: 'static> Default for Grants<T> {

@@ -16,7 +16,7 @@ mod read {
     hostel::component::bindgen!({ path: "tests/suite/component/fixed/world.wit" });
 }
 
-mod fixed {
+mod known {
     hostel::component::bindgen!({ path: "tests/suite/component/fixed/world.wit", fixed: true });
 }
 
@@ -115,7 +115,7 @@ fn guests_do_what_they_do_by_a_contract_that_is_read() {
         let expected = story!(read, |grants| {
             engine.load_component("text", &wasm, &grants).unwrap()
         });
-        let told = story!(fixed, |grants| {
+        let told = story!(known, |grants| {
             let grants = without_resource(grants);
             engine.load("text", &wasm, &grants).unwrap()
         });
