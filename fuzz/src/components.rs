@@ -4,7 +4,7 @@
 use crate::{FUEL, canonical::value, said};
 use arbitrary::{Result, Unstructured};
 use hostel_core::{Budget, Engine, Grants, Limits, LoadError, Mismatch, Plugin, Step};
-use std::sync::LazyLock;
+use std::{fmt, sync::LazyLock};
 use wasm_smith::{Component, Config};
 
 /// Most bytes of all memories of an instance.
@@ -124,6 +124,17 @@ fn changed(bytes: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     Ok(wasm)
 }
 
+/// Returns a call's end as text, without the instances that resources name: these differ.
+fn told(ended: &impl fmt::Debug) -> String {
+    let text = format!("{ended:?}");
+    let mut parts = text.split("of: ");
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        told += part.trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    told
+}
+
 /// Loads a component, with a stub for each of its imports.
 fn load(wasm: &[u8]) -> Option<Plugin> {
     let refused = match ENGINE.load_component("fuzzed", wasm, &Grants::new()) {
@@ -174,7 +185,7 @@ fn call_all(plugin: &Plugin, bytes: &mut Unstructured<'_>) -> Result<()> {
                 }
             };
             drop(call);
-            assert_eq!(format!("{at_once:?}"), format!("{by_steps:?}"), "by steps");
+            assert_eq!(told(&at_once), told(&by_steps), "by steps");
             assert_eq!(instance.usage().fuel, stepped.usage().fuel, "by steps");
             assert!(instance.usage().fuel <= FUEL, "each call is bounded");
             assert!(instance.memory_bytes() <= MEMORY_BYTES, "memory is bounded");

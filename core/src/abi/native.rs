@@ -17,8 +17,8 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 use wasmi::{Func, Store, TypedFunc};
 
 /// The names of the allocator and of the deallocator. The first of them that is exported counts.
-const ALLOCATE: [&str; 2] = ["allocate", "malloc"];
-const DEALLOCATE: [&str; 2] = ["deallocate", "free"];
+static ALLOCATE: [&str; 2] = ["allocate", "malloc"];
+static DEALLOCATE: [&str; 2] = ["deallocate", "free"];
 
 /// The core types of one text or byte string.
 const PAIR: &[ValType] = &[I32, I32];
@@ -100,11 +100,11 @@ impl ModuleInfo {
 
 /// Looks up the guest's memory and allocator, as far as it exports them.
 pub(crate) fn guest<T>(store: &Store<StoreData<T>>, instance: wasmi::Instance) -> Guest {
-    let allocate = ALLOCATE.into_iter().find_map(|name| {
+    let allocate = ALLOCATE.iter().find_map(|name| {
         let function = instance.get_typed_func(store, name).ok()?;
         Some(Allocate { name, function })
     });
-    let deallocate = DEALLOCATE.into_iter().find_map(|name| {
+    let deallocate = DEALLOCATE.iter().find_map(|name| {
         let function = instance.get_func(store, name)?;
         let sized = function.typed::<(u32, u32), ()>(store).is_ok();
         let fits = sized || function.typed::<u32, ()>(store).is_ok();

@@ -132,8 +132,8 @@ pub(crate) struct Guest {
 /// The function by which a guest gives a buffer.
 #[derive(Clone, Copy)]
 pub(crate) struct Allocate {
-    /// The export's name: `allocate` or `malloc`.
-    pub(crate) name: &'static str,
+    /// The export's name: `allocate` or `malloc`. One word, since each instance has it.
+    pub(crate) name: &'static &'static str,
     pub(crate) function: TypedFunc<u32, u32>,
 }
 
@@ -141,7 +141,7 @@ pub(crate) struct Allocate {
 #[derive(Clone, Copy)]
 pub(crate) struct Deallocate {
     /// The export's name: `deallocate` or `free`.
-    pub(crate) name: &'static str,
+    pub(crate) name: &'static &'static str,
     pub(crate) function: Func,
     /// Number of parameters: 2 for `(ptr, size)`, 1 for `(ptr)` as in C's `free`.
     pub(crate) params: usize,

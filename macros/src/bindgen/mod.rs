@@ -142,12 +142,13 @@ mod tests {
         for part in [
             "pubstructJob(pubhostel_core::component::Resource);",
             "pubtypeProblem=super::super::types::Problem;",
-            "pubfnstart(&self,callee:implhostel_core::ComponentCallee,jobs:&[hostel_core::component::derived::String]",
-            "pubfnjob_step(&self,callee:implhostel_core::ComponentCallee,self_:&super::super::exports::run::Job)",
+            "pubfnstart<'a>(&self,callee:implhostel_core::ComponentCallee,jobs:&'a[hostel_core::component::derived::String]",
+            "pubfnjob_step<'a>(&self,callee:implhostel_core::ComponentCallee,self_:&'asuper::super::exports::run::Job)",
             "(\"shop:tools/run@1.2.0#[method]job.step\")",
             "pubstructShop{",
             "T:self::Host+self::store::Host",
-            "pubfnstop(&self,callee:implhostel_core::ComponentCallee,reason:::core::option::Option<&str>)",
+            "pubfnstop<'a>(&self,callee:implhostel_core::ComponentCallee,reason:::core::option::Option<&'astr>)",
+            "pubfnstop_async<'a,C:hostel_core::ComponentCallee+'a>(&'aself,callee:C,reason:::core::option::Option<&'astr>)",
         ] {
             assert!(code.contains(part), "{part} in {code}");
         }

@@ -13,11 +13,11 @@ use std::fmt::Debug;
 
 /// The world of the guests under version control, but for its resource.
 mod read {
-    hostel::component::bindgen!({ path: "tests/suite/component/fixed/world.wit" });
+    hostel::component::bindgen!({ path: "wit/fixed.wit" });
 }
 
 mod known {
-    hostel::component::bindgen!({ path: "tests/suite/component/fixed/world.wit", fixed: true });
+    hostel::component::bindgen!({ path: "wit/fixed.wit", fixed: true });
 }
 
 /// Implements the host's functions for a module of bindings, and tells what a guest does in some calls.
