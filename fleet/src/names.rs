@@ -43,6 +43,20 @@ pub(crate) fn is_plain(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(is_part)
 }
 
+/// Returns whether `subject` is an inbox below `prefix`: a client's own, and no other subject of NATS.
+pub(crate) fn is_inbox(subject: &str, prefix: &str) -> bool {
+    let rest = subject
+        .strip_prefix(prefix)
+        .and_then(|it| it.strip_prefix('.'));
+    let is_token = |token: &str| !token.is_empty() && !token.contains(['*', '>', ' ']);
+    rest.is_some_and(|rest| rest.split('.').all(is_token))
+}
+
+/// Returns whether a text can be a prefix of inboxes: tokens of [`is_plain`], separated by dots.
+pub(crate) fn is_inbox_prefix(text: &str) -> bool {
+    text.split('.').all(is_plain)
+}
+
 /// Returns 16 hexadecimal digits by chance.
 pub(crate) fn nonce() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 8];
@@ -53,6 +67,30 @@ pub(crate) fn nonce() -> Result<String, getrandom::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_inbox_is_below_its_prefix() {
+        for subject in ["_INBOX.a", "_INBOX.a.1"] {
+            assert!(is_inbox(subject, "_INBOX"), "{subject}");
+        }
+        for subject in [
+            "",
+            "_INBOX",
+            "_INBOX.",
+            "_INBOX..a",
+            "_INBOX.>",
+            "_INBOX.a.*",
+            "_INBOXES.a",
+            "a._INBOX.a",
+            "$KV.hostel-state.a",
+        ] {
+            assert!(!is_inbox(subject, "_INBOX"), "{subject}");
+        }
+        assert!(is_inbox_prefix("_INBOX") && is_inbox_prefix("boxes.hostel"));
+        for prefix in ["", "$KV", "a.", "a.*", "hostel.>"] {
+            assert!(!is_inbox_prefix(prefix), "{prefix}");
+        }
+    }
 
     #[test]
     fn each_name_has_a_token_of_its_own() {

@@ -20,6 +20,9 @@ pub(crate) struct Access {
     /// Name of the fleet on its NATS
     #[arg(long, value_name = "NAME", default_value = "hostel")]
     fleet: String,
+    /// Prefix of inboxes; a worker replies to no other subject
+    #[arg(long, value_name = "PREFIX", default_value = "_INBOX")]
+    inbox: String,
 }
 
 impl Access {
@@ -29,6 +32,7 @@ impl Access {
             credentials: self.creds.clone(),
             ca: self.ca.clone(),
             fleet: self.fleet.clone(),
+            inbox: self.inbox.clone(),
             ..FleetOptions::default()
         }
     }

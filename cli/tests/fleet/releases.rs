@@ -1,6 +1,6 @@
 //! Versions of plugins, served by all workers or by none.
 
-use super::machines::{Nats, on_runtime, says, wasm};
+use super::machines::{Nats, Raw, on_runtime, says, wasm};
 use hostel_fleet::{Fleet, FleetError};
 use std::{
     io::{Read as _, Write as _},
@@ -146,6 +146,43 @@ fn calls_have_the_codes_of_errors() {
         assert_eq!(view["fleet"], "hostel");
         assert_eq!(view["workers"].as_array().map(Vec::len), Some(1), "{body}");
     });
+}
+
+#[test]
+fn a_caller_gets_replies_in_its_inbox_alone() {
+    let Some(nats) = Nats::start() else { return };
+    let worker = nats.worker(1);
+    on_runtime(async {
+        let fleet = nats.fleet().await;
+        fleet.push("sayer", &says("one")).await.unwrap();
+    });
+    let mut caller = Raw::connect(&nats, ">");
+    let replies = [
+        "$KV.hostel-state.sayer",
+        "$KV.hostel-releases.releases",
+        "hostel.job.sayer",
+        "hostel.call.sayer.process",
+        "_INBOX",
+        "_INBOXES.caller",
+    ];
+    for reply in replies {
+        caller.publish("hostel.call.sayer", reply, &[], "");
+    }
+    // It comes last: a worker replies to its calls in any order, but refuses before it begins one.
+    for reply in ["_INBOX.caller.1", "_INBOX.caller.2"] {
+        caller.publish("hostel.call.sayer", reply, &[], "");
+        loop {
+            let subject = caller.next();
+            assert!(!replies.contains(&&*subject), "{subject}");
+            if subject == reply {
+                break;
+            }
+        }
+    }
+    let log = worker.log();
+    for reply in replies {
+        assert!(log.contains(&format!("reply subject `{reply}`")), "{log}");
+    }
 }
 
 #[test]
