@@ -18,7 +18,7 @@ pub enum FleetError {
     MaxPayload(usize),
     /// The input of a job has more bytes than one message holds: the limit, and the number.
     InputBytes(usize, usize),
-    /// No job with this identifier is known, or its result has expired.
+    /// No job with this plugin and identifier is known, or its result has expired.
     UnknownJob(String),
     /// The job has no result yet.
     Pending(String),

@@ -17,12 +17,14 @@ pub(crate) fn token(name: &str) -> String {
     }
 }
 
-/// Reads a name that was written by [`token`].
-pub(crate) fn from_token(token: &str) -> Option<String> {
-    if token == "=" {
-        return Some(String::new());
-    }
-    unescaped(token, '=')
+/// Reads a name that was written by [`token`]. No other token is read: permissions and filters of NATS compare tokens, and
+/// a second spelling of a name would pass them.
+pub(crate) fn from_token(text: &str) -> Option<String> {
+    let name = match text {
+        "=" => String::new(),
+        _ => unescaped(text, '=')?,
+    };
+    (token(&name) == text).then_some(name)
 }
 
 /// Reads a text in which `mark` and two hexadecimal digits stand for a byte.
@@ -104,6 +106,10 @@ mod tests {
         assert_eq!(from_token("a=2"), None);
         assert_eq!(from_token("a=ZZ"), None);
         assert_eq!(from_token("=FF"), None);
+        // Further spellings of `a`, `a.b` and the empty name.
+        for spelling in ["=61", "a=2eb", "a.b", "a=+2b", ""] {
+            assert_eq!(from_token(spelling), None, "{spelling}");
+        }
         assert_eq!(unescaped("p%40ss=", '%').as_deref(), Some("p@ss="));
     }
 }

@@ -223,14 +223,15 @@ fn the_program_pushes_lists_and_shows() {
         "{list}"
     );
     let id = run(&["job", "submit", "sayer", "--id", "job-7"], 0);
-    assert_eq!(id, "job-7\n");
-    assert_eq!(run(&["job", "result", "job-7", "--wait", "20s"], 0), "one");
-    let status = run(&["job", "status", "job-7"], 0);
-    assert!(
-        status.starts_with("job-7 of sayer: done, 3 bytes"),
-        "{status}"
+    assert_eq!(id, "sayer/job-7\n");
+    assert_eq!(
+        run(&["job", "result", "sayer/job-7", "--wait", "20s"], 0),
+        "one"
     );
-    assert!(run(&["job", "status", "job-8"], 2).contains("there is no job `job-8`"));
+    let status = run(&["job", "status", "sayer/job-7"], 0);
+    assert!(status.starts_with("sayer/job-7: done, 3 bytes"), "{status}");
+    assert!(run(&["job", "status", "sayer/job-8"], 2).contains("there is no job `sayer/job-8`"));
+    assert!(run(&["job", "status", "job-7"], 2).contains("PLUGIN/ID"));
     run(&["job", "submit", "sayer", "--id", "a.b"], 2);
     let failed = run(
         &["job", "submit", "sayer", "--call", "none", "--wait", "20s"],

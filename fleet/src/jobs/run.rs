@@ -16,7 +16,7 @@
 //! The note may go once the record has ended, or the message is acknowledged. So step 1 reads the record after the values: if they have no note because
 //! it has gone, the record has ended.
 
-use super::record::{JobState, JobStatus, Outcome};
+use super::record::{JobState, JobStatus, Key, Outcome};
 use crate::{
     calls::{CODE, shortened},
     error::FleetError,
@@ -56,6 +56,12 @@ pub(super) struct Job {
     pub(super) attempt: u64,
     /// The most attempts.
     pub(super) attempts: u64,
+}
+
+impl Job {
+    fn key(&self) -> Key {
+        Key::new(&self.plugin, &self.id)
+    }
 }
 
 /// What becomes of a job's message.
@@ -126,7 +132,7 @@ impl Runner {
             true => Some(fleet.read_state(&job.plugin).await?),
             false => None,
         };
-        let (record, revision) = fleet.read_record(&job.id).await?;
+        let (record, revision) = fleet.read_record(&job.key()).await?;
         let record = record.unwrap_or_else(|| JobStatus {
             id: job.id.clone(),
             plugin: job.plugin.clone(),
@@ -171,7 +177,9 @@ impl Runner {
                 .map(Bytes::from)
                 .map_err(|error| (error.code.to_owned(), shortened(error.detail))),
         };
-        let name = fleet.store_outcome(&job.id, job.sequence, &outcome).await?;
+        let name = fleet
+            .store_outcome(&job.key(), job.sequence, &outcome)
+            .await?;
         let Some(mut document) = document else {
             return self.finish(job, record, &name, Some(revision)).await;
         };
@@ -184,7 +192,7 @@ impl Runner {
                 ended.retain(|id| !gone.contains(id));
             }
             Ok(false) => {
-                fleet.drop_outcome(&job.id, &name, &outcome).await;
+                fleet.drop_outcome(&job.key(), &name, &outcome).await;
                 return Ok(None);
             }
             // It may be written or not. The values will tell.
@@ -267,7 +275,7 @@ impl Runner {
         revision: Option<u64>,
     ) -> Result<Option<End>, FleetError> {
         let fleet = &self.worker.fleet;
-        let outcome = fleet.read_outcome(&job.id, name).await?;
+        let outcome = fleet.read_outcome(&job.key(), name).await?;
         // Its effects are done, but the job was not given again before its result expired.
         let expired = || Outcome {
             result: Err((
@@ -296,7 +304,7 @@ impl Runner {
         match fleet.write_record(&record, revision).await {
             Ok(true) => {}
             Ok(false) => {
-                fleet.drop_outcome(&job.id, name, &outcome).await;
+                fleet.drop_outcome(&job.key(), name, &outcome).await;
                 return Ok(None);
             }
             // It may be written or not. The record will tell.
@@ -318,7 +326,7 @@ impl Runner {
         if record.state == JobState::Failed {
             let fleet = &self.worker.fleet;
             let mut headers = HeaderMap::new();
-            headers.insert(NATS_MESSAGE_ID, format!("{}.{}", job.id, record.outcome));
+            headers.insert(NATS_MESSAGE_ID, job.key().object(&record.outcome));
             headers.insert(super::JOB, &*job.id);
             headers.insert(super::EXPORT, &*job.export);
             headers.insert(CODE, &*record.code);
