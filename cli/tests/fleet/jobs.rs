@@ -179,6 +179,52 @@ fn an_identifier_is_that_of_one_plugin() {
 }
 
 #[test]
+fn what_can_not_be_stored_is_no_attempt() {
+    let Some(nats) = Nats::start() else { return };
+    let worker = nats.worker(4);
+    let mut client = Raw::connect(&nats, "_INBOX.client");
+    on_runtime(async {
+        let fleet = set_up(&nats).await;
+        // The bucket of results takes no more.
+        client.publish(
+            "$JS.API.STREAM.UPDATE.KV_hostel-results",
+            "_INBOX.client",
+            &[],
+            r#"{"name":"KV_hostel-results","subjects":["$KV.hostel-results.>"],"retention":"limits","storage":"file",
+            "max_consumers":-1,"max_msgs":-1,"max_bytes":1,"max_msgs_per_subject":1,"max_age":86400000000000,"max_msg_size":-1,
+            "discard":"new","num_replicas":1,"duplicate_window":120000000000,"allow_rollup_hdrs":true,"deny_delete":true}"#,
+        );
+        assert_eq!(client.next(), "_INBOX.client");
+        let headers = [("Hostel-Job", "kept"), ("Hostel-Attempts", "1")];
+        client.publish("hostel.job.counter", "", &headers, "all");
+        let began = Instant::now();
+        // It is given several times.
+        while worker.log().matches("the job is given back").count() < 3 {
+            assert!(began.elapsed() < WAIT, "{}", worker.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        client.publish(
+            "$JS.API.STREAM.UPDATE.KV_hostel-results",
+            "_INBOX.client",
+            &[],
+            r#"{"name":"KV_hostel-results","subjects":["$KV.hostel-results.>"],"retention":"limits","storage":"file",
+            "max_consumers":-1,"max_msgs":-1,"max_bytes":1073741824,"max_msgs_per_subject":1,"max_age":86400000000000,
+            "max_msg_size":-1,"discard":"new","num_replicas":1,"duplicate_window":120000000000,"allow_rollup_hdrs":true,
+            "deny_delete":true}"#,
+        );
+        assert_eq!(client.next(), "_INBOX.client");
+        while fleet.job("counter", "kept").await.is_err() {
+            assert!(began.elapsed() < WAIT, "{}", worker.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(visits(&fleet, "kept").await, 1);
+        let status = fleet.job("counter", "kept").await.unwrap();
+        assert_eq!((status.state, status.attempts), (JobState::Done, 1));
+        assert_eq!(fleet.view().await.unwrap().jobs.dead, 0);
+    });
+}
+
+#[test]
 fn a_job_that_fails_changes_nothing_and_is_a_dead_letter() {
     let Some(nats) = Nats::start() else { return };
     let _worker = nats.worker(4);

@@ -65,7 +65,7 @@ pub struct JobStatus {
     pub submitted: u64,
     /// The time at which it ended, in milliseconds since 1970; 0 if it has not.
     pub ended: u64,
-    /// Attempts that were begun, of a job that has ended.
+    /// Attempts that were begun, without those whose end could not be stored.
     pub attempts: u64,
     /// The worker that ended it.
     pub worker: String,
@@ -157,7 +157,7 @@ impl Fleet {
             submitted: now(),
             ..JobStatus::default()
         };
-        if !self.write_record(&status, Some(0)).await? {
+        if self.write_record(&status, Some(0)).await?.is_none() {
             let (known, _) = self.read_record(&key).await?;
             match known {
                 Some(known) if known.state == JobState::Pending => {}
@@ -281,23 +281,24 @@ impl Fleet {
         Ok((Some(status), entry.revision))
     }
 
-    /// Writes a record: if it is at `revision`, or in any case without one. Returns whether it was written.
+    /// Writes a record: if it is at `revision`, or in any case without one. Returns its new revision, or `None` if it is at
+    /// another one.
     pub(super) async fn write_record(
         &self,
         status: &JobStatus,
         revision: Option<u64>,
-    ) -> Result<bool, FleetError> {
+    ) -> Result<Option<u64>, FleetError> {
         let bytes: Bytes = serde_json::to_vec(status).unwrap_or_default().into();
         let key = Key::new(&status.plugin, &status.id).record();
         let fail = FleetError::nats("write a job");
         match revision {
             None => match self.jobs.put(key, bytes).await {
-                Ok(_) => Ok(true),
+                Ok(written) => Ok(Some(written)),
                 Err(error) => Err(fail(error.into())),
             },
             Some(revision) => match self.jobs.update(key, bytes, revision).await {
-                Ok(_) => Ok(true),
-                Err(error) if is_stale(&error) => Ok(false),
+                Ok(written) => Ok(Some(written)),
+                Err(error) if is_stale(&error) => Ok(None),
                 Err(error) => Err(fail(error.into())),
             },
         }

@@ -161,7 +161,7 @@ fn read(message: &Message) -> Option<Job> {
         input: message.payload.clone(),
         traceparent: header("traceparent"),
         sequence: info.stream_sequence,
-        attempt: u64::try_from(info.delivered).unwrap_or(1),
+        given: u64::try_from(info.delivered).unwrap_or(1),
         attempts: attempts
             .unwrap_or(DEFAULT_ATTEMPTS)
             .clamp(1, MOST_ATTEMPTS)
