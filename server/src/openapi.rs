@@ -165,7 +165,7 @@ fn operation(route: &Route) -> Json {
     }
     let of_tokens: &[u16] = match route.needs {
         Needs::Nothing => &[],
-        Needs::Client | Needs::Admin => &[401, 403],
+        Needs::Client | Needs::Admin => &[400, 401, 403],
     };
     for status in route.errors.iter().chain(of_tokens) {
         responses.insert(status.to_string(), error());

@@ -177,6 +177,14 @@ async fn answer(
     body: Body,
 ) -> Result<Response<Body>, Problem> {
     if route.needs != Needs::Nothing {
+        let mut sent = exchange.parts.headers.get_all(header::AUTHORIZATION).iter();
+        // A proxy may have looked at another one.
+        if sent.nth(1).is_some() {
+            return Err(Problem::new(
+                "bad-header",
+                "there are several `Authorization` headers: send one",
+            ));
+        }
         let client = exchange.client()?;
         let name = client.name().to_owned();
         if route.needs == Needs::Admin && !client.may_change() {
