@@ -119,7 +119,16 @@ fn what_is_no_call_is_told() {
             "the world exports no function `nope`; it exports `process`",
         ),
         ("nope", 3, "the world exports no function `nope`"),
-        ("process(7)", 2, "at character 9"),
+        (
+            "process(7)",
+            2,
+            "`process(7)`: expected `list<u8>`, found `7`, at character 9",
+        ),
+        (
+            "text#customize({text: 5, style: {upper}})",
+            2,
+            "expected `string`, found `5`, at character 23",
+        ),
         ("process([1]", 2, "expected a call such as"),
         ("process()", 2, "`process()`: "),
         (
@@ -181,7 +190,10 @@ fn imports_are_answered_stubbed_or_told() {
             "nope=1",
             "the world imports no function `nope`; it imports `hostel:example/host@0.1.0#log`",
         ),
-        ("config=7", "`config=7`: "),
+        (
+            "config=nonee",
+            "`config=nonee`: expected `option<string>`, found `nonee`, at character 8",
+        ),
         ("log=7", "expected nothing: `log` has no result"),
         (
             "echo",
