@@ -100,10 +100,17 @@ impl Runner {
         let mut before = None;
         let reason = match self.attempt(job, &mut before).await {
             Ok(Some(end)) => return end,
-            Ok(None) => "others change what it changes, or its plugin has no room".to_owned(),
-            Err(error) => error.to_string(),
+            Ok(None) => None,
+            Err(error) => Some(error.to_string()),
         };
-        tracing::warn!(target: "hostel::fleet", job = job.id, plugin = job.plugin, "the job is given back: {reason}");
+        match reason {
+            None => {
+                tracing::debug!(target: "hostel::fleet", job = job.id, plugin = job.plugin, "the job is given back: others change what it changes, or its plugin has no room");
+            }
+            Some(reason) => {
+                tracing::warn!(target: "hostel::fleet", job = job.id, plugin = job.plugin, "the job is given back: {reason}");
+            }
+        }
         if let Some(before) = before {
             self.take_back(job, before).await;
         }

@@ -122,8 +122,7 @@ impl Taker {
         let mut jobs = JoinSet::new();
         while !*stop.borrow() {
             while jobs.try_join_next().is_some() {}
-            // Of two at a time that change the plugin's values, one would have to be repeated.
-            let most = if self.has_values() { 1 } else { self.slots };
+            let most = self.most();
             let message = tokio::select! {
                 _ = stop.changed() => break,
                 _ = jobs.join_next(), if jobs.len() >= most => continue,
@@ -161,9 +160,15 @@ impl Taker {
         self.runner.worker.world().host.get(&self.plugin).is_ok()
     }
 
-    fn has_values(&self) -> bool {
+    /// Returns how many of its jobs can run here at one time.
+    fn most(&self) -> usize {
         let world = self.runner.worker.world();
-        world.config.plugin(&self.plugin).has(Grant::State)
+        let settings = world.config.plugin(&self.plugin);
+        match settings.has(Grant::State) {
+            // Of two at a time that change the plugin's values, one would have to be repeated.
+            true => 1,
+            false => self.slots.min(settings.limits.instances).max(1),
+        }
     }
 
     /// Asks for one job. One at a time: what is asked for ahead would wait here while other workers are idle.
