@@ -19,6 +19,10 @@ use std::{path::PathBuf, time::Duration};
 /// Time in which NATS has to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// Most messages that wait in one subscription, such as calls that none of the worker's places is free for. Further ones are
+/// dropped: each can have as many bytes as NATS allows.
+const WAITING: usize = 2_048;
+
 /// Least bytes of a message that NATS must take: a plugin's values are one.
 pub(crate) const PAYLOAD: usize = 1 << 20;
 
@@ -180,6 +184,7 @@ async fn connect(options: &FleetOptions) -> Result<Client, FleetError> {
     let mut connect = ConnectOptions::new()
         .name("hostel")
         .custom_inbox_prefix(&options.inbox)
+        .subscription_capacity(WAITING)
         .connection_timeout(ANSWER)
         .request_timeout(Some(ANSWER))
         .max_reconnects(None)

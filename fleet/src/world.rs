@@ -87,7 +87,8 @@ impl Loader {
             let loaded = match grants {
                 Ok(grants) => host
                     .insert(name, wasm, &grants)
-                    .map_err(|error| format!("{} ({error})", error.code())),
+                    // What can be done about it in Rust is nothing that can be done here.
+                    .map_err(|error| format!("{} ({error:#})", error.code())),
                 Err(reason) => Err(reason),
             };
             if let Err(reason) = loaded {

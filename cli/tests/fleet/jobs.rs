@@ -167,7 +167,7 @@ fn an_identifier_is_that_of_one_plugin() {
         assert_eq!(visits(&fleet, "visit-2").await, 2);
         let began = Instant::now();
         for told in [
-            "`hostel.job.=63ounter` with the identifier `x`",
+            "messages to `hostel.job.=63ounter` are no jobs",
             "`hostel.job.counter` with the identifier `a.b`",
         ] {
             while !worker.log().contains(told) {
@@ -293,6 +293,46 @@ fn a_job_that_fails_changes_nothing_and_is_a_dead_letter() {
             fleet.submit(huge).await.unwrap_err().code(),
             "input-too-large"
         );
+    });
+}
+
+#[test]
+fn a_plugin_s_jobs_wait_for_no_other_plugin_s() {
+    let Some(nats) = Nats::start() else { return };
+    let _worker = nats.worker(2);
+    on_runtime(async {
+        let fleet = nats.fleet().await;
+        let settings = "[plugin.flood]\ngrants = [\"state\", \"wasi\"]\ndeadline = \"60s\"\n[plugin.limited]\nconcurrency = 1\nqueue = 0\ngrants = [\"wasi\"]\n";
+        fleet.set_settings(settings).await.unwrap();
+        // Sleeps for half a second.
+        let sleeps = wasm(
+            r#"(import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+            (func (export "process") (param i32 i32) (result i32 i32)
+                (i32.store (i32.const 16) (i32.const 1))
+                (i64.store (i32.const 24) (i64.const 500000000))
+                (if (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)) (then unreachable))
+                (i32.const 0) (i32.const 0))"#,
+        );
+        fleet.push("flood", &sleeps).await.unwrap();
+        fleet.push("limited", &sleeps).await.unwrap();
+        fleet.push("sayer", &says("one")).await.unwrap();
+        let submit = async |plugin: &str| {
+            let job = NewJob {
+                plugin: plugin.into(),
+                ..NewJob::default()
+            };
+            fleet.submit(job).await.unwrap().id
+        };
+        for _ in 0..40 {
+            submit("flood").await;
+            submit("limited").await;
+        }
+        let id = submit("sayer").await;
+        let began = Instant::now();
+        fleet.result("sayer", &id, WAIT).await.unwrap();
+        // All that were submitted before take 20 s at the least.
+        let (took, left) = (began.elapsed(), fleet.view().await.unwrap().jobs.waiting);
+        assert!(left > 40, "{took:?}, {left} jobs are left");
     });
 }
 

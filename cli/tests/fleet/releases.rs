@@ -211,6 +211,15 @@ fn the_program_pushes_lists_and_shows() {
         "{refused}"
     );
     assert!(refused.contains("plugin `sayer`: "), "{refused}");
+    let needy = wasm(
+        r#"(import "env" "absent" (func))
+        (func (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1))"#,
+    );
+    let needy = run(
+        &["plugins", "push", "sayer", &nats.file("needy.wasm", &needy)],
+        3,
+    );
+    assert!(needy.contains("absent") && !needy.contains("::"), "{needy}");
     assert_eq!(run(&["job", "submit", "sayer", "--wait", "20s"], 0), "two");
     run(&["plugins", "rollback", "sayer"], 0);
     let list = run(&["plugins", "list"], 0);
@@ -240,7 +249,7 @@ fn the_program_pushes_lists_and_shows() {
     assert!(failed.contains("unknown-export"), "{failed}");
     let top = run(&["top"], 0);
     assert!(
-        top.contains("1 workers, release 4") && !top.contains('\x1b'),
+        top.contains("1 workers, release 5") && !top.contains('\x1b'),
         "{top}"
     );
     // A password is in no error.

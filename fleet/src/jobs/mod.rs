@@ -3,6 +3,7 @@
 //! A job is a message of the stream `FLEET-jobs`, and a record in the bucket `FLEET-results`. `docs/fleet.md` says what is
 //! promised; `run` keeps it.
 
+mod places;
 mod record;
 mod run;
 mod slots;

@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// The name of the one consumer of the queue, which all workers share.
-pub(super) const CONSUMER: &str = "workers";
+/// Returns the name of the consumer of a plugin's jobs, which all workers share.
+pub(super) fn consumer(plugin: &str) -> String {
+    format!("workers-{}", token(plugin))
+}
 
 /// Most bytes of an output that is kept as a value; larger ones are objects.
 const VALUE: usize = 512 << 10;
@@ -257,12 +259,12 @@ impl Fleet {
         }
     }
 
-    /// Returns the place in the stream up to which all jobs are acknowledged.
-    pub(super) async fn acknowledged(&self) -> Result<u64, FleetError> {
+    /// Returns the place in the stream up to which all jobs of a plugin are acknowledged.
+    pub(super) async fn acknowledged(&self, plugin: &str) -> Result<u64, FleetError> {
         let fail = |error: async_nats::Error| FleetError::nats("ask for the queue")(error);
         let stream = self.context.get_stream_no_info(self.queue()).await;
         let stream = stream.map_err(|error| fail(error.into()))?;
-        let info = stream.consumer_info(CONSUMER).await;
+        let info = stream.consumer_info(consumer(plugin)).await;
         let info = info.map_err(|error| fail(error.into()))?;
         Ok(info.ack_floor.stream_sequence)
     }

@@ -84,8 +84,6 @@ enum Step {
 /// Does the jobs of a worker.
 pub(super) struct Runner {
     pub(super) worker: Arc<Worker>,
-    /// Held while a job changes a plugin's values: of two at a time, one would have to be repeated.
-    changes: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Jobs whose records this worker has ended, and which plugins' values still note.
     ended: Mutex<HashMap<String, HashSet<String>>>,
 }
@@ -94,7 +92,6 @@ impl Runner {
     pub(super) fn new(worker: Arc<Worker>) -> Self {
         Self {
             worker,
-            changes: Mutex::default(),
             ended: Mutex::default(),
         }
     }
@@ -103,10 +100,17 @@ impl Runner {
         let mut before = None;
         let reason = match self.attempt(job, &mut before).await {
             Ok(Some(end)) => return end,
-            Ok(None) => "others change what it changes, or its plugin has no room".to_owned(),
-            Err(error) => error.to_string(),
+            Ok(None) => None,
+            Err(error) => Some(error.to_string()),
         };
-        tracing::warn!(target: "hostel::fleet", job = job.id, plugin = job.plugin, "the job is given back: {reason}");
+        match reason {
+            None => {
+                tracing::debug!(target: "hostel::fleet", job = job.id, plugin = job.plugin, "the job is given back: others change what it changes, or its plugin has no room");
+            }
+            Some(reason) => {
+                tracing::warn!(target: "hostel::fleet", job = job.id, plugin = job.plugin, "the job is given back: {reason}");
+            }
+        }
         if let Some(before) = before {
             self.take_back(job, before).await;
         }
@@ -146,10 +150,6 @@ impl Runner {
             .config
             .plugin(&job.plugin)
             .has(Grant::State);
-        let _one_at_a_time = match has_values {
-            true => Some(self.lock(&job.plugin).lock_owned().await),
-            false => None,
-        };
         for _ in 0..TRIES {
             match self.once(job, has_values, before).await? {
                 Step::Repeat => {}
@@ -158,11 +158,6 @@ impl Runner {
             }
         }
         Ok(None)
-    }
-
-    fn lock(&self, plugin: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        changes.entry(plugin.to_owned()).or_default().clone()
     }
 
     /// Does the steps once.
@@ -308,7 +303,7 @@ impl Runner {
         }
         // Those of workers that have gone remain. What is acknowledged is never given again.
         if document.jobs.len() >= MOST_JOBS / 2 {
-            let floor = self.worker.fleet.acknowledged().await?;
+            let floor = self.worker.fleet.acknowledged(plugin).await?;
             document
                 .jobs
                 .retain(|_, outcome| sequence_of(outcome).is_none_or(|it| it > floor));
@@ -365,7 +360,10 @@ impl Runner {
             Err(_) => return Ok(Step::Repeat),
         }
         if revision.is_none() {
+            let served = self.worker.world();
             let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            // Of a plugin that was removed, nobody will ask again.
+            ended.retain(|plugin, _| served.host.get(plugin).is_ok());
             ended
                 .entry(job.plugin.clone())
                 .or_default()
