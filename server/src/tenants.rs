@@ -35,8 +35,14 @@ pub(crate) struct Tenant {
     pub(crate) figures: Figures,
     /// Calls that run or wait.
     in_flight: AtomicUsize,
-    /// What was made of the version that was called last, by its SHA-256, if it is a component.
-    interface: Mutex<Option<([u8; 32], Arc<OnceLock<Arc<Interface>>>)>>,
+    /// What was made of the version that was called last, if it is a component.
+    interface: Mutex<Option<OfVersion>>,
+}
+
+/// A version of a component, and what was made of it.
+struct OfVersion {
+    sha256: [u8; 32],
+    interface: Arc<OnceLock<Arc<Interface>>>,
 }
 
 /// Why a call may not begin.
@@ -98,11 +104,14 @@ impl Tenant {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         match &*kept {
-            Some((sha256, cell)) if *sha256 == version.sha256 => cell.clone(),
+            Some(of) if of.sha256 == version.sha256 => of.interface.clone(),
             _ => {
-                let cell = Arc::default();
-                *kept = Some((version.sha256, Arc::clone(&cell)));
-                cell
+                let interface = Arc::default();
+                *kept = Some(OfVersion {
+                    sha256: version.sha256,
+                    interface: Arc::clone(&interface),
+                });
+                interface
             }
         }
     }

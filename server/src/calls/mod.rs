@@ -143,6 +143,10 @@ impl Call {
         let narrowed = budget.fuel < plugin.budget().fuel;
         let whole = plugin.budget().deadline;
         let plugin = plugin.with_budget(budget);
+        let stop = Stop {
+            at: whole.and_then(|after| began.checked_add(after)),
+            gone: &gone,
+        };
         let (result, usage) = match &input {
             Input::Bytes(bytes) => {
                 let inputs = [&**bytes];
@@ -160,24 +164,21 @@ impl Call {
                 let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.and_then(of_bytes), usage)
             }
-            Input::Json(body, interface) => match {
-                let stop = Stop {
-                    at: whole.and_then(|after| began.checked_add(after)),
-                    gone: &gone,
-                };
-                arguments(&plugin, &export, body, interface, stop)
-            } {
-                Ok(arguments) => {
-                    if input.is_long() {
-                        // Reading was a turn of its own.
-                        next_turn().await;
+            Input::Json(body, interface) => {
+                match arguments(&plugin, &export, body, interface, stop) {
+                    Ok(arguments) => {
+                        if input.is_long() {
+                            // Reading was a turn of its own.
+                            next_turn().await;
+                        }
+                        let call = plugin.call_component_values_async(&export, &arguments);
+                        let (result, usage) =
+                            metered(call, &tenant, &request, around.as_ref()).await;
+                        (result.and_then(of_json), usage)
                     }
-                    let call = plugin.call_component_values_async(&export, &arguments);
-                    let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
-                    (result.and_then(of_json), usage)
+                    Err(failure) => (Err(failure), Usage::default()),
                 }
-                Err(failure) => (Err(failure), Usage::default()),
-            },
+            }
         };
         let result = result.map_err(|failure| match failure {
             // The budget of this call is what the quota had left.
