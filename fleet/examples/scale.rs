@@ -52,7 +52,7 @@ async fn round(fleet: &Fleet, jobs: usize) -> Result<f64, FleetError> {
         ids.push(fleet.submit(job).await?.id);
     }
     for id in ids {
-        fleet.result(&id, Duration::from_secs(300)).await?;
+        fleet.result("work", &id, Duration::from_secs(300)).await?;
     }
     Ok(jobs as f64 / began.elapsed().as_secs_f64())
 }

@@ -4,7 +4,7 @@ use crate::{
     connect::Fleet,
     error::FleetError,
     follow::Worker,
-    names::{from_token, token},
+    names::{from_token, is_inbox, token},
 };
 use async_nats::{HeaderMap, Message, Request, Subscriber};
 use bytes::Bytes;
@@ -165,11 +165,17 @@ async fn next(subscription: &mut Option<Subscriber>) -> Option<Message> {
     }
 }
 
-/// Makes a call, and sends its reply.
+/// Makes a call, and sends its reply. The caller chooses the reply's subject, but the worker has the rights of the whole
+/// fleet: a call with a subject that is no inbox is not made.
 async fn answer(worker: &Worker, message: Message) {
     let Some(reply) = message.reply.clone() else {
         return;
     };
+    if !is_inbox(&reply, &worker.fleet.inbox) {
+        let (subject, reply) = (message.subject.escape_debug(), reply.escape_debug());
+        tracing::warn!(target: "hostel::fleet", "a call to `{subject}` is refused: its reply subject `{reply}` is not below `{}.`", worker.fleet.inbox);
+        return;
+    }
     let mut headers = HeaderMap::new();
     headers.insert(WORKER, &*worker.id);
     headers.insert(RELEASE, worker.world().number.to_string());

@@ -2,7 +2,7 @@
 
 use crate::{
     error::FleetError,
-    names::{is_plain, unescaped},
+    names::{is_inbox_prefix, is_plain, unescaped},
 };
 use async_nats::{
     Client, ConnectOptions, ServerAddr,
@@ -45,6 +45,8 @@ pub struct FleetOptions {
     pub ca: Option<PathBuf>,
     /// The fleet's name, with which all its subjects and buckets begin. Several fleets can share a NATS.
     pub fleet: String,
+    /// The prefix of inboxes: this member's own, and those to which a worker sends replies.
+    pub inbox: String,
     /// Number of servers of NATS that keep each bucket and stream, from 1 to 5, for those that are made anew.
     pub replicas: usize,
 }
@@ -56,6 +58,7 @@ impl Default for FleetOptions {
             credentials: None,
             ca: None,
             fleet: "hostel".into(),
+            inbox: "_INBOX".into(),
             replicas: 1,
         }
     }
@@ -65,6 +68,8 @@ impl Default for FleetOptions {
 #[derive(Clone)]
 pub struct Fleet {
     pub(crate) name: String,
+    /// The prefix of inboxes.
+    pub(crate) inbox: String,
     pub(crate) client: Client,
     pub(crate) context: Context,
     /// The releases: one document.
@@ -86,11 +91,16 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// [`FleetError::Name`], [`FleetError::Connect`], [`FleetError::MaxPayload`] or [`FleetError::Nats`].
+    /// [`FleetError::Name`], [`FleetError::Inbox`], [`FleetError::Connect`], [`FleetError::MaxPayload`] or [`FleetError::Nats`].
     pub async fn connect(options: &FleetOptions) -> Result<Self, FleetError> {
         let name = options.fleet.clone();
         if !is_plain(&name) {
             return Err(FleetError::Name(name));
+        }
+        let inbox = options.inbox.clone();
+        let reserved = inbox.split('.').next() == Some(&*name);
+        if reserved || !is_inbox_prefix(&inbox) {
+            return Err(FleetError::Inbox(inbox));
         }
         let client = connect(options).await?;
         let payload = client.max_payload();
@@ -126,6 +136,7 @@ impl Fleet {
             client,
             context: context.clone(),
             name: name.clone(),
+            inbox,
         };
         let queue = stream::Config {
             subjects: vec![format!("{name}.job.*")],
@@ -168,6 +179,7 @@ async fn connect(options: &FleetOptions) -> Result<Client, FleetError> {
     }
     let mut connect = ConnectOptions::new()
         .name("hostel")
+        .custom_inbox_prefix(&options.inbox)
         .connection_timeout(ANSWER)
         .request_timeout(Some(ANSWER))
         .max_reconnects(None)

@@ -8,6 +8,8 @@ use std::{error::Error, fmt};
 pub enum FleetError {
     /// The name of the fleet or of a job is not 1 to 64 letters, digits, `_` and `-`.
     Name(String),
+    /// The prefix of inboxes is none, or is that of the fleet's own subjects.
+    Inbox(String),
     /// NATS can't be reached, or refuses the credentials.
     Connect(String),
     /// NATS does not do what was asked, such as within its time, or by its permissions.
@@ -16,7 +18,7 @@ pub enum FleetError {
     MaxPayload(usize),
     /// The input of a job has more bytes than one message holds: the limit, and the number.
     InputBytes(usize, usize),
-    /// No job with this identifier is known, or its result has expired.
+    /// No job with this plugin and identifier is known, or its result has expired.
     UnknownJob(String),
     /// The job has no result yet.
     Pending(String),
@@ -49,6 +51,7 @@ impl FleetError {
     pub fn code(&self) -> &str {
         match self {
             Self::Name(_) => "bad-name",
+            Self::Inbox(_) => "bad-inbox",
             Self::Connect(_) => "nats-connect",
             Self::Nats(_) => "nats",
             Self::MaxPayload(_) => "max-payload",
@@ -73,6 +76,11 @@ impl fmt::Display for FleetError {
                 f,
                 "`{}` is no name: expected 1 to 64 letters, digits, `_` and `-`",
                 name.escape_debug()
+            ),
+            Self::Inbox(prefix) => write!(
+                f,
+                "`{}` is no prefix of inboxes: expected letters, digits, `_`, `-` and dots between them, and not the fleet's name",
+                prefix.escape_debug()
             ),
             Self::Connect(reason) => write!(f, "can't connect to NATS: {reason}"),
             Self::Nats(reason) | Self::Start(reason) => f.write_str(reason),

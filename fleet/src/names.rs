@@ -17,12 +17,14 @@ pub(crate) fn token(name: &str) -> String {
     }
 }
 
-/// Reads a name that was written by [`token`].
-pub(crate) fn from_token(token: &str) -> Option<String> {
-    if token == "=" {
-        return Some(String::new());
-    }
-    unescaped(token, '=')
+/// Reads a name that was written by [`token`]. No other token is read: permissions and filters of NATS compare tokens, and
+/// a second spelling of a name would pass them.
+pub(crate) fn from_token(text: &str) -> Option<String> {
+    let name = match text {
+        "=" => String::new(),
+        _ => unescaped(text, '=')?,
+    };
+    (token(&name) == text).then_some(name)
 }
 
 /// Reads a text in which `mark` and two hexadecimal digits stand for a byte.
@@ -43,6 +45,20 @@ pub(crate) fn is_plain(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(is_part)
 }
 
+/// Returns whether `subject` is an inbox below `prefix`: a client's own, and no other subject of NATS.
+pub(crate) fn is_inbox(subject: &str, prefix: &str) -> bool {
+    let rest = subject
+        .strip_prefix(prefix)
+        .and_then(|it| it.strip_prefix('.'));
+    let is_token = |token: &str| !token.is_empty() && !token.contains(['*', '>', ' ']);
+    rest.is_some_and(|rest| rest.split('.').all(is_token))
+}
+
+/// Returns whether a text can be a prefix of inboxes: tokens of [`is_plain`], separated by dots.
+pub(crate) fn is_inbox_prefix(text: &str) -> bool {
+    text.split('.').all(is_plain)
+}
+
 /// Returns 16 hexadecimal digits by chance.
 pub(crate) fn nonce() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 8];
@@ -53,6 +69,30 @@ pub(crate) fn nonce() -> Result<String, getrandom::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_inbox_is_below_its_prefix() {
+        for subject in ["_INBOX.a", "_INBOX.a.1"] {
+            assert!(is_inbox(subject, "_INBOX"), "{subject}");
+        }
+        for subject in [
+            "",
+            "_INBOX",
+            "_INBOX.",
+            "_INBOX..a",
+            "_INBOX.>",
+            "_INBOX.a.*",
+            "_INBOXES.a",
+            "a._INBOX.a",
+            "$KV.hostel-state.a",
+        ] {
+            assert!(!is_inbox(subject, "_INBOX"), "{subject}");
+        }
+        assert!(is_inbox_prefix("_INBOX") && is_inbox_prefix("boxes.hostel"));
+        for prefix in ["", "$KV", "a.", "a.*", "hostel.>"] {
+            assert!(!is_inbox_prefix(prefix), "{prefix}");
+        }
+    }
 
     #[test]
     fn each_name_has_a_token_of_its_own() {
@@ -66,6 +106,10 @@ mod tests {
         assert_eq!(from_token("a=2"), None);
         assert_eq!(from_token("a=ZZ"), None);
         assert_eq!(from_token("=FF"), None);
+        // Further spellings of `a`, `a.b` and the empty name.
+        for spelling in ["=61", "a=2eb", "a.b", "a=+2b", ""] {
+            assert_eq!(from_token(spelling), None, "{spelling}");
+        }
         assert_eq!(unescaped("p%40ss=", '%').as_deref(), Some("p@ss="));
     }
 }

@@ -20,6 +20,9 @@ pub(crate) struct Access {
     /// Name of the fleet on its NATS
     #[arg(long, value_name = "NAME", default_value = "hostel")]
     fleet: String,
+    /// Prefix of inboxes; a worker replies to no other subject
+    #[arg(long, value_name = "PREFIX", default_value = "_INBOX")]
+    inbox: String,
 }
 
 impl Access {
@@ -29,6 +32,7 @@ impl Access {
             credentials: self.creds.clone(),
             ca: self.ca.clone(),
             fleet: self.fleet.clone(),
+            inbox: self.inbox.clone(),
             ..FleetOptions::default()
         }
     }
@@ -84,12 +88,13 @@ impl Worker {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobCommand {
-    /// Submit a job, and print its identifier
+    /// Submit a job, and print its name: PLUGIN/ID
     Submit(Submit),
     /// Show how far a job is
     Status {
-        /// Identifier of the job
-        id: String,
+        /// Plugin and identifier of the job, as `submit` prints them
+        #[arg(value_name = "PLUGIN/ID", value_parser = job)]
+        job: (String, String),
         /// Print the status as one JSON object
         #[arg(long)]
         json: bool,
@@ -98,8 +103,9 @@ pub(crate) enum JobCommand {
     },
     /// Print the result of a job
     Result {
-        /// Identifier of the job
-        id: String,
+        /// Plugin and identifier of the job, as `submit` prints them
+        #[arg(value_name = "PLUGIN/ID", value_parser = job)]
+        job: (String, String),
         /// Longest time to wait for it, such as 30s [default: none]
         #[arg(long, value_name = "TIME", value_parser = time)]
         wait: Option<humantime::Duration>,
@@ -122,13 +128,13 @@ pub(crate) struct Submit {
         hide_default_value = true
     )]
     pub(super) call: String,
-    /// Identifier, by which the job is done once however often it is submitted [default: new]
+    /// Identifier among the plugin's jobs: one is done once however often it is submitted [default: new]
     #[arg(long, value_name = "ID")]
     pub(super) id: Option<String>,
     /// Most attempts, from 1 to 100
     #[arg(long, value_name = "N", default_value_t = DEFAULT_ATTEMPTS, value_parser = attempts)]
     pub(super) attempts: u32,
-    /// Wait so long for the result, and print it instead of the identifier
+    /// Wait so long for the result, and print it instead of the name
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(super) wait: Option<humantime::Duration>,
     #[command(flatten)]
@@ -198,8 +204,8 @@ if it has no result within --wait.
 
 Examples:
   hostel job submit customize 'hello world' --wait 10s
-  id=$(hostel job submit resize @photo.png --id photo-17)
-  hostel job result photo-17 --wait 1m > small.png";
+  hostel job submit resize @photo.png --id photo-17
+  hostel job result resize/photo-17 --wait 1m > small.png";
 
 pub(crate) const PLUGINS: &str = "\
 All workers load the version; once all are ready, all switch to it. If one can't
@@ -217,6 +223,13 @@ Refreshes every second, until Ctrl-C. If stdout is no terminal, it is shown once
 Examples:
   hostel top
   hostel top --json --nats tls://nats.example.com --creds top.creds";
+
+fn job(text: &str) -> Result<(String, String), &'static str> {
+    let (plugin, id) = text
+        .split_once('/')
+        .ok_or("expected PLUGIN/ID, such as resize/photo-17")?;
+    Ok((plugin.to_owned(), id.to_owned()))
+}
 
 fn jobs(text: &str) -> Result<usize, &'static str> {
     let number = text.parse().ok().filter(|number| *number <= 1_000);

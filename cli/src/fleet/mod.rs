@@ -65,16 +65,19 @@ fn failure(error: FleetError) -> Failure {
 pub(super) fn job(command: JobCommand) -> Result<Exit, Failure> {
     match command {
         JobCommand::Submit(arguments) => submit(arguments),
-        JobCommand::Status { id, json, reach } => {
-            let status = with(&reach, async |fleet| fleet.job(&id).await)?;
+        JobCommand::Status { job, json, reach } => {
+            let (plugin, id) = job;
+            let status = with(&reach, async |fleet| fleet.job(&plugin, &id).await)?;
             match json {
                 true => output::json(&status),
                 false => output::text(&shown(&status)),
             }
         }
-        JobCommand::Result { id, wait, reach } => {
+        JobCommand::Result { job, wait, reach } => {
+            let (plugin, id) = job;
             let wait = wait.map_or(Duration::ZERO, Into::into);
-            let result = with(&reach, async |fleet| fleet.result(&id, wait).await)?;
+            let work = async |fleet: Fleet| fleet.result(&plugin, &id, wait).await;
+            let result = with(&reach, work)?;
             output::answer(&result)
         }
     }
@@ -93,17 +96,21 @@ fn submit(arguments: Submit) -> Result<Exit, Failure> {
         attempts: Some(arguments.attempts),
     };
     let wait = arguments.wait;
-    let (id, result) = with(&arguments.reach, async |fleet| {
-        let id = fleet.submit(job).await?.id;
+    let (name, result) = with(&arguments.reach, async |fleet| {
+        let status = fleet.submit(job).await?;
         let result = match wait {
-            Some(wait) => Some(fleet.result(&id, wait.into()).await?),
+            Some(wait) => Some(
+                fleet
+                    .result(&status.plugin, &status.id, wait.into())
+                    .await?,
+            ),
             None => None,
         };
-        Ok((id, result))
+        Ok((status.name(), result))
     })?;
     match result {
         Some(result) => output::answer(&result),
-        None => output::text(&format!("{id}\n")),
+        None => output::text(&format!("{name}\n")),
     }
 }
 
@@ -114,7 +121,7 @@ fn shown(status: &JobStatus) -> String {
         JobState::Done => "done",
         JobState::Failed => "failed",
     };
-    let mut text = format!("{} of {}: {state}", status.id, status.plugin);
+    let mut text = format!("{}: {state}", status.name());
     // Writing to a String does not fail.
     let _ = match status.state {
         JobState::Pending => writeln!(text),

@@ -1,6 +1,6 @@
 //! Jobs: none is lost, and each has its effects once.
 
-use super::machines::{Nats, SETTINGS, Worker, counter, on_runtime, wasm};
+use super::machines::{Nats, Raw, SETTINGS, Worker, counter, on_runtime, says, wasm};
 use hostel_fleet::{Fleet, FleetError, JobState, NewJob};
 use std::{
     collections::BTreeSet,
@@ -40,7 +40,7 @@ async fn set_up(nats: &Nats) -> Fleet {
 }
 
 async fn visits(fleet: &Fleet, id: &str) -> u64 {
-    let result = fleet.result(id, WAIT).await.unwrap();
+    let result = fleet.result("counter", id, WAIT).await.unwrap();
     u64::from_le_bytes(result[..].try_into().unwrap())
 }
 
@@ -135,6 +135,96 @@ fn a_job_that_is_given_twice_has_its_effects_once() {
 }
 
 #[test]
+fn an_identifier_is_that_of_one_plugin() {
+    let Some(nats) = Nats::start() else { return };
+    let worker = nats.worker(4);
+    let mut submitter = Raw::connect(&nats, "_INBOX.none");
+    on_runtime(async {
+        let fleet = set_up(&nats).await;
+        fleet.push("sayer", &says("secret")).await.unwrap();
+        let say = NewJob {
+            plugin: "sayer".into(),
+            ..visit(1)
+        };
+        // Another plugin's submitter guesses what NATS would know the job by.
+        for id in ["visit-1", "sayer.visit-1", "sayer/visit-1"] {
+            let headers = [("Nats-Msg-Id", id), ("Hostel-Job", "other")];
+            submitter.publish("hostel.job.counter", "", &headers, "other");
+        }
+        while fleet.result("counter", "other", WAIT).await.is_err() {}
+        submit(&fleet, say).await;
+        let said = fleet.result("sayer", "visit-1", WAIT).await.unwrap();
+        assert_eq!(&said[..], b"secret");
+        // The other plugin's job is unknown until it is submitted, and is done then.
+        let unknown = fleet.job("counter", "visit-1").await.unwrap_err();
+        assert_eq!(unknown.code(), "unknown-job", "{unknown}");
+        submit(&fleet, visit(1)).await;
+        assert_eq!(visits(&fleet, "visit-1").await, 1);
+        // A name has one spelling, or a submitter's permissions would say little; and what is dropped is told.
+        submitter.publish("hostel.job.=63ounter", "", &[("Hostel-Job", "x")], "");
+        submitter.publish("hostel.job.counter", "", &[("Hostel-Job", "a.b")], "");
+        submit(&fleet, visit(2)).await;
+        assert_eq!(visits(&fleet, "visit-2").await, 2);
+        let began = Instant::now();
+        for told in [
+            "`hostel.job.=63ounter` with the identifier `x`",
+            "`hostel.job.counter` with the identifier `a.b`",
+        ] {
+            while !worker.log().contains(told) {
+                assert!(began.elapsed() < WAIT, "{}", worker.log());
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn what_can_not_be_stored_is_no_attempt() {
+    let Some(nats) = Nats::start() else { return };
+    let worker = nats.worker(4);
+    let mut client = Raw::connect(&nats, "_INBOX.client");
+    on_runtime(async {
+        let fleet = set_up(&nats).await;
+        // The bucket of results takes no more.
+        client.publish(
+            "$JS.API.STREAM.UPDATE.KV_hostel-results",
+            "_INBOX.client",
+            &[],
+            r#"{"name":"KV_hostel-results","subjects":["$KV.hostel-results.>"],"retention":"limits","storage":"file",
+            "max_consumers":-1,"max_msgs":-1,"max_bytes":1,"max_msgs_per_subject":1,"max_age":86400000000000,"max_msg_size":-1,
+            "discard":"new","num_replicas":1,"duplicate_window":120000000000,"allow_rollup_hdrs":true,"deny_delete":true}"#,
+        );
+        assert_eq!(client.next(), "_INBOX.client");
+        let headers = [("Hostel-Job", "kept"), ("Hostel-Attempts", "1")];
+        client.publish("hostel.job.counter", "", &headers, "all");
+        let began = Instant::now();
+        // It is given several times.
+        while worker.log().matches("the job is given back").count() < 3 {
+            assert!(began.elapsed() < WAIT, "{}", worker.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        client.publish(
+            "$JS.API.STREAM.UPDATE.KV_hostel-results",
+            "_INBOX.client",
+            &[],
+            r#"{"name":"KV_hostel-results","subjects":["$KV.hostel-results.>"],"retention":"limits","storage":"file",
+            "max_consumers":-1,"max_msgs":-1,"max_bytes":1073741824,"max_msgs_per_subject":1,"max_age":86400000000000,
+            "max_msg_size":-1,"discard":"new","num_replicas":1,"duplicate_window":120000000000,"allow_rollup_hdrs":true,
+            "deny_delete":true}"#,
+        );
+        assert_eq!(client.next(), "_INBOX.client");
+        while fleet.job("counter", "kept").await.is_err() {
+            assert!(began.elapsed() < WAIT, "{}", worker.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(visits(&fleet, "kept").await, 1);
+        let status = fleet.job("counter", "kept").await.unwrap();
+        assert_eq!((status.state, status.attempts), (JobState::Done, 1));
+        assert_eq!(fleet.view().await.unwrap().jobs.dead, 0);
+    });
+}
+
+#[test]
 fn a_job_that_fails_changes_nothing_and_is_a_dead_letter() {
     let Some(nats) = Nats::start() else { return };
     let _worker = nats.worker(4);
@@ -164,10 +254,11 @@ fn a_job_that_fails_changes_nothing_and_is_a_dead_letter() {
             ..NewJob::default()
         };
         let fails = async |job: NewJob| {
+            let plugin = job.plugin.clone();
             let id = fleet.submit(job).await.unwrap().id;
-            let error = fleet.result(&id, WAIT).await.unwrap_err();
+            let error = fleet.result(&plugin, &id, WAIT).await.unwrap_err();
             assert!(matches!(error, FleetError::Failed(..)), "{error}");
-            let status = fleet.job(&id).await.unwrap();
+            let status = fleet.job(&plugin, &id).await.unwrap();
             assert_eq!(
                 (status.state, &*status.code),
                 (JobState::Failed, error.code())
@@ -192,7 +283,8 @@ fn a_job_that_fails_changes_nothing_and_is_a_dead_letter() {
         assert_eq!((view.jobs.waiting, view.jobs.dead), (0, 3));
         // A result that no message holds.
         let id = fleet.submit(job("guest", "large", 1)).await.unwrap().id;
-        assert_eq!(fleet.result(&id, WAIT).await.unwrap().len(), 131_072);
+        let large = fleet.result("guest", &id, WAIT).await.unwrap();
+        assert_eq!(large.len(), 131_072);
         let huge = NewJob {
             input: vec![0; 2 << 20].into(),
             ..job("guest", "", 1)
@@ -229,9 +321,9 @@ fn a_slow_job_is_done_by_one_worker() {
         };
         let began = Instant::now();
         let id = fleet.submit(job).await.unwrap().id;
-        fleet.result(&id, WAIT).await.unwrap();
+        fleet.result("slow", &id, WAIT).await.unwrap();
         assert!(began.elapsed() >= Duration::from_secs(7));
-        let status = fleet.job(&id).await.unwrap();
+        let status = fleet.job("slow", &id).await.unwrap();
         assert_eq!(status.attempts, 1);
         let calls: u64 = fleet
             .view()

@@ -3,8 +3,8 @@
 use hostel_fleet::{Fleet, FleetOptions};
 use std::{
     env, fs,
-    io::Write as _,
-    net::TcpListener,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     thread::sleep,
@@ -71,7 +71,7 @@ impl Nats {
 
     fn wait(&self) {
         let began = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             assert!(began.elapsed() < READY, "NATS does not listen");
             sleep(Duration::from_millis(20));
         }
@@ -188,6 +188,61 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// A client that sends what it likes: the protocol of NATS by hand.
+pub(crate) struct Raw(BufReader<TcpStream>);
+
+impl Raw {
+    /// Connects, and subscribes to a subject.
+    pub(crate) fn connect(nats: &Nats, subscribe: &str) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", nats.port)).expect("NATS listens");
+        stream.set_read_timeout(Some(READY)).expect("it has one");
+        let mut it = Self(BufReader::new(stream));
+        it.send(&format!(
+            "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nSUB {subscribe} 1\r\n"
+        ));
+        it
+    }
+
+    fn send(&mut self, text: &str) {
+        let stream = self.0.get_mut();
+        stream.write_all(text.as_bytes()).expect("NATS reads");
+    }
+
+    /// Publishes a message. `reply` may be empty.
+    pub(crate) fn publish(
+        &mut self,
+        subject: &str,
+        reply: &str,
+        headers: &[(&str, &str)],
+        payload: &str,
+    ) {
+        let mut head = "NATS/1.0\r\n".to_owned();
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        let (first, all) = (head.len(), head.len() + payload.len());
+        self.send(&format!(
+            "HPUB {subject} {reply} {first} {all}\r\n{head}{payload}\r\n"
+        ));
+    }
+
+    /// Returns the subject of the next message that it gets.
+    pub(crate) fn next(&mut self) -> String {
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line).expect("NATS sends");
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("PING") => self.send("PONG\r\n"),
+                Some("MSG" | "HMSG") => return words.next().unwrap_or_default().to_owned(),
+                Some("-ERR") => panic!("{line}"),
+                _ => assert!(!line.is_empty(), "NATS has closed the connection"),
+            }
+        }
     }
 }
 

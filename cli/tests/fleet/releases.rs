@@ -1,6 +1,6 @@
 //! Versions of plugins, served by all workers or by none.
 
-use super::machines::{Nats, on_runtime, says, wasm};
+use super::machines::{Nats, Raw, on_runtime, says, wasm};
 use hostel_fleet::{Fleet, FleetError};
 use std::{
     io::{Read as _, Write as _},
@@ -149,6 +149,43 @@ fn calls_have_the_codes_of_errors() {
 }
 
 #[test]
+fn a_caller_gets_replies_in_its_inbox_alone() {
+    let Some(nats) = Nats::start() else { return };
+    let worker = nats.worker(1);
+    on_runtime(async {
+        let fleet = nats.fleet().await;
+        fleet.push("sayer", &says("one")).await.unwrap();
+    });
+    let mut caller = Raw::connect(&nats, ">");
+    let replies = [
+        "$KV.hostel-state.sayer",
+        "$KV.hostel-releases.releases",
+        "hostel.job.sayer",
+        "hostel.call.sayer.process",
+        "_INBOX",
+        "_INBOXES.caller",
+    ];
+    for reply in replies {
+        caller.publish("hostel.call.sayer", reply, &[], "");
+    }
+    // It comes last: a worker replies to its calls in any order, but refuses before it begins one.
+    for reply in ["_INBOX.caller.1", "_INBOX.caller.2"] {
+        caller.publish("hostel.call.sayer", reply, &[], "");
+        loop {
+            let subject = caller.next();
+            assert!(!replies.contains(&&*subject), "{subject}");
+            if subject == reply {
+                break;
+            }
+        }
+    }
+    let log = worker.log();
+    for reply in replies {
+        assert!(log.contains(&format!("reply subject `{reply}`")), "{log}");
+    }
+}
+
+#[test]
 fn the_program_pushes_lists_and_shows() {
     let Some(nats) = Nats::start() else { return };
     let _worker = nats.worker(1);
@@ -186,14 +223,15 @@ fn the_program_pushes_lists_and_shows() {
         "{list}"
     );
     let id = run(&["job", "submit", "sayer", "--id", "job-7"], 0);
-    assert_eq!(id, "job-7\n");
-    assert_eq!(run(&["job", "result", "job-7", "--wait", "20s"], 0), "one");
-    let status = run(&["job", "status", "job-7"], 0);
-    assert!(
-        status.starts_with("job-7 of sayer: done, 3 bytes"),
-        "{status}"
+    assert_eq!(id, "sayer/job-7\n");
+    assert_eq!(
+        run(&["job", "result", "sayer/job-7", "--wait", "20s"], 0),
+        "one"
     );
-    assert!(run(&["job", "status", "job-8"], 2).contains("there is no job `job-8`"));
+    let status = run(&["job", "status", "sayer/job-7"], 0);
+    assert!(status.starts_with("sayer/job-7: done, 3 bytes"), "{status}");
+    assert!(run(&["job", "status", "sayer/job-8"], 2).contains("there is no job `sayer/job-8`"));
+    assert!(run(&["job", "status", "job-7"], 2).contains("PLUGIN/ID"));
     run(&["job", "submit", "sayer", "--id", "a.b"], 2);
     let failed = run(
         &["job", "submit", "sayer", "--call", "none", "--wait", "20s"],

@@ -8,7 +8,7 @@ use crate::{
     objects,
     release::now,
 };
-use async_nats::{HeaderMap, header::NATS_MESSAGE_ID};
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use hostel_server::is_plugin_name;
@@ -25,7 +25,7 @@ const VALUE: usize = 512 << 10;
 /// A job to submit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewJob {
-    /// Its identifier, by which it is done once however often it is submitted. `None`: a new one.
+    /// Its identifier among the plugin's jobs, by which it is done once however often it is submitted. `None`: a new one.
     pub id: Option<String>,
     /// The plugin.
     pub plugin: String,
@@ -53,7 +53,7 @@ pub enum JobState {
 /// What is known of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobStatus {
-    /// Its identifier.
+    /// Its identifier among the plugin's jobs.
     pub id: String,
     /// The plugin.
     pub plugin: String,
@@ -65,7 +65,7 @@ pub struct JobStatus {
     pub submitted: u64,
     /// The time at which it ended, in milliseconds since 1970; 0 if it has not.
     pub ended: u64,
-    /// Attempts that were begun, of a job that has ended.
+    /// Attempts that were begun, without those whose end could not be stored.
     pub attempts: u64,
     /// The worker that ended it.
     pub worker: String,
@@ -77,6 +77,14 @@ pub struct JobStatus {
     pub bytes: usize,
     /// Which of the outcomes that attempts have stored is the job's.
     pub outcome: String,
+}
+
+impl JobStatus {
+    /// Returns what names the job among those of all plugins: `PLUGIN/ID`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.plugin, self.id)
+    }
 }
 
 /// How an attempt ended.
@@ -94,12 +102,28 @@ struct Head {
     object: bool,
 }
 
-fn record_key(id: &str) -> String {
-    format!("job.{id}")
-}
+/// Which job it is. Plugins may be those of different people: an identifier says nothing beyond its plugin.
+#[derive(Clone, Debug)]
+pub(super) struct Key(String);
 
-fn outcome_key(id: &str, outcome: &str) -> String {
-    format!("outcome.{id}.{outcome}")
+impl Key {
+    /// `id` is a plain name.
+    pub(super) fn new(plugin: &str, id: &str) -> Self {
+        // Neither part has a dot.
+        Self(format!("{}.{id}", token(plugin)))
+    }
+
+    fn record(&self) -> String {
+        format!("job.{}", self.0)
+    }
+
+    fn outcome(&self, outcome: &str) -> String {
+        format!("outcome.{}", self.object(outcome))
+    }
+
+    pub(super) fn object(&self, outcome: &str) -> String {
+        format!("{}.{outcome}", self.0)
+    }
 }
 
 impl Fleet {
@@ -125,26 +149,27 @@ impl Fleet {
         if found > limit {
             return Err(FleetError::InputBytes(limit, found));
         }
+        let key = Key::new(&job.plugin, &id);
         let status = JobStatus {
-            id: id.clone(),
+            id,
             plugin: job.plugin,
             export: job.export,
             submitted: now(),
             ..JobStatus::default()
         };
-        if !self.write_record(&status, Some(0)).await? {
-            let (known, _) = self.read_record(&id).await?;
+        if self.write_record(&status, Some(0)).await?.is_none() {
+            let (known, _) = self.read_record(&key).await?;
             match known {
                 Some(known) if known.state == JobState::Pending => {}
                 Some(known) => return Ok(known),
                 // It has expired just now.
-                None => return Err(FleetError::UnknownJob(id)),
+                None => return Err(FleetError::UnknownJob(status.name())),
             }
         }
+        // Without an identifier for NATS, which drops equal ones whatever their subjects: by a guess, one submitter could
+        // have the jobs of another dropped. What comes twice is dropped by the worker.
         let mut headers = HeaderMap::new();
-        // NATS drops a message that it has got in the last two minutes; what comes later is dropped by the worker.
-        headers.insert(NATS_MESSAGE_ID, &*id);
-        headers.insert(JOB, &*id);
+        headers.insert(JOB, &*status.id);
         headers.insert(EXPORT, &*status.export);
         let attempts = job.attempts.unwrap_or(DEFAULT_ATTEMPTS);
         headers.insert(ATTEMPTS, attempts.clamp(1, MOST_ATTEMPTS).to_string());
@@ -179,12 +204,12 @@ impl Fleet {
     /// # Errors
     ///
     /// [`FleetError::UnknownJob`] or [`FleetError::Nats`].
-    pub async fn job(&self, id: &str) -> Result<JobStatus, FleetError> {
+    pub async fn job(&self, plugin: &str, id: &str) -> Result<JobStatus, FleetError> {
         if !is_plain(id) {
             return Err(FleetError::Name(id.to_owned()));
         }
-        let (status, _) = self.read_record(id).await?;
-        status.ok_or_else(|| FleetError::UnknownJob(id.to_owned()))
+        let (status, _) = self.read_record(&Key::new(plugin, id)).await?;
+        status.ok_or_else(|| FleetError::UnknownJob(format!("{plugin}/{id}")))
     }
 
     /// Returns the result of a job, and waits for it up to `wait`.
@@ -193,18 +218,24 @@ impl Fleet {
     ///
     /// [`FleetError::Pending`] if it has none by then, [`FleetError::Failed`] if the job failed,
     /// [`FleetError::UnknownJob`] or [`FleetError::Nats`].
-    pub async fn result(&self, id: &str, wait: Duration) -> Result<Bytes, FleetError> {
+    pub async fn result(
+        &self,
+        plugin: &str,
+        id: &str,
+        wait: Duration,
+    ) -> Result<Bytes, FleetError> {
+        let key = Key::new(plugin, id);
         let began = Instant::now();
         let mut changes = None;
         loop {
-            let status = self.job(id).await?;
+            let status = self.job(plugin, id).await?;
             match status.state {
                 JobState::Done => {
-                    let outcome = self.read_outcome(id, &status.outcome).await?;
+                    let outcome = self.read_outcome(&key, &status.outcome).await?;
                     let result = outcome.map(|outcome| outcome.result);
                     return match result {
                         Some(Ok(output)) => Ok(output),
-                        _ => Err(FleetError::UnknownJob(id.to_owned())),
+                        _ => Err(FleetError::UnknownJob(status.name())),
                     };
                 }
                 JobState::Failed => return Err(FleetError::Failed(status.code, status.detail)),
@@ -212,11 +243,11 @@ impl Fleet {
             }
             let left = wait.saturating_sub(began.elapsed());
             if left.is_zero() {
-                return Err(FleetError::Pending(id.to_owned()));
+                return Err(FleetError::Pending(status.name()));
             }
             if changes.is_none() {
                 // It may have ended before the watch began: it is read once more.
-                changes = self.jobs.watch(record_key(id)).await.ok();
+                changes = self.jobs.watch(key.record()).await.ok();
                 continue;
             }
             if let Some(changes) = &mut changes {
@@ -238,9 +269,9 @@ impl Fleet {
 
     pub(super) async fn read_record(
         &self,
-        id: &str,
+        key: &Key,
     ) -> Result<(Option<JobStatus>, u64), FleetError> {
-        let entry = self.jobs.entry(record_key(id)).await;
+        let entry = self.jobs.entry(key.record()).await;
         let entry = entry.map_err(|error| FleetError::nats("read a job")(error.into()))?;
         let Some(entry) = entry else {
             return Ok((None, 0));
@@ -250,23 +281,24 @@ impl Fleet {
         Ok((Some(status), entry.revision))
     }
 
-    /// Writes a record: if it is at `revision`, or in any case without one. Returns whether it was written.
+    /// Writes a record: if it is at `revision`, or in any case without one. Returns its new revision, or `None` if it is at
+    /// another one.
     pub(super) async fn write_record(
         &self,
         status: &JobStatus,
         revision: Option<u64>,
-    ) -> Result<bool, FleetError> {
+    ) -> Result<Option<u64>, FleetError> {
         let bytes: Bytes = serde_json::to_vec(status).unwrap_or_default().into();
-        let key = record_key(&status.id);
+        let key = Key::new(&status.plugin, &status.id).record();
         let fail = FleetError::nats("write a job");
         match revision {
             None => match self.jobs.put(key, bytes).await {
-                Ok(_) => Ok(true),
+                Ok(written) => Ok(Some(written)),
                 Err(error) => Err(fail(error.into())),
             },
             Some(revision) => match self.jobs.update(key, bytes, revision).await {
-                Ok(_) => Ok(true),
-                Err(error) if is_stale(&error) => Ok(false),
+                Ok(written) => Ok(Some(written)),
+                Err(error) if is_stale(&error) => Ok(None),
                 Err(error) => Err(fail(error.into())),
             },
         }
@@ -275,7 +307,7 @@ impl Fleet {
     /// Stores an outcome of a job, whose message has the place `sequence`, and returns its name.
     pub(super) async fn store_outcome(
         &self,
-        id: &str,
+        key: &Key,
         sequence: u64,
         outcome: &Outcome,
     ) -> Result<String, FleetError> {
@@ -296,21 +328,21 @@ impl Fleet {
         // JSON on one line has no line break.
         bytes.push(b'\n');
         if object {
-            objects::put(&self.outputs, &format!("{id}.{name}"), &output).await?;
+            objects::put(&self.outputs, &key.object(&name), &output).await?;
         } else {
             bytes.extend_from_slice(&output);
         }
-        let put = self.jobs.put(outcome_key(id, &name), bytes.into()).await;
+        let put = self.jobs.put(key.outcome(&name), bytes.into()).await;
         put.map_err(|error| FleetError::nats("store a result")(error.into()))?;
         Ok(name)
     }
 
     pub(super) async fn read_outcome(
         &self,
-        id: &str,
+        key: &Key,
         name: &str,
     ) -> Result<Option<Outcome>, FleetError> {
-        let value = self.jobs.get(outcome_key(id, name)).await;
+        let value = self.jobs.get(key.outcome(name)).await;
         let value = value.map_err(|error| FleetError::nats("read a result")(error.into()))?;
         let Some(value) = value else {
             return Ok(None);
@@ -324,7 +356,7 @@ impl Fleet {
         let result = match (head.code.is_empty(), head.object) {
             (false, _) => Err((head.code, head.detail)),
             (true, false) => Ok(value.slice(end.saturating_add(1)..)),
-            (true, true) => match objects::get(&self.outputs, &format!("{id}.{name}")).await? {
+            (true, true) => match objects::get(&self.outputs, &key.object(name)).await? {
                 Some(output) => Ok(output),
                 None => return Ok(None),
             },
@@ -333,10 +365,10 @@ impl Fleet {
     }
 
     /// Removes the outcome of an attempt whose effects were not taken. What is left is removed when its time is over.
-    pub(super) async fn drop_outcome(&self, id: &str, name: &str, outcome: &Outcome) {
-        let _ = self.jobs.purge(outcome_key(id, name)).await;
+    pub(super) async fn drop_outcome(&self, key: &Key, name: &str, outcome: &Outcome) {
+        let _ = self.jobs.purge(key.outcome(name)).await;
         if matches!(&outcome.result, Ok(output) if output.len() > VALUE) {
-            let _ = self.outputs.delete(format!("{id}.{name}")).await;
+            let _ = self.outputs.delete(key.object(name)).await;
         }
     }
 }

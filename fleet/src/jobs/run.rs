@@ -5,7 +5,8 @@
 //!
 //! 1. read the plugin's values, then the job's record. If the record has ended, so has the job. If the values note the job,
 //!    its effects are done: go on with step 5;
-//! 2. call the plugin;
+//! 2. count the attempt in the record, and call the plugin. The count is taken back if the plugin did not run, or the end
+//!    can't be stored: that is no fault of the job's;
 //! 3. store the outcome under a new name;
 //! 4. write the values, with the note that the outcome of this name is the job's. If others have changed them since
 //!    step 1, go back to it. A plugin without values has no such step: its record is swapped in step 5 instead;
@@ -13,10 +14,10 @@
 //! 6. publish the dead letter, if the job failed;
 //! 7. acknowledge the message.
 //!
-//! The note may go once the record has ended, or the message is acknowledged. So step 1 reads the record after the values: if they have no note because
-//! it has gone, the record has ended.
+//! The note may go once the record has ended, or the message is acknowledged. So step 1 reads the record after the values: if
+//! they have no note because it has gone, the record has ended.
 
-use super::record::{JobState, JobStatus, Outcome};
+use super::record::{JobState, JobStatus, Key, Outcome};
 use crate::{
     calls::{CODE, shortened},
     error::FleetError,
@@ -37,9 +38,6 @@ use std::{
 /// Most tries to write a plugin's values that other workers change at the same time.
 const TRIES: u32 = 200;
 
-/// Time for which a job waits for its plugin's queue and quotas before it is given back.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Longest time until a job is tried again.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -52,10 +50,16 @@ pub(super) struct Job {
     pub(super) traceparent: Option<String>,
     /// Its message's place in the stream.
     pub(super) sequence: u64,
-    /// The number of times that it was given, this one included.
-    pub(super) attempt: u64,
+    /// The number of times that it was given, this one included. Not each of them is an attempt.
+    pub(super) given: u64,
     /// The most attempts.
     pub(super) attempts: u64,
+}
+
+impl Job {
+    fn key(&self) -> Key {
+        Key::new(&self.plugin, &self.id)
+    }
 }
 
 /// What becomes of a job's message.
@@ -65,6 +69,16 @@ pub(super) enum End {
     Settled,
     /// It is to be given again, so much later.
     Again(Duration),
+}
+
+/// How the steps went.
+enum Step {
+    /// They are to be done once more: others have changed what was read.
+    Repeat,
+    /// The job, or this attempt, has ended.
+    End(End),
+    /// The plugin did not run.
+    NoRoom,
 }
 
 /// Does the jobs of a worker.
@@ -86,16 +100,46 @@ impl Runner {
     }
 
     pub(super) async fn run(&self, job: &Job) -> End {
-        match self.attempt(job).await {
-            Ok(end) => end,
-            Err(error) => {
-                tracing::warn!(target: "hostel::fleet", job = job.id, plugin = job.plugin, "the job is given back: {error}");
-                End::Again(Duration::from_secs(1))
-            }
+        let mut before = None;
+        let reason = match self.attempt(job, &mut before).await {
+            Ok(Some(end)) => return end,
+            Ok(None) => "others change what it changes, or its plugin has no room".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(target: "hostel::fleet", job = job.id, plugin = job.plugin, "the job is given back: {reason}");
+        if let Some(before) = before {
+            self.take_back(job, before).await;
+        }
+        End::Again(back_off(job.given))
+    }
+
+    /// Takes an attempt off the record, which had `before` of them.
+    async fn take_back(&self, job: &Job, before: u64) {
+        let fleet = &self.worker.fleet;
+        let again = async || -> Result<bool, FleetError> {
+            let (record, revision) = fleet.read_record(&job.key()).await?;
+            let is_counted = |it: &JobStatus| it.state == JobState::Pending && it.attempts > before;
+            let Some(mut record) = record.filter(is_counted) else {
+                return Ok(true);
+            };
+            record.attempts = record.attempts.saturating_sub(1);
+            let written = fleet.write_record(&record, Some(revision)).await?;
+            Ok(written.is_some())
+        };
+        let mut tries = 1;
+        // NATS is away, or has no room for anybody: there is nothing else to do. The message stays with this worker.
+        while !again().await.unwrap_or(false) {
+            tokio::time::sleep(back_off(tries)).await;
+            tries = tries.saturating_add(1);
         }
     }
 
-    async fn attempt(&self, job: &Job) -> Result<End, FleetError> {
+    /// Makes an attempt. Returns `None` if it does not count. `before` gets the number of those before it.
+    async fn attempt(
+        &self,
+        job: &Job,
+        before: &mut Option<u64>,
+    ) -> Result<Option<End>, FleetError> {
         let has_values = self
             .worker
             .world()
@@ -107,11 +151,13 @@ impl Runner {
             false => None,
         };
         for _ in 0..TRIES {
-            if let Some(end) = self.once(job, has_values).await? {
-                return Ok(end);
+            match self.once(job, has_values, before).await? {
+                Step::Repeat => {}
+                Step::End(end) => return Ok(Some(end)),
+                Step::NoRoom => return Ok(None),
             }
         }
-        Ok(End::Again(Duration::from_secs(1)))
+        Ok(None)
     }
 
     fn lock(&self, plugin: &str) -> Arc<tokio::sync::Mutex<()>> {
@@ -119,15 +165,20 @@ impl Runner {
         changes.entry(plugin.to_owned()).or_default().clone()
     }
 
-    /// Does the steps once. Returns `None` if they are to be repeated.
-    async fn once(&self, job: &Job, has_values: bool) -> Result<Option<End>, FleetError> {
+    /// Does the steps once.
+    async fn once(
+        &self,
+        job: &Job,
+        has_values: bool,
+        before: &mut Option<u64>,
+    ) -> Result<Step, FleetError> {
         let fleet = &self.worker.fleet;
         let read = match has_values {
             true => Some(fleet.read_state(&job.plugin).await?),
             false => None,
         };
-        let (record, revision) = fleet.read_record(&job.id).await?;
-        let record = record.unwrap_or_else(|| JobStatus {
+        let (record, mut revision) = fleet.read_record(&job.key()).await?;
+        let mut record = record.unwrap_or_else(|| JobStatus {
             id: job.id.clone(),
             plugin: job.plugin.clone(),
             export: job.export.clone(),
@@ -135,18 +186,32 @@ impl Runner {
             ..JobStatus::default()
         });
         if record.state != JobState::Pending {
-            return self.settle(job, &record).await.map(Some);
+            return self.settle(job, &record).await.map(Step::End);
         }
         if let Some(read) = &read
             && let Some(name) = read.document.jobs.get(&job.id)
         {
             return self.finish(job, record, name, None).await;
         }
+        // Nothing of a plugin that is not served is written but the job's record: any name can be in a subject.
+        let is_served = self.worker.world().host.get(&job.plugin).is_ok();
         let (mut document, at) = match read {
-            Some(Read { document, revision }) => (Some(document), revision),
-            None => (None, 0),
+            Some(Read { document, revision }) if is_served => (Some(document), revision),
+            _ => (None, 0),
         };
-        let result = match job.attempt > job.attempts {
+        let over = before.is_none() && record.attempts >= job.attempts;
+        if before.is_none() && !over {
+            *before = Some(record.attempts);
+            record.attempts = record.attempts.saturating_add(1);
+            match fleet.write_record(&record, Some(revision)).await? {
+                Some(written) => revision = written,
+                None => {
+                    *before = None;
+                    return Ok(Step::Repeat);
+                }
+            }
+        }
+        let result = match over {
             // The workers that began it did not come to its end.
             true => Err(DirectError {
                 code: "max-deliver",
@@ -159,19 +224,26 @@ impl Runner {
             false => self.call(job, &mut document).await,
         };
         if let Err(error) = &result
-            && may_differ(error)
-            && job.attempt < job.attempts
+            && !over
         {
-            let (code, attempt) = (error.code, job.attempt);
-            tracing::info!(target: "hostel::fleet", job = job.id, plugin = job.plugin, attempt, "a job is repeated: {code}");
-            return Ok(Some(End::Again(back_off(job.attempt))));
+            // It did not run: the plugin has more to do than it may, or the worker ends.
+            if error.status == 429 || matches!(error.code, "shutting-down" | "closed") {
+                return Ok(Step::NoRoom);
+            }
+            let (code, attempt) = (error.code, record.attempts);
+            if may_differ(error) && attempt < job.attempts {
+                tracing::info!(target: "hostel::fleet", job = job.id, plugin = job.plugin, attempt, "a job is repeated: {code}");
+                return Ok(Step::End(End::Again(back_off(attempt))));
+            }
         }
         let outcome = Outcome {
             result: result
                 .map(Bytes::from)
                 .map_err(|error| (error.code.to_owned(), shortened(error.detail))),
         };
-        let name = fleet.store_outcome(&job.id, job.sequence, &outcome).await?;
+        let name = fleet
+            .store_outcome(&job.key(), job.sequence, &outcome)
+            .await?;
         let Some(mut document) = document else {
             return self.finish(job, record, &name, Some(revision)).await;
         };
@@ -184,11 +256,11 @@ impl Runner {
                 ended.retain(|id| !gone.contains(id));
             }
             Ok(false) => {
-                fleet.drop_outcome(&job.id, &name, &outcome).await;
-                return Ok(None);
+                fleet.drop_outcome(&job.key(), &name, &outcome).await;
+                return Ok(Step::Repeat);
             }
             // It may be written or not. The values will tell.
-            Err(_) => return Ok(None),
+            Err(_) => return Ok(Step::Repeat),
         }
         self.finish(job, record, &name, None).await
     }
@@ -199,34 +271,26 @@ impl Runner {
         job: &Job,
         document: &mut Option<Document>,
     ) -> Result<Vec<u8>, DirectError> {
-        let began = Instant::now();
-        let mut pause = Duration::from_millis(20);
-        loop {
-            let values = JobValues::new(&job.plugin, document.clone());
-            let call = DirectCall {
-                plugin: job.plugin.clone(),
-                export: job.export.clone(),
-                input: job.input.clone(),
-                // A job has no deadline but that of each attempt.
-                began: Instant::now(),
-                traceparent: job.traceparent.clone(),
-                around: Some(values.around()),
-            };
-            let result = self.worker.service.call(call).await;
-            match &result {
-                // The plugin has more to do than it may: that is no fault of the job's.
-                Err(error) if error.status == 429 && began.elapsed() < PATIENCE => {
-                    tokio::time::sleep(pause).await;
-                    pause = pause.saturating_mul(2).min(Duration::from_secs(1));
-                    continue;
-                }
-                Ok(_) => *document = values.take(),
-                // The changes of a call that failed are dropped.
-                Err(_) => {}
-            }
-            self.worker.counters.call(&job.plugin, result.is_ok());
-            return result;
+        let values = JobValues::new(&job.plugin, document.clone());
+        let call = DirectCall {
+            plugin: job.plugin.clone(),
+            export: job.export.clone(),
+            input: job.input.clone(),
+            // A job has no deadline but that of each attempt.
+            began: Instant::now(),
+            traceparent: job.traceparent.clone(),
+            around: Some(values.around()),
+        };
+        let result = self.worker.service.call(call).await;
+        if result.is_ok() {
+            // The changes of a call that failed are dropped.
+            *document = values.take();
         }
+        // Any name can be in a subject: only plugins are counted.
+        if !matches!(&result, Err(error) if error.code == "unknown-plugin") {
+            self.worker.counters.call(&job.plugin, result.is_ok());
+        }
+        result
     }
 
     /// Removes notes of jobs that have ended from a plugin's values. Returns those whose records this worker has ended.
@@ -257,17 +321,16 @@ impl Runner {
         }
     }
 
-    /// Ends the record by the outcome `name`: if it is at `revision`, or in any case without one. Returns `None` if the
-    /// steps are to be repeated.
+    /// Ends the record by the outcome `name`: if it is at `revision`, or in any case without one.
     async fn finish(
         &self,
         job: &Job,
         record: JobStatus,
         name: &str,
         revision: Option<u64>,
-    ) -> Result<Option<End>, FleetError> {
+    ) -> Result<Step, FleetError> {
         let fleet = &self.worker.fleet;
-        let outcome = fleet.read_outcome(&job.id, name).await?;
+        let outcome = fleet.read_outcome(&job.key(), name).await?;
         // Its effects are done, but the job was not given again before its result expired.
         let expired = || Outcome {
             result: Err((
@@ -277,7 +340,6 @@ impl Runner {
         };
         let mut record = JobStatus {
             ended: now(),
-            attempts: job.attempt,
             worker: self.worker.id.clone(),
             outcome: name.to_owned(),
             ..record
@@ -294,13 +356,13 @@ impl Runner {
             }
         }
         match fleet.write_record(&record, revision).await {
-            Ok(true) => {}
-            Ok(false) => {
-                fleet.drop_outcome(&job.id, name, &outcome).await;
-                return Ok(None);
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                fleet.drop_outcome(&job.key(), name, &outcome).await;
+                return Ok(Step::Repeat);
             }
             // It may be written or not. The record will tell.
-            Err(_) => return Ok(None),
+            Err(_) => return Ok(Step::Repeat),
         }
         if revision.is_none() {
             let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
@@ -310,7 +372,7 @@ impl Runner {
                 .insert(job.id.clone());
         }
         self.worker.counters.job(record.state == JobState::Done);
-        self.settle(job, &record).await.map(Some)
+        self.settle(job, &record).await.map(Step::End)
     }
 
     /// Publishes the dead letter of a job that failed. NATS drops it if it has it already.
@@ -318,7 +380,7 @@ impl Runner {
         if record.state == JobState::Failed {
             let fleet = &self.worker.fleet;
             let mut headers = HeaderMap::new();
-            headers.insert(NATS_MESSAGE_ID, format!("{}.{}", job.id, record.outcome));
+            headers.insert(NATS_MESSAGE_ID, job.key().object(&record.outcome));
             headers.insert(super::JOB, &*job.id);
             headers.insert(super::EXPORT, &*job.export);
             headers.insert(CODE, &*record.code);
@@ -342,7 +404,7 @@ fn may_differ(error: &DirectError) -> bool {
     match error.code {
         // A plugin's own error can come from without. The plugin may be pushed later than its jobs.
         "guest-error" | "unknown-plugin" => true,
-        _ => matches!(error.status, 429 | 500 | 503 | 504),
+        _ => matches!(error.status, 500 | 503 | 504),
     }
 }
 

@@ -113,8 +113,14 @@ async fn consumer(worker: &Worker) -> Result<PullConsumer, async_nats::Error> {
 async fn handle(runner: &Runner, message: &Message) {
     let _running = runner.worker.counters.running();
     let Some(job) = read(message) else {
-        tracing::warn!(target: "hostel::fleet", "a message among the jobs is none");
-        let _ = message.ack_with(AckKind::Term).await;
+        let header = |name| message.headers.as_ref().and_then(|it| it.get(name));
+        let id = header(JOB).map_or("", |id| id.as_str()).escape_debug();
+        let subject = message.subject.escape_debug();
+        tracing::warn!(target: "hostel::fleet", "a message to `{subject}` with the identifier `{id}` is no job, and is dropped");
+        // Only where NATS itself waits for it: with another subject, it was no message of the queue.
+        if message.info().is_ok() {
+            let _ = message.ack_with(AckKind::Term).await;
+        }
         return;
     };
     let mut work = pin!(runner.run(&job));
@@ -155,7 +161,7 @@ fn read(message: &Message) -> Option<Job> {
         input: message.payload.clone(),
         traceparent: header("traceparent"),
         sequence: info.stream_sequence,
-        attempt: u64::try_from(info.delivered).unwrap_or(1),
+        given: u64::try_from(info.delivered).unwrap_or(1),
         attempts: attempts
             .unwrap_or(DEFAULT_ATTEMPTS)
             .clamp(1, MOST_ATTEMPTS)
