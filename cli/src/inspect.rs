@@ -86,10 +86,10 @@ impl Found {
         if others().any(|(name, _)| **name == *import.module) {
             return format!("module `{}`", escaped(&import.module));
         }
-        if self.modules.iter().any(|(_, module)| has_contract(module)) {
-            if import.name.starts_with("[resource-") {
-                return "hostel".to_owned();
-            }
+        let mut modules = self.modules.iter();
+        if import.name.starts_with("[resource-") && modules.any(|(_, module)| has_contract(module))
+        {
+            return "hostel".to_owned();
         }
         match grants::grant_of(&import.module, &import.name) {
             Some(grant) => format!("grant `{grant}`"),
