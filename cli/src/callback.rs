@@ -6,7 +6,7 @@ use hostel::{
     Extern, Extism, Grants, HostAnswer, HostRequest, Import, ModuleInfo,
     component::{self, Interface},
 };
-use hostel_contract::Contract;
+use hostel_contract::{CallTextError, Contract};
 use std::{path::PathBuf, str::FromStr, sync::Arc};
 
 /// The value of --callback.
@@ -81,9 +81,13 @@ pub(super) fn answer_functions(
                 "--callback {name}=... answers imports of a component: the plugin has no contract"
             )));
         };
-        let answer = contract
-            .parse_answer(name, value)
-            .map_err(|error| Failure::call_text(&format!("{name}={value}"), &error))?;
+        let answer = contract.parse_answer(name, value).map_err(|mut error| {
+            // The message has the name before the value.
+            if let CallTextError::Text { character, .. } = &mut error {
+                *character += name.chars().count() + 1;
+            }
+            Failure::call_text(&format!("{name}={value}"), &error)
+        })?;
         let value = answer.value.map(component::Value::try_from).transpose();
         let value = value.map_err(|error| Failure::call_text(name, &error))?;
         let interface = match &answer.interface {

@@ -8,7 +8,7 @@ use hostel::{
 use hostel_contract::{CallTextError, Difference, ReadError};
 use hostel_lower::LowerError;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
-use std::{fmt::Display, io, path::Path};
+use std::{fmt::Display, io, iter, path::Path};
 
 /// A failure. Its texts may contain control characters from a plugin or a file name.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Failure {
     pub(super) details: Vec<String>,
     /// How to solve the problem.
     pub(super) hint: Option<String>,
+    /// The first import that nothing supplies, as the hint names it.
+    missing: Option<String>,
     /// Whether the message says that a growth of memory was refused.
     told_refusal: bool,
 }
@@ -33,6 +35,7 @@ impl Failure {
             message: translated(message),
             details: Vec::new(),
             hint: None,
+            missing: None,
             told_refusal: false,
         }
     }
@@ -41,9 +44,40 @@ impl Failure {
         Self::new(Exit::Usage, "usage", message.into())
     }
 
-    /// Says of which test case the failure is.
+    /// Says of which test case the failure is. Its advice names keys of the file, in place of options of `run`.
     pub(super) fn in_case(mut self, name: &str) -> Self {
+        if let Some(import) = &self.missing {
+            let name = import.strip_prefix("$root#").unwrap_or(import);
+            self.hint = Some(format!(
+                "answer it in the table `host`: \"{name}\" = ANSWER, or, if the plugin can do without the function, \"{import}\" = {{ trap = true }}"
+            ));
+        }
+        let texts = self.details.iter_mut().chain(&mut self.hint);
+        for text in iter::once(&mut self.message).chain(texts) {
+            for (option, key) in KEYS {
+                *text = text.replace(option, key);
+            }
+        }
         self.message = format!("case `{name}`: {}", self.message);
+        self
+    }
+
+    /// Gives the advice of a command that has `--stub`, and no option that answers imports.
+    pub(super) fn of_plugin_at_rest(mut self) -> Self {
+        if let Some(import) = &self.missing {
+            let stub = quoted(import);
+            let name = import.strip_prefix("$root#").unwrap_or(import);
+            let answer = match import.contains('#') {
+                true => format!(", or `hostel run --callback '{name}=VALUE'`"),
+                false if callback::answers(import) => {
+                    ", or `hostel run --callback ANSWER`".to_owned()
+                }
+                false => String::new(),
+            };
+            self.hint = Some(format!(
+                "the program that embeds the plugin supplies it{answer}; if the plugin can do without the function, add --stub {stub}"
+            ));
+        }
         self
     }
 
@@ -116,10 +150,13 @@ impl Failure {
                     } else {
                         String::new()
                     };
-                    let stub = match callback::is_interface(module) {
-                        true => format!("'{module}#{name}'"),
-                        false => format!("{module}.{name}"),
+                    let separator = match callback::is_interface(module) {
+                        true => '#',
+                        false => '.',
                     };
+                    let import = format!("{module}{separator}{name}");
+                    let stub = quoted(&import);
+                    failure.missing = Some(import);
                     return failure.with_hint(format!(
                         "{callback}if the plugin can do without the function, add --stub {stub}"
                     ));
@@ -296,6 +333,57 @@ const REMEDIES: [(&str, &str); 2] = [
     ),
 ];
 
+/// Advice for `run`, and in its place that for a case of `hostel test`.
+const KEYS: [(&str, &str); 18] = [
+    ("--abi has no effect", "`abi` has no effect"),
+    ("--config has no effect", "`settings` has no effect"),
+    ("--state has no effect", "`state` has no effect"),
+    (
+        "by --env KEY=VALUE and files by --dir",
+        "in the key `env` and files in the key `dirs`",
+    ),
+    ("by --callback FUNCTION=VALUE", "in the table `host`"),
+    (
+        "write --callback 'INTERFACE#FUNCTION=VALUE'",
+        "name each function in the table `host`: \"INTERFACE#FUNCTION\" = VALUE",
+    ),
+    (
+        "--callback ANSWER of `hostel run` answers it",
+        "answer it in the table `host`",
+    ),
+    ("--allow-host HOST", "`hostel run --allow-host HOST`"),
+    (
+        "pass arguments with --arg TEXT, and stdin with < FILE",
+        "pass arguments in the key `args`",
+    ),
+    (
+        "give the plugin a file for its state with --state FILE",
+        "give the plugin the key `state`",
+    ),
+    (
+        "the function with --call NAME",
+        "the function in the key `call`",
+    ),
+    (
+        "a function with --call NAME",
+        "a function in the key `call`",
+    ),
+    ("add --abi extism", "add `abi = \"extism\"`"),
+    ("add --numbers", "add `numbers = true`"),
+    ("with --fuel N", "in the key `fuel`"),
+    ("with --memory SIZE", "in the key `memory`"),
+    ("with --timeout TIME", "in the key `timeout`"),
+    ("with --limit ", "in the key `limits`: "),
+];
+
+/// Returns an import for a command line: that of an interface has characters of the shell.
+fn quoted(import: &str) -> String {
+    match import.contains('#') {
+        true => format!("'{import}'"),
+        false => import.to_owned(),
+    }
+}
+
 fn translated(message: String) -> String {
     let mut all = REMEDIES.iter();
     match all.find(|(library, _)| message.contains(library)) {
@@ -308,7 +396,7 @@ fn translated(message: String) -> String {
 pub(super) fn mismatch(one: &Mismatch) -> String {
     let program = match one {
         Mismatch::UnknownImport { module, .. } if callback::answers(module) => {
-            "answer it with --callback ANSWER"
+            "--callback ANSWER of `hostel run` answers it"
         }
         _ => "the program can't supply it",
     };

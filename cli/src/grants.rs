@@ -21,7 +21,7 @@ pub(super) fn everything() -> Grants {
 /// Returns the names of the grants that supply a module's imports, in alphabetical order.
 pub(super) fn needed(module: &ModuleInfo) -> BTreeSet<&'static str> {
     let imports = module.imports.iter();
-    let grants = imports.filter_map(|import| grant_for(&import.module, &import.name));
+    let grants = imports.filter_map(|import| grant_of(&import.module, &import.name));
     grants.collect()
 }
 
@@ -29,8 +29,29 @@ pub(super) fn needed(module: &ModuleInfo) -> BTreeSet<&'static str> {
 pub(super) fn needed_by_component(wasm: &[u8]) -> Option<BTreeSet<&'static str>> {
     let contract = Contract::read(wasm).ok()?;
     let imports = contract.imported_functions();
-    let wasi = imports.iter().any(|(name, _)| name.starts_with("wasi:"));
-    Some(wasi.then_some("wasi").into_iter().collect())
+    let interface = |name: &str| name.split('#').next().and_then(of_interface);
+    Some(
+        imports
+            .iter()
+            .filter_map(|(name, _)| interface(name))
+            .collect(),
+    )
+}
+
+/// Returns the name of the grant that supplies an import of a core module, which may be a function of an interface.
+pub(super) fn grant_of(module: &str, name: &str) -> Option<&'static str> {
+    of_interface(module).or_else(|| grant_for(module, name))
+}
+
+/// Returns the name of the grant that supplies an interface of WASI 0.2.
+fn of_interface(name: &str) -> Option<&'static str> {
+    if name.starts_with("wasi:http/") {
+        Some("http")
+    } else if name.starts_with("wasi:") {
+        Some("wasi")
+    } else {
+        None
+    }
 }
 
 /// The value of --stub: an import as errors name it.
@@ -48,8 +69,8 @@ impl Stub {
     }
 }
 
-/// Stubs these imports. A `#` separates an interface from a function. A dot may belong to the module's name or to the function's: each way of
-/// reading the text is stubbed.
+/// Stubs these imports. A `#` separates an interface from a function. A dot may belong to the module's name or to the
+/// function's: each way of reading the text is stubbed.
 pub(super) fn stubbed(grants: Grants, stubs: &[Stub]) -> Grants {
     stubs.iter().fold(grants, |grants, Stub(text)| {
         let dots = text.match_indices(['.', '#']);

@@ -14,7 +14,7 @@ use super::{
     unloaded::Unloaded,
 };
 use anstyle::Style;
-use hostel::{Convention, Engine, Extern, Import, LoadError, Machine, ModuleInfo, Std, grant_for};
+use hostel::{Convention, Engine, Extern, Import, LoadError, Machine, ModuleInfo, Std};
 use hostel_contract::{ReadError, is_component};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::json;
@@ -86,15 +86,12 @@ impl Found {
         if others().any(|(name, _)| **name == *import.module) {
             return format!("module `{}`", escaped(&import.module));
         }
-        if self.modules.iter().any(|(_, module)| has_contract(module)) {
-            if import.name.starts_with("[resource-") {
-                return "hostel".to_owned();
-            }
-            if import.module.starts_with("wasi:") {
-                return "grant `wasi`".to_owned();
-            }
+        let mut modules = self.modules.iter();
+        if import.name.starts_with("[resource-") && modules.any(|(_, module)| has_contract(module))
+        {
+            return "hostel".to_owned();
         }
-        match grant_for(&import.module, &import.name) {
+        match grants::grant_of(&import.module, &import.name) {
             Some(grant) => format!("grant `{grant}`"),
             None => "not supplied".to_owned(),
         }
@@ -104,6 +101,7 @@ impl Found {
 fn find(arguments: &Inspect) -> Found {
     let path = &arguments.plugin;
     let mut found = Found::default();
+    let refused = |error| Failure::load(path, &error).of_plugin_at_rest();
     let mut asked = Bounds::plugin();
     asked.set(&arguments.limit);
     let plugin = match Unloaded::read(path, &asked.limits, arguments.trust_manifest) {
@@ -127,7 +125,7 @@ fn find(arguments: &Inspect) -> Found {
             }
             if let (Some(component), None) = (&mut found.component, &found.failure) {
                 let loaded = load_component(arguments, &plugin, wasm, &mut component.memory);
-                found.failure = loaded.err().map(|error| Failure::load(path, &error));
+                found.failure = loaded.err().map(refused);
             }
             return found;
         }
@@ -154,7 +152,7 @@ fn find(arguments: &Inspect) -> Found {
         let loaded = engine.load_linked("plugin", &plugin.modules(), &grants);
         loaded.map(drop)
     });
-    found.failure = loaded.err().map(|error| Failure::load(path, &error));
+    found.failure = loaded.err().map(refused);
     found
 }
 
@@ -262,7 +260,7 @@ impl Serialize for Declarations<'_> {
                     "name": import.name,
                     "kind": import.ty.kind(),
                     "type": import.ty.to_string(),
-                    "grant": grant_for(&import.module, &import.name),
+                    "grant": grants::grant_of(&import.module, &import.name),
                 })
             })
         };

@@ -80,7 +80,10 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
     let failure = match read {
         Err(failure) => Some(failure),
         Ok(_) if refusals.all.is_empty() => None,
-        Ok(_) => Some(Failure::refused(path, &refusals.all, refusals.complete)),
+        Ok(_) => {
+            let failure = Failure::refused(path, &refusals.all, refusals.complete);
+            Some(failure.of_plugin_at_rest())
+        }
     };
     if arguments.json {
         let exit = failure.as_ref().map_or(Exit::Ok, |failure| failure.exit);
@@ -102,10 +105,16 @@ pub(super) fn probe(arguments: &Probe) -> Result<Exit, Failure> {
                 None => "yes, it compiles and stays within the limits",
                 Some(_) => "no",
             };
-            let mut grants = grants.into_iter().collect::<Vec<_>>().join(", ");
-            if grants.is_empty() {
-                grants.push_str("none");
+            let mut needs: Vec<_> = grants.into_iter().map(str::to_owned).collect();
+            match refusals.unsupplied() {
+                0 => {}
+                1 => needs.push("1 import that the embedder supplies".to_owned()),
+                count => needs.push(format!("{count} imports that the embedder supplies")),
             }
+            let grants = match &*needs {
+                [] => "none".to_owned(),
+                needs => needs.join(", "),
+            };
             let path = path.to_string_lossy();
             let bold = Style::new().bold();
             let mut text = format!(
@@ -223,6 +232,24 @@ impl Refusals {
             all,
             complete: false,
         }
+    }
+}
+
+impl Refusals {
+    /// Returns the number of imports that hostel itself can't supply.
+    fn unsupplied(&self) -> usize {
+        let mismatches = self.all.iter().map(|error| match error {
+            LoadError::InModule { error, .. } => &**error,
+            error => error,
+        });
+        let mismatches = mismatches.filter_map(|error| match error {
+            LoadError::Mismatch(all) => Some(all),
+            _ => None,
+        });
+        mismatches
+            .flatten()
+            .filter(|one| one.could_be_stubbed())
+            .count()
     }
 }
 

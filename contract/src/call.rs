@@ -3,10 +3,10 @@
 use crate::{
     contract::Contract,
     print,
-    value::{Maker, Value, ValueType},
+    value::{Expected, Maker, Value, ValueType, message},
 };
 use std::fmt;
-use wasm_wave::{parser::ParserError, untyped::UntypedFuncCall};
+use wasm_wave::{ast::Node, parser::ParserError, untyped::UntypedFuncCall};
 use wit_parser::{Function, IndexMap, Resolve, WorldItem, WorldKey};
 
 /// A call of a function that a world exports, parsed from text.
@@ -77,16 +77,16 @@ pub enum CallTextError {
 }
 
 impl CallTextError {
-    pub(crate) fn text(error: &ParserError, text: &str) -> Self {
-        let span = error.span();
-        let message = error.to_string();
-        // The span, in bytes, follows the message.
-        let message = message
-            .rsplit_once(" at ")
-            .map_or(&*message, |(message, _)| message);
-        let before = text.get(..span.start).unwrap_or(text);
+    /// Tells a mistake in `text`, as [`message`] does.
+    pub(crate) fn text(
+        error: &ParserError,
+        text: &str,
+        expected: Expected<'_>,
+        parsed: Option<&Node>,
+    ) -> Self {
+        let before = text.get(..error.span().start).unwrap_or(text);
         Self::Text {
-            message: message.to_owned(),
+            message: message(error, text, expected, parsed),
             character: before.chars().count() + 1,
         }
     }
@@ -194,14 +194,18 @@ impl Contract {
         }
         // wasm-wave knows no `#`. Blanks for the name leave the places in its messages right.
         let call = format!("f{}{arguments}", " ".repeat(open - 1));
-        let mistake = |error: ParserError| CallTextError::text(&error, text);
-        let call = UntypedFuncCall::parse(&call).map_err(mistake)?;
+        let mistake = |error: &ParserError, parsed: Option<&Node>| {
+            CallTextError::text(error, text, Expected::Arguments(&params), parsed)
+        };
+        let call = UntypedFuncCall::parse(&call).map_err(|error| mistake(&error, None))?;
         let is_option = |ty: &ValueType| matches!(ty, ValueType::Option(_));
         let arguments = match call.params_node() {
             None if params.iter().all(is_option) => {
                 params.iter().map(|_| Value::Option(None)).collect()
             }
-            _ => call.to_wasm_params(&params).map_err(mistake)?,
+            node => call
+                .to_wasm_params(&params)
+                .map_err(|error| mistake(&error, node))?,
         };
         Ok(Call {
             interface: exported.interface,

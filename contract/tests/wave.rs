@@ -149,17 +149,42 @@ fn options_at_the_end_may_be_left_out() {
 fn mistakes_are_told_with_their_place() {
     for (text, character, part) in [
         ("areas#rectangle({width: 3})", 17, "height"),
-        ("areas#rectangle({width: 3, height: -1})", 36, "value"),
+        (
+            "areas#rectangle({width: 3, height: -1})",
+            36,
+            "expected `u32`, found `-1`",
+        ),
         (
             "areas#rectangle({width: 3, height: 1, depth: 2})",
             17,
-            "value",
+            "there is no field `depth`",
         ),
-        ("areas#rectangle()", 1, "required"),
         (
-            "areas#rectangle({width: 3, height: 4}, 5)",
-            40,
-            "more param",
+            "areas#rectangle()",
+            1,
+            "expected 1 argument, `(record { width: u32, height: u32, label: option<string> })`, found 0",
+        ),
+        ("areas#rectangle({width: 3, height: 4}, 5)", 40, ", found 2"),
+        (
+            "areas#rectangle({width: 3, height: 4, label: some(5)})",
+            51,
+            "expected `string`, found `5`",
+        ),
+        (
+            "many([outside(full)], [], [])",
+            15,
+            "expected `s64`, found `full`",
+        ),
+        (
+            "many([full], [], [1, 200])",
+            22,
+            "expected `s8`, found `200`",
+        ),
+        ("failing(err(7))", 13, "expected `string`, found `7`"),
+        (
+            "run([\"\\u{d800}\"])",
+            7,
+            "expected `string`, found `\\`: invalid character escape",
         ),
         ("paint(blue, {}, (1, 'a'))", 7, "blue"),
         ("paint(red, {blur}, (1, 'a'))", 12, "blur"),
@@ -180,6 +205,57 @@ fn mistakes_are_told_with_their_place() {
     }
     let nested = format!("run({}{})", "[".repeat(20_000), "]".repeat(20_000));
     assert_eq!(error(&nested).code(), "call-text");
+}
+
+#[test]
+fn a_value_that_is_none_of_its_type_is_told_with_the_type() {
+    let option = ValueType::Option(ValueType::String.into());
+    let size = [("width", ValueType::U32), ("height", ValueType::U32)];
+    let size = size.map(|(name, ty)| (name.into(), ty));
+    let size = ValueType::Record(size.into());
+    let list = ValueType::List(ValueType::U8.into(), None);
+    let long = format!("[{}]", "1, ".repeat(300));
+    for (ty, text, message) in [
+        (
+            &option,
+            "nonee",
+            "expected `option<string>`, found `nonee`, at character 1",
+        ),
+        (
+            &option,
+            "",
+            "expected `option<string>`, found the end of the text: unexpected end of input, at character 1",
+        ),
+        (
+            &size,
+            "5",
+            "expected `record { width: u32, height: u32 }`, found `5`, at character 1",
+        ),
+        (
+            &size,
+            "{width: \"\u{e9}\", height: 5}",
+            "expected `u32`, found `\"\u{e9}\"`, at character 9",
+        ),
+        (
+            &size,
+            "{width: 5}",
+            "found `{width: 5}`: missing field \"height\", at character 1",
+        ),
+        (
+            &list,
+            "[1, 256]",
+            "expected `u8`, found `256`, at character 5",
+        ),
+        (
+            &list,
+            "[1 2]",
+            "expected `list<u8>`, found `2`: unexpected token",
+        ),
+        (&size, &long, "1, 1,…`, at character 1"),
+    ] {
+        let error = ty.parse(text).expect_err("it is no such value").to_string();
+        assert!(error.contains(message), "{text}: {error}");
+    }
 }
 
 #[test]

@@ -344,6 +344,16 @@ impl<T: 'static> Host<T> {
         self.with_entry(name, |entry| entry.version)
     }
 
+    /// Returns the plugin that is loaded under `name`, and its version. Two calls, of [`get`](Self::get) and
+    /// [`version`](Self::version), may have another version put in place between them.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::UnknownPlugin`] if no plugin has this name.
+    pub fn get_with_version(&self, name: &str) -> Result<(Plugin<T>, Version), HostError> {
+        self.with_entry(name, |entry| (entry.plugin.clone(), entry.version))
+    }
+
     /// Applies `take` to the entry of `name`, under the lock.
     fn with_entry<R>(&self, name: &str, take: impl FnOnce(&Entry<T>) -> R) -> Result<R, HostError> {
         let found = self.plugins.read().get(name).map(take);

@@ -75,8 +75,8 @@ impl PluginService {
     pub async fn call(&self, call: DirectCall) -> Result<Vec<u8>, DirectError> {
         let shared = &self.shared;
         let world = shared.world();
-        let plugin = world.host.get(&call.plugin);
-        let plugin = plugin.map_err(|error| Problem::from(&error))?;
+        let plugin = world.host.get_with_version(&call.plugin);
+        let (plugin, version) = plugin.map_err(|error| Problem::from(&error))?;
         let tenant = shared.tenant(&world, &call.plugin);
         let mut noted = Noted {
             tenant: tenant.clone(),
@@ -95,7 +95,9 @@ impl PluginService {
                 let detail = format!("the input may have at most {limit} bytes");
                 return Err(Problem::new("body-too-large", detail));
             }
-            let (export, input) = Calling::of(&plugin, export)?.input(export, call.input)?;
+            let interface = tenant.interface(&plugin, &version).await?;
+            let calling = Calling::of(&plugin, interface, export)?;
+            let (export, input) = calling.input(export, call.input)?;
             let header = call.traceparent.as_deref().map(str::as_bytes);
             // It is no request over HTTP, and those alone become spans.
             let trace = TraceContext::of(header, false);

@@ -1,14 +1,19 @@
 //! The newest log lines, for clients that watch them live.
 
+use crate::auth::{Client, Role};
 use hostel::{LogLevel, LogRecord, LogSink, Tracing};
 use serde_json::{Value as Json, json};
 use std::{
     cell::Cell,
-    collections::VecDeque,
+    collections::{
+        HashMap, VecDeque,
+        hash_map::{Entry, RandomState},
+    },
     fmt,
+    hash::BuildHasher as _,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -23,6 +28,18 @@ const MOST_BYTES: usize = 4 << 10;
 
 /// Most clients that watch at one time.
 const WATCHERS: usize = 64;
+
+/// Those of these places that only monitors and administrators take.
+const RESERVED: usize = 8;
+
+/// Most places of a caller's token.
+const OF_CALLER: usize = 4;
+
+/// Most places of another token.
+const OF_MONITOR: usize = 8;
+
+/// Most places of all clients without a token.
+const OF_ANONYMOUS: usize = 48;
 
 /// A log sink that hands plugins' records to [`tracing`], as [`Tracing`] does, and keeps the newest thousand for
 /// `GET /v1/logs` and the dashboard. Its clones share them.
@@ -49,7 +66,8 @@ struct Inner {
     kept: Mutex<Kept>,
     /// Changes with each line, and at the end.
     changed: watch::Sender<()>,
-    watchers: AtomicUsize,
+    watchers: Mutex<Places>,
+    tags: Tags,
     closed: AtomicBool,
 }
 
@@ -58,6 +76,46 @@ struct Kept {
     lines: VecDeque<Arc<Line>>,
     /// The number of the last line; 0 if there was none.
     last: u64,
+}
+
+/// The clients that watch.
+#[derive(Default)]
+struct Places {
+    all: usize,
+    /// By the SHA-256 of their tokens; `None` for those without.
+    by_token: HashMap<Option<[u8; 32]>, usize>,
+}
+
+/// Writes the numbers of lines as tags that tell nothing of other lines: else gaps between the lines that a client sees
+/// would tell how much other plugins log. Each run of the server has tags of its own.
+#[derive(Default)]
+struct Tags(RandomState);
+
+impl Tags {
+    const ROUNDS: u32 = 4;
+
+    fn mix(&self, round: u32, half: u32) -> u32 {
+        (self.0.hash_one((round, half)) >> 32) as u32
+    }
+
+    /// Writes a number, by a Feistel network.
+    fn write(&self, number: u64) -> String {
+        let (mut high, mut low) = ((number >> 32) as u32, number as u32);
+        for round in 0..Self::ROUNDS {
+            (high, low) = (low, high ^ self.mix(round, low));
+        }
+        format!("{high:08x}{low:08x}")
+    }
+
+    /// Reads a number. Of a tag of another run, that is any number.
+    fn read(&self, tag: &str) -> Option<u64> {
+        let tag = u64::from_str_radix(tag, 16).ok()?;
+        let (mut high, mut low) = ((tag >> 32) as u32, tag as u32);
+        for round in (0..Self::ROUNDS).rev() {
+            (high, low) = (low ^ self.mix(round, high), high);
+        }
+        Some(u64::from(high) << 32 | u64::from(low))
+    }
 }
 
 /// A line of the log.
@@ -141,14 +199,44 @@ impl Logs {
         (missed, lines)
     }
 
-    /// Begins to watch; `None` if too many clients do.
-    pub(crate) fn watch(&self) -> Option<Watcher> {
-        let before = self.0.watchers.fetch_add(1, Ordering::AcqRel);
-        let watcher = Watcher {
+    /// Returns the tag of a line, from which a client may go on.
+    pub(crate) fn tag(&self, line: &Line) -> String {
+        self.0.tags.write(line.number)
+    }
+
+    /// Returns the number of the line with a tag; 0 if this run of the server has written no such line.
+    pub(crate) fn tagged(&self, tag: &str) -> u64 {
+        let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = self.0.tags.read(tag);
+        number.filter(|number| *number <= kept.last).unwrap_or(0)
+    }
+
+    /// Begins to watch; `None` if too many clients do, or too many with this token.
+    pub(crate) fn watch(&self, client: Client<'_>) -> Option<Watcher> {
+        let (all, each, token) = match client {
+            Client::Anonymous => (WATCHERS - RESERVED, OF_ANONYMOUS, None),
+            Client::Known(token) => match token.role {
+                Role::Caller => (WATCHERS - RESERVED, OF_CALLER, Some(token.sha256)),
+                Role::Monitor | Role::Admin => (WATCHERS, OF_MONITOR, Some(token.sha256)),
+            },
+        };
+        let mut places = self.places();
+        let own = places.by_token.get(&token).copied().unwrap_or(0);
+        if places.all >= all || own >= each {
+            return None;
+        }
+        places.all += 1;
+        places.by_token.insert(token, own + 1);
+        Some(Watcher {
             changed: self.0.changed.subscribe(),
             logs: self.clone(),
-        };
-        (before < WATCHERS).then_some(watcher)
+            token,
+        })
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        let places = self.0.watchers.lock();
+        places.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends all watching: the server shuts down.
@@ -183,6 +271,7 @@ impl fmt::Debug for Logs {
 pub(crate) struct Watcher {
     changed: watch::Receiver<()>,
     pub(crate) logs: Logs,
+    token: Option<[u8; 32]>,
 }
 
 impl Watcher {
@@ -195,7 +284,14 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.logs.0.watchers.fetch_sub(1, Ordering::AcqRel);
+        let mut places = self.logs.places();
+        places.all = places.all.saturating_sub(1);
+        if let Entry::Occupied(mut own) = places.by_token.entry(self.token) {
+            *own.get_mut() = own.get().saturating_sub(1);
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
     }
 }
 
@@ -233,6 +329,7 @@ impl Drop for InRequest<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Token;
 
     #[test]
     fn the_newest_lines_are_kept() {
@@ -253,10 +350,62 @@ mod tests {
     #[test]
     fn watchers_are_limited() {
         let logs = Logs::default();
-        let some: Vec<_> = (0..WATCHERS).filter_map(|_| logs.watch()).collect();
-        assert_eq!(some.len(), WATCHERS);
-        assert!(logs.watch().is_none());
-        drop(some);
-        assert!(logs.watch().is_some());
+        let tokens: Vec<_> = (10..50).map(|of| token(of, Role::Caller)).collect();
+        let [monitor, admin] =
+            [(1, Role::Monitor), (2, Role::Admin)].map(|(of, role)| token(of, role));
+        let most = |client: Client<'_>| -> Vec<_> {
+            std::iter::from_fn(|| logs.watch(client))
+                .take(WATCHERS + 1)
+                .collect()
+        };
+        assert_eq!(most(Client::Anonymous).len(), OF_ANONYMOUS);
+        let one = most(Client::Known(&tokens[0]));
+        assert_eq!(one.len(), OF_CALLER);
+        drop(one);
+        // However many callers there are, others have places.
+        let all: Vec<_> = tokens
+            .iter()
+            .map(|token| most(Client::Known(token)))
+            .collect();
+        assert_eq!(all.iter().map(Vec::len).sum::<usize>(), WATCHERS - RESERVED);
+        assert!(logs.watch(Client::Anonymous).is_none());
+        let watching = most(Client::Known(&monitor));
+        assert_eq!(watching.len(), RESERVED);
+        assert!(logs.watch(Client::Known(&admin)).is_none());
+        drop(all);
+        assert_eq!(most(Client::Known(&admin)).len(), OF_MONITOR);
+        drop(watching);
+        assert!(logs.places().by_token.is_empty());
+        assert_eq!(logs.places().all, 0);
+    }
+
+    fn token(of: u8, role: Role) -> Token {
+        Token {
+            name: "t".to_owned(),
+            sha256: [of; 32],
+            role,
+            plugins: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn tags_tell_nothing_of_other_lines_and_are_those_of_one_run() {
+        let (logs, later) = (Logs::default(), Logs::default());
+        for _ in 0..100 {
+            logs.server("info", "", "a");
+            later.server("info", "", "a");
+        }
+        let lines = logs.after(0).1;
+        let tags: Vec<_> = lines.iter().map(|line| logs.tag(line)).collect();
+        for (line, tag) in lines.iter().zip(&tags) {
+            assert_eq!(logs.tagged(tag), line.number);
+            // After a restart, all that is kept is new.
+            assert_eq!(later.tagged(tag), 0);
+        }
+        let rising = tags.windows(2).filter(|two| two[0] < two[1]).count();
+        assert!((20..80).contains(&rising), "{tags:?}");
+        for wrong in ["", "17", "x", "-1", "99999999999999999"] {
+            assert_eq!(logs.tagged(wrong), 0, "{wrong}");
+        }
     }
 }

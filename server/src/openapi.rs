@@ -2,7 +2,7 @@
 
 use crate::{
     http::{Calling, Needs, OF_CALL, Operation, ROUTES, Route},
-    typed::{Form, Schemas, named},
+    typed::{Form, Interface, Schemas, named},
 };
 use hostel::{Contract, Extern, Plugin, ValType};
 use serde_json::{Map, Value as Json, json};
@@ -18,22 +18,27 @@ pub(crate) fn document() -> Json {
     whole("hostel", "WebAssembly plugins over HTTP", paths, Map::new())
 }
 
-/// Returns the description of a plugin's functions, each with its own path.
-pub(crate) fn of_plugin(plugin: &Plugin, name: &str) -> Json {
-    let (paths, schemas) = match plugin.contract() {
-        Some(contract) => of_contract(contract, name),
+/// Returns the description of a plugin's functions, each with its own path. `interface` is that of the plugin if it is a
+/// component.
+pub(crate) fn of_plugin(plugin: &Plugin, interface: Option<&Interface>, name: &str) -> Json {
+    let (paths, schemas) = match plugin.contract().zip(interface) {
+        Some((contract, interface)) => of_contract(contract, interface, name),
         None => (of_module(plugin, name), Map::new()),
     };
     whole(name, "The functions of one plugin", paths, schemas)
 }
 
-fn of_contract(contract: Contract<'_>, name: &str) -> (Map<String, Json>, Map<String, Json>) {
+fn of_contract(
+    contract: Contract<'_>,
+    interface: &Interface,
+    name: &str,
+) -> (Map<String, Json>, Map<String, Json>) {
     let types = contract.types();
     let mut schemas = Schemas::new(types);
     let mut paths = Map::new();
     for (export, function) in named(contract) {
         let (params, result) = (&function.ty.params, function.ty.result);
-        let (body, success) = match crate::typed::form(types, function.ty) {
+        let (body, success) = match interface.form(&function) {
             Form::Resources => continue,
             Form::Bytes => (Some(bytes()), bytes()),
             Form::Json { takes_any } => {
@@ -59,8 +64,8 @@ fn of_module(plugin: &Plugin, name: &str) -> Map<String, Json> {
         let Extern::Function(ty) = &export.ty else {
             continue;
         };
-        let (body, success) = match Calling::of(plugin, &export.name) {
-            Ok(Calling::Numbers(params)) => {
+        let (body, success) = match Calling::of_module(plugin, &export.name) {
+            Calling::Numbers(params) => {
                 let of = |types: &[ValType]| {
                     json!({ "application/json": { "schema": {
                         "type": "array", "minItems": types.len(), "maxItems": types.len(),
@@ -160,7 +165,7 @@ fn operation(route: &Route) -> Json {
     }
     let of_tokens: &[u16] = match route.needs {
         Needs::Nothing => &[],
-        Needs::Client | Needs::Admin => &[401, 403],
+        Needs::Client | Needs::Admin => &[400, 401, 403],
     };
     for status in route.errors.iter().chain(of_tokens) {
         responses.insert(status.to_string(), error());

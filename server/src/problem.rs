@@ -11,11 +11,12 @@ use std::time::Duration;
 
 /// The errors of the server itself: code, status, title. Those of calls have the codes of `hostel`, and the status of
 /// their class.
-pub(crate) const OWN: [(&str, u16, &str); 30] = [
+pub(crate) const OWN: [(&str, u16, &str); 31] = [
     ("bad-path", 400, "The path can't be read"),
     ("bad-name", 400, "The name can't be that of a plugin"),
     ("bad-query", 400, "The query can't be read"),
     ("bad-body", 400, "The body can't be read"),
+    ("bad-header", 400, "A header of the request is ambiguous"),
     (
         "bad-json",
         400,

@@ -5,6 +5,7 @@ use crate::{
     folder::{Folder, NotLoaded},
     logs::Logs,
     service::PluginService,
+    versions::create_private,
 };
 use hostel::{Engine, FileState, StateLimits, StateStore};
 use std::{
@@ -241,7 +242,7 @@ impl Parts {
         }
         let file = self.data.join("state.redb");
         let fail = |reason: String| ServeError::State(file.clone(), reason);
-        std::fs::create_dir_all(&self.data).map_err(|error| fail(error.to_string()))?;
+        create_private(&self.data).map_err(|error| fail(error.to_string()))?;
         let opened = FileState::open_within(&file, StateLimits::server(), STATE_WAIT);
         let opened = Arc::new(opened.map_err(|error| fail(error.to_string()))?);
         *state = Some(opened.clone());

@@ -4,14 +4,16 @@
 use crate::{
     calls::{Lane, Scheduler},
     metrics::{Figures, Metrics},
+    problem::Problem,
     quota::{Meter, Quota, UsedUp},
+    typed::Interface,
 };
-use hostel::Plugin;
+use hostel::{Plugin, Version};
 use std::{
     collections::HashMap,
     io,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Instant,
@@ -33,6 +35,14 @@ pub(crate) struct Tenant {
     pub(crate) figures: Figures,
     /// Calls that run or wait.
     in_flight: AtomicUsize,
+    /// What was made of the version that was called last, if it is a component.
+    interface: Mutex<Option<OfVersion>>,
+}
+
+/// A version of a component, and what was made of it.
+struct OfVersion {
+    sha256: [u8; 32],
+    interface: Arc<OnceLock<Arc<Interface>>>,
 }
 
 /// Why a call may not begin.
@@ -61,6 +71,49 @@ impl Tenant {
             .admit(Instant::now())
             .map_err(NotAdmitted::UsedUp)?;
         Ok(admitted)
+    }
+
+    /// Returns the interface of a component, which is made at its first call; `None` for a module. That takes as long as
+    /// its types are many, so a thread apart does it.
+    pub(crate) async fn interface(
+        &self,
+        plugin: &Plugin,
+        version: &Version,
+    ) -> Result<Option<Arc<Interface>>, Problem> {
+        if plugin.contract().is_none() {
+            return Ok(None);
+        }
+        let cell = self.interface_of(version);
+        if let Some(made) = cell.get() {
+            return Ok(Some(made.clone()));
+        }
+        let plugin = plugin.clone();
+        let make = move || {
+            let contract = plugin.contract()?;
+            // One thread makes it, and others wait for that.
+            let made = cell.get_or_init(|| Arc::new(Interface::of(contract)));
+            Some(made.clone())
+        };
+        let made = tokio::task::spawn_blocking(make).await;
+        made.map_err(|_| Problem::new("no-result", ""))
+    }
+
+    fn interface_of(&self, version: &Version) -> Arc<OnceLock<Arc<Interface>>> {
+        let mut kept = self
+            .interface
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some(of) if of.sha256 == version.sha256 => of.interface.clone(),
+            _ => {
+                let interface = Arc::default();
+                *kept = Some(OfVersion {
+                    sha256: version.sha256,
+                    interface: Arc::clone(&interface),
+                });
+                interface
+            }
+        }
     }
 
     /// Returns how many calls run or wait.
@@ -138,6 +191,7 @@ impl Tenants {
                 meter: Meter::new(quota, Instant::now()),
                 figures: metrics.plugin(name),
                 in_flight: AtomicUsize::new(0),
+                interface: Mutex::default(),
             })
         };
         known.entry(name.into()).or_insert_with(make).clone()
@@ -161,9 +215,46 @@ impl Tenants {
                 meter: tenant.meter.with_quota(quota, now),
                 figures: metrics.plugin(name),
                 in_flight: AtomicUsize::new(0),
+                interface: Mutex::default(),
             };
             (name.clone(), Arc::new(next))
         });
         Self(RwLock::new(tenants.collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hostel::{Grants, Host};
+
+    #[test]
+    fn a_version_s_interface_is_made_once() {
+        let threads = Threads::start(1).unwrap();
+        let tenants = Tenants::default();
+        let tenant = tenants.get("p", &threads, &Metrics::new(), || (Quota::default(), false));
+        let host = Host::new(hostel::engine());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let interface = || {
+            let (plugin, version) = host.get_with_version("p").unwrap();
+            runtime
+                .block_on(tenant.interface(&plugin, &version))
+                .unwrap()
+        };
+        let put = |text: &str| {
+            let wasm = wat::parse_str(text).unwrap();
+            let _ = host.remove("p");
+            host.insert("p", &wasm, &Grants::new()).unwrap();
+        };
+        put("(component)");
+        let first = interface().unwrap();
+        assert!(Arc::ptr_eq(&first, &interface().unwrap()));
+        put("(component (core module))");
+        assert!(!Arc::ptr_eq(&first, &interface().unwrap()));
+        put(r#"(module (func (export "f")))"#);
+        assert!(interface().is_none());
+        threads.close();
     }
 }

@@ -14,6 +14,15 @@ pub(crate) struct Versions {
     keep: usize,
 }
 
+/// Creates a directory, and those in which it is. On Unix, each new one is its owner's alone.
+pub(crate) fn create_private(directory: &Path) -> io::Result<()> {
+    #[cfg_attr(not(unix), allow(unused_mut))]
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(directory)
+}
+
 /// A version that is kept.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Kept {
@@ -62,7 +71,7 @@ impl Versions {
         if kept.iter().any(|version| version.sha256 == sha256) {
             return Ok(());
         }
-        fs::create_dir_all(self.root.join(name))?;
+        create_private(&self.root.join(name))?;
         let number = kept.last().map_or(1, |last| last.number.saturating_add(1));
         let added = Kept { number, sha256 };
         install_module(self.file(name, &added), wasm)
@@ -114,5 +123,18 @@ mod tests {
         fs::write(versions.file("shop", &kept[1]), "seven").unwrap();
         let error = versions.read("shop", &kept[1]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn versions_are_their_owner_s_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        Versions::new(&data, 2).add("shop", b"one").unwrap();
+        for made in [&*data, &data.join("versions"), &data.join("versions/shop")] {
+            let mode = fs::metadata(made).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{}", made.display());
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{FileError, FileReason};
 use std::{
     ffi::OsString,
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
     process,
@@ -37,7 +37,7 @@ pub fn install_module(path: impl AsRef<Path>, wasm: &[u8]) -> Result<(), FileErr
 
 fn install(path: &Path, wasm: &[u8]) -> io::Result<()> {
     check_replaceable(path)?;
-    let (temporary, mut file) = create_beside(path)?;
+    let (temporary, mut file) = create_beside(path, OpenOptions::new())?;
     let renamed = file
         .write_all(wasm)
         // The contents must reach the disk before the name: a crash would else leave an empty file.
@@ -114,8 +114,19 @@ fn kind(found: fs::FileType) -> &'static str {
     }
 }
 
-/// A new file in the directory of `path`, on the same disk.
-pub(crate) fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+/// Returns options by which a new file is its owner's alone, where the system has such modes.
+#[cfg(feature = "redb")]
+pub(crate) fn private() -> OpenOptions {
+    #[cfg_attr(not(unix), allow(unused_mut))]
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Creates a file by `options` in the directory of `path`, on the same disk.
+pub(crate) fn create_beside(path: &Path, mut options: OpenOptions) -> io::Result<(PathBuf, File)> {
+    options.read(true).write(true).create_new(true);
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let mut number = 0;
     loop {
@@ -123,7 +134,7 @@ pub(crate) fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
         hidden.push(name);
         hidden.push(format!(".{}-{number}.tmp", process::id()));
         let temporary = path.with_file_name(hidden);
-        match File::create_new(&temporary) {
+        match options.open(&temporary) {
             Ok(file) => return Ok((temporary, file)),
             // Another thread uses this name, or an earlier process with our number left it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,

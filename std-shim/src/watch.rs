@@ -309,7 +309,7 @@ type Routes = HashMap<PathBuf, Vec<Arc<Inbox>>>;
 impl Watched {
     fn begin(path: &Path, inbox: &Arc<Inbox>) -> io::Result<Self> {
         // Read before watching: if the directory is replaced in between, the next heartbeat notices.
-        let identity = Identity::of(path).ok_or(io::ErrorKind::NotFound)?;
+        let identity = Identity::read(path)?;
         // The system has one watch for a directory, whatever paths lead to it.
         let path = fs::canonicalize(path)?;
         let mut watcher = lock(&SYSTEM.watcher);
@@ -420,9 +420,17 @@ fn note_event(event: notify::Result<Event>, routes: &Routes) {
 struct Identity(u64, u64);
 
 impl Identity {
+    /// Returns the identity of the directory at `path`; `None` if there is none.
     fn of(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok()?;
-        metadata.is_dir().then(|| Self::from(&metadata))
+        Self::read(path).ok()
+    }
+
+    fn read(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        match metadata.is_dir() {
+            true => Ok(Self::from(&metadata)),
+            false => Err(io::ErrorKind::NotADirectory.into()),
+        }
     }
 }
 

@@ -90,7 +90,8 @@ function, as wide as its fuel, below the functions that it calls. The figures
 are those of a call without a profile, to the unit, and equal on each machine.
 The call takes many times longer. Text has a line for each stack, `f;g 123`, as
 other tools read it. Names are those of the plugin's name section: build it
-without stripping them. Not for components, manifests and tail calls.
+without stripping them. Not for components, calls by a contract in WIT (also of
+modules that `hostel lower` made), manifests and tail calls.
 --trace prints lines such as: env.host_get_config(\"prefix\") = \"CUSTOM\"
 
 Examples:

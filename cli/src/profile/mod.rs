@@ -14,6 +14,7 @@ use super::{
     plugin::{self, Contents, Module},
 };
 use hostel::{Instance, ModuleInfo, Plugin, ProfileRecord, Std, Tracing, WasiStdio};
+use hostel_contract::is_component;
 use std::{
     fs,
     path::Path,
@@ -34,8 +35,15 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
     let module = Module::read(run, |_| {})?;
     let wasm = match &module.contents {
         Contents::Module(wasm) if !module.component => wasm,
-        Contents::Module(_) => return Err(unsupported("a component")),
-        Contents::Manifest(_) => return Err(unsupported("a manifest")),
+        Contents::Module(wasm) if is_component(wasm) => {
+            return Err(unsupported("a component", WHOLE_CALL));
+        }
+        Contents::Module(_) => {
+            return Err(unsupported("a call by a contract in WIT", WHOLE_CALL));
+        }
+        Contents::Manifest(_) => {
+            return Err(unsupported("a manifest", "name one of its .wasm files"));
+        }
     };
     let budget = module.bounds.budget;
     let mut bounds = module.bounds;
@@ -44,7 +52,7 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
     let info = ModuleInfo::read_within(wasm, &bounds.limits.module);
     let info = info.map_err(|error| Failure::load(&run.plugin, &error))?;
     let importing = Importing::new(wasm, &info)
-        .ok_or_else(|| Failure::usage("the plugin can't be profiled: it can't be written anew"))?;
+        .ok_or_else(|| unsupported("this module: it can't be written anew", WHOLE_CALL))?;
 
     let tree = Arc::new(Mutex::new(Tree::new(bounds.budget.fuel, budget.fuel)));
     let counting = tree.clone();
@@ -90,9 +98,13 @@ fn lock(tree: &Mutex<Tree>) -> MutexGuard<'_, Tree> {
     tree.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn unsupported(what: &str) -> Failure {
-    Failure::usage(format!("`hostel profile` can't profile {what}"))
-        .with_hint("a core module can be profiled: `hostel lower` makes one of most components")
+/// What else tells the fuel of a call.
+const WHOLE_CALL: &str = "core modules can be profiled, called with bytes or numbers; `hostel run --json` tells the fuel of other calls as a whole";
+
+/// Refuses a plugin that is not of the kind that can be profiled.
+fn unsupported(what: &str, hint: &str) -> Failure {
+    let message = format!("`hostel profile` can't profile {what}");
+    Failure::new(Exit::Load, "unsupported", message).with_hint(hint)
 }
 
 /// The call that is profiled.

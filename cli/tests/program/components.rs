@@ -119,7 +119,16 @@ fn what_is_no_call_is_told() {
             "the world exports no function `nope`; it exports `process`",
         ),
         ("nope", 3, "the world exports no function `nope`"),
-        ("process(7)", 2, "at character 9"),
+        (
+            "process(7)",
+            2,
+            "`process(7)`: expected `list<u8>`, found `7`, at character 9",
+        ),
+        (
+            "text#customize({text: 5, style: {upper}})",
+            2,
+            "expected `string`, found `5`, at character 23",
+        ),
         ("process([1]", 2, "expected a call such as"),
         ("process()", 2, "`process()`: "),
         (
@@ -181,7 +190,10 @@ fn imports_are_answered_stubbed_or_told() {
             "nope=1",
             "the world imports no function `nope`; it imports `hostel:example/host@0.1.0#log`",
         ),
-        ("config=7", "`config=7`: "),
+        (
+            "config=nonee",
+            "`config=nonee`: expected `option<string>`, found `nonee`, at character 8",
+        ),
         ("log=7", "expected nothing: `log` has no result"),
         (
             "echo",
@@ -306,9 +318,21 @@ fn a_component_is_probed() {
     }
     assert_eq!(told["limits"]["component.instances"], 1);
     assert_eq!(told["limits"]["component.module.locals"], 1);
-    let report = component("rust_report");
-    let told = hostel(&["probe", &report, "--json"]).expect(0).json();
-    assert_eq!(told["grants"], json!(["wasi"]));
+    for (name, grants) in [
+        ("rust_report", json!(["wasi"])),
+        ("rust_fetch", json!(["http", "wasi"])),
+    ] {
+        let told = hostel(&["probe", &component(name), "--json"]).expect(0);
+        assert_eq!(told.json()["grants"], grants, "{name}");
+    }
+    let lowered = Files::new();
+    let lowered = lowered.path("lowered.wasm");
+    let lowered = super::path(&lowered);
+    hostel(&["lower", &component("rust_fetch"), "-o", lowered]).expect(0);
+    let told = hostel(&["inspect", lowered]).expect(0);
+    for grant in ["grant `http`", "grant `wasi`"] {
+        assert!(told.text().contains(grant), "{}", told.text());
+    }
 }
 
 #[test]
@@ -320,6 +344,51 @@ fn a_component_is_inspected_with_what_lacks() {
     let told = hostel(&["inspect", &plugin, "--json"]).expect(3).json();
     assert_eq!(told["error"]["details"].as_array().map(Vec::len), Some(2));
     assert_eq!(told["component"]["memory"]["bytes"], 65536);
+}
+
+/// `inspect` and `probe` have --stub; `test` has neither it nor --callback, but keys of its file.
+#[test]
+fn advice_names_options_that_the_command_has() {
+    let files = Files::new();
+    let plugin = component("rust_small");
+    for command in ["inspect", "probe"] {
+        let ended = hostel(&[command, &plugin]).expect(3);
+        let hint = ended.stderr.lines().last().expect("a hint");
+        assert!(
+            hint.contains("or `hostel run --callback 'hostel:example/host@0.1.0#log=VALUE'`; "),
+            "{hint}"
+        );
+        assert!(
+            hint.ends_with("--stub 'hostel:example/host@0.1.0#log'"),
+            "{hint}"
+        );
+    }
+    let probed = hostel(&["probe", &plugin]).expect(3);
+    let needs = "needs grants  2 imports that the embedder supplies\n";
+    assert!(probed.text().contains(needs), "{}", probed.text());
+    for (case, hint) in [
+        (
+            "input = \"x\"",
+            "\"hostel:example/host@0.1.0#log\" = { trap = true }",
+        ),
+        (
+            "limits = { \"component.modules\" = 0 }",
+            "raise the limit in the key `limits`: component.modules=1",
+        ),
+        ("abi = \"wapc\"", "`abi` has no effect on a component"),
+        (
+            "settings = { a = \"b\" }",
+            "values of other imports in the table `host`",
+        ),
+    ] {
+        let text = format!("[[case]]\nname = \"one\"\n{case}\n");
+        let tests = files.file("tests.toml", text.as_bytes());
+        let ended = hostel(&["test", &plugin, &tests]);
+        assert!(ended.stderr.contains(hint), "{}", ended.stderr);
+        for option in ["--callback", "--stub", "--limit", "--abi", "--config"] {
+            assert!(!ended.stderr.contains(option), "{}", ended.stderr);
+        }
+    }
 }
 
 #[test]

@@ -222,7 +222,7 @@ fn functions_that_the_embedder_would_supply_are_told_as_such() {
     assert!(
         refused
             .stderr
-            .contains("embedder's: answer it with --callback")
+            .contains("embedder's: --callback ANSWER of `hostel run` answers it")
             && !refused.stderr.contains("Extism::")
             && refused.stderr.contains("--callback ANSWER, or, if"),
         "{}",

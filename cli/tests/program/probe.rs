@@ -174,7 +174,7 @@ fn all_that_refuses_a_plugin_is_told() {
     let found = lines(&ended);
     for line in [
         "can run no",
-        "needs grants config",
+        "needs grants config, 2 imports that the embedder supplies",
         "linear memory 192.0 KiB 192.0 KiB",
     ] {
         assert!(found.iter().any(|found| found == line), "{found:?}");

@@ -207,27 +207,47 @@ fn calls_of_host_functions_are_traced() {
 #[test]
 fn what_can_not_be_profiled_is_said() {
     let files = Files::new();
-    for (plugin, output, message) in [
-        (guest("customize"), "fuel.png", ".svg or .folded"),
+    let component = guest("components/rust_small");
+    let lowered = files.path("lowered.wasm");
+    hostel(&["lower", &component, "-o", path(&lowered)]).expect(0);
+    let module = std::fs::read(guest("customize")).expect("it is a guest");
+    files.file("plugin.wasm", &module);
+    for (plugin, call, output, code, message) in [
         (
-            guest("components/c_plugin"),
+            guest("customize"),
+            "process",
+            "fuel.png",
+            2,
+            ".svg or .folded",
+        ),
+        (
+            component,
+            "process",
             "fuel.svg",
+            3,
             "can't profile a component",
         ),
         (
-            files.file("m.json", b"{\"wasm\": []}"),
+            path(&lowered).to_owned(),
+            "process([1])",
             "fuel.svg",
-            "manifest",
+            3,
+            "can't profile a call by a contract",
+        ),
+        (
+            files.file("m.json", b"{\"wasm\": [{\"path\": \"plugin.wasm\"}]}"),
+            "process",
+            "fuel.svg",
+            3,
+            "can't profile a manifest",
         ),
     ] {
         let output = files.path(output);
-        let ended = hostel(&["profile", &plugin, "x", "-o", path(&output)]);
-        assert!(
-            ended.code == Some(2) || ended.code == Some(3),
-            "{}",
-            ended.stderr
-        );
+        let run = ["profile", &plugin, "--call", call, "-o", path(&output)];
+        let ended = hostel(&run).expect(code);
         assert!(ended.stderr.contains(message), "{}", ended.stderr);
+        // No command makes such a plugin one that can be profiled.
+        assert!(!ended.stderr.contains("hostel lower"), "{}", ended.stderr);
         assert!(!output.exists());
     }
 }

@@ -4,10 +4,14 @@
 
 #[cfg(feature = "core")]
 mod host;
+mod mistake;
 mod wave;
+
+pub(crate) use self::mistake::{Expected, message};
 
 use crate::{call::CallTextError, print};
 use std::{collections::HashMap, sync::Arc};
+use wasm_wave::{parser::ParserError, untyped::UntypedValue};
 use wit_parser::{Function, Handle, Resolve, Type, TypeDefKind, TypeId};
 
 /// A value of a contract's type.
@@ -138,7 +142,13 @@ impl ValueType {
         if let Some(ty) = self.unwritable() {
             return Err(CallTextError::Unwritable { ty });
         }
-        wasm_wave::from_str(self, text).map_err(|error| CallTextError::text(&error, text))
+        let mistake = |error: &ParserError, parsed: Option<&UntypedValue<'_>>| {
+            let node = parsed.map(UntypedValue::node);
+            CallTextError::text(error, text, Expected::Value(self), node)
+        };
+        let parsed = UntypedValue::parse(text).map_err(|error| mistake(&error, None))?;
+        let value = parsed.to_wasm_value(self);
+        value.map_err(|error| mistake(&error, Some(&parsed)))
     }
 
     /// Returns the part of this type whose values have no text, if there is one: such as a handle to a resource.

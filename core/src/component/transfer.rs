@@ -90,17 +90,13 @@ impl Transfer {
         let (kind, end) = match (types.get(ty), types.get(other)) {
             (Type::Record(_), Type::Record(_)) | (Type::Tuple(_), Type::Tuple(_)) => {
                 let end = from.begin(types.layout(ty))?;
-                (
-                    Kind::Parts((ty, other), 0, to.begin(types.layout(other))),
-                    end,
-                )
+                let after = to.begin(types.layout(other))?;
+                (Kind::Parts((ty, other), 0, after), end)
             }
             (Type::FixedList(one, len), Type::FixedList(other_one, _)) => {
                 let end = from.begin(types.layout(ty))?;
-                (
-                    Kind::List((*one, *other_one), *len, to.begin(types.layout(other))),
-                    end,
-                )
+                let after = to.begin(types.layout(other))?;
+                (Kind::List((*one, *other_one), *len, after), end)
             }
             (Type::List(one), Type::List(other_one)) => {
                 let (len, end) = from.begin_list(types.layout(*one))?;

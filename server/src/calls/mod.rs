@@ -13,14 +13,17 @@ use crate::{
     logs::OfRequest,
     quota::Meter,
     tenants::Tenant,
-    typed::{self, Answer, Unreadable},
+    typed::{self, Answer, Interface, Stop, Unreadable},
 };
 use bytes::Bytes;
 use hostel::{Budget, CallError, PendingCall, Plugin, Usage, Value};
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     time::{Duration, Instant},
 };
@@ -52,13 +55,13 @@ pub(crate) enum Input {
     /// Bytes for a component's function of the form [`Form::Bytes`](typed::Form::Bytes).
     ComponentBytes(Bytes),
     /// JSON for a component's function. It is read in the plugin's lane: that may take as long as a call.
-    Json(Bytes),
+    Json(Bytes, Arc<Interface>),
 }
 
 impl Input {
     /// Returns whether the input is made of so many bytes that reading them takes longer than a slice.
     fn is_long(&self) -> bool {
-        matches!(self, Self::Json(body) if body.len() > LONG)
+        matches!(self, Self::Json(body, _) if body.len() > LONG)
     }
 }
 
@@ -68,6 +71,15 @@ pub(crate) enum Output {
     Numbers(Vec<Value>),
     /// The text of JSON.
     Json(String),
+}
+
+/// Tells a call that its client has gone, when it is dropped.
+pub(crate) struct Gone(Arc<AtomicBool>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// A call that has ended.
@@ -96,17 +108,19 @@ impl From<CallError> for Failure {
 impl Call {
     /// Begins the call in its plugin's lane; its first slice on this thread, if an instance is at hand, no guest waits for
     /// a thread, and no host function can wait for a disk.
-    pub(crate) fn start(self) -> Running<Ended> {
+    pub(crate) fn start(self) -> (Running<Ended>, Gone) {
+        let gone = Arc::new(AtomicBool::new(false));
         let lane = self.tenant.lane.clone();
         // Making an instance can't be sliced, nor can reading JSON.
         let is_short = !self.tenant.may_block && !self.input.is_long();
-        match is_short && self.plugin.pool_figures().idle > 0 {
-            true => spawn_here(lane, self.run()),
-            false => spawn(lane, self.run()),
-        }
+        let begin = match is_short && self.plugin.pool_figures().idle > 0 {
+            true => spawn_here,
+            false => spawn,
+        };
+        (begin(lane, self.run(gone.clone())), Gone(gone))
     }
 
-    async fn run(self) -> Ended {
+    async fn run(self, gone: Arc<AtomicBool>) -> Ended {
         let Self {
             plugin,
             tenant,
@@ -129,6 +143,10 @@ impl Call {
         let narrowed = budget.fuel < plugin.budget().fuel;
         let whole = plugin.budget().deadline;
         let plugin = plugin.with_budget(budget);
+        let stop = Stop {
+            at: whole.and_then(|after| began.checked_add(after)),
+            gone: &gone,
+        };
         let (result, usage) = match &input {
             Input::Bytes(bytes) => {
                 let inputs = [&**bytes];
@@ -146,14 +164,21 @@ impl Call {
                 let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.and_then(of_bytes), usage)
             }
-            Input::Json(body) => match arguments(&plugin, &export, body) {
-                Ok(arguments) => {
-                    let call = plugin.call_component_values_async(&export, &arguments);
-                    let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
-                    (result.and_then(of_json), usage)
+            Input::Json(body, interface) => {
+                match arguments(&plugin, &export, body, interface, stop) {
+                    Ok(arguments) => {
+                        if input.is_long() {
+                            // Reading was a turn of its own.
+                            next_turn().await;
+                        }
+                        let call = plugin.call_component_values_async(&export, &arguments);
+                        let (result, usage) =
+                            metered(call, &tenant, &request, around.as_ref()).await;
+                        (result.and_then(of_json), usage)
+                    }
+                    Err(failure) => (Err(failure), Usage::default()),
                 }
-                Err(failure) => (Err(failure), Usage::default()),
-            },
+            }
         };
         let result = result.map_err(|failure| match failure {
             // The budget of this call is what the quota had left.
@@ -170,11 +195,26 @@ impl Call {
     }
 }
 
+/// Lets other plugins have their turns.
+async fn next_turn() {
+    let mut waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Reads the arguments of a component's function.
 fn arguments(
     plugin: &Plugin,
     export: &str,
     body: &[u8],
+    interface: &Interface,
+    stop: Stop<'_>,
 ) -> Result<Vec<hostel::component::Value>, Failure> {
     let limit = plugin.budget().input_bytes;
     let contract = plugin.contract();
@@ -183,10 +223,14 @@ fn arguments(
         // The call tells which functions there are.
         return Ok(Vec::new());
     };
-    let read = typed::arguments(body, types, function.ty, limit);
+    let read = typed::arguments(body, types, interface, function.ty, limit, stop);
     read.map_err(|unreadable| match unreadable {
         Unreadable::Json(reason) => Failure::Json(reason),
         Unreadable::TooLarge(error) => Failure::Call(error),
+        // A client that has gone learns nothing.
+        Unreadable::Stopped => Failure::Call(CallError::Deadline {
+            after: plugin.budget().deadline.unwrap_or_default(),
+        }),
     })
 }
 

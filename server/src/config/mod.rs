@@ -223,8 +223,7 @@ impl Config {
 }
 
 /// What a plugin's name must be.
-pub(crate) const NAME: &str =
-    "expected a plugin's name: 1 to 64 letters, digits, `_`, `-` and `.`, the first one no `.`";
+pub(crate) const NAME: &str = "expected a plugin's name: 1 to 64 letters, digits, `_`, `-` and `.`, neither the first nor the last one a `.`";
 
 /// Returns whether a name can be a plugin's: also that of a file, and of a part of a path, on each system.
 #[must_use]
@@ -288,14 +287,16 @@ fn token(name: String, mut at: Section<'_, '_>) -> Option<Token> {
     });
     let role = at.value("role", one_of(ROLES));
     let plugins = at.value("plugins", texts);
-    if sha256.is_none() || role.is_none() {
-        at.fault("a token has the keys `sha256` and `role`");
-    }
-    match (role, &plugins) {
-        (Some(Role::Caller), None) => {
-            at.fault("a caller has the key `plugins`: names, or [\"*\"] for all");
+    at.needs(
+        &["sha256", "role"],
+        "a token has the keys `sha256` and `role`",
+    );
+    match role {
+        Some(Role::Caller) => {
+            let message = "a caller has the key `plugins`: names, or [\"*\"] for all";
+            at.needs(&["plugins"], message);
         }
-        (Some(Role::Monitor | Role::Admin), Some(_)) => {
+        Some(Role::Monitor | Role::Admin) if at.has("plugins") => {
             at.fault_at(
                 "plugins",
                 "only a token of the role \"caller\" has this key",

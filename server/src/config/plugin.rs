@@ -51,7 +51,8 @@ pub enum Grant {
     Clock,
     /// Random bytes, for WASI.
     Random,
-    /// HTTP to the hosts under `http`, for plugins of Extism's convention.
+    /// HTTP to the hosts under `http`: for plugins of Extism's convention, and with [`Wasi`](Self::Wasi)
+    /// for components, by `wasi:http`.
     Http,
 }
 
@@ -309,9 +310,10 @@ fn directory(mut at: Section<'_, '_>) -> Option<DirectorySettings> {
     let host = at.value("host", path);
     let guest = at.value("guest", text);
     let writable = at.value("access", one_of(ACCESS)).unwrap_or(false);
-    if host.is_none() || guest.is_none() {
-        at.fault("a directory has the keys `host` and `guest`");
-    }
+    at.needs(
+        &["host", "guest"],
+        "a directory has the keys `host` and `guest`",
+    );
     at.finish();
     Some(DirectorySettings {
         host: host?,
@@ -321,10 +323,9 @@ fn directory(mut at: Section<'_, '_>) -> Option<DirectorySettings> {
 }
 
 fn header(mut at: Section<'_, '_>) -> Option<[String; 3]> {
-    let parts = ["origin", "name", "value"].map(|key| at.value(key, text));
-    if parts.contains(&None) {
-        at.fault("a header has the keys `origin`, `name` and `value`");
-    }
+    const KEYS: [&str; 3] = ["origin", "name", "value"];
+    let parts = KEYS.map(|key| at.value(key, text));
+    at.needs(&KEYS, "a header has the keys `origin`, `name` and `value`");
     at.finish();
     let [origin, name, value] = parts;
     Some([origin?, name?, value?])
@@ -334,9 +335,7 @@ fn rate(mut at: Section<'_, '_>) -> Option<Rate> {
     let calls = at.value("calls", number_in(1, 1_000_000_000));
     let per = at.value("per", time).unwrap_or(Duration::from_secs(1));
     let burst = at.value("burst", number_in(1, 1_000_000_000)).or(calls);
-    if at.is_present() && calls.is_none() {
-        at.fault("a rate has the key `calls`");
-    }
+    at.needs(&["calls"], "a rate has the key `calls`");
     at.finish();
     let (calls, burst) = (calls?, burst?);
     Some(Rate { calls, per, burst })
@@ -345,9 +344,7 @@ fn rate(mut at: Section<'_, '_>) -> Option<Rate> {
 fn fuel_window(mut at: Section<'_, '_>) -> Option<FuelWindow> {
     let units = at.value("units", number_in(1, u64::MAX));
     let per = at.value("per", time).unwrap_or(Duration::from_secs(60));
-    if at.is_present() && units.is_none() {
-        at.fault("a fuel budget by time has the key `units`");
-    }
+    at.needs(&["units"], "a fuel budget by time has the key `units`");
     at.finish();
     let units = units?;
     Some(FuelWindow { units, per })

@@ -140,6 +140,50 @@ fn a_server_that_others_reach_needs_tokens() {
 }
 
 #[test]
+fn a_wrong_value_is_told_once() {
+    let sha256 = "0".repeat(64);
+    for (text, at) in [
+        (
+            "[plugin.a]\nrate = { calls = 0 }\n".to_owned(),
+            "`plugin.a.rate.calls`",
+        ),
+        (
+            "[plugin.a]\nfuel = { units = 0 }\n".to_owned(),
+            "`plugin.a.fuel.units`",
+        ),
+        ("[plugin.a]\nrate = 5\n".to_owned(), "`plugin.a.rate`"),
+        (
+            "[plugin.a]\ngrants = [\"wasi\"]\ndirectories = [{ host = \"/\", guest = 5 }]\n"
+                .to_owned(),
+            "`plugin.a.directories[0].guest`",
+        ),
+        (
+            "[token.a]\nrole = \"admin\"\nsha256 = \"00\"\n".to_owned(),
+            "`token.a.sha256`",
+        ),
+        (
+            format!("[token.a]\nrole = \"root\"\nsha256 = \"{sha256}\"\n"),
+            "`token.a.role`",
+        ),
+        (
+            format!("[token.a]\nrole = \"caller\"\nplugins = 5\nsha256 = \"{sha256}\"\n"),
+            "`token.a.plugins`",
+        ),
+        ("[token]\na = 5\n".to_owned(), "`token.a`"),
+    ] {
+        let found = faults(&text);
+        assert!(
+            found.len() == 1 && found[0].contains(at),
+            "{text}: {found:?}"
+        );
+    }
+    // What is missing is told.
+    for text in ["[plugin.a]\nrate = {}\n", "[token.a]\nrole = \"admin\"\n"] {
+        assert_eq!(faults(text).len(), 1, "{text}");
+    }
+}
+
+#[test]
 fn components_have_limits_of_their_own() {
     let text = "\
 [plugin.a.limits]

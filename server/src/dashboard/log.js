@@ -1,7 +1,7 @@
 // The log
 
 let reading = null;
-let seen = 0;
+let seen = "";
 let paused = [];
 
 async function follow() {
@@ -9,7 +9,7 @@ async function follow() {
   const control = (reading = new AbortController());
   while (!control.signal.aborted) {
     try {
-      const headers = seen ? { "last-event-id": String(seen) } : {};
+      const headers = seen ? { "last-event-id": seen } : {};
       const response = await ask("/v1/logs", { headers, signal: control.signal });
       if (response.status === 401 || response.status === 403) { put(id("logs-state"), ""); return; }
       if (!response.ok) throw new Error();
@@ -35,7 +35,7 @@ function parsed(event) {
   const fields = Object.fromEntries(event.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
   if (fields.event === "missed") return [{ missed: Number(fields.data) }];
   if (!fields.data) return [];
-  seen = Number(fields.id);
+  seen = fields.id;
   return [JSON.parse(fields.data)];
 }
 

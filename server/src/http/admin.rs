@@ -58,13 +58,12 @@ async fn run<R: Send + 'static>(
 }
 
 /// Answers with the description of a plugin that was changed.
-fn changed(
+async fn changed(
     exchange: &Exchange<'_>,
     name: &str,
     status: StatusCode,
 ) -> Result<Response<Body>, Problem> {
-    let shown = show::plugin(exchange.shared, &exchange.world, name);
-    let shown = shown.map_err(|error| Problem::from(&error))?;
+    let shown = show::plugin(exchange.shared, &exchange.world, name).await?;
     let mut response = Media::Json.response(shown.to_string());
     *response.status_mut() = status;
     Ok(response)
@@ -90,7 +89,7 @@ pub(super) async fn put(
     } else {
         StatusCode::OK
     };
-    changed(exchange, &name, status)
+    changed(exchange, &name, status).await
 }
 
 pub(super) async fn delete(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
@@ -133,7 +132,7 @@ pub(super) async fn rollback(exchange: &mut Exchange<'_>) -> Result<Response<Bod
     let (_one_at_a_time, folder) = begin(exchange).await?;
     let back = name.clone();
     run(move || folder.rollback(&back, to.as_deref())).await?;
-    changed(exchange, &name, StatusCode::OK)
+    changed(exchange, &name, StatusCode::OK).await
 }
 
 fn is_digest(text: &str) -> bool {

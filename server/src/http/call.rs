@@ -10,14 +10,14 @@ use crate::{
     metrics::OK,
     problem::Problem,
     tenants::Tenant,
-    typed::{self, Form, NotFound},
+    typed::{self, Form, Interface, Named, NotFound},
 };
 use axum::{
     body::Body,
     http::{HeaderMap, Response},
 };
 use bytes::Bytes;
-use hostel::{CallError, Convention, Extern, Plugin, Usage, ValType};
+use hostel::{CallError, Convention, Extern, Plugin, Usage, ValType, Version};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -33,26 +33,36 @@ const NUMBERS: usize = 16 << 10;
 const GRACE: Duration = Duration::from_millis(20);
 
 /// How a function takes its arguments.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Calling {
     /// One text or byte string, as the body.
     Bytes,
     /// Numbers, as a JSON array.
     Numbers(Box<[ValType]>),
     /// A component's function by this name.
-    Component(Form, Box<str>),
+    Component(Form, Box<str>, Arc<Interface>),
 }
 
 impl Calling {
     /// Returns how the function or operation `export` is called. For one that there is not, that is [`Self::Bytes`]: the
     /// call will tell.
-    pub(crate) fn of(plugin: &Plugin, export: &str) -> Result<Self, NotFound> {
-        if let Some((function, types)) = typed::find(plugin, export)? {
-            let form = typed::form(types, function.ty);
-            return Ok(Self::Component(form, function.to_string().into()));
+    /// `interface` is that of the plugin if it is a component.
+    pub(crate) fn of(
+        plugin: &Plugin,
+        interface: Option<Arc<Interface>>,
+        export: &str,
+    ) -> Result<Self, NotFound> {
+        if let (Some(interface), Some(contract)) = (interface, plugin.contract()) {
+            let Named { name, form } = typed::find(contract, &interface, export)?;
+            return Ok(Self::Component(form, (*name).into(), interface));
         }
+        Ok(Self::of_module(plugin, export))
+    }
+
+    /// Returns how a module's function or operation is called.
+    pub(crate) fn of_module(plugin: &Plugin, export: &str) -> Self {
         if plugin.convention() != Convention::Native {
-            return Ok(Self::Bytes);
+            return Self::Bytes;
         }
         let info = plugin.info();
         let is_number = |ty: &ValType| {
@@ -61,7 +71,7 @@ impl Calling {
                 ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64
             )
         };
-        Ok(match info.export_named(export).map(|export| &export.ty) {
+        match info.export_named(export).map(|export| &export.ty) {
             Some(Extern::Function(ty))
                 if !(ty.is_bytes() && info.passes_bytes())
                     && ty.params.iter().chain(&ty.results).all(is_number) =>
@@ -69,7 +79,7 @@ impl Calling {
                 Self::Numbers(ty.params.iter().copied().collect())
             }
             _ => Self::Bytes,
-        })
+        }
     }
 
     /// Returns the function's full name, and its input from what a client sent.
@@ -83,9 +93,11 @@ impl Calling {
                 };
                 (export.into(), Input::Numbers(numbers))
             }
-            Self::Component(Form::Bytes, name) => (name, Input::ComponentBytes(sent)),
-            Self::Component(Form::Json { .. }, name) => (name, Input::Json(sent)),
-            Self::Component(Form::Resources, name) => return Err(resource_type(&name)),
+            Self::Component(Form::Bytes, name, _) => (name, Input::ComponentBytes(sent)),
+            Self::Component(Form::Json { .. }, name, interface) => {
+                (name, Input::Json(sent, interface))
+            }
+            Self::Component(Form::Resources, name, _) => return Err(resource_type(&name)),
         })
     }
 }
@@ -106,9 +118,9 @@ pub(super) async fn call(
             "the token does not allow to call this plugin",
         ));
     }
-    let plugin = world
+    let (plugin, version) = world
         .host
-        .get(&name)
+        .get_with_version(&name)
         .map_err(|error| Problem::from(&error))?;
     let tenant = exchange.shared.tenant(&world, &name);
     let mut noted = Noted {
@@ -119,7 +131,8 @@ pub(super) async fn call(
     };
     exchange.line.plugin = name;
     exchange.line.export = export.clone();
-    let result = admitted(exchange, body, plugin, tenant, export, &mut noted.usage).await;
+    let loaded = (plugin, version);
+    let result = admitted(exchange, body, loaded, tenant, export, &mut noted.usage).await;
     exchange.line.fuel = noted.usage.fuel;
     noted.code = result.as_ref().map_or_else(Problem::code, |_| OK);
     result
@@ -129,14 +142,15 @@ pub(super) async fn call(
 async fn admitted(
     exchange: &mut Exchange<'_>,
     body: Body,
-    plugin: Plugin,
+    (plugin, version): (Plugin, Version),
     tenant: Arc<Tenant>,
     export: String,
     usage: &mut Usage,
 ) -> Result<Response<Body>, Problem> {
     // Before the body is read: a client that is refused sends none.
     let _place = tenant.admit(&plugin)?;
-    let calling = Calling::of(&plugin, &export)?;
+    let interface = tenant.interface(&plugin, &version).await?;
+    let calling = Calling::of(&plugin, interface, &export)?;
     // A body that comes later is of no use, and holds a place meanwhile.
     let left = plugin
         .budget()
@@ -149,8 +163,8 @@ async fn admitted(
     let headers = &exchange.parts.headers;
     let limit = plugin.budget().input_bytes;
     let (media, bytes) = match &calling {
-        Calling::Component(Form::Resources, name) => return Err(resource_type(name)),
-        Calling::Bytes | Calling::Component(Form::Bytes, _) => {
+        Calling::Component(Form::Resources, name, _) => return Err(resource_type(name)),
+        Calling::Bytes | Calling::Component(Form::Bytes, ..) => {
             let media = Media::accepted(headers, Media::Bytes)?;
             (media, body::read(headers, body, limit, time).await?)
         }
@@ -158,7 +172,7 @@ async fn admitted(
             expect_json(headers, !types.is_empty())?;
             (Media::Json, body::read(headers, body, NUMBERS, time).await?)
         }
-        Calling::Component(Form::Json { takes_any }, _) => {
+        Calling::Component(Form::Json { takes_any }, ..) => {
             expect_json(headers, *takes_any)?;
             (Media::Json, body::read(headers, body, limit, time).await?)
         }
@@ -238,7 +252,7 @@ pub(crate) async fn until(
     began: Instant,
     call: Call,
 ) -> Result<Ended, Problem> {
-    let running = call.start();
+    let (running, _gone) = call.start();
     let lost = |_: Lost| Problem::new("no-result", "");
     let end =
         deadline.and_then(|after| Some((after, began.checked_add(after)?.checked_add(GRACE)?)));

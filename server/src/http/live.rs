@@ -19,12 +19,13 @@ const ALIVE: Duration = Duration::from_secs(10);
 const GATHERED: Duration = Duration::from_millis(100);
 
 pub(super) fn logs(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
-    let watcher = exchange.shared.logs.watch().ok_or_else(|| {
+    let logs = &exchange.shared.logs;
+    let watcher = logs.watch(exchange.client()?).ok_or_else(|| {
         Problem::new("too-many-watchers", "").retry_after(Duration::from_secs(10))
     })?;
     // Those that the client has seen before its connection was lost.
     let seen = exchange.parts.headers.get("last-event-id");
-    let seen = seen.and_then(|seen| seen.to_str().ok()?.parse().ok());
+    let seen = seen.and_then(|seen| Some(logs.tagged(seen.to_str().ok()?)));
     let authorization = exchange.parts.headers.get(header::AUTHORIZATION).cloned();
     let (send, body) = Channel::new(1);
     let follow = Follow {
@@ -94,7 +95,8 @@ impl Follow {
                 false => client.may_see(&line.plugin),
             };
             if visible {
-                let _ = write!(text, "id: {}\ndata: {}\n\n", line.number, line.json());
+                let tag = watcher.logs.tag(&line);
+                let _ = write!(text, "id: {tag}\ndata: {}\n\n", line.json());
             }
         }
         Some(text)

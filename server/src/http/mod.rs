@@ -177,6 +177,14 @@ async fn answer(
     body: Body,
 ) -> Result<Response<Body>, Problem> {
     if route.needs != Needs::Nothing {
+        let mut sent = exchange.parts.headers.get_all(header::AUTHORIZATION).iter();
+        // A proxy may have looked at another one.
+        if sent.nth(1).is_some() {
+            return Err(Problem::new(
+                "bad-header",
+                "there are several `Authorization` headers: send one",
+            ));
+        }
         let client = exchange.client()?;
         let name = client.name().to_owned();
         if route.needs == Needs::Admin && !client.may_change() {
@@ -194,7 +202,7 @@ async fn answer(
     match route.operation {
         Operation::Call | Operation::CallExport => call::call(exchange, body).await,
         Operation::List => show::list(exchange),
-        Operation::Show => show::show(exchange),
+        Operation::Show => show::show(exchange).await,
         Operation::Put => admin::put(exchange, body).await,
         Operation::Delete => admin::delete(exchange).await,
         Operation::Versions => admin::versions(exchange).await,
@@ -205,7 +213,7 @@ async fn answer(
         Operation::Ready if exchange.shared.is_draining() => Err(Problem::new("shutting-down", "")),
         Operation::Ready => Ok(Media::Text.response("ready\n")),
         Operation::Metrics => show::metrics(exchange),
-        Operation::PluginOpenApi => show::openapi(exchange),
+        Operation::PluginOpenApi => show::openapi(exchange).await,
         Operation::Fleet => show::fleet(exchange),
         Operation::OpenApi => Ok(Media::Json.response(openapi::document().to_string())),
     }

@@ -7,13 +7,13 @@ use crate::{
     problem::Problem,
     service::{Shared, World},
     tenants::Tenant,
-    typed::{self, Form},
+    typed::{self, Form, Interface},
 };
 use axum::{
     body::Body,
     http::{HeaderValue, Response, header},
 };
-use hostel::{Budget, Extern, HostError, Limits, Plugin, limit_fields};
+use hostel::{Budget, Extern, Limits, Plugin, limit_fields};
 use serde_json::{Map, Value as Json, json};
 
 pub(super) fn list(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
@@ -23,7 +23,7 @@ pub(super) fn list(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
         .filter(|name| client.may_see(name))
         // One that is removed just now is left out.
         .filter_map(|name| {
-            let (plugin, version) = (world.host.get(&name).ok()?, world.host.version(&name).ok()?);
+            let (plugin, version) = world.host.get_with_version(&name).ok()?;
             let tenant = exchange.shared.tenant(world, &name);
             Some(json!({
                 "name": name,
@@ -53,24 +53,37 @@ fn visible<'e>(exchange: &'e Exchange<'_>) -> Result<&'e str, Problem> {
     }
 }
 
-pub(super) fn openapi(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
-    let name = visible(exchange)?;
-    let plugin = exchange.world.host.get(name);
-    let plugin = plugin.map_err(|error| Problem::from(&error))?;
-    Ok(Media::Json.response(openapi::of_plugin(&plugin, name).to_string()))
+pub(super) async fn openapi(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
+    let name = visible(exchange)?.to_owned();
+    let loaded = exchange.world.host.get_with_version(&name);
+    let (plugin, version) = loaded.map_err(|error| Problem::from(&error))?;
+    let tenant = exchange.shared.tenant(&exchange.world, &name);
+    let interface = tenant.interface(&plugin, &version).await?;
+    let text =
+        apart(move || openapi::of_plugin(&plugin, interface.as_deref(), &name).to_string()).await?;
+    Ok(Media::Json.response(text))
 }
 
-pub(super) fn show(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
+pub(super) async fn show(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
     let name = visible(exchange)?;
-    let shown = plugin(exchange.shared, &exchange.world, name);
-    let shown = shown.map_err(|error| Problem::from(&error))?;
+    let shown = plugin(exchange.shared, &exchange.world, name).await?;
     Ok(Media::Json.response(shown.to_string()))
 }
 
+/// Runs on a thread apart, where it may take long: a component may have thousands of functions and types.
+async fn apart<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, Problem> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Problem::new("no-result", ""))
+}
+
 /// Describes a plugin.
-pub(super) fn plugin(shared: &Shared, world: &World, name: &str) -> Result<Json, HostError> {
-    let (plugin, version) = (world.host.get(name)?, world.host.version(name)?);
+pub(super) async fn plugin(shared: &Shared, world: &World, name: &str) -> Result<Json, Problem> {
+    let loaded = world.host.get_with_version(name);
+    let (plugin, version) = loaded.map_err(|error| Problem::from(&error))?;
     let tenant = shared.tenant(world, name);
+    let interface = tenant.interface(&plugin, &version).await?;
+    let shown = plugin.clone();
+    let exports = apart(move || exports(&shown, interface.as_deref())).await?;
     let terms = (world.terms)(name);
     let rate = terms.quota.rate.map(
         |rate| json!({ "calls": rate.calls, "per_ms": rate.per.as_millis(), "burst": rate.burst }),
@@ -84,7 +97,7 @@ pub(super) fn plugin(shared: &Shared, world: &World, name: &str) -> Result<Json,
         "version": version.number,
         "sha256": hexadecimal(&version.sha256),
         "abi": abi(&plugin),
-        "exports": exports(&plugin),
+        "exports": exports,
         "grants": terms.grants,
         "limits": limits(plugin.limits()),
         "budget": budget(plugin.budget()),
@@ -120,11 +133,11 @@ fn figures(plugin: &Plugin, tenant: &Tenant) -> Json {
 }
 
 /// Lists the functions of a plugin, and how each is called.
-fn exports(plugin: &Plugin) -> Vec<Json> {
-    if let Some(contract) = plugin.contract() {
+fn exports(plugin: &Plugin, interface: Option<&Interface>) -> Vec<Json> {
+    if let Some((contract, interface)) = plugin.contract().zip(interface) {
         let types = contract.types();
         let each = typed::named(contract).into_iter().map(|(name, function)| {
-            let takes = match typed::form(types, function.ty) {
+            let takes = match interface.form(&function) {
                 Form::Bytes => "bytes",
                 Form::Json { .. } => "json",
                 Form::Resources => "resources",
@@ -144,8 +157,8 @@ fn exports(plugin: &Plugin) -> Vec<Json> {
         _ => None,
     });
     let each = functions.map(|(name, ty)| {
-        let takes = match Calling::of(plugin, name) {
-            Ok(Calling::Numbers(_)) => "numbers",
+        let takes = match Calling::of_module(plugin, name) {
+            Calling::Numbers(_) => "numbers",
             _ => "bytes",
         };
         json!({ "name": name, "takes": takes, "type": ty.to_string() })

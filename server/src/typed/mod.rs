@@ -2,21 +2,23 @@
 //!
 //! `docs/server.md` has the JSON of each type. A resource has none: a function that takes or returns one is not called.
 
+mod interface;
 mod read;
 mod schema;
 mod write;
 
 pub(crate) use self::{
-    read::{Unreadable, arguments},
+    interface::{Interface, Named},
+    read::{Stop, Unreadable, arguments},
     schema::Schemas,
     write::{Answer, answer},
 };
 
 use hostel::{
-    CallError, Contract, Plugin,
+    CallError, Contract,
     component::{Function, FunctionType, Type, TypeId, Types},
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Most names in a message.
 const MOST_NAMES: usize = 20;
@@ -47,15 +49,18 @@ pub(crate) enum NotFound {
 
 /// Finds an exported function by its name, by its interface's name and its own with `#` between, or by its own name alone
 /// if one interface has it. The interface's package and version may be left out.
-pub(crate) fn find<'p>(
-    plugin: &'p Plugin,
+pub(crate) fn find(
+    contract: Contract<'_>,
+    functions: &Interface,
     name: &str,
-) -> Result<Option<(Function<'p>, &'p Types)>, NotFound> {
-    let Some(contract) = plugin.contract() else {
-        return Ok(None);
-    };
-    if let Some(function) = contract.export(name) {
-        return Ok(Some((function, contract.types())));
+) -> Result<Named, NotFound> {
+    let known = |function: Function<'_>| functions.function(&function.to_string()).cloned();
+    if let Some(named) = functions.function(name) {
+        return Ok(named.clone());
+    }
+    // With another version that is compatible.
+    if let Some(named) = contract.export(name).and_then(known) {
+        return Ok(named);
     }
     let (interface, own) = match name.split_once('#') {
         Some((interface, own)) => (Some(interface), own),
@@ -67,7 +72,7 @@ pub(crate) fn find<'p>(
     };
     let found: Vec<_> = contract.exports().filter(fits).collect();
     match &*found {
-        [function] => Ok(Some((*function, contract.types()))),
+        [function] if let Some(named) = known(*function) => Ok(named),
         [] => Err(NotFound::Unknown(CallError::UnknownExport {
             name: name.into(),
             exports: names(contract.exports()).into(),
@@ -128,19 +133,6 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     text
 }
 
-/// Returns how a function is called.
-pub(crate) fn form(types: &Types, ty: &FunctionType) -> Form {
-    if is_of_bytes(types, ty) {
-        return Form::Bytes;
-    }
-    match holds_resources(types, ty.params.iter().copied().chain(ty.result)) {
-        true => Form::Resources,
-        false => Form::Json {
-            takes_any: !ty.params.is_empty(),
-        },
-    }
-}
-
 /// Returns whether a function is `func(list<u8>) -> result<list<u8>, string>`.
 fn is_of_bytes(types: &Types, ty: &FunctionType) -> bool {
     let is_bytes =
@@ -149,23 +141,6 @@ fn is_of_bytes(types: &Types, ty: &FunctionType) -> bool {
     matches!(&*ty.params, [input] if is_bytes(*input))
         && matches!(result, Some(Type::Result(Some(output), Some(error)))
             if is_bytes(*output) && *types.get(*error) == Type::String)
-}
-
-/// Returns whether a value of one of these types may hold a resource. Looks at each type once: types that are small as a
-/// graph may be long as a tree.
-fn holds_resources(types: &Types, roots: impl Iterator<Item = TypeId>) -> bool {
-    let mut left: Vec<_> = roots.collect();
-    let mut seen = HashSet::new();
-    while let Some(ty) = left.pop() {
-        if !seen.insert(ty) {
-            continue;
-        }
-        match types.get(ty) {
-            Type::Own(_) | Type::Borrow(_) => return true,
-            ty => left.extend(parts(ty)),
-        }
-    }
-    false
 }
 
 /// Returns the types in a type.

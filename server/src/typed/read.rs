@@ -1,7 +1,11 @@
 //! Arguments of a component's function, from JSON. They are read by their types, without a tree in between, and what they
 //! take on the heap is bounded: a short text can be a list of many elements.
 
-use super::{MOST_F32, listed};
+use super::{
+    Interface, MOST_F32,
+    interface::{Names, Order},
+    listed,
+};
 use base64::{
     Engine as _,
     alphabet::STANDARD,
@@ -14,7 +18,16 @@ use hostel::{
 use serde::de::{
     self, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor,
 };
-use std::{cell::Cell, fmt, sync::Arc};
+use std::{
+    cell::Cell,
+    collections::HashSet,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 /// Takes base64 with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -31,6 +44,26 @@ pub(crate) enum Unreadable {
     Json(String),
     /// They take more heap than a call's input may.
     TooLarge(CallError),
+    /// The call's deadline has passed, or its client has gone.
+    Stopped,
+}
+
+/// Number of values between two looks at the clock.
+const STRIDE: u32 = 4096;
+
+/// When reading ends early.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stop<'s> {
+    /// The call's deadline, if it has one.
+    pub(crate) at: Option<Instant>,
+    /// Whether the client has gone.
+    pub(crate) gone: &'s AtomicBool,
+}
+
+impl Stop<'_> {
+    fn is_now(self) -> bool {
+        self.gone.load(Ordering::Acquire) || self.at.is_some_and(|at| Instant::now() >= at)
+    }
 }
 
 /// Reads the arguments of a function: an array in the parameters' order, or an object by their names. Without parameters,
@@ -38,20 +71,27 @@ pub(crate) enum Unreadable {
 pub(crate) fn arguments(
     body: &[u8],
     types: &Types,
+    interface: &Interface,
     ty: &FunctionType,
     limit: usize,
+    stop: Stop<'_>,
 ) -> Result<Vec<Value>, Unreadable> {
     if body.is_empty() && ty.params.is_empty() {
         return Ok(Vec::new());
     }
     let reading = Reading {
         types,
+        interface,
         room: &Cell::new(Some(limit)),
+        values: &Cell::new(0),
+        stop,
+        stopped: &Cell::new(false),
     };
     let mut json = serde_json::Deserializer::from_slice(body);
     let read = Arguments { reading, ty }.deserialize(&mut json);
     let read = read.and_then(|read| json.end().map(|()| read));
     read.map_err(|error| match reading.room.get() {
+        _ if reading.stopped.get() => Unreadable::Stopped,
         Some(_) => Unreadable::Json(error.to_string()),
         None => Unreadable::TooLarge(CallError::InputTooLarge {
             limit,
@@ -64,13 +104,25 @@ pub(crate) fn arguments(
 #[derive(Clone, Copy)]
 struct Reading<'t> {
     types: &'t Types,
+    interface: &'t Interface,
     /// The bytes that are left; `None` once they were not enough.
     room: &'t Cell<Option<usize>>,
+    /// The number of values that were begun.
+    values: &'t Cell<u32>,
+    stop: Stop<'t>,
+    /// Whether reading ended early.
+    stopped: &'t Cell<bool>,
 }
 
 impl<'t> Reading<'t> {
     /// Takes the bytes of a value: its own, and `more` on the heap.
     fn take<E: Error>(self, more: usize) -> Result<(), E> {
+        let values = self.values.get().wrapping_add(1);
+        self.values.set(values);
+        if values.is_multiple_of(STRIDE) && self.stop.is_now() {
+            self.stopped.set(true);
+            return Err(E::custom("the call has ended"));
+        }
         let bytes = size_of::<(Arc<str>, Value)>().saturating_add(more);
         let left = self.room.get().and_then(|left| left.checked_sub(bytes));
         self.room.set(left);
@@ -119,7 +171,10 @@ impl<'de> Visitor<'de> for Arguments<'_> {
     fn visit_map<A: MapAccess<'de>>(self, from: A) -> Result<Vec<Value>, A::Error> {
         let FunctionType { names, params, .. } = self.ty;
         let fields = names.iter().zip(params).map(|(name, ty)| (name, *ty));
-        let read = fields_of(self.reading, fields.collect(), from)?;
+        let names = Names::Alone(names);
+        let order = Order::of(names);
+        let find = |name: &str| order.position(names, name);
+        let read = fields_of(self.reading, fields.collect(), find, from)?;
         Ok(read.into_iter().map(|(_, value)| value).collect())
     }
 }
@@ -134,6 +189,20 @@ struct Typed<'t> {
 impl<'t> Typed<'t> {
     fn get(self) -> &'t Type {
         self.reading.types.get(self.ty)
+    }
+
+    /// Returns the place of a name among those of the type.
+    fn position(self, names: Names<'_>, name: &str) -> Option<usize> {
+        self.reading.interface.position(self.ty, names, name)
+    }
+
+    /// Returns the variant's case of a name.
+    fn case(
+        self,
+        cases: &'t [(Arc<str>, Option<TypeId>)],
+        name: &str,
+    ) -> Option<&'t (Arc<str>, Option<TypeId>)> {
+        cases.get(self.position(Names::Cases(cases), name)?)
     }
 
     /// Returns an integer as a value of the type, if it is one.
@@ -182,9 +251,12 @@ impl<'t> Typed<'t> {
                 let fits = u32::try_from(bytes.len()).ok() == Some(*length);
                 Value::Bytes(fits.then_some(bytes)?)
             }
-            Type::Enum(cases) => Value::Enum(cases.iter().find(|case| &***case == text)?.clone()),
+            Type::Enum(cases) => {
+                let at = self.position(Names::Alone(cases), text)?;
+                Value::Enum(cases.get(at)?.clone())
+            }
             Type::Variant(cases) => {
-                let (case, payload) = cases.iter().find(|(case, _)| &**case == text)?;
+                let (case, payload) = self.case(cases, text)?;
                 payload
                     .is_none()
                     .then(|| Value::Variant(case.clone(), None))?
@@ -206,7 +278,7 @@ impl Typed<'_> {
     fn payload(self, name: &str) -> Option<Option<TypeId>> {
         match self.get() {
             Type::Variant(cases) => {
-                let (_, payload) = cases.iter().find(|(case, _)| **case == *name)?;
+                let (_, payload) = self.case(cases, name)?;
                 payload.map(Some)
             }
             Type::Result(ok, _) if name == "ok" => Some(*ok),
@@ -221,7 +293,7 @@ impl Typed<'_> {
     fn entry(self, name: &str, value: Option<Box<Value>>) -> Value {
         match self.get() {
             Type::Variant(cases) => {
-                let case = cases.iter().find(|(case, _)| **case == *name);
+                let case = self.case(cases, name);
                 Value::Variant(
                     case.map_or_else(|| name.into(), |(case, _)| case.clone()),
                     value,
@@ -393,12 +465,13 @@ impl<'de> Visitor<'de> for Typed<'_> {
             Type::Tuple(parts) => elements(self.reading, parts, from, &self).map(Value::Tuple),
             Type::Flags(names) => {
                 let mut set: Vec<Arc<str>> = Vec::new();
+                let mut places = HashSet::new();
                 while let Some(text) = from.next_element::<String>()? {
                     self.reading.take(0)?;
-                    let known = names.iter().find(|name| ***name == *text);
-                    let new = known.filter(|name| !set.contains(name));
                     let wrong = || A::Error::invalid_value(Unexpected::Str(&text), &self);
-                    set.push(new.ok_or_else(wrong)?.clone());
+                    let at = self.position(Names::Alone(names), &text);
+                    let at = at.filter(|at| places.insert(*at)).ok_or_else(wrong)?;
+                    set.push(names.get(at).ok_or_else(wrong)?.clone());
                 }
                 Ok(Value::Flags(set))
             }
@@ -411,8 +484,9 @@ impl<'de> Visitor<'de> for Typed<'_> {
         let wrong = |name: &str| A::Error::invalid_value(Unexpected::Str(name), &self);
         match self.get() {
             Type::Record(fields) => {
+                let find = |name: &str| self.position(Names::Fields(fields), name);
                 let fields = fields.iter().map(|(name, ty)| (name, *ty));
-                fields_of(self.reading, fields.collect(), from).map(Value::Record)
+                fields_of(self.reading, fields.collect(), find, from).map(Value::Record)
             }
             Type::Variant(_) | Type::Result(..) | Type::Option(_) => {
                 let name: Option<String> = from.next_key()?;
@@ -455,16 +529,16 @@ fn elements<'de, A: SeqAccess<'de>>(
     }
 }
 
-/// Reads an object by its fields. An option that is missing is `none`.
+/// Reads an object by its fields, of which `find` returns the place of one. An option that is missing is `none`.
 fn fields_of<'de, A: MapAccess<'de>>(
     reading: Reading<'_>,
     fields: Vec<(&Arc<str>, TypeId)>,
+    find: impl Fn(&str) -> Option<usize>,
     mut from: A,
 ) -> Result<Vec<(Arc<str>, Value)>, A::Error> {
     let mut read: Vec<Option<Value>> = fields.iter().map(|_| None).collect();
     while let Some(name) = from.next_key::<String>()? {
-        let at = fields.iter().position(|(field, _)| ***field == *name);
-        let known = at.and_then(|at| Some((fields.get(at)?, read.get_mut(at)?)));
+        let known = find(&name).and_then(|at| Some((fields.get(at)?, read.get_mut(at)?)));
         let Some(((_, ty), place)) = known else {
             let known = listed(fields.iter().map(|(name, _)| &***name));
             return Err(A::Error::custom(format_args!(

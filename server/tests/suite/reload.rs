@@ -96,3 +96,20 @@ fn calls_go_on_while_the_configuration_is_reloaded() {
         caller.join().unwrap();
     });
 }
+
+/// As `check-config` says it.
+#[test]
+fn a_directory_that_is_not_there_is_told_in_the_system_s_words() {
+    let files = tempfile::tempdir().unwrap();
+    let directory = files.path().join("none");
+    let expected = std::fs::read_dir(&directory).unwrap_err().to_string();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let options = hostel_server::ServeOptions {
+        directory,
+        config: None,
+        listen: Some("127.0.0.1:0".parse().unwrap()),
+    };
+    let started = runtime.block_on(hostel_server::Server::start(options));
+    let error = started.map(|_| ()).unwrap_err().to_string();
+    assert!(error.ends_with(&expected), "{error}");
+}

@@ -286,3 +286,27 @@ fn an_address_beside_the_configuration_is_checked_as_the_one_in_it() {
     let error = started.map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("server.anonymous"), "{error}");
 }
+
+#[test]
+fn a_request_with_two_tokens_is_refused() {
+    let [anna, root] = [
+        token("anna", "role = \"caller\"\nplugins = [\"echo\"]"),
+        token("root", "role = \"admin\""),
+    ];
+    let config = format!("{}{}", anna.section, root.section);
+    let serving = Serving::with(&config, &[("echo", &echo())]);
+    let both = [
+        ("authorization", &*anna.header),
+        ("authorization", &*root.header),
+    ];
+    for line in [
+        "POST /v1/plugins/echo",
+        "GET /v1/logs",
+        "DELETE /v1/plugins/echo",
+    ] {
+        serving.ask(line, &both, b"x").is(400, "bad-header");
+    }
+    serving
+        .ask("POST /v1/plugins/echo", &both[..1], b"x")
+        .says("x");
+}

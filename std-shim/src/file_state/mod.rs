@@ -16,7 +16,7 @@ use self::{
 };
 use crate::{
     file::shown_name,
-    install::{create_beside, sync_directory},
+    install::{create_beside, private, sync_directory},
 };
 use hostel_core::{StateCosts, StateError, StateLimits, StateStore, StateUse};
 use redb::{Database, ReadableTable as _, StorageBackend, TableDefinition, backends::FileBackend};
@@ -84,7 +84,7 @@ pub struct FileState {
 /// Creates the file at `path` atomically, unless another process does so first. redb can't open a file
 /// whose creation was interrupted.
 fn create(path: &Path) -> Result<(), redb::Error> {
-    let (temporary, file) = create_beside(path)?;
+    let (temporary, file) = create_beside(path, private())?;
     let created = builder().create_file(file).map_err(redb::Error::from);
     let linked = created.and_then(with_tables).map(|database| {
         drop(database);
@@ -98,7 +98,7 @@ fn create(path: &Path) -> Result<(), redb::Error> {
 
 /// Opens the file at `path` and locks it.
 fn lock(path: &Path) -> Result<Arc<dyn StorageBackend>, redb::Error> {
-    let mut options = fs::OpenOptions::new();
+    let mut options = private();
     options.read(true).write(true).create(true).truncate(false);
     Ok(Arc::new(FileBackend::new(options.open(path)?)?))
 }
@@ -110,7 +110,7 @@ impl FileState {
     /// A new file is created atomically: under a hidden name that ends with `.tmp`, and then linked to
     /// `path`. A process killed meanwhile may leave the hidden file, which is safe to delete. The file
     /// is created at `path` directly if the file system has no hard links, or if `path` is a dangling
-    /// symbolic link or an empty file.
+    /// symbolic link or an empty file. On Unix it has the mode 0600: what plugins keep is for no other user.
     ///
     /// # Errors
     ///

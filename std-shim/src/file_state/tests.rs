@@ -279,3 +279,19 @@ fn each_write_fails_in_turn_and_the_store_works_on() {
         assert!(others > 30, "{others}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_new_file_is_its_owner_s_alone() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let directory = tempfile::tempdir().unwrap();
+    let mode = |name: &str| {
+        let file = directory.path().join(name);
+        drop(FileState::open(&file, StateLimits::server()).unwrap());
+        std::fs::metadata(file).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(mode("state"), 0o600);
+    // This one is created directly.
+    symlink("target", directory.path().join("link")).unwrap();
+    assert_eq!(mode("link"), 0o600);
+}

@@ -102,6 +102,19 @@ impl<'a, 't> Section<'a, 't> {
         self.table.is_some()
     }
 
+    /// Returns whether the table has `key`, be its value right or wrong.
+    pub fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Adds a fault, `message`, if the text has this table, but one of `keys` is missing. A wrong value has a fault of its
+    /// own.
+    pub fn needs(&self, keys: &[&str], message: &str) {
+        if self.is_present() && !keys.iter().all(|key| self.has(key)) {
+            self.fault(message);
+        }
+    }
+
     /// Adds a fault of the whole table.
     pub fn fault(&self, message: &str) {
         let message = match &*self.path {

@@ -353,6 +353,8 @@ impl<'a, S: Source> Lifting<'a, S> {
         let Some(at) = self.at else {
             return Ok(None);
         };
+        // One number can be within many values, each of which is work.
+        self.spend(1)?;
         let start = at
             .checked_next_multiple_of(layout.align)
             .unwrap_or(u32::MAX);

@@ -292,6 +292,12 @@ impl<'v, 'c, S: Source> Lowering<'v, 'c, S> {
         self.word(case, discriminant_bytes(cases))
     }
 
+    /// Spends fuel for the search of the case with the number `case` by its name.
+    pub(super) fn spend_search(&mut self, case: usize) -> Result<(), CallError> {
+        // As many bytes as a name's pointer and length have.
+        self.spend(fuel_for(case.saturating_mul(16)))
+    }
+
     /// Lowers the parts of a value of type `ty`, a record or tuple for which `T` stands, by `parts`.
     ///
     /// # Errors
@@ -302,7 +308,7 @@ impl<'v, 'c, S: Source> Lowering<'v, 'c, S> {
         ty: S::Id,
         parts: impl FnOnce(&mut Self) -> Result<(), CallError>,
     ) -> Result<(), CallError> {
-        let end = self.begin(S::layout::<T>(self.types, ty));
+        let end = self.begin(S::layout::<T>(self.types, ty))?;
         parts(self)?;
         self.leave(end);
         Ok(())
@@ -334,7 +340,7 @@ impl<'v, 'c, S: Source> Lowering<'v, 'c, S> {
             return Err(other_type());
         }
         let start = Place::Flat(self.lowered.flat.len());
-        let end = self.begin(layout);
+        let end = self.begin(layout)?;
         self.discriminant(case, cases)?;
         if let Place::Block(block, at) = self.at {
             let align = layout.payload_align as usize;
@@ -371,13 +377,16 @@ impl<'v, 'c, S: Source> Lowering<'v, 'c, S> {
     }
 
     /// Aligns the place of a compound value. Returns the place after it, if it is in memory.
-    pub(super) fn begin(&mut self, layout: &Layout) -> Option<Place> {
+    pub(super) fn begin(&mut self, layout: &Layout) -> Result<Option<Place>, CallError> {
         let Place::Block(block, at) = self.at else {
-            return None;
+            return Ok(None);
         };
+        // As for lifting.
+        self.spend(1)?;
         let at = at.next_multiple_of(layout.align as usize);
         self.at = Place::Block(block, at);
-        Some(Place::Block(block, at.saturating_add(layout.size as usize)))
+        let end = at.saturating_add(layout.size as usize);
+        Ok(Some(Place::Block(block, end)))
     }
 
     /// Makes room for a pointer, and returns its place.

@@ -316,11 +316,14 @@ impl Lower for Value {
                 let Some((case, (_, of))) = found else {
                     return Err(mistyped(types, &ty, self));
                 };
+                to.spend_search(case)?;
                 to.variant::<Self>(ty, case, |to| lower_payload(payload.as_deref(), *of, to))
             }
             (Self::Enum(name), Type::Enum(cases)) => {
                 let case = cases.iter().position(|case| case == name);
-                to.discriminant(case.ok_or_else(|| mistyped(types, &ty, self))?, cases.len())
+                let case = case.ok_or_else(|| mistyped(types, &ty, self))?;
+                to.spend_search(case)?;
+                to.discriminant(case, cases.len())
             }
             (Self::Option(value), Type::Option(some)) => {
                 to.variant::<Self>(ty, value.is_some().into(), |to| {

@@ -14,7 +14,10 @@ fn work() -> bool {
     let one = depth(1, include_bytes!(concat!(env!("OUT_DIR"), "/nested1.wasm")));
     let seven = depth(7, include_bytes!(concat!(env!("OUT_DIR"), "/nested7.wasm")));
     println!("native-stack-of-a-call-bytes {one}");
-    println!("native-stack-of-each-nested-call-bytes {}", (seven - one) / 6);
+    println!(
+        "native-stack-of-each-nested-call-bytes {}",
+        (seven - one) / 6
+    );
     true
 }
 

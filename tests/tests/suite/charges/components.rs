@@ -60,13 +60,13 @@ const ENTRY: u64 = 48;
 
 #[rustfmt::skip] // a table
 const ROWS: &[Row] = &[
-    // From the guest. Core values are free; a value in memory is a unit.
+    // From the guest. Core values are free; a value in memory is a unit, and so is each compound one around it.
     row(r#"(import "numbers" (func $f (param "a" u32) (param "b" u64)))"#,
         &[("f", "(canon lower (func $f))", "(param i32 i64)")],
         "(call $f (local.get 1) (i64.const 7))", 0, |_| BASE),
     row(r#"(import "many" (func $f (param "v" (tuple (tuple u32 u32 u32 u32 u32 u32 u32 u32) (tuple u8 u8 u8 u8 u8 u8 u8 u8) u64))))"#,
         &[("f", UTF8, "(param i32)")],
-        "(call $f (i32.const 64))", 0, |_| BASE + 17),
+        "(call $f (i32.const 64))", 0, |_| BASE + 3 + 17),
     row(r#"(import "bytes" (func $f (param "v" (list u8))))"#,
         &[("f", UTF8, "(param i32 i32)")],
         "(call $f (local.get 0) (local.get 1))", 0, |n| BASE + pass(n)),
@@ -75,7 +75,10 @@ const ROWS: &[Row] = &[
         "(call $f (local.get 0) (i32.shr_u (local.get 1) (i32.const 2)))", 0, |n| BASE + pass(n / 4 * 4)),
     row(r#"(import "pairs" (func $f (param "v" (list (tuple u8 u32)))))"#,
         &[("f", UTF8, "(param i32 i32)")],
-        "(call $f (local.get 0) (i32.shr_u (local.get 1) (i32.const 3)))", 0, |n| BASE + n / 8 * 2),
+        "(call $f (local.get 0) (i32.shr_u (local.get 1) (i32.const 3)))", 0, |n| BASE + n / 8 * 3),
+    row(r#"(import "nested" (func $f (param "v" (list (tuple (tuple (tuple (tuple u8))))))))"#,
+        &[("f", UTF8, "(param i32 i32)")],
+        "(call $f (local.get 0) (local.get 1))", 0, |n| BASE + n * 5),
     row(r#"(import "text" (func $f (param "v" string)))"#,
         &[("f", UTF8, "(param i32 i32)")],
         "(call $f (local.get 0) (local.get 1))", 0, |n| BASE + 2 * pass(n)),
@@ -108,10 +111,10 @@ const ROWS: &[Row] = &[
     row(r#"(import "make-pairs" (func $f (param "n" u32) (result (list (tuple u8 u32)))))"#,
         &[("f", UTF8, "(param i32 i32)")],
         "(call $f (i32.shr_u (local.get 1) (i32.const 3)) (i32.const 64))", 1,
-        |n| BASE + RETURNED + pass(n / 8 * 8) + n / 8 * 2),
+        |n| BASE + RETURNED + pass(n / 8 * 8) + n / 8 * 3),
     row(r#"(import "maybe" (func $f (param "n" u32) (result (option u32))))"#,
         &[("f", UTF8, "(param i32 i32)")],
-        "(call $f (local.get 1) (i32.const 64))", 0, |_| BASE + RETURNED),
+        "(call $f (local.get 1) (i32.const 64))", 0, |_| BASE + RETURNED + 1),
 
     // Resources of the embedder's: made, lent, given back, dropped.
     row(RESOURCES, &[("make", "(canon lower (func $make))", "(result i32)"), ("lend", "(canon lower (func $lend))", "(param i32)"),
@@ -146,8 +149,8 @@ const ROWS: &[Row] = &[
 /// The charge for a result of two values in memory, whose 8 bytes are written.
 const RETURNED: u64 = 2 + 1;
 
-/// The charge for a result without a payload: its case, and writing it.
-const CASE: u64 = 1 + 1;
+/// The charge for a result without a payload: itself, its case, and writing it.
+const CASE: u64 = 1 + 1 + 1;
 
 /// The charge for dropping a resource of the host's: the call, and what the host does for it.
 const DROP: u64 = 2 * BASE;
@@ -213,6 +216,7 @@ fn granted() -> Grants {
         .function("bytes", |_: Vec<u8>| Ok::<_, Trap>(()))
         .function("words", |_: Vec<u32>| Ok::<_, Trap>(()))
         .function("pairs", |_: Vec<(u8, u32)>| Ok::<_, Trap>(()))
+        .function("nested", |_: Vec<((((u8,),),),)>| Ok::<_, Trap>(()))
         .function("text", |_: String| Ok::<_, Trap>(()))
         .function("option", |_: Option<String>| Ok::<_, Trap>(()))
         .function("number", |n: u32| Ok::<_, Trap>(n))

@@ -214,3 +214,45 @@ fn a_long_copy_between_components_can_be_cancelled() {
     canceller.cancel();
     assert_eq!(call.step(10_000), Step::Done(Err(CallError::Cancelled)));
 }
+
+#[test]
+fn each_level_of_a_nested_value_is_charged_when_components_pass_it() {
+    let fuel = |depth: usize, count: u32| {
+        let types: String = (1..depth)
+            .map(|level| format!("(type $t{level} (tuple $t{}))", level - 1))
+            .collect();
+        let passed = format!(
+            r#"(type $t0 (tuple u8)) {types} (type $f (func (param "all" (list $t{})) (result u32)))"#,
+            depth - 1
+        );
+        let text = format!(
+            r#"(component
+            (component $A {passed}
+              (core module $m (memory (export "memory") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+                (func (export "f") (param i32 i32) (result i32) (local.get 1)))
+              (core instance $i (instantiate $m))
+              (func (export "f") (type $f)
+                (canon lift (core func $i "f") (memory (core memory $i "memory"))
+                  (realloc (core func $i "realloc")))))
+            (instance $a (instantiate $A))
+            (component $B {passed}
+              (import "f" (func $f (type $f)))
+              (core module $memory (memory (export "memory") 1))
+              (core instance $memory (instantiate $memory))
+              (core func $lowered (canon lower (func $f) (memory (core memory $memory "memory"))))
+              (core module $m (import "x" "f" (func $f (param i32 i32) (result i32)))
+                (func (export "g") (param i32) (result i32) (call $f (i32.const 0) (local.get 0))))
+              (core instance $x (export "f" (func $lowered)))
+              (core instance $i (instantiate $m (with "x" (instance $x))))
+              (func (export "g") (param "count" u32) (result u32) (canon lift (core func $i "g"))))
+            (instance $b (instantiate $B (with "f" (func $a "f"))))
+            (export "g" (func $b "g")))"#
+        );
+        let mut instance = load(&text, &Grants::new()).instantiate(()).unwrap();
+        assert_eq!(instance.call_component::<_, u32>("g", (count,)), Ok(count));
+        instance.usage().fuel
+    };
+    // Each level is read in one component and written in the other.
+    assert_eq!(fuel(16, 1_000) - fuel(1, 1_000), 15 * 2 * 1_000);
+}

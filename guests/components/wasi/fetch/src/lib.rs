@@ -71,7 +71,9 @@ impl Guest for Plugin {
     }
 
     fn fetch_all(urls: Vec<String>) -> Vec<String> {
-        let futures = urls.iter().map(|url| request(url, Fields::new()).and_then(send));
+        let futures = urls
+            .iter()
+            .map(|url| request(url, Fields::new()).and_then(send));
         let futures: Vec<_> = futures.collect();
         let mut left: Vec<_> = futures.iter().collect();
         let mut bodies = Vec::new();
@@ -119,7 +121,9 @@ fn request(url: &str, headers: Fields) -> Result<OutgoingRequest, String> {
         "https" => Scheme::Https,
         other => Scheme::Other(other.into()),
     };
-    request.set_scheme(Some(&scheme)).map_err(|()| "the scheme is refused")?;
+    request
+        .set_scheme(Some(&scheme))
+        .map_err(|()| "the scheme is refused")?;
     let set = request.set_authority(Some(authority));
     set.map_err(|()| "the authority is refused")?;
     let set = request.set_path_with_query(Some(path));
@@ -146,7 +150,9 @@ fn told(error: StreamError) -> String {
 fn awaited(future: &FutureIncomingResponse) -> Result<IncomingResponse, String> {
     future.subscribe().block();
     let response = future.get().ok_or("the response is not there")?;
-    response.map_err(|()| "the response was taken")?.map_err(named)
+    response
+        .map_err(|()| "the response was taken")?
+        .map_err(named)
 }
 
 fn read(response: &IncomingResponse) -> Result<Response, String> {
@@ -250,7 +256,9 @@ fn attempt(name: &str, url: &str) -> Result<String, String> {
         }
         "promise two lengths" => {
             let fields = with_length(b"1");
-            fields.append("content-length", b"2").map_err(|error| format!("{error:?}"))?;
+            fields
+                .append("content-length", b"2")
+                .map_err(|error| format!("{error:?}"))?;
             format!("{:?}", OutgoingRequest::new(fields).body().is_err())
         }
         "promise and write nothing" => named_or(send(request(url, with_length(b"1"))?)?),
@@ -273,7 +281,9 @@ fn attempt(name: &str, url: &str) -> Result<String, String> {
             let (_request, body, stream) = writing(Fields::new())?;
             drop(stream);
             let trailers = Fields::new();
-            trailers.append("x-a", b"b").map_err(|error| format!("{error:?}"))?;
+            trailers
+                .append("x-a", b"b")
+                .map_err(|error| format!("{error:?}"))?;
             format!("{:?}", OutgoingBody::finish(body, Some(trailers)))
         }
         "await what is not sent" => {
@@ -286,7 +296,11 @@ fn attempt(name: &str, url: &str) -> Result<String, String> {
             let _body = request.body().map_err(|()| "no body")?;
             let future = send(request)?;
             let (response, time) = (future.subscribe(), subscribe_duration(1_000_000));
-            format!("{:?} {:?}", poll(&[&response, &time]), future.get().is_none())
+            format!(
+                "{:?} {:?}",
+                poll(&[&response, &time]),
+                future.get().is_none()
+            )
         }
         "drop an unfinished body" => {
             let request = request(url, Fields::new())?;
@@ -342,7 +356,9 @@ fn attempt(name: &str, url: &str) -> Result<String, String> {
             let mut all = Vec::new();
             for _ in 0..4_000 {
                 let fields = Fields::new();
-                fields.append("x", &value).map_err(|error| format!("{error:?}"))?;
+                fields
+                    .append("x", &value)
+                    .map_err(|error| format!("{error:?}"))?;
                 all.push(fields);
             }
             "held".into()
@@ -350,7 +366,9 @@ fn attempt(name: &str, url: &str) -> Result<String, String> {
         "fill one fields" => {
             let fields = Fields::new();
             for _ in 0..100_000 {
-                fields.append("x", b"").map_err(|error| format!("{error:?}"))?;
+                fields
+                    .append("x", b"")
+                    .map_err(|error| format!("{error:?}"))?;
             }
             "filled".into()
         }
@@ -380,10 +398,16 @@ fn fields() -> Result<String, String> {
     fields.append("x-a", b"3").map_err(shown)?;
     told.push(format!("{:?}", fields.get("X-a")));
     told.push(format!("{} {}", fields.has("X-B"), fields.has("no name")));
-    fields.set("X-B", &[b"4".to_vec(), b"5".to_vec()]).map_err(shown)?;
+    fields
+        .set("X-B", &[b"4".to_vec(), b"5".to_vec()])
+        .map_err(shown)?;
     let copy = fields.clone();
     fields.delete("x-a").map_err(shown)?;
-    told.push(format!("{} {}", fields.entries().len(), copy.entries().len()));
+    told.push(format!(
+        "{} {}",
+        fields.entries().len(),
+        copy.entries().len()
+    ));
     for (name, value) in [
         ("", "a"),
         ("a b", "a"),
@@ -396,7 +420,9 @@ fn fields() -> Result<String, String> {
     ] {
         let refused = fields.append(name, value.as_bytes()).map_err(shown);
         let also = fields.set(name, &[value.into()]).map_err(shown);
-        let list = Fields::from_list(&[(name.into(), value.into())]).map(drop).map_err(shown);
+        let list = Fields::from_list(&[(name.into(), value.into())])
+            .map(drop)
+            .map_err(shown);
         if refused != also || refused != list {
             return Err(format!("{name}: {refused:?} {also:?} {list:?}"));
         }
@@ -424,7 +450,8 @@ fn setters() -> String {
     let methods = ["bad\nmethod", "", "a b"].map(|text| request.set_method(&other(text)).is_ok());
     told.push(format!("{methods:?}"));
     let other = |text: &str| Some(Scheme::Other(text.into()));
-    let schemes = ["bad\nscheme", "", "1a"].map(|text| request.set_scheme(other(text).as_ref()).is_ok());
+    let schemes =
+        ["bad\nscheme", "", "1a"].map(|text| request.set_scheme(other(text).as_ref()).is_ok());
     told.push(format!("{schemes:?}"));
     let hosts = ["a\n", "a:99999", "u@a", "a/b", "", "[::]:443", "a:80"];
     let hosts = hosts.map(|text| request.set_authority(Some(text)).is_ok());
@@ -432,7 +459,10 @@ fn setters() -> String {
     let paths = ["/a b", "/a\r\nX: y", "a", "/#", "/a?b"];
     let paths = paths.map(|text| request.set_path_with_query(Some(text)).is_ok());
     told.push(format!("{paths:?}"));
-    let set = [request.set_method(&Method::Patch).is_ok(), request.set_scheme(Some(&Scheme::Http)).is_ok()];
+    let set = [
+        request.set_method(&Method::Patch).is_ok(),
+        request.set_scheme(Some(&Scheme::Http)).is_ok(),
+    ];
     told.push(format!("{set:?}"));
     told.push(format!(
         "{:?} {:?} {:?} {:?}",
@@ -455,7 +485,9 @@ fn times() -> Result<String, String> {
     let refused = |()| "a time is refused";
     options.set_connect_timeout(Some(1)).map_err(refused)?;
     options.set_first_byte_timeout(Some(2)).map_err(refused)?;
-    options.set_between_bytes_timeout(Some(3)).map_err(refused)?;
+    options
+        .set_between_bytes_timeout(Some(3))
+        .map_err(refused)?;
     let after = (
         options.connect_timeout(),
         options.first_byte_timeout(),
