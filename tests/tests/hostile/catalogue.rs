@@ -11,13 +11,14 @@ use std::{
 const HOSTILE: &str = "tests/tests/hostile";
 
 /// The folders of tests that docs/threats.md may name, from the workspace's root.
-const TESTS: [&str; 9] = [
+const TESTS: [&str; 10] = [
     "tests/tests",
     "slots/tests",
     "mappings/tests",
     "contract/tests",
     "cli/tests",
     "core/src",
+    "fleet/src",
     "std-shim/src",
     "server/src",
     "server/tests",
@@ -147,7 +148,7 @@ fn is_id(word: &str) -> bool {
         return false;
     };
     let digits = match family {
-        "M" | "R" | "A" | "S" | "X" | "L" | "K" | "V" | "P" | "T" | "C" => 2..=2,
+        "M" | "R" | "A" | "S" | "X" | "L" | "K" | "V" | "P" | "T" | "C" | "N" => 2..=2,
         "W" => 1..=2,
         _ => return false,
     };
