@@ -429,7 +429,10 @@ impl Identity {
         let metadata = fs::metadata(path)?;
         match metadata.is_dir() {
             true => Ok(Self::from(&metadata)),
-            false => Err(io::ErrorKind::NotADirectory.into()),
+            false => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "it is no directory",
+            )),
         }
     }
 }
