@@ -4,15 +4,23 @@
 //! Prints each difference, and then the counts. Fails if there is a difference, or if nothing was returned, or nothing
 //! trapped.
 
-use hostel::{CallError, Engine, Grants, Instance, Limits, component::Interface, component::Value};
+use hostel::{
+    Budget, CallError, Engine, Grants, Instance, Limits, component::Interface, component::Value,
+};
 use hostel_contract::{Contract, ValueType};
 use std::{fmt::Display, io, process::ExitCode};
 
 fn main() -> ExitCode {
     let mut limits = Limits::default();
     limits.memory_bytes = 16 << 20;
+    // A length that was spoiled can make a list as long as the memory. The other runtime has no such bounds.
+    let mut budget = Budget::default();
+    budget.input_bytes = 1 << 30;
+    budget.output_bytes = 1 << 30;
+    budget.argument_bytes = 1 << 30;
+    budget.bytes_to_guest = 1 << 30;
     let mut replay = Replay {
-        engine: hostel::engine().with_limits(limits),
+        engine: hostel::engine().with_limits(limits).with_budget(budget),
         ..Replay::default()
     };
     for line in io::stdin().lines() {
