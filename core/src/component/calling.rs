@@ -322,7 +322,7 @@ fn copy<T: 'static>(
     copied
 }
 
-/// Begins a copy, or goes on with a paused one. Returns what is left of it.
+/// Begins a copy, or goes on with a paused one. Returns the paused copy if parts remain.
 fn copy_part(
     source: &Source<'_>,
     target: &Target<'_>,

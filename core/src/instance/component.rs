@@ -23,10 +23,7 @@ use crate::{
     module::ModuleInfo,
 };
 use alloc::{boxed::Box, string::ToString, sync::Arc};
-use core::{
-    future::poll_fn,
-    task::{Context, Poll},
-};
+use core::task::{Context, Poll};
 use spin::Once;
 use wasmi::Store;
 
@@ -281,26 +278,13 @@ impl<T: 'static> Instance<T> {
         lift: impl FnOnce(Option<TypeId>, &mut Lifting<'_>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
         let mut call = self.begin_component_call(export, lower)?;
-        let ran = poll_fn(|context| {
-            let _entered = self.loaded.enter_poll()?;
-            let polled = call.poll(&mut self.sandbox.store, context);
-            if polled.is_pending() {
-                self.note_progress();
-            }
-            polled
-        })
-        .await;
+        let ran = self
+            .paced(|sandbox, context| call.poll(&mut sandbox.store, context))
+            .await;
         let answer = ran.and_then(|()| call.lift(&mut self.sandbox.store, lift));
         if !stopped(&answer) {
-            poll_fn(|context| {
-                let _entered = self.loaded.enter_poll()?;
-                let polled = call.poll_end(&mut self.sandbox.store, context);
-                if polled.is_pending() {
-                    self.note_progress();
-                }
-                polled
-            })
-            .await?;
+            self.paced(|sandbox, context| call.poll_end(&mut sandbox.store, context))
+                .await?;
         }
         answer
     }

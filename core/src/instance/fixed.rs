@@ -13,7 +13,7 @@ use crate::{
     module::Extern,
 };
 use alloc::sync::Arc;
-use core::{future::Future, future::poll_fn};
+use core::future::Future;
 
 impl<T: 'static> Loaded<T> {
     /// Returns the number of the export `name` of a core module with a contract, which has this type.
@@ -161,15 +161,9 @@ impl<T: 'static> Instance<T> {
         R: Lift,
     {
         let mut call = self.begin_fixed(export, &mut |to| params.lower_each((), to))?;
-        let ran = poll_fn(|context| {
-            let _entered = self.loaded.enter_poll()?;
-            let polled = call.poll(&mut self.sandbox.store, context);
-            if polled.is_pending() {
-                self.note_progress();
-            }
-            polled
-        })
-        .await;
+        let ran = self
+            .paced(|sandbox, context| call.poll(&mut sandbox.store, context))
+            .await;
         let mut result = None;
         let answer = ran.and_then(|()| {
             call.lift(&mut self.sandbox.store, &mut |from| {
@@ -178,15 +172,8 @@ impl<T: 'static> Instance<T> {
             })
         });
         if !stopped(&answer) {
-            poll_fn(|context| {
-                let _entered = self.loaded.enter_poll()?;
-                let polled = call.poll_end(&mut self.sandbox.store, context);
-                if polled.is_pending() {
-                    self.note_progress();
-                }
-                polled
-            })
-            .await?;
+            self.paced(|sandbox, context| call.poll_end(&mut sandbox.store, context))
+                .await?;
         }
         answer?;
         result.ok_or(CallError::Stopped)

@@ -14,7 +14,6 @@ use crate::{
 use alloc::{sync::Arc, vec::Vec};
 use core::{
     cell::Cell,
-    future::poll_fn,
     task::{Context, Poll},
 };
 use wasmi::{Func, Val};
@@ -109,15 +108,9 @@ impl<T: 'static> Instance<T> {
         inputs: &[&[u8]],
     ) -> Result<Vec<u8>, CallError> {
         let mut call = self.begin_foreign(protocol, name, inputs)?;
-        let ran = poll_fn(|context| {
-            let _entered = self.loaded.enter_poll()?;
-            let polled = call.poll(&mut self.sandbox, context);
-            if polled.is_pending() {
-                self.note_progress();
-            }
-            polled
-        })
-        .await;
+        let ran = self
+            .paced(|sandbox, context| call.poll(sandbox, context))
+            .await;
         self.end_foreign(&call, ran, copied)?
     }
 

@@ -225,15 +225,9 @@ impl<T: 'static> Instance<T> {
         call: &mut ExportCall<'_>,
         lift: impl FnOnce(&mut Lifter<'_>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        let ran = poll_fn(|context| {
-            let _entered = self.loaded.enter_poll()?;
-            let polled = call.poll_results(&mut self.sandbox, context);
-            if polled.is_pending() {
-                self.note_progress();
-            }
-            polled
-        })
-        .await;
+        let ran = self
+            .paced(|sandbox, context| call.poll_results(sandbox, context))
+            .await;
         let answer = ran.and_then(|()| call.lift(&mut self.sandbox, lift));
         if !stopped(&answer) {
             poll_fn(|context| {
@@ -243,6 +237,22 @@ impl<T: 'static> Instance<T> {
             .await?;
         }
         answer
+    }
+
+    /// Polls a call until it is ready. Notes what it has used each time it pauses.
+    pub(super) async fn paced<R>(
+        &mut self,
+        mut poll: impl FnMut(&mut Sandbox<T>, &mut Context<'_>) -> Poll<Result<R, CallError>>,
+    ) -> Result<R, CallError> {
+        poll_fn(|context| {
+            let _entered = self.loaded.enter_poll()?;
+            let polled = poll(&mut self.sandbox, context);
+            if polled.is_pending() {
+                self.note_progress();
+            }
+            polled
+        })
+        .await
     }
 
     /// Notes what a paced call has used so far, in case it is dropped.

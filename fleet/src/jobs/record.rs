@@ -1,4 +1,4 @@
-//! What is kept of a job: its record, and its outcome.
+//! Stores a job's record and its outcome.
 
 use super::{ATTEMPTS, DEFAULT_ATTEMPTS, EXPORT, JOB, MOST_ATTEMPTS};
 use crate::{
@@ -366,7 +366,8 @@ impl Fleet {
         Ok(Some(Outcome { result }))
     }
 
-    /// Removes the outcome of an attempt whose effects were not taken. What is left is removed when its time is over.
+    /// Removes the outcome of an attempt whose effects were not taken. The bucket removes parts that this misses when their
+    /// time is over.
     pub(super) async fn drop_outcome(&self, key: &Key, name: &str, outcome: &Outcome) {
         let _ = self.jobs.purge(key.outcome(name)).await;
         if matches!(&outcome.result, Ok(output) if output.len() > VALUE) {

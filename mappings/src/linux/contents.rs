@@ -41,7 +41,7 @@ impl Contents {
             }
             file.write_all_at(bytes, u64::try_from(at).ok()?).ok()?;
         }
-        // Whoever else gets at the file, by `/proc` for instance, must not change what is mapped, nor cut it: a page
+        // Others who reach the file, by `/proc` for instance, must not change what is mapped, nor cut it: a page
         // beyond its end would stop the process.
         let seals =
             libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE | libc::F_SEAL_SEAL;

@@ -56,7 +56,7 @@ impl Future {
         }
     }
 
-    /// Returns one whose request is to be sent.
+    /// Makes the future of a response whose request was not sent yet.
     pub(super) const fn unsent(
         request: Checked,
         times: [Option<Duration>; 2],
