@@ -1,7 +1,6 @@
 //! A worker: a server that is part of a fleet.
 
 use crate::{
-    calls,
     connect::{Fleet, FleetOptions},
     error::FleetError,
     follow::{Follower, Worker},
@@ -9,6 +8,7 @@ use crate::{
     names::nonce,
     presence::{Counters, FleetView, Presence},
     release::now,
+    requests::{self, Kind},
     world::Loader,
 };
 use hostel_server::{
@@ -97,6 +97,8 @@ impl FleetWorker {
             serves: world.number,
             ..Presence::default()
         };
+        // Before it takes work: a worker that nobody sees has no vote.
+        fleet.tell(&presence).await?;
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(service.clone().serve(listener, settings, stopped.clone()));
@@ -111,7 +113,9 @@ impl FleetWorker {
         });
         let follower = Follower::new(worker.clone(), loader, presence);
         tasks.spawn(follower.run(stopped.clone()));
-        tasks.spawn(calls::serve(worker.clone(), stopped.clone()));
+        for kind in [Kind::Call, Kind::Submit] {
+            tasks.spawn(requests::serve(worker.clone(), kind, stopped.clone()));
+        }
         let slots = options.jobs.unwrap_or_else(|| {
             let processors = std::thread::available_parallelism();
             processors.map_or(2, |number| number.get().saturating_mul(2))
@@ -122,7 +126,7 @@ impl FleetWorker {
             address,
             stop,
             tasks,
-            drain: settings.drain_timeout,
+            drain: settings.drain_delay.saturating_add(settings.drain_timeout),
         })
     }
 

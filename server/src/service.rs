@@ -205,8 +205,8 @@ impl PluginService {
         });
     }
 
-    /// Serves connections within the bounds of `settings`, until `stop` changes; then lets requests end, and returns when
-    /// they have, or when the time for that has passed.
+    /// Serves connections within the bounds of `settings`, until `stop` changes and the time for load balancers has passed;
+    /// then lets requests end, and returns when they have, or when the time for that has passed.
     pub fn serve(
         self,
         listener: TcpListener,
@@ -217,6 +217,7 @@ impl PluginService {
             connections: settings.connections,
             head_timeout: settings.head_timeout,
             write_timeout: settings.body_timeout,
+            drain_delay: settings.drain_delay,
             drain_timeout: settings.drain_timeout,
         };
         connection::serve(listener, self, bounds, stop)

@@ -18,7 +18,7 @@ const READY: Duration = Duration::from_secs(60);
 /// A NATS with a directory of its own.
 pub(crate) struct Nats {
     program: PathBuf,
-    arguments: &'static [&'static str],
+    arguments: Vec<String>,
     port: u16,
     files: TempDir,
     process: Child,
@@ -30,8 +30,18 @@ impl Nats {
         Self::start_with(&[])
     }
 
+    /// As [`start`](Self::start), with a configuration.
+    pub(crate) fn start_configured(configuration: &str) -> Option<Self> {
+        let file = tempfile::NamedTempFile::new().expect("a file is made");
+        fs::write(&file, configuration).expect("a file is written");
+        // It is read at the start alone, and again at a restart.
+        let (_, path) = file.keep().expect("the file stays");
+        let path = path.to_str().expect("the path is text");
+        Self::start_with(&["-c", path])
+    }
+
     /// As [`start`](Self::start), with more arguments.
-    pub(crate) fn start_with(arguments: &'static [&'static str]) -> Option<Self> {
+    pub(crate) fn start_with(arguments: &[&str]) -> Option<Self> {
         let program = env::var_os("HOSTEL_NATS_SERVER").unwrap_or_else(|| "nats-server".into());
         let program = PathBuf::from(program);
         let found = Command::new(&program).arg("--version").output();
@@ -49,7 +59,8 @@ impl Nats {
         let port = free.local_addr().expect("it is bound").port();
         drop(free);
         let files = tempfile::tempdir().expect("a directory is made");
-        let process = run(&program, port, &files, arguments);
+        let arguments: Vec<_> = arguments.iter().map(|&it| it.to_owned()).collect();
+        let process = run(&program, port, &files, &arguments);
         let it = Self {
             program,
             arguments,
@@ -65,7 +76,7 @@ impl Nats {
     pub(crate) fn restart(&mut self) {
         self.process.kill().expect("it runs");
         self.process.wait().expect("it ends");
-        self.process = run(&self.program, self.port, &self.files, self.arguments);
+        self.process = run(&self.program, self.port, &self.files, &self.arguments);
         self.wait();
     }
 
@@ -78,7 +89,12 @@ impl Nats {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        self.url_as("")
+    }
+
+    /// Returns its URL with a login: `USER:PASSWORD@`.
+    pub(crate) fn url_as(&self, login: &str) -> String {
+        format!("nats://{login}127.0.0.1:{}", self.port)
     }
 
     pub(crate) async fn fleet(&self) -> Fleet {
@@ -100,10 +116,16 @@ impl Nats {
 
     /// Starts a worker.
     pub(crate) fn worker(&self, jobs: usize) -> Worker {
+        self.worker_as("", jobs)
+    }
+
+    /// Starts a worker with a login.
+    pub(crate) fn worker_as(&self, login: &str, jobs: usize) -> Worker {
         let log = self.files.path().join(format!("{:x}.log", rand()));
         let file = fs::File::create(&log).expect("a file is made");
         let process = Command::new(env!("CARGO_BIN_EXE_hostel"))
-            .args(["serve", "--nats", &self.url(), "--listen", "127.0.0.1:0"])
+            .args(["serve", "--nats", &self.url_as(login)])
+            .args(["--listen", "127.0.0.1:0"])
             .args(["--jobs", &jobs.to_string()])
             .stderr(file)
             .spawn()
@@ -127,7 +149,7 @@ impl Nats {
     }
 }
 
-fn run(program: &PathBuf, port: u16, files: &TempDir, arguments: &[&str]) -> Child {
+fn run(program: &PathBuf, port: u16, files: &TempDir, arguments: &[String]) -> Child {
     Command::new(program)
         .args([
             "--addr",
@@ -197,11 +219,19 @@ pub(crate) struct Raw(BufReader<TcpStream>);
 impl Raw {
     /// Connects, and subscribes to a subject.
     pub(crate) fn connect(nats: &Nats, subscribe: &str) -> Self {
+        Self::connect_as(nats, subscribe, None)
+    }
+
+    /// As [`connect`](Self::connect), with a user and a password.
+    pub(crate) fn connect_as(nats: &Nats, subscribe: &str, login: Option<(&str, &str)>) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", nats.port)).expect("NATS listens");
         stream.set_read_timeout(Some(READY)).expect("it has one");
         let mut it = Self(BufReader::new(stream));
+        let login = login.map_or_else(String::new, |(user, password)| {
+            format!(r#","user":"{user}","pass":"{password}""#)
+        });
         it.send(&format!(
-            "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nSUB {subscribe} 1\r\n"
+            "CONNECT {{\"verbose\":false,\"headers\":true{login}}}\r\nSUB {subscribe} 1\r\n"
         ));
         it
     }
@@ -228,6 +258,17 @@ impl Raw {
         self.send(&format!(
             "HPUB {subject} {reply} {first} {all}\r\n{head}{payload}\r\n"
         ));
+    }
+
+    /// Returns the headers of the next message that it gets.
+    pub(crate) fn next_head(&mut self) -> String {
+        self.next();
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            let read = self.0.read_line(&mut head).expect("NATS sends");
+            assert!(read > 0, "NATS has closed the connection");
+        }
+        head
     }
 
     /// Returns the subject of the next message that it gets.

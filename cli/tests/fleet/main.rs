@@ -5,5 +5,6 @@
 
 mod jobs;
 mod machines;
+mod permissions;
 mod releases;
 mod state;

@@ -42,9 +42,10 @@ fn a_plugin_is_put_replaced_rolled_back_and_removed() {
 
     assert_eq!(back("").status, 200);
     serving.post("greeter", b"").says("two");
+    // The version before that was the third one.
     assert_eq!(back("").status, 200);
-    serving.post("greeter", b"").says("one");
-    back("").is(404, "unknown-version");
+    serving.post("greeter", b"").says("three");
+    assert_eq!(back(&format!("?to={sha256}")).status, 200);
     serving.post("greeter", b"").says("one");
     let third = kept[2]["sha256"].as_str().unwrap();
     assert_eq!(back(&format!("?to={third}")).status, 200);
@@ -52,9 +53,15 @@ fn a_plugin_is_put_replaced_rolled_back_and_removed() {
     back("?to=abc").is(400, "bad-query");
     back(&format!("?to={}", "0".repeat(64))).is(404, "unknown-version");
 
-    // The oldest goes when there are too many.
+    // Not the version before by number, which may be the one that was rolled back from.
+    assert_eq!(put("one").status, 200);
+    assert_eq!(back("").status, 200);
+    serving.post("greeter", b"").says("three");
+
+    // The one that was not loaded for longest goes when there are too many.
+    let second = kept[1]["sha256"].as_str().unwrap();
     assert_eq!(put("four").status, 200);
-    back(&format!("?to={sha256}")).is(404, "unknown-version");
+    back(&format!("?to={second}")).is(404, "unknown-version");
 
     assert_eq!(
         serving.ask("DELETE /v1/plugins/greeter", &auth, b"").status,
