@@ -212,6 +212,7 @@ impl From<Failure> for Problem {
         match failure {
             Failure::Call(error) => Self::from(&error),
             Failure::FuelWindow(after) => Self::new("fuel-window", "").retry_after(after),
+            Failure::Lost => Self::new("no-result", ""),
             Failure::Json(reason) => Self::new("bad-json", reason),
             Failure::Function(error) => {
                 let message = error.as_str().unwrap_or("see `error`").into();

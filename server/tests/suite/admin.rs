@@ -242,3 +242,34 @@ fn a_change_can_ask_for_the_version_that_it_replaces() {
     let any = ("if-match", "*");
     assert_eq!(change("DELETE /v1/plugins/p", any, b"").status, 204);
 }
+
+#[test]
+fn an_unloaded_plugin_has_no_figures() {
+    let (serving, admin) = with_admin(&[("stays", &says("a")), ("goes", &process("unreachable"))]);
+    let metrics = || serving.get("/metrics").text();
+    serving.post("stays", b"").says("a");
+    serving.post("goes", b"").is(502, "trap-unreachable");
+    serving.post("goes/none", b"").is(404, "unknown-export");
+    let before = metrics();
+    for series in [
+        "hostel_calls_total{plugin=\"goes\",code=\"trap-unreachable\"} 1",
+        "hostel_call_seconds_count{plugin=\"goes\"} 2",
+        "hostel_plugin_info{plugin=\"goes\",",
+    ] {
+        assert!(before.contains(series), "{series}: {before}");
+    }
+    let auth = [("authorization", &*admin.header)];
+    serving.ask("DELETE /v1/plugins/goes", &auth, b"");
+    let after = metrics();
+    assert!(!after.contains("goes"), "{after}");
+    assert!(after.contains("hostel_calls_total{plugin=\"stays\",code=\"ok\"} 1"));
+    // One of this name begins anew.
+    serving.ask("PUT /v1/plugins/goes", &auth, &says("b"));
+    serving.post("goes", b"").says("b");
+    let again = metrics();
+    assert!(
+        again.contains("hostel_call_seconds_count{plugin=\"goes\"} 1"),
+        "{again}"
+    );
+    assert!(!again.contains("trap-unreachable"), "{again}");
+}

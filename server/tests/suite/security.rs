@@ -259,3 +259,93 @@ fn a_request_with_two_tokens_is_refused() {
         .ask("POST /v1/plugins/echo", &both[..1], b"x")
         .says("x");
 }
+
+/// Each route that tells of a plugin, with a token of another plugin.
+#[test]
+fn a_token_reads_nothing_of_another_plugin() {
+    let [anna, root] = [
+        token("anna", "role = \"caller\"\nplugins = [\"mine\"]"),
+        token("root", "role = \"admin\""),
+    ];
+    let config = format!(
+        "[defaults]\ngrants = [\"log\", \"config\", \"state\"]\n{}{}",
+        anna.section, root.section
+    );
+    let (counter, customize) = (prebuilt("counter"), prebuilt("customize"));
+    let plugins: &[(&str, &[u8])] = &[
+        ("mine", &counter),
+        ("other", &counter),
+        ("text", &customize),
+    ];
+    let serving = Serving::with(&config, plugins);
+    let ask = |line: &str, header: &str| serving.ask(line, &[("authorization", header)], b"key");
+    let first = ask("POST /v1/plugins/other", &root.header).text();
+    assert_ne!(ask("POST /v1/plugins/other", &root.header).text(), first);
+    ask("POST /v1/plugins/text", &root.header).says("DEFAULT_PREFIX_KEY");
+    for line in [
+        "POST /v1/plugins/other",
+        "POST /v1/plugins/other/process",
+        "GET /v1/plugins/other",
+        "PUT /v1/plugins/other",
+        "PUT /v1/plugins/mine",
+        "DELETE /v1/plugins/other",
+        "GET /v1/openapi/other",
+        "GET /v1/versions/other",
+        "GET /v1/versions/mine",
+        "POST /v1/versions/other/rollback",
+        "GET /v1/fleet",
+        "GET /metrics",
+        // Other spellings of the name.
+        "POST /v1/plugins/%6fther",
+        "GET /v1/plugins/OTHER",
+        "GET /v1/plugins/*",
+        "POST /v1/plugins/mine%2f..%2fother",
+    ] {
+        ask(line, &anna.header).is(403, "forbidden");
+    }
+    // One's own has values of its own, and is all that is listed.
+    assert_eq!(ask("POST /v1/plugins/mine", &anna.header).text(), first);
+    let listed = ask("GET /v1/plugins", &anna.header).text();
+    assert!(
+        listed.contains("mine") && !listed.contains("other"),
+        "{listed}"
+    );
+    assert!(
+        !ask("GET /v1/plugins/mine", &anna.header)
+            .text()
+            .contains("other")
+    );
+}
+
+#[test]
+fn a_guest_s_texts_add_no_header_and_no_event() {
+    // An error of the guest's, and the same text in its log.
+    let forged =
+        "a\\0d\\0aset-cookie: b\\0d\\0a\\0d\\0adata: {}\\0a\\0aevent: missed\\0adata: 9\\0a\\0a";
+    let length = 53;
+    let wat = format!(
+        r#"(module (import "env" "host_log" (func $log (param i32 i32)))
+        (memory (export "memory") 1) (data (i32.const 0) "{forged}")
+        (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+        (func (export "process") (param i32 i32) (result i32 i32)
+            (call $log (i32.const 0) (i32.const {length}))
+            (i32.const 0) (i32.const {length})))"#
+    );
+    let config = "[defaults]\ngrants = [\"log\"]\n";
+    let serving = Serving::with(config, &[("forger", &wat::parse_str(wat).unwrap())]);
+    let mut log = serving.client();
+    log.request("GET /v1/logs", &[], b"");
+    let answer = serving.post("forger", b"");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(!answer.headers.contains_key("set-cookie"));
+    assert_eq!(answer.body.len(), length);
+    // The log's stream has the text in one event.
+    let found = std::iter::from_fn(|| log.line()).find(|line| line.contains("set-cookie"));
+    let line = found.expect("the line comes");
+    assert!(line.starts_with("data: {"), "{line}");
+    assert!(line.contains("event: missed"), "{line}");
+    // A name that is not that of a function is told in JSON.
+    let unknown = serving.post("forger/a%0d%0aset-cookie:%20b", b"");
+    unknown.is(404, "unknown-export");
+    assert!(!unknown.headers.contains_key("set-cookie"));
+}
