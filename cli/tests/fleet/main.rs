@@ -5,5 +5,6 @@
 
 mod jobs;
 mod machines;
+mod operating;
 mod releases;
 mod state;
