@@ -214,7 +214,7 @@ impl Reading {
             read
         };
         let read = spawn(tenant.reading.clone(), read).await;
-        read.unwrap_or_else(|Lost| Err(Failure::Lost))
+        read.unwrap_or(Err(Failure::Lost))
     }
 
     fn read_here(&self) -> Result<Vec<hostel::component::Value>, Failure> {

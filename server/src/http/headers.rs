@@ -59,7 +59,7 @@ pub(super) fn check_conditions(headers: &HeaderMap, loaded: Option<&str>) -> Res
             .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
         loaded.is_some_and(|loaded| {
             let own = format!("\"{loaded}\"");
-            tags.any(|tag| matches!(tag.trim_ascii(), tag if tag == b"*" || tag == own.as_bytes()))
+            tags.any(|tag| [&b"*"[..], own.as_bytes()].contains(&tag.trim_ascii()))
         })
     };
     let fails = headers.contains_key(header::IF_MATCH) && !names(header::IF_MATCH)
