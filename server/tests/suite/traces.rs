@@ -95,7 +95,7 @@ fn requests_are_spans_at_a_collector() {
     assert!(has(&TRACE) && has(&PARENT));
     assert!(!has(&[0x11; 16]));
     // Of the client, its token's name alone.
-    assert!(has(b"root") && !has(root.header["Bearer ".len()..].as_bytes()));
+    assert!(has(b"root") && !has(&root.header.as_bytes()["Bearer ".len()..]));
 }
 
 #[test]
