@@ -29,7 +29,7 @@ pub struct WorkerOptions {
     pub fleet: FleetOptions,
     /// The address of the HTTP interface, instead of the settings'.
     pub listen: Option<SocketAddr>,
-    /// Jobs at one time, from 0 to 1,000. `None`: two for each processor.
+    /// Jobs at one time, from 0 to 1,000, but one of each plugin in any case. `None`: two for each processor.
     pub jobs: Option<usize>,
 }
 
@@ -71,13 +71,11 @@ impl FleetWorker {
         let view = Arc::new(Mutex::new(FleetView::default()));
         let shown = view.clone();
         let service = PluginService::builder(world.host.clone())
+            .settings(settings)
             .auth(config.auth())
             .terms(config.terms())
             .logs(logs)
             .dashboard(true)
-            .workers(settings.workers)
-            .body_timeout(settings.body_timeout)
-            .access_log(settings.access_log)
             .fleet(move || {
                 let view = shown.lock().unwrap_or_else(PoisonError::into_inner);
                 serde_json::to_value(&*view).unwrap_or_default()

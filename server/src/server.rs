@@ -80,22 +80,13 @@ impl Server {
             options,
         };
         let folder = parts.open(&config)?;
-        let workers = settings.workers;
-        let builder = PluginService::builder(folder.host().clone());
-        #[cfg(feature = "otlp")]
-        let builder = match &settings.traces {
-            Some(endpoint) => builder.traces(endpoint),
-            None => builder,
-        };
-        let service = builder
+        let service = PluginService::builder(folder.host().clone())
+            .settings(settings)
             .auth(config.auth())
             .terms(config.terms())
             .folder(folder)
             .logs(parts.logs.clone())
             .dashboard(true)
-            .workers(workers)
-            .body_timeout(settings.body_timeout)
-            .access_log(settings.access_log)
             .build()
             .map_err(ServeError::Start)?;
         let wanted = parts.options.listen.unwrap_or(settings.listen);

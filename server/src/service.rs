@@ -287,6 +287,21 @@ impl PluginServiceBuilder {
         self
     }
 
+    /// Takes the threads, the time for bodies, the access log and the collector of spans from a configuration. Its bounds of
+    /// connections are for [`PluginService::serve`].
+    #[must_use]
+    pub fn settings(self, settings: &ServerSettings) -> Self {
+        let built = self
+            .workers(settings.workers)
+            .body_timeout(settings.body_timeout)
+            .access_log(settings.access_log);
+        #[cfg(feature = "otlp")]
+        if let Some(endpoint) = &settings.traces {
+            return built.traces(endpoint);
+        }
+        built
+    }
+
     /// Sets what `/v1/fleet` returns: the fleet of which this server is a part. By default it is part of none.
     #[must_use]
     pub fn fleet(mut self, show: impl Fn() -> Json + Send + Sync + 'static) -> Self {

@@ -5,6 +5,7 @@
 
 mod jobs;
 mod machines;
+mod operating;
 mod permissions;
 mod releases;
 mod state;

@@ -1,75 +1,57 @@
-//! What clients of NATS can do with the permissions that `docs/fleet.md` names.
+//! Jobs of clients that may submit those of one plugin alone.
 
-use super::machines::{Nats, Raw, counter, on_runtime, says};
-use hostel_fleet::{Fleet, FleetOptions, NewJob};
+use super::{
+    machines::{Nats, Raw, counter, on_runtime},
+    operating::{USERS, connect},
+};
+use hostel_fleet::NewJob;
 use std::time::Duration;
 
-/// The permissions of the book.
-const USERS: &str = r#"
-authorization {
-  users = [
-    { user: "worker", password: "w", permissions: {
-        publish: ["hostel.>", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$KV.hostel-releases.>", "$KV.hostel-workers.>",
-            "$KV.hostel-state.>", "$KV.hostel-results.>", "$O.hostel-plugins.>", "$O.hostel-outputs.>", "_INBOX.>"],
-        subscribe: ["hostel.call.>", "hostel.submit.>", "_INBOX.>"] } },
-    { user: "anna", password: "a", permissions: {
-        publish: ["hostel.submit.counter"], subscribe: ["_INBOX.anna.>"] } },
-  ]
-}
-"#;
-
 #[test]
-fn the_permissions_of_the_book_suffice_and_a_submitter_writes_nowhere_else() {
-    let Some(nats) = Nats::start_configured(USERS) else {
+fn a_submitter_writes_nowhere_by_its_reply_subject() {
+    let Some(nats) = Nats::start_with_config(USERS) else {
         return;
     };
-    let _worker = nats.worker_as("worker:w@", 2);
+    let url = nats.url_as("worker:w@");
+    let _worker = nats.worker_with(2, &["--nats", &url]);
     on_runtime(async {
-        let options = FleetOptions {
-            servers: nats.url_as("worker:w@"),
-            ..FleetOptions::default()
-        };
-        let fleet = Fleet::connect(&options).await.unwrap();
-        let settings = "[plugin.counter]\ngrants = [\"state\"]\ndeadline = \"30s\"\n";
+        let fleet = connect(url).await;
+        let settings = "[defaults]\ngrants = [\"state\"]\ndeadline = \"30s\"\n";
         fleet.set_settings(settings).await.unwrap();
-        fleet.push("counter", &counter()).await.unwrap();
-        fleet.push("sayer", &says("one")).await.unwrap();
-
-        let mut anna = Raw::connect_as(&nats, "_INBOX.anna.>", Some(("anna", "a")));
+        for name in ["one", "other"] {
+            fleet.push(name, &counter()).await.unwrap();
+        }
+        let mut ben = Raw::connect_as(&nats, ("ben", "b"), "_INBOX.ben.>");
         let replies = [
-            "$KV.hostel-state.counter",
+            "$KV.hostel-state.other",
             "$KV.hostel-releases.releases",
-            "$KV.hostel-results.job.sayer.mine",
-            "hostel.job.sayer",
-            "hostel.submit.sayer",
+            "$KV.hostel-results.job.other.mine",
+            "hostel.job.other",
+            "hostel.submit.other",
         ];
         for (number, reply) in replies.into_iter().enumerate() {
             let id = format!("refused-{number}");
-            anna.publish(
-                "hostel.submit.counter",
-                reply,
-                &[("Hostel-Job", &id)],
-                "all",
-            );
+            ben.publish("hostel.submit.one", reply, &[("Hostel-Job", &id)], "all");
         }
         let headers = [("Hostel-Job", "mine"), ("Hostel-Attempts", "3")];
-        anna.publish("hostel.submit.counter", "_INBOX.anna.1", &headers, "all");
-        assert_eq!(anna.next(), "_INBOX.anna.1");
+        ben.publish("hostel.submit.one", "_INBOX.ben.1", &headers, "all");
+        assert_eq!(ben.next(), "_INBOX.ben.1");
         let wait = Duration::from_secs(60);
-        let visits = fleet.result("counter", "mine", wait).await.unwrap();
+        let visits = fleet.result("one", "mine", wait).await.unwrap();
         assert_eq!(visits[..], 1_u64.to_le_bytes());
-        // Those with other reply subjects are no jobs, and nothing is where they would have led.
+        // Those with other reply subjects are no jobs, and nothing is at these subjects.
         for number in 0..replies.len() {
-            assert!(
-                fleet
-                    .job("counter", &format!("refused-{number}"))
-                    .await
-                    .is_err()
-            );
+            let id = format!("refused-{number}");
+            assert!(fleet.job("one", &id).await.is_err());
         }
-        assert!(fleet.job("sayer", "mine").await.is_err());
-        assert_eq!(fleet.releases().await.unwrap().active.plugins.len(), 2);
-        assert_eq!(fleet.view().await.unwrap().jobs.waiting, 0);
+        assert!(fleet.job("other", "mine").await.is_err());
+        let other = fleet.call("other", "", "all".into(), wait).await.unwrap();
+        assert_eq!(other.output, 1_u64.to_le_bytes().to_vec());
+        let view = fleet.view().await.unwrap();
+        assert_eq!(
+            (view.releases.active.plugins.len(), view.jobs.waiting),
+            (2, 0)
+        );
     });
 }
 
@@ -103,7 +85,6 @@ fn submissions_have_the_codes_of_errors() {
         );
     }
     on_runtime(async {
-        // The traces of a job go with it, and what is no header does not.
         let fleet = nats.fleet().await;
         let job = NewJob {
             plugin: "sayer".into(),

@@ -269,7 +269,7 @@ fn a_user_and_a_password_are_those_of_the_url() {
         return;
     };
     let ended = |login: &str| {
-        let url = nats.url().replace("nats://", &format!("nats://{login}"));
+        let url = nats.url_as(login);
         let output = nats.hostel(&["plugins", "list", "--nats", &url]);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code(), text)
