@@ -79,7 +79,7 @@ pub(super) enum Command {
     New(New),
     /// Call a function of a plugin, or run a WASI command
     #[command(after_help = long(&format!("{RUN}\n\n{}", exit::HELP)))]
-    Run(Run),
+    Run(RunOnce),
     /// Measure the time, fuel and memory of a plugin's calls
     #[command(
         after_help = long(BENCH),
@@ -312,6 +312,43 @@ impl Run {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct RunOnce {
+    #[command(flatten)]
+    pub(super) run: Run,
+    #[command(flatten)]
+    pub(super) observe: Observe,
+    /// File to write a core dump to, if the plugin is stopped
+    #[arg(long, value_name = "FILE", hide = asked_for("-h"))]
+    pub(super) coredump: Option<PathBuf>,
+}
+
+impl RunOnce {
+    /// Returns the option for which the plugin's functions have to be observed.
+    pub(super) fn observing(&self) -> Option<&'static str> {
+        let coredump = self.coredump.is_some().then_some("--coredump");
+        self.observe.option().or(coredump)
+    }
+}
+
+#[derive(Debug, Default, Args)]
+pub(super) struct Observe {
+    /// List the functions and lines that ran when the plugin was stopped; slow
+    #[arg(long, hide = asked_for("-h"))]
+    pub(super) backtrace: bool,
+    /// File to write to which lines of the source ran how often, as lcov; slow
+    #[arg(long, value_name = "FILE", hide = asked_for("-h"))]
+    pub(super) coverage: Option<PathBuf>,
+}
+
+impl Observe {
+    /// Returns the option for which the plugin's functions have to be observed.
+    pub(super) fn option(&self) -> Option<&'static str> {
+        let backtrace = self.backtrace.then_some("--backtrace");
+        backtrace.or_else(|| self.coverage.as_ref().map(|_| "--coverage"))
+    }
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Bench {
     #[command(flatten)]
     pub(super) run: Run,
@@ -365,6 +402,8 @@ pub(super) struct Test {
     /// Run again when the plugin or a file of the tests changes
     #[arg(long)]
     pub(super) watch: bool,
+    #[command(flatten)]
+    pub(super) observe: Observe,
 }
 
 #[derive(Debug, Args)]

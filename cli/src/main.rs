@@ -21,6 +21,7 @@ mod log;
 mod lower;
 mod new;
 mod number;
+mod observe;
 mod output;
 mod plugin;
 mod probe;

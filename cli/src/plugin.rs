@@ -239,6 +239,12 @@ pub(super) struct Granted {
 }
 
 impl Granted {
+    /// Changes the grants.
+    pub(super) fn map(mut self, change: impl FnOnce(Grants) -> Grants) -> Self {
+        self.grants = change(self.grants);
+        self
+    }
+
     /// Returns the grants of a plugin of one module.
     pub(super) fn with(self, wasi: Wasi) -> Grants {
         self.grants.extism(self.extism).wasi(wasi.http(self.http))
