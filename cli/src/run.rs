@@ -11,6 +11,7 @@ use super::{
     plugin::{self, Module},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use bytesize::ByteSize;
 use hostel::{
     Budget, CallError, Engine, Instance, LogRecord, LogSink, Plugin, RefusedGrowth, Std, Tracing,
     Usage, WasiOutput, WasiStdio,
@@ -62,6 +63,26 @@ pub(super) fn run(arguments: &RunOnce) -> Result<Exit, Failure> {
     Ok(output::json(&report.json(result, exit))?.or(exit))
 }
 
+/// Calls a plugin, and prints its output, or its failure, and its usage in a line.
+pub(super) fn shown(arguments: &RunOnce) -> Result<Exit, Failure> {
+    let mut report = Report::new();
+    match report.run(arguments, Tracing) {
+        Ok(bytes) => {
+            output::answer(&bytes)?;
+            // A terminal gets it anyway.
+            if !io::stdout().is_terminal() && !bytes.ends_with(b"\n") {
+                output::bytes(b"\n")?;
+            }
+        }
+        Err(failure) => output::failure(&failure),
+    }
+    let Some(usage) = report.call else {
+        return Ok(Exit::Ok);
+    };
+    let memory = ByteSize(usage.memory_bytes as u64).display().iec();
+    output::text(&format!("{} fuel, {memory} of memory\n", usage.fuel))
+}
+
 /// The facts about a run. Those of steps that it did not reach are `None`.
 struct Report {
     exit: Exit,
@@ -106,7 +127,7 @@ impl Report {
     fn run(&mut self, arguments: &RunOnce, log: impl LogSink) -> Result<Vec<u8>, Failure> {
         let result = self.call(arguments, log);
         if let (Some(observed), Some(file)) = (&self.observed, &arguments.observe.coverage) {
-            let written = observed.coverage(&arguments.run.plugin).write(file);
+            let written = observed.take_coverage(&arguments.run.plugin).write(file);
             return result.and_then(|output| written.map(|()| output));
         }
         result
@@ -170,7 +191,8 @@ impl Report {
         timeout: &Timeout,
         once: &RunOnce,
     ) -> Result<R, Failure> {
-        self.call = Some(self.usage(instance.usage()));
+        let (usage, result) = self.observed_end(instance.usage(), result);
+        self.call = Some(usage);
         let result = result.map_err(|error| self.failed(error, timeout));
         if let (Some(observed), Some(file)) = (&self.observed, &once.coredump) {
             let written = observed.dump(&once.run.plugin, instance, file);
@@ -179,10 +201,16 @@ impl Report {
         result
     }
 
-    /// Returns a usage as it would be if the plugin were not observed.
-    fn usage(&self, usage: Usage) -> Usage {
-        let observed = self.observed.as_ref();
-        observed.map_or(usage, |observed| observed.usage(usage))
+    /// Returns the usage and the result of a call as they would be if the plugin were not observed.
+    fn observed_end<R>(
+        &self,
+        usage: Usage,
+        result: Result<R, CallError>,
+    ) -> (Usage, Result<R, CallError>) {
+        match &self.observed {
+            Some(observed) => observed.end(usage, result),
+            None => (usage, result),
+        }
     }
 
     /// Runs the plugin as a command. Returns its stdout, which is empty if it was passed through.
@@ -249,8 +277,10 @@ impl Report {
     ) -> Result<Instance, Failure> {
         let plugin = plugin.with_budget(timeout.limit(engine.budget())?);
         let instance = timed(&mut self.micros.instantiate, || plugin.instantiate(()));
+        let usage = instance.as_ref().map(Instance::start_usage);
+        let (usage, instance) = self.observed_end(usage.unwrap_or_default(), instance);
         let mut instance = instance.map_err(|error| self.failed(error, timeout))?;
-        self.start = Some(self.usage(instance.start_usage()));
+        self.start = Some(usage);
         if let Some(observed) = &self.observed {
             observed.begin();
         }

@@ -2,7 +2,7 @@
 
 use addr2line::Context;
 use gimli::{Dwarf, EndianRcSlice, LittleEndian, SectionId};
-use std::{collections::BTreeSet, fmt, rc::Rc};
+use std::{collections::BTreeSet, fmt, path::Path, rc::Rc};
 use wasmparser::{FunctionBody, Operator, Parser, Payload};
 
 /// A module's code.
@@ -28,7 +28,11 @@ pub(super) struct Line {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)?;
+        // Below the working directory, as other tools name it.
+        let here = std::env::current_dir().unwrap_or_default();
+        let path = Path::new(&self.file);
+        let path = path.strip_prefix(here).unwrap_or(path);
+        write!(f, "{}:{}", path.display(), self.line)?;
         self.column.map_or(Ok(()), |column| write!(f, ":{column}"))
     }
 }

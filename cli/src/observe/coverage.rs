@@ -48,7 +48,10 @@ pub(super) fn of(
             None if code.has_lines() => continue,
             None => {
                 let line = importing.original(index) + 1;
-                (plugin.display().to_string(), line, importing.name(index))
+                let file = plugin.display().to_string();
+                let counts = coverage.0.entry(file.clone()).or_default();
+                counts.lines.insert(line, count);
+                (file, line, importing.name(index))
             }
         };
         if is_own(&file) {
@@ -63,7 +66,7 @@ pub(super) fn of(
 
 /// Returns whether a file is not one of a compiler's library, or of a package that was fetched.
 fn is_own(file: &str) -> bool {
-    let foreign = ["/rustc/", "/.rustup/", "/.cargo/registry/", "/.cargo/git/"];
+    let foreign = ["/rustc/", "/rust/deps/", "/.rustup/", "/.cargo/"];
     !foreign.iter().any(|part| file.contains(part))
 }
 

@@ -78,7 +78,12 @@ impl Importing {
             module.finish()
         };
         // Behind the code, whose offsets it does not change.
-        let moved = moved(wasm, &section(&[0]), positions)?;
+        let mut moved = moved(wasm, &section(&[0]), positions)?;
+        // As long as without the changes, if it can be: making an instance costs fuel by the module's size.
+        let list = moved.len();
+        moved.resize(list + wasm.len().saturating_sub(section(&moved).len()), 0);
+        let longer = section(&moved).len().saturating_sub(wasm.len());
+        moved.truncate(list.max(moved.len().saturating_sub(longer)));
         Some(Self {
             wasm: section(&moved),
             names,

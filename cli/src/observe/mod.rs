@@ -36,6 +36,9 @@ const TIMES: u64 = 1_000;
 const INNER: usize = 24;
 const OUTER: usize = 8;
 
+/// The function that Rust runs the handling of a panic in.
+const PANIC: &str = "__rust_end_short_backtrace";
+
 /// A plugin that is observed.
 pub(super) struct Observed {
     importing: Importing,
@@ -122,19 +125,20 @@ impl Observed {
         self.recorder().begin();
     }
 
-    /// Returns the usage of a call, or of making the instance, as it would be without being observed.
-    pub(super) fn usage(&self, usage: Usage) -> Usage {
-        self.recorder().usage(usage)
-    }
-
-    /// Returns the error of a call as it would be without being observed.
-    pub(super) fn error(&self, error: CallError) -> CallError {
-        self.recorder().exceeded().unwrap_or(error)
+    /// Ends a call, or the making of an instance. Returns its usage and its result as they would be without being
+    /// observed.
+    pub(super) fn end<R>(
+        &self,
+        usage: Usage,
+        result: Result<R, CallError>,
+    ) -> (Usage, Result<R, CallError>) {
+        let (usage, exceeded) = self.recorder().end(usage);
+        (usage, exceeded.map_or(result, Err))
     }
 
     /// Reports that a call failed, with the functions that ran when it was stopped.
     pub(super) fn failure(&self, error: CallError) -> Failure {
-        let mut failure = Failure::from(self.error(error));
+        let mut failure = Failure::from(error);
         failure.details = self.backtrace();
         failure
     }
@@ -153,6 +157,10 @@ impl Observed {
         let mut lines: Vec<_> = frames
             .flat_map(|frame| self.frame(frame.function, frame.position))
             .collect();
+        // What a panic in Rust runs is no news.
+        if let Some(panic) = lines.iter().rposition(|line| line.contains(PANIC)) {
+            lines.drain(..=panic);
+        }
         if lines.len() > INNER + OUTER {
             let left_out = lines.len() - INNER - OUTER;
             let note = format!("… {left_out} functions left out …");
@@ -186,9 +194,13 @@ impl Observed {
         self.code.positions.get(number).copied()
     }
 
-    /// Returns which functions and lines have run how many times since the plugin was loaded.
-    pub(super) fn coverage(&self, plugin: &Path) -> Coverage {
-        coverage::of(plugin, &self.recorder(), &self.code, &self.importing)
+    /// Returns how many times functions and lines ran since this was last called.
+    pub(super) fn take_coverage(&self, plugin: &Path) -> Coverage {
+        let mut recorder = self.recorder();
+        let coverage = coverage::of(plugin, &recorder, &self.code, &self.importing);
+        recorder.entered.clear();
+        recorder.counts.fill(0);
+        coverage
     }
 
     /// Writes a core dump of the instance to `file`, if the call was stopped.

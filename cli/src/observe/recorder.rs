@@ -95,11 +95,14 @@ impl Recorder {
             _ => {}
         }
         let limit = self.budget.host_calls;
+        let host_calls = record.host_calls.saturating_sub(self.events);
+        // The next one is announced, unless it is made through a table.
+        let is_next = matches!(record.event, ProfileEvent::CallHost { .. });
         if self.tree.fuel() > self.budget.fuel {
             self.exceeded = Some(CallError::OutOfFuel {
                 fuel: self.budget.fuel,
             });
-        } else if record.host_calls.saturating_sub(self.events) > limit {
+        } else if host_calls > limit || (is_next && host_calls == limit) {
             self.exceeded = Some(CallError::HostCalls { limit });
         }
         match self.exceeded {
@@ -141,19 +144,16 @@ impl Recorder {
         }
     }
 
-    /// Returns the usage of a call without what observing it added.
-    pub(super) fn usage(&mut self, mut usage: Usage) -> Usage {
+    /// Ends a call. Returns its usage without what observing it added, and what of its budget it used up.
+    pub(super) fn end(&mut self, mut usage: Usage) -> (Usage, Option<CallError>) {
         self.tree.finish(usage.fuel);
         usage.host_calls = usage.host_calls.saturating_sub(self.events);
-        usage.fuel = match self.exceeded {
-            Some(CallError::OutOfFuel { fuel }) => fuel,
-            _ => self.tree.fuel(),
-        };
-        usage
-    }
-
-    /// Returns the part of the budget that the call used up.
-    pub(super) fn exceeded(&self) -> Option<CallError> {
-        self.exceeded.clone()
+        usage.fuel = self.tree.fuel();
+        let most = self.budget.fuel;
+        if usage.fuel > most {
+            self.exceeded = Some(CallError::OutOfFuel { fuel: most });
+            usage.fuel = most;
+        }
+        (usage, self.exceeded.clone())
     }
 }

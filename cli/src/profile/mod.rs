@@ -47,11 +47,12 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
     let engine = run.engine(&bounds).with_platform(platform);
     let plugin = plugin::load(run, &engine, &module, granted, wasi)?;
     let call = Call::new(arguments, &plugin, &module)?;
-    let mut instance = plugin.instantiate(()).map_err(Failure::from)?;
+    let instance = plugin.instantiate(());
+    let mut instance = instance.map_err(|error| observed.failure(error))?;
     // Only the call counts, not what made the instance.
     observed.begin();
     let answer = call.run(&mut instance);
-    observed.usage(instance.usage());
+    let (_, answer) = observed.end(instance.usage(), answer);
     if let Some((format, path)) = to {
         let text = observed.tree(|tree, name| format.text(&run.plugin, tree, name));
         fs::write(path, text).map_err(|error| Failure::unwritable(path, &error))?;
