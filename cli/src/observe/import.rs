@@ -13,7 +13,8 @@ use wasmparser::{
 };
 
 /// The module and the name of the import.
-const EVENT: (&str, &str) = ("hostel-profile", "event");
+pub(super) const MODULE: &str = "hostel-profile";
+const EVENT: &str = "event";
 
 /// The custom section with the positions.
 const POSITIONS: &str = "hostel-profile.positions";
@@ -26,24 +27,6 @@ pub(super) struct Importing {
     functions: usize,
     /// The import's index.
     at: u32,
-}
-
-/// Returns the positions in `wasm`, which has the operators of `original`, as the custom section lists them.
-fn moved(original: &[u8], wasm: &[u8], positions: &[u64]) -> Option<Vec<u8>> {
-    let mut left = positions.iter().peekable();
-    let mut list = Vec::new();
-    u32::try_from(positions.len()).ok()?.encode(&mut list);
-    let mut before = 0;
-    for (old, new) in code::bodies(original)?.iter().zip(code::bodies(wasm)?) {
-        for (old, new) in operators(old)?.zip(operators(&new)?) {
-            let ((_, old), (_, new)) = (old.ok()?, new.ok()?);
-            if left.next_if_eq(&&old).is_some() {
-                u32::try_from(new - before).ok()?.encode(&mut list);
-                before = new;
-            }
-        }
-    }
-    left.next().is_none().then_some(list)
 }
 
 impl Importing {
@@ -118,6 +101,24 @@ impl Importing {
             _ => "[memory operation]".to_owned(),
         }
     }
+}
+
+/// Returns the positions in `wasm`, which has the operators of `original`, as the custom section lists them.
+fn moved(original: &[u8], wasm: &[u8], positions: &[u64]) -> Option<Vec<u8>> {
+    let mut left = positions.iter().peekable();
+    let mut list = Vec::new();
+    u32::try_from(positions.len()).ok()?.encode(&mut list);
+    let mut before = 0;
+    for (old, new) in code::bodies(original)?.iter().zip(code::bodies(wasm)?) {
+        for (old, new) in operators(old)?.zip(operators(&new)?) {
+            let ((_, old), (_, new)) = (old.ok()?, new.ok()?);
+            if left.next_if_eq(&&old).is_some() {
+                u32::try_from(new - before).ok()?.encode(&mut list);
+                before = new;
+            }
+        }
+    }
+    left.next().is_none().then_some(list)
 }
 
 fn operators<'a>(body: &FunctionBody<'a>) -> Option<OperatorsIteratorWithOffsets<'a>> {
@@ -228,7 +229,7 @@ impl Added {
     }
 
     fn add_import(&mut self, imports: &mut ImportSection) {
-        imports.import(EVENT.0, EVENT.1, EntityType::Function(self.ty));
+        imports.import(MODULE, EVENT, EntityType::Function(self.ty));
         self.has_imports = true;
     }
 }

@@ -77,6 +77,15 @@ impl Observed {
         let budget = module.bounds.budget;
         let info = ModuleInfo::read_within(wasm, &module.bounds.limits.module);
         let info = info.map_err(|error| Failure::load(&run.plugin, &error))?;
+        // Its own calls could not be told from those that are added.
+        if info
+            .imports
+            .iter()
+            .any(|import| &*import.module == import::MODULE)
+        {
+            let what = "a module that imports `hostel-profile`";
+            return Err(unsupported(option, what, "leave the import out"));
+        }
         let unreadable = || {
             unsupported(
                 option,

@@ -149,7 +149,9 @@ fn profiled<'a>(
     if !imports.any(|import| (&*import.module, &*import.name) == module::profile::EVENT) {
         return Ok(changed);
     }
-    let refused = || LoadError::refused("it can't be profiled: it has tail calls");
+    let refused = || {
+        LoadError::refused("it can't be profiled: it has tail calls, or a faulty list of positions")
+    };
     module::profile::profiled(&changed, wasm, &info.changes)
         .map(Cow::Owned)
         .ok_or_else(refused)

@@ -54,7 +54,8 @@ struct Declared {
     positions: Vec<usize>,
 }
 
-/// Reads the positions that a module names, as offsets in it. `None` if they are none of a list of this format.
+/// Reads the positions that a module names, as offsets in it. `None` if they do not ascend, or are too many or in
+/// another format.
 fn positions(wasm: &[u8]) -> Option<Vec<usize>> {
     let mut positions = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {
@@ -67,11 +68,13 @@ fn positions(wasm: &[u8]) -> Option<Vec<usize>> {
         let mut reader = BinaryReader::new(section.data(), 0);
         let mut at = 0usize;
         for _ in 0..reader.read_var_u32().ok()? {
-            at = at.checked_add(usize::try_from(reader.read_var_u32().ok()?).ok()?)?;
-            positions.push(at);
+            let next = at.checked_add(usize::try_from(reader.read_var_u32().ok()?).ok()?)?;
+            // Each has a byte of code of its own, so that they make no module much larger.
+            (next > at).then(|| positions.push(next))?;
+            at = next;
         }
     }
-    Some(positions)
+    (positions.len() < 1 << INDEX_BITS).then_some(positions)
 }
 
 impl Declared {
@@ -499,4 +502,35 @@ fn event(out: &mut Vec<u8>, kind: u32, index: u32, group: Group, import: u32) ->
     out.push(0x10);
     leb128(out, import);
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{POSITIONS, positions, section};
+    use alloc::vec::Vec;
+
+    #[test]
+    fn a_list_of_positions_ascends() {
+        let read = |list: &[u8]| {
+            let name = POSITIONS.as_bytes();
+            let mut contents = Vec::from([24]);
+            contents.extend_from_slice(name);
+            contents.extend_from_slice(list);
+            let mut wasm = Vec::from(*b"\0asm\x01\0\0\0");
+            section(&mut wasm, 0, &contents);
+            positions(&wasm)
+        };
+        assert_eq!(POSITIONS.len(), 24);
+        assert_eq!(read(&[0]), Some(Vec::new()));
+        // What follows the list is ignored.
+        assert_eq!(read(&[2, 0xac, 2, 5, 0, 0]), Some(Vec::from([300, 305])));
+        for faulty in [
+            &[][..],
+            &[2, 1],
+            &[2, 7, 0],
+            &[2, 0xff, 0xff, 0xff, 0xff, 0x1f, 1],
+        ] {
+            assert_eq!(read(faulty), None, "{faulty:?}");
+        }
+    }
 }
