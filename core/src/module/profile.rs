@@ -503,34 +503,3 @@ fn event(out: &mut Vec<u8>, kind: u32, index: u32, group: Group, import: u32) ->
     leb128(out, import);
     Some(())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::{POSITIONS, positions, section};
-    use alloc::vec::Vec;
-
-    #[test]
-    fn a_list_of_positions_ascends() {
-        let read = |list: &[u8]| {
-            let name = POSITIONS.as_bytes();
-            let mut contents = Vec::from([24]);
-            contents.extend_from_slice(name);
-            contents.extend_from_slice(list);
-            let mut wasm = Vec::from(*b"\0asm\x01\0\0\0");
-            section(&mut wasm, 0, &contents);
-            positions(&wasm)
-        };
-        assert_eq!(POSITIONS.len(), 24);
-        assert_eq!(read(&[0]), Some(Vec::new()));
-        // What follows the list is ignored.
-        assert_eq!(read(&[2, 0xac, 2, 5, 0, 0]), Some(Vec::from([300, 305])));
-        for faulty in [
-            &[][..],
-            &[2, 1],
-            &[2, 7, 0],
-            &[2, 0xff, 0xff, 0xff, 0xff, 0x1f, 1],
-        ] {
-            assert_eq!(read(faulty), None, "{faulty:?}");
-        }
-    }
-}
