@@ -4,7 +4,7 @@ mod help;
 
 pub(super) use self::help::long;
 use self::help::{
-    BENCH, CHECK, COMPLETIONS, LOWER, NEW, PROBE, PROFILE, RUN, SNAPSHOT, TEST, asked_for,
+    BENCH, CHECK, COMPLETIONS, DEV, LOWER, NEW, PROBE, PROFILE, RUN, SNAPSHOT, TEST, asked_for,
 };
 #[cfg(feature = "serve")]
 use self::help::{SERVE, TOKEN};
@@ -17,7 +17,7 @@ use super::{
     exit,
     failure::Failure,
     grants::Stub,
-    http::{self, GivenHeader},
+    http::{self, GivenHeader, HttpAnswer},
     input::GivenInput,
     limits::{self, Bounds, Change, ChangeParser, Kind, Preset, Target},
     number, quantity,
@@ -77,9 +77,21 @@ pub(super) enum Command {
     /// Write a plugin to start from, with tests and the SDK of its language
     #[command(after_help = long(NEW))]
     New(New),
+    /// Build, load and call a plugin whenever its source changes
+    #[command(
+        after_help = long(DEV),
+        mut_arg("plugin", |it| it.value_name("DIR").help("Folder of the plugin's source")),
+        mut_arg("json", |it| it.hide(true)),
+        mut_arg("trace_calls", |it| it.hide(true)),
+        mut_arg("trust_manifest", |it| it.hide(true)),
+        mut_arg("arg", |it| it.hide(asked_for("-h"))),
+        mut_arg("env", |it| it.hide(asked_for("-h"))),
+        mut_arg("dir", |it| it.hide(asked_for("-h"))),
+    )]
+    Dev(RunOnce),
     /// Call a function of a plugin, or run a WASI command
     #[command(after_help = long(&format!("{RUN}\n\n{}", exit::HELP)))]
-    Run(Run),
+    Run(RunOnce),
     /// Measure the time, fuel and memory of a plugin's calls
     #[command(
         after_help = long(BENCH),
@@ -168,12 +180,13 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(super) struct Run {
     /// Plugin to load: a .wasm file, or a manifest, .json or .toml
+    #[arg(index = 1)]
     pub(super) plugin: PathBuf,
     /// Text, @FILE, or - for stdin. @@… is text that begins with @
-    #[arg(allow_negative_numbers = true, value_parser = input)]
+    #[arg(index = 2, allow_negative_numbers = true, value_parser = input)]
     pub(super) input: Vec<GivenInput>,
     /// Function, also 'NAME(VALUES)' [default: process, or WASI's _start]
     #[arg(long, value_name = "NAME")]
@@ -205,7 +218,7 @@ pub(super) struct Run {
     /// [SCHEME://]HOST[:PORT] that the plugin may reach; repeatable
     #[arg(long, value_name = "HOST", hide = asked_for("-h"), value_parser = http::host)]
     pub(super) allow_host: Vec<String>,
-    /// '[http://]HOST[:PORT] NAME: VALUE', with ${VAR} from the environment; repeatable
+    /// 'HOST NAME: VALUE', with ${VAR} from the environment; repeatable
     #[arg(long, value_name = "HEADER", hide = asked_for("-h"))]
     pub(super) http_header: Vec<GivenHeader>,
     /// Import that traps if called, such as env.fork or env.*; repeatable
@@ -235,6 +248,9 @@ pub(super) struct Run {
     /// Host functions of a test, each with its one answer.
     #[arg(skip)]
     pub(super) answers: Vec<NamedAnswer>,
+    /// Responses to HTTP requests of a test.
+    #[arg(skip)]
+    pub(super) http_answers: Vec<(String, HttpAnswer)>,
     /// The plugin's state in a test.
     #[arg(skip)]
     pub(super) memory_state: Option<Arc<MemoryState>>,
@@ -311,6 +327,43 @@ impl Run {
     }
 }
 
+#[derive(Clone, Debug, Args)]
+pub(super) struct RunOnce {
+    #[command(flatten)]
+    pub(super) run: Run,
+    #[command(flatten)]
+    pub(super) observe: Observe,
+    /// File for a core dump if the plugin is stopped; slow
+    #[arg(long, value_name = "FILE", hide = asked_for("-h"))]
+    pub(super) coredump: Option<PathBuf>,
+}
+
+impl RunOnce {
+    /// Returns the option for which the plugin's functions have to be observed.
+    pub(super) fn observing(&self) -> Option<&'static str> {
+        let coredump = self.coredump.is_some().then_some("--coredump");
+        self.observe.option().or(coredump)
+    }
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Observe {
+    /// List the functions and lines at which a plugin was stopped; slow
+    #[arg(long, hide = asked_for("-h"))]
+    pub(super) backtrace: bool,
+    /// File for how often each line of the source ran, as lcov; slow
+    #[arg(long, value_name = "FILE", hide = asked_for("-h"))]
+    pub(super) coverage: Option<PathBuf>,
+}
+
+impl Observe {
+    /// Returns the option for which the plugin's functions have to be observed.
+    pub(super) fn option(&self) -> Option<&'static str> {
+        let backtrace = self.backtrace.then_some("--backtrace");
+        backtrace.or_else(|| self.coverage.as_ref().map(|_| "--coverage"))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Bench {
     #[command(flatten)]
@@ -365,6 +418,8 @@ pub(super) struct Test {
     /// Run again when the plugin or a file of the tests changes
     #[arg(long)]
     pub(super) watch: bool,
+    #[command(flatten)]
+    pub(super) observe: Observe,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod bench;
 mod callback;
 mod check;
 mod component;
+mod dev;
 mod directories;
 mod exit;
 mod failure;
@@ -21,6 +22,7 @@ mod log;
 mod lower;
 mod new;
 mod number;
+mod observe;
 mod output;
 mod plugin;
 mod probe;
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::New(arguments) => new::new(&arguments),
+        Command::Dev(arguments) => dev::dev(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Test(arguments) => testing::test(&arguments),

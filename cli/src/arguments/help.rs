@@ -24,14 +24,12 @@ Prints the token, to be kept secret, and its SHA-256 for the configuration:
 
 pub(super) const RUN: &str = "\
 A function over bytes takes one INPUT, or none for empty bytes. Its result is
-printed unchanged. Quote a text of several words. Any other function takes one
-number per parameter and prints one result per line. i32 and i64 may be given
-signed, unsigned or as 0xff, and are printed signed; floats as 1e-3 or 0x1.8p3.
-
-A WASI command uses hostel's stdin, stdout, stderr and exit code. It can read
-the time, and only the files below --dir. It has larger limits than a plugin:
-`--limit list` lists both. An instruction that runs costs about one unit of
-fuel. K, M, G and T are powers of 1000; KiB, MiB, GiB and TiB of 1024.
+printed unchanged. Any other function takes one number per parameter and prints
+one result per line. i32 and i64 may be given signed, unsigned or as 0xff, and
+are printed signed; floats as 1e-3 or 0x1.8p3. A WASI command uses hostel's
+stdin, stdout, stderr and exit code. It can read the time, and only the files
+below --dir. `--limit list` lists its larger limits. An instruction costs about
+one unit of fuel. K to T are powers of 1000, KiB to TiB of 1024.
 
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
@@ -58,6 +56,17 @@ the target wasm32-unknown-unknown, clang and lld, zig, go, or npm.
 Examples:
   hostel new greeter --lang rust
   hostel new plugins/greeter --lang c";
+
+pub(super) const DEV: &str = "\
+Builds the plugin in DIR by its Cargo.toml (cargo), package.json (npm) or
+Makefile (make), calls it, and prints its output, log, fuel and memory. Does so
+again when a file below DIR changes. If a build fails, the version before it is
+kept. Without INPUT, the call is the first case of DIR/tests.toml. Lines on
+stdin are commands: r calls again, i TEXT sets the input and calls, q ends.
+
+Examples:
+  hostel dev greeter
+  hostel dev greeter Ann --config greeting=Salut --backtrace";
 
 pub(super) const TEST: &str = "\
 Each case runs in a fresh instance, unless it continues in that of the case

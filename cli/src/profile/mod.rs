@@ -1,28 +1,19 @@
 //! `hostel profile`: shows which functions of a plugin use the fuel of a call.
 
-mod import;
 mod svg;
-mod tree;
 
-use self::{import::Importing, tree::Tree};
 use super::{
     arguments::Profile,
     exit::Exit,
     failure::Failure,
     input::Input,
-    log, output,
-    plugin::{self, Contents, Module},
+    log,
+    observe::{Observed, Tree},
+    output,
+    plugin::{self, Module},
 };
-use hostel::{Instance, ModuleInfo, Plugin, ProfileRecord, Std, Tracing, WasiStdio};
-use hostel_contract::is_component;
-use std::{
-    fs,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
-
-/// How many times its fuel a call may use, since it calls the host so often.
-const TIMES: u64 = 1_000;
+use hostel::{Instance, Plugin, Std, Tracing, WasiStdio};
+use std::{fs, path::Path, sync::Arc};
 
 pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
     let to = match &arguments.output {
@@ -32,30 +23,9 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
     let run = &arguments.run;
     log::show();
     run.refuse_trace("profile")?;
-    let module = Module::read(run, |_| {})?;
-    let wasm = match &module.contents {
-        Contents::Module(wasm) if !module.component => wasm,
-        Contents::Module(wasm) if is_component(wasm) => {
-            return Err(unsupported("a component", WHOLE_CALL));
-        }
-        Contents::Module(_) => {
-            return Err(unsupported("a call by a contract in WIT", WHOLE_CALL));
-        }
-        Contents::Manifest(_) => {
-            return Err(unsupported("a manifest", "name one of its .wasm files"));
-        }
-    };
-    let budget = module.bounds.budget;
+    let mut module = Module::read(run, |_| {})?;
+    let observed = Observed::new(run, &mut module, "`hostel profile`", false)?;
     let mut bounds = module.bounds;
-    bounds.budget.fuel = budget.fuel.saturating_mul(TIMES);
-    bounds.budget.host_calls = u32::MAX;
-    let info = ModuleInfo::read_within(wasm, &bounds.limits.module);
-    let info = info.map_err(|error| Failure::load(&run.plugin, &error))?;
-    let importing = Importing::new(wasm, &info)
-        .ok_or_else(|| unsupported("this module: it can't be written anew", WHOLE_CALL))?;
-
-    let tree = Arc::new(Mutex::new(Tree::new(bounds.budget.fuel, budget.fuel)));
-    let counting = tree.clone();
     let platform = Arc::new(Std::new());
     let stdio = WasiStdio::new(platform.clone());
     let mut wasi = plugin::wasi(run, &module)?;
@@ -63,48 +33,35 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
         wasi = stdio.inherit(wasi);
         bounds.budget.output_bytes = usize::MAX;
     }
-    let mut grants = plugin::grants(run, &module, Tracing)?
-        .with(wasi)
-        .profile(move |record: ProfileRecord| lock(&counting).count(record));
+    let mut granted = plugin::grants(run, &module, Tracing)?;
+    granted = granted.map(|grants| grants.profile(observed.sink()));
     if arguments.trace {
         // The events of the profile are calls of a host function too.
-        grants = grants.trace_host_calls(|line| {
+        let told = |line: &str| {
             if !line.starts_with("hostel-profile.") {
                 output::note(line);
             }
-        });
+        };
+        granted = granted.map(|grants| grants.trace_host_calls(told));
     }
     let engine = run.engine(&bounds).with_platform(platform);
-    let plugin = plugin::load_module(&run.plugin, &engine, &importing.wasm, &grants, false)?;
+    let plugin = plugin::load(run, &engine, &module, granted, wasi)?;
     let call = Call::new(arguments, &plugin, &module)?;
-    let mut instance = plugin.instantiate(()).map_err(Failure::from)?;
+    let instance = plugin.instantiate(());
+    let mut instance = instance.map_err(|error| observed.failure(error))?;
     // Only the call counts, not what made the instance.
-    *lock(&tree) = Tree::new(bounds.budget.fuel, budget.fuel);
+    observed.begin();
     let answer = call.run(&mut instance);
-    let mut tree = lock(&tree);
-    tree.finish(instance.usage().fuel);
+    let (_, answer) = observed.end(instance.usage(), answer);
     if let Some((format, path)) = to {
-        let text = format.text(&run.plugin, &tree, &importing);
+        let text = observed.tree(|tree, name| format.text(&run.plugin, tree, name));
         fs::write(path, text).map_err(|error| Failure::unwritable(path, &error))?;
     }
     if module.command {
         stdio.flush(None).map_err(|error| Failure::output(&error))?;
     }
-    let (answer, exit) = answer.map_err(Failure::from)?;
+    let (answer, exit) = answer.map_err(|error| observed.failure(error))?;
     Ok(output::answer(&answer)?.or(exit))
-}
-
-fn lock(tree: &Mutex<Tree>) -> MutexGuard<'_, Tree> {
-    tree.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What else tells the fuel of a call.
-const WHOLE_CALL: &str = "core modules can be profiled, called with bytes or numbers; `hostel run --json` tells the fuel of other calls as a whole";
-
-/// Refuses a plugin that is not of the kind that can be profiled.
-fn unsupported(what: &str, hint: &str) -> Failure {
-    let message = format!("`hostel profile` can't profile {what}");
-    Failure::new(Exit::Load, "unsupported", message).with_hint(hint)
 }
 
 /// The call that is profiled.
@@ -153,8 +110,7 @@ impl Format {
         }
     }
 
-    fn text(&self, plugin: &Path, tree: &Tree, importing: &Importing) -> String {
-        let name = |index| importing.name(index);
+    fn text(&self, plugin: &Path, tree: &Tree, name: &dyn Fn(u32) -> String) -> String {
         match self {
             Self::Folded => tree.folded(name),
             Self::Svg => {

@@ -1,6 +1,6 @@
 //! Draws a flame graph.
 
-use super::tree::Box;
+use crate::observe::Box;
 use std::fmt::Write as _;
 
 /// The picture's width, and the height of a box, in pixels.

@@ -5,6 +5,9 @@ mod commands;
 mod components;
 mod contracts;
 mod conventions;
+mod debugging;
+#[cfg(not(windows))]
+mod dev;
 mod directories;
 mod exit_codes;
 mod initialisers;
@@ -180,6 +183,7 @@ fn help_is_complete_and_short() {
     let help = hostel(&["--help"]).expect(0);
     for command in [
         "new",
+        "dev",
         "run",
         "profile",
         "bench",

@@ -1,17 +1,23 @@
-//! Adds the import by which a module is profiled, behind its imported functions.
+//! Adds the import by which a module is observed, behind its imported functions, and the positions of which it tells.
 
+use super::code;
 use hostel::ModuleInfo;
 use std::convert::Infallible;
 use wasm_encoder::{
-    EntityType, ImportSection, Module, SectionId, TypeSection, ValType,
+    CustomSection, Encode as _, EntityType, ImportSection, Module, SectionId, TypeSection, ValType,
     reencode::{Error, Reencode, utils},
 };
 use wasmparser::{
-    ImportSectionReader, KnownCustom, Name, Parser, Payload, TypeRef, TypeSectionReader,
+    CustomSectionReader, FunctionBody, ImportSectionReader, KnownCustom, Name,
+    OperatorsIteratorWithOffsets, Parser, Payload, TypeRef, TypeSectionReader,
 };
 
 /// The module and the name of the import.
-const EVENT: (&str, &str) = ("hostel-profile", "event");
+pub(super) const MODULE: &str = "hostel-profile";
+const EVENT: &str = "event";
+
+/// The custom section with the positions.
+const POSITIONS: &str = "hostel-profile.positions";
 
 /// A module with the import, and the names of its functions by their new indices.
 pub(super) struct Importing {
@@ -19,11 +25,14 @@ pub(super) struct Importing {
     names: Vec<Option<String>>,
     /// The number of functions, the import included.
     functions: usize,
+    /// The import's index.
+    at: u32,
 }
 
 impl Importing {
-    /// Adds the import to `wasm`, of which `info` tells. `None` if it can't be read.
-    pub(super) fn new(wasm: &[u8], info: &ModuleInfo) -> Option<Self> {
+    /// Adds the import to `wasm`, of which `info` tells, and the positions, which are offsets of operators in it, in
+    /// ascending order. `None` if it can't be read.
+    pub(super) fn new(wasm: &[u8], info: &ModuleInfo, positions: &[u64]) -> Option<Self> {
         let read = Read::of(wasm).ok()?;
         let mut added = Added {
             at: read.imported,
@@ -43,11 +52,43 @@ impl Importing {
             *name = Some(import);
         }
         names.insert(at, None);
+        let section = |contents: &[u8]| {
+            let mut module = module.clone();
+            module.section(&CustomSection {
+                name: POSITIONS.into(),
+                data: contents.into(),
+            });
+            module.finish()
+        };
+        // Behind the code, whose offsets it does not change.
+        let mut moved = moved(wasm, &section(&[0]), positions)?;
+        // As long as without the changes, if it can be: making an instance costs fuel by the module's size.
+        let list = moved.len();
+        moved.resize(list + wasm.len().saturating_sub(section(&moved).len()), 0);
+        let longer = section(&moved).len().saturating_sub(wasm.len());
+        moved.truncate(list.max(moved.len().saturating_sub(longer)));
         Some(Self {
-            wasm: module.finish(),
+            wasm: section(&moved),
             names,
             functions: count + 1,
+            at: read.imported,
         })
+    }
+
+    /// Returns whether the module defines the function of an index, and it is not one that was added.
+    pub(super) fn is_own(&self, index: u32) -> bool {
+        index > self.at && usize::try_from(index).is_ok_and(|index| index < self.functions)
+    }
+
+    /// Returns the index of the function that the module defines at `number` of its own.
+    pub(super) fn defined(&self, number: usize) -> u32 {
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        self.at.saturating_add(1).saturating_add(number)
+    }
+
+    /// Returns the index that a function has in the module without the import.
+    pub(super) fn original(&self, index: u32) -> u32 {
+        index - u32::from(index > self.at)
     }
 
     /// Returns the name of the function of an index.
@@ -60,6 +101,29 @@ impl Importing {
             _ => "[memory operation]".to_owned(),
         }
     }
+}
+
+/// Returns the positions in `wasm`, which has the operators of `original`, as the custom section lists them.
+fn moved(original: &[u8], wasm: &[u8], positions: &[u64]) -> Option<Vec<u8>> {
+    let mut left = positions.iter().peekable();
+    let mut list = Vec::new();
+    u32::try_from(positions.len()).ok()?.encode(&mut list);
+    let mut before = 0;
+    for (old, new) in code::bodies(original)?.iter().zip(code::bodies(wasm)?) {
+        for (old, new) in operators(old)?.zip(operators(&new)?) {
+            let ((_, old), (_, new)) = (old.ok()?, new.ok()?);
+            if left.next_if_eq(&&old).is_some() {
+                u32::try_from(new - before).ok()?.encode(&mut list);
+                before = new;
+            }
+        }
+    }
+    left.next().is_none().then_some(list)
+}
+
+fn operators<'a>(body: &FunctionBody<'a>) -> Option<OperatorsIteratorWithOffsets<'a>> {
+    let reader = body.get_operators_reader().ok()?;
+    Some(reader.into_iter_with_offsets())
 }
 
 /// Returns the names of the imported functions.
@@ -165,7 +229,7 @@ impl Added {
     }
 
     fn add_import(&mut self, imports: &mut ImportSection) {
-        imports.import(EVENT.0, EVENT.1, EntityType::Function(self.ty));
+        imports.import(MODULE, EVENT, EntityType::Function(self.ty));
         self.has_imports = true;
     }
 }
@@ -197,6 +261,15 @@ impl Reencode for Added {
     ) -> Result<(), Error<Infallible>> {
         utils::parse_import_section(self, imports, section)?;
         self.add_import(imports);
+        Ok(())
+    }
+
+    /// Leaves out what debuggers read: the interpreter does not, and it can be most of a module.
+    fn parse_custom_section(
+        &mut self,
+        _: &mut Module,
+        _: CustomSectionReader<'_>,
+    ) -> Result<(), Error<Infallible>> {
         Ok(())
     }
 

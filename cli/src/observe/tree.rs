@@ -1,20 +1,18 @@
 //! Sums up a plugin's fuel by the stacks of its functions.
 
-use hostel::{ProfileEvent, ProfileRecord, Trap};
+use hostel::{ProfileEvent, ProfileRecord};
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// The fuel of each stack of functions.
-pub(super) struct Tree {
+pub(crate) struct Tree {
     nodes: Vec<Node>,
     /// The stack, the outermost first. The first node is the host.
     stack: Vec<usize>,
     /// Fuel that was left at the last event, all of it counted.
     left: u64,
-    /// Fuel that was spent by now, without what the profile adds.
+    /// Fuel that was spent by now, without what the observation adds.
     spent: u64,
-    /// The most of it.
-    most: u64,
-    /// What the profile added.
+    /// What the observation added.
     added: u64,
 }
 
@@ -28,24 +26,19 @@ struct Node {
 }
 
 impl Tree {
-    /// Begins a call that has `available` units of fuel, and may use `most` of its own.
-    pub(super) fn new(available: u64, most: u64) -> Self {
+    /// Begins a call that has `available` units of fuel.
+    pub(super) fn new(available: u64) -> Self {
         Self {
             nodes: vec![Node::default()],
             stack: vec![0],
             left: available,
             spent: 0,
-            most,
             added: 0,
         }
     }
 
     /// Counts an event.
-    ///
-    /// # Errors
-    ///
-    /// If the call has used up its fuel.
-    pub(super) fn count(&mut self, record: ProfileRecord) -> Result<(), Trap> {
+    pub(super) fn count(&mut self, record: ProfileRecord) {
         let raw = self.left.saturating_sub(record.fuel_left);
         self.left = record.fuel_left;
         self.added = self.added.saturating_add(record.added.min(raw));
@@ -70,12 +63,8 @@ impl Tree {
                     self.stack.pop();
                 }
             }
-            // `ProfileEvent::Charge`.
+            // `ProfileEvent::Charge`, and a position.
             _ => self.charge(fuel),
-        }
-        match self.spent > self.most {
-            true => Err(Trap::host("the call ran out of fuel")),
-            false => Ok(()),
         }
     }
 
@@ -101,7 +90,7 @@ impl Tree {
         self.stack.push(at);
     }
 
-    /// Ends the call, of which `fuel` was used, what the profile added included.
+    /// Ends the call, of which `fuel` was used, what the observation added included.
     pub(super) fn finish(&mut self, fuel: u64) {
         // The host's work before and after the guest's functions.
         let rest = fuel.saturating_sub(self.added).saturating_sub(self.spent);
@@ -110,14 +99,14 @@ impl Tree {
         self.spent = self.spent.saturating_add(rest);
     }
 
-    /// Returns the fuel of the call.
-    pub(super) fn fuel(&self) -> u64 {
+    /// Returns the fuel of the call so far.
+    pub(crate) fn fuel(&self) -> u64 {
         self.spent
     }
 
     /// Returns the boxes of a picture, and their greatest depth: each with its depth, its first unit of fuel, its
     /// fuel with that of the functions in it, and its name by `name`.
-    pub(super) fn boxes(&self, name: impl Fn(u32) -> String) -> Vec<Box> {
+    pub(crate) fn boxes(&self, name: impl Fn(u32) -> String) -> Vec<Box> {
         let mut boxes = Vec::new();
         // Without recursion: a guest's stack may be deeper than this thread's.
         let mut rest = vec![(0_usize, 0_u64, 0_u64)];
@@ -155,7 +144,7 @@ impl Tree {
     }
 
     /// Returns a line for each stack that has fuel of its own: the names, and the fuel.
-    pub(super) fn folded(&self, name: impl Fn(u32) -> String) -> String {
+    pub(crate) fn folded(&self, name: impl Fn(u32) -> String) -> String {
         let mut lines = BTreeMap::new();
         let mut rest = vec![(0_usize, HOST.to_owned())];
         while let Some((at, stack)) = rest.pop() {
@@ -187,10 +176,10 @@ fn plain(name: &str) -> String {
 }
 
 /// A function in a picture.
-pub(super) struct Box {
-    pub(super) depth: u64,
-    pub(super) start: u64,
-    pub(super) fuel: u64,
-    pub(super) own: u64,
-    pub(super) name: String,
+pub(crate) struct Box {
+    pub(crate) depth: u64,
+    pub(crate) start: u64,
+    pub(crate) fuel: u64,
+    pub(crate) own: u64,
+    pub(crate) name: String,
 }
