@@ -347,6 +347,9 @@ pub(super) enum Language {
     Zig,
     Go,
     Assemblyscript,
+    #[value(alias = "javascript")]
+    Js,
+    Python,
 }
 
 #[derive(Debug, Args)]

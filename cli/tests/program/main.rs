@@ -11,6 +11,7 @@ mod initialisers;
 mod inspect;
 mod json;
 mod kits;
+mod languages;
 mod limits;
 mod lowering;
 mod manifests;

@@ -1,0 +1,199 @@
+//! `docs/languages.md`: the features of each SDK and what they cost, as a plugin in each language has them. All pass the
+//! cases of `guests/tour/tests.toml`. `HOSTEL_WRITE_LANGUAGES=1` writes the document's tables anew.
+
+use super::{Ended, Files, guest, hostel};
+use std::{collections::BTreeMap, fs, path::Path};
+
+/// A plugin that has all features that its SDK has.
+struct Language {
+    name: &'static str,
+    plugin: &'static str,
+    /// A feature that it has not, and what the document says instead.
+    lacks: Option<(&'static str, &'static str)>,
+    /// Whether a call always uses equal fuel: Go seeds its hash tables at random.
+    exact: bool,
+}
+
+const LANGUAGES: [Language; 5] = [
+    Language {
+        name: "Rust",
+        plugin: "tour",
+        lacks: None,
+        exact: true,
+    },
+    Language {
+        name: "C",
+        plugin: "c_tour",
+        lacks: Some(("JSON", "by a library")),
+        exact: true,
+    },
+    Language {
+        name: "Zig",
+        plugin: "zig_tour",
+        lacks: None,
+        exact: true,
+    },
+    Language {
+        name: "Go",
+        plugin: "go_tour",
+        lacks: None,
+        exact: false,
+    },
+    Language {
+        name: "AssemblyScript",
+        plugin: "as_tour",
+        lacks: None,
+        exact: true,
+    },
+];
+
+/// The cases whose fuel the document has.
+const MEASURED: [(&str, &str); 4] = [
+    ("bytes: any bytes go in and out", "4 bytes in and out"),
+    ("JSON: in and out", "JSON in and out"),
+    ("state: get and set", "a value of the state read and set"),
+    ("HTTP: a response", "an HTTP request"),
+];
+
+fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+fn cases() -> String {
+    fs::read_to_string(repository().join("guests/tour/tests.toml")).expect("the cases are there")
+}
+
+/// Returns the features, in the order of the cases, without repetition.
+fn features(cases: &str) -> Vec<&str> {
+    let names = cases
+        .lines()
+        .filter_map(|line| line.strip_prefix("name = \""));
+    let mut features: Vec<_> = names
+        .map(|name| name.split_once(": ").expect("a feature and a case").0)
+        .collect();
+    features.dedup();
+    features
+}
+
+/// Returns the cases without those of a feature, for a plugin that does not have its function.
+fn without(cases: &str, feature: &str) -> String {
+    let (head, rest) = cases.split_once("\n[[case]]").expect("there are cases");
+    let left = rest
+        .split("\n[[case]]")
+        .filter(|case| !case.contains(&format!("name = \"{feature}: ")));
+    left.fold(head.to_owned(), |text, case| {
+        format!("{text}\n[[case]]{case}")
+    })
+}
+
+/// Runs the cases, all of which have to pass. Returns the fuel of each.
+fn tested(language: &Language, cases: &str) -> BTreeMap<String, u64> {
+    let files = Files::new();
+    let cases = match language.lacks {
+        Some((feature, _)) => {
+            let export = feature.to_lowercase();
+            let inspected = inspected(language);
+            let exports = inspected["module"]["exports"].as_array().expect("a list");
+            assert!(exports.iter().all(|known| known["name"] != *export));
+            without(cases, feature)
+        }
+        None => cases.to_owned(),
+    };
+    let key = fs::read(repository().join("guests/tour/long_key.txt"));
+    files.file("long_key.txt", &key.expect("a key is there"));
+    let tests = files.file("tests.toml", cases.as_bytes());
+    let ended: Ended = hostel(&["test", &guest(language.plugin), &tests]);
+    let text = ended.expect(0);
+    let lines = text.text().lines();
+    lines
+        .filter_map(|line| line.strip_prefix("ok      ")?.strip_suffix(" fuel"))
+        .map(|line| {
+            let (name, fuel) = line.rsplit_once("  ").expect("a name and fuel");
+            (name.to_owned(), fuel.parse().expect("fuel is a number"))
+        })
+        .collect()
+}
+
+fn inspected(language: &Language) -> serde_json::Value {
+    hostel(&[
+        "inspect",
+        "--json",
+        "--stub=shop.price",
+        &guest(language.plugin),
+    ])
+    .expect(0)
+    .json()
+}
+
+/// Returns a row of a table.
+fn row(first: &str, cells: impl Iterator<Item = String>) -> String {
+    let cells: Vec<_> = cells.collect();
+    format!("| {first} | {} |\n", cells.join(" | "))
+}
+
+/// Returns a number with commas between thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn tables() -> String {
+    let cases = cases();
+    let measured: Vec<_> = LANGUAGES.iter().map(|it| tested(it, &cases)).collect();
+    let inspected: Vec<_> = LANGUAGES.iter().map(inspected).collect();
+    let mut text = row("feature", LANGUAGES.iter().map(|it| it.name.to_owned()));
+    text.push_str("|---|---|---|---|---|---|\n");
+    for feature in features(&cases) {
+        let cells = LANGUAGES.iter().map(|it| match it.lacks {
+            Some((lacks, instead)) if lacks == feature => instead.to_owned(),
+            _ => "yes".to_owned(),
+        });
+        text.push_str(&row(feature, cells));
+    }
+    text.push('\n');
+    text.push_str(&row("cost of the whole plugin", LANGUAGES.iter().map(|it| it.name.to_owned())));
+    text.push_str("|---|---|---|---|---|---|\n");
+    let bytes = inspected.iter().map(|it| grouped(it["bytes"].as_u64().expect("a size")));
+    text.push_str(&row("bytes of the file", bytes));
+    let memory = inspected.iter().map(|it| {
+        let bytes = it["module"]["memories"][0]["bytes"].as_u64();
+        grouped(bytes.expect("a size") / 1024)
+    });
+    text.push_str(&row("KiB of memory at its start", memory));
+    for (case, label) in MEASURED {
+        let cells = LANGUAGES.iter().zip(&measured).map(|(it, fuel)| match fuel.get(case) {
+            Some(fuel) if it.exact => grouped(*fuel),
+            Some(fuel) => format!("about {}", grouped(fuel.div_ceil(10_000) * 10_000)),
+            None => "".to_owned(),
+        });
+        text.push_str(&row(&format!("fuel of {label}"), cells));
+    }
+    text
+}
+
+const BEGIN: &str = "<!-- begin of what the test `languages` writes -->\n";
+const END: &str = "<!-- end of what the test `languages` writes -->\n";
+
+#[test]
+fn each_sdk_has_the_features_of_the_documents_table() {
+    let path = repository().join("docs/languages.md");
+    let document = fs::read_to_string(&path).expect("the document is there");
+    let (before, rest) = document.split_once(BEGIN).expect("its tables begin");
+    let (found, after) = rest.split_once(END).expect("its tables end");
+    let tables = tables();
+    if std::env::var_os("HOSTEL_WRITE_LANGUAGES").is_some() {
+        fs::write(&path, [before, BEGIN, &tables, END, after].concat()).expect("it is written");
+        return;
+    }
+    assert_eq!(
+        found, tables,
+        "HOSTEL_WRITE_LANGUAGES=1 cargo test -p hostel-cli --test program languages writes docs/languages.md anew"
+    );
+}
