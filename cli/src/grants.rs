@@ -1,7 +1,10 @@
 //! The grants that `inspect` and `probe` load a plugin with, without running it, and the stubs of all
 //! commands.
 
-use hostel::{AllowedHosts, Extism, Grants, HttpAccess, MemoryState, ModuleInfo, StateLimits, Tracing, Wapc, grant_for};
+use hostel::{
+    AllowedHosts, Extism, Grants, HttpAccess, MemoryState, ModuleInfo, StateLimits, Tracing, Wapc,
+    grant_for,
+};
 use hostel_contract::Contract;
 use std::collections::BTreeSet;
 

@@ -79,7 +79,10 @@ const ASSEMBLYSCRIPT: [File; 4] = [
 ];
 
 const JAVASCRIPT: [File; 3] = [
-    ("package.json", text!("templates/javascript/package.json.in")),
+    (
+        "package.json",
+        text!("templates/javascript/package.json.in"),
+    ),
     ("plugin.js", text!("templates/javascript/plugin.js")),
     (".gitignore", text!("templates/javascript/gitignore")),
 ];
@@ -87,7 +90,10 @@ const JAVASCRIPT: [File; 3] = [
 const PYTHON: [File; 4] = [
     ("Makefile", text!("templates/python/Makefile.in")),
     ("plugin.py", text!("templates/python/plugin.py")),
-    ("requirements.txt", text!("templates/python/requirements.txt")),
+    (
+        "requirements.txt",
+        text!("templates/python/requirements.txt"),
+    ),
     (".gitignore", text!("templates/python/gitignore")),
 ];
 

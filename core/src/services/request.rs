@@ -32,7 +32,9 @@ pub(crate) fn send<T: 'static>(client: impl HttpClient) -> Function<T> {
                     let pending = client.send(request);
                     Box::pin(async move {
                         let response = pending.await;
-                        Ok(answer(response.and_then(|response| write(&response, limit))))
+                        Ok(answer(
+                            response.and_then(|response| write(&response, limit)),
+                        ))
                     })
                 }
                 Ok(Err(error)) => Box::pin(ready(Ok(answer(Err(error))))),
@@ -92,7 +94,9 @@ fn read(text: &[u8], head: &[u8]) -> Result<HttpRequest, HttpError> {
         )));
     }
     let mut lines = head.split(|byte| *byte == b'\n');
-    let first = lines.next().and_then(|line| core::str::from_utf8(line).ok());
+    let first = lines
+        .next()
+        .and_then(|line| core::str::from_utf8(line).ok());
     let Some((method, url)) = first.and_then(|line| line.split_once(' ')) else {
         return Err(HttpError::invalid("its first line is not `METHOD URL`"));
     };
@@ -101,9 +105,8 @@ fn read(text: &[u8], head: &[u8]) -> Result<HttpRequest, HttpError> {
     for line in lines.filter(|line| !line.is_empty()) {
         let colon = line.iter().position(|byte| *byte == b':');
         let parts = colon.and_then(|at| line.split_at_checked(at));
-        let named = parts.and_then(|(name, value)| {
-            Some((core::str::from_utf8(name).ok()?, value.get(1..)?))
-        });
+        let named = parts
+            .and_then(|(name, value)| Some((core::str::from_utf8(name).ok()?, value.get(1..)?)));
         let Some((name, value)) = named else {
             return Err(HttpError::invalid("a line of it is not `NAME: VALUE`"));
         };

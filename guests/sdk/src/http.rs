@@ -89,7 +89,9 @@ impl Request {
         );
         // It would begin another line of the request.
         if parts.any(|part| part.contains('\n')) {
-            return Err(Error::new("http-invalid: the request has a line end before its body"));
+            return Err(Error::new(
+                "http-invalid: the request has a line end before its body",
+            ));
         }
         send(self)
     }

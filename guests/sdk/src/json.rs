@@ -35,9 +35,9 @@ pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned> Input<'_> for Json<T> {
     fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        serde_json::from_slice(bytes).map(Json).map_err(|error| {
-            Error::new(alloc::format!("input is not the expected JSON: {error}"))
-        })
+        serde_json::from_slice(bytes)
+            .map(Json)
+            .map_err(|error| Error::new(alloc::format!("input is not the expected JSON: {error}")))
     }
 }
 

@@ -99,10 +99,7 @@ impl Host {
 
     /// Answers [HTTP requests](crate::http) by a closure, whose error the plugin receives. Replaces an earlier one.
     #[must_use]
-    pub fn http(
-        self,
-        answer: impl Fn(&Request) -> Result<Response, Error> + 'static,
-    ) -> Self {
+    pub fn http(self, answer: impl Fn(&Request) -> Result<Response, Error> + 'static) -> Self {
         *self.0.http.borrow_mut() = Some(Rc::new(answer));
         self
     }

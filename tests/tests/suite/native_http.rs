@@ -67,7 +67,10 @@ fn ask(client: Client, budget: Budget, request: &str) -> Result<String, CallErro
 
 #[test]
 fn a_request_is_lines_and_so_is_its_response() {
-    let client = Client::new(Some(Ok(response(&[("X-A", "1"), ("X-A", "2")], "hello\n\nyou"))));
+    let client = Client::new(Some(Ok(response(
+        &[("X-A", "1"), ("X-A", "2")],
+        "hello\n\nyou",
+    ))));
     let request = "post http://host/path\nAccept: */*\nx-time:12:30 \n\nbody\n\nmore";
     let answer = ask(client.clone(), Budget::server(), request).unwrap();
     assert_eq!(answer, "200\nX-A: 1\nX-A: 2\n\nhello\n\nyou");
@@ -87,7 +90,10 @@ fn headers_and_body_may_be_left_out() {
         let answer = ask(client.clone(), Budget::server(), request).unwrap();
         assert_eq!(answer, "200\n\n", "{request:?}");
         let asked = &client.asked()[0];
-        assert!(asked.headers.is_empty() && asked.body.is_empty(), "{request:?}");
+        assert!(
+            asked.headers.is_empty() && asked.body.is_empty(),
+            "{request:?}"
+        );
         assert_eq!(asked.url, "http://a/");
     }
 }
@@ -118,7 +124,10 @@ fn what_is_no_request_is_an_error_and_is_not_sent() {
 #[test]
 fn an_error_of_the_client_is_the_plugins_to_handle() {
     let reason = "the host `a` is not allowed".to_owned();
-    let refused = HttpError::NotAllowed { reason, entry: None };
+    let refused = HttpError::NotAllowed {
+        reason,
+        entry: None,
+    };
     let client = Client::new(Some(Err(refused)));
     let error = ask(client, Budget::server(), "GET http://a/").unwrap_err();
     assert!(error.to_string().contains("http-not-allowed: "), "{error}");
@@ -136,7 +145,10 @@ fn a_response_is_bounded_and_has_no_forged_lines() {
     for (sent, code) in [
         (response(&[("a", "b\nc: d")], ""), "http-failed: "),
         (response(&[("a: b\nc", "d")], ""), "http-failed: "),
-        (response(&[("a", &"b".repeat(2_000))], ""), "http-too-large: "),
+        (
+            response(&[("a", &"b".repeat(2_000))], ""),
+            "http-too-large: ",
+        ),
     ] {
         let client = Client::new(Some(Ok(sent)));
         let error = ask(client, budget.clone(), "GET http://a/").unwrap_err();

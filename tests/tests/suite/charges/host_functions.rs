@@ -2,8 +2,8 @@
 
 use super::{Arguments, BASE, SIZES, TEXT, guest, pass, start};
 use hostel::{
-    Budget, Context, Grants, HttpClient, HttpRequest, LogRecord, PendingHttp, Postcard, StateCosts, StateError, StateStore, StateUse,
-    Trap, Value,
+    Budget, Context, Grants, HttpClient, HttpRequest, LogRecord, PendingHttp, Postcard, StateCosts,
+    StateError, StateStore, StateUse, Trap, Value,
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -117,9 +117,7 @@ const SEND: u64 = 3_001;
 fn refusal(bytes: u64) -> u64 {
     let what = match bytes {
         0..=65_536 => "its first line is not `METHOD URL`".to_owned(),
-        _ => format!(
-            "its lines before the body have {bytes} bytes, 65536 are allowed"
-        ),
+        _ => format!("its lines before the body have {bytes} bytes, 65536 are allowed"),
     };
     format!("http-invalid: the HTTP request is invalid: {what}").len() as u64
 }
