@@ -400,6 +400,9 @@ pub(super) enum Language {
     Zig,
     Go,
     Assemblyscript,
+    #[value(alias = "javascript")]
+    Js,
+    Python,
 }
 
 #[derive(Debug, Args)]

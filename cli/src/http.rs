@@ -1,4 +1,4 @@
-//! HTTP for Extism plugins and components: the hosts of --allow-host, and the headers of --http-header.
+//! HTTP for plugins: the hosts of --allow-host, and the headers of --http-header.
 
 use super::{arguments::Run, failure::Failure};
 use hostel::{

@@ -266,8 +266,9 @@ pub(super) fn grants(
         arguments.refuse_of_component(what)?;
     }
     let settings = || arguments.config.iter().cloned();
-    let mut grants = Grants::new().log(log).config(settings()).typst();
     let http = http::client(arguments)?;
+    let mut grants = Grants::new().log(log).config(settings()).typst();
+    grants = grants.http(http.clone());
     let mut extism = Extism::new().config(settings()).http(http.clone());
     let store: Option<Arc<dyn StateStore>> = match (&arguments.memory_state, &arguments.state) {
         (Some(store), _) => Some(store.clone()),

@@ -14,6 +14,7 @@ mod initialisers;
 mod inspect;
 mod json;
 mod kits;
+mod languages;
 mod limits;
 mod lowering;
 mod manifests;
