@@ -203,7 +203,7 @@ build_assemblyscript() {
     mkdir -p "$npm"
     cp assemblyscript/package.json assemblyscript/package-lock.json kits/assemblyscript/*.ts "$npm/"
     asc="$npm/node_modules/.bin/asc"
-    if command -v npm >/dev/null && (cd "$npm" && npm ci --silent --ignore-scripts --no-audit --no-fund); then
+    if command -v npm >/dev/null && (cd "$npm" && npm ci --silent --include=dev --ignore-scripts --no-audit --no-fund); then
         version=$("$asc" --version | cut -d ' ' -f 2)
     fi
     current AssemblyScript "npm and Node.js 20, with a network" asc "$version" as_aborts as_customize \

@@ -34,6 +34,8 @@
 //! on a thread of its own, whose stack fits the deepest component that it permits, and reports a panic of
 //! the decoder as [`ReadError::Fault`].
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod call;
 mod check;
 mod contract;

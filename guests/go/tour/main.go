@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unsafe"
 
-	"hostel/guests/go/hostel"
+	"github.com/hostel-rs/hostel/guests/go/hostel"
 )
 
 //go:wasmimport shop price
