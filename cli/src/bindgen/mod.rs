@@ -78,7 +78,6 @@ fn rust() -> Box<dyn WorldGenerator> {
     let options = wit_bindgen_rust::Opts {
         format: true,
         generate_all: true,
-        pub_export_macro: true,
         ..wit_bindgen_rust::Opts::default()
     };
     Box::new(options.build())

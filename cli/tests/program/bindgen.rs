@@ -42,7 +42,11 @@ fn each_language_has_its_files_and_equal_wit_gives_equal_files() {
         ("zig", &["plugin.c", "plugin.h", "plugin_component_type.o"]),
         (
             "assemblyscript",
-            &["plugin_bindings.mjs", "plugin_bindings.ts"],
+            &[
+                "plugin_bindings.ts",
+                "plugin_exports.mjs",
+                "plugin_exports.ts",
+            ],
         ),
         ("markdown", &["plugin.md"]),
     ] {

@@ -2,7 +2,7 @@
 
 use super::{
     core,
-    names::identifier,
+    names::member,
     types::{Types, getter, zero},
 };
 use std::mem;
@@ -60,7 +60,7 @@ impl<'a> Body<'a> {
     pub(super) fn finish(self) -> String {
         let mut text = String::new();
         if self.import {
-            text.push_str("  const kept = blocks.length;\n");
+            text.push_str("  const kept_ = blocks.length;\n");
         }
         for line in self.lines {
             text.push_str(&format!("  {line}\n"));
@@ -74,7 +74,8 @@ impl<'a> Body<'a> {
 
     fn fresh(&mut self, stem: &str) -> String {
         self.given += 1;
-        format!("{stem}{}", self.given)
+        // No name of the WIT has a `_` within.
+        format!("{stem}_{}", self.given)
     }
 
     /// Keeps a value that is used several times, or whose expression has an effect.
@@ -123,7 +124,7 @@ impl<'a> Body<'a> {
         let arms = blocks.into_iter().zip(payloads).map(|(block, payload)| {
             let mut lines = Vec::new();
             if !payload.is_empty() {
-                lines.push(format!("const payload{} = {payload};", block.number));
+                lines.push(format!("const payload_{} = {payload};", block.number));
             }
             lines.extend(block.lines);
             let values = names.iter().zip(block.results);
@@ -258,10 +259,10 @@ impl Bindgen for Body<'_> {
                 let list = self.keep("list", &first);
                 let pointer = self.keep("data", &format!("block(<usize>{list}.length * {size})"));
                 let number = block.number;
-                let index = format!("index{number}");
+                let index = format!("index_{number}");
                 self.line(format!("for (let {index} = 0; {index} < {list}.length; ++{index}) {{"));
-                self.line(format!("  const base{number} = {pointer} + <usize>{index} * {size};"));
-                self.line(format!("  const element{number} = {list}[{index}];"));
+                self.line(format!("  const base_{number} = {pointer} + <usize>{index} * {size};"));
+                self.line(format!("  const element_{number} = {list}[{index}];"));
                 self.add(block.lines);
                 self.line("}");
                 results.extend([pointer, format!("<usize>{list}.length")]);
@@ -281,9 +282,9 @@ impl Bindgen for Body<'_> {
                 let length = self.keep("length", &second);
                 let list = self.keep("list", &format!("new Array<{}>()", self.types.name(element)));
                 let number = block.number;
-                let index = format!("index{number}");
+                let index = format!("index_{number}");
                 self.line(format!("for (let {index}: usize = 0; {index} < {length}; ++{index}) {{"));
-                self.line(format!("  const base{number} = {pointer} + <usize>{index} * {size};"));
+                self.line(format!("  const base_{number} = {pointer} + <usize>{index} * {size};"));
                 self.add(block.lines);
                 for value in block.results {
                     self.line(format!("  {list}.push({value});"));
@@ -292,11 +293,11 @@ impl Bindgen for Body<'_> {
                 self.line(format!("if ({length}) heap.free({pointer});"));
                 results.push(list);
             }
-            I::IterElem { .. } => results.push(format!("element{}", self.number())),
-            I::IterBasePointer => results.push(format!("base{}", self.number())),
+            I::IterElem { .. } => results.push(format!("element_{}", self.number())),
+            I::IterBasePointer => results.push(format!("base_{}", self.number())),
             I::RecordLower { record, .. } => {
                 let fields = record.fields.iter();
-                results.extend(fields.map(|field| format!("{first}.{}", identifier(&field.name))));
+                results.extend(fields.map(|field| format!("{first}.{}", member(&field.name))));
             }
             I::RecordLift { ty, .. } | I::TupleLift { ty, .. } => {
                 let class = match instruction {
@@ -310,7 +311,7 @@ impl Bindgen for Body<'_> {
             I::TupleLower { tuple, .. } => {
                 results.extend((0..tuple.types.len()).map(|nth| format!("{first}._{nth}")));
             }
-            I::VariantPayloadName => results.push(format!("payload{}", self.number())),
+            I::VariantPayloadName => results.push(format!("payload_{}", self.number())),
             I::VariantLower { variant, results: flat, .. } => {
                 let value = self.keep("variant", &first);
                 let payloads = variant.cases.iter().map(|case| match case.ty {
@@ -337,7 +338,7 @@ impl Bindgen for Body<'_> {
             I::VariantLift { variant, ty, .. } => {
                 let class = self.types.name(&Type::Id(*ty));
                 let lifted = self.lift_cases(&first, *ty, variant.cases.len(), |nth, value| {
-                    let case = identifier(&variant.cases[nth].name);
+                    let case = member(&variant.cases[nth].name);
                     format!("{class}.{case}({})", value.map_or("", |value| value))
                 });
                 results.push(lifted);
@@ -365,7 +366,7 @@ impl Bindgen for Body<'_> {
                     true => self.line(format!("{call};")),
                     false => results.push(self.keep("core", &call)),
                 }
-                self.line("release(kept);");
+                self.line("release(kept_);");
             }
             I::CallInterface { func, .. } => {
                 let call = format!("{}({})", self.called, operands.join(", "));

@@ -1,8 +1,8 @@
 //! Bindings for AssemblyScript, for which wit-bindgen has none.
 //!
-//! The entry file of the build is the one that is written here: it exports what the world says, and calls the
-//! functions of the plugin's own file `plugin.ts`. The names of the exports and the world itself are added by a
-//! transform, since AssemblyScript can write neither.
+//! One file has the types of the world and the functions that it imports. Another is the entry of the build: it exports
+//! what the world says, and calls the functions of the plugin's own file `plugin.ts`. The names of the exports and the
+//! world itself are added by a transform, since AssemblyScript can write neither.
 
 mod function;
 mod names;
@@ -19,11 +19,14 @@ use std::fmt::Write as _;
 use wit_bindgen_core::{
     Files,
     abi::{self, AbiVariant, LiftLower, WasmSignature, WasmType},
-    wit_parser::{Function, Resolve, SizeAlign, WorldId, WorldItem},
+    wit_parser::{Function, InterfaceId, Resolve, SizeAlign, WorldId, WorldItem},
 };
 
-/// What all bindings begin with.
+/// What the types and imports begin with.
 const RUNTIME: &str = include_str!("runtime.ts");
+
+/// What the exports begin with.
+const EXPORTS: &str = include_str!("exports.ts");
 
 const TRANSFORM: &str = include_str!("transform.mjs");
 
@@ -36,73 +39,74 @@ pub(super) fn generate(
 ) -> Result<()> {
     let mut sizes = SizeAlign::default();
     sizes.fill(resolve)?;
-    let name = &resolve.worlds[world].name;
     let mut bindings = Bindings {
         types: Types::new(resolve, world)?,
         sizes,
+        declared: String::new(),
         externals: String::new(),
         exports: String::new(),
+        names: String::new(),
         renamed: String::new(),
     };
-    let file = format!("{}_bindings", name.replace('-', "_"));
-    let mut text = RUNTIME.replace("{{file}}", &file);
-    bindings.world(resolve, world, &mut text)?;
-    text.push_str(&bindings.externals);
-    text.push_str(&bindings.exports);
-    files.push(&format!("{file}.ts"), text.as_bytes());
+    bindings.world(resolve, world)?;
+    let name = resolve.worlds[world].name.replace('-', "_");
+    let runtime = RUNTIME.replace("{{world}}", &name);
+    let text = runtime + &bindings.declared + &bindings.externals;
+    files.push(&format!("{name}_bindings.ts"), text.as_bytes());
+    let exports = EXPORTS
+        .replace("{{world}}", &name)
+        .replace("{{names}}", &bindings.names);
+    let text = exports + &bindings.exports;
+    files.push(&format!("{name}_exports.ts"), text.as_bytes());
     let transform = TRANSFORM
         .replace("{{exports}}", &bindings.renamed)
-        .replace("{{world}}", name)
+        .replace("{{world}}", &name)
         .replace("{{section}}", &BASE64.encode(section));
-    files.push(&format!("{file}.mjs"), transform.as_bytes());
+    files.push(&format!("{name}_exports.mjs"), transform.as_bytes());
     Ok(())
 }
 
 struct Bindings<'a> {
     types: Types<'a>,
     sizes: SizeAlign,
+    /// Types, and functions that call imports.
+    declared: String,
     /// The declarations of imports, as the module has them.
     externals: String,
     /// The exports, as the module has them.
     exports: String,
+    /// What the exports need of what is declared, as a list.
+    names: String,
     /// Pairs of an export's name in the bindings and of its name in the module, for the transform.
     renamed: String,
 }
 
 impl Bindings<'_> {
-    fn world(&mut self, resolve: &Resolve, world: WorldId, text: &mut String) -> Result<()> {
+    fn world(&mut self, resolve: &Resolve, world: WorldId) -> Result<()> {
         let world = &resolve.worlds[world];
-        for tuple in self.types.tuples() {
-            text.push_str(&types::tuple(tuple));
-        }
-        let own = world.imports.values().filter_map(|item| match item {
-            WorldItem::Type { id, .. } => Some(*id),
-            _ => None,
-        });
-        for id in own {
-            text.push_str(&self.types.declaration(id, ""));
+        for count in self.types.tuples() {
+            self.declared.push_str(&types::tuple(count));
+            writeln!(self.names, "  Tuple{count},")?;
         }
         for (key, item) in &world.imports {
             let module = resolve.name_world_key(key);
             match item {
+                WorldItem::Type { id, .. } => {
+                    self.declared.push_str(&self.types.declaration(*id));
+                    writeln!(self.names, "  {},", names::class(&module))?;
+                }
                 WorldItem::Function(function) => {
                     let import = self.import(resolve, function, "$root", "")?;
-                    text.push_str(&import);
+                    self.declared.push_str(&import);
                 }
                 WorldItem::Interface { id, .. } => {
                     let space = space(resolve, key);
-                    writeln!(text, "\nexport namespace {space} {{")?;
-                    let interface = &resolve.interfaces[*id];
-                    for id in interface.types.values() {
-                        text.push_str(&self.types.declaration(*id, "  "));
+                    let mut text = self.types_of(resolve, *id);
+                    for function in resolve.interfaces[*id].functions.values() {
+                        text.push_str(&self.import(resolve, function, &module, &space)?);
                     }
-                    for function in interface.functions.values() {
-                        let import = self.import(resolve, function, &module, &space)?;
-                        text.push_str(&names::indented(&import));
-                    }
-                    text.push_str("}\n");
+                    self.namespace(&space, &text)?;
                 }
-                WorldItem::Type { .. } => {}
             }
         }
         for (key, item) in &world.exports {
@@ -110,23 +114,32 @@ impl Bindings<'_> {
                 WorldItem::Function(function) => self.export(resolve, function, "", "")?,
                 WorldItem::Interface { id, .. } => {
                     let space = space(resolve, key);
-                    let interface = &resolve.interfaces[*id];
-                    let imported = world.imports.contains_key(key);
-                    if !imported && !interface.types.is_empty() {
-                        writeln!(text, "\nexport namespace {space} {{")?;
-                        for id in interface.types.values() {
-                            text.push_str(&self.types.declaration(*id, "  "));
-                        }
-                        text.push_str("}\n");
+                    let text = self.types_of(resolve, *id);
+                    if !world.imports.contains_key(key) && !text.is_empty() {
+                        self.namespace(&space, &text)?;
                     }
                     let prefix = format!("{}#", resolve.name_world_key(key));
-                    for function in interface.functions.values() {
+                    for function in resolve.interfaces[*id].functions.values() {
                         self.export(resolve, function, &prefix, &space)?;
                     }
                 }
                 WorldItem::Type { .. } => {}
             }
         }
+        Ok(())
+    }
+
+    /// Returns the types of an interface.
+    fn types_of(&self, resolve: &Resolve, id: InterfaceId) -> String {
+        let types = resolve.interfaces[id].types.values();
+        types.map(|id| self.types.declaration(*id)).collect()
+    }
+
+    /// Declares the namespace of an interface.
+    fn namespace(&mut self, name: &str, content: &str) -> Result<()> {
+        let content = names::indented(content.trim_start_matches('\n'));
+        writeln!(self.declared, "\nexport namespace {name} {{\n{content}}}")?;
+        writeln!(self.names, "  {name},")?;
         Ok(())
     }
 

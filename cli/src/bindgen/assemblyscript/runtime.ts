@@ -1,8 +1,4 @@
-// Written by `hostel bindgen`: do not edit. The plugin's functions are in plugin.ts. To build it:
-//
-//   asc {{file}}.ts --transform ./{{file}}.mjs -O3 --use abort={{file}}/fail --outFile plugin.wasm
-
-import * as plugin from "./plugin";
+// Written by `hostel bindgen`: do not edit. The types of the world `{{world}}`, and what the plugin imports.
 
 /** A value, or none. */
 export class Option<T> {
@@ -56,7 +52,7 @@ export function fail(message: string | null, file: string | null, line: u32, col
   unreachable();
 }
 
-function zero<T>(): T {
+export function zero<T>(): T {
   if (isReference<T>()) {
     return changetype<T>(<usize>0);
   } else {
@@ -73,41 +69,41 @@ export function cabi_realloc(old: usize, oldSize: usize, align: usize, size: usi
 /** Blocks of a call that are freed after it: those of arguments, and those of an export's result. */
 const blocks = new Array<usize>();
 
-function block(size: usize): usize {
+export function block(size: usize): usize {
   const pointer = heap.alloc(size);
   blocks.push(pointer);
   return pointer;
 }
 
 /** Frees all blocks but the first `kept` ones. */
-function release(kept: i32): void {
+export function release(kept: i32): void {
   while (blocks.length > kept) heap.free(blocks.pop());
 }
 
-function utf8(text: string): ArrayBuffer {
+export function utf8(text: string): ArrayBuffer {
   return String.UTF8.encode(text, false, String.UTF8.ErrorMode.REPLACE);
 }
 
-function lowerBytes(data: usize, size: usize): usize {
+export function lowerBytes(data: usize, size: usize): usize {
   const pointer = block(size);
   memory.copy(pointer, data, size);
   return pointer;
 }
 
-function liftString(pointer: usize, size: usize): string {
+export function liftString(pointer: usize, size: usize): string {
   const text = String.UTF8.decodeUnsafe(pointer, size);
   if (size) heap.free(pointer);
   return text;
 }
 
-function liftArray<T>(pointer: usize, length: usize): Array<T> {
+export function liftArray<T>(pointer: usize, length: usize): Array<T> {
   const list = new Array<T>(<i32>length);
   memory.copy(list.dataStart, pointer, length * sizeof<T>());
   if (length) heap.free(pointer);
   return list;
 }
 
-function liftBytes(pointer: usize, length: usize): Uint8Array {
+export function liftBytes(pointer: usize, length: usize): Uint8Array {
   const list = new Uint8Array(<i32>length);
   memory.copy(list.dataStart, pointer, length);
   if (length) heap.free(pointer);

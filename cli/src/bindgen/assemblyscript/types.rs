@@ -1,6 +1,6 @@
 //! WIT's types in AssemblyScript.
 
-use super::names::{class, identifier, space};
+use super::names::{class, member, space};
 use anyhow::{Result, bail};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -166,7 +166,7 @@ impl<'a> Types<'a> {
     }
 
     /// Returns the declaration of a type that has a name.
-    pub(super) fn declaration(&self, id: TypeId, indent: &str) -> String {
+    pub(super) fn declaration(&self, id: TypeId) -> String {
         let ty = &self.resolve.types[id];
         let name = class(ty.name.as_deref().unwrap_or_default());
         let mut text = format!("\n{}", docs(&ty.docs));
@@ -174,7 +174,7 @@ impl<'a> Types<'a> {
             TypeDefKind::Record(record) => {
                 let fields = record.fields.iter().map(|field| {
                     let docs = docs(&field.docs).replace('\n', "\n    ");
-                    let name = identifier(&field.name);
+                    let name = member(&field.name);
                     format!("    {docs}public {name}: {},\n", self.name(&field.ty))
                 });
                 let fields: String = fields.collect();
@@ -183,14 +183,14 @@ impl<'a> Types<'a> {
             TypeDefKind::Enum(it) => {
                 let cases = it.cases.iter().map(|case| {
                     let docs = docs(&case.docs).replace('\n', "\n  ");
-                    format!("  {docs}{},\n", identifier(&case.name))
+                    format!("  {docs}{},\n", member(&case.name))
                 });
                 write!(text, "export enum {name} {{\n{}}}\n", cases.collect::<String>())
             }
             TypeDefKind::Flags(it) => {
                 let flags = it.flags.iter().enumerate().map(|(bit, flag)| {
                     let docs = docs(&flag.docs).replace('\n', "\n  ");
-                    format!("  {docs}{} = 1 << {bit},\n", identifier(&flag.name))
+                    format!("  {docs}{} = 1 << {bit},\n", member(&flag.name))
                 });
                 write!(text, "export enum {name} {{\n{}}}\n", flags.collect::<String>())
             }
@@ -200,7 +200,7 @@ impl<'a> Types<'a> {
                 let mut members = String::new();
                 for case in &variant.cases {
                     let docs = docs(&case.docs).replace('\n', "\n  ");
-                    let case_name = identifier(&case.name);
+                    let case_name = member(&case.name);
                     tags.push_str(&format!("  {docs}{case_name},\n"));
                     let make = format!("const it = new {name}({name}Tag.{case_name});");
                     match &case.ty {
@@ -225,10 +225,7 @@ impl<'a> Types<'a> {
             _ => write!(text, "export type {name} = {};\n", self.structure(id)),
         };
         debug_assert!(written.is_ok(), "a string takes everything");
-        match indent {
-            "" => text,
-            _ => super::names::indented(&text),
-        }
+        text
     }
 }
 

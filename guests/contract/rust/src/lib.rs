@@ -46,7 +46,7 @@ impl orders::Guest for Plugin {
         }
         shop::log(Level::Info, &format!("{} lines", lines.len()));
         match order.discount {
-            Discount::None => {}
+            Discount::FullPrice => {}
             Discount::Percent(percent) => total -= total * u64::from(percent.min(100)) / 100,
             Discount::Voucher(code) if code == "TEN" => total = total.saturating_sub(1000),
             Discount::Voucher(_) => {}
