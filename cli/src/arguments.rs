@@ -2,12 +2,12 @@
 
 mod help;
 
+#[cfg(feature = "bindgen")]
+use self::help::BINDGEN;
 pub(super) use self::help::long;
 use self::help::{
     BENCH, CHECK, COMPLETIONS, LOWER, NEW, PROBE, PROFILE, RUN, SNAPSHOT, TEST, asked_for,
 };
-#[cfg(feature = "bindgen")]
-use self::help::BINDGEN;
 #[cfg(feature = "serve")]
 use self::help::{SERVE, TOKEN};
 #[cfg(feature = "fleet")]

@@ -39,7 +39,13 @@ pub fn check_native(wasm: &[u8], wanted: &Contract) -> Result<Vec<Difference>, R
                     || plain(other) == plain(name)
                     || interface.is_some_and(|interface| *other == format!("{interface}#{name}"))
             });
-            compare(&mut found, resolve, (Side::Export, interface), function, other.map(|(_, ty)| ty));
+            compare(
+                &mut found,
+                resolve,
+                (Side::Export, interface),
+                function,
+                other.map(|(_, ty)| ty),
+            );
         });
     }
     for (module, name, ty) in &module.imports {
@@ -59,7 +65,13 @@ pub fn check_native(wasm: &[u8], wanted: &Contract) -> Result<Vec<Difference>, R
                 };
                 if of && plain(name) == plain(&function.name) {
                     known = true;
-                    compare(&mut found, resolve, (Side::Import, interface), function, Some(ty));
+                    compare(
+                        &mut found,
+                        resolve,
+                        (Side::Import, interface),
+                        function,
+                        Some(ty),
+                    );
                 }
             });
         }
@@ -142,7 +154,12 @@ fn compare(
                 "change it in the plugin: the world has `{}`",
                 print::function(resolve, function)
             );
-            found.push(difference(Kind::Mismatch, expected(), Some(shown(other)), remedy));
+            found.push(difference(
+                Kind::Mismatch,
+                expected(),
+                Some(shown(other)),
+                remedy,
+            ));
         }
     }
 }

@@ -53,14 +53,21 @@ fn each_shape_of_a_text_or_an_error_fits() {
         // A result as any other: whether it is an error, the text, the error's text.
         r#""to_upper") (param i32 i32) (result i32 i32 i32 i32 i32) unreachable"#,
     ] {
-        assert_eq!(differences(&MODULE.replace(shape, other)), [""; 0], "{other}");
+        assert_eq!(
+            differences(&MODULE.replace(shape, other)),
+            [""; 0],
+            "{other}"
+        );
     }
 }
 
 #[test]
 fn what_differs_is_told_with_what_to_do() {
     let module = MODULE
-        .replace("(param i32 i64) (result i64)", "(param i32 i32) (result i64)")
+        .replace(
+            "(param i32 i64) (result i64)",
+            "(param i32 i32) (result i64)",
+        )
         .replace("\"rate\"", "\"quote\"")
         .replace("(result i32 i64)))", "(result i64)))")
         .replace("\"now\"", "\"today\"");
@@ -77,7 +84,8 @@ fn what_differs_is_told_with_what_to_do() {
 
 #[test]
 fn a_type_that_no_core_module_can_pass_is_told() {
-    let wit = "package demo:it; world it { record point { x: u32 } export at: func(point: point); }";
+    let wit =
+        "package demo:it; world it { record point { x: u32 } export at: func(point: point); }";
     let wanted = Contract::from_wit("it.wit", wit, None).expect("it is WIT");
     let wasm = wat::parse_str(r#"(module (func (export "at") (param i32)))"#).expect("it is WAT");
     let found = check_native(&wasm, &wanted).expect("it is a module");

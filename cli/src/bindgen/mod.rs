@@ -26,10 +26,7 @@ pub(super) fn bindgen(arguments: &Bindgen) -> Result<Exit, Failure> {
     for (name, content) in files.iter() {
         let path = arguments.out.join(name);
         write(&path, content).map_err(|error| Failure::unwritable(&path, &error))?;
-        told.push_str(&format!(
-            "  {}\n",
-            output::escaped(&path.to_string_lossy())
-        ));
+        told.push_str(&format!("  {}\n", output::escaped(&path.to_string_lossy())));
     }
     output::text(&told)
 }

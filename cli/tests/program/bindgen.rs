@@ -57,7 +57,11 @@ fn each_language_has_its_files_and_equal_wit_gives_equal_files() {
     }
     let files = Files::new();
     let go = written(&files, "go", "go");
-    assert!(go.keys().any(|name| name.ends_with(".go")), "{:?}", go.keys());
+    assert!(
+        go.keys().any(|name| name.ends_with(".go")),
+        "{:?}",
+        go.keys()
+    );
 }
 
 #[test]
@@ -79,7 +83,14 @@ fn a_world_that_a_language_can_t_have_is_refused_and_nothing_is_written() {
         let wit = format!("package demo:it; interface it {{ {types} }} world it {{ export it; }}");
         let wit = files.file("it.wit", wit.as_bytes());
         let out = files.path("out");
-        let ended = hostel(&["bindgen", &wit, "--lang", "assemblyscript", "--out", path(&out)]);
+        let ended = hostel(&[
+            "bindgen",
+            &wit,
+            "--lang",
+            "assemblyscript",
+            "--out",
+            path(&out),
+        ]);
         let ended = ended.expect(2);
         assert!(
             ended.stderr.contains(what) && ended.stderr.contains("AssemblyScript"),

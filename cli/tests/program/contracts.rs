@@ -400,7 +400,10 @@ fn a_module_without_a_contract_is_compared_by_names_and_core_types() {
     let told = hostel(&["check", &plugin, "--wit", &wit, "--json"])
         .expect(0)
         .json();
-    assert_eq!((&told["fits"], &told["native"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (&told["fits"], &told["native"]),
+        (&json!(true), &json!(true))
+    );
     let wit = files.file(
         "other.wit",
         b"package demo:it; world it { export process: func(side: u32) -> u64; export area: func(); }",

@@ -8,9 +8,7 @@ use super::{
 use std::mem;
 use wit_bindgen_core::{
     abi::{Bindgen, Bitcast, Instruction, WasmType},
-    wit_parser::{
-        Alignment, ArchitectureSize, Resolve, SizeAlign, Type, TypeDefKind, TypeId,
-    },
+    wit_parser::{Alignment, ArchitectureSize, Resolve, SizeAlign, Type, TypeDefKind, TypeId},
 };
 
 /// A body that is being written. Operands are expressions without an effect: names and constants, conversions of them.
@@ -166,7 +164,10 @@ impl<'a> Body<'a> {
 
     fn store(&mut self, ty: &str, offset: ArchitectureSize, operands: &[String]) {
         let [value, to] = operands else { return };
-        self.line(format!("store<{ty}>({to}, <{ty}>({value}), {});", offset.size_wasm32()));
+        self.line(format!(
+            "store<{ty}>({to}, <{ty}>({value}), {});",
+            offset.size_wasm32()
+        ));
     }
 }
 
@@ -254,20 +255,27 @@ impl Bindgen for Body<'_> {
                 results.extend([pointer, length]);
             }
             I::ListLower { element, .. } => {
-                let [block] = <[Block; 1]>::try_from(self.blocks(1)).unwrap_or_else(|_| unreachable!("a block for elements"));
+                let [block] = <[Block; 1]>::try_from(self.blocks(1))
+                    .unwrap_or_else(|_| unreachable!("a block for elements"));
                 let size = self.sizes.size(element).size_wasm32();
                 let list = self.keep("list", &first);
                 let pointer = self.keep("data", &format!("block(<usize>{list}.length * {size})"));
                 let number = block.number;
                 let index = format!("index_{number}");
-                self.line(format!("for (let {index} = 0; {index} < {list}.length; ++{index}) {{"));
-                self.line(format!("  const base_{number} = {pointer} + <usize>{index} * {size};"));
+                self.line(format!(
+                    "for (let {index} = 0; {index} < {list}.length; ++{index}) {{"
+                ));
+                self.line(format!(
+                    "  const base_{number} = {pointer} + <usize>{index} * {size};"
+                ));
                 self.line(format!("  const element_{number} = {list}[{index}];"));
                 self.add(block.lines);
                 self.line("}");
                 results.extend([pointer, format!("<usize>{list}.length")]);
             }
-            I::StringLift => results.push(self.keep("text", &format!("liftString({first}, {second})"))),
+            I::StringLift => {
+                results.push(self.keep("text", &format!("liftString({first}, {second})")))
+            }
             I::ListCanonLift { element, .. } => {
                 let call = match element {
                     Type::U8 => format!("liftBytes({first}, {second})"),
@@ -276,15 +284,23 @@ impl Bindgen for Body<'_> {
                 results.push(self.keep("list", &call));
             }
             I::ListLift { element, .. } => {
-                let [block] = <[Block; 1]>::try_from(self.blocks(1)).unwrap_or_else(|_| unreachable!("a block for elements"));
+                let [block] = <[Block; 1]>::try_from(self.blocks(1))
+                    .unwrap_or_else(|_| unreachable!("a block for elements"));
                 let size = self.sizes.size(element).size_wasm32();
                 let pointer = self.keep("data", &first);
                 let length = self.keep("length", &second);
-                let list = self.keep("list", &format!("new Array<{}>()", self.types.name(element)));
+                let list = self.keep(
+                    "list",
+                    &format!("new Array<{}>()", self.types.name(element)),
+                );
                 let number = block.number;
                 let index = format!("index_{number}");
-                self.line(format!("for (let {index}: usize = 0; {index} < {length}; ++{index}) {{"));
-                self.line(format!("  const base_{number} = {pointer} + <usize>{index} * {size};"));
+                self.line(format!(
+                    "for (let {index}: usize = 0; {index} < {length}; ++{index}) {{"
+                ));
+                self.line(format!(
+                    "  const base_{number} = {pointer} + <usize>{index} * {size};"
+                ));
                 self.add(block.lines);
                 for value in block.results {
                     self.line(format!("  {list}.push({value});"));
@@ -312,7 +328,11 @@ impl Bindgen for Body<'_> {
                 results.extend((0..tuple.types.len()).map(|nth| format!("{first}._{nth}")));
             }
             I::VariantPayloadName => results.push(format!("payload_{}", self.number())),
-            I::VariantLower { variant, results: flat, .. } => {
+            I::VariantLower {
+                variant,
+                results: flat,
+                ..
+            } => {
                 let value = self.keep("variant", &first);
                 let payloads = variant.cases.iter().map(|case| match case.ty {
                     Some(_) => format!("{value}.{}", getter(&case.name)),
@@ -326,7 +346,11 @@ impl Bindgen for Body<'_> {
                 let payloads = vec![String::new(), format!("{value}.value")];
                 self.lower_cases(&format!("<i32>{value}.isSome"), payloads, flat, results);
             }
-            I::ResultLower { result, results: flat, .. } => {
+            I::ResultLower {
+                result,
+                results: flat,
+                ..
+            } => {
                 let value = self.keep("result", &first);
                 let payload = |ty: &Option<Type>, name: &str| match ty {
                     Some(_) => format!("{value}.{name}"),
@@ -352,7 +376,10 @@ impl Bindgen for Body<'_> {
                 results.push(lifted);
             }
             I::ResultLift { result, ty } => {
-                let part = |ty: &Option<Type>| ty.as_ref().map_or("Unit".to_owned(), |ty| self.types.name(ty));
+                let part = |ty: &Option<Type>| {
+                    ty.as_ref()
+                        .map_or("Unit".to_owned(), |ty| self.types.name(ty))
+                };
                 let parts = format!("{}, {}", part(&result.ok), part(&result.err));
                 let lifted = self.lift_cases(&first, *ty, 2, |nth, value| {
                     let make = if nth == 0 { "ok" } else { "err" };
@@ -382,7 +409,10 @@ impl Bindgen for Body<'_> {
             }
             I::GuestDeallocate { .. } => self.line(format!("heap.free({first});")),
             I::Flush { amt } => results.extend(operands.drain(..*amt)),
-            other => unreachable!("{other:?}: refused by `Types`, or of no guest in {}", resolve.worlds.len()),
+            other => unreachable!(
+                "{other:?}: refused by `Types`, or of no guest in {}",
+                resolve.worlds.len()
+            ),
         }
     }
 
@@ -398,10 +428,16 @@ impl Bindgen for Body<'_> {
     }
 
     fn finish_block(&mut self, operands: &mut Vec<String>) {
-        let Some((before, number)) = self.open.pop() else { return };
+        let Some((before, number)) = self.open.pop() else {
+            return;
+        };
         let lines = mem::replace(&mut self.lines, before);
         let results = mem::take(operands);
-        self.done.push(Block { lines, results, number });
+        self.done.push(Block {
+            lines,
+            results,
+            number,
+        });
     }
 
     fn sizes(&self) -> &SizeAlign {

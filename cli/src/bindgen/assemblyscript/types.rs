@@ -178,21 +178,32 @@ impl<'a> Types<'a> {
                     format!("    {docs}public {name}: {},\n", self.name(&field.ty))
                 });
                 let fields: String = fields.collect();
-                write!(text, "export class {name} {{\n  constructor(\n{fields}  ) {{}}\n}}\n")
+                write!(
+                    text,
+                    "export class {name} {{\n  constructor(\n{fields}  ) {{}}\n}}\n"
+                )
             }
             TypeDefKind::Enum(it) => {
                 let cases = it.cases.iter().map(|case| {
                     let docs = docs(&case.docs).replace('\n', "\n  ");
                     format!("  {docs}{},\n", member(&case.name))
                 });
-                write!(text, "export enum {name} {{\n{}}}\n", cases.collect::<String>())
+                write!(
+                    text,
+                    "export enum {name} {{\n{}}}\n",
+                    cases.collect::<String>()
+                )
             }
             TypeDefKind::Flags(it) => {
                 let flags = it.flags.iter().enumerate().map(|(bit, flag)| {
                     let docs = docs(&flag.docs).replace('\n', "\n  ");
                     format!("  {docs}{} = 1 << {bit},\n", member(&flag.name))
                 });
-                write!(text, "export enum {name} {{\n{}}}\n", flags.collect::<String>())
+                write!(
+                    text,
+                    "export enum {name} {{\n{}}}\n",
+                    flags.collect::<String>()
+                )
             }
             TypeDefKind::Variant(variant) => {
                 let mut tags = String::new();
@@ -266,7 +277,9 @@ pub(super) fn docs(docs: &Docs) -> String {
     match text.contains('\n') {
         false => format!("/** {text} */\n"),
         true => {
-            let lines = text.lines().map(|line| format!(" * {line}").trim_end().to_owned() + "\n");
+            let lines = text
+                .lines()
+                .map(|line| format!(" * {line}").trim_end().to_owned() + "\n");
             format!("/**\n{} */\n", lines.collect::<String>())
         }
     }
