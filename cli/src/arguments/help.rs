@@ -124,7 +124,8 @@ pub(super) const CHECK: &str = "\
 The plugin is not run. It may import less than the world and export more.
 Versions match if they are compatible: 0.2.6 fits 0.2.9, and 1.4.0 fits 1.0.0.
 All differences are listed. Exits with 0 if the plugin fits, with 3 if not.
-A directory may hold the packages that its WIT uses in a folder `deps`.
+A module without a contract is compared by the names and core types of its
+functions. A directory may hold the packages that its WIT uses in `deps`.
 
 Examples:
   hostel check plugin.wasm --wit plugin.wit
