@@ -74,8 +74,8 @@ fn what_differs_is_told_with_what_to_do() {
     assert_eq!(
         differences(&module),
         [
-            "export `demo:shop/tax@1.0.0`, `rate`: expected `(i32, i32) -> f64`, found none: the plugin lacks it: export `rate`",
             "export `add`: expected `(i32, i64) -> i64`, found `(i32, i32) -> i64`: change it in the plugin: the world has `func(a: u32, b: s64) -> u64`",
+            "export `demo:shop/tax@1.0.0`, `rate`: expected `(i32, i32) -> f64`, found none: the plugin lacks it: export `rate`",
             "import `demo:shop/shop@1.0.0`, `price`: expected `(i32, i32, i32) -> ()` or `(i32, i32) -> (i32, i64)`, found `(i32, i32) -> i64`: change it in the plugin: the world has `func(product: string) -> option<u64>`",
             "import `env`, `today`: found `() -> i64`, not in the world: the world does not supply it: remove it from the plugin, or add it to the world",
         ]

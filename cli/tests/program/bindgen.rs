@@ -38,17 +38,23 @@ fn written(files: &Files, folder: &str, lang: &str) -> BTreeMap<String, Vec<u8>>
 fn each_language_has_its_files_and_equal_wit_gives_equal_files() {
     for (lang, names) in [
         ("rust", &["plugin.rs"][..]),
-        ("c", &["plugin.c", "plugin.h", "plugin_component_type.o"]),
-        ("zig", &["plugin.c", "plugin.h", "plugin_component_type.o"]),
+        (
+            "c",
+            &["plugin.c", "plugin.h", "plugin_component_type.o"][..],
+        ),
+        (
+            "zig",
+            &["plugin.c", "plugin.h", "plugin_component_type.o"][..],
+        ),
         (
             "assemblyscript",
             &[
                 "plugin_bindings.ts",
                 "plugin_exports.mjs",
                 "plugin_exports.ts",
-            ],
+            ][..],
         ),
-        ("markdown", &["plugin.md"]),
+        ("markdown", &["plugin.md"][..]),
     ] {
         let files = Files::new();
         let first = written(&files, "first", lang);
@@ -80,7 +86,8 @@ fn a_world_that_a_language_can_t_have_is_refused_and_nothing_is_written() {
         ("all: func() -> map<string, u32>;", "maps"),
     ] {
         let files = Files::new();
-        let wit = format!("package demo:it; interface it {{ {types} }} world it {{ export it; }}");
+        let wit =
+            format!("package demo:it; interface it {{ {types} }} world plugin {{ export it; }}");
         let wit = files.file("it.wit", wit.as_bytes());
         let out = files.path("out");
         let ended = hostel(&[

@@ -174,7 +174,6 @@ impl<'a> Body<'a> {
 impl Bindgen for Body<'_> {
     type Operand = String;
 
-    #[expect(clippy::too_many_lines, reason = "one arm an instruction")]
     fn emit(
         &mut self,
         resolve: &Resolve,
