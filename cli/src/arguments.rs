@@ -434,7 +434,6 @@ pub(super) struct Bindgen {
 pub(super) enum Bindings {
     Rust,
     C,
-    Zig,
     Go,
     Assemblyscript,
     Js,

@@ -41,8 +41,7 @@ fn generate(wit: &Path, contract: &Contract, lang: Bindings) -> Result<Files, Fa
     };
     let made = match lang {
         Bindings::Rust => with(rust()),
-        // Zig translates the header.
-        Bindings::C | Bindings::Zig => with(wit_bindgen_c::Opts::default().build()),
+        Bindings::C => with(wit_bindgen_c::Opts::default().build()),
         Bindings::Go => with(go()),
         Bindings::Assemblyscript => {
             let section = contract.to_section(StringEncoding::UTF8);

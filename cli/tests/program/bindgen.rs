@@ -43,10 +43,6 @@ fn each_language_has_its_files_and_equal_wit_gives_equal_files() {
             &["plugin.c", "plugin.h", "plugin_component_type.o"][..],
         ),
         (
-            "zig",
-            &["plugin.c", "plugin.h", "plugin_component_type.o"][..],
-        ),
-        (
             "assemblyscript",
             &[
                 "plugin_bindings.ts",
