@@ -2,6 +2,8 @@
 
 mod help;
 
+#[cfg(feature = "bindgen")]
+use self::help::BINDGEN;
 pub(super) use self::help::long;
 use self::help::{
     BENCH, CHECK, COMPLETIONS, DEV, LOWER, NEW, PROBE, PROFILE, RUN, SNAPSHOT, TEST, asked_for,
@@ -131,6 +133,10 @@ pub(super) enum Command {
     Snapshot(Snapshot),
     /// Show a plugin's imports, exports, sizes and contract, and why it can't be loaded
     Inspect(Inspect),
+    /// Write a plugin's side of a world in WIT, in its language, or a page about it
+    #[cfg(feature = "bindgen")]
+    #[command(after_help = long(BINDGEN))]
+    Bindgen(Bindgen),
     /// Say whether a plugin fits a world in WIT, and what to change
     #[command(after_help = long(CHECK))]
     Check(Check),
@@ -464,9 +470,38 @@ pub(super) struct Inspect {
     pub(super) json: bool,
 }
 
+#[cfg(feature = "bindgen")]
+#[derive(Debug, Args)]
+pub(super) struct Bindgen {
+    /// WIT file, directory of a WIT package, or a WIT package in binary form
+    pub(super) wit: PathBuf,
+    /// World of the plugin [default: the package's only one]
+    #[arg(long, value_name = "NAME")]
+    pub(super) world: Option<String>,
+    /// Language of the plugin, or markdown
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    pub(super) lang: Bindings,
+    /// Folder to write to; files of these names in it are replaced
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) out: PathBuf,
+}
+
+/// What `bindgen` writes.
+#[cfg(feature = "bindgen")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Bindings {
+    Rust,
+    C,
+    Go,
+    Assemblyscript,
+    Js,
+    Python,
+    Markdown,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// Plugin to check: a component, or a core module with a contract
+    /// Plugin to check: a component, or a core module
     pub(super) plugin: PathBuf,
     /// WIT file, directory of a WIT package, or a WIT package in binary form
     #[arg(long, value_name = "PATH")]

@@ -4,6 +4,8 @@ mod abi;
 mod answer;
 mod arguments;
 mod bench;
+#[cfg(feature = "bindgen")]
+mod bindgen;
 mod callback;
 mod check;
 mod component;
@@ -63,6 +65,8 @@ fn main() -> ExitCode {
         Command::New(arguments) => new::new(&arguments),
         Command::Dev(arguments) => dev::dev(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        #[cfg(feature = "bindgen")]
+        Command::Bindgen(arguments) => bindgen::bindgen(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Test(arguments) => testing::test(&arguments),
         Command::Profile(arguments) => profile::profile(&arguments),

@@ -44,6 +44,8 @@ mod difference;
 mod error;
 mod guard;
 pub mod limits;
+mod native;
+mod page;
 mod parts;
 mod print;
 mod value;
@@ -54,6 +56,7 @@ pub use self::{
     contract::{Contract, exports, is_component, wit_of},
     difference::{Difference, Kind, Side},
     error::ReadError,
+    native::check_native,
     parts::{CoreModule, Parts},
     value::{Value, ValueType},
 };

@@ -117,11 +117,24 @@ new plugin is a component; it can't hold handles, such as open files.
 Example:
   hostel snapshot plugin.wasm --call learn @words.txt -o learned.wasm";
 
+#[cfg(feature = "bindgen")]
+pub(super) const BINDGEN: &str = "\
+The plugin is built with these files, and is a core module that carries the
+world: `hostel check` compares it, `hostel run` calls it by its types, and a host
+in Rust does with bindgen! and the WIT file. Equal WIT gives equal files.
+docs/contracts.md builds one plugin in each language.
+
+Examples:
+  hostel bindgen plugin.wit --lang rust --out src
+  hostel bindgen wit --world my:package/plugin@1.0.0 --lang c
+  hostel bindgen plugin.wit --lang markdown --out docs";
+
 pub(super) const CHECK: &str = "\
 The plugin is not run. It may import less than the world and export more.
 Versions match if they are compatible: 0.2.6 fits 0.2.9, and 1.4.0 fits 1.0.0.
 All differences are listed. Exits with 0 if the plugin fits, with 3 if not.
-A directory may hold the packages that its WIT uses in a folder `deps`.
+A module without a contract is compared by the names and core types of its
+functions. A directory may hold the packages that its WIT uses in `deps`.
 
 Examples:
   hostel check plugin.wasm --wit plugin.wit

@@ -1,6 +1,8 @@
 //! Tests of the program `hostel` from outside: arguments in, exit code, stdout and stderr out.
 
 mod bench;
+#[cfg(feature = "bindgen")]
+mod bindgen;
 mod commands;
 mod components;
 mod contracts;
