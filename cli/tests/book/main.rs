@@ -1,0 +1,126 @@
+//! Tests of what the documentation says: its commands run and print what it shows, its links lead somewhere, its
+//! settings are read, and its list of error codes is that of the sources.
+#![cfg(not(windows))]
+
+mod codes;
+mod links;
+mod page;
+mod session;
+
+use page::Page;
+use session::Session;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    root.canonicalize().expect("the repository is there")
+}
+
+/// Returns all pages: those below `docs`, and the files of Markdown beside the sources.
+fn pages() -> Vec<Page> {
+    let root = root();
+    let mut pages = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in root.join(&folder).read_dir().expect("a folder can be read") {
+            let entry = entry.expect("an entry can be read");
+            let name = entry.file_name().into_string().expect("a name is text");
+            let path = folder.join(&name);
+            let kind = entry.file_type().expect("an entry has a type");
+            if kind.is_dir()
+                && !name.starts_with('.')
+                && !["target", "node_modules"].contains(&&*name)
+            {
+                folders.push(path);
+            } else if kind.is_file() && name.ends_with(".md") {
+                pages.push(Page::read(&root, path));
+            }
+        }
+    }
+    pages.sort_by(|one, other| one.path.cmp(&other.path));
+    assert!(pages.len() > 20, "{}", pages.len());
+    pages
+}
+
+/// Runs the commands of all pages of which `chosen` is true, and fails with all that differs.
+fn run(chosen: impl Fn(&Page) -> bool) {
+    let mut faults = Vec::new();
+    let mut commands = 0;
+    for page in pages().iter().filter(|page| chosen(page)) {
+        let mut session = Session::new(&root());
+        for block in &page.blocks {
+            match session.follow(block) {
+                Ok(ran) => commands += ran,
+                Err(fault) => {
+                    faults.push(format!("{}:{}: {fault}", page.path.display(), block.line));
+                    // The rest of the page builds on it.
+                    break;
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+    assert!(commands > 0);
+}
+
+#[test]
+fn the_first_plugin_of_each_language_is_built_and_run() {
+    run(|page| page.path.starts_with("docs/first"));
+}
+
+#[test]
+fn commands_print_what_the_pages_show() {
+    run(|page| !page.path.starts_with("docs/first"));
+}
+
+#[test]
+fn links_lead_to_files_and_headings() {
+    links::check(&root(), &pages());
+}
+
+#[test]
+fn the_summary_lists_each_page() {
+    let root = root();
+    let summary = Page::read(&root, "docs/SUMMARY.md".into());
+    for page in pages() {
+        let Ok(path) = page.path.strip_prefix("docs") else {
+            continue;
+        };
+        let is_listed = summary
+            .links
+            .iter()
+            .any(|link| Path::new(&link.target) == path);
+        assert!(
+            is_listed || path == Path::new("SUMMARY.md"),
+            "{} is not in SUMMARY.md",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn rust_of_each_page_is_a_doctest() {
+    let doctests = fs::read_to_string(root().join("tests/book/src/lib.rs"));
+    let doctests = doctests.expect("the doctests are there");
+    for page in pages() {
+        let has_rust = page.blocks.iter().any(|block| block.language == "rust");
+        // The README's program is an example of `hostel`, whose tests compare the two. A component's code needs
+        // another crate.
+        let elsewhere = ["README.md", "guests/components/README.md"].map(Path::new);
+        let include = format!("include_str!(\"../../../{}\")", page.path.display());
+        assert!(
+            !has_rust || elsewhere.contains(&&*page.path) || doctests.contains(&include),
+            "{} is missing in tests/book/src/lib.rs",
+            page.path.display()
+        );
+    }
+}
+
+#[test]
+fn each_error_code_has_its_cause_and_its_cure() {
+    codes::check(&root());
+}
