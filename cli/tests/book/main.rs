@@ -74,7 +74,20 @@ fn the_first_plugin_of_each_language_is_built_and_run() {
 
 #[test]
 fn commands_print_what_the_pages_show() {
-    run(|page| !page.path.starts_with("docs/first"));
+    // Not the pages for those who work on hostel itself.
+    let files = [
+        "README.md",
+        "cli/README.md",
+        "guests/README.md",
+        "guests/sdk/README.md",
+        "c-face/README.md",
+    ];
+    let is_chosen = |page: &Page| {
+        let is_read =
+            page.path.starts_with("docs") || files.iter().any(|file| page.path == Path::new(file));
+        is_read && !page.path.starts_with("docs/first")
+    };
+    run(is_chosen);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// One reader of one page. The folder has the plugins of `guests/prebuilt` in its folder `plugins`.
+/// One reader of one page. Its folder has the links that a reader of the repository needs.
 pub(super) struct Session {
     root: PathBuf,
     folder: TempDir,
@@ -23,12 +23,20 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(root: &Path) -> Self {
         let folder = TempDir::new().expect("a folder can be made");
-        fs::create_dir_all(folder.path().join("work")).expect("a folder can be made");
-        symlink(
-            root.join("guests/prebuilt"),
-            folder.path().join("work/plugins"),
-        )
-        .expect("a link can be made");
+        let work = folder.path().join("work");
+        fs::create_dir_all(work.join("guests")).expect("a folder can be made");
+        let links = [
+            ("guests/prebuilt", "guests/prebuilt"),
+            ("guests/components", "guests/components"),
+            // The READMEs beside the sources are read in their folders.
+            ("guests/prebuilt", "prebuilt"),
+            ("guests/c", "c"),
+            // As the book calls a folder of plugins.
+            ("guests/prebuilt", "plugins"),
+        ];
+        for (to, name) in links {
+            symlink(root.join(to), work.join(name)).expect("a link can be made");
+        }
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let port = listener.local_addr().expect("it has an address").port();
         Self {
@@ -44,6 +52,7 @@ impl Session {
     /// * A block with the attribute `file=PATH` is written to this file.
     /// * A block in `sh` is run and has to succeed.
     /// * A block in `console` has commands after `$ `, each followed by what it prints; `…` stands for any text.
+    /// * A block in `c` with the attribute `include=FOLDER` has to compile.
     /// * A block in `toml` without a file has to parse.
     ///
     /// The attribute `not-run=REASON` leaves out a block whose commands need what a test has not. A command that
@@ -81,8 +90,24 @@ impl Session {
             "json" => serde_json::from_str::<serde_json::Value>(&block.text)
                 .map(|_| 0)
                 .map_err(|error| error.to_string()),
+            "c" => self.check_c(block),
             _ => Ok(0),
         }
+    }
+
+    /// Checks a program in C with the headers of the folder that its attribute `include` names.
+    fn check_c(&mut self, block: &Block) -> Result<usize, String> {
+        let Some(folder) = block.attribute("include") else {
+            return Ok(0);
+        };
+        fs::write(self.current().join("checked.c"), &block.text)
+            .map_err(|error| error.to_string())?;
+        let folder = self.root.join(folder);
+        let check = format!(
+            "clang -std=c11 -Wall -Wextra -Werror -fsyntax-only -I '{}' checked.c",
+            folder.display()
+        );
+        self.run(&check).map(|_| 1)
     }
 
     /// Runs the commands of a conversation, and compares what they print.
@@ -120,7 +145,6 @@ impl Session {
         let port = self.port.to_string();
         let script = script
             .replace("cargo run --release -- ", "hostel ")
-            .replace("guests/prebuilt", "plugins")
             .replace("localhost:8080", &format!("localhost:{port}"));
         let mut lines = String::new();
         let mut serves = false;
@@ -130,7 +154,7 @@ impl Session {
                 serves = true;
                 lines += &format!(" --listen 127.0.0.1:{port} >served 2>&1 &\n");
                 lines += &format!(
-                    "until curl -sf localhost:{port}/readyz; do sleep 0.1; kill -0 $!; done"
+                    "until curl -sf localhost:{port}/readyz >/dev/null; do sleep 0.1; kill -0 $!; done"
                 );
             }
             lines += "\n";
@@ -150,7 +174,6 @@ impl Session {
             .args(["500", "bash", "-euo", "pipefail", "-c", &script_of_block])
             .current_dir(self.current())
             .env("PATH", format!("{}:{search}", program.display()))
-            .env("HOSTEL_REPOSITORY", &self.root)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(printed.try_clone().map_err(|error| error.to_string())?)
