@@ -1,5 +1,7 @@
 //! The Rust in the book and in the READMEs, each block a doctest. Tests of `hostel-cli` see that no page is missing.
 #![cfg(doctest)]
+// Those of the tests of the book's commands, such as `file=plugin.c`.
+#![allow(rustdoc::invalid_codeblock_attributes)]
 
 #[doc = include_str!("../../../docs/introduction.md")]
 mod introduction {}
