@@ -6,9 +6,6 @@
 #[doc = include_str!("../../../docs/introduction.md")]
 mod introduction {}
 
-#[doc = include_str!("../../../docs/first/rust.md")]
-mod first_rust {}
-
 #[doc = include_str!("../../../docs/first/javascript.md")]
 mod first_javascript {}
 
