@@ -61,7 +61,9 @@ fn submissions_have_the_codes_of_errors() {
     let _worker = nats.worker(1);
     let mut client = Raw::connect(&nats, "_INBOX.anna.>");
     let long = "e".repeat(1_025);
-    let cases: [(&str, &[(&str, &str)], &str); 5] = [
+    // Subject, headers, and code.
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let cases: [Case<'_>; 5] = [
         ("hostel.submit.a.b", &[], "bad-path"),
         ("hostel.submit.=2E=2E", &[], "unknown-plugin"),
         ("hostel.submit.sayer", &[("Hostel-Job", "a.b")], "bad-name"),
