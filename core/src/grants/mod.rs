@@ -250,7 +250,7 @@ impl<T: 'static> Grants<T> {
     /// [`Budget::bytes_to_guest`](crate::Budget::bytes_to_guest).
     ///
     /// Plugins of Extism and components get their client from [`Extism::http`](crate::Extism::http) and
-    /// [`Wasi::http`](crate::Wasi::http).
+    /// `Wasi::http` (feature `component`).
     #[must_use]
     pub fn http(mut self, client: impl HttpClient) -> Self {
         self.insert("env", "host_http_request", request::send(client));
