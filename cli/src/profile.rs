@@ -1,10 +1,5 @@
 //! `hostel profile`: shows which functions of a plugin use the fuel of a call.
 
-mod import;
-mod svg;
-mod tree;
-
-use self::{import::Importing, tree::Tree};
 use super::{
     arguments::Profile,
     exit::Exit,
@@ -13,16 +8,10 @@ use super::{
     log, output,
     plugin::{self, Contents, Module},
 };
-use hostel::{Instance, ModuleInfo, Plugin, ProfileRecord, Std, Tracing, WasiStdio};
+use hostel::{Instance, ModuleInfo, Plugin, Std, Tracing, WasiStdio};
 use hostel_contract::is_component;
-use std::{
-    fs,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
-
-/// How many times its fuel a call may use, since it calls the host so often.
-const TIMES: u64 = 1_000;
+use hostel_profile::{Profiled, draw};
+use std::{fs, path::Path, sync::Arc};
 
 pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
     let to = match &arguments.output {
@@ -45,17 +34,14 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
             return Err(unsupported("a manifest", "name one of its .wasm files"));
         }
     };
-    let budget = module.bounds.budget;
+    let counted = hostel_profile::Profile::new(&module.bounds.budget);
     let mut bounds = module.bounds;
-    bounds.budget.fuel = budget.fuel.saturating_mul(TIMES);
-    bounds.budget.host_calls = u32::MAX;
+    bounds.budget = *counted.budget();
     let info = ModuleInfo::read_within(wasm, &bounds.limits.module);
     let info = info.map_err(|error| Failure::load(&run.plugin, &error))?;
-    let importing = Importing::new(wasm, &info)
+    let profiled = Profiled::new(wasm, &info)
         .ok_or_else(|| unsupported("this module: it can't be written anew", WHOLE_CALL))?;
 
-    let tree = Arc::new(Mutex::new(Tree::new(bounds.budget.fuel, budget.fuel)));
-    let counting = tree.clone();
     let platform = Arc::new(Std::new());
     let stdio = WasiStdio::new(platform.clone());
     let mut wasi = plugin::wasi(run, &module)?;
@@ -63,9 +49,7 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
         wasi = stdio.inherit(wasi);
         bounds.budget.output_bytes = usize::MAX;
     }
-    let mut grants = plugin::grants(run, &module, Tracing)?
-        .with(wasi)
-        .profile(move |record: ProfileRecord| lock(&counting).count(record));
+    let mut grants = counted.grant(plugin::grants(run, &module, Tracing)?.with(wasi));
     if arguments.trace {
         // The events of the profile are calls of a host function too.
         grants = grants.trace_host_calls(|line| {
@@ -75,16 +59,15 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
         });
     }
     let engine = run.engine(&bounds).with_platform(platform);
-    let plugin = plugin::load_module(&run.plugin, &engine, &importing.wasm, &grants, false)?;
+    let plugin = plugin::load_module(&run.plugin, &engine, &profiled.wasm, &grants, false)?;
     let call = Call::new(arguments, &plugin, &module)?;
     let mut instance = plugin.instantiate(()).map_err(Failure::from)?;
     // Only the call counts, not what made the instance.
-    *lock(&tree) = Tree::new(bounds.budget.fuel, budget.fuel);
+    counted.begin();
     let answer = call.run(&mut instance);
-    let mut tree = lock(&tree);
-    tree.finish(instance.usage().fuel);
+    counted.finish(instance.usage().fuel);
     if let Some((format, path)) = to {
-        let text = format.text(&run.plugin, &tree, &importing);
+        let text = format.text(&run.plugin, &counted, &profiled);
         fs::write(path, text).map_err(|error| Failure::unwritable(path, &error))?;
     }
     if module.command {
@@ -92,10 +75,6 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
     }
     let (answer, exit) = answer.map_err(Failure::from)?;
     Ok(output::answer(&answer)?.or(exit))
-}
-
-fn lock(tree: &Mutex<Tree>) -> MutexGuard<'_, Tree> {
-    tree.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What else tells the fuel of a call.
@@ -153,13 +132,17 @@ impl Format {
         }
     }
 
-    fn text(&self, plugin: &Path, tree: &Tree, importing: &Importing) -> String {
-        let name = |index| importing.name(index);
+    fn text(
+        &self,
+        plugin: &Path,
+        counted: &hostel_profile::Profile,
+        profiled: &Profiled,
+    ) -> String {
         match self {
-            Self::Folded => tree.folded(name),
+            Self::Folded => counted.folded(profiled),
             Self::Svg => {
-                let title = format!("{}: {} fuel", plugin.display(), tree.fuel());
-                svg::draw(&title, &tree.boxes(name))
+                let title = format!("{}: {} fuel", plugin.display(), counted.fuel());
+                draw(&title, &counted.frames(profiled))
             }
         }
     }

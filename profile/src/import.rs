@@ -1,6 +1,6 @@
 //! Adds the import by which a module is profiled, behind its imported functions.
 
-use hostel::ModuleInfo;
+use hostel_core::{Extern, ModuleInfo};
 use std::convert::Infallible;
 use wasm_encoder::{
     EntityType, ImportSection, Module, SectionId, TypeSection, ValType,
@@ -13,17 +13,21 @@ use wasmparser::{
 /// The module and the name of the import.
 const EVENT: (&str, &str) = ("hostel-profile", "event");
 
-/// A module with the import, and the names of its functions by their new indices.
-pub(super) struct Importing {
-    pub(super) wasm: Vec<u8>,
+/// A module that tells its events, and the names of its functions.
+#[derive(Debug)]
+pub struct Profiled {
+    /// The module with the import, to be loaded.
+    pub wasm: Vec<u8>,
+    /// By the functions' new indices.
     names: Vec<Option<String>>,
     /// The number of functions, the import included.
     functions: usize,
 }
 
-impl Importing {
-    /// Adds the import to `wasm`, of which `info` tells. `None` if it can't be read.
-    pub(super) fn new(wasm: &[u8], info: &ModuleInfo) -> Option<Self> {
+impl Profiled {
+    /// Adds the import to `wasm`, of which `info` tells. `None` if it can't be read, or is a component.
+    #[must_use]
+    pub fn new(wasm: &[u8], info: &ModuleInfo) -> Option<Self> {
         let read = Read::of(wasm).ok()?;
         let mut added = Added {
             at: read.imported,
@@ -51,7 +55,7 @@ impl Importing {
     }
 
     /// Returns the name of the function of an index.
-    pub(super) fn name(&self, index: u32) -> String {
+    pub(crate) fn name(&self, index: u32) -> String {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         match self.names.get(index) {
             Some(Some(name)) => name.clone(),
@@ -67,7 +71,7 @@ fn imported(info: &ModuleInfo) -> impl Iterator<Item = String> {
     let functions = info
         .imports
         .iter()
-        .filter(|import| matches!(import.ty, hostel::Extern::Function(_)));
+        .filter(|import| matches!(import.ty, Extern::Function(_)));
     functions.map(|import| format!("{}.{}", import.module, import.name))
 }
 
