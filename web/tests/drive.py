@@ -100,25 +100,28 @@ def runs_other_conventions(browser):
         ("extism_customize", "process", "abc", "DEFAULT_PREFIX_ABC"),
         ("wapc_kit", "reverse", "abc", "cba"),
         ("typst_kit", "join", "a\nb\nc", "a*b*c"),
-        ("components/rust_small", None, None, None),
     ]:
         choose(browser, prebuilt / f"{name}.wasm")
         assert browser.text("#load-error") == "", browser.text("#load-error")
-        if function is None:
-            # A component shows its contract.
-            browser.says("#summary", "Component")
-            assert "world" in browser.run("return document.querySelector('#contract').textContent")
-            continue
         browser.fill("#function", function)
         browser.fill("#input", given)
         assert call(browser) == "Done", (name, browser.text("#error"))
         assert browser.text("#output").strip() == wanted, (name, browser.text("#output"))
-    choose(browser, pathlib.Path("server/tests/suite/kit.wasm").absolute())
-    browser.fill("#function", "half")
-    browser.fill("#input", "8")
-    told = hostel("server/tests/suite/kit.wasm", "--call", "half(8)")
-    assert call(browser) == "Done", browser.text("#error")
-    assert browser.text("#output").strip() == told["output"].strip(), (browser.text("#output"), told)
+    # A component shows its contract, and takes values. Functions of a host of its own are stubs.
+    component = prebuilt / "components/rust_small.wasm"
+    choose(browser, component)
+    browser.says("#summary", "Component")
+    assert "resource tally" in browser.run("return document.querySelector('#contract').textContent")
+    function, value = "hostel:example/text@0.1.0#customize", '{text: "abc", style: {upper}, frame: none}'
+    browser.fill("#function", function)
+    browser.fill("#input", value)
+    assert call(browser) == "Failed"
+    assert "hostel:example/host" in browser.text("#error"), browser.text("#error")
+    browser.click("#stub")
+    assert call(browser) == "Failed"
+    told = hostel(component, "--stub", "hostel:example/host.*", "--call", f"{function}({value})")
+    assert browser.text("#error").startswith(told["error"]["code"] + ": "), (browser.text("#error"), told)
+    assert number(browser, "#used") == told["fuel"]["start"] + told["fuel"]["call"], (browser.text("#used"), told)
 
 
 def ends_loops(browser):

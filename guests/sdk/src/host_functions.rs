@@ -83,10 +83,11 @@ macro_rules! __host_function {
                     // Safe with any arguments: the host only reads, and traps if they lie outside of the memory.
                     safe fn $name($(_: $core_type),*) $(-> <$result as $crate::HostResult>::Core)?;
                 }
-                let result = $name($($passed),*);
-                $(return <$result as $crate::HostResult>::from_core(result);)?
-                #[allow(unreachable_code)]
-                result
+                // Without a result, the parentheses are of no use.
+                #[allow(unused_parens)]
+                {
+                    $(<$result as $crate::HostResult>::from_core)?($name($($passed),*))
+                }
             }
             #[cfg(not(target_arch = "wasm32"))]
             $crate::testing::with_function($module, stringify!($name), |function: &$name::Stub| {
