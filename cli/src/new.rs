@@ -28,8 +28,8 @@ macro_rules! guest {
     };
 }
 
-const GUEST: [File; 14] = guest! {
-    "abi.rs" "allocator.rs" "error.rs" "host.rs" "host_functions.rs" "in_place.rs" "lib.rs" "no_heap.rs"
+const GUEST: [File; 16] = guest! {
+    "abi.rs" "allocator.rs" "error.rs" "host.rs" "host_functions.rs" "http.rs" "in_place.rs" "json.rs" "lib.rs" "no_heap.rs"
     "panic_handler.rs" "panic_log.rs" "plugin.rs" "state.rs" "testing.rs" "value.rs"
 };
 
@@ -58,11 +58,13 @@ const ZIG: [File; 4] = [
     (".gitignore", text!("templates/zig/gitignore")),
 ];
 
-const GO: [File; 5] = [
+const GO: [File; 7] = [
     ("Makefile", text!("templates/go/Makefile.in")),
     ("go.mod", text!("templates/go/go.mod.in")),
     ("main.go", text!("templates/go/main.go.in")),
     ("hostel/hostel.go", text!("sdk/hostel.go")),
+    ("hostel/http.go", text!("sdk/http.go")),
+    ("hostel/state.go", text!("sdk/state.go")),
     (".gitignore", text!("templates/go/gitignore")),
 ];
 
@@ -76,20 +78,47 @@ const ASSEMBLYSCRIPT: [File; 4] = [
     (".gitignore", text!("templates/assemblyscript/gitignore")),
 ];
 
-/// The test cases, which are those of each language.
-const TESTS: File = ("tests.toml", text!("templates/tests.toml"));
+const JAVASCRIPT: [File; 3] = [
+    (
+        "package.json",
+        text!("templates/javascript/package.json.in"),
+    ),
+    ("plugin.js", text!("templates/javascript/plugin.js")),
+    (".gitignore", text!("templates/javascript/gitignore")),
+];
+
+const PYTHON: [File; 4] = [
+    ("Makefile", text!("templates/python/Makefile.in")),
+    ("plugin.py", text!("templates/python/plugin.py")),
+    (
+        "requirements.txt",
+        text!("templates/python/requirements.txt"),
+    ),
+    (".gitignore", text!("templates/python/gitignore")),
+];
+
+/// The test cases of plugins of the native convention.
+const TESTS: [File; 1] = [("tests.toml", text!("templates/tests.toml"))];
+
+/// The contract and the test cases of plugins that are components.
+const COMPONENT: [File; 2] = [
+    ("wit/plugin.wit", text!("templates/component.wit")),
+    ("tests.toml", text!("templates/component.toml")),
+];
 
 impl Language {
     fn files(self) -> Vec<File> {
-        let files: &[File] = match self {
-            Self::Rust => &RUST,
-            Self::C => &C,
-            Self::Zig => &ZIG,
-            Self::Go => &GO,
-            Self::Assemblyscript => &ASSEMBLYSCRIPT,
+        let (files, beside): (&[File], &[File]) = match self {
+            Self::Rust => (&RUST, &TESTS),
+            Self::C => (&C, &TESTS),
+            Self::Zig => (&ZIG, &TESTS),
+            Self::Go => (&GO, &TESTS),
+            Self::Assemblyscript => (&ASSEMBLYSCRIPT, &TESTS),
+            Self::Js => (&JAVASCRIPT, &COMPONENT),
+            Self::Python => (&PYTHON, &COMPONENT),
         };
         let sdk: &[File] = if self == Self::Rust { &GUEST } else { &[] };
-        [files, sdk, &[TESTS]].concat()
+        [files, sdk, beside].concat()
     }
 
     /// Returns the commands that build the plugin, and the path of what they build.
@@ -103,8 +132,10 @@ impl Language {
                     format!("target/wasm32-unknown-unknown/release/{file}.wasm"),
                 )
             }
-            Self::C | Self::Zig | Self::Go => (&["make"], format!("{name}.wasm")),
-            Self::Assemblyscript => (&["npm install", "npm run build"], format!("{name}.wasm")),
+            Self::C | Self::Zig | Self::Go | Self::Python => (&["make"], format!("{name}.wasm")),
+            Self::Assemblyscript | Self::Js => {
+                (&["npm install", "npm run build"], format!("{name}.wasm"))
+            }
         }
     }
 }

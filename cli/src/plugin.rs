@@ -239,6 +239,12 @@ pub(super) struct Granted {
 }
 
 impl Granted {
+    /// Changes the grants.
+    pub(super) fn map(mut self, change: impl FnOnce(Grants) -> Grants) -> Self {
+        self.grants = change(self.grants);
+        self
+    }
+
     /// Returns the grants of a plugin of one module.
     pub(super) fn with(self, wasi: Wasi) -> Grants {
         self.grants.extism(self.extism).wasi(wasi.http(self.http))
@@ -260,8 +266,9 @@ pub(super) fn grants(
         arguments.refuse_of_component(what)?;
     }
     let settings = || arguments.config.iter().cloned();
+    let http = http::client(arguments)?;
     let mut grants = Grants::new().log(log).config(settings()).typst();
-    let http: Arc<dyn HttpClient> = Arc::new(http::client(arguments)?);
+    grants = grants.http(http.clone());
     let mut extism = Extism::new().config(settings()).http(http.clone());
     let store: Option<Arc<dyn StateStore>> = match (&arguments.memory_state, &arguments.state) {
         (Some(store), _) => Some(store.clone()),

@@ -5,11 +5,12 @@ use super::{
     exit::Exit,
     failure::Failure,
     input::Input,
-    log, output,
-    plugin::{self, Contents, Module},
+    log,
+    observe::Observed,
+    output,
+    plugin::{self, Module},
 };
-use hostel::{Instance, ModuleInfo, Plugin, Std, Tracing, WasiStdio};
-use hostel_contract::is_component;
+use hostel::{Instance, Plugin, Std, Tracing, WasiStdio};
 use hostel_profile::{Profiled, draw};
 use std::{fs, path::Path, sync::Arc};
 
@@ -21,27 +22,9 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
     let run = &arguments.run;
     log::show();
     run.refuse_trace("profile")?;
-    let module = Module::read(run, |_| {})?;
-    let wasm = match &module.contents {
-        Contents::Module(wasm) if !module.component => wasm,
-        Contents::Module(wasm) if is_component(wasm) => {
-            return Err(unsupported("a component", WHOLE_CALL));
-        }
-        Contents::Module(_) => {
-            return Err(unsupported("a call by a contract in WIT", WHOLE_CALL));
-        }
-        Contents::Manifest(_) => {
-            return Err(unsupported("a manifest", "name one of its .wasm files"));
-        }
-    };
-    let counted = hostel_profile::Profile::new(&module.bounds.budget);
+    let mut module = Module::read(run, |_| {})?;
+    let observed = Observed::new(run, &mut module, "`hostel profile`", false)?;
     let mut bounds = module.bounds;
-    bounds.budget = *counted.budget();
-    let info = ModuleInfo::read_within(wasm, &bounds.limits.module);
-    let info = info.map_err(|error| Failure::load(&run.plugin, &error))?;
-    let profiled = Profiled::new(wasm, &info)
-        .ok_or_else(|| unsupported("this module: it can't be written anew", WHOLE_CALL))?;
-
     let platform = Arc::new(Std::new());
     let stdio = WasiStdio::new(platform.clone());
     let mut wasi = plugin::wasi(run, &module)?;
@@ -49,41 +32,35 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
         wasi = stdio.inherit(wasi);
         bounds.budget.output_bytes = usize::MAX;
     }
-    let mut grants = counted.grant(plugin::grants(run, &module, Tracing)?.with(wasi));
+    let mut granted = plugin::grants(run, &module, Tracing)?;
+    granted = granted.map(|grants| grants.profile(observed.sink()));
     if arguments.trace {
         // The events of the profile are calls of a host function too.
-        grants = grants.trace_host_calls(|line| {
+        let told = |line: &str| {
             if !line.starts_with("hostel-profile.") {
                 output::note(line);
             }
-        });
+        };
+        granted = granted.map(|grants| grants.trace_host_calls(told));
     }
     let engine = run.engine(&bounds).with_platform(platform);
-    let plugin = plugin::load_module(&run.plugin, &engine, &profiled.wasm, &grants, false)?;
+    let plugin = plugin::load(run, &engine, &module, granted, wasi)?;
     let call = Call::new(arguments, &plugin, &module)?;
-    let mut instance = plugin.instantiate(()).map_err(Failure::from)?;
+    let instance = plugin.instantiate(());
+    let mut instance = instance.map_err(|error| observed.failure(error))?;
     // Only the call counts, not what made the instance.
-    counted.begin();
+    observed.begin();
     let answer = call.run(&mut instance);
-    counted.finish(instance.usage().fuel);
+    let (_, answer) = observed.end(instance.usage(), answer);
     if let Some((format, path)) = to {
-        let text = format.text(&run.plugin, &counted, &profiled);
+        let text = observed.profile(|profile, module| format.text(&run.plugin, profile, module));
         fs::write(path, text).map_err(|error| Failure::unwritable(path, &error))?;
     }
     if module.command {
         stdio.flush(None).map_err(|error| Failure::output(&error))?;
     }
-    let (answer, exit) = answer.map_err(Failure::from)?;
+    let (answer, exit) = answer.map_err(|error| observed.failure(error))?;
     Ok(output::answer(&answer)?.or(exit))
-}
-
-/// What else tells the fuel of a call.
-const WHOLE_CALL: &str = "core modules can be profiled, called with bytes or numbers; `hostel run --json` tells the fuel of other calls as a whole";
-
-/// Refuses a plugin that is not of the kind that can be profiled.
-fn unsupported(what: &str, hint: &str) -> Failure {
-    let message = format!("`hostel profile` can't profile {what}");
-    Failure::new(Exit::Load, "unsupported", message).with_hint(hint)
 }
 
 /// The call that is profiled.
@@ -132,17 +109,12 @@ impl Format {
         }
     }
 
-    fn text(
-        &self,
-        plugin: &Path,
-        counted: &hostel_profile::Profile,
-        profiled: &Profiled,
-    ) -> String {
+    fn text(&self, plugin: &Path, profile: &hostel_profile::Profile, module: &Profiled) -> String {
         match self {
-            Self::Folded => counted.folded(profiled),
+            Self::Folded => profile.folded(module),
             Self::Svg => {
-                let title = format!("{}: {} fuel", plugin.display(), counted.fuel());
-                draw(&title, &counted.frames(profiled))
+                let title = format!("{}: {} fuel", plugin.display(), profile.fuel());
+                draw(&title, &profile.frames(module))
             }
         }
     }

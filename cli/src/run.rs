@@ -1,14 +1,17 @@
 //! `hostel run`: calls a plugin once.
 
 use super::{
-    arguments::Run,
+    arguments::{Run, RunOnce},
     exit::Exit,
     failure::{self, Failure},
     input::Input,
-    log, output,
+    log,
+    observe::Observed,
+    output,
     plugin::{self, Module},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use bytesize::ByteSize;
 use hostel::{
     Budget, CallError, Engine, Instance, LogRecord, LogSink, Plugin, RefusedGrowth, Std, Tracing,
     Usage, WasiOutput, WasiStdio,
@@ -24,9 +27,9 @@ use std::{
 /// How long a run whose timeout expired may still take to write its output and error.
 const GRACE: Duration = Duration::from_millis(100);
 
-pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
+pub(super) fn run(arguments: &RunOnce) -> Result<Exit, Failure> {
     let mut report = Report::new();
-    if !arguments.json {
+    if !arguments.run.json {
         log::show();
         let result = report.run(arguments, Tracing);
         return match report.output {
@@ -60,6 +63,26 @@ pub(super) fn run(arguments: &Run) -> Result<Exit, Failure> {
     Ok(output::json(&report.json(result, exit))?.or(exit))
 }
 
+/// Calls a plugin, and prints its output, or its failure, and its usage in a line.
+pub(super) fn shown(arguments: &RunOnce) -> Result<Exit, Failure> {
+    let mut report = Report::new();
+    match report.run(arguments, Tracing) {
+        Ok(bytes) => {
+            output::answer(&bytes)?;
+            // A terminal gets it anyway.
+            if !io::stdout().is_terminal() && !bytes.ends_with(b"\n") {
+                output::bytes(b"\n")?;
+            }
+        }
+        Err(failure) => output::failure(&failure),
+    }
+    let Some(usage) = report.call else {
+        return Ok(Exit::Ok);
+    };
+    let memory = ByteSize(usage.memory_bytes as u64).display().iec();
+    output::text(&format!("{} fuel, {memory} of memory\n", usage.fuel))
+}
+
 /// The facts about a run. Those of steps that it did not reach are `None`.
 struct Report {
     exit: Exit,
@@ -68,6 +91,7 @@ struct Report {
     call: Option<Usage>,
     micros: Micros,
     logs: Arc<Mutex<Vec<Value>>>,
+    observed: Option<Observed>,
 }
 
 /// The fate of a command's output.
@@ -96,16 +120,33 @@ impl Report {
             call: None,
             micros: Micros::default(),
             logs: Arc::default(),
+            observed: None,
         }
     }
 
-    fn run(&mut self, arguments: &Run, log: impl LogSink) -> Result<Vec<u8>, Failure> {
+    fn run(&mut self, arguments: &RunOnce, log: impl LogSink) -> Result<Vec<u8>, Failure> {
+        let result = self.call(arguments, log);
+        if let (Some(observed), Some(file)) = (&self.observed, &arguments.observe.coverage) {
+            let written = observed.take_coverage(&arguments.run.plugin).write(file);
+            return result.and_then(|output| written.map(|()| output));
+        }
+        result
+    }
+
+    fn call(&mut self, once: &RunOnce, log: impl LogSink) -> Result<Vec<u8>, Failure> {
         let start = Instant::now();
-        let module = Module::read(arguments, |_| {})?;
+        let arguments = &once.run;
+        let mut module = Module::read(arguments, |_| {})?;
+        if let Some(option) = once.observing() {
+            self.observed = Some(Observed::new(arguments, &mut module, option, true)?);
+        }
         let after = module.bounds.budget.deadline;
         let timeout = Timeout { start, after };
         let mut bounds = module.bounds;
-        let granted = plugin::grants(arguments, &module, log)?;
+        let mut granted = plugin::grants(arguments, &module, log)?;
+        if let Some(observed) = &self.observed {
+            granted = granted.map(|grants| grants.profile(observed.sink()));
+        }
         let platform = Arc::new(Std::new());
         let stdio = WasiStdio::new(platform.clone());
         let mut wasi = plugin::wasi(arguments, &module)?;
@@ -125,7 +166,7 @@ impl Report {
             plugin::load(arguments, &engine, &module, granted, wasi)
         })?;
         if module.command {
-            let result = self.command(&plugin, &engine, &timeout);
+            let result = self.command(&plugin, &engine, &timeout, once);
             return self.written(stdio.flush(timeout.left()), result, &timeout);
         }
         let name = arguments.call.as_deref().unwrap_or(plugin::FUNCTION);
@@ -138,9 +179,38 @@ impl Report {
         )?;
         let mut instance = self.instantiate(&plugin, &engine, &timeout)?;
         let answer = timed(&mut self.micros.call, || input.call(&mut instance, name));
-        self.call = Some(instance.usage());
         let answer = answer.map(|answer| answer.bytes);
-        answer.map_err(|error| self.failed(error, &timeout))
+        self.ended(answer, &mut instance, &timeout, once)
+    }
+
+    /// Ends a call with its result.
+    fn ended<R>(
+        &mut self,
+        result: Result<R, CallError>,
+        instance: &mut Instance,
+        timeout: &Timeout,
+        once: &RunOnce,
+    ) -> Result<R, Failure> {
+        let (usage, result) = self.observed_end(instance.usage(), result);
+        self.call = Some(usage);
+        let result = result.map_err(|error| self.failed(error, timeout));
+        if let (Some(observed), Some(file)) = (&self.observed, &once.coredump) {
+            let written = observed.dump(&once.run.plugin, instance, file);
+            return result.and_then(|result| written.map(|()| result));
+        }
+        result
+    }
+
+    /// Returns the usage and the result of a call as they would be if the plugin were not observed.
+    fn observed_end<R>(
+        &self,
+        usage: Usage,
+        result: Result<R, CallError>,
+    ) -> (Usage, Result<R, CallError>) {
+        match &self.observed {
+            Some(observed) => observed.end(usage, result),
+            None => (usage, result),
+        }
     }
 
     /// Runs the plugin as a command. Returns its stdout, which is empty if it was passed through.
@@ -149,17 +219,22 @@ impl Report {
         plugin: &Plugin,
         engine: &Engine,
         timeout: &Timeout,
+        once: &RunOnce,
     ) -> Result<Vec<u8>, Failure> {
         let mut instance = self.instantiate(plugin, engine, timeout)?;
         let ended = timed(&mut self.micros.call, || instance.run_command());
-        self.call = Some(instance.usage());
-        self.exit = Exit::from(ended.map_err(|error| self.failed(error, timeout))?);
+        self.exit = Exit::from(self.ended(ended, &mut instance, timeout, once)?);
         Ok(instance.take_stdout())
     }
 
     /// Reports that the call failed.
     fn failed(&self, error: CallError, timeout: &Timeout) -> Failure {
-        Failure::from(timeout.whole(error)).after_refusal(self.refused())
+        let error = timeout.whole(error);
+        let failure = match &self.observed {
+            Some(observed) => observed.failure(error),
+            None => Failure::from(error),
+        };
+        failure.after_refusal(self.refused())
     }
 
     /// Returns the growth of memory that was refused, in the call or before it.
@@ -202,8 +277,13 @@ impl Report {
     ) -> Result<Instance, Failure> {
         let plugin = plugin.with_budget(timeout.limit(engine.budget())?);
         let instance = timed(&mut self.micros.instantiate, || plugin.instantiate(()));
-        let mut instance = instance.map_err(|error| timeout.whole(error))?;
-        self.start = Some(instance.start_usage());
+        let usage = instance.as_ref().map(Instance::start_usage);
+        let (usage, instance) = self.observed_end(usage.unwrap_or_default(), instance);
+        let mut instance = instance.map_err(|error| self.failed(error, timeout))?;
+        self.start = Some(usage);
+        if let Some(observed) = &self.observed {
+            observed.begin();
+        }
         instance.set_budget(timeout.limit(engine.budget())?);
         Ok(instance)
     }

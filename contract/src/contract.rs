@@ -3,7 +3,7 @@
 use crate::{
     decode::{self, Decoded, contained},
     error::ReadError,
-    limits, print,
+    limits, page, print,
 };
 use std::{
     fs,
@@ -157,6 +157,18 @@ impl Contract {
         let package = self.resolve.worlds[self.world].package;
         let package = package.ok_or(ReadError::Fault)?;
         contained(|| print::package(&self.resolve, package))
+    }
+
+    /// Writes a reference page in Markdown: the functions and types of the world, with the comments of the WIT.
+    ///
+    /// Exports come first. Equal contracts give equal text.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::TooLarge`] as of [`to_wit`](Self::to_wit).
+    pub fn to_markdown(&self) -> Result<String, ReadError> {
+        self.to_wit()?;
+        contained(|| Ok(page::world(&self.resolve, self.world)))
     }
 }
 

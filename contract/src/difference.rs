@@ -26,6 +26,22 @@ pub struct Difference {
     pub remedy: String,
 }
 
+impl Difference {
+    /// Returns the last of a list that is full.
+    pub(crate) fn more() -> Self {
+        Self {
+            side: Side::Import,
+            kind: Kind::More,
+            interface: None,
+            item: None,
+            place: None,
+            expected: None,
+            found: None,
+            remedy: "there are more differences: mend these, then check again".to_owned(),
+        }
+    }
+}
+
 /// The side of the plugin on which a difference is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {

@@ -34,6 +34,8 @@
 //! on a thread of its own, whose stack fits the deepest component that it permits, and reports a panic of
 //! the decoder as [`ReadError::Fault`].
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod call;
 mod check;
 mod contract;
@@ -42,6 +44,8 @@ mod difference;
 mod error;
 mod guard;
 pub mod limits;
+mod native;
+mod page;
 mod parts;
 mod print;
 mod value;
@@ -52,6 +56,7 @@ pub use self::{
     contract::{Contract, exports, is_component, wit_of},
     difference::{Difference, Kind, Side},
     error::ReadError,
+    native::check_native,
     parts::{CoreModule, Parts},
     value::{Value, ValueType},
 };

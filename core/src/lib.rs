@@ -81,6 +81,7 @@
 //! * `bindgen` – `component::bindgen!`, Rust for a world in WIT.
 //! * `log`, `defmt` – sinks for plugins' log records; one of the two at most.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 #![forbid(unsafe_code)]
 

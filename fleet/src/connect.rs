@@ -74,6 +74,8 @@ pub struct Fleet {
     pub(crate) name: String,
     /// The prefix of inboxes.
     pub(crate) inbox: String,
+    /// Number of servers that keep a bucket which is made again.
+    replicas: usize,
     pub(crate) client: Client,
     pub(crate) context: Context,
     /// The releases: one document.
@@ -122,12 +124,7 @@ impl Fleet {
         };
         let it = Self {
             releases: made.values("releases", |_| {}).await?,
-            workers: made
-                .values("workers", |config| {
-                    config.max_age = ALIVE;
-                    config.storage = StorageType::Memory;
-                })
-                .await?,
+            workers: made.workers().await?,
             state: made.values("state", |_| {}).await?,
             jobs: made
                 .values("results", |config| {
@@ -141,6 +138,7 @@ impl Fleet {
             context: context.clone(),
             name: name.clone(),
             inbox,
+            replicas: options.replicas,
         };
         let queue = stream::Config {
             subjects: vec![format!("{name}.job.*")],
@@ -158,6 +156,16 @@ impl Fleet {
         };
         made.stream("dead", dead).await?;
         Ok(it)
+    }
+
+    /// Makes the bucket of workers again. It is in memory, so a NATS that was restarted has lost it.
+    pub(crate) async fn renew_workers(&self) -> Result<(), FleetError> {
+        let made = Made {
+            name: &self.name,
+            context: &self.context,
+            replicas: self.replicas,
+        };
+        made.workers().await.map(drop)
     }
 
     /// Returns the name of the stream of jobs.
@@ -243,6 +251,15 @@ impl Made<'_> {
         self.get_or_create(config).await?;
         let store = self.context.get_key_value(&bucket).await;
         store.map_err(|error| FleetError::nats(&format!("open the bucket {bucket}"))(error.into()))
+    }
+
+    /// Returns the bucket of workers.
+    async fn workers(&self) -> Result<Store, FleetError> {
+        let change = |config: &mut stream::Config| {
+            config.max_age = ALIVE;
+            config.storage = StorageType::Memory;
+        };
+        self.values("workers", change).await
     }
 
     /// Returns a bucket of objects.

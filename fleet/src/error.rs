@@ -10,6 +10,8 @@ pub enum FleetError {
     Name(String),
     /// The prefix of inboxes is none, or is that of the fleet's own subjects.
     Inbox(String),
+    /// The name of a job's export is longer than 1,024 bytes, or has control characters.
+    Export(String),
     /// NATS can't be reached, or refuses the credentials.
     Connect(String),
     /// NATS does not do what was asked, such as within its time, or by its permissions.
@@ -52,6 +54,7 @@ impl FleetError {
         match self {
             Self::Name(_) => "bad-name",
             Self::Inbox(_) => "bad-inbox",
+            Self::Export(_) => "bad-export",
             Self::Connect(_) => "nats-connect",
             Self::Nats(_) => "nats",
             Self::MaxPayload(_) => "max-payload",
@@ -81,6 +84,11 @@ impl fmt::Display for FleetError {
                 f,
                 "`{}` is no prefix of inboxes: expected letters, digits, `_`, `-` and dots between them, and not the fleet's name",
                 prefix.escape_debug()
+            ),
+            Self::Export(name) => write!(
+                f,
+                "the export's name has {} bytes: expected 1,024 at most, and no control characters",
+                name.len()
             ),
             Self::Connect(reason) => write!(f, "can't connect to NATS: {reason}"),
             Self::Nats(reason) | Self::Start(reason) => f.write_str(reason),

@@ -65,6 +65,8 @@ pub(crate) struct Follower {
     failed: Option<Instant>,
     /// The workers that were heard of, and when.
     heard: HashMap<String, (Instant, Presence)>,
+    /// When the watch of workers showed this one, or was begun.
+    watched: Instant,
     counts: JobCounts,
 }
 
@@ -79,6 +81,7 @@ impl Follower {
             ready: None,
             failed: None,
             heard: HashMap::new(),
+            watched: Instant::now(),
             counts: JobCounts::default(),
         }
     }
@@ -105,13 +108,17 @@ impl Follower {
                     if releases.is_none() {
                         releases = fleet.releases.watch(KEY).await.ok();
                     }
-                    if workers.is_none() {
+                    // A watch of a bucket that was made again shows nothing, for ever: not even this worker.
+                    if workers.is_none() || self.watched.elapsed() > ALIVE {
                         workers = fleet.workers.watch_with_history(">").await.ok();
+                        self.watched = Instant::now();
                     }
                     // Also what a watch may have missed.
                     self.read().await;
                     self.count().await;
-                    self.tell().await;
+                    if !self.tell().await && self.worker.fleet.renew_workers().await.is_ok() {
+                        self.tell().await;
+                    }
                 }
             }
             self.act().await;
@@ -132,21 +139,23 @@ impl Follower {
         }
     }
 
-    /// Publishes the sign of life.
-    async fn tell(&mut self) {
+    /// Publishes the sign of life. Returns whether NATS has it.
+    async fn tell(&mut self) -> bool {
         self.presence.figures = self.worker.counters.figures();
-        let bytes = serde_json::to_vec(&self.presence).unwrap_or_default();
-        let id = &self.worker.id;
-        let told = self.worker.fleet.workers.put(id, bytes.into()).await;
-        if let Err(error) = told {
-            tracing::warn!(target: "hostel::fleet", "can't tell that this worker lives: {error}");
+        let told = self.worker.fleet.tell(&self.presence).await;
+        if let Err(error) = &told {
+            tracing::warn!(target: "hostel::fleet", "{error}");
         }
         let heard = (Instant::now(), self.presence.clone());
-        self.heard.insert(id.clone(), heard);
+        self.heard.insert(self.worker.id.clone(), heard);
+        told.is_ok()
     }
 
     /// Notes a sign of life.
     fn hear(&mut self, entry: &Entry) {
+        if entry.key == self.worker.id {
+            self.watched = Instant::now();
+        }
         if entry.operation != Operation::Put {
             self.heard.remove(&entry.key);
         } else if let Ok(presence) = serde_json::from_slice(&entry.value) {

@@ -23,17 +23,19 @@ mod names;
 mod objects;
 mod presence;
 mod release;
+mod requests;
 mod state;
 mod worker;
 mod world;
 
 pub use self::{
-    calls::{CODE, RELEASE, Reply, STATUS, WORKER},
+    calls::Reply,
     connect::{Fleet, FleetOptions},
     error::FleetError,
     jobs::{ATTEMPTS, DEFAULT_ATTEMPTS, EXPORT, JOB, JobState, JobStatus, MOST_ATTEMPTS, NewJob},
     presence::{Figures, FleetView, JobCounts, Presence, Vote},
     release::{PluginVersion, Refused, Release, Releases},
+    requests::{CODE, RELEASE, STATUS, WORKER},
     state::FleetState,
     worker::{FleetWorker, WorkerOptions, run, serve},
 };

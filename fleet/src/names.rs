@@ -45,6 +45,11 @@ pub(crate) fn is_plain(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(is_part)
 }
 
+/// Returns whether a text can be the value of a header that is sent on: 1,024 bytes at most, and no control characters.
+pub(crate) fn is_header(text: &str) -> bool {
+    text.len() <= 1 << 10 && !text.contains(char::is_control)
+}
+
 /// Returns whether `subject` is an inbox below `prefix`: a client's own, and no other subject of NATS.
 pub(crate) fn is_inbox(subject: &str, prefix: &str) -> bool {
     let rest = subject

@@ -133,6 +133,14 @@ pub struct JobCounts {
 }
 
 impl Fleet {
+    /// Publishes a worker's sign of life.
+    pub(crate) async fn tell(&self, presence: &Presence) -> Result<(), FleetError> {
+        let bytes = serde_json::to_vec(presence).unwrap_or_default();
+        let told = self.workers.put(&presence.worker, bytes.into()).await;
+        told.map(drop)
+            .map_err(|error| FleetError::nats("tell that this worker lives")(error.into()))
+    }
+
     /// Returns the workers that are alive.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ pub struct Releases {
     pub refused: Option<Refused>,
     /// The number of the last release.
     pub last: u64,
-    /// The versions of each plugin that were active, the oldest first.
+    /// The versions of each plugin that were active, in the order in which each last became so.
     pub history: BTreeMap<String, Vec<PluginVersion>>,
 }
 
@@ -93,8 +93,8 @@ impl Releases {
         };
         for (name, version) in &release.plugins {
             let versions = self.history.entry(name.clone()).or_default();
-            // One that was rolled back to keeps its place, so that the next step back leads before it.
-            if !versions.contains(version) {
+            if versions.last() != Some(version) {
+                versions.retain(|it| it != version);
                 versions.push(version.clone());
                 let surplus = versions.len().saturating_sub(VERSIONS);
                 versions.drain(..surplus);
@@ -238,8 +238,8 @@ impl Fleet {
         Ok(version)
     }
 
-    /// Serves an earlier version of a plugin on all workers: the one before the active one, or that with this number or
-    /// SHA-256.
+    /// Serves an earlier version of a plugin on all workers: the one that was active before the active one, or that with this
+    /// number or SHA-256. So a second rollback without `to` leads back.
     ///
     /// # Errors
     ///
@@ -390,13 +390,23 @@ mod tests {
         }
         let shop = |it: &Releases| it.active.plugins["shop"].clone();
         assert_eq!((shop(&it).number, it.active.number), (2, 4));
-        assert_eq!(it.earlier("shop", None).unwrap().sha256, "aa");
+        assert_eq!(it.earlier("shop", None).unwrap().sha256, "cc");
         assert_eq!(it.earlier("shop", Some("3")).unwrap().sha256, "cc");
         assert_eq!(it.earlier("shop", Some("cc")).unwrap().number, 3);
         assert!(it.earlier("shop", Some("4")).is_err());
         assert!(it.earlier("other", None).is_err());
-        push(&mut it, "aa");
-        assert!(it.earlier("shop", None).is_err());
+        // A bad version that was rolled back and mended is not gone back to.
+        for sha256 in ["bad", "bb", "mended"] {
+            push(&mut it, sha256);
+        }
+        assert_eq!(it.earlier("shop", None).unwrap().sha256, "bb");
+        // The versions that were not active for longest are forgotten, never the active one.
+        for number in 0..VERSIONS {
+            push(&mut it, &number.to_string());
+            push(&mut it, "aa");
+        }
+        assert_eq!(it.history["shop"].len(), VERSIONS);
+        assert_eq!(it.earlier("shop", Some("aa")).unwrap().number, 1);
     }
 
     #[test]

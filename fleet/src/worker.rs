@@ -1,7 +1,6 @@
 //! A worker: a server that is part of a fleet.
 
 use crate::{
-    calls,
     connect::{Fleet, FleetOptions},
     error::FleetError,
     follow::{Follower, Worker},
@@ -9,6 +8,7 @@ use crate::{
     names::nonce,
     presence::{Counters, FleetView, Presence},
     release::now,
+    requests::{self, Kind},
     world::Loader,
 };
 use hostel_server::{
@@ -29,7 +29,7 @@ pub struct WorkerOptions {
     pub fleet: FleetOptions,
     /// The address of the HTTP interface, instead of the settings'.
     pub listen: Option<SocketAddr>,
-    /// Jobs at one time, from 0 to 1,000. `None`: two for each processor.
+    /// Jobs at one time, from 0 to 1,000, but one of each plugin in any case. `None`: two for each processor.
     pub jobs: Option<usize>,
 }
 
@@ -71,13 +71,11 @@ impl FleetWorker {
         let view = Arc::new(Mutex::new(FleetView::default()));
         let shown = view.clone();
         let service = PluginService::builder(world.host.clone())
+            .settings(settings)
             .auth(config.auth())
             .terms(config.terms())
             .logs(logs)
             .dashboard(true)
-            .workers(settings.workers)
-            .body_timeout(settings.body_timeout)
-            .access_log(settings.access_log)
             .fleet(move || {
                 let view = shown.lock().unwrap_or_else(PoisonError::into_inner);
                 serde_json::to_value(&*view).unwrap_or_default()
@@ -97,6 +95,8 @@ impl FleetWorker {
             serves: world.number,
             ..Presence::default()
         };
+        // Before it takes work: a worker that nobody sees has no vote.
+        fleet.tell(&presence).await?;
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(service.clone().serve(listener, settings, stopped.clone()));
@@ -111,7 +111,9 @@ impl FleetWorker {
         });
         let follower = Follower::new(worker.clone(), loader, presence);
         tasks.spawn(follower.run(stopped.clone()));
-        tasks.spawn(calls::serve(worker.clone(), stopped.clone()));
+        for kind in [Kind::Call, Kind::Submit] {
+            tasks.spawn(requests::serve(worker.clone(), kind, stopped.clone()));
+        }
         let slots = options.jobs.unwrap_or_else(|| {
             let processors = std::thread::available_parallelism();
             processors.map_or(2, |number| number.get().saturating_mul(2))
@@ -122,7 +124,7 @@ impl FleetWorker {
             address,
             stop,
             tasks,
-            drain: settings.drain_timeout,
+            drain: settings.drain_delay.saturating_add(settings.drain_timeout),
         })
     }
 

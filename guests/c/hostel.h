@@ -37,8 +37,14 @@
 /* Exports the function that follows under this name. */
 #define HOSTEL_EXPORT(name) __attribute__((export_name(name)))
 
-/* Imports the function that is declared next, under this name. An unused function is not imported. */
-#define HOSTEL_IMPORT(name) __attribute__((import_module("env"), import_name(name)))
+/* Imports the function that is declared next, under this module and name. An unused function is not imported. Text is a
+ * pointer and a size; a result that is text or bytes is uint64_t, which `hostel_unpack` takes apart:
+ *
+ *     HOSTEL_HOST_FUNCTION("shop", "price") uint64_t price(const uint8_t *article, uint32_t size);
+ *
+ * An optional number of 32 bits is such a pair too: not 0 if there is one, and the number. `hostel_number` reads it. */
+#define HOSTEL_HOST_FUNCTION(module, name) __attribute__((import_module(module), import_name(name)))
+#define HOSTEL_IMPORT(name) HOSTEL_HOST_FUNCTION("env", name)
 
 /* Selects the allocator: 0 for the one in this header, 1 for the malloc of a libc. The two can't share a memory: each
  * takes all of it. The default is 1 for WASI and Emscripten, else 0. To choose, define it before including this. */
@@ -125,6 +131,12 @@ uint64_t host_state_list(const uint8_t *prefix, uint32_t prefix_size, const uint
 HOSTEL_IMPORT("host_state_list")
 hostel_slice host_state_list_struct(const uint8_t *prefix, uint32_t prefix_size, const uint8_t *after,
                                     uint32_t after_size, uint32_t max);
+
+/* Sends an HTTP request, and waits for the response. The request is the lines `METHOD URL` and `NAME: VALUE` for each
+ * header, an empty line, and the body; lines end with "\n". The response begins with its status. Read it with
+ * `hostel_read_response`, and free it. An error is one as of the state's functions, with a code such as
+ * "http-not-allowed: ". */
+HOSTEL_IMPORT("host_http_request") uint64_t host_http_request(const uint8_t *request, uint32_t size);
 
 /* Takes the first key off a list: its size, a little-endian uint32_t, and its bytes. Returns false at the end. */
 static inline bool hostel_next_key(hostel_slice *list, hostel_slice *key) {
@@ -299,7 +311,120 @@ static inline hostel_slice hostel_error(hostel_slice message) {
     return (hostel_slice){ptr, message.size | HOSTEL_ERROR_BIT};
 }
 
+/* Returns whether an answer of the host is an error. The plugin may return that as its own error. */
+static inline bool hostel_is_error(hostel_slice answer) {
+    return answer.size & HOSTEL_ERROR_BIT;
+}
+
+/* Reads the optional number of 32 bits that a host function returned. Returns false if there is none. */
+static inline bool hostel_number(uint64_t packed, uint32_t *number) {
+    *number = (uint32_t)packed;
+    return packed >> 32 != 0;
+}
+
+/* Writes the message to the log at HOSTEL_ERROR, and stops the plugin by a trap. */
+_Noreturn static inline void hostel_panic(hostel_slice message) {
+    host_log_at(HOSTEL_ERROR, message.ptr, message.size);
+    __builtin_trap();
+}
+
+/* An HTTP response, in the bytes that the host returned. Headers are lines. */
+typedef struct {
+    uint32_t status;
+    hostel_slice headers;
+    hostel_slice body;
+} hostel_response;
+
+/* Takes a response of `host_http_request` apart. Returns false if it is none. */
+static inline bool hostel_read_response(hostel_slice text, hostel_response *response) {
+    uint32_t at = 0, status = 0;
+    for (; at < text.size && text.ptr[at] >= '0' && text.ptr[at] <= '9'; at++) {
+        status = status * 10 + (text.ptr[at] - '0');
+    }
+    for (uint32_t start = at + 1; at + 1 < text.size; at++) {
+        if (text.ptr[at] == '\n' && text.ptr[at + 1] == '\n') {
+            uint32_t headers = at > start ? at - start : 0;
+            response->status = status;
+            response->headers = (hostel_slice){text.ptr + start, headers};
+            response->body = (hostel_slice){text.ptr + at + 2, text.size - at - 2};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Finds the first value of a header; `name` is in lower case. Returns false if there is none. */
+static inline bool hostel_find_header(hostel_slice headers, hostel_slice name, hostel_slice *value) {
+    for (uint32_t start = 0, end = 0; start < headers.size; start = end + 1) {
+        for (end = start; end < headers.size && headers.ptr[end] != '\n';) {
+            end++;
+        }
+        uint32_t same = 0;
+        for (; same < name.size && start + same < end; same++) {
+            uint8_t letter = headers.ptr[start + same];
+            if ((letter >= 'A' && letter <= 'Z' ? letter + 32 : letter) != name.ptr[same]) {
+                break;
+            }
+        }
+        if (same == name.size && start + same + 1 < end && headers.ptr[start + same] == ':') {
+            *value = (hostel_slice){headers.ptr + start + same + 2, end - start - same - 2};
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- Text ---- */
+
+/* Joins texts in a buffer from the allocator. If memory is short, returns an error. */
+static inline hostel_slice hostel_join(const hostel_slice *texts, uint32_t count) {
+    hostel_slice all = {NULL, 0};
+    for (uint32_t at = 0; at < count; at++) {
+        if (texts[at].size > INT32_MAX - all.size) {
+            return hostel_error(HOSTEL_TEXT("no memory"));
+        }
+        all.size += texts[at].size;
+    }
+    all.ptr = hostel_alloc(all.size);
+    if (!all.ptr) {
+        return hostel_error(HOSTEL_TEXT("no memory"));
+    }
+    uint8_t *end = all.ptr;
+    for (uint32_t at = 0; at < count; at++) {
+        __builtin_memcpy(end, texts[at].ptr, texts[at].size);
+        end += texts[at].size;
+    }
+    return all;
+}
+
+/* Joins texts that are written one after the other: HOSTEL_JOIN(HOSTEL_TEXT("Hello, "), name). */
+#define HOSTEL_JOIN(...)                                                                           \
+    hostel_join((const hostel_slice[]){__VA_ARGS__},                                               \
+                sizeof((const hostel_slice[]){__VA_ARGS__}) / sizeof(hostel_slice))
+
+/* Writes a number in decimal digits to `digits`, and returns them. */
+static inline hostel_slice hostel_digits(uint32_t number, uint8_t digits[10]) {
+    uint32_t at = 10;
+    do {
+        digits[--at] = (uint8_t)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    return (hostel_slice){digits + at, 10 - at};
+}
+
+/* Reads a number of decimal digits alone. Returns false if it is none, or over UINT32_MAX. */
+static inline bool hostel_read_number(hostel_slice text, uint32_t *number) {
+    *number = 0;
+    for (uint32_t at = 0; at < text.size; at++) {
+        uint8_t digit = (uint8_t)(text.ptr[at] - '0');
+        if (digit > 9 || *number > (UINT32_MAX - digit) / 10) {
+            return false;
+        }
+        *number = *number * 10 + digit;
+    }
+    return text.size != 0;
+}
+
 
 /* Returns whether these bytes are UTF-8. Refuses stray or missing bytes, overlong forms, surrogates, and code points
  * over U+10FFFF. */

@@ -1,6 +1,8 @@
 //! The macros of hostel's component layer. Use them through `hostel_core::component`, or `hostel::component`:
 //! the code that they make names one of the two crates.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod derive;
 mod krate;
 mod names;

@@ -1,33 +1,68 @@
-//! Adds the import by which a module is profiled, behind its imported functions.
+//! Adds the import by which a module is observed, behind its imported functions, and the positions of which it tells.
 
 use hostel_core::{Extern, ModuleInfo};
-use std::convert::Infallible;
+use std::{convert::Infallible, error, fmt};
 use wasm_encoder::{
-    EntityType, ImportSection, Module, SectionId, TypeSection, ValType,
+    CustomSection, Encode as _, EntityType, ImportSection, Module, SectionId, TypeSection, ValType,
     reencode::{Error, Reencode, utils},
 };
 use wasmparser::{
-    ImportSectionReader, KnownCustom, Name, Parser, Payload, TypeRef, TypeSectionReader,
+    CustomSectionReader, FunctionBody, ImportSectionReader, KnownCustom, Name,
+    OperatorsIteratorWithOffsets, Parser, Payload, TypeRef, TypeSectionReader,
 };
 
 /// The module and the name of the import.
-const EVENT: (&str, &str) = ("hostel-profile", "event");
+const MODULE: &str = "hostel-profile";
+const EVENT: &str = "event";
+
+/// The custom section with the positions.
+const POSITIONS: &str = "hostel-profile.positions";
 
 /// A module that tells its events, and the names of its functions.
+///
+/// Functions have the indices of [`ProfileEvent`](hostel_core::ProfileEvent): those of this module, which has one import
+/// more than the original.
 #[derive(Debug)]
 pub struct Profiled {
-    /// The module with the import, to be loaded.
+    /// The module, to be loaded.
     pub wasm: Vec<u8>,
-    /// By the functions' new indices.
+    /// By the functions' indices.
     names: Vec<Option<String>>,
     /// The number of functions, the import included.
     functions: usize,
+    /// The import's index.
+    at: u32,
 }
 
 impl Profiled {
-    /// Adds the import to `wasm`, of which `info` tells. `None` if it can't be read, or is a component.
-    #[must_use]
-    pub fn new(wasm: &[u8], info: &ModuleInfo) -> Option<Self> {
+    /// Makes a module of `wasm` that tells when functions begin and end. `info` describes `wasm`.
+    ///
+    /// # Errors
+    ///
+    /// If `wasm` imports `hostel-profile` already, or can't be rewritten, as a component can't.
+    pub fn new(wasm: &[u8], info: &ModuleInfo) -> Result<Self, Unprofilable> {
+        Self::with_positions(wasm, info, &[])
+    }
+
+    /// Makes a module that also tells when it reaches `positions`: the offsets of operators in `wasm`, in ascending
+    /// order. A position's number is its place in this list.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new). An offset at which no operator begins is [`Unprofilable::Module`].
+    pub fn with_positions(
+        wasm: &[u8],
+        info: &ModuleInfo,
+        positions: &[u64],
+    ) -> Result<Self, Unprofilable> {
+        // Its own calls could not be told from those that are added.
+        if info.imports.iter().any(|import| &*import.module == MODULE) {
+            return Err(Unprofilable::Import);
+        }
+        Self::rewrite(wasm, info, positions).ok_or(Unprofilable::Module)
+    }
+
+    fn rewrite(wasm: &[u8], info: &ModuleInfo, positions: &[u64]) -> Option<Self> {
         let read = Read::of(wasm).ok()?;
         let mut added = Added {
             at: read.imported,
@@ -47,15 +82,52 @@ impl Profiled {
             *name = Some(import);
         }
         names.insert(at, None);
+        let section = |contents: &[u8]| {
+            let mut module = module.clone();
+            module.section(&CustomSection {
+                name: POSITIONS.into(),
+                data: contents.into(),
+            });
+            module.finish()
+        };
+        // Behind the code, whose offsets it does not change.
+        let mut moved = moved(wasm, &section(&[0]), positions)?;
+        // As long as without the changes, if it can be: making an instance costs fuel by the module's size.
+        let list = moved.len();
+        moved.resize(list + wasm.len().saturating_sub(section(&moved).len()), 0);
+        let longer = section(&moved).len().saturating_sub(wasm.len());
+        moved.truncate(list.max(moved.len().saturating_sub(longer)));
         Some(Self {
-            wasm: module.finish(),
+            wasm: section(&moved),
             names,
             functions: count + 1,
+            at: read.imported,
         })
     }
 
-    /// Returns the name of the function of an index.
-    pub(crate) fn name(&self, index: u32) -> String {
+    /// Returns whether the module defines the function of an index, and it is not one that was added.
+    #[must_use]
+    pub fn is_own(&self, index: u32) -> bool {
+        index > self.at && usize::try_from(index).is_ok_and(|index| index < self.functions)
+    }
+
+    /// Returns the index of the function that the module defines at `number` of its own.
+    #[must_use]
+    pub fn defined(&self, number: usize) -> u32 {
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        self.at.saturating_add(1).saturating_add(number)
+    }
+
+    /// Returns the index that a function has in the original module.
+    #[must_use]
+    pub fn original(&self, index: u32) -> u32 {
+        index - u32::from(index > self.at)
+    }
+
+    /// Returns the name of the function of an index: its own, that of its export, or `function N` by its index in the
+    /// original module. A plugin's author chose it: escape it before you show it.
+    #[must_use]
+    pub fn name(&self, index: u32) -> String {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         match self.names.get(index) {
             Some(Some(name)) => name.clone(),
@@ -64,6 +136,61 @@ impl Profiled {
             _ => "[memory operation]".to_owned(),
         }
     }
+}
+
+/// Why a module can't be profiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unprofilable {
+    /// The module imports `hostel-profile`, the module of the import that a profile adds.
+    Import,
+    /// The module can't be rewritten: it is a component, or invalid.
+    Module,
+}
+
+impl fmt::Display for Unprofilable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Import => "a module that imports `hostel-profile` can't be profiled",
+            Self::Module => "this module can't be profiled: it can't be rewritten",
+        })
+    }
+}
+
+impl error::Error for Unprofilable {}
+
+/// Returns the positions in `wasm`, which has the operators of `original`, as the custom section lists them.
+fn moved(original: &[u8], wasm: &[u8], positions: &[u64]) -> Option<Vec<u8>> {
+    let mut left = positions.iter().peekable();
+    let mut list = Vec::new();
+    u32::try_from(positions.len()).ok()?.encode(&mut list);
+    let mut before = 0;
+    for (old, new) in bodies(original)?.iter().zip(bodies(wasm)?) {
+        for (old, new) in operators(old)?.zip(operators(&new)?) {
+            let ((_, old), (_, new)) = (old.ok()?, new.ok()?);
+            if left.next_if_eq(&&old).is_some() {
+                u32::try_from(new - before).ok()?.encode(&mut list);
+                before = new;
+            }
+        }
+    }
+    left.next().is_none().then_some(list)
+}
+
+/// Returns the bodies of a module's functions.
+fn bodies(wasm: &[u8]) -> Option<Vec<FunctionBody<'_>>> {
+    let mut bodies = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        if let Payload::CodeSectionEntry(body) = payload.ok()? {
+            bodies.push(body);
+        }
+    }
+    Some(bodies)
+}
+
+fn operators<'a>(body: &FunctionBody<'a>) -> Option<OperatorsIteratorWithOffsets<'a>> {
+    let reader = body.get_operators_reader().ok()?;
+    Some(reader.into_iter_with_offsets())
 }
 
 /// Returns the names of the imported functions.
@@ -169,7 +296,7 @@ impl Added {
     }
 
     fn add_import(&mut self, imports: &mut ImportSection) {
-        imports.import(EVENT.0, EVENT.1, EntityType::Function(self.ty));
+        imports.import(MODULE, EVENT, EntityType::Function(self.ty));
         self.has_imports = true;
     }
 }
@@ -201,6 +328,15 @@ impl Reencode for Added {
     ) -> Result<(), Error<Infallible>> {
         utils::parse_import_section(self, imports, section)?;
         self.add_import(imports);
+        Ok(())
+    }
+
+    /// Leaves out what debuggers read: the interpreter does not, and it can be most of a module.
+    fn parse_custom_section(
+        &mut self,
+        _: &mut Module,
+        _: CustomSectionReader<'_>,
+    ) -> Result<(), Error<Infallible>> {
         Ok(())
     }
 

@@ -1,24 +1,32 @@
-//! Profiles the fuel of a WebAssembly plugin by its functions, exactly: prepares a module, sums up what each stack of
-//! functions uses in a call, and draws a flame graph. `hostel profile` and the page that runs plugins in a browser use it.
+//! Profiles the fuel of a WebAssembly plugin by its functions, exactly: prepares a module, sums up the fuel of each stack
+//! of functions in a call, and draws a flame graph. `hostel profile` and the page that runs plugins in a browser use it.
 //!
 //! ```
 //! use hostel_core::{Engine, Grants, Limits, ModuleInfo};
 //! use hostel_profile::{Profile, Profiled, draw};
+//! use std::sync::{Arc, Mutex};
 //!
 //! # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
 //! #   (func (export "allocate") (param i32) (result i32) (i32.const 1024))
 //! #   (func $echo (export "process") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1)))"#)?;
 //! let info = ModuleInfo::read(&wasm)?;
-//! let module = Profiled::new(&wasm, &info).ok_or("the module can't be written anew")?;
+//! let module = Profiled::new(&wasm, &info)?;
 //!
 //! let engine = Engine::new(Limits::server());
-//! let profile = Profile::new(engine.budget());
-//! let engine = engine.with_budget(*profile.budget());
-//! let plugin = engine.load("echo", &module.wasm, &profile.grant(Grants::new()))?;
+//! let profile = Profile::new(*engine.budget());
+//! let engine = engine.with_budget(profile.raised_budget());
+//! let profile = Arc::new(Mutex::new(profile));
+//! let counting = profile.clone();
+//! let grants = Grants::new().profile(move |record| counting.lock().unwrap().count(record));
+//! let plugin = engine.load("echo", &module.wasm, &grants)?;
 //! let mut instance = plugin.instantiate(())?;
-//! profile.begin();
-//! assert_eq!(instance.process(b"hello")?, b"hello");
-//! profile.finish(instance.usage().fuel);
+//!
+//! profile.lock().unwrap().begin();
+//! let output = instance.process(b"hello");
+//! let mut profile = profile.lock().unwrap();
+//! let (usage, output) = profile.end(instance.usage(), output);
+//! assert_eq!(output?, b"hello");
+//! assert_eq!(usage.fuel, profile.fuel());
 //!
 //! let folded = profile.folded(&module);
 //! assert!(folded.contains("host;echo "), "{folded}");
@@ -30,87 +38,131 @@ mod import;
 mod svg;
 mod tree;
 
-pub use self::{import::Profiled, svg::draw, tree::Frame};
+pub use self::{
+    import::{Profiled, Unprofilable},
+    svg::draw,
+    tree::Frame,
+};
 
 use self::tree::Tree;
-use hostel_core::{Budget, Grants, ProfileRecord};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use hostel_core::{Budget, CallError, ProfileEvent, ProfileRecord, Trap, Usage};
+use std::fmt;
 
 /// How many times its fuel a call may use, since it calls the host so often.
 const TIMES: u64 = 1_000;
 
-/// The profile of a call. Clones share it.
-#[derive(Clone)]
+/// The fuel of a call by its functions. It keeps the call within the budget that it has without a profile.
 pub struct Profile {
-    tree: Arc<Mutex<Tree>>,
-    raised: Budget,
-    most: u64,
+    budget: Budget,
+    tree: Tree,
+    /// The events of the call, which are calls of a host function too.
+    events: u32,
+    exceeded: Option<CallError>,
 }
 
 impl Profile {
     /// Begins the profile of a call that may use `budget`.
     #[must_use]
-    pub fn new(budget: &Budget) -> Self {
-        let mut raised = *budget;
-        raised.fuel = budget.fuel.saturating_mul(TIMES);
-        raised.host_calls = u32::MAX;
+    pub fn new(budget: Budget) -> Self {
         Self {
-            tree: Arc::new(Mutex::new(Tree::new(raised.fuel, budget.fuel))),
-            raised,
-            most: budget.fuel,
+            tree: Tree::new(raised(&budget).fuel),
+            budget,
+            events: 0,
+            exceeded: None,
         }
     }
 
-    /// Returns the budget that the call needs, since a profiled plugin calls the host for each event. The fuel of the
-    /// call without these events stays within that of [`new`](Self::new).
+    /// Returns the budget to load the plugin with. It has more fuel and host calls, since a profiled plugin calls the host
+    /// for each event.
     #[must_use]
-    pub const fn budget(&self) -> &Budget {
-        &self.raised
+    pub fn raised_budget(&self) -> Budget {
+        raised(&self.budget)
     }
 
-    /// Grants a [`Profiled`] module the import by which it tells its events.
-    #[must_use]
-    pub fn grant<T: 'static>(&self, grants: Grants<T>) -> Grants<T> {
-        let profile = self.clone();
-        grants.profile(move |record: ProfileRecord| profile.tree().count(record))
+    /// Begins a call. What was counted before is forgotten.
+    pub fn begin(&mut self) {
+        *self = Self::new(self.budget);
     }
 
-    /// Forgets what was counted, such as the start of the instance, since only the call is to count.
-    pub fn begin(&self) {
-        *self.tree() = Tree::new(self.raised.fuel, self.most);
+    /// Counts an event: call this in the sink that you give to [`Grants::profile`](hostel_core::Grants::profile).
+    ///
+    /// # Errors
+    ///
+    /// If the call has used up its budget. Return the trap, so that the call ends.
+    pub fn count(&mut self, record: ProfileRecord) -> Result<(), Trap> {
+        self.events = self.events.saturating_add(1);
+        self.tree.count(record);
+        let limit = self.budget.host_calls;
+        let host_calls = record.host_calls.saturating_sub(self.events);
+        // The next one is announced, unless it is made through a table.
+        let is_next = matches!(record.event, ProfileEvent::CallHost { .. });
+        if self.tree.fuel() > self.budget.fuel {
+            self.exceeded = Some(CallError::OutOfFuel {
+                fuel: self.budget.fuel,
+            });
+        } else if host_calls > limit || (is_next && host_calls == limit) {
+            self.exceeded = Some(CallError::HostCalls { limit });
+        }
+        match self.exceeded {
+            Some(_) => Err(Trap::host(
+                "the budget of a call that is not observed is used up",
+            )),
+            None => Ok(()),
+        }
     }
 
-    /// Ends the call, of which `fuel` was used by `Instance::usage`: the host's work before and after the guest's
-    /// functions becomes the host's.
-    pub fn finish(&self, fuel: u64) {
-        self.tree().finish(fuel);
+    /// Ends a call, or the making of an instance. Returns its usage and its result as they are without a profile.
+    pub fn end<R>(
+        &mut self,
+        mut usage: Usage,
+        result: Result<R, CallError>,
+    ) -> (Usage, Result<R, CallError>) {
+        self.tree.finish(usage.fuel);
+        usage.host_calls = usage.host_calls.saturating_sub(self.events);
+        usage.fuel = self.tree.fuel();
+        let most = self.budget.fuel;
+        if usage.fuel > most {
+            self.exceeded = Some(CallError::OutOfFuel { fuel: most });
+            usage.fuel = most;
+        }
+        (usage, self.exceeded.clone().map_or(result, Err))
     }
 
-    /// Returns the fuel of the call so far, as it is without a profile.
+    /// Returns the fuel of the call so far, in the units of [`Budget::fuel`], as it is without a profile.
     #[must_use]
     pub fn fuel(&self) -> u64 {
-        self.tree().fuel()
+        self.tree.fuel()
+    }
+
+    /// Returns the number of events so far. Each is a host call in [`Usage::host_calls`] until [`end`](Self::end).
+    #[must_use]
+    pub fn events(&self) -> u32 {
+        self.events
     }
 
     /// Returns the frames of a flame graph, the whole call first.
     #[must_use]
     pub fn frames(&self, module: &Profiled) -> Vec<Frame> {
-        self.tree().frames(|index| module.name(index))
+        self.tree.frames(|index| module.name(index))
     }
 
-    /// Returns a line for each stack that has fuel of its own: the names with `;` between, and the fuel.
+    /// Returns a line for each stack that has fuel of its own: the names with `;` between, a space, and the fuel. Tools
+    /// for flame graphs read this format.
     #[must_use]
     pub fn folded(&self, module: &Profiled) -> String {
-        self.tree().folded(|index| module.name(index))
-    }
-
-    fn tree(&self) -> MutexGuard<'_, Tree> {
-        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tree.folded(|index| module.name(index))
     }
 }
 
-impl std::fmt::Debug for Profile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+fn raised(budget: &Budget) -> Budget {
+    let mut raised = *budget;
+    raised.fuel = budget.fuel.saturating_mul(TIMES);
+    raised.host_calls = u32::MAX;
+    raised
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Profile")
             .field("fuel", &self.fuel())
             .finish_non_exhaustive()

@@ -1,6 +1,6 @@
 //! Sums up a plugin's fuel by the stacks of its functions.
 
-use hostel_core::{Escaped, ProfileEvent, ProfileRecord, Trap};
+use hostel_core::{Escaped, ProfileEvent, ProfileRecord};
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// The fuel of each stack of functions.
@@ -10,11 +10,9 @@ pub(crate) struct Tree {
     stack: Vec<usize>,
     /// Fuel that was left at the last event, all of it counted.
     left: u64,
-    /// Fuel that was spent by now, without what the profile adds.
+    /// Fuel that was spent by now, without what the observation adds.
     spent: u64,
-    /// The most of it.
-    most: u64,
-    /// What the profile added.
+    /// What the observation added.
     added: u64,
 }
 
@@ -28,24 +26,19 @@ struct Node {
 }
 
 impl Tree {
-    /// Begins a call that has `available` units of fuel, and may use `most` of its own.
-    pub(crate) fn new(available: u64, most: u64) -> Self {
+    /// Begins a call that has `available` units of fuel.
+    pub(crate) fn new(available: u64) -> Self {
         Self {
             nodes: vec![Node::default()],
             stack: vec![0],
             left: available,
             spent: 0,
-            most,
             added: 0,
         }
     }
 
     /// Counts an event.
-    ///
-    /// # Errors
-    ///
-    /// If the call has used up its fuel.
-    pub(crate) fn count(&mut self, record: ProfileRecord) -> Result<(), Trap> {
+    pub(crate) fn count(&mut self, record: ProfileRecord) {
         let raw = self.left.saturating_sub(record.fuel_left);
         self.left = record.fuel_left;
         self.added = self.added.saturating_add(record.added.min(raw));
@@ -70,12 +63,8 @@ impl Tree {
                     self.stack.pop();
                 }
             }
-            // `ProfileEvent::Charge`.
+            // `ProfileEvent::Charge`, and a position.
             _ => self.charge(fuel),
-        }
-        match self.spent > self.most {
-            true => Err(Trap::host("the call ran out of fuel")),
-            false => Ok(()),
         }
     }
 
@@ -101,7 +90,7 @@ impl Tree {
         self.stack.push(at);
     }
 
-    /// Ends the call, of which `fuel` was used, what the profile added included.
+    /// Ends the call, of which `fuel` was used, what the observation added included.
     pub(crate) fn finish(&mut self, fuel: u64) {
         // The host's work before and after the guest's functions.
         let rest = fuel.saturating_sub(self.added).saturating_sub(self.spent);
@@ -110,7 +99,7 @@ impl Tree {
         self.spent = self.spent.saturating_add(rest);
     }
 
-    /// Returns the fuel of the call.
+    /// Returns the fuel of the call so far.
     pub(crate) fn fuel(&self) -> u64 {
         self.spent
     }

@@ -37,10 +37,11 @@ pub(crate) struct Bounds {
     pub(crate) connections: usize,
     pub(crate) head_timeout: Duration,
     pub(crate) write_timeout: Duration,
+    pub(crate) drain_delay: Duration,
     pub(crate) drain_timeout: Duration,
 }
 
-/// Serves until `stop` changes; then lets requests end, until the time for that has passed.
+/// Serves until `stop` changes, and for a while longer; then lets requests end, until the time for that has passed.
 pub(crate) async fn serve(
     listener: TcpListener,
     service: PluginService,
@@ -50,25 +51,33 @@ pub(crate) async fn serve(
     let router = service.router();
     let places = Arc::new(Semaphore::new(bounds.connections));
     let mut connections = JoinSet::new();
+    let (close, closing) = watch::channel(false);
+    let ends = async {
+        // An error means that the sender has gone.
+        let _ = stop.wait_for(|stops| *stops).await;
+        sleep(bounds.drain_delay).await;
+    };
+    let mut ends = std::pin::pin!(ends);
     loop {
         // A place first: further connections wait in the system's queue.
         let taken = tokio::select! {
             taken = accept(&listener, &places) => taken,
-            _ = stop.changed() => break,
+            () = &mut ends => break,
         };
         let Ok((stream, place)) = taken else {
             sleep(PAUSE).await;
             continue;
         };
         let counted = service.shared.metrics.connection();
-        let (router, stop) = (router.clone(), stop.clone());
+        let (router, closing) = (router.clone(), closing.clone());
         connections.spawn(async move {
-            connection(stream, router, bounds, stop).await;
+            connection(stream, router, bounds, closing).await;
             drop((place, counted));
         });
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
+    let _ = close.send(true);
     let drained = async { while connections.join_next().await.is_some() {} };
     // Requests that are not ready by then are dropped with their connections.
     let _ = tokio::time::timeout(bounds.drain_timeout, drained).await;
@@ -89,7 +98,7 @@ async fn connection(
     stream: TcpStream,
     router: Router,
     bounds: Bounds,
-    mut stop: watch::Receiver<bool>,
+    mut closing: watch::Receiver<bool>,
 ) {
     // Answers are written whole: waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
@@ -108,7 +117,7 @@ async fn connection(
     // An error ends the connection: the client has gone, was too slow, or does not speak HTTP.
     tokio::select! {
         _ = served.as_mut() => {}
-        () = async { drop(stop.wait_for(|stops| *stops).await) } => {
+        () = async { drop(closing.wait_for(|closes| *closes).await) } => {
             served.as_mut().graceful_shutdown();
             let _ = served.await;
         }

@@ -104,7 +104,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Loads an earlier version of a plugin: the one before that which is loaded, or the one with this SHA-256.
+    /// Loads an earlier version of a plugin: the one that was loaded before the loaded one, or the one with this SHA-256.
     pub(crate) fn rollback(&self, name: &str, to: Option<&str>) -> Result<(), Problem> {
         self.keep_loaded(name)?;
         let (kept, loaded) = self.versions(name)?;
@@ -124,6 +124,7 @@ impl Folder {
         let stored = |error: io::Error| Problem::new("not-stored", error.to_string());
         let wasm = self.versions.read(name, found).map_err(stored)?;
         let checked = self.check(name, &wasm)?;
+        self.versions.add(name, &wasm).map_err(stored)?;
         self.install(name, &wasm)?;
         drop(checked);
         Ok(())

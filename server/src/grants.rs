@@ -43,6 +43,7 @@ pub(crate) fn of(
         false => None,
     };
     if let Some(http) = &http {
+        grants = grants.http(http.clone());
         extism = extism.http(http.clone());
     }
     if settings.has(Grant::Wasi) {

@@ -18,6 +18,8 @@
 //! | `metrics`, `access_log`, `logs`, `trace_context`, `traces`, `dashboard` | what an operator sees |
 //! | `service`, `direct`, `server` | the plugins as a service; calls without HTTP; the whole server |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod access_log;
 mod auth;
 mod calls;

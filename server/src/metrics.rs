@@ -1,4 +1,7 @@
 //! The server's figures, as Prometheus reads them. `docs/server.md` lists their names.
+//!
+//! They are those of `prometheus-client`, not of `metrics`: its recorder is one for the whole process, and this server can be
+//! part of another program.
 
 use hostel::{Host, Usage};
 use prometheus_client::{
@@ -226,6 +229,26 @@ impl Metrics {
             fuel: self.fuel.get_or_create_owned(&of),
             memory: self.memory.get_or_create_owned(&of),
             host_calls: self.host_calls.get_or_create_owned(&of),
+        }
+    }
+
+    /// Drops the series of a plugin that was unloaded. What its [`Figures`] count from then on is lost.
+    pub(crate) fn drop_plugin(&self, name: &str) {
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(totals) = totals.remove(name) else {
+            return;
+        };
+        let plugin = name.to_owned();
+        let of = OfPlugin { plugin };
+        self.seconds.remove(&of);
+        self.memory.remove(&of);
+        for family in [&self.fuel, &self.host_calls] {
+            family.remove(&of);
+        }
+        let errors = totals.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        for code in errors.keys().copied().chain([OK]) {
+            let plugin = name.to_owned();
+            self.calls.remove(&OfCall { plugin, code });
         }
     }
 

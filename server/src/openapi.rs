@@ -163,11 +163,11 @@ fn operation(route: &Route) -> Json {
     if route.operation == Operation::Put {
         responses.insert("201".into(), success(201, kind, route.operation));
     }
-    let of_tokens: &[u16] = match route.needs {
-        Needs::Nothing => &[],
+    let of_headers: &[u16] = match route.needs {
+        Needs::Nothing => &[400],
         Needs::Client | Needs::Admin => &[400, 401, 403],
     };
-    for status in route.errors.iter().chain(of_tokens) {
+    for status in route.errors.iter().chain(of_headers) {
         responses.insert(status.to_string(), error());
     }
     let mut operation = json!({

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The errors of the server itself: code, status, title. Those of calls have the codes of `hostel`, and the status of
 /// their class.
-pub(crate) const OWN: [(&str, u16, &str); 31] = [
+pub(crate) const OWN: [(&str, u16, &str); 32] = [
     ("bad-path", 400, "The path can't be read"),
     ("bad-name", 400, "The name can't be that of a plugin"),
     ("bad-query", 400, "The query can't be read"),
@@ -46,6 +46,11 @@ pub(crate) const OWN: [(&str, u16, &str); 31] = [
     ),
     ("body-timeout", 408, "The body came too slowly"),
     ("superseded", 409, "The plugin was changed meanwhile"),
+    (
+        "precondition-failed",
+        412,
+        "The request's condition does not hold",
+    ),
     ("body-too-large", 413, "The body is too large"),
     (
         "bad-media-type",
@@ -207,6 +212,7 @@ impl From<Failure> for Problem {
         match failure {
             Failure::Call(error) => Self::from(&error),
             Failure::FuelWindow(after) => Self::new("fuel-window", "").retry_after(after),
+            Failure::Lost => Self::new("no-result", ""),
             Failure::Json(reason) => Self::new("bad-json", reason),
             Failure::Function(error) => {
                 let message = error.as_str().unwrap_or("see `error`").into();

@@ -80,22 +80,13 @@ impl Server {
             options,
         };
         let folder = parts.open(&config)?;
-        let workers = settings.workers;
-        let builder = PluginService::builder(folder.host().clone());
-        #[cfg(feature = "otlp")]
-        let builder = match &settings.traces {
-            Some(endpoint) => builder.traces(endpoint),
-            None => builder,
-        };
-        let service = builder
+        let service = PluginService::builder(folder.host().clone())
+            .settings(settings)
             .auth(config.auth())
             .terms(config.terms())
             .folder(folder)
             .logs(parts.logs.clone())
             .dashboard(true)
-            .workers(workers)
-            .body_timeout(settings.body_timeout)
-            .access_log(settings.access_log)
             .build()
             .map_err(ServeError::Start)?;
         let wanted = parts.options.listen.unwrap_or(settings.listen);
@@ -168,7 +159,7 @@ impl Server {
         self.inner.parts.options.config.as_deref()
     }
 
-    /// Takes no more connections, lets requests end, and returns when they have, or when the time for that has passed.
+    /// Takes no more connections once the settings' time for load balancers has passed, lets requests end, and returns when they have, or when the time for that has passed.
     pub async fn shut_down(self) {
         self.inner.service.drain();
         // The receiver may have gone with the task.
@@ -182,6 +173,11 @@ impl Inner {
         let shared = &self.service.shared;
         let config = Arc::new(read(&self.parts.options)?);
         let mut place = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        // Such as of a file that was cut, or is being written.
+        if !place.tokens.is_empty() && config.tokens.is_empty() && config.server.anonymous.is_none()
+        {
+            return Err(ServeError::NoToken);
+        }
         if let Some(key) = fixed_change(&place, &config) {
             return Err(ServeError::Fixed(key));
         }
@@ -272,6 +268,7 @@ fn fixed_change(before: &Config, after: &Config) -> Option<&'static str> {
         ("connections", before.connections != after.connections),
         ("head_timeout", before.head_timeout != after.head_timeout),
         ("body_timeout", before.body_timeout != after.body_timeout),
+        ("drain_delay", before.drain_delay != after.drain_delay),
         ("drain_timeout", before.drain_timeout != after.drain_timeout),
         ("data", before.data != after.data),
         ("access_log", before.access_log != after.access_log),
@@ -299,6 +296,8 @@ pub enum ServeError {
     Listen(SocketAddr, io::Error),
     /// The system has no thread.
     Start(io::Error),
+    /// A reload would remove all tokens, and nobody said that everybody may call the plugins then.
+    NoToken,
     /// A reload would change this key of `server`, which takes another start.
     Fixed(&'static str),
     /// Plugins that are served can't be loaded under the new configuration.
@@ -320,6 +319,9 @@ impl fmt::Display for ServeError {
                 write!(f, "can't listen on {address}: {error}")
             }
             Self::Start(error) => write!(f, "can't start a thread: {error}"),
+            Self::NoToken => f.write_str(
+                "the file has no token any more, so that everybody could call the plugins: say that this is meant by `server.anonymous = true`",
+            ),
             Self::Fixed(key) => {
                 write!(
                     f,

@@ -205,8 +205,8 @@ impl PluginService {
         });
     }
 
-    /// Serves connections within the bounds of `settings`, until `stop` changes; then lets requests end, and returns when
-    /// they have, or when the time for that has passed.
+    /// Serves connections within the bounds of `settings`, until `stop` changes and the time for load balancers has passed;
+    /// then lets requests end, and returns when they have, or when the time for that has passed.
     pub fn serve(
         self,
         listener: TcpListener,
@@ -217,6 +217,7 @@ impl PluginService {
             connections: settings.connections,
             head_timeout: settings.head_timeout,
             write_timeout: settings.body_timeout,
+            drain_delay: settings.drain_delay,
             drain_timeout: settings.drain_timeout,
         };
         connection::serve(listener, self, bounds, stop)
@@ -284,6 +285,21 @@ impl PluginServiceBuilder {
     pub const fn access_log(mut self, writes: bool) -> Self {
         self.access_log = writes;
         self
+    }
+
+    /// Takes the threads, the time for bodies, the access log and the collector of spans from a configuration. Its bounds of
+    /// connections are for [`PluginService::serve`].
+    #[must_use]
+    pub fn settings(self, settings: &ServerSettings) -> Self {
+        let built = self
+            .workers(settings.workers)
+            .body_timeout(settings.body_timeout)
+            .access_log(settings.access_log);
+        #[cfg(feature = "otlp")]
+        if let Some(endpoint) = &settings.traces {
+            return built.traces(endpoint);
+        }
+        built
     }
 
     /// Sets what `/v1/fleet` returns: the fleet of which this server is a part. By default it is part of none.

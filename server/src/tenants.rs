@@ -25,10 +25,15 @@ const BLOCKING_THREADS: usize = 8;
 /// Most of these that one plugin takes at a time.
 const BLOCKING_EACH: usize = 2;
 
+/// Threads for JSON that takes longer to read than a slice.
+const READING_THREADS: usize = 2;
+
 /// A plugin, as the server knows it.
 pub(crate) struct Tenant {
     pub(crate) name: Box<str>,
     pub(crate) lane: Arc<Lane>,
+    /// Where long JSON is read for its calls.
+    pub(crate) reading: Arc<Lane>,
     /// Whether its host functions may wait for a disk.
     pub(crate) may_block: bool,
     pub(crate) meter: Meter,
@@ -134,6 +139,8 @@ pub(crate) struct Threads {
     compute: Scheduler,
     /// Apart, so that a guest that waits for a disk holds no thread of those that don't.
     blocking: Scheduler,
+    /// Apart, since what they do has no slices.
+    reading: Scheduler,
     workers: usize,
 }
 
@@ -145,6 +152,7 @@ impl Threads {
         Ok(Self {
             compute: Scheduler::start("hostel-guest", workers)?,
             blocking: Scheduler::start("hostel-disk", BLOCKING_THREADS)?,
+            reading: Scheduler::start("hostel-json", READING_THREADS)?,
             workers,
         })
     }
@@ -159,6 +167,7 @@ impl Threads {
     pub(crate) fn close(&self) {
         self.compute.close();
         self.blocking.close();
+        self.reading.close();
     }
 }
 
@@ -187,6 +196,7 @@ impl Tenants {
             Arc::new(Tenant {
                 name: name.into(),
                 lane: Arc::new(threads.lane(may_block)),
+                reading: Arc::new(threads.reading.lane(1)),
                 may_block,
                 meter: Meter::new(quota, Instant::now()),
                 figures: metrics.plugin(name),
@@ -195,6 +205,20 @@ impl Tenants {
             })
         };
         known.entry(name.into()).or_insert_with(make).clone()
+    }
+
+    /// Drops the plugins that are not loaded any more and of which no call runs or waits, with their figures. One that is
+    /// loaded again begins with all of its quotas.
+    pub(crate) fn drop_unloaded(&self, metrics: &Metrics, is_loaded: impl Fn(&str) -> bool) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|name, tenant| {
+            let stays = tenant.in_flight() > 0 || is_loaded(name);
+            if !stays {
+                // Under the lock: one of this name would be made anew with the old figures.
+                metrics.drop_plugin(name);
+            }
+            stays
+        });
     }
 
     /// Returns the plugins with other quotas, and with what they have used.
@@ -211,6 +235,7 @@ impl Tenants {
             let next = Tenant {
                 name: name.clone(),
                 lane: Arc::new(threads.lane(may_block)),
+                reading: Arc::new(threads.reading.lane(1)),
                 may_block,
                 meter: tenant.meter.with_quota(quota, now),
                 figures: metrics.plugin(name),

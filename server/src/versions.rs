@@ -23,10 +23,10 @@ pub(crate) fn create_private(directory: &Path) -> io::Result<()> {
     builder.recursive(true).create(directory)
 }
 
-/// A version that is kept.
+/// A version that is kept. Of two, the greater one was loaded later.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Kept {
-    /// Its number: that of the last version and one more.
+    /// Its place in the order in which versions were last loaded.
     pub(crate) number: u64,
     /// The SHA-256 in hexadecimal digits.
     pub(crate) sha256: String,
@@ -40,7 +40,7 @@ impl Versions {
         }
     }
 
-    /// Lists the versions of a plugin, the oldest first.
+    /// Lists the versions of a plugin, the one that was loaded last at the end.
     pub(crate) fn list(&self, name: &str) -> io::Result<Vec<Kept>> {
         let entries = match fs::read_dir(self.root.join(name)) {
             Ok(entries) => entries,
@@ -63,12 +63,11 @@ impl Versions {
         Ok(kept)
     }
 
-    /// Keeps a version, unless it is kept already. Removes the oldest if there are too many.
+    /// Keeps a version as the one that is loaded now. Removes those that were not loaded for longest if there are too many.
     pub(crate) fn add(&self, name: &str, wasm: &[u8]) -> io::Result<()> {
         let sha256 = hexadecimal(&Version::sha256(wasm));
         let kept = self.list(name)?;
-        // One that was rolled back to keeps its place, so that the next step back leads before it.
-        if kept.iter().any(|version| version.sha256 == sha256) {
+        if kept.last().is_some_and(|last| last.sha256 == sha256) {
             return Ok(());
         }
         create_private(&self.root.join(name))?;
@@ -76,6 +75,9 @@ impl Versions {
         let added = Kept { number, sha256 };
         install_module(self.file(name, &added), wasm)
             .map_err(|error| io::Error::other(error.to_string()))?;
+        for known in kept.iter().filter(|known| known.sha256 == added.sha256) {
+            fs::remove_file(self.file(name, known))?;
+        }
         let kept = self.list(name)?;
         let surplus = kept.len().saturating_sub(self.keep);
         for oldest in kept.iter().take(surplus) {
@@ -108,15 +110,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_versions_are_kept() {
+    fn the_versions_that_were_loaded_last_are_kept() {
         let data = tempfile::tempdir().unwrap();
         let versions = Versions::new(data.path(), 2);
         assert_eq!(versions.list("shop").unwrap(), []);
-        for wasm in [b"one", b"two", b"two", b"six"] {
+        for wasm in [b"two", b"one", b"two", b"two", b"six"] {
             versions.add("shop", wasm).unwrap();
         }
         let kept = versions.list("shop").unwrap();
-        assert_eq!(kept.iter().map(|it| it.number).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(kept.iter().map(|it| it.number).collect::<Vec<_>>(), [3, 4]);
         assert_eq!(versions.read("shop", &kept[0]).unwrap(), b"two");
         assert_eq!(versions.list("other").unwrap(), []);
         // A file that was changed is not loaded.

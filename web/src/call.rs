@@ -16,6 +16,7 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -32,7 +33,7 @@ pub(crate) struct Calling {
     usage: Rc<RefCell<Usage>>,
     log: Log,
     clock: Clock,
-    profile: Option<(Profile, Profiled)>,
+    profile: Option<(Arc<Mutex<Profile>>, Profiled)>,
     output: Vec<u8>,
 }
 
@@ -99,15 +100,13 @@ impl Calling {
             }
             let mut changed = None;
             if request["profile"] == true {
-                let profiled = Profiled::new(wasm, &info).ok_or_else(|| {
-                    failure(
-                        "unsupported",
-                        "this module can't be profiled: it can't be written anew",
-                    )
-                })?;
-                let counted = Profile::new(&budget);
-                engine = engine.with_budget(*counted.budget());
-                grants = counted.grant(grants);
+                let profiled = Profiled::new(wasm, &info)
+                    .map_err(|error| failure("unsupported", &error.to_string()))?;
+                let counted = Profile::new(budget);
+                engine = engine.with_budget(counted.raised_budget());
+                let counted = Arc::new(Mutex::new(counted));
+                let counting = counted.clone();
+                grants = grants.profile(move |record| lock(&counting).count(record));
                 changed = Some((counted, profiled));
             }
             let wasm = changed
@@ -144,22 +143,32 @@ impl Calling {
         let polled = running
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()));
-        let usage = *self.usage.borrow();
+        let mut usage = *self.usage.borrow();
+        let profile = self.profile.as_ref().map(|(profile, _)| lock(profile));
+        let polled = match profile {
+            None => polled,
+            Some(mut profile) => match polled {
+                Poll::Ready(result) => {
+                    let (used, result) = profile.end(usage, result);
+                    usage = used;
+                    Poll::Ready(result)
+                }
+                Poll::Pending => {
+                    usage.fuel = profile.fuel();
+                    usage.host_calls = usage.host_calls.saturating_sub(profile.events());
+                    Poll::Pending
+                }
+            },
+        };
         let mut told = json!({
             "done": polled.is_ready(),
-            "fuel": self.profile.as_ref().map_or(usage.fuel, |(profile, _)| profile.fuel()),
+            "fuel": usage.fuel,
             "memory": usage.memory_bytes,
             "host_calls": usage.host_calls,
             "log": [],
         });
         if let Poll::Ready(result) = polled {
             self.running = None;
-            if let Some((profile, _)) = &self.profile {
-                profile.finish(usage.fuel);
-                told["fuel"] = profile.fuel().into();
-                // Its events are host calls too.
-                told["host_calls"] = Value::Null;
-            }
             match result {
                 Ok(output) => self.output = output,
                 Err(CallError::Exited { code }) => told["exit"] = code.into(),
@@ -181,6 +190,7 @@ impl Calling {
         self.profile
             .as_ref()
             .map_or_else(String::new, |(profile, profiled)| {
+                let profile = lock(profile);
                 let title = format!("{name}: {} fuel", profile.fuel());
                 draw(&title, &profile.frames(profiled))
             })
@@ -188,8 +198,14 @@ impl Calling {
 
     pub(crate) fn folded(&self) -> String {
         let profile = self.profile.as_ref();
-        profile.map_or_else(String::new, |(profile, profiled)| profile.folded(profiled))
+        profile.map_or_else(String::new, |(profile, profiled)| {
+            lock(profile).folded(profiled)
+        })
     }
+}
+
+fn lock(profile: &Mutex<Profile>) -> MutexGuard<'_, Profile> {
+    profile.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns the limits of a server with those that the page names. A component may be larger: it has the libraries of its

@@ -24,14 +24,12 @@ Prints the token, to be kept secret, and its SHA-256 for the configuration:
 
 pub(super) const RUN: &str = "\
 A function over bytes takes one INPUT, or none for empty bytes. Its result is
-printed unchanged. Quote a text of several words. Any other function takes one
-number per parameter and prints one result per line. i32 and i64 may be given
-signed, unsigned or as 0xff, and are printed signed; floats as 1e-3 or 0x1.8p3.
-
-A WASI command uses hostel's stdin, stdout, stderr and exit code. It can read
-the time, and only the files below --dir. It has larger limits than a plugin:
-`--limit list` lists both. An instruction that runs costs about one unit of
-fuel. K, M, G and T are powers of 1000; KiB, MiB, GiB and TiB of 1024.
+printed unchanged. Any other function takes one number per parameter and prints
+one result per line. i32 and i64 may be given signed, unsigned or as 0xff, and
+are printed signed; floats as 1e-3 or 0x1.8p3. A WASI command uses hostel's
+stdin, stdout, stderr and exit code. It can read the time, and only the files
+below --dir. `--limit list` lists its larger limits. An instruction costs about
+one unit of fuel. K to T are powers of 1000, KiB to TiB of 1024.
 
 Examples:
   hostel run plugin.wasm @photo.png --timeout 2s --memory 16MiB > small.png
@@ -58,6 +56,17 @@ the target wasm32-unknown-unknown, clang and lld, zig, go, or npm.
 Examples:
   hostel new greeter --lang rust
   hostel new plugins/greeter --lang c";
+
+pub(super) const DEV: &str = "\
+Builds the plugin in DIR by its Cargo.toml (cargo), package.json (npm) or
+Makefile (make), calls it, and prints its output, log, fuel and memory. Does so
+again when a file below DIR changes. If a build fails, the version before it is
+kept. Without INPUT, the call is the first case of DIR/tests.toml. Lines on
+stdin are commands: r calls again, i TEXT sets the input and calls, q ends.
+
+Examples:
+  hostel dev greeter
+  hostel dev greeter Ann --config greeting=Salut --backtrace";
 
 pub(super) const TEST: &str = "\
 Each case runs in a fresh instance, unless it continues in that of the case
@@ -108,11 +117,24 @@ new plugin is a component; it can't hold handles, such as open files.
 Example:
   hostel snapshot plugin.wasm --call learn @words.txt -o learned.wasm";
 
+#[cfg(feature = "bindgen")]
+pub(super) const BINDGEN: &str = "\
+The plugin is built with these files, and is a core module that carries the
+world: `hostel check` compares it, `hostel run` calls it by its types, and a host
+in Rust does with bindgen! and the WIT file. Equal WIT gives equal files.
+docs/contracts.md builds one plugin in each language.
+
+Examples:
+  hostel bindgen plugin.wit --lang rust --out src
+  hostel bindgen wit --world my:package/plugin@1.0.0 --lang c
+  hostel bindgen plugin.wit --lang markdown --out docs";
+
 pub(super) const CHECK: &str = "\
 The plugin is not run. It may import less than the world and export more.
 Versions match if they are compatible: 0.2.6 fits 0.2.9, and 1.4.0 fits 1.0.0.
 All differences are listed. Exits with 0 if the plugin fits, with 3 if not.
-A directory may hold the packages that its WIT uses in a folder `deps`.
+A module without a contract is compared by the names and core types of its
+functions. A directory may hold the packages that its WIT uses in `deps`.
 
 Examples:
   hostel check plugin.wasm --wit plugin.wit

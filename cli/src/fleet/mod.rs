@@ -94,6 +94,7 @@ fn submit(arguments: Submit) -> Result<Exit, Failure> {
         export: arguments.call,
         input: input.into(),
         attempts: Some(arguments.attempts),
+        traceparent: None,
     };
     let wait = arguments.wait;
     let (name, result) = with(&arguments.reach, async |fleet| {

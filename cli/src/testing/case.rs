@@ -5,22 +5,25 @@ use super::{
     file::HostAnswer,
 };
 use crate::{
-    arguments::Run,
+    arguments::{Observe, Run},
     callback::{GivenAnswer, GivenCallback},
     directories::GivenDirectory,
     failure::Failure,
     grants::Stub,
+    http::HttpAnswer,
     input::{Answer, GivenInput, Input},
     limits::Change,
+    observe::{Coverage, Observed},
     plugin::{self, Module},
 };
 use hostel::{
-    Convention, Instance, LogLevel, LogRecord, MemoryState, Plugin, Speaker, StateLimits,
-    StateStore as _, Std, WasiOutput,
+    CallError, Convention, Instance, LogLevel, LogRecord, MemoryState, Plugin, Speaker,
+    StateLimits, StateStore as _, Std, Usage, WasiOutput,
 };
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
+    rc::Rc,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -42,6 +45,7 @@ pub(super) struct Case {
 pub(super) struct Setup {
     pub(super) settings: Vec<(String, String)>,
     pub(super) host: Vec<(String, HostAnswer)>,
+    pub(super) http: Vec<(String, HttpAnswer)>,
     pub(super) state: Vec<(String, Vec<u8>)>,
     pub(super) args: Vec<String>,
     pub(super) env: Vec<(String, String)>,
@@ -55,7 +59,7 @@ pub(super) struct Setup {
 
 impl Setup {
     /// Returns the options of `hostel run` that set a plugin up so.
-    fn options(&self, plugin: &Path) -> Result<Run, Failure> {
+    pub(super) fn options(&self, plugin: &Path) -> Result<Run, Failure> {
         let mut run = Run {
             plugin: plugin.to_owned(),
             arg: self.args.clone(),
@@ -66,6 +70,7 @@ impl Setup {
             fuel: self.fuel,
             memory: self.memory,
             timeout: self.timeout.map(Into::into),
+            http_answers: self.http.clone(),
             ..Run::default()
         };
         for (name, value) in &self.limits {
@@ -123,24 +128,31 @@ pub(super) struct Loaded {
     component: bool,
     log: Log,
     state: Arc<MemoryState>,
+    observed: Option<Observed>,
 }
 
 /// A case that can run: its plugin is loaded, and its input read.
 pub(super) struct Prepared<'a> {
     pub(super) case: &'a Case,
-    loaded: Arc<Loaded>,
+    plugin: PathBuf,
+    loaded: Rc<Loaded>,
     function: String,
     /// `None` for a command.
     input: Option<Input>,
 }
 
 /// The cases that can run, and the plugins that are loaded for them.
-#[derive(Default)]
 pub(super) struct Preparing<'a> {
-    loaded: Vec<(&'a Setup, Option<&'a str>, Arc<Loaded>)>,
+    observe: &'a Observe,
+    loaded: Vec<(&'a Setup, Option<&'a str>, Rc<Loaded>)>,
 }
 
 impl<'a> Preparing<'a> {
+    pub(super) fn new(observe: &'a Observe) -> Self {
+        let loaded = Vec::new();
+        Self { observe, loaded }
+    }
+
     /// Loads the plugin for a case, unless it is loaded for one that is set up alike, and checks the case.
     pub(super) fn prepare(
         &mut self,
@@ -153,7 +165,7 @@ impl<'a> Preparing<'a> {
         run.numbers = case.numbers;
         let state = Arc::new(MemoryState::new(StateLimits::server()));
         run.memory_state = Some(state.clone());
-        let module = Module::read(&run, |_| {})?;
+        let mut module = Module::read(&run, |_| {})?;
         let given = case.input.iter().cloned();
         run.input = given.map(GivenInput::Bytes).collect();
         let loaded = match before.filter(|_| case.continues) {
@@ -168,7 +180,7 @@ impl<'a> Preparing<'a> {
                 ));
             }
             Some(before) => before.loaded.clone(),
-            None => self.load(case, &run, &module, state)?,
+            None => self.load(case, &run, &mut module, state)?,
         };
         let function = case.call.as_deref().unwrap_or(plugin::FUNCTION);
         let input = match module.command {
@@ -184,6 +196,7 @@ impl<'a> Preparing<'a> {
         };
         Ok(Prepared {
             case,
+            plugin: run.plugin,
             function: function.to_owned(),
             loaded,
             input,
@@ -194,9 +207,9 @@ impl<'a> Preparing<'a> {
         &mut self,
         case: &'a Case,
         run: &Run,
-        module: &Module,
+        module: &mut Module,
         state: Arc<MemoryState>,
-    ) -> Result<Arc<Loaded>, Failure> {
+    ) -> Result<Rc<Loaded>, Failure> {
         let call = case.call.as_deref();
         let mut all = self.loaded.iter();
         // A command has the input as its stdin.
@@ -206,7 +219,7 @@ impl<'a> Preparing<'a> {
         if let Some(loaded) = known {
             return Ok(loaded);
         }
-        let loaded = Arc::new(Loaded::new(run, module, state)?);
+        let loaded = Rc::new(Loaded::new(run, module, state, self.observe)?);
         if !module.command {
             self.loaded.push((&case.setup, call, loaded.clone()));
         }
@@ -216,7 +229,15 @@ impl<'a> Preparing<'a> {
 
 impl Loaded {
     /// Loads the plugin with these options, of which `state` is the state.
-    fn new(run: &Run, module: &Module, state: Arc<MemoryState>) -> Result<Self, Failure> {
+    fn new(
+        run: &Run,
+        module: &mut Module,
+        state: Arc<MemoryState>,
+        observe: &Observe,
+    ) -> Result<Self, Failure> {
+        let option = observe.option();
+        let observed = option.map(|option| Observed::new(run, module, option, true));
+        let observed = observed.transpose()?;
         let log = Log::default();
         let sink = log.clone();
         let sink = move |record: &LogRecord<'_>| {
@@ -225,7 +246,10 @@ impl Loaded {
                 lock(&sink).push((record.level, text));
             }
         };
-        let granted = plugin::grants(run, module, sink)?;
+        let mut granted = plugin::grants(run, module, sink)?;
+        if let Some(observed) = &observed {
+            granted = granted.map(|grants| grants.profile(observed.sink()));
+        }
         let mut wasi = plugin::wasi(run, module)?;
         if module.command {
             let ([] | [_]) = *run.input else {
@@ -247,7 +271,23 @@ impl Loaded {
             component: module.component,
             log,
             state,
+            observed,
         })
+    }
+
+    /// Begins to observe a call, or the making of an instance, if that is asked for.
+    fn begin(&self) {
+        if let Some(observed) = &self.observed {
+            observed.begin();
+        }
+    }
+
+    /// Returns the usage and the result of what was begun as they would be if it were not observed.
+    fn end<R>(&self, usage: Usage, result: Result<R, CallError>) -> (Usage, Result<R, CallError>) {
+        match &self.observed {
+            Some(observed) => observed.end(usage, result),
+            None => (usage, result),
+        }
     }
 
     /// Sets the plugin's state to that of a case.
@@ -290,13 +330,19 @@ impl Prepared<'_> {
             loaded.set_state(&self.case.setup)?;
         }
         lock(&loaded.log).clear();
+        loaded.begin();
         let made = match instance.take() {
             Some(instance) => Ok(instance),
-            None => loaded.plugin.instantiate(()),
+            None => {
+                let made = loaded.plugin.instantiate(());
+                let start = made.as_ref().map(Instance::start_usage);
+                loaded.end(start.unwrap_or_default(), made).1
+            }
         };
-        let (result, usage) = match made {
-            Err(error) => (Err(error), hostel::Usage::default()),
+        let (usage, result) = match made {
+            Err(error) => (Usage::default(), Err(error)),
             Ok(mut made) => {
+                loaded.begin();
                 let result = match self.input {
                     Some(input) => input
                         .call(&mut made, &self.function)
@@ -307,15 +353,22 @@ impl Prepared<'_> {
                 };
                 let usage = made.usage();
                 *instance = Some(made);
-                (result, usage)
+                loaded.end(usage, result)
             }
         };
-        Ok(Outcome {
+        let mut outcome = Outcome {
             result,
             usage,
             log: lock(&loaded.log).clone(),
             state: loaded.state(),
-        })
+            backtrace: Vec::new(),
+            coverage: Coverage::default(),
+        };
+        if let Some(observed) = &loaded.observed {
+            outcome.backtrace = observed.backtrace();
+            outcome.coverage = observed.take_coverage(&self.plugin);
+        }
+        Ok(outcome)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a case expects, and how a call differs from it.
 
 use super::difference;
-use crate::input::Answer;
+use crate::{input::Answer, observe::Coverage};
 use hostel::{CallError, LogLevel, Usage};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -55,6 +55,9 @@ pub(super) struct Outcome {
     pub(super) usage: Usage,
     pub(super) log: Vec<(LogLevel, String)>,
     pub(super) state: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The functions that ran when the call was stopped, if it was observed.
+    pub(super) backtrace: Vec<String>,
+    pub(super) coverage: Coverage,
 }
 
 impl Expect {

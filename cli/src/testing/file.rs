@@ -9,6 +9,7 @@ use crate::{
     answer::{Answer, NamedAnswer},
     directories::GivenDirectory,
     failure::Failure,
+    http::HttpAnswer,
     limits::Change,
 };
 use hostel::{
@@ -141,6 +142,9 @@ fn setup(at: &mut Section<'_, '_>, shared: &Setup, folder: &Folder) -> Setup {
     if let Some(given) = at.entries("host", |value| host_answer(value, folder)) {
         put(&mut setup.host, given);
     }
+    if let Some(given) = at.entries("http", |value| http_answer(value, folder)) {
+        put(&mut setup.http, given);
+    }
     if let Some(args) = at.value("args", texts) {
         setup.args = args;
     }
@@ -257,6 +261,44 @@ fn host_answer(value: &DeValue<'_>, folder: &Folder) -> Result<HostAnswer, Strin
             Ok(HostAnswer::Answer(Answer::Bytes(bytes)))
         }
     }
+}
+
+/// Reads the response to an HTTP request: its body, or a table of `status`, `headers` and `body`.
+fn http_answer(value: &DeValue<'_>, folder: &Folder) -> Result<HttpAnswer, String> {
+    const KEYS: [&str; 3] = ["status", "headers", "body"];
+    let mut answer = HttpAnswer {
+        status: 200,
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    let is_whole = |table: &DeTable<'_>| table.keys().any(|key| KEYS.contains(&&**key.get_ref()));
+    let Some(table) = value.as_table().filter(|table| is_whole(table)) else {
+        answer.body = folder.bytes(value)?;
+        return Ok(answer);
+    };
+    for (key, value) in table {
+        let value = value.get_ref();
+        match &**key.get_ref() {
+            "status" => {
+                let status = hostel::settings::number_in(100, 599)(value)?;
+                answer.status = u16::try_from(status).unwrap_or(u16::MAX);
+            }
+            "headers" => {
+                let headers = value.as_table();
+                let headers = headers.ok_or_else(|| expected("a table of texts", value))?;
+                for (name, value) in headers {
+                    let value = text(value.get_ref())?.into_bytes();
+                    answer.headers.push((name.get_ref().to_string(), value));
+                }
+            }
+            "body" => answer.body = folder.bytes(value)?,
+            other => {
+                let known = KEYS.join(", ");
+                return Err(format!("there is no key `{other}`; known are {known}"));
+            }
+        }
+    }
+    Ok(answer)
 }
 
 /// What a host function of a case does.

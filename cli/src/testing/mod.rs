@@ -13,16 +13,20 @@ use self::{
     file::File,
 };
 use super::{
-    arguments::Test,
+    arguments::{Run, Test},
     exit::Exit,
     failure::Failure,
+    input::GivenInput,
+    observe::Coverage,
     output::{self, escaped},
 };
 use anstyle::{AnsiColor, Style};
+use hostel::{MemoryState, StateLimits};
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -31,6 +35,21 @@ pub(super) fn test(arguments: &Test) -> Result<Exit, Failure> {
         true => watch::watch(arguments),
         false => once(arguments, &mut BTreeSet::new()),
     }
+}
+
+/// Returns the options of `hostel run` that make the call of the first case in `file`, of a plugin that is no command.
+pub(super) fn first_call(file: &Path, plugin: &Path) -> Result<Run, Failure> {
+    let mut cases = File::read(file)?.cases.into_iter();
+    // There is one: a file without is refused.
+    let Some(case) = cases.next() else {
+        return Ok(Run::default());
+    };
+    let mut run = case.setup.options(plugin)?;
+    run.call = case.call;
+    run.numbers = case.numbers;
+    run.input = case.input.into_iter().map(GivenInput::Bytes).collect();
+    run.memory_state = Some(Arc::new(MemoryState::new(StateLimits::server())));
+    Ok(run)
 }
 
 /// The result of a case.
@@ -49,7 +68,7 @@ fn once(arguments: &Test, files: &mut BTreeSet<PathBuf>) -> Result<Exit, Failure
         files: named,
     } = File::read(&arguments.tests)?;
     files.extend(named);
-    let mut preparing = Preparing::default();
+    let mut preparing = Preparing::new(&arguments.observe);
     let mut all: Vec<Prepared<'_>> = Vec::new();
     for case in &cases {
         let prepared = preparing.prepare(case, all.last(), &arguments.plugin);
@@ -58,14 +77,20 @@ fn once(arguments: &Test, files: &mut BTreeSet<PathBuf>) -> Result<Exit, Failure
     let chosen = chosen(&cases, arguments.filter.as_deref())?;
     let mut instance = None;
     let mut tested = Vec::new();
+    let mut coverage = Coverage::default();
     for (prepared, _) in all.into_iter().zip(chosen).filter(|(_, chosen)| *chosen) {
         let case = prepared.case;
         let start = Instant::now();
         let outcome = prepared.run(&mut instance);
         let outcome = outcome.map_err(|failure| failure.in_case(&case.name))?;
+        let mut differences = case.expect.differences(&outcome);
+        if !differences.is_empty() && arguments.observe.backtrace {
+            differences.extend(outcome.backtrace);
+        }
+        coverage.add(outcome.coverage);
         let one = Tested {
             name: case.name.clone(),
-            differences: case.expect.differences(&outcome),
+            differences,
             fuel: outcome.usage.fuel,
             time: start.elapsed(),
         };
@@ -77,6 +102,9 @@ fn once(arguments: &Test, files: &mut BTreeSet<PathBuf>) -> Result<Exit, Failure
     }
     if let Some(path) = &arguments.junit {
         junit::write(path, &arguments.tests, &tested)?;
+    }
+    if let Some(path) = &arguments.observe.coverage {
+        coverage.write(path)?;
     }
     let failed = tested.iter().filter(|one| !one.passed()).count();
     let left_out = cases.len() - tested.len();

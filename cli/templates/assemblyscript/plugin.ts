@@ -1,6 +1,6 @@
 // Greets people: with the setting `greeting` = `Salut`, "Ann" becomes "Salut, Ann!".
 
-import { answer, config, fail, isUtf8, log } from "./hostel";
+import { answerText, config, fail, isUtf8, log } from "./hostel";
 export { allocate, deallocate } from "./hostel";
 
 export function process(ptr: usize, size: u32): u64 {
@@ -10,5 +10,5 @@ export function process(ptr: usize, size: u32): u64 {
   log("greeting " + name);
   const set = config("greeting");
   const greeting = set == null ? "Hello" : set;
-  return answer(String.UTF8.encode(greeting + ", " + name + "!"));
+  return answerText(greeting + ", " + name + "!");
 }

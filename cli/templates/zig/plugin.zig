@@ -3,6 +3,9 @@
 const hostel = @import("hostel.zig");
 const std = @import("std");
 
+/// Writes the text of a panic to the log.
+pub const panic = hostel.panic;
+
 comptime {
     hostel.exportAllocator();
 }
@@ -11,9 +14,9 @@ export fn process(ptr: [*]const u8, size: u32) u64 {
     return hostel.answer(greet(ptr[0..size]));
 }
 
-fn greet(name: []const u8) ![]u8 {
-    if (!std.unicode.utf8ValidateSlice(name)) return error.@"the name is not UTF-8";
-    if (name.len == 0) return error.@"the name is empty";
+fn greet(input: []const u8) ![]u8 {
+    const name = try hostel.text(input);
+    if (name.len == 0) return hostel.fail("the name is empty", .{});
     const line = try std.mem.concat(hostel.allocator, u8, &.{ "greeting ", name });
     defer hostel.allocator.free(line);
     hostel.log(line);

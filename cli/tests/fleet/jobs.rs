@@ -236,7 +236,10 @@ fn a_job_that_fails_changes_nothing_and_is_a_dead_letter() {
             (func (export "process") (param i32 i32) (result i32 i32)
                 (drop (call $set (i32.const 0) (i32.const 3) (local.get 0) (local.get 1)))
                 unreachable)
-            (func (export "large") (param i32 i32) (result i32 i32) (i32.const 0) (i32.const 131072))
+            (func (export "large") (param i32 i32) (result i32 i32)
+                (drop (memory.grow (i32.const 30)))
+                (i32.store8 (i32.const 1599999) (i32.const 7))
+                (i32.const 0) (i32.const 1600000))
             (func (export "loop") (param i32 i32) (result i32 i32) (loop (br 0)) unreachable)"#,
         );
         fleet
@@ -281,10 +284,15 @@ fn a_job_that_fails_changes_nothing_and_is_a_dead_letter() {
         );
         let view = fleet.view().await.unwrap();
         assert_eq!((view.jobs.waiting, view.jobs.dead), (0, 3));
-        // A result that no message holds.
+        // A result that no message holds is an object.
         let id = fleet.submit(job("guest", "large", 1)).await.unwrap().id;
         let large = fleet.result("guest", &id, WAIT).await.unwrap();
-        assert_eq!(large.len(), 131_072);
+        assert_eq!((large.len(), large.last()), (1_600_000, Some(&7)));
+        let status = fleet.job("guest", &id).await.unwrap();
+        assert_eq!((status.state, status.bytes), (JobState::Done, 1_600_000));
+        // A call's reply is a message.
+        let reply = fleet.call("guest", "large", "".into(), WAIT).await;
+        assert_eq!(reply.unwrap_err().code(), "output-too-large");
         let huge = NewJob {
             input: vec![0; 2 << 20].into(),
             ..job("guest", "", 1)
@@ -380,5 +388,104 @@ fn a_slow_job_is_done_by_one_worker() {
             })
             .sum();
         assert!(calls <= 1, "{calls}");
+    });
+}
+
+/// Workers that are killed leave notes of the jobs that they have done. Those of jobs that NATS gives no more are removed.
+#[test]
+fn notes_of_jobs_that_have_ended_are_removed() {
+    let Some(nats) = Nats::start() else { return };
+    let worker = nats.worker(1);
+    let mut client = Raw::connect(&nats, "_INBOX.client");
+    // The values of the plugin: none, and notes of these jobs. `state/document.rs` in `fleet` has the format.
+    let notes = |count: u32, sequence: u64| {
+        let mut document = [&[1_u8][..], &0_u32.to_be_bytes(), &count.to_be_bytes()].concat();
+        let mut names: Vec<_> = (0..count).map(|number| format!("gone-{number}")).collect();
+        names.sort();
+        for name in names {
+            let outcome = format!("x-{sequence}");
+            let lengths = [name.len(), outcome.len()].map(|length| u8::try_from(length).unwrap());
+            document.extend_from_slice(&lengths);
+            document.extend_from_slice([name, outcome].concat().as_bytes());
+        }
+        document
+    };
+    on_runtime(async {
+        let fleet = set_up(&nats).await;
+        submit(&fleet, visit(0)).await;
+        assert_eq!(visits(&fleet, "visit-0").await, 1);
+        while fleet.view().await.unwrap().jobs.waiting > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // One more would be too many, if these were not removed: their message is acknowledged.
+        client.publish(
+            "$KV.hostel-state.counter",
+            "_INBOX.client",
+            &[],
+            notes(1_000, 1),
+        );
+        assert_eq!(client.next(), "_INBOX.client");
+        for number in 1..=3 {
+            submit(&fleet, visit(number)).await;
+            let id = format!("visit-{number}");
+            assert_eq!(visits(&fleet, &id).await, u64::try_from(number).unwrap());
+        }
+        // Notes of jobs that may be given again stay, and the next job waits until there is room.
+        client.publish(
+            "$KV.hostel-state.counter",
+            "_INBOX.client",
+            &[],
+            notes(1_000, 1_000_000),
+        );
+        assert_eq!(client.next(), "_INBOX.client");
+        submit(&fleet, visit(4)).await;
+        let began = Instant::now();
+        while !worker.log().contains("note 1000 jobs that have not ended") {
+            assert!(began.elapsed() < WAIT, "{}", worker.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let waits = fleet.job("counter", "visit-4").await.unwrap();
+        assert_eq!((waits.state, waits.attempts), (JobState::Pending, 0));
+        client.publish(
+            "$KV.hostel-state.counter",
+            "_INBOX.client",
+            &[],
+            notes(999, 1_000_000),
+        );
+        assert_eq!(client.next(), "_INBOX.client");
+        assert_eq!(visits(&fleet, "visit-4").await, 1);
+    });
+}
+
+#[test]
+fn a_plugin_s_first_job_waits_for_no_place() {
+    let Some(nats) = Nats::start() else { return };
+    let _worker = nats.worker(1);
+    on_runtime(async {
+        let fleet = nats.fleet().await;
+        let settings = "[plugin.endless]\ndeadline = \"1h\"\nbudget = { fuel = \"1000T\" }\n";
+        fleet.set_settings(settings).await.unwrap();
+        let endless = wasm(
+            r#"(func (export "process") (param i32 i32) (result i32 i32) (loop (br 0)) unreachable)"#,
+        );
+        fleet.push("endless", &endless).await.unwrap();
+        fleet.push("sayer", &says("one")).await.unwrap();
+        let submit = async |plugin: &str| {
+            let job = NewJob {
+                plugin: plugin.into(),
+                ..NewJob::default()
+            };
+            fleet.submit(job).await.unwrap().id
+        };
+        submit("endless").await;
+        let began = Instant::now();
+        while fleet.presences().await.unwrap()[0].figures.running == 0 {
+            assert!(began.elapsed() < WAIT);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // The one place is taken for an hour.
+        let id = submit("sayer").await;
+        assert_eq!(&fleet.result("sayer", &id, WAIT).await.unwrap()[..], b"one");
+        assert!(fleet.view().await.unwrap().jobs.waiting > 0);
     });
 }

@@ -18,7 +18,7 @@ const READY: Duration = Duration::from_secs(60);
 /// A NATS with a directory of its own.
 pub(crate) struct Nats {
     program: PathBuf,
-    arguments: &'static [&'static str],
+    arguments: Vec<String>,
     port: u16,
     files: TempDir,
     process: Child,
@@ -31,7 +31,23 @@ impl Nats {
     }
 
     /// As [`start`](Self::start), with more arguments.
-    pub(crate) fn start_with(arguments: &'static [&'static str]) -> Option<Self> {
+    pub(crate) fn start_with(arguments: &[&str]) -> Option<Self> {
+        let files = tempfile::tempdir().expect("a directory is made");
+        Self::start_in(files, arguments.iter().map(|it| it.to_string()).collect())
+    }
+
+    /// As [`start`](Self::start), with a file of configuration. What it refuses is in its [`log`](Self::log).
+    pub(crate) fn start_with_config(config: &str) -> Option<Self> {
+        let files = tempfile::tempdir().expect("a directory is made");
+        let file = files.path().join("nats.conf");
+        fs::write(&file, config).expect("a file is written");
+        let log = files.path().join("nats.log");
+        let paths = [("--config", file), ("--log", log)];
+        let arguments = paths.map(|(name, path)| format!("{name}={}", path.display()));
+        Self::start_in(files, arguments.into())
+    }
+
+    fn start_in(files: TempDir, arguments: Vec<String>) -> Option<Self> {
         let program = env::var_os("HOSTEL_NATS_SERVER").unwrap_or_else(|| "nats-server".into());
         let program = PathBuf::from(program);
         let found = Command::new(&program).arg("--version").output();
@@ -48,8 +64,7 @@ impl Nats {
         let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = free.local_addr().expect("it is bound").port();
         drop(free);
-        let files = tempfile::tempdir().expect("a directory is made");
-        let process = run(&program, port, &files, arguments);
+        let process = run(&program, port, &files, &arguments);
         let it = Self {
             program,
             arguments,
@@ -65,7 +80,7 @@ impl Nats {
     pub(crate) fn restart(&mut self) {
         self.process.kill().expect("it runs");
         self.process.wait().expect("it ends");
-        self.process = run(&self.program, self.port, &self.files, self.arguments);
+        self.process = run(&self.program, self.port, &self.files, &self.arguments);
         self.wait();
     }
 
@@ -78,7 +93,17 @@ impl Nats {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        self.url_as("")
+    }
+
+    /// Returns its URL for a login: `USER:PASSWORD@`.
+    pub(crate) fn url_as(&self, login: &str) -> String {
+        format!("nats://{login}127.0.0.1:{}", self.port)
+    }
+
+    /// Returns the log of one that was started with a configuration.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.files.path().join("nats.log")).unwrap_or_default()
     }
 
     pub(crate) async fn fleet(&self) -> Fleet {
@@ -100,11 +125,17 @@ impl Nats {
 
     /// Starts a worker.
     pub(crate) fn worker(&self, jobs: usize) -> Worker {
+        self.worker_with(jobs, &["--nats", &self.url()])
+    }
+
+    /// Starts a worker with arguments that tell the way to this NATS.
+    pub(crate) fn worker_with(&self, jobs: usize, arguments: &[&str]) -> Worker {
         let log = self.files.path().join(format!("{:x}.log", rand()));
         let file = fs::File::create(&log).expect("a file is made");
         let process = Command::new(env!("CARGO_BIN_EXE_hostel"))
-            .args(["serve", "--nats", &self.url(), "--listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--jobs", &jobs.to_string()])
+            .args(arguments)
             .stderr(file)
             .spawn()
             .expect("the program runs");
@@ -127,7 +158,7 @@ impl Nats {
     }
 }
 
-fn run(program: &PathBuf, port: u16, files: &TempDir, arguments: &[&str]) -> Child {
+fn run(program: &PathBuf, port: u16, files: &TempDir, arguments: &[String]) -> Child {
     Command::new(program)
         .args([
             "--addr",
@@ -177,6 +208,13 @@ impl Worker {
         rest.split(": ").next().expect("it has a place").to_owned()
     }
 
+    /// Sends it a signal, such as `-STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args([name, &id]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     /// Ends it as a crash would.
     pub(crate) fn kill(&mut self) {
         self.process.kill().expect("it runs");
@@ -197,13 +235,36 @@ pub(crate) struct Raw(BufReader<TcpStream>);
 impl Raw {
     /// Connects, and subscribes to a subject.
     pub(crate) fn connect(nats: &Nats, subscribe: &str) -> Self {
+        Self::connect_as(nats, ("", ""), subscribe)
+    }
+
+    /// Connects with a user's name and password.
+    pub(crate) fn connect_as(nats: &Nats, (user, pass): (&str, &str), subscribe: &str) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", nats.port)).expect("NATS listens");
         stream.set_read_timeout(Some(READY)).expect("it has one");
         let mut it = Self(BufReader::new(stream));
         it.send(&format!(
-            "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nSUB {subscribe} 1\r\n"
+            "CONNECT {{\"verbose\":false,\"headers\":true,\"user\":\"{user}\",\"pass\":\"{pass}\"}}\r\n"
         ));
+        it.subscribe(subscribe);
         it
+    }
+
+    /// Subscribes to a subject.
+    pub(crate) fn subscribe(&mut self, subject: &str) {
+        self.send(&format!("SUB {subject} 1\r\n"));
+    }
+
+    /// Returns the next error that NATS tells.
+    pub(crate) fn error(&mut self) -> String {
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line).expect("NATS sends");
+            assert!(!line.is_empty(), "NATS has closed the connection");
+            if line.starts_with("-ERR") {
+                return line.trim_end().to_owned();
+            }
+        }
     }
 
     fn send(&mut self, text: &str) {
@@ -217,17 +278,30 @@ impl Raw {
         subject: &str,
         reply: &str,
         headers: &[(&str, &str)],
-        payload: &str,
+        payload: impl AsRef<[u8]>,
     ) {
+        let payload = payload.as_ref();
         let mut head = "NATS/1.0\r\n".to_owned();
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
         let (first, all) = (head.len(), head.len() + payload.len());
-        self.send(&format!(
-            "HPUB {subject} {reply} {first} {all}\r\n{head}{payload}\r\n"
-        ));
+        let line = format!("HPUB {subject} {reply} {first} {all}\r\n{head}");
+        let message = [line.as_bytes(), payload, b"\r\n"].concat();
+        let stream = self.0.get_mut();
+        stream.write_all(&message).expect("NATS reads");
+    }
+
+    /// Returns the headers of the next message that it gets.
+    pub(crate) fn next_head(&mut self) -> String {
+        self.next();
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            let read = self.0.read_line(&mut head).expect("NATS sends");
+            assert!(read > 0, "NATS has closed the connection");
+        }
+        head
     }
 
     /// Returns the subject of the next message that it gets.

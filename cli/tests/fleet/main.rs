@@ -5,5 +5,7 @@
 
 mod jobs;
 mod machines;
+mod operating;
+mod permissions;
 mod releases;
 mod state;

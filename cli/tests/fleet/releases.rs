@@ -162,6 +162,7 @@ fn a_caller_gets_replies_in_its_inbox_alone() {
         "$KV.hostel-releases.releases",
         "hostel.job.sayer",
         "hostel.call.sayer.process",
+        "hostel.submit.sayer",
         "_INBOX",
         "_INBOXES.caller",
     ];
@@ -268,7 +269,7 @@ fn a_user_and_a_password_are_those_of_the_url() {
         return;
     };
     let ended = |login: &str| {
-        let url = nats.url().replace("nats://", &format!("nats://{login}"));
+        let url = nats.url_as(login);
         let output = nats.hostel(&["plugins", "list", "--nats", &url]);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code(), text)
@@ -280,4 +281,29 @@ fn a_user_and_a_password_are_those_of_the_url() {
         assert!(text.contains("authorization violation"), "{text}");
         assert!(!text.contains("wrong"), "{text}");
     }
+}
+
+#[test]
+fn workers_show_themselves_again_after_a_restart_of_nats() {
+    let Some(mut nats) = Nats::start() else {
+        return;
+    };
+    let workers: Vec<_> = (0..2).map(|_| nats.worker(1)).collect();
+    on_runtime(async {
+        let fleet = nats.fleet().await;
+        fleet.push("sayer", &says("one")).await.unwrap();
+        // The bucket of workers is in memory. This client was there before, and makes nothing again.
+        nats.restart();
+        let began = Instant::now();
+        while fleet.presences().await.map_or(0, |all| all.len()) < workers.len() {
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "{}",
+                workers[0].log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        fleet.push("sayer", &says("two")).await.unwrap();
+        assert_eq!(said(&fleet, "sayer").await, "two");
+    });
 }

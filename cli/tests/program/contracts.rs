@@ -341,10 +341,6 @@ fn files_that_are_no_contract_are_told_apart() {
     // The plugin's file: 3.
     for (file, words) in [
         (
-            guest("add"),
-            "a core module without a contract: expected a custom section `component-type`",
-        ),
-        (
             files.file("text.wasm", b"text"),
             "expected a WebAssembly component or module",
         ),
@@ -385,6 +381,45 @@ fn files_that_are_no_contract_are_told_apart() {
             (&json!(false), &json!(null))
         );
     }
+}
+
+#[test]
+fn a_module_without_a_contract_is_compared_by_names_and_core_types() {
+    let files = Files::new();
+    let fitting = "package demo:it; world it { export process: func(input: list<u8>) -> result<list<u8>, string>; }";
+    let wit = files.file("it.wit", fitting.as_bytes());
+    let plugin = guest("customize");
+    let ended = check(&plugin, &wit).expect(0);
+    assert!(
+        ended.text().ends_with(
+            "fits the world `demo:it/it`, by the names and core types of its functions: it has no contract\n"
+        ),
+        "{}",
+        ended.text()
+    );
+    let told = hostel(&["check", &plugin, "--wit", &wit, "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(
+        (&told["fits"], &told["native"]),
+        (&json!(true), &json!(true))
+    );
+    let wit = files.file(
+        "other.wit",
+        b"package demo:it; world it { export process: func(side: u32) -> u64; export area: func(); }",
+    );
+    let ended = check(&plugin, &wit).expect(3);
+    for line in [
+        "export `process`: expected `(i32) -> i64`, found `(i32, i32) -> ",
+        "export `area`: expected `() -> ()`, found none: the plugin lacks it: export `area`",
+    ] {
+        assert!(ended.stderr.contains(line), "{}", ended.stderr);
+    }
+    let told = hostel(&["check", &plugin, "--wit", &wit, "--json"])
+        .expect(3)
+        .json();
+    assert_eq!(told["differences"].as_array().map(Vec::len), Some(2));
+    assert_eq!(told["error"]["code"], "contract-mismatch");
 }
 
 #[test]

@@ -231,7 +231,7 @@ fn functions_that_the_embedder_would_supply_are_told_as_such() {
 }
 
 /// Sends the input as request, and returns the response.
-const HTTP: &str = r#"(module
+pub(super) const HTTP: &str = r#"(module
     (import "extism:host/env" "input_offset" (func $input (result i64)))
     (import "extism:host/env" "length" (func $length (param i64) (result i64)))
     (import "extism:host/env" "output_set" (func $output (param i64 i64)))

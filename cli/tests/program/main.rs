@@ -1,16 +1,22 @@
 //! Tests of the program `hostel` from outside: arguments in, exit code, stdout and stderr out.
 
 mod bench;
+#[cfg(feature = "bindgen")]
+mod bindgen;
 mod commands;
 mod components;
 mod contracts;
 mod conventions;
+mod debugging;
+#[cfg(not(windows))]
+mod dev;
 mod directories;
 mod exit_codes;
 mod initialisers;
 mod inspect;
 mod json;
 mod kits;
+mod languages;
 mod limits;
 mod lowering;
 mod manifests;
@@ -180,6 +186,7 @@ fn help_is_complete_and_short() {
     let help = hostel(&["--help"]).expect(0);
     for command in [
         "new",
+        "dev",
         "run",
         "profile",
         "bench",

@@ -291,3 +291,115 @@ fn sigterm_ends_the_server() {
     serving.signal("-TERM");
     assert_eq!(serving.child.wait().unwrap().code(), Some(0));
 }
+
+/// Everything that an operator, a client or a collector can read, after requests with right and wrong tokens.
+#[cfg(unix)]
+#[test]
+fn tokens_and_secrets_are_in_nothing_that_the_server_tells() {
+    let files = Files::new();
+    customize(&files);
+    let made = || {
+        let text = hostel(&["token"]).expect(0).text().to_owned();
+        let mut words = text.split_whitespace().map(str::to_owned);
+        (words.nth(1).unwrap(), words.nth(1).unwrap())
+    };
+    let ((admin, admin_hash), (anna, anna_hash)) = (made(), made());
+    let (unknown, _) = made();
+    let config = format!(
+        "[server]\naccess_log = \"json\"\n\
+        [token.root]\nrole = \"admin\"\nsha256 = \"{admin_hash}\"\n\
+        [token.anna]\nrole = \"caller\"\nplugins = [\"customize\"]\nsha256 = \"{anna_hash}\"\n\
+        [defaults]\ngrants = [\"log\", \"config\", \"http\"]\nconfig = {{ key = \"hidden-setting\" }}\n\
+        [defaults.http]\nhosts = [\"https://example.com\"]\nsecrets = {{ KEY = \"hidden-secret\" }}\n\
+        headers = [{{ origin = \"https://example.com\", name = \"a\", value = \"${{KEY}}\" }}]\n"
+    );
+    let file = files.file("hostel.toml", config.as_bytes());
+    let mut told = hostel(&["check-config", &file]).expect(0).text().to_owned();
+    let serving = Serving::start(&files);
+    let mut ask = |line: &str, header: &str| {
+        let mut stream = TcpStream::connect(&serving.address).unwrap();
+        let request = format!(
+            "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{header}\r\ncontent-length: 1\r\n\r\nx"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        told.push_str(&answer);
+    };
+    for token in [&admin, &anna, &unknown] {
+        let bearer = format!("authorization: Bearer {token}");
+        for line in [
+            "GET /",
+            "GET /metrics",
+            "GET /openapi.json",
+            "GET /v1/plugins",
+            "GET /v1/plugins/customize",
+            "GET /v1/openapi/customize",
+            "GET /v1/versions/customize",
+            "GET /v1/fleet",
+            "POST /v1/plugins/customize",
+            "POST /v1/plugins/nobody",
+            "PUT /v1/plugins/new",
+            "DELETE /v1/plugins/nobody",
+        ] {
+            ask(line, &bearer);
+        }
+        // Where a client could put it by mistake.
+        ask(
+            &format!("POST /v1/plugins/customize?token={token}"),
+            &bearer,
+        );
+        ask("GET /v1/plugins", &format!("authorization: Basic {token}"));
+        ask("GET /v1/plugins", &format!("authorization: {token}"));
+        ask("GET /v1/plugins", &format!("{bearer}\r\n{bearer}"));
+        ask(
+            "GET /v1/plugins",
+            &format!("{bearer}\r\ncookie: token={token}"),
+        );
+    }
+    // The live log does not end: its first lines do.
+    let mut stream = TcpStream::connect(&serving.address).unwrap();
+    let request = format!(
+        "GET /v1/logs HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {admin}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let log = lines(stream);
+    told.push_str(&line(&log, "processing 1 bytes"));
+    // Faults beside secrets, by each way of reading a configuration.
+    for wrong in [
+        config.replace("[token.root]", "[token.root"),
+        config.replace(
+            "key = \"hidden-setting\"",
+            "key = \"hidden-setting\" \"hidden-setting\"",
+        ),
+        config.replace("KEY = \"hidden-secret\"", "KEY = [\"hidden-secret\"]"),
+        config.replace(
+            "KEY = \"hidden-secret\"",
+            "KEY = { text = \"hidden-secret\" }",
+        ),
+        config.replace("KEY = \"hidden-secret\"", "KEY = hidden-secret"),
+        config.replace("${KEY}", "${YEK}"),
+        config.replace(&admin_hash, &admin),
+        config.replace("sha256 =", "token ="),
+    ] {
+        assert_ne!(wrong, config);
+        let file = files.file("wrong.toml", wrong.as_bytes());
+        told.push_str(&hostel(&["check-config", &file]).expect(2).stderr);
+        replace(&files, wrong.as_bytes());
+        told.push_str(&line(&serving.log, "the configuration stays as it was"));
+    }
+    serving.signal("-TERM");
+    let mut written = String::new();
+    for lines in [&serving.log, &serving.access] {
+        written.extend(lines.iter());
+    }
+    assert!(
+        written.contains("\"client\":\"root\"") && written.contains("\"code\":\"unauthorized\"")
+    );
+    for secret in [&admin, &anna, &unknown, "hidden-setting", "hidden-secret"] {
+        for text in [&told, &written] {
+            let found = text.lines().find(|line| line.contains(secret));
+            assert_eq!(found, None, "{secret}");
+        }
+    }
+}

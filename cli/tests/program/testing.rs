@@ -503,3 +503,65 @@ fn watching_runs_again_after_a_change() {
     child.kill().expect("it runs");
     child.wait().expect("it ends");
 }
+
+#[test]
+fn requests_get_the_responses_of_the_case() {
+    let fetch = guest("components/rust_fetch");
+    pass(
+        &fetch,
+        r#"
+            [http."GET http://api.example/price"]
+            status = 404
+            headers = { x = "y" }
+            body = "none"
+            [[case]]
+            name = "status, headers and body"
+            call = 'fetch("GET", "http://api.example/price", [], none)'
+            [case.expect]
+            output = 'ok((404, [("x", [121])], [110, 111, 110, 101]))'
+            [[case]]
+            name = "body alone, of this case"
+            http = { "POST http://api.example/price" = { json = [1] } }
+            call = 'fetch("POST", "http://api.example/price", [], none)'
+            [case.expect]
+            output = { contains = "ok((200, [], [91, 49, 93]))" }
+            [[case]]
+            name = "nothing else is reached"
+            call = 'fetch("GET", "http://127.0.0.1/", [], none)'
+            [case.expect]
+            error = { contains = "HttpRequestDenied" }
+        "#,
+    );
+    let files = Files::new();
+    let extism = files.wat(super::conventions::HTTP);
+    pass(
+        &extism,
+        r#"
+            abi = "extism"
+            http = { "GET https://api.example/" = "answer" }
+            [[case]]
+            name = "a plugin of Extism"
+            call = "get"
+            input = { json = { url = "https://api.example/" } }
+            [case.expect]
+            output = "answer"
+            [[case]]
+            name = "a response that the case lacks"
+            call = "get"
+            input = { json = { url = "https://api.example/other" } }
+            [case.expect]
+            error = { contains = "the table `http` has no response to `GET https://api.example/other`" }
+        "#,
+    );
+    let ended = run(
+        &files,
+        &extism,
+        "[[case]]\nname = \"a\"\nhttp = { \"GET x\" = { status = 99 }, \"GET y\" = { sttus = 1 } }\n",
+    );
+    let ended = ended.expect(2);
+    assert!(
+        ended.stderr.contains("expected 100 to 599, found 99"),
+        "{}",
+        ended.stderr
+    );
+}

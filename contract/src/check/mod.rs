@@ -296,12 +296,10 @@ impl<'a> Check<'a> {
                 self.found.push(difference);
             }
             limits::DIFFERENCES => {
-                difference.kind = Kind::More;
-                difference.interface = None;
-                difference.item = None;
-                difference.remedy =
-                    "there are more differences: mend these, then check again".to_owned();
-                self.found.push(difference);
+                self.found.push(Difference {
+                    side: at.side,
+                    ..Difference::more()
+                });
             }
             _ => {}
         }

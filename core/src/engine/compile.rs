@@ -15,7 +15,7 @@ impl Engine {
         // Takes the bytes: the module is changed once more for an error, and both may not fit.
         let changed = rewritten(info, wasm)?;
         #[cfg(feature = "profile")]
-        let changed = profiled(info, changed)?;
+        let changed = profiled(info, wasm, changed)?;
         let compiled = Code::compile(self, changed);
         let code = compiled.map_err(|error| in_module(error, wasm, &info.changes))?;
         info.changes.forget_code();
@@ -138,15 +138,21 @@ pub(super) fn rewritten<'a>(info: &ModuleInfo, wasm: &'a [u8]) -> Result<Cow<'a,
     Ok(Cow::Owned(changed.ok_or_else(refused)?))
 }
 
-/// Returns the module changed to tell of its functions, if it asks for that by an import.
+/// Returns the module `changed` to tell of its functions too, if `wasm` asks for that by an import.
 #[cfg(feature = "profile")]
-fn profiled<'a>(info: &ModuleInfo, wasm: Cow<'a, [u8]>) -> Result<Cow<'a, [u8]>, LoadError> {
+fn profiled<'a>(
+    info: &ModuleInfo,
+    wasm: &[u8],
+    changed: Cow<'a, [u8]>,
+) -> Result<Cow<'a, [u8]>, LoadError> {
     let mut imports = info.imports.iter();
     if !imports.any(|import| (&*import.module, &*import.name) == module::profile::EVENT) {
-        return Ok(wasm);
+        return Ok(changed);
     }
-    let refused = || LoadError::refused("it can't be profiled: it has tail calls");
-    module::profile::profiled(&wasm)
+    let refused = || {
+        LoadError::refused("it can't be profiled: it has tail calls, or a faulty list of positions")
+    };
+    module::profile::profiled(&changed, wasm, &info.changes)
         .map(Cow::Owned)
         .ok_or_else(refused)
 }

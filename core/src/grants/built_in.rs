@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The built-in host functions: module, name, and the grant that supplies it.
-const SERVICES: [(&str, &str, &str); 9] = [
+const SERVICES: [(&str, &str, &str); 10] = [
     ("env", "host_log", "log"),
     ("env", "host_log_message", "log"),
     ("env", "host_log_at", "log"),
@@ -16,6 +16,7 @@ const SERVICES: [(&str, &str, &str); 9] = [
     ("env", "host_state_set", "state"),
     ("env", "host_state_delete", "state"),
     ("env", "host_state_list", "state"),
+    ("env", "host_http_request", "http"),
 ];
 
 /// Returns the grant that supplies a built-in host function; `None` for any other function. For Extism's

@@ -36,7 +36,7 @@ use crate::{
     error::LoadError,
     host_functions::{Binding, Function, HostFunction, IntoHostFunction},
     module::{Extern, Import, ModuleInfo},
-    services::{abort, config, log, state, state::StateStore},
+    services::{abort, config, http::HttpClient, log, request, state, state::StateStore},
     wasi::{self, Wasi},
 };
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
@@ -243,6 +243,18 @@ impl<T: 'static> Grants<T> {
     #[must_use]
     pub fn state_in(self, namespace: &str, store: impl StateStore) -> Self {
         self.state_functions(store, Some(namespace))
+    }
+
+    /// Grants `env.host_http_request`: the plugin sends HTTP requests by `client`, which decides the hosts that it
+    /// may reach. The plugin is suspended meanwhile. A response may have as many bytes as are left of
+    /// [`Budget::bytes_to_guest`](crate::Budget::bytes_to_guest).
+    ///
+    /// Plugins of Extism and components get their client from [`Extism::http`](crate::Extism::http) and
+    /// [`Wasi::http`](crate::Wasi::http).
+    #[must_use]
+    pub fn http(mut self, client: impl HttpClient) -> Self {
+        self.insert("env", "host_http_request", request::send(client));
+        self
     }
 
     /// Grants WASI preview 1, under the module names `wasi_snapshot_preview1` and `wasi_unstable`, its

@@ -11,7 +11,7 @@ use crate::{
     error::{CallError, Trap},
     host_functions::{Define, Function, HostCall, HostFunction, Unfinished, definition},
     marshal::{FlatCounts, Types},
-    module::profile::{CALL_HOST, ENTER, EVENT, EXIT, GROUP, HOST_RETURNS, INDEX_BITS},
+    module::profile::{CALL_HOST, ENTER, EVENT, EXIT, GROUP, HOST_RETURNS, INDEX_BITS, POSITION},
 };
 use alloc::{boxed::Box, sync::Arc};
 use wasmi::StoreContextMut;
@@ -41,6 +41,11 @@ pub enum ProfileEvent {
     },
     /// That returned.
     HostReturned,
+    /// The code at one of the module's positions runs next: see [`Grants::profile`].
+    Position {
+        /// Number of the position in the module's list, from 0 on.
+        number: u32,
+    },
 }
 
 /// An event, and the fuel at this time.
@@ -53,6 +58,8 @@ pub struct ProfileRecord {
     pub fuel_left: u64,
     /// The part of the fuel that was charged since the event before, and would not be without a profile.
     pub added: u64,
+    /// The calls of host functions so far, events included.
+    pub host_calls: u32,
 }
 
 impl<T: 'static> Grants<T> {
@@ -60,6 +67,10 @@ impl<T: 'static> Grants<T> {
     /// changed as it is loaded: `sink` is told when each function begins and ends, and what is charged for it. An error
     /// of `sink` stops the guest. Its fuel, time and host calls are many times those of a plugin that is not profiled:
     /// raise the budget. Without [`ProfileRecord::added`], the fuel is the same to the unit.
+    ///
+    /// A custom section `hostel-profile.positions` lists operators whose execution `sink` is told too: their number, and
+    /// for each the bytes from the one before, or from the module's start, in ascending order. All are u32 in LEB128.
+    /// Code that can't be reached is left out.
     ///
     /// Components, plugins of several modules and tail calls are not supported.
     #[must_use]
@@ -120,12 +131,15 @@ where
             GROUP => ProfileEvent::Charge,
             CALL_HOST => ProfileEvent::CallHost { function },
             HOST_RETURNS => ProfileEvent::HostReturned,
+            POSITION => ProfileEvent::Position { number: function },
             // The guest's own call.
             _ => return Ok(()),
         };
+        let meter = &guest.data().meter;
         let record = ProfileRecord {
             event,
-            fuel_left: call.spending(guest.data().meter.reserve).left(),
+            fuel_left: call.spending(meter.reserve).left(),
+            host_calls: meter.usage.host_calls,
             added: u64::from(added).saturating_add(BASE),
         };
         (self.0)(record).map_err(|trap| CallError::Trap(trap).into())

@@ -1,12 +1,18 @@
 //! Reading and writing the guest's memory between its calls.
 
 use super::Instance;
+#[cfg(feature = "profile")]
+use crate::base::value::Value;
 use crate::{
     base::fuel::{BASE, fuel_for},
     call::{meter, run},
     error::CallError,
     memory,
 };
+#[cfg(feature = "profile")]
+use alloc::vec::Vec;
+#[cfg(feature = "profile")]
+use wasmi::Val;
 
 /// The names of the ranges, for messages.
 const READ: &str = "range to read";
@@ -70,6 +76,37 @@ impl<T: 'static> Instance<T> {
         };
         memory::bytes_mut(memory.data_mut(store), ptr, len, WRITTEN)?.copy_from_slice(bytes);
         Ok(())
+    }
+
+    /// Returns all of the guest's memory, and the values of the globals that it can change, each with its index in the
+    /// module; `None` for a vector or a reference. It works after a trap too, for a debugger. Of a plugin of several
+    /// modules, it is the state of the first; of a component, there is none.
+    ///
+    /// ```
+    /// # let wasm = wat::parse_str(r#"(module (memory (export "memory") 1)
+    /// #   (global i32 (i32.const 1)) (global $n (mut i64) (i64.const 0))
+    /// #   (func (export "f") (global.set $n (i64.const 7)) unreachable))"#)?;
+    /// use hostel_core::{Engine, Grants, Value};
+    /// let plugin = Engine::default().load("m", &wasm, &Grants::new())?;
+    /// let mut instance = plugin.instantiate(())?;
+    /// assert!(instance.call::<(), ()>("f", ()).is_err());
+    /// let (memory, globals) = instance.memory_and_globals();
+    /// assert_eq!((memory.len(), globals), (65_536, vec![(1, Some(Value::I64(7)))]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "profile")]
+    pub fn memory_and_globals(&mut self) -> (&[u8], Vec<(u32, Option<Value>)>) {
+        let indices = self.loaded.info.changes.changing_globals().iter();
+        let (store, mutable) = self.sandbox.mutable_state();
+        let values = mutable.values(store).map(|value| match value {
+            Val::I32(value) => Some(Value::I32(value)),
+            Val::I64(value) => Some(Value::I64(value)),
+            Val::F32(value) => Some(Value::F32(value.to_float())),
+            Val::F64(value) => Some(Value::F64(value.to_float())),
+            _ => None,
+        });
+        let globals = indices.copied().zip(values).collect();
+        (mutable.memory(store).unwrap_or_default(), globals)
     }
 
     /// Checks a range of the memory, and charges for it.

@@ -2,12 +2,15 @@
 //!
 //! The module imports [`EVENT`]. After all other changes, so that wasmi charges what it does without this, calls of it
 //! are added: where a function begins and ends, where wasmi opens a group that it charges at once, and around each
-//! call of a host function. Each tells what the calls that were added to its group cost, to be taken off.
+//! call of a host function. Each tells what the calls that were added to its group cost, to be taken off. A custom section
+//! can name further positions in the code, whose calls tell that they are reached.
 
 use super::{
     code::value_type,
     groups::encoded,
-    rewrite::{leb128, leb128_i64, length, longer, next_section, section, sized},
+    rewrite::{
+        Changes, leb128, leb128_i64, length, longer, next_section, offsets_after, section, sized,
+    },
 };
 use alloc::{vec, vec::Vec};
 use wasmparser::{BinaryReader, FunctionBody, Operator, Parser, Payload, TypeRef};
@@ -15,7 +18,11 @@ use wasmparser::{BinaryReader, FunctionBody, Operator, Parser, Payload, TypeRef}
 /// The import that is called: `(i32 kind and function, i32 added, i32 cost) -> ()`.
 pub(crate) const EVENT: (&str, &str) = ("hostel-profile", "event");
 
-/// The bits of a function's index below its event's kind.
+/// The custom section that names positions: their number, and for each how many bytes of the module lie between it and
+/// the one before, all as u32 of LEB128. The first one's bytes are those before it.
+pub(crate) const POSITIONS: &str = "hostel-profile.positions";
+
+/// The bits of a function's or a position's index below its event's kind.
 pub(crate) const INDEX_BITS: u32 = 24;
 
 /// The kinds of events.
@@ -24,6 +31,7 @@ pub(crate) const EXIT: u32 = 1;
 pub(crate) const GROUP: u32 = 2;
 pub(crate) const CALL_HOST: u32 = 3;
 pub(crate) const HOST_RETURNS: u32 = 4;
+pub(crate) const POSITION: u32 = 5;
 
 /// The fuel of a call that is added: three constants and the call itself.
 const ADDED: u32 = 4;
@@ -42,6 +50,31 @@ struct Declared {
     event: u32,
     /// The types of blocks that are added.
     added: Vec<Vec<u8>>,
+    /// The offsets of the positions, in ascending order.
+    positions: Vec<usize>,
+}
+
+/// Reads the positions that a module names, as offsets in it. `None` if they do not ascend, or are too many or in
+/// another format.
+fn positions(wasm: &[u8]) -> Option<Vec<usize>> {
+    let mut positions = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        let Payload::CustomSection(section) = payload.ok()? else {
+            continue;
+        };
+        if section.name() != POSITIONS {
+            continue;
+        }
+        let mut reader = BinaryReader::new(section.data(), 0);
+        let mut at = 0usize;
+        for _ in 0..reader.read_var_u32().ok()? {
+            let next = at.checked_add(usize::try_from(reader.read_var_u32().ok()?).ok()?)?;
+            // Each has a byte of code of its own, so that they make no module much larger.
+            (next > at).then(|| positions.push(next))?;
+            at = next;
+        }
+    }
+    (positions.len() < 1 << INDEX_BITS).then_some(positions)
 }
 
 impl Declared {
@@ -116,10 +149,11 @@ impl Declared {
     }
 }
 
-/// Returns `wasm`, which is valid, changed to tell of its functions. `None` if it does not import [`EVENT`], or has
-/// tail calls.
-pub(crate) fn profiled(wasm: &[u8]) -> Option<Vec<u8>> {
+/// Returns `wasm`, which is valid, changed to tell of its functions: it is `original` with `changes` made. `None` if it
+/// does not import [`EVENT`], or has tail calls, or a list of positions that can't be read.
+pub(crate) fn profiled(wasm: &[u8], original: &[u8], changes: &Changes) -> Option<Vec<u8>> {
     let mut declared = Declared::read(wasm)?;
+    declared.positions = offsets_after(original, changes, positions(original)?);
     let code = changed_code(wasm, &mut declared)?;
     let mut out = Vec::with_capacity(wasm.len().saturating_mul(3));
     let mut reader = BinaryReader::new(wasm, 0);
@@ -181,7 +215,8 @@ impl Group {
     const NEW: Self = Self { added: 0, cost: 1 };
 }
 
-/// A call that is added before the operator at an offset: its kind, the function that it tells of, and its group.
+/// A call that is added before the operator at an offset: its kind, the function or position that it tells of, and its
+/// group.
 struct Added {
     at: usize,
     kind: u32,
@@ -417,8 +452,17 @@ fn function(body: &[u8], start: usize, index: u32, declared: &mut Declared) -> O
     let at = |position: usize| position.checked_sub(start);
     let first = at(operators.original_position())?;
     let mut walk = Walk::new(index, first);
+    let next = declared.positions.partition_point(|at| *at < start);
+    let mut positions = (next..).zip(declared.positions.get(next..)?).peekable();
     while !operators.eof() {
         let before = at(operators.original_position())?;
+        while let Some((number, _)) =
+            positions.next_if(|(_, at)| **at <= start.saturating_add(before))
+        {
+            if walk.reached {
+                walk.add(before, POSITION, u32::try_from(number).ok()?);
+            }
+        }
         let operator = operators.read().ok()?;
         let after = at(operators.original_position())?;
         walk.follow(&operator, (before, after), index, declared)?;
@@ -449,8 +493,8 @@ fn function(body: &[u8], start: usize, index: u32, declared: &mut Declared) -> O
 }
 
 /// Writes a call of the import.
-fn event(out: &mut Vec<u8>, kind: u32, function: u32, group: Group, import: u32) -> Option<()> {
-    let kind = kind.checked_shl(INDEX_BITS)?.checked_add(function)?;
+fn event(out: &mut Vec<u8>, kind: u32, index: u32, group: Group, import: u32) -> Option<()> {
+    let kind = kind.checked_shl(INDEX_BITS)?.checked_add(index)?;
     for value in [kind, group.added, group.cost] {
         out.push(0x41);
         leb128_i64(out, value.into());

@@ -108,6 +108,12 @@ impl Changes {
         self.globals.len()
     }
 
+    /// Returns the indices of the globals that can change.
+    #[cfg(feature = "profile")]
+    pub(crate) fn changing_globals(&self) -> &[u32] {
+        &self.globals
+    }
+
     /// Returns the number of exports that are added.
     const fn exports(&self) -> usize {
         self.globals
@@ -159,6 +165,29 @@ pub(crate) fn offset_before(wasm: &[u8], changes: &Changes, at: usize) -> usize 
     };
     rewrite_pieces(wasm, changes, &mut piece);
     before
+}
+
+/// Returns the offsets that code has once the changes are made, by its offsets in `wasm`, which ascend. That of an
+/// operator which becomes another one is the other's.
+#[cfg(feature = "profile")]
+pub(super) fn offsets_after(wasm: &[u8], changes: &Changes, offsets: Vec<usize>) -> Vec<usize> {
+    if changes.is_none() || offsets.is_empty() {
+        return offsets;
+    }
+    let mut pieces = Vec::new();
+    rewrite_pieces(wasm, changes, &mut |after, start, length| {
+        pieces.push((start, length, after));
+    });
+    let after = |at: usize| {
+        let piece = pieces.partition_point(|(start, ..)| *start <= at);
+        let (start, length, after) = pieces.get(piece.checked_sub(1)?)?;
+        after.checked_add(at.checked_sub(*start)?.min(*length))
+    };
+    // Those in front of the code come before all of it.
+    offsets
+        .into_iter()
+        .map(|at| after(at).unwrap_or(0))
+        .collect()
 }
 
 /// Takes a piece of code that does not change: its offset with the changes made, its offset in the module, and

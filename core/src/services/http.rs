@@ -39,7 +39,8 @@ pub(crate) const REFUSED_HEADERS: [&str; 12] = [
 /// The client decides which hosts may be reached. It must not follow a redirect to another, and must keep to
 /// the limits and the timeout of the request. A request was [checked](HttpRequest::check) before.
 ///
-/// Grant it by [`Extism::http`](crate::Extism::http), or by `Wasi::http` to components.
+/// Grant it by [`Grants::http`](crate::Grants::http), to Extism's plugins by [`Extism::http`](crate::Extism::http), and
+/// to components by `Wasi::http`.
 ///
 /// The guest is suspended until the future is ready. hostel drops the future if the call ends before, by its
 /// deadline or its canceller: the client should then give the request up.
@@ -206,8 +207,8 @@ impl HttpResponse {
     }
 }
 
-/// An error of an [`HttpClient`]. An Extism guest traps with its message; a component's guest gets a code of
-/// `wasi:http`, and the message is logged.
+/// An error of an [`HttpClient`]. A plugin of the native convention gets its code and message; an Extism guest traps with
+/// its message; a component's guest gets a code of `wasi:http`, and the message is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HttpError {

@@ -7,9 +7,10 @@ mod places;
 mod record;
 mod run;
 mod slots;
+mod submit;
 
 pub use self::record::{JobState, JobStatus, NewJob};
-pub(crate) use self::slots::serve;
+pub(crate) use self::{slots::serve, submit::submit};
 
 /// The header with a job's identifier.
 pub const JOB: &str = "Hostel-Job";

@@ -7,7 +7,8 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// The places of a worker. One that is free goes to the plugin that has the fewest of those whose jobs wait.
+/// The places of a worker. One that is free goes to the plugin that has the fewest of those whose jobs wait. The first job of
+/// each plugin needs none: others may have taken all, for as long as their jobs run.
 pub(super) struct Places {
     shares: Mutex<Shares>,
     changed: Notify,
@@ -15,7 +16,9 @@ pub(super) struct Places {
 
 #[derive(Default)]
 struct Shares {
-    free: usize,
+    most: usize,
+    /// Jobs that run: more than `most` if they are of many plugins.
+    running: usize,
     /// Those of the plugins that run or wait.
     plugins: BTreeMap<String, Share>,
 }
@@ -27,9 +30,9 @@ struct Share {
 }
 
 impl Places {
-    pub(super) fn new(free: usize) -> Arc<Self> {
+    pub(super) fn new(most: usize) -> Arc<Self> {
         let shares = Shares {
-            free,
+            most,
             ..Shares::default()
         };
         Arc::new(Self {
@@ -72,9 +75,9 @@ impl Places {
             .plugins
             .values()
             .all(|it| it.waiting == 0 || it.running >= running);
-        let taken = is_first && shares.free > 0;
+        let taken = running == 0 || is_first && shares.running < shares.most;
         if taken {
-            shares.free = shares.free.saturating_sub(1);
+            shares.running = shares.running.saturating_add(1);
             let share = shares.plugins.entry(plugin.to_owned()).or_default();
             share.running = share.running.saturating_add(1);
         }
@@ -86,7 +89,7 @@ impl Places {
         if let Some(share) = shares.plugins.get_mut(plugin) {
             let freed = change(share);
             let is_gone = share.running == 0 && share.waiting == 0;
-            shares.free = shares.free.saturating_add(freed);
+            shares.running = shares.running.saturating_sub(freed);
             if is_gone {
                 shares.plugins.remove(plugin);
             }
@@ -137,26 +140,43 @@ mod tests {
 
     #[test]
     fn a_free_place_goes_to_the_plugin_with_the_fewest() {
-        let places = Places::new(2);
+        let places = Places::new(3);
         let get = |plugin: &'static str| Box::pin(places.get(plugin));
-        let first = poll(get("flood").as_mut()).unwrap();
-        let second = poll(get("flood").as_mut()).unwrap();
-        let (mut third, mut other) = (get("flood"), get("other"));
-        assert!(poll(third.as_mut()).is_none());
+        let mut held: Vec<_> = ["flood", "flood", "other"]
+            .map(|plugin| poll(get(plugin).as_mut()).unwrap())
+            .into();
+        let (mut more, mut other) = (get("flood"), get("other"));
+        assert!(poll(more.as_mut()).is_none());
         assert!(poll(other.as_mut()).is_none());
-        drop(first);
-        assert!(poll(third.as_mut()).is_none());
-        let place = poll(other.as_mut()).unwrap();
-        assert!(poll(third.as_mut()).is_none());
-        // One that has gone waits no more, and nothing is left of it.
-        let mut gone = get("gone");
+        drop(held.remove(0));
+        held.push(poll(other.as_mut()).unwrap());
+        assert!(poll(more.as_mut()).is_none());
+        // One that has gone waits no more.
+        let mut gone = get("flood");
         assert!(poll(gone.as_mut()).is_none());
         drop(gone);
-        drop(second);
-        drop(poll(third.as_mut()).unwrap());
-        drop(place);
-        drop((third, other));
+        held.clear();
+        drop(poll(more.as_mut()).unwrap());
+        drop((more, other));
         let shares = places.shares();
-        assert_eq!((shares.free, shares.plugins.len()), (2, 0));
+        assert_eq!((shares.running, shares.plugins.len()), (0, 0));
+    }
+
+    #[test]
+    fn the_first_job_of_a_plugin_waits_for_no_other_plugin_s() {
+        let places = Places::new(2);
+        let get = |plugin: &'static str| Box::pin(places.get(plugin));
+        let two = ["flood", "flood"].map(|plugin| poll(get(plugin).as_mut()).unwrap());
+        let first = poll(get("new").as_mut()).unwrap();
+        let mut second = get("new");
+        assert!(poll(second.as_mut()).is_none());
+        // More than there are places run: one that ends leaves none.
+        drop(first);
+        let first = poll(second.as_mut()).unwrap();
+        let mut third = get("new");
+        assert!(poll(third.as_mut()).is_none());
+        drop(two);
+        drop(poll(third.as_mut()).unwrap());
+        drop(first);
     }
 }

@@ -4,7 +4,7 @@ use super::{ATTEMPTS, DEFAULT_ATTEMPTS, EXPORT, JOB, MOST_ATTEMPTS};
 use crate::{
     connect::{Fleet, is_stale},
     error::FleetError,
-    names::{is_plain, nonce, token},
+    names::{is_header, is_plain, nonce, token},
     objects,
     release::now,
 };
@@ -37,6 +37,8 @@ pub struct NewJob {
     pub input: Bytes,
     /// Most attempts, from 1 to [`MOST_ATTEMPTS`]. `None`: [`DEFAULT_ATTEMPTS`].
     pub attempts: Option<u32>,
+    /// The trace to which the job belongs, as W3C's header `traceparent` has it.
+    pub traceparent: Option<String>,
 }
 
 /// How far a job is.
@@ -134,7 +136,8 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// [`FleetError::Name`] if the identifier is none, [`FleetError::InputBytes`], [`FleetError::Nats`].
+    /// [`FleetError::Name`] if the identifier is none, [`FleetError::Export`], [`FleetError::InputBytes`],
+    /// [`FleetError::Nats`].
     pub async fn submit(&self, job: NewJob) -> Result<JobStatus, FleetError> {
         let id = match job.id {
             Some(id) if is_plain(&id) => id,
@@ -146,6 +149,9 @@ impl Fleet {
                 "`{}` is no name for a plugin",
                 job.plugin.escape_debug()
             )));
+        }
+        if !is_header(&job.export) {
+            return Err(FleetError::Export(job.export));
         }
         let (limit, found) = (self.payload(), job.input.len());
         if found > limit {
@@ -173,6 +179,9 @@ impl Fleet {
         let mut headers = HeaderMap::new();
         headers.insert(JOB, &*status.id);
         headers.insert(EXPORT, &*status.export);
+        if let Some(traceparent) = job.traceparent.filter(|it| is_header(it)) {
+            headers.insert("traceparent", traceparent);
+        }
         let attempts = job.attempts.unwrap_or(DEFAULT_ATTEMPTS);
         headers.insert(ATTEMPTS, attempts.clamp(1, MOST_ATTEMPTS).to_string());
         let subject = format!("{}.job.{}", self.name, token(&status.plugin));

@@ -19,11 +19,11 @@
 
 use super::record::{JobState, JobStatus, Key, Outcome};
 use crate::{
-    calls::{CODE, shortened},
     error::FleetError,
     follow::Worker,
     names::token,
     release::now,
+    requests::{CODE, shortened},
     state::{Document, JobValues, MOST_JOBS, Read},
 };
 use async_nats::{HeaderMap, header::NATS_MESSAGE_ID};
@@ -114,7 +114,8 @@ impl Runner {
         if let Some(before) = before {
             self.take_back(job, before).await;
         }
-        End::Again(back_off(job.given))
+        // Not longer with each time: a job that waits for its plugin's quota of calls would miss most of it.
+        End::Again(back_off(job.given.min(3)))
     }
 
     /// Takes an attempt off the record, which had `before` of them.
@@ -373,7 +374,8 @@ impl Runner {
         self.settle(job, &record).await.map(Step::End)
     }
 
-    /// Publishes the dead letter of a job that failed. NATS drops it if it has it already.
+    /// Publishes the dead letter of a job that failed, without an input that is larger than a submission may have. NATS drops
+    /// the letter if it has it already.
     async fn settle(&self, job: &Job, record: &JobStatus) -> Result<End, FleetError> {
         if record.state == JobState::Failed {
             let fleet = &self.worker.fleet;
@@ -383,7 +385,13 @@ impl Runner {
             headers.insert(super::EXPORT, &*job.export);
             headers.insert(CODE, &*record.code);
             let subject = format!("{}.dead.{}", fleet.name, token(&job.plugin));
-            let input = job.input.clone();
+            // NATS has counted the headers of the job otherwise: a message that it took may not fit again.
+            let fits = job.input.len() <= fleet.payload();
+            let input = if fits {
+                job.input.clone()
+            } else {
+                Bytes::new()
+            };
             fleet
                 .publish(subject, headers, input, "publish a dead letter")
                 .await?;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     follow::Worker,
-    names::{from_token, is_plain, token},
+    names::{from_token, is_header, is_plain, token},
 };
 use async_nats::jetstream::{
     AckKind, Message,
@@ -257,10 +257,11 @@ fn read(message: &Message) -> Option<Job> {
     let id = header(JOB).unwrap_or_else(|| format!("message-{}", info.stream_sequence));
     let attempts = header(ATTEMPTS).and_then(|text| text.parse().ok());
     let plugin = from_token(message.subject.rsplit('.').next()?)?;
-    is_plain(&id).then_some(Job {
+    let export = header(EXPORT).unwrap_or_default();
+    (is_plain(&id) && is_header(&export)).then_some(Job {
         id,
         plugin,
-        export: header(EXPORT).unwrap_or_default(),
+        export,
         input: message.payload.clone(),
         traceparent: header("traceparent"),
         sequence: info.stream_sequence,

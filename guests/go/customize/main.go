@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
-	"hostel/guests/go/hostel"
+	"github.com/hostel-rs/hostel/guests/go/hostel"
 )
 
 //go:wasmexport process

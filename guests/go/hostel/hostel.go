@@ -6,12 +6,28 @@
 //
 //	//go:wasmexport process
 //	func process(ptr unsafe.Pointer, size uint32) uint64 {
-//		input := hostel.Input(ptr, size)
-//		return hostel.Answer(input, nil)
+//		return hostel.Text(ptr, size, func(name string) (string, error) {
+//			return "Hello, " + name, nil
+//		})
 //	}
+//
+// Bytes, Text and JSON call a function with the input, and return its answer or its error. They write the text of a
+// panic to the plugin's log.
+//
+// Declare a function of your own host in one line. A result that is text, bytes or an optional number is a uint64,
+// which OptionalBytes and OptionalNumber read:
+//
+//	//go:wasmimport shop price
+//	func price(article string) uint64
 package hostel
 
-import "unsafe"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+	"unsafe"
+)
 
 // What the host may still read or write, by address: without it, the garbage collector would free it.
 var buffers = map[uint32][]byte{}
@@ -51,6 +67,71 @@ func Answer(bytes []byte, err error) uint64 {
 	return uint64(keep(bytes))<<32 | uint64(size)
 }
 
+// Bytes calls function with the input.
+func Bytes(ptr unsafe.Pointer, size uint32, function func([]byte) ([]byte, error)) uint64 {
+	defer logPanic()
+	return Answer(function(Input(ptr, size)))
+}
+
+// Text calls function with the input as text. Input that is not UTF-8 is an error.
+func Text(ptr unsafe.Pointer, size uint32, function func(string) (string, error)) uint64 {
+	return Bytes(ptr, size, func(input []byte) ([]byte, error) {
+		if !utf8.Valid(input) {
+			return nil, errors.New("input is not UTF-8")
+		}
+		output, err := function(string(input))
+		return []byte(output), err
+	})
+}
+
+// JSON calls function with the input, and returns its answer, both as JSON by encoding/json.
+func JSON[In, Out any](ptr unsafe.Pointer, size uint32, function func(In) (Out, error)) uint64 {
+	return Bytes(ptr, size, func(input []byte) ([]byte, error) {
+		var in In
+		if err := json.Unmarshal(input, &in); err != nil {
+			return nil, fmt.Errorf("input is not the expected JSON: %w", err)
+		}
+		out, err := function(in)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(out)
+	})
+}
+
+// logPanic logs the text of a panic, which goes on and stops the plugin.
+func logPanic() {
+	if cause := recover(); cause != nil {
+		LogAt(Error, fmt.Sprint("panic: ", cause))
+		panic(cause)
+	}
+}
+
+// OptionalBytes is text or bytes that a host function returned, and whether there are any.
+func OptionalBytes(packed uint64) ([]byte, bool) {
+	ptr := uint32(packed >> 32)
+	if ptr == 0 {
+		return nil, false
+	}
+	bytes := buffers[ptr][:uint32(packed)]
+	deallocate(ptr, 0)
+	return bytes, true
+}
+
+// OptionalNumber is a number of 32 bits that a host function returned, and whether there is one.
+func OptionalNumber(packed uint64) (uint32, bool) {
+	return uint32(packed), packed>>32 != 0
+}
+
+// received is bytes, nothing, or an error of the host's, whose message begins with a code.
+func received(packed uint64) ([]byte, bool, error) {
+	bytes, present := OptionalBytes(packed &^ (1 << 31))
+	if packed&(1<<31) != 0 {
+		return nil, false, errors.New(string(bytes))
+	}
+	return bytes, present, nil
+}
+
 //go:wasmimport env host_log
 func hostLog(text string)
 
@@ -84,12 +165,6 @@ func LogAt(level Level, text string) {
 
 // Config is the value of a setting, and whether it is set.
 func Config(key string) (string, bool) {
-	packed := hostGetConfig(key)
-	ptr := uint32(packed >> 32)
-	if ptr == 0 {
-		return "", false
-	}
-	value := string(buffers[ptr][:uint32(packed)])
-	deallocate(ptr, 0)
-	return value, true
+	value, set := OptionalBytes(hostGetConfig(key))
+	return string(value), set
 }

@@ -1,5 +1,6 @@
 //! The error that a plugin returns.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use core::fmt;
 
@@ -23,7 +24,8 @@ use core::fmt;
 /// assert_eq!(double("x").unwrap_err().to_string(), "invalid digit found in string");
 /// ```
 ///
-/// Convert any other error with [`Error::from_display`].
+/// Convert any other error with [`Error::from_display`], or return a [`Result`](crate::Result), for which `?` takes every
+/// error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     message: String,
@@ -78,6 +80,36 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+/// A result of a plugin function whose `?` takes every error, `&str` and `String`. The error's text is the answer's message.
+///
+/// ```
+/// fn address(input: &str) -> hostel_guest::Result<String> {
+///     let address: core::net::IpAddr = input.parse()?;
+///     if address.is_loopback() {
+///         Err("the address is this machine's")?;
+///     }
+///     Ok(address.to_string())
+/// }
+///
+/// let call = |input| hostel_guest::testing::Host::new().call(address, input);
+/// assert_eq!(call(b"::2"), Ok(b"::2".into()));
+/// assert_eq!(call(b"here").unwrap_err().message(), "invalid IP address syntax");
+/// assert_eq!(call(b"::1").unwrap_err().message(), "the address is this machine's");
+/// ```
+pub type Result<T, E = Box<dyn core::error::Error>> = core::result::Result<T, E>;
+
+impl From<Box<dyn core::error::Error>> for Error {
+    fn from(cause: Box<dyn core::error::Error>) -> Self {
+        Self::from_display(cause)
+    }
+}
+
+impl From<Box<dyn core::error::Error + Send + Sync>> for Error {
+    fn from(cause: Box<dyn core::error::Error + Send + Sync>) -> Self {
+        Self::from_display(cause)
+    }
+}
 
 impl From<&str> for Error {
     fn from(message: &str) -> Self {

@@ -1,4 +1,4 @@
-//! Functions that the host may grant: log and configuration.
+//! Functions that the host may grant: log and configuration. And the forms of what host functions return.
 //!
 //! The plugin imports a function of the host only if it uses the function here, so it asks for no
 //! grant that it does not need.
@@ -133,6 +133,18 @@ pub(crate) fn received(ptr: u32, size: u32) -> Option<Vec<u8>> {
             Vec::from_raw_parts(ptr as usize as *mut u8, size as usize, size as usize)
         }),
     }
+}
+
+#[cfg(target_arch = "wasm32")]
+/// Translates a result of the host: bytes, nothing or an error.
+pub(crate) fn answer(packed: i64) -> Result<Option<Vec<u8>>, crate::Error> {
+    let (ptr, size) = crate::abi::unpack(packed);
+    let bytes = received(ptr, size & !crate::abi::ERROR_BIT);
+    if size & crate::abi::ERROR_BIT == 0 {
+        return Ok(bytes);
+    }
+    let message = bytes.unwrap_or_default();
+    Err(crate::Error::new(String::from_utf8_lossy(&message)))
 }
 
 #[cfg(test)]

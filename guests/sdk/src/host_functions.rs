@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(<Option<Vec<u8>>>::from_core(pack(0, 7)), None);
         assert_eq!(<Option<String>>::from_core(pack(8, 0)), Some("".into()));
         assert_eq!(String::from_core(pack(8, 0)), "");
-        assert_eq!(Vec::<u8>::from_core(0), []);
+        assert!(Vec::<u8>::from_core(0).is_empty());
         assert!(bool::from_core(1) && !bool::from_core(0));
         assert_eq!(u64::from_core(5), 5);
     }

@@ -2,7 +2,7 @@
 //!
 //! A plugin is a function from bytes to bytes, or from text to text. The macro [`plugin!`] exports
 //! such functions to the host, together with the functions `allocate` and `deallocate`, with which
-//! the host passes data in and out. [`log`], [`config`] and [`state`] call functions that the host may
+//! the host passes data in and out. [`log`], [`config`], [`state`] and [`http`] call functions that the host may
 //! grant, and [`host_functions!`] declares those of your own host.
 //!
 //! # Example
@@ -109,13 +109,14 @@
 //!
 //! # Features
 //!
-//! All are off by default, and have no effect on targets other than wasm32.
+//! All are off by default. All but `json` have no effect on targets other than wasm32.
 //!
 //! | feature | effect |
 //! |---|---|
 //! | `allocator` | adds a small global allocator, for memories with pages of 64 KiB or of one byte |
 //! | `no-heap` | adds a global allocator that always fails, for plugins that never allocate |
 //! | `panic-handler` | adds a panic handler that traps, without formatting the message |
+//! | `json` | adds `Json`: parameters and results in JSON, by serde |
 //! | `panic-log` | writes the message of a panic to the host's log before the trap, with `panic-handler` or with std; imports `env.host_log` |
 
 #![no_std]
@@ -136,7 +137,10 @@ mod allocator;
 mod error;
 mod host;
 mod host_functions;
+pub mod http;
 mod in_place;
+#[cfg(feature = "json")]
+mod json;
 #[cfg(all(
     target_arch = "wasm32",
     feature = "no-heap",
@@ -153,7 +157,9 @@ pub mod state;
 pub mod testing;
 mod value;
 
-pub use error::Error;
+pub use error::{Error, Result};
 pub use host::{Level, config, config_bytes, log, log_at, log_message};
 pub use host_functions::HostResult;
+#[cfg(feature = "json")]
+pub use json::Json;
 pub use value::{Input, Output};

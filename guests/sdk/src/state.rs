@@ -26,9 +26,7 @@
 
 use crate::Error;
 #[cfg(target_arch = "wasm32")]
-use crate::{abi::ERROR_BIT, host};
-#[cfg(target_arch = "wasm32")]
-use alloc::string::String;
+use crate::host::answer;
 use alloc::vec::Vec;
 
 // Safe with any arguments: the host only reads, and traps if they lie outside of the memory.
@@ -163,18 +161,6 @@ fn keys(mut page: &[u8]) -> Vec<Vec<u8>> {
         page = rest;
     }
     keys
-}
-
-#[cfg(target_arch = "wasm32")]
-/// Translates a result of the host: bytes, nothing or an error.
-fn answer(packed: i64) -> Result<Option<Vec<u8>>, Error> {
-    let (ptr, size) = crate::abi::unpack(packed);
-    let bytes = host::received(ptr, size & !ERROR_BIT);
-    if size & ERROR_BIT == 0 {
-        return Ok(bytes);
-    }
-    let message = bytes.unwrap_or_default();
-    Err(Error::new(String::from_utf8_lossy(&message)))
 }
 
 #[cfg(test)]

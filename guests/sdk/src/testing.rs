@@ -1,4 +1,4 @@
-//! A host for native tests: settings, state, log and host functions, without WebAssembly.
+//! A host for native tests: settings, state, log, HTTP and host functions, without WebAssembly.
 //!
 //! Code that [`Host::run`] runs has the host's settings and state, and its log is recorded. All of it is for the
 //! thread that runs the code. Outside of `run`, nothing is granted. Limits, fuel and traps are those of
@@ -22,6 +22,7 @@
 //! assert_eq!(host.state()[&b"Ann"[..]], b"seen");
 //! ```
 
+use crate::http::{Request, Response};
 use crate::{Error, Input, Level, Output};
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -48,7 +49,11 @@ struct Inner {
     state_error: RefCell<Option<String>>,
     log: RefCell<Vec<(Level, String)>>,
     functions: RefCell<Vec<Function>>,
+    http: RefCell<Option<Rc<Http>>>,
 }
+
+/// What answers HTTP requests.
+type Http = dyn Fn(&Request) -> Result<Response, Error>;
 
 impl Host {
     /// Creates a host without settings, state and functions.
@@ -89,6 +94,13 @@ impl Host {
         functions.retain(|known| known.name != function.name);
         functions.push(function);
         drop(functions);
+        self
+    }
+
+    /// Answers [HTTP requests](crate::http) by a closure, whose error the plugin receives. Replaces an earlier one.
+    #[must_use]
+    pub fn http(self, answer: impl Fn(&Request) -> Result<Response, Error> + 'static) -> Self {
+        *self.0.http.borrow_mut() = Some(Rc::new(answer));
         self
     }
 
@@ -214,6 +226,13 @@ pub(crate) fn log(level: Level, line: &str) {
     }
 }
 
+pub(crate) fn http(request: &Request) -> Result<Response, Error> {
+    // Cloned, so that the closure may send requests too.
+    let answer = running().and_then(|host| host.http.borrow().clone());
+    let answer = answer.ok_or("http-not-allowed: the test's `Host` has no `http`")?;
+    answer(request)
+}
+
 /// Runs a function of the state's; `None` without a host.
 fn on_state<R>(
     work: impl FnOnce(&mut BTreeMap<Vec<u8>, Vec<u8>>) -> R,
@@ -256,7 +275,7 @@ pub(crate) fn state_list(
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, Host, Level};
+    use super::{Error, Host, Level, Request, Response};
     use crate::{config, config_bytes, log, log_at, log_message, state};
     use alloc::string::String;
     use alloc::vec::Vec;
@@ -352,6 +371,22 @@ mod tests {
     #[should_panic(expected = "`shop.price` was called, and the test has none")]
     fn a_function_that_the_host_has_not_is_named() {
         Host::new().run(|| price("lamp"));
+    }
+
+    #[test]
+    fn http_is_a_closure() {
+        let fetch = || Request::get("http://a/").header("b", "c").send();
+        let error = Error::new("http-not-allowed: the test's `Host` has no `http`");
+        assert_eq!(Host::new().run(fetch), Err(error.clone()));
+        assert_eq!(fetch(), Err(error));
+        let host = Host::new().http(|request| match &*request.url {
+            "http://a/" => Request::get("http://b/").send(),
+            "http://b/" => Ok(Response::new(418, request.method.as_str())),
+            _ => Err(Error::new("no")),
+        });
+        assert_eq!(host.run(fetch), Ok(Response::new(418, "GET")));
+        let other = || Request::post("http://c/", "x").send();
+        assert_eq!(host.run(other), Err(Error::new("no")));
     }
 
     #[test]

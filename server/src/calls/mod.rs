@@ -31,7 +31,7 @@ use std::{
 /// Fuel of a slice: some tens of microseconds.
 const QUANTUM: u64 = 10_000;
 
-/// Most bytes of JSON that are read on the thread of a connection.
+/// Most bytes of JSON that are read within a slice. Longer bodies are read on threads apart.
 const LONG: usize = 4 << 10;
 
 /// A call to be made.
@@ -54,15 +54,8 @@ pub(crate) enum Input {
     Numbers(Vec<Value>),
     /// Bytes for a component's function of the form [`Form::Bytes`](typed::Form::Bytes).
     ComponentBytes(Bytes),
-    /// JSON for a component's function. It is read in the plugin's lane: that may take as long as a call.
+    /// JSON for a component's function.
     Json(Bytes, Arc<Interface>),
-}
-
-impl Input {
-    /// Returns whether the input is made of so many bytes that reading them takes longer than a slice.
-    fn is_long(&self) -> bool {
-        matches!(self, Self::Json(body, _) if body.len() > LONG)
-    }
 }
 
 /// The results of a call.
@@ -97,6 +90,8 @@ pub(crate) enum Failure {
     Json(String),
     /// A component's function returned the error of its `result`, as JSON.
     Function(serde_json::Value),
+    /// The server ended the call.
+    Lost,
 }
 
 impl From<CallError> for Failure {
@@ -111,9 +106,8 @@ impl Call {
     pub(crate) fn start(self) -> (Running<Ended>, Gone) {
         let gone = Arc::new(AtomicBool::new(false));
         let lane = self.tenant.lane.clone();
-        // Making an instance can't be sliced, nor can reading JSON.
-        let is_short = !self.tenant.may_block && !self.input.is_long();
-        let begin = match is_short && self.plugin.pool_figures().idle > 0 {
+        // Making an instance can't be sliced.
+        let begin = match !self.tenant.may_block && self.plugin.pool_figures().idle > 0 {
             true => spawn_here,
             false => spawn,
         };
@@ -143,34 +137,34 @@ impl Call {
         let narrowed = budget.fuel < plugin.budget().fuel;
         let whole = plugin.budget().deadline;
         let plugin = plugin.with_budget(budget);
-        let stop = Stop {
-            at: whole.and_then(|after| began.checked_add(after)),
-            gone: &gone,
-        };
-        let (result, usage) = match &input {
+        let (result, usage) = match input {
             Input::Bytes(bytes) => {
-                let inputs = [&**bytes];
+                let inputs = [&*bytes];
                 let call = plugin.call_arguments_async(&export, &inputs);
                 let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.map(Output::Bytes), usage)
             }
             Input::Numbers(numbers) => {
-                let call = plugin.call_values_async(&export, numbers);
+                let call = plugin.call_values_async(&export, &numbers);
                 let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.map(Output::Numbers), usage)
             }
             Input::ComponentBytes(bytes) => {
-                let call = plugin.call_component_async(&export, (&**bytes,));
+                let call = plugin.call_component_async(&export, (&*bytes,));
                 let (result, usage) = metered(call, &tenant, &request, around.as_ref()).await;
                 (result.and_then(of_bytes), usage)
             }
             Input::Json(body, interface) => {
-                match arguments(&plugin, &export, body, interface, stop) {
+                let reading = Reading {
+                    plugin: plugin.clone(),
+                    export: export.clone(),
+                    body,
+                    interface,
+                    at: whole.and_then(|after| began.checked_add(after)),
+                    gone,
+                };
+                match reading.read(&tenant).await {
                     Ok(arguments) => {
-                        if input.is_long() {
-                            // Reading was a turn of its own.
-                            next_turn().await;
-                        }
                         let call = plugin.call_component_values_async(&export, &arguments);
                         let (result, usage) =
                             metered(call, &tenant, &request, around.as_ref()).await;
@@ -195,43 +189,58 @@ impl Call {
     }
 }
 
-/// Lets other plugins have their turns.
-async fn next_turn() {
-    let mut waited = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut waited, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+/// The arguments of a component's function, to be read.
+struct Reading {
+    plugin: Plugin,
+    export: Box<str>,
+    body: Bytes,
+    interface: Arc<Interface>,
+    /// The call's deadline.
+    at: Option<Instant>,
+    gone: Arc<AtomicBool>,
 }
 
-/// Reads the arguments of a component's function.
-fn arguments(
-    plugin: &Plugin,
-    export: &str,
-    body: &[u8],
-    interface: &Interface,
-    stop: Stop<'_>,
-) -> Result<Vec<hostel::component::Value>, Failure> {
-    let limit = plugin.budget().input_bytes;
-    let contract = plugin.contract();
-    let found = contract.and_then(|contract| Some((contract.export(export)?, contract.types())));
-    let Some((function, types)) = found else {
-        // The call tells which functions there are.
-        return Ok(Vec::new());
-    };
-    let read = typed::arguments(body, types, interface, function.ty, limit, stop);
-    read.map_err(|unreadable| match unreadable {
-        Unreadable::Json(reason) => Failure::Json(reason),
-        Unreadable::TooLarge(error) => Failure::Call(error),
-        // A client that has gone learns nothing.
-        Unreadable::Stopped => Failure::Call(CallError::Deadline {
-            after: plugin.budget().deadline.unwrap_or_default(),
-        }),
-    })
+impl Reading {
+    /// Reads the arguments. A thread apart reads long ones, since that can't be sliced; the time counts for the plugin's lane.
+    async fn read(self, tenant: &Tenant) -> Result<Vec<hostel::component::Value>, Failure> {
+        if self.body.len() <= LONG {
+            return self.read_here();
+        }
+        let lane = tenant.lane.clone();
+        let read = async move {
+            let began = Instant::now();
+            let read = self.read_here();
+            lane.charge(began.elapsed());
+            read
+        };
+        let read = spawn(tenant.reading.clone(), read).await;
+        read.unwrap_or(Err(Failure::Lost))
+    }
+
+    fn read_here(&self) -> Result<Vec<hostel::component::Value>, Failure> {
+        let budget = self.plugin.budget();
+        let contract = self.plugin.contract();
+        let found =
+            contract.and_then(|contract| Some((contract.export(&self.export)?, contract.types())));
+        let Some((function, types)) = found else {
+            // The call tells which functions there are.
+            return Ok(Vec::new());
+        };
+        let (body, limit) = (&self.body, budget.input_bytes);
+        let stop = Stop {
+            at: self.at,
+            gone: &self.gone,
+        };
+        let read = typed::arguments(body, types, &self.interface, function.ty, limit, stop);
+        read.map_err(|unreadable| match unreadable {
+            Unreadable::Json(reason) => Failure::Json(reason),
+            Unreadable::TooLarge(error) => Failure::Call(error),
+            // A client that has gone learns nothing.
+            Unreadable::Stopped => Failure::Call(CallError::Deadline {
+                after: budget.deadline.unwrap_or_default(),
+            }),
+        })
+    }
 }
 
 /// Returns the output of a component's function over bytes.

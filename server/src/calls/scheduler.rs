@@ -122,8 +122,9 @@ impl Lane {
         if let Some(lane) = ready.lanes.get_mut(&self.number)
             && !lane.listed
         {
-            lane.took = lane.took.max(clock).saturating_add(took);
+            lane.took = lane.took.max(clock);
         }
+        ready.spend(self.number, took);
     }
 
     /// Adds a task that can go on.
@@ -233,6 +234,14 @@ impl Ready {
             return;
         };
         lane.running = lane.running.saturating_sub(1);
+        self.spend(number, took);
+    }
+
+    /// Adds to the time that a lane took.
+    fn spend(&mut self, number: u64, took: Duration) {
+        let Some(lane) = self.lanes.get_mut(&number) else {
+            return;
+        };
         if mem::take(&mut lane.listed) {
             self.order.remove(&(lane.took, number));
         }
@@ -269,6 +278,17 @@ mod tests {
             ready.push(number, task);
         }
         counts
+    }
+
+    #[test]
+    fn time_taken_elsewhere_counts_for_a_lane_whose_tasks_wait() {
+        let scheduler = by_hand();
+        let lanes = [0, 1].map(|_| Arc::new(scheduler.lane(1)));
+        let _running = lanes.each_ref().map(never_ends);
+        let turn = Duration::from_millis(1);
+        lanes[0].charge(10 * turn);
+        assert_eq!(turns(&scheduler, 10, &[turn; 2]), [0, 10]);
+        assert_eq!(turns(&scheduler, 10, &[turn; 2]), [5, 5]);
     }
 
     #[test]

@@ -54,7 +54,10 @@ pub struct ServerSettings {
     pub head_timeout: Duration,
     /// Longest time until the body of a request has arrived, and for which a client may not take its answer.
     pub body_timeout: Duration,
-    /// Longest time for which a shutdown waits for requests.
+    /// Time for which a shutdown goes on taking requests while `/readyz` is 503, so that load balancers see it; none by
+    /// default.
+    pub drain_delay: Duration,
+    /// Longest time for which a shutdown then waits for requests.
     pub drain_timeout: Duration,
     /// The directory for plugins' values and earlier versions. `None`: `.hostel` in the directory of plugins.
     pub data: Option<PathBuf>,
@@ -76,6 +79,7 @@ impl Default for ServerSettings {
             connections: 1_000,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             data: None,
             keep_versions: 5,
@@ -244,6 +248,7 @@ impl ServerSettings {
         at.set("connections", &mut it.connections, size_in(1, 1_000_000));
         at.set("head_timeout", &mut it.head_timeout, time);
         at.set("body_timeout", &mut it.body_timeout, time);
+        at.set("drain_delay", &mut it.drain_delay, time);
         at.set("drain_timeout", &mut it.drain_timeout, time);
         it.data = at.value("data", path);
         at.set("keep_versions", &mut it.keep_versions, size_in(1, 100));

@@ -1,7 +1,8 @@
 //! Changes of plugins by administrators.
 
-use super::{Exchange, body, media::Media, show};
+use super::{Exchange, body, headers, media::Media, show};
 use crate::{
+    auth::hexadecimal,
     config::{NAME, is_plugin_name},
     folder::Folder,
     problem::Problem,
@@ -32,7 +33,7 @@ fn target(exchange: &Exchange<'_>) -> Result<(Arc<Folder>, String), Problem> {
 }
 
 /// Waits until no other change of plugins or of the configuration goes on. A reload may have ended meanwhile: from here on,
-/// its tokens and its directory count.
+/// its tokens and its directory count. The request's conditions hold then.
 async fn begin<'a>(
     exchange: &mut Exchange<'a>,
 ) -> Result<(MutexGuard<'a, ()>, Arc<Folder>), Problem> {
@@ -45,7 +46,10 @@ async fn begin<'a>(
             "the token does not allow changes any more",
         ));
     }
-    let (folder, _) = target(exchange)?;
+    let (folder, name) = target(exchange)?;
+    let loaded = exchange.world.host.version(&name).ok();
+    let loaded = loaded.map(|version| hexadecimal(&version.sha256));
+    headers::check_conditions(&exchange.parts.headers, loaded.as_deref())?;
     Ok((one_at_a_time, folder))
 }
 

@@ -148,7 +148,7 @@ async fn admitted(
     usage: &mut Usage,
 ) -> Result<Response<Body>, Problem> {
     // Before the body is read: a client that is refused sends none.
-    let _place = tenant.admit(&plugin)?;
+    let place = tenant.admit(&plugin)?;
     let interface = tenant.interface(&plugin, &version).await?;
     let calling = Calling::of(&plugin, interface, &export)?;
     // A body that comes later is of no use, and holds a place meanwhile.
@@ -206,22 +206,14 @@ async fn admitted(
         usage: used,
     } = until(deadline, exchange.began, call).await?;
     *usage = used;
-    let response = match result? {
-        Output::Bytes(bytes) => {
-            exchange.line.bytes_out = bytes.len();
-            media.answer(bytes)?
-        }
-        Output::Numbers(numbers) => {
-            let text = media::array(&numbers).to_string();
-            exchange.line.bytes_out = text.len();
-            media.response(text)
-        }
-        Output::Json(text) => {
-            exchange.line.bytes_out = text.len();
-            media.response(text)
-        }
+    let output = match result? {
+        Output::Bytes(bytes) => media.checked(bytes)?,
+        Output::Numbers(numbers) => media::array(&numbers).to_string().into_bytes(),
+        Output::Json(text) => text.into_bytes(),
     };
-    Ok(response)
+    exchange.line.bytes_out = output.len();
+    // Until the client has taken the output: else those that read slowly would have any number in memory.
+    Ok(media.response(body::held(output, place)))
 }
 
 /// Says that a function can't be called, since handles don't leave the server.

@@ -68,8 +68,8 @@ impl Media {
         kind.eq_ignore_ascii_case("application/json")
     }
 
-    /// Makes an answer of the bytes that a plugin returned. A guest chooses nothing of its headers.
-    pub(crate) fn answer(self, output: Vec<u8>) -> Result<Response<Body>, Problem> {
+    /// Returns the bytes that a plugin returned, if they are of this type.
+    pub(crate) fn checked(self, output: Vec<u8>) -> Result<Vec<u8>, Problem> {
         match self {
             Self::Bytes => {}
             Self::Text => {
@@ -83,10 +83,10 @@ impl Media {
                 }
             }
         }
-        Ok(self.response(output))
+        Ok(output)
     }
 
-    /// Makes an answer.
+    /// Makes an answer. A guest chooses nothing of its headers.
     pub(crate) fn response(self, body: impl Into<Body>) -> Response<Body> {
         let mut response = Response::new(body.into());
         let headers = response.headers_mut();

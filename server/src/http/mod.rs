@@ -3,6 +3,7 @@
 mod admin;
 mod body;
 pub(crate) mod call;
+mod headers;
 mod live;
 pub(crate) mod media;
 mod routes;
@@ -89,7 +90,7 @@ impl Exchange<'_> {
         let client = self.world.auth.client(header.map(HeaderValue::as_bytes));
         let client = client.map_err(|Unknown| unauthorized())?;
         if matches!(client, Client::Anonymous)
-            && !self.world.auth.takes_host(self.header(header::HOST))
+            && !self.world.auth.takes_host(headers::host(&self.parts))
         {
             return Err(Problem::new(
                 "forbidden",
@@ -111,7 +112,7 @@ impl Exchange<'_> {
         let origin = self.header(header::ORIGIN);
         origin.is_some_and(|origin| {
             let authority = origin.split_once("://").map(|(_, authority)| authority);
-            authority.is_none() || authority != self.header(header::HOST)
+            authority.is_none() || authority != headers::host(&self.parts)
         })
     }
 
@@ -124,11 +125,13 @@ impl Exchange<'_> {
 /// Answers a request to a path that has other methods.
 async fn not_allowed(shared: Arc<Shared>, request: Request) -> Response<Body> {
     let began = Instant::now();
+    let (parts, _) = request.into_parts();
+    let checked = headers::check(&parts);
     let problem = Problem::new("method-not-allowed", "");
-    let line = Line::new(request.method(), request.uri());
-    let header = request.headers().get("traceparent");
+    let line = Line::new(&parts.method, &parts.uri);
+    let header = parts.headers.get("traceparent");
     let trace = TraceContext::of(header.map(HeaderValue::as_bytes), shared.samples());
-    finish(&shared, line, trace, began, Err(problem))
+    finish(&shared, line, trace, began, checked.and(Err(problem)))
 }
 
 /// Answers a request to a route, or to none.
@@ -142,6 +145,9 @@ async fn handle(
     let header = parts.headers.get("traceparent");
     let trace = TraceContext::of(header.map(HeaderValue::as_bytes), shared.samples());
     let mut line = Line::new(&parts.method, &parts.uri);
+    if let Err(problem) = headers::check(&parts) {
+        return finish(&shared, line, trace, began, Err(problem));
+    }
     let Some(route) = route else {
         let problem = Problem::new("unknown-route", "");
         return finish(&shared, line, trace, began, Err(problem));
@@ -177,14 +183,6 @@ async fn answer(
     body: Body,
 ) -> Result<Response<Body>, Problem> {
     if route.needs != Needs::Nothing {
-        let mut sent = exchange.parts.headers.get_all(header::AUTHORIZATION).iter();
-        // A proxy may have looked at another one.
-        if sent.nth(1).is_some() {
-            return Err(Problem::new(
-                "bad-header",
-                "there are several `Authorization` headers: send one",
-            ));
-        }
         let client = exchange.client()?;
         let name = client.name().to_owned();
         if route.needs == Needs::Admin && !client.may_change() {
@@ -251,6 +249,10 @@ fn finish(
     }
     if status == StatusCode::SERVICE_UNAVAILABLE && !headers.contains_key(header::RETRY_AFTER) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if line.code == "bad-header" {
+        // Where its body ends may be unclear, too: nothing after it is taken for a request.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     shared.metrics.request(status.as_u16());
     #[cfg(feature = "otlp")]

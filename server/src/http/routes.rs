@@ -86,7 +86,7 @@ pub(crate) const ROUTES: [Route; 15] = [
         needs: Needs::Admin,
         summary: "Load the body, a WebAssembly module or component, as a new version of the plugin",
         success: (200, "application/json"),
-        errors: &[400, 408, 409, 413, 415, 422, 500, 503],
+        errors: &[400, 408, 409, 412, 413, 415, 422, 500, 503],
     },
     Route {
         method: Method::DELETE,
@@ -95,7 +95,7 @@ pub(crate) const ROUTES: [Route; 15] = [
         needs: Needs::Admin,
         summary: "Unload the plugin. Its versions are kept",
         success: (204, ""),
-        errors: &[400, 404, 500, 503],
+        errors: &[400, 404, 412, 500, 503],
     },
     Route {
         method: Method::POST,
@@ -131,7 +131,7 @@ pub(crate) const ROUTES: [Route; 15] = [
         needs: Needs::Admin,
         summary: "Load an earlier version of the plugin: the one before, or that with `?to=SHA256`",
         success: (200, "application/json"),
-        errors: &[400, 404, 409, 422, 500, 503],
+        errors: &[400, 404, 409, 412, 422, 500, 503],
     },
     Route {
         method: Method::GET,

@@ -206,7 +206,10 @@ pub(super) fn metrics(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem
             "metrics take a token of the role monitor or admin",
         ));
     }
-    let text = exchange.shared.metrics.text(&exchange.world.host);
+    let (metrics, world) = (&exchange.shared.metrics, &exchange.world);
+    let is_loaded = |name: &str| world.host.version(name).is_ok();
+    world.tenants.drop_unloaded(metrics, is_loaded);
+    let text = metrics.text(&world.host);
     let mut response = Response::new(Body::from(text));
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let headers = response.headers_mut();

@@ -42,9 +42,10 @@ fn a_plugin_is_put_replaced_rolled_back_and_removed() {
 
     assert_eq!(back("").status, 200);
     serving.post("greeter", b"").says("two");
+    // The version before that was the third one.
     assert_eq!(back("").status, 200);
-    serving.post("greeter", b"").says("one");
-    back("").is(404, "unknown-version");
+    serving.post("greeter", b"").says("three");
+    assert_eq!(back(&format!("?to={sha256}")).status, 200);
     serving.post("greeter", b"").says("one");
     let third = kept[2]["sha256"].as_str().unwrap();
     assert_eq!(back(&format!("?to={third}")).status, 200);
@@ -52,9 +53,15 @@ fn a_plugin_is_put_replaced_rolled_back_and_removed() {
     back("?to=abc").is(400, "bad-query");
     back(&format!("?to={}", "0".repeat(64))).is(404, "unknown-version");
 
-    // The oldest goes when there are too many.
+    // Not the version before by number, which may be the one that was rolled back from.
+    assert_eq!(put("one").status, 200);
+    assert_eq!(back("").status, 200);
+    serving.post("greeter", b"").says("three");
+
+    // The one that was not loaded for longest goes when there are too many.
+    let second = kept[1]["sha256"].as_str().unwrap();
     assert_eq!(put("four").status, 200);
-    back(&format!("?to={sha256}")).is(404, "unknown-version");
+    back(&format!("?to={second}")).is(404, "unknown-version");
 
     assert_eq!(
         serving.ask("DELETE /v1/plugins/greeter", &auth, b"").status,
@@ -210,4 +217,66 @@ fn calls_go_on_while_a_plugin_is_replaced() {
         serving.ask("PUT /v1/plugins/slow", &auth, &slow).status,
         201
     );
+}
+
+#[test]
+fn a_change_can_ask_for_the_version_that_it_replaces() {
+    let (serving, admin) = with_admin(&[]);
+    let change = |line: &str, condition: (&str, &str), body: &[u8]| {
+        let headers = [("authorization", &*admin.header), condition];
+        serving.ask(line, &headers, body)
+    };
+    let put = |condition, text: &str| change("PUT /v1/plugins/p", condition, &says(text));
+    put(("if-match", "*"), "one").is(412, "precondition-failed");
+    let first = put(("if-none-match", "*"), "one");
+    assert_eq!(first.status, 201);
+    let tag = format!("\"{}\"", first.json()["sha256"].as_str().unwrap());
+    put(("if-none-match", "*"), "two").is(412, "precondition-failed");
+    for wrong in ["", "\"", "a", "\"a\", W/\"b\"", "\u{ff}", &tag[1..]] {
+        put(("if-match", wrong), "two").is(412, "precondition-failed");
+        assert_eq!(put(("if-none-match", wrong), "one").status, 200, "{wrong}");
+    }
+    let both = format!("\"a\" , {tag}");
+    assert_eq!(put(("if-match", &both), "two").status, 200);
+    serving.post("p", b"").says("two");
+    // It is replaced now.
+    let old = ("if-match", &*tag);
+    put(old, "three").is(412, "precondition-failed");
+    for line in ["DELETE /v1/plugins/p", "POST /v1/versions/p/rollback"] {
+        change(line, old, b"").is(412, "precondition-failed");
+    }
+    serving.post("p", b"").says("two");
+    let any = ("if-match", "*");
+    assert_eq!(change("DELETE /v1/plugins/p", any, b"").status, 204);
+}
+
+#[test]
+fn an_unloaded_plugin_has_no_figures() {
+    let (serving, admin) = with_admin(&[("stays", &says("a")), ("goes", &process("unreachable"))]);
+    let metrics = || serving.get("/metrics").text();
+    serving.post("stays", b"").says("a");
+    serving.post("goes", b"").is(502, "trap-unreachable");
+    serving.post("goes/none", b"").is(404, "unknown-export");
+    let before = metrics();
+    for series in [
+        "hostel_calls_total{plugin=\"goes\",code=\"trap-unreachable\"} 1",
+        "hostel_call_seconds_count{plugin=\"goes\"} 2",
+        "hostel_plugin_info{plugin=\"goes\",",
+    ] {
+        assert!(before.contains(series), "{series}: {before}");
+    }
+    let auth = [("authorization", &*admin.header)];
+    serving.ask("DELETE /v1/plugins/goes", &auth, b"");
+    let after = metrics();
+    assert!(!after.contains("goes"), "{after}");
+    assert!(after.contains("hostel_calls_total{plugin=\"stays\",code=\"ok\"} 1"));
+    // One of this name begins anew.
+    serving.ask("PUT /v1/plugins/goes", &auth, &says("b"));
+    serving.post("goes", b"").says("b");
+    let again = metrics();
+    assert!(
+        again.contains("hostel_call_seconds_count{plugin=\"goes\"} 1"),
+        "{again}"
+    );
+    assert!(!again.contains("trap-unreachable"), "{again}");
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -70,6 +70,12 @@ impl Client {
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.0.get_mut().write_all(bytes.as_ref());
+    }
+
+    /// Closes the connection's side that sends.
+    pub(crate) fn close_sending(&mut self) {
+        // It may be closed as a whole.
+        let _ = self.0.get_mut().shutdown(Shutdown::Write);
     }
 
     /// Sends a request with a body.

@@ -52,6 +52,51 @@ fn a_client_that_takes_no_answer_ends() {
 }
 
 #[test]
+fn an_answer_that_is_not_taken_holds_its_place() {
+    let config = "[server]\nbody_timeout = \"60s\"\n[plugin.large]\nconcurrency = 1\nqueue = 1\nbudget = { output_bytes = \"64MiB\" }\nlimits = { memory_bytes = \"64MiB\" }\n";
+    let wat = r#"(module (memory (export "memory") 800)
+        (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+        (func (export "process") (param i32 i32) (result i32 i32) (i32.const 0) (i32.const 52428800)))"#;
+    let serving = Serving::with(config, &[("large", &wat::parse_str(wat).unwrap())]);
+    let mut clients: Vec<_> = (0..2).map(|_| serving.client()).collect();
+    for (number, client) in (1..).zip(&mut clients) {
+        client.request("POST /v1/plugins/large", &[], b"");
+        let called = format!("hostel_calls_total{{plugin=\"large\",code=\"ok\"}} {number}");
+        super::serving::eventually("call", || serving.get("/metrics").text().contains(&called));
+    }
+    // Neither has read anything: there is no room for a third result.
+    serving.post("large", b"").is(429, "queue-full");
+    drop(clients);
+    super::serving::eventually("place", || serving.post("large", b"").status == 200);
+}
+
+#[test]
+fn load_balancers_see_a_shutdown_before_the_port_closes() {
+    let config = "[server]\ndrain_delay = \"2s\"\n";
+    let serving = Serving::with(config, &[("echo", &echo())]);
+    let mut client = serving.client();
+    client.ask("GET /readyz", &[], b"").says("ready\n");
+    let address = serving.address;
+    let Serving {
+        server,
+        runtime,
+        files,
+        ..
+    } = serving;
+    let ended = std::thread::spawn(move || runtime.block_on(server.shut_down()));
+    super::serving::eventually("readiness", || {
+        client.ask("GET /readyz", &[], b"").status == 503
+    });
+    // Old connections and new ones are served meanwhile.
+    client.ask("POST /v1/plugins/echo", &[], b"x").says("x");
+    let mut late = super::client::Client::connect(address);
+    late.ask("POST /v1/plugins/echo", &[], b"y").says("y");
+    ended.join().unwrap();
+    assert!(TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err());
+    drop(files);
+}
+
+#[test]
 fn bodies_are_limited_before_they_are_read() {
     let config = "[plugin.echo]\nbudget = { input_bytes = 10 }\n";
     let serving = Serving::with(config, &[("echo", &echo())]);

@@ -1,6 +1,9 @@
 //! Plugins that loop, flood and wait, beside one that does not.
 
-use super::serving::{Serving, echo, endless};
+use super::{
+    components::kit,
+    serving::{Serving, echo, endless},
+};
 
 #[test]
 fn a_plugin_answers_beside_one_that_loops_and_one_that_is_flooded() {
@@ -80,4 +83,34 @@ fn the_time_for_a_thread_counts_towards_the_deadline() {
     assert_eq!(late.count() + busy.count(), 5, "{codes:?}");
     assert!(codes.contains(&(504, "deadline".to_owned())), "{codes:?}");
     serving.wait_in_flight("endless", 0);
+}
+
+#[test]
+fn long_json_holds_no_thread_of_another_plugin_s_calls() {
+    let config = "
+        [server]
+        workers = 1
+        [plugin.kit]
+        deadline = \"1h\"
+        budget = { input_bytes = \"64MiB\" }
+    ";
+    let serving = Serving::with(config, &[("kit", &kit()), ("echo", &echo())]);
+    let body = format!("{}[[1]]", " ".repeat(8 << 20));
+    let json = [("content-type", "application/json")];
+    let send = |_| {
+        let mut client = serving.client();
+        client.request("POST /v1/plugins/kit/numbers", &json, body.as_bytes());
+        client
+    };
+    let mut clients: Vec<_> = (0..6).map(send).collect();
+    // With one thread for all, each of these calls would wait until one of the bodies is read.
+    let mut echo = serving.client();
+    for _ in 0..20 {
+        echo.ask("POST /v1/plugins/echo", &[], b"x").says("x");
+    }
+    let shown = serving.get("/v1/plugins/kit").json();
+    assert_ne!(shown["figures"]["in_flight"], 0);
+    for client in &mut clients {
+        client.answer().expect("it is read").says("[1]");
+    }
 }

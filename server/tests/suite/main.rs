@@ -7,6 +7,7 @@ mod components;
 mod ends;
 mod example;
 mod fairness;
+mod malformed;
 mod quotas;
 mod reload;
 mod security;

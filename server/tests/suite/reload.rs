@@ -72,6 +72,17 @@ fn a_reload_gives_no_quota_back() {
 }
 
 #[test]
+fn a_file_that_was_cut_does_not_open_the_server() {
+    let anna = token("anna", "role = \"caller\"\nplugins = [\"echo\"]");
+    let serving = Serving::with(&anna.section, &[("echo", &echo())]);
+    let error = serving.reload("").unwrap_err().to_string();
+    assert!(error.contains("`server.anonymous = true`"), "{error}");
+    serving.post("echo", b"x").is(401, "unauthorized");
+    serving.reload("[server]\nanonymous = true\n").unwrap();
+    serving.post("echo", b"x").says("x");
+}
+
+#[test]
 fn calls_go_on_while_the_configuration_is_reloaded() {
     let config = |number: u32| {
         format!(

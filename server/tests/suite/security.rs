@@ -178,57 +178,6 @@ fn nothing_is_granted_that_is_not_written_down() {
     serving.post("customize", b"x").is(404, "unknown-plugin");
 }
 
-/// Requests that are not HTTP, or barely: none hangs, none ends the server.
-#[test]
-fn malformed_requests_are_refused() {
-    let serving = Serving::with(
-        "[server]\nhead_timeout = \"300ms\"\nbody_timeout = \"300ms\"\n",
-        &[("echo", &echo())],
-    );
-    let long = format!(
-        "GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n",
-        "a".repeat(100_000)
-    );
-    let many = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(1_000));
-    let requests: &[&[u8]] = &[
-        b"\r\n\r\n",
-        b"\0\0\0\0",
-        b"GET\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nno colon\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: \0\r\n\r\n",
-        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1\r\n\r\n",
-        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
-        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: gzip\r\n\r\nab",
-        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nab\r\n",
-        b"POST /v1/plugins/echo HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n",
-        b"GET http://[::1 HTTP/1.1\r\nhost: localhost\r\n\r\n",
-        b"CONNECT a:1 HTTP/1.1\r\nhost: localhost\r\n\r\n",
-        b"OPTIONS * HTTP/1.1\r\nhost: localhost\r\n\r\n",
-        b"GET /v1/plugins/%zz HTTP/1.1\r\nhost: localhost\r\n\r\n",
-        b"GET //v1//plugins HTTP/1.1\r\nhost: localhost\r\n\r\n",
-        long.as_bytes(),
-        many.as_bytes(),
-    ];
-    for request in requests {
-        let mut client = serving.client();
-        client.send(request);
-        let shown = String::from_utf8_lossy(&request[..request.len().min(60)]);
-        // Refused, or closed. A wait without end would fail the read.
-        if let Some(answer) = client.answer() {
-            // Chunks take precedence over a length, as RFC 9112 says.
-            let smuggled = request.ends_with(b"content-length: 3\r\n\r\n0\r\n\r\n");
-            assert!(
-                answer.status >= 400 || smuggled,
-                "{shown:?}: {}",
-                answer.status
-            );
-        }
-    }
-    serving.post("echo", b"x").says("x");
-}
-
 #[test]
 fn a_plugin_that_fails_in_its_start_answers_with_an_error() {
     let wat = r#"(module (memory (export "memory") 1) (func $start unreachable) (start $start)
@@ -309,4 +258,94 @@ fn a_request_with_two_tokens_is_refused() {
     serving
         .ask("POST /v1/plugins/echo", &both[..1], b"x")
         .says("x");
+}
+
+/// Each route that tells of a plugin, with a token of another plugin.
+#[test]
+fn a_token_reads_nothing_of_another_plugin() {
+    let [anna, root] = [
+        token("anna", "role = \"caller\"\nplugins = [\"mine\"]"),
+        token("root", "role = \"admin\""),
+    ];
+    let config = format!(
+        "[defaults]\ngrants = [\"log\", \"config\", \"state\"]\n{}{}",
+        anna.section, root.section
+    );
+    let (counter, customize) = (prebuilt("counter"), prebuilt("customize"));
+    let plugins: &[(&str, &[u8])] = &[
+        ("mine", &counter),
+        ("other", &counter),
+        ("text", &customize),
+    ];
+    let serving = Serving::with(&config, plugins);
+    let ask = |line: &str, header: &str| serving.ask(line, &[("authorization", header)], b"key");
+    let first = ask("POST /v1/plugins/other", &root.header).text();
+    assert_ne!(ask("POST /v1/plugins/other", &root.header).text(), first);
+    ask("POST /v1/plugins/text", &root.header).says("DEFAULT_PREFIX_KEY");
+    for line in [
+        "POST /v1/plugins/other",
+        "POST /v1/plugins/other/process",
+        "GET /v1/plugins/other",
+        "PUT /v1/plugins/other",
+        "PUT /v1/plugins/mine",
+        "DELETE /v1/plugins/other",
+        "GET /v1/openapi/other",
+        "GET /v1/versions/other",
+        "GET /v1/versions/mine",
+        "POST /v1/versions/other/rollback",
+        "GET /v1/fleet",
+        "GET /metrics",
+        // Other spellings of the name.
+        "POST /v1/plugins/%6fther",
+        "GET /v1/plugins/OTHER",
+        "GET /v1/plugins/*",
+        "POST /v1/plugins/mine%2f..%2fother",
+    ] {
+        ask(line, &anna.header).is(403, "forbidden");
+    }
+    // One's own has values of its own, and is all that is listed.
+    assert_eq!(ask("POST /v1/plugins/mine", &anna.header).text(), first);
+    let listed = ask("GET /v1/plugins", &anna.header).text();
+    assert!(
+        listed.contains("mine") && !listed.contains("other"),
+        "{listed}"
+    );
+    assert!(
+        !ask("GET /v1/plugins/mine", &anna.header)
+            .text()
+            .contains("other")
+    );
+}
+
+#[test]
+fn a_guest_s_texts_add_no_header_and_no_event() {
+    // An error of the guest's, and the same text in its log.
+    let forged =
+        "a\\0d\\0aset-cookie: b\\0d\\0a\\0d\\0adata: {}\\0a\\0aevent: missed\\0adata: 9\\0a\\0a";
+    let length = 53;
+    let wat = format!(
+        r#"(module (import "env" "host_log" (func $log (param i32 i32)))
+        (memory (export "memory") 1) (data (i32.const 0) "{forged}")
+        (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+        (func (export "process") (param i32 i32) (result i32 i32)
+            (call $log (i32.const 0) (i32.const {length}))
+            (i32.const 0) (i32.const {length})))"#
+    );
+    let config = "[defaults]\ngrants = [\"log\"]\n";
+    let serving = Serving::with(config, &[("forger", &wat::parse_str(wat).unwrap())]);
+    let mut log = serving.client();
+    log.request("GET /v1/logs", &[], b"");
+    let answer = serving.post("forger", b"");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(!answer.headers.contains_key("set-cookie"));
+    assert_eq!(answer.body.len(), length);
+    // The log's stream has the text in one event.
+    let found = std::iter::from_fn(|| log.line()).find(|line| line.contains("set-cookie"));
+    let line = found.expect("the line comes");
+    assert!(line.starts_with("data: {"), "{line}");
+    assert!(line.contains("event: missed"), "{line}");
+    // A name that is not that of a function is told in JSON.
+    let unknown = serving.post("forger/a%0d%0aset-cookie:%20b", b"");
+    unknown.is(404, "unknown-export");
+    assert!(!unknown.headers.contains_key("set-cookie"));
 }

@@ -1,6 +1,6 @@
 //! Spans of requests, at a collector that is a stub.
 
-use super::serving::{Serving, echo};
+use super::serving::{Serving, echo, token};
 use std::{
     io::{Read as _, Write as _},
     net::TcpListener,
@@ -51,11 +51,16 @@ fn collector() -> (String, Receiver<(String, Vec<u8>)>) {
 #[test]
 fn requests_are_spans_at_a_collector() {
     let (url, requests) = collector();
-    let config = format!("[server]\ntraces = \"{url}\"\n");
+    let root = token("root", "role = \"admin\"");
+    let config = format!(
+        "[server]\nanonymous = true\ntraces = \"{url}\"\n{}",
+        root.section
+    );
     let serving = Serving::with(&config, &[("echo", &echo())]);
     let ask = |trace: &str| {
+        let headers = [("traceparent", trace), ("authorization", &*root.header)];
         serving
-            .ask("POST /v1/plugins/echo", &[("traceparent", trace)], b"x")
+            .ask("POST /v1/plugins/echo", &headers, b"x")
             .says("x");
     };
     ask("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
@@ -89,6 +94,8 @@ fn requests_are_spans_at_a_collector() {
     }
     assert!(has(&TRACE) && has(&PARENT));
     assert!(!has(&[0x11; 16]));
+    // Of the client, its token's name alone.
+    assert!(has(b"root") && !has(&root.header.as_bytes()["Bearer ".len()..]));
 }
 
 #[test]

@@ -37,6 +37,7 @@ mod mappings;
 mod memory_access;
 mod mismatches;
 mod native_abi;
+mod native_http;
 mod nested;
 mod prepared;
 mod refused_growth;

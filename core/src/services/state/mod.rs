@@ -8,11 +8,11 @@ pub use self::{
     store::{StateCosts, StateError, StateLimits, StateStore, StateUse},
 };
 
+use super::answer::Answer;
 use crate::{
     base::fuel::fuel_for,
-    error::{CallError, Trap},
+    error::Trap,
     host_functions::{Context, Function, IntoHostFunction as _},
-    marshal::{ERROR_BIT, FlatCounts, Lower, Lowerer, Types},
 };
 use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
 
@@ -20,31 +20,9 @@ use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
 /// plugin asks for the next page with the last key.
 const PAGE_BYTES: usize = 64 << 10;
 
-/// The result of a store's function: bytes, nothing, or an error. Lowered as a guest's own results
-/// are: an error has [`ERROR_BIT`] set in its length.
-struct Answer<B>(Result<Option<B>, StateError>);
-
-impl<B: AsRef<[u8]>> Lower for Answer<B> {
-    const CORE: FlatCounts = FlatCounts::BYTES;
-
-    fn types(types: &mut Types) {
-        types.push_bytes();
-    }
-
-    fn lower<'v>(&'v self, to: &mut Lowerer<'v>) -> Result<(), CallError> {
-        match &self.0 {
-            Ok(None) => to.zeros(Self::types),
-            Ok(Some(bytes)) => {
-                let asked = bytes.as_ref().len();
-                // Such a length has the error bit set, so the guest would read an error.
-                if asked >= ERROR_BIT as usize {
-                    return Err(CallError::NoMemory { asked });
-                }
-                to.bytes(bytes.as_ref())
-            }
-            Err(error) => to.error(format!("{}: {error}", error.code())),
-        }
-    }
+/// Returns the answer to a guest: bytes, nothing, or the error's code and text.
+fn answer<B>(result: Result<Option<B>, StateError>) -> Answer<B> {
+    Answer(result.map_err(|error| format!("{}: {error}", error.code())))
 }
 
 /// The namespace of a store that one grant gives access to.
@@ -64,7 +42,7 @@ impl GrantedStore {
     /// Reads the value of a key.
     fn get<T>(&self, context: &mut Context<'_, T>, key: &[u8]) -> Result<Answer<Arc<[u8]>>, Trap> {
         context.charge(self.store.costs().read)?;
-        Ok(Answer(self.store.get(self.namespace(context), key)))
+        Ok(answer(self.store.get(self.namespace(context), key)))
     }
 
     /// Sets the value of a key.
@@ -76,14 +54,14 @@ impl GrantedStore {
     ) -> Result<Answer<Vec<u8>>, Trap> {
         context.charge(self.store.costs().write)?;
         let done = self.store.set(self.namespace(context), key, value);
-        Ok(Answer(done.map(|()| None)))
+        Ok(answer(done.map(|()| None)))
     }
 
     /// Removes a key.
     fn delete<T>(&self, context: &mut Context<'_, T>, key: &[u8]) -> Result<Answer<Vec<u8>>, Trap> {
         context.charge(self.store.costs().write)?;
         let done = self.store.delete(self.namespace(context), key);
-        Ok(Answer(done.map(|()| None)))
+        Ok(answer(done.map(|()| None)))
     }
 
     /// Returns a page of keys, each after its length as a little-endian `u32`: at most `max`, that
@@ -121,9 +99,9 @@ impl GrantedStore {
         });
         charged?;
         if !room && page.is_empty() {
-            return Ok(Answer(Err(StateError::Failed)));
+            return Ok(answer(Err(StateError::Failed)));
         }
-        Ok(Answer(listed.map(|()| (!page.is_empty()).then_some(page))))
+        Ok(answer(listed.map(|()| (!page.is_empty()).then_some(page))))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{Arguments, BASE, SIZES, TEXT, guest, pass, start};
 use hostel::{
-    Budget, Context, Grants, LogRecord, Postcard, StateCosts, StateError, StateStore, StateUse,
-    Trap, Value,
+    Budget, Context, Grants, HttpClient, HttpRequest, LogRecord, PendingHttp, Postcard, StateCosts,
+    StateError, StateStore, StateUse, Trap, Value,
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -54,6 +54,9 @@ const ROWS: &[Row] = &[
     row("env.host_state_set",    "ptr len ptr len", "i32 i32", 0, |n| 2 * pass(n) + WRITE),
     row("env.host_state_delete", "ptr len",         "i32 i32", 0, |n| pass(n) + WRITE),
     row("env.host_state_list",   "ptr len 0 0 9",   "i32 i32", 1, |n| pass(n) + LIST + listed(n)),
+
+    // HTTP: a text without an end to its first line, and the error for it.
+    row("env.host_http_request", "ptr len", "i32 i32", 1, |n| pass(n) + SEND + n + pass(refusal(n))),
 
     // Numbers: the call's base, and what the function charges itself.
     row("number.none",     "",        "",        0, |_| 0),
@@ -107,6 +110,31 @@ fn listed(bytes: u64) -> u64 {
     2 * pass(4 + bytes)
 }
 
+/// The charge of the client for a request.
+const SEND: u64 = 3_001;
+
+/// The length of the error for a request that is `bytes` times `a`.
+fn refusal(bytes: u64) -> u64 {
+    let what = match bytes {
+        0..=65_536 => "its first line is not `METHOD URL`".to_owned(),
+        _ => format!("its lines before the body have {bytes} bytes, 65536 are allowed"),
+    };
+    format!("http-invalid: the HTTP request is invalid: {what}").len() as u64
+}
+
+/// A client that is never asked.
+struct Unasked;
+
+impl HttpClient for Unasked {
+    fn cost(&self) -> u64 {
+        SEND
+    }
+
+    fn send(&self, _: HttpRequest) -> PendingHttp {
+        unreachable!("no request is valid")
+    }
+}
+
 /// A store of state that returns the key as its value, and lists the prefix as the only key.
 struct Mirror;
 
@@ -156,6 +184,7 @@ fn granted() -> Grants<()> {
         .log(|_: &LogRecord<'_>| {})
         .config(SIZES.map(|n| ("a".repeat(n as usize), text(n))))
         .state(Mirror)
+        .http(Unasked)
         .function("number", "none", || {})
         .function("number", "in", |_: u32, _: i32| {})
         .function("number", "out", || (1u32, 2u64))

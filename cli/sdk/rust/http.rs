@@ -1,0 +1,1 @@
+../../../guests/sdk/src/http.rs

@@ -1,0 +1,2 @@
+// The package's entry: `import { answer } from "@hostel-rs/assemblyscript"`.
+export * from "./hostel";

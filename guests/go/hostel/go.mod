@@ -1,0 +1,3 @@
+module github.com/hostel-rs/hostel/guests/go/hostel
+
+go 1.24
