@@ -78,6 +78,7 @@ def runs_what_the_program_runs(browser):
     assert call(browser, "#profile") == "Done", browser.text("#error")
     assert browser.text("#output") == "CUSTOM_HELLO WORLD"
     assert number(browser, "#used") == fuel, browser.text("#used")
+    assert number(browser, "#host-calls") == told["host_calls"], browser.text("#host-calls")
     titles = browser.run("return [...document.querySelectorAll('#flame title')].map((it) => it.textContent)")
     assert titles[0].startswith(f"host: {fuel} fuel"), titles
     assert any(title.startswith("process: ") for title in titles), titles
@@ -131,11 +132,12 @@ def ends_loops(browser):
     choose(browser, loops)
     assert browser.text("#load-error") == "", browser.text("#load-error")
     browser.fill("#fuel", "3000000")
-    assert call(browser) == "Failed"
-    assert browser.text("#error").startswith("out-of-fuel: "), browser.text("#error")
     told = hostel(loops, "--call", "spin", "--fuel", "3000000")
-    # The page's budget is one, for the start and the call.
-    assert number(browser, "#used") == told["fuel"]["call"], (browser.text("#used"), told)
+    for button in ["#run", "#profile"]:
+        assert call(browser, button) == "Failed"
+        assert browser.text("#error").startswith("out-of-fuel: "), browser.text("#error")
+        # The page's budget is one, for the start and the call.
+        assert number(browser, "#used") == told["fuel"]["call"], (browser.text("#used"), told)
     # The page lives while it runs, and the call can be cancelled, by mouse and by keyboard.
     browser.fill("#fuel", "900000000000000")
     for press in [lambda: browser.click("#cancel"), lambda: browser.press(ESCAPE)]:

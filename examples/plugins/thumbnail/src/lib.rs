@@ -14,7 +14,8 @@ fn process(image: &[u8]) -> Result<Vec<u8>, Error> {
             .map_err(|_| format!("the setting `side` is `{text}`, which is no number of pixels"))?,
         None => 128,
     };
-    let mut reader = ImageReader::new(Cursor::new(image)).with_guessed_format()?;
+    let reader = ImageReader::new(Cursor::new(image)).with_guessed_format();
+    let mut reader = reader.map_err(Error::from_display)?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(8_000);
     limits.max_image_height = Some(8_000);
