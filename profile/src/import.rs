@@ -18,13 +18,17 @@ const EVENT: &str = "event";
 /// The custom section with the positions.
 const POSITIONS: &str = "hostel-profile.positions";
 
+/// A custom section without a name and contents.
+const EMPTY: [u8; 3] = [0, 1, 0];
+
 /// A module that tells its events, and the names of its functions.
 ///
 /// Functions have the indices of [`ProfileEvent`](hostel_core::ProfileEvent): those of this module, which has one import
 /// more than the original.
 #[derive(Debug)]
 pub struct Profiled {
-    /// The module, to be loaded.
+    /// The module, to be loaded. It is as long as the original, if that has custom sections to leave out: then the fuel
+    /// for instantiation is equal too, else some units more.
     pub wasm: Vec<u8>,
     /// By the functions' indices.
     names: Vec<Option<String>>,
@@ -97,8 +101,17 @@ impl Profiled {
         moved.resize(list + wasm.len().saturating_sub(section(&moved).len()), 0);
         let longer = section(&moved).len().saturating_sub(wasm.len());
         moved.truncate(list.max(moved.len().saturating_sub(longer)));
+        // One byte can be missing: one more of contents can make their length a byte longer too.
+        let missing = section(&moved).len() + 1 == wasm.len() && moved.len() >= list + 2;
+        if missing {
+            moved.truncate(moved.len() - 2);
+        }
+        let mut changed = section(&moved);
+        if missing {
+            changed.extend(EMPTY);
+        }
         Some(Self {
-            wasm: section(&moved),
+            wasm: changed,
             names,
             functions: count + 1,
             at: read.imported,

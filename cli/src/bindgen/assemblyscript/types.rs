@@ -233,7 +233,7 @@ impl<'a> Types<'a> {
                     "export enum {name}Tag {{\n{tags}}}\n\nexport class {name} {{\n{fields}\n  constructor(readonly tag: {name}Tag) {{}}\n{members}}}\n"
                 )
             }
-            _ => write!(text, "export type {name} = {};\n", self.structure(id)),
+            _ => writeln!(text, "export type {name} = {};", self.structure(id)),
         };
         debug_assert!(written.is_ok(), "a string takes everything");
         text
