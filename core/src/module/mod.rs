@@ -238,10 +238,8 @@ impl ModuleInfo {
     pub(crate) fn instantiation_fuel(&self) -> u64 {
         let size = self.size.saturating_add(self.first_bytes());
         let counts = &self.counts;
-        let (imports, exports) = (
-            self.imports.len() - self.profile_imports(),
-            self.exports.len(),
-        );
+        let imports = self.imports.len().saturating_sub(self.profile_imports());
+        let exports = self.exports.len();
         [
             (counts.globals, 5),
             // They are exported too.
