@@ -1,4 +1,5 @@
 //! Core modules without a contract beside a world: names and core types.
+#![allow(clippy::expect_used, missing_docs)]
 
 use hostel_contract::{Contract, Kind, Side, check_native};
 

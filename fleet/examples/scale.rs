@@ -1,9 +1,14 @@
 //! Measures how many jobs that compute one worker and two workers do by second, and prints the ratio.
 //!
 //! `cargo run --release -p hostel-fleet --example scale -- HOSTEL NATS_SERVER [ROUNDS [JOBS]]`: the paths of the two
-//! programs; 3 rounds of 200 jobs by default. Each worker has one thread for guests. Other work on the machine decides the figures: the rounds alternate, and the median counts.
+//! programs; 3 rounds of 200 jobs by default. Each worker has one thread for guests. Other work on the machine decides the
+//! figures: the rounds alternate, and the median counts. Beside each ratio stands that of the machine: of two threads that
+//! run the plugin without a fleet to one thread. Two processors that share a core come to much less than 2.
 
-use hostel_fleet::{Fleet, FleetError, FleetOptions, NewJob};
+use hostel_fleet::{
+    Fleet, FleetError, FleetOptions, NewJob,
+    hostel_server::hostel::{self, Grants},
+};
 use std::{
     env,
     process::{Child, Command, Stdio},
@@ -55,6 +60,24 @@ async fn round(fleet: &Fleet, jobs: usize) -> Result<f64, FleetError> {
         fleet.result("work", &id, Duration::from_secs(300)).await?;
     }
     Ok(jobs as f64 / began.elapsed().as_secs_f64())
+}
+
+/// Returns how often by second the plugin runs on so many threads, each with `runs` calls, without a fleet.
+fn alone(threads: usize, runs: usize) -> f64 {
+    let wasm = wat::parse_str(WORK).expect("it is WAT");
+    let load = || hostel::engine().load("work", &wasm, &Grants::new());
+    let plugins: Vec<_> = (0..threads).map(|_| load().expect("it loads")).collect();
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for plugin in &plugins {
+            scope.spawn(move || {
+                for _ in 0..runs {
+                    plugin.process(b"").expect("it ends");
+                }
+            });
+        }
+    });
+    (threads * runs) as f64 / began.elapsed().as_secs_f64()
 }
 
 async fn workers(fleet: &Fleet, count: usize) -> Result<(), FleetError> {
@@ -111,7 +134,11 @@ async fn measure(hostel: &str, nats: &str, rounds: usize, jobs: usize) -> Result
         let two = round(&fleet, jobs).await?;
         drop(second);
         workers(&fleet, 1).await?;
-        println!("{one:.1} and {two:.1} jobs by second: {:.2}", two / one);
+        let machine = alone(2, jobs / 4) / alone(1, jobs / 4);
+        println!(
+            "{one:.1} and {two:.1} jobs by second: {:.2}; without a fleet {machine:.2}",
+            two / one
+        );
         ratios.push(two / one);
     }
     ratios.sort_by(f64::total_cmp);

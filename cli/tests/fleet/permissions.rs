@@ -57,12 +57,13 @@ fn a_submitter_writes_nowhere_by_its_reply_subject() {
 
 #[test]
 fn submissions_have_the_codes_of_errors() {
-    type Headers<'a> = &'a [(&'a str, &'a str)];
     let Some(nats) = Nats::start() else { return };
     let _worker = nats.worker(1);
     let mut client = Raw::connect(&nats, "_INBOX.anna.>");
     let long = "e".repeat(1_025);
-    let cases: [(&str, Headers<'_>, &str); 5] = [
+    // Subject, headers, and code.
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let cases: [Case<'_>; 5] = [
         ("hostel.submit.a.b", &[], "bad-path"),
         ("hostel.submit.=2E=2E", &[], "unknown-plugin"),
         ("hostel.submit.sayer", &[("Hostel-Job", "a.b")], "bad-name"),

@@ -233,6 +233,7 @@ fn a_plugin_that_fits_is_0() {
             "differences": [],
             "error": null,
             "fits": true,
+            "native": false,
             "path": plugin,
             "world": "demo:shapes/plugin@1.2.0",
         })

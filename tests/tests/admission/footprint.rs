@@ -44,6 +44,8 @@ impl Taken {
             .wapc(Wapc::new())
             .typst()
             .trap("extism:host/user", "*")
+            .trap("shop", "*")
+            .trap("env", "host_http_request")
             .function("host", "take", |_: u32, _: u64| {});
         let engine = Engine::new(limits());
         let before = LIVE.get();

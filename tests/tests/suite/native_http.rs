@@ -139,7 +139,7 @@ fn a_response_is_bounded_and_has_no_forged_lines() {
     let mut budget = Budget::server();
     budget.bytes_to_guest = 4_000;
     let client = Client::new(Some(Ok(response(&[], ""))));
-    ask(client.clone(), budget.clone(), "GET http://a/").unwrap();
+    ask(client.clone(), budget, "GET http://a/").unwrap();
     let asked = &client.asked()[0];
     assert_eq!(asked.max_header_bytes + asked.max_body_bytes, 4_000);
     for (sent, code) in [
@@ -151,7 +151,7 @@ fn a_response_is_bounded_and_has_no_forged_lines() {
         ),
     ] {
         let client = Client::new(Some(Ok(sent)));
-        let error = ask(client, budget.clone(), "GET http://a/").unwrap_err();
+        let error = ask(client, budget, "GET http://a/").unwrap_err();
         assert!(error.to_string().contains(code), "{error}");
     }
     // A client that returns more than it may.
