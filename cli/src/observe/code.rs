@@ -53,19 +53,18 @@ impl Code {
                 Payload::CodeSectionStart {
                     unchecked_range, ..
                 } => start = unchecked_range.start,
-                Payload::CodeSectionEntry(body) => {
-                    bodies.push((body.range().start, body.range().end))
-                }
+                Payload::CodeSectionEntry(body) => bodies.push(body),
                 _ => {}
             }
         }
+        let ends = |body: &FunctionBody<'_>| (body.range().start, body.range().end);
         let mut code = Self {
             start,
-            bodies,
+            bodies: bodies.iter().map(ends).collect(),
             positions: Vec::new(),
             debug: debug(wasm),
         };
-        code.positions = code.positions_of(wasm)?;
+        code.positions = code.positions_of(&bodies)?;
         Some(code)
     }
 
@@ -74,10 +73,10 @@ impl Code {
         self.debug.is_some()
     }
 
-    fn positions_of(&self, wasm: &[u8]) -> Option<Vec<u64>> {
+    fn positions_of(&self, bodies: &[FunctionBody<'_>]) -> Option<Vec<u64>> {
         let rows = self.rows();
         let mut positions = Vec::new();
-        for body in self::bodies(wasm)? {
+        for body in bodies {
             let reader = body.get_operators_reader().ok()?;
             // A row before the first operator, at the locals, is one of it.
             let mut from = body.range().start;
@@ -160,17 +159,6 @@ impl Code {
         let (start, end) = self.bodies.get(next.checked_sub(1)?)?;
         (at < *end).then_some(*start)
     }
-}
-
-/// Returns the bodies of a module's functions.
-pub(super) fn bodies(wasm: &[u8]) -> Option<Vec<FunctionBody<'_>>> {
-    let mut bodies = Vec::new();
-    for payload in Parser::new(0).parse_all(wasm) {
-        if let Payload::CodeSectionEntry(body) = payload.ok()? {
-            bodies.push(body);
-        }
-    }
-    Some(bodies)
 }
 
 /// Reads a module's debug information. `None` if it has none, or none that can be read.

@@ -37,9 +37,9 @@ pub(super) fn write(
     module.section(&instances);
     let mut stack = CoreDumpStackSection::new("main");
     // The host's functions have no place in the module.
-    let own = |frame: &&Frame| observed.importing.is_own(frame.function);
+    let own = |frame: &&Frame| observed.profiled.is_own(frame.function);
     for frame in frames.iter().rev().filter(own) {
-        let function = observed.importing.original(frame.function);
+        let function = observed.profiled.original(frame.function);
         let at = frame.position.and_then(|number| observed.position(number));
         let offset = at.and_then(|at| at.checked_sub(observed.code.body(at)?));
         let offset = u32::try_from(offset.unwrap_or(0)).unwrap_or(0);

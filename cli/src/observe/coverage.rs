@@ -1,7 +1,8 @@
 //! Writes which functions and lines ran how many times, as lcov does.
 
-use super::{code::Code, import::Importing, recorder::Recorder};
+use super::{code::Code, recorder::Recorder};
 use crate::failure::Failure;
+use hostel_profile::Profiled;
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 /// The counts of source files, by their paths.
@@ -17,12 +18,7 @@ struct Counts {
 }
 
 /// Returns what `recorder` counted.
-pub(super) fn of(
-    plugin: &Path,
-    recorder: &Recorder,
-    code: &Code,
-    importing: &Importing,
-) -> Coverage {
+pub(super) fn of(plugin: &Path, recorder: &Recorder, code: &Code, profiled: &Profiled) -> Coverage {
     let mut coverage = Coverage::default();
     for ((file, line), count) in recorder.lines.iter().zip(&recorder.counts) {
         if is_own(file) {
@@ -31,14 +27,14 @@ pub(super) fn of(
         }
     }
     for (number, start) in code.body_starts().enumerate() {
-        let index = importing.defined(number);
+        let index = profiled.defined(number);
         let count = recorder.entered.get(&index).copied().unwrap_or(0);
         let place = code
             .first_position(start)
             .and_then(|at| code.frames(at).pop());
         let (file, line, name) = match place {
             Some(frame) => {
-                let name = frame.function.unwrap_or_else(|| importing.name(index));
+                let name = frame.function.unwrap_or_else(|| profiled.name(index));
                 match frame.line {
                     Some(line) => (line.file, line.line, name),
                     None => continue,
@@ -47,11 +43,11 @@ pub(super) fn of(
             // Without debug information, the plugin is the source, and a function's number its line.
             None if code.has_lines() => continue,
             None => {
-                let line = importing.original(index) + 1;
+                let line = profiled.original(index) + 1;
                 let file = plugin.display().to_string();
                 let counts = coverage.0.entry(file.clone()).or_default();
                 counts.lines.insert(line, count);
-                (file, line, importing.name(index))
+                (file, line, profiled.name(index))
             }
         };
         if is_own(&file) {

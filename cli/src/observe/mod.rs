@@ -6,15 +6,10 @@
 mod code;
 mod core_dump;
 mod coverage;
-mod import;
 mod recorder;
-mod tree;
 
-use self::{code::Code, import::Importing, recorder::Recorder};
-pub(super) use self::{
-    coverage::Coverage,
-    tree::{Box, Tree},
-};
+pub(super) use self::coverage::Coverage;
+use self::{code::Code, recorder::Recorder};
 use super::{
     arguments::Run,
     exit::Exit,
@@ -23,14 +18,12 @@ use super::{
 };
 use hostel::{CallError, Instance, ModuleInfo, ProfileRecord, Trap, Usage};
 use hostel_contract::is_component;
+use hostel_profile::{Profile, Profiled, Unprofilable};
 use std::{
     fs,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-
-/// How many times its fuel an observed call may use, since it calls the host so often.
-const TIMES: u64 = 1_000;
 
 /// The functions of a backtrace that are listed at its inner and at its outer end.
 const INNER: usize = 24;
@@ -41,7 +34,7 @@ const PANIC: &str = "__rust_end_short_backtrace";
 
 /// A plugin that is observed.
 pub(super) struct Observed {
-    importing: Importing,
+    profiled: Profiled,
     code: Code,
     /// The module without the changes.
     wasm: Vec<u8>,
@@ -74,18 +67,8 @@ impl Observed {
                 return Err(unsupported(option, "a manifest", hint));
             }
         };
-        let budget = module.bounds.budget;
         let info = ModuleInfo::read_within(wasm, &module.bounds.limits.module);
         let info = info.map_err(|error| Failure::load(&run.plugin, &error))?;
-        // Its own calls could not be told from those that are added.
-        if info
-            .imports
-            .iter()
-            .any(|import| &*import.module == import::MODULE)
-        {
-            let what = "a module that imports `hostel-profile`";
-            return Err(unsupported(option, what, "leave the import out"));
-        }
         let unreadable = || {
             unsupported(
                 option,
@@ -97,17 +80,23 @@ impl Observed {
         if !lines || !code.has_lines() {
             code.positions.clear();
         }
-        let mut importing = Importing::new(wasm, &info, &code.positions).ok_or_else(unreadable)?;
-        module.bounds.budget.fuel = budget.fuel.saturating_mul(TIMES);
-        module.bounds.budget.host_calls = u32::MAX;
-        let available = module.bounds.budget.fuel;
-        let changed = Contents::Module(std::mem::take(&mut importing.wasm));
+        let profiled = Profiled::with_positions(wasm, &info, &code.positions);
+        let mut profiled = profiled.map_err(|error| match error {
+            Unprofilable::Import => {
+                let what = "a module that imports `hostel-profile`";
+                unsupported(option, what, "leave the import out")
+            }
+            _ => unreadable(),
+        })?;
+        let profile = Profile::new(module.bounds.budget);
+        module.bounds.budget = profile.raised_budget();
+        let changed = Contents::Module(std::mem::take(&mut profiled.wasm));
         let Contents::Module(wasm) = std::mem::replace(&mut module.contents, changed) else {
             return Err(unreadable());
         };
-        let recorder = Recorder::new(available, budget, &code);
+        let recorder = Recorder::new(profile, &code);
         Ok(Self {
-            importing,
+            profiled,
             code,
             wasm,
             recorder: Arc::new(Mutex::new(recorder)),
@@ -141,8 +130,7 @@ impl Observed {
         usage: Usage,
         result: Result<R, CallError>,
     ) -> (Usage, Result<R, CallError>) {
-        let (usage, exceeded) = self.recorder().end(usage);
-        (usage, exceeded.map_or(result, Err))
+        self.recorder().profile.end(usage, result)
     }
 
     /// Reports that a call failed, with the functions that ran when it was stopped.
@@ -152,10 +140,9 @@ impl Observed {
         failure
     }
 
-    /// Shows the fuel of the call by its functions, and their names, to `show`.
-    pub(super) fn tree<R>(&self, show: impl FnOnce(&Tree, &dyn Fn(u32) -> String) -> R) -> R {
-        let recorder = self.recorder();
-        show(&recorder.tree, &|index| self.importing.name(index))
+    /// Shows the fuel of the call by its functions, and the module with their names, to `show`.
+    pub(super) fn profile<R>(&self, show: impl FnOnce(&Profile, &Profiled) -> R) -> R {
+        show(&self.recorder().profile, &self.profiled)
     }
 
     /// Returns the functions that ran when the call was stopped, each in a line, the innermost first. Empty if the call
@@ -183,12 +170,12 @@ impl Observed {
         let at = position.and_then(|number| self.position(number));
         let frames = at.map(|at| self.code.frames(at)).unwrap_or_default();
         if frames.is_empty() {
-            return vec![format!("at {}", self.importing.name(function))];
+            return vec![format!("at {}", self.profiled.name(function))];
         }
         let described = frames.into_iter().map(|frame| {
             let name = frame
                 .function
-                .unwrap_or_else(|| self.importing.name(function));
+                .unwrap_or_else(|| self.profiled.name(function));
             match frame.line {
                 Some(line) => format!("at {name} ({line})"),
                 None => format!("at {name}"),
@@ -206,7 +193,7 @@ impl Observed {
     /// Returns how many times functions and lines ran since this was last called.
     pub(super) fn take_coverage(&self, plugin: &Path) -> Coverage {
         let mut recorder = self.recorder();
-        let coverage = coverage::of(plugin, &recorder, &self.code, &self.importing);
+        let coverage = coverage::of(plugin, &recorder, &self.code, &self.profiled);
         recorder.entered.clear();
         recorder.counts.fill(0);
         coverage

@@ -1,22 +1,13 @@
 //! Records what an observed plugin tells.
 
-use super::{
-    code::{Code, Line},
-    tree::Tree,
-};
-use hostel::{Budget, CallError, ProfileEvent, ProfileRecord, Trap, Usage};
+use super::code::{Code, Line};
+use hostel::{ProfileEvent, ProfileRecord, Trap};
+use hostel_profile::Profile;
 use std::collections::BTreeMap;
 
 /// What an observed plugin told.
 pub(super) struct Recorder {
-    /// The fuel of a call that is observed.
-    available: u64,
-    /// The budget of a call that is not.
-    budget: Budget,
-    pub(super) tree: Tree,
-    /// The events of the call, which are calls of a host function too.
-    events: u32,
-    exceeded: Option<CallError>,
+    pub(super) profile: Profile,
     /// The functions that run, the outermost first.
     pub(super) frames: Vec<Frame>,
     /// How many times each function began, in all calls.
@@ -37,8 +28,7 @@ pub(super) struct Frame {
 }
 
 impl Recorder {
-    /// Expects calls with `available` fuel that may use no more than `budget`.
-    pub(super) fn new(available: u64, budget: Budget, code: &Code) -> Self {
+    pub(super) fn new(profile: Profile, code: &Code) -> Self {
         let chains: Vec<Vec<Line>> = code
             .positions
             .iter()
@@ -55,11 +45,7 @@ impl Recorder {
         let chains = chains.iter();
         let chains = chains.map(|chain| chain.iter().filter_map(number).collect());
         Self {
-            available,
-            budget,
-            tree: Tree::new(available),
-            events: 0,
-            exceeded: None,
+            profile,
             frames: Vec::new(),
             entered: BTreeMap::new(),
             chains: chains.collect(),
@@ -70,9 +56,7 @@ impl Recorder {
 
     /// Begins a call.
     pub(super) fn begin(&mut self) {
-        self.tree = Tree::new(self.available);
-        self.events = 0;
-        self.exceeded = None;
+        self.profile.begin();
         self.frames.clear();
     }
 
@@ -82,8 +66,7 @@ impl Recorder {
     ///
     /// If the call has used up its budget.
     pub(super) fn count(&mut self, record: ProfileRecord) -> Result<(), Trap> {
-        self.events = self.events.saturating_add(1);
-        self.tree.count(record);
+        let counted = self.profile.count(record);
         match record.event {
             ProfileEvent::Enter { function, .. } => {
                 *self.entered.entry(function).or_default() += 1;
@@ -94,23 +77,7 @@ impl Recorder {
             ProfileEvent::Position { number } => self.reach(number),
             _ => {}
         }
-        let limit = self.budget.host_calls;
-        let host_calls = record.host_calls.saturating_sub(self.events);
-        // The next one is announced, unless it is made through a table.
-        let is_next = matches!(record.event, ProfileEvent::CallHost { .. });
-        if self.tree.fuel() > self.budget.fuel {
-            self.exceeded = Some(CallError::OutOfFuel {
-                fuel: self.budget.fuel,
-            });
-        } else if host_calls > limit || (is_next && host_calls == limit) {
-            self.exceeded = Some(CallError::HostCalls { limit });
-        }
-        match self.exceeded {
-            Some(_) => Err(Trap::host(
-                "the budget of a call that is not observed is used up",
-            )),
-            None => Ok(()),
-        }
+        counted
     }
 
     fn enter(&mut self, function: u32) {
@@ -142,18 +109,5 @@ impl Recorder {
         for line in &now[shared.count()..] {
             self.counts[*line] += 1;
         }
-    }
-
-    /// Ends a call. Returns its usage without what observing it added, and what of its budget it used up.
-    pub(super) fn end(&mut self, mut usage: Usage) -> (Usage, Option<CallError>) {
-        self.tree.finish(usage.fuel);
-        usage.host_calls = usage.host_calls.saturating_sub(self.events);
-        usage.fuel = self.tree.fuel();
-        let most = self.budget.fuel;
-        if usage.fuel > most {
-            self.exceeded = Some(CallError::OutOfFuel { fuel: most });
-            usage.fuel = most;
-        }
-        (usage, self.exceeded.clone())
     }
 }

@@ -311,6 +311,15 @@ fn an_observed_call_has_the_usage_of_one_that_is_not() {
         let plugin = guest(name);
         compare(&[&plugin, "hello world", "--config", "prefix=CUSTOM"]);
     }
+    // They have custom sections, whose room the changes take.
+    for name in ["customize", "c_customize", "zig_customize"] {
+        let plugin = guest(name);
+        let start = |more: &[&str]| {
+            let report = hostel(&[&["run", "--json", &*plugin, "hello"], more].concat()).json();
+            report["fuel"]["start"].clone()
+        };
+        assert_eq!(start(&["--coverage", path(&to)]), start(&[]), "{name}");
+    }
     if let Some(plugin) = built(&files) {
         for arguments in [
             &["5"][..],

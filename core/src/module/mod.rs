@@ -238,7 +238,8 @@ impl ModuleInfo {
     pub(crate) fn instantiation_fuel(&self) -> u64 {
         let size = self.size.saturating_add(self.first_bytes());
         let counts = &self.counts;
-        let (imports, exports) = (self.imports.len(), self.exports.len());
+        let imports = self.imports.len().saturating_sub(self.profile_imports());
+        let exports = self.exports.len();
         [
             (counts.globals, 5),
             // They are exported too.
@@ -253,6 +254,18 @@ impl ModuleInfo {
         .iter()
         .map(|(count, price)| count.saturating_mul(*price) as u64)
         .fold(BASE.saturating_add(fuel_for(size)), u64::saturating_add)
+    }
+
+    /// Returns 1 if the module has the import of a profile, else 0. It is free: a profile does not change the fuel.
+    fn profile_imports(&self) -> usize {
+        #[cfg(feature = "profile")]
+        let has = self
+            .imports
+            .iter()
+            .any(|import| (&*import.module, &*import.name) == profile::EVENT);
+        #[cfg(not(feature = "profile"))]
+        let has = false;
+        has.into()
     }
 
     /// Returns the bytes that instantiation sets up: memories and tables at their first size. A module

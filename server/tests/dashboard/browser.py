@@ -1,4 +1,4 @@
-"""A client of WebDriver, with what the tests of the dashboard need of it."""
+"""A client of WebDriver, with what the tests of the dashboard and of the page `web` need of it."""
 
 import base64
 import json
@@ -7,6 +7,31 @@ import urllib.error
 import urllib.request
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+
+
+# Texts whose contrast is below 4.5, and the ground of the page.
+CONTRAST = """
+const shade = (channel) => (channel /= 255) <= 0.04045 ? channel / 12.92 : ((channel + 0.055) / 1.055) ** 2.4;
+const light = ([r, g, b]) => 0.2126 * shade(r) + 0.7152 * shade(g) + 0.0722 * shade(b);
+const pixel = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+const colour = (text) => { pixel.clearRect(0, 0, 1, 1); pixel.fillStyle = text; pixel.fillRect(0, 0, 1, 1); return [...pixel.getImageData(0, 0, 1, 1).data]; };
+const ground = (element) => {
+  for (let it = element; it; it = it.parentElement) {
+    const found = colour(getComputedStyle(it).backgroundColor);
+    if (found[3] > 250) return found;
+  }
+  return [255, 255, 255, 255];
+};
+const weak = [];
+for (const element of document.querySelectorAll('body *')) {
+  const own = [...element.childNodes].some((it) => it.nodeType === 3 && it.data.trim());
+  if (!own || !element.checkVisibility() || element.closest('.hidden, .skip, script, style, option')) continue;
+  const [a, b] = [light(colour(getComputedStyle(element).color)), light(ground(element))].sort((a, b) => b - a);
+  const ratio = (a + 0.05) / (b + 0.05);
+  if (ratio < 4.5) weak.push(`${element.tagName}.${element.className} ${element.textContent.slice(0, 20)}: ${ratio.toFixed(2)}`);
+}
+return [weak, getComputedStyle(document.body).backgroundColor];
+"""
 
 
 class Browser:
@@ -93,6 +118,9 @@ class Browser:
         shot = self.devtools("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         with open(file, "wb") as out:
             out.write(base64.b64decode(shot["data"]))
+
+    def contrast(self):
+        return self.run(CONTRAST)
 
     def complaints(self):
         """Returns what the console says: errors, and what the page's policy refused. Statuses above 400 are answers."""

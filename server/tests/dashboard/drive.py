@@ -184,37 +184,13 @@ def has_names(browser):
     assert controls - {"link"} <= found, found
 
 
-CONTRAST = """
-const shade = (channel) => (channel /= 255) <= 0.04045 ? channel / 12.92 : ((channel + 0.055) / 1.055) ** 2.4;
-const light = ([r, g, b]) => 0.2126 * shade(r) + 0.7152 * shade(g) + 0.0722 * shade(b);
-const pixel = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-const colour = (text) => { pixel.clearRect(0, 0, 1, 1); pixel.fillStyle = text; pixel.fillRect(0, 0, 1, 1); return [...pixel.getImageData(0, 0, 1, 1).data]; };
-const ground = (element) => {
-  for (let it = element; it; it = it.parentElement) {
-    const found = colour(getComputedStyle(it).backgroundColor);
-    if (found[3] > 250) return found;
-  }
-  return [255, 255, 255, 255];
-};
-const weak = [];
-for (const element of document.querySelectorAll('body *')) {
-  const own = [...element.childNodes].some((it) => it.nodeType === 3 && it.data.trim());
-  if (!own || !element.checkVisibility() || element.closest('.hidden, .skip, script, style, option')) continue;
-  const [a, b] = [light(colour(getComputedStyle(element).color)), light(ground(element))].sort((a, b) => b - a);
-  const ratio = (a + 0.05) / (b + 0.05);
-  if (ratio < 4.5) weak.push(`${element.tagName}.${element.className} ${element.textContent.slice(0, 20)}: ${ratio.toFixed(2)}`);
-}
-return [weak, getComputedStyle(document.body).backgroundColor];
-"""
-
-
 def looks_right(browser):
     """In both colour schemes text can be read, and on each width nothing is cut off."""
     grounds = set()
     for scheme in ["light", "dark"]:
         browser.scheme(scheme)
         time.sleep(0.3)
-        weak, ground = browser.run(CONTRAST)
+        weak, ground = browser.contrast()
         assert not weak, (scheme, weak)
         grounds.add(ground)
         for width, height in [(1440, 1000), (900, 1000), (400, 800)]:

@@ -1,8 +1,7 @@
 //! Adds the import by which a module is observed, behind its imported functions, and the positions of which it tells.
 
-use super::code;
-use hostel::ModuleInfo;
-use std::convert::Infallible;
+use hostel_core::{Extern, ModuleInfo};
+use std::{convert::Infallible, error, fmt};
 use wasm_encoder::{
     CustomSection, Encode as _, EntityType, ImportSection, Module, SectionId, TypeSection, ValType,
     reencode::{Error, Reencode, utils},
@@ -13,15 +12,25 @@ use wasmparser::{
 };
 
 /// The module and the name of the import.
-pub(super) const MODULE: &str = "hostel-profile";
+const MODULE: &str = "hostel-profile";
 const EVENT: &str = "event";
 
 /// The custom section with the positions.
 const POSITIONS: &str = "hostel-profile.positions";
 
-/// A module with the import, and the names of its functions by their new indices.
-pub(super) struct Importing {
-    pub(super) wasm: Vec<u8>,
+/// A custom section without a name and contents.
+const EMPTY: [u8; 3] = [0, 1, 0];
+
+/// A module that tells its events, and the names of its functions.
+///
+/// Functions have the indices of [`ProfileEvent`](hostel_core::ProfileEvent): those of this module, which has one import
+/// more than the original.
+#[derive(Debug)]
+pub struct Profiled {
+    /// The module, to be loaded. It is as long as the original, if that has custom sections to leave out: then the fuel
+    /// for instantiation is equal too, else some units more.
+    pub wasm: Vec<u8>,
+    /// By the functions' indices.
     names: Vec<Option<String>>,
     /// The number of functions, the import included.
     functions: usize,
@@ -29,10 +38,35 @@ pub(super) struct Importing {
     at: u32,
 }
 
-impl Importing {
-    /// Adds the import to `wasm`, of which `info` tells, and the positions, which are offsets of operators in it, in
-    /// ascending order. `None` if it can't be read.
-    pub(super) fn new(wasm: &[u8], info: &ModuleInfo, positions: &[u64]) -> Option<Self> {
+impl Profiled {
+    /// Makes a module of `wasm` that tells when functions begin and end. `info` describes `wasm`.
+    ///
+    /// # Errors
+    ///
+    /// If `wasm` imports `hostel-profile` already, or can't be rewritten, as a component can't.
+    pub fn new(wasm: &[u8], info: &ModuleInfo) -> Result<Self, Unprofilable> {
+        Self::with_positions(wasm, info, &[])
+    }
+
+    /// Makes a module that also tells when it reaches `positions`: the offsets of operators in `wasm`, in ascending
+    /// order. A position's number is its place in this list.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new). An offset at which no operator begins is [`Unprofilable::Module`].
+    pub fn with_positions(
+        wasm: &[u8],
+        info: &ModuleInfo,
+        positions: &[u64],
+    ) -> Result<Self, Unprofilable> {
+        // Its own calls could not be told from those that are added.
+        if info.imports.iter().any(|import| &*import.module == MODULE) {
+            return Err(Unprofilable::Import);
+        }
+        Self::rewrite(wasm, info, positions).ok_or(Unprofilable::Module)
+    }
+
+    fn rewrite(wasm: &[u8], info: &ModuleInfo, positions: &[u64]) -> Option<Self> {
         let read = Read::of(wasm).ok()?;
         let mut added = Added {
             at: read.imported,
@@ -67,8 +101,17 @@ impl Importing {
         moved.resize(list + wasm.len().saturating_sub(section(&moved).len()), 0);
         let longer = section(&moved).len().saturating_sub(wasm.len());
         moved.truncate(list.max(moved.len().saturating_sub(longer)));
+        // One byte can be missing: one more of contents can make their length a byte longer too.
+        let missing = section(&moved).len() + 1 == wasm.len() && moved.len() >= list + 2;
+        if missing {
+            moved.truncate(moved.len() - 2);
+        }
+        let mut changed = section(&moved);
+        if missing {
+            changed.extend(EMPTY);
+        }
         Some(Self {
-            wasm: section(&moved),
+            wasm: changed,
             names,
             functions: count + 1,
             at: read.imported,
@@ -76,23 +119,28 @@ impl Importing {
     }
 
     /// Returns whether the module defines the function of an index, and it is not one that was added.
-    pub(super) fn is_own(&self, index: u32) -> bool {
+    #[must_use]
+    pub fn is_own(&self, index: u32) -> bool {
         index > self.at && usize::try_from(index).is_ok_and(|index| index < self.functions)
     }
 
     /// Returns the index of the function that the module defines at `number` of its own.
-    pub(super) fn defined(&self, number: usize) -> u32 {
+    #[must_use]
+    pub fn defined(&self, number: usize) -> u32 {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         self.at.saturating_add(1).saturating_add(number)
     }
 
-    /// Returns the index that a function has in the module without the import.
-    pub(super) fn original(&self, index: u32) -> u32 {
+    /// Returns the index that a function has in the original module.
+    #[must_use]
+    pub fn original(&self, index: u32) -> u32 {
         index - u32::from(index > self.at)
     }
 
-    /// Returns the name of the function of an index.
-    pub(super) fn name(&self, index: u32) -> String {
+    /// Returns the name of the function of an index: its own, that of its export, or `function N` by its index in the
+    /// original module. A plugin's author chose it: escape it before you show it.
+    #[must_use]
+    pub fn name(&self, index: u32) -> String {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         match self.names.get(index) {
             Some(Some(name)) => name.clone(),
@@ -103,13 +151,34 @@ impl Importing {
     }
 }
 
+/// Why a module can't be profiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unprofilable {
+    /// The module imports `hostel-profile`, the module of the import that a profile adds.
+    Import,
+    /// The module can't be rewritten: it is a component, or invalid.
+    Module,
+}
+
+impl fmt::Display for Unprofilable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Import => "a module that imports `hostel-profile` can't be profiled",
+            Self::Module => "this module can't be profiled: it can't be rewritten",
+        })
+    }
+}
+
+impl error::Error for Unprofilable {}
+
 /// Returns the positions in `wasm`, which has the operators of `original`, as the custom section lists them.
 fn moved(original: &[u8], wasm: &[u8], positions: &[u64]) -> Option<Vec<u8>> {
     let mut left = positions.iter().peekable();
     let mut list = Vec::new();
     u32::try_from(positions.len()).ok()?.encode(&mut list);
     let mut before = 0;
-    for (old, new) in code::bodies(original)?.iter().zip(code::bodies(wasm)?) {
+    for (old, new) in bodies(original)?.iter().zip(bodies(wasm)?) {
         for (old, new) in operators(old)?.zip(operators(&new)?) {
             let ((_, old), (_, new)) = (old.ok()?, new.ok()?);
             if left.next_if_eq(&&old).is_some() {
@@ -119,6 +188,17 @@ fn moved(original: &[u8], wasm: &[u8], positions: &[u64]) -> Option<Vec<u8>> {
         }
     }
     left.next().is_none().then_some(list)
+}
+
+/// Returns the bodies of a module's functions.
+fn bodies(wasm: &[u8]) -> Option<Vec<FunctionBody<'_>>> {
+    let mut bodies = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        if let Payload::CodeSectionEntry(body) = payload.ok()? {
+            bodies.push(body);
+        }
+    }
+    Some(bodies)
 }
 
 fn operators<'a>(body: &FunctionBody<'a>) -> Option<OperatorsIteratorWithOffsets<'a>> {
@@ -131,7 +211,7 @@ fn imported(info: &ModuleInfo) -> impl Iterator<Item = String> {
     let functions = info
         .imports
         .iter()
-        .filter(|import| matches!(import.ty, hostel::Extern::Function(_)));
+        .filter(|import| matches!(import.ty, Extern::Function(_)));
     functions.map(|import| format!("{}.{}", import.module, import.name))
 }
 

@@ -1,23 +1,26 @@
 //! Draws a flame graph.
 
-use crate::observe::Box;
+use crate::tree::Frame;
+use hostel_core::Escaped;
 use std::fmt::Write as _;
 
-/// The picture's width, and the height of a box, in pixels.
+/// The picture's width, and the height of a frame, in pixels.
 const WIDTH: f64 = 1200.0;
 const HEIGHT: u64 = 18;
 
-/// Boxes below this width are left out: nobody sees them.
+/// Frames below this width are left out: nobody sees them.
 const LEAST: f64 = 0.1;
 
 /// The width of a letter.
 const LETTER: f64 = 7.0;
 
-/// Returns a picture of the boxes, of which the first is the whole.
-pub(super) fn draw(title: &str, boxes: &[Box]) -> String {
-    let all = boxes.first().map_or(1, |whole| whole.fuel.max(1)) as f64;
-    let shown = |one: &&Box| one.fuel as f64 / all * WIDTH >= LEAST;
-    let depth = boxes.iter().filter(shown).map(|one| one.depth).max();
+/// Returns a flame graph as a picture in SVG, in light and dark colours, 1,200 pixels wide. The first frame is the whole
+/// call; frames that are narrower than a tenth of a pixel are left out.
+#[must_use]
+pub fn draw(title: &str, frames: &[Frame]) -> String {
+    let all = frames.first().map_or(1, |whole| whole.fuel.max(1)) as f64;
+    let shown = |one: &&Frame| one.fuel as f64 / all * WIDTH >= LEAST;
+    let depth = frames.iter().filter(shown).map(|one| one.depth).max();
     let height = (depth.unwrap_or(0) + 1) * HEIGHT + 40;
     let title = xml(title);
     let mut text = format!(
@@ -26,7 +29,7 @@ pub(super) fn draw(title: &str, boxes: &[Box]) -> String {
          @media(prefers-color-scheme:dark){{svg{{background:#161616}}.t{{fill:#eee}}rect{{stroke:#161616}}}}</style>\n\
          <text class=\"t\" x=\"8\" y=\"20\">{title}</text>\n"
     );
-    for one in boxes.iter().filter(shown) {
+    for one in frames.iter().filter(shown) {
         let (x, width) = (
             one.start as f64 / all * WIDTH,
             one.fuel as f64 / all * WIDTH,
@@ -72,7 +75,7 @@ fn colour(name: &str) -> String {
 
 /// Returns a text as characters of XML, on one line.
 fn xml(text: &str) -> String {
-    let visible = hostel::Escaped::new(text.as_bytes()).to_string();
+    let visible = Escaped::new(text.as_bytes()).to_string();
     visible
         .replace('&', "&amp;")
         .replace('<', "&lt;")

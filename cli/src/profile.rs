@@ -1,18 +1,17 @@
 //! `hostel profile`: shows which functions of a plugin use the fuel of a call.
 
-mod svg;
-
 use super::{
     arguments::Profile,
     exit::Exit,
     failure::Failure,
     input::Input,
     log,
-    observe::{Observed, Tree},
+    observe::Observed,
     output,
     plugin::{self, Module},
 };
 use hostel::{Instance, Plugin, Std, Tracing, WasiStdio};
+use hostel_profile::{Profiled, draw};
 use std::{fs, path::Path, sync::Arc};
 
 pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
@@ -54,7 +53,7 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
     let answer = call.run(&mut instance);
     let (_, answer) = observed.end(instance.usage(), answer);
     if let Some((format, path)) = to {
-        let text = observed.tree(|tree, name| format.text(&run.plugin, tree, name));
+        let text = observed.profile(|profile, module| format.text(&run.plugin, profile, module));
         fs::write(path, text).map_err(|error| Failure::unwritable(path, &error))?;
     }
     if module.command {
@@ -110,12 +109,12 @@ impl Format {
         }
     }
 
-    fn text(&self, plugin: &Path, tree: &Tree, name: &dyn Fn(u32) -> String) -> String {
+    fn text(&self, plugin: &Path, profile: &hostel_profile::Profile, module: &Profiled) -> String {
         match self {
-            Self::Folded => tree.folded(name),
+            Self::Folded => profile.folded(module),
             Self::Svg => {
-                let title = format!("{}: {} fuel", plugin.display(), tree.fuel());
-                svg::draw(&title, &tree.boxes(name))
+                let title = format!("{}: {} fuel", plugin.display(), profile.fuel());
+                draw(&title, &profile.frames(module))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Sums up a plugin's fuel by the stacks of its functions.
 
-use hostel::{ProfileEvent, ProfileRecord};
+use hostel_core::{Escaped, ProfileEvent, ProfileRecord};
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// The fuel of each stack of functions.
@@ -27,7 +27,7 @@ struct Node {
 
 impl Tree {
     /// Begins a call that has `available` units of fuel.
-    pub(super) fn new(available: u64) -> Self {
+    pub(crate) fn new(available: u64) -> Self {
         Self {
             nodes: vec![Node::default()],
             stack: vec![0],
@@ -38,7 +38,7 @@ impl Tree {
     }
 
     /// Counts an event.
-    pub(super) fn count(&mut self, record: ProfileRecord) {
+    pub(crate) fn count(&mut self, record: ProfileRecord) {
         let raw = self.left.saturating_sub(record.fuel_left);
         self.left = record.fuel_left;
         self.added = self.added.saturating_add(record.added.min(raw));
@@ -91,7 +91,7 @@ impl Tree {
     }
 
     /// Ends the call, of which `fuel` was used, what the observation added included.
-    pub(super) fn finish(&mut self, fuel: u64) {
+    pub(crate) fn finish(&mut self, fuel: u64) {
         // The host's work before and after the guest's functions.
         let rest = fuel.saturating_sub(self.added).saturating_sub(self.spent);
         self.stack.truncate(1);
@@ -104,16 +104,16 @@ impl Tree {
         self.spent
     }
 
-    /// Returns the boxes of a picture, and their greatest depth: each with its depth, its first unit of fuel, its
+    /// Returns the frames of a picture: each with its depth, its first unit of fuel, its
     /// fuel with that of the functions in it, and its name by `name`.
-    pub(crate) fn boxes(&self, name: impl Fn(u32) -> String) -> Vec<Box> {
-        let mut boxes = Vec::new();
+    pub(crate) fn frames(&self, name: impl Fn(u32) -> String) -> Vec<Frame> {
+        let mut frames = Vec::new();
         // Without recursion: a guest's stack may be deeper than this thread's.
         let mut rest = vec![(0_usize, 0_u64, 0_u64)];
         let sums = self.sums();
         while let Some((at, depth, start)) = rest.pop() {
             let node = &self.nodes[at];
-            boxes.push(Box {
+            frames.push(Frame {
                 depth,
                 start,
                 fuel: sums[at],
@@ -126,7 +126,7 @@ impl Tree {
                 start += sums[*child];
             }
         }
-        boxes
+        frames
     }
 
     /// Returns the fuel of each node with that of the nodes in it.
@@ -171,15 +171,21 @@ const HOST: &str = "host";
 
 /// Returns a name without the characters that separate names and lines.
 fn plain(name: &str) -> String {
-    let visible = hostel::Escaped::new(name.as_bytes()).to_string();
+    let visible = Escaped::new(name.as_bytes()).to_string();
     visible.replace(';', ",")
 }
 
-/// A function in a picture.
-pub(crate) struct Box {
-    pub(crate) depth: u64,
-    pub(crate) start: u64,
-    pub(crate) fuel: u64,
-    pub(crate) own: u64,
-    pub(crate) name: String,
+/// A function in a flame graph, of one stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The number of functions below it; 0 for the host.
+    pub depth: u64,
+    /// The units of fuel of the call to the left of it.
+    pub start: u64,
+    /// Its fuel, with that of the functions that it calls.
+    pub fuel: u64,
+    /// Its fuel without that of the functions that it calls.
+    pub own: u64,
+    /// Its name, which the plugin's author chose, or `function N`.
+    pub name: String,
 }
