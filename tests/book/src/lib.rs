@@ -39,6 +39,9 @@ mod guide_components {}
 #[doc = include_str!("../../../docs/guide/move.md")]
 mod moving {}
 
+#[doc = include_str!("../../../docs/languages.md")]
+mod languages {}
+
 #[doc = include_str!("../../../docs/components.md")]
 mod components {}
 
