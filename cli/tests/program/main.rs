@@ -7,6 +7,8 @@ mod commands;
 mod components;
 mod contracts;
 mod conventions;
+// They build plugins; Wine has no compilers.
+#[cfg(not(windows))]
 mod debugging;
 #[cfg(not(windows))]
 mod dev;
