@@ -109,7 +109,7 @@ pub const PATHS: &[Path] = &[
     Path::new("host_call_bytes", || host_calls("bytes")),
     Path::new("load_12_kb", || load(SMALL, 4)),
     Path::new("load_27_kb", || load(LIBC, 4)),
-    Path::new("load_1900_kb", || load(GO, 1)),
+    Path::new("load_go", || load(GO, 1)),
     Path::new("load_while_loaded", load_while_loaded),
     Path::new("load_900_imports", load_imports),
     Path::new("kernel", kernel),
