@@ -191,7 +191,7 @@ impl Report {
         timeout: &Timeout,
         once: &RunOnce,
     ) -> Result<R, Failure> {
-        let (usage, result) = self.observed_end(instance.usage(), result);
+        let (usage, result) = Observed::end_of(self.observed.as_ref(), instance.usage(), result);
         self.call = Some(usage);
         let result = result.map_err(|error| self.failed(error, timeout));
         if let (Some(observed), Some(file)) = (&self.observed, &once.coredump) {
@@ -199,18 +199,6 @@ impl Report {
             return result.and_then(|result| written.map(|()| result));
         }
         result
-    }
-
-    /// Returns the usage and the result of a call as they would be if the plugin were not observed.
-    fn observed_end<R>(
-        &self,
-        usage: Usage,
-        result: Result<R, CallError>,
-    ) -> (Usage, Result<R, CallError>) {
-        match &self.observed {
-            Some(observed) => observed.end(usage, result),
-            None => (usage, result),
-        }
     }
 
     /// Runs the plugin as a command. Returns its stdout, which is empty if it was passed through.
@@ -278,7 +266,8 @@ impl Report {
         let plugin = plugin.with_budget(timeout.limit(engine.budget())?);
         let instance = timed(&mut self.micros.instantiate, || plugin.instantiate(()));
         let usage = instance.as_ref().map(Instance::start_usage);
-        let (usage, instance) = self.observed_end(usage.unwrap_or_default(), instance);
+        let (usage, instance) =
+            Observed::end_of(self.observed.as_ref(), usage.unwrap_or_default(), instance);
         let mut instance = instance.map_err(|error| self.failed(error, timeout))?;
         self.start = Some(usage);
         if let Some(observed) = &self.observed {

@@ -95,19 +95,14 @@ impl Folder {
     /// Loads a module as a new version of a plugin.
     pub(crate) fn put(&self, name: &str, wasm: &[u8]) -> Result<(), Problem> {
         self.keep_loaded(name)?;
-        let checked = self.check(name, wasm)?;
-        let stored = |error: io::Error| Problem::new("not-stored", error.to_string());
-        self.versions.add(name, wasm).map_err(stored)?;
-        self.install(name, wasm)?;
-        // Dropped after the directory has loaded it: both share the compiled code.
-        drop(checked);
-        Ok(())
+        self.load(name, wasm)
     }
 
     /// Loads an earlier version of a plugin: the one that was loaded before the loaded one, or the one with this SHA-256.
     pub(crate) fn rollback(&self, name: &str, to: Option<&str>) -> Result<(), Problem> {
         self.keep_loaded(name)?;
-        let (kept, loaded) = self.versions(name)?;
+        let (mut kept, loaded) = self.versions(name)?;
+        kept.sort_by_key(|version| version.order);
         let found = match (to, &loaded) {
             (Some(sha256), _) => kept.iter().find(|version| version.sha256 == sha256),
             (None, None) => kept.last(),
@@ -123,11 +118,7 @@ impl Folder {
         };
         let stored = |error: io::Error| Problem::new("not-stored", error.to_string());
         let wasm = self.versions.read(name, found).map_err(stored)?;
-        let checked = self.check(name, &wasm)?;
-        self.versions.add(name, &wasm).map_err(stored)?;
-        self.install(name, &wasm)?;
-        drop(checked);
-        Ok(())
+        self.load(name, &wasm)
     }
 
     /// Removes a plugin's file, and unloads it.
@@ -173,6 +164,17 @@ impl Folder {
         }
         let added = self.versions.add(name, &wasm);
         added.map_err(|error| Problem::new("not-stored", error.to_string()))
+    }
+
+    /// Loads a module in place of the loaded one, and keeps it as the version that was loaded last.
+    fn load(&self, name: &str, wasm: &[u8]) -> Result<(), Problem> {
+        let checked = self.check(name, wasm)?;
+        let stored = |error: io::Error| Problem::new("not-stored", error.to_string());
+        self.versions.add(name, wasm).map_err(stored)?;
+        self.install(name, wasm)?;
+        // Dropped after the directory has loaded it: both share the compiled code.
+        drop(checked);
+        Ok(())
     }
 
     /// Loads a module or component apart from the host, to see whether it fits.

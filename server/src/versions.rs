@@ -1,4 +1,4 @@
-//! The versions of plugins that are kept, as files: `versions/NAME/NUMBER-SHA256.wasm`.
+//! The versions of plugins that are kept, as files: `versions/NAME/ORDER.NUMBER-SHA256.wasm`.
 
 use crate::auth::hexadecimal;
 use hostel::{Version, install_module};
@@ -23,11 +23,13 @@ pub(crate) fn create_private(directory: &Path) -> io::Result<()> {
     builder.recursive(true).create(directory)
 }
 
-/// A version that is kept. Of two, the greater one was loaded later.
+/// A version that is kept.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Kept {
-    /// Its place in the order in which versions were last loaded.
+    /// Its number: that of the last version and one more.
     pub(crate) number: u64,
+    /// Its place in the order in which versions were last loaded. A number can't tell that, since it stays.
+    pub(crate) order: u64,
     /// The SHA-256 in hexadecimal digits.
     pub(crate) sha256: String,
 }
@@ -40,7 +42,7 @@ impl Versions {
         }
     }
 
-    /// Lists the versions of a plugin, the one that was loaded last at the end.
+    /// Lists the versions of a plugin, the oldest first.
     pub(crate) fn list(&self, name: &str) -> io::Result<Vec<Kept>> {
         let entries = match fs::read_dir(self.root.join(name)) {
             Ok(entries) => entries,
@@ -52,12 +54,15 @@ impl Versions {
             let file = entry?.file_name();
             let named = file.to_str().and_then(|file| file.strip_suffix(".wasm"));
             let parts = named.and_then(|named| named.split_once('-'));
-            if let Some((number, sha256)) = parts
-                && let Ok(number) = number.parse()
-            {
-                let sha256 = sha256.to_owned();
-                kept.push(Kept { number, sha256 });
-            }
+            let read = parts.and_then(|(numbers, sha256)| {
+                let (order, number) = numbers.split_once('.')?;
+                Some(Kept {
+                    number: number.parse().ok()?,
+                    order: order.parse().ok()?,
+                    sha256: sha256.to_owned(),
+                })
+            });
+            kept.extend(read);
         }
         kept.sort();
         Ok(kept)
@@ -67,18 +72,25 @@ impl Versions {
     pub(crate) fn add(&self, name: &str, wasm: &[u8]) -> io::Result<()> {
         let sha256 = hexadecimal(&Version::sha256(wasm));
         let kept = self.list(name)?;
-        if kept.last().is_some_and(|last| last.sha256 == sha256) {
+        let last = kept.iter().max_by_key(|version| version.order);
+        if last.is_some_and(|last| last.sha256 == sha256) {
             return Ok(());
         }
         create_private(&self.root.join(name))?;
-        let number = kept.last().map_or(1, |last| last.number.saturating_add(1));
-        let added = Kept { number, sha256 };
+        let known = kept.iter().find(|version| version.sha256 == sha256);
+        let next = kept.last().map_or(1, |last| last.number.saturating_add(1));
+        let added = Kept {
+            number: known.map_or(next, |known| known.number),
+            order: last.map_or(1, |last| last.order.saturating_add(1)),
+            sha256,
+        };
         install_module(self.file(name, &added), wasm)
             .map_err(|error| io::Error::other(error.to_string()))?;
         for known in kept.iter().filter(|known| known.sha256 == added.sha256) {
             fs::remove_file(self.file(name, known))?;
         }
-        let kept = self.list(name)?;
+        let mut kept = self.list(name)?;
+        kept.sort_by_key(|version| version.order);
         let surplus = kept.len().saturating_sub(self.keep);
         for oldest in kept.iter().take(surplus) {
             fs::remove_file(self.file(name, oldest))?;
@@ -98,10 +110,14 @@ impl Versions {
     }
 
     fn file(&self, name: &str, version: &Kept) -> PathBuf {
-        let Kept { number, sha256 } = version;
+        let Kept {
+            number,
+            order,
+            sha256,
+        } = version;
         self.root
             .join(name)
-            .join(format!("{number:08}-{sha256}.wasm"))
+            .join(format!("{order:08}.{number:08}-{sha256}.wasm"))
     }
 }
 
@@ -114,11 +130,20 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let versions = Versions::new(data.path(), 2);
         assert_eq!(versions.list("shop").unwrap(), []);
-        for wasm in [b"two", b"one", b"two", b"two", b"six"] {
+        let numbers = || {
+            let kept = versions.list("shop").unwrap();
+            kept.iter().map(|it| it.number).collect::<Vec<_>>()
+        };
+        for wasm in [b"one", b"two", b"two", b"six"] {
             versions.add("shop", wasm).unwrap();
         }
+        assert_eq!(numbers(), [2, 3]);
+        // One that is loaded again keeps its number, and outlives one that was not.
+        versions.add("shop", b"two").unwrap();
+        assert_eq!(numbers(), [2, 3]);
+        versions.add("shop", b"ten").unwrap();
+        assert_eq!(numbers(), [2, 4]);
         let kept = versions.list("shop").unwrap();
-        assert_eq!(kept.iter().map(|it| it.number).collect::<Vec<_>>(), [3, 4]);
         assert_eq!(versions.read("shop", &kept[0]).unwrap(), b"two");
         assert_eq!(versions.list("other").unwrap(), []);
         // A file that was changed is not loaded.

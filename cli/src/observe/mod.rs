@@ -133,6 +133,18 @@ impl Observed {
         self.recorder().profile.end(usage, result)
     }
 
+    /// As [`end`](Self::end), of a call that may not be observed.
+    pub(super) fn end_of<R>(
+        observed: Option<&Self>,
+        usage: Usage,
+        result: Result<R, CallError>,
+    ) -> (Usage, Result<R, CallError>) {
+        match observed {
+            Some(observed) => observed.end(usage, result),
+            None => (usage, result),
+        }
+    }
+
     /// Reports that a call failed, with the functions that ran when it was stopped.
     pub(super) fn failure(&self, error: CallError) -> Failure {
         let mut failure = Failure::from(error);

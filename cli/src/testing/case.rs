@@ -17,8 +17,8 @@ use crate::{
     plugin::{self, Module},
 };
 use hostel::{
-    CallError, Convention, Instance, LogLevel, LogRecord, MemoryState, Plugin, Speaker,
-    StateLimits, StateStore as _, Std, Usage, WasiOutput,
+    Convention, Instance, LogLevel, LogRecord, MemoryState, Plugin, Speaker, StateLimits,
+    StateStore as _, Std, Usage, WasiOutput,
 };
 use std::{
     collections::BTreeMap,
@@ -282,14 +282,6 @@ impl Loaded {
         }
     }
 
-    /// Returns the usage and the result of what was begun as they would be if it were not observed.
-    fn end<R>(&self, usage: Usage, result: Result<R, CallError>) -> (Usage, Result<R, CallError>) {
-        match &self.observed {
-            Some(observed) => observed.end(usage, result),
-            None => (usage, result),
-        }
-    }
-
     /// Sets the plugin's state to that of a case.
     fn set_state(&self, setup: &Setup) -> Result<(), Failure> {
         let name = self.plugin.name();
@@ -336,7 +328,7 @@ impl Prepared<'_> {
             None => {
                 let made = loaded.plugin.instantiate(());
                 let start = made.as_ref().map(Instance::start_usage);
-                loaded.end(start.unwrap_or_default(), made).1
+                Observed::end_of(loaded.observed.as_ref(), start.unwrap_or_default(), made).1
             }
         };
         let (usage, result) = match made {
@@ -353,7 +345,7 @@ impl Prepared<'_> {
                 };
                 let usage = made.usage();
                 *instance = Some(made);
-                loaded.end(usage, result)
+                Observed::end_of(loaded.observed.as_ref(), usage, result)
             }
         };
         let mut outcome = Outcome {

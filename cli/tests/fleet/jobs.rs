@@ -32,6 +32,15 @@ async fn submit(fleet: &Fleet, job: NewJob) {
     }
 }
 
+/// Submits a job without input, and returns its identifier.
+async fn submitted(fleet: &Fleet, plugin: &str) -> String {
+    let job = NewJob {
+        plugin: plugin.into(),
+        ..NewJob::default()
+    };
+    fleet.submit(job).await.unwrap().id
+}
+
 async fn set_up(nats: &Nats) -> Fleet {
     let fleet = nats.fleet().await;
     fleet.set_settings(SETTINGS).await.unwrap();
@@ -324,18 +333,11 @@ fn a_plugin_s_jobs_wait_for_no_other_plugin_s() {
         fleet.push("flood", &sleeps).await.unwrap();
         fleet.push("limited", &sleeps).await.unwrap();
         fleet.push("sayer", &says("one")).await.unwrap();
-        let submit = async |plugin: &str| {
-            let job = NewJob {
-                plugin: plugin.into(),
-                ..NewJob::default()
-            };
-            fleet.submit(job).await.unwrap().id
-        };
         for _ in 0..40 {
-            submit("flood").await;
-            submit("limited").await;
+            submitted(&fleet, "flood").await;
+            submitted(&fleet, "limited").await;
         }
-        let id = submit("sayer").await;
+        let id = submitted(&fleet, "sayer").await;
         let began = Instant::now();
         fleet.result("sayer", &id, WAIT).await.unwrap();
         // All that were submitted before take 20 s at the least.
@@ -470,21 +472,14 @@ fn a_plugin_s_first_job_waits_for_no_place() {
         );
         fleet.push("endless", &endless).await.unwrap();
         fleet.push("sayer", &says("one")).await.unwrap();
-        let submit = async |plugin: &str| {
-            let job = NewJob {
-                plugin: plugin.into(),
-                ..NewJob::default()
-            };
-            fleet.submit(job).await.unwrap().id
-        };
-        submit("endless").await;
+        submitted(&fleet, "endless").await;
         let began = Instant::now();
         while fleet.presences().await.unwrap()[0].figures.running == 0 {
             assert!(began.elapsed() < WAIT);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         // The one place is taken for an hour.
-        let id = submit("sayer").await;
+        let id = submitted(&fleet, "sayer").await;
         assert_eq!(&fleet.result("sayer", &id, WAIT).await.unwrap()[..], b"one");
         assert!(fleet.view().await.unwrap().jobs.waiting > 0);
     });

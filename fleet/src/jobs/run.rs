@@ -103,19 +103,21 @@ impl Runner {
             Ok(None) => None,
             Err(error) => Some(error.to_string()),
         };
-        match reason {
+        let times = match reason {
             None => {
                 tracing::debug!(target: "hostel::fleet", job = job.id, plugin = job.plugin, "the job is given back: others change what it changes, or its plugin has no room");
+                // Not longer with each time: a job that waits for its plugin's quota of calls would miss most of it.
+                job.given.min(3)
             }
             Some(reason) => {
                 tracing::warn!(target: "hostel::fleet", job = job.id, plugin = job.plugin, "the job is given back: {reason}");
+                job.given
             }
-        }
+        };
         if let Some(before) = before {
             self.take_back(job, before).await;
         }
-        // Not longer with each time: a job that waits for its plugin's quota of calls would miss most of it.
-        End::Again(back_off(job.given.min(3)))
+        End::Again(back_off(times))
     }
 
     /// Takes an attempt off the record, which had `before` of them.

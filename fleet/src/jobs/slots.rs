@@ -9,6 +9,7 @@ use super::{
 use crate::{
     follow::Worker,
     names::{from_token, is_header, is_plain, token},
+    requests::header,
 };
 use async_nats::jetstream::{
     AckKind, Message,
@@ -216,8 +217,8 @@ impl Taker {
 async fn handle(runner: &Runner, message: &Message) {
     let _running = runner.worker.counters.running();
     let Some(job) = read(message) else {
-        let header = |name| message.headers.as_ref().and_then(|it| it.get(name));
-        let id = header(JOB).map_or("", |id| id.as_str()).escape_debug();
+        let id = header(message, JOB).unwrap_or_default();
+        let id = id.escape_debug();
         let subject = message.subject.escape_debug();
         tracing::warn!(target: "hostel::fleet", "a message to `{subject}` with the identifier `{id}` is no job, and is dropped");
         // Only where NATS itself waits for it: with another subject, it was no message of the queue.
@@ -253,17 +254,16 @@ async fn handle(runner: &Runner, message: &Message) {
 /// Reads a job. A message that has no identifier gets that of its place in the stream.
 fn read(message: &Message) -> Option<Job> {
     let info = message.info().ok()?;
-    let header = |name: &str| Some(message.headers.as_ref()?.get(name)?.as_str().to_owned());
-    let id = header(JOB).unwrap_or_else(|| format!("message-{}", info.stream_sequence));
-    let attempts = header(ATTEMPTS).and_then(|text| text.parse().ok());
+    let id = header(message, JOB).unwrap_or_else(|| format!("message-{}", info.stream_sequence));
+    let attempts = header(message, ATTEMPTS).and_then(|text| text.parse().ok());
     let plugin = from_token(message.subject.rsplit('.').next()?)?;
-    let export = header(EXPORT).unwrap_or_default();
+    let export = header(message, EXPORT).unwrap_or_default();
     (is_plain(&id) && is_header(&export)).then_some(Job {
         id,
         plugin,
         export,
         input: message.payload.clone(),
-        traceparent: header("traceparent"),
+        traceparent: header(message, "traceparent"),
         sequence: info.stream_sequence,
         given: u64::try_from(info.delivered).unwrap_or(1),
         attempts: attempts

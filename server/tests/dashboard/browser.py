@@ -119,8 +119,24 @@ class Browser:
         with open(file, "wb") as out:
             out.write(base64.b64decode(shot["data"]))
 
-    def contrast(self):
-        return self.run(CONTRAST)
+    def looks_right(self, sizes, shots):
+        """Checks that text can be read in both colour schemes, and that nothing is cut off at each size: its width, its
+        height, and whether it is pictured in the folder `shots`."""
+        grounds = set()
+        for scheme in ["light", "dark"]:
+            self.scheme(scheme)
+            time.sleep(0.3)
+            weak, ground = self.run(CONTRAST)
+            assert not weak, (scheme, weak)
+            grounds.add(ground)
+            for width, height, is_pictured in sizes:
+                self.size(width, height)
+                time.sleep(0.2)
+                wide = self.run("return document.documentElement.scrollWidth")
+                assert wide <= width, (scheme, width, wide)
+                if is_pictured:
+                    self.screenshot(f"{shots}/{scheme}-{width}.png")
+        assert len(grounds) == 2, grounds
 
     def complaints(self):
         """Returns what the console says: errors, and what the page's policy refused. Statuses above 400 are answers."""

@@ -1,7 +1,13 @@
 //! Slow clients, idle connections, and the server's end.
 
 use super::serving::{Serving, echo, endless, process};
-use std::{io::Write as _, net::TcpStream, time::Duration};
+use std::{
+    io::Write as _,
+    net::{SocketAddr, TcpStream},
+    thread::JoinHandle,
+    time::Duration,
+};
+use tempfile::TempDir;
 
 const SHORT: &str = "
     [server]
@@ -9,6 +15,37 @@ const SHORT: &str = "
     body_timeout = \"300ms\"
     connections = 8
 ";
+
+/// A server that shuts down on a thread of its own.
+struct Ending {
+    address: SocketAddr,
+    ended: JoinHandle<()>,
+    /// Its plugins, which it may read until its end.
+    _files: TempDir,
+}
+
+impl Ending {
+    fn of(serving: Serving) -> Self {
+        let Serving {
+            address,
+            server,
+            runtime,
+            files,
+            ..
+        } = serving;
+        Self {
+            address,
+            ended: std::thread::spawn(move || runtime.block_on(server.shut_down())),
+            _files: files,
+        }
+    }
+
+    /// Waits for its end, after which nothing listens.
+    fn closes_the_port(self) {
+        self.ended.join().unwrap();
+        assert!(TcpStream::connect_timeout(&self.address, Duration::from_secs(1)).is_err());
+    }
+}
 
 #[test]
 fn slow_clients_and_idle_connections_end() {
@@ -76,24 +113,15 @@ fn load_balancers_see_a_shutdown_before_the_port_closes() {
     let serving = Serving::with(config, &[("echo", &echo())]);
     let mut client = serving.client();
     client.ask("GET /readyz", &[], b"").says("ready\n");
-    let address = serving.address;
-    let Serving {
-        server,
-        runtime,
-        files,
-        ..
-    } = serving;
-    let ended = std::thread::spawn(move || runtime.block_on(server.shut_down()));
+    let ending = Ending::of(serving);
     super::serving::eventually("readiness", || {
         client.ask("GET /readyz", &[], b"").status == 503
     });
     // Old connections and new ones are served meanwhile.
     client.ask("POST /v1/plugins/echo", &[], b"x").says("x");
-    let mut late = super::client::Client::connect(address);
+    let mut late = super::client::Client::connect(ending.address);
     late.ask("POST /v1/plugins/echo", &[], b"y").says("y");
-    ended.join().unwrap();
-    assert!(TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err());
-    drop(files);
+    ending.closes_the_port();
 }
 
 #[test]
@@ -127,20 +155,11 @@ fn a_shutdown_lets_requests_end() {
     let mut waiting = serving.client();
     waiting.request("POST /v1/plugins/slow", &[], b"done");
     serving.wait_in_flight("slow", 1);
-    let address = serving.address;
-    let Serving {
-        server,
-        runtime,
-        files,
-        ..
-    } = serving;
-    let ended = std::thread::spawn(move || runtime.block_on(server.shut_down()));
+    let ending = Ending::of(serving);
     let answer = waiting.answer().expect("the request ends");
     answer.says("done");
     assert!(waiting.is_closed());
-    ended.join().unwrap();
-    assert!(TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err());
-    drop(files);
+    ending.closes_the_port();
 }
 
 #[test]
