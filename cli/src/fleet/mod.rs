@@ -54,6 +54,8 @@ fn failure(error: FleetError) -> Failure {
         FleetError::Refused(..) => (Exit::Load, "refused"),
         FleetError::Pending(_) => (Exit::Deadline, "pending"),
         FleetError::Undecided(..) => (Exit::Deadline, "undecided"),
+        FleetError::JobQueueFull(..) => (Exit::Quota, "job-queue-full"),
+        FleetError::ResultsFull(..) => (Exit::Quota, "results-full"),
         FleetError::Connect(_) | FleetError::Nats(_) | FleetError::Start(_) => (Exit::Own, "fleet"),
         _ => (Exit::Usage, "usage"),
     };
