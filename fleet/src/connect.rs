@@ -14,6 +14,7 @@ use async_nats::{
         stream::{self, DiscardPolicy, RetentionPolicy, StorageType, Stream},
     },
 };
+use hostel_server::hostel::settings::read_text;
 use std::{
     collections::HashMap,
     path::PathBuf,
@@ -45,6 +46,12 @@ const JOBS: i64 = 10_000;
 
 /// Time for which dead letters are kept, and most of one plugin: the oldest go.
 const DEAD: (Duration, i64) = (Duration::from_secs(30 * 24 * 3_600), 10_000);
+
+/// Most bytes of a file of credentials.
+const CREDENTIALS: usize = 64 << 10;
+
+/// Most bytes of a file of certificates. Those of a system have 0.3 MiB.
+const CERTIFICATES: usize = 4 << 20;
 
 /// How a fleet is reached.
 #[derive(Clone, Debug)]
@@ -281,10 +288,14 @@ async fn connect(options: &FleetOptions) -> Result<Client, FleetError> {
         connect = connect.user_and_password(user, password);
     }
     if let Some(file) = &options.credentials {
-        let read = connect.credentials_file(file).await;
-        connect = read.map_err(|error| fail(format!("{}: {error}", file.display())))?;
+        let wrong = |error| fail(format!("{}: {error}", file.display()));
+        let text = read_text(file, CREDENTIALS).map_err(wrong)?;
+        connect = connect.credentials(&text).map_err(wrong)?;
     }
     if let Some(file) = &options.ca {
+        // The client reads it whole.
+        let read = read_text(file, CERTIFICATES);
+        read.map_err(|error| fail(format!("{}: {error}", file.display())))?;
         connect = connect.add_root_certificates(file.clone());
     }
     let connected = connect.connect(servers).await;
