@@ -58,11 +58,16 @@ const ZIG: [File; 4] = [
     (".gitignore", text!("templates/zig/gitignore")),
 ];
 
-const GO: [File; 7] = [
+const GO: [File; 9] = [
     ("Makefile", text!("templates/go/Makefile.in")),
     ("go.mod", text!("templates/go/go.mod.in")),
     ("main.go", text!("templates/go/main.go.in")),
+    ("hostel/go.mod", text!("sdk/go.mod")),
     ("hostel/hostel.go", text!("sdk/hostel.go")),
+    (
+        "hostel/hosteljson/hosteljson.go",
+        text!("sdk/hosteljson.go"),
+    ),
     ("hostel/http.go", text!("sdk/http.go")),
     ("hostel/state.go", text!("sdk/state.go")),
     (".gitignore", text!("templates/go/gitignore")),
