@@ -214,10 +214,10 @@ fn sizes(language: &Language) -> (String, String) {
     let bytes = number(&found["bytes"]);
     if language.is_component() {
         let memory = number(&found["component"]["memory"]["bytes"]);
-        let million = |number: u64| (number + 500_000) / 1_000_000;
+        // The tools write other bytes each time.
         return (
-            format!("about {} million", million(bytes)),
-            format!("about {}", grouped(million(memory) * 1000)),
+            format!("about {} million", (bytes + 500_000) / 1_000_000),
+            format!("under {}", grouped((memory / 1024 / 1000 + 1) * 1000)),
         );
     }
     let memory = number(&found["module"]["memories"][0]["bytes"]);
