@@ -2,7 +2,7 @@
 //! cases of `guests/tour/tests.toml`, or of `component.toml` beside it. `HOSTEL_WRITE_LANGUAGES=1` writes the document's tables anew.
 
 use super::{Ended, Files, component_tools, guest, hostel, path};
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, thread};
 
 /// A plugin that has all features that its SDK has.
 struct Language {
@@ -246,7 +246,15 @@ fn grouped(number: u64) -> String {
 fn tables(languages: &[Language]) -> String {
     let names = || languages.iter().map(|it| it.name.to_owned());
     let line = format!("|---{}|\n", "|---".repeat(languages.len()));
-    let measured: Vec<_> = languages.iter().map(tested).collect();
+    // At one time: an interpreter takes a second to load, for each case.
+    let measured: Vec<_> = thread::scope(|scope| {
+        let runs: Vec<_> = languages
+            .iter()
+            .map(|it| scope.spawn(|| tested(it)))
+            .collect();
+        let ended = runs.into_iter().map(|run| run.join().expect("it passes"));
+        ended.collect()
+    });
     let sizes: Vec<_> = languages.iter().map(sizes).collect();
     let mut text = row("feature", names()) + &line;
     for feature in features(&cases("tests.toml")) {
