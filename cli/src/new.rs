@@ -173,7 +173,13 @@ pub(super) fn new(arguments: &New) -> Result<Exit, Failure> {
     let mut text = format!("Wrote the plugin {}. Next:\n\n", folder.display());
     let enter = format!("cd {}", folder.display());
     let test = format!("hostel test {plugin}");
-    let run = format!("hostel run {plugin} Ann");
+    let run = match arguments.lang {
+        // What the contract imports has no value by itself.
+        Language::Js | Language::Python => {
+            format!("hostel run {plugin} --callback setting=none Ann")
+        }
+        _ => format!("hostel run {plugin} Ann"),
+    };
     let lines = [&*enter].into_iter().chain(commands.iter().copied());
     for line in lines.chain([&*test, &*run]) {
         text.push_str(&format!("  {line}\n"));
