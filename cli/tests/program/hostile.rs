@@ -10,8 +10,8 @@ const PLUGIN: &str = r#"(module
     (func (export "f") (param i32) (call $inner (local.get 0))))"#;
 
 /// Returns a plugin with custom sections.
-fn with_sections(files: &Files, sections: &[(&str, Vec<u8>)]) -> String {
-    let mut wasm = wat::parse_str(PLUGIN).expect("it is WAT");
+fn with_sections(files: &Files, wat: &str, sections: &[(&str, Vec<u8>)]) -> String {
+    let mut wasm = wat::parse_str(wat).expect("it is WAT");
     for (name, data) in sections {
         let (name, data) = (Cow::from(*name), Cow::from(data));
         let section = CustomSection { name, data };
@@ -31,7 +31,8 @@ fn with_names(files: &Files, inner: &str, outer: &str) -> String {
     }
     let mut section = vec![1];
     names.encode(&mut section);
-    with_sections(files, &[("name", section)])
+    let nameless = PLUGIN.replace("func $inner", "func").replace("$inner", "0");
+    with_sections(files, &nameless, &[("name", section)])
 }
 
 /// A part of debug information, in its 32-bit form: its length, and its bytes.
@@ -97,7 +98,7 @@ fn debug_information_that_describes_too_much_is_not_used() {
         ),
     ] {
         let files = Files::new();
-        let plugin = with_sections(&files, &sections);
+        let plugin = with_sections(&files, PLUGIN, &sections);
         let to = files.path("lcov.info");
         let run = ["run", &plugin, "--call", "f", "1", "--backtrace"];
         let ended = hostel(&[&run[..], &["--coverage", path(&to)]].concat()).expect(4);
@@ -120,7 +121,7 @@ fn debug_information_that_describes_too_much_is_not_used() {
 fn debug_information_that_shares_a_little_is_used() {
     let files = Files::new();
     let sections = units(20, &[0x10, 0x17], &[0; 4], line_program(40));
-    let plugin = with_sections(&files, &sections);
+    let plugin = with_sections(&files, PLUGIN, &sections);
     let ended = hostel(&["run", &plugin, "--call", "f", "1", "--backtrace"]).expect(4);
     assert!(ended.stderr.contains("a.c:"), "{}", ended.stderr);
 }
@@ -171,7 +172,7 @@ fn a_flame_graph_is_xml_whatever_the_names() {
 
 #[test]
 fn a_profile_has_an_end_however_many_stacks_there_are() {
-    // Each of two functions calls both: 2²⁰ stacks.
+    // Each of two functions calls both: 2¹⁸ stacks.
     let files = Files::new();
     let plugin = files.wat(
         r#"(module
@@ -184,10 +185,10 @@ fn a_profile_has_an_end_however_many_stacks_there_are() {
     );
     let (to, json) = (
         files.path("fuel.folded"),
-        ["run", &plugin, "--call", "f", "18", "--json"],
+        ["run", &plugin, "--call", "f", "17", "--json"],
     );
     let run = hostel(&json).json();
-    hostel(&["profile", &plugin, "--call", "f", "18", "-o", path(&to)]).expect(0);
+    hostel(&["profile", &plugin, "--call", "f", "17", "-o", path(&to)]).expect(0);
     let text = fs::read_to_string(&to).expect("there is a profile");
     assert!(text.contains("\nhost;other stacks "), "{}", &text[..1_000]);
     assert!(text.lines().count() <= 250_001, "{}", text.lines().count());
@@ -196,4 +197,172 @@ fn a_profile_has_an_end_however_many_stacks_there_are() {
         fuel.parse::<u64>().expect("fuel is a number")
     });
     assert_eq!(Some(fuel.sum()), run["fuel"]["call"].as_u64());
+}
+
+/// Returns a world with `count` records, each of which has the one before it twice.
+fn doubling(count: usize) -> String {
+    let records =
+        (1..count).map(|nth| format!("record r{nth} {{ a: tuple<r{0}, r{0}> }}\n", nth - 1));
+    format!(
+        "package a:b; world w {{ record r0 {{ a: u8 }}\n{}export f: func(a: r{}); }}",
+        records.collect::<String>(),
+        count - 1
+    )
+}
+
+#[test]
+fn types_that_double_in_each_line_are_refused() {
+    let files = Files::new();
+    let wit = files.file("many.wit", doubling(40).as_bytes());
+    let out = files.path("out");
+    #[cfg(feature = "bindgen")]
+    for lang in ["rust", "c", "go", "assemblyscript", "markdown"] {
+        let ended = hostel(&["bindgen", &wit, "--lang", lang, "--out", path(&out)]).expect(2);
+        let stderr = ended.stderr;
+        assert!(stderr.contains("500000 parts of types"), "{lang}: {stderr}");
+    }
+    assert!(!out.exists());
+    let plugin = files.wat(PLUGIN);
+    let ended = hostel(&["check", &plugin, "--wit", &wit]).expect(2);
+    assert!(
+        ended.stderr.contains("500000 parts of types"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[cfg(feature = "bindgen")]
+#[test]
+fn types_with_many_parts_have_bindings() {
+    let files = Files::new();
+    let wit = files.file("many.wit", doubling(10).as_bytes());
+    for lang in ["rust", "c", "go", "assemblyscript", "markdown"] {
+        let out = files.path(lang);
+        hostel(&["bindgen", &wit, "--lang", lang, "--out", path(&out)]).expect(0);
+    }
+}
+
+#[cfg(feature = "bindgen")]
+#[test]
+fn a_page_has_no_html_of_the_wit() {
+    let files = Files::new();
+    let wit = "package a:b; /// One `option<u8>` & <script>alert(1)</script>
+        world w {
+            /// ` <img src=x onerror=alert(2)>
+            record r {
+                /// <script>alert(3)</script> `list<u8>`
+                a: u8 }
+            export f: func(a: r); }";
+    let wit = files.file("it.wit", wit.as_bytes());
+    let out = files.path("out");
+    hostel(&["bindgen", &wit, "--lang", "markdown", "--out", path(&out)]).expect(0);
+    let page = fs::read_to_string(out.join("w.md")).expect("there is a page");
+    assert!(
+        !page.contains("<script") && !page.contains("<img"),
+        "{page}"
+    );
+    assert!(page.contains("&lt;script>alert(1)"), "{page}");
+    assert!(page.contains("`option<u8>` &amp;"), "{page}");
+}
+
+#[cfg(unix)]
+#[test]
+fn devices_are_no_tests_and_no_wit() {
+    let files = Files::new();
+    let plugin = files.wat(PLUGIN);
+    let tests = files.file(
+        "tests.toml",
+        b"[[case]]\nname = \"a\"\ninput = { file = \"zero\" }",
+    );
+    let package = files.path("package");
+    fs::create_dir_all(package.join("deps/a")).expect("it can be made");
+    for link in [files.path("zero"), package.join("deps/a/zero.wit")] {
+        std::os::unix::fs::symlink("/dev/zero", link).expect("it can be made");
+    }
+    for command in [
+        &["test", &plugin, "/dev/zero"][..],
+        &["test", &plugin, &tests, "--trust-tests"],
+        &["check", &plugin, "--wit", "/dev/zero"],
+        &["check", &plugin, "--wit", path(&package)],
+        #[cfg(feature = "bindgen")]
+        &["bindgen", "/dev/zero", "--lang", "c"],
+    ] {
+        let ended = hostel(command).expect(2);
+        assert!(
+            ended.stderr.contains("expected a plain file"),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn tests_name_no_file_and_no_directory_outside_of_their_folder() {
+    let files = Files::new();
+    let plugin = files.wat(PLUGIN);
+    files.file("secret", b"0");
+    fs::create_dir_all(files.path("tests/data")).expect("it can be made");
+    let outside = path(&files.path("")).replace('\\', "/");
+    for (key, place) in [
+        ("dirs = [\"..:/data:rw\"]", "dirs"),
+        ("dirs = [\"data/../../\"]", "dirs"),
+        (&format!("dirs = [\"{outside}:/data\"]"), "dirs"),
+        ("input = { file = \"../secret\" }", "input"),
+        (
+            "http = { \"GET https://a.example/\" = { file = \"../secret\" } }",
+            "http",
+        ),
+        #[cfg(unix)]
+        ("input = { file = \"link\" }", "input"),
+        #[cfg(unix)]
+        ("dirs = [\"folder\"]", "dirs"),
+    ] {
+        #[cfg(unix)]
+        for (link, to) in [("link", "../secret"), ("folder", "..")] {
+            let link = files.path("tests").join(link);
+            let _ = std::os::unix::fs::symlink(to, link);
+        }
+        let input = if place == "input" { "" } else { "input = 0" };
+        let text = format!("[[case]]\nname = \"a\"\ncall = \"f\"\n{input}\n{key}\n");
+        let tests = files.file("tests/tests.toml", text.as_bytes());
+        let refused = hostel(&["test", &plugin, &tests]).expect(2);
+        for word in [place, "outside of the folder", "--trust-tests"] {
+            assert!(refused.stderr.contains(word), "{key}: {}", refused.stderr);
+        }
+        let trusted = hostel(&["test", &plugin, &tests, "--trust-tests"]);
+        assert_ne!(trusted.code, Some(2), "{key}: {}", trusted.stderr);
+    }
+    let text = "[[case]]\nname = \"a\"\ncall = \"f\"\ndirs = [\"data:/data:rw\"]\ninput = 0";
+    let tests = files.file("tests/tests.toml", text.as_bytes());
+    hostel(&["test", &plugin, &tests]).expect(0);
+}
+
+#[test]
+fn a_report_that_can_t_be_written_is_told_before_the_plugin_runs() {
+    let files = Files::new();
+    let plugin =
+        files.process("(call $log (i32.const 4) (i32.const 3)) (local.get $ptr) (local.get $size)");
+    let missing = files.path("missing/report.svg");
+    let tests = files.file(
+        "tests.toml",
+        b"[[case]]\nname = \"told first\"\ninput = \"hi\"",
+    );
+    for (command, option) in [
+        (["run", &plugin, "hi"], "--coverage"),
+        (["run", &plugin, "hi"], "--coredump"),
+        (["profile", &plugin, "hi"], "-o"),
+        (["test", &plugin, &tests], "--coverage"),
+        (["test", &plugin, &tests], "--junit"),
+    ] {
+        let ended = hostel(&[&command[..], &[option, path(&missing)]].concat()).expect(2);
+        assert_eq!(ended.text(), "", "{command:?}");
+        assert!(ended.stderr.contains("can't write"), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("red"), "{}", ended.stderr);
+    }
+    let core = files.path("no.core");
+    hostel(&["run", &plugin, "hi", "--coredump", path(&core)]).expect(0);
+    assert!(
+        !core.exists(),
+        "a plugin that was not stopped has no core dump"
+    );
 }
