@@ -85,9 +85,10 @@ impl Observed {
         let mut code = Code::read(wasm).ok_or_else(unreadable)?;
         let lines = match lines {
             true => code.read_lines(wasm).unwrap_or_else(|unused| {
-                output::hint(&format!(
-                    "the debug information of {} is not used, so there are names of functions alone: {unused}",
-                    run.plugin.display()
+                let plugin = run.plugin.display().to_string();
+                let plugin = output::escaped(&plugin);
+                output::note(&format!(
+                    "note: the debug information of {plugin} is not used, so functions have names and no lines: {unused}"
                 ));
                 Lines::default()
             }),

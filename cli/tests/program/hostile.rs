@@ -59,14 +59,16 @@ fn units(
 
 /// A line program of version 4 for `a.c`, with so many rows.
 fn line_program(rows: usize) -> Vec<u8> {
-    let header = [
-        &[1, 1, 1, 0xfb, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1, 0][..],
-        b"a.c\0\0\0\0\0",
-    ]
-    .concat();
     // Sets the address to 2; each of the rows advances it by one.
     let program = [&[0, 5, 2, 2, 0, 0, 0][..], &vec![32; rows], &[0, 1, 1]].concat();
-    part(&[&[4, 0][..], &part(&header), &program].concat())
+    lines_of(b"\0a.c\0\0\0\0\0", &program)
+}
+
+/// A line program of version 4 with its directories and files.
+fn lines_of(files: &[u8], program: &[u8]) -> Vec<u8> {
+    let header = [1, 1, 1, 0xfb, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1];
+    let header = part(&[&header, files].concat());
+    part(&[&[4, 0][..], &header, program].concat())
 }
 
 #[test]
@@ -82,6 +84,15 @@ fn debug_information_that_describes_too_much_is_not_used() {
     deep[0].1[2] = 1;
     let many: Vec<u8> = (1..100).flat_map(|name| [name, 0x19]).collect();
     let long = (".debug_str", vec![b'a'; 100_000]);
+    // A long directory of many files.
+    let directory = [vec![b'a'; 10_000], vec![0, 0]].concat();
+    let paths = [directory, b"b\0\x01\0\0".repeat(4_000), vec![0]].concat();
+    let paths = units(1, stmt_list, &[0; 4], lines_of(&paths, &[]));
+    // Functions that share a list of ranges.
+    let mut shared = units(1, &[], &[2, 0, 0, 0, 0].repeat(2_000), Vec::new());
+    shared[0].1 = vec![1, 0x11, 1, 0, 0, 2, 0x2e, 0, 0x55, 0x17, 0, 0, 0];
+    let ranges = [1_u32.to_le_bytes(), 2_u32.to_le_bytes()].concat();
+    let ranges = [ranges.repeat(1_000), vec![0; 8]].concat();
     let own = |sections: Vec<_>, more| [sections, vec![more]].concat();
     for (sections, bound) in [
         (
@@ -92,6 +103,8 @@ fn debug_information_that_describes_too_much_is_not_used() {
         (units(60_000, &[], &[], Vec::new()), "50000 units"),
         (units(1, &many, &[], Vec::new()), "64 attributes"),
         (deep, "256 entries in one another"),
+        (paths, "33554432 bytes of files' paths"),
+        (own(shared, (".debug_ranges", ranges)), "1000000 lines"),
         (
             own(units(1, &[], &[], Vec::new()), long),
             "16384 bytes of a name",
