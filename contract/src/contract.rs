@@ -6,7 +6,8 @@ use crate::{
     limits, page, print,
 };
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 use wasmparser::{Parser, Payload};
@@ -71,8 +72,14 @@ impl Contract {
     ///
     /// [`ReadError`].
     pub fn from_path(path: &Path, world: Option<&str>) -> Result<Self, ReadError> {
+        let file = |error| ReadError::File {
+            path: PathBuf::from(path),
+            error,
+        };
         if path.is_dir() {
-            check_directory(path, 0, 0)?;
+            // The parser reads each file whole.
+            let bytes = bytes_of(path).map_err(file)?;
+            ReadError::at_most("bytes", limits::BYTES, bytes)?;
             return contained(|| {
                 let mut resolve = Resolve::default();
                 let package = resolve.push_dir(path);
@@ -82,12 +89,16 @@ impl Contract {
                 Self::select(resolve, package, world)
             });
         }
-        let file = |error| ReadError::File {
-            path: PathBuf::from(path),
-            error,
-        };
-        ReadError::at_most("bytes", limits::BYTES, length(path)?)?;
-        let bytes = fs::read(path).map_err(file)?;
+        let found = fs::metadata(path).map_err(file)?.len();
+        ReadError::at_most("bytes", limits::BYTES, found)?;
+        let mut bytes = Vec::new();
+        // A pipe has no size, and a file may grow.
+        let read = File::open(path).and_then(|file| {
+            let most = limits::BYTES.saturating_add(1);
+            file.take(most).read_to_end(&mut bytes)
+        });
+        read.map_err(file)?;
+        ReadError::at_most("bytes", limits::BYTES, bytes.len() as u64)?;
         if bytes.starts_with(b"\0asm") {
             return Self::read_world(&bytes, world);
         }
@@ -192,6 +203,36 @@ pub fn wit_of(wasm: &[u8]) -> Result<String, ReadError> {
     })
 }
 
+/// Returns the bytes of all files that the parser reads for a directory of WIT.
+fn bytes_of(directory: &Path) -> io::Result<u64> {
+    let mut directories = vec![directory.to_owned()];
+    let deps = directory.join("deps");
+    if deps.is_dir() {
+        for dependency in fs::read_dir(&deps)? {
+            directories.push(dependency?.path());
+        }
+        directories.push(deps);
+    }
+    let mut bytes = 0_u64;
+    for directory in directories.into_iter().filter(|it| it.is_dir()) {
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            let extension = path.extension().unwrap_or_default();
+            if !["wit", "wat", "wasm"].iter().any(|it| extension == *it) {
+                continue;
+            }
+            let found = fs::metadata(&path)?;
+            // A pipe or device has no size, and may have no end.
+            if !found.is_file() && !found.is_dir() {
+                let message = format!("{} is not a regular file", path.display());
+                return Err(io::Error::other(message));
+            }
+            bytes = bytes.saturating_add(found.len());
+        }
+    }
+    Ok(bytes)
+}
+
 fn decoded(wasm: &[u8]) -> Result<Decoded, ReadError> {
     match wasm.get(..8) {
         Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => decode::module(wasm),
@@ -278,44 +319,6 @@ fn check_types(resolve: &Resolve) -> Result<(), ReadError> {
     let in_types = types.iter().map(|(_, parts)| *parts);
     let parts = in_types.chain(in_functions).fold(0, u64::saturating_add);
     ReadError::at_most("parts of types and functions", limits::PARTS, parts)
-}
-
-/// Refuses a directory with a file that is none, such as a device, which has no end, or with too many bytes. Its folder
-/// `deps` has folders of this kind.
-fn check_directory(path: &Path, mut bytes: u64, depth: u64) -> Result<u64, ReadError> {
-    ReadError::at_most("folders in one another", 3, depth)?;
-    let file = |path: &Path| {
-        let path = path.to_owned();
-        |error| ReadError::File { path, error }
-    };
-    for entry in fs::read_dir(path).map_err(file(path))? {
-        let entry = entry.map_err(file(path))?.path();
-        let deeper = depth > 0 || entry.ends_with("deps");
-        if entry.is_dir() && deeper {
-            bytes = check_directory(&entry, bytes, depth + 1)?;
-        } else if entry
-            .extension()
-            .is_some_and(|end| end == "wit" || end == "wasm")
-        {
-            bytes = bytes.saturating_add(length(&entry)?);
-        }
-        ReadError::at_most("bytes", limits::BYTES, bytes)?;
-    }
-    Ok(bytes)
-}
-
-/// Returns the length of a plain file. Others, such as pipes and devices, may never end.
-fn length(path: &Path) -> Result<u64, ReadError> {
-    let file = |error| ReadError::File {
-        path: path.to_owned(),
-        error,
-    };
-    let found = fs::metadata(path).map_err(file)?;
-    if found.is_dir() || found.is_file() {
-        return Ok(if found.is_file() { found.len() } else { 0 });
-    }
-    let message = "expected a plain file, found a pipe or device";
-    Err(file(io::Error::new(io::ErrorKind::InvalidInput, message)))
 }
 
 /// Keeps the message and its place of what was rendered with the lines of the text.

@@ -159,7 +159,7 @@ impl Page<'_> {
 /// begins: else it is not certain where code is.
 fn comment(docs: &Docs) -> String {
     let text = docs.contents.as_deref().unwrap_or_default();
-    let is_clear = |line: &str| line.matches('`').count() % 2 == 0;
+    let is_clear = |line: &str| line.matches('`').count().is_multiple_of(2);
     let odd = ["``", "\\`"].iter().any(|marks| text.contains(marks));
     let keeps_code = !odd && text.lines().all(is_clear);
     let parts = text
