@@ -235,7 +235,9 @@ const OTHERS: &str = "other stacks";
 /// Returns a name that is not too long.
 fn cut(mut name: String) -> String {
     if name.len() > NAME_BYTES {
-        name.truncate(name.floor_char_boundary(NAME_BYTES));
+        let mut ends = (0..=NAME_BYTES).rev();
+        let end = ends.find(|end| name.is_char_boundary(*end));
+        name.truncate(end.unwrap_or(0));
         name.push('…');
     }
     name

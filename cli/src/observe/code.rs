@@ -237,7 +237,9 @@ fn name(of: &addr2line::FunctionName<Slice>) -> Option<String> {
         false => raw.into_owned(),
     };
     if name.len() > NAME_BYTES {
-        name.truncate(name.floor_char_boundary(NAME_BYTES));
+        let mut ends = (0..=NAME_BYTES).rev();
+        let end = ends.find(|end| name.is_char_boundary(*end));
+        name.truncate(end.unwrap_or(0));
         name.push('…');
     }
     Some(name)

@@ -182,7 +182,8 @@ impl Observed {
         for line in lines {
             // What a panic in Rust runs is no news.
             if line.contains(PANIC) {
-                (inner.clear(), outer.clear());
+                inner.clear();
+                outer.clear();
                 left_out = 0;
             } else if inner.len() < INNER {
                 inner.push(line);
