@@ -424,6 +424,9 @@ pub(super) struct Test {
     /// File to write a report to, as XML of JUnit
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
+    /// Let FILE name files and directories outside of its folder
+    #[arg(long)]
+    pub(super) trust_tests: bool,
     /// Run again when the plugin or a file of the tests changes
     #[arg(long)]
     pub(super) watch: bool,

@@ -49,9 +49,9 @@ impl GivenDirectory {
         })
     }
 
-    /// Takes a relative directory for one below `folder`. The plugin's name for it stays.
-    pub(super) fn below(mut self, folder: &Path) -> Self {
-        self.host = folder.join(self.host);
+    /// Takes the directory `host` in its place. The plugin's name for it stays.
+    pub(super) fn at(mut self, host: PathBuf) -> Self {
+        self.host = host;
         self
     }
 

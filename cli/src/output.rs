@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde_json::{Serializer, ser::Formatter};
 use std::{
     fmt::{self, Write as _},
+    fs::{self, OpenOptions},
     io::{self, BufWriter, IsTerminal as _, Write},
+    path::Path,
 };
 
 /// Prints a plugin's result. If stdout is a terminal, control characters are made visible.
@@ -63,6 +65,22 @@ where
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0())
     }
+}
+
+/// Checks that a report can be written to the file `path`, before the work that it reports.
+pub(super) fn check_file(path: &Path) -> Result<(), Failure> {
+    let found = fs::metadata(path);
+    // The reader of a pipe would take the check for its end.
+    if found.as_ref().is_ok_and(|found| !found.is_file()) {
+        return Ok(());
+    }
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.map_err(|error| Failure::unwritable(path, &error))?;
+    if found.is_err() {
+        // If it stays, the report replaces it.
+        let _ = fs::remove_file(path);
+    }
+    Ok(())
 }
 
 /// Prints a failure on stderr.

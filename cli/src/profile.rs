@@ -19,6 +19,9 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
         Some(path) => Some((Format::of(path)?, path)),
         None => None,
     };
+    if let Some((_, path)) = &to {
+        output::check_file(path)?;
+    }
     let run = &arguments.run;
     log::show();
     run.refuse_trace("profile")?;

@@ -125,6 +125,10 @@ impl Report {
     }
 
     fn run(&mut self, arguments: &RunOnce, log: impl LogSink) -> Result<Vec<u8>, Failure> {
+        let files = [&arguments.observe.coverage, &arguments.coredump];
+        for path in files.into_iter().flatten() {
+            output::check_file(path)?;
+        }
         let result = self.call(arguments, log);
         if let (Some(observed), Some(file)) = (&self.observed, &arguments.observe.coverage) {
             let written = observed.take_coverage(&arguments.run.plugin).write(file);

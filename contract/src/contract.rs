@@ -12,7 +12,7 @@ use std::{
 };
 use wasmparser::{Parser, Payload};
 use wit_component::StringEncoding;
-use wit_parser::{PackageId, Resolve, Type, TypeDefKind, WorldId};
+use wit_parser::{PackageId, Resolve, Type, TypeDefKind, WorldId, WorldItem};
 
 /// The world that a plugin imports and exports, or that a host wants.
 ///
@@ -123,7 +123,7 @@ impl Contract {
     }
 
     fn new(resolve: Resolve, world: WorldId) -> Result<Self, ReadError> {
-        depth(&resolve)?;
+        check_types(&resolve)?;
         Ok(Self { resolve, world })
     }
 
@@ -198,7 +198,7 @@ pub fn wit_of(wasm: &[u8]) -> Result<String, ReadError> {
             }
             Decoded::Package(resolve, package) => (resolve, package),
         };
-        depth(&resolve)?;
+        check_types(&resolve)?;
         print::package(&resolve, package)
     })
 }
@@ -266,33 +266,59 @@ pub fn exports(wasm: &[u8], wanted: impl Fn(&str) -> bool) -> bool {
     false
 }
 
-/// Refuses types of too deep a nesting. A type stands after its parts in the list of all types, but for
-/// those of a merge; these are looked at until nothing changes.
-fn depth(resolve: &Resolve) -> Result<(), ReadError> {
-    let mut depths = vec![0_u64; resolve.types.len()];
+/// Refuses types of too deep a nesting, or with too many parts. A type stands after its parts in the list of all types,
+/// but for those of a merge; these are looked at until nothing changes.
+fn check_types(resolve: &Resolve) -> Result<(), ReadError> {
+    let mut types = vec![(0_u64, 0_u64); resolve.types.len()];
+    let known = |types: &[(u64, u64)], part: &Type| match part {
+        Type::Id(id) => types.get(id.index()).copied().unwrap_or_default(),
+        _ => (0, 1),
+    };
     loop {
         let mut changed = false;
         for (id, ty) in resolve.types.iter() {
-            let parts = print::parts(&ty.kind).into_iter();
-            let deepest = parts.filter_map(|part| match part {
-                Type::Id(id) => depths.get(id.index()).copied(),
-                _ => None,
-            });
             // The name of a type is no level of nesting.
             let own = u64::from(!matches!(ty.kind, TypeDefKind::Type(_)));
-            let found = deepest.max().unwrap_or(0) + own;
-            ReadError::at_most("nested types", limits::TYPE_DEPTH, found)?;
-            if let Some(depth) = depths.get_mut(id.index())
-                && *depth != found
+            let (mut depth, mut parts) = (0, 0_u64);
+            for part in print::parts(&ty.kind) {
+                let (deep, many) = known(&types, &part);
+                depth = depth.max(deep);
+                parts = parts.saturating_add(many);
+            }
+            if let TypeDefKind::FixedLengthList(_, length) = ty.kind {
+                parts = parts.saturating_mul(length.into());
+            }
+            let found = (depth + own, parts.saturating_add(1));
+            ReadError::at_most("nested types", limits::TYPE_DEPTH, found.0)?;
+            if let Some(known) = types.get_mut(id.index())
+                && *known != found
             {
-                *depth = found;
+                *known = found;
                 changed = true;
             }
         }
         if !changed {
-            return Ok(());
+            break;
         }
     }
+    let functions = resolve
+        .interfaces
+        .iter()
+        .flat_map(|(_, it)| it.functions.values());
+    let worlds = resolve.worlds.iter().map(|(_, world)| world);
+    let items = worlds.flat_map(|world| world.imports.values().chain(world.exports.values()));
+    let functions = functions.chain(items.filter_map(|item| match item {
+        WorldItem::Function(function) => Some(function),
+        _ => None,
+    }));
+    let in_functions = functions.flat_map(|function| {
+        let params = function.params.iter().map(|param| &param.ty);
+        params.chain(&function.result)
+    });
+    let in_functions = in_functions.map(|ty| known(&types, ty).1);
+    let in_types = types.iter().map(|(_, parts)| *parts);
+    let parts = in_types.chain(in_functions).fold(0, u64::saturating_add);
+    ReadError::at_most("parts of types and functions", limits::PARTS, parts)
 }
 
 /// Keeps the message and its place of what was rendered with the lines of the text.

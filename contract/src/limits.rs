@@ -22,6 +22,10 @@ pub const COMPONENT_DEPTH: u64 = 50;
 /// validator counts functions and interfaces too.
 pub const TYPE_DEPTH: u64 = 100;
 
+/// Most parts of all types and functions, with those of the types that they name, each time again: a record of two
+/// pairs of numbers has seven. Who reads or writes values needs code or time for each.
+pub const PARTS: u64 = 500_000;
+
 /// Most bytes of a world that is printed as WIT. The length is estimated beforehand: 32 bytes for each name and
 /// type, and the names.
 pub const TEXT_BYTES: u64 = 4 << 20;

@@ -114,7 +114,7 @@ impl Page<'_> {
         let mut text = format!("| {what} | type | |\n|---|---|---|\n");
         for (name, ty, docs) in rows {
             let ty = ty.map_or(String::new(), |ty| format!("`{}`", self.name(&ty)));
-            let docs = docs.contents.as_deref().unwrap_or_default();
+            let docs = comment(docs);
             let docs = docs.split_whitespace().collect::<Vec<_>>().join(" ");
             text.push_str(&format!(
                 "| `{name}` | {} | {} |\n",
@@ -141,7 +141,7 @@ impl Page<'_> {
     }
 
     fn docs(&mut self, docs: &Docs) {
-        self.paragraph(docs.contents.as_deref().unwrap_or_default());
+        self.paragraph(&comment(docs));
     }
 
     fn paragraph(&mut self, text: &str) {
@@ -153,4 +153,21 @@ impl Page<'_> {
             self.text.push('\n');
         }
     }
+}
+
+/// Returns a comment as Markdown without HTML of its own. In code, `<` stays as it is, if each line ends the code that it
+/// begins: else it is not certain where code is.
+fn comment(docs: &Docs) -> String {
+    let text = docs.contents.as_deref().unwrap_or_default();
+    let is_clear = |line: &str| line.matches('`').count().is_multiple_of(2);
+    let odd = ["``", "\\`"].iter().any(|marks| text.contains(marks));
+    let keeps_code = !odd && text.lines().all(is_clear);
+    let parts = text
+        .split('`')
+        .enumerate()
+        .map(|(nth, part)| match keeps_code && nth % 2 == 1 {
+            true => part.to_owned(),
+            false => part.replace('&', "&amp;").replace('<', "&lt;"),
+        });
+    parts.collect::<Vec<_>>().join("`")
 }

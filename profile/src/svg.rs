@@ -77,6 +77,8 @@ fn colour(name: &str) -> String {
 fn xml(text: &str) -> String {
     let visible = Escaped::new(text.as_bytes()).to_string();
     visible
+        // XML 1.0 does not have these two, not even as references.
+        .replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
         .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

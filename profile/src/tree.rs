@@ -3,6 +3,16 @@
 use hostel_core::{Escaped, ProfileEvent, ProfileRecord};
 use std::{collections::BTreeMap, fmt::Write as _};
 
+/// The most stacks that are kept apart. Each takes about 100 bytes. The fuel of others is that of one stack,
+/// [`OTHERS`].
+const MOST_STACKS: usize = 250_000;
+
+/// Most bytes of a name; a longer one is cut. Each stack has its own.
+const NAME_BYTES: usize = 500;
+
+/// Most bytes of the stacks in text. The fuel of others is that of [`OTHERS`] there, too.
+const MOST_TEXT: usize = 64 << 20;
+
 /// The fuel of each stack of functions.
 pub(crate) struct Tree {
     nodes: Vec<Node>,
@@ -14,15 +24,26 @@ pub(crate) struct Tree {
     spent: u64,
     /// What the observation added.
     added: u64,
+    /// The node of all stacks that are not kept apart, if there are any.
+    others: Option<usize>,
 }
 
 /// A function in one stack.
 #[derive(Default)]
 struct Node {
-    function: Option<u32>,
+    function: Name,
     /// Its own fuel.
     fuel: u64,
     children: BTreeMap<u32, usize>,
+}
+
+/// The name of a node.
+#[derive(Clone, Copy, Default)]
+enum Name {
+    #[default]
+    Host,
+    Function(u32),
+    Others,
 }
 
 impl Tree {
@@ -34,6 +55,7 @@ impl Tree {
             left: available,
             spent: 0,
             added: 0,
+            others: None,
         }
     }
 
@@ -80,14 +102,41 @@ impl Tree {
 
     fn push(&mut self, function: u32) {
         let (top, next) = (self.top(), self.nodes.len());
-        let at = *self.nodes[top].children.entry(function).or_insert(next);
-        if at == next {
-            self.nodes.push(Node {
-                function: Some(function),
-                ..Node::default()
-            });
-        }
+        let known = self.nodes[top].children.get(&function).copied();
+        let at = match known.or(self.others.filter(|others| top == *others)) {
+            Some(known) => known,
+            None if next < MOST_STACKS => {
+                self.nodes[top].children.insert(function, next);
+                self.nodes.push(Node {
+                    function: Name::Function(function),
+                    ..Node::default()
+                });
+                next
+            }
+            None => *self.others.get_or_insert_with(|| {
+                self.nodes.push(Node {
+                    function: Name::Others,
+                    ..Node::default()
+                });
+                next
+            }),
+        };
         self.stack.push(at);
+    }
+
+    /// Returns the nodes in a node.
+    fn children(&self, at: usize) -> impl Iterator<Item = usize> {
+        let others = self.others.filter(|_| at == 0);
+        let children = self.nodes[at].children.values().copied();
+        children.chain(others)
+    }
+
+    fn name(&self, at: usize, name: impl Fn(u32) -> String) -> String {
+        match self.nodes[at].function {
+            Name::Host => HOST.to_owned(),
+            Name::Function(index) => cut(name(index)),
+            Name::Others => OTHERS.to_owned(),
+        }
     }
 
     /// Ends the call, of which `fuel` was used, what the observation added included.
@@ -118,12 +167,12 @@ impl Tree {
                 start,
                 fuel: sums[at],
                 own: node.fuel,
-                name: node.function.map_or(HOST.to_owned(), &name),
+                name: self.name(at, &name),
             });
             let mut start = start;
-            for child in node.children.values() {
-                rest.push((*child, depth + 1, start));
-                start += sums[*child];
+            for child in self.children(at) {
+                rest.push((child, depth + 1, start));
+                start += sums[child];
             }
         }
         frames
@@ -134,28 +183,39 @@ impl Tree {
         let mut sums: Vec<_> = self.nodes.iter().map(|node| node.fuel).collect();
         // A node comes after the one that it is in.
         for at in (0..self.nodes.len()).rev() {
-            sums[at] += self.nodes[at]
-                .children
-                .values()
-                .map(|child| sums[*child])
-                .sum::<u64>();
+            sums[at] += self.children(at).map(|child| sums[child]).sum::<u64>();
         }
         sums
     }
 
     /// Returns a line for each stack that has fuel of its own: the names, and the fuel.
     pub(crate) fn folded(&self, name: impl Fn(u32) -> String) -> String {
-        let mut lines = BTreeMap::new();
-        let mut rest = vec![(0_usize, HOST.to_owned())];
-        while let Some((at, stack)) = rest.pop() {
-            let node = &self.nodes[at];
-            for (function, child) in &node.children {
-                rest.push((*child, format!("{stack};{}", plain(&name(*function)))));
+        let (mut lines, mut bytes) = (BTreeMap::new(), 0_usize);
+        // Each node with the length of the text of the one that it is in.
+        let mut rest = vec![(0, 0)];
+        let mut stack = String::new();
+        while let Some((at, before)) = rest.pop() {
+            stack.truncate(before);
+            if at > 0 {
+                stack.push(';');
             }
-            if node.fuel > 0 {
-                // Functions may have equal names.
-                *lines.entry(stack).or_insert(0) += node.fuel;
+            stack.push_str(&plain(&self.name(at, &name)));
+            rest.extend(self.children(at).map(|child| (child, stack.len())));
+            let fuel = self.nodes[at].fuel;
+            if fuel == 0 {
+                continue;
             }
+            // Functions may have equal names.
+            if let Some(known) = lines.get_mut(&stack) {
+                *known += fuel;
+                continue;
+            }
+            bytes = bytes.saturating_add(stack.len());
+            let stack = match bytes <= MOST_TEXT {
+                true => stack.clone(),
+                false => format!("{HOST};{OTHERS}"),
+            };
+            *lines.entry(stack).or_insert(0) += fuel;
         }
         let mut text = String::new();
         for (stack, fuel) in lines {
@@ -168,6 +228,20 @@ impl Tree {
 
 /// The name of the host, which calls the plugin.
 const HOST: &str = "host";
+
+/// The name of what stands for all stacks above [`MOST_STACKS`], of whatever depth.
+const OTHERS: &str = "other stacks";
+
+/// Returns a name that is not too long.
+fn cut(mut name: String) -> String {
+    if name.len() > NAME_BYTES {
+        let mut ends = (0..=NAME_BYTES).rev();
+        let end = ends.find(|end| name.is_char_boundary(*end));
+        name.truncate(end.unwrap_or(0));
+        name.push('…');
+    }
+    name
+}
 
 /// Returns a name without the characters that separate names and lines.
 fn plain(name: &str) -> String {

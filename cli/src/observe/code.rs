@@ -1,9 +1,13 @@
 //! A module's code by its source: the positions at which lines begin, from its debug information (DWARF).
 
-use addr2line::Context;
-use gimli::{Dwarf, EndianRcSlice, LittleEndian, SectionId};
-use std::{collections::BTreeSet, fmt, path::Path, rc::Rc};
-use wasmparser::{FunctionBody, Operator, Parser, Payload};
+use super::debug::{Debug, Slice, Unused, at_most};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    path::Path,
+    sync::Arc,
+};
+use wasmparser::{Operator, Parser, Payload};
 
 /// A module's code.
 pub(super) struct Code {
@@ -13,13 +17,25 @@ pub(super) struct Code {
     bodies: Vec<(u64, u64)>,
     /// The offsets of the operators at which a line or a block begins, in ascending order.
     pub(super) positions: Vec<u64>,
-    debug: Option<Context<Slice>>,
+    debug: Option<Debug>,
 }
 
-type Slice = EndianRcSlice<LittleEndian>;
+/// Most lines of inlined functions, of all positions.
+const MOST_INLINED: u64 = 4_000_000;
+
+/// Most bytes of a name that is shown; a longer one is cut.
+const NAME_BYTES: usize = 4_096;
+
+/// The lines of the source that have code.
+#[derive(Default)]
+pub(super) struct Lines {
+    /// Each with its file.
+    pub(super) all: Vec<(Arc<str>, u32)>,
+    /// For each position the lines at it, by their numbers: the outermost of inlined functions first.
+    pub(super) chains: Vec<Vec<u32>>,
+}
 
 /// A place in a source file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Line {
     pub(super) file: String,
     pub(super) line: u32,
@@ -44,28 +60,75 @@ pub(super) struct SourceFrame {
 }
 
 impl Code {
-    /// Reads the code of a valid module.
+    /// Reads the code of a valid module. `None` if it can't be read.
     pub(super) fn read(wasm: &[u8]) -> Option<Self> {
-        let mut start = 0;
-        let mut bodies = Vec::new();
+        let mut code = Self {
+            start: 0,
+            bodies: Vec::new(),
+            positions: Vec::new(),
+            debug: None,
+        };
         for payload in Parser::new(0).parse_all(wasm) {
             match payload.ok()? {
                 Payload::CodeSectionStart {
                     unchecked_range, ..
-                } => start = unchecked_range.start,
-                Payload::CodeSectionEntry(body) => bodies.push(body),
+                } => code.start = unchecked_range.start,
+                Payload::CodeSectionEntry(body) => {
+                    code.bodies.push((body.range().start, body.range().end));
+                }
                 _ => {}
             }
         }
-        let ends = |body: &FunctionBody<'_>| (body.range().start, body.range().end);
-        let mut code = Self {
-            start,
-            bodies: bodies.iter().map(ends).collect(),
-            positions: Vec::new(),
-            debug: debug(wasm),
-        };
-        code.positions = code.positions_of(&bodies)?;
         Some(code)
+    }
+
+    /// Reads the lines of its module `wasm`, and the positions at which they begin. On an error there are none, as of a
+    /// module without debug information.
+    pub(super) fn read_lines(&mut self, wasm: &[u8]) -> Result<Lines, Unused> {
+        let lines = self.lines(wasm);
+        if lines.is_err() {
+            self.debug = None;
+            self.positions.clear();
+        }
+        lines
+    }
+
+    fn lines(&mut self, wasm: &[u8]) -> Result<Lines, Unused> {
+        self.debug = Debug::read(wasm)?;
+        let Some(debug) = &self.debug else {
+            return Ok(Lines::default());
+        };
+        self.positions = self.positions_of(wasm, debug);
+        let addresses = self.positions.iter().map(|at| self.address(*at));
+        debug.check_lookups(addresses)?;
+        let mut lines = Lines::default();
+        let mut files: HashSet<Arc<str>> = HashSet::new();
+        let mut numbers = HashMap::new();
+        let mut inlined = 0;
+        for at in &self.positions {
+            let mut chain = Vec::new();
+            self.each_frame(*at, |frame| {
+                let place = frame.location.as_ref();
+                let Some((file, line)) = place.and_then(|at| Some((at.file?, at.line?))) else {
+                    return;
+                };
+                let file = files.get(file).cloned().unwrap_or_else(|| {
+                    let file: Arc<str> = file.into();
+                    files.insert(file.clone());
+                    file
+                });
+                let next = numbers.len() as u32;
+                chain.push(*numbers.entry((file, line)).or_insert(next));
+            });
+            chain.reverse();
+            inlined += chain.len() as u64;
+            at_most(MOST_INLINED, "lines of inlined functions", inlined)?;
+            lines.chains.push(chain);
+        }
+        let mut all: Vec<_> = numbers.into_iter().collect();
+        all.sort_unstable_by_key(|(_, number)| *number);
+        lines.all = all.into_iter().map(|(line, _)| line).collect();
+        Ok(lines)
     }
 
     /// Returns whether it has debug information.
@@ -73,17 +136,22 @@ impl Code {
         self.debug.is_some()
     }
 
-    fn positions_of(&self, bodies: &[FunctionBody<'_>]) -> Option<Vec<u64>> {
-        let rows = self.rows();
+    fn positions_of(&self, wasm: &[u8], debug: &Debug) -> Vec<u64> {
         let mut positions = Vec::new();
-        for body in bodies {
-            let reader = body.get_operators_reader().ok()?;
+        let payloads = Parser::new(0).parse_all(wasm).map_while(Result::ok);
+        for payload in payloads {
+            let Payload::CodeSectionEntry(body) = payload else {
+                continue;
+            };
+            let Ok(reader) = body.get_operators_reader() else {
+                continue;
+            };
             // A row before the first operator, at the locals, is one of it.
             let mut from = body.range().start;
             let mut begins = true;
-            for operator in reader.into_iter_with_offsets() {
-                let (operator, at) = operator.ok()?;
-                if begins || rows.range(from..=at).next().is_some() {
+            for (operator, at) in reader.into_iter_with_offsets().map_while(Result::ok) {
+                let mut rows = debug.rows.range(self.address(from)..=self.address(at));
+                if begins || rows.next().is_some() {
                     positions.push(at);
                 }
                 from = at + 1;
@@ -100,34 +168,33 @@ impl Code {
                 }
             }
         }
-        Some(positions)
+        positions
     }
 
-    /// Returns the offsets at which debug information has another place of the source.
-    fn rows(&self) -> BTreeSet<u64> {
-        let ranges = self
-            .debug
-            .as_ref()
-            .map(|debug| debug.find_location_range(0, u64::MAX));
-        let ranges = ranges.into_iter().flatten().flatten();
-        let offset = |address: u64| address.checked_add(self.start);
-        ranges.filter_map(|(address, ..)| offset(address)).collect()
+    /// Returns the address of an offset, as debug information counts it.
+    fn address(&self, at: u64) -> u64 {
+        at.saturating_sub(self.start)
+    }
+
+    /// Calls `tell` with each function of the source at an offset, the innermost first.
+    fn each_frame(&self, at: u64, mut tell: impl FnMut(&addr2line::Frame<'_, Slice>)) {
+        let Some(debug) = &self.debug else {
+            return;
+        };
+        let found = debug.context.find_frames(self.address(at));
+        let Ok(mut frames) = found.skip_all_loads() else {
+            return;
+        };
+        while let Ok(Some(frame)) = frames.next() {
+            tell(&frame);
+        }
     }
 
     /// Returns the functions of the source at an offset, the innermost first; none without debug information.
     pub(super) fn frames(&self, at: u64) -> Vec<SourceFrame> {
-        let Some(debug) = &self.debug else {
-            return Vec::new();
-        };
-        let address = at.saturating_sub(self.start);
-        let Ok(mut frames) = debug.find_frames(address).skip_all_loads() else {
-            return Vec::new();
-        };
         let mut found = Vec::new();
-        while let Ok(Some(frame)) = frames.next() {
-            let name = frame.function.as_ref();
-            let name = name.and_then(|name| Some(name.demangle().ok()?.into_owned()));
-            let line = frame.location.and_then(|at| {
+        self.each_frame(at, |frame| {
+            let line = frame.location.as_ref().and_then(|at| {
                 Some(Line {
                     file: at.file?.to_owned(),
                     line: at.line?,
@@ -135,10 +202,10 @@ impl Code {
                 })
             });
             found.push(SourceFrame {
-                function: name,
+                function: frame.function.as_ref().and_then(name),
                 line,
             });
-        }
+        });
         found
     }
 
@@ -161,23 +228,19 @@ impl Code {
     }
 }
 
-/// Reads a module's debug information. `None` if it has none, or none that can be read.
-fn debug(wasm: &[u8]) -> Option<Context<Slice>> {
-    let mut sections = Vec::new();
-    for payload in Parser::new(0).parse_all(wasm) {
-        if let Payload::CustomSection(section) = payload.ok()?
-            && section.name().starts_with(".debug_")
-        {
-            sections.push((section.name(), section.data()));
-        }
-    }
-    if sections.is_empty() {
-        return None;
-    }
-    let section = |id: SectionId| {
-        let found = sections.iter().find(|(name, _)| *name == id.name());
-        let data = found.map_or(&[][..], |(_, data)| data);
-        Ok::<_, gimli::Error>(Slice::new(Rc::from(data), LittleEndian))
+/// Returns a function's name as its language has it.
+fn name(of: &addr2line::FunctionName<Slice>) -> Option<String> {
+    let raw = of.raw_name().ok()?;
+    // A long one takes long to read.
+    let mut name = match raw.len() <= NAME_BYTES {
+        true => of.demangle().ok()?.into_owned(),
+        false => raw.into_owned(),
     };
-    Context::from_dwarf(Dwarf::load(section).ok()?).ok()
+    if name.len() > NAME_BYTES {
+        let mut ends = (0..=NAME_BYTES).rev();
+        let end = ends.find(|end| name.is_char_boundary(*end));
+        name.truncate(end.unwrap_or(0));
+        name.push('…');
+    }
+    Some(name)
 }

@@ -1,7 +1,7 @@
 //! Writes which functions and lines ran how many times, as lcov does.
 
 use super::{code::Code, recorder::Recorder};
-use crate::failure::Failure;
+use crate::{failure::Failure, output::escaped};
 use hostel_profile::Profiled;
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
@@ -20,9 +20,9 @@ struct Counts {
 /// Returns what `recorder` counted.
 pub(super) fn of(plugin: &Path, recorder: &Recorder, code: &Code, profiled: &Profiled) -> Coverage {
     let mut coverage = Coverage::default();
-    for ((file, line), count) in recorder.lines.iter().zip(&recorder.counts) {
+    for ((file, line), count) in recorder.lines.all.iter().zip(&recorder.counts) {
         if is_own(file) {
-            let counts = coverage.0.entry(file.clone()).or_default();
+            let counts = coverage.0.entry(file.to_string()).or_default();
             *counts.lines.entry(*line).or_default() += count;
         }
     }
@@ -96,12 +96,13 @@ impl Coverage {
 
 impl Counts {
     fn write(&self, file: &str, to: &mut String) -> std::fmt::Result {
-        writeln!(to, "SF:{file}")?;
+        // A line end in a name would begin a record of its own.
+        writeln!(to, "SF:{}", escaped(file))?;
         for (name, (line, _)) in &self.functions {
-            writeln!(to, "FN:{line},{name}")?;
+            writeln!(to, "FN:{line},{}", escaped(name))?;
         }
         for (name, (_, count)) in &self.functions {
-            writeln!(to, "FNDA:{count},{name}")?;
+            writeln!(to, "FNDA:{count},{}", escaped(name))?;
         }
         let hit = self.functions.values().filter(|(_, count)| *count > 0);
         writeln!(to, "FNF:{}\nFNH:{}", self.functions.len(), hit.count())?;

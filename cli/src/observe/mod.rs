@@ -6,20 +6,26 @@
 mod code;
 mod core_dump;
 mod coverage;
+mod debug;
 mod recorder;
 
 pub(super) use self::coverage::Coverage;
-use self::{code::Code, recorder::Recorder};
+use self::{
+    code::{Code, Lines},
+    recorder::Recorder,
+};
 use super::{
     arguments::Run,
     exit::Exit,
     failure::Failure,
+    output,
     plugin::{Contents, Module},
 };
 use hostel::{CallError, Instance, ModuleInfo, ProfileRecord, Trap, Usage};
 use hostel_contract::is_component;
 use hostel_profile::{Profile, Profiled, Unprofilable};
 use std::{
+    collections::VecDeque,
     fs,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -77,9 +83,17 @@ impl Observed {
             )
         };
         let mut code = Code::read(wasm).ok_or_else(unreadable)?;
-        if !lines || !code.has_lines() {
-            code.positions.clear();
-        }
+        let lines = match lines {
+            true => code.read_lines(wasm).unwrap_or_else(|unused| {
+                let plugin = run.plugin.display().to_string();
+                let plugin = output::escaped(&plugin);
+                output::note(&format!(
+                    "note: the debug information of {plugin} is not used, so functions have names and no lines: {unused}"
+                ));
+                Lines::default()
+            }),
+            false => Lines::default(),
+        };
         let profiled = Profiled::with_positions(wasm, &info, &code.positions);
         let mut profiled = profiled.map_err(|error| match error {
             Unprofilable::Import => {
@@ -94,7 +108,7 @@ impl Observed {
         let Contents::Module(wasm) = std::mem::replace(&mut module.contents, changed) else {
             return Err(unreadable());
         };
-        let recorder = Recorder::new(profile, &code);
+        let recorder = Recorder::new(profile, lines);
         Ok(Self {
             profiled,
             code,
@@ -162,19 +176,30 @@ impl Observed {
     pub(super) fn backtrace(&self) -> Vec<String> {
         let recorder = self.recorder();
         let frames = recorder.frames.iter().rev();
-        let mut lines: Vec<_> = frames
-            .flat_map(|frame| self.frame(frame.function, frame.position))
-            .collect();
-        // What a panic in Rust runs is no news.
-        if let Some(panic) = lines.iter().rposition(|line| line.contains(PANIC)) {
-            lines.drain(..=panic);
+        let lines = frames.flat_map(|frame| self.frame(frame.function, frame.position));
+        // Those between the ends are not kept: a deep stack has many.
+        let (mut inner, mut outer, mut left_out) = (Vec::new(), VecDeque::new(), 0);
+        for line in lines {
+            // What a panic in Rust runs is no news.
+            if line.contains(PANIC) {
+                inner.clear();
+                outer.clear();
+                left_out = 0;
+            } else if inner.len() < INNER {
+                inner.push(line);
+            } else {
+                outer.push_back(line);
+            }
+            if outer.len() > OUTER {
+                outer.pop_front();
+                left_out += 1;
+            }
         }
-        if lines.len() > INNER + OUTER {
-            let left_out = lines.len() - INNER - OUTER;
-            let note = format!("… {left_out} functions left out …");
-            lines.splice(INNER..INNER + left_out, [note]);
+        if left_out > 0 {
+            inner.push(format!("… {left_out} functions left out …"));
         }
-        lines
+        inner.extend(outer);
+        inner
     }
 
     /// Describes a function that runs, and those that are inlined in it.

@@ -1,6 +1,6 @@
 //! Records what an observed plugin tells.
 
-use super::code::{Code, Line};
+use super::code::Lines;
 use hostel::{ProfileEvent, ProfileRecord, Trap};
 use hostel_profile::Profile;
 use std::collections::BTreeMap;
@@ -12,12 +12,9 @@ pub(super) struct Recorder {
     pub(super) frames: Vec<Frame>,
     /// How many times each function began, in all calls.
     pub(super) entered: BTreeMap<u32, u64>,
-    /// All lines of the source that have code, in their order.
-    pub(super) lines: Vec<(String, u32)>,
+    pub(super) lines: Lines,
     /// How many times each of them began, in all calls.
     pub(super) counts: Vec<u64>,
-    /// For each position the lines at it, by their numbers: the outermost of inlined functions first.
-    chains: Vec<Vec<usize>>,
 }
 
 /// A function that runs.
@@ -28,28 +25,12 @@ pub(super) struct Frame {
 }
 
 impl Recorder {
-    pub(super) fn new(profile: Profile, code: &Code) -> Self {
-        let chains: Vec<Vec<Line>> = code
-            .positions
-            .iter()
-            .map(|at| {
-                let frames = code.frames(*at).into_iter().rev();
-                frames.filter_map(|frame| frame.line).collect()
-            })
-            .collect();
-        let key = |line: &Line| (line.file.clone(), line.line);
-        let mut lines: Vec<_> = chains.iter().flatten().map(key).collect();
-        lines.sort();
-        lines.dedup();
-        let number = |line: &Line| lines.binary_search(&key(line)).ok();
-        let chains = chains.iter();
-        let chains = chains.map(|chain| chain.iter().filter_map(number).collect());
+    pub(super) fn new(profile: Profile, lines: Lines) -> Self {
         Self {
             profile,
             frames: Vec::new(),
             entered: BTreeMap::new(),
-            chains: chains.collect(),
-            counts: vec![0; lines.len()],
+            counts: vec![0; lines.all.len()],
             lines,
         }
     }
@@ -96,7 +77,7 @@ impl Recorder {
         let chain = |number| {
             usize::try_from(number)
                 .ok()
-                .and_then(|at| self.chains.get(at))
+                .and_then(|at| self.lines.chains.get(at))
         };
         let (Some(now), before) = (chain(number), before.and_then(chain)) else {
             return;
@@ -107,7 +88,7 @@ impl Recorder {
             .zip(before)
             .take_while(|(now, before)| now == before);
         for line in &now[shared.count()..] {
-            self.counts[*line] += 1;
+            self.counts[*line as usize] += 1;
         }
     }
 }

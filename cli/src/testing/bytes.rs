@@ -1,18 +1,25 @@
 //! Bytes as a file of tests gives them.
 
+use crate::input::read_plain;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hostel::settings::{DeTable, DeValue, expected, nearest};
 use serde_json::Value;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
+/// Most bytes of all files that a file of tests names, each read again if it is named again.
+const MOST_BYTES: usize = 256 << 20;
+
 /// The folder of a file of tests, and the files in it that were read.
 pub(super) struct Folder {
     path: PathBuf,
+    /// Whether the file of tests may name what is outside of its folder.
+    trusted: bool,
+    bytes: Cell<usize>,
     read: RefCell<BTreeSet<PathBuf>>,
 }
 
@@ -20,16 +27,43 @@ pub(super) struct Folder {
 const KINDS: [&str; 5] = ["text", "base64", "hex", "file", "json"];
 
 impl Folder {
-    pub(super) fn of(file: &Path) -> Self {
+    pub(super) fn of(file: &Path, trusted: bool) -> Self {
         Self {
             path: file.parent().unwrap_or(Path::new("")).to_owned(),
+            trusted,
+            bytes: Cell::default(),
             read: RefCell::default(),
         }
     }
 
-    /// Returns its path.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Returns the path of a file or directory that the file of tests names. Refuses one outside of the folder, also
+    /// through a link, unless the file is trusted.
+    pub(super) fn place(&self, named: &Path) -> Result<PathBuf, String> {
+        let path = self.path.join(named);
+        if self.trusted {
+            return Ok(path);
+        }
+        let real = |path: &Path| {
+            let found = fs::canonicalize(path);
+            found.map_err(|error| format!("can't read {}: {error}", path.display()))
+        };
+        match real(&path)?.starts_with(real(&self.path.join("."))?) {
+            true => Ok(path),
+            false => Err(format!(
+                "{} is outside of the folder of the tests: move it there, or add --trust-tests if you trust the tests",
+                named.display()
+            )),
+        }
+    }
+
+    fn read(&self, named: &Path) -> Result<Vec<u8>, String> {
+        let path = self.place(named)?;
+        let bytes = read_plain(&path, MOST_BYTES - self.bytes.get());
+        let bytes = bytes.map_err(|error| format!("can't read {}: {error}", path.display()));
+        self.read.borrow_mut().insert(path);
+        let bytes = bytes?;
+        self.bytes.set(self.bytes.get() + bytes.len());
+        Ok(bytes)
     }
 
     /// Returns the files that were read.
@@ -58,13 +92,7 @@ impl Folder {
                 .decode(text)
                 .map_err(|error| format!("invalid base64: {error}")),
             "hex" => hex(text),
-            "file" => {
-                let path = self.path.join(text);
-                let bytes = fs::read(&path)
-                    .map_err(|error| format!("can't read {}: {error}", path.display()));
-                self.read.borrow_mut().insert(path);
-                bytes
-            }
+            "file" => self.read(Path::new(text)),
             _ => Ok(text.as_bytes().to_vec()),
         }
     }

@@ -10,6 +10,7 @@ use crate::{
     directories::GivenDirectory,
     failure::Failure,
     http::HttpAnswer,
+    input::read_plain,
     limits::Change,
 };
 use hostel::{
@@ -18,7 +19,6 @@ use hostel::{
 };
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -34,17 +34,13 @@ pub(super) struct File {
 }
 
 impl File {
-    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+    /// Reads the file `path`. What is outside of its folder may be named if it is `trusted`.
+    pub(super) fn read(path: &Path, trusted: bool) -> Result<Self, Failure> {
         let unreadable =
             |why: String| Failure::usage(format!("can't read the tests {}: {why}", path.display()));
-        let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-        if text.len() > MOST_BYTES {
-            let found = text.len();
-            return Err(unreadable(format!(
-                "it has {found} bytes, expected {MOST_BYTES} or fewer"
-            )));
-        }
-        let folder = Folder::of(path);
+        let bytes = read_plain(path, MOST_BYTES).map_err(|error| unreadable(error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
+        let folder = Folder::of(path, trusted);
         let cases = parse(&text, &folder).map_err(|faults| {
             let shown = path.display();
             let faults = faults.iter().map(|fault| format!("{shown}:{fault}"));
@@ -187,7 +183,11 @@ fn limit(name: &str, value: &DeValue<'_>) -> Result<u64, String> {
 fn directories(value: &DeValue<'_>, folder: &Folder) -> Result<Vec<GivenDirectory>, String> {
     let given = texts(value)?.into_iter();
     given
-        .map(|text| Ok(GivenDirectory::parse(&text)?.below(folder.path())))
+        .map(|text| {
+            let given = GivenDirectory::parse(&text)?;
+            let place = folder.place(given.host())?;
+            Ok(given.at(place))
+        })
         .collect()
 }
 
@@ -482,7 +482,7 @@ mod tests {
 
     #[track_caller]
     fn faults(text: &str) -> Vec<String> {
-        match parse(text, &Folder::of(Path::new("tests.toml"))) {
+        match parse(text, &Folder::of(Path::new("tests.toml"), false)) {
             Ok(cases) => panic!("{} cases", cases.len()),
             Err(faults) => faults,
         }
@@ -567,7 +567,7 @@ fuel = { min = 2, max = 1 }
             name = "second"
             continues = true
         "#;
-        let Ok(cases) = parse(text, &Folder::of(Path::new("tests.toml"))) else {
+        let Ok(cases) = parse(text, &Folder::of(Path::new("tests.toml"), false)) else {
             panic!("{:?}", faults(text));
         };
         let [first, second] = &*cases else {

@@ -39,7 +39,8 @@ pub(super) fn test(arguments: &Test) -> Result<Exit, Failure> {
 
 /// Returns the options of `hostel run` that make the call of the first case in `file`, of a plugin that is no command.
 pub(super) fn first_call(file: &Path, plugin: &Path) -> Result<Run, Failure> {
-    let mut cases = File::read(file)?.cases.into_iter();
+    // Trusted as the folder's build is, which has run.
+    let mut cases = File::read(file, true)?.cases.into_iter();
     // There is one: a file without is refused.
     let Some(case) = cases.next() else {
         return Ok(Run::default());
@@ -66,7 +67,7 @@ fn once(arguments: &Test, files: &mut BTreeSet<PathBuf>) -> Result<Exit, Failure
     let File {
         cases,
         files: named,
-    } = File::read(&arguments.tests)?;
+    } = File::read(&arguments.tests, arguments.trust_tests)?;
     files.extend(named);
     let mut preparing = Preparing::new(&arguments.observe);
     let mut all: Vec<Prepared<'_>> = Vec::new();
@@ -75,6 +76,9 @@ fn once(arguments: &Test, files: &mut BTreeSet<PathBuf>) -> Result<Exit, Failure
         all.push(prepared.map_err(|failure| failure.in_case(&case.name))?);
     }
     let chosen = chosen(&cases, arguments.filter.as_deref())?;
+    for path in arguments.junit.iter().chain(&arguments.observe.coverage) {
+        output::check_file(path)?;
+    }
     let mut instance = None;
     let mut tested = Vec::new();
     let mut coverage = Coverage::default();

@@ -14,6 +14,7 @@ mod debugging;
 mod dev;
 mod directories;
 mod exit_codes;
+mod hostile;
 mod initialisers;
 mod inspect;
 mod json;
