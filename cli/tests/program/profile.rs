@@ -36,11 +36,11 @@ fn profiled(arguments: &[&str]) -> Vec<String> {
 
 #[test]
 fn the_fuel_of_plugins_in_each_language_is_told_to_the_unit() {
+    // But for Go, whose runtime looks at the clock: two runs differ at times.
     for name in [
         "customize",
         "c_customize",
         "c_customize_retptr",
-        "go_customize",
         "zig_customize",
         "as_customize",
         "default_std_customize",

@@ -148,7 +148,7 @@ fn is_id(word: &str) -> bool {
         return false;
     };
     let digits = match family {
-        "M" | "R" | "A" | "S" | "X" | "L" | "K" | "V" | "P" | "T" | "C" | "D" | "N" => 2..=2,
+        "M" | "R" | "A" | "S" | "X" | "L" | "K" | "V" | "P" | "T" | "C" | "D" | "H" | "N" => 2..=2,
         "W" => 1..=2,
         _ => return false,
     };
