@@ -13,7 +13,6 @@ use self::help::{SERVE, TOKEN};
 #[cfg(feature = "fleet")]
 use super::fleet::arguments as fleet;
 use super::{
-    answer::NamedAnswer,
     callback::GivenCallback,
     directories::GivenDirectory,
     exit,
@@ -218,7 +217,7 @@ pub(super) struct Run {
     /// Convention: native, wapc, extism or typst [default: found]
     #[arg(long, value_name = "NAME", hide = asked_for("-h"), value_parser = convention)]
     pub(super) abi: Option<Convention>,
-    /// Host's answer: echo, fail:TEXT, @FILE or FUNCTION=VALUE; repeatable
+    /// Host's answer: echo, fail:TEXT, @FILE or [MODULE.]FUNCTION=VALUE
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
     pub(super) callback: Vec<GivenCallback>,
     /// [SCHEME://]HOST[:PORT] that the plugin may reach; repeatable
@@ -251,9 +250,6 @@ pub(super) struct Run {
     /// Print output, error, logs and usage as one JSON object
     #[arg(long)]
     pub(super) json: bool,
-    /// Host functions of a test, each with its one answer.
-    #[arg(skip)]
-    pub(super) answers: Vec<NamedAnswer>,
     /// Responses to HTTP requests of a test.
     #[arg(skip)]
     pub(super) http_answers: Vec<(String, HttpAnswer)>,
@@ -269,6 +265,39 @@ impl Run {
         match self.trace_calls {
             true => engine.with_call_trace(),
             false => engine,
+        }
+    }
+
+    /// Returns these options, and where they say nothing, those of a test case, `case`. An input or a function takes the
+    /// place of the case's whole call.
+    pub(super) fn over(self, mut case: Self) -> Self {
+        let calls = !self.input.is_empty() || self.call.is_some();
+        let (call, input, numbers) = match calls {
+            true => (self.call, self.input, self.numbers),
+            false => (case.call, case.input, case.numbers || self.numbers),
+        };
+        case.callback.retain(|answer| {
+            let mut given = self.callback.iter();
+            !given.any(|given| given.name() == answer.name())
+        });
+        Self {
+            call,
+            input,
+            numbers,
+            arg: [case.arg, self.arg].concat(),
+            env: [case.env, self.env].concat(),
+            dir: [case.dir, self.dir].concat(),
+            config: [case.config, self.config].concat(),
+            abi: self.abi.or(case.abi),
+            callback: [case.callback, self.callback].concat(),
+            stub: [case.stub, self.stub].concat(),
+            fuel: self.fuel.or(case.fuel),
+            memory: self.memory.or(case.memory),
+            limit: [case.limit, self.limit].concat(),
+            timeout: self.timeout.or(case.timeout),
+            http_answers: case.http_answers,
+            memory_state: case.memory_state.filter(|_| self.state.is_none()),
+            ..self
         }
     }
 

@@ -129,18 +129,19 @@ impl Dev<'_> {
         }
     }
 
-    /// Returns the options of the call: those of the command line with the input, or those of the first test case.
+    /// Returns the options of the call: those of the command line, beside those of the first test case.
     fn options(&self, plugin: &Path) -> Result<Run, Failure> {
         let given = &self.arguments.run;
         let tests = given.plugin.join("tests.toml");
-        if self.input.is_empty() && given.call.is_none() && tests.exists() {
-            return testing::first_call(&tests, plugin);
-        }
-        Ok(Run {
+        let given = Run {
             plugin: plugin.to_owned(),
             input: self.input.clone(),
             ..given.clone()
-        })
+        };
+        match tests.exists() {
+            true => Ok(given.over(testing::first_call(&tests, plugin)?)),
+            false => Ok(given),
+        }
     }
 }
 

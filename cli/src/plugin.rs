@@ -4,7 +4,8 @@ use super::{
     abi::{self, Calling},
     answer,
     arguments::Run,
-    callback, directories,
+    callback::{self, GivenCallback},
+    directories,
     failure::Failure,
     grants::stubbed,
     http,
@@ -287,7 +288,13 @@ pub(super) fn grants(
     }
     grants = callback::answer_functions(grants, module.contract.as_ref(), &arguments.callback)?;
     let general = callback::general(&arguments.callback)?;
-    if general.is_some() && module.component {
+    let infos = match arguments.callback.is_empty() {
+        true => Vec::new(),
+        false => module.infos(arguments),
+    };
+    let is_import = |given: &GivenCallback| matches!(given, GivenCallback::Import(_));
+    let no_import_fits = infos.is_empty() && arguments.callback.iter().any(is_import);
+    if module.component && (general.is_some() || no_import_fits) {
         return Err(
             Failure::usage("of a component, --callback answers one function each")
                 .with_hint("write --callback 'INTERFACE#FUNCTION=VALUE'"),
@@ -296,16 +303,16 @@ pub(super) fn grants(
     let wapc = match general {
         Some(given) => {
             let callback = given.read(module.bounds.budget.bytes_to_guest)?;
-            for info in module.infos(arguments) {
-                extism = callback.grant(&info, extism);
+            for info in &infos {
+                extism = callback.grant(info, extism);
             }
             Wapc::new().callback(move |request| callback.answer(request))
         }
         None => Wapc::new(),
     };
-    if !arguments.answers.is_empty() {
-        (grants, extism) =
-            answer::grant(&arguments.answers, &module.infos(arguments), grants, extism)?;
+    // Without any, the plugin can't be read, and is refused when it is loaded.
+    if !infos.is_empty() {
+        (grants, extism) = answer::grant(&arguments.callback, &infos, grants, extism)?;
     }
     let grants = stubbed(grants.wapc(wapc), &arguments.stub);
     Ok(Granted {

@@ -196,10 +196,17 @@ fn imports_are_answered_stubbed_or_told() {
         ),
         ("log=7", "expected nothing: `log` has no result"),
         (
+            "shop.price=1",
+            "of a component, --callback answers one function each",
+        ),
+        (
             "echo",
             "of a component, --callback answers one function each",
         ),
-        ("=1", "expected echo, fail:TEXT, @FILE or FUNCTION=VALUE"),
+        (
+            "=1",
+            "expected echo, fail:TEXT, @FILE, FUNCTION=VALUE or MODULE.NAME=VALUE",
+        ),
     ] {
         let ended = hostel(&["run", &plugin, "x", "--callback", answer]).expect(2);
         assert!(ended.stderr.contains(part), "{answer}: {}", ended.stderr);
