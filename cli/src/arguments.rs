@@ -23,7 +23,7 @@ use super::{
     limits::{self, Bounds, Change, ChangeParser, Kind, Preset, Target},
     number, quantity,
 };
-use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, error::{ContextKind, ContextValue, ErrorKind}};
 use clap_complete::Shell;
 use hostel::{Convention, Engine, Limits, MemoryState};
 use std::{convert::Infallible, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
@@ -45,9 +45,26 @@ impl Arguments {
                 return Err(error);
             }
             // clap takes `-inf` and `-0x5` for options, as it does not -5.
-            Self::try_parse_from(given().map(marked))
+            Self::try_parse_from(given().map(marked)).map_err(advised)
         })
     }
+}
+
+/// Names `hostel profile` to one who looks for its options in other commands.
+fn advised(mut error: clap::Error) -> clap::Error {
+    let advice = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) if option == "--profile" => {
+            "`hostel profile PLUGIN INPUT -o FILE.svg` draws which functions use the fuel of a call"
+        }
+        Some(ContextValue::String(option)) if option == "--trace" => {
+            "`hostel profile PLUGIN INPUT --trace` prints the calls of host functions"
+        }
+        _ => return error,
+    };
+    error.remove(ContextKind::SuggestedArg);
+    let advice = ContextValue::StyledStrs(vec![advice.into()]);
+    error.insert(ContextKind::Suggested, advice);
+    error
 }
 
 /// The first character of a number that clap would take for an option. No argument can have it.
@@ -107,6 +124,7 @@ pub(super) enum Command {
     /// Draw which functions of a plugin use the fuel of a call
     #[command(
         after_help = long(PROFILE),
+        group = ArgGroup::new("result").args(["output", "trace"]).required(true).multiple(true),
         mut_arg("trace_calls", |it| it.hide(true)),
         mut_arg("json", |it| it.hide(true)),
         mut_arg("trust_manifest", |it| it.hide(true)),
@@ -347,6 +365,16 @@ impl Run {
         }
     }
 
+    /// Refuses --json for a command that prints no report.
+    pub(super) fn refuse_json(&self, command: &str) -> Result<(), Failure> {
+        match self.json {
+            true => Err(Failure::usage(format!(
+                "--json has no effect on `{command}`: use it with `run`"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// Sets the bounds that the options change.
     pub(super) fn set(&self, bounds: &mut Bounds) {
         if let Some(fuel) = self.fuel {
@@ -465,7 +493,7 @@ pub(super) struct Profile {
     #[command(flatten)]
     pub(super) run: Run,
     /// File to write: FILE.svg for a picture, FILE.folded for text
-    #[arg(long, short, value_name = "FILE", required_unless_present = "trace")]
+    #[arg(long, short, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// Print each call of a host function on stderr, with arguments and results
     #[arg(long)]

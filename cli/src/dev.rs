@@ -27,6 +27,7 @@ const BUILT: [&str; 3] = ["target", "node_modules", "zig-out"];
 const WRITTEN: [&str; 4] = [".wasm", ".o", "Cargo.lock", "package-lock.json"];
 
 pub(super) fn dev(arguments: &RunOnce) -> Result<Exit, Failure> {
+    arguments.run.refuse_json("dev")?;
     log::show();
     let folder = &arguments.run.plugin;
     let build = Build::of(folder)?;

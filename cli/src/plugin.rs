@@ -18,7 +18,7 @@ use hostel::{
     component::{has_contract, is_component},
     is_manifest,
 };
-use hostel_contract::{Contract, exports};
+use hostel_contract::{CallTextError, Contract, exports};
 use std::{borrow::Cow, path::Path, sync::Arc, time::Duration};
 
 /// The function that is called without --call.
@@ -114,6 +114,9 @@ impl Module {
                 }
             }
         };
+        if command && component && !is_command_component(wasm) {
+            refuse_without_function(wasm)?;
+        }
         if command && !arguments.input.is_empty() {
             return Err(Failure::usage("a WASI command takes no INPUT")
                 .with_hint("pass arguments with --arg TEXT, and stdin with < FILE"));
@@ -194,6 +197,23 @@ pub(super) const LARGE: usize = 512 << 10;
 /// Returns whether --call has the arguments of a function with a contract.
 pub(super) fn has_arguments(call: &str) -> bool {
     call.contains('(')
+}
+
+/// Refuses a component that is no WASI command, and has other functions than the one that is called without --call.
+fn refuse_without_function(wasm: &[u8]) -> Result<(), Failure> {
+    let call = format!("{FUNCTION}()");
+    let read = Contract::read(wasm).map(|contract| contract.parse_call(&call));
+    let Ok(Err(error)) = read else {
+        return Ok(());
+    };
+    let failure = Failure::call_text(&call, &error);
+    match &error {
+        CallTextError::Unknown { exported, .. } if !exported.is_empty() => {
+            let name = &exported[0];
+            Err(failure.with_hint(format!("name one with its values: --call '{name}(VALUES)'")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_contract(path: &Path, wasm: &[u8]) -> Result<Contract, Failure> {

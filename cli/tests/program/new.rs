@@ -202,6 +202,7 @@ fn each_language_has_its_sdk_and_the_tests() {
             }
         }
         assert!(folder.join("tests.toml").is_file());
+        assert!(folder.join(".gitignore").is_file(), "{lang}");
     }
 }
 
@@ -220,8 +221,15 @@ fn nothing_is_replaced() {
         std::fs::read_dir(&folder).expect("it can be read").count(),
         0
     );
-    for name in ["Upper", "hostel", "a.b"] {
+    for (name, part) in [
+        ("Upper", "expected a name"),
+        ("a.b", "expected a name"),
+        ("hostel", "the name `hostel` is reserved"),
+        ("std", "is reserved"),
+        ("con", "is reserved"),
+        ("com1", "is reserved"),
+    ] {
         let ended = hostel(&["new", path(&files.path(name)), "--lang", "c"]).expect(2);
-        assert!(ended.stderr.contains("expected a name"), "{}", ended.stderr);
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
     }
 }
