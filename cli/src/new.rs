@@ -58,11 +58,16 @@ const ZIG: [File; 4] = [
     (".gitignore", text!("templates/zig/gitignore")),
 ];
 
-const GO: [File; 7] = [
+const GO: [File; 9] = [
     ("Makefile", text!("templates/go/Makefile.in")),
     ("go.mod", text!("templates/go/go.mod.in")),
     ("main.go", text!("templates/go/main.go.in")),
+    ("hostel/go.mod", text!("sdk/go.mod")),
     ("hostel/hostel.go", text!("sdk/hostel.go")),
+    (
+        "hostel/hosteljson/hosteljson.go",
+        text!("sdk/hosteljson.go"),
+    ),
     ("hostel/http.go", text!("sdk/http.go")),
     ("hostel/state.go", text!("sdk/state.go")),
     (".gitignore", text!("templates/go/gitignore")),
@@ -172,7 +177,13 @@ pub(super) fn new(arguments: &New) -> Result<Exit, Failure> {
     let mut text = format!("Wrote the plugin {}. Next:\n\n", folder.display());
     let enter = format!("cd {}", folder.display());
     let test = format!("hostel test {plugin}");
-    let run = format!("hostel run {plugin} Ann");
+    let run = match arguments.lang {
+        // What the contract imports has no value by itself.
+        Language::Js | Language::Python => {
+            format!("hostel run {plugin} --callback setting=none Ann")
+        }
+        _ => format!("hostel run {plugin} Ann"),
+    };
     let lines = [&*enter].into_iter().chain(commands.iter().copied());
     for line in lines.chain([&*test, &*run]) {
         text.push_str(&format!("  {line}\n"));

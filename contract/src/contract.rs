@@ -6,7 +6,8 @@ use crate::{
     limits, page, print,
 };
 use std::{
-    fs,
+    fs::{self, File},
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 use wasmparser::{Parser, Payload};
@@ -71,7 +72,14 @@ impl Contract {
     ///
     /// [`ReadError`].
     pub fn from_path(path: &Path, world: Option<&str>) -> Result<Self, ReadError> {
+        let file = |error| ReadError::File {
+            path: PathBuf::from(path),
+            error,
+        };
         if path.is_dir() {
+            // The parser reads each file whole.
+            let bytes = bytes_of(path).map_err(file)?;
+            ReadError::at_most("bytes", limits::BYTES, bytes)?;
             return contained(|| {
                 let mut resolve = Resolve::default();
                 let package = resolve.push_dir(path);
@@ -81,13 +89,16 @@ impl Contract {
                 Self::select(resolve, package, world)
             });
         }
-        let file = |error| ReadError::File {
-            path: PathBuf::from(path),
-            error,
-        };
-        let bytes = fs::metadata(path).map_err(file)?.len();
-        ReadError::at_most("bytes", limits::BYTES, bytes)?;
-        let bytes = fs::read(path).map_err(file)?;
+        let found = fs::metadata(path).map_err(file)?.len();
+        ReadError::at_most("bytes", limits::BYTES, found)?;
+        let mut bytes = Vec::new();
+        // A pipe has no size, and a file may grow.
+        let read = File::open(path).and_then(|file| {
+            let most = limits::BYTES.saturating_add(1);
+            file.take(most).read_to_end(&mut bytes)
+        });
+        read.map_err(file)?;
+        ReadError::at_most("bytes", limits::BYTES, bytes.len() as u64)?;
         if bytes.starts_with(b"\0asm") {
             return Self::read_world(&bytes, world);
         }
@@ -190,6 +201,36 @@ pub fn wit_of(wasm: &[u8]) -> Result<String, ReadError> {
         depth(&resolve)?;
         print::package(&resolve, package)
     })
+}
+
+/// Returns the bytes of all files that the parser reads for a directory of WIT.
+fn bytes_of(directory: &Path) -> io::Result<u64> {
+    let mut directories = vec![directory.to_owned()];
+    let deps = directory.join("deps");
+    if deps.is_dir() {
+        for dependency in fs::read_dir(&deps)? {
+            directories.push(dependency?.path());
+        }
+        directories.push(deps);
+    }
+    let mut bytes = 0_u64;
+    for directory in directories.into_iter().filter(|it| it.is_dir()) {
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            let extension = path.extension().unwrap_or_default();
+            if !["wit", "wat", "wasm"].iter().any(|it| extension == *it) {
+                continue;
+            }
+            let found = fs::metadata(&path)?;
+            // A pipe or device has no size, and may have no end.
+            if !found.is_file() && !found.is_dir() {
+                let message = format!("{} is not a regular file", path.display());
+                return Err(io::Error::other(message));
+            }
+            bytes = bytes.saturating_add(found.len());
+        }
+    }
+    Ok(bytes)
 }
 
 fn decoded(wasm: &[u8]) -> Result<Decoded, ReadError> {

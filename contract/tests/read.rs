@@ -280,6 +280,22 @@ fn files_and_directories_are_read() {
         of("nothing").expect_err("no file").code(),
         "file-unreadable"
     );
+    // No more is read than a contract may have.
+    let too_large = |name: &str| {
+        let error = of(name).expect_err("it has too many bytes");
+        assert_eq!(error.code(), "contract-too-large", "{name}: {error}");
+    };
+    let long = std::fs::File::create(deps.join("long.wit")).expect("written");
+    long.set_len(65 << 20).expect("it has a size");
+    too_large("deps/other/long.wit");
+    too_large("");
+    #[cfg(unix)]
+    {
+        std::fs::remove_file(deps.join("long.wit")).expect("it is removed");
+        std::os::unix::fs::symlink("/dev/zero", deps.join("endless.wit")).expect("a link");
+        too_large("deps/other/endless.wit");
+        assert_eq!(of("").expect_err("no file").code(), "file-unreadable");
+    }
     std::fs::remove_dir_all(&folder).expect("the directory is removed");
 }
 

@@ -2,19 +2,25 @@
 
 use crate::{
     error::FleetError,
-    names::{is_inbox_prefix, is_plain, unescaped},
+    names::{is_inbox_prefix, is_plain, token, unescaped},
 };
 use async_nats::{
     Client, ConnectOptions, ServerAddr,
     jetstream::{
-        self, Context,
-        context::ContextBuilder,
+        self, Context, ErrorCode,
+        context::{ContextBuilder, GetStreamErrorKind},
         kv::Store,
         object_store::{self, ObjectStore},
-        stream::{self, DiscardPolicy, RetentionPolicy, StorageType},
+        stream::{self, DiscardPolicy, RetentionPolicy, StorageType, Stream},
     },
 };
-use std::{path::PathBuf, time::Duration};
+use hostel_server::hostel::settings::read_text;
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 /// Time in which NATS has to answer.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -32,11 +38,20 @@ pub(crate) const ALIVE: Duration = Duration::from_secs(5);
 /// Time for which results, and the identifiers of jobs, are kept.
 const RESULTS: Duration = Duration::from_secs(24 * 3_600);
 
-/// Most bytes of the results that are kept, in the bucket of small ones and in that of large ones each.
-const RESULT_BYTES: i64 = 1 << 30;
+/// Most bytes of the records and results of one plugin's jobs. NATS sets so many aside for each.
+const RESULT_BYTES: i64 = 256 << 20;
 
-/// Time and number for which dead letters are kept.
-const DEAD: (Duration, i64) = (Duration::from_secs(30 * 24 * 3_600), 100_000);
+/// Most jobs of one plugin that wait or run.
+const JOBS: i64 = 10_000;
+
+/// Time for which dead letters are kept, and most of one plugin: the oldest go.
+const DEAD: (Duration, i64) = (Duration::from_secs(30 * 24 * 3_600), 10_000);
+
+/// Most bytes of a file of credentials.
+const CREDENTIALS: usize = 64 << 10;
+
+/// Most bytes of a file of certificates. Those of a system have 0.3 MiB.
+const CERTIFICATES: usize = 4 << 20;
 
 /// How a fleet is reached.
 #[derive(Clone, Debug)]
@@ -84,10 +99,8 @@ pub struct Fleet {
     pub(crate) workers: Store,
     /// Plugins' values: one document each.
     pub(crate) state: Store,
-    /// Jobs' records, and their outputs.
-    pub(crate) jobs: Store,
-    /// Outputs that are too large for a message.
-    pub(crate) outputs: ObjectStore,
+    /// The records and results of jobs by plugin, as far as they were used.
+    results: Arc<Mutex<HashMap<String, Store>>>,
     /// Modules and settings by their SHA-256.
     pub(crate) objects: ObjectStore,
 }
@@ -126,14 +139,8 @@ impl Fleet {
             releases: made.values("releases", |_| {}).await?,
             workers: made.workers().await?,
             state: made.values("state", |_| {}).await?,
-            jobs: made
-                .values("results", |config| {
-                    config.max_age = RESULTS;
-                    config.max_bytes = RESULT_BYTES;
-                })
-                .await?,
-            outputs: made.objects("outputs", RESULTS, RESULT_BYTES).await?,
-            objects: made.objects("plugins", Duration::ZERO, -1).await?,
+            results: Arc::default(),
+            objects: made.objects("plugins").await?,
             client,
             context: context.clone(),
             name: name.clone(),
@@ -144,14 +151,16 @@ impl Fleet {
             subjects: vec![format!("{name}.job.*")],
             retention: RetentionPolicy::WorkQueue,
             discard: DiscardPolicy::New,
+            max_messages_per_subject: JOBS,
+            discard_new_per_subject: true,
             ..stream::Config::default()
         };
         made.stream("jobs", queue).await?;
-        let (max_age, max_messages) = DEAD;
+        let (max_age, max_messages_per_subject) = DEAD;
         let dead = stream::Config {
             subjects: vec![format!("{name}.dead.*")],
             max_age,
-            max_messages,
+            max_messages_per_subject,
             ..stream::Config::default()
         };
         made.stream("dead", dead).await?;
@@ -166,6 +175,75 @@ impl Fleet {
             replicas: self.replicas,
         };
         made.workers().await.map(drop)
+    }
+
+    /// Returns where the records and results of a plugin's jobs are; `None` if none was submitted yet.
+    pub(crate) async fn find_results(&self, plugin: &str) -> Result<Option<Store>, FleetError> {
+        if let Some(known) = self.known_results().get(plugin) {
+            return Ok(Some(known.clone()));
+        }
+        match self.context.get_stream(self.results_name(plugin)).await {
+            Ok(stream) => Ok(Some(self.keep_results(plugin, stream))),
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(error)
+                    if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+                {
+                    Ok(None)
+                }
+                _ => Err(FleetError::nats("open a plugin's results")(error.into())),
+            },
+        }
+    }
+
+    /// Returns where the records and results of a plugin's jobs are, and makes it if it is missing: a stream of its own, of
+    /// which NATS bounds the bytes.
+    pub(crate) async fn make_results(&self, plugin: &str) -> Result<Store, FleetError> {
+        if let Some(known) = self.find_results(plugin).await? {
+            return Ok(known);
+        }
+        let subject = format!("{}>", self.results_prefix(plugin));
+        let config = stream::Config {
+            name: self.results_name(plugin),
+            max_age: RESULTS,
+            max_bytes: RESULT_BYTES,
+            ..values(subject, self.replicas)
+        };
+        let made = self.context.create_stream(config).await;
+        let made =
+            made.map_err(|error| FleetError::nats("make a plugin's results")(error.into()))?;
+        Ok(self.keep_results(plugin, made))
+    }
+
+    /// Forgets where they are: an operator may have removed the stream.
+    pub(crate) fn forget_results(&self, plugin: &str) {
+        self.known_results().remove(plugin);
+    }
+
+    /// Returns the name of the stream. No fleet has a `=` in its name: no stream of another one has this name.
+    pub(crate) fn results_name(&self, plugin: &str) -> String {
+        format!("{}-results={}", self.name, token(plugin))
+    }
+
+    fn results_prefix(&self, plugin: &str) -> String {
+        format!("{}.result.{}.", self.name, token(plugin))
+    }
+
+    fn keep_results(&self, plugin: &str, stream: Stream) -> Store {
+        let store = Store {
+            name: self.results_name(plugin),
+            stream_name: self.results_name(plugin),
+            prefix: self.results_prefix(plugin),
+            put_prefix: None,
+            use_jetstream_prefix: false,
+            stream,
+        };
+        self.known_results()
+            .insert(plugin.to_owned(), store.clone());
+        store
+    }
+
+    fn known_results(&self) -> MutexGuard<'_, HashMap<String, Store>> {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the name of the stream of jobs.
@@ -210,10 +288,14 @@ async fn connect(options: &FleetOptions) -> Result<Client, FleetError> {
         connect = connect.user_and_password(user, password);
     }
     if let Some(file) = &options.credentials {
-        let read = connect.credentials_file(file).await;
-        connect = read.map_err(|error| fail(format!("{}: {error}", file.display())))?;
+        let wrong = |error| fail(format!("{}: {error}", file.display()));
+        let text = read_text(file, CREDENTIALS).map_err(wrong)?;
+        connect = connect.credentials(&text).map_err(wrong)?;
     }
     if let Some(file) = &options.ca {
+        // The client reads it whole.
+        let read = read_text(file, CERTIFICATES);
+        read.map_err(|error| fail(format!("{}: {error}", file.display())))?;
         connect = connect.add_root_certificates(file.clone());
     }
     let connected = connect.connect(servers).await;
@@ -237,15 +319,7 @@ impl Made<'_> {
         let bucket = format!("{}-{what}", self.name);
         let mut config = stream::Config {
             name: format!("KV_{bucket}"),
-            subjects: vec![format!("$KV.{bucket}.>")],
-            max_messages_per_subject: 1,
-            discard: DiscardPolicy::New,
-            allow_rollup: true,
-            deny_delete: true,
-            // Read from the leader alone: another server may be behind it, and what is read is compared and swapped.
-            allow_direct: false,
-            num_replicas: self.replicas,
-            ..stream::Config::default()
+            ..values(format!("$KV.{bucket}.>"), self.replicas)
         };
         change(&mut config);
         self.get_or_create(config).await?;
@@ -263,20 +337,13 @@ impl Made<'_> {
     }
 
     /// Returns a bucket of objects.
-    async fn objects(
-        &self,
-        what: &str,
-        max_age: Duration,
-        max_bytes: i64,
-    ) -> Result<ObjectStore, FleetError> {
+    async fn objects(&self, what: &str) -> Result<ObjectStore, FleetError> {
         let bucket = format!("{}-{what}", self.name);
         if let Ok(store) = self.context.get_object_store(&bucket).await {
             return Ok(store);
         }
         let config = object_store::Config {
             bucket: bucket.clone(),
-            max_age,
-            max_bytes,
             num_replicas: self.replicas,
             ..object_store::Config::default()
         };
@@ -300,6 +367,21 @@ impl Made<'_> {
         let made = self.context.get_or_create_stream(config).await;
         made.map(drop)
             .map_err(|error| FleetError::nats(&format!("make the stream {name}"))(error.into()))
+    }
+}
+
+/// Returns the settings of a stream of values, of which the last one of each subject is kept.
+fn values(subject: String, replicas: usize) -> stream::Config {
+    stream::Config {
+        subjects: vec![subject],
+        max_messages_per_subject: 1,
+        discard: DiscardPolicy::New,
+        allow_rollup: true,
+        deny_delete: true,
+        // Read from the leader alone: another server may be behind it, and what is read is compared and swapped.
+        allow_direct: false,
+        num_replicas: replicas,
+        ..stream::Config::default()
     }
 }
 

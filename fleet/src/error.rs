@@ -20,6 +20,11 @@ pub enum FleetError {
     MaxPayload(usize),
     /// The input of a job has more bytes than one message holds: the limit, and the number.
     InputBytes(usize, usize),
+    /// As many jobs of the plugin wait and run as may: the plugin, the stream that bounds them, and the limit.
+    JobQueueFull(String, String, i64),
+    /// The records and results of the plugin's jobs have no more room: the plugin, the stream that bounds them, and the limit
+    /// in bytes.
+    ResultsFull(String, String, i64),
     /// No job with this plugin and identifier is known, or its result has expired.
     UnknownJob(String),
     /// The job has no result yet.
@@ -59,6 +64,8 @@ impl FleetError {
             Self::Nats(_) => "nats",
             Self::MaxPayload(_) => "max-payload",
             Self::InputBytes(..) => "input-too-large",
+            Self::JobQueueFull(..) => "job-queue-full",
+            Self::ResultsFull(..) => "results-full",
             Self::UnknownJob(_) => "unknown-job",
             Self::Pending(_) => "pending",
             Self::Failed(code, _) => code,
@@ -99,6 +106,14 @@ impl fmt::Display for FleetError {
             Self::InputBytes(limit, found) => write!(
                 f,
                 "the input has {found} bytes, {limit} are allowed: raise `max_payload` of NATS"
+            ),
+            Self::JobQueueFull(plugin, stream, limit) => write!(
+                f,
+                "{limit} jobs of `{plugin}` wait or run, and `max_msgs_per_subject` of the stream `{stream}` allows {limit}: submit it again later"
+            ),
+            Self::ResultsFull(plugin, stream, limit) => write!(
+                f,
+                "there is no room for more jobs of `{plugin}`: `max_bytes` of the stream `{stream}` allows {limit} for their records and results, which are kept for 24 hours"
             ),
             Self::UnknownJob(id) => write!(
                 f,

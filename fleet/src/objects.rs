@@ -42,7 +42,7 @@ impl Fleet {
 }
 
 /// Writes an object.
-pub(crate) async fn put(store: &ObjectStore, name: &str, bytes: &[u8]) -> Result<(), FleetError> {
+async fn put(store: &ObjectStore, name: &str, bytes: &[u8]) -> Result<(), FleetError> {
     let mut reader = bytes;
     let put = store.put(name, &mut reader).await;
     put.map(drop)
@@ -50,7 +50,7 @@ pub(crate) async fn put(store: &ObjectStore, name: &str, bytes: &[u8]) -> Result
 }
 
 /// Reads an object; `None` if there is none.
-pub(crate) async fn get(store: &ObjectStore, name: &str) -> Result<Option<Bytes>, FleetError> {
+async fn get(store: &ObjectStore, name: &str) -> Result<Option<Bytes>, FleetError> {
     let fail = FleetError::nats("read an object");
     let mut object = match store.get(name).await {
         Ok(object) => object,

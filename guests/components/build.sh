@@ -58,15 +58,21 @@ quietly "${quickjs[@]}" -o "$out/javascript_quickjs.wasm"
 quietly "${quickjs[@]}" --stub-wasi -o "$out/javascript_quickjs_stub.wasm"
 quietly "$npm/node_modules/.bin/componentize-js" javascript/plugin.js --wit wit --world-name plugin \
     --disable stdio random clocks http fetch-event -o "$out/javascript_spidermonkey.wasm"
+quietly "$npm/node_modules/.bin/componentize-js" tour/tour.js --wit tour/wit --world-name tour \
+    --disable random fetch-event -o "$out/javascript_tour.wasm"
 
 cargo build --quiet --locked --target-dir "$target" --manifest-path tool/Cargo.toml
 tool="$target/debug/tool"
-# The crate of the bindings contains the module that they need, and which is not to be had from PyPI.
-package=$(cargo metadata --quiet --locked --format-version 1 --manifest-path tool/Cargo.toml | "$venv/bin/python" -c '
+# crate NAME: the folder of a crate's sources.
+crate() {
+    cargo metadata --quiet --locked --format-version 1 --manifest-path tool/Cargo.toml | "$venv/bin/python" -c '
 import json, pathlib, sys
 packages = json.load(sys.stdin)["packages"]
-manifest = next(package["manifest_path"] for package in packages if package["name"] == "wit-bindgen-go")
-print(pathlib.Path(manifest).parent / "src/pkg")')
+manifest = next(package["manifest_path"] for package in packages if package["name"] == sys.argv[1])
+print(pathlib.Path(manifest).parent)' "$1"
+}
+# The crate of the bindings contains the module that they need, and which is not to be had from PyPI.
+package=$(crate wit-bindgen-go)/src/pkg
 # The sources of a package of the bindings' lie in their folders.
 go="$target/components-go"
 rm -rf "$go"
@@ -89,14 +95,19 @@ cp go/text.go "$go/exports/export_hostel_example_text/"
 # From a copy, since Python puts compiled files beside its sources.
 sources=$(mktemp -d)
 trap 'rm -rf "$sources"' EXIT
-cp python/*.py "$sources/"
-# python WORLD MODULE OUT [--stub-wasi]
+cp python/*.py tour/tour.py "$sources/"
+# The WIT of WASI's HTTP, as a crate has it.
+cp -r tour/wit "$sources/"
+mkdir "$sources/wit/deps"
+cp "$(crate wasip2)"/wit/deps/*.wit "$sources/wit/deps/"
+# python WIT WORLD MODULE OUT [--stub-wasi]
 python() {
-    quietly "$venv/bin/componentize-py" -d wit -w "$1" componentize -p "$sources" "$2" -o "$out/$3.wasm" "${@:4}"
+    quietly "$venv/bin/componentize-py" -d "$1" -w "$2" componentize -p "$sources" "$3" -o "$out/$4.wasm" "${@:5}"
 }
-python plugin plugin python
-python plugin plugin python_stub --stub-wasi
-python program report python_report
+python wit plugin plugin python
+python wit plugin plugin python_stub --stub-wasi
+python wit program report python_report
+python "$sources/wit" tour-with-http tour python_tour
 
 rm "$out/log"
 install -m 644 ../prebuilt/components/*.wasm "$out/"

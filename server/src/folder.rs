@@ -117,7 +117,8 @@ impl Folder {
             return Err(Problem::new("unknown-version", detail));
         };
         let stored = |error: io::Error| Problem::new("not-stored", error.to_string());
-        let wasm = self.versions.read(name, found).map_err(stored)?;
+        let limit = self.module_bytes(name);
+        let wasm = self.versions.read(name, found, limit).map_err(stored)?;
         self.load(name, &wasm)
     }
 

@@ -1,7 +1,11 @@
 //! Runs a server until a signal ends it, and reloads its configuration by signal or when its file changes.
 
-use crate::server::{ServeError, ServeOptions, Server};
-use std::{fs, path::Path, time::Duration};
+use crate::{
+    config::Config,
+    server::{ServeError, ServeOptions, Server},
+};
+use hostel::settings::read_text;
+use std::{io, path::Path, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// How often the configuration's file is read for changes.
@@ -23,7 +27,11 @@ pub fn serve(options: ServeOptions, started: impl FnOnce(&Server)) -> Result<(),
         let mut signals = Signals::new().map_err(ServeError::Start)?;
         started(&server);
         let file = server.config_file().map(Path::to_owned);
-        let contents = |file: &Path| fs::read(file).ok();
+        let contents = |file: &Path| match read_text(file, Config::MOST_BYTES) {
+            Ok(text) => Some(text),
+            // A change, which is refused.
+            Err(error) => (error.kind() == io::ErrorKind::FileTooLarge).then(String::new),
+        };
         let mut last = file.as_deref().and_then(contents);
         let mut ticks = interval(CONFIG_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,7 +1,7 @@
 //! The versions of plugins that are kept, as files: `versions/NAME/ORDER.NUMBER-SHA256.wasm`.
 
 use crate::auth::hexadecimal;
-use hostel::{Version, install_module};
+use hostel::{Version, install_module, read_module};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -98,9 +98,10 @@ impl Versions {
         Ok(())
     }
 
-    /// Reads a version, and checks that it is what it was.
-    pub(crate) fn read(&self, name: &str, version: &Kept) -> io::Result<Vec<u8>> {
-        let wasm = fs::read(self.file(name, version))?;
+    /// Reads a version of at most `limit` bytes, and checks that it is what it was.
+    pub(crate) fn read(&self, name: &str, version: &Kept, limit: usize) -> io::Result<Vec<u8>> {
+        let wasm = read_module(self.file(name, version), limit)
+            .map_err(|error| io::Error::other(error.to_string()))?;
         if hexadecimal(&Version::sha256(&wasm)) != version.sha256 {
             let file = self.file(name, version);
             let message = format!("{} was changed: its SHA-256 is another one", file.display());
@@ -144,11 +145,12 @@ mod tests {
         versions.add("shop", b"ten").unwrap();
         assert_eq!(numbers(), [2, 4]);
         let kept = versions.list("shop").unwrap();
-        assert_eq!(versions.read("shop", &kept[0]).unwrap(), b"two");
+        assert_eq!(versions.read("shop", &kept[0], 3).unwrap(), b"two");
+        assert!(versions.read("shop", &kept[0], 2).is_err());
         assert_eq!(versions.list("other").unwrap(), []);
         // A file that was changed is not loaded.
         fs::write(versions.file("shop", &kept[1]), "seven").unwrap();
-        let error = versions.read("shop", &kept[1]).unwrap_err();
+        let error = versions.read("shop", &kept[1], 100).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 

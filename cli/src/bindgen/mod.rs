@@ -9,7 +9,10 @@ use super::{
     output,
 };
 use hostel_contract::{Contract, StringEncoding};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use wit_bindgen_core::{
     Files, WorldGenerator,
     wit_parser::{Resolve, WorldId},
@@ -24,7 +27,8 @@ pub(super) fn bindgen(arguments: &Bindgen) -> Result<Exit, Failure> {
     let files = generate(path, &contract, arguments.lang)?;
     let mut told = format!("Wrote the world `{}`:\n", output::escaped(&world));
     for (name, content) in files.iter() {
-        let path = arguments.out.join(name);
+        // Names have `/` between their parts: the path has what the system writes.
+        let path: PathBuf = arguments.out.join(name).components().collect();
         write(&path, content).map_err(|error| Failure::unwritable(&path, &error))?;
         told.push_str(&format!("  {}\n", output::escaped(&path.to_string_lossy())));
     }

@@ -9,8 +9,9 @@ use self::arguments::{JobCommand, PluginsCommand, Reach, Submit};
 use super::{arguments::Serve, exit::Exit, failure::Failure, input, output};
 use hostel_fleet::{
     Fleet, FleetError, FleetWorker, JobState, JobStatus, NewJob, Releases, WorkerOptions,
+    hostel_server::Config,
 };
-use std::{fmt::Write as _, fs, path::Path, time::Duration};
+use std::{fmt::Write as _, path::Path, time::Duration};
 
 /// Most bytes of a module, of settings, and of an input.
 const MOST_BYTES: usize = 256 << 20;
@@ -54,6 +55,8 @@ fn failure(error: FleetError) -> Failure {
         FleetError::Refused(..) => (Exit::Load, "refused"),
         FleetError::Pending(_) => (Exit::Deadline, "pending"),
         FleetError::Undecided(..) => (Exit::Deadline, "undecided"),
+        FleetError::JobQueueFull(..) => (Exit::Quota, "job-queue-full"),
+        FleetError::ResultsFull(..) => (Exit::Quota, "results-full"),
         FleetError::Connect(_) | FleetError::Nats(_) | FleetError::Start(_) => (Exit::Own, "fleet"),
         _ => (Exit::Usage, "usage"),
     };
@@ -178,7 +181,7 @@ pub(super) fn plugins(command: PluginsCommand) -> Result<Exit, Failure> {
 }
 
 fn settings(file: &Path) -> Result<String, Failure> {
-    fs::read_to_string(file)
+    hostel::settings::read_text(file, Config::MOST_BYTES)
         .map_err(|error| Failure::usage(format!("can't read {}: {error}", file.display())))
 }
 

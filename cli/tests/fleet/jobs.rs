@@ -191,19 +191,13 @@ fn an_identifier_is_that_of_one_plugin() {
 fn what_can_not_be_stored_is_no_attempt() {
     let Some(nats) = Nats::start() else { return };
     let worker = nats.worker(4);
-    let mut client = Raw::connect(&nats, "_INBOX.client");
+    let mut client = Raw::connect(&nats, "_INBOX.none");
     on_runtime(async {
         let fleet = set_up(&nats).await;
-        // The bucket of results takes no more.
-        client.publish(
-            "$JS.API.STREAM.UPDATE.KV_hostel-results",
-            "_INBOX.client",
-            &[],
-            r#"{"name":"KV_hostel-results","subjects":["$KV.hostel-results.>"],"retention":"limits","storage":"file",
-            "max_consumers":-1,"max_msgs":-1,"max_bytes":1,"max_msgs_per_subject":1,"max_age":86400000000000,"max_msg_size":-1,
-            "discard":"new","num_replicas":1,"duplicate_window":120000000000,"allow_rollup_hdrs":true,"deny_delete":true}"#,
-        );
-        assert_eq!(client.next(), "_INBOX.client");
+        // The first job makes the stream of the plugin's results, which then takes no more.
+        submit(&fleet, visit(0)).await;
+        assert_eq!(visits(&fleet, "visit-0").await, 1);
+        nats.edit("hostel-results=counter", "max_bytes", 1);
         let headers = [("Hostel-Job", "kept"), ("Hostel-Attempts", "1")];
         client.publish("hostel.job.counter", "", &headers, "all");
         let began = Instant::now();
@@ -212,21 +206,12 @@ fn what_can_not_be_stored_is_no_attempt() {
             assert!(began.elapsed() < WAIT, "{}", worker.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        client.publish(
-            "$JS.API.STREAM.UPDATE.KV_hostel-results",
-            "_INBOX.client",
-            &[],
-            r#"{"name":"KV_hostel-results","subjects":["$KV.hostel-results.>"],"retention":"limits","storage":"file",
-            "max_consumers":-1,"max_msgs":-1,"max_bytes":1073741824,"max_msgs_per_subject":1,"max_age":86400000000000,
-            "max_msg_size":-1,"discard":"new","num_replicas":1,"duplicate_window":120000000000,"allow_rollup_hdrs":true,
-            "deny_delete":true}"#,
-        );
-        assert_eq!(client.next(), "_INBOX.client");
+        nats.edit("hostel-results=counter", "max_bytes", 1 << 20);
         while fleet.job("counter", "kept").await.is_err() {
             assert!(began.elapsed() < WAIT, "{}", worker.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert_eq!(visits(&fleet, "kept").await, 1);
+        assert_eq!(visits(&fleet, "kept").await, 2);
         let status = fleet.job("counter", "kept").await.unwrap();
         assert_eq!((status.state, status.attempts), (JobState::Done, 1));
         assert_eq!(fleet.view().await.unwrap().jobs.dead, 0);

@@ -3,7 +3,7 @@
 use hostel_fleet::{Fleet, FleetOptions};
 use std::{
     env, fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
@@ -148,6 +148,23 @@ impl Nats {
             sleep(Duration::from_millis(20));
         }
         worker
+    }
+
+    /// Changes a setting of a stream, as `nats stream edit` does.
+    pub(crate) fn edit(&self, stream: &str, key: &str, value: i64) {
+        let mut client = Raw::connect(self, "_INBOX.operator");
+        let mut ask = |what: &str, request: &[u8]| {
+            let subject = format!("$JS.API.STREAM.{what}.{stream}");
+            client.publish(&subject, "_INBOX.operator", &[], request);
+            let reply: serde_json::Value =
+                serde_json::from_slice(&client.next_payload()).expect("NATS replies in JSON");
+            assert!(reply.get("error").is_none(), "{reply}");
+            reply["config"].clone()
+        };
+        let mut config = ask("INFO", b"");
+        assert!(config[key].is_i64(), "{config}");
+        config[key] = value.into();
+        ask("UPDATE", config.to_string().as_bytes());
     }
 
     /// Writes a file.
@@ -304,15 +321,31 @@ impl Raw {
         head
     }
 
+    /// Returns the payload of the next message that it gets, which has no headers.
+    pub(crate) fn next_payload(&mut self) -> Vec<u8> {
+        let line = self.next_line();
+        let size = line.split_whitespace().last().expect("it has a size");
+        let mut payload = vec![0; size.parse().expect("it is a number")];
+        self.0.read_exact(&mut payload).expect("NATS sends");
+        payload
+    }
+
     /// Returns the subject of the next message that it gets.
     pub(crate) fn next(&mut self) -> String {
+        let line = self.next_line();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    fn next_line(&mut self) -> String {
         loop {
             let mut line = String::new();
             self.0.read_line(&mut line).expect("NATS sends");
-            let mut words = line.split_whitespace();
-            match words.next() {
+            match line.split_whitespace().next() {
                 Some("PING") => self.send("PONG\r\n"),
-                Some("MSG" | "HMSG") => return words.next().unwrap_or_default().to_owned(),
+                Some("MSG" | "HMSG") => return line,
                 Some("-ERR") => panic!("{line}"),
                 _ => assert!(!line.is_empty(), "NATS has closed the connection"),
             }

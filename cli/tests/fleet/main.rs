@@ -8,4 +8,5 @@ mod machines;
 mod operating;
 mod permissions;
 mod releases;
+mod shares;
 mod state;

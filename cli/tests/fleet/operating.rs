@@ -17,7 +17,7 @@ const WAIT: Duration = Duration::from_secs(60);
 pub(super) const USERS: &str = r#"authorization { users = [
     { user: worker, password: w, permissions: {
         publish: ["hostel.>", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$KV.hostel-releases.>", "$KV.hostel-workers.>",
-            "$KV.hostel-state.>", "$KV.hostel-results.>", "$O.hostel-plugins.>", "$O.hostel-outputs.>", "_INBOX.>"],
+            "$KV.hostel-state.>", "$O.hostel-plugins.>", "_INBOX.>"],
         subscribe: ["hostel.call.>", "hostel.submit.>", "_INBOX.>"] } },
     { user: anna, password: a, permissions: {
         publish: ["hostel.call.one", "hostel.call.one.*"], subscribe: ["_INBOX.anna.>"] } },
@@ -85,12 +85,12 @@ fn a_client_of_one_plugin_reaches_nothing_of_another() {
         "hostel.dead.one",
         "$KV.hostel-state.one",
         "$KV.hostel-state.other",
-        "$KV.hostel-results.job.one.bens",
+        "hostel.result.one.job.bens",
         "$KV.hostel-releases.releases",
         "$KV.hostel-workers.forged",
         "$O.hostel-plugins.C.x",
         "$JS.API.STREAM.MSG.GET.KV_hostel-state",
-        "$JS.API.STREAM.MSG.GET.KV_hostel-results",
+        "$JS.API.STREAM.MSG.GET.hostel-results=one",
         "$JS.API.DIRECT.GET.OBJ_hostel-plugins.x",
         "$JS.API.CONSUMER.CREATE.hostel-jobs",
         "$JS.API.CONSUMER.MSG.NEXT.hostel-jobs.workers-other",
@@ -107,7 +107,7 @@ fn a_client_of_one_plugin_reaches_nothing_of_another() {
         "hostel.job.other",
         "hostel.dead.>",
         "$KV.hostel-state.>",
-        "$KV.hostel-results.>",
+        "hostel.result.>",
         "$JS.EVENT.ADVISORY.>",
         "_INBOX.>",
         "_INBOX.*",

@@ -25,7 +25,7 @@ fn a_submitter_writes_nowhere_by_its_reply_subject() {
         let replies = [
             "$KV.hostel-state.other",
             "$KV.hostel-releases.releases",
-            "$KV.hostel-results.job.other.mine",
+            "hostel.result.other.job.mine",
             "hostel.job.other",
             "hostel.submit.other",
         ];

@@ -137,6 +137,18 @@ fn on_a_terminal(arguments: &str, columns: u16) -> Option<Ended> {
     }
 }
 
+/// Returns the folder of components in JavaScript and Python, and of their tools, as `guests/components/build.sh` leaves
+/// them. CI sets the variable after that.
+fn component_tools() -> Option<PathBuf> {
+    let tools = std::env::var_os("HOSTEL_COMPONENT_TOOLS").map(Into::into);
+    if tools.is_none() {
+        eprintln!(
+            "SKIPPED, without HOSTEL_COMPONENT_TOOLS: guests/target, once guests/components/build.sh has run"
+        );
+    }
+    tools
+}
+
 /// Returns the path of a built guest.
 fn guest(name: &str) -> String {
     let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/prebuilt");

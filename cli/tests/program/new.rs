@@ -1,8 +1,8 @@
 //! `hostel new`: what it writes builds without a network, and passes its tests. Under Wine there are no compilers.
 
-#[cfg(not(windows))]
-use super::command;
 use super::{Files, hostel, path};
+#[cfg(not(windows))]
+use super::{command, component_tools};
 #[cfg(not(windows))]
 use std::process::Command;
 use std::{ffi::OsStr, path::Path};
@@ -122,19 +122,6 @@ fn a_plugin_in_zig_builds_and_passes() {
 #[test]
 fn a_plugin_in_go_builds_and_passes() {
     if_there("go", &["go"], "GO");
-}
-
-/// Returns the folder of the tools that make components of JavaScript and Python, as `guests/components/build.sh` installs
-/// them. CI sets the variable after that.
-#[cfg(not(windows))]
-fn component_tools() -> Option<std::path::PathBuf> {
-    let tools = std::env::var_os("HOSTEL_COMPONENT_TOOLS").map(Into::into);
-    if tools.is_none() {
-        eprintln!(
-            "SKIPPED, without HOSTEL_COMPONENT_TOOLS: guests/target, once guests/components/build.sh has run"
-        );
-    }
-    tools
 }
 
 #[cfg(not(windows))]

@@ -46,6 +46,36 @@ fn check_config_tells_every_fault() {
 }
 
 #[test]
+fn no_file_is_read_beyond_its_limit() {
+    let files = Files::new();
+    let (long, secret) = (files.path("long.toml"), files.path("secret"));
+    for (file, bytes) in [(&long, (1 << 20) + 1), (&secret, (64 << 10) + 1)] {
+        let file = std::fs::File::create(file).unwrap();
+        file.set_len(bytes).unwrap();
+    }
+    let ended = hostel(&["check-config", path(&long)]).expect(2);
+    let told = "expected at most 1048576 bytes, found 1048577";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    let endless = if cfg!(unix) {
+        "/dev/zero"
+    } else {
+        path(&secret)
+    };
+    for (file, found) in [
+        (path(&secret), "65537"),
+        (endless, if cfg!(unix) { "more" } else { "65537" }),
+    ] {
+        let text =
+            format!("[plugin.a]\ngrants = [\"config\"]\nconfig.token = {{ file = '{file}' }}\n");
+        let config = files.file("right.toml", text.as_bytes());
+        let ended = hostel(&["check-config", &config]).expect(2);
+        let told =
+            format!("can't read the file `{file}`: expected at most 65536 bytes, found {found}");
+        assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_token_has_its_hash_beside_it() {
     let ended = hostel(&["token"]).expect(0);
     let text = ended.text();

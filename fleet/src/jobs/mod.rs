@@ -1,7 +1,7 @@
 //! Jobs: calls that are kept by NATS until they are done.
 //!
-//! A job is a message of the stream `FLEET-jobs`, and a record in the bucket `FLEET-results`. `docs/fleet.md` says what is
-//! promised; `run` keeps it.
+//! A job is a message of the stream `FLEET-jobs`, and a record in the stream `FLEET-results=PLUGIN`. `docs/fleet.md` says
+//! what is promised; `run` keeps it.
 
 mod places;
 mod record;

@@ -5,10 +5,12 @@ use crate::{
     connect::{Fleet, is_stale},
     error::FleetError,
     names::{is_header, is_plain, nonce, token},
-    objects,
     release::now,
 };
-use async_nats::HeaderMap;
+use async_nats::{
+    HeaderMap,
+    jetstream::{kv::Entry, stream},
+};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use hostel_server::is_plugin_name;
@@ -21,8 +23,14 @@ pub(super) fn consumer(plugin: &str) -> String {
     format!("workers-{}", token(plugin))
 }
 
-/// Most bytes of an output that is kept as a value; larger ones are objects.
-const VALUE: usize = 512 << 10;
+/// Most bytes of one part of an output: NATS takes messages of 1 MiB.
+const PART: usize = 512 << 10;
+
+/// In the error of NATS if a stream has as many messages of a subject as it may. Its code is that of each failure to store.
+const SUBJECT_FULL: &str = "maximum messages per subject exceeded";
+
+/// In the error of NATS if a stream has as many bytes as it may.
+const BYTES_FULL: &str = "maximum bytes exceeded";
 
 /// A job to submit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,37 +104,42 @@ pub(super) struct Outcome {
     pub(super) result: Result<Bytes, (String, String)>,
 }
 
-/// The head of a stored outcome, before its output.
+/// The head of a stored outcome, before the first part of its output.
 #[derive(Serialize, Deserialize)]
 struct Head {
     code: String,
     detail: String,
     bytes: usize,
-    /// Whether the output is an object.
-    object: bool,
 }
 
 /// Which job it is. Plugins may be those of different people: an identifier says nothing beyond its plugin.
 #[derive(Clone, Debug)]
-pub(super) struct Key(String);
+pub(super) struct Key {
+    plugin: String,
+    id: String,
+}
 
 impl Key {
     /// `id` is a plain name.
     pub(super) fn new(plugin: &str, id: &str) -> Self {
-        // Neither part has a dot.
-        Self(format!("{}.{id}", token(plugin)))
+        Self {
+            plugin: plugin.to_owned(),
+            id: id.to_owned(),
+        }
+    }
+
+    /// The name of an outcome among those of all jobs.
+    pub(super) fn outcome(&self, outcome: &str) -> String {
+        // No part has a dot.
+        format!("{}.{}.{outcome}", token(&self.plugin), self.id)
     }
 
     fn record(&self) -> String {
-        format!("job.{}", self.0)
+        format!("job.{}", self.id)
     }
 
-    fn outcome(&self, outcome: &str) -> String {
-        format!("outcome.{}", self.object(outcome))
-    }
-
-    pub(super) fn object(&self, outcome: &str) -> String {
-        format!("{}.{outcome}", self.0)
+    fn part(&self, outcome: &str, number: usize) -> String {
+        format!("outcome.{}.{outcome}.{number}", self.id)
     }
 }
 
@@ -137,7 +150,7 @@ impl Fleet {
     /// # Errors
     ///
     /// [`FleetError::Name`] if the identifier is none, [`FleetError::Export`], [`FleetError::InputBytes`],
-    /// [`FleetError::Nats`].
+    /// [`FleetError::JobQueueFull`], [`FleetError::ResultsFull`], [`FleetError::Nats`].
     pub async fn submit(&self, job: NewJob) -> Result<JobStatus, FleetError> {
         let id = match job.id {
             Some(id) if is_plain(&id) => id,
@@ -165,7 +178,8 @@ impl Fleet {
             submitted: now(),
             ..JobStatus::default()
         };
-        if self.write_record(&status, Some(0)).await?.is_none() {
+        let written = self.write_record(&status, Some(0)).await?;
+        if written.is_none() {
             let (known, _) = self.read_record(&key).await?;
             match known {
                 Some(known) if known.state == JobState::Pending => {}
@@ -185,9 +199,21 @@ impl Fleet {
         let attempts = job.attempts.unwrap_or(DEFAULT_ATTEMPTS);
         headers.insert(ATTEMPTS, attempts.clamp(1, MOST_ATTEMPTS).to_string());
         let subject = format!("{}.job.{}", self.name, token(&status.plugin));
-        self.publish(subject, headers, job.input, "submit the job")
-            .await?;
-        Ok(status)
+        let submitted = self
+            .publish(subject, headers, job.input, "submit the job")
+            .await;
+        match submitted {
+            Ok(()) => Ok(status),
+            Err(error) if error.to_string().contains(SUBJECT_FULL) => {
+                if let Some(revision) = written {
+                    self.drop_record(&key, revision).await;
+                }
+                let queue = self.queue();
+                let limit = self.limit(&queue, |it| it.max_messages_per_subject).await?;
+                Err(FleetError::JobQueueFull(status.plugin, queue, limit))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Publishes a message into a stream, and waits until it is kept.
@@ -258,7 +284,10 @@ impl Fleet {
             }
             if changes.is_none() {
                 // It may have ended before the watch began: it is read once more.
-                changes = self.jobs.watch(key.record()).await.ok();
+                changes = match self.find_results(plugin).await? {
+                    Some(results) => results.watch(key.record()).await.ok(),
+                    None => None,
+                };
                 continue;
             }
             if let Some(changes) = &mut changes {
@@ -282,9 +311,7 @@ impl Fleet {
         &self,
         key: &Key,
     ) -> Result<(Option<JobStatus>, u64), FleetError> {
-        let entry = self.jobs.entry(key.record()).await;
-        let entry = entry.map_err(|error| FleetError::nats("read a job")(error.into()))?;
-        let Some(entry) = entry else {
+        let Some(entry) = self.read(key, key.record()).await? else {
             return Ok((None, 0));
         };
         let status = serde_json::from_slice(&entry.value);
@@ -300,18 +327,34 @@ impl Fleet {
         revision: Option<u64>,
     ) -> Result<Option<u64>, FleetError> {
         let bytes: Bytes = serde_json::to_vec(status).unwrap_or_default().into();
-        let key = Key::new(&status.plugin, &status.id).record();
-        let fail = FleetError::nats("write a job");
-        match revision {
-            None => match self.jobs.put(key, bytes).await {
-                Ok(written) => Ok(Some(written)),
-                Err(error) => Err(fail(error.into())),
-            },
-            Some(revision) => match self.jobs.update(key, bytes, revision).await {
+        let key = Key::new(&status.plugin, &status.id);
+        let results = self.make_results(&key.plugin).await?;
+        let written = match revision {
+            None => results
+                .put(key.record(), bytes)
+                .await
+                .map(Some)
+                .map_err(Into::into),
+            Some(revision) => match results.update(key.record(), bytes, revision).await {
                 Ok(written) => Ok(Some(written)),
                 Err(error) if is_stale(&error) => Ok(None),
-                Err(error) => Err(fail(error.into())),
+                Err(error) => Err(error.into()),
             },
+        };
+        match written {
+            Ok(written) => Ok(written),
+            Err(error) => Err(self.results_failed(&key, "write a job", error).await),
+        }
+    }
+
+    /// Removes the record of a job that was not submitted, unless it was changed since `revision`. One that this misses
+    /// expires.
+    async fn drop_record(&self, key: &Key, revision: u64) {
+        if let Ok(Some(results)) = self.find_results(&key.plugin).await {
+            // Not by a marker, which would take as much room.
+            let purge = results.stream.purge().sequence(revision.saturating_add(1));
+            let subject = format!("{}{}", results.prefix, key.record());
+            let _ = purge.filter(subject).await;
         }
     }
 
@@ -328,23 +371,27 @@ impl Fleet {
             Ok(output) => (output.clone(), "", ""),
             Err((code, detail)) => (Bytes::new(), &**code, &**detail),
         };
-        let object = output.len() > VALUE;
         let head = Head {
             code: code.to_owned(),
             detail: detail.to_owned(),
             bytes: output.len(),
-            object,
         };
-        let mut bytes = serde_json::to_vec(&head).unwrap_or_default();
+        let mut first = serde_json::to_vec(&head).unwrap_or_default();
         // JSON on one line has no line break.
-        bytes.push(b'\n');
-        if object {
-            objects::put(&self.outputs, &key.object(&name), &output).await?;
-        } else {
-            bytes.extend_from_slice(&output);
+        first.push(b'\n');
+        first.extend_from_slice(&output[..output.len().min(PART)]);
+        let results = self.make_results(&key.plugin).await?;
+        // The first part is last: with it, all are there.
+        let mut parts: Vec<Bytes> = vec![first.into()];
+        let more = (PART..output.len()).step_by(PART);
+        parts.extend(more.map(|at| output.slice(at..output.len().min(at.saturating_add(PART)))));
+        for (number, part) in parts.into_iter().enumerate().rev() {
+            if let Err(error) = results.put(key.part(&name, number), part).await {
+                self.drop_outcome(key, &name).await;
+                let what = "store a result";
+                return Err(self.results_failed(key, what, error.into()).await);
+            }
         }
-        let put = self.jobs.put(key.outcome(&name), bytes.into()).await;
-        put.map_err(|error| FleetError::nats("store a result")(error.into()))?;
         Ok(name)
     }
 
@@ -353,34 +400,76 @@ impl Fleet {
         key: &Key,
         name: &str,
     ) -> Result<Option<Outcome>, FleetError> {
-        let value = self.jobs.get(key.outcome(name)).await;
-        let value = value.map_err(|error| FleetError::nats("read a result")(error.into()))?;
-        let Some(value) = value else {
+        let Some(entry) = self.read(key, key.part(name, 0)).await? else {
             return Ok(None);
         };
+        let first = entry.value;
         let wrong = || FleetError::Format("the outcome of a job");
-        let end = value
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .ok_or_else(wrong)?;
-        let head: Head = serde_json::from_slice(&value[..end]).map_err(|_| wrong())?;
-        let result = match (head.code.is_empty(), head.object) {
-            (false, _) => Err((head.code, head.detail)),
-            (true, false) => Ok(value.slice(end.saturating_add(1)..)),
-            (true, true) => match objects::get(&self.outputs, &key.object(name)).await? {
-                Some(output) => Ok(output),
-                None => return Ok(None),
-            },
-        };
-        Ok(Some(Outcome { result }))
+        let end = first.iter().position(|byte| *byte == b'\n');
+        let end = end.ok_or_else(wrong)?;
+        let head: Head = serde_json::from_slice(&first[..end]).map_err(|_| wrong())?;
+        if !head.code.is_empty() {
+            let result = Err((head.code, head.detail));
+            return Ok(Some(Outcome { result }));
+        }
+        let mut output = first.slice(end.saturating_add(1)..);
+        if output.len() < head.bytes {
+            let mut all = output.to_vec();
+            for number in 1..head.bytes.div_ceil(PART) {
+                match self.read(key, key.part(name, number)).await? {
+                    Some(part) => all.extend_from_slice(&part.value),
+                    // It was stored before the first one, and has expired.
+                    None => return Ok(None),
+                }
+            }
+            output = all.into();
+        }
+        match output.len() == head.bytes {
+            true => Ok(Some(Outcome { result: Ok(output) })),
+            false => Err(wrong()),
+        }
     }
 
-    /// Removes the outcome of an attempt whose effects were not taken. The bucket removes parts that this misses when their
-    /// time is over.
-    pub(super) async fn drop_outcome(&self, key: &Key, name: &str, outcome: &Outcome) {
-        let _ = self.jobs.purge(key.outcome(name)).await;
-        if matches!(&outcome.result, Ok(output) if output.len() > VALUE) {
-            let _ = self.outputs.delete(key.object(name)).await;
+    /// Removes the outcome of an attempt whose effects were not taken. What this misses expires.
+    pub(super) async fn drop_outcome(&self, key: &Key, name: &str) {
+        if let Ok(Some(results)) = self.find_results(&key.plugin).await {
+            let subject = format!("{}outcome.{}.{name}.*", results.prefix, key.id);
+            let _ = results.stream.purge().filter(subject).await;
         }
+    }
+
+    /// Reads a value of a job.
+    async fn read(&self, key: &Key, name: String) -> Result<Option<Entry>, FleetError> {
+        let Some(results) = self.find_results(&key.plugin).await? else {
+            return Ok(None);
+        };
+        match results.entry(name).await {
+            Ok(entry) => Ok(entry),
+            Err(error) => Err(self.results_failed(key, "read a job", error.into()).await),
+        }
+    }
+
+    /// Returns the error of NATS, or that there is no room.
+    async fn results_failed(&self, key: &Key, what: &str, error: async_nats::Error) -> FleetError {
+        self.forget_results(&key.plugin);
+        if !error.to_string().contains(BYTES_FULL) {
+            return FleetError::nats(what)(error);
+        }
+        let name = self.results_name(&key.plugin);
+        match self.limit(&name, |it| it.max_bytes).await {
+            Ok(limit) => FleetError::ResultsFull(key.plugin.clone(), name, limit),
+            Err(error) => error,
+        }
+    }
+
+    /// Returns a limit of a stream, as it is now: an operator may have changed it.
+    async fn limit(
+        &self,
+        stream: &str,
+        limit: impl FnOnce(&stream::Config) -> i64,
+    ) -> Result<i64, FleetError> {
+        let found = self.context.get_stream(stream).await;
+        let found = found.map_err(|error| FleetError::nats("read a limit")(error.into()))?;
+        Ok(limit(&found.cached_info().config))
     }
 }

@@ -254,7 +254,7 @@ impl Runner {
                 ended.retain(|id| !gone.contains(id));
             }
             Ok(false) => {
-                fleet.drop_outcome(&job.key(), &name, &outcome).await;
+                fleet.drop_outcome(&job.key(), &name).await;
                 return Ok(Step::Repeat);
             }
             // It may be written or not. The values will tell.
@@ -356,7 +356,7 @@ impl Runner {
         match fleet.write_record(&record, revision).await {
             Ok(Some(_)) => {}
             Ok(None) => {
-                fleet.drop_outcome(&job.key(), name, &outcome).await;
+                fleet.drop_outcome(&job.key(), name).await;
                 return Ok(Step::Repeat);
             }
             // It may be written or not. The record will tell.
@@ -382,7 +382,7 @@ impl Runner {
         if record.state == JobState::Failed {
             let fleet = &self.worker.fleet;
             let mut headers = HeaderMap::new();
-            headers.insert(NATS_MESSAGE_ID, job.key().object(&record.outcome));
+            headers.insert(NATS_MESSAGE_ID, job.key().outcome(&record.outcome));
             headers.insert(super::JOB, &*job.id);
             headers.insert(super::EXPORT, &*job.export);
             headers.insert(CODE, &*record.code);

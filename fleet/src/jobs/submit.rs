@@ -48,6 +48,8 @@ pub(crate) async fn submit(
                 FleetError::Export(..) => ("bad-export", 400),
                 FleetError::InputBytes(..) => ("input-too-large", 413),
                 FleetError::UnknownPlugin(_) => ("unknown-plugin", 404),
+                FleetError::JobQueueFull(..) => ("job-queue-full", 429),
+                FleetError::ResultsFull(..) => ("results-full", 429),
                 _ => ("nats", 503),
             };
             DirectError {

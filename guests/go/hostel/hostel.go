@@ -11,8 +11,8 @@
 //		})
 //	}
 //
-// Bytes, Text and JSON call a function with the input, and return its answer or its error. They write the text of a
-// panic to the plugin's log.
+// Bytes, Text and, for JSON, Call of package hosteljson call a function with the input, and return its answer or its error.
+// They write the text of a panic to the plugin's log.
 //
 // Declare a function of your own host in one line. A result that is text, bytes or an optional number is a uint64,
 // which OptionalBytes and OptionalNumber read:
@@ -22,7 +22,6 @@
 package hostel
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -81,21 +80,6 @@ func Text(ptr unsafe.Pointer, size uint32, function func(string) (string, error)
 		}
 		output, err := function(string(input))
 		return []byte(output), err
-	})
-}
-
-// JSON calls function with the input, and returns its answer, both as JSON by encoding/json.
-func JSON[In, Out any](ptr unsafe.Pointer, size uint32, function func(In) (Out, error)) uint64 {
-	return Bytes(ptr, size, func(input []byte) ([]byte, error) {
-		var in In
-		if err := json.Unmarshal(input, &in); err != nil {
-			return nil, fmt.Errorf("input is not the expected JSON: %w", err)
-		}
-		out, err := function(in)
-		if err != nil {
-			return nil, err
-		}
-		return json.Marshal(out)
 	})
 }
 

@@ -1,4 +1,4 @@
-// Each feature of the package hostel, in one plugin. `guests/tour/tests.toml` says what the functions do.
+// Each feature of the packages hostel and hosteljson, in one plugin. `guests/tour/tests.toml` says what the functions do.
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/hostel-rs/hostel/guests/go/hostel"
+	"github.com/hostel-rs/hostel/guests/go/hostel/hosteljson"
 )
 
 //go:wasmimport shop price
@@ -43,7 +44,7 @@ type bill struct {
 
 //go:wasmexport json
 func json(ptr unsafe.Pointer, size uint32) uint64 {
-	return hostel.JSON(ptr, size, func(order order) (bill, error) {
+	return hosteljson.Call(ptr, size, func(order order) (bill, error) {
 		return bill{order, order.Count * 1999}, nil
 	})
 }

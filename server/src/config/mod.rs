@@ -11,20 +11,18 @@ use crate::{
 };
 use axum::http::Uri;
 use hostel::settings::{
-    DeTable, DeValue, Faults, Section, expected, flag, one_of, path, size_in, text, texts, time,
+    DeTable, DeValue, Faults, Section, expected, flag, one_of, path, read_text, size_in, text,
+    time, unique_texts,
 };
 use std::{
     collections::BTreeMap,
     error::Error,
-    fmt, fs, io,
+    fmt, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
-
-/// Most bytes of a configuration.
-const MOST_BYTES: usize = 1 << 20;
 
 /// The whole configuration of a server.
 #[derive(Clone, Debug, Default)]
@@ -90,6 +88,9 @@ impl Default for ServerSettings {
 }
 
 impl Config {
+    /// Most bytes of a configuration.
+    pub const MOST_BYTES: usize = 1 << 20;
+
     /// Returns the configuration of a server that has none: each plugin may log and read settings, of which there
     /// are none. Everybody on this machine may call plugins, and nobody may change them.
     #[must_use]
@@ -110,7 +111,7 @@ impl Config {
             file: file.to_owned(),
             reason,
         };
-        let text = fs::read_to_string(file).map_err(|error| fail(Reason::Io(error)))?;
+        let text = read_text(file, Self::MOST_BYTES).map_err(|error| fail(Reason::Io(error)))?;
         Self::parse(&text).map_err(|faults| fail(Reason::Faults(faults)))
     }
 
@@ -135,12 +136,10 @@ impl Config {
     }
 
     fn parse_into(text: &str, faults: &Faults<'_>) -> Option<Self> {
-        if text.len() > MOST_BYTES {
-            let found = text.len();
-            faults.add(
-                0..0,
-                format!("the configuration has {found} bytes, expected {MOST_BYTES} or fewer"),
-            );
+        let (limit, found) = (Self::MOST_BYTES, text.len());
+        if found > limit {
+            let fault = format!("the configuration has {found} bytes, expected {limit} or fewer");
+            faults.add(0..0, fault);
             return None;
         }
         let (table, errors) = DeTable::parse_recoverable(text);
@@ -163,7 +162,8 @@ impl Config {
             config.plugins.insert(name, settings);
         }
         for (name, at) in root.named("token") {
-            config.tokens.extend(token(name, at));
+            let token = token(name, at, &config.tokens);
+            config.tokens.extend(token);
         }
         config.check(&root);
         root.finish();
@@ -279,7 +279,8 @@ fn address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
     text(value)?.parse().map_err(|_| wrong())
 }
 
-fn token(name: String, mut at: Section<'_, '_>) -> Option<Token> {
+/// Reads a token that is none of `known`.
+fn token(name: String, mut at: Section<'_, '_>, known: &[Token]) -> Option<Token> {
     const ROLES: &[(&str, Role)] = &[
         ("caller", Role::Caller),
         ("monitor", Role::Monitor),
@@ -291,7 +292,12 @@ fn token(name: String, mut at: Section<'_, '_>) -> Option<Token> {
         })
     });
     let role = at.value("role", one_of(ROLES));
-    let plugins = at.value("plugins", texts);
+    if let Some(other) = known.iter().find(|other| Some(other.sha256) == sha256) {
+        // One of them would have the rights of the other.
+        let fault = format!("the token `{}` has this SHA-256, too", other.name);
+        at.fault_at("sha256", &fault);
+    }
+    let plugins = at.value("plugins", unique_texts);
     at.needs(
         &["sha256", "role"],
         "a token has the keys `sha256` and `role`",

@@ -8,10 +8,15 @@ use hostel::{
     Budget, Grants, Limits, StateStore, limit_fields,
     settings::{
         DeValue, Section, nearest, number, number_in, one_of, path, secret, size_in, text, texts,
-        time,
+        time, unique_texts,
     },
 };
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 /// What a plugin may use, and how much of it. Nothing is granted by default.
 #[derive(Clone, Debug)]
@@ -240,7 +245,7 @@ impl PluginSettings {
 
     fn read_http(&mut self, mut at: Section<'_, '_>) {
         let http = &mut self.http;
-        at.set("hosts", &mut http.hosts, texts);
+        at.set("hosts", &mut http.hosts, unique_texts);
         if let Some(secrets) = at.entries("secrets", secret) {
             http.secrets = secrets.into_iter().collect();
         }
@@ -277,6 +282,23 @@ impl PluginSettings {
         if let Err(reason) = crate::grants::http(&self.http) {
             at.fault_at("http", &reason);
         }
+        let names = self
+            .directories
+            .iter()
+            .map(|it| it.guest.trim_end_matches('/'));
+        if let Some(name) = repeated(names) {
+            // The guest would find one of them alone.
+            at.fault_at(
+                "directories",
+                &format!("two have the guest's name `{name}`"),
+            );
+        }
+        let headers = self.http.headers.iter();
+        let names =
+            headers.map(|[origin, name, _]| format!("{name}` for `{origin}").to_lowercase());
+        if let Some(name) = repeated(names) {
+            at.fault_at("http", &format!("the header `{name}` is set twice"));
+        }
         for directory in &self.directories {
             if !directory.host.is_dir() {
                 let host = directory.host.display();
@@ -286,10 +308,17 @@ impl PluginSettings {
     }
 }
 
+/// Returns the first item that another one equals.
+fn repeated<T: Ord + Clone>(items: impl Iterator<Item = T>) -> Option<T> {
+    let mut seen = BTreeSet::new();
+    let mut items = items;
+    items.find(|item| !seen.insert(item.clone()))
+}
+
 /// Reads the list of grants.
 fn grants(value: &DeValue<'_>) -> Result<Vec<Grant>, String> {
     let names = Grant::NAMES.map(|(name, _)| name);
-    let each = texts(value)?.into_iter().map(|found| {
+    let each = unique_texts(value)?.into_iter().map(|found| {
         let mut known = Grant::NAMES.into_iter();
         let grant = known.find(|(name, _)| *name == found);
         grant

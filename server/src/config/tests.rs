@@ -140,6 +140,54 @@ fn a_server_that_others_reach_needs_tokens() {
 }
 
 #[test]
+fn what_would_shadow_something_else_is_refused() {
+    let token = |name: &str, digit: &str, role: &str| {
+        format!(
+            "[token.{name}]\nsha256 = \"{}\"\n{role}\n",
+            digit.repeat(64)
+        )
+    };
+    let admin = "role = \"admin\"";
+    let tokens = |first: &str, second: &str| {
+        token("ann", first, admin) + &token("ben", second, "role = \"monitor\"")
+    };
+    assert!(faults(&tokens("a", "b")).is_empty());
+    // Hexadecimal digits of either case are one hash.
+    assert_eq!(
+        faults(&tokens("a", "A")),
+        ["5:10: `token.ben.sha256`: the token `ann` has this SHA-256, too"]
+    );
+    let caller = token(
+        "ann",
+        "a",
+        "role = \"caller\"\nplugins = [\"shop\", \"shop\"]",
+    );
+    for (text, fault) in [
+        (&*caller, "`token.ann.plugins`: \"shop\" is listed twice"),
+        (
+            "[plugin.a]\ngrants = [\"log\", \"log\"]\n",
+            "`plugin.a.grants`: \"log\" is listed twice",
+        ),
+        (
+            "[plugin.a]\ngrants = [\"wasi\"]\ndirectories = [{ host = \"/\", guest = \"/a\" }, { host = \"/\", guest = \"/a/\", access = \"rw\" }]\n",
+            "`plugin.a.directories`: two have the guest's name `/a`",
+        ),
+        (
+            "[plugin.a]\ngrants = [\"http\"]\nhttp.hosts = [\"a.example\", \"a.example\"]\n",
+            "`plugin.a.http.hosts`: \"a.example\" is listed twice",
+        ),
+        (
+            "[plugin.a]\ngrants = [\"http\"]\n[plugin.a.http]\nhosts = [\"a.example\"]\n\
+            headers = [{ origin = \"a.example\", name = \"X-A\", value = \"1\" }, { origin = \"A.example\", name = \"x-a\", value = \"2\" }]\n",
+            "`plugin.a.http`: the header `x-a` for `a.example` is set twice",
+        ),
+    ] {
+        let found = faults(text);
+        assert!(found.iter().any(|it| it.ends_with(fault)), "{found:?}");
+    }
+}
+
+#[test]
 fn a_wrong_value_is_told_once() {
     let sha256 = "0".repeat(64);
     for (text, at) in [

@@ -1,8 +1,8 @@
 //! Reads single values of a configuration.
 
-use super::table::expected;
+use super::{file::read_text, table::expected};
 use crate::parse_quantity;
-use std::{env, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, env, path::PathBuf, time::Duration};
 use toml::de::DeValue;
 
 /// Reads a text.
@@ -27,6 +27,16 @@ pub fn texts(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let items = value.as_array();
     let items = items.ok_or_else(|| expected("a list of texts", value))?;
     items.iter().map(|item| text(item.get_ref())).collect()
+}
+
+/// As [`texts`], of which no two are equal: the second one has no effect, or another one than was meant.
+pub fn unique_texts(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    let texts = texts(value)?;
+    let mut seen = BTreeSet::new();
+    match texts.iter().find(|text| !seen.insert(*text)) {
+        Some(twice) => Err(format!("\"{twice}\" is listed twice")),
+        None => Ok(texts),
+    }
 }
 
 /// Reads a whole number, such as `5000`, `"64KiB"` or `"5M"`.
@@ -80,7 +90,11 @@ pub fn time(value: &DeValue<'_>) -> Result<Duration, String> {
     }
 }
 
-/// Reads a text, or a secret: `{ env = "NAME" }` or `{ file = "PATH" }`. A line break at a file's end is cut.
+/// Most bytes of a file with a secret.
+const SECRET_BYTES: usize = 64 << 10;
+
+/// Reads a text, or a secret: `{ env = "NAME" }` or `{ file = "PATH" }`, of 64 KiB at most. A line break at a
+/// file's end is cut.
 pub fn secret(value: &DeValue<'_>) -> Result<String, String> {
     let Some(table) = value.as_table() else {
         return text(value);
@@ -95,7 +109,7 @@ pub fn secret(value: &DeValue<'_>) -> Result<String, String> {
         "env" => env::var(from)
             .map_err(|_| format!("the environment variable `{from}` is not set to a text")),
         "file" => {
-            let read = fs::read_to_string(from);
+            let read = read_text(from, SECRET_BYTES);
             let text = read.map_err(|error| format!("can't read the file `{from}`: {error}"))?;
             let text = text.strip_suffix('\n').unwrap_or(&text);
             Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())

@@ -1,0 +1,1 @@
+../../guests/go/hostel/hosteljson/hosteljson.go
