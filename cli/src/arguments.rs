@@ -23,7 +23,10 @@ use super::{
     limits::{self, Bounds, Change, ChangeParser, Kind, Preset, Target},
     number, quantity,
 };
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, error::{ContextKind, ContextValue, ErrorKind}};
+use clap::{
+    ArgGroup, Args, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use clap_complete::Shell;
 use hostel::{Convention, Engine, Limits, MemoryState};
 use std::{convert::Infallible, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
@@ -61,7 +64,9 @@ fn advised(mut error: clap::Error) -> clap::Error {
         }
         _ => return error,
     };
+    // They name --trace-calls.
     error.remove(ContextKind::SuggestedArg);
+    error.remove(ContextKind::Usage);
     let advice = ContextValue::StyledStrs(vec![advice.into()]);
     error.insert(ContextKind::Suggested, advice);
     error

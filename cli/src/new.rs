@@ -155,7 +155,8 @@ pub(super) fn new(arguments: &New) -> Result<Exit, Failure> {
         ))
     })?;
     if is_reserved(name) {
-        let message = format!("the name `{name}` is reserved, for a package or for a device of Windows");
+        let message =
+            format!("the name `{name}` is reserved, for a package or for a device of Windows");
         return Err(Failure::usage(message).with_hint("choose another name"));
     }
     // Nothing of the user's is replaced.
@@ -211,10 +212,22 @@ fn is_name(name: &str) -> bool {
 /// Windows.
 fn is_reserved(name: &str) -> bool {
     const NAMES: [&str; 10] = [
-        "hostel", "hostel-guest", "core", "std", "alloc", "test", "con", "prn", "aux", "nul",
+        "hostel",
+        "hostel-guest",
+        "core",
+        "std",
+        "alloc",
+        "test",
+        "con",
+        "prn",
+        "aux",
+        "nul",
     ];
-    let port = name.strip_prefix("com").or_else(|| name.strip_prefix("lpt"));
-    NAMES.contains(&name) || port.is_some_and(|port| port.len() == 1 && port.as_bytes()[0].is_ascii_digit())
+    let port = name
+        .strip_prefix("com")
+        .or_else(|| name.strip_prefix("lpt"));
+    NAMES.contains(&name)
+        || port.is_some_and(|port| port.len() == 1 && port.as_bytes()[0].is_ascii_digit())
 }
 
 #[cfg(test)]

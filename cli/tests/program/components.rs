@@ -520,3 +520,23 @@ fn a_snapshot_has_no_handles() {
     assert!(ended.stderr.contains(said), "{}", ended.stderr);
     assert!(!output.exists());
 }
+
+#[test]
+fn a_component_without_process_tells_the_functions_that_it_has() {
+    let files = Files::new();
+    let component = r#"(component
+        (core module $code (func (export "double") (param i32) (result i32)
+            (i32.mul (local.get 0) (i32.const 2))))
+        (core instance $code (instantiate $code))
+        (func (export "double") (param "number" u32) (result u32)
+            (canon lift (core func $code "double"))))"#;
+    let plugin = files.wat(component);
+    for input in [&[][..], &["4"]] {
+        let ended = hostel(&[&["run", &plugin], input].concat()).expect(3);
+        for part in ["`process`", "hint: ", "--call 'double(VALUES)'"] {
+            assert!(ended.stderr.contains(part), "{}", ended.stderr);
+        }
+    }
+    let ended = hostel(&["run", &plugin, "--call", "double(4)"]).expect(0);
+    assert_eq!(ended.text(), "8\n");
+}
