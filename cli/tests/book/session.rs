@@ -91,6 +91,9 @@ impl Session {
                 .map(|_| 0)
                 .map_err(|error| error.to_string()),
             "c" => self.check_c(block),
+            "text" if block.text.starts_with("$ ") => {
+                Err("a conversation in `text` is not run: make it `console`".to_owned())
+            }
             _ => Ok(0),
         }
     }
