@@ -291,39 +291,6 @@ impl Run {
         }
     }
 
-    /// Returns these options, and where they say nothing, those of a test case, `case`. An input or a function takes the
-    /// place of the case's whole call.
-    pub(super) fn over(self, mut case: Self) -> Self {
-        let calls = !self.input.is_empty() || self.call.is_some();
-        let (call, input, numbers) = match calls {
-            true => (self.call, self.input, self.numbers),
-            false => (case.call, case.input, case.numbers || self.numbers),
-        };
-        case.callback.retain(|answer| {
-            let mut given = self.callback.iter();
-            !given.any(|given| given.name() == answer.name())
-        });
-        Self {
-            call,
-            input,
-            numbers,
-            arg: [case.arg, self.arg].concat(),
-            env: [case.env, self.env].concat(),
-            dir: [case.dir, self.dir].concat(),
-            config: [case.config, self.config].concat(),
-            abi: self.abi.or(case.abi),
-            callback: [case.callback, self.callback].concat(),
-            stub: [case.stub, self.stub].concat(),
-            fuel: self.fuel.or(case.fuel),
-            memory: self.memory.or(case.memory),
-            limit: [case.limit, self.limit].concat(),
-            timeout: self.timeout.or(case.timeout),
-            http_answers: case.http_answers,
-            memory_state: case.memory_state.filter(|_| self.state.is_none()),
-            ..self
-        }
-    }
-
     /// Returns whether --callback answers functions that a component imports.
     pub(super) fn answers_functions(&self) -> bool {
         let mut given = self.callback.iter();

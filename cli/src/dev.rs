@@ -140,9 +140,42 @@ impl Dev<'_> {
             ..given.clone()
         };
         match tests.exists() {
-            true => Ok(given.over(testing::first_call(&tests, plugin)?)),
+            true => Ok(over(given, testing::first_call(&tests, plugin)?)),
             false => Ok(given),
         }
+    }
+}
+
+/// Returns the options that are given, and where they say nothing, those of a test case, `case`. An input or a function takes the
+/// place of the case's whole call.
+fn over(given: Run, mut case: Run) -> Run {
+    let calls = !given.input.is_empty() || given.call.is_some();
+    let (call, input, numbers) = match calls {
+        true => (given.call, given.input, given.numbers),
+        false => (case.call, case.input, case.numbers || given.numbers),
+    };
+    case.callback.retain(|answer| {
+        let mut answers = given.callback.iter();
+        !answers.any(|given| given.name() == answer.name())
+    });
+    Run {
+        call,
+        input,
+        numbers,
+        arg: [case.arg, given.arg].concat(),
+        env: [case.env, given.env].concat(),
+        dir: [case.dir, given.dir].concat(),
+        config: [case.config, given.config].concat(),
+        abi: given.abi.or(case.abi),
+        callback: [case.callback, given.callback].concat(),
+        stub: [case.stub, given.stub].concat(),
+        fuel: given.fuel.or(case.fuel),
+        memory: given.memory.or(case.memory),
+        limit: [case.limit, given.limit].concat(),
+        timeout: given.timeout.or(case.timeout),
+        http_answers: case.http_answers,
+        memory_state: case.memory_state.filter(|_| given.state.is_none()),
+        ..given
     }
 }
 
