@@ -1,7 +1,7 @@
-//! Host functions that a test case stubs, each with one answer.
+//! Imports of core modules that --callback or a test case answers, each with one value.
 
 use super::{
-    callback::{self, Callback},
+    callback::{self, Callback, GivenCallback},
     failure::Failure,
     number,
 };
@@ -37,14 +37,18 @@ pub(super) enum Answer {
     Nothing,
 }
 
-/// Grants the functions that `all` answer, by their types in `modules`.
+/// Grants the imports of core modules that `all` answer, by their types in `modules`.
 pub(super) fn grant(
-    all: &[NamedAnswer],
+    all: &[GivenCallback],
     modules: &[ModuleInfo],
     grants: Grants,
     extism: Extism,
 ) -> Result<(Grants, Extism), Failure> {
-    all.iter().try_fold((grants, extism), |granted, named| {
+    let mut all = all.iter().filter_map(|given| match given {
+        GivenCallback::Import(named) => Some(named),
+        _ => None,
+    });
+    all.try_fold((grants, extism), |granted, named| {
         let imports = modules.iter().flat_map(|module| &module.imports);
         let mut named_so = imports
             .filter(|import| full_name(import) == named.name)
@@ -74,7 +78,7 @@ fn unknown(name: &str, modules: &[ModuleInfo]) -> Failure {
     let imports = modules.iter().flat_map(|module| &module.imports);
     let names: Vec<_> = imports.map(full_name).collect();
     let known: Vec<_> = names.iter().map(|name| &**name).collect();
-    let failure = Failure::usage(format!("`host`: the plugin does not import `{name}`"));
+    let failure = Failure::usage(format!("--callback: the plugin does not import `{name}`"));
     match (nearest(name, &known), &*known) {
         (Some(near), _) => failure.with_hint(format!("did you mean `{near}`?")),
         (None, []) => failure.with_hint("it imports nothing"),
@@ -83,7 +87,7 @@ fn unknown(name: &str, modules: &[ModuleInfo]) -> Failure {
 }
 
 fn refused(name: &str, why: &str) -> Failure {
-    Failure::usage(format!("`host`: can't answer `{name}`: {why}"))
+    Failure::usage(format!("--callback: can't answer `{name}`: {why}"))
 }
 
 impl Answer {

@@ -13,7 +13,6 @@ use self::help::{SERVE, TOKEN};
 #[cfg(feature = "fleet")]
 use super::fleet::arguments as fleet;
 use super::{
-    answer::NamedAnswer,
     callback::GivenCallback,
     directories::GivenDirectory,
     exit,
@@ -24,7 +23,10 @@ use super::{
     limits::{self, Bounds, Change, ChangeParser, Kind, Preset, Target},
     number, quantity,
 };
-use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use clap::{
+    ArgGroup, Args, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use clap_complete::Shell;
 use hostel::{Convention, Engine, Limits, MemoryState};
 use std::{convert::Infallible, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
@@ -46,9 +48,28 @@ impl Arguments {
                 return Err(error);
             }
             // clap takes `-inf` and `-0x5` for options, as it does not -5.
-            Self::try_parse_from(given().map(marked))
+            Self::try_parse_from(given().map(marked)).map_err(advised)
         })
     }
+}
+
+/// Names `hostel profile` to one who looks for its options in other commands.
+fn advised(mut error: clap::Error) -> clap::Error {
+    let advice = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) if option == "--profile" => {
+            "`hostel profile PLUGIN INPUT -o FILE.svg` draws which functions use the fuel of a call"
+        }
+        Some(ContextValue::String(option)) if option == "--trace" => {
+            "`hostel profile PLUGIN INPUT --trace` prints the calls of host functions"
+        }
+        _ => return error,
+    };
+    // They name --trace-calls.
+    error.remove(ContextKind::SuggestedArg);
+    error.remove(ContextKind::Usage);
+    let advice = ContextValue::StyledStrs(vec![advice.into()]);
+    error.insert(ContextKind::Suggested, advice);
+    error
 }
 
 /// The first character of a number that clap would take for an option. No argument can have it.
@@ -108,6 +129,7 @@ pub(super) enum Command {
     /// Draw which functions of a plugin use the fuel of a call
     #[command(
         after_help = long(PROFILE),
+        group = ArgGroup::new("result").args(["output", "trace"]).required(true).multiple(true),
         mut_arg("trace_calls", |it| it.hide(true)),
         mut_arg("json", |it| it.hide(true)),
         mut_arg("trust_manifest", |it| it.hide(true)),
@@ -218,7 +240,7 @@ pub(super) struct Run {
     /// Convention: native, wapc, extism or typst [default: found]
     #[arg(long, value_name = "NAME", hide = asked_for("-h"), value_parser = convention)]
     pub(super) abi: Option<Convention>,
-    /// Host's answer: echo, fail:TEXT, @FILE or FUNCTION=VALUE; repeatable
+    /// Host's answer: echo, fail:TEXT, @FILE or [MODULE.]FUNCTION=VALUE
     #[arg(long, value_name = "ANSWER", hide = asked_for("-h"))]
     pub(super) callback: Vec<GivenCallback>,
     /// [SCHEME://]HOST[:PORT] that the plugin may reach; repeatable
@@ -251,9 +273,6 @@ pub(super) struct Run {
     /// Print output, error, logs and usage as one JSON object
     #[arg(long)]
     pub(super) json: bool,
-    /// Host functions of a test, each with its one answer.
-    #[arg(skip)]
-    pub(super) answers: Vec<NamedAnswer>,
     /// Responses to HTTP requests of a test.
     #[arg(skip)]
     pub(super) http_answers: Vec<(String, HttpAnswer)>,
@@ -313,6 +332,16 @@ impl Run {
         match self.trace_calls {
             true => Err(Failure::usage(format!(
                 "--trace-calls has no effect on `{command}`: use it with `run`"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses --json for a command that prints no report.
+    pub(super) fn refuse_json(&self, command: &str) -> Result<(), Failure> {
+        match self.json {
+            true => Err(Failure::usage(format!(
+                "--json has no effect on `{command}`: use it with `run`"
             ))),
             false => Ok(()),
         }
@@ -439,7 +468,7 @@ pub(super) struct Profile {
     #[command(flatten)]
     pub(super) run: Run,
     /// File to write: FILE.svg for a picture, FILE.folded for text
-    #[arg(long, short, value_name = "FILE", required_unless_present = "trace")]
+    #[arg(long, short, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// Print each call of a host function on stderr, with arguments and results
     #[arg(long)]

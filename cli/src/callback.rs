@@ -1,7 +1,7 @@
 //! Answers the calls that a plugin makes of its host: those of waPC, and those of an Extism plugin's imports
-//! that the environment does not have. Answers the imports of components, each with one value.
+//! that the environment does not have. Answers the imports of components and of core modules, each with one value.
 
-use super::{failure::Failure, input};
+use super::{answer::NamedAnswer, failure::Failure, input, testing};
 use hostel::{
     Extern, Extism, Grants, HostAnswer, HostRequest, Import, ModuleInfo,
     component::{self, Interface},
@@ -16,6 +16,8 @@ pub(super) enum GivenCallback {
     General(GivenAnswer),
     /// A value for an import of a component.
     Function { name: String, value: String },
+    /// A value for an import of a core module.
+    Import(NamedAnswer),
 }
 
 /// An answer of the host by waPC's or Extism's convention.
@@ -29,7 +31,7 @@ pub(super) enum GivenAnswer {
 }
 
 impl FromStr for GivenCallback {
-    type Err = &'static str;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "echo" {
@@ -42,7 +44,10 @@ impl FromStr for GivenCallback {
             let (name, value) = text
                 .split_once('=')
                 .filter(|(name, _)| !name.is_empty())
-                .ok_or("expected echo, fail:TEXT, @FILE or FUNCTION=VALUE")?;
+                .ok_or("expected echo, fail:TEXT, @FILE, FUNCTION=VALUE or MODULE.NAME=VALUE")?;
+            if is_of_module(name) {
+                return testing::named_answer(name, value).map(Self::Import);
+            }
             Ok(Self::Function {
                 name: name.to_owned(),
                 value: value.to_owned(),
@@ -51,11 +56,26 @@ impl FromStr for GivenCallback {
     }
 }
 
+impl GivenCallback {
+    /// Returns the function for which it is; none if it is for all.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::General(_) => None,
+            Self::Function { name, .. } | Self::Import(NamedAnswer { name, .. }) => Some(name),
+        }
+    }
+}
+
+/// Returns whether a name is that of a core module's import, `MODULE.NAME`.
+pub(super) fn is_of_module(name: &str) -> bool {
+    name.contains('.') && !name.contains('#')
+}
+
 /// Returns the answer to all calls of the host by waPC's or Extism's convention, if one is given.
 pub(super) fn general(given: &[GivenCallback]) -> Result<Option<&GivenAnswer>, Failure> {
     let mut all = given.iter().filter_map(|given| match given {
         GivenCallback::General(answer) => Some(answer),
-        GivenCallback::Function { .. } => None,
+        _ => None,
     });
     let first = all.next();
     match all.next() {
@@ -79,7 +99,10 @@ pub(super) fn answer_functions(
         let Some(contract) = contract else {
             return Err(Failure::usage(format!(
                 "--callback {name}=... answers imports of a component: the plugin has no contract"
-            )));
+            ))
+            .with_hint(
+                "name an import of a core module with its module: --callback MODULE.NAME=VALUE",
+            ));
         };
         let answer = contract.parse_answer(name, value).map_err(|mut error| {
             // The message has the name before the value.

@@ -27,6 +27,7 @@ const BUILT: [&str; 3] = ["target", "node_modules", "zig-out"];
 const WRITTEN: [&str; 4] = [".wasm", ".o", "Cargo.lock", "package-lock.json"];
 
 pub(super) fn dev(arguments: &RunOnce) -> Result<Exit, Failure> {
+    arguments.run.refuse_json("dev")?;
     log::show();
     let folder = &arguments.run.plugin;
     let build = Build::of(folder)?;
@@ -129,18 +130,52 @@ impl Dev<'_> {
         }
     }
 
-    /// Returns the options of the call: those of the command line with the input, or those of the first test case.
+    /// Returns the options of the call: those of the command line, beside those of the first test case.
     fn options(&self, plugin: &Path) -> Result<Run, Failure> {
         let given = &self.arguments.run;
         let tests = given.plugin.join("tests.toml");
-        if self.input.is_empty() && given.call.is_none() && tests.exists() {
-            return testing::first_call(&tests, plugin);
-        }
-        Ok(Run {
+        let given = Run {
             plugin: plugin.to_owned(),
             input: self.input.clone(),
             ..given.clone()
-        })
+        };
+        match tests.exists() {
+            true => Ok(over(given, testing::first_call(&tests, plugin)?)),
+            false => Ok(given),
+        }
+    }
+}
+
+/// Returns the options that are given, and where they say nothing, those of a test case, `case`. An input or a function takes the
+/// place of the case's whole call.
+fn over(given: Run, mut case: Run) -> Run {
+    let calls = !given.input.is_empty() || given.call.is_some();
+    let (call, input, numbers) = match calls {
+        true => (given.call, given.input, given.numbers),
+        false => (case.call, case.input, case.numbers || given.numbers),
+    };
+    case.callback.retain(|answer| {
+        let mut answers = given.callback.iter();
+        !answers.any(|given| given.name() == answer.name())
+    });
+    Run {
+        call,
+        input,
+        numbers,
+        arg: [case.arg, given.arg].concat(),
+        env: [case.env, given.env].concat(),
+        dir: [case.dir, given.dir].concat(),
+        config: [case.config, given.config].concat(),
+        abi: given.abi.or(case.abi),
+        callback: [case.callback, given.callback].concat(),
+        stub: [case.stub, given.stub].concat(),
+        fuel: given.fuel.or(case.fuel),
+        memory: given.memory.or(case.memory),
+        limit: [case.limit, given.limit].concat(),
+        timeout: given.timeout.or(case.timeout),
+        http_answers: case.http_answers,
+        memory_state: case.memory_state.filter(|_| given.state.is_none()),
+        ..given
     }
 }
 

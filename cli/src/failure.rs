@@ -66,16 +66,9 @@ impl Failure {
     pub(super) fn of_plugin_at_rest(mut self) -> Self {
         if let Some(import) = &self.missing {
             let stub = quoted(import);
-            let name = import.strip_prefix("$root#").unwrap_or(import);
-            let answer = match import.contains('#') {
-                true => format!(", or `hostel run --callback '{name}=VALUE'`"),
-                false if callback::answers(import) => {
-                    ", or `hostel run --callback ANSWER`".to_owned()
-                }
-                false => String::new(),
-            };
+            let answer = answer_for(import);
             self.hint = Some(format!(
-                "the program that embeds the plugin supplies it{answer}; if the plugin can do without the function, add --stub {stub}"
+                "the program that embeds the plugin supplies it, or `hostel run {answer}`; if the plugin can do without the function, add --stub {stub}"
             ));
         }
         self
@@ -141,24 +134,15 @@ impl Failure {
                 if let Some(Mismatch::UnknownImport { module, name, .. }) =
                     all.iter().find(|one| one.could_be_stubbed())
                 {
-                    let callback = if callback::answers(module) {
-                        "answer it with --callback ANSWER, or, ".to_owned()
-                    } else if &**module == "$root" {
-                        format!("answer it with --callback '{name}=VALUE', or, ")
-                    } else if callback::is_interface(module) {
-                        format!("answer it with --callback '{module}#{name}=VALUE', or, ")
-                    } else {
-                        String::new()
-                    };
                     let separator = match callback::is_interface(module) {
                         true => '#',
                         false => '.',
                     };
                     let import = format!("{module}{separator}{name}");
-                    let stub = quoted(&import);
+                    let (answer, stub) = (answer_for(&import), quoted(&import));
                     failure.missing = Some(import);
                     return failure.with_hint(format!(
-                        "{callback}if the plugin can do without the function, add --stub {stub}"
+                        "answer it with {answer}, or, if the plugin can do without the function, add --stub {stub}"
                     ));
                 }
             }
@@ -341,7 +325,7 @@ const REMEDIES: [(&str, &str); 2] = [
 ];
 
 /// Advice for `run`, and in its place that for a case of `hostel test`.
-const KEYS: [(&str, &str); 18] = [
+const KEYS: [(&str, &str); 19] = [
     ("--abi has no effect", "`abi` has no effect"),
     ("--config has no effect", "`settings` has no effect"),
     ("--state has no effect", "`state` has no effect"),
@@ -350,6 +334,7 @@ const KEYS: [(&str, &str); 18] = [
         "in the key `env` and files in the key `dirs`",
     ),
     ("by --callback FUNCTION=VALUE", "in the table `host`"),
+    ("--callback: ", "`host`: "),
     (
         "write --callback 'INTERFACE#FUNCTION=VALUE'",
         "name each function in the table `host`: \"INTERFACE#FUNCTION\" = VALUE",
@@ -388,6 +373,16 @@ fn quoted(import: &str) -> String {
     match import.contains('#') {
         true => format!("'{import}'"),
         false => import.to_owned(),
+    }
+}
+
+/// Returns the option that answers an import.
+fn answer_for(import: &str) -> String {
+    let module = import.split_once('.').map_or(import, |(module, _)| module);
+    let name = import.strip_prefix("$root#").unwrap_or(import);
+    match callback::answers(module) {
+        true => "--callback ANSWER".to_owned(),
+        false => format!("--callback '{name}=VALUE'"),
     }
 }
 

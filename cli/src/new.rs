@@ -154,6 +154,11 @@ pub(super) fn new(arguments: &New) -> Result<Exit, Failure> {
             folder.display()
         ))
     })?;
+    if is_reserved(name) {
+        let message =
+            format!("the name `{name}` is reserved, for a package or for a device of Windows");
+        return Err(Failure::usage(message).with_hint("choose another name"));
+    }
     // Nothing of the user's is replaced.
     fs::create_dir(folder).map_err(|error| {
         let failure = Failure::unwritable(folder, &error);
@@ -201,13 +206,33 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.len() <= 64
         && name.bytes().all(part)
-        // Packages that the plugin itself uses, or that Rust has.
-        && !["hostel", "hostel-guest", "core", "std", "alloc", "test"].contains(&name)
+}
+
+/// Returns whether it names a package that the plugin itself uses or that Rust has, or a device, which can't be a file on
+/// Windows.
+fn is_reserved(name: &str) -> bool {
+    const NAMES: [&str; 10] = [
+        "hostel",
+        "hostel-guest",
+        "core",
+        "std",
+        "alloc",
+        "test",
+        "con",
+        "prn",
+        "aux",
+        "nul",
+    ];
+    let port = name
+        .strip_prefix("com")
+        .or_else(|| name.strip_prefix("lpt"));
+    NAMES.contains(&name)
+        || port.is_some_and(|port| port.len() == 1 && port.as_bytes()[0].is_ascii_digit())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{GUEST, is_name};
+    use super::{GUEST, is_name, is_reserved};
     use std::{collections::BTreeSet, fs, path::Path};
 
     #[test]
@@ -226,8 +251,14 @@ mod tests {
         for name in ["a", "my-plugin", "a_1"] {
             assert!(is_name(name), "{name}");
         }
-        for name in ["", "1a", "-a", "A", "a.b", "a b", "ä", "hostel", "core"] {
+        for name in ["", "1a", "-a", "A", "a.b", "a b", "ä"] {
             assert!(!is_name(name), "{name}");
+        }
+        for name in ["hostel", "test", "con", "lpt1"] {
+            assert!(is_reserved(name), "{name}");
+        }
+        for name in ["tests", "console", "com", "coma", "com10"] {
+            assert!(!is_reserved(name), "{name}");
         }
     }
 }

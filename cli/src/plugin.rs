@@ -4,7 +4,8 @@ use super::{
     abi::{self, Calling},
     answer,
     arguments::Run,
-    callback, directories,
+    callback::{self, GivenCallback},
+    directories,
     failure::Failure,
     grants::stubbed,
     http,
@@ -17,7 +18,7 @@ use hostel::{
     component::{has_contract, is_component},
     is_manifest,
 };
-use hostel_contract::{Contract, exports};
+use hostel_contract::{CallTextError, Contract, exports};
 use std::{borrow::Cow, path::Path, sync::Arc, time::Duration};
 
 /// The function that is called without --call.
@@ -113,6 +114,9 @@ impl Module {
                 }
             }
         };
+        if command && component && !is_command_component(wasm) {
+            refuse_without_function(wasm)?;
+        }
         if command && !arguments.input.is_empty() {
             return Err(Failure::usage("a WASI command takes no INPUT")
                 .with_hint("pass arguments with --arg TEXT, and stdin with < FILE"));
@@ -193,6 +197,23 @@ pub(super) const LARGE: usize = 512 << 10;
 /// Returns whether --call has the arguments of a function with a contract.
 pub(super) fn has_arguments(call: &str) -> bool {
     call.contains('(')
+}
+
+/// Refuses a component that is no WASI command, and has other functions than the one that is called without --call.
+fn refuse_without_function(wasm: &[u8]) -> Result<(), Failure> {
+    let call = format!("{FUNCTION}()");
+    let read = Contract::read(wasm).map(|contract| contract.parse_call(&call));
+    let Ok(Err(error)) = read else {
+        return Ok(());
+    };
+    let failure = Failure::call_text(&call, &error);
+    match &error {
+        CallTextError::Unknown { exported, .. } if !exported.is_empty() => {
+            let name = &exported[0];
+            Err(failure.with_hint(format!("name one with its values: --call '{name}(VALUES)'")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_contract(path: &Path, wasm: &[u8]) -> Result<Contract, Failure> {
@@ -287,7 +308,13 @@ pub(super) fn grants(
     }
     grants = callback::answer_functions(grants, module.contract.as_ref(), &arguments.callback)?;
     let general = callback::general(&arguments.callback)?;
-    if general.is_some() && module.component {
+    let infos = match arguments.callback.is_empty() {
+        true => Vec::new(),
+        false => module.infos(arguments),
+    };
+    let is_import = |given: &GivenCallback| matches!(given, GivenCallback::Import(_));
+    let no_import_fits = infos.is_empty() && arguments.callback.iter().any(is_import);
+    if module.component && (general.is_some() || no_import_fits) {
         return Err(
             Failure::usage("of a component, --callback answers one function each")
                 .with_hint("write --callback 'INTERFACE#FUNCTION=VALUE'"),
@@ -296,16 +323,16 @@ pub(super) fn grants(
     let wapc = match general {
         Some(given) => {
             let callback = given.read(module.bounds.budget.bytes_to_guest)?;
-            for info in module.infos(arguments) {
-                extism = callback.grant(&info, extism);
+            for info in &infos {
+                extism = callback.grant(info, extism);
             }
             Wapc::new().callback(move |request| callback.answer(request))
         }
         None => Wapc::new(),
     };
-    if !arguments.answers.is_empty() {
-        (grants, extism) =
-            answer::grant(&arguments.answers, &module.infos(arguments), grants, extism)?;
+    // Without any, the plugin can't be read, and is refused when it is loaded.
+    if !infos.is_empty() {
+        (grants, extism) = answer::grant(&arguments.callback, &infos, grants, extism)?;
     }
     let grants = stubbed(grants.wapc(wapc), &arguments.stub);
     Ok(Granted {

@@ -25,6 +25,7 @@ pub(super) fn profile(arguments: &Profile) -> Result<Exit, Failure> {
     let run = &arguments.run;
     log::show();
     run.refuse_trace("profile")?;
+    run.refuse_json("profile")?;
     let mut module = Module::read(run, |_| {})?;
     let observed = Observed::new(run, &mut module, "`hostel profile`", false)?;
     let mut bounds = module.bounds;

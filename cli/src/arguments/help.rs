@@ -61,8 +61,10 @@ pub(super) const DEV: &str = "\
 Builds the plugin in DIR by its Cargo.toml (cargo), package.json (npm) or
 Makefile (make), calls it, and prints its output, log, fuel and memory. Does so
 again when a file below DIR changes. If a build fails, the version before it is
-kept. Without INPUT, the call is the first case of DIR/tests.toml. Lines on
-stdin are commands: r calls again, i TEXT sets the input and calls, q ends.
+kept. Settings, host functions and, without INPUT, the call are those of the
+first case of DIR/tests.toml. It runs until Ctrl-C or q, also without a
+terminal. Lines on stdin are commands: r calls again, i TEXT sets the input and
+calls, q ends.
 
 Examples:
   hostel dev greeter

@@ -253,7 +253,7 @@ impl Observed {
 }
 
 /// What else tells of a call.
-const CORE_MODULES: &str = "core modules can be observed, called with bytes or numbers; `hostel run --json` tells the fuel of other calls as a whole";
+const CORE_MODULES: &str = "core modules can be observed, called with bytes or numbers; of a component, as plugins in JavaScript and Python are, read the log, and the fuel of the whole call with `hostel run --json`";
 
 /// Refuses a plugin that is not of the kind that can be observed.
 fn unsupported(option: &str, what: &str, hint: &str) -> Failure {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     arguments::{Observe, Run},
-    callback::{GivenAnswer, GivenCallback},
+    callback::{GivenAnswer, GivenCallback, is_of_module},
     directories::GivenDirectory,
     failure::Failure,
     grants::Stub,
@@ -100,7 +100,7 @@ impl Setup {
                 _ => return Err(refused("expected a text or bytes, `error` or `echo`")),
             };
             run.callback.push(GivenCallback::General(general));
-        } else if name.contains('#') || !name.contains('.') {
+        } else if !is_of_module(name) {
             let value = answer.wave().ok_or_else(|| {
                 refused("expected a value of its type, in WAVE: { wave = \"...\" }")
             })?;
@@ -110,9 +110,10 @@ impl Setup {
             });
         } else {
             let named = answer.named(name);
-            run.answers.push(named.ok_or_else(|| {
-                refused("`wave` is for functions of components, INTERFACE#FUNCTION")
-            })?);
+            run.callback
+                .push(GivenCallback::Import(named.ok_or_else(|| {
+                    refused("`wave` is for functions of components, INTERFACE#FUNCTION")
+                })?));
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod file;
 mod junit;
 mod watch;
 
+pub(super) use self::file::named_answer;
 use self::{
     case::{Prepared, Preparing},
     file::File,

@@ -196,10 +196,17 @@ fn imports_are_answered_stubbed_or_told() {
         ),
         ("log=7", "expected nothing: `log` has no result"),
         (
+            "shop.price=1",
+            "of a component, --callback answers one function each",
+        ),
+        (
             "echo",
             "of a component, --callback answers one function each",
         ),
-        ("=1", "expected echo, fail:TEXT, @FILE or FUNCTION=VALUE"),
+        (
+            "=1",
+            "expected echo, fail:TEXT, @FILE, FUNCTION=VALUE or MODULE.NAME=VALUE",
+        ),
     ] {
         let ended = hostel(&["run", &plugin, "x", "--callback", answer]).expect(2);
         assert!(ended.stderr.contains(part), "{answer}: {}", ended.stderr);
@@ -512,4 +519,24 @@ fn a_snapshot_has_no_handles() {
     let said = "the component holds a handle to a resource that the component defines";
     assert!(ended.stderr.contains(said), "{}", ended.stderr);
     assert!(!output.exists());
+}
+
+#[test]
+fn a_component_without_process_tells_the_functions_that_it_has() {
+    let files = Files::new();
+    let component = r#"(component
+        (core module $code (func (export "double") (param i32) (result i32)
+            (i32.mul (local.get 0) (i32.const 2))))
+        (core instance $code (instantiate $code))
+        (func (export "double") (param "number" u32) (result u32)
+            (canon lift (core func $code "double"))))"#;
+    let plugin = files.wat(component);
+    for input in [&[][..], &["4"]] {
+        let ended = hostel(&[&["run", &plugin], input].concat()).expect(3);
+        for part in ["`process`", "hint: ", "--call 'double(VALUES)'"] {
+            assert!(ended.stderr.contains(part), "{}", ended.stderr);
+        }
+    }
+    let ended = hostel(&["run", &plugin, "--call", "double(4)"]).expect(0);
+    assert_eq!(ended.text(), "8\n");
 }

@@ -394,9 +394,10 @@ fn stubbed_imports_let_a_plugin_run_until_it_calls_one() {
         };
         let refused = hostel(&[&[command, &plugin, "--call", "f"], options].concat()).expect(3);
         assert!(
-            refused
-                .stderr
-                .contains("hint: if the plugin can do without the function, add --stub env.fork"),
+            refused.stderr.contains(
+                "hint: answer it with --callback 'env.fork=VALUE', or, if the plugin can do without the function, \
+                 add --stub env.fork"
+            ),
             "{}",
             refused.stderr
         );

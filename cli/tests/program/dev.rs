@@ -151,6 +151,42 @@ fn without_input_the_first_test_case_is_called() {
 }
 
 #[test]
+fn the_host_of_the_first_test_case_is_kept() {
+    let files = Files::new();
+    let source = r#"(module
+        (import "shop" "name" (func $name (result i32 i32)))
+        (import "env" "host_get_config" (func $setting (param i32 i32) (result i32 i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "key")
+        (func (export "allocate") (param i32) (result i32) (i32.const 1024))
+        (func (export "name") (param i32 i32) (result i32 i32) (call $name))
+        (func (export "process") (param i32 i32) (result i32 i32)
+            (call $setting (i32.const 0) (i32.const 3))))"#;
+    files.file("source.bin", &wat::parse_str(source).expect("it is WAT"));
+    files.file(
+        "Makefile",
+        b"plugin.wasm: source.bin\n\tcp source.bin plugin.wasm\n",
+    );
+    files.file(
+        "tests.toml",
+        b"[host]\n\"shop.name\" = \"lamp\"\n[settings]\nkey = \"of the file\"\n\
+          [[case]]\nname = \"first\"\ncall = \"name\"\ninput = \"x\"\n",
+    );
+    let folder = files.path("");
+    for (options, output) in [
+        (&[][..], "lamp"),
+        (&["input"], "of the file"),
+        (&["input", "--call", "name"], "lamp"),
+        (&["input", "--config", "key=of the option"], "of the option"),
+        (&["--callback", "shop.name=\"table\""], "table"),
+    ] {
+        let dev = Dev::start(&[&[path(&folder)], options].concat());
+        dev.wait(output);
+        dev.quit();
+    }
+}
+
+#[test]
 fn a_folder_without_a_build_file_is_refused() {
     let files = Files::new();
     fs::create_dir(files.path("empty")).expect("a folder can be made");

@@ -3,6 +3,7 @@
 mod bench;
 #[cfg(feature = "bindgen")]
 mod bindgen;
+mod callback;
 mod commands;
 mod components;
 mod contracts;

@@ -13,6 +13,7 @@ fn written(files: &Files, lang: &str) -> String {
     let folder = path(&folder);
     let ended = hostel(&["new", folder, "--lang", lang]).expect(0);
     assert!(ended.text().contains("hostel test "), "{}", ended.text());
+    files.file("next.txt", &ended.stdout);
     folder.to_owned()
 }
 
@@ -45,7 +46,17 @@ fn built(folder: &str, tool: &str, arguments: &[&str]) -> bool {
     }
 }
 
-/// Expects that a built plugin passes the tests beside it, all of which are run.
+/// Returns the arguments of the last command that `hostel new` printed for a folder, which calls the plugin.
+fn printed_call(folder: &str) -> Vec<String> {
+    let printed = std::fs::read_to_string(Path::new(folder).with_file_name("next.txt"));
+    let printed = printed.expect("it can be read");
+    let line = printed.lines().last().expect("there are commands");
+    let call = line.trim().strip_prefix("hostel ").expect("it is hostel's");
+    call.split(' ').map(str::to_owned).collect()
+}
+
+/// Expects that a built plugin passes the tests beside it, all of which are run, and that the command that was printed
+/// calls it.
 #[cfg(not(windows))]
 fn passes(folder: &str, plugin: &str) {
     let output = command(&["test", plugin]).current_dir(folder).output();
@@ -56,6 +67,11 @@ fn passes(folder: &str, plugin: &str) {
         stdout.ends_with("\n4 passed, 0 failed\n"),
         "{stdout}{stderr}"
     );
+    let call = printed_call(folder);
+    let call: Vec<_> = call.iter().map(String::as_str).collect();
+    let output = command(&call).current_dir(folder).output();
+    let called = super::Ended::from(output.expect("the program starts"));
+    assert_eq!(called.expect(0).text().trim_end(), "Hello, Ann!");
 }
 
 #[cfg(not(windows))]
@@ -170,6 +186,10 @@ fn each_language_has_its_sdk_and_the_tests() {
     ] {
         let files = Files::new();
         let folder = written(&files, lang);
+        // Nothing else supplies what a contract imports.
+        let is_component = sdk == "wit/plugin.wit";
+        let answers = printed_call(&folder).contains(&"--callback".to_owned());
+        assert_eq!(answers, is_component, "{lang}");
         let folder = Path::new(&folder);
         assert!(folder.join(sdk).is_file(), "{lang}");
         let mut folders = vec![folder.to_owned()];
@@ -189,6 +209,7 @@ fn each_language_has_its_sdk_and_the_tests() {
             }
         }
         assert!(folder.join("tests.toml").is_file());
+        assert!(folder.join(".gitignore").is_file(), "{lang}");
     }
 }
 
@@ -207,8 +228,15 @@ fn nothing_is_replaced() {
         std::fs::read_dir(&folder).expect("it can be read").count(),
         0
     );
-    for name in ["Upper", "hostel", "a.b"] {
+    for (name, part) in [
+        ("Upper", "expected a name"),
+        ("a.b", "expected a name"),
+        ("hostel", "the name `hostel` is reserved"),
+        ("std", "is reserved"),
+        ("con", "is reserved"),
+        ("com1", "is reserved"),
+    ] {
         let ended = hostel(&["new", path(&files.path(name)), "--lang", "c"]).expect(2);
-        assert!(ended.stderr.contains("expected a name"), "{}", ended.stderr);
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
     }
 }

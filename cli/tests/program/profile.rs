@@ -257,3 +257,39 @@ fn what_can_not_be_profiled_is_said() {
         assert!(!output.exists());
     }
 }
+
+#[test]
+fn what_is_printed_or_written_has_to_be_asked_for() {
+    let plugin = guest("customize");
+    let ended = hostel(&["profile", &plugin, "x"]).expect(2);
+    let asks = "<--output <FILE>|--trace>";
+    assert!(ended.stderr.contains(asks), "{}", ended.stderr);
+    for command in [&["profile", "--trace"][..], &["dev"]] {
+        let ended = hostel(&[command, &[&plugin, "x", "--json"]].concat()).expect(2);
+        let refuses = "--json has no effect on";
+        assert!(ended.stderr.contains(refuses), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn those_who_look_for_it_in_run_are_told() {
+    let plugin = guest("customize");
+    for (option, part) in [
+        (
+            "--trace",
+            "tip: `hostel profile PLUGIN INPUT --trace` prints",
+        ),
+        (
+            "--profile",
+            "tip: `hostel profile PLUGIN INPUT -o FILE.svg` draws",
+        ),
+        (
+            "--profile=x.svg",
+            "tip: `hostel profile PLUGIN INPUT -o FILE.svg` draws",
+        ),
+    ] {
+        let ended = hostel(&["run", &plugin, "x", option]).expect(2);
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("--trace-calls"), "{}", ended.stderr);
+    }
+}
