@@ -228,7 +228,7 @@ fn number_text(value: &DeValue<'_>) -> Result<Option<String>, String> {
 pub(crate) fn named_answer(name: &str, value: &str) -> Result<NamedAnswer, String> {
     const KINDS: &str = "expected a number, \"text\", { some = 1999 } or another value of the table [host] in docs/testing.md";
     let value = DeValue::parse(value).map_err(|_| KINDS.to_owned())?;
-    let answer = host_answer(value.get_ref(), &Folder::of(Path::new("")))?;
+    let answer = host_answer(value.get_ref(), &Folder::of(Path::new(""), true))?;
     answer.named(name).ok_or_else(|| match answer {
         HostAnswer::Trap => "use --stub for an import that traps".to_owned(),
         _ => KINDS.to_owned(),
