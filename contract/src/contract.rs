@@ -123,7 +123,7 @@ impl Contract {
     }
 
     fn new(resolve: Resolve, world: WorldId) -> Result<Self, ReadError> {
-        check_types(&resolve)?;
+        sizes(&resolve)?;
         Ok(Self { resolve, world })
     }
 
@@ -139,6 +139,33 @@ impl Contract {
     /// Returns the world, for crates that use the same version of `wit-parser`.
     pub fn world(&self) -> (&Resolve, WorldId) {
         (&self.resolve, self.world)
+    }
+
+    /// Refuses types and functions with more than [`limits::PARTS`] parts: code that is generated for each would have no
+    /// end. What this crate does itself visits a type that is named twice once.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::TooLarge`].
+    pub fn check_parts(&self) -> Result<(), ReadError> {
+        let resolve = &self.resolve;
+        let types = sizes(resolve)?;
+        let interfaces = resolve.interfaces.iter();
+        let in_interfaces = interfaces.flat_map(|(_, it)| it.functions.values());
+        let worlds = resolve.worlds.iter().map(|(_, world)| world);
+        let items = worlds.flat_map(|world| world.imports.values().chain(world.exports.values()));
+        let in_worlds = items.filter_map(|item| match item {
+            WorldItem::Function(function) => Some(function),
+            _ => None,
+        });
+        let of_functions = in_interfaces.chain(in_worlds).flat_map(|function| {
+            let params = function.params.iter().map(|param| &param.ty);
+            params.chain(&function.result)
+        });
+        let of_functions = of_functions.map(|ty| size(&types, ty).1);
+        let of_types = types.iter().map(|(_, parts)| *parts);
+        let parts = of_types.chain(of_functions).fold(0, u64::saturating_add);
+        ReadError::at_most("parts of types and functions", limits::PARTS, parts)
     }
 
     /// Returns the content of a section `component-type`, as wit-bindgen leaves it in core modules, for a
@@ -198,7 +225,7 @@ pub fn wit_of(wasm: &[u8]) -> Result<String, ReadError> {
             }
             Decoded::Package(resolve, package) => (resolve, package),
         };
-        check_types(&resolve)?;
+        sizes(&resolve)?;
         print::package(&resolve, package)
     })
 }
@@ -266,14 +293,10 @@ pub fn exports(wasm: &[u8], wanted: impl Fn(&str) -> bool) -> bool {
     false
 }
 
-/// Refuses types of too deep a nesting, or with too many parts. A type stands after its parts in the list of all types,
-/// but for those of a merge; these are looked at until nothing changes.
-fn check_types(resolve: &Resolve) -> Result<(), ReadError> {
-    let mut types = vec![(0_u64, 0_u64); resolve.types.len()];
-    let known = |types: &[(u64, u64)], part: &Type| match part {
-        Type::Id(id) => types.get(id.index()).copied().unwrap_or_default(),
-        _ => (0, 1),
-    };
+/// Returns the depth of each type's nesting, and the number of its parts. Refuses types of too deep a nesting. A type
+/// stands after its parts in the list of all types, but for those of a merge; these are looked at until nothing changes.
+fn sizes(resolve: &Resolve) -> Result<Vec<(u64, u64)>, ReadError> {
+    let mut types = vec![(0, 0); resolve.types.len()];
     loop {
         let mut changed = false;
         for (id, ty) in resolve.types.iter() {
@@ -281,7 +304,7 @@ fn check_types(resolve: &Resolve) -> Result<(), ReadError> {
             let own = u64::from(!matches!(ty.kind, TypeDefKind::Type(_)));
             let (mut depth, mut parts) = (0, 0_u64);
             for part in print::parts(&ty.kind) {
-                let (deep, many) = known(&types, &part);
+                let (deep, many) = size(&types, &part);
                 depth = depth.max(deep);
                 parts = parts.saturating_add(many);
             }
@@ -298,27 +321,17 @@ fn check_types(resolve: &Resolve) -> Result<(), ReadError> {
             }
         }
         if !changed {
-            break;
+            return Ok(types);
         }
     }
-    let functions = resolve
-        .interfaces
-        .iter()
-        .flat_map(|(_, it)| it.functions.values());
-    let worlds = resolve.worlds.iter().map(|(_, world)| world);
-    let items = worlds.flat_map(|world| world.imports.values().chain(world.exports.values()));
-    let functions = functions.chain(items.filter_map(|item| match item {
-        WorldItem::Function(function) => Some(function),
-        _ => None,
-    }));
-    let in_functions = functions.flat_map(|function| {
-        let params = function.params.iter().map(|param| &param.ty);
-        params.chain(&function.result)
-    });
-    let in_functions = in_functions.map(|ty| known(&types, ty).1);
-    let in_types = types.iter().map(|(_, parts)| *parts);
-    let parts = in_types.chain(in_functions).fold(0, u64::saturating_add);
-    ReadError::at_most("parts of types and functions", limits::PARTS, parts)
+}
+
+/// Returns the size of a type, of those of all that have a name.
+fn size(types: &[(u64, u64)], ty: &Type) -> (u64, u64) {
+    match ty {
+        Type::Id(id) => types.get(id.index()).copied().unwrap_or_default(),
+        _ => (0, 1),
+    }
 }
 
 /// Keeps the message and its place of what was rendered with the lines of the text.

@@ -22,8 +22,8 @@ pub const COMPONENT_DEPTH: u64 = 50;
 /// validator counts functions and interfaces too.
 pub const TYPE_DEPTH: u64 = 100;
 
-/// Most parts of all types and functions, with those of the types that they name, each time again: a record of two
-/// pairs of numbers has seven. Who reads or writes values needs code or time for each.
+/// Most parts of all types and functions for which code is generated, with those of the types that they name, each time
+/// again: a record of two pairs of numbers has seven. See [`Contract::check_parts`](crate::Contract::check_parts).
 pub const PARTS: u64 = 500_000;
 
 /// Most bytes of a world that is printed as WIT. The length is estimated beforehand: 32 bytes for each name and

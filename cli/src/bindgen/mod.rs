@@ -21,8 +21,9 @@ use wit_bindgen_core::{
 pub(super) fn bindgen(arguments: &Bindgen) -> Result<Exit, Failure> {
     let path = &arguments.wit;
     // Its errors and bounds are those of `hostel check`.
-    let contract = Contract::from_path(path, arguments.world.as_deref())
-        .map_err(|error| Failure::wit(path, &error))?;
+    let contract = Contract::from_path(path, arguments.world.as_deref());
+    let contract = contract.and_then(|it| it.check_parts().map(|()| it));
+    let contract = contract.map_err(|error| Failure::wit(path, &error))?;
     let world = contract.name();
     let files = generate(path, &contract, arguments.lang)?;
     let mut told = format!("Wrote the world `{}`:\n", output::escaped(&world));

@@ -224,7 +224,7 @@ fn doubling(count: usize) -> String {
 }
 
 #[test]
-fn types_that_double_in_each_line_are_refused() {
+fn types_that_double_in_each_line_have_no_bindings() {
     let files = Files::new();
     let wit = files.file("many.wit", doubling(40).as_bytes());
     let out = files.path("out");
@@ -235,13 +235,9 @@ fn types_that_double_in_each_line_are_refused() {
         assert!(stderr.contains("500000 parts of types"), "{lang}: {stderr}");
     }
     assert!(!out.exists());
+    // Nothing is made of each part.
     let plugin = files.wat(PLUGIN);
-    let ended = hostel(&["check", &plugin, "--wit", &wit]).expect(2);
-    assert!(
-        ended.stderr.contains("500000 parts of types"),
-        "{}",
-        ended.stderr
-    );
+    hostel(&["check", &plugin, "--wit", &wit]).expect(1);
 }
 
 #[cfg(feature = "bindgen")]
