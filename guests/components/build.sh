@@ -58,8 +58,6 @@ quietly "${quickjs[@]}" -o "$out/javascript_quickjs.wasm"
 quietly "${quickjs[@]}" --stub-wasi -o "$out/javascript_quickjs_stub.wasm"
 quietly "$npm/node_modules/.bin/componentize-js" javascript/plugin.js --wit wit --world-name plugin \
     --disable stdio random clocks http fetch-event -o "$out/javascript_spidermonkey.wasm"
-quietly "$npm/node_modules/.bin/componentize-js" tour/tour.js --wit tour/wit --world-name tour \
-    --disable random fetch-event -o "$out/javascript_tour.wasm"
 
 cargo build --quiet --locked --target-dir "$target" --manifest-path tool/Cargo.toml
 tool="$target/debug/tool"
@@ -108,6 +106,8 @@ python wit plugin plugin python
 python wit plugin plugin python_stub --stub-wasi
 python wit program report python_report
 python "$sources/wit" tour-with-http tour python_tour
+quietly "$npm/node_modules/.bin/componentize-js" tour/tour.js --wit "$sources/wit" --world-name tour \
+    --disable random fetch-event -o "$out/javascript_tour.wasm"
 
 rm "$out/log"
 install -m 644 ../prebuilt/components/*.wasm "$out/"
