@@ -254,7 +254,8 @@ impl Walk {
         self.add_entries(1)
     }
 
-    /// Counts the directories and files in the header of a line program. Their number can be any, whatever its length.
+    /// Counts the directories and files in the header of a line program. A short header can have many: an entry may take no
+    /// bytes.
     fn files(&mut self, mut rest: Slice, offset: usize) -> Result<(), Unused> {
         rest.skip(offset)?;
         let (length, format) = rest.read_initial_length()?;

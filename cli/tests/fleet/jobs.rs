@@ -1,6 +1,6 @@
 //! Jobs: none is lost, and each has its effects once.
 
-use super::machines::{Nats, Raw, SETTINGS, Worker, counter, on_runtime, says, wasm};
+use super::machines::{Nats, Raw, SETTINGS, Worker, counter, on_runtime, push_endless, says, wasm};
 use hostel_fleet::{Fleet, FleetError, JobState, NewJob};
 use std::{
     collections::BTreeSet,
@@ -450,12 +450,7 @@ fn a_plugin_s_first_job_waits_for_no_place() {
     let _worker = nats.worker(1);
     on_runtime(async {
         let fleet = nats.fleet().await;
-        let settings = "[plugin.endless]\ndeadline = \"1h\"\nbudget = { fuel = \"1000T\" }\n";
-        fleet.set_settings(settings).await.unwrap();
-        let endless = wasm(
-            r#"(func (export "process") (param i32 i32) (result i32 i32) (loop (br 0)) unreachable)"#,
-        );
-        fleet.push("endless", &endless).await.unwrap();
+        push_endless(&fleet).await;
         fleet.push("sayer", &says("one")).await.unwrap();
         submitted(&fleet, "endless").await;
         let began = Instant::now();

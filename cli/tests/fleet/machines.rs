@@ -393,3 +393,13 @@ pub(crate) fn on_runtime(test: impl Future<Output = ()>) {
         .expect("there are threads");
     runtime.block_on(test);
 }
+
+/// Pushes the plugin `endless`, whose calls take an hour.
+pub(crate) async fn push_endless(fleet: &Fleet) {
+    let settings = "[plugin.endless]\ndeadline = \"1h\"\nbudget = { fuel = \"1000T\" }\n";
+    fleet.set_settings(settings).await.unwrap();
+    let endless = wasm(
+        r#"(func (export "process") (param i32 i32) (result i32 i32) (loop (br 0)) unreachable)"#,
+    );
+    fleet.push("endless", &endless).await.unwrap();
+}

@@ -1,6 +1,6 @@
 //! What a plugin may keep in NATS: one that fills its share takes nothing of the others'.
 
-use super::machines::{Nats, Raw, on_runtime, says, wasm};
+use super::machines::{Nats, Raw, on_runtime, push_endless, says, wasm};
 use hostel_fleet::{Fleet, FleetError, JobState, NewJob};
 use std::time::{Duration, Instant};
 
@@ -36,12 +36,7 @@ fn a_full_queue_is_that_of_one_plugin() {
     let mut client = Raw::connect(&nats, "_INBOX.ben.>");
     on_runtime(async {
         let fleet = nats.fleet().await;
-        let settings = "[plugin.endless]\ndeadline = \"1h\"\nbudget = { fuel = \"1000T\" }\n";
-        fleet.set_settings(settings).await.unwrap();
-        let endless = wasm(
-            r#"(func (export "process") (param i32 i32) (result i32 i32) (loop (br 0)) unreachable)"#,
-        );
-        fleet.push("endless", &endless).await.unwrap();
+        push_endless(&fleet).await;
         fleet.push("sayer", &says("said")).await.unwrap();
         nats.edit("hostel-jobs", "max_msgs_per_subject", 3);
         for id in ["a", "b", "c"] {
